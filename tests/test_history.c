@@ -94,6 +94,35 @@ static void test_ten_seconds(void **state)
     assert_int_equal(row->charged_mwh, (int64_t) llround(9.4 * 500));
 }
 
+/* What was allowed is averaged, its reason is the last one, and without limits there is nothing of it. */
+static void test_allowed(void **state)
+{
+    (void) state;
+    const struct pack pack = pack_of(52, 1, 50);
+    struct map_status status = {.allowed = {.configured = true,
+                                            .charge_voltage_v = 55.2,
+                                            .charge_current_a = 100,
+                                            .discharge_current_a = 80}};
+    begin();
+    history_add(&series, &pack, &status, START, keep, &kept);
+    status.allowed.charge_voltage_v = NAN;
+    status.allowed.charge_current_a = 25;
+    status.allowed.charge_limited_by = LIMITED_BY_CELL_HIGH;
+    history_add(&series, &pack, &status, START + 1, keep, &kept);
+    status.allowed.configured = false;
+    history_add(&series, &pack, &status, START + 10, keep, &kept);
+    history_flush(&series, true, keep, &kept);
+    const struct history_row *row = kept.row[LEVEL_RECENT];
+    assert_int_equal(row[0].mean[ROW_ALLOWED_VOLTAGE], 55200);
+    assert_int_equal(row[0].mean[ROW_ALLOWED_CHARGE], 62500);
+    assert_int_equal(row[0].min[ROW_ALLOWED_CHARGE], 25000);
+    assert_int_equal(row[0].mean[ROW_ALLOWED_DISCHARGE], 80000);
+    assert_int_equal(row[0].mean[ROW_CHARGE_LIMITED_BY], LIMITED_BY_CELL_HIGH);
+    assert_int_equal(row[0].mean[ROW_DISCHARGE_LIMITED_BY], LIMITED_BY_CONFIGURATION);
+    for (int value = ROW_ALLOWED_VOLTAGE; value <= ROW_DISCHARGE_LIMITED_BY; value++)
+        assert_int_equal(row[1].mean[value], ROW_UNKNOWN);
+}
+
 /* A pack that was silent has no rows for that time, and the minute is that of what there was. */
 static void test_gap(void **state)
 {
@@ -319,6 +348,68 @@ static void test_store_and_names(void **state)
                      1);
     assert_int_equal(ask("PRAGMA user_version"), HISTORY_VERSION);
     store_free(store);
+}
+
+static void change(const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+/* A file of a version before there were limits gets their columns; that version would still write to it. */
+static void test_older_version(void **state)
+{
+    (void) state;
+    static const char *const levels[] = {"recent", "minute", "hour", "day"};
+    static const char *const columns[] = {"allowed_charge_mv", "allowed_charge_ma",
+                                          "allowed_discharge_ma", "charge_limited_by",
+                                          "discharge_limited_by"};
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 10, 53120, 16);
+    for (int level = 0; level < HISTORY_LEVELS; level++)
+        put(store, (enum history_level) level, &row);
+    assert_true(store_commit(store));
+    store_free(store);
+    for (int level = 0; level < HISTORY_LEVELS; level++)
+        for (size_t i = 0; i < COUNT(columns); i++)
+            for (int kind = 0; kind < (i >= 3 || level == 0 ? 1 : 3); kind++) {
+                static const char *const kinds[] = {"", "_min", "_max"};
+                char sql[200];
+                snprintf(sql, sizeof sql,
+                         "DROP VIEW IF EXISTS %ss; ALTER TABLE %s DROP COLUMN %s%s", levels[level],
+                         levels[level], columns[i], kinds[kind]);
+                change(sql);
+            }
+    store = store_new(path, &limits);
+    row.t = row.from = START + 3600;
+    row.mean[ROW_ALLOWED_CHARGE] = row.min[ROW_ALLOWED_CHARGE] = 42500;
+    row.mean[ROW_CHARGE_LIMITED_BY] = LIMITED_BY_CELL_HIGH;
+    for (int level = 0; level < HISTORY_LEVELS; level++)
+        put(store, (enum history_level) level, &row);
+    assert_true(store_commit(store));
+    store_free(store);
+    assert_int_equal(ask("PRAGMA user_version"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM minutes WHERE voltage_v = 53.12"), 2);
+    assert_int_equal(ask("SELECT allowed_charge_current_a * 10 FROM recents ORDER BY t DESC"), 425);
+    assert_int_equal(ask("SELECT allowed_charge_current_a_min * 10 FROM hours ORDER BY t DESC"),
+                     425);
+    assert_int_equal(ask("SELECT charge_limited_by FROM minutes ORDER BY t DESC"),
+                     LIMITED_BY_CELL_HIGH);
+    assert_int_equal(ask("SELECT count(*) FROM minutes WHERE allowed_charge_current_a IS NULL"), 1);
+    char why[100];
+    bool found;
+    struct query *query = query_open(path, why, sizeof why);
+    struct query_ask rows = {
+        .pack = "shed", .level = LEVEL_MINUTE, .from = START, .to = START + 7200};
+    assert_int_equal(query_cells(query, &rows, &found), 16);
+    assert_true(found);
+    rows.to = START + 3600;
+    query_cells(query, &rows, &found);
+    assert_false(found);
+    query_close(query);
 }
 
 /* Two parts of one interval become one, weighted by their polls. */
@@ -701,8 +792,10 @@ static void test_query(void **state)
     assert_non_null(query);
     struct query_ask ask = {
         .pack = "shed", .level = LEVEL_MINUTE, .from = START + 60, .to = START + 240};
-    assert_int_equal(query_cells(query, &ask), 20);
-    query_want_all(&ask, 20);
+    bool has_limits;
+    assert_int_equal(query_cells(query, &ask, &has_limits), 20);
+    assert_false(has_limits);
+    query_want_all(&ask, 20, false);
     ask.extremes = true;
     struct found found = {0};
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 2);
@@ -733,7 +826,7 @@ static void test_query_beside_writer(void **state)
     struct query *query = query_open(path, why, sizeof why);
     struct query_ask ask = {.pack = "shed", .level = LEVEL_RECENT, .from = 0, .to = START * 2ll};
     struct found found = {0};
-    query_want_all(&ask, 0);
+    query_want_all(&ask, 0, false);
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
     put(store, LEVEL_RECENT, &row);
@@ -748,7 +841,7 @@ static void test_csv(void **state)
     (void) state;
     char line[CSV_LINE_MOST];
     struct query_ask ask = {.pack = "shed", .level = LEVEL_MINUTE};
-    query_want_all(&ask, 2);
+    query_want_all(&ask, 2, false);
     struct history_row row = a_row(START, 1, 53120, 1);
     row.mean[ROW_CURRENT] = -12500;
     row.mean[ROW_SOC] = 880;
@@ -759,7 +852,7 @@ static void test_csv(void **state)
     assert_string_equal(line, "2025-11-22T00:00:00+00:00,53.120,-12.500,,88.0,,,,,3300,\r\n");
     ask.level = LEVEL_HOUR;
     ask.extremes = true;
-    query_want_all(&ask, MAX_CELLS);
+    query_want_all(&ask, MAX_CELLS, true);
     assert_in_range(csv_heading(&ask, line), 1000, CSV_LINE_MOST - 1);
     assert_in_range(csv_row(&ask, &row, line), 200, CSV_LINE_MOST - 1);
 }
@@ -770,6 +863,7 @@ int main(void)
     tzset();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_seconds),
+        cmocka_unit_test(test_allowed),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_rare_polls),
         cmocka_unit_test(test_levels),
@@ -789,6 +883,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign, open_place, close_place),
         cmocka_unit_test(test_steady),
         cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_older_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_pipes, open_place, close_place),

@@ -156,6 +156,34 @@ static const char *written(enum influx_layout layout, const struct pack *values,
     return room;
 }
 
+/* The same words for the moment and for a row of the history. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static char room[POINTS_ROOM];
+    struct history_row row = recent_empty(1763800000);
+    assert_false(points_allowed(&row).configured);
+    row.mean[ROW_ALLOWED_VOLTAGE] = 55200;
+    row.mean[ROW_ALLOWED_CHARGE] = 42500;
+    row.mean[ROW_ALLOWED_DISCHARGE] = 0;
+    row.mean[ROW_CHARGE_LIMITED_BY] = LIMITED_BY_CELL_HIGH;
+    row.mean[ROW_DISCHARGE_LIMITED_BY] = 99; /* of a later version */
+    struct text text = text_in(room, sizeof room);
+    points_write(&text, &(struct points){.tags = "packgate,pack=a",
+                                         .t = 1763800000,
+                                         .fresh = true,
+                                         .age_s = NAN,
+                                         .allowed = points_allowed(&row)});
+    assert_string_equal(room, "packgate,pack=a fresh=1,allowed_charge_voltage_v=55.2,"
+                              "allowed_charge_current_a=42.5,allowed_discharge_current_a=0,"
+                              "charge_limited_by=2,discharge_limited_by=11 1763800000000000000\n");
+    struct pack values, now;
+    pack_clear(&now);
+    points_of_row(&row, &now, false, &values);
+    for (int i = 0; i < PACK_VALUES; i++)
+        assert_true(isnan(values.value[i]));
+}
+
 static void test_points(void **state)
 {
     (void) state;
@@ -504,12 +532,13 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),           cmocka_unit_test(test_gaps_never_forget),
-        cmocka_unit_test(test_gaps_file),      cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_points),         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_health_points),  cmocka_unit_test(test_the_longest),
-        cmocka_unit_test(test_gateway_points), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_levels),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_gaps_never_forget),
+        cmocka_unit_test(test_gaps_file),   cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_points),      cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_health_points),
+        cmocka_unit_test(test_the_longest), cmocka_unit_test(test_gateway_points),
+        cmocka_unit_test(test_answers),     cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

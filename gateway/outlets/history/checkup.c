@@ -59,7 +59,7 @@ static bool read_cells(struct query *query, const struct query_ask *day, struct 
     if (!work)
         return false;
     ask.level = LEVEL_RECENT;
-    query_want_all(&ask, MAX_CELLS);
+    query_want_all(&ask, MAX_CELLS, false);
     const bool good = query_rows(query, &ask, take_row, work, why, sizeof why) >= 0;
     health_result(work, result);
     health_work_free(work);

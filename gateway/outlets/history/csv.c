@@ -37,8 +37,7 @@ const char *csv_time(int64_t at, char out[CSV_TIME_SIZE])
 
 static bool has_extremes(const struct query_ask *ask, unsigned value)
 {
-    return ask->extremes &&
-           (ask->level >= LEVEL_HOUR || (ask->level == LEVEL_MINUTE && value < ROW_CELL));
+    return ask->extremes && history_has_extremes(ask->level, (enum history_value) value);
 }
 
 size_t csv_heading(const struct query_ask *ask, char *text)

@@ -148,7 +148,9 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
 static int print_rows(struct query *query, struct export *export)
 {
     char line[CSV_LINE_MOST], why[200];
-    query_want_all(&export->ask, query_cells(query, &export->ask));
+    bool limits;
+    const unsigned cells = query_cells(query, &export->ask, &limits);
+    query_want_all(&export->ask, cells, limits);
     const size_t size = csv_heading(&export->ask, line);
     fwrite(line, 1, size, stdout);
     if (query_rows(query, &export->ask, print_row, &export->ask, why, sizeof why) < 0) {

@@ -97,17 +97,17 @@ void query_close(struct query *query)
     free(query);
 }
 
-void query_want_all(struct query_ask *ask, unsigned cells)
+void query_want_all(struct query_ask *ask, unsigned cells, bool limits)
 {
     for (unsigned v = 0; v < ROW_VALUES; v++)
-        ask->wanted[v] = v < ROW_CELL + cells;
+        ask->wanted[v] =
+            v < ROW_CELL + cells && (limits || !history_is_limit((enum history_value) v));
 }
 
 /* Which columns of a value are in the table of a level: the mean, or with its extremes. */
 static int kinds_of(const struct query_ask *ask, enum history_value value)
 {
-    const bool has = ask->level >= LEVEL_HOUR || (ask->level == LEVEL_MINUTE && value < ROW_CELL);
-    return ask->extremes && has ? 3 : 1;
+    return ask->extremes && history_has_extremes(ask->level, value) ? 3 : 1;
 }
 
 static bool has_column(struct query *query, enum history_level level, const char *column)
@@ -423,6 +423,7 @@ void query_health(struct query *query, const char *pack, int64_t from,
 
 struct counting {
     unsigned cells;
+    bool limits;
 };
 
 static bool count_in(void *data, const struct history_row *row)
@@ -431,17 +432,19 @@ static bool count_in(void *data, const struct history_row *row)
     for (unsigned i = MAX_CELLS; i > counting->cells; i--)
         if (row->mean[ROW_CELL + i - 1] != ROW_UNKNOWN)
             counting->cells = i;
-    return counting->cells < MAX_CELLS;
+    counting->limits |= row->mean[ROW_ALLOWED_CHARGE] != ROW_UNKNOWN;
+    return counting->cells < MAX_CELLS || !counting->limits;
 }
 
-unsigned query_cells(struct query *query, const struct query_ask *ask)
+unsigned query_cells(struct query *query, const struct query_ask *ask, bool *limits)
 {
     struct query_ask cells = *ask;
     struct counting counting = {0};
     char why[100];
-    query_want_all(&cells, MAX_CELLS);
+    query_want_all(&cells, MAX_CELLS, true);
     cells.extremes = false;
     query_rows(query, &cells, count_in, &counting, why, sizeof why);
+    *limits = counting.limits;
     return counting.cells;
 }
 

@@ -27,8 +27,8 @@ struct query_ask {
     bool extremes;
 };
 
-/** All values, or the first `cells` cells of them. */
-void query_want_all(struct query_ask *ask, unsigned cells);
+/** All values with the first `cells` cells, and what was allowed where there were `limits`. */
+void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 
 /** Calls `each` for every row, the oldest first; false from it ends the walk. What was not wanted, or
  * is not kept at that level, is ROW_UNKNOWN. Returns how many rows there were; -1: `why` says what
@@ -50,8 +50,8 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
  * clock was set back it may lie ahead until the next commit. INT64_MIN: not known yet. */
 int64_t query_complete(struct query *query);
 
-/** How many cells a pack has in the rows asked for. */
-unsigned query_cells(struct query *query, const struct query_ask *ask);
+/** How many cells a pack has in the rows asked for, and whether it has `*limits` in them. */
+unsigned query_cells(struct query *query, const struct query_ask *ask, bool *limits);
 
 /** The n-th pack of the file by its name; false: no more. */
 bool query_pack(struct query *query, unsigned n, char *name, size_t size);

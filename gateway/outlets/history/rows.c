@@ -19,6 +19,11 @@ static const struct history_column columns[ROW_PACK_VALUES + 1] = {
     [ROW_DELTA]     = {"delta_mv",      "cell_delta_mv", CELL_DELTA_MV, 1,    false},
     [ROW_TEMP]      = {"temp_dc",       "temp_avg_c",    TEMP_AVG_C,    10,   false},
     [ROW_MOS_TEMP]  = {"mos_temp_dc",   "mos_temp_c",    MOS_TEMP_C,    10,   false},
+    [ROW_ALLOWED_VOLTAGE]      = {"allowed_charge_mv",    "allowed_charge_voltage_v",    PACK_VALUES, 1000, false},
+    [ROW_ALLOWED_CHARGE]       = {"allowed_charge_ma",    "allowed_charge_current_a",    PACK_VALUES, 1000, false},
+    [ROW_ALLOWED_DISCHARGE]    = {"allowed_discharge_ma", "allowed_discharge_current_a", PACK_VALUES, 1000, false},
+    [ROW_CHARGE_LIMITED_BY]    = {"charge_limited_by",    "charge_limited_by",           PACK_VALUES, 1,    true},
+    [ROW_DISCHARGE_LIMITED_BY] = {"discharge_limited_by", "discharge_limited_by",        PACK_VALUES, 1,    true},
     [ROW_CELL]      = {NULL,            "cell_mv",       CELL_MV,       1,    false},
 };
 // clang-format on
@@ -44,6 +49,13 @@ const char *history_value_name(enum history_value value, char out[HISTORY_NAME_S
     else
         snprintf(out, HISTORY_NAME_SIZE, "cell_mv.%u", (unsigned) (value - ROW_CELL) + 1);
     return out;
+}
+
+bool history_has_extremes(enum history_level level, enum history_value value)
+{
+    if (value == ROW_CHARGE_LIMITED_BY || value == ROW_DISCHARGE_LIMITED_BY)
+        return false;
+    return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL);
 }
 
 static enum pack_value pack_value_of(enum history_value value)
@@ -226,9 +238,30 @@ bool history_so_far(const struct history_series *series, struct history_row *row
 
 /* ---- a poll cycle ---- */
 
-static int32_t to_integer(enum history_value value, const struct pack *pack)
+static double limit_of(enum history_value value, const struct map_allowed *allowed)
 {
-    const double number = pack->value[pack_value_of(value)] * history_column(value)->scale;
+    if (!allowed->configured)
+        return NAN;
+    switch (value) {
+    case ROW_ALLOWED_VOLTAGE:
+        return allowed->charge_voltage_v;
+    case ROW_ALLOWED_CHARGE:
+        return allowed->charge_current_a;
+    case ROW_ALLOWED_DISCHARGE:
+        return allowed->discharge_current_a;
+    case ROW_CHARGE_LIMITED_BY:
+        return allowed->charge_limited_by;
+    default:
+        return allowed->discharge_limited_by;
+    }
+}
+
+static int32_t to_integer(enum history_value value, const struct pack *pack,
+                          const struct map_allowed *allowed)
+{
+    const double number =
+        history_column(value)->scale *
+        (history_is_limit(value) ? limit_of(value, allowed) : pack->value[pack_value_of(value)]);
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
@@ -259,11 +292,11 @@ static int64_t growth(double *before, double counter)
 }
 
 static void add_poll(struct history_interval *interval, const struct pack *pack,
-                     struct alarms alarms, int64_t wall)
+                     const struct map_allowed *allowed, struct alarms alarms, int64_t wall)
 {
     struct history_row *row = &interval->row;
     for (int i = 0; i < ROW_VALUES; i++) {
-        const int32_t number = to_integer((enum history_value) i, pack);
+        const int32_t number = to_integer((enum history_value) i, pack, allowed);
         if (number == ROW_UNKNOWN)
             continue;
         interval->sum[i] += number;
@@ -276,7 +309,7 @@ static void add_poll(struct history_interval *interval, const struct pack *pack,
     row->n++;
     const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
     row->flags = (row->flags & ~last) | flags_of(pack, alarms);
-    const int32_t soc = to_integer(ROW_SOC, pack);
+    const int32_t soc = to_integer(ROW_SOC, pack, allowed);
     if (soc > row->soc_peak) {
         row->soc_peak = soc;
         row->soc_peak_at = wall;
@@ -292,7 +325,7 @@ void history_add(struct history_series *series, const struct pack *pack,
     if (!recent->open)
         open_interval(recent, LEVEL_RECENT, history_start(LEVEL_RECENT, now));
     series->alarms = alarms_after(series->alarms, pack);
-    add_poll(recent, pack, series->alarms, now);
+    add_poll(recent, pack, &status->allowed, series->alarms, now);
     recent->row.charged_mwh += growth(&series->charged_wh, status->charged_wh);
     recent->row.discharged_mwh += growth(&series->discharged_wh, status->discharged_wh);
 }

@@ -28,6 +28,11 @@ enum history_value {
     ROW_DELTA,
     ROW_TEMP,
     ROW_MOS_TEMP,
+    ROW_ALLOWED_VOLTAGE, /* these five: of what is allowed, where there are limits */
+    ROW_ALLOWED_CHARGE,
+    ROW_ALLOWED_DISCHARGE,
+    ROW_CHARGE_LIMITED_BY,
+    ROW_DISCHARGE_LIMITED_BY,
     ROW_PACK_VALUES,
     ROW_CELL = ROW_PACK_VALUES, /* cell 1; the others follow */
     ROW_VALUES = ROW_CELL + MAX_CELLS
@@ -37,14 +42,23 @@ enum history_value {
 struct history_column {
     const char *column;    /* "voltage_mv"; NULL: a cell, its column is c and its number */
     const char *name;      /* "voltage_v" */
-    enum pack_value value; /* of struct pack */
+    enum pack_value value; /* of struct pack; PACK_VALUES: it is not there */
     double scale;          /* value times scale is the integer */
     bool takes_last;       /* of an interval the last one counts, not the mean */
 };
 const struct history_column *history_column(enum history_value value);
 
+static inline bool history_is_limit(enum history_value value)
+{
+    return value >= ROW_ALLOWED_VOLTAGE && value <= ROW_DISCHARGE_LIMITED_BY;
+}
+
+/** Whether a level keeps the lowest and the highest of a value. Cells have them in hours and days only, ten seconds have
+ * none, nor have reasons. */
+bool history_has_extremes(enum history_level level, enum history_value value);
+
 /* The column of a value in `out`, and its name in the map: "c7" and "cell_mv.7". */
-#define HISTORY_NAME_SIZE 24
+#define HISTORY_NAME_SIZE 32
 const char *history_column_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
 const char *history_value_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
 

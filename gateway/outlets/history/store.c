@@ -79,12 +79,6 @@ static void add(struct sql *sql, const char *format, ...)
     sql->size += (size_t) n < SQL_SIZE - sql->size ? (size_t) n : 0;
 }
 
-/* Cells have their extremes in hours and days only; ten seconds have none. */
-static bool has_extremes(enum history_level level, enum history_value value)
-{
-    return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL);
-}
-
 /* Calls `each` for every column of a level in the order of the table, behind pack, t and n. */
 typedef void each_column(struct sql *sql, const char *name, const char *kind);
 
@@ -96,7 +90,7 @@ static void walk_columns(struct sql *sql, enum history_level level, unsigned cel
         const enum history_value value = (enum history_value) v;
         history_column_name(value, name);
         each(sql, name, history_column(value)->takes_last ? "last" : "mean");
-        if (!has_extremes(level, value))
+        if (!history_has_extremes(level, value))
             continue;
         snprintf(full, sizeof full, "%s_min", name);
         each(sql, full, "min");
@@ -234,15 +228,39 @@ static bool make_table(struct store *store, enum history_level level)
     return run(store, sql.text);
 }
 
-static unsigned count_cells(struct store *store, enum history_level level)
+static bool has_column(struct store *store, enum history_level level, enum history_value value)
 {
     char name[HISTORY_NAME_SIZE];
+    return sqlite3_table_column_metadata(store->db, NULL, tables[level],
+                                         history_column_name(value, name), NULL, NULL, NULL, NULL,
+                                         NULL) == SQLITE_OK;
+}
+
+static bool add_column(struct store *store, enum history_level level, enum history_value value)
+{
+    static const char *const kinds[] = {"", "_min", "_max"};
+    struct sql sql = {.size = 0};
+    char name[HISTORY_NAME_SIZE];
+    history_column_name(value, name);
+    for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
+        add(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", tables[level], name, kinds[kind]);
+    return run(store, sql.text);
+}
+
+/* Of a file of an older version, which goes on with it all the same: it names its columns. */
+static bool add_missing(struct store *store, enum history_level level)
+{
+    for (int value = 0; value < ROW_CELL; value++)
+        if (!has_column(store, level, (enum history_value) value) &&
+            !add_column(store, level, (enum history_value) value))
+            return false;
+    return true;
+}
+
+static unsigned count_cells(struct store *store, enum history_level level)
+{
     unsigned cells = 0;
-    while (cells < MAX_CELLS &&
-           sqlite3_table_column_metadata(
-               store->db, NULL, tables[level],
-               history_column_name((enum history_value)(ROW_CELL + cells), name), NULL, NULL, NULL,
-               NULL, NULL) == SQLITE_OK)
+    while (cells < MAX_CELLS && has_column(store, level, (enum history_value)(ROW_CELL + cells)))
         cells++;
     return cells;
 }
@@ -261,7 +279,7 @@ static bool make_view(struct store *store, enum history_level level)
         static const char *const kinds[] = {"", "_min", "_max"};
         history_column_name(value, column);
         history_value_name(value, name);
-        for (int kind = 0; kind < (has_extremes(level, value) ? 3 : 1); kind++)
+        for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
             add(&sql,
                 history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
                                                  : ", %s%s * %.0f AS \"%s%s\"",
@@ -328,7 +346,8 @@ static bool make_tables(struct store *store)
         !make_health(store))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
-        if (!make_table(store, (enum history_level) level))
+        if (!make_table(store, (enum history_level) level) ||
+            !add_missing(store, (enum history_level) level))
             return false;
         store->cells[level] = count_cells(store, (enum history_level) level);
         if (store->cells[level] < FIRST_CELLS || !make_view(store, (enum history_level) level) ||
@@ -587,18 +606,9 @@ unsigned store_failures(const struct store *store)
 /* A pack with more cells than any before. */
 static bool widen(struct store *store, enum history_level level, unsigned cells)
 {
-    while (store->cells[level] < cells) {
-        struct sql sql = {.size = 0};
-        char name[HISTORY_NAME_SIZE];
-        const enum history_value value = (enum history_value)(ROW_CELL + store->cells[level]);
-        history_column_name(value, name);
-        static const char *const kinds[] = {"", "_min", "_max"};
-        for (int kind = 0; kind < (has_extremes(level, value) ? 3 : 1); kind++)
-            add(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", tables[level], name, kinds[kind]);
-        if (!run(store, sql.text))
+    for (; store->cells[level] < cells; store->cells[level]++)
+        if (!add_column(store, level, (enum history_value)(ROW_CELL + store->cells[level])))
             return false;
-        store->cells[level]++;
-    }
     return make_view(store, level) && prepare(store, level);
 }
 
@@ -643,7 +653,7 @@ static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned
 {
     for (unsigned v = 0; v < ROW_CELL + cells; v++) {
         bind_number(statement, &at, row->mean[v]);
-        if (!has_extremes(level, (enum history_value) v))
+        if (!history_has_extremes(level, (enum history_value) v))
             continue;
         bind_number(statement, &at, row->min[v]);
         bind_number(statement, &at, row->max[v]);

@@ -28,6 +28,7 @@ static void write_held(struct reading *reading)
         .layout = reading->backlog->config->layout,
         .t = reading->held.t,
         .values = &values,
+        .allowed = points_allowed(&reading->held),
         .fresh = true,
         .age_s = NAN,
         .all_alarms = reading->held.t % 60 == 0,
@@ -77,7 +78,7 @@ static bool read_level(struct reading *reading, struct query *query, enum histor
     if (from >= to)
         return true;
     reading->width = interval > (double) step ? (int64_t) interval : step;
-    query_want_all(&ask, MAX_CELLS);
+    query_want_all(&ask, MAX_CELLS, true);
     return query_rows(query, &ask, take_row, reading, why, size) >= 0;
 }
 

@@ -255,6 +255,7 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
         .t = influx->live_at,
         .values = any ? &values : NULL,
         .facts = &known->source,
+        .allowed = map_allowed(&known->source.status, fresh),
         .fresh = fresh,
         .age_s = outlet_age(known, now),
         .all_alarms = influx->live_at % MINUTE_S == 0 || alarms_changed,

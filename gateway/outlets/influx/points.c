@@ -130,11 +130,23 @@ static void add_numbers(struct writing *writing, const struct pack *pack)
     }
 }
 
+static void add_limits(struct writing *writing, const struct map_allowed *allowed)
+{
+    if (!allowed->configured)
+        return;
+    add_field(writing, "allowed_charge_voltage_v", allowed->charge_voltage_v);
+    add_field(writing, "allowed_charge_current_a", allowed->charge_current_a);
+    add_field(writing, "allowed_discharge_current_a", allowed->discharge_current_a);
+    add_field(writing, "charge_limited_by", allowed->charge_limited_by);
+    add_field(writing, "discharge_limited_by", allowed->discharge_limited_by);
+}
+
 /* What is known of a silent pack, too. */
 static void add_states(struct writing *writing, const struct points *points)
 {
     add_field(writing, "fresh", points->fresh);
     add_field(writing, "age_s", points->age_s);
+    add_limits(writing, &points->allowed);
     if (!points->facts)
         return;
     const struct map_status *status = &points->facts->status;
@@ -339,6 +351,31 @@ static void take_flags(const struct history_row *row, const struct pack *now, st
     values->alarms_known = now->alarms_known | values->alarms_warning | values->alarms_protection;
 }
 
+static double number_of_row(const struct history_row *row, enum history_value value)
+{
+    return row->mean[value] == ROW_UNKNOWN ? (double) NAN
+                                           : row->mean[value] / history_column(value)->scale;
+}
+
+static enum limit_reason reason_of_row(const struct history_row *row, enum history_value value)
+{
+    const int32_t code = row->mean[value];
+    return code >= 0 && code < LIMIT_REASON_COUNT ? (enum limit_reason) code : LIMITED_BY_UNKNOWN;
+}
+
+struct map_allowed points_allowed(const struct history_row *row)
+{
+    return (struct map_allowed){
+        .configured = row->mean[ROW_ALLOWED_CHARGE] != ROW_UNKNOWN,
+        .charge_voltage_v = number_of_row(row, ROW_ALLOWED_VOLTAGE),
+        .charge_current_a = number_of_row(row, ROW_ALLOWED_CHARGE),
+        .discharge_current_a = number_of_row(row, ROW_ALLOWED_DISCHARGE),
+        .charge_limited_by = reason_of_row(row, ROW_CHARGE_LIMITED_BY),
+        .discharge_limited_by = reason_of_row(row, ROW_DISCHARGE_LIMITED_BY),
+        .age_s = NAN,
+    };
+}
+
 void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
                    struct pack *values)
 {
@@ -352,6 +389,8 @@ void points_of_row(const struct history_row *row, const struct pack *now, bool m
     }
     for (int i = 0; i < ROW_VALUES; i++) {
         const struct history_column *column = history_column((enum history_value) i);
+        if (history_is_limit((enum history_value) i))
+            continue;
         const enum pack_value value =
             i < ROW_CELL ? column->value : (enum pack_value)(CELL_MV + i - ROW_CELL);
         if (row->mean[i] != ROW_UNKNOWN)

@@ -34,6 +34,7 @@ struct points {
     const struct pack *values; /* NULL: none, the pack is silent */
     const struct source
         *facts; /* of the moment: state, age, counters, texts; NULL: it is the past */
+    struct map_allowed allowed;
     bool fresh;
     double age_s;    /* NaN: not known */
     bool all_alarms; /* those that are off as well, and what the pack is */
@@ -57,5 +58,8 @@ void points_findings(struct text *text, const char *tags, enum influx_layout lay
  * as `now` knows it. With `moment` what the row has not is that of `now`. */
 void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
                    struct pack *values);
+
+/** The limits of such a row. */
+struct map_allowed points_allowed(const struct history_row *row);
 
 #endif

@@ -356,12 +356,13 @@ static unsigned cells_of(const struct outlet_pack *pack)
 static void want_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     unsigned cells = cells_of(pack);
+    bool limits = pack->source.status.allowed.configured;
     if (cells == 0 && query && !pack->source.members) {
         struct query_ask hours = ask->query;
         hours.level = LEVEL_HOUR;
-        cells = query_cells(query, &hours);
+        cells = query_cells(query, &hours, &limits);
     }
-    query_want_all(&ask->query, cells);
+    query_want_all(&ask->query, cells, limits);
     ask->charged = ask->discharged = ask->query.level >= LEVEL_HOUR;
     ask->soc_peak = ask->query.level == LEVEL_DAY;
 }

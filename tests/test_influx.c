@@ -367,6 +367,10 @@ static void test_answers(void **state)
         {429, "", POST_FAILED, 0, "status 429 (too many requests)"},
         {503, "busy\nmore", POST_FAILED, 0, "status 503: busy"},
         {301, "", POST_FAILED, 0, "status 301"},
+        {400, "Client sent an HTTP request to an HTTPS server.\n", POST_FAILED, 0,
+         "status 400: its port is one for https://"},
+        {400, "<html><center>The plain HTTP request was sent to HTTPS port</center>", POST_FAILED,
+         0, "status 400: its port is one for https://"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct post_outcome outcome = {.dropped = 99};

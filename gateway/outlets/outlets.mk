@@ -28,7 +28,7 @@ OUTLET_PROGRAMS := $(patsubst %,$(BUILD)/packgate-outlet-%,$(OUTLETS) print)
 OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) print)
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
-OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/memory.c gateway/outlets/names.c gateway/outlets/outlet.c gateway/outlets/rights.c \
+OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/certificate.c gateway/outlets/memory.c gateway/outlets/names.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
 # The page, the line protocol and the report read the history, whether this build writes one or not.
 ifneq ($(filter influx notify web,$(OUTLETS)),)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* libcurl in the loop. */
 #include "transfer.h"
+#include "certificate.h"
 #include "memory.h"
 #include "names.h"
 
@@ -26,6 +27,46 @@ struct transfers {
     ev_timer timer, tidy;
 };
 
+static bool begins(const char *url, const char *scheme)
+{
+    return strncmp(url, scheme, strlen(scheme)) == 0;
+}
+
+/* A server that expects the other kind of connection just ends it, or says what is no answer; one of mail waits to be greeted. */
+static bool is_of_other_kind(const struct transfer *transfer, const char *url, CURLcode code)
+{
+    const bool encrypted = begins(url, "https:") || begins(url, "smtps:");
+    if (encrypted)
+        return code == CURLE_SSL_CONNECT_ERROR && !strstr(transfer->words, "alert");
+    return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+           code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
+           (code == CURLE_OPERATION_TIMEDOUT && begins(url, "smtp:"));
+}
+
+/* In our words, where libcurl has only those of its libraries. */
+static void describe(struct transfer *transfer, CURLcode code)
+{
+    const char *const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    char *url = "", said[CURL_ERROR_SIZE];
+    long verified = 0, sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_EFFECTIVE_URL, &url);
+    curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &sent);
+    snprintf(said, sizeof said, "%s",
+             transfer->words[0] ? transfer->words : curl_easy_strerror(code));
+    if (code == CURLE_PEER_FAILED_VERIFICATION && library && begins(library, "OpenSSL"))
+        certificate_describe(verified, transfer->ca_file, transfer->words, sizeof transfer->words);
+    else if (sent == 0 && !transfer->answered && is_of_other_kind(transfer, url, code))
+        snprintf(transfer->words, sizeof transfer->words, "%.180s: its port may be one for %s",
+                 said,
+                 begins(url, "https:")   ? "http://"
+                 : begins(url, "http:")  ? "https://"
+                 : begins(url, "smtps:") ? "smtp://"
+                                         : "smtps://");
+    else
+        memcpy(transfer->words, said, sizeof said);
+}
+
 static void settle(struct transfers *transfers)
 {
     CURLMsg *message;
@@ -39,10 +80,12 @@ static void settle(struct transfers *transfers)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         curl_easy_getinfo(message->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
         transfer_stop(transfer);
-        if (code == CURLE_OK)
+        if (code == CURLE_OK) {
+            transfer->answered = true;
             transfer->words[0] = '\0';
-        else if (!transfer->words[0])
-            snprintf(transfer->words, sizeof transfer->words, "%s", curl_easy_strerror(code));
+        } else {
+            describe(transfer, code);
+        }
         transfer->done(transfer->data, code, transfer->words);
         if (connects > 0)
             ev_timer_again(transfers->loop, &transfers->tidy);
@@ -172,6 +215,7 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
 {
     CURL *easy = transfer->easy = curl_easy_init();
     transfer->transfers = transfers;
+    transfer->ca_file = tls->ca_file;
     if (!easy)
         return false;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
@@ -228,6 +272,11 @@ void transfer_start(struct transfer *transfer)
     transfer->words[0] = '\0';
     transfer->running = true;
     curl_multi_add_handle(transfer->transfers->multi, transfer->easy);
+}
+
+bool transfer_is_unencrypted(long status, const char *answer)
+{
+    return status == 400 && (strstr(answer, "HTTPS server") || strstr(answer, "HTTPS port"));
 }
 
 void transfer_stop(struct transfer *transfer)

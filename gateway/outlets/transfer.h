@@ -28,6 +28,8 @@ struct transfer {
     void (*done)(void *data, CURLcode code, const char *words);
     void *data;
     struct transfers *transfers;
+    const char *ca_file;
+    bool answered; /* once, whatever the answer was */
     char words[CURL_ERROR_SIZE];
     bool running;
 };
@@ -36,7 +38,7 @@ struct transfer {
  * without end would cost an uplink that is paid by the megabyte. */
 #define TRANSFER_ANSWER_MOST (256 * 1024)
 
-/* How the other end is checked, and what we show it; empty: the system's certificates, none. */
+/* How the other end is checked, and what we show it; empty: the system's certificates, none. Kept by reference. */
 struct transfer_tls {
     const char *ca_file, *client_cert, *client_key;
     bool verify;
@@ -52,6 +54,10 @@ void transfer_free(struct transfer *transfer);
 void transfer_set_url(struct transfer *transfer, const char *address);
 
 void transfer_start(struct transfer *transfer);
+/** Whether an answer is that of a port for https://, as nginx and servers in Go give it. It says nothing about the request. */
+bool transfer_is_unencrypted(long status, const char *answer);
+#define TRANSFER_UNENCRYPTED "its port is one for https://"
+
 /** Ends it; `done` is not called any more. */
 void transfer_stop(struct transfer *transfer);
 

@@ -127,14 +127,18 @@ def await_answer(url):
 class VictoriaMetrics(Program):
     """Debian's, on a port of its own. What is sent twice is there once."""
 
-    def __init__(self, folder=None, port=None):
+    def __init__(self, folder=None, port=None, tls=None):
         self.own = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="packgate-victoria-")
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         super().__init__(shutil.which("victoria-metrics"), f"-storageDataPath={self.folder}", "-dedup.minScrapeInterval=1ms",
-                         f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y", "-memory.allowedPercent=5")
-        await_answer(self.url + "/health")
+                         f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y", "-memory.allowedPercent=5",
+                         *(["-tls", f"-tlsCertFile={tls}/server.pem", f"-tlsKeyFile={tls}/server.key"] if tls else []))
+        if tls:
+            self.wait_for(f"started .*{self.port}/?|starting .*https?://127.0.0.1:{self.port}/")
+        else:
+            await_answer(self.url + "/health")
 
     def rows(self, selector):
         """[(labels, [seconds], [values])]"""

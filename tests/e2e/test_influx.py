@@ -16,6 +16,7 @@ import time
 
 from harness import Gateway, PACKGATE, PATIENCE, main, simulate
 from influx_harness import Database, InfluxDB, VictoriaMetrics, kill_outlet, outlet_pid, parse
+from mqtt_harness import make_certificates
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 200ms\n"
 HISTORY = "[history]\nfile = {}\ncommit = 10s\n"
@@ -402,6 +403,36 @@ def resident(pid):
         return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) / 1024
 
 
+def says_what_is_wrong_with_a_server():
+    """A real one: its certificate, and the port of the other kind."""
+    with tempfile.TemporaryDirectory(prefix="packgate-tls-") as folder:
+        make_certificates(folder)
+        with VictoriaMetrics(tls=folder) as safe, VictoriaMetrics() as plain:
+            def section(name, url, more=f"ca_file = {folder}/ca.pem\n"):
+                return f"[influx {name}]\nurl = {url}/write\ninterval = 10s\n{more}"
+            cases = (("good", safe.url, None, ""),
+                     ("wrong-authority", safe.url, f"ca_file = {folder}/other.pem\n", "its certificate is not from the authority in ca_file;"),
+                     ("unknown-authority", safe.url, "", "its certificate is from an authority that this host does not know: set ca_file;"),
+                     ("other-name", safe.url.replace("127.0.0.1", "localhost"), None, "its certificate is for another name: use a name that is in"),
+                     ("unencrypted", safe.url.replace("https:", "http:"), "", ".*its port (is|may be) one for https://;"),
+                     ("encrypted", plain.url.replace("http:", "https:"), None, ".*: its port may be one for http://;"))
+            with Gateway(PACK.format("shed", "sim:", 1) +
+                         "".join(section(name, url, *([] if more is None else [more])) for name, url, more, _ in cases)) as gateway:
+                for name, _, _, said in cases[1:]:
+                    wanted = f"influx {name}: {said}"
+                    if not any(re.search(wanted, line) for line in gateway.lines):
+                        gateway.wait_for(wanted)
+                deadline = time.monotonic() + PATIENCE
+                while True:
+                    outlets = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], check=True,
+                                                        stdout=subprocess.PIPE).stdout)["outlets"]
+                    good = next(outlet for outlet in outlets if outlet.get("name") == "good")
+                    if good["published"] > 0:
+                        break
+                    assert time.monotonic() < deadline, outlets
+                    time.sleep(0.2)
+
+
 def is_small():
     """Together with notifications under 16 MiB, once both have sent something: what only loading libcurl has touched is given
     back. The sanitizers' shadow is not counted."""
@@ -424,5 +455,5 @@ if __name__ == "__main__":
     for tool in ("influxd", "victoria-metrics"):
         assert shutil.which(tool), f"{tool} is missing"
     main([nothing_is_lost, what_it_sends, silent_packs_say_so, real_databases, without_a_history,
-          with_a_lost_history, telegraf_takes_it, is_small, catches_up_behind_others],
-         at_once=9)
+          with_a_lost_history, telegraf_takes_it, is_small, catches_up_behind_others,
+          says_what_is_wrong_with_a_server], at_once=10)

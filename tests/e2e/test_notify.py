@@ -541,10 +541,21 @@ def checks_certificates():
             words = section(f"type = webhook\nurl = {service.url}/\nca_file = {folder}/ca.pem\n")
             assert test(words) == (0, "notify phone: the message was sent\n")
             service.next()
-            status, said = test(words.replace("ca.pem", "other.pem"))
-            assert status == 1 and "certificate" in said.lower(), said
-            status, said = test(section(f"type = webhook\nurl = {service.url}/\n"))
-            assert status == 1 and "certificate" in said.lower(), said
+            for wrong, why in ((words.replace("ca.pem", "other.pem"), "is not from the authority in ca_file"),
+                               (section(f"type = webhook\nurl = {service.url}/\n"), "is from an authority that this host does not know: set ca_file"),
+                               (words.replace("127.0.0.1", "localhost"), "is for another name: use a name that is in the certificate")):
+                assert test(wrong) == (1, f"packgate: notify phone: its certificate {why}\n")
+            # The port of the other kind.
+            status, said = test(words.replace("https:", "http:"))
+            assert status == 1 and said.endswith(": its port may be one for https://\n"), said
+            with Service() as plain:
+                status, said = test(words.replace(service.url, plain.url.replace("http:", "https:")))
+                assert status == 1 and said.endswith(": its port may be one for http://\n"), said
+            status, said = test(section(f"type = mail\nurl = smtp://127.0.0.1:{service.port}\nfrom = a@b.example\nto = c@d.example\n"))
+            assert status == 1 and said.endswith(": its port may be one for smtps://\n"), said
+            with MailServer() as plain:
+                status, said = test(section(f"type = mail\nurl = smtps://127.0.0.1:{plain.port}\nfrom = a@b.example\nto = c@d.example\n"))
+                assert status == 1 and said.endswith(": its port may be one for smtp://\n"), said
             assert test(section(f"type = webhook\nurl = {service.url}/\nca_file = any\n"))[0] == 0
             assert len(service.came) == 2
 

@@ -79,6 +79,11 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
         outcome->result = POST_TAKEN;
         return;
     }
+    if (transfer_is_unencrypted(status, answer)) {
+        snprintf(outcome->words, sizeof outcome->words, "status 400: " TRANSFER_UNENCRYPTED);
+        outcome->result = POST_FAILED;
+        return;
+    }
     snprintf(outcome->words, sizeof outcome->words, "status %ld%s%s", status, name_of(status),
              quoted);
     /* InfluxDB has written all the others: 1 says so with 400, 2 with 422, 2.0 with 500. "dropped=3", "dropped 3 points". */

@@ -3,6 +3,7 @@
 #include "connection.h"
 
 #include "config/outlets.h"
+#include "outlets/certificate.h"
 #include "outlets/names.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -10,8 +11,11 @@
 #include "base/resolver.h"
 #include "base/secret.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <mosquitto.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +47,8 @@ struct connection {
     ev_timer misc, deadline, pause, knock;
     int knock_mid;
     double knocked_at;
-    double proven_at; /* what comes now was sent by the broker after that */
+    double proven_at;        /* what comes now was sent by the broker after that */
+    bool reached, encrypted; /* something has taken the connection; and has encrypted it */
     bool up;
     bool broken; /* found so within a call of the library */
     double up_at, pause_s, down_since;
@@ -128,28 +133,52 @@ static void note_steady(struct connection *connection)
     connection->pause_s = 0;
 }
 
+/* A server that expects the other kind of connection, or none of us, just ends it. It may do so before the library has told us of the
+ * connection. */
+static const char *describe_end(const struct connection *connection)
+{
+    if (connection->up)
+        return "the connection was lost";
+    if (connection->encrypted)
+        return connection->settings.config->client_cert[0]
+                   ? "it ended the connection without an answer: it may not accept client_cert"
+                   : "it ended the connection without an answer: it may want a client_cert";
+    if (!connection->reached)
+        return "the connection was refused or reset: its port may be one for mqtt://, or it may "
+               "want a client_cert";
+    return connection->tls ? "it ended the connection before that was encrypted: its port may be "
+                             "one for mqtt://"
+                           : "it ended the connection without an answer: if its port is for "
+                             "encrypted connections, write mqtts://";
+}
+
 static const char *describe(const struct connection *connection, int error)
 {
     switch (error) {
     case MOSQ_ERR_EAI:
         return "its name cannot be looked up";
     case MOSQ_ERR_ERRNO:
+        if (errno == ECONNRESET || errno == EPIPE)
+            return describe_end(connection);
         /* So does 2.0.21 call an encryption that failed. */
         if (!connection->tls || errno != EPROTO)
             return errno ? strerror(errno) : "the connection failed";
         /* fall through */
     case MOSQ_ERR_TLS:
         /* Without a word of the encryption itself it was the socket's. */
-        return connection->library[0] ? connection->library : "the connection was refused or reset";
+        return connection->library[0] ? connection->library : describe_end(connection);
     case MOSQ_ERR_CONN_LOST:
-        return "the connection was lost";
+        return describe_end(connection);
     case MOSQ_ERR_CONN_REFUSED:
         return "connection refused";
     case MOSQ_ERR_NOMEM:
         return "a message is too large";
     case MOSQ_ERR_PROTOCOL:
     case MOSQ_ERR_MALFORMED_PACKET:
-        return "what it says is no MQTT";
+        return connection->tls || connection->up
+                   ? "what it says is no MQTT"
+                   : "what it says is no MQTT: if its port is for encrypted connections, write "
+                     "mqtts://";
     case MOSQ_ERR_KEEPALIVE:
         return "it does not answer any more";
     default:
@@ -329,16 +358,42 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     connection->events.answered(connection->data);
 }
 
+/* The library that the library uses knows more; it is there, but need not be known at build time. */
+static long verify_result(struct mosquitto *mosquitto)
+{
+    long (*result_of)(const void *ssl) = NULL;
+    const void *ssl = mosquitto_ssl_get(mosquitto);
+    *(void **) &result_of = dlsym(RTLD_DEFAULT, "SSL_get_verify_result");
+    return ssl && result_of ? result_of(ssl) : -1;
+}
+
+static bool is_encrypted(struct mosquitto *mosquitto)
+{
+    int (*finished)(const void *ssl) = NULL;
+    const void *ssl = mosquitto_ssl_get(mosquitto);
+    *(void **) &finished = dlsym(RTLD_DEFAULT, "SSL_is_init_finished");
+    return ssl && finished && finished(ssl);
+}
+
+/* "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed" */
 static void on_log(struct mosquitto *mosquitto, void *data, int level, const char *text)
 {
-    (void) mosquitto;
     struct connection *connection = data;
-    if (level == MOSQ_LOG_ERR) {
-        /* "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed" */
-        const char *last = strrchr(text, ':');
-        snprintf(connection->library, sizeof connection->library, "encryption: %s",
-                 last && last[1] ? last + 1 : text);
-    }
+    const char *last = strrchr(text, ':');
+    last = last && last[1] ? last + 1 : text;
+    char *out = connection->library;
+    const size_t size = sizeof connection->library;
+    if (level != MOSQ_LOG_ERR)
+        return;
+    if (strcmp(last, "certificate verify failed") == 0)
+        certificate_describe(verify_result(mosquitto), connection->settings.config->ca_file, out,
+                             size);
+    else if (strcmp(last, "wrong version number") == 0)
+        snprintf(out, size, "its port is not one for mqtts://: it does not encrypt");
+    else if (strstr(last, "alert certificate required"))
+        snprintf(out, size, "it wants a certificate of ours: set client_cert");
+    else if (strcmp(last, "unexpected eof while reading") != 0)
+        snprintf(out, size, "encryption: %s", last);
 }
 
 /* ---- an attempt ---- */
@@ -437,6 +492,7 @@ static int set_up(struct connection *connection)
 static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
+    connection->reached = connection->encrypted = false;
     connection->mosquitto = mosquitto_new(connection->settings.client_id, true, connection);
     if (!connection->mosquitto) {
         fail(connection, "out of memory");
@@ -493,21 +549,30 @@ static bool has_no_other_end(struct connection *connection)
            getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
 }
 
+/* Its beginning was acknowledged. What went wrong the library has taken from the socket already. */
+static bool was_reached(const struct connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    return getsockopt(mosquitto_socket(connection->mosquitto), IPPROTO_TCP, TCP_INFO, &info,
+                      &size) == 0 &&
+           info.tcpi_bytes_acked > 0;
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
     struct connection *connection = io->data;
     int error = MOSQ_ERR_SUCCESS;
-    if (has_no_other_end(connection)) {
-        fail(connection, "the connection was refused or reset");
-        return;
-    }
+    const bool ended = has_no_other_end(connection);
+    connection->reached |= !ended || was_reached(connection);
+    connection->encrypted |= is_encrypted(connection->mosquitto);
     errno = 0;
     if (revents & EV_READ)
         error = mosquitto_loop_read(connection->mosquitto, 1);
     if (error == MOSQ_ERR_SUCCESS && connection->mosquitto && (revents & EV_WRITE))
         error = mosquitto_loop_write(connection->mosquitto, 1);
-    settle(connection, error);
+    settle(connection, error == MOSQ_ERR_SUCCESS && ended ? MOSQ_ERR_CONN_LOST : error);
 }
 
 static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)

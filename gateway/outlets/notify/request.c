@@ -495,6 +495,10 @@ enum outcome request_judge(const struct request *request, CURL *easy,
         snprintf(why, size, "%s", words);
         return OUTCOME_AGAIN;
     }
+    if (transfer_is_unencrypted(status, request->answer)) {
+        snprintf(why, size, "it answered 400: " TRANSFER_UNENCRYPTED);
+        return OUTCOME_AGAIN;
+    }
     quote(request, secrets, answer, sizeof answer);
     const bool says = config->type == NOTIFY_PUSHSAFER || config->type == NOTIFY_PUSHOVER;
     const char said = says ? status_of(request->answer) : '1';

@@ -5,12 +5,9 @@
 
 #include "packs/json.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
 
 static const char usage[] =
     "usage: packgate decode [--variant NAME] [--current auto|normal|inverted] FILE.exch\n\n"
@@ -22,29 +19,6 @@ static const char usage[] =
     "on which firmwares disagree\n"
     "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
     "standard error), 2 for a wrong call.\n";
-
-/* Reads the whole file; NULL with errno. */
-static char *slurp(const char *path, size_t *size)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (!file)
-        return NULL;
-    char *text = malloc(FILE_MOST);
-    if (text) {
-        *size = fread(text, 1, FILE_MOST, file);
-        if (ferror(file) || *size == FILE_MOST) {
-            int error = ferror(file) ? errno : EFBIG;
-            free(text);
-            text = NULL;
-            errno = error;
-        }
-    }
-    int error = errno;
-    if (file != stdin)
-        fclose(file);
-    errno = error;
-    return text;
-}
 
 /* Whether there is anything to print; otherwise reports what was received instead. */
 static bool decoded_something(const char *path, const struct reply_counters *counters)
@@ -126,19 +100,9 @@ int command_decode(int argc, char **argv)
         return EXIT_USAGE;
     }
     const char *path = argv[optind];
-    size_t size = 0;
-    char *text = slurp(path, &size);
-    if (!text) {
-        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
+    struct exchange *exchange = exchange_load(path);
+    if (!exchange)
         return EXIT_FAILED;
-    }
-    char error[200];
-    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
-    free(text);
-    if (!exchange) {
-        fprintf(stderr, "packgate: %s: %s\n", path, error);
-        return EXIT_FAILED;
-    }
     const int variant = variant_name ? find_variant(exchange->driver, variant_name) : 0;
     int status = variant < 0 ? EXIT_USAGE : decode_exchange(exchange, path, variant, current);
     exchange_free(exchange);

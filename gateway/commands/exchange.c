@@ -4,9 +4,12 @@
 #include "exchange.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
 
 /* Where the parser is, and where it reports to. */
 struct reader {
@@ -146,6 +149,44 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
         return reader.exchange;
     exchange_free(reader.exchange);
     return NULL;
+}
+
+/* Reads the whole file; NULL with errno. */
+static char *slurp(const char *path, size_t *size)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (!file)
+        return NULL;
+    char *text = malloc(FILE_MOST);
+    if (text) {
+        *size = fread(text, 1, FILE_MOST, file);
+        if (ferror(file) || *size == FILE_MOST) {
+            int error = ferror(file) ? errno : EFBIG;
+            free(text);
+            text = NULL;
+            errno = error;
+        }
+    }
+    int error = errno;
+    if (file != stdin)
+        fclose(file);
+    errno = error;
+    return text;
+}
+
+struct exchange *exchange_load(const char *path)
+{
+    size_t size = 0;
+    char *text = slurp(path, &size), error[200];
+    if (!text) {
+        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
+    free(text);
+    if (!exchange)
+        fprintf(stderr, "packgate: %s: %s\n", path, error);
+    return exchange;
 }
 
 void exchange_free(struct exchange *exchange)

@@ -36,6 +36,9 @@ struct exchange {
 struct exchange *exchange_parse(const char *text, size_t size, char *error, size_t error_size);
 void exchange_free(struct exchange *exchange);
 
+/** The same of a file, "-" for standard input. NULL: what is wrong was printed. */
+struct exchange *exchange_load(const char *path);
+
 /** Runs all requests and replies of an exchange through the driver, as a line would, and leaves
  * the values in `pack` with `finish` and the derived ones. `bms` is one that bms_init was called
  * on. */

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -257,6 +258,59 @@ def replay_of_a_history():
     assert replay(csv_of(rows), "other").returncode == 1
 
 
+def replay_of_a_database():
+    """The same as of what `packgate export` prints of it."""
+    bms, url = simulate("daly", options(FINE))
+    begin = int(time.time()) // 60 * 60 - 3600
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "history.db")
+        text = configuration(url, LIMITS.format(of="house-1", charge=8, sensors=2)) + f"[history]\nfile = {path}\ncommit = 10s\n"
+        with bms, Gateway(text) as gateway:
+            gateway.wait_published("house-1")
+            ask = (PACKGATE, "export", "-c", gateway.path, "--level", "recent", "--pack", "house-1")
+            until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0)
+        cells = ", ".join(f"c{n + 1}" for n in range(16))
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            for minute in range(30):
+                # Cell 1 rises from 3.30 to 3.45 V.
+                database.execute(f"INSERT INTO minute(pack, t, n, current_ma, soc_permille, temp_dc, {cells}) SELECT id, ?, 60, 5000, 600, "
+                                 f"200, {', '.join('?' * 16)} FROM pack WHERE name = 'house-1'",
+                                 [begin + 60 * minute, 3300 + 5 * minute] + [3300] * 15)
+            database.commit()
+        config = os.path.join(folder, "packgate.ini")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(text)
+        span = ("--from", str(begin), "--to", str(begin + 1800))
+        exported = subprocess.run([PACKGATE, "export", "--file", path, "--pack", "house-1", *span], capture_output=True, text=True,
+                                  check=True).stdout
+        done = subprocess.run([PACKGATE, "limits", "--replay", path, "-c", config, "--csv", *span], capture_output=True, text=True,
+                              check=True)
+        lines = [line.split(",") for line in done.stdout.splitlines()[1:]]
+        assert len(lines) == 30 and (lines[0][2:4], lines[29][2:4]) == (["8.00", "configuration"], ["1.10", "cell_high"]), lines
+        assert done.stdout == replay(exported, "--csv").stdout
+        for wrong in (("--pack", "nobody"), ("--from", "now")):
+            done = subprocess.run([PACKGATE, "limits", "--replay", path, "-c", config, *wrong], capture_output=True, text=True, check=False)
+            assert done.returncode == 1 and wrong[1] in done.stderr, done
+
+
+def replay_of_an_exchange():
+    """With alarms, switches and limits of the BMS, which a history has not."""
+    captures = os.path.join(os.path.dirname(__file__), "..", "captures")
+    for path, cells, sensors, expected in (
+            ("jk-pb/01-jk-pb2a16s15p-8s-charging-trigger.exch", 8, 2, "27.600,8.00,configuration,4.00,configuration"),
+            ("jk-pb/01-jk-pb2a16s15p-8s-charging-trigger.exch", 16, 2, ",0.00,unknown,0.00,unknown"),
+            ("daly-d2/02-recorded-16s-soc-low.exch", 16, 2, "55.200,8.00,configuration,0.00,alarm"),
+            ("jbd/4s-mos-control.exch", 4, 3, "13.800,0.00,mos,4.00,configuration"),
+            ("eg4-ll/03-built-alarms.exch", 16, 4, "54.000,0.00,bms,0.00,temperature")):
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as config:
+            config.write(configuration("tcp://127.0.0.1:4001", LIMITS.format(of="house-1", charge=8, sensors=sensors)
+                                       .replace("cells = 16", f"cells = {cells}")))
+            config.flush()
+            done = subprocess.run([PACKGATE, "limits", "--replay", os.path.join(captures, path), "-c", config.name, "--csv"],
+                                  capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[1] == "," + expected, (path, done)
+
+
 if __name__ == "__main__":
     main([a_gateway_that_hangs, bank_names_pack_and_cell, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
-          example_lacks_what_is_of_the_installation, replay_of_a_history], at_once=4)
+          replay_of_a_database, example_lacks_what_is_of_the_installation, replay_of_a_history, replay_of_an_exchange], at_once=4)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* `packgate limits`: examples for the section [limits], and what one would have allowed on a day of the past. */
-#include "command.h"
-#include "table.h"
+#include "past.h"
+
+#include "commands/command.h"
+#include "commands/exchange.h"
+#include "commands/table.h"
 
 #include "packs/limits.h"
 #include "config/load.h"
-#include "registers/value.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,23 +15,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define COLUMNS_MOST 256
 #define LASTS                                                                                      \
     1.5 /* times the usual time between two rows; without another row the values are stale */
+#define CELL_SETTLES_S                                                                             \
+    4000 /* longer than the voltage of a cell moves, 1 mV a second from 1 to 5 V */
 
 static const char usage[] =
     "usage: packgate limits --example lfp\n"
-    "       packgate limits --replay FILE.csv [-c FILE] [--csv] [NAME]\n\n"
+    "       packgate limits --replay FILE [-c FILE] [--csv] [--pack NAME] [--from TIME] [--to "
+    "TIME] "
+    "[NAME]\n\n"
     "Prints a section [limits] to begin with: compare it with the data sheet of the cells, what is "
     "not in it\n"
-    "depends on the installation. Or works out what a section would have allowed, and why, for the "
-    "rows of a\n"
-    "history as `packgate export` prints it ('-' reads standard input).\n\n"
+    "depends on the installation. Or works out what a section would have allowed, and why.\n\n"
     "  NAME                 which [limits NAME]; not needed where there is only one\n"
     "  -e, --example KIND   lfp: lithium iron phosphate (LiFePO4)\n"
-    "  -r, --replay FILE    the history of one pack\n"
+    "  -r, --replay FILE    the history of a pack: its database, or CSV as `packgate export` "
+    "prints it ('-' reads\n"
+    "                       standard input); or a recorded exchange, *.exch\n"
+    "      --pack NAME      which pack of the database (default: the one that the limits are of)\n"
+    "      --from TIME, --to TIME\n"
+    "                       of the database, as for `packgate export` (default: the last day)\n"
     "  -c, --config FILE    the configuration (default " CONFIG_DEFAULT ")\n"
     "      --csv            as CSV; otherwise a table and how much of the time each limit held\n"
     "Exit status: 0, 1 when something could not be read, 2 for a wrong call.\n";
@@ -57,121 +64,6 @@ static const char lfp[] =
     ";soc_low = 10:0, 20:1\n"
     ";soc_ceiling = 90\n"
     ";full_every = 14d\n";
-
-/* ---- rows of a history ---- */
-
-struct history {
-    FILE *file;
-    const char *path;
-    struct value_ref columns[COLUMNS_MOST];
-    bool known[COLUMNS_MOST]; /* columns that are values of a pack; the first one is the time */
-    unsigned count, line;
-    char *text;
-    size_t size;
-};
-
-/* A row that has come, at its time and with what is in it. */
-struct reading {
-    double at;
-    struct pack pack;
-    char time[40]; /* as it stands in the file */
-};
-
-/* The next line without its end; false: there is none. */
-static bool next_line(struct history *history)
-{
-    const ssize_t length = getline(&history->text, &history->size, history->file);
-    if (length < 0)
-        return false;
-    history->text[strcspn(history->text, "\r\n")] = 0;
-    history->line++;
-    return true;
-}
-
-static bool fail(const struct history *history, const char *why)
-{
-    fprintf(stderr, "packgate limits: %s:%u: %s\n", history->path, history->line, why);
-    return false;
-}
-
-static bool read_heading(struct history *history)
-{
-    if (!next_line(history))
-        return fail(history, "empty; expected a history as CSV");
-    char *rest = history->text;
-    for (char *name; (name = strsep(&rest, ",")); history->count++) {
-        if (history->count == COLUMNS_MOST)
-            return fail(history, "too many columns");
-        history->known[history->count] = value_find(name, &history->columns[history->count]) &&
-                                         history->columns[history->count].kind == VALUE_NUMBER;
-        if (history->count == 0 && strcmp(name, "time") != 0)
-            return fail(history, "expected 'time' as the first column");
-    }
-    return true;
-}
-
-/* "2026-11-01T12:00:00+01:00", or seconds. */
-static bool parse_time(const char *text, double *at)
-{
-    struct tm tm = {0};
-    int used = 0, hours = 0, minutes = 0;
-    char sign = '+', *end;
-    *at = strtod(text, &end);
-    if (end > text && *end == 0)
-        return isfinite(*at);
-    if (sscanf(text, "%d-%d-%dT%d:%d:%d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-               &tm.tm_min, &tm.tm_sec, &used) != 6)
-        return false;
-    if (strcmp(text + used, "Z") != 0 &&
-        sscanf(text + used, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *at = (double) timegm(&tm) - (sign == '-' ? -60 : 60) * (60 * hours + minutes);
-    return sign == '-' || sign == '+';
-}
-
-/* A history has the average of the sensors alone, and no count of the cells. */
-static void complete(struct pack *pack, unsigned sensors)
-{
-    unsigned cells = 0, temps = 0;
-    for (int i = 0; i < MAX_CELLS; i++)
-        cells += pack_known(pack, (enum pack_value)(CELL_MV + i));
-    for (int i = 0; i < MAX_TEMPS; i++)
-        temps += pack_known(pack, (enum pack_value)(TEMP_C + i));
-    if (!pack_known(pack, CELL_COUNT) && cells > 0)
-        pack_set(pack, CELL_COUNT, cells);
-    for (unsigned n = 1; temps == 0 && n <= sensors && pack_known(pack, TEMP_AVG_C); n++)
-        pack_set_temp(pack, n, pack->value[TEMP_AVG_C]);
-    pack_derive(pack);
-}
-
-/* False: no more, or it was said what is wrong. */
-static bool read_row(struct history *history, unsigned sensors, struct reading *reading, bool *good)
-{
-    if (!next_line(history))
-        return false;
-    char *rest = history->text, *item = strsep(&rest, ",");
-    const double before = reading->at;
-    pack_clear(&reading->pack);
-    snprintf(reading->time, sizeof reading->time, "%s", item);
-    *good = false;
-    if (!parse_time(item, &reading->at))
-        return fail(history, "no time; expected such as 2026-11-01T12:00:00Z, or seconds");
-    if (reading->at <= before)
-        return fail(history, "the time is not later than that of the row before");
-    for (unsigned n = 1; n < history->count && (item = strsep(&rest, ",")); n++) {
-        char *end;
-        const double number = strtod(item, &end);
-        if (*item && *end)
-            return fail(history, "something that is no number");
-        if (*item && history->known[n])
-            pack_set(&reading->pack, (enum pack_value) history->columns[n].id, number);
-    }
-    complete(&reading->pack, sensors);
-    *good = true;
-    return true;
-}
 
 /* ---- what would have been allowed ---- */
 
@@ -213,7 +105,7 @@ static void print_row(const struct replay *replay, const char *time,
 }
 
 /* A row stands for the time up to the next one, seen each second as the gateway would, and is stale when that does not come. */
-static void replay_row(struct replay *replay, const struct reading *row, double until)
+static void replay_row(struct replay *replay, const struct past_row *row, double until)
 {
     struct map_allowed allowed = {0};
     bool fresh = true;
@@ -227,23 +119,62 @@ static void replay_row(struct replay *replay, const struct reading *row, double 
     print_row(replay, row->time, &allowed);
 }
 
-static bool replay_rows(struct replay *replay, struct history *history)
+static void replay_rows(struct replay *replay, struct past *past)
 {
-    struct reading row = {.at = -INFINITY}, next;
-    bool good = true;
-    if (!read_row(history, replay->limits->sensors, &row, &good))
-        return good && fail(history, "no rows");
+    struct past_row row, next;
+    const unsigned sensors = replay->limits->sensors;
+    if (!past_next(past, sensors, &row))
+        return;
     limits_init(&replay->state, replay->limits, row.at);
     replay->usual_s = INFINITY;
-    next = row;
-    while (read_row(history, replay->limits->sensors, &next, &good)) {
+    while (past_next(past, sensors, &next)) {
         replay->usual_s = fmin(replay->usual_s, next.at - row.at);
         replay_row(replay, &row, next.at);
         row = next;
     }
-    if (good)
-        replay_row(replay, &row, row.at + (isinf(replay->usual_s) ? 1 : replay->usual_s));
-    return good;
+    replay_row(replay, &row, row.at + (isinf(replay->usual_s) ? 1 : replay->usual_s));
+}
+
+static bool replay_history(struct replay *replay, const char *path, const struct past_ask *ask)
+{
+    struct past *past = past_open(path, ask);
+    if (!past)
+        return false;
+    fprintf(stderr, "A history has no alarms, switches and limits of the BMS, and of the sensors "
+                    "their average alone: the\n"
+                    "gateway may have allowed less.\n");
+    replay_rows(replay, past);
+    if (!past_close(past))
+        return false;
+    if (replay->total_s == 0)
+        fprintf(stderr, "packgate limits: %s: no rows\n", path);
+    return replay->total_s > 0;
+}
+
+/* One moment, which lasts until nothing rises any more. */
+static bool replay_exchange(struct replay *replay, const char *path)
+{
+    struct exchange *exchange = exchange_load(path);
+    struct reply_counters counters;
+    struct map_allowed allowed;
+    struct pack pack;
+    struct bms bms;
+    if (!exchange)
+        return false;
+    bms_init(&bms, exchange->driver);
+    exchange_replay(exchange, &bms, &pack, &counters);
+    exchange_free(exchange);
+    fprintf(stderr,
+            "An exchange has no times: this is allowed when its values stay as they are.\n");
+    const struct limits_pack fresh = {.values = &pack, .fresh = true, .stale_after_s = INFINITY};
+    double now = 0;
+    limits_init(&replay->state, replay->limits, now);
+    do
+        allowed = limits_update(replay->limits, &fresh, 1, 1, &replay->state, now++);
+    while (now < CELL_SETTLES_S || allowed.charge_limited_by == LIMITED_BY_RAMP ||
+           allowed.discharge_limited_by == LIMITED_BY_RAMP);
+    print_row(replay, "", &allowed);
+    return true;
 }
 
 static void print_shares(const struct replay *replay)
@@ -264,38 +195,39 @@ static void print_shares(const struct replay *replay)
     free(text);
 }
 
-static int replay(const struct limits_config *limits, const char *path, bool csv)
+static bool is_exchange(const char *path)
 {
-    struct history history = {.path = path};
+    const char *end = strrchr(path, '.');
+    return end && strcmp(end, ".exch") == 0;
+}
+
+static int replay(const struct limits_config *limits, const char *path, const struct past_ask *ask,
+                  bool csv)
+{
     struct replay replay = {.limits = limits, .csv = csv};
     char *text = NULL;
     size_t size = 0;
-    history.file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     replay.out = csv ? stdout : open_memstream(&text, &size);
-    if (!history.file || !replay.out) {
-        fprintf(stderr, "packgate limits: %s: %s\n", path, strerror(errno));
+    if (!replay.out) {
+        fprintf(stderr, "packgate limits: %s\n", strerror(errno));
         return EXIT_FAILED;
     }
-    fprintf(stderr, "A history has no alarms, switches and limits of the BMS, and of the sensors "
-                    "their average alone: the\n"
-                    "gateway may have allowed less.\n");
     fputs(csv ? "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
                 "allowed_discharge_current_a,discharge_limited_by\n"
               : "TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n",
           replay.out);
-    const bool good = read_heading(&history) && replay_rows(&replay, &history);
+    const bool good =
+        is_exchange(path) ? replay_exchange(&replay, path) : replay_history(&replay, path, ask);
     if (!csv) {
         fclose(replay.out);
-        if (good) {
+        if (good)
             table_print(text);
+        if (good && replay.total_s > 0) {
             putchar('\n');
             print_shares(&replay);
         }
         free(text);
     }
-    free(history.text);
-    if (history.file != stdin)
-        fclose(history.file);
     return good ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -314,13 +246,16 @@ static const struct limits_config *find_limits(const struct config *config, cons
     return NULL;
 }
 
-static int replay_configured(const char *config_path, const char *name, const char *path, bool csv)
+static int replay_configured(const char *config_path, const char *name, const char *path,
+                             struct past_ask ask, bool csv)
 {
     struct config *config = config_load(config_path, stderr);
     if (!config)
         return EXIT_FAILED;
     const struct limits_config *limits = find_limits(config, name);
-    const int status = limits ? replay(limits, path, csv) : EXIT_FAILED;
+    if (limits && !ask.pack)
+        ask.pack = limits->of;
+    const int status = limits ? replay(limits, path, &ask, csv) : EXIT_FAILED;
     config_free(config);
     return status;
 }
@@ -337,11 +272,17 @@ static int print_example(const char *kind)
 
 int command_limits(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"example", required_argument, NULL, 'e'}, {"replay", required_argument, NULL, 'r'},
-        {"config", required_argument, NULL, 'c'},  {"csv", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {0}};
+    static const struct option options[] = {{"example", required_argument, NULL, 'e'},
+                                            {"replay", required_argument, NULL, 'r'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"csv", no_argument, NULL, 'v'},
+                                            {"pack", required_argument, NULL, 'p'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"to", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const char *example = NULL, *path = NULL, *config = CONFIG_DEFAULT;
+    struct past_ask ask = {0};
     bool csv = false;
     for (int option; (option = getopt_long(argc, argv, "e:r:c:h", options, NULL)) != -1;) {
         switch (option) {
@@ -357,6 +298,15 @@ int command_limits(int argc, char **argv)
         case 'v':
             csv = true;
             break;
+        case 'p':
+            ask.pack = optarg;
+            break;
+        case 'f':
+            ask.from = optarg;
+            break;
+        case 't':
+            ask.to = optarg;
+            break;
         default:
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;
@@ -365,7 +315,7 @@ int command_limits(int argc, char **argv)
     if (example && !path && optind == argc)
         return print_example(example);
     if (path && !example && argc - optind <= 1)
-        return replay_configured(config, argv[optind], path, csv);
+        return replay_configured(config, argv[optind], path, ask, csv);
     fputs(usage, stderr);
     return EXIT_USAGE;
 }

@@ -176,19 +176,17 @@ struct influx_config {
     double commit_s, recent_s, minutes_s; /* of the same */
 };
 
-/* What the master of a port is spoken to in. In the order of the words of `protocol`. */
-enum present_protocol { PRESENT_MODBUS_RTU };
-
+#define PRESENT_MODBUS "modbus-rtu"   /* one of its protocols */
 #define PRESENT_VIEW_SIZE (24 * 1024) /* the text of a [view], without comments */
 
 /* A port on which others ask for values. */
 struct present_config {
     struct outlet_config outlet; /* its first name is the one that is presented */
-    char port[OUTLET_PATH_SIZE]; /* "serial:/dev/…" or "tcp-listen:127.0.0.1:5020" */
-    enum present_protocol protocol;
-    char variant[OUTLET_NAME_SIZE]; /* empty: the protocol's usual one */
-    int address;                    /* -1: Modbus unit ids, or the protocol's usual one */
-    char view[OUTLET_NAME_SIZE];    /* empty: the register map */
+    char port[OUTLET_PATH_SIZE]; /* "serial:/dev/…", "tcp-listen:127.0.0.1:5020" or "can:can0" */
+    char protocol[OUTLET_NAME_SIZE]; /* PRESENT_MODBUS, that of a driver, or a dialect of CAN */
+    int variant;                     /* of that driver */
+    int address;                     /* -1: Modbus unit ids, or the protocol's usual one */
+    char view[OUTLET_NAME_SIZE];     /* empty: the register map */
     unsigned baud;
     char framing[4]; /* "8N1" */
     int rts;         /* enum rts_mode */

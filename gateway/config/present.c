@@ -6,6 +6,9 @@
 
 #include "base/address.h"
 
+#include "bms/inverter/can.h"
+#include "bms/inverter/dialect.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +28,11 @@ static bool is_listening(const char *port)
     return strncmp(port, "tcp-listen:", 11) == 0;
 }
 
+static bool is_can(const char *port)
+{
+    return strncmp(port, "can:", 4) == 0;
+}
+
 /* A port below 1024 takes a right that no outlet has. */
 static bool parse_presented_port(const struct config_key *key, const char *text, void *field)
 {
@@ -34,7 +42,8 @@ static bool parse_presented_port(const struct config_key *key, const char *text,
                      endpoint.numeric && !endpoint_lacks_interface(&endpoint) &&
                      strlen(text + 11) < LISTEN_SIZE &&
                      (endpoint.port == 0 || endpoint.port >= 1024);
-    return (serial || tcp) && strlen(text) < key->size &&
+    const bool can = is_can(text) && text[4] && strlen(text + 4) < 16 && !strpbrk(text, "/ \t");
+    return (serial || tcp || can) && strlen(text) < key->size &&
            snprintf(field, key->size, "%s", text) > 0;
 }
 
@@ -42,14 +51,67 @@ static void describe_presented_port(const struct config_key *key, char *out, siz
 {
     (void) key;
     snprintf(out, size,
-             "serial:/dev/... or tcp-listen:ADDRESS:PORT with a port from 1024 on, such as "
-             "tcp-listen:127.0.0.1:5020");
+             "serial:/dev/..., can:INTERFACE or tcp-listen:ADDRESS:PORT with a port from 1024 on, "
+             "such as tcp-listen:127.0.0.1:5020");
 }
 
 static const struct config_type type_presented_port = {.parse = parse_presented_port,
                                                        .describe = describe_presented_port};
 
+static const struct bms_driver *driver_of(const char *protocol)
+{
+    const struct bms_driver *driver = bms_driver_find(protocol);
+    return driver && dialect_possible(driver) ? driver : NULL;
+}
+
+static bool parse_presented_protocol(const struct config_key *key, const char *text, void *field)
+{
+    const bool known = strcmp(text, PRESENT_MODBUS) == 0 || can_table_find(text) || driver_of(text);
+    return known && snprintf(field, key->size, "%s", text) > 0;
+}
+
+/* The n-th of all, from 0. */
+static const char *protocol_at(unsigned n)
+{
+    if (n == 0)
+        return PRESENT_MODBUS;
+    n--;
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        if (dialect_possible(bms_drivers[i]) && n-- == 0)
+            return bms_drivers[i]->name;
+    for (unsigned i = 0; can_tables[i].name; i++)
+        if (n-- == 0)
+            return can_tables[i].name;
+    return NULL;
+}
+
+static void describe_presented_protocol(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    size_t used = 0;
+    const char *name;
+    for (unsigned n = 0; (name = protocol_at(n)) && used < size; n++)
+        used += (size_t) snprintf(out + used, size - used, "%s%s", n > 0 ? ", " : "", name);
+}
+
+static void offer_presented_protocols(const struct config_key *key, struct suggest *suggest)
+{
+    (void) key;
+    const char *name;
+    for (unsigned n = 0; (name = protocol_at(n)); n++)
+        suggest_offer(suggest, name);
+}
+
+static const struct config_type type_presented_protocol = {.parse = parse_presented_protocol,
+                                                           .describe = describe_presented_protocol,
+                                                           .offer = offer_presented_protocols};
+
 /* ---- checks ---- */
+
+static bool is_modbus(const struct config_draft *draft)
+{
+    return strcmp(present_of(draft)->protocol, PRESENT_MODBUS) == 0;
+}
 
 static void check_one_name(const struct config_draft *draft, struct mistakes *mistakes)
 {
@@ -65,7 +127,8 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     const char *port = present_of(draft)->port;
     if (!config_draft_usable(draft, "port"))
         return;
-    for (size_t i = 0; is_listening(port) && i < sizeof serial_only / sizeof *serial_only; i++)
+    for (size_t i = 0;
+         strncmp(port, "serial:", 7) != 0 && i < sizeof serial_only / sizeof *serial_only; i++)
         if (config_draft_given(draft, serial_only[i]))
             mistakes_warn(mistakes, config_draft_line(draft, serial_only[i]),
                           "'%s' has no effect here: the port is not serial", serial_only[i]);
@@ -86,20 +149,73 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     }
 }
 
-static void check_modbus(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_variant(const struct config_draft *draft, const struct bms_driver *driver,
+                          struct mistakes *mistakes)
+{
+    struct present_config *present = present_of(draft);
+    const char *const *variants = driver ? driver->variants : NULL;
+    if (!config_draft_given(draft, "variant") || !config_draft_usable(draft, "variant"))
+        return;
+    const char *name = config_draft_text(draft, "variant", 0)->text;
+    for (int i = 0; variants && variants[i]; i++)
+        if (strcmp(variants[i], name) == 0) {
+            present->variant = i;
+            return;
+        }
+    mistakes_add(mistakes, config_draft_line(draft, "variant"),
+                 "protocol '%s' has no variant '%s'; expected %s", present->protocol, name,
+                 variants ? "one that `packgate protocols` lists" : "no 'variant'");
+}
+
+static void check_address(const struct config_draft *draft, const struct bms_driver *driver,
+                          struct mistakes *mistakes)
 {
     const struct present_config *present = present_of(draft);
-    if (present->protocol != PRESENT_MODBUS_RTU || !config_draft_usable(draft, "protocol"))
+    const unsigned line = config_draft_line(draft, "address");
+    const int least = driver ? driver->address_min : 1, most = driver ? driver->address_max : 247;
+    if (!config_draft_given(draft, "address") || !config_draft_usable(draft, "address"))
         return;
-    if (config_draft_given(draft, "variant"))
-        mistakes_add(mistakes, config_draft_line(draft, "variant"),
-                     "protocol 'modbus-rtu' has no variants; leave 'variant' out");
-    if (config_draft_usable(draft, "address") && present->address == 0)
-        mistakes_add(mistakes, config_draft_line(draft, "address"),
-                     "'address' is 0, which is all devices of a bus; expected 1 to 247");
-    if (present->view[0] && present->switching)
+    if (can_table_find(present->protocol) || (driver && !bms_has_address(driver)))
+        mistakes_add(mistakes, line, "protocol '%s' has no addresses; leave 'address' out",
+                     present->protocol);
+    else if (present->address < least || present->address > most)
+        mistakes_add(mistakes, line, "'address' is %d; expected %d to %d for protocol '%s'",
+                     present->address, least, most, present->protocol);
+}
+
+static void check_protocol(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct present_config *present = present_of(draft);
+    const struct bms_driver *driver = driver_of(present->protocol);
+    if (!config_draft_usable(draft, "protocol"))
+        return;
+    check_variant(draft, driver, mistakes);
+    check_address(draft, driver, mistakes);
+    if (is_can(present->port) && !can_table_find(present->protocol))
+        mistakes_add(mistakes, config_draft_line(draft, "protocol"),
+                     "protocol '%s' is none of a CAN bus; expected %s, %s or %s", present->protocol,
+                     can_tables[0].name, can_tables[1].name, can_tables[2].name);
+    if (present->switching && (present->view[0] || !is_modbus(draft)))
         mistakes_add(mistakes, config_draft_line(draft, "switching"),
-                     "a view takes no orders; leave 'switching' out");
+                     "%s takes no orders; leave 'switching' out",
+                     present->view[0] ? "a view" : "this protocol");
+}
+
+/* Nobody can be told what is allowed where nothing says it. */
+static void check_limits(const struct config_drafts *drafts, const struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    const char *of = present_of(draft)->outlet.packs[0];
+    if (!config_draft_usable(draft, "protocol") || is_modbus(draft))
+        return;
+    for (const struct config_draft *limits = config_drafts_find(drafts, &limits_section, NULL);
+         limits; limits = config_drafts_next(drafts, limits))
+        if (strcmp(((const struct limits_config *) limits->settings)->of, of) == 0)
+            return;
+    mistakes_warn(mistakes, draft->heading,
+                  "%s has no [limits]: the inverter is told that it may neither charge nor "
+                  "discharge",
+                  of);
 }
 
 static bool holds(const struct substitute *substitute)
@@ -146,7 +262,7 @@ static void check_view(const struct config_drafts *drafts, const struct config_d
     if (!present->view[0] || !config_draft_usable(draft, "view"))
         return;
     const struct config_draft *view = config_drafts_find(drafts, &view_section, present->view);
-    if (present->protocol != PRESENT_MODBUS_RTU) {
+    if (!is_modbus(draft)) {
         mistakes_add(mistakes, config_draft_line(draft, "view"),
                      "'view' is for protocol 'modbus-rtu' only; leave it out");
         return;
@@ -172,7 +288,8 @@ static void check_present(const struct config_drafts *drafts, struct config_draf
     outlet_check_packs(drafts, draft, mistakes);
     check_one_name(draft, mistakes);
     check_port(drafts, draft, mistakes);
-    check_modbus(draft, mistakes);
+    check_protocol(draft, mistakes);
+    check_limits(drafts, draft, mistakes);
     check_view(drafts, draft, mistakes);
 }
 
@@ -238,13 +355,16 @@ static const struct config_key present_keys[] = {
     {.name = "of", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, .max = 1, .on_change = CHANGE_SECTION,
      .help = "The pack or bank that is presented."},
     {.name = "port", PRESENT(port), .type = &type_presented_port,
-     .help = "Where the master asks. Networks that may connect by TCP are those of [gateway] allow; port 0 takes any free port."},
-    {.name = "protocol", PRESENT(protocol), .type = &type_choice, CONFIG_WORDS("modbus-rtu"),
-     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP."},
-    {.name = "variant", PRESENT(variant), .type = &type_name,
+     .help = "Where the master asks. Networks that may connect by TCP are those of [gateway] allow; port 0 takes any free port. The system "
+             "brings a CAN interface up, with 500 kbit/s."},
+    {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
+     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP. The name of a BMS's "
+             "protocol: inverters take `of` for such a BMS. pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. "
+             "For these `of` must have [limits]."},
+    {.name = "variant", PRESENT(variant), .type = &type_variant,
      .otherwise = "the protocol's usual one",
      .help = "The form of the protocol, where it has several."},
-    {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 247,
+    {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
      .help = "The address under which it answers. With modbus-rtu it then answers under no other one."},
     {.name = "view", PRESENT(view), .type = &type_name,

@@ -151,7 +151,8 @@ static void load_filter(scmp_filter_ctx filter, int error)
 static void give_up_calls(const struct outlet_kind *kind)
 {
     /* Netlink is how the C library finds out which addresses there are. */
-    static const int all[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+    static const int all[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_CAN};
+    const size_t count = COUNT(all) - !kind->devices; /* a CAN interface is one */
     static const int never[] = {SCMP_SYS(process_vm_readv),
                                 SCMP_SYS(process_vm_writev),
                                 SCMP_SYS(pidfd_getfd),
@@ -176,7 +177,7 @@ static void give_up_calls(const struct outlet_kind *kind)
     error = error || kind->programs ? error : forbid(filter, programs, COUNT(programs));
 #endif
     if (!error)
-        error = forbid_sockets(filter, all + first, kind->network ? COUNT(all) - first : 1 - first);
+        error = forbid_sockets(filter, all + first, kind->network ? count - first : 1 - first);
     if (!error && !kind->programs && !kind->local)
         error = forbid_connecting(filter);
     load_filter(filter, error);

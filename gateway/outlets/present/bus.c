@@ -4,6 +4,7 @@
 #include "rtu.h"
 
 #include "base/backoff.h"
+#include "base/can_socket.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/listeners.h"
@@ -40,8 +41,9 @@ struct bus {
     const char *title;
     const struct bus_events *events;
     void *data;
-    struct port *port; /* NULL: it listens */
-    struct listeners listeners;
+    enum { BUS_SERIAL, BUS_LISTENS, BUS_CAN } kind;
+    struct port *port;          /* of a serial port */
+    struct listeners listeners; /* of a TCP port */
     bool open;
     ev_timer retry;
     double pause_s;
@@ -54,14 +56,14 @@ static bool in_use(const struct bus_link *link)
     return link->io.fd >= 0;
 }
 
-bool bus_is_serial(const struct bus_link *link)
+bool bus_is_shared(const struct bus_link *link)
 {
-    return link->bus->port != NULL;
+    return link->bus->kind != BUS_LISTENS;
 }
 
 const struct sockaddr *bus_client(const struct bus_link *link)
 {
-    return bus_is_serial(link) ? NULL : (const struct sockaddr *) &link->address;
+    return bus_is_shared(link) ? NULL : (const struct sockaddr *) &link->address;
 }
 
 bool bus_is_open(const struct bus *bus)
@@ -100,7 +102,7 @@ static void close_link(struct bus_link *link)
         return;
     ev_io_stop(bus->loop, &link->io);
     ev_timer_stop(bus->loop, &link->quiet);
-    if (!bus->port)
+    if (bus->kind != BUS_SERIAL)
         close(link->io.fd);
     link->io.fd = -1;
     if (bus->events->gone)
@@ -110,14 +112,15 @@ static void close_link(struct bus_link *link)
 static void lose_port(struct bus *bus, const char *why)
 {
     close_link(&bus->links[0]);
-    port_close(bus->port);
+    if (bus->port)
+        port_close(bus->port);
     report_trouble(bus, why);
     retry_later(bus);
 }
 
 static void end_link(struct bus_link *link, const char *why)
 {
-    if (bus_is_serial(link))
+    if (bus_is_shared(link))
         lose_port(link->bus, why);
     else
         close_link(link);
@@ -132,7 +135,7 @@ static void hand_over(struct bus_link *link, bool quiet)
         return;
     const size_t over = bus->events->heard(bus->data, link, link->bytes, link->size, quiet, now);
     if (link->broken) {
-        end_link(link, "its master reads nothing");
+        end_link(link, "it takes nothing");
         return;
     }
     link->size -= over;
@@ -145,7 +148,9 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    hand_over(timer->data, true);
+    struct bus_link *link = timer->data;
+    if (link->size > 0)
+        hand_over(link, true);
 }
 
 /* A beginning that nobody went on with is over when something else comes. */
@@ -156,12 +161,29 @@ static void forget_old(struct bus_link *link, double now)
     link->heard_at = now;
 }
 
+/* What one read gives; of a CAN interface a frame, as its line of SLCAN. */
+static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
+{
+    struct can_message frame;
+    uint8_t line[SLCAN_LINE];
+    if (link->bus->kind != BUS_CAN)
+        return read(link->io.fd, bytes, room);
+    const int got = can_socket_receive(link->io.fd, &frame);
+    if (got == 0)
+        errno = EAGAIN;
+    if (got <= 0)
+        return -1;
+    const size_t size = slcan_write(&frame, line);
+    memcpy(bytes, line, size < room ? size : room);
+    return (ssize_t) (size < room ? size : room);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
     struct bus_link *link = io->data;
     forget_old(link, clock_now());
-    const ssize_t n = read(io->fd, link->bytes + link->size, sizeof link->bytes - link->size);
+    const ssize_t n = receive(link, link->bytes + link->size, sizeof link->bytes - link->size);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -169,7 +191,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     link->size += (size_t) n;
-    if (bus_is_serial(link)) {
+    if (link->bus->kind == BUS_SERIAL) {
         ev_timer_stop(loop, &link->quiet);
         ev_timer_set(&link->quiet,
                      rtu_silence_s(link->bus->config->baud, link->bus->config->framing), 0);
@@ -186,19 +208,45 @@ static void open_link(struct bus_link *link, int fd)
     link->heard_at = clock_now();
     ev_io_set(&link->io, fd, EV_READ);
     ev_io_start(link->bus->loop, &link->io);
+    if (link->bus->events->opened)
+        link->bus->events->opened(link->bus->data, link);
+}
+
+/* The lines of SLCAN that a CAN interface is to send, all of them whole. Commands to an adapter are no frames. */
+static bool send_frames(const struct bus_link *link, const uint8_t *bytes, size_t size)
+{
+    struct can_message frame;
+    for (size_t n; (n = slcan_read(bytes, size, &frame)) > 0; bytes += n, size -= n)
+        if (frame.size <= 8 && !can_socket_send(link->io.fd, &frame))
+            return errno == EAGAIN || errno == ENOBUFS;
+    return true;
 }
 
 void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
 {
     if (!in_use(link))
         return;
-    if (!bus_is_serial(link)) {
+    if (link->bus->kind == BUS_LISTENS)
         link->broken |= send(link->io.fd, bytes, size, MSG_NOSIGNAL) != (ssize_t) size;
-        return;
-    }
+    else if (link->bus->kind == BUS_CAN)
+        link->broken |= !send_frames(link, bytes, size);
     /* Half an answer would be sent some time later, in front of the next one. */
-    if (write(link->io.fd, bytes, size) != (ssize_t) size)
+    else if (write(link->io.fd, bytes, size) != (ssize_t) size)
         tcflush(link->io.fd, TCOFLUSH);
+}
+
+bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size)
+{
+    bool sent = false;
+    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
+        if (!in_use(link))
+            continue;
+        sent = true;
+        bus_send(link, bytes, size);
+        if (link->broken)
+            end_link(link, "it takes nothing");
+    }
+    return sent;
 }
 
 /* ---- serial ---- */
@@ -270,12 +318,25 @@ static void listen_there(struct bus *bus)
     log_info("%s: listening on port %u", bus->title, listeners_port(&bus->listeners, 0));
 }
 
+/* ---- CAN ---- */
+
+static void open_can(struct bus *bus)
+{
+    const int fd = can_socket_open(bus->config->port + strlen("can:"));
+    if (fd >= 0)
+        on_opened(bus, fd);
+    else
+        on_failed(bus, strerror(errno));
+}
+
 /* ---- life ---- */
 
 static void open_port(struct bus *bus)
 {
-    if (bus->port)
+    if (bus->kind == BUS_SERIAL)
         port_open(bus->port);
+    else if (bus->kind == BUS_CAN)
+        open_can(bus);
     else
         listen_there(bus);
 }
@@ -292,14 +353,15 @@ static void on_late_turn(void *data, double since, double now)
     struct bus *bus = data;
     (void) since;
     (void) now;
-    if (bus->port && in_use(&bus->links[0])) {
+    if (bus->kind == BUS_SERIAL && in_use(&bus->links[0]))
         tcflush(bus->links[0].io.fd, TCIFLUSH);
+    if (bus->kind != BUS_LISTENS) {
         bus->links[0].size = 0;
+        return;
     }
-    for (struct bus_link *link = bus->links; !bus->port && link < bus->links + BUS_CLIENTS; link++)
+    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++)
         close_link(link);
-    if (!bus->port)
-        listeners_turn_away(&bus->listeners);
+    listeners_turn_away(&bus->listeners);
 }
 
 struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
@@ -322,8 +384,10 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
     ev_timer_init(&bus->retry, on_retry, 0, 0);
     bus->retry.data = bus;
     bus->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = bus};
-    const bool serial = strncmp(config->port, "serial:", 7) == 0;
-    if (!late_turn_watch(loop, &bus->watcher) || (serial && !new_port(bus))) {
+    bus->kind = strncmp(config->port, "serial:", 7) == 0 ? BUS_SERIAL
+                : strncmp(config->port, "can:", 4) == 0  ? BUS_CAN
+                                                         : BUS_LISTENS;
+    if (!late_turn_watch(loop, &bus->watcher) || (bus->kind == BUS_SERIAL && !new_port(bus))) {
         bus_free(bus);
         return NULL;
     }
@@ -339,9 +403,8 @@ void bus_free(struct bus *bus)
     ev_timer_stop(bus->loop, &bus->retry);
     for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++)
         close_link(link);
-    if (bus->port)
-        port_free(bus->port);
-    else
+    port_free(bus->port);
+    if (bus->kind == BUS_LISTENS)
         listeners_close(&bus->listeners);
     free(bus);
 }

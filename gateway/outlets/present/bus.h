@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The port of a [present] section, whatever is spoken there: a serial port with one master, or a TCP port with several. It is opened
- * again when it is lost. It knows no protocol: bytes come in, answers go out at once or not at all.
+ * The port of a [present] section, whatever is spoken there: a serial port with one master, a TCP port with several, or a CAN
+ * interface, whose frames are lines of SLCAN here. It is opened again when it is lost. It knows no protocol: bytes come in, answers go
+ * out at once or not at all.
  */
 #ifndef PACKGATE_OUTLETS_PRESENT_BUS_H
 #define PACKGATE_OUTLETS_PRESENT_BUS_H
@@ -21,7 +22,9 @@ struct bus_events {
      * called once more when the line is `quiet`, behind a frame. */
     size_t (*heard)(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now);
-    /** The master is gone. NULL: of no interest. */
+    /** A master can be spoken to. NULL: of no interest. */
+    void (*opened)(void *data, struct bus_link *link);
+    /** It is gone. NULL: of no interest. */
     void (*gone)(void *data, const struct bus_link *link);
 };
 
@@ -37,10 +40,13 @@ bool bus_is_open(const struct bus *bus);
 /** Sends an answer, never waiting. What the port does not take at once is dropped, and a TCP client that reads nothing disconnected. */
 void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size);
 
-/** A serial port tells frames apart by silence, and has others who answer. */
-bool bus_is_serial(const struct bus_link *link);
+/** The same to all masters. False: there is none. */
+bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size);
 
-/** The address of a TCP client; NULL: a serial port. */
+/** A serial port and a CAN interface have others who may answer; a TCP client is alone with us. */
+bool bus_is_shared(const struct bus_link *link);
+
+/** The address of a TCP client; NULL: none. */
 const struct sockaddr *bus_client(const struct bus_link *link);
 
 #endif

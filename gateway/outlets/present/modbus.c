@@ -140,7 +140,7 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
                                       .ticket = modbus->tickets + 1};
     static const struct allow_list on_the_line; /* a master without an address needs none */
     modbus->answerer.allow_write = !config->switching    ? NULL
-                                   : bus_is_serial(link) ? &on_the_line
+                                   : bus_is_shared(link) ? &on_the_line
                                                          : &config->allow_write;
     if (answer(&modbus->answerer, &question, now) != ANSWER_PENDING) {
         pass_on(modbus, link, &question);
@@ -230,7 +230,7 @@ static void take_frame(struct modbus *modbus, struct bus_link *link, const uint8
     modbus->counted.messages++;
     if (span->kind == RTU_REQUEST) {
         take_request(modbus, link, frame, span->size, now);
-    } else if (bus_is_serial(link) && units_find(&modbus->units, frame[0])) {
+    } else if (bus_is_shared(link) && units_find(&modbus->units, frame[0])) {
         snprintf(what, sizeof what, "at address %u", frame[0]);
         present_second(modbus->present, what, now);
     }
@@ -244,7 +244,7 @@ static size_t take_serial(struct modbus *modbus, struct bus_link *link, const ui
         modbus->counted.overruns++;
         return size - RTU_ADU_MAX;
     }
-    if (!quiet || size == 0)
+    if (!quiet)
         return 0;
     const size_t echo = skip_echo(modbus, bytes, size);
     if (echo == size)
@@ -277,7 +277,7 @@ static size_t take_stream(struct modbus *modbus, struct bus_link *link, const ui
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now)
 {
-    return bus_is_serial(link) ? take_serial(self, link, bytes, size, quiet, now)
+    return bus_is_shared(link) ? take_serial(self, link, bytes, size, quiet, now)
                                : take_stream(self, link, bytes, size, now);
 }
 

@@ -8,6 +8,9 @@
 
 #include "outlets/rights.h"
 
+#include "bms/inverter/can.h"
+#include "packs/show.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -27,6 +30,7 @@ struct present {
     ev_timer second, end;
     char title[2 * NAME_SIZE];
     enum present_state said;   /* the state of `of` that the log knows */
+    double charge_voltage_v;   /* that was allowed last; NaN: none */
     double second_at;          /* another device answered in our place; NaN: never */
     struct pipe_report report; /* the last one */
     struct {
@@ -138,11 +142,12 @@ static void say_state(struct present *present, double now)
 void present_answered(struct present *present, const struct bus_link *link, const char *told,
                       double now)
 {
-    const struct sockaddr *client = bus_client(link);
+    const struct sockaddr *client = link ? bus_client(link) : NULL;
     if (client)
         address_format(client, present->asked.who);
     else
-        snprintf(present->asked.who, sizeof present->asked.who, "the serial line");
+        snprintf(present->asked.who, sizeof present->asked.who, "%.*s",
+                 (int) sizeof present->asked.who - 1, present->config->port);
     snprintf(present->asked.told, sizeof present->asked.told, "%s", told);
     const double took_s = now - present->asked.at;
     if (present->asked.count++ == 0)
@@ -151,6 +156,31 @@ void present_answered(struct present *present, const struct bus_link *link, cons
         present->asked.every_s += (took_s - present->asked.every_s) /
                                   (present->asked.count < 10 ? present->asked.count : 10);
     present->asked.at = now;
+}
+
+/* What is allowed while nothing is: no current, at the voltage of before. Without that some protocols have no way to say so. */
+void present_show(struct present *present, struct shown *shown, double now)
+{
+    double *voltage_v = &present->charge_voltage_v;
+    show_source(shown, &presented(present)->source, now);
+    if (!shown->stopping)
+        *voltage_v = shown->values.value[CHARGE_VOLTAGE_LIMIT_V];
+    else if (!isnan(*voltage_v))
+        pack_set(&shown->values, CHARGE_VOLTAGE_LIMIT_V, *voltage_v);
+}
+
+void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
+                  double now)
+{
+    char told[64];
+    const double *value = shown->values.value;
+    if (shown->stopping)
+        snprintf(told, sizeof told, "to stop");
+    else
+        snprintf(told, sizeof told, "%.1f V, charge %.0f A, discharge %.0f A",
+                 value[CHARGE_VOLTAGE_LIMIT_V], value[CHARGE_CURRENT_LIMIT_A],
+                 value[DISCHARGE_CURRENT_LIMIT_A]);
+    present_answered(present, link, told, now);
 }
 
 bool present_is_second(const struct present *present, double now)
@@ -174,7 +204,8 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     struct present *present = data;
     struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
     judge(present, pack, now);
-    present->speaker->changed(present->self, pack, changes, now);
+    if (present->speaker->changed)
+        present->speaker->changed(present->self, pack, changes, now);
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -183,6 +214,8 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct present *present = timer->data;
     const double now = clock_now();
+    if (present->speaker->second)
+        present->speaker->second(present->self, present->bus, now);
     say_state(present, now);
     report(present, now);
 }
@@ -201,6 +234,13 @@ static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, 
 {
     struct present *present = data;
     return present->speaker->heard(present->self, link, bytes, size, quiet, now);
+}
+
+static void on_opened(void *data, struct bus_link *link)
+{
+    struct present *present = data;
+    if (present->speaker->opened)
+        present->speaker->opened(present->self, link);
 }
 
 static void on_gone(void *data, const struct bus_link *link)
@@ -225,7 +265,8 @@ static void release(void *self)
 
 static bool begin(struct present *present)
 {
-    static const struct bus_events events = {.heard = on_heard, .gone = on_gone};
+    static const struct bus_events events = {
+        .heard = on_heard, .opened = on_opened, .gone = on_gone};
     const double now = clock_now();
     struct ev_loop *loop = outlet_loop(present->outlet);
     unsigned count = 0;
@@ -250,8 +291,10 @@ static void *start(struct outlet *outlet)
         return NULL;
     present->outlet = outlet;
     present->config = outlet_config(outlet)->settings;
-    present->speaker = &modbus_speaker;
-    present->second_at = present->asked.at = NAN;
+    present->speaker = strcmp(present->config->protocol, PRESENT_MODBUS) == 0 ? &modbus_speaker
+                       : can_table_find(present->config->protocol)            ? &can_speaker
+                                                                              : &battery_speaker;
+    present->charge_voltage_v = present->second_at = present->asked.at = NAN;
     snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
     if (strncmp(present->config->port, "serial:", 7) != 0)
         rights_give_up_devices();

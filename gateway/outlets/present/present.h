@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The outlet that answers masters (inverters, PLCs) on a port. present.c is the process and knows what is fresh, bus.c has the port,
- * state.h the rule of when what is said. Who speaks a protocol is a `struct speaker`, such as modbus.c.
+ * state.h the rule of when what is said. Who speaks a protocol is a `struct speaker`: modbus.c, battery.c, canbus.c.
  */
 #ifndef PACKGATE_OUTLETS_PRESENT_PRESENT_H
 #define PACKGATE_OUTLETS_PRESENT_PRESENT_H
@@ -9,6 +9,7 @@
 #include "bus.h"
 #include "state.h"
 
+#include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
 
 struct present; /* the process */
@@ -18,16 +19,20 @@ struct speaker {
     /** NULL: it cannot, and has said why. */
     void *(*start)(struct present *present, double now);
     void (*free)(void *self);
-    /** The values or the state of a pack have changed. */
+    /** The values or the state of a pack have changed. NULL: of no interest. */
     void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
     /** As in struct bus_events. */
     size_t (*heard)(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now);
-    /** A master has gone. NULL: of no interest. */
+    /** As there. NULL: of no interest. */
+    void (*opened)(void *self, struct bus_link *link);
     void (*gone)(void *self, const struct bus_link *link);
+    /** A second has passed. NULL: of no interest. */
+    void (*second)(void *self, struct bus *bus, double now);
 };
 
-extern const struct speaker modbus_speaker;
+/* Modbus RTU; a BMS's own protocol; frames of a CAN bus. */
+extern const struct speaker modbus_speaker, battery_speaker, can_speaker;
 
 struct outlet *present_outlet(const struct present *present);
 const struct present_config *present_config(const struct present *present);
@@ -44,9 +49,16 @@ enum present_state present_may(const struct present *present, const struct outle
 /** Whether the gateway is there to carry out orders. */
 bool present_has_gateway(const struct present *present, double now);
 
-/** Notes for the status that a master was answered, and what it was told: "58 registers from 290 of unit 2". */
+/** Notes for the status that a master was answered, and what it was told: "58 from 290 of unit 2". `link` NULL: all masters, unasked. */
 void present_answered(struct present *present, const struct bus_link *link, const char *told,
                       double now);
+
+/** What an inverter is to see of `of`. */
+void present_show(struct present *present, struct shown *shown, double now);
+
+/** The same where that is what inverters go by. */
+void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
+                  double now);
 
 /** Another device answers in our place: nothing is said until it has not for PRESENT_STOP_S. */
 void present_second(struct present *present, const char *what, double now);

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A BMS's own protocol on the port of a [present] section: an inverter takes the pack or bank for a battery that it knows. What is
+ * answered is up to bms/inverter/dialect.h; here is when, and that nobody else answers.
+ */
+#include "present.h"
+
+#include "bms/inverter/dialect.h"
+#include "bms/inverter/pylon_system.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct battery {
+    struct present *present;
+    const struct outlet_pack *pack;
+    struct dialect dialect;
+    bool stacked; /* it answers for the whole stack as well: Pylontech's system level */
+    struct bms_request request;  /* the last one to it; size 0: none since others could answer it */
+    struct bms_output out, sent; /* the last answer; size 0: its echo can no longer come */
+};
+
+static size_t answer(struct battery *battery, const struct shown *shown, const uint8_t *bytes,
+                     size_t size)
+{
+    const uint8_t address = (uint8_t) bms_address(&battery->dialect.board);
+    const size_t used =
+        battery->stacked ? pylon_system_answer(address, shown, bytes, size, &battery->out) : 0;
+    return used > 0 ? used : dialect_answer(&battery->dialect, shown, bytes, size, &battery->out);
+}
+
+/* Two-wire adapters give back what is sent. Returns how many bytes are echo; `*more`: more of it may come. */
+static size_t skip_echo(struct battery *battery, const uint8_t *bytes, size_t size, bool *more)
+{
+    const size_t sent = battery->sent.size, known = size < sent ? size : sent;
+    const bool same = known > 0 && memcmp(bytes, battery->sent.bytes, known) == 0;
+    *more = same && known < sent;
+    if (*more)
+        return 0;
+    battery->sent.size = 0;
+    return same ? sent : 0;
+}
+
+/* Whether an answer to the last request begins there, which is not ours. Returns its size. */
+static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t size)
+{
+    const struct bms_driver *driver = battery->dialect.board.driver;
+    struct bms reader = battery->dialect.reader;
+    struct pack pack;
+    if (battery->request.size == 0)
+        return 0;
+    const struct bms_span span = driver->frame(&reader, &battery->request, bytes, size);
+    const bool repeated =
+        span.size == battery->request.size && memcmp(bytes, battery->request.bytes, span.size) == 0;
+    if (span.kind != BMS_FRAME || repeated)
+        return 0;
+    pack_clear(&pack);
+    const enum bms_result result =
+        driver->decode(&reader, &battery->request, bytes, span.size, &pack);
+    return result == BMS_DONE || result == BMS_PARTIAL ? span.size : 0;
+}
+
+static void send_answer(struct battery *battery, struct bus_link *link, const struct shown *shown,
+                        double now)
+{
+    bus_send(link, battery->out.bytes, battery->out.size);
+    battery->sent = battery->out;
+    present_told(battery->present, link, shown, now);
+}
+
+static void note_request(struct battery *battery, const uint8_t *bytes, size_t size)
+{
+    battery->request.size = size < BMS_REQUEST_MAX ? size : BMS_REQUEST_MAX;
+    memcpy(battery->request.bytes, bytes, battery->request.size);
+}
+
+static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now)
+{
+    struct battery *battery = self;
+    struct present *present = battery->present;
+    struct shown shown;
+    bool more = false;
+    size_t over = bus_is_shared(link) ? skip_echo(battery, bytes, size, &more) : 0;
+    if (more && !quiet)
+        return 0;
+    present_show(present, &shown, now);
+    for (size_t n = 1; n > 0 && over < size; over += n) {
+        const enum present_state state = present_may(present, battery->pack, now);
+        if (bus_is_shared(link) && (n = find_foreign(battery, bytes + over, size - over)) > 0) {
+            present_second(present, "its protocol", now);
+            continue;
+        }
+        battery->out.size = 0;
+        n = answer(battery, &shown, bytes + over, size - over);
+        if (battery->out.size == 0)
+            continue;
+        note_request(battery, bytes + over, n);
+        if ((state == PRESENT_RUNNING || state == PRESENT_STOPPING) &&
+            !present_is_second(present, now))
+            send_answer(battery, link, &shown, now);
+    }
+    return over;
+}
+
+static void *start(struct present *present, double now)
+{
+    (void) now;
+    const struct present_config *config = present_config(present);
+    const struct bms_driver *driver = bms_driver_find(config->protocol);
+    struct battery *battery = driver ? calloc(1, sizeof *battery) : NULL;
+    if (!battery)
+        return NULL;
+    battery->present = present;
+    battery->pack = present_find(present, config->outlet.packs[0]);
+    const struct bms_options options = {
+        .address = config->address, .adr = -1, .variant = config->variant};
+    dialect_init(&battery->dialect, driver, &options);
+    battery->stacked = driver->variants && strcmp(driver->name, "topbms") == 0 &&
+                       strcmp(driver->variants[config->variant], "pylontech") == 0;
+    return battery;
+}
+
+const struct speaker battery_speaker = {.start = start, .free = free, .heard = heard};

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Frames of a CAN bus on the port of a [present] section: all of a dialect's table each second, whether somebody asks or not. On a
+ * serial port and by TCP they are lines of SLCAN.
+ */
+#include "present.h"
+
+#include "base/slcan.h"
+#include "bms/inverter/can.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(CAN_PERIOD_S == 1.0, "what the timer of present.c has");
+
+struct canbus {
+    struct present *present;
+    const struct outlet_pack *pack;
+    const struct table *table;
+};
+
+static bool sends(const struct table *table, unsigned id)
+{
+    for (unsigned i = 0; i < table->message_count; i++)
+        if (table->messages[i].message == id)
+            return true;
+    return false;
+}
+
+static void send_all(struct canbus *canbus, struct bus *bus, const struct shown *shown, double now)
+{
+    bool sent = false;
+    for (unsigned i = 0; i < canbus->table->message_count; i++) {
+        const unsigned id = canbus->table->messages[i].message;
+        uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
+        const unsigned size = table_write(canbus->table, id, shown, message);
+        struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
+        if (size == 0 || size > sizeof frame.data)
+            continue;
+        memcpy(frame.data, message, size);
+        sent |= bus_send_all(bus, line, slcan_write(&frame, line));
+    }
+    if (sent)
+        present_told(canbus->present, NULL, shown, now);
+}
+
+static void second(void *self, struct bus *bus, double now)
+{
+    struct canbus *canbus = self;
+    const enum present_state state = present_may(canbus->present, canbus->pack, now);
+    struct shown shown;
+    if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
+        present_is_second(canbus->present, now))
+        return;
+    present_show(canbus->present, &shown, now);
+    send_all(canbus, bus, &shown, now);
+}
+
+static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now)
+{
+    struct canbus *canbus = self;
+    struct can_message frame;
+    size_t over = 0;
+    (void) quiet;
+    for (size_t n; (n = slcan_read(bytes + over, size - over, &frame)) > 0; over += n) {
+        char what[32];
+        if (frame.size > 8 || !bus_is_shared(link) || !sends(canbus->table, frame.id))
+            continue;
+        snprintf(what, sizeof what, "frame %03X", frame.id);
+        present_second(canbus->present, what, now);
+    }
+    return over;
+}
+
+/* An adapter is told so; a program on the other end of a stream does not mind. */
+static void opened(void *self, struct bus_link *link)
+{
+    (void) self;
+    if (bus_is_shared(link))
+        bus_send(link, (const uint8_t *) SLCAN_OPEN, strlen(SLCAN_OPEN));
+}
+
+static void *start(struct present *present, double now)
+{
+    (void) now;
+    struct canbus *canbus = calloc(1, sizeof *canbus);
+    if (!canbus)
+        return NULL;
+    canbus->present = present;
+    canbus->pack = present_find(present, present_config(present)->outlet.packs[0]);
+    canbus->table = can_table_find(present_config(present)->protocol);
+    return canbus;
+}
+
+const struct speaker can_speaker = {
+    .start = start, .free = free, .heard = heard, .opened = opened, .second = second};

@@ -171,14 +171,14 @@ static void test_confirms_an_order_that_is_alone(void **state)
     struct answer answer;
     ask("o0", ORDER, 1);
     ask("o0", ORDER, 2);
-    assert_true(ledger_has_order(&ledger, packs[0]));
+    assert_true(ledger_has(&ledger, ORDER, packs[0]));
     assert_true(hear("o1", &answer));
     assert_true(answer.oldest.owner == ORDER && !answer.single);
     ask("a0", POLL, 3);
     assert_true(hear("a1", &answer)); /* which does not end it */
     assert_true(hear("o1", &answer));
     assert_true(answer.single);
-    assert_false(ledger_has_order(&ledger, packs[0]));
+    assert_false(ledger_has(&ledger, ORDER, packs[0]));
 }
 
 /* Rule 4: any frame of the pack can be what a borrower has asked for, but an echo. */
@@ -233,7 +233,7 @@ static void test_expires(void **state)
     assert_true(ledger_rested_at(&ledger, packs[0]) == 121 + ANSWER_MOST_S);
     packs[0]->bms.options.address = 0;
     assert_true(hear("a1", &answer));
-    assert_true(ledger_has_order(&ledger, packs[0]));
+    assert_true(ledger_has(&ledger, ORDER, packs[0]));
     assert_true(isinf(ledger_rested_at(&ledger, packs[0])));
 }
 

@@ -57,7 +57,9 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     struct bench *bench = timer->data;
     const double now = clock_now();
     for (unsigned i = 0; now >= bench->counts_from && i < bench->alive; i++)
-        bench->oldest_s = fmax(bench->oldest_s, now - bench->pollers[i]->published_at);
+        bench->oldest_s = isnan(bench->pollers[i]->published_at)
+                              ? INFINITY
+                              : fmax(bench->oldest_s, now - bench->pollers[i]->published_at);
 }
 
 static void on_received(void *data, const uint8_t *bytes, size_t size)

@@ -2,7 +2,7 @@
 /*
  * Tunnels: they connect the maker's own program to a line that is polled. A tunnel is closed until
  * it is opened for a limited time; then one program at a time connects by TCP, and its bytes are
- * sent as loans of the line (lines/lend.h), each between two polls. With `share = no` the program
+ * sent as loans of the line (lines/loan.h), each between two polls. With `share = no` the program
  * has the line to itself as long as it is connected.
  *
  * If a program sends faster than the line can carry, the oldest bytes are dropped. A program that

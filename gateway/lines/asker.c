@@ -3,6 +3,7 @@
 #include "asker.h"
 
 #include "cycle.h"
+#include "doubt.h"
 #include "plan.h"
 #include "reply_time.h"
 
@@ -51,17 +52,6 @@ static double gap_s(const struct asker *asker, const struct poller *next)
 
 static bool take_frames(struct asker *asker, bool silent, double now);
 
-/* Rule 5 of the ledger. On a line that is known to say things twice, nothing comes behind the rest that it has. In a
- * search each attempt is a pack of its own, and what is there answers the last one. */
-static void expire(struct asker *asker, double now)
-{
-    const struct line_config *config = asker->wire->config;
-    if (config->settle_ms > 0 || config->any_age)
-        ledger_expire(&asker->ledger, INFINITY);
-    else if (!port_forgets(asker->wire->port))
-        ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
-}
-
 bool asker_is_ready(struct asker *asker, double now)
 {
     if (isnan(asker->wanted_at))
@@ -79,7 +69,7 @@ bool asker_is_ready(struct asker *asker, double now)
         return false;
     take_frames(asker, true, now);
     reply_clear(&asker->buffer);
-    expire(asker, now);
+    doubt_expire(asker, now);
     return true;
 }
 
@@ -127,7 +117,7 @@ static bool ask_order(struct asker *asker, struct order *order, double now)
 {
     const struct bms_moment local = local_time();
     enum order_result result =
-        order_build(order, &local, ledger_has_order(&asker->ledger, order->poller), now);
+        order_build(order, &local, ledger_has(&asker->ledger, ORDER, order->poller), now);
     if (result != ORDER_PENDING) {
         order_queue_go_on(&asker->orders, order, result, now);
         return false;
@@ -135,42 +125,6 @@ static bool ask_order(struct asker *asker, struct order *order, double now)
     asker->flight.request = order->request;
     send_request(asker, turns_find(asker->turns, order->poller), order, now);
     return true;
-}
-
-/* Where asking something else does not settle what is open, the pack is left in peace. */
-static void rest(struct asker *asker, struct poller *poller)
-{
-    poller->pace.resting = true;
-    poller->pace.due = fmax(poller->pace.due, ledger_rested_at(&asker->ledger, poller));
-}
-
-/* What a borrower asked is settled by any answer. */
-static unsigned open_step(const struct open_request *request)
-{
-    return request->owner == POLL ? request->step : BMS_PLAN_MAX;
-}
-
-/* A lost answer makes all that follow look older than they are, until something settles it. When that has happened in
- * this cycle, the pack goes first, as its next values will be new. */
-static void settle_doubt(struct asker *asker, struct poller *poller, double now)
-{
-    const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
-    const struct poller_cycle *cycle = &poller->cycle;
-    if (poller_is_silent(poller) && !(poller->presence.last_answer >= cycle->started))
-        return;
-    if (!oldest) {
-        if (!cycle->incomplete && poller->published_at < cycle->started)
-            poller->pace.due = -INFINITY;
-        return;
-    }
-    const bool old = now - oldest->sent_at > poller->config->stale_after_s / 2;
-    /* Of more than one kind, each may be answered one by one and stay behind for good. */
-    const bool behind = now - oldest->sent_at > ANSWER_MOST_S;
-    /* All was answered, but nobody knows that the parts are of one time. */
-    const bool apart = oldest->sent_at < cycle->started && !cycle->under_way && !cycle->told &&
-                       !cycle->vital_missed && !cycle->incomplete;
-    if (behind || apart || (!plan_settle(poller, open_step(oldest), now) && old))
-        rest(asker, poller);
 }
 
 static void end_step(struct asker *asker, struct member *member, bool over, bool published,
@@ -181,31 +135,14 @@ static void end_step(struct asker *asker, struct member *member, bool over, bool
         asker->events->published(asker->data, member, now);
     if (!over)
         return;
-    settle_doubt(asker, poller, now);
+    doubt_judge(asker, poller, now);
     if (!poller->cycle.told) {
         if (poller->cycle.vital_missed)
             turns_charge(asker->turns, poller->cycle.started, now);
         asker->events->missed(asker->data, member, now);
     }
     turns_expect(asker->turns);
-    order_queue_look_back(&asker->orders, poller, ledger_has_order(&asker->ledger, poller), now);
-}
-
-static void open_afresh(struct asker *asker, double now)
-{
-    wire_reopen(asker->wire, "replies may come late, opening it again", now);
-}
-
-/* The pack was left in peace until what it was asked before cannot be answered any more. False: where that may be held
- * back in the connection, a new one is opened first. */
-static bool end_rest(struct asker *asker, struct poller *poller, double now)
-{
-    const double rested_at = ledger_rested_at(&asker->ledger, poller);
-    poller->pace.resting = false;
-    if (isinf(rested_at) || now < rested_at)
-        return true;
-    open_afresh(asker, now);
-    return false;
+    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->ledger, ORDER, poller), now);
 }
 
 /* Whether somebody waits while this pack is asked what it may not answer: others on the line, or a loan that came before
@@ -222,7 +159,7 @@ static bool poll_pack(struct asker *asker, struct member *member, double now)
     /* Where nothing answers at all, a new connection costs nothing. */
     const bool dead = poller_is_silent(member->poller) && !asker->wire->health.answered &&
                       port_forgets(asker->wire->port);
-    if ((member->poller->pace.resting || dead) && !end_rest(asker, member->poller, now))
+    if ((member->poller->pace.resting || dead) && !doubt_end_rest(asker, member->poller, now))
         return true;
     member->poller->trials.busy = is_awaited(asker, member->poller, now);
     if (plan_request(member->poller, now, &asker->flight.request, &published)) {
@@ -262,15 +199,6 @@ static void finish(struct asker *asker, double now)
     asker->events->free(asker->data, now);
 }
 
-/* Nobody is resting any more whose open requests are settled. */
-static void end_settled_rest(struct asker *asker, struct poller *poller, double now)
-{
-    if (!poller->pace.resting || ledger_oldest(&asker->ledger, poller))
-        return;
-    poller->pace.resting = false;
-    poller->pace.due = now;
-}
-
 /* A whole answer. True: the request in flight need not be waited for any more. */
 static bool take_whole(struct asker *asker, const struct answer *answer, bool in_flight, double now)
 {
@@ -279,7 +207,7 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
     const double sent_at = answer->oldest.sent_at;
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
-    end_settled_rest(asker, poller, now);
+    doubt_settled(asker, poller, now);
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
@@ -287,7 +215,7 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
             plan_ask_again(poller, now);
         if (polls && answer->oldest.times == 0) { /* so would each other one be thrown away */
             poller->cycle.under_way = false;
-            rest(asker, poller);
+            doubt_rest(asker, poller);
         }
         return polls;
     }
@@ -387,13 +315,6 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
         wire_wait(asker->wire, now, now);
 }
 
-/* Whether a request for another step than the one in flight is open. */
-static bool is_behind(const struct asker *asker, const struct poller *poller)
-{
-    const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
-    return oldest && open_step(oldest) != poller->cycle.step;
-}
-
 /* Of one that answers now and then, what comes late may be pieces as well. */
 static void note_silence(struct asker *asker, double now)
 {
@@ -404,7 +325,7 @@ static void note_silence(struct asker *asker, double now)
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)
         turns_charge(asker->turns, flight->asked_at, now);
-    plan_unanswered(poller, is_behind(asker, poller), now);
+    plan_unanswered(poller, doubt_is_behind(asker, poller), now);
 }
 
 void asker_due(struct asker *asker, double now)
@@ -424,66 +345,6 @@ void asker_due(struct asker *asker, double now)
         return;
     }
     finish(asker, now);
-}
-
-/* ---- loans ---- */
-
-/* One that was asked in vain again and again, for as long as an answer can take, is switched off, and answers a borrower
- * as little: its open requests are not waited for longer than its replies usually take. */
-static bool is_off(const struct poller *poller, double now)
-{
-    return poller->presence.silent_cycles > 1 && now - poller->presence.vain_since > ANSWER_MOST_S;
-}
-
-static double clear_at(const struct asker *asker, const struct poller *poller, double now)
-{
-    const double rested_at = ledger_rested_at(&asker->ledger, poller);
-    return is_off(poller, now) ? rested_at - ANSWER_MOST_S + reply_time_s(asker->wire, poller)
-                               : rested_at;
-}
-
-double asker_clear_for_loan(struct asker *asker, double now)
-{
-    double at = -INFINITY;
-    for (unsigned i = 0; i < asker->turns->count; i++) {
-        struct poller *poller = asker->turns->list[i].poller;
-        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
-        at = fmax(at, clear_at(asker, poller, now));
-        if (!oldest || poller->pace.resting || poller->cycle.under_way || is_off(poller, now))
-            continue;
-        if (!plan_settle(poller, open_step(oldest), now))
-            rest(asker, poller);
-        else
-            poller->pace.due = fmin(poller->pace.due, now);
-    }
-    return at;
-}
-
-bool asker_is_clear(struct asker *asker, double now)
-{
-    for (unsigned i = 0; i < asker->turns->count; i++) {
-        struct poller *poller = asker->turns->list[i].poller;
-        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
-        if (!is_off(poller, now) && !end_rest(asker, poller, now))
-            return false;
-        /* It is not off if a connection that stands still holds its answers back. */
-        if (oldest && is_off(poller, now) && now - oldest->sent_at > ANSWER_MOST_S) {
-            open_afresh(asker, now);
-            return false;
-        }
-    }
-    return true;
-}
-
-void asker_rest_after_loan(struct asker *asker, double sent_at)
-{
-    for (unsigned i = 0; i < asker->turns->count; i++) {
-        struct poller *poller = asker->turns->list[i].poller;
-        if (bms_talks(poller->config->driver))
-            continue; /* it is asked nothing by us, and nothing would ever settle this */
-        ledger_send_uncounted(&asker->ledger, poller, sent_at);
-        rest(asker, poller);
-    }
 }
 
 const struct bms *asker_masked_bms(const struct asker *asker)
@@ -514,7 +375,7 @@ void asker_opened(struct asker *asker, bool away, double now)
     ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
-        end_settled_rest(asker, poller, now);
+        doubt_settled(asker, poller, now);
         asker->turns->list[i].missing_since = NAN;
         if (away)
             poller_reset(poller, now);

@@ -79,17 +79,6 @@ bool asker_ask(struct asker *asker, double now);
 /** Nobody expects the orders any more. */
 void asker_end_orders(struct asker *asker, double now);
 
-/** A loan waits until nothing is open: what can be settled by asking is asked, the rest is left in
- * peace. Returns when nothing is open any more; -infinity: nothing is. */
-double asker_clear_for_loan(struct asker *asker, double now);
-
-/** That time has come: what is still open leaves the ledger. False: a new connection is opened for that first. */
-bool asker_is_clear(struct asker *asker, double now);
-
-/** A borrower has sent requests that nobody has counted, the last one then: the packs are left in peace until none of them
- * can be answered any more. */
-void asker_rest_after_loan(struct asker *asker, double sent_at);
-
 /** Whose secrets are to be looked for in what others send. */
 const struct bms *asker_masked_bms(const struct asker *asker);
 

@@ -300,11 +300,11 @@ const struct open_request *ledger_oldest(const struct ledger *ledger, const stru
     return NULL;
 }
 
-bool ledger_has_order(const struct ledger *ledger, const struct poller *pack)
+bool ledger_has(const struct ledger *ledger, enum ledger_owner owner, const struct poller *pack)
 {
     bool open = false;
     for (unsigned i = 0; i < ledger->count; i++)
-        open |= ledger->open[i].pack == pack && ledger->open[i].owner == ORDER;
+        open |= ledger->open[i].owner == owner && (!pack || ledger->open[i].pack == pack);
     return open;
 }
 

@@ -87,8 +87,8 @@ void ledger_lend(struct ledger *ledger);
 /** The oldest open request of a pack that is no order; NULL: none is open. */
 const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack);
 
-/** Whether an order to the pack may still be carried out, or be answered. */
-bool ledger_has_order(const struct ledger *ledger, const struct poller *pack);
+/** Whether a request of that kind to the pack, or (NULL) to any, may still be answered, or an order be carried out. */
+bool ledger_has(const struct ledger *ledger, enum ledger_owner owner, const struct poller *pack);
 
 /** When the last open request of a pack cannot be answered any more; -infinity: none is open. */
 double ledger_rested_at(const struct ledger *ledger, const struct poller *pack);

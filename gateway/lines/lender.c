@@ -1,38 +1,74 @@
 // SPDX-License-Identifier: MIT
-/* A line that is lent. */
+/* Lending the line. */
 #include "lender.h"
 
+#include "doubt.h"
 #include "reply_time.h"
-
-#include "base/clock.h"
 
 #include <math.h>
 #include <string.h>
 
-void lender_init(struct lender *lender, struct wire *wire, struct asker *asker, struct turns *turns,
-                 void (*free)(void *data, double now), void *data)
+#define TAIL_S 0.1 /* of silence behind all answers: one more may follow */
+
+void lender_init(struct lender *lender, struct asker *asker, void (*free)(void *data, double now),
+                 void *data)
 {
-    *lender =
-        (struct lender){.wire = wire, .asker = asker, .turns = turns, .free = free, .data = data};
-    lend_init(&lender->lend);
+    *lender = (struct lender){.asker = asker, .free = free, .data = data};
 }
 
-bool lender_is_busy(const struct lender *lender)
+/* ---- the queue ---- */
+
+void lender_add(struct lender *lender, struct loan *loan)
 {
-    return lender->lend.current != NULL;
+    struct loan **last = &lender->queue;
+    while (*last)
+        last = &(*last)->next;
+    loan->next = NULL;
+    *last = loan;
+}
+
+static bool remove_loan(struct lender *lender, const struct loan *loan)
+{
+    struct loan **link = &lender->queue;
+    while (*link && *link != loan)
+        link = &(*link)->next;
+    if (!*link)
+        return false;
+    *link = loan->next;
+    return true;
+}
+
+static void end_waiting(struct lender *lender, struct loan *loan, enum loan_result result)
+{
+    remove_loan(lender, loan);
+    loan->done(loan->data, result);
+}
+
+void lender_refuse(struct lender *lender)
+{
+    while (lender->queue)
+        end_waiting(lender, lender->queue, LOAN_NO_LINE);
 }
 
 double lender_next_at(struct lender *lender, double now)
 {
-    struct lend *lend = &lender->lend;
-    for (struct loan *late; (late = lend_expired(lend, now));)
-        late->done(late->data, LOAN_TOO_LATE);
-    lender->asker->loan_since = lend->queue ? lend->queue->queued_at : INFINITY;
-    if (!lend->queue)
+    for (struct loan *loan = lender->queue, *next; loan; loan = next) {
+        next = loan->next;
+        if (!loan->open_end && now - loan->queued_at > LOAN_VALID_S)
+            end_waiting(lender, loan, LOAN_TOO_LATE);
+    }
+    lender->asker->loan_since = lender->queue ? lender->queue->queued_at : INFINITY;
+    if (!lender->queue)
         return INFINITY;
-    const double clear_at = asker_clear_for_loan(lender->asker, now);
-    const bool busy = asker_next_due(lender->asker, now) <= now;
-    return lend_next_at(lend, lender->turns, busy, clear_at, now);
+    const double clear_at = doubt_clear_at(lender->asker, now);
+    if (asker_next_due(lender->asker, now) <= now && lender->owed_s > 0)
+        return INFINITY;
+    return fmax(now, clear_at);
+}
+
+void lender_pay(struct lender *lender, double now)
+{
+    lender->owed_s -= now - lender->asker->flight.asked_at;
 }
 
 /* ---- what is shown of it ---- */
@@ -57,66 +93,87 @@ static struct bms_request request_of(const struct loan *loan)
 
 static void show_received(struct lender *lender)
 {
-    const struct bms_request request = request_of(lender->lend.current);
-    mask_flush(&lender->wire->mask, asker_masked_bms(lender->asker), &request);
+    const struct bms_request request = request_of(&lender->loan);
+    mask_flush(&lender->asker->wire->mask, asker_masked_bms(lender->asker), &request);
 }
 
 /* ---- one loan ---- */
 
-/* What he left unanswered may still be answered when one of ours is waited for. */
-static void append_unanswered(struct lender *lender, double now)
+/* How many requests to this pack there are, as far as its protocol is known; to others on the line it is none. */
+static unsigned count_requests(const struct bms *bms, const struct loan *loan, bool *known)
 {
-    const struct lend *lend = &lender->lend;
-    const struct bms_request request = request_of(lend->current);
-    if (isfinite(lend->passed_at))
-        asker_rest_after_loan(lender->asker, lend->passed_at);
-    for (unsigned i = 0; i < lender->turns->count && lend->current->size > 0 && !lend_settled(lend);
-         i++) {
-        struct poller *poller = lender->turns->list[i].poller;
-        for (unsigned n = lend_unanswered(lend, poller); n > 0; n--)
+    unsigned requests = 0, others = 0;
+    for (size_t at = 0, end; at < loan->size; at += end) {
+        int address;
+        end = bms_request_end(bms, loan->bytes + at, loan->size - at, &address);
+        *known = end > 0;
+        const bool other = *known && address >= 0 && address != bms_address(bms);
+        others += other;
+        requests += !other;
+        if (!*known)
+            break;
+    }
+    return requests;
+}
+
+static void append_requests(struct lender *lender, double now)
+{
+    const struct bms_request request = request_of(&lender->loan);
+    for (unsigned i = 0; i < lender->asker->turns->count; i++) {
+        struct poller *poller = lender->asker->turns->list[i].poller;
+        bool known = false;
+        unsigned requests = count_requests(&poller->bms, &lender->loan, &known);
+        lender->counted |= known && requests > 0;
+        for (; requests > 0; requests--)
             ledger_send(&lender->asker->ledger, poller, &request, LOAN, 0, now);
     }
 }
 
-static void end(struct lender *lender, enum loan_result result, double now)
-{
-    show_received(lender);
-    append_unanswered(lender, now);
-    lender->asker->quiet_since = lender->asker->over_at = now;
-    struct loan *loan = lend_end(&lender->lend, now);
-    loan->done(loan->data, result);
-}
-
 static double reply_s(const struct lender *lender)
 {
-    return reply_time_longest_s(lender->wire, lender->turns);
+    return reply_time_longest_s(lender->asker->wire, lender->asker->turns);
 }
 
-/* Waits until the loan is over. */
-static void watch(struct lender *lender, double now)
+static void wait_until(struct lender *lender, double deadline, double now)
 {
-    double ask_at;
-    if (!lend_is_over(&lender->lend, now, &ask_at)) {
-        wire_wait(lender->wire, ask_at, now);
-        return;
-    }
-    end(lender, lend_answered(&lender->lend) ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
-    lender->free(lender->data, now);
+    lender->deadline = fmin(deadline, lender->begun_at + LOAN_VALID_S);
+    wire_wait(lender->asker->wire, lender->deadline, now);
+}
+
+static void end(struct lender *lender, enum loan_result result, double now)
+{
+    struct loan *borrower = lender->borrower;
+    show_received(lender);
+    reply_clear(&lender->asker->buffer);
+    if (isfinite(lender->passed_at))
+        doubt_rest_all(lender->asker, lender->passed_at);
+    lender->asker->quiet_since = lender->asker->over_at = now;
+    lender->owed_s = fmin(now - lender->begun_at, LOAN_VALID_S);
+    lender->lent = false;
+    lender->borrower = NULL;
+    if (borrower)
+        borrower->done(borrower->data, result);
 }
 
 void lender_begin(struct lender *lender, double now)
 {
-    struct loan *loan = lender->lend.queue;
-    if (!asker_is_clear(lender->asker, now))
+    struct loan *loan = lender->queue;
+    if (!doubt_clear(lender->asker, now))
         return;
+    lender->queue = loan->next;
+    lender->borrower = loan;
+    lender->loan = *loan;
+    lender->lent = true;
+    lender->counted = false;
+    lender->received = lender->echoed = 0;
+    lender->begun_at = now;
+    lender->passed_at = -INFINITY;
     ledger_lend(&lender->asker->ledger);
-    lend_begin(&lender->lend, lender->turns, reply_s(lender), wire_s(lender->wire, loan->size),
-               now);
+    reply_clear(&lender->asker->buffer);
     if (loan->begun)
         loan->begun(loan->data);
-    if (lender->lend.current != loan)
+    if (lender->borrower != loan)
         return;
-    wire_wait(lender->wire, now, now);
     if (loan->size > 0)
         lender_pass(lender, loan, loan->bytes, loan->size, now);
 }
@@ -125,54 +182,89 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
                  double now)
 {
     uint8_t shown[LOAN_BYTES];
-    if (lender->lend.current != loan)
+    if (lender->borrower != loan)
         return false;
     if (size > sizeof shown)
         size = sizeof shown;
     memcpy(shown, bytes, size);
     hide(asker_masked_bms(lender->asker), shown, size);
-    lender->wire->facts.loans++;
-    if (loan->open_end)
-        lender->lend.passed_at = now;
-    return wire_send(lender->wire, bytes, size, shown, now);
+    lender->asker->wire->facts.loans++;
+    if (loan->open_end) {
+        lender->passed_at = now;
+    } else {
+        append_requests(lender, now);
+        wait_until(lender, now + wire_s(lender->asker->wire, size) + reply_s(lender), now);
+    }
+    return wire_send(lender->asker->wire, bytes, size, shown, now);
+}
+
+/* Of what two-wire adapters give back. */
+static void count_received(struct lender *lender, const uint8_t *bytes, size_t size)
+{
+    const struct loan *loan = &lender->loan;
+    for (size_t i = 0; i < size; i++, lender->received++)
+        lender->echoed += lender->received == lender->echoed && lender->received < loan->size &&
+                          bytes[i] == loan->bytes[lender->received];
+}
+
+static bool is_answered(const struct lender *lender)
+{
+    const size_t echo = lender->echoed == lender->loan.size ? lender->echoed : 0;
+    return lender->received > echo;
+}
+
+/* Whether nothing that he has asked is open any more. */
+static bool take_answers(struct lender *lender, const uint8_t *bytes, size_t size)
+{
+    struct ledger *ledger = &lender->asker->ledger;
+    struct answer answer;
+    reply_append(&lender->asker->buffer, bytes, size);
+    while (ledger_receive(ledger, &lender->asker->buffer, false, &answer))
+        ;
+    return lender->counted && !ledger_has(ledger, LOAN, NULL);
 }
 
 void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, double now)
 {
-    struct loan *loan = lender->lend.current;
-    mask_received(&lender->wire->mask, asker_masked_bms(lender->asker), bytes, size);
-    lend_received(&lender->lend, lender->turns, bytes, size, reply_s(lender), now);
-    if (loan->open_end)
+    mask_received(&lender->asker->wire->mask, asker_masked_bms(lender->asker), bytes, size);
+    count_received(lender, bytes, size);
+    if (lender->loan.open_end) {
         show_received(lender);
-    loan->received(loan->data, bytes, size);
-    if (lender->lend.current)
-        watch(lender, now);
+    } else {
+        const bool all = take_answers(lender, bytes, size);
+        wait_until(lender, now + (all ? fmin(TAIL_S, reply_s(lender)) : reply_s(lender)), now);
+    }
+    if (lender->borrower)
+        lender->borrower->received(lender->borrower->data, bytes, size);
 }
 
 void lender_due(struct lender *lender, double now)
 {
-    watch(lender, now);
+    if (lender->loan.open_end && lender->borrower)
+        return;
+    if (now < lender->deadline) {
+        wire_wait(lender->asker->wire, lender->deadline, now);
+        return;
+    }
+    end(lender, is_answered(lender) ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
+    lender->free(lender->data, now);
 }
 
 void lender_closed(struct lender *lender, double now)
 {
-    if (lender->lend.current)
+    if (lender->lent)
         end(lender, LOAN_LOST, now);
-}
-
-void lender_refuse(struct lender *lender)
-{
-    while (lender->lend.queue) {
-        struct loan *loan = lender->lend.queue;
-        lend_remove(&lender->lend, loan);
-        loan->done(loan->data, LOAN_NO_LINE);
-    }
 }
 
 void lender_take_back(struct lender *lender, struct loan *loan, double now)
 {
-    if (lend_remove(&lender->lend, loan) || lender->lend.current != loan)
+    if (remove_loan(lender, loan) || lender->borrower != loan)
         return;
-    lend_orphan(&lender->lend, reply_s(lender), now);
-    wire_wait(lender->wire, now, now);
+    lender->borrower = NULL;
+    if (loan->open_end) {
+        lender->begun_at = now;
+        wait_until(lender, now + reply_s(lender), now);
+    } else {
+        wire_wait(lender->asker->wire, now, now);
+    }
 }

@@ -52,7 +52,7 @@ static void on_missed(void *data, struct member *member, double now)
 static void advance(struct line *line, double now)
 {
     struct asker *asker = &line->asker;
-    while (line->wire.state == WIRE_OPEN && !asker->asking && !lender_is_busy(&line->lender)) {
+    while (line->wire.state == WIRE_OPEN && !asker->asking && !line->lender.lent) {
         const double lend_at = lender_next_at(&line->lender, now);
         const double next = fmin(lend_at, asker_next_due(asker, now));
         if (next > now) {
@@ -73,13 +73,19 @@ static void advance(struct line *line, double now)
 static void on_free(void *data, double now)
 {
     struct line *line = data;
-    lend_pay(&line->lender.lend, now);
     if (!line->hears)
         advance(line, now);
-    else if (line->lender.lend.queue && line->wire.state == WIRE_OPEN)
+    else if (line->lender.queue && line->wire.state == WIRE_OPEN)
         lender_begin(&line->lender, now);
     else
         hearer_due(&line->hearer, now);
+}
+
+static void on_asked(void *data, double now)
+{
+    struct line *line = data;
+    lender_pay(&line->lender, now);
+    on_free(line, now);
 }
 
 /* ---- the way down: what the port does ---- */
@@ -102,7 +108,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size, double no
     struct line *line = data;
     if (line->turns.count == 1) /* somebody is there; of several it is not known who it was */
         line->turns.list[0].poller->presence.vain_since = NAN;
-    if (lender_is_busy(&line->lender))
+    if (line->lender.lent)
         lender_received(&line->lender, bytes, size, now);
     else if (line->hears)
         hearer_received(&line->hearer, bytes, size, now);
@@ -113,7 +119,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size, double no
 static void on_due(void *data, double now)
 {
     struct line *line = data;
-    if (lender_is_busy(&line->lender))
+    if (line->lender.lent)
         lender_due(&line->lender, now);
     else if (line->asker.asking)
         asker_due(&line->asker, now);
@@ -124,7 +130,7 @@ static void on_due(void *data, double now)
 static double next_due(void *data, double now)
 {
     const struct line *line = data;
-    return line->hears || lender_is_busy(&line->lender) ? now : asker_next_due(&line->asker, now);
+    return line->hears || line->lender.lent ? now : asker_next_due(&line->asker, now);
 }
 
 static void on_closed(void *data, double now)
@@ -187,7 +193,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       void *data)
 {
     static const struct asker_events parts = {
-        .published = on_published, .missed = on_missed, .free = on_free};
+        .published = on_published, .missed = on_missed, .free = on_asked};
     struct line *line = calloc(1, sizeof *line);
     if (!line)
         return NULL;
@@ -202,7 +208,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     late_turn_watch(loop, &line->late_turn);
     line->hears = config->listen || bms_talks(pollers[0]->config->driver);
     asker_init(&line->asker, &line->wire, &line->turns, &parts, line);
-    lender_init(&line->lender, &line->wire, &line->asker, &line->turns, on_free, line);
+    lender_init(&line->lender, &line->asker, on_free, line);
     if (line->hears && !hearer_init(&line->hearer, &line->wire, &line->turns, &parts, line)) {
         line_free(line);
         return NULL;
@@ -237,7 +243,7 @@ void line_start(struct line *line)
 static void hurry(struct line *line)
 {
     const double now = clock_now();
-    if (!line->asker.asking && !lender_is_busy(&line->lender))
+    if (!line->asker.asking && !line->lender.lent)
         wire_hurry(&line->wire, now);
 }
 
@@ -259,7 +265,7 @@ bool line_lend(struct line *line, struct loan *loan)
 {
     if (line->wire.config->listen || (line->hears && !loan->open_end) || is_down(line))
         return false;
-    lend_add(&line->lender.lend, loan);
+    lender_add(&line->lender, loan);
     hurry(line);
     return true;
 }

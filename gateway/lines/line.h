@@ -7,7 +7,7 @@
 #ifndef PACKGATE_LINES_LINE_H
 #define PACKGATE_LINES_LINE_H
 
-#include "lend.h"
+#include "loan.h"
 #include "order.h"
 #include "wire.h"
 
@@ -43,7 +43,7 @@ void line_rebind(struct line *line, const struct line_config *config);
  * its `done` follows. False: the line is down. */
 bool line_order(struct line *line, struct order *order);
 
-/** Puts a loan into the queue (lend.h): `done` follows, never from within. False: the line is down, or
+/** Puts a loan into the queue (loan.h): `done` follows, never from within. False: the line is down, or
  * its device talks unasked, when there are only loans with an open end. */
 bool line_lend(struct line *line, struct loan *loan);
 

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+/* A line that is lent: when a loan is over, and what becomes of it. By the real line, with a simulated Daly on a turned clock. */
+#include "lines/line.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "turned_clock.h"
+
+#define REPLY_S 0.5 /* reply_timeout */
+#define DELAY_S 0.1
+
+static const uint8_t asked[] = {0xA5, 0x40, 0x90, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x7D};
+static const uint8_t to_nobody[] = {0xA5, 0x41, 0x90, 0x08, 0, 0, 0, 0, 0, 0, 0, 0, 0x7E};
+
+struct bench {
+    struct ev_loop *loop;
+    struct line_config line_config;
+    struct pack_config pack;
+    struct poller *poller;
+    struct line *line;
+    struct loan loan;
+    double began_at, ended_at; /* 0: did not */
+    enum loan_result result;
+    size_t received;
+    unsigned published;
+};
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    (void) poller, (void) now;
+    ((struct bench *) data)->published++;
+}
+
+static void on_missed(void *data, struct poller *poller, double now)
+{
+    (void) data, (void) poller, (void) now;
+}
+
+static void on_down(void *data, const char *why)
+{
+    (void) data, (void) why;
+}
+
+static void on_begun(void *data)
+{
+    ((struct bench *) data)->began_at = clock_now();
+}
+
+static void on_received(void *data, const uint8_t *bytes, size_t size)
+{
+    (void) bytes;
+    ((struct bench *) data)->received += size;
+}
+
+static void on_done(void *data, enum loan_result result)
+{
+    struct bench *bench = data;
+    bench->ended_at = clock_now();
+    bench->result = result;
+}
+
+static void open_bench(struct bench *bench, const char *more)
+{
+    static const struct line_events events = {
+        .published = on_published, .missed = on_missed, .down = on_down};
+    *bench = (struct bench){.loop = ev_default_loop(0),
+                            .line_config = {.name = "line", .reply_ms = REPLY_S * 1000}};
+    snprintf(bench->line_config.port, sizeof bench->line_config.port, "sim:delay=%.0f%s",
+             DELAY_S * 1000, more);
+    bench->pack = (struct pack_config){.name = "pack",
+                                       .line = &bench->line_config,
+                                       .driver = bms_driver_find("daly"),
+                                       .options = {.address = -1, .adr = -1},
+                                       .poll_s = 10,
+                                       .stale_after_s = 30};
+    bench->poller = poller_new(&bench->pack);
+    bench->line = line_new(bench->loop, &bench->line_config, &bench->poller, 1, &events, bench);
+    assert_non_null(bench->line);
+    line_start(bench->line);
+    ev_now_update(bench->loop);
+    while (bench->published < 2)
+        ev_run(bench->loop, EVRUN_ONCE);
+}
+
+static void close_bench(struct bench *bench)
+{
+    line_free(bench->line);
+    poller_free(bench->poller);
+}
+
+static void lend(struct bench *bench, const uint8_t *bytes, size_t size)
+{
+    bench->loan = (struct loan){.size = size,
+                                .open_end = size == 0,
+                                .begun = on_begun,
+                                .received = on_received,
+                                .done = on_done,
+                                .data = bench,
+                                .queued_at = clock_now()};
+    memcpy(bench->loan.bytes, bytes, size);
+    bench->began_at = bench->ended_at = 0;
+    bench->received = 0;
+    assert_true(line_lend(bench->line, &bench->loan));
+}
+
+static void run_for(struct bench *bench, double seconds)
+{
+    const double end = clock_now() + seconds;
+    while (clock_now() < end && bench->ended_at == 0)
+        ev_run(bench->loop, EVRUN_ONCE);
+}
+
+/* Seconds that the loan took. */
+static double play(struct bench *bench, const uint8_t *bytes, size_t size)
+{
+    lend(bench, bytes, size);
+    while (bench->ended_at == 0)
+        ev_run(bench->loop, EVRUN_ONCE);
+    return bench->ended_at - bench->began_at;
+}
+
+/* It is over soon when all that was asked is answered; else it has the time of a reply. */
+static void ends_when_all_is_answered(void **state)
+{
+    (void) state;
+    struct bench bench;
+    uint8_t both[2 * sizeof asked];
+    memcpy(both, asked, sizeof asked);
+    memcpy(both + sizeof asked, asked, sizeof asked);
+    open_bench(&bench, "");
+    assert_true(play(&bench, asked, sizeof asked) < DELAY_S + REPLY_S / 2);
+    assert_int_equal(bench.result, LOAN_ANSWERED);
+    assert_int_equal(bench.received, sizeof asked);
+    play(&bench, both, sizeof both);
+    assert_int_equal(bench.result, LOAN_ANSWERED);
+    assert_int_equal(bench.received, sizeof both);
+    assert_true(play(&bench, (const uint8_t *) "hello", 5) >= REPLY_S);
+    assert_int_equal(bench.result, LOAN_UNANSWERED);
+    close_bench(&bench);
+}
+
+static void takes_no_echo_for_an_answer(void **state)
+{
+    (void) state;
+    struct bench bench;
+    open_bench(&bench, ",echo=1");
+    assert_true(play(&bench, asked, sizeof asked) < DELAY_S + REPLY_S / 2);
+    assert_int_equal(bench.result, LOAN_ANSWERED);
+    assert_int_equal(bench.received, 2 * sizeof asked);
+    assert_true(play(&bench, to_nobody, sizeof to_nobody) >= REPLY_S);
+    assert_int_equal(bench.result, LOAN_UNANSWERED);
+    assert_int_equal(bench.received, sizeof to_nobody);
+    close_bench(&bench);
+}
+
+/* A program that waits for longer than its bytes are worth is told so; one that wants the whole line waits on. */
+static void gives_up_what_waits_for_too_long(void **state)
+{
+    (void) state;
+    struct bench bench;
+    struct loan first;
+    open_bench(&bench, "");
+    lend(&bench, NULL, 0);
+    while (bench.began_at == 0)
+        ev_run(bench.loop, EVRUN_ONCE);
+    first = bench.loan;
+    first.queued_at = clock_now();
+    assert_true(line_lend(bench.line, &first));
+    struct loan late = {.size = sizeof asked,
+                        .received = on_received,
+                        .done = on_done,
+                        .data = &bench,
+                        .queued_at = clock_now()};
+    memcpy(late.bytes, asked, sizeof asked);
+    assert_true(line_lend(bench.line, &late));
+    run_for(&bench, 4 * LOAN_VALID_S);
+    assert_true(bench.ended_at == 0);
+    const double begun_at = bench.began_at;
+    line_take_back(bench.line, &bench.loan);
+    while (bench.ended_at == 0 || bench.began_at == begun_at)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(bench.result, LOAN_TOO_LATE);
+    line_take_back(bench.line, &first);
+    close_bench(&bench);
+}
+
+/* The answer to what nobody wants any more is waited for all the same, and is not taken for ours. */
+static void goes_on_without_the_borrower(void **state)
+{
+    (void) state;
+    struct bench bench;
+    open_bench(&bench, "");
+    lend(&bench, asked, sizeof asked);
+    while (bench.began_at == 0)
+        ev_run(bench.loop, EVRUN_ONCE);
+    line_take_back(bench.line, &bench.loan);
+    memset(&bench.loan, 0x5A, sizeof bench.loan);
+    const unsigned published = bench.published;
+    while (bench.published < published + 2)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(bench.received, 0);
+    assert_true(bench.ended_at == 0);
+    close_bench(&bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ends_when_all_is_answered),
+        cmocka_unit_test(takes_no_echo_for_an_answer),
+        cmocka_unit_test(gives_up_what_waits_for_too_long),
+        cmocka_unit_test(goes_on_without_the_borrower),
+    };
+    return cmocka_run_group_tests_name("lender", tests, NULL, NULL);
+}

@@ -3,7 +3,6 @@
 #include "asker.h"
 
 #include "cycle.h"
-#include "doubt.h"
 #include "plan.h"
 #include "reply_time.h"
 
@@ -69,7 +68,7 @@ bool asker_is_ready(struct asker *asker, double now)
         return false;
     take_frames(asker, true, now);
     reply_clear(&asker->buffer);
-    doubt_expire(asker, now);
+    doubt_expire(&asker->doubt, now);
     return true;
 }
 
@@ -92,7 +91,7 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     flight->give_up_at = flight->deadline;
     flight->begun_at = NAN;
     flight->disturbed = false;
-    flight->number = ledger_send(&asker->ledger, poller, &flight->request, flight->owner,
+    flight->number = ledger_send(&asker->doubt.ledger, poller, &flight->request, flight->owner,
                                  poller->cycle.step, now);
     asker->asking = true;
     asker->wire->facts.requests++;
@@ -117,7 +116,7 @@ static bool ask_order(struct asker *asker, struct order *order, double now)
 {
     const struct bms_moment local = local_time();
     enum order_result result =
-        order_build(order, &local, ledger_has(&asker->ledger, ORDER, order->poller), now);
+        order_build(order, &local, ledger_has(&asker->doubt.ledger, ORDER, order->poller), now);
     if (result != ORDER_PENDING) {
         order_queue_go_on(&asker->orders, order, result, now);
         return false;
@@ -135,14 +134,15 @@ static void end_step(struct asker *asker, struct member *member, bool over, bool
         asker->events->published(asker->data, member, now);
     if (!over)
         return;
-    doubt_judge(asker, poller, now);
+    doubt_judge(&asker->doubt, poller, now);
     if (!poller->cycle.told) {
         if (poller->cycle.vital_missed)
             turns_charge(asker->turns, poller->cycle.started, now);
         asker->events->missed(asker->data, member, now);
     }
     turns_expect(asker->turns);
-    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->ledger, ORDER, poller), now);
+    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->doubt.ledger, ORDER, poller),
+                          now);
 }
 
 /* Whether somebody waits while this pack is asked what it may not answer: others on the line, or a loan that came before
@@ -159,7 +159,8 @@ static bool poll_pack(struct asker *asker, struct member *member, double now)
     /* Where nothing answers at all, a new connection costs nothing. */
     const bool dead = poller_is_silent(member->poller) && !asker->wire->health.answered &&
                       port_forgets(asker->wire->port);
-    if ((member->poller->pace.resting || dead) && !doubt_end_rest(asker, member->poller, now))
+    if ((member->poller->pace.resting || dead) &&
+        !doubt_end_rest(&asker->doubt, member->poller, now))
         return true;
     member->poller->trials.busy = is_awaited(asker, member->poller, now);
     if (plan_request(member->poller, now, &asker->flight.request, &published)) {
@@ -207,7 +208,7 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
     const double sent_at = answer->oldest.sent_at;
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
-    doubt_settled(asker, poller, now);
+    doubt_settled(&asker->doubt, poller, now);
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
@@ -215,7 +216,7 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
             plan_ask_again(poller, now);
         if (polls && answer->oldest.times == 0) { /* so would each other one be thrown away */
             poller->cycle.under_way = false;
-            doubt_rest(asker, poller);
+            doubt_rest(&asker->doubt, poller);
         }
         return polls;
     }
@@ -285,7 +286,7 @@ static bool take_frames(struct asker *asker, bool silent, double now)
     const size_t received = asker->buffer.size;
     struct answer answer;
     bool is_part = false, over = false;
-    while (!over && ledger_receive(&asker->ledger, &asker->buffer, silent, &answer)) {
+    while (!over && ledger_receive(&asker->doubt.ledger, &asker->buffer, silent, &answer)) {
         const bool in_flight = asker->asking && flight->member->poller == answer.oldest.pack;
         if (answer.result == BMS_PARTIAL)
             is_part |= in_flight;
@@ -325,7 +326,7 @@ static void note_silence(struct asker *asker, double now)
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)
         turns_charge(asker->turns, flight->asked_at, now);
-    plan_unanswered(poller, doubt_is_behind(asker, poller), now);
+    plan_unanswered(poller, doubt_is_behind(&asker->doubt, poller), now);
 }
 
 void asker_due(struct asker *asker, double now)
@@ -361,7 +362,11 @@ const struct bms *asker_masked_bms(const struct asker *asker)
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
                 const struct asker_events *events, void *data)
 {
-    *asker = (struct asker){.wire = wire, .turns = turns, .events = events, .data = data};
+    *asker = (struct asker){.wire = wire,
+                            .turns = turns,
+                            .events = events,
+                            .data = data,
+                            .doubt = {.wire = wire, .turns = turns}};
     asker->wanted_at = NAN;
     asker->loan_since = INFINITY;
     asker->quiet_since = asker->over_at = -INFINITY;
@@ -372,10 +377,10 @@ void asker_opened(struct asker *asker, bool away, double now)
     asker->quiet_since = asker->over_at = -INFINITY;
     asker->wanted_at = NAN;
     reply_clear(&asker->buffer);
-    ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
+    ledger_expire(&asker->doubt.ledger, now - ANSWER_MOST_S);
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
-        doubt_settled(asker, poller, now);
+        doubt_settled(&asker->doubt, poller, now);
         asker->turns->list[i].missing_since = NAN;
         if (away)
             poller_reset(poller, now);

@@ -6,7 +6,7 @@
 #ifndef PACKGATE_LINES_ASKER_H
 #define PACKGATE_LINES_ASKER_H
 
-#include "ledger.h"
+#include "doubt.h"
 #include "order_queue.h"
 #include "reply.h"
 #include "turns.h"
@@ -42,7 +42,7 @@ struct asker {
     struct turns *turns;
     const struct asker_events *events;
     void *data;
-    struct ledger ledger;
+    struct doubt doubt;
     struct reply buffer;
     bool asking; /* `flight` is in flight */
     struct flight flight;

@@ -2,7 +2,6 @@
 /* Lending the line. */
 #include "lender.h"
 
-#include "doubt.h"
 #include "reply_time.h"
 
 #include <math.h>
@@ -60,7 +59,7 @@ double lender_next_at(struct lender *lender, double now)
     lender->asker->loan_since = lender->queue ? lender->queue->queued_at : INFINITY;
     if (!lender->queue)
         return INFINITY;
-    const double clear_at = doubt_clear_at(lender->asker, now);
+    const double clear_at = doubt_clear_at(&lender->asker->doubt, now);
     if (asker_next_due(lender->asker, now) <= now && lender->owed_s > 0)
         return INFINITY;
     return fmax(now, clear_at);
@@ -125,7 +124,7 @@ static void append_requests(struct lender *lender, double now)
         unsigned requests = count_requests(&poller->bms, &lender->loan, &known);
         lender->counted |= known && requests > 0;
         for (; requests > 0; requests--)
-            ledger_send(&lender->asker->ledger, poller, &request, LOAN, 0, now);
+            ledger_send(&lender->asker->doubt.ledger, poller, &request, LOAN, 0, now);
     }
 }
 
@@ -146,7 +145,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
     show_received(lender);
     reply_clear(&lender->asker->buffer);
     if (isfinite(lender->passed_at))
-        doubt_rest_all(lender->asker, lender->passed_at);
+        doubt_rest_all(&lender->asker->doubt, lender->passed_at);
     lender->asker->quiet_since = lender->asker->over_at = now;
     lender->owed_s = fmin(now - lender->begun_at, LOAN_VALID_S);
     lender->lent = false;
@@ -158,7 +157,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
 void lender_begin(struct lender *lender, double now)
 {
     struct loan *loan = lender->queue;
-    if (!doubt_clear(lender->asker, now))
+    if (!doubt_clear(&lender->asker->doubt, now))
         return;
     lender->queue = loan->next;
     lender->borrower = loan;
@@ -168,7 +167,7 @@ void lender_begin(struct lender *lender, double now)
     lender->received = lender->echoed = 0;
     lender->begun_at = now;
     lender->passed_at = -INFINITY;
-    ledger_lend(&lender->asker->ledger);
+    ledger_lend(&lender->asker->doubt.ledger);
     reply_clear(&lender->asker->buffer);
     if (loan->begun)
         loan->begun(loan->data);
@@ -216,7 +215,7 @@ static bool is_answered(const struct lender *lender)
 /* Whether nothing that he has asked is open any more. */
 static bool take_answers(struct lender *lender, const uint8_t *bytes, size_t size)
 {
-    struct ledger *ledger = &lender->asker->ledger;
+    struct ledger *ledger = &lender->asker->doubt.ledger;
     struct answer answer;
     reply_append(&lender->asker->buffer, bytes, size);
     while (ledger_receive(ledger, &lender->asker->buffer, false, &answer))

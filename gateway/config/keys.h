@@ -58,7 +58,8 @@ struct config_key {
     const char
         *otherwise; /* the same in words, where it depends; without both the key must be given */
     enum config_change on_change;
-    bool web;    /* may be set from a browser: nothing that runs, reads or writes a file, lets in or may switch */
+    bool
+        web; /* may be set from a browser: nothing that runs, reads or writes a file, lets in or may switch */
     bool secret; /* a password: its value is never printed */
     /* Of an older version: no list has it, files may, and `help` says in a remark what to write instead. */
     bool folded;

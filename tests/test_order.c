@@ -415,6 +415,9 @@ static void test_setting_moves(void **state)
     assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     read_back(SOC_PERCENT, 80.2, NOW);
     assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
+    order.switches.before = 60; /* that it has come nearer is not enough */
+    read_back(SOC_PERCENT, 79, NOW);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
 }
 
 static void test_setting_late(void **state)

@@ -299,6 +299,61 @@ static void test_what_it_costs(void **state)
     assert_in_range(asked_again, steps, 8 + 2 * steps);
 }
 
+/* What a cell was read as, `count` times, and what becomes of the last one. Where it is in doubt, that is forgotten. */
+static char read_cell(struct spike *spike, double mv, unsigned count)
+{
+    static const struct spike_rules weak = {.limits = &usual, .weak = true};
+    static struct pack before;
+    struct pack reading;
+    bool known = spike->readings > 0;
+    char verdict = 'b';
+    for (unsigned i = 0; i < count; i++) {
+        pack_clear(&reading);
+        pack_set_cell(&reading, 1, mv);
+        verdict = judge(spike, &weak, &reading, &before, &known);
+        if (verdict == 'd')
+            spike_drop(spike);
+        spike->readings += spike->readings == 0;
+    }
+    return verdict;
+}
+
+/* Of a value that stands still all moves are believed in the first minutes, none later. */
+static void test_learning_ends(void **state)
+{
+    (void) state;
+    struct spike spike = {0};
+    read_cell(&spike, 3300, 60);
+    assert_int_equal(read_cell(&spike, 3304, 1), 'b');
+    spike = (struct spike){0};
+    read_cell(&spike, 3300, 150);
+    assert_int_equal(read_cell(&spike, 3304, 1), 'd');
+}
+
+/* A move may be a little larger than those before. */
+static void test_larger_move(void **state)
+{
+    (void) state;
+    struct spike spike = {0};
+    for (unsigned i = 0; i < 150; i++)
+        read_cell(&spike, 3300 + 4 * (i % 2), 1);
+    assert_int_equal(read_cell(&spike, 3309, 1), 'b');
+    assert_int_equal(read_cell(&spike, 3320, 1), 'd');
+}
+
+/* How far a value moves is remembered for an hour, not for a day. */
+static void test_moves_are_forgotten(void **state)
+{
+    (void) state;
+    struct spike spike = {0};
+    for (unsigned i = 0; i < 150; i++)
+        read_cell(&spike, 3300 + 8 * (i % 2), 1);
+    read_cell(&spike, 3300, 3000);
+    assert_int_equal(read_cell(&spike, 3303, 1), 'b');
+    read_cell(&spike, 3303, 12000);
+    assert_int_equal(read_cell(&spike, 3306, 1), 'd');
+}
+
 /* After a rest so long that the noise is forgotten, on a line with damage: it is believed again after a few readings. */
 static void test_noise_after_a_rest(void **state)
 {
@@ -750,6 +805,9 @@ int main(void)
         cmocka_unit_test(test_turned_off),
         cmocka_unit_test(test_states_and_texts),
         cmocka_unit_test(test_what_it_costs),
+        cmocka_unit_test(test_learning_ends),
+        cmocka_unit_test(test_larger_move),
+        cmocka_unit_test(test_moves_are_forgotten),
         cmocka_unit_test(test_noise_after_a_rest),
         cmocka_unit_test(test_nothing_is_learned_from_damage),
         POLLED(test_recorded_spikes),

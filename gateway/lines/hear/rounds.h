@@ -9,7 +9,7 @@
 
 #include "lines/poller.h"
 
-#define ROUNDS_KINDS 24 /* different questions to one pack */
+#define ROUNDS_KINDS BMS_PLAN_MAX /* different questions to one pack */
 
 /* What one question brings. */
 struct rounds_kind {

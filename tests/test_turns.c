@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/* How much of a line's time goes to packs that may not answer. */
+#include "lines/reply_time.h"
+#include "lines/turns.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define NOW 1000.0
+#define REPLY_S 1.0  /* as it is configured */
+#define USUAL_S 0.02 /* as the lively one answers */
+
+struct bench {
+    struct line_config line;
+    struct pack_config configs[2];
+    struct poller *pollers[2]; /* one that answers, one that is silent */
+    struct turns turns;
+};
+
+static int set_up(void **state)
+{
+    static struct bench bench;
+    bench = (struct bench){.line = {.name = "line", .reply_ms = (unsigned) (REPLY_S * 1e3)}};
+    for (unsigned i = 0; i < 2; i++) {
+        bench.configs[i] = (struct pack_config){.name = "pack",
+                                                .line = &bench.line,
+                                                .driver = bms_driver_find("renogy"),
+                                                .options = {.address = 1 + (int) i, .adr = -1},
+                                                .poll_s = 1,
+                                                .stale_after_s = 10};
+        bench.pollers[i] = poller_new(&bench.configs[i]);
+        bench.pollers[i]->pace.due = NOW;
+    }
+    bench.pollers[0]->presence.last_answer = NOW - 1;
+    bench.pollers[1]->presence.silent_cycles = 1;
+    assert_true(turns_init(&bench.turns, bench.pollers, 2));
+    *state = &bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+    turns_close(&bench->turns);
+    for (unsigned i = 0; i < 2; i++)
+        poller_free(bench->pollers[i]);
+    return 0;
+}
+
+/* A second was spent on the silent one: the others have the next ones, but not for good. */
+static void charges_what_came_to_nothing(void **state)
+{
+    struct bench *bench = *state;
+    bench->pollers[1]->pace.due = NOW - 5;
+    assert_ptr_equal(turns_next(&bench->turns, NOW)->poller, bench->pollers[1]);
+    turns_charge(&bench->turns, NOW - 1, NOW);
+    assert_ptr_equal(turns_next(&bench->turns, NOW + 3)->poller, bench->pollers[0]);
+    assert_ptr_equal(turns_next(&bench->turns, NOW + 6)->poller, bench->pollers[1]);
+    assert_true(turns_wait(&bench->turns, bench->pollers[1], NOW + 3));
+    assert_false(turns_wait(&bench->turns, bench->pollers[1], NOW + 6));
+}
+
+/* It is not waited for as long as it is configured, but longer than a quick one, and now and then for all that time. */
+static void waits_shortly_for_who_may_not_answer(void **state)
+{
+    struct bench *bench = *state;
+    static const struct port_events events;
+    static const struct port_settings settings;
+    struct wire wire = {.config = &bench->line};
+    struct poller *silent = bench->pollers[1];
+    unsigned patiently = 0;
+    wire.port = port_new(ev_default_loop(0), "tcp://127.0.0.1:1", &settings, NULL, &events, NULL);
+    assert_true(reply_time_next_s(&wire, &bench->turns, silent) == REPLY_S);
+    for (unsigned i = 0; i < 20; i++)
+        patience_learn(&bench->pollers[0]->pace.patience, USUAL_S);
+    for (unsigned cycle = 1; cycle <= 16; cycle++) {
+        silent->presence.silent_cycles = cycle;
+        const double wait_s = reply_time_next_s(&wire, &bench->turns, silent);
+        patiently += wait_s == REPLY_S;
+        assert_true(wait_s > REPLY_S / 5 && (wait_s < REPLY_S * 4 / 5 || wait_s == REPLY_S));
+    }
+    assert_in_range(patiently, 2, 8);
+    assert_true(reply_time_next_s(&wire, &bench->turns, bench->pollers[0]) == REPLY_S);
+    port_free(wire.port);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(charges_what_came_to_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waits_shortly_for_who_may_not_answer, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -299,8 +299,8 @@ static void test_what_it_costs(void **state)
     assert_in_range(asked_again, steps, 8 + 2 * steps);
 }
 
-/* What a cell was read as, `count` times, and what becomes of the last one. Where it is in doubt, that is forgotten. */
-static char read_cell(struct spike *spike, double mv, unsigned count)
+/* What a value was read as, `count` times, and what becomes of the last one. Where it is in doubt, that is forgotten. */
+static char read_value(struct spike *spike, enum pack_value id, double value, unsigned count)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
     static struct pack before;
@@ -309,13 +309,28 @@ static char read_cell(struct spike *spike, double mv, unsigned count)
     char verdict = 'b';
     for (unsigned i = 0; i < count; i++) {
         pack_clear(&reading);
-        pack_set_cell(&reading, 1, mv);
+        pack_set(&reading, id, value);
         verdict = judge(spike, &weak, &reading, &before, &known);
         if (verdict == 'd')
             spike_drop(spike);
         spike->readings += spike->readings == 0;
     }
     return verdict;
+}
+
+static char read_cell(struct spike *spike, double mv, unsigned count)
+{
+    return read_value(spike, CELL_MV, mv, count);
+}
+
+/* Of what seldom changes a small part may be usual. */
+static void test_capacity(void **state)
+{
+    (void) state;
+    struct spike spike = {0};
+    read_value(&spike, REMAINING_AH, 100, 20);
+    assert_int_equal(read_value(&spike, REMAINING_AH, 101, 1), 'b');
+    assert_int_equal(read_value(&spike, REMAINING_AH, 105, 1), 'd');
 }
 
 /* Of a value that stands still all moves are believed in the first minutes, none later. */
@@ -805,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_turned_off),
         cmocka_unit_test(test_states_and_texts),
         cmocka_unit_test(test_what_it_costs),
+        cmocka_unit_test(test_capacity),
         cmocka_unit_test(test_learning_ends),
         cmocka_unit_test(test_larger_move),
         cmocka_unit_test(test_moves_are_forgotten),

@@ -12,47 +12,27 @@
 /* Steps that hardly any load makes: most of what damage makes of a current is further away. */
 #define LEAP_A 100
 #define LEAP_W 5000
+#define USUAL_PART 5   /* so small a part of such a step may be usual, */
+#define SLOW_PART 0.02 /* or that of the value, where any step is believed */
 
 enum kind {
     EXACT, /* states, counts and what hardly ever changes */
-    VOLTAGE,
+    SLOW,  /* capacities and limits */
+    INDEX, /* which of equal cells is the highest may change with every reading */
+    SOC,
+    TEMPERATURE,
+    VOLTAGE, /* this and all that follow swing with the load */
     CURRENT,
     POWER,
-    SOC,
-    CAPACITY,
     CELL,
-    TEMPERATURE,
-    INDEX, /* which of equal cells is the highest may change with every reading */
-    LIMIT,
 };
-
-/* How large a move can be learned of a kind: the larger one of an amount and a part of the value.
- * Readings of one that were taken right after one another may lie as far apart as it is known to
- * move; where it `swings`, also by a part of the step that they confirm. */
-// clang-format off
-static const struct tolerance {
-    double move, move_part;
-    bool swings;
-} tolerances[LIMIT + 1] = {
-    /*                move       part */
-    [VOLTAGE]     = { 0,         0.01, true},
-    [CURRENT]     = { 5,         0.2,  true},
-    [POWER]       = { 250,       0.2,  true},
-    [SOC]         = { 1,         0,    false},
-    [CAPACITY]    = { 0.5,       0.01, false},
-    [CELL]        = { 20,        0,    true},
-    [TEMPERATURE] = { 2,         0,    false},
-    [INDEX]       = { MAX_CELLS, 0,    false},
-    [LIMIT]       = { 0.5,       0.05, true},
-};
-// clang-format on
 
 static const uint8_t kinds[CELL_MV] = {
     [VOLTAGE_V] = VOLTAGE,
     [CURRENT_A] = CURRENT,
     [POWER_W] = POWER,
     [SOC_PERCENT] = SOC,
-    [REMAINING_AH] = CAPACITY,
+    [REMAINING_AH] = SLOW,
     [CELL_MAX_MV] = CELL,
     [CELL_MIN_MV] = CELL,
     [CELL_DELTA_MV] = CELL,
@@ -61,10 +41,10 @@ static const uint8_t kinds[CELL_MV] = {
     [CELL_MIN_INDEX] = INDEX,
     [TEMP_AVG_C] = TEMPERATURE,
     [MOS_TEMP_C] = TEMPERATURE,
-    [CHARGE_VOLTAGE_LIMIT_V] = LIMIT,
-    [CHARGE_CURRENT_LIMIT_A] = LIMIT,
-    [DISCHARGE_VOLTAGE_LIMIT_V] = LIMIT,
-    [DISCHARGE_CURRENT_LIMIT_A] = LIMIT,
+    [CHARGE_VOLTAGE_LIMIT_V] = SLOW,
+    [CHARGE_CURRENT_LIMIT_A] = SLOW,
+    [DISCHARGE_VOLTAGE_LIMIT_V] = SLOW,
+    [DISCHARGE_CURRENT_LIMIT_A] = SLOW,
 };
 
 static enum kind kind_of(unsigned id)
@@ -99,16 +79,21 @@ static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
     return largest_step(limits, kind, 1) == 0;
 }
 
-static double largest_move(enum kind kind, double value)
+/* How large a move can be learned of a kind. */
+static double largest_move(const struct spike_limits *limits, enum kind kind, double value)
 {
-    return fmax(tolerances[kind].move, tolerances[kind].move_part * fabs(value));
+    if (kind == INDEX)
+        return MAX_CELLS;
+    if (kind <= SLOW)
+        return kind == SLOW ? SLOW_PART * fabs(value) : 0;
+    return largest_step(limits, kind, value) / USUAL_PART;
 }
 
 /* Whether how far the value was seen to move counts. A CRC-16 lets one in 65,536 of the worst damage
  * pass, which is too much only for what seldom changes: to ask again there costs next to nothing. */
 static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
-    bool is_steady = kind == EXACT || kind == CAPACITY || kind == INDEX || kind == LIMIT;
+    bool is_steady = kind <= INDEX;
     return rules->weak || rules->noisy || is_steady;
 }
 
@@ -118,9 +103,10 @@ static bool first_is_doubted(const struct spike_rules *rules)
 }
 
 /* How far the value is known to move; while little is known, as far as can be learned. */
-static double usual_move(const struct spike *spike, unsigned id, double value)
+static double usual_move(const struct spike *spike, const struct spike_limits *limits, unsigned id,
+                         double value)
 {
-    return spike->readings < LEARNING ? largest_move(kind_of(id), value) : spike->moves[id];
+    return spike->readings < LEARNING ? largest_move(limits, kind_of(id), value) : spike->moves[id];
 }
 
 /* ---- has it moved? ---- */
@@ -139,7 +125,7 @@ static bool value_moved(const struct spike *spike, const struct spike_rules *rul
         return true;
     double step = fabs(reading - before);
     return step > largest_step(rules->limits, kind, before) ||
-           (is_watched(rules, kind) && step > usual_move(spike, id, before));
+           (is_watched(rules, kind) && step > usual_move(spike, rules->limits, id, before));
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -174,8 +160,8 @@ static bool values_agree(const struct spike *spike, const struct spike_rules *ru
         return true;
     if (isnan(doubtful) || isnan(reading))
         return isnan(doubtful) == isnan(reading);
-    double apart = usual_move(spike, id, reading);
-    if (tolerances[kind].swings && !isnan(before))
+    double apart = usual_move(spike, rules->limits, id, reading);
+    if (kind >= VOLTAGE && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
     if (!is_watched(rules, kind))
         apart = fmax(apart, largest_step(rules->limits, kind, reading));
@@ -197,29 +183,33 @@ static bool agree(const struct spike *spike, const struct spike_rules *rules,
 
 /* ---- what becomes of it ---- */
 
-static void learn_move(float *moves, unsigned id, double before, double reading)
+static void learn_move(struct spike *spike, const struct spike_limits *limits, unsigned id,
+                       double before, double reading)
 {
+    float *moves = &spike->moves[id];
     double step = fabs(reading - before);
     *moves = (float) (*moves * KEPT_OF_MOVES);
     if (step == 0)
         return;
-    double most = largest_move(kind_of(id), before);
+    double most = largest_move(limits, kind_of(id), before);
     if (step <= most)
         *moves = (float) fmax(*moves, fmin(step * MOVES_MARGIN, most));
 }
 
-static void learn_moves(struct spike *spike, const struct pack *before, const struct pack *reading)
+static void learn_moves(struct spike *spike, const struct spike_limits *limits,
+                        const struct pack *before, const struct pack *reading)
 {
     spike->readings += before && spike->readings < LEARNING;
     for (unsigned id = 0; before && id < PACK_VALUES; id++)
         if (!isnan(before->value[id]) && !isnan(reading->value[id]))
-            learn_move(&spike->moves[id], id, before->value[id], reading->value[id]);
+            learn_move(spike, limits, id, before->value[id], reading->value[id]);
 }
 
-static enum spike_verdict believe(struct spike *spike, const struct pack *before,
-                                  const struct pack *reading, enum spike_verdict verdict)
+static enum spike_verdict believe(struct spike *spike, const struct spike_limits *limits,
+                                  const struct pack *before, const struct pack *reading,
+                                  enum spike_verdict verdict)
 {
-    learn_moves(spike, before, reading);
+    learn_moves(spike, limits, before, reading);
     spike_drop(spike);
     return verdict;
 }
@@ -243,7 +233,7 @@ static double median_of(const double values[SPIKE_READINGS - 1])
 /* Readings that never agreed tell how far a value moves, or else a pack whose values begin to wobble
  * after a long rest would not be believed any more. They may also all be damaged, each at another
  * place: what counts is how far half of them lie from their median. */
-static void learn_from_doubtful(struct spike *spike)
+static void learn_from_doubtful(struct spike *spike, const struct spike_limits *limits)
 {
     double readings[SPIKE_READINGS - 1];
     for (unsigned id = 0; id < PACK_VALUES; id++) {
@@ -254,7 +244,7 @@ static void learn_from_doubtful(struct spike *spike)
             readings[i] = fabs(readings[i] - middle);
         double apart = median_of(readings);
         if (!isnan(apart))
-            learn_move(&spike->moves[id], id, middle, middle + 3 * apart / MOVES_MARGIN);
+            learn_move(spike, limits, id, middle, middle + 3 * apart / MOVES_MARGIN);
     }
 }
 
@@ -274,20 +264,21 @@ enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *ru
                                const struct pack *before, const struct pack *reading)
 {
     if (!moved(spike, rules, before, reading) && (before || !spike->doubted))
-        return believe(spike, before, reading, spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
+        return believe(spike, rules->limits, before, reading,
+                       spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
     bool wary = rules->weak && rules->noisy;
     unsigned agreeing = 1;
     for (unsigned i = 0; i < spike->doubted; i++)
         agreeing += agree(spike, rules, before, &spike->doubtful[i], reading);
     if (agreeing >= readings_wanted(rules, before))
-        return believe(spike, before, reading,
+        return believe(spike, rules->limits, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {
         /* A current can swing from each reading to the next. Damage that passes the check so often
          * in a row is only to be feared where there is much of it. */
-        learn_from_doubtful(spike);
+        learn_from_doubtful(spike, rules->limits);
         if (!wary)
-            return believe(spike, before, reading, SPIKE_BELIEVED);
+            return believe(spike, rules->limits, before, reading, SPIKE_BELIEVED);
         spike_drop(spike);
         return SPIKE_UNSETTLED;
     }

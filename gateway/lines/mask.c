@@ -24,22 +24,27 @@ void mask_received(struct mask *mask, const struct bms *bms, const uint8_t *byte
     mask->overflow += size - fits;
 }
 
+/* Masks the whole frame at the beginning; returns its size, 0: there is none. */
+static size_t mask_frame(const struct bms *bms, const struct bms_request *request, uint8_t *bytes,
+                         size_t size)
+{
+    const struct bms_span span = bms->driver->frame(bms, request, bytes, size);
+    if (span.kind != BMS_FRAME || span.size > size)
+        return 0;
+    bms->driver->mask(bytes, span.size);
+    return span.size;
+}
+
 void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_request *request)
 {
     size_t withheld = mask->overflow;
     for (size_t at = 0; at < mask->size;) {
-        uint8_t *bytes = mask->bytes + at;
-        size_t left = mask->size - at;
-        struct bms_span span = bms->driver->frame(bms, request, bytes, left);
-        if (span.kind == BMS_FRAME && span.size <= left) {
-            bms->driver->mask(bytes, span.size);
-            mask->show(mask->data, '<', bytes, span.size);
-            at += span.size;
-        } else {
-            /* A damaged frame holds its secrets in the clear as well as a good one. */
-            withheld++;
-            at++;
-        }
+        const size_t size = mask_frame(bms, request, mask->bytes + at, mask->size - at);
+        if (size > 0)
+            mask->show(mask->data, '<', mask->bytes + at, size);
+        /* A damaged frame holds its secrets in the clear as well as a good one. */
+        withheld += size == 0;
+        at += size > 0 ? size : 1;
     }
     if (withheld)
         mask->show(mask->data, '#', NULL, withheld);
@@ -48,12 +53,9 @@ void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_reque
 
 void mask_sent(const struct bms *bms, uint8_t *bytes, size_t size)
 {
-    const struct bms_request nothing = {.size = 0};
+    static const struct bms_request nothing;
     for (size_t at = 0; bms->driver->mask && at < size;) {
-        const struct bms_span span = bms->driver->frame(bms, &nothing, bytes + at, size - at);
-        const bool whole = span.kind == BMS_FRAME && span.size <= size - at;
-        if (whole)
-            bms->driver->mask(bytes + at, span.size);
-        at += whole ? span.size : 1;
+        const size_t whole = mask_frame(bms, &nothing, bytes + at, size - at);
+        at += whole > 0 ? whole : 1;
     }
 }

@@ -15,7 +15,7 @@
 
 /* The last question, whose replies are shown, be they ours or not. */
 struct question {
-    const struct bms *bms; /* NULL: none is open */
+    const struct bms *bms; /* NULL: none is open, and all of this empty */
     struct rounds *ear;    /* whom it was for; NULL: none of ours */
     struct bms_request request;
 };
@@ -27,7 +27,6 @@ struct listener {
     unsigned count;
     struct ledger ledger; /* what the master has asked our packs */
     struct question question;
-    struct pack incoming;
     struct reply heard;
     double byte_s; /* what a byte takes on the wire */
     double first_at,
@@ -74,7 +73,7 @@ void listener_reset(struct listener *listener)
     reply_clear(&listener->heard);
     listener->skipped = 0;
     listener->ledger.count = 0;
-    listener->question.bms = NULL;
+    listener->question = (struct question){.bms = NULL};
     listener->heard_at = -INFINITY;
 }
 
@@ -152,12 +151,11 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
     return hash;
 }
 
-static void take_values(struct listener *listener, struct rounds *ear, uint32_t asked, double at,
-                        double now)
+/* A copy of them: what is known is put together in the poller. */
+static void take_values(struct listener *listener, struct rounds *ear, uint32_t asked,
+                        struct pack values, double at, double now)
 {
-    /* A copy: the values are put together in the poller. */
-    const struct pack part = listener->incoming;
-    if (rounds_take(ear, asked, &part, at, now))
+    if (rounds_take(ear, asked, &values, at, now))
         listener->events.heard(listener->data, ear->poller, now);
 }
 
@@ -201,16 +199,17 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
                          const struct rounds *asked, const struct bms_span *span, double now)
 {
     static const struct bms_request nothing;
-    const double at = said_at(listener);
+    const uint8_t *bytes = listener->heard.bytes;
     for (unsigned i = 0; i < listener->count; i++) {
         struct rounds *ear = &listener->ears[i];
+        struct pack values;
         if (ear == asked || driver_of(ear) != driver)
             continue;
-        pack_clear(&listener->incoming);
-        const enum bms_result result = driver->decode(
-            &ear->poller->bms, &nothing, listener->heard.bytes, span->size, &listener->incoming);
+        pack_clear(&values);
+        const enum bms_result result =
+            driver->decode(&ear->poller->bms, &nothing, bytes, span->size, &values);
         if (result == BMS_DONE || result == BMS_PARTIAL)
-            take_values(listener, ear, hash_of(listener->heard.bytes, HEAD_SIZE), at, now);
+            take_values(listener, ear, hash_of(bytes, HEAD_SIZE), values, said_at(listener), now);
     }
 }
 
@@ -230,28 +229,25 @@ static void take_answer(struct listener *listener, const struct answer *answer, 
     if (answer->result == BMS_PARTIAL)
         return;
     if (listener->question.ear && listener->question.ear->poller == poller)
-        listener->question.bms = NULL;
-    if (answer->result != BMS_DONE || !answer->usable)
-        return;
-    listener->incoming = poller->incoming;
-    take_values(listener, ear_of(listener, poller), hash_of(words->bytes, words->size),
-                answer->oldest.sent_at, now);
+        listener->question = (struct question){.bms = NULL};
+    if (answer->result == BMS_DONE && answer->usable)
+        take_values(listener, ear_of(listener, poller), hash_of(words->bytes, words->size),
+                    poller->incoming, answer->oldest.sent_at, now);
 }
 
 /* A frame that answers nothing that is open. A master that waits in vain for somebody's reply may go on with what it
  * tells of itself. */
 static bool find_other(struct listener *listener, bool invalid, struct bms_span *span, double now)
 {
-    static const struct bms_request nothing;
     const struct question asked = listener->question;
     const uint8_t *bytes = listener->heard.bytes;
     for (unsigned i = 0; i < (asked.bms ? 1 : listener->count); i++) {
         const struct bms *bms = asked.bms ? asked.bms : &listener->ears[i].poller->bms;
         if (!asked.bms && !bms->driver->tells_itself)
             continue;
-        const struct bms_span seen = bms->driver->frame(bms, asked.bms ? &asked.request : &nothing,
-                                                        bytes, listener->heard.size);
-        if (seen.kind == BMS_DAMAGED && asked.bms && asked.ear)
+        const struct bms_span seen =
+            bms->driver->frame(bms, &asked.request, bytes, listener->heard.size);
+        if (seen.kind == BMS_DAMAGED && asked.ear)
             asked.ear->poller->counters.damaged++;
         if (seen.kind == BMS_MORE || seen.kind == BMS_FRAME)
             *span = seen;
@@ -259,12 +255,11 @@ static bool find_other(struct listener *listener, bool invalid, struct bms_span 
             continue;
         show_reply(listener, bms->driver, bytes, span->size);
         if (bms->driver->tells_itself)
-            take_unasked(listener, bms->driver, asked.bms ? asked.ear : NULL, span, now);
-        if (invalid && asked.bms) {
-            listener->question.bms = NULL;
-            if (asked.ear)
-                plan_disturbed(asked.ear->poller, now);
-        }
+            take_unasked(listener, bms->driver, asked.ear, span, now);
+        if (invalid)
+            listener->question = (struct question){.bms = NULL};
+        if (invalid && asked.ear)
+            plan_disturbed(asked.ear->poller, now);
         return true;
     }
     return false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A serial port, looked at. libserialport does not read a rate back, and glibc's termios knows the
- * usual rates only: this file talks to the kernel in the kernel's own struct, which cannot stand
- * beside that of glibc.
+ * A serial port, looked at. glibc's termios knows the usual rates only: this file talks to the kernel in the kernel's own
+ * struct, which cannot stand beside that of glibc.
  */
 #include "device.h"
 

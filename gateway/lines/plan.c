@@ -8,8 +8,7 @@
 #include <string.h>
 
 #define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back, or orders drop */
-#define ASK_AGAIN_S 60       /* a step that was given up */
-#define TRY_AGAIN_S 3        /* a step that was never answered, the first time */
+#define TRY_AGAIN_S 3        /* a step that stays unanswered, the first time */
 #define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
 #define NOISY_S 60           /* since damage was seen */
 
@@ -309,10 +308,8 @@ static double ask_again_s(const struct poller *poller, const struct poller_step 
 {
     if (poller->cycle.garbled)
         return TRY_AGAIN_S;
-    bool given_up = step->answers && step->misses >= GIVE_UP_MISSES;
-    double seconds = given_up ? ASK_AGAIN_S : TRY_AGAIN_S;
-    unsigned from = given_up ? GIVE_UP_MISSES : 1;
-    for (unsigned i = from; i < step->misses && seconds < REFUSED_AGAIN_S; i++)
+    double seconds = TRY_AGAIN_S;
+    for (unsigned i = 1; i < step->misses && seconds < REFUSED_AGAIN_S; i++)
         seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
     return seconds;
 }

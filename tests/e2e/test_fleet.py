@@ -31,6 +31,32 @@ def the_page_leads_to_a_fleet_that_loses_nothing():
     assert "us a request" in said and "what limits" in said, said
 
 
+def package_of(program):
+    """The Debian package that a program is of; one of its own name, where the host does not have it."""
+    path = shutil.which(program)
+    for known in (path, path and path.removeprefix("/usr")):
+        found = subprocess.run(["dpkg", "-S", known or ""], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
+        if found:
+            return found.split(":")[0]
+    return program
+
+
+def the_page_installs_what_it_calls():
+    """A new Debian has the packages that are required or important, and nothing else."""
+    with open("docs/fleet.md", encoding="utf-8") as file:
+        blocks = re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S)
+    installed = set(re.search(r"^sudo apt install (.*)$", "".join(blocks), re.M)[1].split())
+    # "sudo -u USER program", and what stands in "$(…)" or behind "|".
+    called = set(re.findall(r"(?:^|\$\(|\| )(?:sudo (?:-u \S+ )?)?([a-z][\w-]*)", "".join(blocks), re.M))
+    assert {"mosquitto_sub", "curl", "vmbackup", "certbot", "tee"} <= called, called
+    for program in sorted(called - {"sudo", "cd", "umask", "fleet-admit"}):
+        package = package_of(program)
+        status = subprocess.run(["dpkg-query", "-W", "-f", "${Priority} ${Essential}", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                check=False).stdout.decode()
+        there = package in installed or re.match(r"required|important|.* yes$", status)
+        assert there, f"{program} is of {package}, which the page does not install"
+
+
 # Values by the minute; each alert fires for `bad` and for nothing else.
 SERIES = [
     ('packgate_fresh{gateway="hut-1",pack="a"}', "1x30"), ('packgate_fresh{gateway="hut-1",pack="bad"}', "1x4 0x26"),
@@ -124,4 +150,4 @@ if __name__ == "__main__":
     for tool in ("nginx", "victoria-metrics", "vmalert", "mosquitto", "mosquitto_passwd", "promtool", "openssl", "unshare", "ip",
                  "prometheus-alertmanager", "amtool", "vmbackup", "vmrestore", "curl", "mosquitto_sub"):
         assert shutil.which(tool) or os.path.exists(f"/usr/sbin/{tool}"), f"{tool} is missing"
-    main([the_page_leads_to_a_fleet_that_loses_nothing, alerts_fire_when_they_should, the_dashboard_asks_what_can_be_answered])
+    main([the_page_leads_to_a_fleet_that_loses_nothing, the_page_installs_what_it_calls, alerts_fire_when_they_should, the_dashboard_asks_what_can_be_answered])

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -447,6 +448,17 @@ def says_why_a_port_does_not_open():
         port = listener.getsockname()[1]
     check_silent(f"tcp://127.0.0.1:{port}", r"refused")
     check_silent("serial:/dev/packgate-has-none", r"No such file.*\n$")
+    # One that belongs to others.
+    master, other = os.openpty()
+    with tempfile.TemporaryDirectory(prefix="packgate-probe-") as folder:
+        os.chmod(folder, 0o755)
+        os.chmod(os.ttyname(other), 0 if os.geteuid() else 0o600)
+        program = shutil.copy(PACKGATE, folder)
+        result = subprocess.run([program, "probe", f"serial:{os.ttyname(other)}"], user=65534 if os.geteuid() == 0 else None, cwd="/",
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+    assert result.returncode == 1 and result.stderr.endswith("this user may not open it; it may belong to the group dialout\n"), result
+    os.close(master)
+    os.close(other)
 
 
 def refuses_wrong_calls():

@@ -191,6 +191,11 @@ def test_certificate():
     with folder_of_test() as folder:
         cert, key = certificate(folder)
         with Page(f"tls_cert = {cert}, {key}") as page:
+            # Who has the wrong address hears of it; who says nothing, or goes at once, keeps nobody up.
+            silent = page.raw()
+            page.raw().close()
+            status, _, body = page.ask("/")
+            assert status == 400 and b"https://" in body, (status, body)
             done = subprocess.run(["curl", "-sSf", "--cacert", cert, f"https://127.0.0.1:{page.web}/api/v1/packs"], check=True,
                                   stdout=subprocess.PIPE)
             assert json.loads(done.stdout)[0]["pack"] == "shed"
@@ -211,6 +216,7 @@ def test_certificate():
                 with context.wrap_socket(raw, server_hostname="127.0.0.1") as tls:
                     tls.sendall(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode())
                     assert tls.recv(100).startswith(b"HTTP/1.1 200")
+            silent.close()
             for half in halves:
                 with contextlib.suppress(OSError):
                     assert half.recv(100) == b""

@@ -19,6 +19,7 @@
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
 #define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
+#define TLS_HANDSHAKE 22 /* the first byte of an encrypted connection */
 
 enum client_state {
     CLIENT_READING,   /* the first request, or the body of a later one */
@@ -37,6 +38,7 @@ struct client {
     unsigned status;
     struct MHD_Response *response; /* to be queued */
     size_t target_size;            /* of the target up to a NUL, with its arguments */
+    ev_io first;                   /* where encrypted: its first byte, before the library has it */
     ev_io ended;                   /* of a stream: its end, which the library does not watch */
     struct http_request request;
 };
@@ -221,20 +223,24 @@ static bool make_room(struct http *http, const struct sockaddr_storage *peer, bo
     return !TAILQ_EMPTY(&http->unused);
 }
 
+/* An answer to somebody whom the library does not get. */
+static void send_last(int fd, const char *text)
+{
+    char request[HTTP_BODY_MAX];
+    /* What was not read would make the kernel throw the answer away. Who sends without end gets none. */
+    for (int i = 0; i < UNREAD_MOST; i++)
+        if (recv(fd, request, sizeof request, MSG_DONTWAIT) != sizeof request)
+            break;
+    if (send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_debug("web: %s", strerror(errno));
+}
+
 static void turn_away(struct http *http, int fd, bool busy)
 {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    char request[HTTP_BODY_MAX];
     http->counters.refused++;
-    if (busy && !http->settings.tls_cert) {
-        /* What was not read would make the kernel throw the answer away. Who sends without end gets none. */
-        for (int i = 0; i < UNREAD_MOST; i++)
-            if (recv(fd, request, sizeof request, MSG_DONTWAIT) != sizeof request)
-                break;
-        if (send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-            log_debug("web: %s", strerror(errno));
-    }
+    if (busy && !http->settings.tls_cert)
+        send_last(fd, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+                      "Content-Length: 0\r\nConnection: close\r\n\r\n");
     close(fd);
 }
 
@@ -271,6 +277,44 @@ static struct client *find_waiting(const struct http *http, int fd)
     return NULL;
 }
 
+static void hand_over(struct client *client)
+{
+    struct http *http = client->request.http;
+    const struct sockaddr *peer = (const struct sockaddr *) &client->request.peer;
+    const int fd = client->fd;
+    /* Where it refuses, it has closed the socket, and has told so only if it had begun. */
+    if (MHD_add_connection(http->daemon, fd, peer,
+                           peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                       : sizeof(struct sockaddr_in)) != MHD_YES &&
+        (client = find_waiting(http, fd)))
+        forget(http, client);
+    ev_idle_start(http->loop, &http->at_once);
+}
+
+/* Who speaks plainly to an encrypted page hears of it, in place of an end without a word. */
+static void on_first(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct client *client = io->data;
+    struct http *http = client->request.http;
+    uint8_t first = 0;
+    const ssize_t size = recv(client->fd, &first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+    if (size < 0 && errno == EAGAIN)
+        return;
+    ev_io_stop(loop, io);
+    if (size == 1 && first == TLS_HANDSHAKE && !client->cut) {
+        hand_over(client);
+        return;
+    }
+    if (size == 1 && !client->cut)
+        send_last(client->fd,
+                  "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n"
+                  "Connection: close\r\n\r\nThis page is encrypted: its address begins with https://\n");
+    close(client->fd);
+    forget(http, client);
+    listeners_resume(&http->listeners);
+}
+
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
 {
     struct http *http = data;
@@ -300,13 +344,13 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
                               .request = {.http = http, .peer = *peer, .client = *peer}};
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     http->count++;
-    const socklen_t size =
-        peer->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    /* Where it refuses, it has closed the socket, and has told so only if it had begun. */
-    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES &&
-        (gone = find_waiting(http, fd)))
-        forget(http, gone);
-    ev_idle_start(http->loop, &http->at_once);
+    if (!http->settings.tls_cert) {
+        hand_over(client);
+        return;
+    }
+    ev_io_init(&client->first, on_first, fd, EV_READ);
+    client->first.data = client;
+    ev_io_start(http->loop, &client->first);
 }
 
 /* A connection has begun or is over. */
@@ -785,7 +829,13 @@ void http_free(struct http *http)
     listeners_close(&http->listeners);
     struct client *client;
     TAILQ_FOREACH(client, &http->clients, entry)
-    cut(client);
+    {
+        cut(client);
+        if (!ev_is_active(&client->first))
+            continue;
+        ev_io_stop(http->loop, &client->first);
+        close(client->fd);
+    }
     ev_io_stop(http->loop, &http->readable);
     ev_prepare_stop(http->loop, &http->prepare);
     late_turn_unwatch(http->loop, &http->watcher);

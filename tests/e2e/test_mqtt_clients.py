@@ -4,12 +4,13 @@ npm-mqtt/package.json, and mosquitto_sub."""
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate
-from mqtt_harness import Broker, LINE, Listener
+from mqtt_harness import Broker, LINE, Listener, Proxy, retained
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.join(HERE, "npm-mqtt")
@@ -78,19 +79,22 @@ def flows(port):
     ]
 
 
+def run_node_red(folder, nodes):
+    with open(f"{folder}/flows.json", "w") as file:
+        json.dump(nodes, file)
+    with open(f"{folder}/settings.js", "w") as file:
+        file.write(f"module.exports = {{uiHost: '127.0.0.1', uiPort: {free_port()}, httpAdminRoot: false, "
+                   f"flowFile: 'flows.json', credentialSecret: false, editorTheme: {{tours: false}}, "
+                   "telemetry: {enabled: false}};\n")
+    return Program("node", f"{INSTALLED}/node_modules/node-red/red.js", "--userDir", folder, "--settings", f"{folder}/settings.js")
+
+
 def node_red_reads_and_switches():
     server, url = simulate("daly", SIMULATED)
     with server, Broker() as broker, house(url, broker), Listener(broker) as listener, \
             tempfile.TemporaryDirectory(prefix="packgate-node-red-") as folder:
         listener.wait_json("packgate/shed/state", lambda state: "charge_mos" in state and "cell_mv_8" in state)
-        with open(f"{folder}/flows.json", "w") as file:
-            json.dump(flows(broker.port), file)
-        with open(f"{folder}/settings.js", "w") as file:
-            file.write(f"module.exports = {{uiHost: '127.0.0.1', uiPort: {free_port()}, httpAdminRoot: false, "
-                       f"flowFile: 'flows.json', credentialSecret: false, editorTheme: {{tours: false}}, "
-                       "telemetry: {enabled: false}};\n")
-        with Program("node", f"{INSTALLED}/node_modules/node-red/red.js", "--userDir", folder, "--settings",
-                     f"{folder}/settings.js") as node_red:
+        with run_node_red(folder, flows(broker.port)) as node_red:
             node_red.wait_for("Connected to broker")
             told = came(listener, "node-red/shed", lambda told: "v" in told)
             assert abs(told["v"] - 26.1) < 1e-9 and told["soc"] == 77 and told["cell"] > 0, told
@@ -106,4 +110,34 @@ def mosquitto_sub_reads():
         assert abs(json.loads(told)["voltage_v"] - 26.1) < 1e-9
 
 
-main([installs_the_clients_of_npm, mqtt_js_reads_and_switches, node_red_reads_and_switches, mosquitto_sub_reads])
+def documented(language, what):
+    """The example of docs/mqtt.md in which this stands."""
+    with open(os.path.join(HERE, "../../docs/mqtt.md")) as file:
+        return next(text for text in re.findall(rf"```{language}\n(.*?)```", file.read(), re.S) if what in text)
+
+
+def documented_clients_notice_a_power_cut():
+    """The gateway falls silent in the middle of it, and nothing of it says so. The examples of the documentation, with shorter times."""
+    server, url = simulate("daly", SIMULATED)
+    with server, Broker() as broker, Proxy(broker) as way, house(url, way), Listener(broker) as listener, \
+            tempfile.TemporaryDirectory(prefix="packgate-node-red-") as folder:
+        listener.wait_json("packgate/shed/state")
+        nodes = json.loads(documented("json", "trigger").replace("192.0.2.5", "127.0.0.1").replace('"1883"', f'"{broker.port}"'))
+        for node in nodes:
+            node.update({"z": "tab"} if "z" in node else {}, **({"duration": "5"} if "duration" in node else {}))
+        command = documented("sh", "mosquitto_sub").replace("-h 192.0.2.5", f"-p {broker.port}").replace("-W 30", "-W 5")
+        with run_node_red(folder, [{"id": "tab", "type": "tab", "label": "packs"}, *nodes]):
+            assert listener.wait_for("house/shed/available") == b"online"
+            told = subprocess.run(command, shell=True, check=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+            assert abs(json.loads(told)["voltage_v"] - 26.1) < 1e-9
+            way.flows.clear()
+            assert listener.wait_for("house/shed/available") == b"offline"
+            told = subprocess.run(command, shell=True, check=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+            assert told == b"unavailable\n", told
+            # What the broker keeps says nothing else, to whoever comes now.
+            listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+            assert b"online" not in [payload for topic, payload in retained(broker).items() if topic.endswith("/status")]
+
+
+main([installs_the_clients_of_npm, mqtt_js_reads_and_switches, node_red_reads_and_switches, mosquitto_sub_reads,
+      documented_clients_notice_a_power_cut])

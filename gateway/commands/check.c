@@ -102,6 +102,16 @@ static void look_at_device(const char *path, const struct config *config,
              "[line %s] %s: %s", line->name, line->port + 7, why);
 }
 
+static void look_at_port(const char *path, const struct config *config,
+                         const struct present_config *present)
+{
+    char why[200];
+    if (strncmp(present->port, "serial:", 7) == 0 &&
+        !device_check(present->port + 7, present->baud, present->rts == RTS_RS485, why, sizeof why))
+        warn(path, config_entry_find(config, &present_section, present->outlet.name, "port", 0),
+             "[present %s] %s: %s", present->outlet.name, present->port + 7, why);
+}
+
 /* Checks the address only: the port is in use while the gateway runs. */
 static bool has_address(const char *listen)
 {
@@ -177,6 +187,8 @@ static void look_at_host(const char *path, const struct config *config)
     look_at_files(path, config);
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
+    for (unsigned i = 0; i < config->present_count; i++)
+        look_at_port(path, config, &config->presents[i]);
     for (unsigned i = 0; i < config->view_count; i++)
         for (unsigned n = 0; n < config->views[i].listen.count; n++)
             if (!has_address(config->views[i].listen.at[n]))

@@ -203,7 +203,7 @@ static void write_outlets(const json_t *status, double now, FILE *out)
     if (json_array_size(outlets) > 0)
         fprintf(
             out,
-            "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tLAST ERROR\n");
+            "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tSAYS\n");
     json_array_foreach(outlets, i, outlet)
     {
         const char *name = asking_text(outlet, "name");

@@ -358,7 +358,8 @@ static const struct config_key present_keys[] = {
      .help = "Where the master asks. Networks that may connect by TCP are those of [gateway] allow; port 0 takes any free port. The system "
              "brings a CAN interface up, with 500 kbit/s."},
     {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
-     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP. The name of a BMS's "
+     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP; while they say stop, values "
+             "get exception 0x0B and the allowed currents read 0. The name of a BMS's "
              "protocol: inverters take `of` for such a BMS. pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. "
              "For these `of` must have [limits]."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,

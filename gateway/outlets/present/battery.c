@@ -82,8 +82,10 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     struct present *present = battery->present;
     struct shown shown;
     bool more = false;
+    if (bus_is_shared(link) && !quiet) /* a line is turned round behind silence only */
+        return 0;
     size_t over = bus_is_shared(link) ? skip_echo(battery, bytes, size, &more) : 0;
-    if (more && !quiet)
+    if (more)
         return 0;
     present_show(present, &shown, now);
     for (size_t n = 1; n > 0 && over < size; over += n) {

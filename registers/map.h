@@ -27,6 +27,7 @@
 /* A pack or a bank in the client files. */
 struct map_unit {
     const char *name;
+    const char *title;       /* what people call it, for comments */
     unsigned unit;           /* Modbus unit id */
     unsigned cells, sensors; /* 0: none, as for a bank */
 };

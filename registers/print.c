@@ -177,7 +177,8 @@ void print_csv(const struct map_settings *settings, FILE *out)
 
 const struct map_clients *clients_of(const struct map_settings *settings)
 {
-    static const struct map_unit unit = {.name = "Battery", .unit = 1, .cells = 16, .sensors = 4};
+    static const struct map_unit unit = {
+        .name = "Battery", .title = "Battery", .unit = 1, .cells = 16, .sensors = 4};
     static const struct map_clients example = {
         .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
     return settings->clients ? settings->clients : &example;

@@ -120,8 +120,9 @@ static bool look_up_row(const struct template_scope *scope, const struct wanted 
 static bool look_up_unit(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_unit *unit = scope->unit;
-    return is(wanted, "name", "%s", unit->name) || is(wanted, "id", "%u", unit->unit) ||
-           is(wanted, "cells", "%u", unit->cells) || is(wanted, "sensors", "%u", unit->sensors);
+    return is(wanted, "name", "%s", unit->name) || is(wanted, "title", "%s", unit->title) ||
+           is(wanted, "id", "%u", unit->unit) || is(wanted, "cells", "%u", unit->cells) ||
+           is(wanted, "sensors", "%u", unit->sensors);
 }
 
 static bool group_has_arrays(const struct map_group *group)

@@ -1351,6 +1351,45 @@ static void test_print_keys(void **state)
     free(text);
 }
 
+static void test_titles(void **state)
+{
+    (void) state;
+    static const char *const good[] = {"K\xC3\xBC"
+                                       "che links",
+                                       "7", "\xE5\x8C\x97 \xF0\x9F\x94\x8B", "a = b # c; d",
+                                       "1234567890123456789012345678901234567890"};
+    static const char *const bad[] = {"\xC3",
+                                      "a\xC3(",
+                                      "\xC0\xAF",
+                                      "\xED\xA0\x80",
+                                      "\xF4\x90\x80\x80",
+                                      "\xFF",
+                                      "a\tb",
+                                      "\xC2\x85",
+                                      "\xE2\x80\xAEx",
+                                      "\xE2\x80\xA8",
+                                      "12345678901234567890123456789012345678901"};
+    char text[500], *messages;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text,
+                 GOOD "name = %s\n[bank b]\npacks = p\nunit = 9\nname = %s\n[gateway]\nname = %s\n",
+                 good[i], good[i], good[i]);
+        struct config *config = parse_good(text);
+        assert_string_equal(config->packs[0].title, good[i]);
+        assert_string_equal(config->packs[0].name, "p");
+        assert_string_equal(config->banks[0].title, good[i]);
+        assert_string_equal(config->gateway.title, good[i]);
+        config_free(config);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, GOOD "name = %s\n", bad[i]);
+        struct config *config = parse(text, &messages);
+        if (config || !strstr(messages, "expected a name of 1 to 40 characters (UTF-8)"))
+            fail_msg("%zu: %s", i, messages);
+        free(messages);
+    }
+}
+
 /* What a browser may never set: what runs, reads or writes files, lets somebody in, or switches. */
 static void test_keys_of_a_browser(void **state)
 {
@@ -1576,6 +1615,7 @@ int main(void)
         cmocka_unit_test(test_print_keys),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_titles),
         cmocka_unit_test(test_keys_of_a_browser),
         cmocka_unit_test(test_hints),
     };

@@ -48,6 +48,8 @@ static int make_sample(void **state)
     snprintf(pack->text[MODEL], TEXT_SIZE, "a \"b\"");
     sample->source = (struct source){
         .name = "shed",
+        .title = "K\xC3\xBC"
+                 "che links",
         .line = "yard",
         .unit = 7,
         .values = pack,

@@ -250,6 +250,7 @@ static void start(void)
     pack_clear(&gateway.pack.values);
     gateway.pack.last.whole = true;
     gateway.pack.source = (struct source){.name = "shed",
+                                          .title = "shed",
                                           .writable = true,
                                           .values = &gateway.pack.values,
                                           .status.pack_name = "shed"};

@@ -322,7 +322,7 @@ static void test_words(void **state)
     values.value[CURRENT_A] = 12.34;
     values.value[TEMP_C] = 21;
     values.value[TEMP_C + 1] = 51.5;
-    const struct source source = {.name = "shed", .values = &values};
+    const struct source source = {.name = "shed", .title = "shed", .values = &values};
     static const struct {
         struct happening happening;
         bool fresh;
@@ -617,7 +617,7 @@ static void test_report(void **state)
     values.value[CELL_AVG_MV] = 3317;
     values.value[TEMP_C] = 21.25;
     values.value[MOS_TEMP_C] = 30;
-    struct source source = {.name = "shed", .values = &values};
+    struct source source = {.name = "shed", .title = "shed", .values = &values};
     source.status =
         (struct map_status){.peak = {97, 14, 10}, .charged_wh = NAN, .discharged_wh = NAN};
     struct tally tally = {0}, copy = {0};

@@ -109,19 +109,23 @@ static unsigned one_of(unsigned running, int kept, unsigned usual)
 static struct map_unit *make_units(const struct config *config, const json_t *running,
                                    struct kept *kept)
 {
-    struct map_unit *units = calloc(config->pack_count + config->bank_count, sizeof *units);
+    struct map_unit *units = calloc(config->pack_count + config->bank_count + 1, sizeof *units);
     for (unsigned i = 0; units && i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
         const struct kept_entry *entry = kept ? kept_get(kept, pack->name) : NULL;
-        units[i] = (struct map_unit){.name = pack->name, .unit = (unsigned) pack->unit};
+        units[i] = (struct map_unit){.name = pack->name,
+                                     .title = pack->title[0] ? pack->title : pack->name,
+                                     .unit = (unsigned) pack->unit};
         units[i].cells =
             one_of(told(running, pack->name, "cells"), entry ? entry->cells : 0, USUAL_CELLS);
         units[i].sensors =
             one_of(told(running, pack->name, "sensors"), entry ? entry->sensors : 0, USUAL_SENSORS);
     }
     for (unsigned i = 0; units && i < config->bank_count; i++)
-        units[config->pack_count + i] = (struct map_unit){.name = config->banks[i].name,
-                                                          .unit = (unsigned) config->banks[i].unit};
+        units[config->pack_count + i] = (struct map_unit){
+            .name = config->banks[i].name,
+            .title = config->banks[i].title[0] ? config->banks[i].title : config->banks[i].name,
+            .unit = (unsigned) config->banks[i].unit};
     return units;
 }
 

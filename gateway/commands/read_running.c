@@ -56,8 +56,8 @@ static bool is_whole(const json_t *pack)
 /* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
 static bool print_pack(const json_t *pack, bool indented)
 {
-    static const char *const beside[] = {"kind",  "unit",  "line",     "state",
-                                         "fresh", "age_s", "complete", "polls"};
+    static const char *const beside[] = {"kind",  "unit",     "line",  "state", "fresh",
+                                         "age_s", "complete", "polls", "name"};
     json_t *values = json_copy((json_t *) (uintptr_t) pack);
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
         json_object_del(values, beside[i]);

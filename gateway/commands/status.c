@@ -139,8 +139,10 @@ static void write_sources(const json_t *status, const char *kind, double now, FI
         char span[ASKING_SPAN];
         if (strcmp(asking_text(pack, "kind"), kind) != 0)
             continue;
-        fprintf(out, "%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), asking_number(pack, "unit"),
-                asking_text(pack, "state"), asking_span(asking_number(pack, "age_s"), span));
+        const char *title = asking_text(pack, "name");
+        fprintf(out, "%s%s%s%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), title[0] ? " (" : "",
+                title, title[0] ? ")" : "", asking_number(pack, "unit"), asking_text(pack, "state"),
+                asking_span(asking_number(pack, "age_s"), span));
         write_number(out, pack, "soc_percent", "%", 1);
         write_number(out, pack, "voltage_v", "V", 2);
         write_number(out, pack, "current_a", "A", 2);
@@ -270,6 +272,8 @@ static void print_tables(const json_t *status)
         write_outlets, write_tunnels, write_clients};
     const double now = asking_number(status, "time");
     char span[ASKING_SPAN];
+    if (asking_text(status, "name")[0])
+        printf("%s: ", asking_text(status, "name"));
     printf("packgate %s, running for %s with %s%s\n", asking_text(status, "version"),
            asking_span(asking_number(status, "uptime_s"), span),
            asking_text(status, "configuration"),

@@ -18,7 +18,9 @@
 
 #include <stdio.h>
 
-#define NAME_SIZE 33  /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
+#define NAME_SIZE 33 /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
+#define TITLE_CHARACTERS 40
+#define TITLE_SIZE (4 * TITLE_CHARACTERS + 1) /* bytes of a name for people */
 #define PORT_SIZE 256 /* "serial:/dev/…", "tcp://host:port", "sim:" with its options */
 #define MAX_BANK_PACKS 32
 
@@ -36,6 +38,7 @@ struct config_section; /* keys.h */
 struct config_key;
 
 struct gateway_config {
+    char title[TITLE_SIZE]; /* what people call it; empty: the name of the host */
     struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write; /* clients that may switch, of packs that are writable */
@@ -93,6 +96,7 @@ enum writable { WRITABLE_NO, WRITABLE_SWITCHES, WRITABLE_SETTINGS, WRITABLE_ALL 
 
 struct pack_config {
     char name[NAME_SIZE];
+    char title[TITLE_SIZE]; /* what people call it; empty: its name */
     const struct line_config *line;
     const struct bms_driver *driver; /* its own or the line's; never NULL after a good load */
     struct bms_options options;      /* address, adr, variant, current, capacity, map, writable */
@@ -120,6 +124,7 @@ static inline bool pack_is_settable(const struct pack_config *pack)
 
 struct bank_config {
     char name[NAME_SIZE];                            /* no pack has the same */
+    char title[TITLE_SIZE];                          /* what people call it; empty: its name */
     const struct pack_config *packs[MAX_BANK_PACKS]; /* in the order of the key */
     unsigned pack_count;
     int unit;           /* Modbus unit id, which no pack and no other bank has */

@@ -22,6 +22,9 @@
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 static const struct config_key gateway_keys[] = {
+    {.name = "name", GATEWAY(title), .type = &type_title, .web = true,
+     .otherwise = "the name of the host",
+     .help = "What people see of this gateway on the page, in Home Assistant and in messages."},
     {.name = "listen", GATEWAY(listen), .type = &type_listen,
      .preset = "0.0.0.0:502",
      .on_change = CHANGE_RESTART,
@@ -214,6 +217,10 @@ const struct config_section line_section = {
 };
 
 static const struct config_key pack_keys[] = {
+    {.name = "name", PACK(title), .type = &type_title, .web = true,
+     .otherwise = "the word in the heading",
+     .help = "What people see on the page, in Home Assistant, in messages and reports. The word in the heading stays the id: in "
+             "topics, the history and counters."},
     {.name = "line", PACK(line), .type = &type_line, .web = true,
      .on_change = CHANGE_LINE,
      .help = "The line that the pack is on."},
@@ -322,6 +329,10 @@ const struct config_section pack_section = {
 };
 
 static const struct config_key bank_keys[] = {
+    {.name = "name", BANK(title), .type = &type_title, .web = true,
+     .otherwise = "the word in the heading",
+     .help = "What people see on the page, in Home Assistant, in messages and reports. The word in the heading stays the id: in "
+             "topics, the history and counters."},
     {.name = "packs", WHOLE(bank_config), .type = &type_packs, .web = true, .max = MAX_BANK_PACKS,
      .help = "Its packs, by the names of their sections."},
     {.name = "unit", BANK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,

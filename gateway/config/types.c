@@ -467,6 +467,51 @@ static void describe_text(const struct config_key *key, char *out, size_t size)
 
 const struct config_type type_text = {.parse = parse_text, .describe = describe_text};
 
+/* The next character of UTF-8; 0: it is none, or one that is not printed, or that changes the direction of what follows. */
+static unsigned printed_character(const unsigned char **text)
+{
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = *text;
+    const unsigned size = at[0] < 0x80   ? 1
+                          : at[0] < 0xC0 ? 0
+                          : at[0] < 0xE0 ? 2
+                          : at[0] < 0xF0 ? 3
+                          : at[0] < 0xF8 ? 4
+                                         : 0;
+    unsigned code = size == 1 ? at[0] : at[0] & (0x7Fu >> size);
+    for (unsigned i = 1; i < size; i++) {
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3F);
+    }
+    *text += size;
+    const bool control = code < 0x20 || (code >= 0x7F && code < 0xA0);
+    const bool directs = code == 0x061C || (code >= 0x200B && code <= 0x200F) ||
+                         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F) ||
+                         code == 0xFEFF;
+    const bool is_none =
+        size == 0 || code < least[size] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000);
+    return control || directs || is_none ? 0 : code;
+}
+
+static bool parse_title(const struct config_key *key, const char *text, void *field)
+{
+    const unsigned char *at = (const unsigned char *) text;
+    unsigned count = 0;
+    for (; *at; count++)
+        if (!printed_character(&at))
+            return false;
+    return count >= 1 && count <= TITLE_CHARACTERS && copy_text(text, field, key->size);
+}
+
+static void describe_title(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "a name of 1 to %d characters (UTF-8)", TITLE_CHARACTERS);
+}
+
+const struct config_type type_title = {.parse = parse_title, .describe = describe_title};
+
 static bool parse_path(const struct config_key *key, const char *text, void *field)
 {
     (void) key;

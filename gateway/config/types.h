@@ -47,6 +47,7 @@ extern const struct config_type type_ignored;  /* none                      anyt
 /* Up to as many as there are fields of the kind in the key's size, with commas between; those not named stay as they are. */
 extern const struct config_type type_several_seconds, type_several_unsigned, type_several_int, type_several_u32,
     type_several_decimal, type_several_number, type_several_paths;
+extern const struct config_type type_title;    /* char[TITLE_SIZE]           a name for people */
 extern const struct config_type type_text;     /* char[.size]                any text that fits */
 // clang-format on
 

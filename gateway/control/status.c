@@ -173,6 +173,8 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
     json_t *object = json_object();
     const char *driver = source->status.driver;
     add_member(object, "pack", json_string(source->name));
+    if (strcmp(source->title, source->name) != 0)
+        add_member(object, "name", json_string(source->title));
     add_member(object, "kind", json_string(source->members ? "bank" : "pack"));
     add_count(object, "unit", source->unit);
     if (source->line)
@@ -402,6 +404,8 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
     struct shown_refs refs;
     find_shown(&refs);
     add_member(object, "version", json_string(PACKGATE_VERSION));
+    if (packs_config(overview->packs)->gateway.title[0])
+        add_member(object, "name", json_string(packs_config(overview->packs)->gateway.title));
     add_count(object, "map_version", MAP_VERSION);
     add_count(object, "pid", (uint64_t) getpid());
     add_member(object, "time", json_integer((json_int_t) time(NULL)));

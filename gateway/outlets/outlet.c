@@ -491,6 +491,7 @@ static void describe_pack(struct outlet_pack *pack)
     pack_clear(&pack->values);
     pack->source = (struct source){
         .name = facts->name,
+        .title = facts->title[0] ? facts->title : facts->name,
         .line = facts->is_bank ? NULL : facts->line,
         .unit = (uint8_t) facts->unit,
         .writable = facts->writable,
@@ -524,7 +525,7 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
     const struct pipe_pack *facts = &pack->facts;
     pack->strangers = calloc(facts->member_count + 1, sizeof *pack->strangers);
     for (unsigned i = 0; pack->strangers && i < facts->member_count; i++) {
-        pack->strangers[i].name = facts->members[i];
+        pack->strangers[i].name = pack->strangers[i].title = facts->members[i];
         struct source *member = find_member(outlet, facts->members[i]);
         pack->members[i] = member ? member : &pack->strangers[i];
     }

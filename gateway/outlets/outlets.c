@@ -33,6 +33,7 @@ static void put_pack(struct pipe_message *message, const struct source *source)
         .member_count = source->member_count,
     };
     snprintf(pack.name, sizeof pack.name, "%s", source->name);
+    snprintf(pack.title, sizeof pack.title, "%s", source->title);
     if (source->line)
         snprintf(pack.line, sizeof pack.line, "%s", source->line);
     for (unsigned i = 0; i < source->member_count; i++)
@@ -64,6 +65,8 @@ static bool compose_config(struct process *process, const void *section)
     snprintf(config.version, sizeof config.version, "%s", PACKGATE_VERSION);
     snprintf(config.kind, sizeof config.kind, "%s", process->kind->word);
     snprintf(config.section, sizeof config.section, "%s", process->section);
+    snprintf(config.gateway, sizeof config.gateway, "%s",
+             packs_config(outlets->packs)->gateway.title);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
     put_page(process, &config);
     struct pipe_message message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);

@@ -131,6 +131,7 @@ void pipe_config(struct pipe_message *message, struct pipe_config *config)
     pass_text(message, config->id, sizeof config->id);
     pass_flag(message, &config->id_kept);
     pass_double(message, &config->started_at);
+    pass_text(message, config->gateway, sizeof config->gateway);
     pass_text(message, config->page, sizeof config->page);
     config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
     config->settings_size =
@@ -152,6 +153,7 @@ void pipe_config(struct pipe_message *message, struct pipe_config *config)
 void pipe_pack(struct pipe_message *message, struct pipe_pack *pack)
 {
     pass_text(message, pack->name, sizeof pack->name);
+    pass_text(message, pack->title, sizeof pack->title);
     pass_text(message, pack->line, sizeof pack->line);
     pack->unit = (int) pass_number(message, (unsigned) pack->unit, 255);
     pass_flag(message, &pack->writable);

@@ -26,7 +26,7 @@
 
 #include <sys/types.h>
 
-#define PIPE_VERSION 1
+#define PIPE_VERSION 2
 #define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
 #define PIPE_SMALL_MAX 2048
 #define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
@@ -55,9 +55,10 @@ enum pipe_type {
 /* What an outlet is told about a pack or a bank beside its values. */
 struct pipe_pack {
     char name[NAME_SIZE];
-    char line[NAME_SIZE]; /* empty: a bank */
-    int unit;             /* Modbus unit id */
-    bool writable;        /* its MOS may be switched */
+    char title[TITLE_SIZE]; /* empty: the name */
+    char line[NAME_SIZE];   /* empty: a bank */
+    int unit;               /* Modbus unit id */
+    bool writable;          /* its MOS may be switched */
     bool is_bank;
     double capacity_ah; /* as configured; 0: not given */
     unsigned member_count;
@@ -65,14 +66,15 @@ struct pipe_pack {
 };
 
 struct pipe_config {
-    char version[32];        /* of the program */
-    char kind[NAME_SIZE];    /* "mqtt" */
-    char section[NAME_SIZE]; /* its name; empty where there is only one */
-    char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
-    bool id_kept;            /* false: there is no state file, it is that of the machine */
-    double started_at;       /* of the gateway, by its clock */
-    char page[192];          /* address of the web page; empty: there is none for others to see */
-    const void *settings;    /* the section's struct, inside of the message */
+    char version[32];         /* of the program */
+    char kind[NAME_SIZE];     /* "mqtt" */
+    char section[NAME_SIZE];  /* its name; empty where there is only one */
+    char id[PIPE_ID_SIZE];    /* of this gateway, the same for ever */
+    bool id_kept;             /* false: there is no state file, it is that of the machine */
+    double started_at;        /* of the gateway, by its clock */
+    char gateway[TITLE_SIZE]; /* what people call the gateway; empty: by the name of the host */
+    char page[192];           /* address of the web page; empty: there is none for others to see */
+    const void *settings;     /* the section's struct, inside of the message */
     size_t settings_size;
     unsigned pack_count;
 };

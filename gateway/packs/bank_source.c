@@ -36,6 +36,7 @@ void bank_source_join(struct bank_source *bank)
     for (unsigned i = 0; i < config->pack_count; i++)
         bank->members[i] = &bank->parts[i]->source;
     bank->source = (struct source){.name = config->name,
+                                   .title = config->title[0] ? config->title : config->name,
                                    .unit = (uint8_t) config->unit,
                                    .members = bank->members,
                                    .member_count = config->pack_count,

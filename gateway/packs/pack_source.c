@@ -47,6 +47,7 @@ static void take_configuration(struct pack_source *source)
 {
     const struct pack_config *config = source->poller->config;
     source->source.name = config->name;
+    source->source.title = config->title[0] ? config->title : config->name;
     source->source.line = config->line->name;
     source->source.unit = (uint8_t) config->unit;
     source->source.writable = pack_is_writable(config);

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 struct source {
-    const char *name;                    /* as configured */
+    const char *name;                    /* of its section */
+    const char *title;                   /* what people see: the key `name`, else the same */
     const char *line;                    /* name of its line; NULL: a bank */
     uint8_t unit;                        /* Modbus unit id */
     bool writable;                       /* its MOS may be switched, by clients that may write */

@@ -349,6 +349,15 @@ def begins_without_packs():
         browser.finish()
 
 
+def shows_names():
+    with Gateway("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n"
+                 "[pack shed]\nname = Küche links\nline = l\naddress = 1\nunit = 1\n[pack boat]\nline = l\naddress = 2\nunit = 2\n"
+                 "[bank all]\nname = Haus\npacks = shed, boat\nunit = 9\n" + WEB, general="name = Hof <b> & Halle\n") as gateway:
+        url = page_of(gateway)
+        gateway.wait_published("shed", "boat")
+        look("names", url)
+
+
 def shows_64_packs():
     text, unit = "", 0
     for bank in "abcd":
@@ -431,5 +440,5 @@ if __name__ == "__main__":
           [fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],
-          [begins_without_packs, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
+          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=3, close=close)

@@ -117,7 +117,7 @@ static void put_device(struct text *text, const struct announcer *announcer,
     text_add(text, "[");
     text_quote(text, known_id(announcer, source->name, device));
     text_add(text, "]");
-    text_member(text, "name", source->name);
+    text_member(text, "name", source->title);
     put_maker(text, source);
     text_member(text, "mdl", source->members ? "bank" : pack->text[MODEL]);
     text_member(text, "sw", pack->text[FIRMWARE]);
@@ -294,7 +294,7 @@ static void put_gateway_device(struct text *text, const struct announcer *announ
     text_add(text, "[");
     text_quote(text, device_id(announcer->id, NULL, device));
     text_add(text, "]");
-    text_member(text, "name", "packgate");
+    text_member(text, "name", announcer->title[0] ? announcer->title : "packgate");
     text_member(text, "mf", "packgate");
     text_member(text, "mdl", "gateway");
     text_member(text, "sw", announcer->version);

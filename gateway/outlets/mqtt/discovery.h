@@ -18,6 +18,7 @@ struct announcer {
     const char *prefix; /* "homeassistant" */
     const char *topic;  /* "packgate" */
     const char *version;
+    const char *title; /* of the gateway; "": packgate */
     const char *url;   /* of the web page, with a '/' at its end; NULL or empty: none */
     unsigned expire_s; /* 0: values do not expire */
     bool single;

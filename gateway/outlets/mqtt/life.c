@@ -324,6 +324,7 @@ static void make_place(struct mqtt *mqtt)
         .topic = mqtt->place.topic,
         .version = outlet_config(mqtt->outlet)->version,
         .url = outlet_config(mqtt->outlet)->page,
+        .title = outlet_config(mqtt->outlet)->gateway,
         .expire_s = mqtt->config->retain ? 0 : announce_expiry(mqtt->config->interval_s),
         .single = mqtt->place.form == DISCOVERY_SINGLE,
         .known_as = known_as,

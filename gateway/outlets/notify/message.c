@@ -83,7 +83,7 @@ static void add_cell(struct text *text, const char *which, const struct source *
     if (!isnan(values->value[index]))
         text_format(text, " %.0f", values->value[index]);
     if (source->members && member > 0 && member <= source->member_count)
-        text_format(text, " of %s", source->members[member - 1]->name);
+        text_format(text, " of %s", source->members[member - 1]->title);
     text_format(text, " %.3f V", values->value[at] / 1000);
 }
 
@@ -207,12 +207,12 @@ void message_of(struct message *message, const struct happening *happening,
                                 .time = time};
     snprintf(message->pack, sizeof message->pack, "%s", source->name);
     struct text title = text_in(message->title, sizeof message->title);
-    text_format(&title, "%s: ", source->name);
+    text_format(&title, "%s: ", source->title);
     if (happening->phase == PHASE_LASTS)
         text_add(&title, "still: ");
     add_subject(&title, happening, config);
     struct text text = text_in(message->text, sizeof message->text);
-    text_format(&text, "%s %s of gateway %s: ", source->members ? "Bank" : "Pack", source->name,
+    text_format(&text, "%s %s of gateway %s: ", source->members ? "Bank" : "Pack", source->title,
                 gateway);
     add_subject(&text, happening, config);
     add_times(&text, happening, time);
@@ -233,10 +233,10 @@ void message_switched(struct message *message, const struct source *source, cons
 {
     *message = (struct message){.event = NOTIFY_SWITCHED, .alarm = -1, .time = time};
     snprintf(message->pack, sizeof message->pack, "%s", source->name);
-    snprintf(message->title, sizeof message->title, "%s: %s by %s: %s", source->name, what, from,
+    snprintf(message->title, sizeof message->title, "%s: %s by %s: %s", source->title, what, from,
              outcome);
     snprintf(message->text, sizeof message->text, "%s %s of gateway %s: %s ordered by %s: %s.",
-             source->members ? "Bank" : "Pack", source->name, gateway, what, from, outcome);
+             source->members ? "Bank" : "Pack", source->title, gateway, what, from, outcome);
     keep_values(message, source);
 }
 

@@ -8,7 +8,7 @@
 #include "config/outlet_config.h"
 #include "packs/source.h"
 
-#define MESSAGE_TITLE_SIZE 160
+#define MESSAGE_TITLE_SIZE (160 + TITLE_SIZE)
 #define MESSAGE_TEXT_SIZE 4000 /* ntfy makes a file of what is longer than 4096 */
 
 /* 0: a piece of news, an end or a report; else enum alarm_level. */

@@ -44,7 +44,7 @@ struct notify {
     struct delivery delivery;
     struct parcel *sending;
     struct sender *sender;
-    char name[2 * OUTLET_NAME_SIZE], gateway[65], words[128];
+    char name[2 * OUTLET_NAME_SIZE], gateway[TITLE_SIZE], words[128];
     bool failing; /* it was told */
     bool ending;
     double started; /* clock */
@@ -437,7 +437,9 @@ static void *start(struct outlet *outlet)
     notify->started = notify->looked = clock_now();
     notify->since = clock_wall();
     snprintf(notify->name, sizeof notify->name, "notify %s", outlet_config(outlet)->section);
-    if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
+    if (outlet_config(outlet)->gateway[0])
+        snprintf(notify->gateway, sizeof notify->gateway, "%s", outlet_config(outlet)->gateway);
+    else if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
         snprintf(notify->gateway, sizeof notify->gateway, "packgate");
     if (notify->config->type != NOTIFY_COMMAND)
         rights_give_up_programs();

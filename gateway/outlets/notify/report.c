@@ -149,7 +149,7 @@ void report_pack(struct text *text, const struct source *source, const struct ta
                  bool fresh, double time)
 {
     char silent[32];
-    text_format(text, "%s: ", source->name);
+    text_format(text, "%s: ", source->title);
     if (fresh)
         add_state(text, source);
     else

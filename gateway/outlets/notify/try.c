@@ -47,7 +47,7 @@ static const struct notify_config *find_section(const struct config *config, con
 
 int notify_try(int argc, char **argv)
 {
-    char gateway[65] = "packgate", who[80];
+    char gateway[TITLE_SIZE] = "packgate", who[80];
     if (argc != 3)
         return USAGE;
     struct config *config = config_load(argv[1], stderr);
@@ -55,7 +55,9 @@ int notify_try(int argc, char **argv)
         return FAILED;
     const struct notify_config *section = find_section(config, argv[1], argv[2]);
     struct trial trial = {.loop = ev_default_loop(0), .name = argv[2], .status = FAILED};
-    if (gethostname(gateway, sizeof gateway - 1) != 0)
+    if (config->gateway.title[0])
+        snprintf(gateway, sizeof gateway, "%s", config->gateway.title);
+    else if (gethostname(gateway, sizeof gateway - 1) != 0)
         gateway[sizeof gateway - 1] = '\0';
     snprintf(who, sizeof who, "notify %s", argv[2]);
     const struct sender_settings settings = {.config = section,

@@ -53,6 +53,8 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
 {
     const struct source *source = &pack->pack->source;
     text_member(text, "pack", source->name);
+    if (strcmp(source->title, source->name) != 0)
+        text_member(text, "name", source->title);
     text_member(text, "kind", source->members ? "bank" : "pack");
     text_member(text, "state", state_name(source, fresh));
     text_key(text, "fresh");

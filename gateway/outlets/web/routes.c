@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,17 @@
 static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
 {
     return outlet_fresh(web->outlet, pack->pack, now);
+}
+
+/* What people call the gateway, as a header can have it: percent-encoded. */
+static void add_name(struct MHD_Response *response, const char *name)
+{
+    char encoded[3 * TITLE_SIZE] = "", *out = encoded;
+    for (; *name; name++)
+        out +=
+            sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X", (unsigned char) *name);
+    if (encoded[0])
+        MHD_add_response_header(response, "X-Packgate-Name", encoded);
 }
 
 static void get_packs(struct web *web, struct web_request *request)
@@ -45,6 +57,7 @@ static void get_packs(struct web *web, struct web_request *request)
         char time[24];
         snprintf(time, sizeof time, "%.0f", clock_wall());
         MHD_add_response_header(response, "X-Packgate-Time", time);
+        add_name(response, outlet_config(web->outlet)->gateway);
         if (!outlet_hears(web->outlet, now))
             MHD_add_response_header(response, "X-Packgate", "silent");
     }

@@ -292,6 +292,7 @@ static bool print_file(const struct web *web, const char *host, const char *form
     for (unsigned n = 0; n < web->count; n++) {
         const struct outlet_pack *pack = web->packs[n].pack;
         units[n] = (struct map_unit){.name = pack->source.name,
+                                     .title = pack->source.title,
                                      .unit = pack->source.unit,
                                      .cells = count_of(pack, CELL_COUNT, 16),
                                      .sensors = count_of(pack, TEMP_COUNT, 4)};

@@ -747,6 +747,21 @@ const cases = {
         check(cost < 8000, `${cost} elements`);
     },
 
+    // Names are what people see, the ids stay in the addresses.
+    async names() {
+        const page = await open();
+        await has(page.locator('.tile .name'), 'Küche links');
+        await has(page.locator('.tile .name'), 'boat');
+        await card(page, 'Haus').waitFor();
+        await has(page.locator('.brand'), 'Hof <b> & Halle');
+        check((await page.title()).endsWith('Hof <b> & Halle'), await page.title());
+        await page.locator('.tile', { hasText: 'Küche links' }).click();
+        await has(page.locator('h1'), 'Küche links');
+        check(new URL(page.url()).hash === '#shed', page.url());
+        await page.goto(asked.url + '#/setup');
+        await has(page.locator('tr', { hasText: 'Küche links' }), 'shed');
+    },
+
     // A gateway without packs says what to do.
     async without_packs() {
         const page = await open();

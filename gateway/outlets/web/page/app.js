@@ -3,7 +3,7 @@
 // somebody goes there.
 import { $, el, setAttribute, setText, store } from './dom.js';
 import { span } from './numbers.js';
-import { hasAnswered, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
+import { gatewayName, hasAnswered, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
 import { now } from './now.js';
 import { pack } from './pack.js';
 import { language, t } from './words.js';
@@ -34,7 +34,8 @@ function status() {
     say(t(state));
   }
   if (away) setText($('banner'), t('offline_long', span(silence())));
-  const title = (alarms ? `(${alarms}!) ` : '') + (away ? '⚠ ' : '') + (view?.title ? view.title + ' · ' : '') + 'packgate';
+  const title = (alarms ? `(${alarms}!) ` : '') + (away ? '⚠ ' : '') + (view?.title ? view.title + ' · ' : '') + gatewayName;
+  setText(document.querySelector('.brand span'), gatewayName);
   if (document.title !== title) document.title = title;
 }
 

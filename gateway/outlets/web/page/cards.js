@@ -2,7 +2,7 @@
 // A pack as a card or as a tile, a bank as a line with its packs folded below.
 import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, facts, num, number, signed } from './numbers.js';
-import { ageOf, gatewayTime, levelOf, packs, stateOf } from './packs.js';
+import { ageOf, gatewayTime, levelOf, packs, stateOf, titleOf } from './packs.js';
 import { bands, battery, cells, hrefOf } from './parts.js';
 import { t } from './words.js';
 
@@ -33,7 +33,7 @@ function allowed(v, way) {
   const amps = v[`allowed_${way}_current_a`], by = v[way + '_limited_by'], volts = v[way + '_limited_cell_v'];
   if (amps == null) return null;
   const why = volts != null ? t('by_cell', v[way + '_limited_cell'] ?? '?', `${number(volts, 2)}\u202fV`) : by in REASONS ? t(REASONS[by]) : null;
-  const reason = [v[way + '_limited_pack'], why].filter(Boolean).join(', ');
+  const by_pack = v[way + '_limited_pack'], reason = [by_pack && titleOf(by_pack), why].filter(Boolean).join(', ');
   return t('may_' + way, `${number(amps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
 }
 
@@ -52,7 +52,7 @@ function limits() {
 export function card(p, isOpen) {
   const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' });
   const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null, may = limits();
-  const title = isOpen ? el('h1', {}, p.pack) : el('h2', {}, el('a', { href: hrefOf(p.pack) }, p.pack));
+  const title = isOpen ? el('h1', {}, p.title) : el('h2', {}, el('a', { href: hrefOf(p.pack) }, p.title));
   const node = el('article', { class: 'card' }, alarms, el('div', { class: 'body' },
     el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), bars));
   node.show = p => {
@@ -71,7 +71,7 @@ export function card(p, isOpen) {
 
 export function tile(p) {
   const bat = battery(), delta = num(), mark = el('span', { class: 'mark' }), spoken = el('span', { class: 'vh' });
-  const node = el('a', { class: 'tile', href: hrefOf(p.pack) }, el('span', { class: 'name' }, p.pack, mark), bat,
+  const node = el('a', { class: 'tile', href: hrefOf(p.pack) }, el('span', { class: 'name' }, p.title, mark), bat,
     el('span', { class: 'small' }, bat.power, el('span', {}, 'Δ ', delta)), spoken);
   node.show = p => {
     const state = stateOf(p), level = levelOf(p), old = state.kind === 'stale';
@@ -103,7 +103,7 @@ export function bank(b, isOpen) {
     },
   }, el('summary', {}, `${members.length} ${t('packs')}`,
     el('span', { class: 'minis', 'aria-hidden': 'true' }, ...members.map(m => m.mini))), tiles);
-  const title = isOpen ? el('h1', {}, b.pack) : el('h2', {}, el('a', { href: hrefOf(b.pack) }, b.pack));
+  const title = isOpen ? el('h1', {}, b.title) : el('h2', {}, el('a', { href: hrefOf(b.pack) }, b.title));
   const node = el('article', { class: 'card bank' }, alarms,
     el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), fold);
   node.show = b => {

@@ -2,7 +2,7 @@
 // Charts: what a pack or a bank did over hours to years. Coarse rows first; zooming in fetches the finer ones that there are.
 import { el, setAttribute, setText, store } from './dom.js';
 import { clock, day } from './numbers.js';
-import { gatewayTime, isBank, listen, packs } from './packs.js';
+import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
 import { t } from './words.js';
@@ -265,7 +265,7 @@ export async function charts(wanted) {
   const whole = el('button', { type: 'button', hidden: true, onclick: reset }, t('zoom_out'));
   const csv = el('a', { class: 'button', download: `${name}.csv`, 'aria-disabled': true }, '⤓ ', t('csv'));
   const choice = el('select', { 'aria-label': t('pack'), onchange() { location.hash = '#/charts/' + encodeURIComponent(choice.value); } },
-    ...[...packs.keys()].map(key => el('option', { value: key, selected: key === name }, key)));
+    ...[...packs.keys()].map(key => el('option', { value: key, selected: key === name }, titleOf(key))));
   const resize = new ResizeObserver(() => {
     for (const c of plots) c.resize();
     energy?.resize();
@@ -274,8 +274,8 @@ export async function charts(wanted) {
   resize.observe(area);
   period();
   return {
-    title: `${t('charts')}: ${name}`,
-    node: el('div', {}, el('h1', { class: 'vh' }, `${t('charts')}: ${name}`),
+    title: `${t('charts')}: ${p.title}`,
+    node: el('div', {}, el('h1', { class: 'vh' }, `${t('charts')}: ${p.title}`),
       el('div', { class: 'bar' }, choice, el('div', { class: 'seg', role: 'group', 'aria-label': t('range') }, ...buttons),
         el('div', { class: 'steps' }, earlier, later), whole, el('span', { class: 'push' }), csv),
       message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),

@@ -3,7 +3,7 @@
 import { bank, card, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
-import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf } from './packs.js';
+import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
 import { hrefOf, rescale } from './parts.js';
 import { t } from './words.js';
 
@@ -24,12 +24,12 @@ function strip() {
       if (p.state !== 'fresh' && !isOffline()) rows.push({ name: p.pack, level: 'stale', word: stateOf(p).word, rank: 0 });
     }
     rows.sort((a, b) => b.rank - a.rank);
-    const key = JSON.stringify(rows.map(r => [r.name, r.word, r.level, r.since && Math.floor((now - r.since) / 60)]));
+    const key = JSON.stringify(rows.map(r => [r.name, titleOf(r.name), r.word, r.level, r.since && Math.floor((now - r.since) / 60)]));
     node.hidden = !rows.length || packs.size < 2;
     if (key === shown) return;
     shown = key;
     node.replaceChildren(...rows.slice(0, STRIP_MOST).map(r => el('li', {}, el('a', { href: hrefOf(r.name), class: r.level },
-      icon(r.level), el('b', {}, r.name), el('span', { class: 'what' }, r.word),
+      icon(r.level), el('b', {}, titleOf(r.name)), el('span', { class: 'what' }, r.word),
       r.rank ? el('span', {}, r.since ? `${t(r.level)} ${t('since', span(now - r.since))}` : t(r.level)) : null))),
     ...rows.length > STRIP_MOST ? [el('li', { class: 'hint' }, t('more', rows.length - STRIP_MOST))] : []);
   };

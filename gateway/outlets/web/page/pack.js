@@ -141,7 +141,7 @@ export function pack(name) {
   // Of an overview with tiles only seven values are there yet.
   if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
   return {
-    title: name,
+    title: p.title,
     node: el('div', {}, el('div', { class: 'bar' }, back, el('span', { class: 'push' }),
       el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), beside(-1, '‹', 'previous'), beside(1, '›', 'next')), body),
     show() {

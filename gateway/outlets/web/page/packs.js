@@ -16,6 +16,9 @@ const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_m
  *  `lastAlarms` those when it was heard last. The order is that of the configuration, and never changes: place is memory. */
 export const packs = new Map();
 
+/** What people call the gateway. */
+export let gatewayName = 'packgate';
+
 let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
 let heard = null, isLate = false, lead = null;   // of the stream; the gateway's clock before performance.now()
 const watchers = { drawn() {}, reshaped() {} };
@@ -36,6 +39,9 @@ export const isOld = p => p.state !== 'fresh' || isOffline();
 export const singles = () => [...packs.values()].filter(p => !isBank(p));
 export const banked = () => new Set([...packs.values()].flatMap(p => p.members));
 
+/** What people call it; the name itself of one that is not known. */
+export const titleOf = name => packs.get(name)?.title ?? name;
+
 /** "protection", "warning" or null. */
 export function levelOf(p) {
   if (p.alarms.some(a => a.level === 'protection')) return 'protection';
@@ -49,7 +55,7 @@ const worstFirst = alarms => [...alarms].sort((a, b) => (b.level === 'protection
 
 /** `ago`: for how many milliseconds the report has been here. */
 function take(report, isFull, ago = 0) {
-  const { pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
+  const { pack, name = pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
   const old = packs.get(pack), p = old || { pack, values: {}, shape: {}, members: [], alarms: [], lastAlarms: [], full: null };
   if (old) announce(old, report);
   if (isFull) {
@@ -66,6 +72,7 @@ function take(report, isFull, ago = 0) {
   }
   if (state !== 'fresh') p.values = { ...p.values, ...lastValues, ...values };
   else p.values = isFull || p.state !== 'fresh' || !p.full || since(p.full) > KEEP_FULL_S ? values : { ...p.values, ...values };
+  p.title = name;
   p.state = state;
   p.age = age_s || 0;
   p.seen = mark(ago);
@@ -79,15 +86,15 @@ function announce(p, report) {
   if (isBank(p)) return;
   const words = [], was = new Map(p.lastAlarms.map(a => [a.name, a.level])), is = new Set((report.alarms || []).map(a => a.name));
   for (const a of report.alarms || [])
-    if (!was.has(a.name) || (was.get(a.name) === 'warning' && a.level === 'protection')) words.push(`${p.pack}: ${t(a.name)}, ${t(a.level)}`);
-  if (report.state === 'fresh') for (const name of was.keys()) if (!is.has(name)) words.push(`${p.pack}: ${t(name)}, ${t('ended')}`);
-  if (p.state === 'fresh' && report.state !== 'fresh') words.push(`${p.pack}: ${t('f_stale')}`);
+    if (!was.has(a.name) || (was.get(a.name) === 'warning' && a.level === 'protection')) words.push(`${p.title}: ${t(a.name)}, ${t(a.level)}`);
+  if (report.state === 'fresh') for (const name of was.keys()) if (!is.has(name)) words.push(`${p.title}: ${t(name)}, ${t('ended')}`);
+  if (p.state === 'fresh' && report.state !== 'fresh') words.push(`${p.title}: ${t('f_stale')}`);
   if (words.length) say(words.join('. '));
 }
 
 export const say = words => setText($('say'), words);
 
-const shapes = () => JSON.stringify([...packs.values()].map(p => [p.pack, p.kind, p.shape, p.members]));
+const shapes = () => JSON.stringify([...packs.values()].map(p => [p.pack, p.title, p.kind, p.shape, p.members]));
 let shape = '';
 
 function changed() {
@@ -108,6 +115,7 @@ export async function load() {
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
   const sent = Number(response.headers.get('x-packgate-time'));   // not Date, in which a proxy puts its own
+  gatewayName = decodeURIComponent(response.headers.get('x-packgate-name') || 'packgate');
   lead = sent ? sent - (performance.now() - ago) / 1000 : null;
   // Taken out and put in again, so that the order is the gateway's.
   for (const report of list) {

@@ -85,7 +85,7 @@ function ask({ question, why, verb, waiting, act, isGood, after }) {
 export function askSwitch(p, which) {
   const on = !p.values[which + '_mos'];
   ask({
-    question: t(on ? 'ask_on' : 'ask_off', t(which), p.pack), why: t('ask_why'), verb: t(on ? 'turn_on' : 'turn_off'), waiting: t('asking'),
+    question: t(on ? 'ask_on' : 'ask_off', t(which), p.title), why: t('ask_why'), verb: t(on ? 'turn_on' : 'turn_off'), waiting: t('asking'),
     act: () => order(p.pack, which, +on), isGood: said => said === t('confirmed'),
   });
 }

@@ -4,7 +4,7 @@
 import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
-import { gatewayTime, isBank, listen, packs } from './packs.js';
+import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { hrefOf } from './parts.js';
 import { askTunnel, hasSession, isPlain, login, logout, noteSession, passwordField, userField } from './session.js';
 import { LANGUAGES, NAMES } from './text.js';
@@ -49,7 +49,7 @@ function eventWords(e) {
 function eventRow(e) {
   const isAlarm = e.kind === 'alarm' && (e.active ?? e.text !== 'off'), level = isAlarm && (e.level === 'protection' ? 'protection' : 'warning');
   const shape = level || (e.kind === 'stale' ? 'stale' : null);
-  return [clock(e.time ?? e.t, true), e.pack || null, el('span', { class: level || null }, shape ? icon(shape) : null, eventWords(e))];
+  return [clock(e.time ?? e.t, true), e.pack ? titleOf(e.pack) : null, el('span', { class: level || null }, shape ? icon(shape) : null, eventWords(e))];
 }
 
 function events(list) {
@@ -174,7 +174,7 @@ export async function setup() {
     const more = new Map((g.packs || []).map(p => [p.pack, p]));
     parts.packs.fill(table(t('packs_h'), ['name', 'unit', 'line', 'state', 'model', 'serial', 'firmware', 'timeouts', 'problem'], [...packs.values()].map(p => {
       const { texts } = p.shape, known = more.get(p.pack) || {};
-      return [el('a', { href: hrefOf(p.pack) }, p.pack), String(texts.unit ?? known.unit ?? '–'), isBank(p) ? t('bank') : texts.line ?? known.line, pill(p.state),
+      return [el('span', {}, el('a', { href: hrefOf(p.pack) }, p.title), p.title !== p.pack ? el('small', {}, ` ${p.pack}`) : null), String(texts.unit ?? known.unit ?? '–'), isBank(p) ? t('bank') : texts.line ?? known.line, pill(p.state),
         texts.model, texts.serial, texts.firmware, isBank(p) ? null : count(known.timeouts), problem(known.error, known.error_at)];
     })));
     parts.outlets.fill(g.outlets?.length && table(t('outlets'), ['name', 'state', 'published', 'dropped', 'failed', 'problem'], g.outlets.map(o =>

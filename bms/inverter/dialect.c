@@ -108,6 +108,12 @@ static bool fits(unsigned id, double shown, double read)
     return fabs(read - shown) <= (is_exact(id) ? 0 : fmax(1, fabs(shown) / 50));
 }
 
+/* Which cells are balanced is no number that anybody steers by: what is not known, or has no room, is said not to be. */
+static bool is_judged(unsigned id)
+{
+    return id != BALANCING && id != BALANCE_MASK && id != FLOW;
+}
+
 /* What an inverter reads of a battery with all values. */
 static void learn_carried(struct dialect *dialect)
 {
@@ -138,9 +144,10 @@ static void check(struct dialect *dialect, const struct shown *shown)
     poll(dialect, send_all, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++) {
         double value = shown->values.value[id], got = read.value[id];
-        dialect->wrong[id] = isnan(value) ? !isnan(got) || !isnan(raw.value[id])
-                             : isnan(got) ? dialect->carried[id]
-                                          : !fits(id, value, got);
+        dialect->wrong[id] = !is_judged(id) ? false
+                             : isnan(value) ? !isnan(got) || !isnan(raw.value[id])
+                             : isnan(got)   ? dialect->carried[id]
+                                            : !fits(id, value, got);
     }
     dialect->wrong_alarms = read.alarms_known && !shown->values.alarms_known;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Answers an inverter in the protocol of a BMS. The answers come from the driver's emulator. The same driver's decoder
- * reads them first: an answer is sent only if nothing in it is unknown in the battery that is shown, or differs from it.
+ * reads them first: an answer is sent only if no number in it is unknown in the battery that is shown, or differs from it.
+ * Alarms that the battery does not have, and balancing that is not known, are told as not active.
  */
 #ifndef PACKGATE_BMS_DIALECT_H
 #define PACKGATE_BMS_DIALECT_H

@@ -102,6 +102,12 @@ const struct table pylon_system_table = {
     .field_count = COUNT(fields),
 };
 
+bool pylon_system_answers(const struct bms_driver *driver, int variant)
+{
+    return strcmp(driver->name, "topbms") == 0 &&
+           strcmp(driver->variants[variant], "pylontech") == 0;
+}
+
 /* 02 | 02 03 00 06 05: the number of the battery, and up to five numbers of its firmware. */
 static unsigned write_firmware(uint8_t address, const char *text, uint8_t info[TABLE_MESSAGE_MAX])
 {

@@ -15,7 +15,12 @@
 #define PYLON_SYSTEM_ALARMS 0x62
 #define PYLON_SYSTEM_LIMITS 0x63
 
+#define PYLON_SYSTEM_ADDRESS 2 /* of the first battery of a stack */
+
 extern const struct table pylon_system_table;
+
+/** Whether a battery of this driver and variant answers for a stack as well. */
+bool pylon_system_answers(const struct bms_driver *driver, int variant);
 
 /** Answers a request that a stack at this address (ADR) answers. Returns how many bytes are handled; 0: a request may need
  * more, or this is none of these. `out` is the answer; size 0: none. */

@@ -7,6 +7,7 @@
 #include <linux/can/raw.h>
 #include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,11 +16,14 @@ int can_socket_open(const char *interface)
     const int fd = socket(AF_CAN, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, CAN_RAW);
     if (fd < 0)
         return -1;
-    struct sockaddr_can address = {.can_family = AF_CAN,
-                                   .can_ifindex = (int) if_nametoindex(interface)};
-    if (address.can_ifindex > 0 &&
-        bind(fd, (const struct sockaddr *) &address, sizeof address) == 0)
-        return fd;
+    struct ifreq request = {0};
+    struct sockaddr_can address = {.can_family = AF_CAN};
+    strncpy(request.ifr_name, interface, sizeof request.ifr_name - 1);
+    if (ioctl(fd, SIOCGIFINDEX, &request) == 0) {
+        address.can_ifindex = request.ifr_ifindex;
+        if (bind(fd, (const struct sockaddr *) &address, sizeof address) == 0)
+            return fd;
+    }
     const int err = errno;
     close(fd);
     errno = err;

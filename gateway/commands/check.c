@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* `packgate check`: checks a configuration without starting anything. */
 #include "command.h"
+
+#include "packs/untold.h"
 #include "check_files.h"
 #include "table.h"
 
@@ -287,11 +289,24 @@ static void write_views(const struct config *config, FILE *out)
     }
 }
 
+static void write_presents(const struct config *config, FILE *out)
+{
+    fprintf(out, "PRESENT\tOF\tPORT\tPROTOCOL\tIT TELLS NO\n");
+    for (unsigned i = 0; i < config->present_count; i++) {
+        const struct present_config *present = &config->presents[i];
+        char list[200] = "";
+        bool stops = strcmp(present->protocol, PRESENT_MODBUS) == 0 ||
+                     untold_list(config, present, list, sizeof list);
+        fprintf(out, "%s\t%s\t%s\t%s\t%s%s\n", present->outlet.name, present->outlet.packs[0],
+                present->port, present->protocol, list, stops ? "" : "; it cannot say stop");
+    }
+}
+
 static unsigned count_others(const struct config *config)
 {
     unsigned count = 0;
     for (unsigned i = 0; config_sections[i]; i++)
-        if (is_other(config_sections[i]))
+        if (is_other(config_sections[i]) && config_sections[i] != &present_section)
             count += config_struct_count(config, config_sections[i]);
     return count;
 }
@@ -313,7 +328,8 @@ static void write_others(const struct config *config, FILE *out)
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         const char *list = config_structs(config, section);
-        unsigned count = is_other(section) ? config_struct_count(config, section) : 0;
+        const bool listed = is_other(section) && section != &present_section;
+        unsigned count = listed ? config_struct_count(config, section) : 0;
         for (unsigned n = 0; n < count; n++)
             write_other(config, section,
                         section->times == SECTION_NAMED ? list + n * section->size : "", out);
@@ -326,10 +342,10 @@ static void print_tables(const struct config *config)
         unsigned rows;
         void (*write)(const struct config *config, FILE *out);
     } tables[] = {
-        {config->line_count, write_lines},    {config->pack_count, write_packs},
-        {config->bank_count, write_banks},    {config->limits_count, write_limits},
-        {config->push_count, write_pushes},   {config->view_count, write_views},
-        {count_others(config), write_others},
+        {config->line_count, write_lines},       {config->pack_count, write_packs},
+        {config->bank_count, write_banks},       {config->limits_count, write_limits},
+        {config->push_count, write_pushes},      {config->view_count, write_views},
+        {config->present_count, write_presents}, {count_others(config), write_others},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;

@@ -9,6 +9,7 @@
 #include "bms/inverter/can.h"
 #include "bms/inverter/dialect.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -326,11 +327,28 @@ static void want_view(const struct config *config, struct present_config *presen
                     want(&present->outlet, view->registers[i].terms[n].source);
 }
 
+/* Where no current may be taken out of the lowest cell any more. */
+static double empty_v(const struct config *config, const char *of)
+{
+    for (unsigned i = 0; i < config->limits_count; i++) {
+        const struct limits_config *limits = &config->limits[i];
+        double volts = NAN;
+        if (strcmp(limits->of, of) != 0)
+            continue;
+        for (unsigned k = 0; k < limits->cell_low.count; k++)
+            if (limits->cell_low.points[k].share <= 0)
+                volts = fmax(volts, limits->cell_low.points[k].at);
+        return volts * limits->cells;
+    }
+    return NAN;
+}
+
 static void link_present(const struct config *config, void *settings,
                          const struct config_draft *draft)
 {
     (void) draft;
     struct present_config *present = settings;
+    present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
     want_view(config, present);
     want_members(config, &present->outlet);
     present->allow = config->gateway.allow;
@@ -340,7 +358,9 @@ static void link_present(const struct config *config, void *settings,
 
 static void init_present(void *settings)
 {
-    ((struct present_config *) settings)->address = -1;
+    struct present_config *present = settings;
+    present->address = -1;
+    present->soh_percent = present->discharge_voltage_v = NAN;
 }
 
 static bool present_may_order(const void *settings)
@@ -380,6 +400,12 @@ static const struct config_key present_keys[] = {
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS("default", "on", "off", "rs485"),
      .preset = "default",
      .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends (TIOCSRS485)."},
+    {.name = "on_stale", PRESENT(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
+     .preset = "stop",
+     .help = "What is still allowed in the 10 s in which stale values say stop: nothing, or to discharge as before. Not with modbus-rtu."},
+    {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
+     .otherwise = "none: messages that have it are not sent",
+     .help = "The state of health in % that is told where no BMS reports one. Not with modbus-rtu."},
     {.name = "switching", PRESENT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether the master may switch the charge and discharge MOS of packs that are writable; by TCP it must also be in "

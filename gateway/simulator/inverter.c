@@ -33,7 +33,7 @@ bool inverter_init(struct inverter *inverter, const char *name, int address)
     if (inverter->kind == INVERTER_MODBUS && strcmp(name, "modbus-rtu") != 0)
         return false;
     inverter->address = (uint8_t) (address >= 0                           ? address
-                                   : inverter->kind == INVERTER_PYLONTECH ? 2
+                                   : inverter->kind == INVERTER_PYLONTECH ? PYLON_SYSTEM_ADDRESS
                                                                           : 1);
     inverter->obeys = true;
     inverter->limits_at = NAN;

@@ -116,11 +116,12 @@ static void *start(struct present *present, double now)
         return NULL;
     battery->present = present;
     battery->pack = present_find(present, config->outlet.packs[0]);
-    const struct bms_options options = {
+    struct bms_options options = {
         .address = config->address, .adr = -1, .variant = config->variant};
+    battery->stacked = pylon_system_answers(driver, config->variant);
+    if (battery->stacked && options.address < 0)
+        options.address = PYLON_SYSTEM_ADDRESS;
     dialect_init(&battery->dialect, driver, &options);
-    battery->stacked = driver->variants && strcmp(driver->name, "topbms") == 0 &&
-                       strcmp(driver->variants[config->variant], "pylontech") == 0;
     return battery;
 }
 

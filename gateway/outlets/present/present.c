@@ -30,7 +30,7 @@ struct present {
     ev_timer second, end;
     char title[2 * NAME_SIZE];
     enum present_state said;   /* the state of `of` that the log knows */
-    double charge_voltage_v;   /* that was allowed last; NaN: none */
+    struct shown shown;        /* of the last fresh values */
     double second_at;          /* another device answered in our place; NaN: never */
     struct pipe_report report; /* the last one */
     struct {
@@ -158,15 +158,26 @@ void present_answered(struct present *present, const struct bus_link *link, cons
     present->asked.at = now;
 }
 
-/* What is allowed while nothing is: no current, at the voltage of before. Without that some protocols have no way to say so. */
+static void fill_in(struct pack *values, enum pack_value id, double value)
+{
+    if (!pack_known(values, id) && !isnan(value))
+        pack_set(values, id, value);
+}
+
+/* While nothing is allowed: no current, at the voltage of before. Without that some protocols have no way to say so. */
 void present_show(struct present *present, struct shown *shown, double now)
 {
-    double *voltage_v = &present->charge_voltage_v;
+    const struct present_config *config = present->config;
+    struct shown *last = &present->shown;
     show_source(shown, &presented(present)->source, now);
-    if (!shown->stopping)
-        *voltage_v = shown->values.value[CHARGE_VOLTAGE_LIMIT_V];
-    else if (!isnan(*voltage_v))
-        pack_set(&shown->values, CHARGE_VOLTAGE_LIMIT_V, *voltage_v);
+    if (!shown->stopping) {
+        fill_in(&shown->values, SOH_PERCENT, config->soh_percent);
+        fill_in(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
+        *last = *shown;
+    } else {
+        *shown = *last;
+        shown_stop(shown, config->on_stale == PRESENT_STALE_DISCHARGE);
+    }
 }
 
 void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
@@ -214,6 +225,8 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct present *present = timer->data;
     const double now = clock_now();
+    struct shown shown;
+    present_show(present, &shown, now); /* keeps the last limits, whether a master asks or not */
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
     say_state(present, now);
@@ -294,10 +307,11 @@ static void *start(struct outlet *outlet)
     present->speaker = strcmp(present->config->protocol, PRESENT_MODBUS) == 0 ? &modbus_speaker
                        : can_table_find(present->config->protocol)            ? &can_speaker
                                                                               : &battery_speaker;
-    present->charge_voltage_v = present->second_at = present->asked.at = NAN;
+    present->second_at = present->asked.at = NAN;
     snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
     if (strncmp(present->config->port, "serial:", 7) != 0)
         rights_give_up_devices();
+    shown_clear(&present->shown);
     ev_timer_init(&present->second, on_second, 1, 1);
     ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
     present->second.data = present->end.data = present;

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""A pack or a bank on a port, in the protocols that inverters know: what `packgate read` and a simulated inverter read there is what
+the pack reports, by TCP and over pseudo terminals; CAN as text; and what they are told when the values turn stale."""
+
+# tests/run: 60 s
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+
+from harness import PACKGATE, Gateway, Program, main, simulate
+from test_present import Cable
+
+LIMITS = """[limits {of}]
+of = {of}
+charge_current = 100
+discharge_current = 150
+cells = {cells}
+sensors = {sensors}
+cell_full = 3.45
+cell_float = 3.375
+soc_again = 90
+cell_high = 3.375:1, 3.50:0
+cell_low = 3.19:1, 2.80:0
+temperature = 0:0, 5:1, 45:1, 55:0
+"""
+PACK = """[line {name}]
+port = {url}
+protocol = {protocol}
+[pack {name}]
+line = {name}
+unit = {unit}
+poll = 200ms
+stale_after = 2s
+"""
+FIXED = "profile=fixed,cells=16,temps=4,charge_mos=1,discharge_mos=1,current_a=-12.3"
+# Protocol and variant
+SPOKEN = [("topbms", "pylontech"), ("topbms", "pace"), ("topbms", "seplos"), ("seplos-v3", None), ("pace-modbus", None),
+          ("jk-pb", "registers"), ("jk-pb", "trigger"), ("eg4-ll", None), ("daly", None), ("daly-d2", None), ("jbd", None)]
+# Values that [limits] decides.
+ALLOWED = re.compile("limit|_mos$")
+# In the unit of the value: half of the coarsest step of any protocol, and what depends on it.
+STEPS = {"voltage_v": 0.06, "current_a": 0.06, "power_w": 6, "soc_percent": 1, "remaining_ah": 1, "full_ah": 1, "rated_ah": 1, "cell_mv": 0.6,
+         "temp_c": 0.6, "temp_avg_c": 0.6, "mos_temp_c": 0.6, "cell_avg_mv": 0.6, "soh_percent": 0.6, "cell_max_mv": 0.6, "cell_min_mv": 0.6,
+         "cell_delta_mv": 0.6}
+
+
+def read(*arguments):
+    return json.loads(subprocess.run([PACKGATE, "read", *arguments], stdout=subprocess.PIPE, check=True).stdout)
+
+
+def expect_same(shown, got, title):
+    compared = 0
+    for name, value in got.items():
+        if not isinstance(value, (int, float)) or ALLOWED.search(name) or name.startswith(("alarm", "set_", "balanc")) or name == "temp_count":
+            continue
+        if name == "temp_avg_c" and sum(other.startswith("temp_c.") for other in got) != shown["temp_count"]:
+            continue
+        if name.startswith("temp_c.") and name not in shown:
+            name = "mos_temp_c"  # some have a place for it among the sensors
+        step = STEPS.get(name.split(".")[0], 0)
+        assert name in shown and abs(value - shown[name]) <= step, (title, name, value, shown.get(name))
+        compared += 1
+    assert compared >= 15, (title, got)
+
+
+class Stream:
+    """A TCP connection."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+
+    def hear(self, seconds):
+        """What comes until it is quiet for so long."""
+        heard = b""
+        while select.select([self.socket], [], [], seconds)[0] and (data := self.socket.recv(4096)):
+            heard += data
+            seconds = min(seconds, 0.05)
+        return heard
+
+    def ask(self, request, seconds=5):
+        self.socket.sendall(request)
+        return self.hear(seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def wait_presented(gateway, count):
+    waiting = {f"p{number}" for number in range(count)}
+    while waiting:
+        waiting.discard(gateway.wait_for(r"present (p\d+): answers")[1])
+
+
+@contextlib.contextmanager
+def source(*sections, protocol="jk-pb", options=FIXED, sensors=4):
+    """A gateway with one pack, "a", of which everything is presented."""
+    server, url = simulate(protocol, options)
+    presents = "".join(f"[present p{number}]\nof = a\n{section}\n" for number, section in enumerate(sections))
+    with server, Gateway(PACK.format(name="a", url=url, protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=sensors)
+                         + presents) as gateway:
+        gateway.bms = server
+        wait_presented(gateway, len(sections))
+        yield gateway
+
+
+def port_of(gateway, name):
+    return int(next(re.search(r"port (\d+)", line)[1] for line in gateway.lines if f"present {name}: listening" in line))
+
+
+def arguments_for(protocol, variant):
+    address = ["--address", "2"] if variant == "pylontech" else []
+    return ["--protocol", protocol, *address] + (["--variant", variant] if variant else [])
+
+
+def is_read_as_it_is():
+    sections = [f"port = tcp-listen:127.0.0.1:0\nprotocol = {protocol}\n" + (f"variant = {variant}\n" if variant else "")
+                for protocol, variant in SPOKEN]
+    with source(*sections) as gateway:
+        shown = read("-c", gateway.path, "a")
+        for number, (protocol, variant) in enumerate(SPOKEN):
+            got = read("--port", f"tcp://127.0.0.1:{port_of(gateway, f'p{number}')}", *arguments_for(protocol, variant))
+            expect_same(shown, got, f"{protocol} {variant}")
+
+
+class Wire:
+    """Two pseudo terminals, joined."""
+
+    def __enter__(self):
+        self.ends = [Cable(), Cable()]
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.carry)
+        self.thread.start()
+        return self
+
+    def carry(self):
+        there = {self.ends[0].fd: self.ends[1].fd, self.ends[1].fd: self.ends[0].fd}
+        while not self.stop.is_set():
+            for fd in select.select(list(there), [], [], 0.1)[0]:
+                os.write(there[fd], os.read(fd, 4096))
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        for end in self.ends:
+            end.__exit__()
+
+
+def over_a_serial_line():
+    """Also at the other speed, and with an echo of what is sent."""
+    for protocol, variant, baud in (("topbms", "pylontech", 9600), ("topbms", "seplos", 19200), ("seplos-v3", None, 19200),
+                                    ("jk-pb", "registers", 115200), ("daly", None, 9600), ("pace-modbus", None, 9600), ("eg4-ll", None, 9600)):
+        variant_line = f"variant = {variant}\n" if variant else ""
+        with Wire() as wire, source(f"port = serial:{wire.ends[0].path}\nprotocol = {protocol}\nbaud = {baud}\n{variant_line}") as gateway:
+            got = read("--port", f"serial:{wire.ends[1].path}", "--baud", str(baud), *arguments_for(protocol, variant))
+            expect_same(read("-c", gateway.path, "a"), got, protocol)
+
+
+def a_bank_of_two_makes():
+    """A stack for an inverter: what a bank knows, and no more."""
+    first, first_url = simulate("jk-pb", FIXED)
+    second, second_url = simulate("daly", FIXED + ",seed=7")
+    text = (PACK.format(name="a", url=first_url, protocol="jk-pb", unit=1) + PACK.format(name="b", url=second_url, protocol="daly", unit=2)
+            + "[bank h]\npacks = a, b\nunit = 10\n" + LIMITS.format(of="h", cells=16, sensors=4)
+            + "[present p0]\nof = h\nprotocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0\n"
+            + "[present p1]\nof = h\nprotocol = victron\nport = tcp-listen:127.0.0.1:0\n")
+    with first, second, Gateway(text) as gateway:
+        wait_presented(gateway, 2)
+        for name, kind in (("p0", "pylontech"), ("p1", "victron")):
+            with Program(PACKGATE, "simulate", "--inverter", kind, "--port", f"tcp://127.0.0.1:{port_of(gateway, name)}") as inverter:
+                line = inverter.wait_for(r"([\d.]+) V, (-?[\d.]+) A, SOC ([\d.]+) %, may charge ([\d.]+) A up to ([\d.]+) V, discharge")
+                assert abs(float(line[2]) + 24.6) < 0.11, line[0]
+                assert 50 < float(line[1]) < 56 and 50 < float(line[5]) < 56, line[0]
+        with Stream(port_of(gateway, "p0")) as stream:
+            # Of a single battery: its cells are not known, so nothing is said.
+            assert stream.ask(b"~20024642E00202FD33\r", 1) == b""
+            assert stream.ask(b"~200246630000FDA9\r")[:13] == b"~20024600D012"
+            # Neither a switch nor another address
+            assert stream.ask(b"~200346630000FDA8\r", 0.5) == b""
+
+
+def frames(data):
+    return {line[1:4]: line[5:] for line in data.decode().split("\r") if line.startswith("t")}
+
+
+def can_as_text():
+    with source("port = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\nsoh = 97\n") as gateway:
+        port = port_of(gateway, "p0")
+        with Stream(port) as stream:
+            data = b""
+            while len(frames(data)) < 6 or not data.endswith(b"\r"):
+                data += stream.hear(2)
+            said = frames(data)
+            assert set(said) == {"351", "355", "356", "359", "35C", "35E"}, said
+            assert said["35E"] == b"PYLON   ".hex().upper()
+            assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
+            stream.socket.sendall(b"t30580000000000000000\r")
+            status = None
+            while "asked" not in (status or ""):
+                status = subprocess.run([PACKGATE, "status", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def expect_stop(happens):
+    """First limits of 0, then nothing."""
+    with source("port = tcp-listen:127.0.0.1:0\nprotocol = topbms\nvariant = pylontech\n", "port = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\n") as gateway:
+        ports = [port_of(gateway, name) for name in ("p0", "p1")]
+        with Program(PACKGATE, "simulate", "--inverter", "pylontech", "--port", f"tcp://127.0.0.1:{ports[0]}") as asking, \
+                Program(PACKGATE, "simulate", "--inverter", "pylon-1.2", "--port", f"tcp://127.0.0.1:{ports[1]}") as listener:
+            for inverter in (asking, listener):
+                inverter.wait_for(r"may charge [1-9]\d*\.\d A.*takes")  # after half a minute
+            happens(gateway)
+            for inverter in (asking, listener):
+                inverter.wait_for(r"may charge 0\.0 A.*discharge 0\.0 A.*takes 0\.0 A")
+                inverter.wait_for(r"told no limits for")
+        with contextlib.suppress(ProcessLookupError):
+            gateway.process.send_signal(signal.SIGCONT)
+
+
+def a_silent_bms_says_stop():
+    expect_stop(lambda gateway: gateway.bms.stop())
+
+
+def a_gateway_that_hangs_says_stop():
+    expect_stop(lambda gateway: gateway.process.send_signal(signal.SIGSTOP))
+
+
+def a_gateway_that_dies_says_stop():
+    expect_stop(lambda gateway: gateway.process.send_signal(signal.SIGKILL))
+
+
+def unfit_sections_are_refused():
+    for protocol, more, complaint in (("victron", "address = 2\n", "has no addresses"),
+                                      ("daly", "variant = toast\n", "has no variant"), ("jk-pb", "port = can:can0\n", "none of a CAN bus"),
+                                      ("toast", "", "protocol")):
+        port = "" if "port" in more else "port = tcp-listen:127.0.0.1:0\n"
+        text = PACK.format(name="a", url="sim:", protocol="daly", unit=1) + LIMITS.format(of="a", cells=16, sensors=4) + f"[present x]\nof = a\nprotocol = {protocol}\n{port}{more}"
+        result = subprocess.run([PACKGATE, "check", "-"], input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert result.returncode == 1 and re.search(complaint, result.stdout.decode()), (protocol, result.stdout.decode())
+
+
+def check_names_what_is_not_told():
+    text = PACK.format(name="a", url="sim:", protocol="daly", unit=1) + LIMITS.format(of="a", cells=16, sensors=4) + "[present x]\nof = a\n" \
+        "protocol = pylon-1.2\nport = can:can0\n"
+    for more, wanted in (("", "state of charge, health, capacity, cycles"), ("soh = 100\n", "capacity, cycles")):
+        result = subprocess.run([PACKGATE, "check", "-"], input=(text + more).encode(), stdout=subprocess.PIPE, check=True)
+        assert re.search(rf"x +a +can:can0 +pylon-1.2 +{wanted}", result.stdout.decode()), result.stdout.decode()
+
+
+if __name__ == "__main__":
+    main([a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, over_a_serial_line, is_read_as_it_is, a_bank_of_two_makes, can_as_text, unfit_sections_are_refused,
+          check_names_what_is_not_told], at_once=4)

@@ -10,7 +10,6 @@
 #include <math.h>
 
 #define UNSURE_LEAST_S 0.4 /* for an answer that may not come */
-#define PATIENT_EACH 4     /* all its time each so many attempts */
 
 double reply_time_usual_s(const struct wire *wire, const struct poller *poller)
 {
@@ -43,7 +42,7 @@ double reply_time_next_s(const struct wire *wire, const struct turns *turns,
     double usual = patience_wait_s(&poller->pace.patience, most);
     for (unsigned i = 0; usual == 0 && i < turns->count; i++)
         usual = patience_wait_s(&turns->list[i].poller->pace.patience, most);
-    const bool turn = poller->presence.silent_cycles % PATIENT_EACH == PATIENT_EACH - 1;
+    const bool turn = poller->presence.silent_cycles % SILENT_SHARE == SILENT_SHARE - 1;
     if (usual == 0 || turn || !plan_is_unsure(poller))
         return most;
     const double least = fmax(UNSURE_LEAST_S, port_least_reply_ms(wire->port) / 1e3);

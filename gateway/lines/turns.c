@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define NAMES_SIZE 1600
-#define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
 bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
 {

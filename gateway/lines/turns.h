@@ -7,6 +7,9 @@
 
 #include "poller.h"
 
+/* While others wait, so many times as much is for them as for silent packs, and one attempt in so many has all its time. */
+#define SILENT_SHARE 4
+
 struct member {
     struct poller *poller;
     bool heard;              /* noise came when it was asked, since its last good answer */

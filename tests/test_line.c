@@ -5,8 +5,7 @@
  *   ? <address> <step>                  asks
  *   ! <address> <step> <value> <sum>    answers; step 0 is the voltage and vital, step 1 the first cell
  *   S <address> <switch> <on>           switches
- * Nothing here depends on how long things take; PATIENCE_S ends a test that waits for what never comes.
- * tests/run: 45 s, waits
+ * The clock is turned when nothing is left to be done; PATIENCE_S of it end a test that waits for what never comes.
  */
 #include "lines/line.h"
 
@@ -32,6 +31,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "turned_clock.h"
 
 #define PATIENCE_S 60
 #define PACKS_MOST 10
@@ -766,8 +767,7 @@ static void survives_a_flood(void **state)
 static void answer_and_stall(struct bench *bench, const uint8_t *request)
 {
     answer_well(bench, request);
-    const struct timespec longer = {.tv_nsec = 50000000};
-    nanosleep(&longer, NULL);
+    turned_clock_at += 0.05;
 }
 
 static void takes_a_reply_that_a_late_loop_finds(void **state)
@@ -1027,10 +1027,9 @@ static void takes_no_order_while_down(void **state)
 
 /* ---- a process that was stopped, or a host that slept ---- */
 
-static void stall(time_t seconds)
+static void stall(double seconds)
 {
-    const struct timespec longer_than_a_hiccup = {.tv_sec = seconds, .tv_nsec = 200000000};
-    nanosleep(&longer_than_a_hiccup, NULL);
+    turned_clock_at += seconds;
 }
 
 /* The process is stopped while a talker goes on: what has come by then, and what the far end still holds, is of any
@@ -1163,6 +1162,7 @@ static void ends_at_any_moment(void **state)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    turned_clock_patience_ms = 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(polls_and_publishes),

@@ -691,7 +691,7 @@ def the_time_of_day_matters_not():
         clock = test_influx_clock.Clock(folder)
         with clock.for_programs():
             context = presented(cable.url)
-            gateway = context.__enter__()
+            context.__enter__()
         try:
             for offset in (3600, -86400, 0):
                 clock.move(offset)

@@ -99,10 +99,11 @@ struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
     if (size < 2)
         return (struct rtu_span){.kind = RTU_NOTHING};
     const struct length *request = request_length(bytes[1]);
-    if (!request) /* only the end of the bytes can be its end */
-        return is_intact(bytes, size) ? (struct rtu_span){judge(bytes, size), 0, size}
-               : size < RTU_ADU_MAX   ? (struct rtu_span){.kind = RTU_NOTHING}
-                                      : (struct rtu_span){RTU_NOISE, 0, size};
+    if (!request) { /* only the end of the bytes can be its end */
+        if (is_intact(bytes, size))
+            return (struct rtu_span){judge(bytes, size), 0, size};
+        return (struct rtu_span){size < RTU_ADU_MAX ? RTU_NOTHING : RTU_NOISE, 0, size};
+    }
     const size_t length = length_of(*request, bytes, size);
     if (length > RTU_ADU_MAX)
         return (struct rtu_span){RTU_NOISE, 0, size};

@@ -29,7 +29,6 @@ static const struct command {
     {"map", command_map, "prints the register map"},
     {"limits", command_limits, "prints examples of [limits], what a battery may be charged with"},
     {"export", command_export, "prints the history of a pack as CSV"},
-    {"rename", command_rename, "moves a pack's stored data to another name"},
     {"notify", command_notify, "sends a test message by a section [notify NAME]"},
     {"password", command_password, "sets the password of the web page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},

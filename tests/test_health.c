@@ -462,11 +462,6 @@ static void test_checkup(void **state)
     checkup_report("/nowhere/history.db", "shed", NOW, &text);
     checkup_report("", "shed", NOW, &text);
     assert_string_equal(out, "");
-    /* It goes along when a pack gets another name. */
-    assert_int_equal(store_rename(path, "shed", "hut", why, sizeof why), 0);
-    query = query_open(path, why, sizeof why);
-    assert_int_equal(checkup_days(query, "hut", START, now, kept, 20), 9);
-    query_close(query);
     store_free(store);
     unlink(path);
 }

@@ -712,33 +712,6 @@ static void test_old_rows_go(void **state)
     store_free(store);
 }
 
-static void test_rename(void **state)
-{
-    (void) state;
-    char why[200] = "";
-    struct store *store = store_new(path, &limits);
-    const struct history_row row = a_row(START, 1, 52000, 16);
-    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
-    put(store, LEVEL_RECENT, &row);
-    store_row(store, "house", LEVEL_RECENT, &row);
-    assert_true(store_commit(store));
-    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 0);
-    assert_int_equal(ask("SELECT count(*) FROM recents WHERE name = 'boat'"), 1);
-    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
-    /* Onto a name that has rows itself: all are there afterwards, and energy is added. */
-    struct history_row hour = a_row(START, 1, 52000, 16), later = a_row(START + 3600, 1, 53000, 16);
-    hour.charged_mwh = 5000;
-    store_row(store, "boat", LEVEL_HOUR, &hour);
-    store_row(store, "house", LEVEL_HOUR, &hour);
-    store_row(store, "house", LEVEL_HOUR, &later);
-    assert_true(store_commit(store));
-    assert_int_equal(store_rename(path, "boat", "house", why, sizeof why), 0);
-    assert_int_equal(ask("SELECT count(*) FROM pack"), 1);
-    assert_int_equal(ask("SELECT count(*) FROM hours WHERE name = 'house'"), 2);
-    assert_int_equal(ask("SELECT sum(charged_wh) FROM hours WHERE name = 'house'"), 10);
-    store_free(store);
-}
-
 /* ---- reading ---- */
 
 struct found {
@@ -765,7 +738,6 @@ static void test_pipes(void **state)
     assert_false(store_commit(store));
     assert_null(query_open(path, why, sizeof why));
     assert_non_null(strstr(why, "it is no file"));
-    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), -1);
     unlink(path);
     assert_true(store_commit(store));
     store_free(store);
@@ -885,7 +857,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_older_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_pipes, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query_beside_writer, open_place, close_place),

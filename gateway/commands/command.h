@@ -21,7 +21,6 @@ int command_probe(int argc, char **argv);
 int command_protocols(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_limits(int argc, char **argv);
-int command_rename(int argc, char **argv);
 int command_nagios(int argc, char **argv);
 int command_notify(int argc, char **argv);
 int command_password(int argc, char **argv);

@@ -165,8 +165,8 @@ static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
         log_warn("'%s' is not in the configuration any more; its counters are kept under that name "
                  "and go on when it is "
                  "back. New and counted from 0: %s. If one of these is the same pack, give it its "
-                 "old name, or stop the service and call 'packgate rename %s NAME'",
-                 entry->name, fresh, entry->name);
+                 "old word in the heading, and what people shall read as 'name = '",
+                 entry->name, fresh);
     else
         log_info("'%s' is not in the configuration any more; its counters are kept under that name "
                  "and go on when it is "
@@ -198,115 +198,6 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
 const char *kept_id(const struct kept *kept)
 {
     return kept->id;
-}
-
-static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key);
-
-/* The subject of a key: "shed" of "pack.shed". */
-static const char *subject_of(const struct kept_note *note)
-{
-    const char *dot = strchr(note->key, '.');
-    return dot ? dot + 1 : "";
-}
-
-static bool is_known_as(const struct kept_note *note)
-{
-    return strncmp(note->key, KEPT_KNOWN_AS, strlen(KEPT_KNOWN_AS)) == 0;
-}
-
-static void rename_note(struct kept *kept, const struct kept_note *old, const char *after)
-{
-    char outlet[sizeof old->outlet], key[KEPT_KEY_SIZE], text[KEPT_TEXT_SIZE];
-    snprintf(outlet, sizeof outlet, "%s", old->outlet);
-    snprintf(text, sizeof text, "%s", old->text);
-    const int stem = (int) (subject_of(old) - old->key);
-    snprintf(key, sizeof key, "%.*s%s", stem, old->key, after);
-    kept_set_note(kept, outlet, old->key, "");
-    kept_set_note(kept, outlet, key, text);
-}
-
-/* Notes under which name other systems know the pack: Home Assistant and others keep the ids of
- * their devices. */
-static void keep_known(struct kept *kept, const char *outlet, const char *before, const char *after)
-{
-    char key[KEPT_KEY_SIZE], owner[sizeof((struct kept_note *) NULL)->outlet];
-    snprintf(owner, sizeof owner, "%s", outlet);
-    snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", before);
-    const struct kept_note *earlier = *find_note(kept, owner, key);
-    if (earlier)
-        return; /* renamed before: that note is renamed, too */
-    snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", after);
-    kept_set_note(kept, owner, key, before);
-}
-
-/* MQTT clients may know the new name as another pack, which does not exist any more. Its note is
- * kept as NAME~, a name that no pack can have, so that its outlet finds and withdraws it. */
-static void keep_for_withdrawal(struct kept *kept, const char *after)
-{
-    char gone[NAME_SIZE + 1];
-    snprintf(gone, sizeof gone, "%s~", after);
-    for (struct kept_note *note = kept->notes; note;) {
-        const bool is_meant = strcmp(subject_of(note), after) == 0;
-        const bool is_told = is_meant && strncmp(note->key, "pack.", 5) == 0;
-        if (is_told)
-            keep_known(kept, note->outlet, after, gone);
-        if (is_told || (is_meant && is_known_as(note)))
-            rename_note(kept, note, gone);
-        else if (is_meant)
-            kept_set_note(kept, note->outlet, note->key, "");
-        note = is_meant ? kept->notes : note->next;
-    }
-}
-
-static void rename_notes(struct kept *kept, const char *before, const char *after)
-{
-    keep_for_withdrawal(kept, after);
-    for (const struct kept_note *note = kept->notes; note; note = note->next)
-        if (strncmp(note->key, "pack.", 5) == 0 && strcmp(subject_of(note), before) == 0) {
-            char key[KEPT_KEY_SIZE];
-            keep_known(kept, note->outlet, before, after);
-            snprintf(key, sizeof key, KEPT_LEFT "%s", before);
-            kept_set_note(kept, note->outlet, key, "1");
-        }
-    for (struct kept_note *note = kept->notes; note;) {
-        const bool is_meant = strcmp(subject_of(note), before) == 0 &&
-                              strncmp(note->key, KEPT_LEFT, strlen(KEPT_LEFT)) != 0;
-        const bool is_home = is_meant && is_known_as(note) && strcmp(note->text, after) == 0;
-        if (is_home)
-            kept_set_note(kept, note->outlet, note->key, ""); /* it has its first name again */
-        else if (is_meant)
-            rename_note(kept, note, after);
-        note = is_meant ? kept->notes : note->next;
-    }
-}
-
-bool kept_is_ours(const struct kept *kept)
-{
-    return !kept->foreign;
-}
-
-bool kept_rename(struct kept *kept, const char *before, const char *after)
-{
-    struct kept_entry *entry = find_entry(kept, before), *other = find_entry(kept, after);
-    if (!entry)
-        return false;
-    if (other) {
-        entry->charged_wh += other->charged_wh;
-        entry->discharged_wh += other->discharged_wh;
-        if (other->peak_day > entry->peak_day ||
-            (other->peak_day == entry->peak_day && other->peak_percent > entry->peak_percent)) {
-            entry->peak_percent = other->peak_percent;
-            entry->peak_hour = other->peak_hour;
-            entry->peak_minute = other->peak_minute;
-            entry->peak_day = other->peak_day;
-        }
-        entry->full_at = fmax(entry->full_at, other->full_at);
-        remove_entry(kept, other);
-    }
-    snprintf(entry->name, sizeof entry->name, "%s", after);
-    entry->gone_day = 0;
-    rename_notes(kept, before, after);
-    return true;
 }
 
 /* Writes a text so that it is read back unchanged, "%5B" for "[". */

@@ -78,20 +78,6 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 
-/** Whether this process may write the file. False: another gateway has locked it. */
-bool kept_is_ours(const struct kept *kept);
-
-/** Moves everything stored for a pack to another name: counters and notes of outlets. Also notes,
- * for outlets that have published the pack, the name by which their clients know it. Counters that
- * the new name already has are added. False: nothing is stored under the old name. */
-bool kept_rename(struct kept *kept, const char *before, const char *after);
-
-/* Key of the note with the name by which an outlet's clients know a pack: "as.NAME". */
-#define KEPT_KNOWN_AS "as."
-
-/* Key of the note that an outlet has published a pack under a former name: "left.NAME". */
-#define KEPT_LEFT "left."
-
 /** Writes the file if anything has changed. -1 with errno: it could not be written, the old file
  * remains; the first failure and the recovery are logged. Waits for the disk. With an empty path
  * it does nothing. */

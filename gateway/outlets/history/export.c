@@ -180,21 +180,3 @@ int history_export(int argc, char **argv)
     query_close(query);
     return result;
 }
-
-int history_rename(int argc, char **argv)
-{
-    char why[300];
-    if (argc != 4)
-        return USAGE;
-    switch (store_rename(argv[1], argv[2], argv[3], why, sizeof why)) {
-    case 0:
-        printf("%s: %s is %s now\n", argv[1], argv[2], argv[3]);
-        return DONE;
-    case 1:
-        printf("%s: nothing is remembered of %s\n", argv[1], argv[2]);
-        return DONE;
-    default:
-        fprintf(stderr, "packgate: %s\n", why);
-        return FAILED;
-    }
-}

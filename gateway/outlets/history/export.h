@@ -7,7 +7,4 @@
 /** Prints rows as CSV on standard output. Returns the exit status. */
 int history_export(int argc, char **argv);
 
-/** `rename FILE OLD NEW`: gives a pack of the database another name. Returns the exit status. */
-int history_rename(int argc, char **argv);
-
 #endif

@@ -275,8 +275,7 @@ static void stop(void *self, bool gone)
     outlet_over(history->outlet);
 }
 
-static const struct outlet_command commands[] = {
-    {"export", history_export}, {"rename", history_rename}, {NULL, NULL}};
+static const struct outlet_command commands[] = {{"export", history_export}, {NULL, NULL}};
 
 const struct outlet_kind outlet_history = {
     .name = "history",

@@ -67,8 +67,4 @@ bool store_prune(struct store *store, int64_t now);
 size_t store_waiting(const struct store *store);
 unsigned store_failures(const struct store *store);
 
-/** Gives a pack another name; rows that are under the new one already are joined with it. 0: done; 1: there is
- * none of that name; -1: it could not. Works on a file that nobody has open, too. */
-int store_rename(const char *path, const char *before, const char *after, char *why, size_t size);
-
 #endif

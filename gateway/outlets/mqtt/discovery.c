@@ -39,21 +39,13 @@ static void put_topic(struct text *text, const char *key, const char *base, cons
 
 /* ---- topics ---- */
 
-/* The id of a pack's device stays when the pack gets another name. */
-static const char *known_id(const struct announcer *announcer, const char *pack,
-                            char out[OBJECT_SIZE])
-{
-    const char *known =
-        pack && announcer->known_as ? announcer->known_as(announcer->data, pack) : NULL;
-    return device_id(announcer->id, known ? known : pack, out);
-}
-
 const char *announce_topic(const struct announcer *announcer, const char *pack,
                            char out[TOPIC_SIZE])
 {
     char device[OBJECT_SIZE];
     struct text text = text_in(out, TOPIC_SIZE);
-    text_format(&text, "%s/device/%s/config", announcer->prefix, known_id(announcer, pack, device));
+    text_format(&text, "%s/device/%s/config", announcer->prefix,
+                device_id(announcer->id, pack, device));
     return out;
 }
 
@@ -64,7 +56,7 @@ const char *announce_single_topic(const struct announcer *announcer, const char 
     char device[OBJECT_SIZE];
     struct text text = text_in(out, TOPIC_SIZE);
     text_format(&text, "%s/%s/%s_%s/config", announcer->prefix, entity_platform_name(platform),
-                known_id(announcer, pack, device), key);
+                device_id(announcer->id, pack, device), key);
     return out;
 }
 
@@ -115,7 +107,7 @@ static void put_device(struct text *text, const struct announcer *announcer,
     text_add(text, "{");
     text_key(text, "ids");
     text_add(text, "[");
-    text_quote(text, known_id(announcer, source->name, device));
+    text_quote(text, device_id(announcer->id, source->name, device));
     text_add(text, "]");
     text_member(text, "name", source->title);
     put_maker(text, source);
@@ -148,7 +140,7 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
 {
     char id[2 * OBJECT_SIZE], device[OBJECT_SIZE];
     struct text made = text_in(id, sizeof id);
-    text_format(&made, "%s_%s", known_id(announcer, pack, device), key);
+    text_format(&made, "%s_%s", device_id(announcer->id, pack, device), key);
     text_member(text, "uniq_id", id);
     made = text_in(id, sizeof id);
     text_format(&made, "%s.", entity_platform_name(platform));

@@ -22,10 +22,6 @@ struct announcer {
     const char *url;   /* of the web page, with a '/' at its end; NULL or empty: none */
     unsigned expire_s; /* 0: values do not expire */
     bool single;
-    /** Under which name a pack is known there, if it was renamed; NULL: by its own. Itself NULL: none
-     * was. */
-    const char *(*known_as)(const void *data, const char *pack);
-    const void *data;
 };
 
 /** "PREFIX/device/packgate_ID_PACK/config"; without a pack the gateway's. Returns `out`. */

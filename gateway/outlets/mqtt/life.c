@@ -288,25 +288,6 @@ static void make_id(struct mqtt *mqtt)
              mqtt->name);
 }
 
-/* Under which name a pack was announced first, if it was renamed since: `packgate rename` has noted it.
- * A later pack of that first name gets an id of its own. */
-static const char *known_as(const void *data, const char *pack)
-{
-    const struct outlet *outlet = data;
-    static char other[OUTLET_NAME_SIZE + 2];
-    char key[PIPE_KEY_SIZE];
-    const char *text, *at;
-    snprintf(key, sizeof key, "as.%s", pack);
-    if ((text = outlet_note(outlet, key)))
-        return text;
-    for (unsigned n = 0; (text = outlet_note_at(outlet, n, &at)); n++)
-        if (strncmp(at, "as.", 3) == 0 && strcmp(text, pack) == 0) {
-            snprintf(other, sizeof other, "%s_2", pack);
-            return other;
-        }
-    return NULL;
-}
-
 static void make_place(struct mqtt *mqtt)
 {
     char host[65] = "";
@@ -327,8 +308,6 @@ static void make_place(struct mqtt *mqtt)
         .title = outlet_config(mqtt->outlet)->gateway,
         .expire_s = mqtt->config->retain ? 0 : announce_expiry(mqtt->config->interval_s),
         .single = mqtt->place.form == DISCOVERY_SINGLE,
-        .known_as = known_as,
-        .data = mqtt->outlet,
     };
 }
 

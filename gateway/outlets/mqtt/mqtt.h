@@ -53,7 +53,6 @@ struct mqtt_pack {
 /* What is to be taken away of one pack, or of the gateway. */
 struct withdrawal {
     char pack[NAME_SIZE]; /* empty: the gateway */
-    bool left;            /* its topics alone: it has another name now */
     struct entity_set set;
     unsigned step;
     bool sent; /* all of it; whether it arrived is not known yet */

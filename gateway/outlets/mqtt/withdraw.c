@@ -3,7 +3,6 @@
 #include "note.h"
 
 #include "outlets/told.h"
-#include "packs/kept.h"
 
 #include "base/log.h"
 
@@ -16,14 +15,13 @@ static bool clear(struct mqtt *mqtt, const char *topic)
     return connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL);
 }
 
-static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set, bool left)
+static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set)
 {
     struct withdrawal *withdrawal = calloc(1, sizeof *withdrawal);
     if (!withdrawal)
         return false;
     snprintf(withdrawal->pack, sizeof withdrawal->pack, "%s", pack);
     withdrawal->set = set;
-    withdrawal->left = left;
     struct withdrawal **end = &mqtt->withdrawals;
     while (*end)
         end = &(*end)->next;
@@ -43,13 +41,10 @@ bool withdraw_noted(struct mqtt *mqtt, bool all)
         const char *name = strchr(key, '.');
         const bool gone = name && (all || !mqtt_find_pack(mqtt, name + 1));
         if (gone && strncmp(key, "pack.", 5) == 0 &&
-            !withdraw(mqtt, name + 1, note_parse(text, protocol, &identity), false))
-            return false;
-        if (gone && strncmp(key, KEPT_LEFT, strlen(KEPT_LEFT)) == 0 &&
-            !withdraw(mqtt, name + 1, (struct entity_set){{0}}, true))
+            !withdraw(mqtt, name + 1, note_parse(text, protocol, &identity)))
             return false;
     }
-    return !all || withdraw(mqtt, "", (struct entity_set){{0}}, false);
+    return !all || withdraw(mqtt, "", (struct entity_set){{0}});
 }
 
 /* The n-th topic of what an announcement has left there; false: no more. `*out` empty: none here. */
@@ -85,7 +80,7 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
  * people gave to a device if that was taken away and announced again. */
 static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
 {
-    if (withdrawal->left || (!withdrawal->pack[0] && !mqtt_speaks_for_gateway(mqtt)))
+    if (!withdrawal->pack[0] && !mqtt_speaks_for_gateway(mqtt))
         return true;
     return !mqtt->ending && note_same_announcements(mqtt) &&
            (!withdrawal->pack[0] || mqtt_find_pack(mqtt, withdrawal->pack));
@@ -121,10 +116,7 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
 {
     char key[PIPE_KEY_SIZE];
     const struct mqtt_pack *pack = mqtt->ending ? NULL : mqtt_find_pack(mqtt, withdrawal->pack);
-    if (withdrawal->left) {
-        snprintf(key, sizeof key, KEPT_LEFT "%s", withdrawal->pack);
-        outlet_keep(mqtt->outlet, key, NULL);
-    } else if (stays_announced(mqtt, withdrawal) && !mqtt->ending) {
+    if (stays_announced(mqtt, withdrawal) && !mqtt->ending) {
         log_debug("%s: the former topics of %s are cleared", mqtt->name,
                   withdrawal->pack[0] ? withdrawal->pack : "the gateway");
     } else if (pack && pack->was_fresh) {

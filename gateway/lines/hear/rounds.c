@@ -77,7 +77,7 @@ static int by_age(const void *a, const void *b)
 static bool tell(struct rounds *rounds, double now)
 {
     struct poller *poller = rounds->poller;
-    struct rounds_kind *kinds[ROUNDS_KINDS];
+    struct rounds_kind *kinds[ROUNDS_KINDS] = {NULL};
     double oldest = INFINITY;
     for (unsigned i = 0; i < rounds->count; i++)
         kinds[i] = &rounds->kinds[i];

@@ -142,6 +142,8 @@ static void gather_bank(const struct map_status *status, double numbers[BANK_NUM
     numbers[BANK_CELL_MIN_PACK] = pack_number(bank->cell_min_pack);
     numbers[BANK_TEMP_MAX_PACK] = pack_number(bank->temp_max_pack);
     numbers[BANK_TEMP_MIN_PACK] = pack_number(bank->temp_min_pack);
+    numbers[BANK_PACKS_CURRENT_A] = bank->packs_current_a;
+    numbers[BANK_PACKS_SOC_PERCENT] = bank->packs_soc_percent;
 }
 
 static uint64_t pattern_of(const struct map_row *row, double number)

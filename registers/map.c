@@ -77,6 +77,8 @@ const struct map_row map_rows[] = {
     {230,  1, "charge_current_limit_a",    REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    CHARGE_CURRENT_LIMIT_A,    "charge current limit, as the BMS reports it"},
     {232,  1, "discharge_voltage_limit_v", REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    DISCHARGE_VOLTAGE_LIMIT_V, "discharge voltage limit, as the BMS reports it"},
     {234,  1, "discharge_current_limit_a", REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    DISCHARGE_CURRENT_LIMIT_A, "discharge current limit, as the BMS reports it"},
+    {236,  1, "packs_current_a",           REG_FLOAT32,  "A",   1, VALUE,  OF_BANK,    BANK_PACKS_CURRENT_A,      "current of the packs together, of a bank whose own current is that of a shunt"},
+    {238,  1, "packs_soc_percent",         REG_FLOAT32,  "%",   1, VALUE,  OF_BANK,    BANK_PACKS_SOC_PERCENT,    "state of charge by the packs, of a bank whose own one is that of a shunt"},
 
     {260,  1, "charged_wh",                REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_CHARGED_WH,            "charged energy, counted by the gateway"},
     {262,  1, "discharged_wh",             REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_DISCHARGED_WH,         "discharged energy, counted by the gateway"},

@@ -86,6 +86,8 @@ struct map_bank {
     unsigned cell_max_pack, cell_min_pack;
     double temp_max_c, temp_min_c; /* NaN: unknown */
     unsigned temp_max_pack, temp_min_pack;
+    double packs_current_a,
+        packs_soc_percent; /* where a shunt measures the bank; NaN: none does, or unknown */
 };
 
 /* Why a current is limited. Codes of the register map: never reorder, append only. */

@@ -638,7 +638,7 @@ static void check_bank_name(const struct config_drafts *drafts, const struct con
 }
 
 static void report_bank_pack(const struct config_drafts *drafts, const struct config_draft *bank,
-                             const char *name, struct mistakes *mistakes)
+                             const char *key, const char *name, struct mistakes *mistakes)
 {
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
@@ -646,7 +646,7 @@ static void report_bank_pack(const struct config_drafts *drafts, const struct co
     for (unsigned i = 0; i < drafts->count; i++)
         if (drafts->list[i].section == &pack_section)
             suggest_offer(&suggest, drafts->list[i].name);
-    mistakes_add(mistakes, config_draft_line(bank, "packs"), "there is no [pack %s]%s", name,
+    mistakes_add(mistakes, config_draft_line(bank, key), "there is no [pack %s]%s", name,
                  suggest_hint(&suggest, hint));
 }
 
@@ -663,8 +663,25 @@ static void check_bank_packs(const struct config_drafts *drafts, const struct co
             mistakes_add(mistakes, config_draft_line(bank, "packs"),
                          "[pack %s] is in [bank %s] twice", name, bank->name);
         else if (!config_drafts_find(drafts, &pack_section, name))
-            report_bank_pack(drafts, bank, name, mistakes);
+            report_bank_pack(drafts, bank, "packs", name, mistakes);
     }
+}
+
+static void check_shunt(const struct config_drafts *drafts, const struct config_draft *bank,
+                        struct mistakes *mistakes)
+{
+    const char *name = bank_of(bank)->shunt;
+    const struct config_text *text;
+    if (!config_draft_usable(bank, "shunt") || !name[0])
+        return;
+    if (!config_drafts_find(drafts, &pack_section, name))
+        report_bank_pack(drafts, bank, "shunt", name, mistakes);
+    for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++)
+        if (strcmp(text->text, name) == 0)
+            mistakes_add(mistakes, config_draft_line(bank, "shunt"),
+                         "'shunt' is [pack %s], which is in 'packs'; expected one that measures "
+                         "all of them together",
+                         name);
 }
 
 static int unit_of(const struct config_draft *draft)
@@ -712,6 +729,7 @@ void config_check_bank(const struct config_drafts *drafts, struct config_draft *
     check_bank_packs(drafts, bank, mistakes);
     check_bank_unit(drafts, bank, mistakes);
     settle_min_packs(bank, mistakes);
+    check_shunt(drafts, bank, mistakes);
 }
 
 void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes)

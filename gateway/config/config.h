@@ -110,6 +110,7 @@ struct pack_config {
     bool automatic;    /* `protocol = auto`: the driver is automatic_driver until one is found */
     int given_address; /* of such a pack, in the file; -1: none, it is found out as well */
     struct spike_limits spikes; /* resolved: its own or the gateway's */
+    double frozen_after_s;      /* 0: never */
 };
 
 static inline bool pack_is_writable(const struct pack_config *pack)
@@ -127,8 +128,9 @@ struct bank_config {
     char title[TITLE_SIZE];                          /* what people call it; empty: its name */
     const struct pack_config *packs[MAX_BANK_PACKS]; /* in the order of the key */
     unsigned pack_count;
-    int unit;           /* Modbus unit id, which no pack and no other bank has */
-    unsigned min_packs; /* with fewer fresh ones it is stale; resolved, 1…pack_count */
+    int unit;              /* Modbus unit id, which no pack and no other bank has */
+    unsigned min_packs;    /* with fewer fresh ones it is stale; resolved, 1…pack_count */
+    char shunt[NAME_SIZE]; /* a pack that measures all of them together; empty: none */
 };
 
 #define CURVE_POINTS 8

@@ -266,6 +266,10 @@ static const struct config_key pack_keys[] = {
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
      .help = "For how long the values of this pack are still served when it does not answer."},
+    {.name = "frozen_after", PACK(frozen_after_s), .type = &type_seconds, .min = 10, .max = 86400,
+     .otherwise = "never",
+     .help = "When all values of this pack stayed the same for so long, although a current flows, its BMS is taken to have hung: "
+             "the protection alarm communication_fault is active until a value changes. Choose longer than a steady load leaves all of them as they are."},
     {.name = "writable", PACK(writable), .type = &type_choice, WORDS("no", "yes", "settings", "all"),
      .preset = "no",
      .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
@@ -343,6 +347,10 @@ static const struct config_key bank_keys[] = {
              "the bank goes on without those that are missing: its current, power and capacities are then those of "
              "the others, and a missing pack is only told by the failure flag, an alarm and the number of packs, "
              "which an inverter may not look at."},
+    {.name = "shunt", BANK(shunt), .type = &type_name,
+     .otherwise = "none",
+     .help = "A pack that is not in 'packs', such as a SmartShunt, and measures all of them together: the bank has its current, power "
+             "and state of charge. While it does not answer, these three are unknown."},
 };
 
 static const struct config_alias bank_aliases[] = {

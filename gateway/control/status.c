@@ -138,10 +138,11 @@ static json_t *alarms_of(const struct pack *pack)
 static const struct {
     const char *name;
     int decimals;
-} shown[] = {{"soc_percent", 1},   {"voltage_v", 2},      {"current_a", 2},
-             {"power_w", 0},       {"temp_max_c", 1},     {"cell_delta_mv", 0},
-             {"remaining_ah", 1},  {"charge_mos", 0},     {"discharge_mos", 0},
-             {"packs_missing", 0}, {"time_to_full_s", 0}, {"time_to_empty_s", 0}};
+} shown[] = {{"soc_percent", 1},    {"voltage_v", 2},       {"current_a", 2},
+             {"power_w", 0},        {"temp_max_c", 1},      {"cell_delta_mv", 0},
+             {"remaining_ah", 1},   {"charge_mos", 0},      {"discharge_mos", 0},
+             {"packs_missing", 0},  {"packs_current_a", 2}, {"packs_soc_percent", 1},
+             {"time_to_full_s", 0}, {"time_to_empty_s", 0}};
 
 /* Finding the values by name takes longer than everything else, so it is done once. */
 struct shown_refs {

@@ -175,6 +175,8 @@ static void pass_bank(struct pipe_message *message, struct map_bank *bank)
     pass_double(message, &bank->temp_min_c);
     pass_u32(message, &bank->temp_max_pack);
     pass_u32(message, &bank->temp_min_pack);
+    pass_double(message, &bank->packs_current_a);
+    pass_double(message, &bank->packs_soc_percent);
 }
 
 static void pass_status(struct pipe_message *message, struct map_status *status)

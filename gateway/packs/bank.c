@@ -256,7 +256,9 @@ void bank_combine(const struct bank_member *members, unsigned count, struct pack
                                 .missing = count - fresh.count,
                                 .needed = extras->needed,
                                 .temp_max_c = NAN,
-                                .temp_min_c = NAN};
+                                .temp_min_c = NAN,
+                                .packs_current_a = NAN,
+                                .packs_soc_percent = NAN};
     combine_alarms(&fresh, extras, bank);
     if (fresh.count == 0)
         return;

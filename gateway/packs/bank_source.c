@@ -21,13 +21,16 @@ void bank_source_init(struct bank_source *bank, const struct bank_config *config
         .extras = {.needed = config->min_packs,
                    .missing = config->pack_count,
                    .temp_max_c = NAN,
-                   .temp_min_c = NAN},
+                   .temp_min_c = NAN,
+                   .packs_current_a = NAN,
+                   .packs_soc_percent = NAN},
         .published_at = NAN,
         .good_until = NAN,
         .started_at = now,
     };
     pack_clear(&bank->values);
     outlook_init(&bank->outlook);
+    shunt_init(&bank->shunt);
 }
 
 void bank_source_join(struct bank_source *bank)
@@ -49,7 +52,7 @@ bool bank_source_has(const struct bank_source *bank, const struct pack_source *p
     for (unsigned i = 0; i < bank->config->pack_count; i++)
         if (bank->parts[i] == pack)
             return true;
-    return false;
+    return pack == bank->shunt_part;
 }
 
 /* A pack joins once its capacity is known, or once it has answered all its requests. Without this
@@ -92,7 +95,8 @@ static bool waits_for_a_pack(const struct bank_source *bank)
     for (unsigned i = 0; i < bank->config->pack_count; i++)
         if (is_missing(bank, i) && is_starting(bank->parts[i]))
             return true;
-    return false;
+    const struct pack_source *shunt = bank->shunt_part;
+    return shunt && isnan(shunt->poller->published_at) && is_starting(shunt);
 }
 
 /* Seconds after the start before a missing pack is logged. */
@@ -137,11 +141,51 @@ static void report_missing(struct bank_source *bank, double now)
              names, verdict);
 }
 
+static void report_shunt(struct bank_source *bank, const struct pack *measured, double now)
+{
+    const char *name = bank->config->name, *shunt = bank->shunt_part->source.name;
+    if (!measured != bank->told_shunt_missing && now - bank->started_at >= longest_settle_s(bank)) {
+        bank->told_shunt_missing = !measured;
+        if (measured)
+            log_info("bank %s: %s, its shunt, is present", name, shunt);
+        else
+            log_warn(
+                "bank %s: %s, its shunt, is missing; current, power and state of charge are not "
+                "known",
+                name, shunt);
+    }
+    if (bank->shunt.differs == bank->told_shunt_differs)
+        return;
+    bank->told_shunt_differs = bank->shunt.differs;
+    if (bank->shunt.differs)
+        log_warn("bank %s: %s measures %+.1f A more than the packs together, on average of some "
+                 "minutes; both can be wrong by %.1f A: look for a pack or a load that only one of "
+                 "them sees",
+                 name, shunt, bank->shunt.differs_a, bank->shunt.may_a);
+    else
+        log_info("bank %s: %s and the packs together measure the same current again", name, shunt);
+}
+
 /* ---- an update ---- */
+
+/* In place of what the packs measure. */
+static void measure(struct bank_source *bank, const struct bank_member *members, double now)
+{
+    const struct source *source = &bank->shunt_part->source;
+    const struct pack *measured = source_fresh(source, now) ? source->values : NULL;
+    shunt_apply(measured, &bank->values, &bank->extras);
+    if (measured) {
+        bank->published_at = fmin(bank->published_at, bank->shunt_part->poller->published_at);
+        bank->good_until = fmin(bank->good_until, source->good_until);
+    }
+    if (measured && bank->missing == 0)
+        shunt_compare(&bank->shunt, measured, members, bank->config->pack_count, now);
+    report_shunt(bank, measured, now);
+}
 
 /* The values are as old as the oldest pack in them, and stay fresh until the first of its packs
  * turns stale: then they are combined again without it. */
-static void combine(struct bank_source *bank)
+static void combine(struct bank_source *bank, double now)
 {
     struct bank_member members[MAX_BANK_PACKS];
     bank->published_at = NAN;
@@ -159,6 +203,8 @@ static void combine(struct bank_source *bank)
         bank->good_until = fmin(bank->good_until, member->good_until);
     }
     bank_combine(members, bank->config->pack_count, &bank->values, &bank->extras);
+    if (bank->shunt_part)
+        measure(bank, members, now);
 }
 
 static enum map_state connection_state(const struct bank_source *bank, double now)
@@ -214,7 +260,7 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
     if (enough && bank->extras.present > 0 && !waits_for_a_pack(bank)) {
         if (published || bank->missing != before || !(now <= bank->good_until))
             changes = SOURCE_PUBLISHED;
-        combine(bank);
+        combine(bank, now);
         outlook_add(&bank->outlook, &bank->values, now);
         soc_peak_update(bank->kept, bank->values.value[SOC_PERCENT], local);
     } else if (!isnan(bank->good_until)) {

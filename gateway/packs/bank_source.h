@@ -8,6 +8,7 @@
 
 #include "bank.h"
 #include "pack_source.h"
+#include "shunt.h"
 
 struct bank_source {
     struct source source;
@@ -21,17 +22,22 @@ struct bank_source {
     double good_until;   /* clock_now until which the values are fresh */
     uint32_t missing;    /* packs that do not count: bit n is position n + 1 */
     struct outlook outlook;
+    const struct pack_source
+        *shunt_part; /* measures its current and state of charge; NULL: none does */
+    struct shunt shunt;
+    bool told_shunt_missing, told_shunt_differs;
     struct summary summary;
     uint32_t told_missing;
     double started_at;
 };
 
-/** Prepares a bank; the caller then fills `parts` in the order of `config` and calls
+/** Prepares a bank; the caller then fills `parts` in the order of `config` and `shunt_part`, and calls
  * bank_source_join. Keeps all pointers. */
 void bank_source_init(struct bank_source *bank, const struct bank_config *config,
                       struct kept_entry *kept, double now);
 void bank_source_join(struct bank_source *bank);
 
+/** Whether its values depend on that pack. */
 bool bank_source_has(const struct bank_source *bank, const struct pack_source *pack);
 
 /** Combines its packs and logs what has changed. To be called after a pack has published

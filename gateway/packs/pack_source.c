@@ -3,6 +3,7 @@
 #include "pack_source.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -121,9 +122,33 @@ static void keep_counts(struct kept_entry *kept, const struct pack *pack)
         kept->sensors = (int) pack->value[TEMP_COUNT];
 }
 
+/* A BMS can answer for days with what it measured when it hung. Without a current all values can stay as they are. */
+static void watch_frozen(struct pack_source *source, double now)
+{
+    const struct pack_config *config = source->poller->config;
+    struct pack *values = &source->poller->values;
+    const double amps = values->value[CURRENT_A];
+    if (!(config->frozen_after_s > 0))
+        return;
+    if (!(fabs(amps) > 0) || !pack_same(values, &source->before))
+        source->changed_at = now;
+    source->before = *values;
+    const bool frozen = now - source->changed_at >= config->frozen_after_s;
+    if (frozen && !source->frozen)
+        log_warn(
+            "pack %s: all values have been the same for %.0f s, although %+.1f A flow: its BMS "
+            "seems to hang (frozen_after)",
+            config->name, now - source->changed_at, amps);
+    if (!frozen && source->frozen)
+        log_info("pack %s: its values change again", config->name);
+    source->frozen = frozen;
+    pack_alarm_at(values, COMMUNICATION_FAULT, ALARM_PROTECTION, frozen);
+}
+
 unsigned pack_source_publish(struct pack_source *source, const struct map_status *host,
                              const struct tm *local, double now)
 {
+    watch_frozen(source, now);
     count_energy(source, now);
     outlook_add(&source->outlook, &source->poller->values, now);
     soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);

@@ -330,7 +330,41 @@ def serves_spikes_when_told_to():
             assert read_value(client, "spikes", 1) == 0
 
 
-main([goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly,
+def shunt_measures_the_bank():
+    """Current and state of charge of the bank are those of the shunt, and unknown without it; the packs stand beside them."""
+    large, large_url = simulate("daly", options(LARGE, 2))
+    small, small_url = simulate("topbms", options(SMALL, 4))
+    shunt, shunt_url = simulate("vedirect", "profile=fixed,voltage_v=53.1,current_a=17.5,soc_percent=55")
+    text = configuration(large_url, small_url, "shunt = meter") + (f"[line meter]\nport = {shunt_url}\n[pack meter]\nline = meter\n"
+                                                                   "protocol = vedirect\nunit = 9\nstale_after = 3s\n")
+    with large, small, shunt, Gateway(text) as gateway, gateway.client() as client:
+        await_value(client, "connection_state", 100, lambda state: state == 1)
+        check(client, 100, {"current_a": 17.5, "soc_percent": 55, "packs_current_a": 16.25, "packs_soc_percent": (40 * 280 + 90 * 100) / 380,
+                            "alarms_warning": 0})
+        shunt.process.send_signal(signal.SIGSTOP)
+        try:
+            gateway.wait_for("bank house: meter, its shunt, is missing; current, power and state of charge are not known")
+            await_value(client, "current_a", 100, math.isnan)
+            assert math.isnan(read_value(client, "soc_percent", 100))
+            check(client, 100, {"packs_current_a": 16.25, "voltage_v": 53.1})
+        finally:
+            shunt.process.send_signal(signal.SIGCONT)
+        gateway.wait_for("bank house: meter, its shunt, is present")
+        await_value(client, "current_a", 100, lambda amps: amps == 17.5)
+
+
+def frozen_values_are_an_alarm():
+    bms, url = simulate("daly", options(LARGE, 2))
+    idle, idle_url = simulate("daly", options({**LARGE, "current_a": 0}, 2))
+    text = "".join(f"[line {name}]\nport = {port}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 500ms\n"
+                   "frozen_after = 10s\n" for name, port, unit in (("hung", url, 1), ("idle", idle_url, 2)))
+    with bms, idle, Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_for(r"pack hung: all values have been the same for \d+ s, although \+20\.5 A flow")
+        await_value(client, "alarm_level", 1, lambda level: level == 2)
+        assert read_value(client, "alarm_level", 2) in (0, None)
+
+
+main([frozen_values_are_an_alarm, goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly,
       does_not_wait_for_a_silent_pack, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
       follows_a_new_configuration, is_pushed, serves_no_spike, serves_a_step_that_is_confirmed,
-      serves_spikes_when_told_to], at_once=3)
+      serves_spikes_when_told_to, shunt_measures_the_bank], at_once=3)

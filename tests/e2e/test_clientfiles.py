@@ -22,7 +22,7 @@ FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-
          "nodered": "json", "evcc": "yaml", "iobroker": "tsv", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
 PACK = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
 UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF}
-BANK_ONLY = {"packs_present", "packs_missing", "packs_needed", "cell_max_pack", "cell_min_pack", "temp_max_pack",
+BANK_ONLY = {"packs_present", "packs_missing", "packs_needed", "packs_current_a", "packs_soc_percent", "cell_max_pack", "cell_min_pack", "temp_max_pack",
              "temp_min_pack"}
 
 

@@ -15,7 +15,7 @@ import time
 
 from pymodbus.client import ModbusTcpClient
 
-from harness import Gateway, PACKGATE, PATIENCE, exception_of, find, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, find, main, read_value, simulate
 from sunspec_models import MODELS
 
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
@@ -568,7 +568,39 @@ def prints_what_stands_where():
         assert wrong.returncode == 1 and b"did you mean 'sunspec'?" in wrong.stderr
 
 
-main([answers_what_clients_ask, has_the_right_values, is_a_sunspec_battery, tells_alarms_in_bits,
+def hands_on_what_is_allowed():
+    """Clients that ask for limits get those of [limits], where the BMS reports none; and when the pack is silent, none of them
+    gets a number that could be taken for one of now."""
+    limits = ("[limits house]\nof = house\ncharge_current = 8\ndischarge_current = 16\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+              "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.40:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\n"
+              "temperature = 0:0, 5:1, 50:1, 55:0\n")
+    ports = Ports("victron", "sunspec", "solaredge")
+    server, url = simulate("topbms", options())
+    with server, Gateway(pack("house", url, 1, "stale_after = 3s") + limits + ports.text) as gateway, gateway.client() as own:
+        gateway.wait_published("house")
+        victron, sunspec, solaredge = (ports.connect(gateway, name) for name in ("victron", "sunspec", "solaredge"))
+        power = lambda address: number(ask(solaredge, 3, 1, address, 2), "float32", "little")
+        await_value(own, "discharge_limited_by", 1, lambda reason: reason == 0)
+        volts = read_value(own, "allowed_charge_voltage_v", 1)
+        assert 16 * 3.375 < volts <= 16 * 3.45 + 1e-6, volts
+        assert ask(victron, 3, 225, 307, 2) == [80, 160] and abs(ask(victron, 3, 225, 305, 1)[0] - 10 * volts) < 5
+        battery = next(points for kind, points, _, _ in walk_sunspec(sunspec, 1) if kind == 802)
+        assert (battery["AChaMax"], battery["ADisChaMax"]) == (8, 16), battery
+        assert abs(battery["WChaRteMax"] - 8 * 51.2) <= 5 and abs(battery["WDisChaRteMax"] - 16 * 51.2) <= 5, battery
+        assert abs(battery["VMax"] - volts) < 0.5, battery
+        assert [power(address) for address in (57668, 57670)] == [struct.unpack("f", struct.pack("f", amps * 51.2))[0] for amps in (8, 16)]
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            await_value(own, "connection_state", 1, lambda state: state != 1)
+            assert ask(victron, 3, 225, 307, 1) == STALE and ask(sunspec, 3, 1, 40115, 1) == STALE
+            assert ask(solaredge, 3, 1, 57668, 2) in ([0, 0x7FC0], [0, 0], STALE)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        for client in (victron, sunspec, solaredge):
+            client.close()
+
+
+main([hands_on_what_is_allowed, answers_what_clients_ask, has_the_right_values, is_a_sunspec_battery, tells_alarms_in_bits,
       has_a_string_for_each_pack_of_a_bank, stays_readable_where_nothing_is_to_be_known, shows_what_a_poor_pack_does_not_say,
       others_read_it, is_a_unit_beside_the_packs, keeps_what_a_reload_does_not_change, has_what_is_set_in_a_bms,
       prints_what_stands_where])

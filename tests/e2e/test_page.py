@@ -6,6 +6,7 @@ tests/run builds: tests/bench/past
 
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -309,7 +310,7 @@ def the_demonstration_ends_with_its_address():
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         with open(os.path.join(root, "conf/demo.ini")) as file:
             text = file.read()
-        for port, other in (("1502", "0"), ("8080", str(free_port()))):
+        for port, other in (("1502", "0"), ("1503", str(free_port())), ("8080", str(free_port()))):
             assert f"127.0.0.1:{port}" in text
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{other}")
         config = os.path.join(folder, "demo.ini")
@@ -322,6 +323,11 @@ def the_demonstration_ends_with_its_address():
             with urllib.request.urlopen(url + "api/v1/packs", timeout=PATIENCE) as answer:
                 packs = json.load(answer)
             assert [pack["pack"] for pack in packs if not pack["fresh"]] == [] and len(packs) == 5, packs
+            told = ""
+            while "may charge" not in told:  # the simulated inverter is told something
+                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, "own", "inverter.log")) as file:
+                    told = file.read()
+                time.sleep(0.1)
             for name in ("shed", "workshop"):
                 with urllib.request.urlopen(f"{url}api/v1/packs/{name}/history?values=soc_percent", timeout=PATIENCE) as answer:
                     known = [value for value in json.load(answer)["soc_percent"] if value is not None]

@@ -370,6 +370,33 @@ static void test_system_limits(void **state)
     expect_answer(&shown, "~200246630000FDA9", "");
 }
 
+/* As recorded from a program that reads batteries of this make. */
+static void test_two_bytes_of_info(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked, *shorter;
+    } cases[] = {
+        {"~20024642C0040202FCD1\r", "~20024642E00202FD33\r"},
+        {"~20024692C0040201FCCD\r", "~20024692E00202FD2E\r"},
+        {"~20024651C0040000FCD5\r", "~200246510000FDAC\r"},
+        {"~20024642E00202FD33\r", NULL},
+        {"~200246610000FDAB\r", NULL},
+        {"~20024600C0040202FCD7\r", NULL}, /* an answer */
+        {"~20024642C0040202FCD1", NULL},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms_request request = {.size = 0};
+        size_t size = strlen(cases[i].asked);
+        size_t used = pylon_system_shorten((const uint8_t *) cases[i].asked, size, &request);
+        assert_int_equal(used, cases[i].shorter ? size : 0);
+        if (cases[i].shorter) {
+            assert_int_equal(request.size, strlen(cases[i].shorter));
+            assert_memory_equal(request.bytes, cases[i].shorter, request.size);
+        }
+    }
+}
+
 static void test_versions(void **state)
 {
     (void) state;
@@ -412,13 +439,13 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pylon_12),       cmocka_unit_test(test_pylon_13),
-        cmocka_unit_test(test_quoted_frames),  cmocka_unit_test(test_alarm_bits),
-        cmocka_unit_test(test_unknown_alarms), cmocka_unit_test(test_unknown_numbers),
-        cmocka_unit_test(test_rounding),       cmocka_unit_test(test_stopping),
-        cmocka_unit_test(test_victron),        cmocka_unit_test(test_system_level),
-        cmocka_unit_test(test_system_limits),  cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_pylon_12),          cmocka_unit_test(test_pylon_13),
+        cmocka_unit_test(test_quoted_frames),     cmocka_unit_test(test_alarm_bits),
+        cmocka_unit_test(test_unknown_alarms),    cmocka_unit_test(test_unknown_numbers),
+        cmocka_unit_test(test_rounding),          cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_victron),           cmocka_unit_test(test_system_level),
+        cmocka_unit_test(test_system_limits),     cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_two_bytes_of_info), cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

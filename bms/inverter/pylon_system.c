@@ -16,6 +16,7 @@
 #define VERSION 0x20
 #define PROTOCOL_VERSION 0x4F
 #define FIRMWARE_VERSION 0x96
+#define MAKER 0x51
 
 // clang-format off
 #define ALARM(name) (UINT32_C(1) << (name))
@@ -147,6 +148,18 @@ size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uin
         return span;
     const struct ydt_head head = {.version = VERSION, .address = address, .device = DEVICE};
     out->size = ydt_write(out->bytes, &head, info, used);
+    return span;
+}
+
+size_t pylon_system_shorten(const uint8_t *bytes, size_t size, struct bms_request *request)
+{
+    struct ydt_frame asked;
+    uint8_t info[YDT_INFO_MAX];
+    size_t span = 0, info_size;
+    if (size == 0 || ydt_find(bytes, size, &span) != YDT_GOOD || !ydt_parse(bytes, span, &asked) ||
+        !ydt_read_info(&asked, info, &info_size) || info_size != 2 || asked.head.code == 0)
+        return 0;
+    request->size = ydt_write(request->bytes, &asked.head, info, asked.head.code != MAKER);
     return span;
 }
 

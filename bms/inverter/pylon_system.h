@@ -27,6 +27,10 @@ bool pylon_system_answers(const struct bms_driver *driver, int variant);
 size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uint8_t *bytes,
                            size_t size, struct bms_output *out);
 
+/** Some hosts ask a single battery with two bytes of INFO, the second of which means nothing: writes the same request with
+ * one, or with none where the command has none. Returns the size of what was read; 0: it is no such request. */
+size_t pylon_system_shorten(const uint8_t *bytes, size_t size, struct bms_request *request);
+
 /** Writes a request. */
 void pylon_system_ask(uint8_t address, uint8_t command, struct bms_request *request);
 

@@ -25,9 +25,16 @@ static size_t answer(struct battery *battery, const struct shown *shown, const u
                      size_t size)
 {
     const uint8_t address = (uint8_t) bms_address(&battery->dialect.board);
-    const size_t used =
+    struct bms_request shorter;
+    size_t used =
         battery->stacked ? pylon_system_answer(address, shown, bytes, size, &battery->out) : 0;
-    return used > 0 ? used : dialect_answer(&battery->dialect, shown, bytes, size, &battery->out);
+    if (used > 0)
+        return used;
+    used = battery->stacked ? pylon_system_shorten(bytes, size, &shorter) : 0;
+    if (used == 0)
+        return dialect_answer(&battery->dialect, shown, bytes, size, &battery->out);
+    dialect_answer(&battery->dialect, shown, shorter.bytes, shorter.size, &battery->out);
+    return used;
 }
 
 /* Two-wire adapters give back what is sent. Returns how many bytes are echo; `*more`: more of it may come. */

@@ -362,6 +362,41 @@ static void test_odd_requests(void **state)
     assert_int_equal(out.size, 0);
 }
 
+/* Whatever comes: no more is handled than came, and damaged requests get no values. */
+static void test_hostile_bytes(void **state)
+{
+    (void) state;
+    uint64_t seed = 10;
+    for (size_t p = 0; p < COUNT(protocols); p++) {
+        struct dialect dialect;
+        struct bms_request request;
+        struct bms_output out;
+        struct pack read;
+        if (!open_dialect(&dialect, &protocols[p]))
+            continue;
+        struct shown shown = random_battery(&protocols[p], &seed);
+        dialect_read(&dialect, &shown, &read);
+        struct bms host = dialect.reader;
+        for (int n = 0; n < 500; n++) {
+            uint8_t bytes[300];
+            size_t size = (size_t) prng_range(&seed, 1, sizeof bytes);
+            for (size_t i = 0; i < size; i++)
+                bytes[i] = (uint8_t) prng_next(&seed);
+            const unsigned step = (unsigned) n % host.driver->steps;
+            if (n % 2 && host.driver->build(&host, step, &request)) {
+                memcpy(bytes, request.bytes, size = request.size);
+                bytes[prng_range(&seed, 0, (int) size - 1)] ^=
+                    (uint8_t) (1 << prng_range(&seed, 0, 7));
+            }
+            for (size_t at = 0, used = 1; used > 0 && at < size; at += used) {
+                used = dialect_answer(&dialect, &shown, bytes + at, size - at, &out);
+                assert_true(used <= size - at);
+                assert_true(out.size <= sizeof out.bytes);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,7 +404,7 @@ int main(void)
         cmocka_unit_test(test_unknown_alarms), cmocka_unit_test(test_banks),
         cmocka_unit_test(test_too_large),      cmocka_unit_test(test_orders),
         cmocka_unit_test(test_any_registers),  cmocka_unit_test(test_stopping),
-        cmocka_unit_test(test_odd_requests),
+        cmocka_unit_test(test_odd_requests),   cmocka_unit_test(test_hostile_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -436,6 +436,28 @@ static void test_random(void **state)
     }
 }
 
+/* Whatever comes: nothing is read or written beyond a message. */
+static void test_hostile_bytes(void **state)
+{
+    (void) state;
+    uint64_t seed = 11;
+    struct shown shown = us5000(), read = new_shown();
+    for (int n = 0; n < 5000; n++) {
+        uint8_t bytes[64];
+        struct bms_output out;
+        struct bms_request request;
+        const size_t size = (size_t) prng_range(&seed, 1, sizeof bytes);
+        for (size_t i = 0; i < size; i++)
+            bytes[i] =
+                (uint8_t) (n % 2 ? "~20246613\r"[prng_range(&seed, 0, 9)] : (int) prng_next(&seed));
+        assert_true(pylon_system_answer(2, &shown, bytes, size, &out) <= size);
+        assert_true(pylon_system_shorten(bytes, size, &request) <= size);
+        pylon_system_read(2, 0x61, bytes, size, &read);
+        for (const struct table *table = can_tables; table->name; table++)
+            table_read(table, 0x350u + (unsigned) n % 48, bytes, (unsigned) size % 9, &read);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_victron),           cmocka_unit_test(test_system_level),
         cmocka_unit_test(test_system_limits),     cmocka_unit_test(test_versions),
         cmocka_unit_test(test_two_bytes_of_info), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_hostile_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

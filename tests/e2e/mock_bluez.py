@@ -51,7 +51,7 @@ VICTRON = 0x02E1
 
 
 def uuid(short):
-    return f'0000{short}-0000-1000-8000-00805f9b34fb'
+    return short if len(short) > 4 else f'0000{short}-0000-1000-8000-00805f9b34fb'
 
 
 NOTIFY, BOTH = ['read', 'notify'], ['write-without-response', 'write']
@@ -67,6 +67,10 @@ PROFILES = {
     'daly-new': ('ff00', [('fff1', NOTIFY, ''), ('fff2', BOTH, ''), ('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
     # A table that does not end: what is wanted comes last.
     'wide': ('ff00', [(f'{0xa000 + n:04x}', ['read', 'write', 'notify'], '') for n in range(400)] + [('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
+    'nordic': ('6e400001-b5a3-f393-e0a9-e50e24dcca9e', [('6e400002-b5a3-f393-e0a9-e50e24dcca9e', BOTH, 'tx'),
+                                                        ('6e400003-b5a3-f393-e0a9-e50e24dcca9e', NOTIFY, 'rx')]),
+    'buknuwo': ('00002760-08c2-11e1-9073-0e8ac72e1001', [('00002760-08c2-11e1-9073-0e8ac72e0001', BOTH, 'tx'),
+                                                         ('00002760-08c2-11e1-9073-0e8ac72e0002', NOTIFY, 'rx')]),
     'unknown': ('180a', [('2a29', ['read'], '')]),
     'advertiser': ('fe00', []),
 }

@@ -53,6 +53,20 @@ def reads_daly_jk_and_jbd():
             air.bluez.wait_for("disconnected")
 
 
+def reads_by_maps_over_modules_of_their_own():
+    """Numbers of characteristics that are no short ones, two of which differ in their last digits only."""
+    def by_map(profile, make, soc):
+        return profile, "modbus", f"profile=fixed,soc={soc}", make, "--map", f"conf/maps/{make}.txt"
+
+    packs = {DALY: by_map("nordic", "vatrer", 61), JBD: by_map("buknuwo", "buknuwo", 62)}
+    text = "".join(line(name, "ble:" + address, "modbus") + pack(name, unit, f"map = conf/maps/{make}.txt")
+                   for unit, (name, address, make) in enumerate((("a", DALY, "vatrer"), ("b", JBD, "buknuwo")), 1))
+    with Air(packs), Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_published("a", "b")
+        for unit in (1, 2):
+            await_value(client, "soc_percent", unit, lambda soc, unit=unit: abs(soc - 60 - unit) < 0.1)
+
+
 class Clock:
     """How long Modbus answers take while things go wrong, at worst."""
 
@@ -465,4 +479,5 @@ def says_that_it_wants_to_be_paired():
 main([never_waits_for_the_bus, hears_several_shunts, survives_what_happens_to_links, takes_no_old_record,
       waits_for_a_device_that_its_app_holds, finds_the_serial_line_that_works, scans_one_at_a_time,
       reads_daly_jk_and_jbd, shares_the_adapter_with_another_scanner, takes_over_from_one_that_was_killed,
-      believes_bluez_alone_and_bears_a_flood, hears_what_a_shunt_advertises, says_that_it_wants_to_be_paired], at_once=5)
+      believes_bluez_alone_and_bears_a_flood, hears_what_a_shunt_advertises, says_that_it_wants_to_be_paired,
+      reads_by_maps_over_modules_of_their_own], at_once=5)

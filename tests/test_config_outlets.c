@@ -334,6 +334,12 @@ static void test_present(void **state)
         {PRESENT ON_TCP "on_stale = discharge\nsoh = 98.5\n", NULL},
         {PRESENT ON_TCP "soh = 101\n", "'soh' is '101'"},
         {PRESENT ON_TCP "view = v\n" SOC_VIEW "on_stale = hold\n", "old values for new ones"},
+        {PRESENT ON_TCP
+         "view = v\n[view v]\nsource = shed\nunit = 0, 255\nregister = soc_percent -> 1 u16\n",
+         "expected an 'address' from 1 to 247"},
+        {PRESENT ON_TCP "view = v\naddress = 9\n[view v]\nsource = shed\nunit = 0\nregister = "
+                        "soc_percent -> 1 u16\n",
+         NULL},
         {PRESENT ON_TCP "view = v\n[view v]\nsource = shed\nunit = 9\n"
                         "register = soc_percent -> 1 u16 on_stale hold\n",
          "old values for new ones"},

@@ -238,6 +238,20 @@ static void check_held(const struct config_draft *draft, const struct view_confi
                      view->name);
 }
 
+/* Modbus TCP has ids that a bus has not. */
+static void check_units(const struct config_draft *draft, const struct view_config *view,
+                        struct mistakes *mistakes)
+{
+    bool served = config_draft_given(draft, "address");
+    for (unsigned i = 0; i < view->units.count; i++)
+        served |= view->units.id[i] >= 1 && view->units.id[i] <= 247;
+    if (!served)
+        mistakes_add(mistakes, config_draft_line(draft, "view"),
+                     "[view %s] has no unit that a device on a bus can have; expected an 'address' "
+                     "from 1 to 247",
+                     view->name);
+}
+
 /* The outlet reads these lines again: what a view is made of has no end that a struct could hold. */
 static void take_view_text(const struct config_draft *draft, const struct config_draft *view,
                            struct mistakes *mistakes)
@@ -280,6 +294,7 @@ static void check_view(const struct config_drafts *drafts, const struct config_d
         return;
     }
     check_held(draft, view->settings, mistakes);
+    check_units(draft, view->settings, mistakes);
     take_view_text(draft, view, mistakes);
 }
 

@@ -2,7 +2,7 @@
 """A port on which masters ask by Modbus RTU: mbpoll, pymodbus and libmodbus over pseudo terminals and TCP, hostile ones, and what
 they are told when values turn stale because the BMS, the gateway or the port is gone."""
 
-# tests/run: 70 s
+# tests/run: 100 s
 
 import contextlib
 import ctypes
@@ -369,6 +369,9 @@ def serves_a_view():
         gateway.bms.stop()
         gateway.wait_for("present x: says stop")
         assert client.read_holding_registers(40010, 1, 3).exception_code == 11
+    with presented(ON_TCP, "view = meter\naddress = 9\n" + VIEW.format(port=0)) as gateway, Stream(gateway) as stream:
+        assert stream.ask(frame(9, 3, 0x9C, 0x4A, 0, 1)) == frame(9, 3, 2, 2, 16)
+        assert stream.ask(frame(3, 3, 0x9C, 0x4A, 0, 1), 0.2) == b""
 
 
 def switches_where_it_may():

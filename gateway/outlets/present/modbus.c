@@ -338,8 +338,10 @@ static bool serve_view(struct modbus *modbus, double now)
         units_add_view(&modbus->units, &served->unit);
     else
         modbus->units.by_id[config->address] = &served->unit;
-    /* All devices of a bus; 248 and above are reserved. */
+    /* On a bus 0 is all devices, and 248 and above are reserved. */
     modbus->units.by_id[0] = NULL;
+    for (unsigned id = UNIT_LAST + 1; id <= UINT8_MAX; id++)
+        modbus->units.by_id[id] = NULL;
     return true;
 }
 

@@ -41,7 +41,13 @@ struct history_config {
 };
 
 /* The layouts that have one pack and no discovery are behind LAYOUT_PACKGATE. */
-enum mqtt_layout { LAYOUT_PACKGATE, LAYOUT_SMARTBMS_BAT, LAYOUT_SMARTBMS_B, LAYOUT_SMARTBMS_FLAT };
+enum mqtt_layout {
+    LAYOUT_PACKGATE,
+    LAYOUT_SMARTBMS_BAT,
+    LAYOUT_SMARTBMS_B,
+    LAYOUT_SMARTBMS_FLAT,
+    LAYOUT_VENUS
+};
 enum mqtt_discovery { DISCOVERY_DEVICE, DISCOVERY_SINGLE, DISCOVERY_OFF };
 enum mqtt_entities { ENTITIES_FEW, ENTITIES_NORMAL, ENTITIES_ALL };
 

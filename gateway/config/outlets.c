@@ -384,7 +384,7 @@ static void check_keys(const struct config_draft *draft, struct mistakes *mistak
                           "'%s' has no effect here: the broker is not mqtts://", tls_only[i]);
 }
 
-/* The layouts of the extractor have no place for the name of a pack. */
+/* The layouts of other devices have no place for the name of a pack. */
 static void check_layout(const struct config_drafts *drafts, const struct config_draft *draft,
                          struct mistakes *mistakes)
 {
@@ -698,10 +698,10 @@ static const struct config_key mqtt_keys[] = {
      .preset = "no",
      .help = "Whether changed values are also published at once, about once a second at most."},
     {.name = "layout", MQTT(layout), .type = &type_choice, .web = true,
-     CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat"),
+     CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat", "venus"),
      .preset = "packgate",
-     .help = "Which messages: those of packgate, or those of the SmartBMS data extractor in one of its forms, for one "
-             "pack, so that dashboards made for it go on unchanged."},
+     .help = "Which messages: those of packgate, or, for one pack or bank, those of the SmartBMS data extractor in one of its "
+             "forms, so that dashboards made for it go on unchanged, or those that make it the battery of a Victron GX device."},
     {.name = "discovery", MQTT(discovery), .type = &type_choice, .web = true, CONFIG_WORDS("device", "single", "off"),
      .preset = "device",
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message a device; single is one a "

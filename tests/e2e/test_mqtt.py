@@ -18,6 +18,7 @@ from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, main, rea
 from home_assistant import check_announcement, is_available, state_of
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
                           retained)
+from venus_reader import NEEDED, Battery
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
 
@@ -768,6 +769,63 @@ def speaks_like_the_extractor():
     server.stop()
 
 
+VENUS_LIMITS = """
+[limits shed]
+of = shed
+charge_current = 6
+discharge_current = 4
+cells = 8
+sensors = 1
+cell_full = 3.45
+cell_float = 3.375
+soc_again = 90
+cell_high = 3.375:1, 3.50:0
+cell_low = 2.80:0, 3.19:1
+temperature = -20:0, 0:1, 40:1, 55:0
+"""
+
+
+def is_the_battery_of_a_gx():
+    """Held against a reader of its own: nothing that it holds may look fresh when the pack is silent or packgate is gone."""
+    server, url = simulate("daly", SIMULATED)
+    packs = LINE.format("shed", url, 1, "").replace("stale_after = 1s", "stale_after = 4s") + VENUS_LIMITS
+    battery = Battery()
+
+    def feed(listener, wanted):
+        """The battery after the next message of which `wanted` is true."""
+        while True:
+            battery.take(listener.wait_for("gx/house"))
+            if wanted(battery.values):
+                return battery.values
+
+    def check_over(values):
+        assert (values["Info/MaxChargeCurrent"], values["Info/MaxDischargeCurrent"], values["Alarms/BmsCable"]) == (0, 0, 2), values
+        assert (values["Io/AllowToCharge"], values["Io/AllowToDischarge"]) == (0, 0), values
+        known = {path for path, value in values.items() if value is not None}
+        assert known == {*NEEDED, "Info/MaxChargeCurrent", "Info/MaxDischargeCurrent", "Alarms/BmsCable", "Io/AllowToCharge",
+                         "Io/AllowToDischarge", "System/NrOfModulesOnline", "System/NrOfModulesOffline",
+                         "System/NrOfModulesBlockingCharge", "System/NrOfModulesBlockingDischarge"}, known
+
+    with server, Broker() as broker, Listener(broker) as listener, \
+            Gateway(packs + section(broker, "topic = gx/house\ninterval = 1s\nlayout = venus\n")) as gateway:
+        values = feed(listener, lambda values: values["Info/ChargeLimitation"] == "ramp")
+        assert (values["Info/MaxChargeCurrent"], values["Io/AllowToCharge"]) == (0, 0), values
+        values = feed(listener, lambda values: values["Info/MaxChargeCurrent"] == 6)
+        assert (values["Dc/0/Voltage"], values["Soc"], values["Io/AllowToCharge"], bool(values["Alarms/BmsCable"])) == (26.1, 77, 1, False), values
+        assert 27 <= values["Info/MaxChargeVoltage"] <= 27.6 and values["System/NrOfCellsPerBattery"] == 8, values
+        assert 3.2 < values["Voltages/Cell8"] < 3.4 and values["Voltages/Cell9"] is None, values
+        assert values["System/MaxVoltageCellId"].startswith("C") and values["Alarms/LowSoc"] == 0, values
+        assert retained(broker) == {}
+        server.process.send_signal(signal.SIGSTOP)
+        check_over(feed(listener, lambda values: values["Alarms/BmsCable"] == 2))
+        server.process.send_signal(signal.SIGCONT)
+        # Once only: the reader gives its battery up when nothing comes.
+        assert not feed(listener, lambda values: True)["Alarms/BmsCable"]
+        gateway.stop()
+        check_over(feed(listener, lambda values: values["Alarms/BmsCable"] == 2))
+        assert retained(broker) == {}
+
+
 def several_side_by_side():
     server, url = simulate("daly", SIMULATED)
     with Broker() as one, Broker() as two, Listener(one) as first, Listener(two) as second, server, \
@@ -783,7 +841,7 @@ def several_side_by_side():
 
 
 main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assistant_understands_all, home_assistant_would_not_take_less,
-      tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, speaks_like_the_extractor,
+      tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, is_the_battery_of_a_gx, speaks_like_the_extractor,
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, no_word_of_it_outlives_the_gateway, two_gateways_with_one_topic, withdraws_what_is_gone,
       withdraws_in_any_case, remembers_over_a_restart, withdraws_a_section_that_went_meanwhile, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,

@@ -64,7 +64,7 @@ void alarms_undo(struct mqtt *mqtt)
 
 void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
-    if (mqtt_is_smartbms(mqtt) || connection_room(mqtt->connection) == 0 || !pack->was_fresh)
+    if (mqtt_is_device(mqtt) || connection_room(mqtt->connection) == 0 || !pack->was_fresh)
         return;
     double time = clock_wall() - (now - pack->pack->last.at);
     const struct alarms latest = alarms_after(pack->alarms, pack->pack->source.values);

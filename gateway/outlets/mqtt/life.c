@@ -49,25 +49,37 @@ static bool differs(const struct pack *a, const struct pack *b)
            a->alarms_protection != b->alarms_protection;
 }
 
+/* A limit that fell must not wait for the interval. */
+static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
+{
+    return now->charge_current_a < before->charge_current_a ||
+           now->discharge_current_a < before->discharge_current_a ||
+           now->charge_voltage_v < before->charge_voltage_v ||
+           isnan(now->charge_voltage_v) > isnan(before->charge_voltage_v);
+}
+
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct mqtt *mqtt = data;
     struct mqtt_pack *pack = &mqtt->packs[outlet_pack_of(mqtt->outlet, source)->index];
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
     if (fresh && pack->pack->last.whole && !mqtt->ending) {
-        if (!mqtt_is_smartbms(mqtt))
+        if (!mqtt_is_device(mqtt))
             learn_values(mqtt, pack, now);
         alarms_tell(mqtt, pack, now);
         if (mqtt->config->on_change && differs(source->values, &pack->sent))
+            pack->changed = true;
+        if (source->status.allowed.configured &&
+            has_fallen(&pack->sent_allowed, &source->status.allowed))
             pack->changed = true;
         /* Whoever has ordered something, or is to be warned, does not want to wait. */
         if (changes & (SOURCE_SWITCHES | SOURCE_ALARMS))
             pack->changed = true;
     }
-    if (changes & SOURCE_IDENTITY && !mqtt_is_smartbms(mqtt))
+    if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
         pack->todo |= INFO | ANNOUNCE;
     /* Who was started again is told no change: what the gateway has known for long is new to it. */
-    if (!pack->heard && !mqtt_is_smartbms(mqtt))
+    if (!pack->heard && !mqtt_is_device(mqtt))
         pack->todo |= INFO;
     pack->heard = true;
     pace_soon(mqtt);
@@ -97,7 +109,7 @@ static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload
 static bool take_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
                         bool retained)
 {
-    if (mqtt_is_smartbms(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
+    if (mqtt_is_device(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
         return false;
     if (retained || size == 0)
         return true;
@@ -137,11 +149,11 @@ static void on_message(void *data, const char *topic, const void *payload, size_
 
 static void do_everything(struct mqtt *mqtt)
 {
-    mqtt->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
+    mqtt->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
     mqtt->row = 0;
     for (unsigned i = 0; i < mqtt->pack_count; i++) {
         struct mqtt_pack *pack = &mqtt->packs[i];
-        pack->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
+        pack->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
         pack->row = 0;
         pack->due = 0;
     }
@@ -158,7 +170,7 @@ static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
 static void subscribe(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
-    if (mqtt->config->switching && mqtt_is_smartbms(mqtt)) {
+    if (mqtt->config->switching && mqtt_is_device(mqtt)) {
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic),
                              "orders");
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic),
@@ -167,7 +179,7 @@ static void subscribe(struct mqtt *mqtt)
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
                              "orders");
     }
-    if (!mqtt_is_smartbms(mqtt))
+    if (!mqtt_is_device(mqtt))
         connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
     if (mqtt_announces(mqtt))
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
@@ -241,11 +253,14 @@ static void stop(void *self, bool gone)
     struct mqtt *mqtt = self;
     mqtt->ending = true;
     ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
-    mqtt->todo = gone || mqtt_is_smartbms(mqtt) ? 0 : STATUS | INFO;
+    mqtt->todo = gone || mqtt_is_device(mqtt) ? 0 : STATUS | INFO;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
-        mqtt->packs[i].todo = gone ? 0 : mqtt_is_smartbms(mqtt) ? STATE : STATUS;
+        mqtt->packs[i].todo = mqtt->config->layout == LAYOUT_VENUS ? STATE
+                              : gone                               ? 0
+                              : mqtt_is_device(mqtt)               ? STATE
+                                                                   : STATUS;
     withdraw_free(mqtt);
-    if (gone && !mqtt_is_smartbms(mqtt) && !withdraw_noted(mqtt, true))
+    if (gone && !mqtt_is_device(mqtt) && !withdraw_noted(mqtt, true))
         log_error("%s: out of memory: what the broker was told to keep stays there", mqtt->name);
     ev_timer_set(&mqtt->farewell, 0, 0.02);
     ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
@@ -296,7 +311,7 @@ static void make_place(struct mqtt *mqtt)
     topic_expand(mqtt->config->topic, host, mqtt->place.topic, sizeof mqtt->place.topic);
     topic_expand(mqtt->config->discovery_prefix, host, mqtt->place.prefix,
                  sizeof mqtt->place.prefix);
-    mqtt->place.form = mqtt_is_smartbms(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
+    mqtt->place.form = mqtt_is_device(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
     mqtt->place.retain = mqtt->config->retain;
     make_id(mqtt);
     mqtt->announcer = (struct announcer){
@@ -345,7 +360,7 @@ static void make_names(struct mqtt *mqtt)
     const struct pipe_config *config = outlet_config(mqtt->outlet);
     struct text text = text_in(mqtt->will, sizeof mqtt->will);
     snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id, config->section);
-    if (mqtt_is_smartbms(mqtt)) {
+    if (mqtt_is_device(mqtt) && mqtt->config->layout != LAYOUT_VENUS) {
         struct tm local = mqtt_local_now();
         smartbms_status(&text, false, &local, 0, 0);
         snprintf(mqtt->will_topic, sizeof mqtt->will_topic, "%s", mqtt->place.topic);
@@ -381,7 +396,7 @@ static bool connect_broker(struct mqtt *mqtt)
         .client_id = mqtt->client_id,
         .will_topic = mqtt->will_topic,
         .will_payload = mqtt->will,
-        .will_retained = !mqtt_is_smartbms(mqtt),
+        .will_retained = !mqtt_is_device(mqtt),
     };
     mqtt->connection = connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt);
     return mqtt->connection != NULL;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-bool mqtt_is_smartbms(const struct mqtt *mqtt)
+bool mqtt_is_device(const struct mqtt *mqtt)
 {
     return mqtt->config->layout != LAYOUT_PACKGATE;
 }

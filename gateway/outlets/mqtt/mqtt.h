@@ -47,7 +47,8 @@ struct mqtt_pack {
     double free_at;           /* state, for a change, not before */
     bool changed;             /* since then */
     struct pack sent;         /* its values */
-    struct alarms alarms;     /* that were told */
+    struct map_allowed sent_allowed;
+    struct alarms alarms; /* that were told */
 };
 
 /* What is to be taken away of one pack, or of the gateway. */
@@ -106,8 +107,8 @@ struct mqtt {
     char *room;
 };
 
-/** Its layout is one of the extractor's: one pack, no discovery. */
-bool mqtt_is_smartbms(const struct mqtt *mqtt);
+/** Its layout is that of a device: one pack, no discovery. */
+bool mqtt_is_device(const struct mqtt *mqtt);
 /** Home Assistant is told what there is. */
 bool mqtt_announces(const struct mqtt *mqtt);
 /** The section announces the gateway itself. Without a state file each section is a gateway of its

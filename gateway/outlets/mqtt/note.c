@@ -89,7 +89,7 @@ static const char *const forms[] = {"device", "single", "off"};
 void note_place(struct mqtt *mqtt)
 {
     char form[32];
-    if (mqtt_is_smartbms(mqtt))
+    if (mqtt_is_device(mqtt))
         return;
     snprintf(form, sizeof form, "%s%s", forms[mqtt->place.form], mqtt->place.retain ? "+" : "");
     outlet_keep(mqtt->outlet, "topic", mqtt->place.topic);
@@ -118,7 +118,7 @@ void note_read_place(struct mqtt *mqtt)
 bool note_same_announcements(const struct mqtt *mqtt)
 {
     const struct place *a = &mqtt->place, *b = &mqtt->before;
-    return !mqtt_is_smartbms(mqtt) && b->topic[0] && a->form == b->form &&
+    return !mqtt_is_device(mqtt) && b->topic[0] && a->form == b->form &&
            (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0);
 }
 

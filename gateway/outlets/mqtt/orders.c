@@ -13,7 +13,7 @@ static void send_result(struct mqtt *mqtt, const char *pack, const char *order, 
 {
     char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
-    if (mqtt_is_smartbms(mqtt))
+    if (mqtt_is_device(mqtt))
         return;
     message_result(&text, order, value, result);
     mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, "set/result", topic), &text, 1, false);
@@ -115,11 +115,11 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
                  bool retained, double since)
 {
     char name[NAME_SIZE];
-    enum order_topic which = topic_parse(mqtt->place.topic, mqtt_is_smartbms(mqtt), topic, name);
+    enum order_topic which = topic_parse(mqtt->place.topic, mqtt_is_device(mqtt), topic, name);
     /* An empty message is how a retained one is cleared. */
     if (which == TOPIC_NOT_OURS || size == 0)
         return;
-    struct mqtt_pack *pack = mqtt_is_smartbms(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
+    struct mqtt_pack *pack = mqtt_is_device(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
     int value = order_payload(payload, size);
     const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : order_name(which);
     const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
@@ -127,5 +127,5 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
     snprintf(order, sizeof order, "%.*s", whole_characters(word, sizeof order - 1), word);
     mqtt->refused += result != NULL;
     if (result)
-        send_result(mqtt, mqtt_is_smartbms(mqtt) ? "" : name, order, value, result);
+        send_result(mqtt, mqtt_is_device(mqtt) ? "" : name, order, value, result);
 }

@@ -64,9 +64,11 @@ static void judge(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     double interval = mqtt->config->interval_s;
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
-    if (!mqtt_is_smartbms(mqtt) && fresh != pack->online)
+    if (!mqtt_is_device(mqtt) && fresh != pack->online)
         pack->todo |= STATUS;
-    if (!fresh && !mqtt_is_smartbms(mqtt))
+    if (mqtt->config->layout == LAYOUT_VENUS && !fresh && pack->online)
+        pack->todo |= STATE;
+    if (!fresh && !mqtt_is_device(mqtt))
         return;
     if (now >= pack->due) {
         /* What was due the last time has not been sent: these values take its place. */
@@ -101,9 +103,9 @@ static void flush(struct mqtt *mqtt)
         return;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         judge(mqtt, &mqtt->packs[i], now);
-    if (!mqtt_is_smartbms(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
+    if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
         mqtt->todo |= STATUS;
-    if (!mqtt_is_smartbms(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)
+    if (!mqtt_is_device(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)
         mqtt->todo |= INFO;
     pace_send(mqtt, now);
     wait_for_changes(mqtt, now);

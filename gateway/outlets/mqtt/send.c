@@ -2,6 +2,7 @@
 #include "send.h"
 #include "messages.h"
 #include "smartbms.h"
+#include "venus.h"
 
 #include "base/clock.h"
 
@@ -86,7 +87,7 @@ static bool send_info(struct mqtt *mqtt, struct mqtt_pack *pack)
 
 static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *text)
 {
-    return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_smartbms(mqtt));
+    return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_device(mqtt));
 }
 
 static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
@@ -136,18 +137,41 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return send_last(mqtt, mqtt->place.topic, &text);
 }
 
+/* When the values are over: once that nothing is allowed, then nothing, so that the reader gives up its battery. */
+static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    const struct source *source = &pack->pack->source;
+    const bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    struct text text = mqtt_text(mqtt);
+    if (fresh && venus_values(&text, source, true, NULL)) {
+        pack->online = true;
+        return send_last(mqtt, mqtt->place.topic, &text);
+    }
+    if (!pack->online || !venus_values(&text, source, false, &pack->sent))
+        return true;
+    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 1, false))
+        return false;
+    pack->online = false;
+    return true;
+}
+
 /* What has grown old while it waited for the broker is not sent any more. */
 static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
-    if (mqtt_is_smartbms(mqtt) && !send_smartbms(mqtt, pack, now))
+    if (mqtt->config->layout == LAYOUT_VENUS) {
+        if (!send_venus(mqtt, pack, now))
+            return false;
+    } else if (mqtt_is_device(mqtt) && !send_smartbms(mqtt, pack, now)) {
         return false;
-    if (!mqtt_is_smartbms(mqtt) && outlet_fresh(mqtt->outlet, pack->pack, now) &&
+    }
+    if (!mqtt_is_device(mqtt) && outlet_fresh(mqtt->outlet, pack->pack, now) &&
         !send_state(mqtt, pack, now))
         return false;
     pack->todo &= ~(unsigned) STATE;
     pack->free_at = fmax(pack->free_at, now - CHANGE_PAUSE_S) + CHANGE_PAUSE_S;
     pack->changed = false;
     pack->sent = *pack->pack->source.values;
+    pack->sent_allowed = pack->pack->source.status.allowed;
     return true;
 }
 

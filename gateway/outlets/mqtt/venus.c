@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/* The messages for venus-os_dbus-mqtt-battery. */
+#include "venus.h"
+
+#include "bms/count.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CELLS_MOST 24 /* that the reader knows */
+#define TEMPS_MOST 4
+#define DECIMALS 3
+#define BIT(alarm) (1u << (alarm))
+
+struct told {
+    struct text *text;
+    const struct source *source;
+    struct map_status status;
+    struct map_allowed allowed;
+    bool fresh;
+};
+
+static void put(const struct told *told, const char *key, double number)
+{
+    text_key(told->text, key);
+    text_number(told->text, number, DECIMALS); /* NaN: null */
+}
+
+static void begin(const struct told *told, const char *key)
+{
+    text_key(told->text, key);
+    text_add(told->text, "{");
+}
+
+static void end(const struct told *told)
+{
+    text_add(told->text, "}");
+}
+
+static double value_now(const struct told *told, enum pack_value id)
+{
+    return told->fresh ? told->source->values->value[id] : (double) NAN;
+}
+
+static double mapped(const struct told *told, const char *name)
+{
+    for (unsigned n = 0; told->fresh && n < map_number_count(); n++)
+        if (strcmp(map_number_info(n).name, name) == 0)
+            return map_number(n, told->source->values, &told->status);
+    return NAN;
+}
+
+/* ---- parts of a message ---- */
+
+static void put_capacity(const struct told *told)
+{
+    const double full = value_now(told, FULL_AH), rated = value_now(told, RATED_AH);
+    const double left = value_now(told, REMAINING_AH), all = isnan(full) ? rated : full;
+    put(told, "InstalledCapacity", all);
+    put(told, "Capacity", left);
+    put(told, "ConsumedAmphours", all - left);
+}
+
+static double alarm_level_of(const struct told *told, uint32_t alarms)
+{
+    const struct pack *pack = told->source->values;
+    if (!told->fresh || !(pack->alarms_known & alarms))
+        return NAN;
+    if (pack->alarms_protection & alarms)
+        return ALARM_PROTECTION;
+    return pack->alarms_warning & alarms ? ALARM_WARNING : 0;
+}
+
+static void put_alarms(const struct told *told)
+{
+    static const struct {
+        const char *key;
+        uint32_t alarms;
+    } rows[] = {
+        {"LowVoltage", BIT(PACK_UNDER_VOLTAGE)},
+        {"HighVoltage", BIT(PACK_OVER_VOLTAGE)},
+        {"LowCellVoltage", BIT(CELL_UNDER_VOLTAGE)},
+        {"HighCellVoltage", BIT(CELL_OVER_VOLTAGE)},
+        {"LowSoc", BIT(SOC_LOW)},
+        {"HighChargeCurrent", BIT(CHARGE_OVER_CURRENT)},
+        {"HighDischargeCurrent", BIT(DISCHARGE_OVER_CURRENT) | BIT(SHORT_CIRCUIT)},
+        {"CellImbalance", BIT(CELL_IMBALANCE)},
+        {"HighChargeTemperature", BIT(CHARGE_OVER_TEMPERATURE)},
+        {"LowChargeTemperature", BIT(CHARGE_UNDER_TEMPERATURE)},
+        {"HighTemperature", BIT(DISCHARGE_OVER_TEMPERATURE)},
+        {"LowTemperature", BIT(DISCHARGE_UNDER_TEMPERATURE)},
+        {"HighInternalTemperature", BIT(MOS_OVER_TEMPERATURE)},
+        {"InternalFailure", BIT(TEMP_SENSOR_FAULT) | BIT(VOLTAGE_SENSOR_FAULT) |
+                                BIT(CHARGE_MOS_FAULT) | BIT(DISCHARGE_MOS_FAULT) |
+                                BIT(HARDWARE_FAULT)},
+    };
+    begin(told, "Alarms");
+    for (size_t i = 0; i < COUNT(rows); i++)
+        put(told, rows[i].key, alarm_level_of(told, rows[i].alarms));
+    put(told, "BmsCable",
+        told->fresh ? alarm_level_of(told, BIT(COMMUNICATION_FAULT)) : ALARM_PROTECTION);
+    end(told);
+}
+
+struct most {
+    double charge_v, charge_a, discharge_a;
+};
+
+/* By [limits], which have those of the BMS in them, or else by the BMS. */
+static struct most most_of(const struct told *told)
+{
+    if (!told->fresh)
+        return (struct most){NAN, 0, 0};
+    if (told->allowed.configured)
+        return (struct most){told->allowed.charge_voltage_v, told->allowed.charge_current_a,
+                             told->allowed.discharge_current_a};
+    return (struct most){value_now(told, CHARGE_VOLTAGE_LIMIT_V),
+                         value_now(told, CHARGE_CURRENT_LIMIT_A),
+                         value_now(told, DISCHARGE_CURRENT_LIMIT_A)};
+}
+
+static void put_reason(const struct told *told, const char *key, enum limit_reason reason)
+{
+    text_key(told->text, key);
+    if (told->fresh && told->allowed.configured)
+        text_quote(told->text, map_limit_reason_name(reason));
+    else
+        text_add(told->text, "null");
+}
+
+static void put_info(const struct told *told, const struct most *most)
+{
+    begin(told, "Info");
+    put(told, "MaxChargeVoltage", most->charge_v);
+    put(told, "MaxChargeCurrent", most->charge_a);
+    put(told, "MaxDischargeCurrent", most->discharge_a);
+    put_reason(told, "ChargeLimitation", told->allowed.charge_limited_by);
+    put_reason(told, "DischargeLimitation", told->allowed.discharge_limited_by);
+    end(told);
+}
+
+static double may_flow(double mos, double most)
+{
+    if (mos == 0 || most == 0)
+        return 0;
+    return isnan(mos) && isnan(most) ? (double) NAN : 1;
+}
+
+static void put_io(const struct told *told, const struct most *most)
+{
+    begin(told, "Io");
+    put(told, "AllowToCharge", may_flow(value_now(told, CHARGE_MOS), most->charge_a));
+    put(told, "AllowToDischarge", may_flow(value_now(told, DISCHARGE_MOS), most->discharge_a));
+    end(told);
+}
+
+/* "C7", of a bank "house-1 C7". */
+static void put_cell(const struct told *told, const char *key, enum pack_value index,
+                     const char *pack)
+{
+    const double cell = value_now(told, index), place = mapped(told, pack);
+    char name[NAME_SIZE + 8];
+    text_key(told->text, key);
+    if (isnan(cell)) {
+        text_add(told->text, "null");
+        return;
+    }
+    const bool of_member = place >= 1 && place <= told->source->member_count;
+    const char *member = of_member ? told->source->members[(unsigned) place - 1]->name : "";
+    snprintf(name, sizeof name, "%s%sC%.0f", member, of_member ? " " : "", cell);
+    text_quote(told->text, name);
+}
+
+static void put_modules(const struct told *told)
+{
+    const struct map_bank *bank = told->status.bank;
+    put(told, "NrOfModulesOnline", bank && told->fresh ? (double) bank->present : told->fresh);
+    put(told, "NrOfModulesOffline", bank && told->fresh ? (double) bank->missing : !told->fresh);
+    put(told, "NrOfModulesBlockingCharge", bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
+    put(told, "NrOfModulesBlockingDischarge",
+        bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
+}
+
+static void put_system(const struct told *told)
+{
+    char key[24];
+    begin(told, "System");
+    put(told, "MinCellVoltage", value_now(told, CELL_MIN_MV) / 1000);
+    put_cell(told, "MinVoltageCellId", CELL_MIN_INDEX, "cell_min_pack");
+    put(told, "MaxCellVoltage", value_now(told, CELL_MAX_MV) / 1000);
+    put_cell(told, "MaxVoltageCellId", CELL_MAX_INDEX, "cell_max_pack");
+    put(told, "MinCellTemperature", mapped(told, "temp_min_c"));
+    put(told, "MaxCellTemperature", mapped(told, "temp_max_c"));
+    put(told, "MOSTemperature", value_now(told, MOS_TEMP_C));
+    put(told, "NrOfCellsPerBattery", value_now(told, CELL_COUNT));
+    put_modules(told);
+    for (unsigned i = 0; i < TEMPS_MOST; i++) {
+        snprintf(key, sizeof key, "Temperature%u", i + 1);
+        put(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
+    }
+    end(told);
+}
+
+static void put_cells(const struct told *told)
+{
+    const double balanced = value_now(told, BALANCE_MASK);
+    char key[12];
+    begin(told, "Voltages");
+    /* The reader adds up what it is not told, and fails where a cell is null. */
+    put(told, "Sum", told->source->members ? (double) NAN : value_now(told, VOLTAGE_V));
+    put(told, "Diff", value_now(told, CELL_DELTA_MV) / 1000);
+    for (unsigned i = 0; i < CELLS_MOST; i++) {
+        snprintf(key, sizeof key, "Cell%u", i + 1);
+        put(told, key, value_now(told, (enum pack_value)(CELL_MV + i)) / 1000);
+    }
+    end(told);
+    begin(told, "Balances");
+    for (unsigned i = 0; i < CELLS_MOST; i++) {
+        const bool has = i < value_now(told, CELL_COUNT) && !isnan(balanced);
+        snprintf(key, sizeof key, "Cell%u", i + 1);
+        put(told, key, has ? (double) ((uint64_t) balanced >> i & 1) : (double) NAN);
+    }
+    end(told);
+}
+
+static void put_history(const struct told *told)
+{
+    begin(told, "History");
+    put(told, "ChargeCycles", value_now(told, CYCLES));
+    put(told, "ChargedEnergy", mapped(told, "charged_wh") / 1000);
+    put(told, "DischargedEnergy", mapped(told, "discharged_wh") / 1000);
+    end(told);
+}
+
+bool venus_values(struct text *text, const struct source *source, bool fresh,
+                  const struct pack *last)
+{
+    const double *needed = fresh ? source->values->value : last->value;
+    struct told told = {
+        .text = text, .source = source, .status = source_status(source, fresh), .fresh = fresh};
+    if (isnan(needed[POWER_W]) || isnan(needed[VOLTAGE_V]) || isnan(needed[SOC_PERCENT]))
+        return false;
+    told.allowed = map_allowed(&told.status, fresh);
+    const struct most most = most_of(&told);
+    text_add(text, "{");
+    begin(&told, "Dc");
+    put(&told, "Power", needed[POWER_W]);
+    put(&told, "Voltage", needed[VOLTAGE_V]);
+    put(&told, "Current", value_now(&told, CURRENT_A));
+    put(&told, "Temperature", value_now(&told, TEMP_AVG_C));
+    end(&told);
+    put(&told, "Soc", needed[SOC_PERCENT]);
+    put(&told, "Soh", value_now(&told, SOH_PERCENT));
+    put_capacity(&told);
+    put(&told, "TimeToGo", mapped(&told, "time_to_empty_s"));
+    put(&told, "Balancing", value_now(&told, BALANCING));
+    put_alarms(&told);
+    put_info(&told, &most);
+    put_io(&told, &most);
+    put_system(&told);
+    put_cells(&told);
+    put_history(&told);
+    end(&told);
+    return true;
+}

@@ -322,7 +322,7 @@ static void test_words(void **state)
     values.value[CURRENT_A] = 12.34;
     values.value[TEMP_C] = 21;
     values.value[TEMP_C + 1] = 51.5;
-    const struct source source = {.name = "shed", .title = "shed", .values = &values};
+    const struct source source = {.name = "shed", .title = "Küche", .values = &values};
     static const struct {
         struct happening happening;
         bool fresh;
@@ -330,43 +330,44 @@ static void test_words(void **state)
     } cases[] = {
         {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 2, PHASE_BEGAN, START, NAN},
          true,
-         "shed: cell over voltage, protection",
-         "Pack shed of gateway hut: cell over voltage, protection, since 08:26, highest cell 7 "
+         "Küche: cell over voltage, protection",
+         "Pack Küche of gateway hut: cell over voltage, protection, since 08:26, highest cell 7 "
          "3.652 V, SOC 50.0 %, "
          "54.20 V, 12.3 A."},
         {{NOTIFY_ALARM, CELL_OVER_VOLTAGE, 1, PHASE_ENDED, START, 840},
          true,
-         "shed: cell over voltage is over",
-         "Pack shed of gateway hut: cell over voltage is over, it began at 08:26 and lasted 14 "
+         "Küche: cell over voltage is over",
+         "Pack Küche of gateway hut: cell over voltage is over, it began at 08:26 and lasted 14 "
          "min, highest cell 7 3.652 V, "
          "SOC 50.0 %, 54.20 V, 12.3 A."},
         {{NOTIFY_ALARM, CHARGE_OVER_TEMPERATURE, 1, PHASE_LASTS, START - 2 * HOUR, NAN},
          true,
-         "shed: still: charge over temperature, warning",
-         "Pack shed of gateway hut: charge over temperature, warning, since 06:26, that is 2 h 1 "
+         "Küche: still: charge over temperature, warning",
+         "Pack Küche of gateway hut: charge over temperature, warning, since 06:26, that is 2 h 1 "
          "min, sensor 2 51.5 °C, sensor 1 "
          "21.0 °C, SOC 50.0 %, 54.20 V, 12.3 A."},
         {{NOTIFY_CELL_DELTA, -1, 1, PHASE_BEGAN, START, NAN},
          true,
-         "shed: cells differ by more than 100 mV",
-         "Pack shed of gateway hut: cells differ by more than 100 mV, since 08:26, highest cell 7 "
+         "Küche: cells differ by more than 100 mV",
+         "Pack Küche of gateway hut: cells differ by more than 100 mV, since 08:26, highest cell 7 "
          "3.652 V, lowest cell 3 3.312 V, "
          "difference 340 mV, SOC 50.0 %, 54.20 V, 12.3 A."},
         {{NOTIFY_STALE, -1, 1, PHASE_BEGAN, START - 86400, NAN},
          false,
-         "shed: does not answer",
-         "Pack shed of gateway hut: does not answer, since 2025-11-21 08:26, last known SOC 50.0 "
+         "Küche: does not answer",
+         "Pack Küche of gateway hut: does not answer, since 2025-11-21 08:26, last known SOC 50.0 "
          "%."},
         {{NOTIFY_SOC_BELOW, -1, 1, PHASE_ENDED, NAN, NAN},
          true,
-         "shed: state of charge is back above 20 %",
-         "Pack shed of gateway hut: state of charge is back above 20 %, SOC 50.0 %, 54.20 V, 12.3 "
+         "Küche: state of charge is back above 20 %",
+         "Pack Küche of gateway hut: state of charge is back above 20 %, SOC 50.0 %, 54.20 V, 12.3 "
          "A."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct message message;
         message_of(&message, &cases[i].happening, &source, &config, "hut", cases[i].fresh,
                    START + 60);
+        assert_string_equal(message.pack, "shed"); /* the id, for programs */
         assert_string_equal(message.title, cases[i].title);
         assert_string_equal(message.text, cases[i].text);
         assert_true(cases[i].fresh == (message.values != NULL));
@@ -617,7 +618,7 @@ static void test_report(void **state)
     values.value[CELL_AVG_MV] = 3317;
     values.value[TEMP_C] = 21.25;
     values.value[MOS_TEMP_C] = 30;
-    struct source source = {.name = "shed", .title = "shed", .values = &values};
+    struct source source = {.name = "shed", .title = "Küche", .values = &values};
     source.status =
         (struct map_status){.peak = {97, 14, 10}, .charged_wh = NAN, .discharged_wh = NAN};
     struct tally tally = {0}, copy = {0};
@@ -638,18 +639,19 @@ static void test_report(void **state)
     assert_true(tally_take_note(&copy, line));
     struct text text = text_in(out, sizeof out);
     report_pack(&text, &source, &copy, true, midnight + 40000);
-    assert_string_equal(out, "shed: SOC 88.0 %, highest today 97 % at 14:10. Discharging, 53.12 V, "
-                             "-12.5 A, -664 W, 246.4 Ah left.\n"
-                             "Energy in 4.25 kWh, out 3.12 kWh today.\n"
-                             "Cells: lowest 3312 mV (cell 3), highest 3322 mV (cell 7), average "
-                             "3317 mV, difference 10 mV.\n"
-                             "Temperatures: 21.2, MOS 30.0 °C.\nAlarms now: none.\nAlarms today: "
-                             "soc low.\nWithout data: 10 min.\n");
+    assert_string_equal(out,
+                        "Küche: SOC 88.0 %, highest today 97 % at 14:10. Discharging, 53.12 V, "
+                        "-12.5 A, -664 W, 246.4 Ah left.\n"
+                        "Energy in 4.25 kWh, out 3.12 kWh today.\n"
+                        "Cells: lowest 3312 mV (cell 3), highest 3322 mV (cell 7), average "
+                        "3317 mV, difference 10 mV.\n"
+                        "Temperatures: 21.2, MOS 30.0 °C.\nAlarms now: none.\nAlarms today: "
+                        "soc low.\nWithout data: 10 min.\n");
     text = text_in(out, sizeof out);
     report_pack(&text, &source, &tally, false, midnight + 40000);
     assert_string_equal(
         out,
-        "shed: does not answer.\nEnergy in 4.25 kWh, out 3.12 kWh today.\nAlarms today: soc low.\n"
+        "Küche: does not answer.\nEnergy in 4.25 kWh, out 3.12 kWh today.\nAlarms today: soc low.\n"
         "Without data: 10 min.\n");
     /* A new day begins with nothing; one that began late says since when. */
     tally_look(&tally, &source, true, 20251123, 1, midnight + 86400 + 8 * HOUR);

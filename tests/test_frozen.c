@@ -79,6 +79,20 @@ static void test_frozen(void **state)
     end(&course);
 }
 
+static void test_a_reload_without_it(void **state)
+{
+    (void) state;
+    struct course course;
+    begin(&course, FROZEN_AFTER_S);
+    assert_true(frozen_after(&course, FROZEN_AFTER_S + 1, -20, 3300, false));
+    course.config.frozen_after_s = 0;
+    assert_false(frozen_after(&course, 1, -20, 3300, false));
+    assert_true(course.source->source.values->alarms_can_protect >> COMMUNICATION_FAULT & 1);
+    course.config.frozen_after_s = FROZEN_AFTER_S;
+    assert_true(frozen_after(&course, 1, -20, 3300, false));
+    end(&course);
+}
+
 static void test_not_frozen(void **state)
 {
     (void) state;
@@ -113,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_a_reload_without_it),
         cmocka_unit_test(test_not_frozen),
         cmocka_unit_test(test_alarm_of_the_bms),
     };

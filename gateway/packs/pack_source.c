@@ -128,8 +128,14 @@ static void watch_frozen(struct pack_source *source, double now)
     const struct pack_config *config = source->poller->config;
     struct pack *values = &source->poller->values;
     const double amps = values->value[CURRENT_A];
-    if (!(config->frozen_after_s > 0))
+    if (!(config->frozen_after_s > 0)) {
+        /* A reload took the key away: an alarm that nobody tells of any more would stay as it was. */
+        if (source->watched)
+            pack_alarm_at(values, COMMUNICATION_FAULT, ALARM_PROTECTION, false);
+        source->frozen = false;
         return;
+    }
+    source->watched = true;
     if (!(fabs(amps) > 0) || !pack_same(values, &source->before))
         source->changed_at = now;
     source->before = *values;

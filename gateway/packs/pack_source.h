@@ -35,7 +35,7 @@ struct pack_source {
     struct pack
         before;        /* values of the previous cycle, of a pack that is watched for frozen ones */
     double changed_at; /* when they were others, or no current flowed */
-    bool frozen;
+    bool watched, frozen;
     struct pack_order order;
     struct order_log orders; /* outcomes of orders, for the log */
     void (*over)(void *data, struct pack_source *source, const struct order_report *report);

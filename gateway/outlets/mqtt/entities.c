@@ -45,6 +45,8 @@ static const struct row others[] = {
     {OF_MAPPED,   0,             "allowed_discharge_current_a", ENTITIES_NORMAL, false, false},
     {OF_MAPPED,   0,             "charge_limited_by", ENTITIES_ALL,   true,      false},
     {OF_MAPPED,   0,             "discharge_limited_by", ENTITIES_ALL, true,     false},
+    {OF_MAPPED,   0,             "packs_current_a",  ENTITIES_ALL,    true,      false},
+    {OF_MAPPED,   0,             "packs_soc_percent", ENTITIES_ALL,   true,      false},
     {OF_MAPPED,   0,             "time_to_full_s",   ENTITIES_NORMAL, false,     false},
     {OF_MAPPED,   0,             "time_to_empty_s",  ENTITIES_NORMAL, false,     false},
     {OF_SWITCH,   CHARGE_MOS,    "charge_switch",    ENTITIES_FEW,    false,     false},

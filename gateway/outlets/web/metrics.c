@@ -160,7 +160,8 @@ static void put_alarms(const struct page *page)
 
 static void put_values(const struct page *page)
 {
-    static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level"};
+    static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
+                                             "packs_current_a", "packs_soc_percent"};
     for (int value = 0; value < CELL_MV; value++)
         put_value(page, (enum pack_value) value);
     put_array(page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");

@@ -78,8 +78,9 @@ static void add_mapped(struct text *text, const struct source *source, const cha
 static void add_values(struct text *text, const struct source *source)
 {
     static const char *const worked_out[] = {
-        "temp_max_c",    "temp_min_c",    "alarm_level",    "cell_max_pack",   "cell_min_pack",
-        "temp_max_pack", "temp_min_pack", "time_to_full_s", "time_to_empty_s", NULL};
+        "temp_max_c",      "temp_min_c",      "alarm_level",       "cell_max_pack",
+        "cell_min_pack",   "temp_max_pack",   "temp_min_pack",     "time_to_full_s",
+        "time_to_empty_s", "packs_current_a", "packs_soc_percent", NULL};
     const struct pack *pack = source->values;
     char name[VALUE_NAME_SIZE];
     for (int i = 0; i < PACK_VALUES; i++) {

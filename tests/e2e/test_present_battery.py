@@ -189,6 +189,12 @@ def a_bank_of_two_makes():
             assert stream.ask(b"~200346630000FDA8\r", 0.5) == b""
 
 
+def await_status(gateway, wanted):
+    said = ""
+    while wanted not in said:
+        said = subprocess.run([PACKGATE, "status", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
 def frames(data):
     return {line[1:4]: line[5:] for line in data.decode().split("\r") if line.startswith("t")}
 
@@ -204,10 +210,9 @@ def can_as_text():
             assert set(said) == {"351", "355", "356", "359", "35C", "35E"}, said
             assert said["35E"] == b"PYLON   ".hex().upper()
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
+            await_status(gateway, "no inverter is heard")
             stream.socket.sendall(b"t30580000000000000000\r")
-            status = None
-            while "asked" not in (status or ""):
-                status = subprocess.run([PACKGATE, "status", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout.decode()
+            await_status(gateway, "acknowledged every")
 
 
 def expect_stop(happens):

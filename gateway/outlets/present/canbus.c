@@ -28,9 +28,8 @@ static bool sends(const struct table *table, unsigned id)
     return false;
 }
 
-static void send_all(struct canbus *canbus, struct bus *bus, const struct shown *shown, double now)
+static void send_all(struct canbus *canbus, struct bus *bus, const struct shown *shown)
 {
-    bool sent = false;
     for (unsigned i = 0; i < canbus->table->message_count; i++) {
         const unsigned id = canbus->table->messages[i].message;
         uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
@@ -39,10 +38,8 @@ static void send_all(struct canbus *canbus, struct bus *bus, const struct shown 
         if (size == 0 || size > sizeof frame.data)
             continue;
         memcpy(frame.data, message, size);
-        sent |= bus_send_all(bus, line, slcan_write(&frame, line));
+        bus_send_all(bus, line, slcan_write(&frame, line));
     }
-    if (sent)
-        present_told(canbus->present, NULL, shown, now);
 }
 
 static void second(void *self, struct bus *bus, double now)
@@ -54,7 +51,23 @@ static void second(void *self, struct bus *bus, double now)
         present_is_second(canbus->present, now))
         return;
     present_show(canbus->present, &shown, now);
-    send_all(canbus, bus, &shown, now);
+    send_all(canbus, bus, &shown);
+}
+
+static bool is_of_inverter(unsigned id)
+{
+    return id == CAN_INVERTER_ALIVE || id == CAN_INVERTER_NAME;
+}
+
+/* For the status only: a battery goes on sending without an inverter. */
+static void note_inverter(struct canbus *canbus, const struct bus_link *link, double now)
+{
+    struct shown shown;
+    const enum present_state state = present_may(canbus->present, canbus->pack, now);
+    if (state != PRESENT_RUNNING && state != PRESENT_STOPPING)
+        return;
+    present_show(canbus->present, &shown, now);
+    present_told(canbus->present, link, &shown, now);
 }
 
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
@@ -66,6 +79,8 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     (void) quiet;
     for (size_t n; (n = slcan_read(bytes + over, size - over, &frame)) > 0; over += n) {
         char what[32];
+        if (frame.size <= 8 && is_of_inverter(frame.id))
+            note_inverter(canbus, link, now);
         if (frame.size > 8 || !bus_is_shared(link) || !sends(canbus->table, frame.id))
             continue;
         snprintf(what, sizeof what, "frame %03X", frame.id);

@@ -95,6 +95,21 @@ static const char *const states[] = {"waits for the first values", "answers",
                                      "says stop, its values are stale",
                                      "says nothing, its values are stale"};
 
+/* A CAN bus is sent to whether an inverter is heard or not. */
+static void write_asked(const struct present *present, double now, char *out, size_t size)
+{
+    const bool is_can = present->speaker == &can_speaker;
+    const double ago_s = now - present->asked.at;
+    if (present->asked.count == 0)
+        snprintf(out, size, is_can ? "; no inverter is heard" : "; nobody has asked yet");
+    else if (ago_s > PRESENT_STOP_S)
+        snprintf(out, size, "; last %s %.0f s ago by %s: %s", is_can ? "acknowledged" : "asked",
+                 ago_s, present->asked.who, present->asked.told);
+    else
+        snprintf(out, size, "; %s every %.1f s by %s: %s", is_can ? "acknowledged" : "asked",
+                 present->asked.every_s, present->asked.who, present->asked.told);
+}
+
 static void write_words(const struct present *present, double now, char *out, size_t size)
 {
     size_t used = (size_t) snprintf(out, size, "%s",
@@ -102,14 +117,7 @@ static void write_words(const struct present *present, double now, char *out, si
                                     : present_is_second(present, now)
                                         ? "says nothing, another device answers in its place"
                                         : states[present->said]);
-    if (present->asked.count == 0)
-        snprintf(out + used, size - used, "; nobody has asked yet");
-    else if (now - present->asked.at > PRESENT_STOP_S)
-        snprintf(out + used, size - used, "; last asked %.0f s ago by %s: %s",
-                 now - present->asked.at, present->asked.who, present->asked.told);
-    else
-        snprintf(out + used, size - used, "; asked every %.1f s by %s: %s", present->asked.every_s,
-                 present->asked.who, present->asked.told);
+    write_asked(present, now, out + used, size - used);
 }
 
 static void report(struct present *present, double now)

@@ -6,7 +6,9 @@ import re
 import signal
 import tempfile
 
+from control_harness import await_that
 from harness import Gateway, main, read_value, simulate
+from mqtt_harness import Broker, Listener
 
 PROFILE = "profile=fixed,voltage_v=52,current_a=-3600"
 
@@ -70,6 +72,40 @@ def tells_of_a_renamed_pack():
             gateway.wait_for(told)
 
 
+def crc(data):
+    """CRC-16 as Modbus has it."""
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return value
+
+
+def reads_the_notes_of_packgate_rename():
+    """A command of former versions left them: the counters go on, and each pack has the id that its heading says."""
+    server, url = simulate("topbms", PROFILE)
+    with server, Broker() as broker, Listener(broker) as listener, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        state = folder + "/state"
+        with Gateway(pack(url), state=state) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            await_energy(client, 0)
+        with open(state, encoding="ascii") as file:
+            text = file.read().split("\n[end]\n")[0]
+        text += "\n[outlet mqtt home]\nas.house = shed\nleft.shed = 1\nas.house~ = house\npack.house~ = topbms 0\n"
+        with open(state, "w", encoding="ascii") as file:
+            file.write(f"{text}\n[end]\nchecksum = {crc(text.encode()):04x}\n")
+        before = float(re.search(r"discharged_wh = (\S+)", text)[1])
+        more = f"[mqtt home]\nbroker = mqtt://127.0.0.1:{broker.port}\ninterval = 1s\n"
+        with Gateway(pack(url) + more, state=state) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            assert read_value(client, "discharged_wh", 1) >= before > 0
+            topics = await_that(lambda: {topic for _, topic, payload in listener.came if payload and topic.endswith("/config")},
+                                lambda came: [topic for topic in came if topic.endswith("_house/config")])
+            assert not [line for line in gateway.lines if "damaged" in line]
+        assert not [topic for topic in topics if "_shed/" in topic], topics
+
+
 def ends_with_a_pipe_in_its_way():
     server, url = simulate("topbms", PROFILE)
     with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
@@ -81,5 +117,5 @@ def ends_with_a_pipe_in_its_way():
         assert os.path.isfile(state)
 
 
-main([makes_its_folder, says_what_to_do_without_a_folder, leaves_another_gateways_file_alone, tells_of_a_renamed_pack,
+main([makes_its_folder, says_what_to_do_without_a_folder, leaves_another_gateways_file_alone, tells_of_a_renamed_pack, reads_the_notes_of_packgate_rename,
       ends_with_a_pipe_in_its_way])

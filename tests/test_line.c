@@ -34,7 +34,7 @@
 
 #include "turned_clock.h"
 
-#define PATIENCE_S 60
+#define PATIENCE_S 120
 #define PACKS_MOST 10
 #define NOBODY 0xEE /* no pack has this address */
 
@@ -563,6 +563,18 @@ static void comes_back_after_a_server_that_is_taken(void **state)
     await(bench, refused_often, "refused");
     assert_in_range(bench->connections, 2, 4);
     await_published(bench, 2);
+}
+
+static void tries_again_after_growing_pauses(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    stop_listening(bench);
+    const double started_at = clock_now();
+    bench->wanted = 9;
+    start(bench, answer_well);
+    await(bench, refused_often, "refused");
+    assert_in_range((unsigned) (clock_now() - started_at), 80, 100);
 }
 
 /* A request that the pack does not know stays unanswered, and the connection is closed for it. */
@@ -1172,6 +1184,7 @@ int main(void)
         TEST(copes_with_a_server_that_closes_after_each_reply),
         TEST(takes_no_offence_when_closed_idle),
         TEST(comes_back_after_a_server_that_is_taken),
+        TEST(tries_again_after_growing_pauses),
         TEST(forgets_the_device_of_a_server_that_was_away),
         TEST(publishes_what_there_is_in_spite_of_lost_connections),
         TEST(tells_what_a_lost_connection_leaves),

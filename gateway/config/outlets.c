@@ -155,7 +155,7 @@ static bool parse_topic(const struct config_key *key, const char *text, void *fi
 static void describe_topic(const struct config_key *key, char *out, size_t size)
 {
     snprintf(out, size,
-             "1 to %zu letters, digits and signs, levels with / between, without + and #",
+             "1 to %zu of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #",
              key->size - 1);
 }
 

@@ -169,6 +169,9 @@ static _Noreturn void serve(int fd, pid_t parent)
     if (getppid() != parent)
         _exit(1);
     prctl(PR_SET_NAME, "packgate-names");
+    prctl(
+        PR_SET_DUMPABLE,
+        0); /* what can connect is not to be rewritten by the outlet, where there is no landlock */
     /* A service manager ends all processes at once, and an outlet that is about to end may still need a name. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);

@@ -18,7 +18,7 @@
 
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
-#define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
+#define UNREAD_MOST 8    /* pieces of a request that are read of somebody who is turned away */
 #define TLS_HANDSHAKE 22 /* the first byte of an encrypted connection */
 
 enum client_state {
@@ -307,9 +307,10 @@ static void on_first(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     if (size == 1 && !client->cut)
-        send_last(client->fd,
-                  "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n"
-                  "Connection: close\r\n\r\nThis page is encrypted: its address begins with https://\n");
+        send_last(
+            client->fd,
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n"
+            "Connection: close\r\n\r\nThis page is encrypted: its address begins with https://\n");
     close(client->fd);
     forget(http, client);
     listeners_resume(&http->listeners);

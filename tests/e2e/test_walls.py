@@ -4,6 +4,7 @@ pack, and what the outlet is to have given up."""
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -157,7 +158,7 @@ static void order(void)
         uint64_t ticket;
         uint32_t pack;
         uint8_t flags[4];
-    } message = {1, 8, sizeof message, 1, 0, {0, 0, 1, 0}};
+    } message = {PIPE_VERSION, 8, sizeof message, 1, 0, {0, 0, 1, 0}};
     tell("order", send(3, &message, sizeof message, MSG_DONTWAIT));
 }
 
@@ -303,7 +304,9 @@ class Taken:
         path = os.path.join(self.folder.name, "inside")
         with open(f"{path}.c", "w") as file:
             file.write(INSIDE)
-        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
+        with open(os.path.join(os.path.dirname(__file__), "../../gateway/outlets/pipe.h"), encoding="utf-8") as file:
+            version = re.search(r"#define PIPE_VERSION (\d+)", file.read())[1]
+        subprocess.run([os.environ.get("CC", "cc"), f"-DPIPE_VERSION={version}", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
         self.server, url = simulate("daly", "profile=fixed")
         control = f"{self.folder.name}/control"
         # What stands for the gateway's Modbus server: another port of this host than the outlet's own server has.

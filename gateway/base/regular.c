@@ -13,11 +13,13 @@ FILE *regular_open(const char *path, const char **why)
     struct stat status;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     const bool found = fd >= 0 && fstat(fd, &status) == 0;
-    const bool is_file = found && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+    const bool is_file = found && S_ISREG(status.st_mode);
     FILE *file = is_file ? fdopen(fd, "r") : NULL;
     if (file)
         return file;
-    *why = found && !is_file ? "it is not a regular file" : strerror(errno);
+    *why = found && S_ISDIR(status.st_mode) ? strerror(EISDIR)
+           : found && !is_file              ? "it is not a regular file"
+                                            : strerror(errno);
     if (fd >= 0)
         close(fd);
     return NULL;

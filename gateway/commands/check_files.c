@@ -52,6 +52,7 @@ static const struct {
     {NULL, "token_file", judge_secret, false},
     {NULL, "key_file", judge_secret, false},
     {NULL, "url_file", judge_secret, false},
+    {&notify_section, "url", judge_secret, false}, /* where it is the path of a file */
     {NULL, "ca_file", judge_certificate, true},
     {NULL, "client_cert", judge_certificate, true},
     {NULL, "tls_cert", judge_certificate, true},
@@ -74,21 +75,42 @@ static const char *judge_lines(FILE *file, const char *(*judge)(const char *line
     return why;
 }
 
+static const char *judge_file(const char *path, const char *(*judge)(const char *line),
+                              bool any_line)
+{
+    const char *why;
+    FILE *file = regular_open(path, &why);
+    if (!file)
+        return why;
+    why = judge_lines(file, judge, any_line);
+    fclose(file);
+    return why;
+}
+
+/* "CERTIFICATE, KEY", or the first alone. */
+static const char *judge_files(const char *text, const char *(*judge)(const char *line),
+                               bool any_line)
+{
+    char first[PORT_SIZE];
+    const char *comma = judge == judge_certificate ? strchr(text, ',') : NULL;
+    if (!comma)
+        return judge_file(text, judge, any_line);
+    snprintf(first, sizeof first, "%.*s", (int) (comma - text), text);
+    first[strcspn(first, " ")] = '\0';
+    const char *why = judge_file(first, judge, any_line);
+    return why ? why : judge_file(comma + 1 + strspn(comma + 1, " "), judge_key, true);
+}
+
 const char *check_file(const struct config_entry *entry)
 {
     for (size_t i = 0; i < COUNT(files); i++) {
         /* A pack's password is checked with the rest of its section. */
         if (strcmp(files[i].key, entry->key->name) != 0 || entry->section == &pack_section ||
             (files[i].section && files[i].section != entry->section) ||
+            (strcmp(files[i].key, "url") == 0 && entry->text[0] != '/') ||
             strcmp(entry->text, "none") == 0)
             continue;
-        const char *why;
-        FILE *file = regular_open(entry->text, &why);
-        if (!file)
-            return why;
-        why = judge_lines(file, files[i].judge, files[i].any_line);
-        fclose(file);
-        return why;
+        return judge_files(entry->text, files[i].judge, files[i].any_line);
     }
     return NULL;
 }

@@ -155,7 +155,11 @@ def check_opens_the_files_that_are_named():
                 (mqtt + "user = u\n", "password_file", secret, {missing: "No such file", empty: "its first line is empty", device: "not a regular file"}),
                 (web, "password_file", hashed, {secret: "`packgate password`", missing: "No such file"}),
                 (influx, "token_file", secret, {empty: "its first line is empty"}),
-                (notify + "user = u\n", "key_file", secret, {missing: "No such file"}),
+                (notify + "user = u\n", "key_file", secret, {missing: "No such file", folder: "Is a directory"}),
+                ("[notify x]\ntype = webhook\n", "url", secret, {missing: "No such file", empty: "its first line is empty"}),
+                (web, "tls_cert", f"{certificate}, {key}", {f"{certificate}, {missing}": "No such file", f"{missing}, {key}": "No such file",
+                                                            f"{certificate}, {certificate}": "no private key in it"}),
+                (mqtt, "client_cert", f"{certificate}, {key}", {f"{key}, {certificate}": "no certificate in it"}),
                 *((section, "ca_file", certificate, {key: "no certificate in it", missing: "No such file", empty: "no certificate"})
                   for section in (mqtt, influx, notify)),
                 (web + f"tls_key = {key}\n", "tls_cert", certificate, {key: "no certificate in it", missing: "No such file"}),

@@ -246,7 +246,7 @@ while answered < 100:
     body = struct.pack("<QI", 1, len(what)) + what
     try:
         while True:
-            pipe.send(struct.pack("<HHI", 1, 10, 8 + len(body)) + body)
+            pipe.send(struct.pack("<HHI", 2, 10, 8 + len(body)) + body)
     except BlockingIOError:
         pass
     select.select([pipe], [], [], 1)
@@ -298,7 +298,7 @@ def each_has_its_own_libraries_alone():
     # Nor has an outlet what another one needs: libcurl alone brings thirty libraries along.
     heavy = {"mosquitto", "sqlite3", "microhttpd", "curl", "modbus", "serialport"}
     own = {"history": {"sqlite3"}, "influx": {"curl", "sqlite3"}, "mqtt": {"mosquitto"}, "notify": {"curl", "sqlite3"},
-           "present": {"modbus", "serialport"}, "print": set(), "web": {"microhttpd", "sqlite3"}}
+           "present": {"modbus"}, "print": set(), "web": {"microhttpd", "sqlite3"}}
     for kind, wanted in own.items():
         text = subprocess.run(["objdump", "-p", f"{os.path.dirname(PACKGATE)}/packgate-outlet-{kind}"], check=True,
                               stdout=subprocess.PIPE).stdout.decode()

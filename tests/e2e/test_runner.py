@@ -63,8 +63,8 @@ GOOD = 'echo "1..2"; echo "ok 1 - a"; echo "ok 2 - b"'
 def counts_what_passes():
     with folder_of(good=GOOD, unit_also=GOOD) as folder:
         status, lines = run(folder)
-        assert status == 0 and lines[-1] == "9 passed, 0 failed", lines
-        assert sum(line.startswith("ok ") for line in lines) == 7 and "ok 1 - a" not in lines, lines
+        assert status == 0 and lines[-1] == "12 passed, 0 failed", lines
+        assert sum(line.startswith("ok ") for line in lines) == 10 and "ok 1 - a" not in lines, lines
 
 
 def fails(script, complaint, passed=0, failed=1, name="e2e/bad", **more):
@@ -153,7 +153,7 @@ def names_pick_tests():
         for names, wanted in ((["push"], "push"), (["e2e/p*"], "e2e/probe e2e/push"), (["jk*", "push"], "jk02 jk_pb push"),
                               (["e2e"], "e2e/probe e2e/push"), (["fuzz/daly"], "fuzz/daly"),
                               (["tests/e2e/test_push.py"], "e2e/push"), (["tests/test_jk02.c"], "jk02"),
-                              ([], "e2e/probe e2e/push fuzz/config fuzz/daly fuzz/exchange fuzz/modbus fuzz/server jk02 jk_pb push")):
+                              ([], "e2e/probe e2e/push fuzz/config fuzz/daly fuzz/edit fuzz/exchange fuzz/map fuzz/modbus fuzz/rtu fuzz/server jk02 jk_pb push")):
             status, lines = run(folder, "--list", *names)
             assert status == 0 and sorted(lines) == wanted.split(), (names, lines)
         status, lines = run(folder, "push", "nothing")

@@ -4,9 +4,7 @@
 
 #include <math.h>
 
-#define TOGETHER_S 2.0   /* values so far apart are still of one time */
 #define SLEEPER_S 2      /* after a request that may have woken the pack up */
-#define COMPLETE_S 30    /* for so long the first whole set of values is waited for */
 #define ANSWERING_MOST 2 /* silent cycles, as long as something of the pack is intact */
 
 void cycle_begin(struct poller *poller, double now)
@@ -67,7 +65,7 @@ bool cycle_tell(struct poller *poller, double now)
     struct poller_cycle *cycle = &poller->cycle;
     double apart_s;
     const double first = find_times(poller, &apart_s);
-    bool of_one_time = apart_s <= fmax(now - cycle->started, TOGETHER_S);
+    bool of_one_time = apart_s <= fmax(now - cycle->started, poller->config->poll_s);
     if (cycle->vital_missed || cycle->incomplete || isinf(first) || !of_one_time)
         return false;
     pack_clear(&poller->values);
@@ -118,7 +116,7 @@ void cycle_end(struct poller *poller, double now)
     pace->hurries = 0;
     pace->due = fmax(poller->cycle.started + next_in_s(poller), now);
     learn_round(poller, now);
-    poller->complete |= poller->cycle.told && now - pace->first_at > COMPLETE_S;
+    poller->complete |= poller->cycle.told && now - pace->first_at > poller_stale_after(poller);
 }
 
 /* After a long silence it may be another pack that answers: once, all is forgotten; what the

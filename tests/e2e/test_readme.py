@@ -168,7 +168,8 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo syste
                   "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
                   "sudo packgate password", "sudo systemctl edit packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
-NOT_HERE = ("docker ", "podman ", "skopeo ")  # test_container runs the image without them
+NOT_HERE = ("docker ", "podman ", "skopeo ",  # test_container runs the image without them
+            "mosquitto_sub ")  # test_mqtt_clients
 ASKING = ("status", "health")  # of the running gateway
 # test_listen_in and test_tunnel do these.
 ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel", "packgate probe ble:")  # tests of their own

@@ -105,7 +105,8 @@ static void test_modbus(void **state)
     for (int i = 0; i < 2; i++) {
         struct bms_request request;
         inverter_ask(&inverter, &request);
-        unsigned start = request.bytes[2] << 8 | request.bytes[3], count = request.bytes[5];
+        const unsigned start = (unsigned) (request.bytes[2] << 8 | request.bytes[3]);
+        const unsigned count = request.bytes[5];
         uint8_t answer[40] = {1, MODBUS_HOLDING, (uint8_t) (2 * count)};
         for (unsigned n = 0; n < count; n++) {
             answer[3 + 2 * n] = (uint8_t) (registers[start + n] >> 8);

@@ -203,9 +203,8 @@ static void write_outlets(const json_t *status, double now, FILE *out)
     json_t *outlet;
     const json_t *outlets = json_object_get(status, "outlets");
     if (json_array_size(outlets) > 0)
-        fprintf(
-            out,
-            "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tSAYS\n");
+        fprintf(out,
+                "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tSAYS\n");
     json_array_foreach(outlets, i, outlet)
     {
         const char *name = asking_text(outlet, "name");

@@ -101,14 +101,12 @@ static void show_received(struct lender *lender)
 /* How many requests to this pack there are, as far as its protocol is known; to others on the line it is none. */
 static unsigned count_requests(const struct bms *bms, const struct loan *loan, bool *known)
 {
-    unsigned requests = 0, others = 0;
+    unsigned requests = 0;
     for (size_t at = 0, end; at < loan->size; at += end) {
         int address;
         end = bms_request_end(bms, loan->bytes + at, loan->size - at, &address);
         *known = end > 0;
-        const bool other = *known && address >= 0 && address != bms_address(bms);
-        others += other;
-        requests += !other;
+        requests += !*known || address < 0 || address == bms_address(bms);
         if (!*known)
             break;
     }

@@ -86,6 +86,18 @@ static bool differs_after(double shunt_a, double first_a, double second_a, doubl
     return shunt.differs;
 }
 
+/* Many BMS report no other capacity than the rated one. */
+static void test_rated_capacity(void **state)
+{
+    (void) state;
+    const struct pack shunt = pack_of(33, 75, UNKNOWN);
+    struct pack bank = pack_of(30, 70, UNKNOWN);
+    struct map_bank extras = {0};
+    pack_set(&bank, RATED_AH, 200);
+    shunt_apply(&shunt, &bank, &extras);
+    expect("of the rated capacity", bank.value[REMAINING_AH], 150);
+}
+
 /* Two packs at rest may be wrong by 1 A each, the shunt by 0.2 A; at 100 A by 6 % of 50 A and 1 % more. */
 static void test_difference(void **state)
 {
@@ -137,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_rated_capacity),
         cmocka_unit_test(test_difference),
         cmocka_unit_test(test_other_moments),
     };

@@ -31,10 +31,11 @@ void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank
     extras->packs_current_a = bank->value[CURRENT_A];
     extras->packs_soc_percent = bank->value[SOC_PERCENT];
     const double soc = measured ? measured->value[SOC_PERCENT] : UNKNOWN;
+    const double full_ah = bank->value[FULL_AH] > 0 ? bank->value[FULL_AH] : bank->value[RATED_AH];
     take(bank, CURRENT_A, measured ? measured->value[CURRENT_A] : UNKNOWN);
     take(bank, POWER_W, measured ? measured->value[POWER_W] : UNKNOWN);
     take(bank, SOC_PERCENT, soc);
-    take(bank, REMAINING_AH, bank->value[FULL_AH] * soc / 100);
+    take(bank, REMAINING_AH, full_ah * soc / 100);
     if (measured)
         pack_derive(bank);
     else

@@ -275,13 +275,14 @@ struct map_number map_number_info(unsigned n)
     const struct map_row *row = number_row(n);
     const struct map_limits *limits = &map_types[row->type].known;
     const bool is_bits = row->type == REG_BITS32;
+    const bool is_limit = row->source == OF_GATEWAY && row->id >= OUR_ALLOWED_CHARGE_V &&
+                          row->id <= OUR_ALLOWED_DISCHARGE_A;
     return (struct map_number){
         .name = row->name,
         .is_status = row->class == STATUS,
         .is_bits = is_bits,
-        .is_limit = row->id >= OUR_ALLOWED_CHARGE_V && row->id <= OUR_ALLOWED_DISCHARGE_A &&
-                    row->source == OF_GATEWAY,
-        .min = limits->min * row->scale,
+        .is_limit = is_limit,
+        .min = is_limit ? 0 : limits->min * row->scale,
         .max = is_bits ? (double) ((1u << PACK_ALARM_COUNT) - 1) : limits->max * row->scale,
     };
 }

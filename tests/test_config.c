@@ -335,7 +335,9 @@ static void test_push(void **state)
                "write = p.fresh -> 1 u16\n"
                "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms\non_change = yes\n"
                "function = 16\nword_order = big\non_stale = 65535\n"
-               "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n");
+               "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
+               "write = p.allowed_charge_current_a -> 41 u16 scale 10\n"
+               "write = p.allowed_charge_voltage_v -> 42 u16 scale 100\n");
     assert_int_equal(config->push_count, 2);
     const struct push_config *plc = &config->pushes[0], *other = &config->pushes[1];
     assert_string_equal(plc->name, "plc.1");

@@ -152,11 +152,16 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
+static bool is_can_port(const char *name)
+{
+    return strncmp(name, "can:", 4) == 0;
+}
+
 static int run_inverter(struct run *run, const struct port_settings *settings)
 {
     static const struct port_events events = {.opened = on_opened, .failed = on_failed};
     ev_signal interrupted, terminated;
-    const bool is_can = strncmp(run->port_name, "can:", 4) == 0;
+    const bool is_can = is_can_port(run->port_name);
     run->loop = ev_default_loop(0);
     run->port = is_can ? NULL : port_new(run->loop, run->port_name, settings, NULL, &events, run);
     if (!is_can && !run->port) {
@@ -237,6 +242,8 @@ int command_inverter(int argc, char **argv)
         return complain("there is no such inverter", name);
     if (!run.port_name)
         return complain("--port is missing: where the battery is, for", name);
+    if (is_can_port(run.port_name) && run.inverter.kind != INVERTER_CAN)
+        return complain("expected serial:... or tcp://...; a CAN interface is not for", name);
     run.fd = -1;
     run.inverter.wants_a = wants;
     run.inverter.obeys = !ignores;

@@ -687,6 +687,23 @@ def a_port_that_is_pulled_comes_back():
             gateway.wait_for("present x: serial:.*open again")
 
 
+def a_port_that_is_missing_is_not_answered():
+    """Values alone are no answer: the log says so once the port is there."""
+    server, url = simulate("daly", FIXED)
+    with Cable() as cable, server:
+        cable.pull()
+        text = LINE.format(name="a", url=url, unit=1) + LIMITS + PRESENT.format(of="a", port=cable.url, more="") + \
+            f"[present can]\nof = a\nport = can:none\nprotocol = pylon-1.2\n[present ready]\nof = a\nport = {ON_TCP}\nprotocol = modbus-rtu\n"
+        with Gateway(text) as gateway:
+            gateway.wait_for("present ready: answers")
+            time.sleep(1.2)  # each outlet looks once a second
+            assert not any(f"present {name}: answers" in line for line in gateway.lines for name in ("x", "can")), gateway.lines
+            cable.plug()
+            gateway.wait_for("present x: serial:.*open again")
+            gateway.wait_for("present x: answers")
+            assert is_volts(cable.ask(VOLTS))
+
+
 def the_time_of_day_matters_not():
     """Clocks that are turned: the outlet and the gateway go by one that is not (clock_now)."""
     test_influx_clock.PACE = 1
@@ -738,7 +755,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

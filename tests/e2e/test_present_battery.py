@@ -261,6 +261,11 @@ def check_names_what_is_not_told():
         assert re.search(rf"x +a +can:can0 +pylon-1.2 +{wanted}", result.stdout.decode()), result.stdout.decode()
 
 
+def an_inverter_needs_a_port_of_its_kind():
+    result = subprocess.run([PACKGATE, "simulate", "--inverter", "pylontech", "--port", "can:can0"], stderr=subprocess.PIPE, timeout=10)
+    assert result.returncode == 2 and b"a CAN interface is not for 'pylontech'" in result.stderr, result.stderr.decode()
+
+
 if __name__ == "__main__":
     main([a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, over_a_serial_line, is_read_as_it_is, a_bank_of_two_makes, can_as_text, unfit_sections_are_refused,
-          check_names_what_is_not_told], at_once=4)
+          check_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)

@@ -134,11 +134,11 @@ static void report(struct present *present, double now)
     outlet_report(present->outlet, &fresh);
 }
 
-/* A change of the state is worth a line each: people read them after an inverter has stopped. */
+/* A change of the state is worth a line each: people read them after an inverter has stopped. Without a port nothing is said to it. */
 static void say_state(struct present *present, double now)
 {
     const enum present_state state = present_may(present, presented(present), now);
-    if (state == present->said)
+    if (state == present->said || !bus_is_open(present->bus))
         return;
     present->said = state;
     if (state == PRESENT_RUNNING)

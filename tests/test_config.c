@@ -69,6 +69,16 @@ static const char *protocols(void)
     return text;
 }
 
+static const char *sections(void)
+{
+    static char text[512];
+    text[0] = 0;
+    for (unsigned i = 0; config_sections[i]; i++)
+        add_words(text, sizeof text, config_sections[i]->heading,
+                  config_sections[i + 1] ? ", " : " or ");
+    return text;
+}
+
 /* The key behind `key` in the order of the manual, the first one for NULL; NULL: no more. */
 static const struct config_key *next_key(const struct config_key *key)
 {
@@ -106,18 +116,23 @@ static void test_rows(void **state)
     }
 }
 
-/* Replaces the first {protocols} of a message. */
+/* Replaces the first {protocols} or {sections} of a message. */
 static char *expand(const char *message)
 {
-    static const char mark[] = "{protocols}";
-    char *text;
-    const char *at = strstr(message, mark);
-    if (!at)
-        return strdup(message);
-    if (asprintf(&text, "%.*s%s%s", (int) (at - message), message, protocols(), at + strlen(mark)) <
-        0)
-        abort();
-    return text;
+    const struct {
+        const char *mark, *words;
+    } lists[] = {{"{protocols}", protocols()}, {"{sections}", sections()}};
+    for (size_t i = 0; i < COUNT(lists); i++) {
+        char *text;
+        const char *at = strstr(message, lists[i].mark);
+        if (!at)
+            continue;
+        if (asprintf(&text, "%.*s%s%s", (int) (at - message), message, lists[i].words,
+                     at + strlen(lists[i].mark)) < 0)
+            abort();
+        return text;
+    }
+    return strdup(message);
 }
 
 static bool only_warnings(const char *messages)
@@ -781,13 +796,13 @@ static const struct {
 
     /* Sections. */
     {"unknown section", GOOD "[battery x]\nunit = 2\n",
-     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME], [present NAME] or [print NAME]\n"},
+     "f:7: unknown section [battery x]; expected {sections}\n"},
     {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
      "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
     {"section in capitals", GOOD "[Gateway]\n",
      "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
     {"no section word", GOOD "[]\n",
-     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME], [present NAME] or [print NAME]\n"},
+     "f:7: unknown section []; expected {sections}\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
      "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},

@@ -9,9 +9,12 @@
  *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, as it travels as it is;
  *      and where the structs are, in struct config (config/config.h);
  *   2. its keys and its section NAME_section with `.outlet = true` in config/outlets.c; the section is declared in config/keys.h
- *      and listed in config_sections (config/sections.c). The gateway starts a process for each struct of such a section;
+ *      and listed in config_sections (config/sections.c); each key is also in conf/packgate.ini. The gateway starts a process for each
+ *      struct of such a section;
  *   3. a folder NAME here with a const struct outlet_kind called outlet_NAME;
- *   4. NAME, its libraries and their Debian packages in outlets.mk: each kind is a program of its own.
+ *   4. NAME, its libraries and their Debian packages in outlets.mk: each kind is a program of its own;
+ *   5. a row in KINDS of tests/e2e/test_walls.py, with what it may do.
+ * `make docs` adds the section to the manual page.
  * print/print.c is the smallest one and the pattern for others.
  *
  * An outlet may block for seconds: the gateway does not wait for it, what it misses is merged into

@@ -382,6 +382,13 @@ def case(kind):
     return run
 
 
+def tries_each_kind():
+    """Those that this build has."""
+    folder = os.path.dirname(PACKGATE)
+    built = {name.split("-")[2] for name in os.listdir(folder) if re.fullmatch(r"packgate-outlet-[a-z]+", name)}
+    assert built and built <= {kind.split()[0] for kind in KINDS}, built
+
+
 def holds_without_landlock():
     os.environ["WALLS_NO_LANDLOCK"] = "1"
     check("mqtt", landlock=False)
@@ -431,4 +438,4 @@ def comes_back_without_its_helper():
 
 if __name__ == "__main__":
     main([case(kind) for kind in KINDS] + [holds_without_landlock, orders_where_its_section_lets_it, finds_its_server_all_the_same,
-                                            finds_a_proxy, comes_back_without_its_helper], at_once=4)
+                                            finds_a_proxy, comes_back_without_its_helper, tries_each_kind], at_once=4)

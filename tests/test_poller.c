@@ -301,7 +301,7 @@ static void slows_down_when_silent(void **state)
     cycle(world);
     world->answers[VITAL] = false;
     /* Each other request follows soon: the one before may have woken the pack up. */
-    static const double intervals[] = {2, 4, 2, 16, 2, 20, 2, 20};
+    static const double intervals[] = {1, 4, 1, 16, 1, 20, 1, 20};
     for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
         cycle(world);
         assert_true(fabs(world->poller->pace.due - world->now - intervals[i]) < 1e-9);

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ANSWERS_S 60   /* since it was heard last: the pack is there */
 #define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 
 /* ---- asking ---- */
@@ -321,7 +320,7 @@ static void note_silence(struct asker *asker, double now)
 {
     const struct flight *flight = &asker->flight;
     struct poller *poller = flight->member->poller;
-    bool answers = now - poller->presence.last_answer < ANSWERS_S;
+    bool answers = now - poller->presence.last_answer < LATELY_S;
     if (flight->disturbed || (flight->member->heard && answers))
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)

@@ -4,7 +4,6 @@
 
 #include <math.h>
 
-#define SLEEPER_S 2      /* after a request that may have woken the pack up */
 #define ANSWERING_MOST 2 /* silent cycles, as long as something of the pack is intact */
 
 void cycle_begin(struct poller *poller, double now)
@@ -87,8 +86,8 @@ bool cycle_tell(struct poller *poller, double now)
 /* A sleeping BMS misses the request that wakes it up: each other time the next one follows soon. */
 static double next_in_s(const struct poller *poller)
 {
-    double interval = poller_interval(poller), soon = fmax(SLEEPER_S, poller->config->poll_s);
-    return poller->presence.silent_cycles % 2 == 1 ? fmin(interval, soon) : interval;
+    return poller->presence.silent_cycles % 2 == 1 ? poller->config->poll_s
+                                                   : poller_interval(poller);
 }
 
 /* The pace of the line. After a miss, or a rest, the time since the cycle before tells nothing of it, and neither does a

@@ -8,9 +8,7 @@
 #include <string.h>
 
 #define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back, or orders drop */
-#define TRY_AGAIN_S 3        /* a step that stays unanswered, the first time */
 #define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
-#define NOISY_S 60           /* since damage was seen */
 
 static const struct bms_step *plan_of(const struct poller *poller, unsigned step)
 {
@@ -306,10 +304,9 @@ static unsigned allowed_tries(const struct poller *poller)
  * answered, and the next reply may be whole. */
 static double ask_again_s(const struct poller *poller, const struct poller_step *step)
 {
-    if (poller->cycle.garbled)
-        return TRY_AGAIN_S;
-    double seconds = TRY_AGAIN_S;
-    for (unsigned i = 1; i < step->misses && seconds < REFUSED_AGAIN_S; i++)
+    const unsigned misses = poller->cycle.garbled ? 1 : step->misses;
+    double seconds = GIVE_UP_MISSES * poller->config->poll_s;
+    for (unsigned i = 1; i < misses && seconds < REFUSED_AGAIN_S; i++)
         seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
     return seconds;
 }
@@ -363,7 +360,7 @@ void plan_unanswered(struct poller *poller, bool behind, double now)
 
 void plan_disturbed(struct poller *poller, double now)
 {
-    poller->presence.noisy_until = now + NOISY_S;
+    poller->presence.noisy_until = now + LATELY_S;
     poller->presence.vain_since = NAN;
     poller->cycle.garbled = true;
 }

@@ -12,6 +12,8 @@
 #include "bms/driver.h"
 #include "config/config.h"
 
+#define LATELY_S 60 /* for so long it counts that a pack has answered, or that its answers were damaged */
+
 /* One step of the driver's plan for this pack. */
 struct poller_step {
     struct pack part; /* what it brought last */

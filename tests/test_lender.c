@@ -106,7 +106,8 @@ static void lend(struct bench *bench, const uint8_t *bytes, size_t size)
                                 .done = on_done,
                                 .data = bench,
                                 .queued_at = clock_now()};
-    memcpy(bench->loan.bytes, bytes, size);
+    if (size > 0)
+        memcpy(bench->loan.bytes, bytes, size);
     bench->began_at = bench->ended_at = 0;
     bench->received = 0;
     assert_true(line_lend(bench->line, &bench->loan));

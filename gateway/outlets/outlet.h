@@ -60,7 +60,7 @@ struct outlet_kind {
     const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
-#define OUTLET_DEAF_S 10.0 /* the gateway was not heard for so long: it hangs */
+#define OUTLET_DEAF_S 10.0 /* one of the two has not heard the other for so long: it hangs */
 
 /* The gateway has answered by then. */
 #define OUTLET_ORDER_S 180.0

@@ -287,9 +287,10 @@ static void on_late_turn(void *data, double since, double now)
 {
     struct outlets *outlets = data;
     (void) since;
-    (void) now;
-    for (struct process *process = outlets->first; process; process = process->next)
+    for (struct process *process = outlets->first; process; process = process->next) {
         hear_late(process);
+        process->read_at = now; /* it may have slept as well */
+    }
 }
 
 /* ---- life ---- */

@@ -242,7 +242,7 @@ static void begin(struct process *process, int fd, pid_t pid)
     struct ev_loop *loop = process->outlets->loop;
     process->fd = fd;
     process->pid = pid;
-    process->started_at = clock_now();
+    process->started_at = process->read_at = clock_now();
     ev_child_set(&process->child, pid, 0);
     ev_child_start(loop, &process->child);
     ev_io_set(&process->readable, fd, EV_READ);

@@ -47,6 +47,7 @@ struct process {
     bool may_order;   /* its section lets it */
     bool trespassed;  /* the log has said that it ordered all the same */
     double started_at, pause_s;
+    double read_at; /* it had read all that it was sent */
     unsigned ended;
     uint64_t sent, refused;
     struct pipe_report report;

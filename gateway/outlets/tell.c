@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /* What an outlet is sent. */
 #include "tell.h"
+#include "outlet.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
@@ -125,12 +128,29 @@ static void send_owed(struct process *process, double now)
     }
 }
 
+/* Masters rely on an outlet that lingers, and a hung one would leave them without an answer for ever. The kernel knows what it has not
+ * read. Others may wait for a disk. */
+static bool hangs(struct process *process, double now)
+{
+    int unread = 0;
+    if (ioctl(process->fd, TIOCOUTQ, &unread) < 0 || unread == 0)
+        process->read_at = now;
+    return process->kind->lingers && now - process->read_at > OUTLET_DEAF_S;
+}
+
 static void tell(struct process *process, unsigned n, unsigned changes, double now)
 {
     if (changes & SOURCE_PUBLISHED)
         process->published[n] = process->outlets->wall;
     if (process->fd < 0)
         return;
+    if (hangs(process, now)) {
+        log_error("outlet %s: has read nothing for %.0f s; it is killed and started again",
+                  process->title, OUTLET_DEAF_S);
+        process->read_at = now;
+        kill(process->pid, SIGKILL);
+        return;
+    }
     if (process->owed_count > 0 || process->event_count > 0)
         send_owed(process, now);
     bool waits = process->owed_count > 0 || process->event_count > 0;

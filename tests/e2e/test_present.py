@@ -677,6 +677,19 @@ def one_that_is_killed_comes_back():
         assert is_volts(cable.ask(VOLTS))
 
 
+def one_that_hangs_comes_back():
+    """The gateway notices that nothing is read."""
+    with tempfile.TemporaryDirectory() as folder, Cable() as cable, presented(cable.url, control=f"{folder}/control") as gateway:
+        assert is_volts(cable.ask(VOLTS))
+        pid = outlet_of(f"{folder}/control")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        assert cable.ask(VOLTS, 1) == b""
+        gateway.wait_for("outlet present x: has read nothing for 10 s")
+        gateway.wait_for("present x: answers")
+        assert outlet_of(f"{folder}/control")["pid"] != pid
+        assert is_volts(cable.ask(VOLTS))
+
+
 def a_port_that_is_pulled_comes_back():
     with Cable() as cable, presented(cable.url) as gateway:
         for _ in range(2):
@@ -757,5 +770,5 @@ if __name__ == "__main__":
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks,
-          a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back,
+          a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

@@ -588,6 +588,7 @@ static void test_which_pack(void **state)
         {"the second may nothing", {{20, 99, 1, 1}, {20, 0, 1, 1}}, 2, 2},
         {"the second is off", {{40, 99, 1, 1}, {0, 99, 1, 0}}, 2, 2},
         {"one is missing", {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}}, 1, 0},
+        {"one is missing, the other may nothing", {{20, 99, UNKNOWN, 1}, {20, 0, 1, 1}}, 1, 2},
         {"all are", {{20, 99, UNKNOWN, 1}, {20, 99, UNKNOWN, 1}}, 1, 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -320,7 +320,7 @@ static struct part limit(const struct limits_config *config, const struct limits
         lower_to_own(&now, packs[i].own, direction);
         lower_to_own(&parts[i], packs[i].own, direction);
         sum += now.amps;
-        if (now.amps < least && missing == 0) {
+        if (now.amps < least) {
             least = now.amps;
             least_pack = i + 1;
             reason = now.reason;
@@ -328,7 +328,9 @@ static struct part limit(const struct limits_config *config, const struct limits
     }
     struct part bank = {most, LIMITED_BY_CONFIGURATION, 0};
     lower(&bank, most * needed_are, LIMITED_BY_STALE);
-    if (lower(&bank, sum, missing ? LIMITED_BY_PACK_MISSING : reason) && !missing)
+    /* Where the others may nothing, the missing one is not what to look at. */
+    const bool misses = missing > 0 && sum > 0;
+    if (lower(&bank, sum, misses ? LIMITED_BY_PACK_MISSING : reason) && !misses)
         bank.pack = least_pack;
     if (count > 1 && !measure_shares(packs, count, most, direction, state))
         lower(&bank, NAN, LIMITED_BY_UNKNOWN);

@@ -43,7 +43,8 @@ stale_after = 2s
 FIXED = "profile=fixed,cells=16,temps=4,charge_mos=1,discharge_mos=1,current_a=-12.3"
 # Protocol and variant
 SPOKEN = [("topbms", "pylontech"), ("topbms", "pace"), ("topbms", "seplos"), ("seplos-v3", None), ("pace-modbus", None),
-          ("jk-pb", "registers"), ("jk-pb", "trigger"), ("eg4-ll", None), ("daly", None), ("daly-d2", None), ("jbd", None)]
+          ("jk-pb", "registers"), ("jk-pb", "trigger"), ("eg4-ll", None), ("daly", None), ("daly-d2", None), ("jbd", None),
+          ("daren", None), ("felicity", None)]
 # Values that [limits] decides.
 ALLOWED = re.compile("limit|_mos$")
 # In the unit of the value: half of the coarsest step of any protocol, and what depends on it.

@@ -207,7 +207,7 @@ static void test_throws_away_what_was_open_when_lent(void **state)
     ledger_lend(&ledger);
     ask("a0", POLL, 2);
     assert_true(hear("a1", &answer)); /* it may be the borrower's */
-    assert_true(answer.oldest.owner == LENT && answer.oldest.sent_at == 1 && !answer.usable);
+    assert_true(answer.oldest.owner == NOBODY && answer.oldest.sent_at == 1 && !answer.usable);
     assert_true(hear("a1", &answer));
     assert_true(answer.oldest.owner == POLL && answer.usable);
 }

@@ -46,7 +46,7 @@
 #define OUR_SOC 60
 #define THEIR_SOC 70
 
-enum tag { NOBODY, OURS, THEIRS };
+enum tag { NO_ONE, OURS, THEIRS };
 
 struct item {
     uint8_t bytes[BMS_FRAME_MAX];
@@ -192,7 +192,7 @@ static void say(struct bench *bench, struct item *answer)
         const size_t size = 1 + drawn(bench) % sizeof noise;
         for (size_t i = 0; i < size; i++)
             noise[i] = (uint8_t) drawn(bench);
-        write_out(bench, noise, size, NOBODY);
+        write_out(bench, noise, size, NO_ONE);
         if (chance(bench) < 0.5) {
             const size_t cut = drawn(bench) % answer->size;
             write_out(bench, answer->bytes, cut, answer->tag);
@@ -312,7 +312,7 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
                       bytes[0], size);
     if (direction == '<') {
         for (size_t i = bench->read; i < bench->read + size; i++)
-            bench->came_at = bench->tags[i] == NOBODY ? bench->came_at : clock_now();
+            bench->came_at = bench->tags[i] == NO_ONE ? bench->came_at : clock_now();
         bench->read += size;
         return;
     }

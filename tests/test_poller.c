@@ -484,16 +484,16 @@ static void ends_a_cycle_with_its_last_reply(void **state)
     struct world *world = *state;
     struct bms_request request;
     bool published;
-    assert_false(plan_over(world->poller, world->now, &published));
+    assert_false(plan_end_if_done(world->poller, world->now, &published));
     for (unsigned step = VITAL; step < STEPS; step++) {
         assert_true(next_request(world->poller, world->now, &request, &published));
         assert_int_equal(request.bytes[0], step);
         answer(world, step);
-        assert_int_equal(plan_over(world->poller, world->now, &published), step == SLOW);
+        assert_int_equal(plan_end_if_done(world->poller, world->now, &published), step == SLOW);
     }
     assert_true(published);
     assert_true(world->poller->values.value[VOLTAGE_V] == 52);
-    assert_false(plan_over(world->poller, world->now, &published));
+    assert_false(plan_end_if_done(world->poller, world->now, &published));
     assert_int_equal(world->poller->counters.polls, 1);
     assert_int_equal(world->poller->counters.repeats, 0);
 
@@ -501,7 +501,7 @@ static void ends_a_cycle_with_its_last_reply(void **state)
     for (unsigned tries = 0; tries < 3; tries++) {
         assert_true(next_request(world->poller, world->now, &request, &published));
         answer(world, VITAL);
-        assert_int_equal(plan_over(world->poller, world->now, &published), tries == 2);
+        assert_int_equal(plan_end_if_done(world->poller, world->now, &published), tries == 2);
     }
     assert_false(published);
     assert_int_equal(world->poller->counters.repeats, 2);

@@ -48,7 +48,7 @@ static double gap_s(const struct asker *asker, const struct poller *next)
     return (own > asker->gap_before_ms ? own : asker->gap_before_ms) / 1e3;
 }
 
-static bool take_frames(struct asker *asker, bool silent, double now);
+static bool receive_frames(struct asker *asker, bool silent, double now);
 
 bool asker_is_ready(struct asker *asker, double now)
 {
@@ -65,9 +65,9 @@ bool asker_is_ready(struct asker *asker, double now)
     asker->wanted_at = NAN;
     if (!wire_receive(asker->wire, now))
         return false;
-    take_frames(asker, true, now);
+    receive_frames(asker, true, now);
     reply_clear(&asker->buffer);
-    doubt_expire(&asker->doubt, now);
+    rest_expire(&asker->rest, now);
     return true;
 }
 
@@ -90,7 +90,7 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     flight->give_up_at = flight->deadline;
     flight->begun_at = NAN;
     flight->disturbed = false;
-    flight->number = ledger_send(&asker->doubt.ledger, poller, &flight->request, flight->owner,
+    flight->number = ledger_send(&asker->rest.ledger, poller, &flight->request, flight->owner,
                                  poller->cycle.step, now);
     asker->asking = true;
     asker->wire->facts.requests++;
@@ -110,79 +110,72 @@ static struct bms_moment local_time(void)
                                local.tm_hour,        local.tm_min,     local.tm_sec};
 }
 
-/* Sends the order's next request; false when there is none now. */
-static bool ask_order(struct asker *asker, struct order *order, double now)
+/* Sends the order's next request, if there is one now. */
+static void ask_order(struct asker *asker, struct order *order, double now)
 {
     const struct bms_moment local = local_time();
     enum order_result result =
-        order_build(order, &local, ledger_has(&asker->doubt.ledger, ORDER, order->poller), now);
+        order_build(order, &local, ledger_has(&asker->rest.ledger, ORDER, order->poller), now);
     if (result != ORDER_PENDING) {
         order_queue_go_on(&asker->orders, order, result, now);
-        return false;
+        return;
     }
     asker->flight.request = order->request;
     send_request(asker, turns_find(asker->turns, order->poller), order, now);
-    return true;
 }
 
-static void end_step(struct asker *asker, struct member *member, bool over, bool published,
-                     double now)
+static void end_cycle(struct asker *asker, struct member *member, double now)
 {
     struct poller *poller = member->poller;
-    if (published)
-        asker->events->published(asker->data, member, now);
-    if (!over)
-        return;
-    doubt_judge(&asker->doubt, poller, now);
-    if (!poller->cycle.told) {
+    rest_after_cycle(&asker->rest, poller, now);
+    if (!poller->cycle.published) {
         if (poller->cycle.vital_missed)
             turns_charge(asker->turns, poller->cycle.started, now);
         asker->events->missed(asker->data, member, now);
     }
     turns_expect(asker->turns);
-    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->doubt.ledger, ORDER, poller),
+    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->rest.ledger, ORDER, poller),
                           now);
 }
 
-/* Whether somebody waits while this pack is asked what it may not answer: others on the line, or a loan that came before
- * its cycle, which begins when nothing is open. */
+/* Whether others wait while this pack is asked what it may not answer: packs on the line, or a loan that was queued
+ * before the pack's cycle began. */
 static bool is_awaited(const struct asker *asker, const struct poller *poller, double now)
 {
     return turns_wait(asker->turns, poller, now) || asker->loan_since <= poller->cycle.started;
 }
 
-/* Sends the pack's next request; false when its cycle is over. */
-static bool poll_pack(struct asker *asker, struct member *member, double now)
+/* Sends the pack's next request, or ends its cycle. */
+static void poll_pack(struct asker *asker, struct member *member, double now)
 {
     bool published;
     /* Where nothing answers at all, a new connection costs nothing. */
     const bool dead = poller_is_silent(member->poller) && !asker->wire->health.answered &&
                       port_forgets(asker->wire->port);
-    if ((member->poller->pace.resting || dead) &&
-        !doubt_end_rest(&asker->doubt, member->poller, now))
-        return true;
+    if ((member->poller->pace.resting || dead) && !rest_end(&asker->rest, member->poller, now))
+        return;
     member->poller->trials.busy = is_awaited(asker, member->poller, now);
-    if (plan_request(member->poller, now, &asker->flight.request, &published)) {
-        if (published) /* the cycle was whole but for what a lost connection has ended */
-            asker->events->published(asker->data, member, now);
+    const bool asks = plan_request(member->poller, now, &asker->flight.request, &published);
+    if (published)
+        asker->events->published(asker->data, member, now);
+    if (asks)
         send_request(asker, member, NULL, now);
-        return true;
-    }
-    end_step(asker, member, true, published, now);
-    return false;
+    else
+        end_cycle(asker, member, now);
 }
 
-bool asker_ask(struct asker *asker, double now)
+void asker_ask(struct asker *asker, double now)
 {
     struct order *order = order_queue_next(&asker->orders);
-    return order ? ask_order(asker, order, now)
-                 : poll_pack(asker, turns_next(asker->turns, now), now);
+    if (order)
+        ask_order(asker, order, now);
+    else
+        poll_pack(asker, turns_next(asker->turns, now), now);
 }
 
 /* ---- what comes ---- */
 
-/* The exchange is over, one way or the other: a gap, then the next. The values of a cycle that ends
- * with it do not wait for the gap. */
+/* The exchange is over, answered or not. A gap follows; the values of a cycle that ends here do not wait for it. */
 static void finish(struct asker *asker, double now)
 {
     struct member *member = asker->flight.member;
@@ -191,31 +184,36 @@ static void finish(struct asker *asker, double now)
     asker->gap_before_ms = member->poller->config->driver->line.gap_ms;
     asker->asking = false;
     asker->quiet_since = asker->over_at = now;
-    reply_time_report(asker->wire, asker->turns, &asker->late_told);
+    reply_time_report(asker->wire, asker->turns);
     member->poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
     member->poller->trials.busy = is_awaited(asker, member->poller, now);
-    const bool over = plan_over(member->poller, now, &published);
-    end_step(asker, member, over, published, now);
-    asker->events->free(asker->data, now);
+    const bool over = plan_end_if_done(member->poller, now, &published);
+    if (published)
+        asker->events->published(asker->data, member, now);
+    if (over)
+        end_cycle(asker, member, now);
+    asker->events->idle(asker->data, now);
 }
 
 /* A whole answer. True: the request in flight need not be waited for any more. */
-static bool take_whole(struct asker *asker, const struct answer *answer, bool in_flight, double now)
+static bool settle_answer(struct asker *asker, const struct answer *answer, bool in_flight,
+                          double now)
 {
     struct flight *flight = &asker->flight;
     struct poller *poller = answer->oldest.pack;
     const double sent_at = answer->oldest.sent_at;
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
-    doubt_settled(&asker->doubt, poller, now);
+    rest_end_early(&asker->rest, poller, now);
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
         if (polls)
             plan_ask_again(poller, now);
-        if (polls && answer->oldest.times == 0) { /* so would each other one be thrown away */
+        if (polls &&
+            answer->oldest.times == 0) { /* an uncounted loan takes all other answers, too */
             poller->cycle.under_way = false;
-            doubt_rest(&asker->doubt, poller);
+            rest_begin(&asker->rest, poller);
         }
         return polls;
     }
@@ -248,8 +246,8 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
     const double later = fmin(now + reply_time_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
-    if (poller->cycle
-            .heard) /* its own reply comes right behind that of an earlier request, or not at all */
+    /* Its own reply comes right behind that of an earlier request, or not at all. */
+    if (poller->cycle.earlier_answered)
         flight->deadline =
             fmin(flight->deadline,
                  flight->asked_at + patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
@@ -274,23 +272,23 @@ static void note_damage(struct asker *asker, const struct reply_counters *before
     if (damaged > 0)
         plan_disturbed(flight->member->poller, now);
     flight->disturbed |= damaged > 0 || after->skipped_bytes != before->skipped_bytes;
-    flight->member->heard |= flight->disturbed;
+    flight->member->noisy |= flight->disturbed;
 }
 
 /* True: the request in flight need not be waited for any more. */
-static bool take_frames(struct asker *asker, bool silent, double now)
+static bool receive_frames(struct asker *asker, bool silent, double now)
 {
     struct flight *flight = &asker->flight;
     const struct reply_counters before = asker->buffer.counters;
     const size_t received = asker->buffer.size;
     struct answer answer;
     bool is_part = false, over = false;
-    while (!over && ledger_receive(&asker->doubt.ledger, &asker->buffer, silent, &answer)) {
+    while (!over && ledger_receive(&asker->rest.ledger, &asker->buffer, silent, &answer)) {
         const bool in_flight = asker->asking && flight->member->poller == answer.oldest.pack;
         if (answer.result == BMS_PARTIAL)
             is_part |= in_flight;
         else
-            over = take_whole(asker, &answer, in_flight, now);
+            over = settle_answer(asker, &answer, in_flight, now);
     }
     note_damage(asker, &before, now);
     if (asker->asking && !over && !silent)
@@ -308,24 +306,23 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
     if (!asker->asking && asker->wire->config->settle_ms > 0)
         return;
     reply_append(&asker->buffer, bytes, size);
-    if (take_frames(asker, false, now))
+    if (receive_frames(asker, false, now))
         finish(asker, now);
-    else if (
-        !asker->asking) /* who answered late may be due at once, or a loan that waited for that */
+    else if (!asker->asking) /* a pack that answered late may be due at once, or a loan */
         wire_wait(asker->wire, now, now);
 }
 
-/* Of one that answers now and then, what comes late may be pieces as well. */
+/* No reply came. Where the pack answers now and then, noise may have been pieces of its replies. */
 static void note_silence(struct asker *asker, double now)
 {
     const struct flight *flight = &asker->flight;
     struct poller *poller = flight->member->poller;
     bool answers = now - poller->presence.last_answer < LATELY_S;
-    if (flight->disturbed || (flight->member->heard && answers))
+    if (flight->disturbed || (flight->member->noisy && answers))
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)
         turns_charge(asker->turns, flight->asked_at, now);
-    plan_unanswered(poller, doubt_is_behind(&asker->doubt, poller), now);
+    plan_unanswered(poller, rest_is_behind(&asker->rest, poller), now);
 }
 
 void asker_due(struct asker *asker, double now)
@@ -334,7 +331,7 @@ void asker_due(struct asker *asker, double now)
         wire_wait(asker->wire, asker->flight.give_up_at, now);
         return;
     }
-    const bool over = take_frames(asker, true, now);
+    const bool over = receive_frames(asker, true, now);
     if (!over && asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else if (!over)
@@ -365,7 +362,7 @@ void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
                             .turns = turns,
                             .events = events,
                             .data = data,
-                            .doubt = {.wire = wire, .turns = turns}};
+                            .rest = {.wire = wire, .turns = turns}};
     asker->wanted_at = NAN;
     asker->loan_since = INFINITY;
     asker->quiet_since = asker->over_at = -INFINITY;
@@ -376,10 +373,10 @@ void asker_opened(struct asker *asker, bool away, double now)
     asker->quiet_since = asker->over_at = -INFINITY;
     asker->wanted_at = NAN;
     reply_clear(&asker->buffer);
-    ledger_expire(&asker->doubt.ledger, now - ANSWER_MOST_S);
+    ledger_expire(&asker->rest.ledger, now - ANSWER_MOST_S);
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
-        doubt_settled(&asker->doubt, poller, now);
+        rest_end_early(&asker->rest, poller, now);
         asker->turns->list[i].missing_since = NAN;
         if (away)
             poller_reset(poller, now);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line whose packs we ask: whose turn it is, one exchange at a time, orders between polls. What comes is given to the
- * ledger, which says what it is: the answer to the request in flight, to an earlier one, or nothing.
+ * A line whose packs we ask: one exchange at a time, orders between polls. The ledger says what a received frame is: the
+ * answer to the request in flight, to an earlier one, or to none.
  */
 #ifndef PACKGATE_LINES_ASKER_H
 #define PACKGATE_LINES_ASKER_H
 
-#include "doubt.h"
+#include "rest.h"
 #include "order_queue.h"
 #include "reply.h"
 #include "turns.h"
@@ -15,17 +15,16 @@
 struct asker_events {
     /** poller->values are new. */
     void (*published)(void *data, struct member *member, double now);
-    /** A cycle ended without. */
+    /** A cycle ended without new values. */
     void (*missed)(void *data, struct member *member, double now);
-    /** The exchange is over: what is next? */
-    void (*free)(void *data, double now);
+    /** The exchange is over. */
+    void (*idle)(void *data, double now);
 };
 
 /* The request in flight. */
 struct flight {
-    struct member *member; /* whose it is, or was; NULL: there was none yet */
-    struct order
-        *order; /* it is of this order; NULL: of a poll, or of an order that was ended meanwhile */
+    struct member *member; /* also after the exchange; NULL: there was none yet */
+    struct order *order;   /* NULL: it is of a poll, or its order was ended meanwhile */
     enum ledger_owner owner;
     struct bms_request request;
     uint32_t number; /* in the ledger */
@@ -42,7 +41,7 @@ struct asker {
     struct turns *turns;
     const struct asker_events *events;
     void *data;
-    struct doubt doubt;
+    struct rest rest;
     struct reply buffer;
     bool asking; /* `flight` is in flight */
     struct flight flight;
@@ -51,8 +50,7 @@ struct asker {
     unsigned gap_before_ms; /* of the protocol that it was in */
     double over_at;         /* the end of the last exchange */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */
-    bool late_told;         /* that replies come late, once */
-    double loan_since;      /* a loan waits for its turn; INFINITY: none does */
+    double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
 };
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
@@ -73,13 +71,13 @@ double asker_next_due(const struct asker *asker, double now);
 /** Whether the line was quiet for long enough to send something; else waits for that. */
 bool asker_is_ready(struct asker *asker, double now);
 
-/** Sends the next request. False: there is none now. */
-bool asker_ask(struct asker *asker, double now);
+/** Sends the next request, or ends the cycle that has none left. */
+void asker_ask(struct asker *asker, double now);
 
-/** Nobody expects the orders any more. */
+/** Ends all orders: those who gave them do not expect them any more. */
 void asker_end_orders(struct asker *asker, double now);
 
-/** Whose secrets are to be looked for in what others send. */
+/** The pack whose driver masks secrets in bytes that no request of ours explains. */
 const struct bms *asker_masked_bms(const struct asker *asker);
 
 #endif

@@ -10,7 +10,6 @@ void cycle_begin(struct poller *poller, double now)
 {
     poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
     poller->trials.over = poller->trials.answered = false;
-    poller->pace.resting = false;
     spike_drop(&poller->spike);
 }
 
@@ -23,7 +22,7 @@ static bool is_usable(const struct poller *poller, unsigned index, double now)
     return at >= poller->cycle.started || now - at <= most_s;
 }
 
-static void publish(struct poller *poller, double at)
+static void set_values(struct poller *poller, double at)
 {
     if (poller->config->driver->finish)
         poller->config->driver->finish(&poller->bms, &poller->values);
@@ -59,7 +58,7 @@ static double find_times(const struct poller *poller, double *apart_s)
     return first;
 }
 
-bool cycle_tell(struct poller *poller, double now)
+bool cycle_publish(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
     double apart_s;
@@ -75,9 +74,9 @@ bool cycle_tell(struct poller *poller, double now)
          * stays away. */
         poller->steps[i].part.implausible = 0;
     }
-    publish(poller, first);
-    poller->counters.polls += !cycle->told;
-    cycle->told = true;
+    set_values(poller, first);
+    poller->counters.polls += !cycle->published;
+    cycle->published = true;
     if (isnan(poller->pace.first_at))
         poller->pace.first_at = now;
     return true;
@@ -90,19 +89,19 @@ static double next_in_s(const struct poller *poller)
                                                    : poller_interval(poller);
 }
 
-/* The pace of the line. After a miss, or a rest, the time since the cycle before tells nothing of it, and neither does a
- * single pause, whatever it was for: what two rounds in a row took counts. */
+/* The pace of the line. After a miss the time since the cycle before says nothing about it, and neither does a single
+ * pause: the shorter of two rounds in a row counts. */
 static void learn_round(struct poller *poller, double now)
 {
     const struct poller_cycle *cycle = &poller->cycle;
     struct poller_pace *pace = &poller->pace;
-    if (cycle->told && !isnan(pace->last_started)) {
+    if (cycle->published && !isnan(pace->last_started)) {
         double round_s = cycle->started - pace->last_started;
         pace->round_s = pace->last_round_s > 0 ? fmin(round_s, pace->last_round_s) : round_s;
         pace->last_round_s = round_s;
     }
-    const bool whole = cycle->told && !pace->interrupted;
-    pace->last_started = whole && !pace->resting ? cycle->started : NAN;
+    const bool whole = cycle->published && !pace->interrupted;
+    pace->last_started = whole ? cycle->started : NAN;
     if (whole && !cycle->disturbed)
         pace->took_s = now - cycle->started;
     pace->interrupted = false;
@@ -112,10 +111,10 @@ void cycle_end(struct poller *poller, double now)
 {
     struct poller_pace *pace = &poller->pace;
     poller->cycle.under_way = poller->presence.woken = false;
-    pace->hurries = 0;
+    pace->dropped = 0;
     pace->due = fmax(poller->cycle.started + next_in_s(poller), now);
     learn_round(poller, now);
-    poller->complete |= poller->cycle.told && now - pace->first_at > poller_stale_after(poller);
+    poller->complete |= poller->cycle.published && now - pace->first_at > poller_stale_after(poller);
 }
 
 /* After a long silence it may be another pack that answers: once, all is forgotten; what the
@@ -174,15 +173,15 @@ bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct 
 static void note_heard(struct poller *poller, double now)
 {
     poller->presence.last_answer = now;
-    poller->presence.silent_cycles = poller->pace.hurries = 0;
+    poller->presence.silent_cycles = poller->pace.dropped = 0;
     poller->presence.forgotten = false;
 }
 
-void cycle_tell_heard(struct poller *poller, double now, double age_s)
+void cycle_publish_heard(struct poller *poller, double now, double age_s)
 {
     note_heard(poller, now);
     poller->values = poller->incoming;
-    publish(poller, now - age_s);
+    set_values(poller, now - age_s);
     poller->counters.polls++;
     poller->complete = true;
     pack_clear(&poller->incoming);
@@ -200,7 +199,7 @@ bool cycle_heard(struct poller *poller, double now, double age_s)
     }
     step->part = poller->incoming;
     step->at = now;
-    cycle_tell_heard(poller, now, age_s);
+    cycle_publish_heard(poller, now, age_s);
     return true;
 }
 
@@ -208,7 +207,7 @@ void cycle_unheard(struct poller *poller)
 {
     poller->counters.timeouts++;
     poller->presence.silent_cycles++;
-    poller->pace.hurries = 0;
+    poller->pace.dropped = 0;
     if (!poller->presence.forgotten)
         poller_forget_device(poller, false);
     pack_clear(&poller->incoming);

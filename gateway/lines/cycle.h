@@ -11,8 +11,8 @@
 
 void cycle_begin(struct poller *poller, double now);
 
-/** Publishes what has been read, if it is of one time. */
-bool cycle_tell(struct poller *poller, double now);
+/** Publishes what was read if all steps were answered, close enough together. */
+bool cycle_publish(struct poller *poller, double now);
 
 /** Nothing of it is left to be asked: when the next one is due, and what is learned of the line's pace. */
 void cycle_end(struct poller *poller, double now);
@@ -31,7 +31,7 @@ bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct 
                        const struct pack *reading, double now);
 
 /** Publishes poller->incoming, which was heard and is believed, and may be so old. */
-void cycle_tell_heard(struct poller *poller, double now, double age_s);
+void cycle_publish_heard(struct poller *poller, double now, double age_s);
 
 /** One that talks unasked has completed a set of values in poller->incoming, which may be so old.
  * False: they are in doubt, and its next ones will tell; else they are published. */

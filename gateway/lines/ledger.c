@@ -88,7 +88,7 @@ void ledger_lend(struct ledger *ledger)
 {
     for (unsigned i = 0; i < ledger->count; i++)
         if (ledger->open[i].owner == POLL)
-            ledger->open[i].owner = LENT;
+            ledger->open[i].owner = NOBODY;
 }
 
 /* ---- what comes ---- */
@@ -176,18 +176,18 @@ static struct bms_span try_all(struct candidates *candidates, const uint8_t *byt
     return best;
 }
 
-/* A frame says whose it is where the driver's check is exact; a loan's is not. */
-static bool find_pack(const struct candidates *candidates, const struct poller **pack)
+/* Which pack the frame is of; NULL: none. The driver's check is exact, but any frame can answer a loan. */
+static const struct poller *find_pack(const struct candidates *candidates)
 {
-    const struct ledger *ledger = candidates->ledger;
-    *pack = NULL;
-    for (unsigned i = ledger->count; i > 0; i--)
-        if (is_answer(candidates->result[i - 1]) && ledger->open[i - 1].owner == LOAN)
-            *pack = ledger->open[i - 1].pack;
-    for (unsigned i = ledger->count; i > 0; i--)
-        if (is_answer(candidates->result[i - 1]) && ledger->open[i - 1].owner != LOAN)
-            *pack = ledger->open[i - 1].pack;
-    return *pack != NULL;
+    const struct poller *borrowed = NULL;
+    for (unsigned i = 0; i < candidates->ledger->count; i++) {
+        const struct open_request *request = &candidates->ledger->open[i];
+        if (is_answer(candidates->result[i]) && request->owner != LOAN)
+            return request->pack;
+        if (is_answer(candidates->result[i]) && !borrowed)
+            borrowed = request->pack;
+    }
+    return borrowed;
 }
 
 /* Whether the frame is the same answer to both. */
@@ -205,9 +205,9 @@ static bool says_same(const struct open_request *a, const struct open_request *b
 static bool find_oldest(struct candidates *candidates, const uint8_t *frame, size_t size)
 {
     const struct ledger *ledger = candidates->ledger;
-    const struct poller *pack;
+    const struct poller *pack = find_pack(candidates);
     bool found = false;
-    if (!find_pack(candidates, &pack))
+    if (!pack)
         return false;
     candidates->single = candidates->usable = true;
     for (unsigned i = 0; i < ledger->count; i++) {

@@ -10,13 +10,14 @@
  * 1. Sending appends a request to the list.
  * 2. A whole frame has candidates: the open requests that it can answer, by the driver's own check. It counts for the
  *    oldest one, and is as old as that one. The request and all before it of the same pack leave the list. A frame
- *    without a candidate is nobody's. Where it would say different things to two of them, it is thrown away, but the
+ *    without a candidate is ignored. Where it would say different things to two of them, it is thrown away, but the
  *    oldest one leaves the list.
- * 3. The oldest candidate says whose the frame is. A poll's: a part of its cycle, in flight or not. An order's: its
- *    acknowledgement, if there is no second candidate; an order stays in the list until it is answered itself. A loan's: it is thrown away.
- * 4. A line is lent when the list is empty. What the borrower left unanswered is appended as a loan, and any frame of
- *    the pack can answer that. A pack that is off is not waited for: polls of it that are open become lent ones, whose
- *    answers are thrown away as well.
+ * 3. The owner of the oldest candidate gets the frame. A poll: as a part of its cycle, in flight or not. An order: as
+ *    its acknowledgement, if there is no second candidate; an order stays in the list until it is answered itself. A
+ *    loan, or nobody: it is thrown away.
+ * 4. A line is lent when the list is empty. A borrower's requests are appended as loans, and any frame of the pack can
+ *    answer a loan. A pack that is off is not waited for: its open polls are nobody's from then on. An order is not
+ *    waited for either once a later request was answered; its acknowledgement may then go to the borrower.
  * 5. A request leaves the list without an answer once an answer cannot come any more: ANSWER_MOST_S after it was sent.
  *    Where a connection can hold bytes back, something sent after that must have been answered, or the connection must
  *    have been opened anew after that.
@@ -31,20 +32,20 @@
 #include "reply.h"
 
 #define ANSWER_MOST_S 12.0 /* no pack is known to answer after more than some seconds */
-#define LEDGER_MOST 64     /* entries of a line; of more, two become one that stands for both */
+#define LEDGER_MOST 64     /* entries of a line; beyond that, two become one that stands for both */
 
-enum ledger_owner { POLL, LENT, ORDER, LOAN };
+/* Who gets the answer. */
+enum ledger_owner { POLL, ORDER, LOAN, NOBODY };
 
 struct open_request {
     struct poller *pack; /* whom it asks */
     struct bms_request words;
     enum ledger_owner owner;
-    unsigned step; /* of a poll */
-    bool
-        passed; /* of an order: something asked after it was answered, so that no answer to it comes any more */
-    uint32_t number; /* requests are numbered in the order in which they are sent */
+    unsigned step;   /* of a poll */
+    bool passed;     /* of an order: a later request was answered; no loan waits for it any more */
+    uint32_t number; /* in the order in which requests are sent */
     double sent_at;
-    unsigned times; /* so many answers can come; 0: nobody knows how many */
+    unsigned times; /* answers that can come; 0: not known */
 };
 
 struct ledger {
@@ -81,7 +82,7 @@ bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent,
 struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t size,
                             struct answer *answer);
 
-/** The line is lent, whatever is still open. */
+/** The line is lent: answers to polls that are still open become nobody's. */
 void ledger_lend(struct ledger *ledger);
 
 /** The oldest open request of a pack that is no order; NULL: none is open. */

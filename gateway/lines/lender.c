@@ -9,10 +9,10 @@
 
 #define TAIL_S 0.1 /* of silence behind all answers: one more may follow */
 
-void lender_init(struct lender *lender, struct asker *asker, void (*free)(void *data, double now),
+void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *data, double now),
                  void *data)
 {
-    *lender = (struct lender){.asker = asker, .free = free, .data = data};
+    *lender = (struct lender){.asker = asker, .idle = idle, .data = data};
 }
 
 /* ---- the queue ---- */
@@ -59,7 +59,7 @@ double lender_next_at(struct lender *lender, double now)
     lender->asker->loan_since = lender->queue ? lender->queue->queued_at : INFINITY;
     if (!lender->queue)
         return INFINITY;
-    const double clear_at = doubt_clear_at(&lender->asker->doubt, now);
+    const double clear_at = rest_before_loan(&lender->asker->rest, now);
     if (asker_next_due(lender->asker, now) <= now && lender->owed_s > 0)
         return INFINITY;
     return fmax(now, clear_at);
@@ -72,7 +72,7 @@ void lender_pay(struct lender *lender, double now)
 
 /* ---- what is shown of it ---- */
 
-/* A request may set a password. What asks only is short, or has nothing behind its head. */
+/* A request may set a password: only its head is shown. A request that reads is no longer than that, or zero behind it. */
 static void hide(const struct bms *bms, uint8_t *bytes, size_t size)
 {
     enum { HEAD = 6 };
@@ -98,7 +98,7 @@ static void show_received(struct lender *lender)
 
 /* ---- one loan ---- */
 
-/* How many requests to this pack there are, as far as its protocol is known; to others on the line it is none. */
+/* Counts the requests to this pack, not those to others on the line. `*known`: all are of its protocol. */
 static unsigned count_requests(const struct bms *bms, const struct loan *loan, bool *known)
 {
     unsigned requests = 0;
@@ -122,7 +122,7 @@ static void append_requests(struct lender *lender, double now)
         unsigned requests = count_requests(&poller->bms, &lender->loan, &known);
         lender->counted |= known && requests > 0;
         for (; requests > 0; requests--)
-            ledger_send(&lender->asker->doubt.ledger, poller, &request, LOAN, 0, now);
+            ledger_send(&lender->asker->rest.ledger, poller, &request, LOAN, 0, now);
     }
 }
 
@@ -143,7 +143,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
     show_received(lender);
     reply_clear(&lender->asker->buffer);
     if (isfinite(lender->passed_at))
-        doubt_rest_all(&lender->asker->doubt, lender->passed_at);
+        rest_all(&lender->asker->rest, lender->passed_at);
     lender->asker->quiet_since = lender->asker->over_at = now;
     lender->owed_s = fmin(now - lender->begun_at, LOAN_VALID_S);
     lender->lent = false;
@@ -155,7 +155,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
 void lender_begin(struct lender *lender, double now)
 {
     struct loan *loan = lender->queue;
-    if (!doubt_clear(&lender->asker->doubt, now))
+    if (!rest_end_before_loan(&lender->asker->rest, now))
         return;
     lender->queue = loan->next;
     lender->borrower = loan;
@@ -165,13 +165,11 @@ void lender_begin(struct lender *lender, double now)
     lender->received = lender->echoed = 0;
     lender->begun_at = now;
     lender->passed_at = -INFINITY;
-    ledger_lend(&lender->asker->doubt.ledger);
+    ledger_lend(&lender->asker->rest.ledger);
     reply_clear(&lender->asker->buffer);
     if (loan->begun)
         loan->begun(loan->data);
-    if (lender->borrower != loan)
-        return;
-    if (loan->size > 0)
+    if (lender->borrower == loan && loan->size > 0)
         lender_pass(lender, loan, loan->bytes, loan->size, now);
 }
 
@@ -195,7 +193,7 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
     return wire_send(lender->asker->wire, bytes, size, shown, now);
 }
 
-/* Of what two-wire adapters give back. */
+/* Two-wire adapters echo what is sent. */
 static void count_received(struct lender *lender, const uint8_t *bytes, size_t size)
 {
     const struct loan *loan = &lender->loan;
@@ -210,10 +208,10 @@ static bool is_answered(const struct lender *lender)
     return lender->received > echo;
 }
 
-/* Whether nothing that he has asked is open any more. */
-static bool take_answers(struct lender *lender, const uint8_t *bytes, size_t size)
+/* True: no request of the borrower is open any more. */
+static bool settle_answered(struct lender *lender, const uint8_t *bytes, size_t size)
 {
-    struct ledger *ledger = &lender->asker->doubt.ledger;
+    struct ledger *ledger = &lender->asker->rest.ledger;
     struct answer answer;
     reply_append(&lender->asker->buffer, bytes, size);
     while (ledger_receive(ledger, &lender->asker->buffer, false, &answer))
@@ -228,7 +226,7 @@ void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, d
     if (lender->loan.open_end) {
         show_received(lender);
     } else {
-        const bool all = take_answers(lender, bytes, size);
+        const bool all = settle_answered(lender, bytes, size);
         wait_until(lender, now + (all ? fmin(TAIL_S, reply_s(lender)) : reply_s(lender)), now);
     }
     if (lender->borrower)
@@ -244,7 +242,7 @@ void lender_due(struct lender *lender, double now)
         return;
     }
     end(lender, is_answered(lender) ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
-    lender->free(lender->data, now);
+    lender->idle(lender->data, now);
 }
 
 void lender_closed(struct lender *lender, double now)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Lending the line. What the borrower asks is in the ledger as what we ask is, so that his answers are not taken for ours,
- * and the loan is over as soon as all of it is answered; else when nothing has come for as long as a reply may take.
- * While packs are due they keep half of the time: after a loan their own exchanges come first until they have taken as
- * long as it did.
+ * Lends the line to other programs. The ledger has the borrower's requests as it has ours, so that answers to them are not
+ * taken for ours. A loan ends when all its requests are answered, or when nothing was received for a reply timeout.
+ * While packs are due they keep half of the time: after a loan our own exchanges come first until they have taken as
+ * long as the loan.
  */
 #ifndef PACKGATE_LINES_LENDER_H
 #define PACKGATE_LINES_LENDER_H
@@ -13,32 +13,33 @@
 
 struct lender {
     struct asker *asker;
-    struct loan *queue;    /* in the order in which they came */
-    struct loan *borrower; /* who has the line; NULL: nobody, or he does not want it any more */
+    struct loan *queue; /* in the order in which they came */
     bool lent;
-    struct loan loan; /* a copy of what was lent last */
-    bool counted;     /* all that he has asked is known, and in the ledger */
-    size_t received;  /* bytes, */
-    size_t echoed;    /* of which so many, the first, are those that he has sent */
+    struct loan *borrower; /* gets what comes; NULL: not lent, or taken back */
+    struct loan loan;      /* a copy of the last one */
+    bool counted;          /* the ledger has all its requests */
+    size_t received;       /* bytes */
+    size_t echoed;         /* how many of the first of them repeat what was sent */
     double begun_at, deadline;
-    double passed_at;                     /* the last bytes with an open end; -infinity: none */
-    double owed_s;                        /* so long packs that are due come first */
-    void (*free)(void *data, double now); /* a loan is over: what is next? */
+    double passed_at;                     /* last bytes sent with an open end; -infinity: none */
+    double owed_s;                        /* exchanges of due packs come first for so long */
+    void (*idle)(void *data, double now); /* the loan is over */
     void *data;
 };
 
-void lender_init(struct lender *lender, struct asker *asker, void (*free)(void *data, double now),
+void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *data, double now),
                  void *data);
 
 void lender_add(struct lender *lender, struct loan *loan);
 
-/** When the next loan may begin, `now` at the earliest; infinity: none is wanted, or packs come first. */
+/** When the next loan may begin, `now` at the earliest; infinity: none waits, or packs come first. Ends loans that have
+ * waited too long, and has packs asked what settles their open requests (rest.h). */
 double lender_next_at(struct lender *lender, double now);
 
-/** An exchange of ours is over. */
+/** An exchange of ours is over: its time counts for the packs. */
 void lender_pay(struct lender *lender, double now);
 
-/** The line is quiet: the first of those who wait has it. */
+/** The line is quiet: lends it to the first in the queue. */
 void lender_begin(struct lender *lender, double now);
 
 void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, double now);
@@ -49,14 +50,14 @@ void lender_due(struct lender *lender, double now);
 /** The port was lost. */
 void lender_closed(struct lender *lender, double now);
 
-/** The line is down: nobody waits for it. */
+/** The line is down: ends all loans in the queue. */
 void lender_refuse(struct lender *lender);
 
 /** Sends bytes of a loan with an open end that has its turn. False: it has not, or they do not fit. */
 bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *bytes, size_t size,
                  double now);
 
-/** Whoever wanted it does not any more: what is under way goes on without him until the line is quiet. */
+/** Cancels a loan, without `done`. If it has begun, the line stays lent until it is quiet. */
 void lender_take_back(struct lender *lender, struct loan *loan, double now);
 
 #endif

@@ -22,7 +22,8 @@ struct line {
     struct lender lender;
     struct hearer hearer;
     struct late_turn_watcher late_turn;
-    bool hears; /* nobody is asked by us */
+    struct line_tap tap; /* of whoever made the line */
+    bool hears;          /* we send no requests */
     bool started;
 };
 
@@ -52,7 +53,7 @@ static void on_missed(void *data, struct member *member, double now)
 static void advance(struct line *line, double now)
 {
     struct asker *asker = &line->asker;
-    while (line->wire.state == WIRE_OPEN && !asker->asking && !line->lender.lent) {
+    while (line->wire.facts.state == LINE_IS_OPEN && !asker->asking && !line->lender.lent) {
         const double lend_at = lender_next_at(&line->lender, now);
         const double next = fmin(lend_at, asker_next_due(asker, now));
         if (next > now) {
@@ -70,12 +71,12 @@ static void advance(struct line *line, double now)
 }
 
 /* A line that hears is lent with an open end only. */
-static void on_free(void *data, double now)
+static void on_idle(void *data, double now)
 {
     struct line *line = data;
     if (!line->hears)
         advance(line, now);
-    else if (line->lender.queue && line->wire.state == WIRE_OPEN)
+    else if (line->lender.queue && line->wire.facts.state == LINE_IS_OPEN)
         lender_begin(&line->lender, now);
     else
         hearer_due(&line->hearer, now);
@@ -85,7 +86,7 @@ static void on_asked(void *data, double now)
 {
     struct line *line = data;
     lender_pay(&line->lender, now);
-    on_free(line, now);
+    on_idle(line, now);
 }
 
 /* ---- the way down: what the port does ---- */
@@ -124,7 +125,7 @@ static void on_due(void *data, double now)
     else if (line->asker.asking)
         asker_due(&line->asker, now);
     else
-        on_free(line, now);
+        on_idle(line, now);
 }
 
 static double next_due(void *data, double now)
@@ -150,13 +151,6 @@ static bool on_down(void *data, const char *why, double now)
     return line->events.down != NULL;
 }
 
-static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
-{
-    struct line *line = data;
-    if (line->events.passed)
-        line->events.passed(line->data, direction, bytes, size);
-}
-
 /* The process was stopped, or the host slept: nobody expects the orders any more. */
 static void on_late_turn(void *data, double since, double now)
 {
@@ -174,8 +168,7 @@ static bool open_wire(struct line *line, struct ev_loop *loop, const struct line
                                               .due = on_due,
                                               .next_due = next_due,
                                               .closed = on_closed,
-                                              .down = on_down,
-                                              .passed = on_passed};
+                                              .down = on_down};
     const struct turns *turns = &line->turns;
     struct bms *simulated = calloc(turns->count, sizeof *simulated);
     if (!simulated)
@@ -193,7 +186,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       void *data)
 {
     static const struct asker_events parts = {
-        .published = on_published, .missed = on_missed, .free = on_asked};
+        .published = on_published, .missed = on_missed, .idle = on_asked};
     struct line *line = calloc(1, sizeof *line);
     if (!line)
         return NULL;
@@ -206,9 +199,12 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     }
     line->late_turn = (struct late_turn_watcher){.late = on_late_turn, .data = line};
     late_turn_watch(loop, &line->late_turn);
+    line->tap = (struct line_tap){.passed = events->passed, .data = data};
+    if (events->passed)
+        line_watch(line, &line->tap);
     line->hears = config->listen || bms_talks(pollers[0]->config->driver);
     asker_init(&line->asker, &line->wire, &line->turns, &parts, line);
-    lender_init(&line->lender, &line->asker, on_free, line);
+    lender_init(&line->lender, &line->asker, on_idle, line);
     if (line->hears && !hearer_init(&line->hearer, &line->wire, &line->turns, &parts, line)) {
         line_free(line);
         return NULL;
@@ -249,7 +245,7 @@ static void hurry(struct line *line)
 
 static bool is_down(const struct line *line)
 {
-    return line->wire.state != WIRE_OPEN && line->wire.health.backoff_s > 0;
+    return line->wire.facts.state != LINE_IS_OPEN && line->wire.health.backoff_s > 0;
 }
 
 bool line_order(struct line *line, struct order *order)
@@ -287,7 +283,7 @@ void line_rebind(struct line *line, const struct line_config *config)
 
 bool line_is_open(const struct line *line)
 {
-    return line && line->wire.state == WIRE_OPEN;
+    return line && line->wire.facts.state == LINE_IS_OPEN;
 }
 
 void line_watch(struct line *line, struct line_tap *tap)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* One loan of a line: somebody else's bytes go out between two of our own requests, and what comes goes to him. */
+/* One loan of a line: the borrower's bytes are sent between two of our requests, and what is received goes to it. */
 #ifndef PACKGATE_LINES_LOAN_H
 #define PACKGATE_LINES_LOAN_H
 
@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOAN_BYTES 512   /* that can be sent with one loan */
-#define LOAN_VALID_S 5.0 /* for so long it waits for its turn, and its answer may flow */
+#define LOAN_BYTES 512   /* most that one loan can send at once */
+#define LOAN_VALID_S 5.0 /* longest wait for its turn, and longest loan */
 
 enum loan_result {
     LOAN_ANSWERED,
@@ -18,17 +18,17 @@ enum loan_result {
     LOAN_NO_LINE     /* the line is down */
 };
 
-/* Whoever wants it keeps it until `done` is called, or line_take_back was. */
+/* The borrower keeps it until `done` is called or it calls line_take_back. */
 struct loan {
     uint8_t bytes[LOAN_BYTES]; /* what to send */
     size_t size;
-    bool open_end; /* for as long as whoever wants it likes, with nothing polled meanwhile: begins
-                    * without bytes, which follow by line_pass, and ends by line_take_back */
-    void (*begun)(void *data); /* it has its turn; NULL: of no interest */
+    bool open_end; /* lasts until line_take_back, with nothing polled meanwhile; its bytes are sent
+                    * by line_pass */
+    void (*begun)(void *data);                                       /* has its turn; may be NULL */
     void (*received)(void *data, const uint8_t *bytes, size_t size); /* may take it back */
     void (*done)(void *data, enum loan_result result);
     void *data;
-    double queued_at;  /* since then its bytes wait */
+    double queued_at;  /* waits since then */
     struct loan *next; /* in the line's queue */
 };
 

@@ -176,10 +176,8 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
     /* What comes while nothing is known of the pack may be the echo of its line. */
     bool doubtful = poller->bms.driver->control_blindly || poller->presence.forgotten || !single;
     bool waits = answer == REPLY_WAITING || doubtful;
-    if (waits &&
-        order->part ==
-            last_part(
-                order)) /* what a doubtful answer has taught the driver is forgotten as well */
+    /* What a doubtful answer has taught the driver is forgotten as well. */
+    if (waits && order->part == last_part(order))
         poller->bms = poller->before;
     if (order->switches.sets)
         return settle_setting(order, answer == REPLY_DONE, answer == REPLY_REFUSED && !doubtful);

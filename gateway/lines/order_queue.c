@@ -31,7 +31,7 @@ static void end_order(struct order_queue *queue, struct order *order, enum order
         link = &(*link)->next;
     *link = order->next;
     if (order->request.size > 0)
-        plan_hurry(order->poller, now);
+        plan_reread_all(order->poller, now);
     order->done(order->data, result);
 }
 
@@ -46,9 +46,9 @@ void order_queue_go_on(struct order_queue *queue, struct order *order, enum orde
                        double now)
 {
     if (result == ORDER_LOOK && order->switches.sets)
-        plan_look(order->poller, order->switches.setting, now);
+        plan_reread_value(order->poller, order->switches.setting, now);
     else if (result == ORDER_LOOK)
-        plan_hurry(order->poller, now);
+        plan_reread_all(order->poller, now);
     else if (result != ORDER_PENDING)
         end_order(queue, order, result, now);
 }

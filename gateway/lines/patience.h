@@ -16,7 +16,7 @@ struct patience {
     double usual_s;  /* smoothed round-trip time; 0: not known */
     double varies_s; /* and how far it is from that */
     double
-        at_most_s; /* the last reply took no longer, and several requests could have it; 0: not so */
+        at_most_s; /* upper bound of the last reply, which several requests can have had; 0: none */
     bool in_vain;  /* to wait that long brought nothing, and no reply was single since */
 };
 

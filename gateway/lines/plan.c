@@ -19,7 +19,7 @@ static void next_step(struct poller *poller)
 {
     poller->cycle.step++;
     poller->cycle.tries = 0;
-    poller->cycle.garbled = poller->cycle.heard = false;
+    poller->cycle.garbled = poller->cycle.earlier_answered = false;
     spike_drop(&poller->spike);
 }
 
@@ -61,14 +61,14 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
     if (cycle->skipped && !cycle->vital_missed) {
         cycle->skipped = false;
     } else if (!cycle->trials) {
-        *published |= cycle_tell(poller, now);
+        *published |= cycle_publish(poller, now);
         trials->answered = false;
         cycle->trials = true;
-        if (!cycle->told)
+        if (!cycle->published)
             return false;
     } else {
         if (trials->answered)
-            *published |= cycle_tell(poller, now);
+            *published |= cycle_publish(poller, now);
         poller->complete |= !trials->over;
         trials->from = trials->over ? trials->from : 0;
         return false;
@@ -99,7 +99,7 @@ static bool find_request(struct poller *poller, double now, bool *published)
     return cycle->built;
 }
 
-bool plan_over(struct poller *poller, double now, bool *published)
+bool plan_end_if_done(struct poller *poller, double now, bool *published)
 {
     *published = false;
     if (!poller->cycle.under_way || find_request(poller, now, published))
@@ -113,12 +113,12 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
     struct poller_cycle *cycle = &poller->cycle;
     if (!cycle->under_way)
         cycle_begin(poller, now);
-    if (plan_over(poller, now, published)) {
-        *published = cycle->told;
+    if (plan_end_if_done(poller, now, published)) {
+        *published = cycle->published;
         return false;
     }
     *request = cycle->request;
-    cycle->built = cycle->heard = false;
+    cycle->built = cycle->earlier_answered = false;
     poller->counters.repeats += cycle->tries > 0;
     cycle->disturbed |= cycle->tries > 0;
     cycle->tries++;
@@ -224,7 +224,7 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
     if (verdict != SPIKE_BELIEVED && verdict != SPIKE_REFUTED)
         return true;
     store(poller, reply);
-    cycle->heard = before;
+    cycle->earlier_answered = before;
     if (before) /* that to the request in flight comes right behind it, or not at all */
         return false;
     poller->trials.answered |= cycle->trials;
@@ -350,8 +350,8 @@ void plan_unanswered(struct poller *poller, bool behind, double now)
 {
     const bool last = poller->cycle.tries >= allowed_tries(poller);
     patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
-    if (poller->cycle.heard && (last || !behind))
-        next_step(poller); /* it has older values, which are told as old as they are */
+    if (poller->cycle.earlier_answered && (last || !behind))
+        next_step(poller); /* it has the earlier answer, published as old as that is */
     else if (last)
         miss_step(poller, now);
     else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
@@ -375,7 +375,7 @@ static void drop_cycle(struct poller *poller, double now)
 }
 
 /* What is due now is known by what it brought last. What never brought anything may be what brings it. */
-void plan_look(struct poller *poller, enum pack_value id, double now)
+void plan_reread_value(struct poller *poller, enum pack_value id, double now)
 {
     bool known = false;
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
@@ -386,20 +386,20 @@ void plan_look(struct poller *poller, enum pack_value id, double now)
     drop_cycle(poller, now);
 }
 
-void plan_hurry(struct poller *poller, double now)
+void plan_reread_all(struct poller *poller, double now)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
         poller->steps[i].due = 0;
-    poller->pace.hurries++;
+    poller->pace.dropped++;
     drop_cycle(poller, now);
 }
 
 bool plan_is_due_first(const struct poller *poller)
 {
-    return poller->pace.hurries >= GIVE_UP_MISSES;
+    return poller->pace.dropped >= GIVE_UP_MISSES;
 }
 
-bool plan_settle(struct poller *poller, unsigned open, double now)
+bool plan_make_other_due(struct poller *poller, unsigned open, double now)
 {
     struct poller_step *rare = NULL;
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {

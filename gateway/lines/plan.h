@@ -20,7 +20,7 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
 /** Whether the cycle under way is over: nothing of it is left to be asked. `*published` tells whether
  * there are new values, which can be before its end. For after a reply: the next request may have to
  * wait until the line was quiet, new values need not. */
-bool plan_over(struct poller *poller, double now, bool *published);
+bool plan_end_if_done(struct poller *poller, double now, bool *published);
 
 /* A reply to one of the pack's requests. */
 struct plan_reply {
@@ -49,18 +49,18 @@ void plan_disturbed(struct poller *poller, double now);
 
 /** Reads everything anew at once, the slow values too: something was switched. The cycle under way
  * is dropped. */
-void plan_hurry(struct poller *poller, double now);
+void plan_reread_all(struct poller *poller, double now);
 
 /** Reads one value anew at once, with what each cycle brings: the order that it waits for is about to be sent,
  * or was. The cycle under way is dropped. */
-void plan_look(struct poller *poller, enum pack_value id, double now);
+void plan_reread_value(struct poller *poller, enum pack_value id, double now);
 
 /** True when orders have dropped some cycles in a row: poll before the next order, or orders without end starve the values. */
 bool plan_is_due_first(const struct poller *poller);
 
 /** A request for step `open` may still be answered: the answer to another step settles that, so one is made due where
  * none is asked each cycle. False: the pack has no other that it answers. */
-bool plan_settle(struct poller *poller, unsigned open, double now);
+bool plan_make_other_due(struct poller *poller, unsigned open, double now);
 
 /** Asks one that is silent now, twice, and soon again: its line is back. */
 void plan_wake(struct poller *poller, double now);

@@ -16,9 +16,8 @@
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {
-    struct pack part; /* what it brought last */
-    double
-        at; /* the request that this answers was sent then, at the earliest; NaN: part is empty */
+    struct pack part;  /* what it brought last */
+    double at;         /* its request was sent then, at the earliest; NaN: part is empty */
     double newest_at;  /* and at the latest */
     double due;        /* not before */
     unsigned misses;   /* in a row */
@@ -33,39 +32,39 @@ struct poller_cycle {
     unsigned step;
     double asked_at;            /* its last request */
     unsigned tries;             /* of the current request so far */
-    struct bms_request request; /* the next one, */
-    bool built;                 /* if it is made already */
-    bool trials;                /* all that is known to be answered was asked: now what may be */
-    bool vital_missed;          /* the cycle is over then */
+    struct bms_request request; /* the next one */
+    bool built;                 /* `request` is */
+    bool trials;                /* asks what may stay unanswered; all other steps were asked */
+    bool vital_missed;          /* which ends the cycle */
     bool incomplete;            /* a step that used to be answered was missed */
     bool skipped;               /* some steps were, as the pack was silent */
-    bool told;                  /* it is published, maybe without what is tried */
+    bool published;             /* maybe without the trials */
     bool disturbed;             /* a request was repeated: its time is no measure */
     bool garbled;               /* something came that was no answer, now or a short while ago */
-    bool heard; /* an earlier request of the step in flight was answered meanwhile */
+    bool earlier_answered;      /* an earlier request of the step in flight was, meanwhile */
 };
 
-/* What is asked when all that is known to be answered was. */
+/* The steps that may stay unanswered are tried at the end of a cycle. */
 struct poller_trials {
-    unsigned from; /* where those of the cycle before ended, as its time was over */
-    bool over;     /* so did those of this one */
+    unsigned from; /* the first step: where the time of an earlier cycle was over */
+    bool over;     /* the time of this cycle is over */
     bool answered; /* one was */
-    bool busy;     /* set by the line: others wait, nothing is to be tried */
+    bool busy;     /* set by asker.c: others wait, try nothing */
 };
 
 /* How often it is polled. */
 struct poller_pace {
     double due;          /* the next cycle */
-    bool resting;        /* until then it is asked nothing: rule 5 of the ledger */
+    bool resting;        /* asked nothing until `due` (rest.h) */
     bool interrupted;    /* since the last cycle began, the loop was late */
     double last_started; /* the cycle before; NaN: it was not published */
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
     double last_round_s;
-    double took_s;     /* the last published cycle that nothing disturbed; 0: not known */
+    double took_s;     /* the last published cycle without disturbance; 0: not known */
     double expected_s; /* a round of the line, by what its packs take; 0: not known */
     double first_at;   /* when it was published for the first time; NaN: never */
     struct patience patience;
-    unsigned hurries; /* cycles dropped for an order since one came to its end */
+    unsigned dropped; /* cycles in a row, for orders */
 };
 
 /* Whether it is there. */
@@ -99,7 +98,7 @@ struct poller {
     struct pack values;        /* the last cycle published */
     double published_at;       /* when the oldest of its parts was asked; NaN: never */
     bool complete;             /* all that there is to ask was asked once, or had time to be */
-    struct spike spike;        /* what of the readings is in doubt */
+    struct spike spike;        /* readings that are not believed yet */
     struct poller_cycle cycle;
     struct poller_trials trials;
     struct poller_pace pace;
@@ -123,8 +122,8 @@ void poller_forget_step(struct poller_step *step);
 
 /** How old its values may get. Many packs on a slow line have their turn less often than the
  * configured interval: unless the file says how long values are good, they are for two and a
- * half rounds of the line, at most for a minute. The first rounds are of different lengths, as much is asked once only: the
- * line tells (`expected_s`) when the next one will be longer. */
+ * half rounds of the line, at most for a minute. The first rounds differ in length, as much is asked once only:
+ * pace.expected_s is the time that a full one takes. */
 double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);

@@ -8,7 +8,7 @@
 
 #include "bms/driver.h"
 
-/* Counters of what was received, for the register map. */
+/* What was received: frames by result, and bytes of none. */
 struct reply_counters {
     uint32_t frames, foreign, refused, invalid, damaged, skipped_bytes;
 };

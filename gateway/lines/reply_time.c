@@ -64,7 +64,7 @@ static void report_late(const struct wire *wire, const struct poller *slowest, d
 
 /* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
  * the configuration. */
-void reply_time_report(struct wire *wire, const struct turns *turns, bool *told)
+void reply_time_report(struct wire *wire, const struct turns *turns)
 {
     const struct poller *slowest = NULL;
     double late_s = 0;
@@ -78,9 +78,9 @@ void reply_time_report(struct wire *wire, const struct turns *turns, bool *told)
     }
     const bool was_late = wire->facts.late_s > 0;
     wire->facts.late_s = late_s;
-    if (slowest && !was_late && !*told) {
+    if (slowest && !was_late && !wire->health.reported_late) {
         report_late(wire, slowest, late_s);
-        *told = true;
+        wire->health.reported_late = true;
     }
     if (!slowest && was_late)
         log_info("line %s: replies come within reply_timeout again", wire->config->name);

@@ -22,7 +22,7 @@ double reply_time_longest_s(const struct wire *wire, const struct turns *turns);
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller);
 
-/** Sets facts.late_s, and logs what to configure where replies come late, unless it was `told`. */
-void reply_time_report(struct wire *wire, const struct turns *turns, bool *told);
+/** Sets facts.late_s. Logs once what to configure where replies come late. */
+void reply_time_report(struct wire *wire, const struct turns *turns);
 
 #endif

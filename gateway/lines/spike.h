@@ -32,10 +32,9 @@ struct spike {
 /* How a reading is looked at. */
 struct spike_rules {
     const struct spike_limits *limits; /* largest steps, by the configuration */
-    bool weak;  /* two wrong bits can pass the protocol's check: everything is watched closely */
-    bool noisy; /* damage was seen a short while ago: the same, and a first reading is in doubt */
-    bool
-        first; /* so it is on a weak protocol: nobody else waits, or no other reading will follow soon */
+    bool weak;    /* two wrong bits can pass the protocol's check: everything is watched closely */
+    bool noisy;   /* damage was seen a short while ago: the same, and a first reading is in doubt */
+    bool first;   /* so it is on a weak protocol: no pack waits, or no other reading follows soon */
     bool awaited; /* somebody waits for it: two first readings are enough */
 };
 

@@ -50,7 +50,7 @@ struct member *turns_next(const struct turns *turns, double now)
     }
     if (!silent || !lively)
         return silent ? silent : lively;
-    bool lively_first = lively->poller->pace.due <= now && now < turns->vain_after;
+    bool lively_first = lively->poller->pace.due <= now && now < turns->silent_from;
     return lively_first || lively->poller->pace.due <= silent->poller->pace.due ? lively : silent;
 }
 
@@ -64,7 +64,7 @@ struct member *turns_find(const struct turns *turns, const struct poller *poller
 
 void turns_charge(struct turns *turns, double since, double now)
 {
-    turns->vain_after = now + SILENT_SHARE * (now - since);
+    turns->silent_from = now + SILENT_SHARE * (now - since);
 }
 
 bool turns_wait(const struct turns *turns, const struct poller *poller, double now)
@@ -78,12 +78,12 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
                     (isnan(other->presence.last_answer) && other->presence.silent_cycles == 0);
         due |= !poller_is_silent(other);
     }
-    return new_ones || (due && now < turns->vain_after);
+    return new_ones || (due && now < turns->silent_from);
 }
 
 void turns_wake(struct turns *turns, const struct poller *poller, double now)
 {
-    turns->vain_after = now;
+    turns->silent_from = now;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *other = turns->list[i].poller;
         if (other != poller)
@@ -170,7 +170,7 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
             continue;
         append_name(names, member->poller);
         member->silent_since = isnan(published_at) ? started_at : published_at;
-        heard |= member->heard;
+        heard |= member->noisy;
         since = fmin(since, member->silent_since);
         interval = fmax(interval, poller_interval(member->poller));
     }
@@ -192,7 +192,7 @@ static void report_answer(struct member *member, const char *line, double now)
     if (!isnan(member->silent_since))
         log_info("line %s: %s answers again after %.0f s", line, member->poller->config->name,
                  now - member->silent_since);
-    member->heard = false;
+    member->noisy = false;
     member->missing_since = member->silent_since = NAN;
 }
 

@@ -12,7 +12,7 @@
 
 struct member {
     struct poller *poller;
-    bool heard;              /* noise came when it was asked, since its last good answer */
+    bool noisy;              /* noise came when it was asked, since its last good answer */
     char remark[BMS_REMARK]; /* of its driver, as it was said last */
     double silent_since;     /* as it was reported; NaN: it was not */
     double missing_since;    /* asked in vain, on this connection; NaN: not so */
@@ -21,8 +21,8 @@ struct member {
 struct turns {
     struct member *list;
     unsigned count;
-    bool listens;      /* somebody else asks them */
-    double vain_after; /* what may come to nothing goes before a pack that is due then only */
+    bool listens;       /* somebody else asks them */
+    double silent_from; /* before, silent packs wait while one that answers is due */
 };
 
 /** The pollers stay with the caller. False: out of memory. */

@@ -27,8 +27,6 @@ static void show(void *data, char direction, const uint8_t *bytes, size_t size)
         else
             log_frame(prefix, bytes, size);
     }
-    if (wire->events->passed)
-        wire->events->passed(wire->data, direction, bytes, size);
     struct line_tap *tap, *next;
     for (tap = TAILQ_FIRST(&wire->taps); tap; tap = next) {
         next = TAILQ_NEXT(tap, entry);
@@ -46,13 +44,14 @@ static void set_timer(struct wire *wire, double at, double now)
 
 void wire_wait(struct wire *wire, double at, double now)
 {
-    if (wire->state == WIRE_OPEN)
+    if (wire->facts.state == LINE_IS_OPEN)
         set_timer(wire, at, now);
 }
 
 void wire_hurry(struct wire *wire, double now)
 {
-    if (wire->state == WIRE_OPEN || (wire->state == WIRE_CLOSED && wire->health.started_at > 0))
+    if (wire->facts.state == LINE_IS_OPEN ||
+        (wire->facts.state == LINE_IS_CLOSED && wire->health.started_at > 0))
         set_timer(wire, now, now);
 }
 
@@ -60,7 +59,7 @@ void wire_hurry(struct wire *wire, double now)
 
 static void open_port(struct wire *wire)
 {
-    wire->state = WIRE_OPENING;
+    wire->facts.state = LINE_IS_OPENING;
     port_open(wire->port);
 }
 
@@ -70,7 +69,7 @@ static void on_opened(void *data, int fd)
     const double now = clock_now();
     const bool away = now - wire->health.lost_at > AWAY_S;
     wire->fd = wire->config->listen ? -1 : fd; /* what is written goes nowhere */
-    wire->state = WIRE_OPEN;
+    wire->facts.state = LINE_IS_OPEN;
     wire->health.asked = false;
     wire->health.unheard_since = NAN;
     wire->facts.since = now;
@@ -124,16 +123,16 @@ static void close_port(struct wire *wire, double now)
 void wire_lose(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
-    const bool was_open = wire->state == WIRE_OPEN;
+    const bool was_open = wire->facts.state == LINE_IS_OPEN;
     /* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
     const double next = was_open && !health->asked ? wire->events->next_due(wire->data, now) : now;
     const bool idle = next > now;
     if (was_open)
         close_port(wire, now);
-    if (was_open ||
-        isnan(health->lost_at)) /* or closed when idle or never open, and not to be had */
+    /* NaN: it was closed when idle, or never open. */
+    if (was_open || isnan(health->lost_at))
         health->lost_at = idle ? NAN : now;
-    wire->state = WIRE_CLOSED;
+    wire->facts.state = LINE_IS_CLOSED;
     wire->events->closed(wire->data, now);
     if (idle) {
         log_debug("line %s: %s", wire->config->name, why);
@@ -186,7 +185,7 @@ static void on_ended(void *data, const char *why)
 bool wire_receive(struct wire *wire, double now)
 {
     if (intake_receive(&wire->intake))
-        return wire->state == WIRE_OPEN;
+        return wire->facts.state == LINE_IS_OPEN;
     wire_lose(wire, errno ? strerror(errno) : "closed by the far end", now);
     return false;
 }
@@ -221,7 +220,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct wire *wire = timer->data;
-    if (wire->state == WIRE_CLOSED)
+    if (wire->facts.state == LINE_IS_CLOSED)
         open_port(wire);
     else
         wire->events->due(wire->data, clock_now());
@@ -266,7 +265,8 @@ void wire_free(struct wire *wire)
 {
     for (struct line_tap *tap; (tap = TAILQ_FIRST(&wire->taps));) {
         TAILQ_REMOVE(&wire->taps, tap, entry);
-        tap->gone(tap->data);
+        if (tap->gone)
+            tap->gone(tap->data);
     }
     intake_stop(&wire->intake);
     ev_timer_stop(wire->intake.loop, &wire->timer);
@@ -284,8 +284,5 @@ struct line_facts wire_facts(const struct wire *wire)
     struct line_facts facts = wire->facts;
     facts.since = isnan(facts.since) ? wire->health.started_at : facts.since;
     facts.signal_dbm = port_signal_dbm(wire->port);
-    facts.state = wire->state == WIRE_OPEN      ? LINE_IS_OPEN
-                  : wire->state == WIRE_OPENING ? LINE_IS_OPENING
-                                                : LINE_IS_CLOSED;
     return facts;
 }

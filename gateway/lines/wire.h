@@ -15,7 +15,7 @@
 /* Whoever looks on what passes, of ours and of loans, as far as it may be shown. */
 struct line_tap {
     mask_show *passed;        /* may take this tap off, but no other one */
-    void (*gone)(void *data); /* the line is freed, with the tap taken off */
+    void (*gone)(void *data); /* the line is freed, with the tap taken off; may be NULL */
     void *data;
     TAILQ_ENTRY(line_tap) entry;
 };
@@ -47,8 +47,6 @@ struct wire_events {
     void (*closed)(void *data, double now);
     /** It could not be opened, or nothing useful came before it was lost. True: the log need not say it. */
     bool (*down)(void *data, const char *why, double now);
-    /** What passes and may be shown. */
-    mask_show *passed;
 };
 
 /* What is known of the port. */
@@ -60,7 +58,7 @@ struct wire_health {
     double unheard_since; /* asked, and nothing at all was received since; NaN: not so */
     bool opened;          /* once at least */
     bool asked, answered; /* since it was opened; answered: something useful came */
-    bool reported_down;
+    bool reported_down, reported_late;
 };
 
 struct wire {
@@ -69,9 +67,8 @@ struct wire {
     void *data;
     struct port *port;
     struct intake intake;
-    ev_timer timer; /* opens the port, or wire_wait */
-    enum { WIRE_CLOSED, WIRE_OPENING, WIRE_OPEN } state;
-    int fd; /* -1: nothing can be written */
+    ev_timer timer; /* opens the port, or calls `due` */
+    int fd;         /* -1: nothing can be written */
     unsigned baud;
     struct wire_health health;
     struct line_facts facts;

@@ -18,7 +18,8 @@
  * - No order is confirmed by the answer to another one.
  * - What arrives has a candidate: a request leaves the list only when it cannot be answered any more.
  *
- * Not in here: several packs on a line, a list that is full, and lines with `settle`.
+ * Not in here: several packs on a line, a list that is full, lines with `settle`, and loans that begin while an order is
+ * open that a later answer has passed.
  *
  * Requests 1 .. count are in the order in which they were sent. One that is neither open nor under way is removed, and
  * those behind it move up. So the claims hold for any number of requests of which N are open or under way at a time.
@@ -31,7 +32,7 @@
 #endif
 #define NONE 0
 
-mtype = { POLL, LENT, ORDER, LOAN, IN_PACK, ON_WIRE, GONE };
+mtype = { POLL, NOBODY, ORDER, LOAN, IN_PACK, ON_WIRE, GONE };
 
 /* Words. Answers to A1 and A2 look alike, and those to B1 and B2. */
 #define A1 2
@@ -93,7 +94,7 @@ inline find_candidates(n) {
         :: else
         fi
     }
-    usable = usable && owner[oldest] != LOAN && owner[oldest] != LENT /* maybe the borrower's, maybe ours */
+    usable = usable && owner[oldest] != LOAN && owner[oldest] != NOBODY /* maybe the borrower's, maybe ours */
 }
 
 inline receive(n) {
@@ -126,11 +127,11 @@ inline find_next(n, first, next, overtakes) {
     fi
 }
 
-/* The line is lent, whatever is still open. */
+/* The line is lent: answers to polls that are still open become nobody's. */
 inline lend() {
     for (i : 1 .. count) {
         if
-        :: owner[i] == POLL -> owner[i] = LENT
+        :: owner[i] == POLL -> owner[i] = NOBODY
         :: else
         fi
     };

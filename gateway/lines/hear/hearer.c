@@ -84,7 +84,7 @@ static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, 
     poller->counters.damaged += damaged;
     if (damaged > 0)
         plan_disturbed(poller, now);
-    hearer->turns->list[0].heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
+    hearer->turns->list[0].noisy |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
 }
 
 /* What is lost on the air is not held up, and in a search all counts, however old it is. */

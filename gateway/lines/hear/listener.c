@@ -28,9 +28,9 @@ struct listener {
     struct ledger ledger; /* what the master has asked our packs */
     struct question question;
     struct reply heard;
-    double byte_s; /* what a byte takes on the wire */
-    double first_at,
-        last_at; /* the first byte and the last piece in `heard` were said then, at the latest */
+    double byte_s;   /* what a byte takes on the wire */
+    double first_at; /* the first byte in `heard` was sent then, at the latest */
+    double last_at;  /* and the last piece */
     size_t last_size;
     double heard_at;
     size_t skipped; /* bytes of no frame, not yet shown */

@@ -19,8 +19,8 @@
 #include "lines/mask.h"
 #include "lines/turns.h"
 
-#define QUIET_S                                                                                    \
-    0.3 /* serial servers tear frames, or bring what they have kept, by less than that */
+/* Serial servers tear frames, or deliver what they kept, by less than that. */
+#define QUIET_S 0.3
 
 struct listener;
 

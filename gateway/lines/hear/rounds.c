@@ -94,7 +94,7 @@ static bool tell(struct rounds *rounds, double now)
     if (isinf(oldest))
         return false;
     note_round(&poller->pace, now);
-    cycle_tell_heard(poller, now, now - oldest);
+    cycle_publish_heard(poller, now, now - oldest);
     return true;
 }
 

@@ -24,10 +24,9 @@ struct line {
     struct late_turn_watcher late_turn;
     struct line_tap tap; /* of whoever made the line */
     bool hears;          /* we send no requests */
-    bool started;
 };
 
-/* ---- the way up: values, and the exchange after this one ---- */
+/* ---- values, and the next exchange ---- */
 
 static void on_published(void *data, struct member *member, double now)
 {
@@ -49,7 +48,7 @@ static void on_missed(void *data, struct member *member, double now)
         turns_report_silence(&line->turns, line_name(line), line->wire.health.started_at, now);
 }
 
-/* Nothing is under way: lends the line, or asks whoever is next, or waits until somebody is. */
+/* Nothing is under way: lends the line, or sends the next request, or waits until one is due. */
 static void advance(struct line *line, double now)
 {
     struct asker *asker = &line->asker;
@@ -89,7 +88,7 @@ static void on_asked(void *data, double now)
     on_idle(line, now);
 }
 
-/* ---- the way down: what the port does ---- */
+/* ---- what the port does ---- */
 
 static void on_opened(void *data, bool away, double now)
 {
@@ -107,7 +106,7 @@ static void on_opened(void *data, bool away, double now)
 static void on_received(void *data, const uint8_t *bytes, size_t size, double now)
 {
     struct line *line = data;
-    if (line->turns.count == 1) /* somebody is there; of several it is not known who it was */
+    if (line->turns.count == 1) /* of several it is not known which pack it was */
         line->turns.list[0].poller->presence.vain_since = NAN;
     if (line->lender.lent)
         lender_received(&line->lender, bytes, size, now);
@@ -151,7 +150,7 @@ static bool on_down(void *data, const char *why, double now)
     return line->events.down != NULL;
 }
 
-/* The process was stopped, or the host slept: nobody expects the orders any more. */
+/* The process was stopped, or the host slept: orders are too old. */
 static void on_late_turn(void *data, double since, double now)
 {
     struct line *line = data;
@@ -229,13 +228,11 @@ void line_free(struct line *line)
 
 void line_start(struct line *line)
 {
-    if (line->started)
-        return;
-    line->started = true;
-    wire_start(&line->wire, clock_now());
+    if (!(line->wire.health.started_at > 0))
+        wire_start(&line->wire, clock_now());
 }
 
-/* From the loop, so that nobody is called back from within; what is under way ends first. */
+/* Goes on from the loop, so that no callback comes from within; an exchange under way ends first. */
 static void hurry(struct line *line)
 {
     const double now = clock_now();

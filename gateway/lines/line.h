@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line: one port with one or more packs on it. It is in one of three modes: we ask its packs (asker.h), its device
- * talks by itself, or another master asks them (hearer.h). Between two of our own exchanges it can be lent (lender.h).
- * wire.h has the life of the port.
+ * A line: one port with one or more packs on it. Either we ask its packs (asker.h), or its device talks by itself or
+ * another master asks the packs (hearer.h). Between two exchanges it can be lent (lender.h). wire.h opens its port.
  */
 #ifndef PACKGATE_LINES_LINE_H
 #define PACKGATE_LINES_LINE_H
@@ -16,12 +15,12 @@ struct line;
 struct line_events {
     /** poller->values are new. */
     void (*published)(void *data, struct poller *poller, double now);
-    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: the log
-     * says when it lasts. */
+    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: logged if it
+     * lasts. */
     void (*missed)(void *data, struct poller *poller, double now);
-    /** The port does not open, or nothing useful came before it was lost. NULL: the log says so. */
+    /** The port does not open, or was lost before anything useful came. NULL: it is logged. */
     void (*down)(void *data, const char *why);
-    /** What passes and may be shown (mask.h); NULL where nobody looks. */
+    /** What passes and may be shown (mask.h). May be NULL. */
     mask_show *passed;
 };
 
@@ -56,15 +55,14 @@ void line_take_back(struct line *line, struct loan *loan);
 void line_watch(struct line *line, struct line_tap *tap);
 void line_unwatch(struct line *line, struct line_tap *tap);
 
-/** NULL, the line of a pack that is still to be found, is not open. */
+/** False for NULL, the line of a pack that is still to be found. */
 bool line_is_open(const struct line *line);
 
-/** How it does. */
 struct line_facts line_facts(const struct line *line);
 
 const char *line_name(const struct line *line);
 
-/** That of its first pack. */
+/** The protocol of its first pack. */
 const char *line_protocol(const struct line *line);
 
 #endif

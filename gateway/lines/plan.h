@@ -13,13 +13,12 @@
 
 #include "poller.h"
 
-/** Takes the next request of the cycle, or the same once more; `*published` tells whether there are new values
- * before it. False: the cycle is over, and `*published` tells whether it was published. */
+/** Builds the next request of the cycle, or the same once more. `*published`: there are new values before it. False: the
+ * cycle is over; `*published`: it was published. */
 bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published);
 
-/** Whether the cycle under way is over: nothing of it is left to be asked. `*published` tells whether
- * there are new values, which can be before its end. For after a reply: the next request may have to
- * wait until the line was quiet, new values need not. */
+/** Ends the cycle under way if nothing of it is left to ask. `*published`: there are new values, possibly before its end.
+ * Call it after a reply: the next request has to wait for a gap, new values need not. */
 bool plan_end_if_done(struct poller *poller, double now, bool *published);
 
 /* A reply to one of the pack's requests. */
@@ -30,11 +29,11 @@ struct plan_reply {
     bool in_flight;   /* a request of this pack's cycle is */
 };
 
-/** A reply is complete in poller->incoming. True: that one need not be waited for any more; when its reply is in doubt, the next
- * plan_request asks the same again. */
+/** A reply is complete in poller->incoming. True: the request in flight is answered; if its values are not believed yet, the
+ * next plan_request asks the same again. */
 bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now);
 
-/** The BMS refused; that may be in doubt as well. */
+/** The BMS refused. Returns as plan_answered. */
 bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now);
 
 /** What came cannot be used: the next plan_request asks the same again, as if nothing had been asked. */
@@ -44,15 +43,13 @@ void plan_ask_again(struct poller *poller, double now);
  * so that step after step might be answered one by one and stay behind for good; the same asked twice ends that. */
 void plan_unanswered(struct poller *poller, bool behind, double now);
 
-/** Something came that was no whole frame, or none that was intact. */
+/** Noise or a damaged frame was received. */
 void plan_disturbed(struct poller *poller, double now);
 
-/** Reads everything anew at once, the slow values too: something was switched. The cycle under way
- * is dropped. */
+/** Drops the cycle under way and makes all steps due, also slow ones: something was switched. */
 void plan_reread_all(struct poller *poller, double now);
 
-/** Reads one value anew at once, with what each cycle brings: the order that it waits for is about to be sent,
- * or was. The cycle under way is dropped. */
+/** Drops the cycle under way and makes the steps that bring this value due: an order needs it read back. */
 void plan_reread_value(struct poller *poller, enum pack_value id, double now);
 
 /** True when orders have dropped some cycles in a row: poll before the next order, or orders without end starve the values. */
@@ -62,7 +59,7 @@ bool plan_is_due_first(const struct poller *poller);
  * none is asked each cycle. False: the pack has no other that it answers. */
 bool plan_make_other_due(struct poller *poller, unsigned open, double now);
 
-/** Asks one that is silent now, twice, and soon again: its line is back. */
+/** Makes a silent pack due at once, with two tries: its line is back. */
 void plan_wake(struct poller *poller, double now);
 
 /** Whether the request in flight may well stay unanswered: its pack is silent, or was never heard to

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line on which nobody is asked by us: its device talks by itself, one set of values each second, or it has another
- * master, to whom its packs answer (listener.h). lag.h says how old that may be.
+ * A line on which we send no requests: its device talks by itself, one set of values each second, or another master asks
+ * its packs (listener.h). lag.h says how old the bytes may be.
  */
 #ifndef PACKGATE_LINES_HEARER_H
 #define PACKGATE_LINES_HEARER_H
@@ -18,9 +18,9 @@ struct hearer {
     struct listener *listener; /* NULL: the device talks */
     struct reply buffer;       /* what it says */
     struct lag lag;
-    double *missed_at; /* of each pack: silent by then, it is missed */
-    double deaf_until; /* what comes so soon behind the opening is dropped */
-    double afresh_at;  /* opened anew for what may be late; NaN: never */
+    double *missed_at; /* of each pack: when it counts as silent */
+    double deaf_until; /* bytes until then are discarded */
+    double afresh_at;  /* the port was reopened because of late bytes; NaN: never */
 };
 
 /** False: out of memory. */
@@ -31,7 +31,7 @@ void hearer_free(struct hearer *hearer);
 void hearer_opened(struct hearer *hearer, bool away, double now);
 void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, double now);
 
-/** It is time to look who was not heard for too long; also when a loan is over. */
+/** wire_wait is over, or a loan: reports packs that were silent for too long. */
 void hearer_due(struct hearer *hearer, double now);
 
 #endif

@@ -16,14 +16,14 @@
 /* The last question, whose replies are shown, be they ours or not. */
 struct question {
     const struct bms *bms; /* NULL: none is open, and all of this empty */
-    struct rounds *ear;    /* whom it was for; NULL: none of ours */
+    struct rounds *rounds; /* whom it was for; NULL: none of ours */
     struct bms_request request;
 };
 
 struct listener {
     struct listener_events events;
     void *data;
-    struct rounds *ears;
+    struct rounds *rounds;
     unsigned count;
     struct ledger ledger; /* what the master has asked our packs */
     struct question question;
@@ -42,8 +42,8 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)
         return NULL;
-    listener->ears = calloc(turns->count, sizeof *listener->ears);
-    if (!listener->ears) {
+    listener->rounds = calloc(turns->count, sizeof *listener->rounds);
+    if (!listener->rounds) {
         free(listener);
         return NULL;
     }
@@ -53,7 +53,7 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
     listener->byte_s = 10.0 / baud;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *poller = turns->list[i].poller;
-        listener->ears[i].poller = poller;
+        listener->rounds[i].poller = poller;
         /* Frames that say whose they are are told apart by it. */
         poller->bms.options.address = bms_address(&poller->bms);
     }
@@ -64,7 +64,7 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
 void listener_free(struct listener *listener)
 {
     if (listener)
-        free(listener->ears);
+        free(listener->rounds);
     free(listener);
 }
 
@@ -138,9 +138,9 @@ static void show_question(struct listener *listener, const struct bms_driver *dr
 
 /* ---- values ---- */
 
-static const struct bms_driver *driver_of(const struct rounds *ear)
+static const struct bms_driver *driver_of(const struct rounds *rounds)
 {
-    return ear->poller->config->driver;
+    return rounds->poller->config->driver;
 }
 
 static uint32_t hash_of(const uint8_t *bytes, size_t size)
@@ -152,11 +152,11 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
 }
 
 /* A copy of them: what is known is put together in the poller. */
-static void take_values(struct listener *listener, struct rounds *ear, uint32_t asked,
+static void take_values(struct listener *listener, struct rounds *rounds, uint32_t asked,
                         struct pack values, double at, double now)
 {
-    if (rounds_take(ear, asked, &values, at, now))
-        listener->events.heard(listener->data, ear->poller, now);
+    if (rounds_take(rounds, asked, &values, at, now))
+        listener->events.heard(listener->data, rounds->poller, now);
 }
 
 /* ---- frames ---- */
@@ -167,16 +167,16 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     const uint8_t *bytes = listener->heard.bytes;
     struct question asked = {.bms = NULL};
     *span = (struct bms_span){BMS_SKIP, 1};
-    for (unsigned i = 0; i < listener->count && !asked.ear; i++) {
-        struct rounds *ear = &listener->ears[i];
-        const struct bms *bms = &ear->poller->bms;
+    for (unsigned i = 0; i < listener->count && !asked.rounds; i++) {
+        struct rounds *rounds = &listener->rounds[i];
+        const struct bms *bms = &rounds->poller->bms;
         int address = -1;
         const struct bms_span seen =
             bms->driver->question(bms, bytes, listener->heard.size, &address);
         const bool whole = seen.kind == BMS_FRAME && seen.size <= listener->heard.size;
         const bool its = whole && (address < 0 || address == bms_address(bms));
         if (its)
-            asked.ear = ear;
+            asked.rounds = rounds;
         if (its || (whole && !asked.bms))
             asked.bms = bms;
         if (asked.bms == bms || (seen.kind == BMS_MORE && !asked.bms))
@@ -188,8 +188,8 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     memcpy(asked.request.bytes, bytes, asked.request.size);
     show_question(listener, asked.bms->driver, bytes, span->size);
     listener->question = asked;
-    if (asked.ear)
-        ledger_send(&listener->ledger, asked.ear->poller, &asked.request, POLL, 0,
+    if (asked.rounds)
+        ledger_send(&listener->ledger, asked.rounds->poller, &asked.request, POLL, 0,
                     said_at(listener));
     return true;
 }
@@ -201,24 +201,25 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
     static const struct bms_request nothing;
     const uint8_t *bytes = listener->heard.bytes;
     for (unsigned i = 0; i < listener->count; i++) {
-        struct rounds *ear = &listener->ears[i];
+        struct rounds *rounds = &listener->rounds[i];
         struct pack values;
-        if (ear == asked || driver_of(ear) != driver)
+        if (rounds == asked || driver_of(rounds) != driver)
             continue;
         pack_clear(&values);
         const enum bms_result result =
-            driver->decode(&ear->poller->bms, &nothing, bytes, span->size, &values);
+            driver->decode(&rounds->poller->bms, &nothing, bytes, span->size, &values);
         if (result == BMS_DONE || result == BMS_PARTIAL)
-            take_values(listener, ear, hash_of(bytes, HEAD_SIZE), values, said_at(listener), now);
+            take_values(listener, rounds, hash_of(bytes, HEAD_SIZE), values, said_at(listener),
+                        now);
     }
 }
 
-static struct rounds *ear_of(struct listener *listener, const struct poller *poller)
+static struct rounds *rounds_of(struct listener *listener, const struct poller *poller)
 {
     unsigned i = 0;
-    while (listener->ears[i].poller != poller)
+    while (listener->rounds[i].poller != poller)
         i++;
-    return &listener->ears[i];
+    return &listener->rounds[i];
 }
 
 /* An answer to one of the questions that are open: as old as the oldest that it can be the answer to. */
@@ -228,10 +229,10 @@ static void take_answer(struct listener *listener, const struct answer *answer, 
     const struct bms_request *words = &answer->oldest.words;
     if (answer->result == BMS_PARTIAL)
         return;
-    if (listener->question.ear && listener->question.ear->poller == poller)
+    if (listener->question.rounds && listener->question.rounds->poller == poller)
         listener->question = (struct question){.bms = NULL};
     if (answer->result == BMS_DONE && answer->usable)
-        take_values(listener, ear_of(listener, poller), hash_of(words->bytes, words->size),
+        take_values(listener, rounds_of(listener, poller), hash_of(words->bytes, words->size),
                     poller->incoming, answer->oldest.sent_at, now);
 }
 
@@ -242,24 +243,24 @@ static bool find_other(struct listener *listener, bool invalid, struct bms_span 
     const struct question asked = listener->question;
     const uint8_t *bytes = listener->heard.bytes;
     for (unsigned i = 0; i < (asked.bms ? 1 : listener->count); i++) {
-        const struct bms *bms = asked.bms ? asked.bms : &listener->ears[i].poller->bms;
+        const struct bms *bms = asked.bms ? asked.bms : &listener->rounds[i].poller->bms;
         if (!asked.bms && !bms->driver->tells_itself)
             continue;
         const struct bms_span seen =
             bms->driver->frame(bms, &asked.request, bytes, listener->heard.size);
-        if (seen.kind == BMS_DAMAGED && asked.ear)
-            asked.ear->poller->counters.damaged++;
+        if (seen.kind == BMS_DAMAGED && asked.rounds)
+            asked.rounds->poller->counters.damaged++;
         if (seen.kind == BMS_MORE || seen.kind == BMS_FRAME)
             *span = seen;
         if (seen.kind != BMS_FRAME || seen.size > listener->heard.size)
             continue;
         show_reply(listener, bms->driver, bytes, span->size);
         if (bms->driver->tells_itself)
-            take_unasked(listener, bms->driver, asked.ear, span, now);
+            take_unasked(listener, bms->driver, asked.rounds, span, now);
         if (invalid)
             listener->question = (struct question){.bms = NULL};
-        if (invalid && asked.ear)
-            plan_disturbed(asked.ear->poller, now);
+        if (invalid && asked.rounds)
+            plan_disturbed(asked.rounds->poller, now);
         return true;
     }
     return false;
@@ -275,7 +276,7 @@ static bool find_reply(struct listener *listener, struct bms_span *span, double 
         *span = ledger_look(&listener->ledger, bytes, listener->heard.size, &answer);
     if (answer.result == BMS_FOREIGN || answer.result == BMS_INVALID)
         return find_other(listener, answer.result == BMS_INVALID, span, now);
-    show_reply(listener, driver_of(ear_of(listener, answer.oldest.pack)), bytes, span->size);
+    show_reply(listener, driver_of(rounds_of(listener, answer.oldest.pack)), bytes, span->size);
     take_answer(listener, &answer, now);
     return true;
 }

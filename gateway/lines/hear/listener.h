@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is said on a line that has a master already: `listen = yes`. Finds the master's questions in
- * what passes, and the replies to them, and gives the packs their values. Nothing is ever sent: there
- * is no way from here to a port. Pure; time is an argument.
+ * Listens to a line that has another master: `listen = yes`. Finds the master's questions and the replies to them, and
+ * updates the packs. It never sends. Pure; time is an argument.
  *
- * A reply counts only behind its own question (lines/ledger.h), to a pack of this line. What has no question, was heard
- * in halves or came twice is passed over. An order that the master gives is a question like any other: what answers it
- * tells no values.
+ * A reply counts only if its question was received (lines/ledger.h), for a pack of this line. Replies without a question,
+ * partial ones and repeated ones are ignored. The master's orders are questions whose replies have no values.
  *
- * Values are as old as their question, by the time at which its first byte came; and what came in
- * one piece with more behind it is older by as long as a wire takes for that. A set of values is told
- * when the master has asked everything again that it asks; its age is that of the oldest reply in it.
- * Replies that are older than what counts as stale are left out, but for what never changes.
+ * Values are as old as the first byte of their question; where one piece held more bytes behind it, older by their time on
+ * the wire. rounds.h puts replies together.
  */
 #ifndef PACKGATE_LINES_LISTENER_H
 #define PACKGATE_LINES_LISTENER_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a master that is only listened to reads of one pack, round by round: the answers to its questions become one set
- * of values when it has asked everything again that it asks. Each
- * answer is believed or not by itself (spike.h). A set is as old as the oldest answer in it. Pure.
+ * What another master reads of one pack, round by round: the answers become one set of values when the master has repeated
+ * all its questions. spike.h judges each answer by itself. A set is as old as its oldest answer. Stale answers are left
+ * out, except for values that never change. Pure.
  */
 #ifndef PACKGATE_LINES_ROUNDS_H
 #define PACKGATE_LINES_ROUNDS_H

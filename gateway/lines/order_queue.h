@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The orders of a line, in the order in which they came: which one is next, and what follows on what became of its
- * request. Pure.
+ * The orders of a line, first come, first served. Pure.
  */
 #ifndef PACKGATE_LINES_ORDER_QUEUE_H
 #define PACKGATE_LINES_ORDER_QUEUE_H
@@ -18,11 +17,11 @@ void order_queue_add(struct order_queue *queue, struct order *order, double now)
 /** The next one that can be sent; NULL: none. */
 struct order *order_queue_next(const struct order_queue *queue);
 
-/** The order goes on, or its state is to be read back, or it is through and whoever gave it hears. */
+/** Acts on a result of order.h: the order goes on, or its state is read back, or it ends with `done`. */
 void order_queue_go_on(struct order_queue *queue, struct order *order, enum order_result result,
                        double now);
 
-/** A cycle of a pack is over: its order may have been waiting for that. `open`: another one may still be carried out. */
+/** After a cycle of the pack: checks the state that its order waits for. `open`: as order_look. */
 void order_queue_look_back(struct order_queue *queue, const struct poller *poller, bool open,
                            double now);
 

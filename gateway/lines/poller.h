@@ -12,7 +12,8 @@
 #include "bms/driver.h"
 #include "config/config.h"
 
-#define LATELY_S 60 /* for so long it counts that a pack has answered, or that its answers were damaged */
+#define LATELY_S                                                                                   \
+    60 /* for so long it counts that a pack has answered, or that its answers were damaged */
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {
@@ -52,7 +53,7 @@ struct poller_trials {
     bool busy;     /* set by asker.c: others wait, try nothing */
 };
 
-/* How often it is polled. */
+/* When it is polled. */
 struct poller_pace {
     double due;          /* the next cycle */
     bool resting;        /* asked nothing until `due` (rest.h) */
@@ -110,11 +111,11 @@ struct poller {
 struct poller *poller_new(const struct pack_config *config);
 void poller_free(struct poller *poller);
 
-/** Forgets the device, as it may be another one when the line comes back, and reads it anew at once. The published
- * values stay until they are stale, slow ones until they are read anew. */
+/** Forgets the device, as another one may be there after the line was away, and polls it at once. Published values stay
+ * until they are stale, slow ones until they are read again. */
 void poller_reset(struct poller *poller, double now);
 
-/** The same for one that fell silent; `whole`: it is trusted to answer what it did before. */
+/** Forgets a device that fell silent; `whole`: steps that it answered before count as answered. */
 void poller_forget_device(struct poller *poller, bool whole);
 
 /** Empties what a step brought. */

@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which readings are believed. A value that moved further than it can makes its whole reply
- * doubtful, and so does one of those that seldom change (states, counts, settings, limits,
- * capacities) and moved further than it was seen to, on a protocol with a weak check any that did: the same request is asked
- * again at once, and what two replies agree on is believed, behind a weak check what three agree
- * on, and where damage was seen a short while ago four. Nothing is published in the meantime, so
- * that neither a wrong value nor an unknown one ever stands for a value that was read, and a true
- * step shows one to three exchanges later. Pure.
+ * Which readings are believed. A whole reply is doubtful if one of its values moved further than it can, or if a value that
+ * seldom changes (states, counts, settings, limits, capacities; on a protocol with a weak check any value) moved further
+ * than it was seen to. The same request is then asked again at once until two replies agree; with a weak check three, after
+ * recent damage four. Nothing is published in the meantime, so that a true step shows one to three exchanges later. Pure.
  *
- * How far a value moves is learned from the readings that were believed: one that stands still is
- * watched to the last digit, one that wobbles may wobble. That costs no requests in steady
- * operation.
+ * How far a value moves is learned from the readings that were believed. That costs no requests in steady operation.
  */
 #ifndef PACKGATE_LINES_SPIKE_H
 #define PACKGATE_LINES_SPIKE_H
@@ -29,7 +24,7 @@ struct spike {
     float moves[PACK_VALUES]; /* how far each value is known to move between two readings */
 };
 
-/* How a reading is looked at. */
+/* How a reading is judged. */
 struct spike_rules {
     const struct spike_limits *limits; /* largest steps, by the configuration */
     bool weak;    /* two wrong bits can pass the protocol's check: everything is watched closely */
@@ -50,8 +45,8 @@ enum spike_verdict {
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading);
 
-/** What was in doubt will not be asked again: another request is next. What is known of the moves
- * stays, also when it may be another device: it will be of the same kind. */
+/** Forgets doubtful readings, as another request is next. What was learned of moves stays, also for another device: it will
+ * be of the same kind. */
 void spike_drop(struct spike *spike);
 
 #endif

@@ -49,13 +49,13 @@ void port_open(struct port *port);
  * connection has its own bytes. A serial port has what the device says, whenever that is. */
 bool port_forgets(const struct port *port);
 
-/** Whether what comes was said just now, however long it was silent before: what is lost on the air is not held up. */
+/** Whether bytes are never held up: what is lost on the air does not come later. */
 bool port_is_prompt(const struct port *port);
 
-/** An answer is waited for at least so long, whatever the protocol is used to; 0: as it is used to. */
+/** Least reply timeout on this kind of port; 0: the protocol's. */
 unsigned port_least_reply_ms(const struct port *port);
 
-/** How strongly its device was received last, in dBm; 0: not known, or it has a wire. */
+/** Signal of its device in dBm; 0: not known, or a wire. */
 int port_signal_dbm(const struct port *port);
 
 /** Closes it, or stops opening it. */

@@ -9,9 +9,9 @@
 
 struct port_kind {
     const char *prefix;      /* "tcp://" */
-    bool forgets;            /* nothing of before comes when it was opened anew */
-    bool prompt;             /* what comes was said just now, however long it was silent before */
-    unsigned least_reply_ms; /* an answer has at least so long, whatever its protocol is used to */
+    bool forgets;            /* as port_forgets */
+    bool prompt;             /* as port_is_prompt */
+    unsigned least_reply_ms; /* as port_least_reply_ms */
     void *(*create)(
         struct port *port,
         const struct port_simulated *simulated); /* its own state; NULL: out of memory */

@@ -320,8 +320,8 @@ static enum kind asked_kind(const struct ydt_frame *asked)
                                         : KIND_NONE;
 }
 
-static void take(const struct bms *bms, enum kind kind, const uint8_t *d, const struct live *live,
-                 struct pack *pack)
+static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
+                        const struct live *live, struct pack *pack)
 {
     if (kind == KIND_LIVE)
         take_live(bms, live, pack);
@@ -367,7 +367,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return unasked ? BMS_FOREIGN : BMS_INVALID;
     if (!unasked && kind != asked_kind(&asked))
         return BMS_FOREIGN;
-    take(bms, kind, info, &live, pack);
+    decode_kind(bms, kind, info, &live, pack);
     return BMS_DONE;
 }
 

@@ -33,7 +33,7 @@ struct telling {
 };
 
 __attribute__((format(printf, 3, 4))) static void
-tell(const struct telling *telling, enum config_change change, const char *format, ...)
+report_change(const struct telling *telling, enum config_change change, const char *format, ...)
 {
     char text[1000];
     int used = snprintf(text, sizeof text, "[%s%s%s] ", telling->section->word,
@@ -85,7 +85,7 @@ static unsigned tell_items(const struct telling *telling, const struct config_ke
     const char *text;
     for (unsigned n = 0; (text = text_of(telling, has, key, n)); n++)
         if (!has_item(telling, lacks, key, text)) {
-            tell(telling, key->on_change, "%s: '%s' %s", key->name, text, what);
+            report_change(telling, key->on_change, "%s: '%s' %s", key->name, text, what);
             told++;
         }
     return told;
@@ -96,7 +96,8 @@ static void tell_list(const struct telling *telling, const struct config_key *ke
     unsigned told = tell_items(telling, key, telling->old, telling->fresh, "is gone") +
                     tell_items(telling, key, telling->fresh, telling->old, "is new");
     if (told == 0)
-        tell(telling, key->on_change, "%s: in another order, or written otherwise", key->name);
+        report_change(telling, key->on_change, "%s: in another order, or written otherwise",
+                      key->name);
 }
 
 static void tell_value(const struct telling *telling, const struct config_key *key)
@@ -104,14 +105,15 @@ static void tell_value(const struct telling *telling, const struct config_key *k
     const char *was = text_of(telling, telling->old, key, 0);
     const char *is = text_of(telling, telling->fresh, key, 0);
     if (key->secret)
-        tell(telling, key->on_change, "%s: another one", key->name);
+        report_change(telling, key->on_change, "%s: another one", key->name);
     else if (was && is)
-        tell(telling, key->on_change, "%s: %s, was %s", key->name, is, was);
+        report_change(telling, key->on_change, "%s: %s, was %s", key->name, is, was);
     else if (is)
-        tell(telling, key->on_change, "%s: %s, was not given (%s)", key->name, is, key->otherwise);
+        report_change(telling, key->on_change, "%s: %s, was not given (%s)", key->name, is,
+                      key->otherwise);
     else if (was)
-        tell(telling, key->on_change, "%s: not given any more (%s), was %s", key->name,
-             key->otherwise, was);
+        report_change(telling, key->on_change, "%s: not given any more (%s), was %s", key->name,
+                      key->otherwise, was);
 }
 
 /* What a key did not say before and does not say now has changed by another one, which is told. */
@@ -137,7 +139,7 @@ static void tell_named(struct telling *telling, const struct config *config, boo
         telling->name = telling->section->times == SECTION_NAMED ? settings : "";
         const void *other = struct_of(telling, old ? telling->fresh : telling->old);
         if (!other)
-            tell(telling, CHANGE_AT_ONCE, "%s", old ? "is gone" : "is new");
+            report_change(telling, CHANGE_AT_ONCE, "%s", old ? "is gone" : "is new");
         else if (!old)
             tell_section(telling, other, settings);
     }

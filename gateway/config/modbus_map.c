@@ -33,10 +33,10 @@ struct reader {
     unsigned count;
 };
 
-static void complain(struct reader *reader, const char *format, ...)
+static void add_mistake(struct reader *reader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static void complain(struct reader *reader, const char *format, ...)
+static void add_mistake(struct reader *reader, const char *format, ...)
 {
     char text[300];
     va_list arguments;
@@ -82,8 +82,9 @@ static bool take_whole(struct reader *reader, unsigned n, const char *what, long
 {
     if (parse_whole(word_at(reader, n), least, most, out))
         return true;
-    complain(reader, "'%s' is no %s; expected a whole number from %ld to %ld, or 0x and hex digits",
-             word_at(reader, n), what, least, most);
+    add_mistake(reader,
+                "'%s' is no %s; expected a whole number from %ld to %ld, or 0x and hex digits",
+                word_at(reader, n), what, least, most);
     return false;
 }
 
@@ -98,7 +99,7 @@ static int take_choice(struct reader *reader, unsigned n, const char *what,
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", choices[i]);
     }
-    complain(reader, "'%s' is no %s; expected one of %s", word_at(reader, n), what, list);
+    add_mistake(reader, "'%s' is no %s; expected one of %s", word_at(reader, n), what, list);
     return -1;
 }
 
@@ -116,16 +117,18 @@ static void read_row(struct reader *reader)
         return;
     bool slow = strcmp(word_at(reader, 4), "slow") == 0;
     if (reader->count > (slow ? 5u : 4u)) {
-        complain(reader, "'%s' is too much; only 'slow' can follow", word_at(reader, slow ? 5 : 4));
+        add_mistake(reader, "'%s' is too much; only 'slow' can follow",
+                    word_at(reader, slow ? 5 : 4));
         return;
     }
     if (start + count > REGISTERS) {
-        complain(reader, "%ld registers from %ld on go beyond 65535", count, start);
+        add_mistake(reader, "%ld registers from %ld on go beyond 65535", count, start);
         return;
     }
     unsigned *used = slow ? &reader->slow : &reader->fast;
     if (*used == MODBUS_USER_READS) {
-        complain(reader, "more than %d reads%s", MODBUS_USER_READS, slow ? " that are slow" : "");
+        add_mistake(reader, "more than %d reads%s", MODBUS_USER_READS,
+                    slow ? " that are slow" : "");
         return;
     }
     reader->map->reads[(slow ? MODBUS_USER_READS : 0) + (*used)++] = (struct bms_read){
@@ -141,11 +144,12 @@ static void write_row(struct reader *reader)
     if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg))
         return;
     if (reader->count < 3 || reader->count > 2 + MODBUS_USER_WORDS) {
-        complain(reader, "expected 'write REGISTER VALUE' with 1 to %d values", MODBUS_USER_WORDS);
+        add_mistake(reader, "expected 'write REGISTER VALUE' with 1 to %d values",
+                    MODBUS_USER_WORDS);
         return;
     }
     if (reader->fast == MODBUS_USER_READS) {
-        complain(reader, "more than %d reads and writes", MODBUS_USER_READS);
+        add_mistake(reader, "more than %d reads and writes", MODBUS_USER_READS);
         return;
     }
     for (unsigned n = 2; n < reader->count; n++) {
@@ -166,9 +170,9 @@ static void expect_row(struct reader *reader)
         !take_whole(reader, 2, "value", 0, UINT16_MAX, &value))
         return;
     if (reader->count > 3) {
-        complain(reader, "'%s' is too much", word_at(reader, 3));
+        add_mistake(reader, "'%s' is too much", word_at(reader, 3));
     } else if (map->expected_count == MODBUS_USER_EXPECTED) {
-        complain(reader, "more than %d 'expect'", MODBUS_USER_EXPECTED);
+        add_mistake(reader, "more than %d 'expect'", MODBUS_USER_EXPECTED);
     } else {
         map->expected[map->expected_count].reg = (uint16_t) reg;
         map->expected[map->expected_count++].value = (uint16_t) value;
@@ -180,8 +184,8 @@ static void head_row(struct reader *reader)
     struct modbus_user *map = reader->map;
     long byte;
     if (reader->head || reader->count < 2 || reader->count > 1 + MODBUS_USER_HEAD) {
-        complain(reader, "expected one 'head' with 1 to %d bytes, such as 'head 0xA5 0xA5'",
-                 MODBUS_USER_HEAD);
+        add_mistake(reader, "expected one 'head' with 1 to %d bytes, such as 'head 0xA5 0xA5'",
+                    MODBUS_USER_HEAD);
         return;
     }
     reader->head = true;
@@ -231,9 +235,9 @@ static void complain_of_name(struct reader *reader, const char *name)
             suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
     for (int i = 0; i < PACK_TEXTS; i++)
         suggest_offer(&suggest, pack_text_name((enum pack_text) i));
-    complain(reader,
-             "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
-             name, suggest_hint(&suggest, hint));
+    add_mistake(reader,
+                "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
+                name, suggest_hint(&suggest, hint));
 }
 
 static const char *const types[] = {"u16",    "s16",    "u32",    "s32",  "f32",
@@ -316,7 +320,7 @@ static bool take_real(struct reader *reader, unsigned *n, double *out)
 {
     if (parse_number(word_at(reader, (*n)++), out))
         return true;
-    complain(reader, "'%s' is no number", word_at(reader, *n - 1));
+    add_mistake(reader, "'%s' is no number", word_at(reader, *n - 1));
     return false;
 }
 
@@ -326,7 +330,7 @@ static bool take_scale(struct reader *reader, unsigned *n, struct modbus_value *
     if (!take_real(reader, n, &number))
         return false;
     if (number == 0) {
-        complain(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
+        add_mistake(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
         return false;
     }
     value->divisor = divisor_of(number);
@@ -446,17 +450,17 @@ static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct m
         if (strcmp(word, options[i].name) == 0) {
             if (options[i].suits(value))
                 return options[i].take(reader, n, value);
-            complain(reader, "'%s' has no meaning for %s", word,
-                     is_bit(value)                ? "a bit"
-                     : value->type == MODBUS_TEXT ? "a text"
-                                                  : "this type");
+            add_mistake(reader, "'%s' has no meaning for %s", word,
+                        is_bit(value)                ? "a bit"
+                        : value->type == MODBUS_TEXT ? "a text"
+                                                     : "this type");
             return false;
         }
         size_t at = strlen(list);
         snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", options[i].name);
     }
-    complain(reader, "'%s' is not known; expected one of %s%s", word, list,
-             alarm ? ", or warning or protection" : "");
+    add_mistake(reader, "'%s' is not known; expected one of %s%s", word, list,
+                alarm ? ", or warning or protection" : "");
     return false;
 }
 
@@ -468,16 +472,16 @@ static bool take_type(struct reader *reader, bool text, struct modbus_value *val
     if (type < 0)
         return false;
     if (!text && type == MODBUS_TEXT) {
-        complain(reader, "%s is a number, not text", word_at(reader, 0));
+        add_mistake(reader, "%s is a number, not text", word_at(reader, 0));
         return false;
     }
     value->type = type == TYPE_COIL ? MODBUS_BIT : (uint8_t) type;
     value->bit = MODBUS_COIL;
     value->digits = text && type != MODBUS_TEXT;
     if (value->digits && is_bit(value)) {
-        complain(reader,
-                 "%s is text; expected 'text' and its number of registers, or a number's type",
-                 word_at(reader, 0));
+        add_mistake(reader,
+                    "%s is text; expected 'text' and its number of registers, or a number's type",
+                    word_at(reader, 0));
         return false;
     }
     if (type != MODBUS_BIT && type != MODBUS_TEXT)
@@ -530,11 +534,11 @@ static void value_row(struct reader *reader)
         if (!take_option(reader, &n, false, &value))
             return;
     if (value.lowest > value.highest)
-        complain(reader, "min is above max");
+        add_mistake(reader, "min is above max");
     else if (is_mapped(reader->map, &value))
-        complain(reader, "%s has a row already", word_at(reader, 0));
+        add_mistake(reader, "%s has a row already", word_at(reader, 0));
     else if (reader->map->value_count == MODBUS_USER_VALUES)
-        complain(reader, "more than %d values", MODBUS_USER_VALUES);
+        add_mistake(reader, "more than %d values", MODBUS_USER_VALUES);
     else
         reader->map->values[reader->map->value_count++] = value;
 }
@@ -551,7 +555,7 @@ static int find_alarm(struct reader *reader, const char *name)
             return i;
         suggest_offer(&suggest, pack_alarm_name((enum pack_alarm) i));
     }
-    complain(reader, "'%s' is no alarm%s", name, suggest_hint(&suggest, hint));
+    add_mistake(reader, "'%s' is no alarm%s", name, suggest_hint(&suggest, hint));
     return -1;
 }
 
@@ -578,13 +582,13 @@ static void alarm_row(struct reader *reader)
     test.alarm = (uint8_t) alarm;
     test.level = (uint8_t) level_of(word_at(reader, n));
     if (!test.level)
-        complain(reader, "no level at the end; expected 'warning' or 'protection'");
+        add_mistake(reader, "no level at the end; expected 'warning' or 'protection'");
     else if (reader->count > n + 1)
-        complain(reader, "'%s' is too much", word_at(reader, n + 1));
+        add_mistake(reader, "'%s' is too much", word_at(reader, n + 1));
     else if (modbus_registers(&test.value) > 1)
-        complain(reader, "an alarm is in one register");
+        add_mistake(reader, "an alarm is in one register");
     else if (reader->map->alarm_count == MODBUS_USER_ALARMS)
-        complain(reader, "more than %d alarms", MODBUS_USER_ALARMS);
+        add_mistake(reader, "more than %d alarms", MODBUS_USER_ALARMS);
     else
         reader->map->alarms[reader->map->alarm_count++] = test;
 }
@@ -596,7 +600,7 @@ static void raw_row(struct reader *reader)
         !take_whole(reader, 2, "number of registers", 1, MAX_RAW_ALARMS, &count))
         return;
     if (reader->map->raw_count > 0 || reader->count > 3) {
-        complain(reader, "expected one 'raw REGISTER COUNT'");
+        add_mistake(reader, "expected one 'raw REGISTER COUNT'");
         return;
     }
     reader->map->raw_first = (uint16_t) reg;
@@ -610,7 +614,7 @@ static bool is_plain(struct reader *reader, const char *line)
 {
     for (; *line; line++)
         if (((unsigned char) *line < 0x20 && *line != '\t' && *line != '\r') || *line == 0x7F) {
-            complain(reader, "control character 0x%02X; expected plain text", (unsigned) *line);
+            add_mistake(reader, "control character 0x%02X; expected plain text", (unsigned) *line);
             return false;
         }
     return true;
@@ -626,7 +630,7 @@ static void take_line(struct reader *reader, char *line)
     for (char *word = strtok_r(line, " \t\r,=", &rest); word;
          word = strtok_r(NULL, " \t\r,=", &rest)) {
         if (reader->count == WORDS_MOST) {
-            complain(reader, "too many words");
+            add_mistake(reader, "too many words");
             return;
         }
         reader->words[reader->count++] = word;
@@ -667,8 +671,8 @@ static bool is_read(const struct modbus_user *map, bool coils, unsigned first, u
 static void complain_of_read(struct reader *reader, const char *what, unsigned first,
                              unsigned count)
 {
-    complain(reader, "%s: register %u%s is in no 'read'", what, first,
-             count > 1 ? " or one of those behind it" : "");
+    add_mistake(reader, "%s: register %u%s is in no 'read'", what, first,
+                count > 1 ? " or one of those behind it" : "");
 }
 
 static void check_row(struct reader *reader, const char *what, const struct modbus_value *value)
@@ -686,7 +690,7 @@ static void check_row(struct reader *reader, const char *what, const struct modb
         if (used[i] && !is_read(map, false, others[i], 1, -1))
             complain_of_read(reader, what, others[i], 1);
         else if (used[i] && i > 0 && !is_read(map, false, value->reg, count, others[i]))
-            complain(reader, "%s: register %u is not in the same 'read'", what, others[i]);
+            add_mistake(reader, "%s: register %u is not in the same 'read'", what, others[i]);
 }
 
 /* Every row must be within one request, or it would never have a value. */
@@ -724,8 +728,8 @@ static void check_kinds(struct reader *reader)
             if (reads[a].count > 0 && reads[b].count > 0 && alike &&
                 reads[a].start < reads[b].start + reads[b].count &&
                 reads[b].start < reads[a].start + reads[a].count) {
-                complain(reader, "two reads overlap at %u",
-                         reads[a].start > reads[b].start ? reads[a].start : reads[b].start);
+                add_mistake(reader, "two reads overlap at %u",
+                            reads[a].start > reads[b].start ? reads[a].start : reads[b].start);
                 return;
             }
         }
@@ -747,7 +751,7 @@ static void take_text(struct reader *reader, const char *text)
         size_t length = strcspn(text, "\n");
         reader->row++;
         if (length >= sizeof line) {
-            complain(reader, "the line is too long");
+            add_mistake(reader, "the line is too long");
         } else {
             memcpy(line, text, length);
             line[length] = '\0';
@@ -780,9 +784,10 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
         text += 3;
     take_text(&reader, text);
     if (reader.wrong == 0 && !reads_at_all(reader.map))
-        complain(&reader, "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
+        add_mistake(&reader,
+                    "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
     if (reader.wrong == 0 && reader.map->value_count == 0)
-        complain(&reader, "no values");
+        add_mistake(&reader, "no values");
     if (reader.wrong == 0) {
         check_reads(&reader);
         check_kinds(&reader);

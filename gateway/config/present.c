@@ -311,7 +311,7 @@ static void check_present(const struct config_drafts *drafts, struct config_draf
 
 /* ---- what the outlet needs of other sections ---- */
 
-static void want(struct outlet_config *outlet, const char *name)
+static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {
     for (unsigned i = 0; i < outlet->pack_count; i++)
         if (strcmp(outlet->packs[i], name) == 0)
@@ -321,14 +321,14 @@ static void want(struct outlet_config *outlet, const char *name)
 }
 
 /* What is of a bank is also of its packs, and the lines of a view name banks and their packs. */
-static void want_members(const struct config *config, struct outlet_config *outlet)
+static void add_needed_members(const struct config *config, struct outlet_config *outlet)
 {
     for (unsigned i = 0; i < outlet->pack_count; i++)
         for (unsigned n = 0; n < config->bank_count; n++)
             for (unsigned k = 0; strcmp(config->banks[n].name, outlet->packs[i]) == 0 &&
                                  k < config->banks[n].pack_count;
                  k++)
-                want(outlet, config->banks[n].packs[k]->name);
+                add_needed_pack(outlet, config->banks[n].packs[k]->name);
 }
 
 static void want_view(const struct config *config, struct present_config *present)
@@ -339,7 +339,7 @@ static void want_view(const struct config *config, struct present_config *presen
              i++)
             for (unsigned n = 0; n < view->registers[i].term_count; n++)
                 if (view->registers[i].terms[n].source[0])
-                    want(&present->outlet, view->registers[i].terms[n].source);
+                    add_needed_pack(&present->outlet, view->registers[i].terms[n].source);
 }
 
 /* Where no current may be taken out of the lowest cell any more. */
@@ -365,7 +365,7 @@ static void link_present(const struct config *config, void *settings,
     struct present_config *present = settings;
     present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
     want_view(config, present);
-    want_members(config, &present->outlet);
+    add_needed_members(config, &present->outlet);
     present->allow = config->gateway.allow;
     present->allow_write = config->gateway.allow_write;
     present->map = config->gateway.map;

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #define LAST_MESSAGES 1000 /* more than its pipe holds */
-#define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
-#define REST_S 0.02        /* after so many, and after each one that takes time to carry out */
+#define TURN_MESSAGES 32   /* messages of one outlet, before others have their turn */
+#define REST_S 0.02 /* seconds, after TURN_MESSAGES or a message that takes time to carry out */
 
 static void send_done(struct process *process, uint64_t ticket, enum order_result result)
 {
@@ -28,8 +28,8 @@ static void send_done(struct process *process, uint64_t ticket, enum order_resul
     tell_event(process, bytes, size);
 }
 
-/* The outlet that ordered may be gone, and a new one in its place: a ticket carries the pid of who
- * asked in its upper half. */
+/* The outlet that gave the order may have ended and been replaced: the upper half of a ticket is
+ * the pid of the process that asked. */
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct outlets *outlets = data;
@@ -38,8 +38,8 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
             send_done(process, ticket & UINT32_MAX, result);
 }
 
-/* An outlet does not order unless its section lets it. One that does has been taken over by somebody who got in through its
- * network, or is broken. */
+/* An outlet sends orders only if its section permits it. One that sends them without permission
+ * has been taken over through its network, or is broken. */
 static bool may_order(struct process *process)
 {
     if (!process->may_order && !process->trespassed)
@@ -87,7 +87,7 @@ static void take_report(struct process *process, struct pipe_message *message)
         process->report = report;
 }
 
-/* A text of any size as a file in memory, which goes along with the answer; -1: none. */
+/* Returns a file in memory with this text, which is sent along with the answer; -1: none. */
 static int file_of(const char *text)
 {
     int fd = memfd_create("packgate answer", MFD_CLOEXEC);
@@ -99,7 +99,7 @@ static int file_of(const char *text)
     return -1;
 }
 
-/* One that is late may be an order, to open a tunnel, and has no answer. */
+/* A late question may be one that opens a tunnel: it is not answered. */
 static void take_question(struct process *process, struct pipe_message *message, bool late)
 {
     const struct outlets *outlets = process->outlets;
@@ -116,15 +116,16 @@ static void take_question(struct process *process, struct pipe_message *message,
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message reply = pipe_new(PIPE_ANSWER, bytes, sizeof bytes);
     pipe_answer(&reply, &answer);
-    /* One whose pipe is full does not hear; whoever asks must be able to live with that. */
+    /* If the pipe is full the answer is lost: the outlet gives up after OUTLET_ANSWER_S. */
     if (!pipe_send_file(process->fd, bytes, pipe_finish(&reply), fd))
         process->refused++;
     if (fd >= 0)
         close(fd);
 }
 
-/* `late`: it may have been in the pipe for long. Returns whether it took time. */
-static bool take(struct process *process, uint8_t *bytes, size_t size, bool late)
+/* `late`: the message may have waited in the pipe for long. Returns whether handling it took time.
+ */
+static bool handle_message(struct process *process, uint8_t *bytes, size_t size, bool late)
 {
     struct pipe_message message;
     bool differs;
@@ -160,28 +161,28 @@ void hear_no_more(struct process *process)
     process->event_count = 0;
 }
 
-static void take_all(struct process *process, bool late)
+static void handle_all(struct process *process, bool late)
 {
     for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
         ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
         if (size <= 0)
             return;
-        take(process, process->outlets->room, (size_t) size, late);
+        handle_message(process, process->outlets->room, (size_t) size, late);
     }
 }
 
 void hear_late(struct process *process)
 {
-    take_all(process, true);
+    handle_all(process, true);
 }
 
 void hear_last(struct process *process)
 {
     process->deaf = true;
-    take_all(process, false);
+    handle_all(process, false);
 }
 
-/* It has closed its pipe and must end now. */
+/* The outlet has closed its pipe: it is killed if it does not end soon. */
 static void hang_up(struct process *process)
 {
     hear_no_more(process);
@@ -202,7 +203,7 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
         if (size <= 0)
             hang_up(process);
         else
-            through = take(process, process->outlets->room, (size_t) size, false);
+            through = handle_message(process, process->outlets->room, (size_t) size, false);
     }
     if (process->fd < 0)
         return;

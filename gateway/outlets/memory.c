@@ -11,13 +11,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__ /* which has its own idea of what is where */
+#ifdef __SANITIZE_ADDRESS__ /* it has its own memory layout */
 #define GIVES_BACK_PAGES false
 #else
 #define GIVES_BACK_PAGES true
 #endif
 
-/* Whether the loader has written into what is mapped for reading alone; where nothing tells, nothing is given back. */
+/* Whether the loader has written into pages mapped read-only. If that cannot be found out, nothing
+ * is given back. */
 static bool is_patched(const struct dl_phdr_info *object)
 {
     const ElfW(Dyn) *dynamic = NULL;
@@ -30,7 +31,7 @@ static bool is_patched(const struct dl_phdr_info *object)
     return !dynamic;
 }
 
-/* What can be written to is left alone, and with it what was written to once and is closed by now (RELRO). */
+/* Skips writable segments, and those that were writable until the loader closed them (RELRO). */
 static int give_back_object(struct dl_phdr_info *object, size_t size, void *data)
 {
     (void) size;

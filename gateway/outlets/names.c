@@ -52,9 +52,9 @@ struct entry {
     struct sockaddr_storage address;
 };
 
-static int looker = -1; /* the socket of the process that looks up */
+static int looker = -1; /* socket of the process that looks names up and connects */
 
-/* By the C library. */
+/* By the C library's own getaddrinfo. */
 static void look_up(const struct question *question, struct answer *answer)
 {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
@@ -88,7 +88,7 @@ static void look_up(const struct question *question, struct answer *answer)
         real_free(list);
 }
 
-/* By the kernel, with the socket of whoever asks. */
+/* By the system call, with the socket of the outlet. */
 static int connect_socket(int fd, const struct sockaddr *address, socklen_t size)
 {
     return syscall(SYS_connect, fd, address, size) < 0 ? errno : 0;
@@ -99,7 +99,7 @@ static int connect_socket(int fd, const struct sockaddr *address, socklen_t size
 struct permitted {
     unsigned ports[PORTS_MAX];
     unsigned count;
-    bool complete; /* from the first connection on: from then on strangers speak to the outlet */
+    bool complete; /* set at the first connection: from then on the outlet talks to strangers */
 };
 
 static bool is_permitted(const struct permitted *permitted, unsigned port)
@@ -116,7 +116,7 @@ static void permit(struct permitted *permitted, unsigned port)
         permitted->ports[permitted->count++] = port;
 }
 
-/* Datagrams can be sent without a connection, too, and nothing that switches takes them. */
+/* Stream sockets only: a datagram socket, once connected, could still send elsewhere. */
 static bool may_connect(const struct permitted *permitted, const struct question *question, int fd)
 {
     int type = 0;
@@ -127,7 +127,7 @@ static bool may_connect(const struct permitted *permitted, const struct question
            (type == SOCK_DGRAM || is_permitted(permitted, port));
 }
 
-/* The socket comes behind the question, on the way of the answer. */
+/* The outlet sends its socket right after the question, on the same connection. */
 static void connect_for(const struct permitted *permitted, const struct question *question, int to,
                         struct answer *answer)
 {
@@ -141,7 +141,7 @@ static void connect_for(const struct permitted *permitted, const struct question
             connect_socket(fd, (const struct sockaddr *) &question->address, question->size);
 }
 
-/* A look-up may take minutes, and others do not wait for it. */
+/* In a child process: a look-up may take minutes, and others must not wait for it. */
 static void answer_apart(const struct permitted *permitted, struct question *question, int to)
 {
     const pid_t parent = getpid();
@@ -169,14 +169,13 @@ static _Noreturn void serve(int fd, pid_t parent)
     if (getppid() != parent)
         _exit(1);
     prctl(PR_SET_NAME, "packgate-names");
-    prctl(
-        PR_SET_DUMPABLE,
-        0); /* what can connect is not to be rewritten by the outlet, where there is no landlock */
-    /* A service manager ends all processes at once, and an outlet that is about to end may still need a name. */
+    prctl(PR_SET_DUMPABLE, 0); /* without landlock, the outlet must not rewrite what may connect */
+    /* A service manager signals all processes at once, and an outlet that is about to end may
+     * still need a name. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    signal(SIGCHLD, SIG_IGN); /* nobody waits for those that have answered */
+    signal(SIGCHLD, SIG_IGN); /* the kernel reaps the children that answer */
     fd = child_settle(fd);
     rights_give_up(&kind);
     struct permitted permitted = {.count = 0};
@@ -214,20 +213,21 @@ bool names_begin(void)
         return false;
     }
     looker = pair[0];
-    child_keep_too(looker); /* in a child of base/resolver.c this getaddrinfo is called as well */
+    child_keep_too(looker); /* a child of base/resolver.c calls this getaddrinfo as well */
     return true;
 }
 
 /* ---- the outlet ---- */
 
-/* The outlet can reach nobody any more. It ends as if it were asked to, and is started again. */
+/* The process that connects is gone: the outlet ends as if it was asked to, and the gateway
+ * restarts it. */
 static void ask_nobody(void)
 {
     kill(getpid(), SIGTERM);
     looker = -1;
 }
 
-/* About a socket of ours (-1: none). False: there is nobody to ask. */
+/* `fd`: the socket to connect; -1: none. False: the process that answers is gone. */
 static bool ask(const struct question *question, int fd, struct answer *answer)
 {
     const uint8_t none = 0;
@@ -273,7 +273,7 @@ static int make_list(const struct answer *answer, struct addrinfo **list)
     return 0;
 }
 
-/* In place of the C library's, for this program and its libraries. */
+/* Replaces the C library's, for this program and its libraries. */
 int getaddrinfo(const char *restrict host, const char *restrict service,
                 const struct addrinfo *restrict hints, struct addrinfo **restrict list)
 {
@@ -309,7 +309,7 @@ void names_permit(unsigned port)
         pipe_send_file(looker, (const uint8_t *) &question, sizeof question, -1);
 }
 
-/* In place of the C library's, too. */
+/* Replaces the C library's as well. */
 int connect(int fd, const struct sockaddr *address, socklen_t size)
 {
     struct question question = {.wanted = CONNECT, .size = size};

@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define CONFIG_WAIT_MS 10000
-#define TURN_MESSAGES 256 /* at most so many before timers and sockets have their turn */
-#define ORDERS_MAX 32     /* under way at one time */
-#define QUESTIONS_MAX 32  /* the same */
+#define TURN_MESSAGES 256 /* at most so many a turn, before timers and sockets are served */
+#define ORDERS_MAX 32     /* orders in flight */
+#define QUESTIONS_MAX 32  /* questions in flight */
 #define ANSWER_MOST (64 * 1024 * 1024)
 
 struct note {
@@ -155,13 +155,13 @@ static struct note *set_note(struct outlet *outlet, const char *key, const char 
 
 /* ---- to the gateway ---- */
 
-/* What is asked of the gateway in such a turn may have been asked of us long ago. */
+/* In a late turn, what a client asks for may be old: nothing is asked of the gateway then. */
 static bool is_late(const struct outlet *outlet, double now)
 {
     return late_turn_is_on(outlet->loop, now);
 }
 
-/* Never waits. What the gateway does not take now is small and rare, and worth a line. */
+/* Never waits. A message that the gateway does not take is small and rare: it is logged. */
 static bool transmit(struct outlet *outlet, struct pipe_message *message)
 {
     size_t size = pipe_finish(message);
@@ -241,7 +241,8 @@ bool outlet_ask(struct outlet *outlet, const char *what,
 
 /* ---- from the gateway ---- */
 
-static void tell(struct outlet *outlet, const struct source *source, unsigned changes, double now)
+static void notify_observers(struct outlet *outlet, const struct source *source, unsigned changes,
+                             double now)
 {
     struct observer *observer;
     TAILQ_FOREACH(observer, &outlet->observers, entry)
@@ -265,14 +266,14 @@ static void take_values(struct outlet *outlet, struct pipe_message *message)
     pack->source.good_until = values.good_until;
     pack->source.settle_s = values.settle_s;
     double now = clock_now();
-    /* The values can have grown old on the way, before the gateway says so. */
+    /* The values may have become stale in the pipe, before the gateway reports it. */
     bool fresh = outlet_fresh(outlet, pack, now);
     unsigned changes = values.changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
     pack->fresh = fresh;
-    tell(outlet, &pack->source, changes, now);
+    notify_observers(outlet, &pack->source, changes, now);
 }
 
-static void finish(struct waiting *waiting, enum order_result result)
+static void finish_order(struct waiting *waiting, enum order_result result)
 {
     struct waiting found = *waiting;
     waiting->number = 0;
@@ -287,17 +288,17 @@ static void take_done(struct outlet *outlet, struct pipe_message *message)
         return;
     for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
         if (w->number && w->number == done.ticket) {
-            finish(w, done.result);
+            finish_order(w, done.result);
             return;
         }
 }
 
-/* The gateway drops an answer when an outlet takes none of its messages for long. */
+/* The gateway drops an answer when an outlet has read none of its messages for long. */
 static void give_up_orders(struct outlet *outlet, double now)
 {
     for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
         if (w->number && now - w->sent_at > OUTLET_ORDER_S)
-            finish(w, ORDER_UNANSWERED);
+            finish_order(w, ORDER_UNANSWERED);
 }
 
 static void take_ordered(struct outlet *outlet, struct pipe_message *message)
@@ -314,7 +315,7 @@ static void take_ordered(struct outlet *outlet, struct pipe_message *message)
         observer->ordered(observer->data, &outlet->packs[ordered.pack].source, &report);
 }
 
-/* What stands in a file in memory. NULL: nothing, or there is no room. */
+/* Returns the contents of a file in memory. NULL: it is empty, or out of memory. */
 static char *text_of(int file, size_t *size)
 {
     struct stat found;
@@ -380,7 +381,7 @@ void outlet_over(struct outlet *outlet)
     ev_break(outlet->loop, EVBREAK_ALL);
 }
 
-static void take(struct outlet *outlet, uint8_t *bytes, size_t size, int file)
+static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, int file)
 {
     struct pipe_message message;
     bool differs;
@@ -425,14 +426,14 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
             return;
         }
         outlet->heard_at = clock_now();
-        take(outlet, outlet->room, (size_t) size, file);
+        handle_message(outlet, outlet->room, (size_t) size, file);
         if (file >= 0)
             close(file);
     }
 }
 
-/* Values grow old without a word when the gateway hangs. */
-static void look_around(struct outlet *outlet, double now)
+/* Values become stale without a message when the gateway hangs. */
+static void report_staleness(struct outlet *outlet, double now)
 {
     give_up_orders(outlet, now);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
@@ -441,7 +442,7 @@ static void look_around(struct outlet *outlet, double now)
         if (fresh == pack->fresh)
             continue;
         pack->fresh = fresh;
-        tell(outlet, &pack->source, SOURCE_STATE, now);
+        notify_observers(outlet, &pack->source, SOURCE_STATE, now);
     }
     give_up_questions(outlet, now);
 }
@@ -450,14 +451,14 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    look_around(timer->data, clock_now());
+    report_staleness(timer->data, clock_now());
 }
 
-/* The timer slept as well where the host did. */
+/* The timer was suspended together with the host. */
 static void on_late_turn(void *data, double since, double now)
 {
     (void) since;
-    look_around(data, now);
+    report_staleness(data, now);
 }
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
@@ -476,7 +477,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- beginning ---- */
 
-/* The first messages: config, notes, ready. This once the process may wait. */
+/* The first messages (config, notes, ready); only here the process may block. */
 static ssize_t await_message(struct outlet *outlet)
 {
     struct pollfd ready = {.fd = outlet->fd, .events = POLLIN};
@@ -519,7 +520,7 @@ static struct source *find_member(struct outlet *outlet, const char *name)
     return NULL;
 }
 
-/* The members of a bank that the section leaves out are known by their names only. */
+/* Members of a bank that the section does not include have a name only. */
 static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
 {
     const struct pipe_pack *facts = &pack->facts;
@@ -532,7 +533,8 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
     return pack->strangers != NULL;
 }
 
-/* The settings stay in the room that the config came in; later messages get another one. */
+/* The settings stay in the buffer that the config was received in; later messages get another one.
+ */
 static bool take_packs(struct outlet *outlet, struct pipe_message *message)
 {
     unsigned count = outlet->config.pack_count;
@@ -594,13 +596,13 @@ static bool take_notes(struct outlet *outlet)
     }
 }
 
-/* The gateway has died or the system goes down. A library may be waiting for a name just now, so
- * that the loop does not come to hear of it: the alarm ends what lasts too long. */
+/* The gateway has died or the system shuts down. A library may be blocked in a look-up, so that
+ * the loop cannot see it: the alarm ends the process if it takes too long. */
 static struct outlet *signalled;
 static pid_t gateway;
 
-/* That it has died is told by the one signal that reaches a process which somebody has stopped, too. From others it means
- * nothing. */
+/* SIGCONT reports the gateway's death, since it reaches a stopped process, too. From other senders
+ * it means nothing. */
 static void on_signal(int number)
 {
     if (number == SIGCONT && getppid() == gateway)
@@ -625,7 +627,7 @@ static void start_watchers(struct outlet *outlet)
     gateway = getppid();
     signal(SIGCONT, on_signal);
     prctl(PR_SET_PDEATHSIG, SIGCONT);
-    signal(SIGINT, SIG_IGN); /* of a terminal: the gateway gets it, too, and says what to do */
+    signal(SIGINT, SIG_IGN); /* Ctrl-C: the gateway ends its outlets */
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -665,10 +667,10 @@ int outlet_run(const struct outlet_kind *kind, int fd)
         ev_run(outlet.loop, 0);
         kind->free(outlet.self);
     }
-    /* The gateway may die just now: whoever is ending needs no signal for it any more. */
+    /* If the gateway dies now: this process is already ending and needs no signal. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
-#ifdef __SANITIZE_ADDRESS__ /* it would wake what the search for leaks has stopped, which waits for ever then */
+#ifdef __SANITIZE_ADDRESS__ /* a signal would wake what the leak check has stopped, and it would wait for ever */
     prctl(PR_SET_PDEATHSIG, 0);
 #endif
     late_turn_unwatch(outlet.loop, &outlet.watcher);

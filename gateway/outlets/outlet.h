@@ -40,29 +40,30 @@ struct outlet_command {
 struct outlet_kind {
     const char *name;     /* of its section: "mqtt" */
     size_t settings_size; /* of the section's struct */
-    bool network;         /* it has use for sockets of the network (rights.h) */
-    bool connects;        /* and does not only answer: it connects to a server, by names.h */
-    bool local;           /* it has use for sockets of this host; what starts programs has them */
-    bool programs; /* it may have to start other programs; where not, `start` gives that up */
-    bool devices;  /* it may have to open a device; where not, `start` gives that up */
-    bool lingers;  /* it takes up to OUTLET_WITHDRAW_S to end, also when the gateway has died */
+    bool network;         /* it uses sockets of the network (rights.h) */
+    bool connects;        /* it also connects to a server, by names.h, instead of only answering */
+    bool local; /* it uses AF_UNIX sockets; an outlet that starts programs has them as well */
+    bool
+        programs; /* it may start other programs; `start` gives up that right if the section needs none */
+    bool devices; /* it may open a device; `start` gives up that right if the section needs none */
+    bool lingers; /* it takes up to OUTLET_WITHDRAW_S to end, also when the gateway has died */
     /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:
-     * it cannot, and has said why. */
+     * it cannot start, and has logged why. */
     void *(*start)(struct outlet *outlet);
-    /** Is to end: the gateway does, the section has changed or (`gone`) is not there any more.
-     * Calls outlet_over when it is through, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the
-     * section is gone or its kind lingers; after that it is killed. */
+    /** Ends it: the gateway ends, or the section has changed or (`gone`) was removed. Calls
+     * outlet_over when done, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the section is gone or
+     * its kind lingers; after that the process is killed. */
     void (*stop)(void *self, bool gone);
-    /** Is to write what it has only in memory, and to report. NULL: it has nothing. */
+    /** Writes what is only in memory, and reports. NULL: nothing to write. */
     void (*commit)(void *self);
-    /** The loop is over: lets go of what `start` made. */
+    /** The loop has ended: frees what `start` made. */
     void (*free)(void *self);
     const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
 #define OUTLET_DEAF_S 10.0 /* one of the two has not heard the other for so long: it hangs */
 
-/* The gateway has answered by then. */
+/* The gateway answers each order within this time. */
 #define OUTLET_ORDER_S 180.0
 
 /* A pack or a bank in an outlet. */
@@ -80,21 +81,21 @@ struct outlet_pack {
 
 struct ev_loop *outlet_loop(const struct outlet *outlet);
 
-/** The section and who we are. */
+/** The section, and the identity of the gateway. */
 const struct pipe_config *outlet_config(const struct outlet *outlet);
 
 /** The packs and banks of the section, from 0; NULL: no more. They stay where they are. */
 struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n);
-/** That of an observer's source. */
+/** The pack that an observer's source belongs to. */
 struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source);
 
-/** Whether its values may be passed on as those of now: fresh, and the gateway is heard. */
+/** Whether its values may be passed on as current: they are fresh, and the gateway is heard. */
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now);
 /** Age of the values now; NaN: there are none. */
 double outlet_age(const struct outlet_pack *pack, double now);
 
-/** From now on; `changed` comes for each message and, with SOURCE_STATE, when values became stale
- * without one. The observer belongs to the caller. */
+/** `changed` is called for each message from now on and, with SOURCE_STATE, when values become
+ * stale without one. The observer belongs to the caller. */
 void outlet_observe(struct outlet *outlet, struct observer *observer);
 
 /** Whether the gateway was heard within OUTLET_DEAF_S. */
@@ -108,11 +109,11 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket);
 
-/** What this outlet had kept in the state file under a key; NULL: nothing. */
+/** The line that this outlet keeps in the state file under a key; NULL: none. */
 const char *outlet_note(const struct outlet *outlet, const char *key);
 /** The n-th note from 0, its key in `*key`; NULL: no more. */
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);
-/** Keeps a line over restarts, or takes it away (NULL). Key and text as in struct pipe_note. */
+/** Keeps a line over restarts, or removes it (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
 
 /** Asks about the gateway as a whole: "status", the JSON of `packgate status`, "configuration" (its text
@@ -124,10 +125,10 @@ bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket);
 
-/** Tells the gateway how it goes, for `packgate status`. */
+/** Reports the outlet's state to the gateway, for `packgate status`. */
 void outlet_report(struct outlet *outlet, const struct pipe_report *report);
 
-/** The outlet is through with its end. */
+/** The outlet has finished ending: the loop stops. */
 void outlet_over(struct outlet *outlet);
 
 /** The whole life of the process on descriptor `fd`, whose kind is `kind`. Returns its exit

@@ -51,7 +51,8 @@ static void put_page(struct process *process, struct pipe_config *config)
         config->page[0] = '\0';
 }
 
-/* Its config is all that an outlet depends on: while these bytes are the same it goes on. */
+/* An outlet depends on nothing but its config message: while these bytes are the same it keeps
+ * running. */
 static bool compose_config(struct process *process, const void *section)
 {
     struct outlets *outlets = process->outlets;
@@ -130,7 +131,7 @@ static struct process *find_process(const struct outlets *outlets, const char *t
     return NULL;
 }
 
-/* The same outlet over the same packs: it goes on, its sources are those of now. */
+/* The same outlet over the same packs keeps running; only its pointers to sources are replaced. */
 static bool goes_on(struct process *running, struct process *fresh)
 {
     if (running->leaving || running->config_size != fresh->config_size ||
@@ -168,8 +169,8 @@ static void take_up(struct outlets *outlets, struct process *fresh, struct proce
     }
 }
 
-/* Its section is gone. One that does not run just now, or has not made room for its successor yet,
- * is started for the last time, to withdraw. False: there is nothing of it any more. */
+/* The section is gone. An outlet that is not running, or has not ended to be replaced yet, is
+ * started once more, to withdraw what it published. False: there is nothing to withdraw. */
 static bool dismiss(struct process *process)
 {
     if (process->successor) {
@@ -188,7 +189,7 @@ static bool dismiss(struct process *process)
     return process->pid > 0;
 }
 
-/* What is left over in the old list belongs to no section any more. */
+/* Outlets left in the old list belong to no section any more. */
 static void dismiss_all(struct outlets *outlets, struct process **kept)
 {
     while (outlets->first) {
@@ -203,8 +204,8 @@ static void dismiss_all(struct outlets *outlets, struct process **kept)
     }
 }
 
-/* A section that was taken out while the gateway was not running: what it has left with others is noted, and how to
- * reach them. Its outlet is started once, to withdraw that. */
+/* A section was removed while the gateway was not running. The state file notes what it published
+ * and how to reach the server: its outlet is started once, to withdraw that. */
 static void withdraw_former(struct outlets *outlets, const struct config_section *kind,
                             const char *title)
 {
@@ -212,7 +213,7 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     struct process *process = NULL;
     if (section) {
         snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
-        section->pack_count = 1; /* no pack has the empty name */
+        section->pack_count = 1; /* the empty name matches no pack */
         process = new_process(outlets, kind, section);
     }
     free(section);
@@ -245,7 +246,7 @@ static void withdraw_all_former(struct outlets *outlets)
             withdraw_former(outlets, kind_of(note->outlet), note->outlet);
 }
 
-/* A section that says none. */
+/* [history] with `file = none`. */
 static bool is_off(const struct config_section *kind, const void *section)
 {
     const struct history_config *history = section;
@@ -326,9 +327,9 @@ void outlets_free(struct outlets *outlets)
     while (outlets->first) {
         struct process *process = outlets->first;
         outlets->first = process->next;
-        process->source_count = 0; /* no orders any more: the lines are gone */
+        process->source_count = 0; /* the lines are gone: no more orders */
         hear_last(process);
-        /* One that somebody has stopped would stay for ever; the others end by their end of file. */
+        /* A stopped (SIGSTOP) outlet would stay for ever; the others end by end of file. */
         if (process->pid > 0)
             kill(process->pid, SIGCONT);
         process_free(process);

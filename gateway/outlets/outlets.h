@@ -15,11 +15,12 @@
 
 struct outlets;
 
-/** Starts what the configuration of `packs` has, and follows its reloads: only outlets whose
- * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it. */
+/** Starts the outlets that the configuration of `packs` has, and follows its reloads: only outlets
+ * whose section or packs have changed are restarted. NULL: out of memory. All pointers must
+ * outlive it. */
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept);
 
-/** Lets them end by themselves, without waiting for them. */
+/** Tells them to end, without waiting for it. */
 void outlets_free(struct outlets *outlets);
 
 /** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
@@ -28,18 +29,18 @@ void outlets_free(struct outlets *outlets);
 typedef char *outlets_answer(void *data, const char *from, bool may_order, const char *question);
 void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
 
-/** Asks the history to write what it has only in memory; `published` of its state counts on when it has. False: there
- * is none, or it cannot be asked now. */
+/** Asks the history to write what it has only in memory; `published` of its state grows when it
+ * has. False: there is no history, or it cannot be asked now. */
 bool outlets_commit(const struct outlets *outlets);
 
-/* How an outlet does, for `packgate status`. */
+/* The state of an outlet, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;
     pid_t pid;      /* 0: it does not run */
     unsigned ended; /* how often it ended by itself */
     uint64_t sent;  /* messages that its pipe took */
-    uint64_t owed;  /* messages that it did not take and that were merged into later ones */
-    bool connected; /* these are its own words */
+    uint64_t owed; /* messages that the pipe had no room for and that were merged into later ones */
+    bool connected; /* these come from the outlet's own report */
     uint32_t published, dropped, failed, refused, queued, behind_s;
     const char *words;
 };

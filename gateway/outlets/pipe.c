@@ -59,7 +59,7 @@ static void pass_flag(struct pipe_message *message, bool *flag)
     message->bad |= passed > 1;
 }
 
-/* Only as long as it is, its length in front. */
+/* Only its used length is sent, with the length in front. */
 static void pass_text(struct pipe_message *message, char *text, size_t room)
 {
     uint32_t size = message->taking ? 0 : (uint32_t) strnlen(text, room);
@@ -136,7 +136,7 @@ void pipe_config(struct pipe_message *message, struct pipe_config *config)
     config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
     config->settings_size =
         pass_number(message, (unsigned) config->settings_size, PIPE_MESSAGE_MAX);
-    /* They stay where they are, but at an address that a struct may have. */
+    /* Settings are used in place, so they are aligned as a struct needs. */
     message->at = (message->at + 15) / 16 * 16;
     if (message->bad || message->at > message->size ||
         config->settings_size > message->size - message->at) {
@@ -304,7 +304,7 @@ void pipe_answer(struct pipe_message *message, struct pipe_answer *answer)
     pass_flag(message, &answer->good);
 }
 
-/* Room for the one descriptor that goes along. */
+/* Room for one descriptor in a control message. */
 union passenger {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(int))];

@@ -33,9 +33,9 @@
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 192
-#define OUTLET_ANSWER_S 5.0    /* after that nobody waits for the answer to a question */
-#define OUTLET_END_S 5.0       /* within which an outlet ends that is told to */
-#define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone for good */
+#define OUTLET_ANSWER_S 5.0    /* time-out of a question */
+#define OUTLET_END_S 5.0       /* time for an outlet to end after it was told to */
+#define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone and it has to withdraw */
 
 enum pipe_type {
     PIPE_CONFIG = 1,
@@ -52,7 +52,7 @@ enum pipe_type {
     PIPE_COMMIT
 };
 
-/* What an outlet is told about a pack or a bank beside its values. */
+/* Facts about a pack or a bank beside its values. */
 struct pipe_pack {
     char name[NAME_SIZE];
     char title[TITLE_SIZE]; /* empty: the name */
@@ -66,14 +66,14 @@ struct pipe_pack {
 };
 
 struct pipe_config {
-    char version[32];         /* of the program */
-    char kind[NAME_SIZE];     /* "mqtt" */
-    char section[NAME_SIZE];  /* its name; empty where there is only one */
-    char id[PIPE_ID_SIZE];    /* of this gateway, the same for ever */
-    bool id_kept;             /* false: there is no state file, it is that of the machine */
-    double started_at;        /* of the gateway, by its clock */
+    char version[32];        /* of the program */
+    char kind[NAME_SIZE];    /* "mqtt" */
+    char section[NAME_SIZE]; /* its name; empty where there is only one */
+    char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
+    bool id_kept;      /* false: there is no state file, it is derived from the machine's id */
+    double started_at; /* of the gateway, by its clock */
     char gateway[TITLE_SIZE]; /* what people call the gateway; empty: by the name of the host */
-    char page[192];           /* address of the web page; empty: there is none for others to see */
+    char page[192];           /* address of the web page; empty: none that others can reach */
     const void *settings;     /* the section's struct, inside of the message */
     size_t settings_size;
     unsigned pack_count;
@@ -89,7 +89,7 @@ struct pipe_values {
      * when all was sent that had been published. 0: not all was. */
     double wall;
     double good_until;
-    double settle_s; /* for so long after the start, silence is not yet worth a word */
+    double settle_s; /* seconds after the start during which silence is not reported yet */
     struct map_status
         status; /* of that moment; without pack_name; driver lies in `driver`, bank in `bank` */
     char driver[NAME_SIZE];
@@ -109,7 +109,7 @@ struct pipe_done {
     enum order_result result;
 };
 
-/* Somebody's order is over. */
+/* An order, from any client, is over. */
 struct pipe_ordered {
     unsigned pack;
     struct switches what;
@@ -117,7 +117,7 @@ struct pipe_ordered {
     char from[64];
 };
 
-/* A line of the state file. An empty text takes it away. */
+/* A line of the state file. An empty text removes it. */
 struct pipe_note {
     char key[PIPE_KEY_SIZE];
     char text[PIPE_NOTE_SIZE];
@@ -126,10 +126,10 @@ struct pipe_note {
 struct pipe_report {
     bool connected;
     uint32_t sent, dropped, failed; /* messages; failed: connections */
-    uint32_t refused;               /* orders that came to it and were not carried out */
+    uint32_t refused;               /* orders received by the outlet and not carried out */
     uint32_t queued;
     uint32_t behind_s; /* age of the oldest of what is to be sent later; 0: all is there */
-    char words[128];   /* the last thing worth saying: "connection refused" */
+    char words[128];   /* the latest trouble: "connection refused" */
 };
 
 struct pipe_question {
@@ -142,19 +142,19 @@ struct pipe_answer {
     bool good; /* a file with the text came along */
 };
 
-/* A message while it is put together or taken apart. */
+/* A message that is being composed or parsed. */
 struct pipe_message {
     uint8_t *bytes;
-    size_t size; /* the room there is; of one that came, all of it */
-    size_t at;   /* so far */
-    bool taking; /* it is taken apart */
-    bool bad;    /* did not fit, or is not what it should be */
+    size_t size; /* size of the buffer; of a received message its size */
+    size_t at;   /* bytes so far */
+    bool taking; /* it is being parsed */
+    bool bad;    /* it did not fit, or is malformed */
 };
 
 /** An empty message of a type, in room for at least PIPE_SMALL_MAX bytes. */
 struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room);
 
-/** Ends one that was put together: how many bytes it has; 0: it did not fit. */
+/** Ends a composed message: returns its size; 0: it did not fit. */
 size_t pipe_finish(struct pipe_message *message);
 
 /** What came: its type, or 0 when version or size are wrong (`*version_differs` tells which). */
@@ -169,7 +169,7 @@ enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t si
 void pipe_config(struct pipe_message *message, struct pipe_config *config);
 /** One for each pack, behind the config. */
 void pipe_pack(struct pipe_message *message, struct pipe_pack *pack);
-/** Taken apart, status.driver and status.bank point into the struct. */
+/** When parsed, status.driver and status.bank point into the struct. */
 void pipe_values(struct pipe_message *message, struct pipe_values *values);
 void pipe_order(struct pipe_message *message, struct pipe_order *order);
 void pipe_done(struct pipe_message *message, struct pipe_done *done);
@@ -184,7 +184,7 @@ bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file);
 /** As recv, with the file that came along, or -1, in `*file`; the caller closes it. */
 ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file);
 
-/** Whether all of it was taken, and all was good. */
+/** Whether the whole message was parsed, and was well-formed. */
 bool pipe_over(const struct pipe_message *message);
 
 #endif

@@ -24,7 +24,7 @@
 #define PROGRAM "packgate-outlet" /* what ps shows; the file has the kind behind it */
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
-#define STEADY_S 60.0                 /* who ran for so long starts with the first pause again */
+#define STEADY_S 60.0 /* an outlet that ran for so long starts with the first pause again */
 #define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for config and notes */
 #define WITHDRAW_S                                                                                 \
     (OUTLET_WITHDRAW_S + 1) /* one whose section is gone for good is killed after that */
@@ -71,7 +71,8 @@ static const char *how_ended(int status, char out[64])
     return out;
 }
 
-/* Whoever killed it did so for a reason of his own, unless it comes again as soon as it runs: it may take too much memory. */
+/* A single kill from outside is not counted as a failure. An outlet that is killed again as soon
+ * as it runs has one: it may take too much memory. */
 static bool was_well(const struct process *process, int status, double now)
 {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
@@ -89,8 +90,8 @@ static void grow_pause(struct process *process, bool well, double now)
     backoff_grow(&process->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
 }
 
-/* Said once, until it has run for a while. */
-static void lament(struct process *process, const char *what)
+/* Logged once, until it has run for a while. */
+static void log_trouble(struct process *process, const char *what)
 {
     if (!process->doubted)
         log_warn("outlet %s: %s; it is started again, after pauses of 1 s to 60 s", process->title,
@@ -115,8 +116,8 @@ void process_start_waiting(struct outlets *outlets)
     }
 }
 
-/* One that was told to end has ended: the next one takes its place, be it only to withdraw. */
-static void succeed(struct process *process)
+/* An outlet that was told to end has ended: its successor starts, if only to withdraw. */
+static void start_successor(struct process *process)
 {
     struct outlets *outlets = process->outlets;
     struct process *successor = process->successor;
@@ -147,7 +148,7 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     hear_no_more(process);
     process->report = (struct pipe_report){0};
     if (process->leaving) {
-        succeed(process);
+        start_successor(process);
         return;
     }
     char how[64], what[80];
@@ -155,7 +156,7 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     process->ended++;
     grow_pause(process, was_well(process, child->rstatus, now), now);
     snprintf(what, sizeof what, "ended %s", how_ended(child->rstatus, how));
-    lament(process, what);
+    log_trouble(process, what);
     try_later(process);
 }
 
@@ -170,8 +171,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         process_start(process);
 }
 
-/* In the child. Only the first three descriptors and the pipe are left open, and nothing to read
- * from. */
+/* In the child. Only the first three descriptors and the pipe stay open; standard input is empty.
+ */
 static void run_program(const struct process *process, int fd, pid_t parent)
 {
     char program[PORT_SIZE];
@@ -187,9 +188,10 @@ static void run_program(const struct process *process, int fd, pid_t parent)
         dup2(null, STDIN_FILENO);
     child_settle(fd);
     child_reset_signals();
-    /* It ends when the gateway does in any way; the exec keeps this. */
+    /* It ends whenever the gateway ends; the setting survives exec. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    /* What a service manager gave to the gateway alone, a port below 1024, goes no further. */
+    /* Capabilities that the service manager gave the gateway (a port below 1024) are not
+     * inherited. */
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (getppid() != parent)
         _exit(1);
@@ -218,14 +220,15 @@ static bool send_all_notes(struct process *process)
     return good && tell_send(process, bytes, pipe_finish(&message));
 }
 
-/* How much waits in the pipe for an outlet that does not listen, of which the kernel has a limit. */
+/* Limits how much waits in the pipe for an outlet that does not read; the kernel has a limit of
+ * its own. */
 static void set_room(struct process *process, int room)
 {
     setsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 }
 
-/* The pipe is empty: it takes the config and the notes at once. Each note takes almost 1 KiB of
- * it, and there is one for each pack; values are to find no more room than a pipe has of itself. */
+/* The pipe is empty: it is enlarged to take the config and the notes at once. Each note takes
+ * almost 1 KiB of it, and there is one for each pack; afterwards values get the usual room. */
 static bool send_config(struct process *process)
 {
     int room = 0;
@@ -264,7 +267,7 @@ void process_start(struct process *process)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
         pid = fork();
         if (pid == 0) {
-            /* exec keeps what is not close-on-exec. */
+            /* Descriptors without close-on-exec survive exec. */
             fcntl(pair[1], F_SETFD, 0);
             run_program(process, pair[1], parent);
         }
@@ -281,7 +284,7 @@ void process_start(struct process *process)
     char what[80];
     snprintf(what, sizeof what, "cannot be started: %s", strerror(errno));
     grow_pause(process, false, clock_now());
-    lament(process, what);
+    log_trouble(process, what);
     try_later(process);
 }
 
@@ -305,7 +308,7 @@ void process_leave(struct process *process, bool gone)
         if (!tell_send(process, bytes, pipe_finish(&message)))
             hear_no_more(process);
     } else if (process->fd >= 0) {
-        /* End of file for it; what it wants to have kept is still to be read. */
+        /* The outlet reads end of file; the notes that it still sends are read. */
         shutdown(process->fd, SHUT_WR);
     }
     process_forget_sources(process);

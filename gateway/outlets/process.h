@@ -8,22 +8,23 @@
 
 #include "running.h"
 
-/** Of one that is all zeros: it does not run. */
+/** Prepares a zeroed struct: not running. */
 void process_init(struct process *process);
-/** Lets it end by itself, without waiting for it. NULL is fine. */
+/** Closes its pipe, so that it ends, without waiting. NULL is fine. */
 void process_free(struct process *process);
-/** Takes it out of the list. */
+/** Removes it from the list. */
 void process_unlink(struct process *process);
 
 void process_start(struct process *process);
-/** Starts those that wait. Two sections can be one and the same to a broker, where one takes the place of the other: what
- * the old one withdraws must not be what the new one has just announced. */
+/** Starts the processes that wait. Two sections can use the same client id at a broker, where a new
+ * connection replaces the old: what the old one withdraws must not be what the new one has just
+ * announced. */
 void process_start_waiting(struct outlets *outlets);
 
-/** Tells it to end, by the end of its file; `gone`: to withdraw before that what it has left with others. It gets no more
- * values, and is not started again. */
+/** Tells it to end, by end of file; `gone`: it first withdraws what it published. It gets no more
+ * values, and is not restarted. */
 void process_leave(struct process *process, bool gone);
-/** The packs are gone, and it gets no more values. */
+/** The packs are gone: it gets no more values. */
 void process_forget_sources(struct process *process);
 
 #endif

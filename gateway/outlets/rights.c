@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Capabilities that a service manager has given to the gateway (a port below 1024) came along over
+/* Capabilities that a service manager gave the gateway (a port below 1024) may be inherited over
  * fork and exec. */
 static void give_up_capabilities(void)
 {
@@ -38,7 +38,7 @@ static void give_up_capabilities(void)
 #define READING (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 #define ALL_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1) /* what the first version knows of */
 
-static void let(int rules, const char *path, uint64_t access)
+static void allow_path(int rules, const char *path, uint64_t access)
 {
     struct landlock_path_beneath_attr beneath = {.allowed_access = access,
                                                  .parent_fd = open(path, O_PATH | O_CLOEXEC)};
@@ -51,7 +51,7 @@ static void let(int rules, const char *path, uint64_t access)
     close(beneath.parent_fd);
 }
 
-/* All but devices; of these the harmless ones. Which files a process may open is up to its user as
+/* Keeps all files except devices, and of these the harmless ones. File permissions apply as
  * before. */
 void rights_give_up_devices(void)
 {
@@ -64,10 +64,10 @@ void rights_give_up_devices(void)
         char path[sizeof entry->d_name + 1];
         snprintf(path, sizeof path, "/%s", entry->d_name);
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "dev") != 0)
-            let(rules, path, ALL_FILES);
+            allow_path(rules, path, ALL_FILES);
     }
     for (size_t i = 0; i < COUNT(harmless); i++)
-        let(rules, harmless[i], ALL_FILES);
+        allow_path(rules, harmless[i], ALL_FILES);
     if (!root || syscall(SYS_landlock_restrict_self, rules, 0) < 0)
         log_debug("devices are not out of reach: %s", strerror(errno));
     if (root)
@@ -92,7 +92,7 @@ static int forbid(scmp_filter_ctx filter, const int *calls, size_t count)
     return error;
 }
 
-/* Sockets of all families but those that are listed, in rising order. */
+/* Forbids sockets of all families except those listed, in rising order. */
 static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t count)
 {
     int error = 0;
@@ -108,8 +108,8 @@ static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t co
                                     SCMP_A0(SCMP_CMP_GE, AF_MAX));
 }
 
-/* It could write to the gateway's Modbus server, which this host may do unless `allow_write` says otherwise. What connects to others
- * does so by another process (names.h). */
+/* The outlet could write to the gateway's Modbus server, which this host may do unless
+ * `allow_write` says otherwise. Outlets connect through another process (names.h). */
 static int forbid_connecting(scmp_filter_ctx filter)
 {
     static const int call[] = {SCMP_SYS(connect)};
@@ -122,8 +122,8 @@ static int forbid_connecting(scmp_filter_ctx filter)
                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
 }
 
-/* A user namespace of its own would bring capabilities back. What clone3 is asked for stands in memory, where a filter does not
- * look: without it the C library takes clone. */
+/* A user namespace of its own would return capabilities. The flags of clone3 are in memory, which
+ * a filter cannot read: without clone3 the C library uses clone. */
 static int forbid_namespaces(scmp_filter_ctx filter)
 {
     static const uint64_t flags[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
@@ -146,8 +146,8 @@ static void load_filter(scmp_filter_ctx filter, int error)
     seccomp_release(filter);
 }
 
-/* A ring of io_uring opens and connects sockets past the filter. A socket of this host (AF_UNIX) would reach the gateway's control
- * socket, and by the system bus every Bluetooth module. */
+/* An io_uring opens and connects sockets past the filter. An AF_UNIX socket would reach the
+ * gateway's control socket and, through the system bus, every Bluetooth module. */
 static void give_up_calls(const struct outlet_kind *kind)
 {
     /* Netlink is how the C library finds out which addresses there are. */
@@ -171,7 +171,7 @@ static void give_up_calls(const struct outlet_kind *kind)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int error = filter ? forbid(filter, never, COUNT(never)) : -ENOMEM;
     error = error ? error : forbid_namespaces(filter);
-#ifndef __SANITIZE_ADDRESS__ /* whose own helpers want both */
+#ifndef __SANITIZE_ADDRESS__ /* its runtime needs both */
     static const int look[] = {SCMP_SYS(ptrace)};
     error = error ? error : forbid(filter, look, COUNT(look));
     error = error || kind->programs ? error : forbid(filter, programs, COUNT(programs));
@@ -183,8 +183,8 @@ static void give_up_calls(const struct outlet_kind *kind)
     load_filter(filter, error);
 }
 
-/* A page that many look at does not take the processor from the gateway when there is something to
- * answer: who is of this class does not push others aside when it wakes. It starves nobody. */
+/* A page with many viewers must not delay the gateway: a process of this scheduling class does not
+ * preempt others when it wakes, and is not starved. */
 static void give_up_haste(void)
 {
     const struct sched_param none = {0};
@@ -207,7 +207,7 @@ void rights_give_up_programs(void)
 
 void rights_give_up(const struct outlet_kind *kind)
 {
-    /* What a crash would write could have passwords in it. */
+    /* A core dump could contain passwords. */
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     give_up_haste();

@@ -18,13 +18,13 @@
 
 #include "outlet.h"
 
-/** For good, before anything is read from the pipe. */
+/** Permanently; called before anything is read from the pipe. */
 void rights_give_up(const struct outlet_kind *kind);
 
-/** Other programs as well, sockets of this host and connections, for a kind that may have needed them. */
+/** Also gives up programs, AF_UNIX sockets and connections, if the section does not need them. */
 void rights_give_up_programs(void);
 
-/** Devices as well, for a kind that may have needed one. */
+/** Also gives up devices, if the section does not need one. */
 void rights_give_up_devices(void);
 
 #endif

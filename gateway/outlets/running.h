@@ -33,19 +33,19 @@ struct process {
     unsigned owed_count, turn;
     uint32_t *sequences;
     double *
-        published; /* of each: time of day of its last poll cycle; 0: none since the section is here */
+        published; /* time of day of each pack's last poll cycle; 0: none since the section is here */
     struct event *events; /* a ring of EVENTS_MAX */
     unsigned first_event, event_count;
-    bool lost_events; /* said */
+    bool lost_events; /* it was logged */
     int fd;           /* -1: none */
     pid_t pid;        /* 0: none */
-    bool leaving;     /* its section is gone or has changed: not to be started again */
-    bool gone;        /* the section: what it has left with others is to be withdrawn */
-    bool waits;       /* to be started, after those of its kind that withdraw */
+    bool leaving;     /* its section is gone or has changed: do not restart it */
+    bool gone;        /* the section was removed: the outlet is to withdraw what it published */
+    bool waits;       /* to be started after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
-    bool deaf;        /* it has ended: nobody hears answers */
-    bool may_order;   /* its section lets it */
-    bool trespassed;  /* the log has said that it ordered all the same */
+    bool deaf;        /* it has ended: its questions are not answered */
+    bool may_order;   /* its section permits orders */
+    bool trespassed;  /* it was logged that it sent orders without permission */
     double started_at, pause_s;
     double read_at; /* it had read all that it was sent */
     unsigned ended;

@@ -24,7 +24,8 @@ bool tell_send(struct process *process, const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* What waits in the pipe or has to wait for it was polled when it was published, and there may be more of that time. */
+/* Values that wait in the pipe, or for room in it, are from when they were published, and more of
+ * that time may follow. */
 static double wall_of(const struct process *process, unsigned n, unsigned changes)
 {
     if (changes & SOURCE_PUBLISHED && process->published[n] > 0)
@@ -75,8 +76,7 @@ void tell_owe(struct process *process, unsigned n, unsigned changes)
     process->owed[n] |= changes;
 }
 
-/* The oldest event goes when there is no room for one more: the state that it led to is told all
- * the same. */
+/* If there is no room, the oldest event is dropped: the state that it led to is still sent. */
 static void keep_event(struct process *process, const uint8_t *bytes, size_t size)
 {
     if (process->event_count == EVENTS_MAX) {
@@ -111,7 +111,7 @@ static bool send_events(struct process *process)
     return true;
 }
 
-/* What is owed, beginning with the pack at which the pipe was full the last time. */
+/* Sends owed packs, beginning with the one at which the pipe was full the last time. */
 static void send_owed(struct process *process, double now)
 {
     if (process->fd < 0 || !send_events(process))
@@ -138,7 +138,7 @@ static bool hangs(struct process *process, double now)
     return process->kind->lingers && now - process->read_at > OUTLET_DEAF_S;
 }
 
-static void tell(struct process *process, unsigned n, unsigned changes, double now)
+static void send_or_owe(struct process *process, unsigned n, unsigned changes, double now)
 {
     if (changes & SOURCE_PUBLISHED)
         process->published[n] = process->outlets->wall;
@@ -178,12 +178,12 @@ void tell_changed(void *data, const struct source *source, unsigned changes, dou
     for (struct process *process = outlets->first; process; process = process->next)
         for (unsigned n = 0; n < process->source_count; n++)
             if (process->sources[n] == source)
-                tell(process, n, changes, now);
+                send_or_owe(process, n, changes, now);
 }
 
 void tell_ordered(void *data, const struct source *source, const struct order_report *report)
 {
-    if (report->ordered.sets) /* that is seen by the value */
+    if (report->ordered.sets) /* an order for a setting shows by its value */
         return;
     struct outlets *outlets = data;
     struct pipe_ordered ordered = {.what = report->ordered, .result = report->result};

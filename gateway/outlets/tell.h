@@ -12,15 +12,15 @@
 
 #include "running.h"
 
-/** The observer of the packs; `data` is struct outlets. */
+/** Callback of an observer of the packs; `data` is struct outlets. */
 void tell_changed(void *data, const struct source *source, unsigned changes, double now);
 void tell_ordered(void *data, const struct source *source, const struct order_report *report);
 
-/** Whether the pipe took it. A full one is refused at once, whatever the outlet does. */
+/** Whether the pipe took it. Never waits. */
 bool tell_send(struct process *process, const uint8_t *bytes, size_t size);
-/** The same of what is not to be lost: it waits behind what waits already. */
+/** The same for a message that must not be lost: it is queued behind those that wait. */
 void tell_event(struct process *process, const uint8_t *bytes, size_t size);
-/** Of its n-th pack this is to be told, with the next change of any. */
+/** Marks changes of its n-th pack, to be sent with the next change of any pack. */
 void tell_owe(struct process *process, unsigned n, unsigned changes);
 
 #endif

@@ -10,7 +10,7 @@
 
 void told_keep(struct outlet *outlet, const char *pack, struct alarms alarms);
 
-/** None, if there is no note. */
+/** The alarms in the note; none if there is no note. */
 struct alarms told_read(const struct outlet *outlet, const char *pack);
 
 #endif

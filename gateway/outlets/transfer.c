@@ -15,7 +15,7 @@
 #define CONNECT_S 10L
 #define TIDY_S 1.0
 
-/* What libcurl wants to know of a descriptor. */
+/* A descriptor that libcurl wants watched. */
 struct watch {
     struct transfers *transfers;
     ev_io io;
@@ -43,7 +43,7 @@ static bool is_of_other_kind(const struct transfer *transfer, const char *url, C
            (code == CURLE_OPERATION_TIMEDOUT && begins(url, "smtp:"));
 }
 
-/* In our words, where libcurl has only those of its libraries. */
+/* Replaces libcurl's message where that is only one of its libraries'. */
 static void describe(struct transfer *transfer, CURLcode code)
 {
     const char *const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
@@ -92,7 +92,7 @@ static void settle(struct transfers *transfers)
     }
 }
 
-/* What a new connection took is not needed to keep one, or to have ended one. */
+/* Frees the memory that only a new connection needed. */
 static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
@@ -204,7 +204,8 @@ static void set_tls(CURL *easy, const struct transfer_tls *tls)
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);
     if (tls->client_key[0])
         curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->client_key);
-    /* A key that is locked is of no use: nobody is there to be asked, least of all on a terminal. */
+    /* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in a
+     * terminal. */
     curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
@@ -221,8 +222,8 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    /* A thread that looks a name up is left to itself when the time is over: its end would be waited for, and some name
-     * servers never answer. */
+    /* At the end, do not join a thread that is still looking a name up: some name servers never
+     * answer. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, schemes);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "packgate/" PACKGATE_VERSION);
@@ -233,7 +234,7 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     return true;
 }
 
-/* `usual` is where the address names none; NULL: that of its scheme. */
+/* `usual`: the port if the address has none; NULL: that of its scheme. */
 static void permit_port_of(const char *address, const char *usual)
 {
     CURLU *url = curl_url();

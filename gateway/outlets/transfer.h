@@ -21,24 +21,26 @@ struct transfers;
 struct transfers *transfers_new(struct ev_loop *loop);
 void transfers_free(struct transfers *transfers);
 
-/* One at a time of a handle. */
+/* A handle has one transfer at a time. */
 struct transfer {
     CURL *easy;
-    /** It is over, never from within transfer_start; `words` says what went wrong (CURLE_OK: empty). */
+    /** The transfer is over; never called from within transfer_start. `words`: the error (CURLE_OK:
+     * empty). */
     void (*done)(void *data, CURLcode code, const char *words);
     void *data;
     struct transfers *transfers;
     const char *ca_file;
-    bool answered; /* once, whatever the answer was */
+    bool answered; /* some answer came */
     char words[CURL_ERROR_SIZE];
     bool running;
 };
 
-/* More of an answer is not fetched: its write callback gives up, and whoever judges it takes what came for all. An answer
- * without end would cost an uplink that is paid by the megabyte. */
+/* Longest answer that is fetched: the write callback stops there, and what came is judged. An
+ * endless answer would cost an uplink that is paid by the megabyte. */
 #define TRANSFER_ANSWER_MOST (256 * 1024)
 
-/* How the other end is checked, and what we show it; empty: the system's certificates, none. Kept by reference. */
+/* How the server's certificate is checked, and our own certificate; empty: the system's
+ * authorities, none. Kept by reference. */
 struct transfer_tls {
     const char *ca_file, *client_cert, *client_key;
     bool verify;
@@ -50,15 +52,17 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
 
-/** Where to. The port of the first one, or of a proxy that the environment names, is the only one that is reached (names.h). */
+/** Sets the address. Only the port of the first address, or of a proxy in the environment, can be
+ * reached (names.h). */
 void transfer_set_url(struct transfer *transfer, const char *address);
 
 void transfer_start(struct transfer *transfer);
-/** Whether an answer is that of a port for https://, as nginx and servers in Go give it. It says nothing about the request. */
+/** Whether this is what a port for https:// answers to plain HTTP (nginx, servers in Go). It says
+ * nothing about the request. */
 bool transfer_is_unencrypted(long status, const char *answer);
 #define TRANSFER_UNENCRYPTED "its port is one for https://"
 
-/** Ends it; `done` is not called any more. */
+/** Cancels it; `done` is not called. */
 void transfer_stop(struct transfer *transfer);
 
 #endif

@@ -141,7 +141,7 @@ static void flush(struct history *history, bool all)
     }
 }
 
-static void tell(struct history *history, bool written)
+static void report_history(struct history *history, bool written)
 {
     history->written += written;
     struct pipe_report report = {.connected = written,
@@ -156,7 +156,7 @@ static void tell(struct history *history, bool written)
 static void commit(struct history *history, bool all)
 {
     flush(history, all);
-    tell(history, store_commit(history->store));
+    report_history(history, store_commit(history->store));
 }
 
 /* Somebody wants to read the file. */
@@ -216,7 +216,7 @@ static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- life ---- */
 
-static void let_go(void *self)
+static void free_history(void *self)
 {
     struct history *history = self;
     store_free(history->store);
@@ -240,7 +240,7 @@ static void *start(struct outlet *outlet)
     history->store = store_new(config->file, &limits);
     if (!history->packs || !history->store) {
         log_error("history: out of memory");
-        let_go(history);
+        free_history(history);
         return NULL;
     }
     for (unsigned i = 0; i < history->count; i++) {
@@ -283,6 +283,6 @@ const struct outlet_kind outlet_history = {
     .start = start,
     .stop = stop,
     .commit = commit_asked,
-    .free = let_go,
+    .free = free_history,
     .commands = commands,
 };

@@ -168,7 +168,7 @@ static bool is_damage(int code)
            (code & 0xFF) == SQLITE_SCHEMA || (code & 0xFF) == SQLITE_MISMATCH;
 }
 
-static void report(struct store *store, const char *why)
+static void log_store_failure(struct store *store, const char *why)
 {
     store->failures++;
     if (!store->failing)
@@ -198,7 +198,7 @@ static bool set_aside(struct store *store)
         snprintf(aside, sizeof aside, n ? "%s.bad.%u" : "%s.bad", store->path, n);
     while (access(aside, F_OK) == 0 && ++n < BAD_MOST);
     if (n == BAD_MOST || rename(store->path, aside) < 0) {
-        report(store, "damaged, and it cannot be renamed");
+        log_store_failure(store, "damaged, and it cannot be renamed");
         return false;
     }
     log_error("history: %s is damaged; it is now %s, and a new one is begun", store->path, aside);
@@ -455,7 +455,7 @@ static bool open_file(struct store *store)
         if (open_once(store, why, sizeof why, &damaged))
             return true;
     }
-    report(store, why);
+    log_store_failure(store, why);
     return false;
 }
 
@@ -747,7 +747,7 @@ bool store_commit(struct store *store)
         run(store, "ROLLBACK");
         if (is_damage(code))
             return set_aside(store) && open_file(store) && store_commit(store);
-        report(store, why);
+        log_store_failure(store, why);
         close_file(store);
         return false;
     }

@@ -61,7 +61,7 @@ void batch_proof_free(struct batch_proof *proof)
 
 /* ---- the turns ---- */
 
-static void doubt(struct batch *batch)
+static void mark_refused(struct batch *batch)
 {
     if (!batch->refused)
         batch->refused = calloc(batch->rows, sizeof *batch->refused);
@@ -135,7 +135,7 @@ static void judge_all(struct batch *batch, const struct post_outcome *outcome)
         batch->count = (batch->count + 1) / 2;
         try_next(batch);
     } else {
-        doubt(batch);
+        mark_refused(batch);
         if (batch->taken > 0 || batch->proven)
             advance(batch);
         else if (batch->proof->size > 0)

@@ -192,7 +192,7 @@ static void count_rows(struct influx *influx, const struct batch *batch, double 
     influx->refusal_told = now;
 }
 
-static void succeed(struct influx *influx, double now)
+static void note_success(struct influx *influx, double now)
 {
     double lasted;
     char lasting[32], late[32];
@@ -211,20 +211,20 @@ static void succeed(struct influx *influx, double now)
 }
 
 /* The database may have died, and with it what was confirmed last: that is sent once more. */
-static void doubt(struct influx *influx)
+static void owe_recent_again(struct influx *influx)
 {
     gap_begins(influx, influx->current - REGRET_S, influx->current);
     influx->changed = true;
 }
 
-static void fail(struct influx *influx, const struct post_outcome *outcome, double now)
+static void note_failure(struct influx *influx, const struct post_outcome *outcome, double now)
 {
     influx->failed++;
     backoff_grow(&influx->pause_s, 1, LONGEST_PAUSE_S);
     influx->retry_at = now + fmax(influx->pause_s, outcome->again_s);
     snprintf(influx->words, sizeof influx->words, "%s", outcome->words);
     if (outcome->died && !influx->trouble.told)
-        doubt(influx);
+        owe_recent_again(influx);
     if (trouble_begins(&influx->trouble, now))
         log_warn("%s: %s; %s", influx->who, influx->words,
                  influx->config->backfill == BACKFILL_NO ? "what is not sent now is lost"
@@ -314,7 +314,7 @@ static void on_live(void *data)
     struct influx *influx = data;
     const double now = clock_now();
     if (influx->live.state == BATCH_FAILED) {
-        fail(influx, &influx->live.last, now);
+        note_failure(influx, &influx->live.last, now);
         return;
     }
     count_rows(influx, &influx->live, now);
@@ -322,8 +322,8 @@ static void on_live(void *data)
     if (influx->live_at >= influx->started)
         gap_ends(influx, influx->live_at, influx->live_at + influx->step);
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
-        doubt(influx);
-    succeed(influx, now);
+        owe_recent_again(influx);
+    note_success(influx, now);
     tidy(influx);
 }
 
@@ -489,7 +489,7 @@ static void on_late(void *data)
     const double now = clock_now();
     if (influx->late.state == BATCH_FAILED) {
         const double retry_at = influx->retry_at;
-        fail(influx, &influx->late.last, now);
+        note_failure(influx, &influx->late.last, now);
         if (influx->late.last.result == POST_REFUSED) {
             influx->retry_at = retry_at;
             influx->late_at = now + REFUSED_S;
@@ -498,7 +498,7 @@ static void on_late(void *data)
     }
     count_rows(influx, &influx->late, now);
     gap_ends(influx, influx->late_from, influx->late_to);
-    succeed(influx, now);
+    note_success(influx, now);
     fill_later(influx, influx->late_at - now);
 }
 
@@ -579,11 +579,11 @@ static void on_daily(void *data)
     const double now = clock_now();
     if (influx->daily.state == BATCH_FAILED) {
         influx->look_at = now;
-        fail(influx, &influx->daily.last, now);
+        note_failure(influx, &influx->daily.last, now);
         return;
     }
     count_rows(influx, &influx->daily, now);
-    succeed(influx, now);
+    note_success(influx, now);
     /* Those of a day ago are complete by now. */
     const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
     if (influx->daily_waits)
@@ -596,7 +596,7 @@ static void on_daily(void *data)
 
 /* ---- time ---- */
 
-static void report(struct influx *influx)
+static void report_influx(struct influx *influx)
 {
     char span[32];
     const int64_t late = behind(influx);
@@ -617,7 +617,7 @@ static void report(struct influx *influx)
 }
 
 /* An interval is over. The first one after the start is not all there, and is a gap of which the history may know more. */
-static void pass(struct influx *influx, int64_t current, double now)
+static void begin_interval(struct influx *influx, int64_t current, double now)
 {
     const bool first = influx->current == 0;
     const int64_t before = current - influx->step;
@@ -663,13 +663,13 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     const bool first = influx->current == 0;
     note_jump(influx, wall, now);
     if (current != influx->current)
-        pass(influx, current, now);
+        begin_interval(influx, current, now);
     fill(influx);
     send_health(influx, now);
     if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))
         save(influx, now);
     if (++influx->ticks % REPORT_TICKS == 1)
-        report(influx);
+        report_influx(influx);
 }
 
 /* The intervals of what was polled between two times of day, as far as they are over, are to be sent once more. */
@@ -714,7 +714,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 
 /* ---- life ---- */
 
-static void let_go(void *self)
+static void free_influx(void *self)
 {
     struct influx *influx = self;
     batch_free(&influx->live);
@@ -805,7 +805,7 @@ static void *start(struct outlet *outlet)
         influx->count++;
     if (!prepare(influx)) {
         log_error("%s: out of memory", influx->who);
-        let_go(influx);
+        free_influx(influx);
         return NULL;
     }
     begin_gaps(influx);
@@ -835,5 +835,5 @@ const struct outlet_kind outlet_influx = {
     .connects = true,
     .start = start,
     .stop = stop,
-    .free = let_go,
+    .free = free_influx,
 };

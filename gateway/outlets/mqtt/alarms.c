@@ -6,16 +6,15 @@
 
 #include "base/clock.h"
 
-/* `alarms` with those of `mask` as they are in `now`. */
+/* `alarms`, with the bits in `mask` taken from `now`. */
 static struct alarms with(struct alarms alarms, uint32_t mask, struct alarms now)
 {
     return (struct alarms){(alarms.warning & ~mask) | (now.warning & mask),
                            (alarms.protection & ~mask) | (now.protection & mask)};
 }
 
-/* Where the number of an event is remembered until it is confirmed. NULL: there is no place, it is
- * believed to arrive. */
-static struct unsure *doubt(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
+/* Remembers an event until the broker confirms it. NULL: no room, assume that it arrives. */
+static struct unsure *remember_unconfirmed(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
 {
     struct unsure *place = mqtt->unsure;
     while (place < mqtt->unsure + EVENTS_MAX && place->mid)
@@ -36,7 +35,7 @@ static bool send_event(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm, int
 {
     char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
-    struct unsure *place = doubt(mqtt, pack, alarm);
+    struct unsure *place = remember_unconfirmed(mqtt, pack, alarm);
     message_event(&text, time, (enum pack_alarm) alarm, (enum alarm_level)(level ? level : before),
                   level > 0);
     topic_of(mqtt->place.topic, pack->pack->source.name, "event", topic);

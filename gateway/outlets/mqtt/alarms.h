@@ -15,8 +15,7 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
 /** The broker has confirmed a message, which may be an event. */
 void alarms_confirmed(struct mqtt *mqtt, int mid);
 
-/** The connection is gone, and with it what was not confirmed: it is told again, as far as it is still
- * true then. */
+/** The connection is lost: unconfirmed events are sent again, as far as they still hold. */
 void alarms_undo(struct mqtt *mqtt);
 
 #endif

@@ -21,14 +21,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define DEADLINE_S 15.0 /* from the look-up of its name to the broker's consent */
+#define DEADLINE_S 15.0 /* from the look-up of the name to the broker's CONNACK */
 #define KNOCK_S 10.0    /* a broker that reads answers sooner */
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
 #define SHORT_MOST                                                                                 \
-    3 /* connections in a row that did not last so long, until the log is silent about them */
-/* A gateway that lost its power is away for the broker after one and a half of it. */
+    3 /* short connections in a row, after which they are logged at debug level only */
+/* The broker declares a dead gateway offline after one and a half times this. */
 #define KEEPALIVE_S 10
 #define PASSWORD_SIZE 256
 #define SYSTEM_CERTIFICATES "/etc/ssl/certs"
@@ -47,30 +47,30 @@ struct connection {
     ev_timer misc, deadline, pause, knock;
     int knock_mid;
     double knocked_at;
-    double proven_at;        /* what comes now was sent by the broker after that */
-    bool reached, encrypted; /* something has taken the connection; and has encrypted it */
+    double proven_at; /* what comes now left the broker after this: the last answered knock */
+    bool reached, encrypted; /* the TCP connection was accepted; and encryption succeeded */
     bool up;
-    bool broken; /* found so within a call of the library */
+    bool broken; /* found broken within a call of the library */
     double up_at, pause_s, down_since;
     unsigned short_ones; /* connections in a row that ended before STEADY_S */
     unsigned outstanding;
     struct connection_counters counters;
-    char words[160];   /* what is wrong now */
-    char told[160];    /* what the log said last; empty: that all is well */
-    char library[120]; /* the library's own last word of an error */
+    char words[160];   /* the current failure */
+    char told[160];    /* what was logged last; empty: that it is connected */
+    char library[120]; /* the library's last error message */
     bool password_access_told, key_access_told;
-    uint32_t dropped_before; /* how many were dropped when the log said so; see drop_told */
+    uint32_t dropped_before; /* dropped messages as last logged; see drop_told */
     bool drop_told;
     struct {
-        int mid; /* 0: answered */
+        int mid; /* 0: no knock is in flight */
         const char *what;
     } subscriptions[SUBSCRIPTIONS_MAX];
 };
 
 /* ---- what the log says ---- */
 
-/* Once, and again when the reason is another one. */
-static void complain(struct connection *connection, const char *words)
+/* Logged once, and again when the reason changes. */
+static void log_broker_failure(struct connection *connection, const char *words)
 {
     snprintf(connection->words, sizeof connection->words, "%s", words);
     connection->counters.failed++;
@@ -84,11 +84,12 @@ static void complain(struct connection *connection, const char *words)
              connection->settings.name, connection->settings.config->broker, words);
 }
 
-/* One that comes and goes, as two clients with the same name at one broker make it, is told of a few times. */
-static void complain_of_end(struct connection *connection, const char *words)
+/* A connection that keeps coming and going, as with two clients of the same id, is logged a few
+ * times only. */
+static void log_end(struct connection *connection, const char *words)
 {
     if (connection->short_ones < SHORT_MOST) {
-        complain(connection, words);
+        log_broker_failure(connection, words);
         return;
     }
     snprintf(connection->words, sizeof connection->words, "%s", words);
@@ -104,7 +105,7 @@ static void complain_of_end(struct connection *connection, const char *words)
                   connection->settings.config->broker, words);
 }
 
-static void rejoice(struct connection *connection, double now)
+static void log_connected(struct connection *connection, double now)
 {
     connection->words[0] = '\0';
     if (connection->short_ones >= SHORT_MOST) {
@@ -121,7 +122,7 @@ static void rejoice(struct connection *connection, double now)
     connection->told[0] = '\0';
 }
 
-/* It has lasted after all. */
+/* The connection has become steady. */
 static void note_steady(struct connection *connection)
 {
     if (connection->short_ones >= SHORT_MOST) {
@@ -216,7 +217,7 @@ static void fail(struct connection *connection, const char *words)
     snprintf(copy, sizeof copy, "%s", words);
     size_t size = strlen(copy);
     if (size > 0 && copy[size - 1] == '.')
-        copy[size - 1] = '\0'; /* of a sentence of the library: ours goes on */
+        copy[size - 1] = '\0'; /* drop the full stop of the library's sentence */
     connection->up = false;
     destroy(connection);
     if (was_up) {
@@ -224,9 +225,9 @@ static void fail(struct connection *connection, const char *words)
         if (now - connection->up_at >= STEADY_S)
             note_steady(connection);
         connection->short_ones += now - connection->up_at < STEADY_S;
-        complain_of_end(connection, copy);
+        log_end(connection, copy);
     } else {
-        complain(connection, copy);
+        log_broker_failure(connection, copy);
     }
     double pause_s = backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
     ev_timer_set(&connection->pause, jitter(pause_s), 0);
@@ -235,8 +236,8 @@ static void fail(struct connection *connection, const char *words)
         connection->events.down(connection->data);
 }
 
-/* What the kernel still has for the broker goes to nobody: closed in the usual way, it would be
- * sent for minutes to come. */
+/* Discards what the kernel still holds for the broker: after a usual close it would be sent for
+ * minutes. */
 static void fail_at_once(struct connection *connection, const char *words)
 {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
@@ -246,7 +247,7 @@ static void fail_at_once(struct connection *connection, const char *words)
     fail(connection, words);
 }
 
-/* The socket of the library may be another one, closed, or wanting to write. */
+/* The library's socket may have changed, be closed, or have something to write. */
 static void watch(struct connection *connection)
 {
     int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
@@ -263,8 +264,8 @@ static void watch(struct connection *connection)
     ev_io_start(connection->loop, &connection->io);
 }
 
-/* After each call of the library that can end the connection. */
-static void settle(struct connection *connection, int error)
+/* Called after each library call that can end the connection. */
+static void check_result(struct connection *connection, int error)
 {
     if (!connection->mosquitto)
         return;
@@ -298,9 +299,9 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
     ev_timer_stop(connection->loop, &connection->deadline);
     connection->up = true;
     connection->up_at = connection->proven_at = now;
-    /* Keep-alive, which has a deadline of its own for those who never answered. */
+    /* Keep-alive, whose own deadline covers brokers that never answer. */
     ev_timer_start(connection->loop, &connection->misc);
-    rejoice(connection, now);
+    log_connected(connection, now);
     connection->events.up(connection->data);
 }
 
@@ -323,7 +324,7 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
     connection->events.sent(connection->data, mid);
 }
 
-/* How a broker says that it does not let us. */
+/* Return code of a refused subscription. */
 #define REFUSED 0x80
 
 static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int count,
@@ -342,7 +343,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int c
     }
 }
 
-/* It reads, and what was dropped before is over. */
+/* The answer to a knock: the broker reads, and messages are no longer dropped. */
 static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
 {
     (void) mosquitto;
@@ -358,7 +359,8 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     connection->events.answered(connection->data);
 }
 
-/* The library that the library uses knows more; it is there, but need not be known at build time. */
+/* OpenSSL, which the library uses, has the details; it is loaded then, but not needed at build
+ * time. */
 static long verify_result(struct mosquitto *mosquitto)
 {
     long (*result_of)(const void *ssl) = NULL;
@@ -398,7 +400,7 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
 
 /* ---- an attempt ---- */
 
-/* The first line of the password file. */
+/* Reads the first line of the password file. */
 static bool read_password(struct connection *connection, char password[PASSWORD_SIZE])
 {
     const char *path = connection->settings.config->password_file;
@@ -427,8 +429,8 @@ static int set_user(struct connection *connection)
     return error;
 }
 
-/* A key that is encrypted is of no use: nobody is there to be asked, least of all on the terminal
- * that a library would ask on by itself. */
+/* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in the
+ * terminal where the library would ask. */
 static int no_passphrase(char *out, int size, int writing, void *data)
 {
     (void) out;
@@ -448,8 +450,7 @@ static int set_tls(struct connection *connection)
         return MOSQ_ERR_SUCCESS;
     secret_warn_of_readers(connection->settings.name, config->client_key,
                            &connection->key_access_told);
-    /* The library takes the system's certificates only by the name of their folder, once there is
-     * one of ours, too. */
+    /* The library takes the system's certificates by the name of their folder only. */
     const char *ca_file = config->verify && config->ca_file[0] ? config->ca_file : NULL;
     int error = mosquitto_tls_set(mosquitto, ca_file, ca_file ? NULL : SYSTEM_CERTIFICATES,
                                   config->client_cert[0] ? config->client_cert : NULL,
@@ -487,8 +488,7 @@ static int set_up(struct connection *connection)
     return error;
 }
 
-/* A client of its own for each attempt: nothing of the one before, neither a queue nor
- * certificates, lives on. */
+/* A new client for each attempt: no queue and no certificates of the one before survive. */
 static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
@@ -514,8 +514,8 @@ static void attempt(struct connection *connection)
     watch(connection);
 }
 
-/* The library wants the name, by which the certificate is checked, and asks for its address once
- * more. What has just been answered is answered again soon. */
+/* The library needs the name, to check the certificate, and resolves it again; the answer is still
+ * cached. */
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
 {
     (void) addresses;
@@ -538,8 +538,8 @@ static void begin(struct connection *connection)
         fail(connection, strerror(errno));
 }
 
-/* The library takes a connection that was refused or reset before its encryption stood for one that is
- * still to come, and the socket is ready all the time. */
+/* The library takes a connection that was refused or reset before TLS was set up for one in
+ * progress, while its socket is ready all the time. */
 static bool has_no_other_end(struct connection *connection)
 {
     struct sockaddr_storage other;
@@ -549,7 +549,7 @@ static bool has_no_other_end(struct connection *connection)
            getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
 }
 
-/* Its beginning was acknowledged. What went wrong the library has taken from the socket already. */
+/* Whether TCP connected. The library has already consumed the socket's error. */
 static bool was_reached(const struct connection *connection)
 {
     struct tcp_info info = {0};
@@ -572,7 +572,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
         error = mosquitto_loop_read(connection->mosquitto, 1);
     if (error == MOSQ_ERR_SUCCESS && connection->mosquitto && (revents & EV_WRITE))
         error = mosquitto_loop_write(connection->mosquitto, 1);
-    settle(connection, error == MOSQ_ERR_SUCCESS && ended ? MOSQ_ERR_CONN_LOST : error);
+    check_result(connection, error == MOSQ_ERR_SUCCESS && ended ? MOSQ_ERR_CONN_LOST : error);
 }
 
 static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -587,7 +587,7 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
     if (error != MOSQ_ERR_SUCCESS && connection->up)
         fail(connection, "it does not answer any more");
     else
-        settle(connection, error);
+        check_result(connection, error);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -683,8 +683,8 @@ void connection_drop(struct connection *connection)
     connection->counters.dropped++;
 }
 
-/* The library has closed the socket. What called us may still be walking its packs: the end comes
- * with the next turn of the loop. */
+/* The library has closed the socket. The caller may still be iterating its packs: the connection
+ * ends in the next turn of the loop. */
 static void note_broken(struct connection *connection, int error)
 {
     snprintf(connection->words, sizeof connection->words, "%s", describe(connection, error));
@@ -725,15 +725,15 @@ bool connection_publish(struct connection *connection, const char *topic, const 
         connection_drop(connection);
         return false;
     }
-    /* It would be so each time, and nothing else would ever have its turn. */
+    /* It would fail each time and block everything behind it. */
     connection->counters.dropped++;
     log_error("%s: a message on %s cannot be sent: %s", connection->settings.name, topic,
               mosquitto_strerror(error));
     return true;
 }
 
-/* To unsubscribe from what was never subscribed to is the one thing that a broker must answer and
- * that nobody else comes to see. */
+/* A knock is an UNSUBSCRIBE from a topic never subscribed to: the broker must answer it, and no
+ * other client sees it. */
 void connection_knock(struct connection *connection)
 {
     if (!connection->up || connection->broken || ev_is_active(&connection->knock))

@@ -21,14 +21,14 @@ struct connection;
 
 /* What all are called with is `data`. None may free the connection. */
 struct connection_events {
-    /** The broker has accepted us; nothing is subscribed to. */
+    /** The broker has accepted the connection; nothing is subscribed to. */
     void (*up)(void *data);
     void (*down)(void *data);
-    /** A message came. `topic` ends with a NUL. The broker has sent it after `since` (clock_now): when the last knock that
-     * was answered was sent. */
+    /** A message came. `topic` ends with a NUL. The broker sent it after `since` (clock_now), the
+     * time at which the last answered knock was sent. */
     void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained,
                     double since);
-    /** A message has left, or was confirmed: there is room again. */
+    /** A message was sent, or confirmed: there is room again. */
     void (*sent)(void *data, int mid);
     /** The broker has answered a knock: it reads. */
     void (*answered)(void *data);
@@ -56,16 +56,16 @@ void connection_free(struct connection *connection);
 
 bool connection_is_up(const struct connection *connection);
 
-/** How many more messages it takes now. */
+/** How many more messages it accepts now. */
 unsigned connection_room(const struct connection *connection);
 
-/** Sends. `*mid` is its number for `sent`, which may come before this returns. False: there is no
- * room or no connection; it is dropped and counted. What the library will never take is logged and
- * counted, and is over with. */
+/** Sends. `*mid` is its number for `sent`, which may come before this returns. False: no room or no
+ * connection; it is dropped and counted. A message that the library can never send is logged,
+ * counted, and not retried. */
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
                         size_t size, int qos, bool retained, int *mid);
 
-/** Counts a message that is not even made, since the one before could not be sent yet. */
+/** Counts a message that was not even composed, since the one before is still unsent. */
 void connection_drop(struct connection *connection);
 
 /*
@@ -79,8 +79,7 @@ void connection_drop(struct connection *connection);
  */
 void connection_knock(struct connection *connection);
 
-/** Subscribes; `what` is for the log when the broker does not let us: "orders". Kept by
- * reference. */
+/** Subscribes; `what` is for the log if the broker refuses: "orders". Kept by reference. */
 void connection_subscribe(struct connection *connection, const char *topic, const char *what);
 
 struct connection_counters connection_counters(const struct connection *connection);

@@ -103,7 +103,7 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
 }
 
 /* What is not worth remembering any more. */
-static void forget(struct notify *notify)
+static void drop_old_notes(struct notify *notify)
 {
     for (unsigned i = 0; i < notify->pack_count; i++)
         for (unsigned k = 0; k < WATCHES; k++) {
@@ -127,7 +127,7 @@ static void send_next(struct notify *notify)
         sender_send(notify->sender, &notify->sending->message);
 }
 
-static void report(struct notify *notify)
+static void report_notify(struct notify *notify)
 {
     struct pipe_report report = {.connected = !notify->failing,
                                  .sent = notify->delivery.sent,
@@ -166,7 +166,7 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
             log_debug("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
         notify->failing = true;
     }
-    report(notify);
+    report_notify(notify);
     if (notify->ending && notify->delivery.count == 0)
         outlet_over(notify->outlet);
     else
@@ -368,11 +368,11 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     delivery_tell_held(&notify->delivery, notify->gateway, now, clock_wall());
     send_next(notify);
     if (notify->ticks++ % REPORT_TICKS == 0)
-        report(notify);
+        report_notify(notify);
     if (notify->ticks % TALLY_TICKS == 0)
         note_tallies(notify);
     if (notify->ticks % 60 == 0)
-        forget(notify);
+        drop_old_notes(notify);
 }
 
 /* ---- life ---- */

@@ -120,7 +120,7 @@ static void write_words(const struct present *present, double now, char *out, si
     write_asked(present, now, out + used, size - used);
 }
 
-static void report(struct present *present, double now)
+static void report_present(struct present *present, double now)
 {
     struct pipe_report fresh = {
         .connected = bus_is_open(present->bus) && present->said == PRESENT_RUNNING &&
@@ -238,7 +238,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
     say_state(present, now);
-    report(present, now);
+    report_present(present, now);
 }
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)

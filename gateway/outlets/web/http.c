@@ -256,7 +256,7 @@ static void tell_refused(struct http *http, const struct sockaddr *peer, const c
     log_warn("web: client %s %s", address_format_host(peer, text), why);
 }
 
-static void forget(struct http *http, struct client *client)
+static void release_client(struct http *http, struct client *client)
 {
     if (!client->cut)
         http->count--;
@@ -287,7 +287,7 @@ static void hand_over(struct client *client)
                            peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                        : sizeof(struct sockaddr_in)) != MHD_YES &&
         (client = find_waiting(http, fd)))
-        forget(http, client);
+        release_client(http, client);
     ev_idle_start(http->loop, &http->at_once);
 }
 
@@ -312,7 +312,7 @@ static void on_first(struct ev_loop *loop, ev_io *io, int revents)
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n"
             "Connection: close\r\n\r\nThis page is encrypted: its address begins with https://\n");
     close(client->fd);
-    forget(http, client);
+    release_client(http, client);
     listeners_resume(&http->listeners);
 }
 
@@ -323,7 +323,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
      * closed the socket and told nobody, and this is another one of that number. */
     struct client *gone = find_waiting(http, fd);
     if (gone)
-        forget(http, gone);
+        release_client(http, gone);
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
     if (!http->settings.admit(http->settings.data, address, &is_proxy)) {
@@ -370,7 +370,7 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
     }
     if (!*own)
         return;
-    forget(http, *own);
+    release_client(http, *own);
     listeners_resume(&http->listeners);
 }
 
@@ -564,7 +564,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
 }
 
 /* The path is compared as it came, and arguments are decoded by http_argument. */
-static size_t leave_alone(void *data, struct MHD_Connection *connection, char *text)
+static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *text)
 {
     (void) data;
     (void) connection;
@@ -774,7 +774,7 @@ static bool start_library(struct http *http)
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned) HTTP_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_URI_LOG_CALLBACK, on_target,
-        NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, settings->tls_cert ? tls : none,
         MHD_OPTION_END);
     const union MHD_DaemonInfo *info =

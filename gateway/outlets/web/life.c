@@ -140,7 +140,7 @@ static void handle(void *data, struct http_request *http)
 
 /* ---- life ---- */
 
-static void let_go(void *self)
+static void free_web(void *self)
 {
     struct web *web = self;
     ev_timer_stop(outlet_loop(web->outlet), &web->report);
@@ -268,11 +268,11 @@ static void *start(struct outlet *outlet)
     web->config = outlet_config(outlet)->settings;
     if (!take_packs(web)) {
         log_error("web: out of memory");
-        let_go(web);
+        free_web(web);
         return NULL;
     }
     if (!open_server(web)) {
-        let_go(web);
+        free_web(web);
         return NULL;
     }
     web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
@@ -300,6 +300,6 @@ const struct outlet_kind outlet_web = {
     .settings_size = sizeof(struct web_config),
     .start = start,
     .stop = stop,
-    .free = let_go,
+    .free = free_web,
     .commands = commands,
 };

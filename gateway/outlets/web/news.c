@@ -24,7 +24,7 @@ static void keep(struct web *web, json_t *event)
 }
 
 /* To everybody who looks, and for those who come later. */
-static void tell(struct web *web, json_t *event)
+static void publish_event(struct web *web, json_t *event)
 {
     if (!event)
         return;
@@ -51,9 +51,10 @@ static void follow_alarms(struct web *web, unsigned n)
         const int before = alarms_level(told, i), level = alarms_level(pack->alarms, i);
         if (!level || !before)
             pack->alarm_since[i] = level ? (int64_t) clock_wall() : 0;
-        tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "alarm",
-                            "name", pack_alarm_name((enum pack_alarm) i), "level",
-                            pack_alarm_level_name(level ? level : before), "active", level > 0));
+        publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind",
+                                     "alarm", "name", pack_alarm_name((enum pack_alarm) i), "level",
+                                     pack_alarm_level_name(level ? level : before), "active",
+                                     level > 0));
     }
 }
 
@@ -66,7 +67,8 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
         return;
     /* The first values after a start are no news. */
     if (web->packs[n].known)
-        tell(web, json_pack("{s:s, s:s}", "pack", source->name, "kind", fresh ? "back" : "stale"));
+        publish_event(
+            web, json_pack("{s:s, s:s}", "pack", source->name, "kind", fresh ? "back" : "stale"));
     web->packs[n].was_fresh = fresh;
     web->packs[n].known |= fresh;
 }
@@ -77,15 +79,16 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
         [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
     char words[SWITCHES_TEXT];
     if (report->ordered.sets)
-        tell(web, json_pack("{s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind", "switched",
-                            "name", switches_format(&report->ordered, words), "confirmed",
-                            report->result == ORDER_DONE, "from", report->from));
+        publish_event(web,
+                      json_pack("{s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind",
+                                "switched", "name", switches_format(&report->ordered, words),
+                                "confirmed", report->result == ORDER_DONE, "from", report->from));
     for (int i = 0; i < ORDER_SWITCHES; i++)
         if (report->ordered.wanted[i])
-            tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind",
-                                "switched", "name", names[i], "text",
-                                report->ordered.on[i] ? "on" : "off", "confirmed",
-                                report->result == ORDER_DONE, "from", report->from));
+            publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name,
+                                         "kind", "switched", "name", names[i], "text",
+                                         report->ordered.on[i] ? "on" : "off", "confirmed",
+                                         report->result == ORDER_DONE, "from", report->from));
 }
 
 void news_begin(struct web *web)

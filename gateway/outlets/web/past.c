@@ -83,7 +83,7 @@ static int64_t memory_from(struct query *query, const struct query_ask *ask)
     return last == INT64_MIN ? last : last + history_step(level);
 }
 
-static void tell(void *data, const char *why)
+static void log_unreadable(void *data, const char *why)
 {
     struct past *past = data;
     if (why[0] && !past->told)
@@ -614,7 +614,7 @@ struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, do
     past->file = file;
     past->count = count;
     past->recents = calloc(count + 1, sizeof *past->recents);
-    past->workers = workers_new(loop, tell, past);
+    past->workers = workers_new(loop, log_unreadable, past);
     bool good = past->recents && past->workers;
     for (unsigned i = 0; good && i < count; i++)
         good = recent_init(&past->recents[i], commit_s + OVERLAP_S);

@@ -114,7 +114,7 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return fits ? BMS_DONE : BMS_INVALID;
 }
 
-/* Section 3, "tenths generation". What shows it need not be there at any time. */
+/* Section 3, "tenths generation". Values that prove it are not always present. */
 static bool counts_tenths(struct memory *memory, const struct modbus_window *window,
                           const struct pack *pack)
 {
@@ -125,7 +125,7 @@ static bool counts_tenths(struct memory *memory, const struct modbus_window *win
     return memory->tenths;
 }
 
-/* One unit has 0 here although it is not empty. */
+/* One unit reports 0 here although it is not empty. */
 static void take_remaining(struct pack *pack, double ah)
 {
     double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;
@@ -151,7 +151,7 @@ static int sensor_at(const struct modbus_window *window, unsigned n)
     return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
 }
 
-/* 0 °C is a temperature only where something stands behind it. */
+/* 0 °C counts only if a later sensor reads something else. */
 static void take_sensors(const struct modbus_window *window, struct pack *pack)
 {
     bool more = false;
@@ -170,7 +170,7 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         take_tenths(bms, window, pack);
     if (modbus_has(window, REG_SENSORS, SENSORS / 2))
         take_sensors(window, pack);
-    /* Units of 12 V answer a longer stretch, in which other things stand. */
+    /* Units of 12 V answer a longer range with other contents. */
     if (window->start == REG_IDENTITY && window->count == IDENTITY_COUNT)
         modbus_take(bms, identity, COUNT(identity), window, pack);
 }

@@ -145,7 +145,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return modbus_decode(bms, &map, request, frame, size, pack);
 }
 
-/* A pack without sensors says so by its empty places. */
+/* Empty places show that a pack has no sensors. */
 static void finish(struct bms *bms, struct pack *pack)
 {
     modbus_finish(bms, pack);
@@ -194,7 +194,7 @@ static int32_t cell_word(const struct pack *told, unsigned n)
     return modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
 }
 
-/* Four digits of a number that is told as text from `at` on; -1: none. */
+/* Four digits, from `at` on, of a number stored as text; -1: none. */
 static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at)
 {
     int32_t word = -1;

@@ -50,10 +50,10 @@ static const struct source {
 
 struct memory {
     struct jk_notes notes;
-    bool others_heard;        /* there is traffic of other packs or hosts on this line */
+    bool others_heard;        /* packs or hosts other than ours were heard on this line */
     bool acknowledged;        /* our pack's acknowledgement stood alone and was the last message */
     bool acknowledges_behind; /* our pack was seen to acknowledge behind its records */
-    bool status_awaited;      /* asked for and not seen since */
+    bool status_awaited;      /* requested and not received since */
     bool status_led;          /* the last request for it came right behind another one */
     bool led;                 /* another request was just sent */
     uint8_t lone_misses;      /* lone requests for the status that stayed unanswered since one was
@@ -96,9 +96,9 @@ static const uint16_t triggers[STEPS] = {
 };
 // clang-format on
 
-/* Section 2, wake-up rule: some boards leave a request for the status unanswered unless another one
- * went before it by less than 200 ms. The settings then lead the way: in the cycle after a miss,
- * and always once that was what helped. */
+/* Section 2, wake-up rule: some boards answer a request for the status only if another request
+ * preceded it by less than 200 ms. The settings are then requested first: in the cycle after a
+ * miss, and always once that has helped. */
 static bool wake_is_due(const struct memory *memory)
 {
     return !memory->led && (memory->status_awaited || memory->lone_misses >= WAKE_AFTER);
@@ -140,7 +140,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     struct memory *memory = bms_memory(bms);
     uint8_t address = (uint8_t) bms_address(bms);
     const struct bms_read *read = &plan[step].read;
-    /* The wake-up serves both ways: packs were seen to go deaf to reads when nobody triggers them. */
+    /* The wake-up also works the other way round: some packs stop answering reads when nothing is
+     * triggered. */
     if (step == STEP_WAKE ? !wake_is_due(memory)
                           : (read->count > 0) != (bms->options.variant == VARIANT_REGISTERS))
         return false;
@@ -203,8 +204,8 @@ static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, 
     return skip();
 }
 
-/* A record and the acknowledgement right behind it are one span, because the one says whose the
- * other is. A record behind which something else follows stands for itself. */
+/* A record and the acknowledgement right behind it are one span, because only the acknowledgement
+ * says which pack sent the record. A record followed by something else is a span of its own. */
 static struct bms_span find_record(const uint8_t *bytes, size_t size)
 {
     struct bms_span span = jk_record_find(bytes, size);
@@ -259,8 +260,8 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
     return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip();
 }
 
-/* Answers to reads have no header: only the one that was asked for can be found, by address, length
- * and CRC. The echo of the read begins like it. */
+/* Answers to reads have no header: only the requested one can be found, by address, length and
+ * CRC. The echo of the read begins like it. */
 static struct bms_span find_registers(const struct bms_request *request, const uint8_t *bytes,
                                       size_t size)
 {
@@ -316,8 +317,8 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return span.kind == BMS_SKIP ? find_message(request, bytes, size) : span;
 }
 
-/* A trigger or another write, with its data; or a read. What is acknowledged repeats a write's head
- * alone. */
+/* A trigger or another write, with its data; or a read. An acknowledgement repeats only the head
+ * of a write. */
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
@@ -331,7 +332,7 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 /* ---- decoder ---- */
 
-/* What a trigger asks for; 0: it is none. */
+/* The record that a trigger requests; 0: it is no trigger. */
 static enum jk_type type_of_trigger(const struct bms_request *request)
 {
     if (request->size != 11 || request->bytes[1] != MODBUS_WRITE_MANY)
@@ -342,9 +343,9 @@ static enum jk_type type_of_trigger(const struct bms_request *request)
     return (enum jk_type) 0;
 }
 
-/* Section 2: a record is the asked pack's when that pack acknowledges right behind it, or right
- * before it where that is its way. Without any acknowledgement it is believed as long as nobody
- * else was ever heard on the line. */
+/* Section 2: a record is from the requested pack if that pack's acknowledgement follows it
+ * directly, or precedes it on boards that do so. Without any acknowledgement it is accepted as
+ * long as no other device was ever heard on the line. */
 static bool is_ours(struct memory *memory, bool asked_for, uint8_t address, const uint8_t *ack)
 {
     bool announced = memory->acknowledged && !memory->acknowledges_behind;
@@ -383,7 +384,7 @@ static enum bms_result decode_record(struct bms *bms, const struct bms_request *
                                                                                 : result;
 }
 
-/* Section 3: block base + byte offset, whatever part of a block was asked for. */
+/* Section 3: block base + byte offset, whichever part of a block was requested. */
 static enum bms_result decode_registers(struct bms *bms, const struct bms_request *request,
                                         const uint8_t *frame, struct pack *pack)
 {

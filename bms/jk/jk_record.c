@@ -74,7 +74,7 @@ static bool is_whole(const struct jk_record *record)
     return holds(record, CELLS, JK_RECORD_SIZE - CELLS);
 }
 
-/* False, and nothing is read, when the field is not in this part of the record. */
+/* False, and nothing is read, if the field is not in this part of the record. */
 static bool get(const struct jk_record *record, size_t at, enum kind kind, int64_t *value)
 {
     if (!holds(record, at, kind_size[kind]))
@@ -101,7 +101,7 @@ static bool get(const struct jk_record *record, size_t at, enum kind kind, int64
     return true;
 }
 
-/* The field's value, or 0 when it is not there. */
+/* The field's value, or 0 if it is not in this part. */
 static int64_t get_or_0(const struct jk_record *record, size_t at, enum kind kind)
 {
     int64_t value = 0;
@@ -132,7 +132,7 @@ static const struct field status_fields[] = {
     {DISCHARGE_MOS,   U8,   167, 199, 1},
 };
 
-/* Section 7. The switches (118, 122) are wishes; what the MOS do is in the status. */
+/* Section 7. The switches (118, 122) are settings; the state of the MOS is in the status. */
 static const struct field settings_fields[] = {
     {CELL_COUNT,      U32,  114, 114, 1},
     {RATED_AH,        U32,  130, 130, 1000},
@@ -155,7 +155,7 @@ static const struct field settings_fields[] = {
     {SET_BALANCE_START_MV,      U32, 138, 138, 1},
 };
 
-/* What needs more than a field table. */
+/* Fields that need more than a table. */
 static const struct places {
     uint16_t mask, voltage, temps[4], alarms;
     uint8_t sensors, cells;
@@ -308,9 +308,8 @@ static bool is_coherent(const struct jk_record *record, const struct places *at,
     return mask == 0 || told || gap || off <= 500 || off * 50 <= voltage;
 }
 
-/* The count reaches to the last cell that is present: should one in between have lost its wire,
- * those behind it keep their numbers. Registers may be read without the mask; then what is not 0 is
- * a cell. */
+/* The count reaches to the last cell that is present: if one in between has lost its wire, those
+ * behind it keep their numbers. If the mask was not read, every voltage above 0 is a cell. */
 static void decode_cells(const struct jk_record *record, const struct places *at, struct pack *pack)
 {
     int64_t mask = 0;
@@ -399,8 +398,8 @@ static void decode_balancing(const struct jk_record *record, const struct places
         pack_set(pack, BALANCING, state != 0);
 }
 
-/* Section 10: one firmware sends a constant remaining capacity. Where it and SOC contradict one
- * another, SOC is right. */
+/* Section 10: one firmware sends a constant remaining capacity. If it contradicts the SOC, the SOC
+ * is right. */
 static void drop_stuck_remaining(struct pack *pack)
 {
     double full = pack->value[FULL_AH];

@@ -140,7 +140,7 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-/* Section 2. A board that has shown a cell there may show 0 for it when its wire breaks. */
+/* Section 2. A board that has shown cell 1 there may read 0 when the cell's wire breaks. */
 static enum layout layout_of(struct bms *bms, const struct modbus_window *window)
 {
     const struct memory *memory = bms_memory(bms);
@@ -154,7 +154,7 @@ static enum layout layout_of(struct bms *bms, const struct modbus_window *window
     return word >= 500 && word <= 5000 ? LAYOUT_SHORT : LAYOUT_UNKNOWN;
 }
 
-/* Behind the last fitted cell stands 0. */
+/* Unfitted cells read 0. */
 static unsigned count_cells(const struct modbus_window *window)
 {
     unsigned count = 16;
@@ -186,7 +186,7 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return modbus_has(window, 0, VALUES) && !is_pack(layout, window) ? BMS_INVALID : BMS_DONE;
 }
 
-/* Without its number of cells a stretch of the identity tells the layout by where it begins. */
+/* If the identity lacks the number of cells, its first register shows the layout. */
 static void take_identity(const struct bms *bms, const struct modbus_window *window,
                           struct pack *pack)
 {
@@ -236,7 +236,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return modbus_decode(bms, &map, request, frame, size, pack);
 }
 
-/* The short reading is made until it has told the layout; the long one has all of it and more. */
+/* The short request is sent until the layout is known; the long one includes its registers. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct memory *memory = bms_memory(bms);
@@ -246,7 +246,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return for_long == (memory->layout == LAYOUT_LONG) && modbus_build(bms, step, request);
 }
 
-/* In the cycle in which the layout is found out, both readings bring the alarm words. */
+/* In the cycle that finds the layout, both replies contain the alarm words. */
 static void finish(struct bms *bms, struct pack *pack)
 {
     if (pack->raw_alarm_count > map.raw_count)

@@ -50,7 +50,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* ---- whose answer it is ---- */
+/* ---- which request an answer belongs to ---- */
 
 /* A command and the number of the pack, as asked or as echoed. */
 struct command {
@@ -74,8 +74,8 @@ static bool parse_command(struct pylon_text text, struct command *command)
     return false;
 }
 
-/* The echo can lack its first characters, or stand behind a prompt. Without any echo only an answer
- * that names its pack itself can be believed. */
+/* The echo may lack its first characters, or follow a prompt. Without any echo only an answer that
+ * names its pack is accepted. */
 static bool echo_fits(struct pylon_text echo, struct pylon_text asked)
 {
     size_t common = echo.size < asked.size ? echo.size : asked.size;
@@ -163,7 +163,7 @@ enum { EVENTS_BAT, EVENTS_POWER, SYSTEM_FAULT, SYSTEM_ALARM, EVENT_WORDS };
 static const char *const event_labels[EVENT_WORDS] = {"Bat Events", "Power Events", "System Fault",
                                                       "System Alarm"};
 
-/* What is gathered of a `pwr` before any of it is believed. */
+/* Values of a `pwr` until all of it was checked. */
 struct pwr {
     struct pack pack;
     int64_t number; /* of the pack; 0: not there */
@@ -293,13 +293,13 @@ static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text,
 enum column { OTHER, BATTERY, VOLT, TEMPR, VOLT_STATE, SOC, COULOMB, BAL };
 enum { COLUMNS_MOST = 16 };
 
-/* Cells and columns of a table under way. */
+/* Cells and columns of a table while it is parsed. */
 struct table {
     uint8_t columns[COLUMNS_MOST];
     unsigned column_count, cells, words;        /* words of each row */
     double mv[CELLS_MOST], celsius[CELLS_MOST]; /* NaN: unknown */
     int64_t least_mah;
-    unsigned charges, states, balances; /* cells of which that is known */
+    unsigned charges, states, balances; /* number of cells for which it is known */
     bool has_temps, high, low;
     uint64_t mask;
 };
@@ -430,7 +430,7 @@ static bool parse_row(struct pylon_text line, struct table *table)
         const struct pylon_text from = line;
         struct pylon_text word = pylon_word(&line);
         if (table->columns[i] == COULOMB && !begins_with_digit(word)) {
-            if (!pylon_is(word, "-")) /* the place is empty, or holds a dash */
+            if (!pylon_is(word, "-")) /* empty, or a dash */
                 line = from;
             continue;
         }
@@ -459,7 +459,7 @@ static bool parse_table(struct pylon_text text, struct table *table)
     return table->cells > 0;
 }
 
-/* An alarm of the cells is over only if the states of all of them say so. */
+/* An alarm of the cells ends only if the states of all cells were reported. */
 static void set_cell_alarm(const struct table *table, enum pack_alarm alarm, bool active,
                            struct pack *pack)
 {
@@ -483,7 +483,7 @@ static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
     }
     if (table.has_temps)
         pack_set(pack, TEMP_COUNT, table.cells);
-    if (table.charges == table.cells) /* the weakest cell is what the pack has left */
+    if (table.charges == table.cells) /* the weakest cell limits the pack */
         pack_set(pack, REMAINING_AH, (double) table.least_mah / 1000);
     if (table.balances == table.cells)
         pack_set(pack, BALANCE_MASK, (double) table.mask);
@@ -519,7 +519,7 @@ static void take_stat_line(struct pylon_text label, struct pylon_text value, str
         pack_set(pack, SOH_PERCENT, (double) number);
 }
 
-/* Both begin with the address; what follows tells which of them it is. */
+/* Both begin with the address; the next fields tell them apart. */
 static enum bms_result decode_list(struct pylon_text text, const struct command *command,
                                    int64_t number, struct pack *pack)
 {
@@ -573,7 +573,7 @@ static enum bms_result decode_answer(struct bms *bms, const struct command *comm
     return decode_list(text, command, number, pack);
 }
 
-/* Without a request the echo tells what was asked. */
+/* Without a request, the echo says what was asked. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {

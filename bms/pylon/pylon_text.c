@@ -160,7 +160,7 @@ static struct bms_span find_body(const char *text, size_t size, size_t at)
                                 : (struct bms_span){BMS_DAMAGED, at + 1};
 }
 
-/* What a prompt leaves, an empty line, or a byte that is no text. */
+/* The rest of a prompt, an empty line, or a byte that is no text. */
 static size_t leading_noise(const char *text, size_t size)
 {
     if (!is_text(text[0]))

@@ -119,7 +119,7 @@ static void take_soc(const struct modbus_window *window, struct pack *pack)
         pack_set(pack, SOC_PERCENT, fmin(100 * remaining / full, 100));
 }
 
-/* Two bits at `shift`: 1 low, 2 high; of currents, any but 0 is too much. */
+/* Two bits at `shift`: 1 low, 2 high; for currents, any value but 0 is too high. */
 static unsigned pair_at(uint32_t bits, unsigned shift)
 {
     return bits >> shift & 3;
@@ -138,8 +138,8 @@ static void take_status(const struct modbus_window *window, struct pack *pack)
     pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);
 }
 
-/* All of them 0: not reported. The one of discharging is negative. In which unit the Pro series has its currents here
- * is not known. */
+/* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
+ * series is not known. */
 static void take_limits(const struct bms *bms, const struct modbus_window *window,
                         struct pack *pack)
 {

@@ -19,7 +19,7 @@
 #define DEVICE 0x4A
 #define CELLS_MOST 32
 #define SENSORS_MOST MAX_TEMPS
-#define IDENTITY_SIZE 35 /* of newer boards 37 */
+#define IDENTITY_SIZE 35 /* newer boards: 37 */
 #define FIELD_SIZE 10    /* of its texts */
 #define PARAMETERS_SIZE 65
 #define MODULE_HEAD 6 /* of a reply to B0, which repeats the question */
@@ -50,7 +50,7 @@ static const struct bms_step plan[STEPS] = {
     [STEP_CAPACITY] = {.name = "capacity", .every_s = 3600},
 };
 
-/* Section 3: the group that is asked for is the pack's own address. */
+/* Section 3: the requested group is the pack's own address. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     static const struct {
@@ -144,7 +144,7 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
     return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
-/* With the flag or without it; what fits both ways is not believed. */
+/* With or without the flag; a reply that fits both ways is rejected. */
 static bool find_live(const uint8_t *info, size_t size, struct live *live)
 {
     struct live other;
@@ -266,14 +266,14 @@ static void take_identity(const uint8_t *d, struct pack *pack)
     pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
 }
 
-/* FF stands where nothing was written. */
+/* Unwritten characters are FF. */
 static void take_serial(const uint8_t *d, struct pack *pack)
 {
     const uint8_t *end = memchr(d, 0xFF, SERIAL_SIZE);
     pack_set_text(pack, SERIAL, d, end ? (size_t) (end - d) : SERIAL_SIZE);
 }
 
-/* What a reply is, by its structure alone. */
+/* The kind of a reply, by its structure alone. */
 enum kind { KIND_NONE, KIND_LIVE, KIND_PARAMETERS, KIND_IDENTITY, KIND_MAKER, KIND_CAPACITY };
 
 static bool is_text(const uint8_t *d, size_t size)
@@ -335,7 +335,7 @@ static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
         pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);
 }
 
-/* Section 2. Sums that were wrong on the way, and a pack that is away for now, are worth another try. */
+/* Section 2. Checksum errors and a pack that is temporarily absent are retried. */
 static enum bms_result refusal(uint8_t code)
 {
     bool again =
@@ -385,7 +385,7 @@ static size_t put_word(uint8_t *d, size_t at, unsigned word)
     return at + 2;
 }
 
-/* The first row of an alarm and level is the one that is shown. */
+/* Only the first row of an alarm and level is shown. */
 static uint64_t alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count)
 {
     uint64_t word = 0;
@@ -511,7 +511,7 @@ static void answer(const struct pack *pack, const struct ydt_frame *asked, struc
     out->size = ydt_write(out->bytes, &head, d, length);
 }
 
-/* Another's address, another VER and what is no request are met with silence. */
+/* Requests for another address or VER, and anything malformed, are not answered. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {

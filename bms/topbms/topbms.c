@@ -15,8 +15,8 @@
 
 #include <math.h>
 
-#define PATIENCE 3  /* requests of a slower step in a row that may stay unanswered, */
-#define RARELY 1024 /* before it is left out but for each so many */
+#define PATIENCE 3  /* unanswered requests of a slower step in a row, */
+#define RARELY 1024 /* after which it is sent only once in so many cycles */
 
 #define TDT_MOS_SENSOR 2 /* behind that of the surroundings */
 
@@ -33,8 +33,9 @@ struct memory {
     bool status_answered;
     bool product_refused; /* F1H: try E9H */
     struct topbms_board board;
-    uint16_t unanswered[STEPS]; /* how often a slower step was asked that was never answered */
-    bool answers[STEPS];        /* that one was */
+    /* by slower step: requests in a row, while none was ever answered */
+    uint16_t unanswered[STEPS];
+    bool answers[STEPS]; /* by slower step: it was answered before */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -85,7 +86,8 @@ static bool dialect_fits(const struct bms *bms, const struct dialect *dialect)
     return configured == ID_AUTO ? dialect->in_auto : dialect->variant == configured;
 }
 
-/* While the pack is not known: the first dialect that may be its own, from `from` on and round. */
+/* While the pack's dialect is unknown: the next one that fits the configuration, from `from` on,
+ * cyclically. */
 static bool choose_dialect(struct bms *bms, size_t from)
 {
     struct memory *memory = bms_memory(bms);
@@ -99,8 +101,8 @@ static bool choose_dialect(struct bms *bms, size_t from)
     return false;
 }
 
-/* The one that it has answered in before goes first, two times out of three: it may have been away
- * only, or be another pack by now. */
+/* The dialect of the last answer is tried two times out of three: the pack may only have been
+ * away, or be another one by now. */
 static bool find_dialect(struct bms *bms, bool turn)
 {
     struct memory *memory = bms_memory(bms);
@@ -114,8 +116,8 @@ static bool find_dialect(struct bms *bms, bool turn)
     return found;
 }
 
-/* The dialect of a pack that has answered as `id` to a request with the head `asked`. Of a pack that
- * was not asked by us only CID1 is known: its first dialect with that one. */
+/* The dialect of a pack that has answered as `id` to a request with the head `asked`. If another
+ * master asked, only CID1 is known: the first dialect with it. */
 static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked, bool bare)
 {
     size_t found = 0;
@@ -131,7 +133,7 @@ static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked, bool 
     return (uint8_t) found;
 }
 
-/* What the pack is known to be: as configured, or as it has answered. */
+/* The variant: as configured, or as found by the answer. */
 static enum topbms_id known_variant(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);
@@ -161,8 +163,8 @@ static void make_request(struct bms *bms, uint8_t command, const uint8_t *info, 
     request->size = ydt_write(request->bytes, &head, info, size);
 }
 
-/* A command with COMMAND as INFO, or with none: such a one reaches the pack at ADR only, not one
- * behind it. */
+/* A command with COMMAND as INFO, or without INFO: the latter reaches only the pack at ADR, not
+ * one behind it. */
 static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_request *request)
 {
     if (command == 0 || (!names_pack && behind_master(bms)))
@@ -171,8 +173,8 @@ static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_re
     return true;
 }
 
-/* Many packs do not answer these at all, and each time the poll waits in vain: ask a few times,
- * then rarely. */
+/* Many packs never answer these, and each poll waits for the time-out: ask a few times, then
+ * rarely. */
 static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool names_pack,
                        struct bms_request *request)
 {
@@ -279,7 +281,7 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     return span;
 }
 
-/* Whether a frame can be read as 42H or 44H of any pack, or of all. */
+/* Whether a frame can be decoded as 42H or 44H of some pack, or of all. */
 static bool is_readable(struct topbms_reply *reply, bool all)
 {
     struct topbms_layout layout;
@@ -289,8 +291,8 @@ static bool is_readable(struct topbms_reply *reply, bool all)
            topbms_find_layout(reply, KIND_STATUS, &layout);
 }
 
-/* A frame that does not answer the request: late or another's if it can be read as something else,
- * else malformed. */
+/* A frame that does not answer the request: a late or foreign one if it can be decoded as
+ * something else, otherwise malformed. */
 static enum bms_result reject(struct topbms_reply *reply)
 {
     return is_readable(reply, false) || is_readable(reply, true) ? BMS_FOREIGN : BMS_INVALID;
@@ -396,7 +398,7 @@ static void set_balance(struct pack *pack, double mask, unsigned cell_count)
     pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) cell_count)));
 }
 
-/* Some values are worked out from others or may be missing: nothing of an earlier reply stays. */
+/* Some values are derived or may be missing: values of an earlier reply are cleared. */
 static void forget_analog(struct pack *pack)
 {
     static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
@@ -417,7 +419,7 @@ static void take_fields(const struct bms *bms, struct pack *pack,
     size_t left = layout->rest_size;
     uint8_t count = d[variant->count_at];
     double balance = NAN;
-    if (variant->balance_at == NOWHERE) /* else 44H has it */
+    if (variant->balance_at == NOWHERE) /* otherwise 44H reports it */
         pack_unset(pack, BALANCE_MASK);
     for (unsigned i = 0; i < variant->field_count; i++) {
         const struct topbms_field *field = &variant->fields[i];
@@ -585,7 +587,7 @@ static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, 
 
 /* ---- decode ---- */
 
-/* The wrong VER, CID1 or INFO: ask in the next dialect, and anew what the pack is. */
+/* Wrong VER, CID1 or INFO: use the next dialect, and identify the pack again. */
 static void forget_variant(struct bms *bms)
 {
     struct memory *memory = bms_memory(bms);
@@ -637,7 +639,7 @@ static enum bms_result take_message(struct bms *bms, struct topbms_reply *reply,
     return result == BMS_INVALID ? reject(reply) : result;
 }
 
-/* Nothing was asked, as far as is known: only what can be told by its structure. */
+/* A reply without a known request: it is identified by its structure alone. */
 static enum bms_result take_unasked(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
 {
     struct topbms_layout layout;

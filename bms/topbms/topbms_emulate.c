@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An answer under way. */
+/* An answer while it is written. */
 struct answer {
     enum topbms_id id;
     const struct topbms_variant *variant;
@@ -226,8 +226,7 @@ static void set_bit(uint8_t *status, uint8_t bit)
     status[bit / 8] |= (uint8_t) (1 << bit % 8);
 }
 
-/* The first bit that means this alarm, at this level if there is one. NULL: the variant does not
- * have it. */
+/* The first bit of this alarm, at this level if there is one. NULL: the variant has none. */
 static const struct alarm_bit *find_bit(const struct topbms_variant *variant, unsigned alarm,
                                         uint8_t level)
 {

@@ -28,7 +28,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return vedirect_scan(bytes, size);
 }
 
-/* A whole number and nothing else: "---" and damage are none. */
+/* A whole number only: "---" and damaged text are rejected. */
 static bool read_number(const char *text, double *value)
 {
     if (!text)
@@ -121,7 +121,7 @@ static const struct text_value {
                    {"SOC", SOC_PERCENT, 10},
                    {"T", TEMP_C, 1}};
 
-/* The main block says all there is at the moment: what it does not say is not known any more. */
+/* The main block is complete: values that it lacks are unknown from now on. */
 static void forget_values(struct pack *pack)
 {
     static const enum pack_value others[] = {REMAINING_AH, RATED_AH, TEMP_COUNT, CYCLES};
@@ -132,7 +132,8 @@ static void forget_values(struct pack *pack)
     pack_clear_alarms(pack);
 }
 
-/* History values live on in main blocks, but not for ever when no history block comes any more. */
+/* History values survive main blocks, but only for HISTORY_LIFE of them without a new history
+ * block. */
 static void set_history(struct vedirect_notes *notes, struct pack *pack)
 {
     if (notes->blocks < HISTORY_LIFE)
@@ -171,8 +172,8 @@ static void take_history(struct bms *bms, const struct vedirect_block *block, st
         pack_set(pack, CYCLES, notes->cycles.value);
 }
 
-/* A fragment passes for a block once in 256 times; as the product id comes first, it has none. A
- * device that never sends one is believed from its second block on. */
+/* The checksum of a fragment is right once in 256 times; since the product id comes first, a
+ * fragment lacks it. A device that never sends one is accepted from its second block on. */
 static bool is_fragment(struct vedirect_notes *notes, const struct vedirect_block *block)
 {
     bool fragment = !notes->believed && !vedirect_value(block, "PID");
@@ -215,7 +216,7 @@ static enum bms_result take_text(struct bms *bms, const struct vedirect_block *b
     return BMS_FOREIGN;
 }
 
-/* What the records inside a block come to: an answer stays one whatever follows it. */
+/* The result of the records inside a block: one answer among them makes it an answer. */
 static enum bms_result take_records(struct bms *bms, const struct bms_request *request,
                                     const uint8_t *bytes, const struct vedirect_block *block,
                                     struct pack *pack)
@@ -232,8 +233,8 @@ static enum bms_result take_records(struct bms *bms, const struct bms_request *r
     return all;
 }
 
-/* The text comes last, because it knows better than what stands inside it. Beside a question it is
- * welcome, but it is not the answer. */
+/* The text is decoded last, as it is more exact than the records inside it. With a request in
+ * flight it is used, but does not count as the answer. */
 static enum bms_result take_block(struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size, struct pack *pack)
 {

@@ -17,7 +17,7 @@
 #define ASYNC_EVERY 5 /* main blocks to one with a HEX record inside */
 
 struct memory {
-    unsigned blocks; /* main blocks said */
+    unsigned blocks; /* main blocks sent */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -73,7 +73,7 @@ static void put_record(struct bms_output *out, uint8_t command, const uint8_t *d
     put_bytes(out, record, written);
 }
 
-/* Whole Ah, as it is set up in a shunt; NaN when the pack has none. */
+/* Whole Ah, as configured in a shunt; NaN if the pack has none. */
 static double capacity_of(const struct pack *pack)
 {
     return round(pack_known(pack, FULL_AH) ? pack->value[FULL_AH] : pack->value[RATED_AH]);
@@ -158,7 +158,7 @@ static void put_main(struct memory *memory, const struct pack *pack, struct writ
     end_block(writer);
 }
 
-/* Nothing ever happened to a simulated shunt but its cycles. */
+/* The history of a simulated shunt is empty but for its cycles. */
 static void put_history(const struct pack *pack, struct writer *writer)
 {
     static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
@@ -183,8 +183,8 @@ static size_t put_word(double number, double most, uint8_t *bytes)
     return isnan(number) ? 0 : 2;
 }
 
-/* Writes what a register holds and returns its size; 0: there is no such register. Alarms are not
- * to be had from a BMV by HEX (section 3.2). */
+/* Writes the value of a register and returns its size; 0: there is no such register. A BMV does
+ * not report alarms by HEX (section 3.2). */
 static size_t put_register(const struct pack *pack, uint16_t id, uint8_t *value)
 {
     const struct vedirect_number *row = vedirect_find_number(id);
@@ -256,7 +256,7 @@ static void answer(const struct pack *pack, const struct vedirect_record *asked,
     }
 }
 
-/* Rubbish is answered with an error; what stands outside of records is not even rubbish. */
+/* Malformed records are answered with an error; bytes outside of records are ignored. */
 size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                         struct bms_output *out)
 {

@@ -25,8 +25,8 @@ struct hex_value {
     bool reading; /* what says how things stand at this moment may be taken from it */
 };
 
-/* Its size counts, not the table's. All ones, without the sign: not available. False: no such
- * number. */
+/* The record's size counts, not the table's. All ones, without the sign: not available. False: no
+ * such number. */
 static bool read_raw(const struct hex_value *value, bool is_signed, struct vedirect_fact *raw)
 {
     uint32_t bits = 0;
@@ -88,8 +88,7 @@ static bool take_reading(struct bms *bms, const struct hex_value *value, struct 
     return true;
 }
 
-/* A register's value; false: it is malformed. Those that are of no use are well formed whatever
- * they hold. */
+/* Decodes a register; false: it is malformed. Unused registers are accepted with any value. */
 static bool take_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
@@ -104,7 +103,7 @@ static bool take_register(struct bms *bms, const struct hex_value *value, struct
         memcpy(notes->serial, pack->text[SERIAL], TEXT_SIZE);
         return true;
     case VEDIRECT_MODEL:
-        /* Another wording than that of the product ids, which is kept where it is known. */
+        /* Its wording differs from the product list's, which has precedence. */
         if (!pack->text[MODEL][0])
             pack_set_text(pack, MODEL, value->bytes, value->size);
         return true;
@@ -131,8 +130,8 @@ static enum bms_result take_get(struct bms *bms, const struct vedirect_record *r
         return asked ? BMS_REFUSED : BMS_FOREIGN;
     if (record->size == 3)
         return BMS_FOREIGN;
-    /* Unasked, the text tells the same, more exactly and together; asynchronous records come beside
-     * it. */
+    /* Unsolicited, the text has the same values, more exactly and together; asynchronous records
+     * only supplement it. */
     const struct vedirect_notes *notes = bms_memory(bms);
     bool reading = asked || (record->command == VEDIRECT_IS_GET && !notes->has_text);
     struct hex_value value = {le16(record->data), record->data + 3, record->size - 3, reading};
@@ -141,7 +140,7 @@ static enum bms_result take_get(struct bms *bms, const struct vedirect_record *r
     return asked ? BMS_DONE : BMS_PARTIAL;
 }
 
-/* The version's two top bits say what runs, 01 is the application. */
+/* The two top bits of the version say what is running; 01 is the application. */
 static void take_version(struct pack *pack, uint16_t word)
 {
     char version[16];
@@ -149,8 +148,8 @@ static void take_version(struct pack *pack, uint16_t word)
     vedirect_set_text(pack, FIRMWARE, version);
 }
 
-/* Answers that only make sense beside their question. An error (:4) is none: it tells of rubbish on
- * the line. */
+/* Answers that can be decoded only with their request. An error (:4) is none: it reports malformed
+ * bytes on the line. */
 static enum bms_result take_short(struct vedirect_notes *notes, const struct vedirect_record *asked,
                                   const struct vedirect_record *record, struct pack *pack)
 {
@@ -209,7 +208,7 @@ enum step {
     STEP_MODEL, STEP_SERIAL, STEPS
 };
 
-/* The capacity comes before what was consumed of it. */
+/* The capacity is read before the consumed charge. */
 static const struct bms_step plan[STEPS] = {
     [STEP_VOLTAGE]        = {.name = "voltage", .vital = true},
     [STEP_CURRENT]        = {.name = "current"},
@@ -252,7 +251,7 @@ static const struct {
 };
 // clang-format on
 
-/* Steps that stand in for another one are not needed where that one was answered. */
+/* Alternative steps are skipped if the step that they replace was answered. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct vedirect_notes *notes = bms_memory(bms);
@@ -262,8 +261,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         return false;
     if (step == STEP_CURRENT)
         notes->fine_current = false;
-    /* Each part of a cycle holds what was read for it: the remaining capacity belongs to what was
-     * consumed, not to the capacity, which is kept for longer. */
+    /* Values of a part of the cycle expire with it: the remaining capacity follows from the
+     * consumed charge, not from the capacity, which is kept longer. */
     notes->consumed_ah.known = false;
     const uint8_t data[3] = {(uint8_t) questions[step].id, (uint8_t) (questions[step].id >> 8)};
     bool get = questions[step].command == VEDIRECT_GET;
@@ -280,8 +279,8 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return vedirect_scan(bytes, size);
 }
 
-/* What comes unasked is left alone beside a question: it would outlive its time in the part that
- * was asked for. */
+/* Unsolicited records are ignored while a request is in flight: their values would outlive the
+ * part that was requested. */
 static enum bms_result take_answer(struct bms *bms, const struct bms_request *request,
                                    const uint8_t *bytes, size_t size, struct pack *pack)
 {
@@ -291,7 +290,7 @@ static enum bms_result take_answer(struct bms *bms, const struct bms_request *re
     return unasked ? BMS_FOREIGN : vedirect_take_record(bms, request, bytes, size, pack);
 }
 
-/* Text is not what was asked for, but the answer may stand inside it. */
+/* Text does not answer the request, but the answer may be inside it. */
 static enum bms_result take_from_block(struct bms *bms, const struct bms_request *request,
                                        const uint8_t *bytes, size_t size, struct pack *pack)
 {

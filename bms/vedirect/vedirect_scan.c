@@ -8,7 +8,7 @@
 
 #define BLOCK_MAX 2048 /* with HEX records in it; the longest text is 22 fields of 43 bytes */
 #define RECORD_DIGITS (1 + 2 * VEDIRECT_DATA + 2)
-#define CHECK 0x55 /* what command, data and check of a record add up to */
+#define CHECK 0x55 /* sum of command, data and check of a record */
 
 enum state { IN_LABEL, IN_VALUE, AT_CHECKSUM };
 
@@ -22,7 +22,7 @@ struct scanner {
 
 /* ---- HEX records (section 3.1) ---- */
 
-/* Upper case only: a flipped bit that makes a small letter of a capital would pass the check. */
+/* Upper case only: a flipped bit that turns a capital into a small letter would pass the check. */
 static int digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')

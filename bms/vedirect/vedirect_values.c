@@ -19,7 +19,7 @@ void vedirect_set_product(struct vedirect_notes *notes, struct pack *pack, unsig
         vedirect_set_text(pack, MODEL, name);
 }
 
-/* A shunt that was wired the other way round has both of them inverted. */
+/* Both are inverted if the shunt is wired in reverse. */
 void vedirect_set_value(const struct bms *bms, struct pack *pack, enum pack_value id, double value)
 {
     bool inverted = bms->options.current == BMS_CURRENT_INVERTED;

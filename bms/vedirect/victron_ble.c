@@ -177,7 +177,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 {
     (void) bytes;
     if (size > 0)
-        return size; /* nobody asks it */
+        return size; /* it accepts no requests */
     struct vedirect_notes *notes = bms_memory(bms);
     const unsigned nonce = ++notes->blocks;
     const uint8_t head[HEAD + RECORD] = {'V',

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAPPED_BITS 96 /* prefix of the IPv4 addresses among the IPv6 ones */
+#define MAPPED_BITS 96 /* prefix bits of IPv4-mapped IPv6 addresses */
 
 static const uint8_t mapped_prefix[MAPPED_BITS / 8] = {[10] = 0xFF, [11] = 0xFF};
 
@@ -19,7 +19,7 @@ static bool is_mapped(const uint8_t address[16])
     return memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
 }
 
-/* Reads an address; `bits` becomes the length of a prefix that means just this one. */
+/* Parses an address; `bits` becomes the prefix length of this single address. */
 static bool parse_address(const char *text, uint8_t address[16], unsigned *bits)
 {
     if (inet_pton(AF_INET6, text, address) == 1) {
@@ -61,8 +61,7 @@ bool allow_add(struct allow_list *list, const char *text)
     return true;
 }
 
-/* Whether the first bits of both are the same. What a network has set behind its prefix does not
- * matter. */
+/* Whether the first bits of both are equal. Bits of a network beyond its prefix are ignored. */
 static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
 {
     const unsigned bytes = bits / 8;
@@ -101,8 +100,8 @@ bool allow_contains(const struct allow_list *list, const struct sockaddr *addres
         return false;
     for (unsigned i = 0; i < list->count; i++) {
         const struct allow_network *network = &list->networks[i];
-        /* "::/0" is every IPv6 address. It must not let in all of IPv4 only because of how that is
-         * written here. */
+        /* "::/0" means every IPv6 address; IPv4 clients, mapped in this format, must not match it.
+         */
         if (is_mapped(client) && network->bits < MAPPED_BITS)
             continue;
         if (same_prefix(network->address, client, network->bits))

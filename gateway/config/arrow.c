@@ -92,7 +92,7 @@ bool arrow_option(struct arrow *arrow, const struct config_key *keys, size_t cou
 
 /* ---- numbers ---- */
 
-/* What stands behind "name." in the text, or NULL. */
+/* Returns what follows "name." in the text, or NULL. */
 static const char *behind(const char *text, const char *name)
 {
     size_t length = strlen(name);
@@ -117,14 +117,14 @@ static bool find_number(struct arrow_number *found, const char *name, const char
     return true;
 }
 
-/* "soc" for soc_percent: what is before the unit, or before the number of a cell. */
+/* "soc" for soc_percent: the part before the unit, or before the number of a cell. */
 static bool is_short_for(const char *word, const char *name)
 {
     size_t length = strlen(word);
     return length > 0 && strncasecmp(word, name, length) == 0 && strchr("_.", name[length]);
 }
 
-/* Puts the name nearest to suggest->word there, written into `best`. */
+/* Adds the name closest to suggest->word, written into `best`. */
 static void suggest_value(struct suggest *suggest, char best[VALUE_NAME_SIZE])
 {
     char name[VALUE_NAME_SIZE];
@@ -146,7 +146,7 @@ static void report_number(const struct arrow *arrow, const char *source, const c
     struct suggest suggest;
     suggest_init(&suggest, number);
     if (strcmp(source, ITSELF) == 0)
-        suggest.best = "seconds"; /* it has no other */
+        suggest.best = "seconds"; /* the gateway has no other number */
     else
         suggest_value(&suggest, best);
     mistakes_add(arrow->mistakes, arrow->line, "'%s' has no number '%s'%s", source, number,

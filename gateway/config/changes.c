@@ -77,7 +77,7 @@ static bool has_item(const struct telling *telling, const struct config *config,
     return false;
 }
 
-/* Items that only one of the two has; returns how many. */
+/* Reports items that only one of the two has; returns how many. */
 static unsigned tell_items(const struct telling *telling, const struct config_key *key,
                            const struct config *has, const struct config *lacks, const char *what)
 {
@@ -116,7 +116,8 @@ static void tell_value(const struct telling *telling, const struct config_key *k
                       key->otherwise, was);
 }
 
-/* What a key did not say before and does not say now has changed by another one, which is told. */
+/* A key that was not given before and is not given now has changed through another key, which is
+ * reported. */
 static void tell_section(const struct telling *telling, const void *old, const void *fresh)
 {
     for (unsigned row = 0; row < telling->section->key_count; row++) {

@@ -8,7 +8,7 @@
 
 #include "keys.h"
 
-/** Whether two structs of a section say the same, name included, in all keys whose change needs
+/** Whether two structs of a section are equal, name included, in all keys whose change needs
  * `change`. */
 bool config_same(const struct config_section *section, const void *a, const void *b,
                  enum config_change change);

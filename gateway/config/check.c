@@ -130,7 +130,7 @@ static bool is_listened_to(const struct config_draft *pack)
     return pack->line && line_of(pack->line)->listen;
 }
 
-/* A master that asks the others has the address 0 at times, and can be heard there. */
+/* A master that polls other packs has the address 0 on some boards, and can be heard there. */
 static int lowest_address(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
@@ -153,7 +153,7 @@ static void check_address(const struct config_draft *pack, struct mistakes *mist
                      address, lowest_address(pack), driver->address_max, driver->name);
 }
 
-/* On a line that is only listened to. */
+/* Checks a pack on a line that is only listened to. */
 static void check_listening(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
@@ -190,7 +190,7 @@ static void check_listening(const struct config_draft *pack, struct mistakes *mi
                      pack->line->name);
 }
 
-/* A simulated line emulates what its packs are configured to be. */
+/* A simulated line emulates packs as they are configured, so `auto` has nothing to find. */
 static void check_automatic(struct config_draft *pack, struct mistakes *mistakes)
 {
     pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
@@ -204,7 +204,7 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
                      pack->name);
 }
 
-/* What is wrong with the file, in words; NULL: `out` has its first line. */
+/* Reads the first line of the file into `out`. Returns the error, or NULL. */
 static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
 {
     char line[64];
@@ -217,7 +217,8 @@ static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
     return NULL;
 }
 
-/* Who checks the configuration need not be who may read the file: only that it is named is an error. */
+/* Only a missing `password_file` is an error: the user who checks a configuration may not be
+ * allowed to read it. */
 static void load_password(const struct config_draft *draft, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(draft);
@@ -306,7 +307,7 @@ static int adr_of(const struct config_draft *pack)
     return adr >= 0 ? adr : address_of(pack);
 }
 
-/* An address that is a mistake itself is not compared. */
+/* An address that is itself a mistake is not compared. */
 static bool same_address(const struct config_draft *a, const struct config_draft *b)
 {
     bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
@@ -317,7 +318,7 @@ static bool same_address(const struct config_draft *a, const struct config_draft
            address_of(a) == address_of(b) && adr_of(a) == adr_of(b);
 }
 
-/* The one of two protocols that can have no other pack on its line, or NULL. */
+/* Returns the protocol, of the two, that cannot share a line, or NULL. */
 static const struct bms_driver *find_loner(const struct bms_driver *a, const struct bms_driver *b)
 {
     if (bms_talks(a) || a->line.one_pack)
@@ -325,8 +326,8 @@ static const struct bms_driver *find_loner(const struct bms_driver *a, const str
     return bms_talks(b) || b->line.one_pack ? b : NULL;
 }
 
-/* A serial port has one speed and one framing at a time: without a word in the configuration they
- * are the protocol's. */
+/* A serial port has one speed and one framing at a time; the protocol's are used if none are
+ * configured. */
 static bool same_settings(const struct config_draft *line, const struct bms_driver *a,
                           const struct bms_driver *b)
 {
@@ -367,7 +368,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
                      mine->name, mine->line.baud, mine->line.framing);
 }
 
-/* Who shares a line with others knows it. */
+/* Notes in the pack's options that it shares its line. */
 static void note_company(const struct config_drafts *drafts, const struct config_draft *pack)
 {
     for (struct config_draft *other = first(drafts, &pack_section); other && other != pack;
@@ -378,7 +379,7 @@ static void note_company(const struct config_drafts *drafts, const struct config
         }
 }
 
-/* Against the packs before it; the first that it cannot live with is enough. */
+/* Compares a pack with those before it; the first conflict is reported. */
 static void check_neighbours(const struct config_drafts *drafts, const struct config_draft *pack,
                              struct mistakes *mistakes)
 {
@@ -394,7 +395,7 @@ static void check_neighbours(const struct config_drafts *drafts, const struct co
     }
 }
 
-/* Otherwise the values would be stale before they can be read again. */
+/* Otherwise values would turn stale before the next poll. */
 static void check_stale(double poll_s, double stale_after_s, unsigned line,
                         struct mistakes *mistakes)
 {
@@ -496,7 +497,7 @@ static void check_bluetooth(const char *port, unsigned at, struct mistakes *mist
                       port);
 }
 
-/* A Bluetooth module talks to one at a time, over whatever adapter. */
+/* A Bluetooth module accepts one connection at a time, through whatever adapter. */
 static bool is_same_port(const char *port, const char *other)
 {
     struct bluetooth_device device, other_device;
@@ -534,7 +535,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     }
 }
 
-/* What a reader would believe to be in force, and is not. */
+/* Warns of keys that are without effect here. */
 static void warn_without_effect(const struct config_draft *line, struct mistakes *mistakes)
 {
     static const char *const serial_only[] = {"baud", "framing", "rts"};
@@ -569,7 +570,7 @@ void config_check_line(const struct config_drafts *drafts, struct config_draft *
     warn_without_pack(drafts, line, mistakes);
 }
 
-/* What is heard without a connection is encrypted, and found by its address alone. */
+/* Advertisements are encrypted, and are found by the address alone. */
 static void check_advertised(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
@@ -625,8 +626,7 @@ static void check_names(const struct config_drafts *drafts, const struct config_
                      draft->name, same->heading);
 }
 
-/* Packs and banks share what they are named by, in the state file and where values are pushed
- * from. */
+/* Packs and banks share one name space, in the state file and for pushes. */
 static void check_bank_name(const struct config_drafts *drafts, const struct config_draft *bank,
                             struct mistakes *mistakes)
 {
@@ -689,7 +689,7 @@ static int unit_of(const struct config_draft *draft)
     return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
 }
 
-/* Against all packs, which have been compared with each other, and the banks before it. */
+/* Compares with all packs, which were compared with each other, and with the banks before it. */
 static void check_bank_unit(const struct config_drafts *drafts, const struct config_draft *bank,
                             struct mistakes *mistakes)
 {
@@ -748,7 +748,7 @@ void config_check(struct config_drafts *drafts, unsigned last_line, struct mista
                       "exception 10");
 }
 
-/* A device that talks all the time leaves no room for an exchange. */
+/* A device that sends by itself leaves no room for requests of others. */
 void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
                          struct mistakes *mistakes)
 {

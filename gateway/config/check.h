@@ -8,13 +8,13 @@
 
 #include "draft.h"
 
-/** Finds the line, the protocol and the variant of each pack, settles its poll interval and
- * stale_after, and checks everything against everything. Call after config_draft_complete of each
- * draft. `last_line` is where a section that is missing altogether is reported. What hangs on a
- * mistake that is reported already is not reported again. */
+/** Finds the line, the protocol and the variant of each pack, resolves its poll interval and
+ * stale_after, and checks all sections against each other. Call after config_draft_complete of
+ * each draft. `last_line` is where a missing section is reported. Consequences of a reported
+ * mistake are not reported again. */
 void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes);
 
-/* The part of each section, for config_sections. */
+/* The check of each section, for config_sections. */
 void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
                           struct mistakes *mistakes);
 void config_check_line(const struct config_drafts *drafts, struct config_draft *line,
@@ -26,7 +26,7 @@ void config_check_bank(const struct config_drafts *drafts, struct config_draft *
 void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
                          struct mistakes *mistakes);
 
-/** Whether two addresses to listen on take each other's place: the kernel gives an address and a port to one socket,
+/** Whether two listen addresses conflict: the kernel gives an address and a port to one socket,
  * 0.0.0.0 is every IPv4 address, [::] every IPv6 one. */
 bool config_listen_collide(const char *text, const char *other);
 

@@ -26,7 +26,7 @@
 
 enum on_stale { STALE_EXCEPTION, STALE_HOLD };
 
-/* The largest step between two readings that is believed at once; 0: any. */
+/* Largest plausible step between two readings; 0: any. */
 struct spike_limits {
     double soc_percent;
     double voltage_percent; /* of the voltage before */
@@ -72,17 +72,17 @@ struct line_config {
     bool gap_set;   /* a gap of 0 can be meant */
     unsigned tries; /* 0: the driver's */
     enum rts_mode rts;
-    bool listen;              /* the line has a master already: nothing is ever sent */
+    bool listen;              /* the line has another master: nothing is ever sent */
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
     bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */
     bool searched;  /* beside packs that were known: over, in the life of this process */
     unsigned
         settle_ms; /* after each exchange nothing is sent for so long, and what comes is dropped */
-    bool any_age;  /* of a search: what speaks there counts, however old what it says may be */
+    bool any_age;  /* of a search: any reply counts, however old it may be */
 };
 
-/* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it
- * asks nothing and finds nothing. */
+/* `protocol = auto`: takes the place of the driver until one is found. Not in the list of drivers;
+ * it sends and decodes nothing. */
 extern const struct bms_driver automatic_driver;
 
 /* The file that describes a BMS without a driver, and what is in it. */
@@ -91,7 +91,7 @@ struct pack_map {
     struct modbus_user *rows; /* on the heap */
 };
 
-/* What of a pack may be changed by those who may change anything. */
+/* What authorized clients may change of a pack. */
 enum writable { WRITABLE_NO, WRITABLE_SWITCHES, WRITABLE_SETTINGS, WRITABLE_ALL };
 
 struct pack_config {
@@ -105,10 +105,10 @@ struct pack_config {
     int unit;                        /* Modbus unit id 1…247 */
     double poll_s;                   /* resolved: its own or the gateway's */
     double stale_after_s; /* resolved; for a line that takes longer see poller_stale_after */
-    bool stale_fixed;     /* it is the file's own word, not the default */
+    bool stale_fixed;     /* it was configured, not the default */
     enum writable writable;
     bool automatic;    /* `protocol = auto`: the driver is automatic_driver until one is found */
-    int given_address; /* of such a pack, in the file; -1: none, it is found out as well */
+    int given_address; /* of such a pack, as configured; -1: none, it is searched for as well */
     struct spike_limits spikes; /* resolved: its own or the gateway's */
     double frozen_after_s;      /* 0: never */
 };
@@ -135,7 +135,7 @@ struct bank_config {
 
 #define CURVE_POINTS 8
 
-/* Share of a current over a value: linear between the points, level outside of them. */
+/* Share of a current as a function of a value: linear between the points, constant outside. */
 struct curve {
     struct curve_point {
         double at, share;   /* share: 0 to 1 */
@@ -164,7 +164,7 @@ enum push_function {
     PUSH_MULTIPLE
 }; /* auto: 6 for one register, else 16 */
 
-/* What stands in place of a value that is stale or not known. */
+/* Replaces a value that is stale or unknown. */
 enum instead {
     INSTEAD_SKIP,      /* nothing is written: what was written last stays at the target */
     INSTEAD_UNKNOWN,   /* NaN, 0xFFFF, 0x8000 and so on, as the register map has it */
@@ -183,7 +183,7 @@ enum push_what {
     PUSH_SECONDS /* the gateway's own counter; it has no source */
 };
 
-/* One value on its way into one register or two. */
+/* One value that is written into one or two registers. */
 struct push_write {
     char source[NAME_SIZE]; /* name of a pack or a bank */
     enum push_what what;
@@ -232,7 +232,7 @@ struct view_term {
     double number;
 };
 
-/* How several terms become one number. */
+/* How several terms are combined into one number. */
 enum view_join { VIEW_SUM, VIEW_HIGHEST, VIEW_LOWEST };
 
 enum view_text { VIEW_QUOTED, VIEW_SERIAL, VIEW_MODEL, VIEW_FIRMWARE, VIEW_DRIVER, VIEW_PACK_NAME };
@@ -241,7 +241,7 @@ struct view_pair {
     double in, out;
 };
 
-/* One `register`: where, what, and how it looks. */
+/* One `register`: its address, content and format. */
 struct view_register {
     char line[VIEW_LINE];   /* as it stands in the file */
     unsigned from_size;     /* of `line`: what stands before the arrow */
@@ -261,12 +261,12 @@ struct view_register {
     struct substitute on_unknown, on_stale;
 };
 
-/* Registers that show a constant where nothing else stands. */
+/* Registers that return a constant where nothing else is defined. */
 struct view_fill {
     unsigned first, last, value;
 };
 
-/* Registers that show at another address what these show. */
+/* Registers that repeat others at another address. */
 struct view_copy {
     unsigned first, last, to;
 };
@@ -297,7 +297,7 @@ struct view_config {
     unsigned register_count;
 };
 
-/* A way in for somebody else's program to a line that is polled. */
+/* Gives another program access to a line that is polled. */
 struct tunnel_config {
     char name[NAME_SIZE];
     char line[NAME_SIZE];

@@ -31,7 +31,7 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     return draft;
 }
 
-/* The first one of the section from `draft` on. */
+/* The first draft of the section, from `draft` on. */
 static struct config_draft *seek(const struct config_drafts *drafts, struct config_draft *draft,
                                  const struct config_section *section)
 {
@@ -71,8 +71,8 @@ void config_drafts_free(struct config_drafts *drafts)
     memset(drafts, 0, sizeof *drafts);
 }
 
-/* What stands in front of an '@' in an address, or where a file with a password is wanted, may be
- * the password itself: it is not repeated in the log. */
+/* The part of an address before '@', or the value of a key for a password file, may be the
+ * password itself: it is not logged. */
 static bool may_be_secret(const struct config_key *key, const char *text)
 {
     const char *address = strstr(text, "://");
@@ -106,7 +106,7 @@ static bool keep_text(struct config_draft *draft, const struct config_key *key, 
     return texts[draft->text_count].text && ++draft->text_count > 0;
 }
 
-/* Lists of names are kept as texts alone, so that nobody else counts them. */
+/* Lists of names are kept as texts only, so their length is checked here. */
 static bool has_room(const struct config_draft *draft, const struct config_key *key)
 {
     if (!key->type->list || !key->type->later || key->max == 0)
@@ -137,7 +137,7 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
     return false;
 }
 
-/* The next item of a list with commas between, of which there may be some in a text with quotation marks. */
+/* The next item of a comma-separated list; commas within quotation marks belong to the item. */
 static char *next_item(char **rest)
 {
     char *item = *rest, *end = item;

@@ -9,7 +9,7 @@
 #include "keys.h"
 #include "mistakes.h"
 
-/* A good value as it was written, or a preset. A list has one for each of its items. */
+/* A valid value as written, or a preset. A list has one for each of its items. */
 struct config_text {
     const struct config_key *key;
     unsigned line;
@@ -37,26 +37,26 @@ struct config_drafts {
 struct config_draft *config_drafts_add(struct config_drafts *drafts,
                                        const struct config_section *section, const char *name,
                                        unsigned heading);
-/** `name`: NULL takes the first one. */
+/** `name`: NULL returns the first one. */
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
                                         const struct config_section *section, const char *name);
-/** The one of the same section that comes after `draft`, or NULL. */
+/** The next draft of the same section after `draft`, or NULL. */
 struct config_draft *config_drafts_next(const struct config_drafts *drafts,
                                         const struct config_draft *draft);
 void config_drafts_free(struct config_drafts *drafts);
 
-/** Takes the value of row `row` from `line` of the file; NULL: it is there, and could not be read. */
+/** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */
 void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
                       struct mistakes *mistakes);
 
-/** At the end of the file: presets for what was not given, mistakes for what must be. */
+/** At the end of the file: fills in presets, and reports missing required keys. */
 void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes);
 
-/** In the file, with a good value or a bad one. */
+/** Whether the key is in the file, valid or not. */
 bool config_draft_given(const struct config_draft *draft, const char *key);
-/** There is a value to go by. */
+/** Whether the key has a valid value or a preset. */
 bool config_draft_usable(const struct config_draft *draft, const char *key);
-/** The line to name in a mistake: where the key stands, or the heading of its section. */
+/** The line to report a mistake at: that of the key, or of the section's heading. */
 unsigned config_draft_line(const struct config_draft *draft, const char *key);
 /** Item `n` of a key, counted from 0, or NULL. */
 const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,

@@ -13,7 +13,8 @@
 #include <strings.h>
 
 #define BLANK "***"
-#define KEY_DIGITS 32 /* of an encryption key; nothing else in a configuration has so many */
+/* digits of an encryption key; no other value in a configuration has as many */
+#define KEY_DIGITS 32
 #define LARGEST_FILE (1024 * 1024)
 
 /* ---- secrets ---- */
@@ -26,8 +27,9 @@ static bool has_word(const char *name, size_t size, const char *word)
     return false;
 }
 
-/* Whether a key holds a secret: one of ours that is marked so, or one that nobody knows and that is called so. What
- * should be the path of a file may be the password itself, by mistake. */
+/* Whether a key holds a secret: one of ours that is marked so, or an unknown one whose name
+ * suggests it. Where the path of a file is expected, the value may be the password itself, by
+ * mistake. */
 static bool is_secret(const char *name, size_t size, const char *value)
 {
     static const char *const words[] = {"pass", "secret", "token", "pin", "key", "crypt"};
@@ -50,7 +52,7 @@ static bool is_secret(const char *name, size_t size, const char *value)
     return false;
 }
 
-/* Keys belong into files, and are pasted into all kinds of places. */
+/* Keys belong into files, but get pasted anywhere: long hex strings are masked in any text. */
 static void write_text(FILE *out, const char *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
@@ -67,7 +69,7 @@ static void write_text(FILE *out, const char *text, size_t size)
     }
 }
 
-/* "tcp://user:password@host": what stands before the @ is no address. */
+/* "tcp://user:password@host": what precedes the @ is masked. */
 static void write_value(FILE *out, const char *value, size_t size)
 {
     const char *address = memmem(value, size, "://", 3);
@@ -81,7 +83,7 @@ static void write_value(FILE *out, const char *value, size_t size)
     }
 }
 
-/* A comment may hold an entry that was in force once. */
+/* A comment may hold an entry that was used before. */
 static void write_line(FILE *out, const char *line, size_t size)
 {
     size_t begin = 0;
@@ -148,7 +150,8 @@ static char *read_masked(const char *path)
     return masked;
 }
 
-/* What is read while packs are polled must not make anybody wait: at a reload a pipe has no writer. */
+/* A reload happens while packs are polled and must not block, as opening a pipe without a writer
+ * would. */
 static struct config *load_again(const char *path, FILE *mistakes)
 {
     const char *why;
@@ -175,7 +178,7 @@ struct config *config_file_load(struct config_file *file, const char *path, FILE
         fclose(mistakes);
     if (file->mistakes)
         fputs(file->mistakes, errors);
-    /* Standard input is there only once. */
+    /* Standard input can be read only once. */
     file->text = strcmp(path, "-") == 0 ? NULL : read_masked(path);
     file->path = realpath(path, NULL);
     if (!file->path)

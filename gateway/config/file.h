@@ -16,14 +16,13 @@ struct config_file {
     double read_at; /* by clock_now */
 };
 
-/** Loads `path` as config_load does, and keeps what there is to show in place of what was there
- * (zeroed: nothing). */
+/** Loads `path` as config_load does, and replaces what is kept for display (zeroed: nothing). */
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now);
 void config_file_free(struct config_file *file);
 
-/** A copy of a configuration's text in which the values of keys that are secret, or look so, and
- * passwords in addresses are blanked; the caller frees it. NULL: out of memory. */
+/** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
+ * caller frees it. NULL: out of memory. */
 char *config_masked(const char *text);
 
 #endif

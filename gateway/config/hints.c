@@ -13,7 +13,7 @@
 
 #define MOST_PROTOCOLS 4 /* more are no help: the message lists them all anyway */
 
-/* Whether the key takes the text. */
+/* Whether the text is a valid value of the key. */
 static bool is_good(const struct config_key *key, const char *text)
 {
     void *field = calloc(1, key->size);
@@ -58,8 +58,8 @@ static const char *usual_unit(const char *text)
     return NULL;
 }
 
-/* A bare number is taken in seconds, or in milliseconds where such are usual or it is large, if
- * that can be; else in days or hours. */
+/* A bare number is taken in seconds, or in milliseconds if the key usually has them or the number
+ * is large, as long as that is in range; else in days or hours. */
 static bool hint_duration(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     static const char *const long_ones[] = {"s", "ms", "d", "h", NULL};
@@ -102,7 +102,7 @@ static bool hint_yes_or_no(const struct config_key *key, const char *text, char 
 
 /* ---- addresses ---- */
 
-/* What no socket takes although it has the form of an address. */
+/* Has the form of an address, but no socket accepts it. */
 static bool hint_unusable(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     struct endpoint endpoint;
@@ -123,8 +123,8 @@ static bool hint_unusable(const struct config_key *key, const char *text, char o
     return propose(key, guess, out);
 }
 
-/* A device without its folder, the port of another system, a URL of another kind, a serial server without the number of
- * its port. */
+/* A device without its folder, a port of another operating system, a URL of another kind, a serial
+ * server without its port number. */
 static bool hint_port(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     char guess[PORT_SIZE + 32];
@@ -150,7 +150,7 @@ static bool hint_port(const struct config_key *key, const char *text, char out[H
     return true;
 }
 
-/* With what is most often missing before or behind them. */
+/* Tries the usual prefixes and suffixes that are left out. */
 static bool hint_address(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     static const struct {
@@ -179,7 +179,7 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
     return false;
 }
 
-/* Most programs take a broker without a scheme, or call it tcp://. */
+/* Most programs name a broker without a scheme, or with tcp://. */
 static bool hint_broker(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
     char guess[PORT_SIZE + 16];
@@ -221,7 +221,7 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
     }
     for (unsigned i = 0; i < count; i++) {
         size_t used = strlen(out);
-        /* Behind a variant the comma keeps "or" from joining it. */
+        /* After a variant, the comma separates it from "or". */
         const char *last = strstr(out, " with variant") ? ", or " : " or ";
         const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : last;
         snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],

@@ -10,12 +10,11 @@
 
 #define HINT_SIZE 256
 
-/** For a text that the type of `key` refused; empty where there is nothing to propose. Returns
- * `out`. */
+/** For a text that the type of `key` rejected; empty if there is no proposal. Returns `out`. */
 const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE]);
 
-/** For a word that is no protocol, such as "pylontech" or "JK": the protocols of that make, with
- * the variant where it is one. Returns `out`. */
+/** For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the
+ * variant if there is one. Returns `out`. */
 const char *config_hint_protocol(const char *word, char out[HINT_SIZE]);
 
 #endif

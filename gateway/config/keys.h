@@ -22,16 +22,17 @@ struct config_draft;
 struct config_drafts;
 
 struct config_type {
-    /** Puts the value at `field`. False: the text is no such value, or out of range; `field` is
-     * then left alone. */
+    /** Parses the text into `field`. False: the text is invalid or out of range; `field` is
+     * unchanged. */
     bool (*parse)(const struct config_key *key, const char *text, void *field);
-    /** What is expected, as "a whole number from 1 to 247". */
+    /** Writes what is expected, such as "a whole number from 1 to 247". */
     void (*describe)(const struct config_key *key, char *out, size_t size);
-    /** Offers the words that the value can be; NULL: it is no word. */
+    /** Offers the words that the value can be; NULL: it has none. */
     void (*offer)(const struct config_key *key, struct suggest *suggest);
-    /** Whether two fields say the same; NULL: when they do byte for byte. */
+    /** Whether two fields are equal; NULL: compare bytes. */
     bool (*same)(const void *a, const void *b);
-    /** Of `type_several_…`: what each of the values between the commas is, and how far apart their fields are. */
+    /** Of `type_several_…`: the type of each value between commas, and the distance of their
+     * fields. */
     const struct config_type *item;
     size_t item_size;
     bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */
@@ -40,7 +41,7 @@ struct config_type {
                  * or link takes the texts from the draft */
 };
 
-/* What a reload does when the value of a key is another one. */
+/* What a reload does when the value of a key has changed. */
 enum config_change {
     CHANGE_AT_ONCE, /* goes on with the new value */
     CHANGE_LINE,    /* opens the line anew, with all packs on it */
@@ -56,12 +57,16 @@ struct config_key {
     const char *const *words; /* choices, NULL at the end, in the order of their enum */
     const char *preset;       /* what holds when the key is not given */
     const char
-        *otherwise; /* the same in words, where it depends; without both the key must be given */
+        /* describes the default if it depends on others; without both, the key is required */
+        *otherwise;
     enum config_change on_change;
     bool
-        web; /* may be set from a browser: nothing that runs, reads or writes a file, lets in or may switch */
+        /* may be set from a browser: nothing that runs, reads or writes a file, or grants
+         * access */
+        web;
     bool secret; /* a password: its value is never printed */
-    /* Of an older version: no list has it, files may, and `help` says in a remark what to write instead. */
+    /* Of an older version: not listed, but accepted in files; `help` is a remark that names the
+     * replacement. */
     bool folded;
     const char *help;
 };
@@ -74,7 +79,7 @@ struct config_key {
     {                                                                                              \
         __VA_ARGS__, NULL                                                                          \
     }
-/* The end of a row for a key of older versions; of one without effect, all of it. */
+/* The end of a row for a key of older versions; the whole row if the key has no effect. */
 #define CONFIG_FOLDED(instead) .folded = true, .otherwise = "not in use", .help = (instead)
 #define CONFIG_WITHOUT_EFFECT(key, reason)                                                         \
     {                                                                                              \
@@ -84,7 +89,7 @@ struct config_key {
 /* The rows of a section. */
 #define CONFIG_KEYS(rows) .keys = (rows), .key_count = sizeof(rows) / sizeof *(rows)
 
-/* What other programs call our keys. */
+/* Names that other programs use for our keys. */
 struct config_alias {
     const char *foreign, *name;
 };
@@ -104,7 +109,7 @@ struct config_section {
     size_t at;     /* in struct config: the struct (ALWAYS), a pointer to it that is NULL where the
                    * file has none (ONCE), or a pointer to an array in the order of the file (NAMED) */
     size_t count;  /* in struct config, NAMED: an unsigned, the number of structs in the array */
-    bool explains; /* a key that is missing is explained by its help */
+    bool explains; /* the mistake about a missing key includes its help */
     bool outlet;   /* each struct gets a process of its own, and begins with struct outlet_config */
     bool
         mentions_page; /* that process wants the page's address, and is restarted when it changes */
@@ -115,16 +120,16 @@ struct config_section {
     unsigned key_count;
     const struct config_alias *aliases; /* {0} at the end; NULL: none */
 
-    /* What a section can need beyond its rows; each may be NULL. */
+    /* Optional functions of a section; each may be NULL. */
 
-    /** Fields that do not start at zero, before any key is read. */
+    /** Initializes fields that do not start at zero, before any key is read. */
     void (*init)(void *settings);
-    /** What can only be seen of several keys or sections together. Sections are complete at this
-     * point and are checked in the order of config_sections. */
+    /** Checks several keys or sections together. All sections are complete then, and are checked in
+     * the order of config_sections. */
     void (*check)(const struct config_drafts *drafts, struct config_draft *draft,
                   struct mistakes *mistakes);
-    /** Pointers to other sections' structs, which are all in `config` now if their section stands
-     * earlier in config_sections. */
+    /** Sets pointers to other sections' structs, which are all in `config` already if their section
+     * comes earlier in config_sections. */
     void (*link)(const struct config *config, void *settings, const struct config_draft *draft);
     /** Frees what `settings` holds on the heap. */
     void (*release)(void *settings);
@@ -142,8 +147,8 @@ extern const struct config_section *const config_sections[];
 void *config_structs(const struct config *config, const struct config_section *section);
 unsigned config_struct_count(const struct config *config, const struct config_section *section);
 
-/** The value of a key as it stands in the file, or its preset; of a list the n-th item, from 0.
- * `name` is that of the section, "" where there is only one. NULL: there is none. */
+/** The value of a key as written, or its preset; of a list the n-th item, from 0. `name` is the
+ * section's name, "" if there is only one. NULL: none. */
 const struct config_entry *config_entry_find(const struct config *config,
                                              const struct config_section *section, const char *name,
                                              const char *key, unsigned n);
@@ -154,14 +159,14 @@ int config_key_find(const struct config_section *section, const char *name);
 /** Whether a key of the section [word] may be set from a browser. */
 bool config_key_web(const char *word, const char *key);
 
-/** The name of the key that is meant by one that other programs have ("baudrate"), or NULL. */
+/** The key that another program's name ("baudrate") stands for, or NULL. */
 const char *config_key_alias(const struct config_section *section, const char *name);
 
-/** Where a value's mistakes are explained: what is expected. Writes into `out` and returns it. */
+/** Room for a description of the expected value, which is written into `out` and returned. */
 #define EXPECTED_SIZE 512
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE]);
 
-/** What a reload does with a change of the key, as a sentence. */
+/** What a reload does when the key changes, as a sentence. */
 const char *config_key_on_change(const struct config_key *key);
 
 #endif

@@ -30,8 +30,8 @@ void keys_manual_print_plain(FILE *out)
     }
 }
 
-/* What starts with a dot or an apostrophe would be a request to troff, and a plain '-' becomes a
- * hyphen that is no '-' to whoever copies it into a file. */
+/* A leading dot or apostrophe would be a request to troff, and a plain '-' would become a hyphen,
+ * which does not work when copied into a file. */
 static void print_text(const char *text, FILE *out)
 {
     if (*text == '.' || *text == '\'')

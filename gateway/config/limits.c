@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "3.40:0.25"; digits, one sign in front and one point only, as for all numbers of the file. */
+/* "3.40:0.25"; digits, at most one leading sign and one point, as for all numbers of the file. */
 static bool take_number(const char **text, double *value)
 {
     const size_t sign = **text == '-';
@@ -56,7 +56,7 @@ static int by_value(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Where the current has to end. */
+/* At which ends of the curve the current must reach 0. */
 enum end { ENDS_HIGH = 1, ENDS_LOW = 2 };
 
 static const struct {
@@ -99,7 +99,7 @@ static void check_curve(const struct config_draft *draft, size_t n, struct mista
                      low && curves[n].ends & ENDS_LOW ? "lowest" : "highest", curves[n].reason);
 }
 
-/* A curve that rises towards its danger is one with values and shares mixed up. */
+/* A curve that rises towards its danger has values and shares swapped. */
 static void check_slope(const struct config_draft *draft, const char *key,
                         const struct curve *curve, bool falls, struct mistakes *mistakes)
 {

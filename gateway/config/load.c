@@ -16,8 +16,9 @@
 
 struct loader {
     struct config_drafts drafts;
-    struct config_draft *section; /* where keys go; NULL: nowhere, that mistake is reported */
-    bool in_section;              /* a heading was seen */
+    /* the section that keys belong to; NULL: none, that mistake was reported */
+    struct config_draft *section;
+    bool in_section; /* a heading was seen */
     struct mistakes mistakes;
 };
 
@@ -60,7 +61,7 @@ static void open_section(struct loader *loader, unsigned line, const struct conf
         mistakes_add(&loader->mistakes, line, "out of memory");
 }
 
-/* A second heading is a mistake, its keys are looked at all the same. */
+/* A repeated heading is a mistake; its keys are checked all the same. */
 static void open_single(struct loader *loader, unsigned line, const struct config_section *section,
                         const char *name)
 {
@@ -126,7 +127,7 @@ static const char *nearest_key(const struct config_section *section, const char 
     return suggest.best;
 }
 
-/* "[gateway] or [pack NAME]": all sections that have the key. False: none has. */
+/* Lists all sections that have the key: "[gateway] or [pack NAME]". False: none has. */
 static bool list_homes(const char *key, char *out, size_t size)
 {
     const char *homes[20] = {NULL};
@@ -196,7 +197,7 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
         config_draft_complete(&loader->drafts.list[i], &loader->mistakes);
-    /* An editor or a full disk may have left it empty: it must not take the packs away. */
+    /* An editor or a full disk may have emptied the file: that must not remove the packs. */
     if (loader->in_section)
         config_check(&loader->drafts, last_line, &loader->mistakes);
     else
@@ -214,7 +215,7 @@ static unsigned count_drafts(const struct config_drafts *drafts,
     return count;
 }
 
-/* Room for `count` structs of a section. A list that is empty is there all the same. */
+/* Allocates `count` structs of a section; an empty list is not NULL. */
 static bool make_structs(struct config *config, const struct config_section *section,
                          unsigned count)
 {
@@ -237,7 +238,7 @@ static bool take_section(struct config *config, const struct config_section *sec
         struct config_draft *draft = &drafts->list[i];
         if (draft->section != section)
             continue;
-        /* The struct takes over what hangs on that of the draft. */
+        /* The struct takes over the draft's heap memory. */
         memcpy(next, draft->settings, section->size);
         memset(draft->settings, 0, section->size);
         if (section->link)
@@ -247,7 +248,7 @@ static bool take_section(struct config *config, const struct config_section *sec
     return true;
 }
 
-/* What was written, for the comparison with a later configuration. */
+/* Keeps the texts, for the comparison with a later configuration. */
 static bool take_texts(struct config *config, const struct config_drafts *drafts)
 {
     unsigned count = 0;

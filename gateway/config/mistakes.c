@@ -15,7 +15,7 @@ void mistakes_free(struct mistakes *mistakes)
     memset(mistakes, 0, sizeof *mistakes);
 }
 
-/* Behind those of the same and of earlier lines. */
+/* Inserts it after those of the same and of earlier lines. */
 static struct mistake *insert(struct mistakes *mistakes, unsigned line, char *text)
 {
     struct mistake *list = mistakes->list;

@@ -13,28 +13,30 @@
 struct mistake {
     unsigned line; /* 0: of the file as a whole */
     char *text;
-    char *subject; /* of one that is said once for all lines that have it; NULL: said for each */
+    /* of a mistake that is reported once for all its lines; NULL: reported for each */
+    char *subject;
     unsigned more; /* further lines */
 };
 
 struct mistakes {
     struct mistake list[MAX_MISTAKES];
     unsigned listed, dropped;
-    unsigned count; /* those that make the file unusable, listed or not */
+    unsigned count; /* mistakes that make the file unusable, listed or not */
 };
 
-/** Starts as {0}; mistakes_free releases the texts. */
+/** Initialize with {0}; mistakes_free releases the texts. */
 void mistakes_free(struct mistakes *mistakes);
 
-/** What is wrong and what was expected, without newline. */
+/** Adds what is wrong and what was expected, without newline. */
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** The same, but what a further line has to say of that subject is only counted: a name that is in many lines. */
+/** The same, but further lines with the same subject are only counted: one wrong name may be in
+ * many lines. */
 void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/** As mistakes_add, for what can be lived with: printed as a warning, not counted. */
+/** As mistakes_add, for tolerable problems: printed as a warning, not counted. */
 void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

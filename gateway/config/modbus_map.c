@@ -19,7 +19,7 @@
 #define LINE_SIZE 256
 #define REGISTERS 0x10000
 
-/* A row under way, and what all rows have come to. */
+/* The row that is being parsed, and the totals of all rows. */
 struct reader {
     struct modbus_user *map;
     unsigned fast, slow; /* reads so far */
@@ -88,7 +88,7 @@ static bool take_whole(struct reader *reader, unsigned n, const char *what, long
     return false;
 }
 
-/* The position of a word in a list, or a mistake that names all of it. */
+/* The position of a word in a list; otherwise reports a mistake that names all of them. */
 static int take_choice(struct reader *reader, unsigned n, const char *what,
                        const char *const *choices)
 {
@@ -245,7 +245,7 @@ static const char *const types[] = {"u16",    "s16",    "u32",    "s32",  "f32",
                                     "text",   "u48",    "u48low", "coil", NULL};
 enum { TYPE_COIL = MODBUS_U48_LOW + 1 };
 
-/* How many of its kind there is room for behind a value. */
+/* How many values of its kind there is room for, from this one on. */
 static long room_behind(uint8_t id)
 {
     if (id >= TEMP_C)
@@ -253,7 +253,7 @@ static long room_behind(uint8_t id)
     return id >= CELL_MV ? TEMP_C - id : 1;
 }
 
-/* 0.01 is not exact in binary: a divisor of 100 gives the number that was meant. */
+/* 0.01 is not exact in binary: dividing by 100 is. */
 static double divisor_of(double scale)
 {
     double divisor = 1 / scale, whole = round(divisor);
@@ -277,7 +277,7 @@ static bool is_number(const struct modbus_value *value)
     return value->type != MODBUS_BIT && value->type != MODBUS_TEXT;
 }
 
-/* One of a row: numbers of a run do not share their sign or power. */
+/* Whether it is a single number: values of a run cannot share a sign or a power. */
 static bool is_single(const struct modbus_value *value)
 {
     return is_number(value) && !value->digits;
@@ -439,7 +439,7 @@ static const struct option {
 };
 // clang-format on
 
-/* The option at word n, which is moved on past it. */
+/* Parses the option at word n, and advances n. */
 static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct modbus_value *value)
 {
     const char *word = word_at(reader, (*n)++);
@@ -464,7 +464,7 @@ static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct m
     return false;
 }
 
-/* The word that a bit or a text has behind its type; n is moved on past it. */
+/* Parses the word that follows the type of a bit or a text, and advances n. */
 static bool take_type(struct reader *reader, bool text, struct modbus_value *value, unsigned *n)
 {
     int type = take_choice(reader, (*n)++, "type", types);
@@ -501,7 +501,7 @@ static bool is_text(const struct modbus_value *value)
     return value->type == MODBUS_TEXT || value->digits;
 }
 
-/* A second row for a value, or for one of a run, would silently take the place of the first. */
+/* A second row for a value, or for one of a run, would silently replace the first. */
 static bool is_mapped(const struct modbus_user *map, const struct modbus_value *value)
 {
     const bool text = is_text(value);
@@ -609,7 +609,7 @@ static void raw_row(struct reader *reader)
 
 /* ---- the file ---- */
 
-/* Mistakes are shown in terminals. */
+/* Mistakes are printed to terminals: no control characters. */
 static bool is_plain(struct reader *reader, const char *line)
 {
     for (; *line; line++)
@@ -653,7 +653,7 @@ static void take_line(struct reader *reader, char *line)
         value_row(reader);
 }
 
-/* Whether one request has all of some registers, and `beside` too (a register, or -1). */
+/* Whether one request covers all these registers, and `beside` too (a register, or -1). */
 static bool is_read(const struct modbus_user *map, bool coils, unsigned first, unsigned count,
                     long beside)
 {
@@ -693,7 +693,7 @@ static void check_row(struct reader *reader, const char *what, const struct modb
             add_mistake(reader, "%s: register %u is not in the same 'read'", what, others[i]);
 }
 
-/* Every row must be within one request, or it would never have a value. */
+/* Every row must be within one request, or its value is never known. */
 static void check_reads(struct reader *reader)
 {
     const struct modbus_user *map = reader->map;
@@ -715,7 +715,7 @@ static void check_reads(struct reader *reader)
         complain_of_read(reader, "raw", map->raw_first, map->raw_count);
 }
 
-/* Numbers of holding and of input registers would be taken for one another. */
+/* Holding and input registers with the same number would be confused. */
 static void check_kinds(struct reader *reader)
 {
     const struct bms_read *reads = reader->map->reads;
@@ -779,7 +779,7 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
         return NULL;
     }
     reader.map->contents = sum_text(text);
-    /* The mark that editors of Windows begin a file with. */
+    /* The byte order mark that Windows editors write. */
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
     take_text(&reader, text);

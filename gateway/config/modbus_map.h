@@ -10,9 +10,9 @@
 
 #include "bms/modbus/modbus_user.h"
 
-/** Reads a map from a file, or from text that is called `name`. NULL: anything is wrong with it;
- * `mistakes` then say so at `line` of the configuration, naming the file and its line. The caller
- * frees it with free. */
+/** Reads a map from a file, or from text that is called `name`. NULL: it has mistakes, reported in
+ * `mistakes` at `line` of the configuration with the map's file and line. The caller frees it with
+ * free. */
 struct modbus_user *modbus_map_load(const char *path, unsigned line, struct mistakes *mistakes);
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes);

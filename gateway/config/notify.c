@@ -108,7 +108,7 @@ static void describe_report(const struct config_key *key, char *out, size_t size
 static const struct config_type type_reports = {
     .parse = parse_report, .describe = describe_report, .list = true};
 
-/* A password in an address would stand in a file that everybody may read. */
+/* A password in an address would be in a file that everybody may read. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
     static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://"};
@@ -139,7 +139,8 @@ static void describe_url(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
 
-/* "shed@example.net", or "root" where the server is that of this host: as SMTP has it, without a name beside it. */
+/* "shed@example.net", or "root" if the server is this host: an SMTP address, without a display
+ * name. */
 static bool is_mail_address(const char *text, size_t size)
 {
     const char *at = memchr(text, '@', size);
@@ -188,7 +189,7 @@ static const struct config_type type_mails = {.parse = parse_mails, .describe = 
 
 /* ---- checks ---- */
 
-/* Which keys a service takes, and which it cannot do without. */
+/* The keys that a service accepts and requires. */
 static const struct service {
     const char *word;
     const char *takes[10], *needs[4]; /* NULL behind the last */

@@ -20,7 +20,7 @@
 #define OUTLET_PATH_SIZE 256
 #define MQTT_TOPIC_SIZE 65
 
-/* First in the struct of each. */
+/* First member of each section's struct. */
 struct outlet_config {
     char name[OUTLET_NAME_SIZE]; /* of the section; empty where there can be only one */
     char packs[OUTLET_PACKS_MAX][OUTLET_NAME_SIZE]; /* packs and banks */
@@ -68,7 +68,7 @@ struct mqtt_config {
     enum mqtt_entities entities;
     bool switching;
     bool retain;
-    bool second; /* another section at the same broker speaks for the gateway itself */
+    bool second; /* another section announces the gateway itself at the same broker */
 };
 
 #define NOTIFY_REPORTS_MAX 8
@@ -137,7 +137,7 @@ struct notify_config {
 struct web_hosts {
     char at[WEB_HOSTS_MAX][WEB_HOST_SIZE]; /* in lower case */
     unsigned count;
-    bool any; /* names are not looked at */
+    bool any; /* any host name is accepted */
 };
 
 /* One or none. */
@@ -146,8 +146,8 @@ struct web_config {
     struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write;        /* clients that may log in and switch */
-    struct allow_list proxy;              /* who may name the client that it speaks for */
-    struct web_hosts hosts;               /* further names under which it is asked */
+    struct allow_list proxy;              /* proxies that may name the client that they speak for */
+    struct web_hosts hosts;               /* further names that the page is reached by */
     char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
     char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123", "'self'"; empty: no frame */
     char tls_cert[OUTLET_PATH_SIZE], tls_key[OUTLET_PATH_SIZE];
@@ -185,10 +185,10 @@ struct influx_config {
 #define PRESENT_MODBUS "modbus-rtu"   /* one of its protocols */
 #define PRESENT_VIEW_SIZE (24 * 1024) /* the text of a [view], without comments */
 
-/* What is still allowed while stopping. */
+/* What may still be done while stopping. */
 enum present_stale { PRESENT_STALE_STOP, PRESENT_STALE_DISCHARGE };
 
-/* A port on which others ask for values. */
+/* A port on which other devices ask for values. */
 struct present_config {
     struct outlet_config outlet; /* its first name is the one that is presented */
     char port[OUTLET_PATH_SIZE]; /* "serial:/dev/…", "tcp-listen:127.0.0.1:5020" or "can:can0" */

@@ -139,7 +139,7 @@ static void describe_broker(const struct config_key *key, char *out, size_t size
 
 static const struct config_type type_broker = {.parse = parse_broker, .describe = describe_broker};
 
-/* What MQTT lets stand in a topic that is published to, without empty levels and blanks. */
+/* What MQTT allows in a topic for publishing, without empty levels and blanks. */
 static bool parse_topic(const struct config_key *key, const char *text, void *field)
 {
     size_t size = strlen(text);
@@ -161,7 +161,7 @@ static void describe_topic(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
 
-/* A name as a browser has it in its address line, without a port. */
+/* A host name as in a browser's address line, without a port. */
 static bool parse_host(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
@@ -213,7 +213,7 @@ static void describe_networks(const struct config_key *key, char *out, size_t si
 static const struct config_type type_networks = {
     .parse = parse_networks, .describe = describe_networks, .list = true};
 
-/* It goes into a header as it is. */
+/* It is copied into a header. */
 static bool parse_frame(const struct config_key *key, const char *text, void *field)
 {
     const bool tls = strncmp(text, "https://", 8) == 0;
@@ -246,7 +246,7 @@ static void describe_frame(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
 
-/* "http://host:8086/write?db=x": a password in it would stand in the log. */
+/* "http://host:8086/write?db=x": a password in it would be logged. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
     const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
@@ -333,7 +333,7 @@ static void check_built(const struct config_draft *draft, struct mistakes *mista
     }
 }
 
-/* What all outlets have in common. */
+/* Checks that all outlets share. */
 void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
                         struct mistakes *mistakes)
 {
@@ -384,7 +384,7 @@ static void check_keys(const struct config_draft *draft, struct mistakes *mistak
                           "'%s' has no effect here: the broker is not mqtts://", tls_only[i]);
 }
 
-/* The layouts of other devices have no place for the name of a pack. */
+/* The layouts of other devices have no room for the name of a pack. */
 static void check_layout(const struct config_drafts *drafts, const struct config_draft *draft,
                          struct mistakes *mistakes)
 {
@@ -407,7 +407,7 @@ static void check_layout(const struct config_drafts *drafts, const struct config
                           "'%s' has no effect with this layout", without_effect[i]);
 }
 
-/* What remains of a name in the ids of Home Assistant. */
+/* Whether two names become the same id of Home Assistant. */
 static bool same_id(const char *a, const char *b)
 {
     for (; *a && *b; a++, b++)
@@ -448,7 +448,7 @@ static void check_ids(const struct config_drafts *drafts, const struct config_dr
     }
 }
 
-/* Whether two sections write to one place: what one of them says, the other one overwrites. */
+/* Whether two sections publish to the same topics, and overwrite each other. */
 static void check_company(const struct config_drafts *drafts, const struct config_draft *draft,
                           struct mistakes *mistakes)
 {
@@ -493,7 +493,7 @@ static void check_switching(const struct config_drafts *drafts, const struct con
                   "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
 }
 
-/* The id that Home Assistant knows the packs by, and what it was told, are in the state file. */
+/* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
 static void check_state_file(const struct config_drafts *drafts, const struct config_draft *draft,
                              struct mistakes *mistakes)
 {
@@ -517,7 +517,8 @@ static void check_mqtt(const struct config_drafts *drafts, struct config_draft *
     check_state_file(drafts, draft, mistakes);
 }
 
-/* Behind any name a stranger's page could hide: only those who look for themselves may come then. */
+/* Any name could be that of a stranger's page (DNS rebinding): allowed only for single client
+ * addresses. */
 static bool is_of_single_addresses(const struct allow_list *allow)
 {
     for (unsigned i = 0; i < allow->count; i++)
@@ -550,7 +551,7 @@ static bool has_history(const struct config_drafts *drafts)
     return history && ((const struct history_config *) history->settings)->file[0];
 }
 
-/* The times that all levels of the history know. */
+/* Whether all levels of the history have these times. */
 static bool is_interval_good(double interval_s)
 {
     const double unit = interval_s > 60 ? 60 : 10;
@@ -581,8 +582,8 @@ static void check_influx(const struct config_drafts *drafts, struct config_draft
                       "secret");
 }
 
-/* To Home Assistant the gateway is one device, however many sections are at its broker: the first
- * of them announces it, the packs of all are connected by it. */
+/* Home Assistant sees the gateway as one device, however many sections are at its broker: the
+ * first of them announces it, and the packs of all refer to it. */
 static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
 {
     (void) draft;
@@ -593,7 +594,7 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
-/* Charts are made of what the history has, and client files of what the units serve. */
+/* Charts use the history, client files the units that are served. */
 static void link_web(const struct config *config, void *settings, const struct config_draft *draft)
 {
     (void) draft;
@@ -610,7 +611,7 @@ static void link_web(const struct config *config, void *settings, const struct c
     web->commit_s = config->history->commit_s;
 }
 
-/* What could not be sent is in the history. */
+/* The history has what could not be sent. */
 static void link_influx(const struct config *config, void *settings,
                         const struct config_draft *draft)
 {

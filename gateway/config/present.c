@@ -34,7 +34,7 @@ static bool is_can(const char *port)
     return strncmp(port, "can:", 4) == 0;
 }
 
-/* A port below 1024 takes a right that no outlet has. */
+/* A port below 1024 needs a capability that no outlet has. */
 static bool parse_presented_port(const struct config_key *key, const char *text, void *field)
 {
     struct endpoint endpoint;
@@ -71,7 +71,7 @@ static bool parse_presented_protocol(const struct config_key *key, const char *t
     return known && snprintf(field, key->size, "%s", text) > 0;
 }
 
-/* The n-th of all, from 0. */
+/* The n-th of all protocols, from 0. */
 static const char *protocol_at(unsigned n)
 {
     if (n == 0)
@@ -202,7 +202,7 @@ static void check_protocol(const struct config_draft *draft, struct mistakes *mi
                      present->view[0] ? "a view" : "this protocol");
 }
 
-/* Nobody can be told what is allowed where nothing says it. */
+/* Inverters need limits, from the BMS or from [limits]. */
 static void check_limits(const struct config_drafts *drafts, const struct config_draft *draft,
                          struct mistakes *mistakes)
 {
@@ -224,7 +224,7 @@ static bool holds(const struct substitute *substitute)
     return substitute->kind == INSTEAD_HOLD;
 }
 
-/* Values that are held look fresh to a master. */
+/* A master takes held values for fresh ones. */
 static void check_held(const struct config_draft *draft, const struct view_config *view,
                        struct mistakes *mistakes)
 {
@@ -238,7 +238,7 @@ static void check_held(const struct config_draft *draft, const struct view_confi
                      view->name);
 }
 
-/* Modbus TCP has ids that a bus has not. */
+/* Modbus TCP has unit ids that a serial bus does not allow. */
 static void check_units(const struct config_draft *draft, const struct view_config *view,
                         struct mistakes *mistakes)
 {
@@ -252,7 +252,8 @@ static void check_units(const struct config_draft *draft, const struct view_conf
                      view->name);
 }
 
-/* The outlet reads these lines again: what a view is made of has no end that a struct could hold. */
+/* The outlet parses these lines again: a view's contents have no bound that would fit into a
+ * struct. */
 static void take_view_text(const struct config_draft *draft, const struct config_draft *view,
                            struct mistakes *mistakes)
 {
@@ -320,7 +321,7 @@ static void add_needed_pack(struct outlet_config *outlet, const char *name)
         snprintf(outlet->packs[outlet->pack_count++], OUTLET_NAME_SIZE, "%s", name);
 }
 
-/* What is of a bank is also of its packs, and the lines of a view name banks and their packs. */
+/* A bank needs its packs; the lines of a view name banks and their packs. */
 static void add_needed_members(const struct config *config, struct outlet_config *outlet)
 {
     for (unsigned i = 0; i < outlet->pack_count; i++)
@@ -342,7 +343,7 @@ static void want_view(const struct config *config, struct present_config *presen
                     add_needed_pack(&present->outlet, view->registers[i].terms[n].source);
 }
 
-/* Where no current may be taken out of the lowest cell any more. */
+/* The cell voltage at which no discharge current is allowed any more. */
 static double empty_v(const struct config *config, const char *of)
 {
     for (unsigned i = 0; i < config->limits_count; i++) {

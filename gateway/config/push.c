@@ -19,7 +19,7 @@ static const struct config_key type_key =
     {.name = "type", WRITE(type), .type = &type_choice,
      WORDS("u16", "s16", "u32", "s32", "float32")};
 
-/* What may stand behind the type. */
+/* The options that may follow the type. */
 static const struct config_key options[] = {
     {.name = "scale", WRITE(scale), .type = &type_number, .min = -1e6, .max = 1e6},
     {.name = "offset", WRITE(offset), .type = &type_number, .min = -1e9, .max = 1e9},
@@ -31,7 +31,7 @@ static const struct config_key options[] = {
 // clang-format on
 #define OPTIONS (sizeof options / sizeof *options)
 
-/* One `write` while it is read. */
+/* A `write` while it is parsed. */
 struct reading {
     struct arrow arrow;
     const struct config_draft *push;
@@ -83,8 +83,8 @@ static const char *word_of(enum map_type type)
     return type_key.words[type];
 }
 
-/* An unsigned register that shows 0 A while a pack is discharged is a trap, so is a set of bits
- * that is cut. */
+/* An unsigned register would show 0 A while a pack discharges, and a register too small would cut
+ * a bit set. */
 static bool check_range(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
@@ -170,7 +170,7 @@ static bool read_write(struct reading *reading, char *text)
                      "house-1.soc_percent -> 40 u16");
         return false;
     }
-    /* Both halves are looked at, whatever is wrong with the one. */
+    /* Both halves are checked, even if the first is wrong. */
     bool from = find_source(reading), to = take_words(reading);
     return from && to && check_write(reading);
 }
@@ -187,7 +187,7 @@ static bool same_server(const struct config_draft *a, const struct config_draft 
            push_of(a)->unit == push_of(b)->unit;
 }
 
-/* Against the writes of one push; `lines` are theirs, NULL: they are of another section. */
+/* Compares with the writes of one push; `lines` are theirs, NULL: they are of another section. */
 static bool check_against(const struct reading *reading, const struct config_draft *other,
                           const unsigned *lines)
 {

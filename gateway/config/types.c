@@ -32,7 +32,7 @@ static bool read_whole(const struct config_key *key, const char *text, double *v
     size_t length = strspn(digits, hex ? HEX_DIGITS : DIGITS);
     if (length == 0 || digits[length])
         return false;
-    /* Saturates where the text is longer than any number, and is then out of range. */
+    /* Saturates if the text is longer than any number, and is out of range then. */
     double found = (double) strtoull(digits, NULL, hex ? 16 : 10);
     if (!in_range(key, found))
         return false;
@@ -96,7 +96,7 @@ static const char *read_decimal(const char *text, double *value)
             return NULL;
         length += 1 + decimals;
     }
-    /* strtod sees these characters only: no sign, exponent, "inf" or 0x behind them. */
+    /* strtod must see these characters only: no sign, exponent, "inf" or 0x after them. */
     char digits[64];
     if (length >= sizeof digits)
         return NULL;
@@ -153,7 +153,7 @@ const struct config_type type_u32 = {.parse = parse_u32, .describe = describe_wh
 const struct config_type type_also_at = {.parse = parse_also_at, .describe = describe_also_at};
 const struct config_type type_decimal = {.parse = parse_decimal, .describe = describe_decimal};
 
-/* Milliseconds in each unit, from the longest: a division by 1000 keeps 100ms the same number as
+/* Milliseconds in each unit, the longest first: dividing by 1000 makes 100ms the same number as
  * 0.1. */
 static const struct {
     const char *name;
@@ -193,7 +193,7 @@ static bool parse_millis(const struct config_key *key, const char *text, void *f
     return true;
 }
 
-/* In the longest unit that makes it a whole number. */
+/* In the longest unit in which it is a whole number. */
 static void print_duration(double seconds, char *out, size_t size)
 {
     size_t i = seconds > 86400 ? 0 : 1; /* a day is said in hours */
@@ -211,7 +211,7 @@ static void describe_duration(const struct config_key *key, char *out, size_t si
     snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
 }
 
-/* A gap of 0 can be meant, and is not the same as none given. */
+/* A configured gap of 0 differs from none. */
 static bool parse_gap(const struct config_key *key, const char *text, void *field)
 {
     struct line_config *line = field;
@@ -343,7 +343,7 @@ static void offer_protocols(const struct config_key *key, struct suggest *sugges
 const struct config_type type_protocol = {
     .parse = parse_protocol, .describe = describe_protocol, .offer = offer_protocols};
 
-/* The file is read when it is known that the protocol is modbus. */
+/* The file is read once the protocol is known to be modbus. */
 static bool parse_map(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
@@ -360,7 +360,7 @@ static void describe_map(const struct config_key *key, char *out, size_t size)
     snprintf(out, size, "the path of a file");
 }
 
-/* A file that was changed is another map. */
+/* A changed file is another map. */
 static bool same_map(const void *a, const void *b)
 {
     const struct pack_map *left = a, *right = b;
@@ -415,7 +415,7 @@ static void describe_name(const struct config_key *key, char *out, size_t size)
 
 const struct config_type type_name = {.parse = parse_name, .describe = describe_name};
 
-/* The name of another section, which is looked for when all of them are known. */
+/* The name of another section, which is looked up once all sections are read. */
 static bool parse_reference(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
@@ -467,7 +467,8 @@ static void describe_text(const struct config_key *key, char *out, size_t size)
 
 const struct config_type type_text = {.parse = parse_text, .describe = describe_text};
 
-/* The next character of UTF-8; 0: it is none, or one that is not printed, or that changes the direction of what follows. */
+/* The next character of UTF-8; 0: malformed, not printable, or one that changes the writing
+ * direction. */
 static unsigned printed_character(const unsigned char **text)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -649,7 +650,7 @@ static const char *const substitutes[] = {[INSTEAD_SKIP] = "skip",
                                           [INSTEAD_EXCEPTION] = "exception",
                                           [INSTEAD_HOLD] = "hold"};
 
-/* A key takes some of the words, and any number in its range. */
+/* Accepts some of the words, and any number in the key's range. */
 static bool parse_substitute(const struct config_key *key, const char *text, void *field)
 {
     struct substitute found = {.kind = INSTEAD_NUMBER};
@@ -684,7 +685,7 @@ const struct config_type type_substitute = {.parse = parse_substitute,
                                             .offer = offer_words,
                                             .same = same_substitute};
 
-/* Which names there are is not known before the end of the file. */
+/* Names can be checked only at the end of the file. */
 static bool parse_write(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
@@ -732,7 +733,7 @@ static bool same_registers(const void *a, const void *b)
     return x->register_count == y->register_count;
 }
 
-/* Takes a register's address off the start of a text; NULL: there is none. */
+/* Parses a register's address at the start of a text; NULL: none. */
 static const char *take_address(const char *text, unsigned *address)
 {
     const bool hex = strncasecmp(text, "0x", 2) == 0 && isxdigit((unsigned char) text[2]);

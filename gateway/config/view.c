@@ -14,7 +14,7 @@
 
 #define REGISTERS 65536
 
-/* Takes one pair of several; more may follow. */
+/* Parses one pair of several; more may follow. */
 static bool parse_pair(const struct config_key *key, const char *text, void *field);
 static void describe_pair(const struct config_key *key, char *out, size_t size);
 static const struct config_type type_pair = {.parse = parse_pair, .describe = describe_pair};
@@ -32,7 +32,7 @@ static const struct config_key type_key =
 static const struct config_key length_key =
     {.name = "string", REGISTER(size), .type = &type_unsigned, .min = 1, .max = VIEW_STRING};
 
-/* What may stand behind the type. */
+/* The options that may follow the type. */
 enum { MAP, SCALE, OFFSET, MIN, MAX, BIT, WORD_ORDER, ON_UNKNOWN, ON_STALE, OPTIONS };
 static const struct config_key options[OPTIONS] = {
     [MAP] = {.name = "map", .offset = 0, .size = sizeof(struct view_register), .type = &type_pair},
@@ -52,7 +52,7 @@ static const char *const text_names[] = {
     [VIEW_PACK_NAME] = "pack_name"};
 // clang-format on
 
-/* One `register` while it is read. */
+/* A `register` while it is parsed. */
 struct reading {
     struct arrow arrow;
     const struct config_draft *draft; /* of the view */
@@ -77,7 +77,7 @@ static const char *word_of(enum map_type type)
 
 /* ---- numbers and texts ---- */
 
-/* Decimal, hexadecimal with 0x, or with a fraction, and nothing behind it but `end`. */
+/* Decimal, hexadecimal with 0x, or with a fraction, followed only by `end`. */
 static const char *take_number(const char *text, double *number)
 {
     char *end;
@@ -152,7 +152,7 @@ static bool join_of(char sign, enum view_join *join)
     return sign && strchr("+-|&", sign);
 }
 
-/* "full_ah - remaining_ah": values, and between each two of them a sign. */
+/* "full_ah - remaining_ah": values with a sign between each two of them. */
 static bool take_terms(struct reading *reading, char *from)
 {
     struct arrow words = {.rest = from};
@@ -181,7 +181,7 @@ static bool report_text(const struct reading *reading)
     return false;
 }
 
-/* "packgate", with the quotation marks. What is longer than its registers is cut, but not silently. */
+/* "packgate", with the quotation marks. A text longer than its registers is cut, with a warning. */
 static bool take_quoted(struct reading *reading)
 {
     const char *from = reading->arrow.from;
@@ -198,7 +198,7 @@ static bool take_quoted(struct reading *reading)
     return true;
 }
 
-/* The text that `name` is of `source`. */
+/* The source's text called `name`. */
 static bool find_text(struct view_register *reg, const char *name, const char *source)
 {
     for (unsigned i = VIEW_SERIAL; i < COUNT(text_names); i++)
@@ -229,7 +229,7 @@ static bool take_text(struct reading *reading)
     return report_text(reading);
 }
 
-/* A text in a register for numbers is the likelier mistake than a number by that name. */
+/* If the name is a text's, the mistake is the register's type, not the name. */
 static bool take_from(struct reading *reading)
 {
     char from[VIEW_LINE];
@@ -313,7 +313,7 @@ static bool check_options(const struct reading *reading)
     return true;
 }
 
-/* What one value can be, before it is scaled. */
+/* The range of one value before it is scaled. */
 static struct value_traits traits_of(const struct view_term *term)
 {
     switch (term->what) {
@@ -349,7 +349,8 @@ static bool check_constant(const struct reading *reading)
     return false;
 }
 
-/* A register that shows 0 A while a pack is discharged is a trap, so is a set of bits that is cut. */
+/* An unsigned register would show 0 A while a pack discharges, and a register too small would cut
+ * a bit set. */
 static bool check_range(const struct reading *reading)
 {
     const struct view_register *reg = &reading->reg;
@@ -431,7 +432,8 @@ static bool check_overlaps(const struct reading *reading)
 
 /* ---- all registers ---- */
 
-/* Of a bit, what is not known is 0 unless its own line says otherwise: a number for whole registers would set it. */
+/* An unknown bit is 0 unless its own line says otherwise: a number for whole registers would set
+ * it. */
 static struct substitute for_bit(bool given, const struct substitute *substitute)
 {
     const bool inherited = !given && substitute->kind == INSTEAD_NUMBER;
@@ -646,7 +648,7 @@ static bool has_unit(const struct view_units *units, unsigned count, unsigned id
     return false;
 }
 
-/* The section that has a unit id already where the view is served, or NULL. */
+/* The section that already serves a unit id where the view is served, or NULL. */
 static const struct config_draft *find_owner(const struct config_drafts *drafts,
                                              const struct config_draft *draft, unsigned id)
 {
@@ -698,7 +700,7 @@ void config_view_check(const struct config_drafts *drafts, struct config_draft *
     const unsigned before = mistakes->count;
     read_registers(drafts, draft, mistakes);
     check_fills(draft, mistakes);
-    /* What a copy is made of may only be missing because it is wrong. */
+    /* If a register was rejected, a copy of it is not reported as well. */
     for (unsigned i = 0; mistakes->count == before && i < view_of(draft)->copies.count; i++)
         check_copy(draft, i, mistakes);
 }

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #define DAY_S 86400
-#define RUN_DAYS 6         /* that a discharge may take */
-#define EFFICIENCY_DAYS 31 /* looked back */
-#define APART_DAYS 7       /* of two times at which the pack was full, at least */
+#define RUN_DAYS 6         /* longest discharge, in days */
+#define EFFICIENCY_DAYS 31 /* days that are looked back for the efficiency */
+#define APART_DAYS 7       /* least days between two times at which the pack was full */
 #define FULL_PERMILLE 990
 #define WHY_SIZE 200
 
@@ -36,7 +36,7 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
     if (last == INT64_MIN || first == INT64_MAX)
         return 0;
     const int64_t back = last - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    /* Of a year without the gateway, or in which it believed to be, nothing is to be said day by day. */
+    /* Do not report each day of a long gap (gateway off, or clock wrong). */
     const int64_t next = checked != INT64_MIN && checked > back
                              ? checkup_next(checked)
                              : history_start(LEVEL_DAY, first > back ? first : back);
@@ -130,7 +130,8 @@ static bool take_hour(void *data, const struct history_row *row)
     return true;
 }
 
-/* Full to full the same is in it, so that all that is missing was lost. */
+/* Between two times at which the pack is full its charge is the same: the energy that is missing
+ * was lost. */
 static bool read_energy(struct query *query, const struct query_ask *day, struct health_day *result)
 {
     char why[WHY_SIZE];
@@ -141,7 +142,7 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
     if (query_rows(query, &ask, take_day, &energies, why, sizeof why) < 0)
         return false;
     const double length = (double) (day->to - day->from);
-    /* Before the first row there was nothing to be silent. */
+    /* Silence counts only after the first row. */
     const bool whole = query_first(query, day->pack, LEVEL_HOUR) < day->from;
     result->silent_s = !whole ? NAN : energies.any ? fmax(length - result->silent_s, 0) : length;
     if (energies.last_full - energies.first_full < APART_DAYS * (int64_t) DAY_S ||

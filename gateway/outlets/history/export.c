@@ -40,7 +40,7 @@ static void print_help(FILE *out)
           out);
 }
 
-/* -1: go on; else the exit status. */
+/* Returns -1 to continue, else the exit status. */
 static int parse_options(int argc, char **argv, struct export *export)
 {
     static const struct option options[] = {
@@ -114,7 +114,7 @@ static bool print_row(void *data, const struct history_row *row)
     return fwrite(line, 1, size, stdout) == size;
 }
 
-/* The pack that is meant: the only one, or the one of that name. */
+/* Finds the pack by its name, or the only one. */
 static bool find_pack(struct query *query, struct export *export, char *only, size_t size)
 {
     char name[80];

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* SQLite opens folders, too, to have them written to the disk. */
+/* SQLite also opens folders, to fsync them. */
 static int open_regular(const char *path, int flags, int mode)
 {
     struct stat found;

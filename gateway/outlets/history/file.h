@@ -5,11 +5,11 @@
 
 #include <sqlite3.h>
 
-/** As sqlite3_open_v2, for regular files only: opening a pipe or a device in its place, or in that of its log, would wait for as
- * long as it likes. Locks of others are waited for so long in all. */
+/** As sqlite3_open_v2, for regular files only: opening a pipe or a device in place of the file or
+ * its log could block for ever. Waits at most `busy_ms` in all for locks of other processes. */
 int file_open(const char *path, sqlite3 **db, int flags, int busy_ms);
 
-/** Why SQLite did not open it, in words. */
+/** Why SQLite could not open it, as text. */
 const char *file_why(const char *path, sqlite3 *db);
 
 #endif

@@ -54,7 +54,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of those that are known; sorts them. NaN: there are none. */
+/* Median of the known numbers; sorts them. NaN: there are none. */
 static double median(double *numbers, unsigned count)
 {
     unsigned known = 0;
@@ -108,7 +108,7 @@ struct health_work {
     unsigned cells;
     struct mean load[MAX_CELLS], rest[MAX_CELLS], temp;
     struct history_row last[5]; /* the newest first */
-    unsigned known;             /* of these, without a gap between */
+    unsigned known;             /* how many of these follow each other without a gap */
     double steps[MAX_CELLS][STEPS_MOST];
     unsigned step_count;
 };
@@ -133,7 +133,7 @@ static double ampere(const struct history_row *row)
     return row->mean[ROW_CURRENT] / 1000.0;
 }
 
-/* By what remains and how much that is of the whole; NaN: not known. */
+/* Capacity from the remaining charge and the SOC; NaN: unknown. */
 static double capacity_of(const struct history_row *row)
 {
     if (!known(row, ROW_SOC) || !known(row, ROW_REMAINING) || row->mean[ROW_SOC] < 50)
@@ -161,8 +161,8 @@ static void add_deviations(struct health_work *work, struct mean *means,
     work->cells = cells > work->cells ? cells : work->cells;
 }
 
-/* Rows are means: the one in which the current changes is of both, so the two before it and the two
- * after it count, and these have to be steady. */
+/* Rows are means: the row in which the current changes mixes both levels, so the two rows before
+ * it and the two after it count, and must be steady. */
 static void find_step(struct health_work *work)
 {
     const struct history_row *later = &work->last[0], *after = &work->last[1],
@@ -246,7 +246,7 @@ double health_capacity(struct health_run *run, const struct history_row *row)
     }
     const double soc = row->mean[ROW_SOC];
     if (soc >= FULL_PERMILLE && ampere(row) >= 0) {
-        /* Full, and still at it: it begins anew with each such row. */
+        /* Still full: each such row restarts the run. */
         *run = (struct health_run){.running = true, .last_t = row->t, .soc_from = soc};
         return NAN;
     }
@@ -292,7 +292,7 @@ static double age_of(const struct judging *judging, unsigned n)
     return day_number(&judging->days[judging->count - 1]) - day_number(&judging->days[n]);
 }
 
-/* A straight line through the points: its slope a week, and how sure that is. */
+/* Fits a straight line: its slope per week, and the standard error. */
 static bool slope(const double *x, const double *y, unsigned count, double *a_week, double *error)
 {
     double mx = 0, my = 0, xx = 0, xy = 0, rest = 0, together = 0;
@@ -313,8 +313,8 @@ static bool slope(const double *x, const double *y, unsigned count, double *a_we
         together += off * before;
         before = off;
     }
-    /* Days that are like the day before, as those of one spell of weather are, say less than as many that are not. Of so
-     * few days likeness comes out too small. */
+    /* Days that resemble the day before, as in one spell of weather, carry less information than
+     * as many independent ones. The autocorrelation of so few days is estimated too low. */
     double like = rest > 0 ? together / rest : 0;
     like = fmin(fmax(like + (1 + 3 * like) / count, 0), LIKE_MOST);
     *a_week = 7 * xy / xx;
@@ -331,7 +331,7 @@ static double cell_value(const struct health_day *day, enum which which, unsigne
                            : day->milliohm[cell];
 }
 
-/* The days of the window on which a cell has the value, oldest first. */
+/* Collects the days of the window on which a cell has the value, oldest first. */
 static unsigned collect(const struct judging *judging, enum which which, unsigned cell,
                         double window)
 {
@@ -346,7 +346,7 @@ static unsigned collect(const struct judging *judging, enum which which, unsigne
     return count;
 }
 
-/* A slope that is worth a word; 0: none. */
+/* The slope if it is significant; 0: it is not. */
 static double drift(const struct judging *judging, enum which which, unsigned cell, double *days)
 {
     double a_week, error;
@@ -354,7 +354,7 @@ static double drift(const struct judging *judging, enum which which, unsigned ce
     if (count < DRIFT_DAYS || !slope(judging->x, judging->y, count, &a_week, &error) ||
         fabs(a_week) < DRIFT_MV_WEEK || fabs(a_week) < DRIFT_SURE * error)
         return 0;
-    /* It goes on: what came and stays is none. */
+    /* Both halves must show it: a single step is no drift. */
     for (unsigned half = 0; half < 2; half++) {
         double part, unsure;
         const unsigned from = half * (count / 2);
@@ -374,7 +374,7 @@ static unsigned cells_in(const struct judging *judging)
     return cells;
 }
 
-/* On how many of the last days with values this cell was the lowest (-1) or the highest (1). */
+/* Share of the last days with values on which this cell was the lowest (-1) or the highest (1). */
 static double share_at_end(const struct judging *judging, unsigned cell, int direction,
                            double *mean_mv)
 {
@@ -411,7 +411,7 @@ static void judge_cell(struct judging *judging, unsigned cell)
         find(judging, HEALTH_CELL_RISES, cell + 1, load, days);
 }
 
-/* Against the others of the same days, so that temperature and charge do not count. */
+/* Compares with the other cells of the same days, which cancels temperature and charge. */
 static void judge_resistance(struct judging *judging, unsigned cell)
 {
     unsigned count = 0;
@@ -426,7 +426,7 @@ static void judge_resistance(struct judging *judging, unsigned cell)
         find(judging, HEALTH_RESISTANCE, cell + 1, ratio, count);
 }
 
-/* The oldest or the newest days of a cell's resistance: medians of resistance, temperature and day. */
+/* The oldest or the newest days of a cell: medians of resistance, temperature and day. */
 struct end {
     double milliohm, temp_c, day;
 };

@@ -29,7 +29,7 @@ struct health_day {
     double milliohm[MAX_CELLS];
 };
 
-/** Everything unknown. */
+/** Sets everything to unknown. */
 void health_clear(struct health_day *day);
 
 /* ---- of a day: its rows, the oldest first ---- */
@@ -38,9 +38,9 @@ struct health_work;
 struct health_work *health_work_new(void);
 void health_work_free(struct health_work *work);
 
-/** A row of ten seconds. */
+/** Adds a row of ten seconds. */
 void health_row(struct health_work *work, const struct history_row *row);
-/** What the rows tell of cells and temperature. */
+/** Writes what the rows show of cells and temperature. */
 void health_result(const struct health_work *work, struct health_day *day);
 
 /* ---- capacity: rows of a minute over several days ---- */
@@ -51,7 +51,8 @@ struct health_run {
     double ah, charged_ah, soc_from;
 };
 
-/** The capacity that a discharge has shown which ends with this row; NaN: none ends here. A zeroed run is a new one. */
+/** The capacity shown by a discharge that ends with this row; NaN: none ends here. A zeroed run is
+ * a new one. */
 double health_capacity(struct health_run *run, const struct history_row *row);
 
 /* ---- over many days ---- */
@@ -78,16 +79,16 @@ struct health_finding {
 
 #define HEALTH_FINDINGS 8
 
-/** Judges days in their order, of which some may be missing; the last is the newest. Returns how many findings there
- * are, the gravest first. */
+/** Judges days in their order; some may be missing, the last is the newest. Returns the number of
+ * findings, the gravest first. */
 unsigned health_judge(const struct health_day *days, unsigned count,
                       struct health_finding findings[HEALTH_FINDINGS]);
 
 /** "cell_falls" */
 const char *health_kind_name(enum health_kind kind);
 
-/** A sentence that a person understands, without a full stop: "cell 7 falls 4 mV per week behind the
- * others under load; check its connection". */
+/** A sentence for people, without a full stop: "cell 7 falls 4 mV per week behind the others under
+ * load; check its connection". */
 void health_sentence(struct text *text, const struct health_finding *finding);
 
 #endif

@@ -20,8 +20,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define PRUNE_EVERY_S 0.2    /* between two steps; after a commit */
-#define CHECKUP_S 2.0        /* between two packs and days, after a commit */
+#define PRUNE_EVERY_S 0.2    /* seconds between two steps of deleting, after a commit */
+#define CHECKUP_S 2.0        /* seconds between two packs and days, after a commit */
 #define PRUNE_PAUSE_S 3600.0 /* to delete writes as well; whole pages of old rows cost little */
 
 /* A pack or a bank. */
@@ -40,9 +40,9 @@ struct history {
     unsigned checking; /* the pack whose health is looked at next */
     uint32_t written;  /* commits that were good */
     double began_at, pruned_at;
-    double heard; /* time of day up to which all polls have come; 0: not known yet */
+    double heard; /* time of day up to which all polls were received; 0: not known yet */
     struct steady steady;
-    const char *naming; /* whose rows are being kept */
+    const char *naming; /* name of the pack whose rows are being kept */
 };
 
 static const struct history_config *config_of(const struct history *history)
@@ -65,8 +65,7 @@ static void note_event(struct history *history, const char *pack, const char *ki
                                                       name, level, text});
 }
 
-/* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
- * the level that it had last. */
+/* A change between warning and protection is an event as well. The end carries the last level. */
 static void note_alarms(struct history *history, const struct remembered *remembered,
                         const struct source *source)
 {
@@ -126,8 +125,8 @@ static void on_ordered(void *data, const struct source *source, const struct ord
 
 /* ---- writing ---- */
 
-/* Intervals that were over by `heard` have all their polls. The first commit says nothing of that: the
- * process before may still be writing its last rows. */
+/* Intervals that were over by `heard` have all their polls. The first commit does not claim that:
+ * the process before may still be writing its last rows. */
 static void flush(struct history *history, bool all)
 {
     const double wall = clock_wall();
@@ -159,14 +158,14 @@ static void commit(struct history *history, bool all)
     report_history(history, store_commit(history->store));
 }
 
-/* Somebody wants to read the file. */
+/* A reader asked for a commit. */
 static void commit_asked(void *self)
 {
     commit(self, false);
 }
 
-/* Soon after the start, then after twice the time, up to `commit`: one that is killed again and again has written half of what it
- * was there for at least. */
+/* The first commit comes soon after the start, each further one after twice the time, up to
+ * `commit`: a process that is killed again and again has written at least half of its time. */
 static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
@@ -181,7 +180,7 @@ static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_timer_again(loop, &history->prune);
 }
 
-/* One day of one pack at a time, which takes some ten milliseconds. */
+/* Checks one day of one pack at a time, which takes some ten milliseconds. */
 static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
@@ -260,7 +259,7 @@ static void *start(struct outlet *outlet)
         (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};
     outlet_observe(outlet, &history->observer);
     note_event(history, NULL, "started", NULL, EVENT_NO_LEVEL, PACKGATE_VERSION);
-    /* So that the file is there for whoever reads it, and a mistake is told of at once. */
+    /* Creates the file for readers, and reports a configuration mistake at once. */
     commit(history, false);
     steady_begin(&history->steady, clock_wall(), clock_now(),
                  (double) store_newest(history->store));

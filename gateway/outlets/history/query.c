@@ -51,13 +51,13 @@ struct columns {
     unsigned count;
 };
 
-/* What was asked last of a level: whoever reads all packs asks the same of each, and a few rows of each take less than the
- * question. */
+/* The last statement of a level: a reader of all packs asks the same of each, and preparing it
+ * takes longer than reading a few rows. */
 struct question {
     bool wanted[ROW_VALUES], extremes;
     struct columns columns;
     sqlite3_stmt *statement;
-    bool busy; /* somebody goes through its rows */
+    bool busy; /* its rows are being read */
 };
 
 struct query {
@@ -72,7 +72,7 @@ struct query *query_open(const char *path, char *why, size_t size)
         snprintf(why, size, "out of memory");
         return NULL;
     }
-    /* The file is looked at only by the question. */
+    /* SQLite reads the file only with the first statement. */
     if (file_open(path, &query->db, SQLITE_OPEN_READONLY, BUSY_MS) == SQLITE_OK &&
         sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
         return query;
@@ -104,7 +104,7 @@ void query_want_all(struct query_ask *ask, unsigned cells, bool limits)
             v < ROW_CELL + cells && (limits || !history_is_limit((enum history_value) v));
 }
 
-/* Which columns of a value are in the table of a level: the mean, or with its extremes. */
+/* The columns of a value that a level's table has: the mean, or also its extremes. */
 static int kinds_of(const struct query_ask *ask, enum history_value value)
 {
     return ask->extremes && history_has_extremes(ask->level, value) ? 3 : 1;
@@ -212,7 +212,8 @@ static bool is_same(const struct question *question, const struct query_ask *ask
            memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0;
 }
 
-/* The question for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` says what is wrong. */
+/* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` has the
+ * error. */
 static struct question *prepare(struct query *query, const struct query_ask *ask, char *why,
                                 size_t size)
 {
@@ -243,7 +244,7 @@ static struct question *prepare(struct query *query, const struct query_ask *ask
     return question;
 }
 
-/* It is kept for the next pack, unless somebody is still going through the rows of the one before. */
+/* Keeps it for the next pack, unless an outer walk is still using the kept one. */
 static void put_back(struct query *query, enum history_level level, struct question *question)
 {
     sqlite3_reset(question->statement);
@@ -271,7 +272,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
     question->busy = true;
     sqlite3_bind_text(statement, 1, ask->pack, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, time_of(ask->level, ask->from));
-    /* Days: the one that `to` lies in counts unless it only begins there. */
+    /* Days: the day of `to` is included unless `to` is its midnight. */
     sqlite3_bind_int64(statement, 3,
                        ask->level == LEVEL_DAY ? history_day(ask->to - 1) + 1 : ask->to);
     struct history_row row = {.soc_peak = ROW_UNKNOWN};

@@ -14,11 +14,11 @@
 
 struct query;
 
-/** Opens the file for reading; it may wait for one that has locked it. NULL: `why` says what is wrong. */
+/** Opens the file for reading; may wait for a lock. NULL: `why` has the error. */
 struct query *query_open(const char *path, char *why, size_t size);
 void query_close(struct query *query);
 
-/* What is asked for: rows of one pack and level whose interval begins in from … to (without it). */
+/* The request: rows of one pack and level whose interval begins in from … to (exclusive). */
 struct query_ask {
     const char *pack;
     enum history_level level;
@@ -27,12 +27,13 @@ struct query_ask {
     bool extremes;
 };
 
-/** All values with the first `cells` cells, and what was allowed where there were `limits`. */
+/** Requests all values with the first `cells` cells and, if there were `limits`, what was allowed.
+ */
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 
-/** Calls `each` for every row, the oldest first; false from it ends the walk. What was not wanted, or
- * is not kept at that level, is ROW_UNKNOWN. Returns how many rows there were; -1: `why` says what
- * is wrong. */
+/** Calls `each` for every row, the oldest first; it returns false to stop. Values that were not
+ * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: `why`
+ * has the error. */
 long query_rows(struct query *query, const struct query_ask *ask,
                 bool (*each)(void *data, const struct history_row *row), void *data, char *why,
                 size_t size);
@@ -42,7 +43,8 @@ int64_t query_first(struct query *query, const char *pack, enum history_level le
 
 /** When the newest one begins; INT64_MIN: there is none. */
 int64_t query_last(struct query *query, const char *pack, enum history_level level);
-/** The newest that begins before a time, as a clock that was wrong may have left rows of the future. Not of days. */
+/** The newest that begins before a time: a wrong clock may have left rows in the future. Not for
+ * days. */
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before);
 
@@ -50,13 +52,13 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
  * clock was set back it may lie ahead until the next commit. INT64_MIN: not known yet. */
 int64_t query_complete(struct query *query);
 
-/** How many cells a pack has in the rows asked for, and whether it has `*limits` in them. */
+/** The number of cells of a pack in these rows, and whether they have `*limits`. */
 unsigned query_cells(struct query *query, const struct query_ask *ask, bool *limits);
 
 /** The n-th pack of the file by its name; false: no more. */
 bool query_pack(struct query *query, unsigned n, char *name, size_t size);
 
-/* Something that happened; texts are valid during the call, NULL where there is none. */
+/* An event; texts are valid during the call, NULL if there is none. */
 struct query_event {
     int64_t t;
     const char *pack, *kind, *name, *level, *text; /* as in struct store_event */
@@ -66,11 +68,12 @@ struct query_event {
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
 
-/** The midnight (UTC seconds) of the last day up to that of `now` that health was looked at; INT64_MIN: none. */
+/** The midnight (UTC seconds) of the last day up to that of `now` whose health was checked;
+ * INT64_MIN: none. */
 int64_t query_checked(struct query *query, const char *pack, int64_t now);
 
-/** Calls `each` for the days (yyyymmdd) from `from` on that health was looked at, the oldest first; false from it ends
- * the walk. */
+/** Calls `each` for the checked days (yyyymmdd) from `from` on, the oldest first; it returns false
+ * to stop. */
 void query_health(struct query *query, const char *pack, int64_t from,
                   bool (*each)(void *data, const struct health_day *day), void *data);
 

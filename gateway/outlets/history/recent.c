@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A row without the cells that the pack has not. */
+/* A row without cells that the pack does not have. */
 struct recent_row {
     int64_t t;
     uint32_t n;
@@ -15,7 +15,7 @@ struct recent_row {
     uint64_t flags;
     int64_t soc_peak_at;
     int32_t soc_peak;
-    int32_t *numbers; /* means, and unless only these are kept, lowest and highest */
+    int32_t *numbers; /* means and, unless only these are kept, lowest and highest */
 };
 
 bool recent_init(struct recent *recent, double span_s)
@@ -43,7 +43,7 @@ static unsigned count_values(const struct history_row *row)
     return count;
 }
 
-/* The oldest row makes room. Without memory there is a gap, no more. */
+/* The oldest row makes room. If memory is short, the row is lost. */
 static void keep(void *data, enum history_level level, const struct history_row *row)
 {
     struct recent *recent = data;

@@ -11,10 +11,11 @@ struct recent {
     struct history_series series;
     struct recent_row *rows; /* a ring, oldest first */
     unsigned first, count, room;
-    bool means_only; /* set after recent_init: whoever has no use for extremes saves two thirds */
+    /* set after recent_init: without extremes, two thirds of the memory are saved */
+    bool means_only;
 };
 
-/** For as long as `span_s`. False: out of memory. */
+/** Keeps rows for `span_s`. False: out of memory. */
 bool recent_init(struct recent *recent, double span_s);
 void recent_free(struct recent *recent);
 
@@ -23,18 +24,18 @@ void recent_add(struct recent *recent, const struct pack *pack, const struct map
 /** The pack is silent. */
 void recent_silent(struct recent *recent, double wall);
 
-/** Gives back the memory of rows that begin before a time, up to the first that does not. */
+/** Frees rows that begin before a time, up to the first that does not. */
 void recent_forget(struct recent *recent, int64_t before);
 
-/** Calls `each` for the rows that begin at `from` or later, the oldest first; the last one is what
- * the ten seconds of now have so far. */
+/** Calls `each` for the rows that begin at `from` or later, the oldest first; the last one is the
+ * current ten seconds so far. */
 void recent_walk(const struct recent *recent, int64_t from,
                  void (*each)(void *data, const struct history_row *row), void *data);
 
-/** Adds a part to a row of a longer interval; parts come the oldest first. */
+/** Adds a part to a row of a longer interval; call it in the order of time. */
 void recent_join(struct history_row *row, const struct history_row *part);
 
-/** A row with nothing in it. */
+/** A row without values. */
 struct history_row recent_empty(int64_t from);
 
 #endif

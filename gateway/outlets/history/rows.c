@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LONGEST_POLL_S 3610 /* `poll` is an hour at most; and one row */
+#define LONGEST_POLL_S 3610 /* longest `poll`, an hour, and one row */
 
 // clang-format off
 static const struct history_column columns[ROW_PACK_VALUES + 1] = {
@@ -116,7 +116,7 @@ void history_series_init(struct history_series *series)
     series->charged_wh = series->discharged_wh = NAN;
 }
 
-/* What was given up to now as the mean of the interval. */
+/* Converts the sums so far into means of the interval. */
 static void settle(struct history_interval *interval)
 {
     for (int i = 0; i < ROW_VALUES; i++)
@@ -131,10 +131,10 @@ static int32_t lower(int32_t a, int32_t b)
 
 static int32_t higher(int32_t a, int32_t b)
 {
-    return b > a ? b : a; /* unknown is the lowest of all */
+    return b > a ? b : a; /* unknown is the lowest number of all */
 }
 
-/* Ten seconds into a minute, an hour or a day. */
+/* Adds ten seconds to a minute, an hour or a day. */
 static void add_row(struct history_interval *interval, const struct history_row *part)
 {
     struct history_row *row = &interval->row;
@@ -170,7 +170,7 @@ static void close_interval(struct history_interval *interval, enum history_level
     interval->open = false;
 }
 
-/* A clock that was set makes no span that any poll interval has. */
+/* A longer span comes from a clock that was set, and counts as 0. */
 static uint32_t fresh_span(const struct history_series *series, int64_t t)
 {
     const int64_t span = t - series->fresh_from;
@@ -183,7 +183,8 @@ void history_silent(struct history_series *series)
     series->fresh_from = 0;
 }
 
-/* The ten seconds are over: into the levels above, of which some may be over as well. */
+/* The ten seconds are over: adds them to the coarser levels, and closes those that are over as
+ * well. */
 static void close_recent(struct history_series *series, history_keep *keep, void *data)
 {
     struct history_interval *recent = &series->levels[LEVEL_RECENT];
@@ -283,7 +284,7 @@ static uint64_t flags_of(const struct pack *pack, struct alarms alarms)
     return flags;
 }
 
-/* What a counter has grown by, in mWh. One that went back was begun anew. */
+/* Growth of a counter in mWh. A counter that went back was reset. */
 static int64_t growth(double *before, double counter)
 {
     const double grown = isnan(*before) || isnan(counter) ? 0 : counter - *before;

@@ -53,8 +53,8 @@ static inline bool history_is_limit(enum history_value value)
     return value >= ROW_ALLOWED_VOLTAGE && value <= ROW_DISCHARGE_LIMITED_BY;
 }
 
-/** Whether a level keeps the lowest and the highest of a value. Cells have them in hours and days only, ten seconds have
- * none, nor have reasons. */
+/** Whether a level keeps the lowest and the highest of a value: for cells only hours and days do,
+ * for reasons no level, and ten seconds have none. */
 bool history_has_extremes(enum history_level level, enum history_value value);
 
 /* The column of a value in `out`, and its name in the map: "c7" and "cell_mv.7". */
@@ -99,28 +99,28 @@ struct history_series {
     int64_t fresh_from; /* the last ten seconds that had a poll; 0: it was silent since */
 };
 
-/* Whoever keeps the rows that are through. */
+/* Callback that keeps finished rows. */
 typedef void history_keep(void *data, enum history_level level, const struct history_row *row);
 
 void history_series_init(struct history_series *series);
 
-/** A poll cycle was published at `wall` (UTC, seconds). Rows that end with it are handed over
+/** A poll cycle was published at `wall` (UTC, seconds). Rows that end with it are passed to `keep`
  * first. */
 void history_add(struct history_series *series, const struct pack *pack,
                  const struct map_status *status, double wall, history_keep *keep, void *data);
 
-/** The pack is silent: what lies between the last poll and the next one does not count as fresh.
- * Without this it does, since a pack may be polled more rarely than every ten seconds. */
+/** The pack is silent: the time from the last poll to the next does not count as fresh. Without
+ * this call it does, since a pack may be polled less often than every ten seconds. */
 void history_silent(struct history_series *series);
 
-/** Time goes on: rows whose interval is over at `wall` are handed over. */
+/** Time passes: rows whose interval is over at `wall` are passed to `keep`. */
 void history_pass(struct history_series *series, double wall, history_keep *keep, void *data);
 
-/** Hands over what hours and days have so far, or with `all` every open interval, and begins them
- * anew: the store merges the parts. */
+/** Passes the hours and days so far, or with `all` every open interval, to `keep` and restarts
+ * them: the store merges the parts. */
 void history_flush(struct history_series *series, bool all, history_keep *keep, void *data);
 
-/** The ten seconds of now, as far as they have come. False: nothing in them. */
+/** The current ten seconds so far. False: they are empty. */
 bool history_so_far(const struct history_series *series, struct history_row *row);
 
 /** Start of the interval of a level that `wall` lies in; of a day the local one, in UTC seconds. */

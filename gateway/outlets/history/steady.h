@@ -19,10 +19,11 @@ struct steady {
     double until;  /* of that clock: it is not believed so long */
 };
 
-/** At the start. `wall` is the time of day, `now` that of clock_now, `newest` that of the newest row; 0: none. */
+/** Call at the start. `wall` is the time of day, `now` that of clock_now, `newest` that of the
+ * newest row; 0: none. */
 void steady_begin(struct steady *steady, double wall, double now, double newest);
 
-/** Whether it is believed now. */
+/** Whether the time of day can be trusted now. */
 bool steady_clock(struct steady *steady, double wall, double now);
 
 #endif

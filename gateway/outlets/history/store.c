@@ -29,7 +29,7 @@ static const char *const tables[HISTORY_LEVELS] = {[LEVEL_RECENT] = "recent",
                                                    [LEVEL_HOUR] = "hour",
                                                    [LEVEL_DAY] = "day"};
 
-/* A row that waits. Unknown cells at its end are not kept. */
+/* A row to be written. Unknown cells at its end are not stored. */
 struct waiting_row {
     struct waiting_row *next;
     enum history_level level;
@@ -188,7 +188,7 @@ static void close_file(struct store *store)
     store->db = NULL;
 }
 
-/* Never over one that was set aside before. False: it stays where it is. */
+/* Never overwrites a file that was set aside before. False: the file stays in place. */
 static bool set_aside(struct store *store)
 {
     char aside[4096];
@@ -247,7 +247,8 @@ static bool add_column(struct store *store, enum history_level level, enum histo
     return run(store, sql.text);
 }
 
-/* Of a file of an older version, which goes on with it all the same: it names its columns. */
+/* Adds columns that a file of an older version lacks; older versions can still use it, since they
+ * name their columns. */
 static bool add_missing(struct store *store, enum history_level level)
 {
     for (int value = 0; value < ROW_CELL; value++)
@@ -265,7 +266,7 @@ static unsigned count_cells(struct store *store, enum history_level level)
     return cells;
 }
 
-/* For people with sqlite3 or Grafana: the map's names and units. */
+/* A view for people with sqlite3 or Grafana: the map's names and units. */
 static bool make_view(struct store *store, enum history_level level)
 {
     struct sql sql = {.size = 0};
@@ -321,7 +322,7 @@ static bool prepare(struct store *store, enum history_level level)
     "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "                  \
     "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
 
-/* What a day has told of a pack and of its cells; the views have whole units. */
+/* Tables for the findings of a day, of a pack and of its cells; the views have whole units. */
 static bool make_health(struct store *store)
 {
     return run(store, HEALTH_TABLES
@@ -369,7 +370,7 @@ static int user_version(struct store *store)
     return version;
 }
 
-/* The first cell of an answer as a number; `otherwise` when there is none. */
+/* The first column of the first row as a number; `otherwise` if there is none. */
 static int64_t ask(struct store *store, const char *sql, int64_t otherwise)
 {
     sqlite3_stmt *statement;
@@ -382,7 +383,7 @@ static int64_t ask(struct store *store, const char *sql, int64_t otherwise)
     return number;
 }
 
-/* The database of another program: its path stands here by mistake, and it is left as it is. */
+/* The database of another program, whose path was configured by mistake: it is left as it is. */
 static bool is_foreign(struct store *store)
 {
     return ask(store,
@@ -393,8 +394,8 @@ static bool is_foreign(struct store *store)
                0) > 0;
 }
 
-/* The file is whole, and yet it cannot be used: it is not ours, or somebody has changed its tables.
- * Only a file that is broken is moved out of the way. */
+/* An intact file may still be unusable: it is not ours, or its tables were changed. Only a damaged
+ * file is moved away. */
 static bool is_broken(struct store *store, int code)
 {
     if (is_damage(code))
@@ -403,7 +404,7 @@ static bool is_broken(struct store *store, int code)
            ask(store, "SELECT quick_check = 'ok' FROM pragma_quick_check", 0) == 0;
 }
 
-/* False: `why` says what is wrong, and the file is closed. */
+/* False: `why` has the error, and the file is closed. */
 static bool open_once(struct store *store, char *why, size_t size, bool *damaged)
 {
     *damaged = false;
@@ -459,7 +460,7 @@ static bool open_file(struct store *store)
     return false;
 }
 
-/* Deleted, moved away or replaced: what is written into it is lost. */
+/* Deleted, moved away or replaced: further writes would be lost. */
 static bool is_replaced(const struct store *store)
 {
     struct stat now;
@@ -534,7 +535,7 @@ static unsigned cells_of(const struct history_row *row)
     return cells;
 }
 
-/* The oldest one goes, of ten seconds where there is one: an hour is worth more. */
+/* Drops the oldest row, of ten seconds if there is one: an hour is worth more. */
 static void drop_row(struct store *store)
 {
     struct waiting_row **at = &store->rows;
@@ -554,7 +555,7 @@ static void drop_row(struct store *store)
 void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row)
 {
-    /* So many packs that memory is full before the next commit: it comes earlier. */
+    /* With many packs memory is full before the next commit: commit early. */
     if (store->row_count >= WAITING_MOST && (store->failing || !store_commit(store)))
         drop_row(store);
     struct waiting_row *waiting = malloc(sizeof *waiting);
@@ -603,7 +604,7 @@ unsigned store_failures(const struct store *store)
 
 /* ---- writing ---- */
 
-/* A pack with more cells than any before. */
+/* Adds columns for a pack with more cells than any before. */
 static bool widen(struct store *store, enum history_level level, unsigned cells)
 {
     for (; store->cells[level] < cells; store->cells[level]++)
@@ -612,7 +613,7 @@ static bool widen(struct store *store, enum history_level level, unsigned cells)
     return make_view(store, level) && prepare(store, level);
 }
 
-/* What a statement finds for a name, -1: nothing. */
+/* The id that a statement finds for a name; -1: none. */
 static int64_t id_by(sqlite3_stmt *statement, const char *name)
 {
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
@@ -622,7 +623,7 @@ static int64_t id_by(sqlite3_stmt *statement, const char *name)
     return id;
 }
 
-/* Asked for each row, so what finds it is prepared once, and writes nothing. */
+/* Called for each row, so its statement is prepared once; writes nothing for a known pack. */
 static int64_t pack_id(struct store *store, const char *name)
 {
     sqlite3_stmt *statement;
@@ -858,8 +859,8 @@ bool store_prune(struct store *store, int64_t now)
             return true;
     }
     store->prune_level = 0;
-    /* Pages that are free are taken by the next rows. To make the file smaller others have to be
-     * moved, which is for a file that has become far too large. */
+    /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
+     * only if the file is far too large. */
     if (ask(store, "PRAGMA freelist_count", 0) * 4 > ask(store, "PRAGMA page_count", 0))
         run(store, "PRAGMA incremental_vacuum(1000)");
     return false;

@@ -36,12 +36,12 @@ struct store_event {
 
 #define EVENT_NO_LEVEL (-1)
 
-/** For a file that need not be there yet. NULL: out of memory. */
+/** For a file that may not exist yet. NULL: out of memory. */
 struct store *store_new(const char *path, const struct store_limits *limits);
 void store_free(struct store *store);
 
-/** Keeps a row or an event until the next commit. Of those that cannot be written for an hour, the
- * oldest ten seconds go first. */
+/** Keeps a row or an event until the next commit. If writing fails for an hour, the oldest rows of
+ * ten seconds are dropped first. */
 void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row);
 void store_event(struct store *store, const struct store_event *event);
@@ -50,20 +50,20 @@ void store_event(struct store *store, const struct store_event *event);
  * query_complete. */
 void store_complete(struct store *store, int64_t upto);
 
-/** Writes what is kept. False: it could not; it is kept on, and the first failure and the recovery
- * are logged. */
+/** Writes what is kept. False: it failed; everything is kept, and the first failure and the
+ * recovery are logged. */
 bool store_commit(struct store *store);
 
-/** Writes what a day has told, at once; it comes rarely. False: it could not. */
+/** Writes the findings of a day at once. False: it failed. */
 bool store_health(struct store *store, const char *pack, const struct health_day *day);
 
 /** Unix time of the newest minute; 0: there is none. */
 int64_t store_newest(struct store *store);
 
-/** Deletes at most some thousand rows that are too old. True: there are more. */
+/** Deletes at most some thousand old rows. True: there are more. */
 bool store_prune(struct store *store, int64_t now);
 
-/** What waits to be written, and how often that failed. */
+/** How many rows wait to be written, and how often that failed. */
 size_t store_waiting(const struct store *store);
 unsigned store_failures(const struct store *store);
 

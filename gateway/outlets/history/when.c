@@ -34,7 +34,7 @@ static bool parse_seconds(const char *text, int64_t *at)
     return true;
 }
 
-/* Not the 30th of February, which mktime takes for a day in March. */
+/* Rejects the 30th of February, which mktime takes for a day in March. */
 static bool is_day(int year, int month, int day)
 {
     struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};

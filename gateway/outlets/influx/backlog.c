@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Rows of one pack become points, several of them one where values are sent more rarely. */
+/* State while rows of one pack become points; several rows are joined if values are sent less
+ * often. */
 struct reading {
     struct backlog *backlog;
     struct influx_pack *pack;
@@ -92,15 +93,15 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Each level as far back as it reaches, the coarse ones first, as they are the oldest. */
+/* Reads each level as far back as it reaches, the coarse and oldest ones first. */
 static bool read_history(struct reading *reading, struct query *query, char *why, size_t size)
 {
     const char *pack = reading->pack->pack->source.name;
     const struct influx_config *config = reading->backlog->config;
     const bool minutes = config->interval_s >= 60;
     const int64_t from = reading->from, to = reading->to, now = reading->backlog->now;
-    /* What is too young to have been deleted and is not there never was, and a coarser row that
-     * begins before it would say it twice. */
+    /* Rows too young to have been deleted that are missing never existed; a coarser row that
+     * begins before them would count their time twice. */
     const int64_t recent =
         earlier(query_first(query, pack, LEVEL_RECENT), now - (int64_t) config->recent_s);
     const int64_t minute =

@@ -21,7 +21,7 @@ struct influx_pack {
     char tags[POINTS_TAGS];
     uint32_t warning, protection; /* alarms as they were sent last */
     uint32_t sequence;            /* of the last message; 0: none yet */
-    double polled;                /* time of day of the last poll cycle that it told; 0: none yet */
+    double polled;                /* time of day of the last poll cycle received; 0: none yet */
 };
 
 struct backlog {
@@ -33,15 +33,16 @@ struct backlog {
         memory_from; /* memory has all rows that begin then or later; a multiple of the interval */
 };
 
-/** Appends to `batch` what there is from `from` up to `to`. Ends early, at a time that it returns, when `most` bytes are
- * there. `query`: the history; NULL: there is none, memory alone counts. -1: `why` says what is wrong. */
+/** Appends the rows from `from` up to `to` to `batch`. Stops early once `most` bytes are there, and
+ * returns the time that it reached. `query`: the history; NULL: only memory is read. -1: `why` has
+ * the error. */
 int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
                      size_t most, struct batch *batch, char *why, size_t size);
 
 /** The oldest row of any pack; INT64_MAX: none. */
 int64_t backlog_first(const struct backlog *backlog, struct query *query);
 
-/** Rows of ten seconds of one pack in memory, joined: what was in from … to. False: it was silent. */
+/** Joins the rows of ten seconds of one pack in memory, in from … to. False: it was silent. */
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
                   struct history_row *row);
 

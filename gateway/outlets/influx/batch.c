@@ -10,7 +10,7 @@
 
 #define ROOM_STEP (4 * POINTS_ROOM)
 #define ROWS_STEP 256
-#define DOUBTS_MOST 16 /* one after the other, of a database that has not taken anything yet */
+#define DOUBTS_MOST 16 /* refused rows in a row, from a database that has not taken any yet */
 
 static void try_next(struct batch *batch);
 
@@ -24,7 +24,7 @@ static void finish(struct batch *batch, enum batch_state state)
 
 /* ---- what it takes for certain ---- */
 
-/* One line is enough, and the newest: a database may have no room for old times. */
+/* Keeps one line as a probe, the newest: a database may reject old times. */
 static void keep_proof(struct batch *batch)
 {
     struct batch_proof *proof = batch->proof;
@@ -70,7 +70,7 @@ static void mark_refused(struct batch *batch)
     batch->doubtful++;
 }
 
-/* The next row that was refused, from one on. */
+/* Finds the next refused row, from one on. */
 static void try_again(struct batch *batch, unsigned from)
 {
     batch->turn = TURN_AGAIN;
@@ -90,7 +90,7 @@ static void advance(struct batch *batch)
 {
     batch->from += batch->count;
     batch->count = batch->rows - batch->from;
-    /* Row by row, until there is one that it takes. */
+    /* Row by row, until the database takes one. */
     if (batch->count > 1 && batch->doubtful > 0 && batch->taken == 0 && !batch->proven)
         batch->count = 1;
     if (batch->count > 0)
@@ -105,7 +105,8 @@ static void advance(struct batch *batch)
         ask_for_proof(batch, TURN_PROOF);
 }
 
-/* A database counts lines, of which a row has several; which they were it does not say. */
+/* Converts dropped lines to rows: a row has several lines, and the database does not say which it
+ * dropped. */
 static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
 {
     const char *line = batch->text + (batch->from > 0 ? batch->ends[batch->from - 1] : 0);

@@ -18,7 +18,8 @@
 
 enum batch_state { BATCH_EMPTY, BATCH_UNDER_WAY, BATCH_DONE, BATCH_FAILED };
 
-/* A line of the last row that the database has taken; shared by the batches that go there. Zeroed. */
+/* A line of the last row that the database has taken, as a probe; shared by the batches to one
+ * database. Zeroed. */
 struct batch_proof {
     char *line;
     size_t size, room;
@@ -35,15 +36,15 @@ struct batch {
     unsigned rows, row_room;
     enum batch_turn turn;
     unsigned from, count;        /* what is being tried */
-    bool *refused;               /* alone, of each row; NULL: none yet */
+    bool *refused;               /* by row: refused alone; NULL: none yet */
     unsigned doubtful;           /* how many of them */
-    bool proven;                 /* it took the line after it had refused the first of them */
+    bool proven;                 /* it took the probe after it had refused the first of them */
     unsigned taken;              /* rows that the database has */
     unsigned lost;               /* rows that it will never take */
     char lost_words[POST_WORDS]; /* what it said of one of them */
     enum batch_state state;
     struct post_outcome last;
-    void (*done)(void *data); /* state, taken, lost and last tell how it went */
+    void (*done)(void *data); /* state, taken, lost and last have the result */
     void *data;
 };
 
@@ -55,9 +56,10 @@ void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
 /** The same, and its memory is given back until it is used again. Not while it is under way. */
 void batch_release(struct batch *batch);
-/** Room for one more row: written by the caller, then batch_end_row. NULL: out of memory. */
+/** Returns room for one more row: the caller writes it, then calls batch_end_row. NULL: out of
+ * memory. */
 struct text *batch_row(struct batch *batch, struct text *text);
-/** What was written is a row; false: it was too long, and is not there. */
+/** Adds what was written as a row; false: it was too long, and is dropped. */
 bool batch_end_row(struct batch *batch, const struct text *text);
 
 /** Sends it; `done` follows, never from within. */

@@ -46,7 +46,7 @@ void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
     unsigned n = 0;
     while (n < gaps->count && gaps->at[n].to < from)
         n++;
-    /* All that it touches become part of it. */
+    /* All spans that it touches are merged into it. */
     while (n < gaps->count && gaps->at[n].from <= to) {
         from = gaps->at[n].from < from ? gaps->at[n].from : from;
         to = gaps->at[n].to > to ? gaps->at[n].to : to;
@@ -73,7 +73,7 @@ void gaps_remove(struct gaps *gaps, int64_t from, int64_t to)
         } else if (gap->to <= to) {
             gap->to = from;
         } else {
-            /* In the middle: without room for two parts it stays whole. */
+            /* Without room for two parts, a span with a hole in the middle stays whole. */
             if (gaps->count == GAPS_MAX)
                 return;
             const struct gap after = {to, gap->to};
@@ -133,7 +133,7 @@ bool gaps_save(const struct gaps *gaps, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    /* Whatever stands there, a pipe as well, is not waited for. */
+    /* Whatever is at that path, such as a pipe, must not block. */
     unlink(fresh);
     const int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;

@@ -26,17 +26,17 @@ struct gaps {
     int64_t health; /* midnight of the last day whose health is confirmed; 0: none */
 };
 
-/** Not confirmed (any more). An empty span is none. */
+/** Adds a span that is not confirmed (any more). An empty span is ignored. */
 void gaps_add(struct gaps *gaps, int64_t from, int64_t to);
-/** Confirmed, or lost for good. */
+/** Removes a span that was confirmed, or is lost for good. */
 void gaps_remove(struct gaps *gaps, int64_t from, int64_t to);
 
 /** Seconds of all of them. */
 int64_t gaps_total(const struct gaps *gaps);
 
-/** Reads the file; false: there is none, or it is not whole, and `gaps` is empty. */
+/** Reads the file; false: it is missing or incomplete, and `gaps` is empty. */
 bool gaps_load(struct gaps *gaps, const char *path);
-/** Writes it so that at any time the old one or the new one is there. False with errno. */
+/** Writes the file atomically. False with errno. */
 bool gaps_save(const struct gaps *gaps, const char *path);
 
 #endif

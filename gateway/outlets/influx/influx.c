@@ -36,22 +36,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_S 0.3 /* what was polled just before is still on its way to us */
+#define GRACE_S 0.3 /* seconds; polls from the end of an interval may still be in the pipe */
 #define LONGEST_PAUSE_S 60.0
 #define BATCH_SIZE (2 << 20) /* bytes of text in one request */
 #define OVERLAP_S 120.0      /* a commit may come late */
 #define JUMP_S 5.0           /* of the time of day */
-#define ALONE_S 3600.0       /* memory, where there is no history */
+#define ALONE_S 3600.0       /* seconds in memory, if there is no history */
 #define FIRST_SPAN_S 120
 #define LONGEST_SPAN_S (30 * 86400)
 #define SAVE_S 60.0     /* while all goes well */
 #define SAVE_SOON_S 2.0 /* while gaps are filled */
-#define REFUSED_S 20.0 /* until what it refused is tried again: it may take what is new meanwhile */
-/* A database that is killed loses what it has confirmed but not written yet: of VictoriaMetrics 5 s, and
- * a host takes as much as its disk had not. */
+/* seconds until a refused gap is retried: newer values may be accepted meanwhile */
+#define REFUSED_S 20.0
+/* A killed database loses what it has confirmed but not written yet: VictoriaMetrics 5 s, a host
+ * as much as its disk cache. */
 #define REGRET_S 60
-#define LOOK_AGAIN_S 10.0   /* at a history that cannot be read */
-#define TELL_AGAIN_S 3600.0 /* of rows that it will not have */
+#define LOOK_AGAIN_S 10.0   /* seconds until an unreadable history is opened again */
+#define TELL_AGAIN_S 3600.0 /* seconds between log messages about rejected rows */
 #define REPORT_TICKS 5
 #define LOOK_DAYS_S 3600.0
 #define DAYS_AT_ONCE 3 /* of each pack */
@@ -59,7 +60,7 @@
 #define MINUTE_S 60
 #define MUCH (BATCH_SIZE / 4)
 #define GIVE_WAY 10
-#define EMPTY_TURNS 16 /* spans without rows, before others have their turn */
+#define EMPTY_TURNS 16 /* spans without rows in one turn of the loop */
 
 struct influx {
     struct outlet *outlet;
@@ -72,10 +73,10 @@ struct influx {
     char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
     int64_t step;                                                    /* the interval */
     int64_t current;        /* start of the interval that is going on; 0: not known yet */
-    int64_t started;        /* memory has all from then on, as far as it reaches */
-    int64_t back_until;     /* the clock was set back: up to then times come again */
+    int64_t started;        /* memory has all rows since then, as far as it reaches */
+    int64_t back_until;     /* the clock was set back: times up to this one occur twice */
     double offset;          /* of the time of day to clock_now; NaN: not known yet */
-    double unsettled_until; /* not all from before a step back is in the history */
+    double unsettled_until; /* not all rows from before a step back are in the history yet */
     double memory_s;
     struct gaps gaps;
     struct batch live, late, daily;
@@ -91,9 +92,9 @@ struct influx {
     struct trouble trouble;
     char words[POST_WORDS];
     bool lost_told, history_told, file_told;
-    bool gives_way; /* to the gateway, and to all others */
+    bool gives_way; /* it has lowered its own priority */
     double saved_at, refusal_told;
-    bool changed; /* gaps, since they were saved */
+    bool changed; /* gaps changed since they were saved */
     uint32_t sent, lost, failed;
     unsigned ticks;
     ev_timer second, later;
@@ -123,13 +124,13 @@ static const char *span_words(int64_t s, char out[32])
     return out;
 }
 
-/* Times come again that the history has had. */
+/* Whether times occur a second time that the history already has. */
 static bool is_back(const struct influx *influx)
 {
     return has_history(influx) && influx->current < influx->back_until;
 }
 
-/* How long ago the oldest interval is that is not confirmed. */
+/* Age of the oldest unconfirmed interval. */
 static int64_t behind(const struct influx *influx)
 {
     const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
@@ -175,7 +176,8 @@ static void tell_lost(struct influx *influx, int64_t s, const char *why)
 
 /* ---- how it goes ---- */
 
-/* Of half a year that is too old for a database there are thousands of batches. */
+/* Logs rejected rows at intervals: half a year that is too old for a database makes thousands of
+ * batches. */
 static void count_rows(struct influx *influx, const struct batch *batch, double now)
 {
     influx->sent += batch->taken;
@@ -210,7 +212,7 @@ static void note_success(struct influx *influx, double now)
         log_info("%s: values are taken again after %s", influx->who, away);
 }
 
-/* The database may have died, and with it what was confirmed last: that is sent once more. */
+/* The database may have crashed and lost what it confirmed last: that is sent once more. */
 static void owe_recent_again(struct influx *influx)
 {
     gap_begins(influx, influx->current - REGRET_S, influx->current);
@@ -270,7 +272,8 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     }
 }
 
-/* Whoever looks after many gateways cannot see from values that arrive whether older ones are still to come. */
+/* The operator of many gateways cannot see from arriving values whether older ones are still
+ * missing. */
 static void write_gateway(struct influx *influx)
 {
     const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
@@ -296,8 +299,8 @@ static void send_live(struct influx *influx, int64_t t, double now)
         batch_send(&influx->live);
 }
 
-/* Rows that the database has for certain are kept no longer, and what the request took is given back: most of the time
- * there is nothing to wait for. */
+/* Drops rows that the database has confirmed, and frees the memory of the request: most of the
+ * time nothing is owed. */
 static void tidy(struct influx *influx)
 {
     const int64_t owed = influx->gaps.count > 0 && influx->gaps.at[0].from < influx->current
@@ -318,7 +321,7 @@ static void on_live(void *data)
         return;
     }
     count_rows(influx, &influx->live, now);
-    /* Memory may have a part of the first interval only. */
+    /* Memory may have only a part of the first interval. */
     if (influx->live_at >= influx->started)
         gap_ends(influx, influx->live_at, influx->live_at + influx->step);
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
@@ -348,7 +351,7 @@ static struct query *open_history(struct influx *influx)
     return query;
 }
 
-/* Where the history is not there (yet), nothing is given up before it had time to be begun anew. */
+/* If the history is not there (yet), nothing is given up before it had time to be created. */
 static bool wait_for_history(struct influx *influx, double now)
 {
     if (isnan(influx->missing_since))
@@ -356,7 +359,7 @@ static bool wait_for_history(struct influx *influx, double now)
     return now - influx->missing_since < influx->config->commit_s + OVERLAP_S;
 }
 
-/* Up to when the gap from `from` on can be read now; `from`: nothing of it can. */
+/* How far the gap from `from` on can be read now; `from`: not at all. */
 static int64_t readable(struct influx *influx, struct query *query, int64_t from, int64_t to,
                         double now)
 {
@@ -377,7 +380,7 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
     if (from >= influx->current)
         return now < influx->unsettled_until ? from : to;
     const int64_t complete = query_complete(query);
-    /* One that lies ahead was written before the clock was set back. */
+    /* A time ahead was written before the clock was set back. */
     if (complete > influx->current + influx->step || complete < from)
         return from;
     return complete >= memory_from || complete > to ? to : complete;
@@ -391,7 +394,7 @@ static void adapt_span(struct influx *influx, int64_t tried, int64_t read)
         influx->span *= 2;
 }
 
-/* What is next of the oldest gap, into the batch. True: look at once again, there was nothing in it. */
+/* Reads the next part of the oldest gap into the batch. True: it had no rows, call again. */
 static bool read_gap(struct influx *influx, struct query *query, double now)
 {
     char why[200];
@@ -420,7 +423,7 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     return true;
 }
 
-/* All that is owed is the interval that is being sent. */
+/* Whether only the interval in flight is owed. */
 static bool is_under_way(const struct influx *influx)
 {
     const struct gap *only = &influx->gaps.at[0];
@@ -428,8 +431,8 @@ static bool is_under_way(const struct influx *influx)
            only->from >= influx->live_at && only->to <= influx->live_at + influx->step;
 }
 
-/* Hours are owed, and reading them takes a fifth of a core: whoever has an answer to give goes first, which a process of
- * the same priority makes wait for some milliseconds. It cannot be taken back, and need not. */
+/* Filling gaps of hours takes a fifth of a core: this process lowers its priority, so that others
+ * do not wait some milliseconds for it. That cannot be undone, and need not be. */
 static bool give_way(const struct influx *influx)
 {
     errno = 0;
@@ -504,7 +507,7 @@ static void on_late(void *data)
 
 /* ---- health, which comes once a day ---- */
 
-/* What follows from these days and those before, with the newest of them. */
+/* Writes the findings from these days and those before, at the newest of them. */
 static void write_findings(struct influx *influx, struct query *query, struct influx_pack *pack,
                            int64_t newest)
 {
@@ -517,13 +520,13 @@ static void write_findings(struct influx *influx, struct query *query, struct in
     batch_end_row(&influx->daily, &text);
 }
 
-/* A few at a time; the oldest that had to wait, of any pack, is where it goes on. */
+/* A few days at a time; continues with the oldest that had to wait, of any pack. */
 static void write_days(struct influx *influx, struct query *query, struct influx_pack *pack,
                        struct health_day *days)
 {
     const char *name = pack->pack->source.name;
     const int64_t oldest = influx->current - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    /* One that lies ahead is of a clock that was wrong. */
+    /* A day ahead was written while the clock was wrong. */
     const int64_t confirmed = influx->gaps.health < influx->current ? influx->gaps.health : 0;
     const int64_t from = confirmed > oldest ? confirmed + 1 : oldest;
     const unsigned count =
@@ -552,8 +555,8 @@ static void write_days(struct influx *influx, struct query *query, struct influx
         write_findings(influx, query, pack, days[count - 1].from);
 }
 
-/* Not all packs of a day are there at the same moment: the days since the one that is confirmed are sent until the
- * next one has begun, an hour apart. */
+/* The packs' results for a day are not ready at the same moment: the days since the last confirmed
+ * one are sent every hour until the next one has begun. */
 static void send_health(struct influx *influx, double now)
 {
     if (!influx->path[0] || now < influx->look_at || now < influx->retry_at ||
@@ -584,7 +587,7 @@ static void on_daily(void *data)
     }
     count_rows(influx, &influx->daily, now);
     note_success(influx, now);
-    /* Those of a day ago are complete by now. */
+    /* Days older than one day are complete by now. */
     const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
     if (influx->daily_waits)
         influx->look_at = now;
@@ -616,7 +619,8 @@ static void report_influx(struct influx *influx)
     outlet_report(influx->outlet, &report);
 }
 
-/* An interval is over. The first one after the start is not all there, and is a gap of which the history may know more. */
+/* An interval is over. The first one after the start is incomplete: it becomes a gap, of which the
+ * history may know more. */
 static void begin_interval(struct influx *influx, int64_t current, double now)
 {
     const bool first = influx->current == 0;
@@ -626,10 +630,10 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
         const int64_t back = until + (int64_t) (influx->config->commit_s + OVERLAP_S);
         influx->back_until = back > influx->back_until ? back : influx->back_until;
         influx->started = influx->started < current ? influx->started : current;
-        gap_begins(influx, until, until + influx->step); /* what there was of it already */
+        gap_begins(influx, until, until + influx->step); /* what was received of it so far */
     }
     const int64_t from = until > 0 && until < before ? until : before;
-    /* Without a history nobody has what was before us, and it is not lost, either. */
+    /* Without a history nobody has rows from before the start; they do not count as lost. */
     gap_begins(influx, !has_history(influx) && from < influx->started ? influx->started : from,
                current);
     influx->gaps.until = influx->current = current;
@@ -637,7 +641,7 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
         send_live(influx, before, now);
 }
 
-/* All that the history has, once. */
+/* Owes the whole history, once. */
 static void begin_with_all(struct influx *influx)
 {
     struct query *query = open_history(influx);
@@ -672,7 +676,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         report_influx(influx);
 }
 
-/* The intervals of what was polled between two times of day, as far as they are over, are to be sent once more. */
+/* Owes the finished intervals between two times of day once more. */
 static void gap_again(struct influx *influx, double from, double to)
 {
     const int64_t end = round_down(to, influx->step) + influx->step;
@@ -683,7 +687,8 @@ static void gap_again(struct influx *influx, double from, double to)
     influx->changed = true;
 }
 
-/* The pipe was full, and what was polled meanwhile came as one: memory has not all of it, the history may. */
+/* The pipe was full, and several polls were merged into one message: memory is incomplete, the
+ * history may have them. */
 static void note_merged(struct influx *influx, const struct influx_pack *pack, double wall)
 {
     const int64_t end = round_down(wall, influx->step) + influx->step;
@@ -705,7 +710,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         recent_silent(&pack->recent, clock_wall());
     } else if (changes & SOURCE_PUBLISHED) {
         pack->polled = known->last.wall;
-        /* It was long on its way: what was sent of its interval was without it. */
+        /* The message was delayed: its interval was sent without it. */
         if (pack->polled < (double) influx->current)
             gap_again(influx, pack->polled, pack->polled);
         recent_add(&pack->recent, source->values, &source->status, pack->polled);

@@ -9,7 +9,7 @@
 #define DECIMALS 4 /* finer than any protocol is; averages have no end */
 #define SCALE 1e4
 
-/* A tag's value, its comma, blank and equals sign escaped. What ends a line cannot be said. */
+/* Escapes comma, blank and equals sign in a tag's value. A line end cannot be escaped. */
 static void add_tag(struct text *text, const char *name, const char *value)
 {
     if (!value[0])
@@ -55,7 +55,7 @@ static struct writing begin(struct text *text, const struct points *points)
     return writing;
 }
 
-/* As text_number has it, but some ten times as fast: a day of 64 packs has 13 million of them. */
+/* As text_number, but some ten times as fast: a day of 64 packs has 13 million numbers. */
 static void add_number(struct text *text, double number)
 {
     char digits[24], *at = digits + sizeof digits;
@@ -141,7 +141,7 @@ static void add_limits(struct writing *writing, const struct map_allowed *allowe
     add_field(writing, "discharge_limited_by", allowed->discharge_limited_by);
 }
 
-/* What is known of a silent pack, too. */
+/* Writes what is known of a silent pack, too. */
 static void add_states(struct writing *writing, const struct points *points)
 {
     add_field(writing, "fresh", points->fresh);

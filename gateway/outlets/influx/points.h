@@ -30,14 +30,13 @@ bool points_tags(const char *gateway, const struct source *source, char out[POIN
 struct points {
     const char *tags;
     enum influx_layout layout;
-    int64_t t;                 /* UTC in seconds */
-    const struct pack *values; /* NULL: none, the pack is silent */
-    const struct source
-        *facts; /* of the moment: state, age, counters, texts; NULL: it is the past */
+    int64_t t;                  /* UTC in seconds */
+    const struct pack *values;  /* NULL: none, the pack is silent */
+    const struct source *facts; /* of the moment: state, age, counters, texts; NULL: a past row */
     struct map_allowed allowed;
     bool fresh;
     double age_s;    /* NaN: not known */
-    bool all_alarms; /* those that are off as well, and what the pack is */
+    bool all_alarms; /* also inactive alarms, and the pack's identity */
 };
 
 /** Appends all lines of it. What is not known is left out. */
@@ -47,15 +46,16 @@ void points_write(struct text *text, const struct points *points);
  * version it runs (`build_info`). */
 void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version);
 
-/** Appends what a day has told of a pack (docs/health.md), at its midnight. */
+/** Appends the findings of a day (docs/health.md), at its midnight. */
 void points_health(struct text *text, const char *tags, enum influx_layout layout,
                    const struct health_day *day);
-/** Appends what many days have told of a pack, at the midnight of the last of them (UTC seconds). */
+/** Appends the findings of many days, at the midnight of the last (UTC seconds). */
 void points_findings(struct text *text, const char *tags, enum influx_layout layout, int64_t t,
                      const struct health_finding *findings, unsigned count);
 
-/** A row of the history as values, with what follows from them. What only flags tell (switches, alarms) is known as far
- * as `now` knows it. With `moment` what the row has not is that of `now`. */
+/** Converts a row of the history to values, and derives what follows. Switches and alarms, which
+ * are flags, are known as far as `now` knows them. With `moment`, values missing in the row are
+ * taken from `now`. */
 void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
                    struct pack *values);
 

@@ -32,7 +32,7 @@ struct post {
 
 /* ---- what an answer means ---- */
 
-/* {"error":"…"} and {"code":"…","message":"…"} are worth reading, a page of HTML is not. */
+/* Quotes {"error":"…"} and {"code":"…","message":"…"}, but no page of HTML. */
 static void quote_answer(const char *answer, char *out, size_t size)
 {
     static const char *const keys[] = {"\"error\":\"", "\"message\":\""};
@@ -86,7 +86,8 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
     }
     snprintf(outcome->words, sizeof outcome->words, "status %ld%s%s", status, name_of(status),
              quoted);
-    /* InfluxDB has written all the others: 1 says so with 400, 2 with 422, 2.0 with 500. "dropped=3", "dropped 3 points". */
+    /* InfluxDB has written all other points: version 1 reports it with 400, 2 with 422, 2.0 with
+     * 500. "dropped=3", "dropped 3 points". */
     if ((status == 400 || status == 422 || status == 500) && dropped) {
         outcome->result = POST_TAKEN;
         dropped += strlen("dropped");
@@ -179,7 +180,7 @@ void post_release(struct post *post)
     post->room = 0;
 }
 
-/* Files with secrets are read each time, so that one that was replaced counts at once. */
+/* Files with secrets are read for each request, so that a replaced file counts at once. */
 static bool set_secret(struct post *post, const char *path, char *secret,
                        struct post_outcome *outcome)
 {
@@ -210,7 +211,7 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     add_header(post, "Content-Encoding: gzip");
     if (config->token_file[0]) {
         good = set_secret(post, config->token_file, secret, outcome);
-        /* A file that names the scheme itself ("Bearer …") is taken at its word. */
+        /* A file that names the scheme itself ("Bearer …") is used as it is. */
         snprintf(header, sizeof header, "Authorization: %s%s", strchr(secret, ' ') ? "" : "Token ",
                  secret);
         add_header(post, header);
@@ -227,7 +228,7 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     return good;
 }
 
-/* How many bytes the body has; 0: out of memory. */
+/* Returns the size of the body; 0: out of memory. */
 static size_t compose(struct post *post, const char *lines, size_t size)
 {
     z_stream stream = {0};

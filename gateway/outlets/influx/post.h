@@ -13,18 +13,18 @@
 #define POST_WORDS 160
 
 enum post_result {
-    POST_TAKEN,   /* all of it is there, but for what was `dropped` */
-    POST_REFUSED, /* something in it is not to its liking, or it is too large */
-    POST_FAILED   /* not now: no answer, not allowed, too busy */
+    POST_TAKEN,   /* all of it was written, except for what was `dropped` */
+    POST_REFUSED, /* something in it was rejected, or it is too large */
+    POST_FAILED   /* not now: no answer, not allowed, busy */
 };
 
 struct post_outcome {
     enum post_result result;
     char words[POST_WORDS]; /* what was wrong; empty: nothing */
-    double again_s;         /* the database wants to be left alone so long; 0: it did not say */
-    bool died;        /* it did not answer, or could not: what it confirmed before may be lost */
-    bool connected;   /* by a new connection */
-    uint32_t dropped; /* points that it has not taken, by its own words */
+    double again_s;         /* how long the database asks to wait; 0: it did not say */
+    bool died;              /* no answer, or a server error: what it confirmed before may be lost */
+    bool connected;         /* by a new connection */
+    uint32_t dropped;       /* points that it reports as dropped */
 };
 
 struct post;
@@ -35,14 +35,14 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
                       void *data);
 void post_free(struct post *post);
 
-/** Sends lines, which are copied. `done` follows, never from within. False: `outcome` says why not, and
- * nothing follows. */
+/** Sends lines, which are copied. `done` follows, never from within. False: `outcome` has the
+ * error, and `done` is not called. */
 bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome);
 
-/** Gives the memory of the last request back. Not while it is busy. */
+/** Frees the memory of the last request. Not while it is busy. */
 void post_release(struct post *post);
 
-/** Judges an answer of the database. */
+/** Interprets an answer of the database. */
 void post_judge(long status, const char *answer, struct post_outcome *outcome);
 
 #endif

@@ -10,7 +10,8 @@
 
 #define NOBODY (~0u)
 
-/* Behind each try but the last: a gap in the radio, a restart of a router, a provider's bad hour. */
+/* Pause after each try but the last: a gap in the radio, a restart of a router, a provider's
+ * outage. */
 static const double pauses[DELIVERY_TRIES - 1] = {10, 110, 780, 2700};
 
 void delivery_init(struct delivery *delivery, unsigned limit)
@@ -35,7 +36,7 @@ void delivery_free(struct delivery *delivery)
     }
 }
 
-/* The one that was accepted `limit` messages ago is an hour old. */
+/* Whether the message accepted `limit` messages ago is an hour old. */
 static bool has_room(const struct delivery *delivery, double now)
 {
     return now -
@@ -67,7 +68,7 @@ static bool append(struct delivery *delivery, const struct message *message, uns
 bool delivery_add(struct delivery *delivery, struct message *message, unsigned pack, unsigned watch,
                   double now)
 {
-    /* While some are held back, room is for the message about them first. */
+    /* While messages are held back, the message about them has precedence. */
     if (delivery->held == 0 && has_room(delivery, now) &&
         append(delivery, message, pack, watch, now)) {
         message->values = NULL;

@@ -19,7 +19,7 @@ struct parcel {
     struct message message;
     unsigned pack, watch; /* what it is about, for who notes that it was told */
     unsigned tries;
-    double due; /* clock */
+    double due; /* what it is about, for the note that it was reported */
     struct parcel *next;
 };
 
@@ -37,14 +37,16 @@ struct delivery {
 void delivery_init(struct delivery *delivery, unsigned limit);
 void delivery_free(struct delivery *delivery);
 
-/** Takes a message over, with what it has on the heap. False: it is beyond the limit, and only counted. */
+/** Takes over a message, with what it has on the heap. False: it exceeds the limit, and is only
+ * counted. */
 bool delivery_add(struct delivery *delivery, struct message *message, unsigned pack, unsigned watch,
                   double now);
 
-/** As soon as there is room again: the one message about those beyond the limit. `time` in Unix seconds. */
+/** Once there is room again, queues one message about those beyond the limit. `time` in Unix
+ * seconds. */
 void delivery_tell_held(struct delivery *delivery, const char *gateway, double now, double time);
 
-/** The next that is to be tried; NULL: none is due. It stays in the queue. */
+/** The next message that is due; NULL: none. It stays in the queue. */
 struct parcel *delivery_next(struct delivery *delivery, double now);
 
 enum outcome {
@@ -53,7 +55,7 @@ enum outcome {
     OUTCOME_REFUSED /* it never will */
 };
 
-/** What became of a try. True: it is tried again, after `*pause_s`; false: the parcel is gone. */
+/** Records the result of a try. True: it is retried after `*pause_s`; false: the parcel is gone. */
 bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
                      double now, double *pause_s);
 

@@ -35,7 +35,7 @@ static enum notify_event event_of(unsigned watch, enum phase phase)
                                     : NOTIFY_STALE;
 }
 
-/* The level that this moment has: 0, or at least 1. */
+/* The current level: 0, or at least 1. */
 static int level_now(const struct events *events, unsigned watch,
                      const struct notify_config *config, const struct seen *seen)
 {
@@ -58,7 +58,7 @@ static void note_level(struct watch *watch, int level, double now, double time)
 {
     if (level > 0 && watch->level == 0) {
         watch->since[1] = now;
-        /* Over for less than `hold`, it is still the same. */
+        /* If it was over for less than `hold`, it is still the same event. */
         if (watch->told == 0)
             watch->began = time;
     }
@@ -149,8 +149,8 @@ static void judge_full(const struct teller *teller, struct events *events, const
     teller->tell(teller->data, WATCHES, &happening);
 }
 
-/* While a pack is silent nobody knows what is true: what had begun to hold begins again with its next
- * values, what was told stays told. */
+/* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
+ * reported stays reported. */
 static void begin_anew(struct events *events, double now)
 {
     for (unsigned i = 0; i < WATCHES; i++)
@@ -160,7 +160,7 @@ static void begin_anew(struct events *events, double now)
         events->full_since = now;
 }
 
-/* A clock that was wrong when something began is right now: it began as long ago as before. */
+/* The clock was wrong when an event began and was set since: its beginning is moved by as much. */
 static void follow_clock(struct events *events, double now, double time)
 {
     const double by = time - now - events->offset;
@@ -187,7 +187,7 @@ void events_look(struct events *events, const struct notify_config *config, cons
         events->alarms = alarms_after(events->alarms, seen->values);
     for (unsigned i = 0; i < WATCHES; i++) {
         struct watch *watch = &events->watches[i];
-        /* Neither fresh nor worth a word: right after a start. */
+        /* Right after a start: neither fresh nor reported as silent. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
         note_level(watch, level_now(events, i, config, seen), now, time);
@@ -207,7 +207,7 @@ bool events_note(const struct watch *watch, double now, double time, double repe
     return true;
 }
 
-/* A clock that was wrong at one of both times makes it a moment ago at most. */
+/* If the clock was wrong at either time, the event counts as recent. */
 bool events_take_note(struct events *events, unsigned number, const char *text, double now,
                       double time)
 {

@@ -21,8 +21,8 @@ struct watch {
     double since[3]; /* clock: since when it is 0, at least 1, at least 2 */
     double began;    /* Unix seconds; NaN: not known */
     double ended;    /* the same */
-    int told;        /* level that was told; 0: nothing, or its end */
-    int last;        /* the same, but an end leaves it */
+    int told;        /* level that was reported; 0: none, or its end was reported */
+    int last;        /* the same, but kept when the end is reported */
     double told_at;  /* clock: of `last`; NaN: never */
 };
 
@@ -46,8 +46,8 @@ struct seen {
 
 void events_init(struct events *events);
 
-/** Looks, and calls `tell` for each thing to be told, with the number of its watch (WATCHES: full).
- * `now` is the clock, `time` Unix seconds, `day` the local day as yyyymmdd. */
+/** Checks the state and calls `tell` for each event to report, with the number of its watch
+ * (WATCHES: full). `now` is the clock, `time` Unix seconds, `day` the local day as yyyymmdd. */
 void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
                  double now, double time, int day,
                  void (*tell)(void *data, unsigned watch, const struct happening *happening),
@@ -56,8 +56,8 @@ void events_look(struct events *events, const struct notify_config *config, cons
 /** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta". */
 const char *events_watch_name(unsigned watch);
 
-/** A watch as a line, and back; what was told in another life is not told again. False: it is no such
- * line, or there is nothing to be remembered any more (it ended longer than `repeat` ago). */
+/** Writes a watch as a line, and reads it back, so that a restart does not repeat a report. False:
+ * the line is malformed or outdated (it ended longer than `repeat` ago). */
 bool events_note(const struct watch *watch, double now, double time, double repeat_s, char *out,
                  size_t size);
 bool events_take_note(struct events *events, unsigned number, const char *text, double now,

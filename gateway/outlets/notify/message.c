@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-/* What a person wants to know of a pack when this alarm comes. */
+/* The values that help a person with this alarm. */
 enum detail {
     DETAIL_NONE,
     DETAIL_CELL_HIGH,
@@ -72,7 +72,7 @@ static void add_words(struct text *text, const char *name)
         text_format(text, "%c", *name == '_' ? ' ' : *name);
 }
 
-/* In a bank the cell is one of a pack of it. */
+/* In a bank, names the pack that the cell belongs to. */
 static void add_cell(struct text *text, const char *which, const struct source *source,
                      enum pack_value at, enum pack_value index, unsigned member)
 {

@@ -26,7 +26,7 @@ struct message {
 
 enum phase { PHASE_BEGAN, PHASE_LASTS, PHASE_ENDED };
 
-/* Something that happened to a pack. */
+/* An event of a pack. */
 struct happening {
     enum notify_event event;
     int alarm; /* enum pack_alarm; -1: none */
@@ -42,7 +42,7 @@ void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time);
 
-/** Somebody has switched. */
+/** A message about a switch that was set. */
 void message_switched(struct message *message, const struct source *source, const char *what,
                       const char *from, const char *outcome, const char *gateway, double time);
 

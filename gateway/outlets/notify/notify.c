@@ -102,7 +102,7 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
         tally_take_note(&pack->tally, text);
 }
 
-/* What is not worth remembering any more. */
+/* Removes notes that are not needed any more. */
 static void drop_old_notes(struct notify *notify)
 {
     for (unsigned i = 0; i < notify->pack_count; i++)
@@ -194,7 +194,7 @@ static void post_report(struct notify *notify, struct message *message, const ch
     message->text[0] = '\0';
 }
 
-/* Of one pack, or of all in as many messages as the service wants of its length. */
+/* The report of one pack, or of all, in as many messages as the service's limit requires. */
 static void send_report(struct notify *notify, struct notify_pack *only)
 {
     const double now = clock_now(), time = clock_wall();
@@ -235,8 +235,8 @@ static bool reports_when_full(const struct notify_config *config)
     return false;
 }
 
-/* Once a day each, and over a restart as well; one that was due while nobody was there is sent late, but not
- * by hours. */
+/* Sends each report once a day, also over a restart; one that was missed while the gateway was off
+ * is sent late, up to LATE_S. */
 static void send_due_reports(struct notify *notify)
 {
     const double time = clock_wall();
@@ -251,7 +251,7 @@ static void send_due_reports(struct notify *notify)
         if (before && strcmp(before, today) == 0)
             continue;
         outlet_keep(notify->outlet, key, today);
-        /* A section that is new since has missed nothing. */
+        /* A new section has missed nothing. */
         if (before || due >= notify->since)
             send_report(notify, NULL);
     }
@@ -329,7 +329,7 @@ static void on_ordered(void *data, const struct source *source, const struct ord
     post(notify, &message, ~0u, ~0u);
 }
 
-/* The gateway, not this process, which may have been restarted. */
+/* Reports the start of the gateway, not of this process, which may have been restarted. */
 static void tell_start(struct notify *notify)
 {
     const struct pipe_config *config = outlet_config(notify->outlet);
@@ -362,7 +362,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         look(notify, pack, now);
     }
     notify->looked = now;
-    /* A clock that was set back: what is due from now on is ours. */
+    /* The clock was set back: reports due from now on are sent. */
     notify->since = fmin(notify->since, time);
     send_due_reports(notify);
     delivery_tell_held(&notify->delivery, notify->gateway, now, clock_wall());

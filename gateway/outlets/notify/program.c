@@ -83,7 +83,7 @@ void program_free(struct program *program)
     free(program);
 }
 
-/* A file that nothing else sees, with the message in it: it cannot stop the writer as a pipe would. */
+/* A private file with the message: unlike a pipe, it cannot block the writer. */
 static int file_of(const char *json)
 {
     const size_t size = strlen(json);

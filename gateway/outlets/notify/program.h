@@ -12,14 +12,14 @@
 
 struct program;
 
-/** `over` follows each start that was good. NULL: out of memory. Works on the default loop only, as the end of a
- * child is a signal. */
+/** `over` follows each successful start. NULL: out of memory. Works on the default loop only, as
+ * the end of a child is a signal. */
 struct program *program_new(struct ev_loop *loop,
                             void (*over)(void *data, bool good, const char *why), void *data);
-/** NULL: nothing. */
+/** NULL is fine. */
 void program_free(struct program *program);
 
-/** Starts it. False: it cannot be, `why` says why. */
+/** Starts it. False: `why` has the error. */
 bool program_start(struct program *program, const char *path, const struct message *message,
                    const char *json, char *why, size_t size);
 

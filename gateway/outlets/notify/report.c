@@ -19,7 +19,7 @@ void tally_look(struct tally *tally, const struct source *source, bool fresh, in
                                 .discharged_wh = status->discharged_wh};
         elapsed_s = 0;
     }
-    /* The counters come with the first values. */
+    /* The counters are set by the first values. */
     if (isnan(tally->charged_wh))
         tally->charged_wh = status->charged_wh;
     if (isnan(tally->discharged_wh))
@@ -102,7 +102,7 @@ static void add_energy(struct text *text, const struct source *source, const str
     text_format(text, "Energy in %.2f kWh, out %.2f kWh", in / 1000, out / 1000);
     localtime_r(&since, &local);
     message_clock(tally->since, time, clock, sizeof clock);
-    /* Whoever has not counted all of the day says so. */
+    /* If the day was not counted from its beginning, say since when. */
     if (local.tm_hour * 60 + local.tm_min > 1)
         text_format(text, " since %s", clock);
     else

@@ -19,26 +19,26 @@ struct tally {
     uint32_t alarms;                  /* that were active at some time */
 };
 
-/** A moment of the day `day`; `elapsed_s` since the one before. `time` in Unix seconds. */
+/** Counts a moment of the day `day`; `elapsed_s` since the one before. `time` in Unix seconds. */
 void tally_look(struct tally *tally, const struct source *source, bool fresh, int day,
                 double elapsed_s, double time);
 
-/** As a line, and back. False: it is no such line. */
+/** Writes the tally as a line, and reads it back. False: the line is malformed. */
 void tally_note(const struct tally *tally, char *out, size_t size);
 bool tally_take_note(struct tally *tally, const char *text);
 
-/** What is told of a pack or a bank. `time` is now. */
+/** Writes the report of a pack or a bank. `time` is now. */
 void report_pack(struct text *text, const struct source *source, const struct tally *tally,
                  bool fresh, double time);
 
 /** "sunset", "07:30": the n-th time of a section. */
 void report_name(const struct notify_reports *reports, unsigned n, char *out, size_t size);
 
-/** Unix seconds at which the n-th of them is due on the local day of `time`; NaN: it hangs on something else. Where the sun
- * does not rise or set on that day, noon. */
+/** Unix seconds at which the n-th of them is due on the local day of `time`; NaN: it depends on
+ * something else. If the sun does not rise or set on that day, noon. */
 double report_due(const struct notify_config *config, unsigned n, double time);
 
-/** "Sunrise 07:32, sunset 16:45." Nothing where the place is not known. */
+/** "Sunrise 07:32, sunset 16:45." Nothing if the place is not known. */
 void report_sun(struct text *text, const struct notify_config *config, double time);
 
 #endif

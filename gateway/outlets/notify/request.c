@@ -116,7 +116,7 @@ static void add_base64(struct text *text, const char *bytes, size_t size)
     }
 }
 
-/* How many of the first bytes end between two characters, `most` at most. */
+/* The longest prefix of at most `most` bytes that ends between two characters. */
 static size_t cut_size(const char *words, size_t most)
 {
     size_t size = strlen(words);
@@ -133,8 +133,9 @@ static void cut_text(struct message *message, size_t most)
     message->text[cut_size(message->text, most)] = '\0';
 }
 
-/* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail understand. Each has whole
- * characters and at most 75 bytes (RFC 2047, section 2); what is `between` them is not read. */
+/* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail
+ * understand. Each has whole characters and at most 75 bytes (RFC 2047, section 2); readers ignore
+ * what is `between` them. */
 static void add_words(struct text *text, const char *words, const char *between)
 {
     if (is_plain(words)) {
@@ -168,7 +169,7 @@ static int priority_of(const struct notify_config *config, const struct message 
     return message->level == ALARM_WARNING ? 0 : -1;
 }
 
-/* Of the icon, which stays the one of the account. */
+/* Colour of the icon; the icon itself is set in the account. */
 static const char *color_of(const struct message *message)
 {
     return message->level == ALARM_PROTECTION ? "#C62828"
@@ -195,7 +196,7 @@ static const char *tag_of(const struct message *message)
     }
 }
 
-/* Where on the page it is to be seen. */
+/* Adds a link to the pack on the web page. */
 static void add_link(struct text *text, const struct message *message, const char *page)
 {
     if (page[0])
@@ -344,7 +345,8 @@ static void add_quoted(struct text *text, const char *words)
     }
 }
 
-/* "550 5.1.1 no such user": behind EHLO and MAIL it is about an address. libcurl gives one line at a time. */
+/* "550 5.1.1 no such user": after EHLO and MAIL a reply is about an address. libcurl passes one
+ * line at a time. */
 static size_t hear_server(char *line, size_t size, size_t count, void *data)
 {
     struct request *request = data;
@@ -372,7 +374,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     request->body = room;
     struct text text = text_in(room, BODY_MOST), end_text = text_in(end, sizeof end);
     strftime(when, sizeof when, "%a, %d %b %Y %H:%M:%S %z", localtime_r(&time, &local));
-    /* A try that was taken without an answer, and the next one, are the same message. */
+    /* A retry after a lost answer is the same message: it has the same Message-ID. */
     text_format(&text,
                 "Date: %s\r\nFrom: %s\r\nTo: %s\r\nMessage-ID: <%.3f-%d-%d-%s@%s>\r\nSubject: ",
                 when, config->from, config->to, message->time, message->event, message->alarm,
@@ -394,12 +396,12 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
             return false;
         at += size + strspn(at + size, ", ");
     }
-    /* On the way to another host nobody is to read it, or the password. */
+    /* To another host, mail and password must be encrypted. */
     const bool own = request_stays_here(secrets->url);
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long) (own ? CURLUSESSL_TRY : CURLUSESSL_ALL));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, config->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, request->recipients);
-    /* One address that is gone does not keep an alarm from the others. */
+    /* One invalid address must not keep an alarm from the others. */
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hear_server);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
@@ -455,7 +457,7 @@ void request_clear(struct request *request)
     *request = (struct request){0};
 }
 
-/* The first words of an answer, for the log; a key of ours that is quoted in it is not. */
+/* The first words of an answer, for the log; secrets quoted in it are removed. */
 static void quote(const struct request *request, const struct secrets *secrets, char *out,
                   size_t size)
 {
@@ -469,8 +471,8 @@ static void quote(const struct request *request, const struct secrets *secrets, 
     out[at] = '\0';
 }
 
-/* Pushsafer answers 200 to everything; it and Pushover say in their JSON, "status":1, whether it was good. NUL: what
- * answered was not the service. */
+/* Pushsafer answers 200 to everything; it and Pushover report success in their JSON, "status":1.
+ * NUL: the answer is not the service's. */
 static char status_of(const char *answer)
 {
     const char *at = strstr(answer, "\"status\"");
@@ -507,7 +509,7 @@ enum outcome request_judge(const struct request *request, CURL *easy,
     snprintf(why, size, "it answered %ld%s%s", status, answer[0] ? ": " : "", answer);
     if (status >= 200 && status < 300 && !said)
         return OUTCOME_AGAIN;
-    /* A redirection is what the portal of a network says that is not open yet. */
+    /* A redirection comes from a captive portal: retry. */
     if (status / 100 == 3 || status == 408 || status == 425 || status == 429 || status >= 500)
         return OUTCOME_AGAIN;
     return OUTCOME_REFUSED;

@@ -12,14 +12,14 @@
 
 #define SECRET_SIZE 256
 
-/* What the files of a section have; read for each try, as they may have changed. */
+/* The contents of a section's secret files; read for each try, as they may have changed. */
 struct secrets {
     char url[OUTLET_PATH_SIZE];
     char line[2][SECRET_SIZE]; /* of key_file */
 };
 
-/** Reads them. False: `why` says which cannot be read or has too little in it. Warns once (`*told`) when
- * everybody can read them. */
+/** Reads them. False: `why` names the file that cannot be read or is incomplete. Warns once
+ * (`*told`) if everybody can read them. */
 bool secrets_read(struct secrets *secrets, const struct notify_config *config, const char *who,
                   bool *told, char *why, size_t size);
 
@@ -37,7 +37,7 @@ struct request {
 /** Whether an address is one of this host, by its name or number alone: 127.x, ::1, localhost. */
 bool request_stays_here(const char *url);
 
-/** How many bytes of text the service takes. */
+/** The service's limit for a text, in bytes. */
 size_t request_text_most(enum notify_type type);
 
 /** Sets a handle up (which has what transfer_init gives it). `page` is the address of the web page, "" if there is
@@ -47,7 +47,8 @@ bool request_set(struct request *request, CURL *easy, const struct notify_config
                  const char *page);
 void request_clear(struct request *request);
 
-/** What became of it; `why` says what went wrong, without a secret; of a mail that was sent, which address was refused. */
+/** Interprets the result; `why` has the error, without secrets; for a mail that was sent, the
+ * refused addresses. */
 enum outcome request_judge(const struct request *request, CURL *easy,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size);

@@ -60,7 +60,7 @@ static void on_transferred(void *data, CURLcode code, const char *words)
     enum outcome outcome =
         request_judge(&sender->request, sender->transfer.easy, sender->settings.config,
                       &sender->secrets, code, words, why, sizeof why);
-    /* The handle is in the hands of its library until this returns. */
+    /* libcurl uses the handle until this returns. */
     snprintf(sender->why, sizeof sender->why, "%s", why);
     fail(sender, outcome);
 }

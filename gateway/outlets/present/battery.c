@@ -37,7 +37,8 @@ static size_t answer(struct battery *battery, const struct shown *shown, const u
     return used;
 }
 
-/* Two-wire adapters give back what is sent. Returns how many bytes are echo; `*more`: more of it may come. */
+/* Two-wire adapters echo what is sent. Returns how many bytes are echo; `*more`: more of it may
+ * follow. */
 static size_t skip_echo(struct battery *battery, const uint8_t *bytes, size_t size, bool *more)
 {
     const size_t sent = battery->sent.size, known = size < sent ? size : sent;
@@ -49,7 +50,7 @@ static size_t skip_echo(struct battery *battery, const uint8_t *bytes, size_t si
     return same ? sent : 0;
 }
 
-/* Whether an answer to the last request begins there, which is not ours. Returns its size. */
+/* Whether the bytes begin with another device's answer to the last request. Returns its size. */
 static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t size)
 {
     const struct bms_driver *driver = battery->dialect.board.driver;

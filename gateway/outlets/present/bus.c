@@ -18,10 +18,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define BUS_ROOM 512  /* bytes of a master that are not over; longer than any request */
-#define BUS_CLIENTS 8 /* masters by TCP; the longest idle one makes room for a new one */
+#define BUS_ROOM 512  /* unhandled bytes of a master; longer than any request */
+#define BUS_CLIENTS 8 /* TCP masters; the one that was idle for longest makes room for a new one */
 #define FIRST_PAUSE_S 1.0
-#define LONGEST_PAUSE_S 5.0 /* an adapter that is plugged in again is missed for no longer */
+#define LONGEST_PAUSE_S 5.0 /* longest pause before a lost adapter is opened again */
 
 struct bus_link {
     struct bus *bus;
@@ -126,7 +126,7 @@ static void end_link(struct bus_link *link, const char *why)
         close_link(link);
 }
 
-/* What was received in a turn that became late may be of any age: the next turn drops it. */
+/* What was received in a turn that became late may be of any age: the next turn discards it. */
 static void hand_over(struct bus_link *link, bool quiet)
 {
     struct bus *bus = link->bus;
@@ -153,7 +153,7 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
         hand_over(link, true);
 }
 
-/* A beginning that nobody went on with is over when something else comes. */
+/* An incomplete request is discarded if more bytes come only much later. */
 static void forget_old(struct bus_link *link, double now)
 {
     if (now - link->heard_at > LATE_TURN_S)
@@ -161,7 +161,7 @@ static void forget_old(struct bus_link *link, double now)
     link->heard_at = now;
 }
 
-/* What one read gives; of a CAN interface a frame, as its line of SLCAN. */
+/* Returns what one read gives; on a CAN interface one frame, as a line of SLCAN. */
 static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 {
     struct can_message frame;
@@ -212,7 +212,8 @@ static void open_link(struct bus_link *link, int fd)
         link->bus->events->opened(link->bus->data, link);
 }
 
-/* The lines of SLCAN that a CAN interface is to send, all of them whole. Commands to an adapter are no frames. */
+/* Sends whole lines of SLCAN as CAN frames. Commands to an adapter are no frames, and are skipped.
+ */
 static bool send_frames(const struct bus_link *link, const uint8_t *bytes, size_t size)
 {
     struct can_message frame;
@@ -230,7 +231,7 @@ void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
         link->broken |= send(link->io.fd, bytes, size, MSG_NOSIGNAL) != (ssize_t) size;
     else if (link->bus->kind == BUS_CAN)
         link->broken |= !send_frames(link, bytes, size);
-    /* Half an answer would be sent some time later, in front of the next one. */
+    /* After half an answer, the rest would be sent later, in front of the next one. */
     else if (write(link->io.fd, bytes, size) != (ssize_t) size)
         tcflush(link->io.fd, TCOFLUSH);
 }

@@ -18,18 +18,19 @@ struct bus;
 struct bus_link; /* a master */
 
 struct bus_events {
-    /** Bytes have come, all of which are at hand that were not over before. Returns how many are over now. On a serial port it is
-     * called once more when the line is `quiet`, behind a frame. */
+    /** Bytes were received; `bytes` has all that were not handled before. Returns how many are
+     * handled now. On a serial port it is called once more when the line is `quiet`, after a
+     * frame. */
     size_t (*heard)(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now);
-    /** A master can be spoken to. NULL: of no interest. */
+    /** A master can be reached. May be NULL. */
     void (*opened)(void *data, struct bus_link *link);
-    /** It is gone. NULL: of no interest. */
+    /** It is gone. May be NULL. */
     void (*gone)(void *data, const struct bus_link *link);
 };
 
-/** Opens the port of a section, and goes on trying. `title` is for the log: "present deye". All pointers must outlive it. NULL: out of
- * memory. */
+/** Opens the port of a section, and keeps trying. `title` is for the log: "present deye". All
+ * pointers must outlive it. NULL: out of memory. */
 struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
                     const struct bus_events *events, void *data);
 void bus_free(struct bus *bus);
@@ -37,13 +38,15 @@ void bus_free(struct bus *bus);
 /** Whether the port is open. */
 bool bus_is_open(const struct bus *bus);
 
-/** Sends an answer, never waiting. What the port does not take at once is dropped, and a TCP client that reads nothing disconnected. */
+/** Sends an answer, never waiting. What the port does not take at once is dropped; a TCP client
+ * that does not read is disconnected. */
 void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size);
 
 /** The same to all masters. False: there is none. */
 bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size);
 
-/** A serial port and a CAN interface have others who may answer; a TCP client is alone with us. */
+/** Whether other devices may answer there: true for serial ports and CAN interfaces; a TCP client
+ * has a connection of its own. */
 bool bus_is_shared(const struct bus_link *link);
 
 /** The address of a TCP client; NULL: none. */

@@ -89,7 +89,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     return over;
 }
 
-/* An adapter is told so; a program on the other end of a stream does not mind. */
+/* Initializes an SLCAN adapter; a program at the other end of a stream ignores it. */
 static void opened(void *self, struct bus_link *link)
 {
     (void) self;

@@ -11,7 +11,7 @@
 #define DIAGNOSTICS_FC 8
 #define DIAGNOSTICS_ANSWER 5 /* bytes of the PDU */
 
-/* They wrap, as 16 bits of them are told. */
+/* Counters; they wrap, as only 16 bits are reported. */
 struct diagnostics {
     uint32_t messages;   /* whole frames on the line, to whatever address */
     uint32_t errors;     /* bytes with a wrong CRC or in no frame, each time that such came */

@@ -26,14 +26,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A unit and what it is of. */
+/* A unit id and the pack or bank it belongs to. */
 struct served {
     struct unit unit;
     struct outlet_pack *pack; /* of a view: `of` */
 };
 
-/* An order that the gateway carries out. Its answer comes later, unless its master has asked something else meanwhile: that one has
- * given it up, and would take the answer for that of another request. */
+/* An order in flight. It is answered later, unless its master has sent another request meanwhile:
+ * the master has then given it up, and would take the answer for that of the new request. */
 struct ordered {
     uint64_t ticket; /* 0: none */
     struct bus_link *link;
@@ -53,7 +53,7 @@ struct modbus {
     struct diagnostics counted;
     uint64_t tickets;
     struct ordered ordered;
-    enum echo echo; /* whether a serial line gives us what we send */
+    enum echo echo; /* whether a serial line echoes what we send */
     size_t sent_size;
     uint8_t sent[RTU_ADU_MAX]; /* the last answer; size 0: its echo can no longer come */
 };
@@ -93,7 +93,7 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
-/* What answer() has written. */
+/* Passes on what answer() has written. */
 static void pass_on(struct modbus *modbus, struct bus_link *link, const struct question *question)
 {
     uint8_t adu[MBAP_ADU_MAX];
@@ -168,7 +168,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
     pass_on(modbus, ordered->link, &question);
 }
 
-/* An answer_switch. */
+/* The callback answer_switch. */
 static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
                          const struct sockaddr *client, uint64_t ticket)
 {
@@ -185,8 +185,8 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
 
 /* ---- frames ---- */
 
-/* Two-wire adapters give back what is sent. An answer to a write looks like its request: it is taken for an echo until something else
- * has shown that this line has none. Returns how many bytes are echo. */
+/* Two-wire adapters echo what is sent. An answer to a write looks like its request: it is taken
+ * for an echo until the line is known to have none. Returns how many bytes are echo. */
 static size_t skip_echo(struct modbus *modbus, const uint8_t *bytes, size_t size)
 {
     const size_t sent = modbus->sent_size;
@@ -236,7 +236,8 @@ static void take_frame(struct modbus *modbus, struct bus_link *link, const uint8
     }
 }
 
-/* Silence is the end of a frame. What is none may be the first half of one, if an adapter has held up the other. */
+/* Silence ends a frame. Bytes that form none may be its first half, if an adapter has delayed the
+ * rest. */
 static size_t take_serial(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
                           size_t size, bool quiet, double now)
 {
@@ -312,7 +313,7 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
 
 /* ---- life ---- */
 
-/* A view_find. */
+/* The callback view_find. */
 static const struct source *find_source(void *data, const char *name)
 {
     const struct outlet_pack *pack = present_find(data, name);

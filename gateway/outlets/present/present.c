@@ -25,8 +25,8 @@ struct present {
     void *self; /* of the speaker */
     struct bus *bus;
     struct observer observer;
-    double *until; /* of each pack: state.h */
-    bool ending;   /* the gateway is gone, or wants us to be */
+    double *until; /* by pack: see state.h */
+    bool ending;   /* the gateway is gone, or has told this process to end */
     ev_timer second, end;
     char title[2 * NAME_SIZE];
     enum present_state said;   /* the state of `of` that the log knows */
@@ -73,7 +73,7 @@ bool present_has_gateway(const struct present *present, double now)
     return !present->ending && outlet_hears(present->outlet, now);
 }
 
-/* While the gateway is not heard nothing is fresh, whatever the values' own time is. */
+/* While the gateway is not heard no values are fresh, whatever their own time. */
 static void judge(struct present *present, struct outlet_pack *pack, double now)
 {
     struct source *source = &pack->source;
@@ -95,7 +95,7 @@ static const char *const states[] = {"waits for the first values", "answers",
                                      "says stop, its values are stale",
                                      "says nothing, its values are stale"};
 
-/* A CAN bus is sent to whether an inverter is heard or not. */
+/* CAN frames are sent whether an inverter is heard or not. */
 static void write_asked(const struct present *present, double now, char *out, size_t size)
 {
     const bool is_can = present->speaker == &can_speaker;
@@ -134,7 +134,7 @@ static void report_present(struct present *present, double now)
     outlet_report(present->outlet, &fresh);
 }
 
-/* A change of the state is worth a line each: people read them after an inverter has stopped. Without a port nothing is said to it. */
+/* Each change of the state is logged: people read it after an inverter has stopped. */
 static void say_state(struct present *present, double now)
 {
     const enum present_state state = present_may(present, presented(present), now);
@@ -172,7 +172,8 @@ static void fill_in(struct pack *values, enum pack_value id, double value)
         pack_set(values, id, value);
 }
 
-/* While nothing is allowed: no current, at the voltage of before. Without that some protocols have no way to say so. */
+/* While nothing is allowed: zero current, at the last voltage. Some protocols cannot express it
+ * without one. */
 void present_show(struct present *present, struct shown *shown, double now)
 {
     const struct present_config *config = present->config;
@@ -334,7 +335,8 @@ static void *start(struct outlet *outlet)
     return present;
 }
 
-/* Whatever the reason is: masters that go on asking are told to stop. One that was told nothing yet is told nothing. */
+/* For whatever reason it ends, masters that keep asking are told to stop. A master that has had no
+ * values yet gets none. */
 static void stop(void *self, bool gone)
 {
     struct present *present = self;

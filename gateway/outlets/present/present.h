@@ -16,10 +16,10 @@ struct present; /* the process */
 
 /* A protocol on a port. */
 struct speaker {
-    /** NULL: it cannot, and has said why. */
+    /** NULL: it cannot start, and has logged why. */
     void *(*start)(struct present *present, double now);
     void (*free)(void *self);
-    /** The values or the state of a pack have changed. NULL: of no interest. */
+    /** The values or the state of a pack have changed. May be NULL. */
     void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
     /** As in struct bus_events. */
     size_t (*heard)(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
@@ -27,7 +27,7 @@ struct speaker {
     /** As there. NULL: of no interest. */
     void (*opened)(void *self, struct bus_link *link);
     void (*gone)(void *self, const struct bus_link *link);
-    /** A second has passed. NULL: of no interest. */
+    /** A second has passed. May be NULL. */
     void (*second)(void *self, struct bus *bus, double now);
 };
 
@@ -42,27 +42,28 @@ const char *present_title(const struct present *present);
 /** A pack or bank of the section by its name; NULL: there is none. The first one that the section names is `of`. */
 struct outlet_pack *present_find(const struct present *present, const char *name);
 
-/** What may be said of a pack at this moment. */
+/** What masters may be told about a pack now. */
 enum present_state present_may(const struct present *present, const struct outlet_pack *pack,
                                double now);
 
-/** Whether the gateway is there to carry out orders. */
+/** Whether the gateway can carry out orders. */
 bool present_has_gateway(const struct present *present, double now);
 
-/** Notes for the status that a master was answered, and what it was told: "58 from 290 of unit 2". `link` NULL: all masters, unasked. */
+/** Notes for the status that a master was answered, and with what: "58 from 290 of unit 2". `link`
+ * NULL: sent to all masters, unsolicited. */
 void present_answered(struct present *present, const struct bus_link *link, const char *told,
                       double now);
 
 /** What an inverter is to see of `of`. */
 void present_show(struct present *present, struct shown *shown, double now);
 
-/** The same where that is what inverters go by. */
+/** The same, for limits that inverters act on. */
 void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
                   double now);
 
-/** Another device answers in our place: nothing is said until it has not for PRESENT_STOP_S. */
+/** Another device answers in our place: stay silent until it has been silent for PRESENT_STOP_S. */
 void present_second(struct present *present, const char *what, double now);
-/** Whether that is so. */
+/** Whether another device answers in our place. */
 bool present_is_second(const struct present *present, double now);
 
 #endif

@@ -34,7 +34,8 @@ static const struct {
 };
 // clang-format on
 
-/* How long a frame is that begins so; 0: not known. More than `size`: it goes on. */
+/* Length of the frame that begins with these bytes; 0: unknown. Larger than `size`: more bytes
+ * follow. */
 static size_t length_of(struct length length, const uint8_t *bytes, size_t size)
 {
     if (length.count_at == 0)
@@ -68,8 +69,8 @@ static bool has_answer_length(const uint8_t *bytes, size_t size)
     return false;
 }
 
-/* What intact bytes are. A request to write and the answer to it look alike: both are of the master's making. What has no known length
- * is a request that the server rejects. */
+/* Classifies intact bytes. A write request and its answer look alike: both count as the master's.
+ * Bytes of no known length are a request that the server rejects. */
 static enum rtu_kind judge(const uint8_t *bytes, size_t size)
 {
     const struct length *request = request_length(bytes[1]);
@@ -78,7 +79,8 @@ static enum rtu_kind judge(const uint8_t *bytes, size_t size)
     return has_answer_length(bytes, size) || bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
 }
 
-/* The end of intact bytes alone proves little: in the midst of others only what has the length of its function counts. */
+/* A matching CRC alone proves little: between other bytes only a frame with the length of its
+ * function counts. */
 static bool has_known_length(const uint8_t *bytes, size_t size)
 {
     const struct length *request = request_length(bytes[1]);

@@ -25,7 +25,7 @@ static bool has_argument(const struct http_request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name) != NULL;
 }
 
-/* A + of a zone that was not encoded comes as a blank. */
+/* An unencoded + of a time zone is decoded as a blank. */
 static bool take_time(struct http_request *request, const char *name, int64_t *at)
 {
     char text[64];

@@ -14,14 +14,14 @@ struct ask {
     struct query_ask query; /* its level counts only where `level_given` */
     bool level_given;
     unsigned points; /* steps at most */
-    /* What hours and days have, and recent rows of memory: energy of the interval, and of days the
-     * highest state of charge. */
+    /* Kept for hours and days, and for recent rows in memory: energy of the interval; for days
+     * also the highest state of charge. */
     bool charged, discharged, soc_peak;
     bool all; /* no value was named */
 };
 
-/** Of the arguments from, to, day, level, values, points, extremes; `wall` is now. False: one of them
- * is wrong, and the request was answered. `pack` must outlive it. */
+/** Parses the arguments from, to, day, level, values, points, extremes; `wall` is now. False: one
+ * of them is wrong, and the request was answered. `pack` must outlive it. */
 bool ask_parse(struct http_request *request, const char *pack, double wall, struct ask *ask);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Large answers, compressed for who takes them so: a day of sixteen cells is 131 kB as it is. */
+/* Compresses large answers for clients that accept gzip: a day of sixteen cells is 131 kB
+ * uncompressed. */
 #ifndef PACKGATE_OUTLETS_WEB_COMPRESS_H
 #define PACKGATE_OUTLETS_WEB_COMPRESS_H
 

@@ -60,7 +60,7 @@ static bool knows_name(const struct guard *guard, const char *name)
             return true;
     if (strcmp(name, "localhost") == 0)
         return true;
-    /* "shed", "shed.local"; the host's own name may have a domain, which may be left out. */
+    /* "shed" and "shed.local"; if the host's own name has a domain, it may be left out. */
     const size_t own = strcspn(guard->hostname, ".");
     if (own > 0 && strcmp(name, guard->hostname) == 0)
         return true;
@@ -74,7 +74,7 @@ bool guard_knows(const struct guard *guard, const struct guard_host *host)
         return true;
     if (!host->is_address && !knows_name(guard, host->name))
         return false;
-    /* A proxy keeps the port under which it was asked itself. */
+    /* Behind a proxy, Host has the proxy's port, which is not known here. */
     if (guard->config->proxy.count > 0)
         return true;
     const unsigned port = host->port ? host->port : guard->config->tls_cert[0] ? 443 : 80;
@@ -92,7 +92,7 @@ bool guard_same_page(const char *origin, const struct guard_host *host)
         return false;
     if (!guard_host_parse(origin + (tls ? 8 : 7), &other))
         return false;
-    /* A port that is the usual one of the page's scheme is in neither of them. */
+    /* Neither header contains a port that is the usual one of the scheme. */
     const unsigned usual = tls ? 443 : 80;
     const unsigned port = other.port ? other.port : usual;
     return strcmp(other.name, host->name) == 0 && port == (host->port ? host->port : usual);

@@ -30,21 +30,22 @@ struct guard_host {
 /** Of a Host header, or of what stands behind :// in an Origin. False: it is none. */
 bool guard_host_parse(const char *text, struct guard_host *host);
 
-/** Whether a request with this Host is meant for us. */
+/** Whether a request with this Host is meant for this gateway. */
 bool guard_knows(const struct guard *guard, const struct guard_host *host);
 
-/** Whether the page at `origin` ("http://name:port") is one of those that we serve to whoever asks
- * for `host`. The scheme does not count: a proxy may have changed it. */
+/** Whether the page at `origin` ("http://name:port") is one that we serve to clients that ask for
+ * `host`. The scheme does not count: a proxy may have changed it. */
 bool guard_same_page(const char *origin, const struct guard_host *host);
 
 /** The last address of an X-Forwarded-For header. False: it has none. */
 bool guard_forwarded(const char *list, struct sockaddr_storage *client);
 
-/** Whether a path, not decoded yet, is without a NUL and other control characters. Whoever decodes it would cut it there. */
+/** Whether an undecoded path is free of encoded NULs and control characters. A decoder would cut it
+ * at a NUL. */
 bool guard_path(const char *path);
 
-/** A path that a proxy has put in front of ours ("/battery"), good enough for a cookie. False: it
- * is not, or empty. */
+/** Whether a path that a proxy puts in front of ours ("/battery") is safe in a cookie. False: it is
+ * not, or it is empty. */
 bool guard_prefix(const char *text);
 
 #endif

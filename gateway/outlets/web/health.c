@@ -14,7 +14,7 @@
 #define DAY_S 86400.0
 #define NAME_ROOM 24
 
-/* Of numbers that may be unknown. */
+/* Appends a number; null if it is unknown. */
 static void add(json_t *column, double number)
 {
     json_array_append_new(column,
@@ -33,7 +33,7 @@ static bool any(const json_t *column)
     return false;
 }
 
-/* What no day has is left out. */
+/* Leaves a column out if no day has a value. */
 static void put(json_t *object, const char *name, json_t *column)
 {
     if (any(column))
@@ -111,7 +111,7 @@ static unsigned days_wanted(struct http_request *request)
     return days < 1 ? 1 : days > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) days;
 }
 
-/* What a worker is to find out. */
+/* The task of a worker. */
 struct asked {
     const char *file, *pack;
     unsigned most;

@@ -16,9 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
+#define CUT_SPARE 32 /* cut connections that the library has not closed yet */
 #define LOG_AGAIN_S 60.0
-#define UNREAD_MOST 8    /* pieces of a request that are read of somebody who is turned away */
+#define UNREAD_MOST 8    /* pieces that are read of a request that is refused */
 #define TLS_HANDSHAKE 22 /* the first byte of an encrypted connection */
 
 enum client_state {
@@ -36,7 +36,7 @@ struct client {
     bool begun; /* the request's first call */
     double begun_at;
     unsigned status;
-    struct MHD_Response *response; /* to be queued */
+    struct MHD_Response *response; /* response that waits to be queued */
     size_t target_size;            /* of the target up to a NUL, with its arguments */
     ev_io first;                   /* where encrypted: its first byte, before the library has it */
     ev_io ended;                   /* of a stream: its end, which the library does not watch */
@@ -51,7 +51,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct client *all;
     struct client_list unused, clients;
-    unsigned count; /* that were not cut */
+    unsigned count; /* clients, without those that were cut */
     ev_io readable;
     ev_prepare prepare;
     struct late_turn_watcher watcher;
@@ -96,7 +96,7 @@ static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
     run(idle->data);
 }
 
-/* Before the loop waits: for how long the library lets it. */
+/* Before the loop waits: sets the timer to the library's own time-out. */
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
     (void) revents;
@@ -144,7 +144,7 @@ unsigned http_of_client(const struct http *http, const struct sockaddr *address)
     return count;
 }
 
-/* Its place is free, though the library may need another turn to let go of it. */
+/* Frees its place at once, though the library may need another turn to close it. */
 static void end_stream(struct client *client)
 {
     struct http *http = client->request.http;
@@ -154,7 +154,7 @@ static void end_stream(struct client *client)
     }
 }
 
-/* The library sees the end of the connection and lets go of it. */
+/* Shuts the socket down: the library sees the end and closes it. */
 static void cut(struct client *client)
 {
     if (client->cut)
@@ -174,8 +174,8 @@ void http_cut(struct http_request *request)
     cut(client_of(request));
 }
 
-/* While a stream has nothing to send, the library does not look at its socket. A reader sends nothing behind its request, which
- * has no end to its answer: what can be read is the end of the connection. */
+/* While a stream has nothing to send, the library does not watch its socket. A reader sends
+ * nothing after its request: readable means that the client has closed the connection. */
 static void on_stream_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
@@ -194,7 +194,7 @@ static void on_late_turn(void *data, double since, double now)
     listeners_turn_away(&http->listeners);
 }
 
-/* Who was idle for the longest time: a half request counts as idle, an answer does not. */
+/* Finds the client that was idle for longest: a half request counts as idle, an answer does not. */
 static struct client *find_idle(const struct http *http, const struct sockaddr_storage *peer)
 {
     struct client *client, *longest = NULL;
@@ -206,7 +206,7 @@ static struct client *find_idle(const struct http *http, const struct sockaddr_s
     return longest;
 }
 
-/* Makes room; false: there is none to be had. */
+/* Closes an idle client to make room. False: there is none. */
 static bool make_room(struct http *http, const struct sockaddr_storage *peer, bool is_proxy)
 {
     struct client *longest = NULL;
@@ -223,11 +223,12 @@ static bool make_room(struct http *http, const struct sockaddr_storage *peer, bo
     return !TAILQ_EMPTY(&http->unused);
 }
 
-/* An answer to somebody whom the library does not get. */
+/* Answers a client that is not passed to the library. */
 static void send_last(int fd, const char *text)
 {
     char request[HTTP_BODY_MAX];
-    /* What was not read would make the kernel throw the answer away. Who sends without end gets none. */
+    /* Unread bytes would make the kernel discard the answer. A client that sends without end gets
+     * none. */
     for (int i = 0; i < UNREAD_MOST; i++)
         if (recv(fd, request, sizeof request, MSG_DONTWAIT) != sizeof request)
             break;
@@ -267,7 +268,7 @@ static void release_client(struct http *http, struct client *client)
     TAILQ_INSERT_HEAD(&http->unused, client, entry);
 }
 
-/* Whom the library has not begun with yet. */
+/* Finds a client whose connection the library has not begun yet. */
 static struct client *find_waiting(const struct http *http, int fd)
 {
     struct client *client;
@@ -282,7 +283,8 @@ static void hand_over(struct client *client)
     struct http *http = client->request.http;
     const struct sockaddr *peer = (const struct sockaddr *) &client->request.peer;
     const int fd = client->fd;
-    /* Where it refuses, it has closed the socket, and has told so only if it had begun. */
+    /* If the library refuses, it has closed the socket, and reports that only if the connection
+     * had begun. */
     if (MHD_add_connection(http->daemon, fd, peer,
                            peer->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                        : sizeof(struct sockaddr_in)) != MHD_YES &&
@@ -291,7 +293,8 @@ static void hand_over(struct client *client)
     ev_idle_start(http->loop, &http->at_once);
 }
 
-/* Who speaks plainly to an encrypted page hears of it, in place of an end without a word. */
+/* A client that speaks plain HTTP to an encrypted page gets a message instead of a closed
+ * connection. */
 static void on_first(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
@@ -319,8 +322,8 @@ static void on_first(struct ev_loop *loop, ev_io *io, int revents)
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
 {
     struct http *http = data;
-    /* From its version 1.0 on the library begins with a connection in its next turn only. Should it not be able to then, it has
-     * closed the socket and told nobody, and this is another one of that number. */
+    /* Since version 1.0 the library begins a connection in its next turn. If it cannot, it closes
+     * the socket without a callback; the number of that socket is reused here. */
     struct client *gone = find_waiting(http, fd);
     if (gone)
         release_client(http, gone);
@@ -374,7 +377,7 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
     listeners_resume(&http->listeners);
 }
 
-/* Once a second: who takes too long. */
+/* Once a second: cuts clients that take too long. */
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
@@ -398,8 +401,8 @@ static void enter(struct client *client, enum client_state state)
     client->since = clock_now();
 }
 
-/* A name that is none, as one with a blank behind it, is skipped by one reader and taken by the next
- * (RFC 9112, 5.1). */
+/* A malformed field name, such as one with a trailing blank, is skipped by some parsers and
+ * accepted by others (RFC 9112, 5.1). */
 static enum MHD_Result find_bad_name(void *data, enum MHD_ValueKind kind, const char *name,
                                      const char *value)
 {
@@ -412,7 +415,7 @@ static enum MHD_Result find_bad_name(void *data, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-/* The target as it came, of which the library later shows the path alone, up to a NUL. */
+/* The target as received; the library later returns only the path, up to a NUL. */
 static void *on_target(void *data, const char *target, struct MHD_Connection *connection)
 {
     (void) data;
@@ -424,8 +427,8 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
     return NULL;
 }
 
-/* The version stands one blank behind the target, in the same buffer: what else lies between them is behind a NUL, and another
- * reader may have taken it for part of the path. */
+/* The version follows the target after one blank in the same buffer. If it is further away, the
+ * target contains a NUL, and another parser may have taken the rest for part of the path. */
 static bool has_nul(const struct client *client)
 {
     const size_t size =
@@ -433,8 +436,7 @@ static bool has_nul(const struct client *client)
     return size > client->target_size && size < HTTP_MEMORY;
 }
 
-/* A head that two readers could understand in two ways (RFC 9112, 6.3) is refused, whatever one of
- * them could make of it. */
+/* Rejects a head that two parsers could read in two ways (RFC 9112, 6.3). */
 static unsigned judge_head(const struct http_request *request, const char **why)
 {
     const char *length = http_header(request, "Content-Length");
@@ -462,7 +464,7 @@ static enum MHD_Result send_answer(struct client *client)
     struct MHD_Response *response = client->response;
     client->response = NULL;
     const double now = clock_now();
-    /* What follows was sent in the meantime, nobody knows when. */
+    /* A next request on this connection may have waited unread since then: close it. */
     if (client->ends || now - client->begun_at > LATE_TURN_S)
         MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
@@ -493,7 +495,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     const unsigned status = has_nul(client) ? MHD_HTTP_BAD_REQUEST : judge_head(request, &why);
     if (status == 0)
         return MHD_YES;
-    /* What follows may be meant as a body or as a request: the connection ends here. */
+    /* What follows may be a body or a request: the connection is closed. */
     http_error(request, status, why);
     client->ends = true;
     enter(client, CLIENT_ANSWERING);
@@ -534,7 +536,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
     http->settings.handle(http->settings.data, &client->request);
     if (client->response)
         return send_answer(client);
-    /* Held: it is called again when there is an answer. */
+    /* A held request: the library calls again when it is resumed. */
     client->paused = true;
     MHD_suspend_connection(connection);
     return MHD_YES;
@@ -563,7 +565,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     request->over = NULL;
 }
 
-/* The path is compared as it came, and arguments are decoded by http_argument. */
+/* Keeps the path encoded, so that it is compared as received; http_argument decodes arguments. */
 static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *text)
 {
     (void) data;
@@ -711,8 +713,9 @@ ssize_t http_pause(struct http_request *request)
     return 0;
 }
 
-/* A stream has no chunks, so that what was not taken can follow through the library. While it pauses
- * the library holds nothing back: it asks for more only when everything was sent. */
+/* A stream is not chunked, so that what the kernel did not take can follow through the library.
+ * While it is paused the library buffers nothing: it asks for more only after everything was sent.
+ */
 size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count)
 {
     const struct client *client = client_of(request);
@@ -843,7 +846,7 @@ void http_free(struct http *http)
     ev_timer_stop(http->loop, &http->due);
     ev_timer_stop(http->loop, &http->second);
     if (http->daemon) {
-        /* Nobody may be suspended when it stops. */
+        /* No connection may be suspended when the library stops. */
         MHD_run(http->daemon);
         MHD_stop_daemon(http->daemon);
     }

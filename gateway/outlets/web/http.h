@@ -26,7 +26,8 @@
 
 struct http;
 
-/* A request whose head and body have come. Valid until it was answered and `over` was called. */
+/* A request whose head and body have been received. Valid until it was answered and `over` was
+ * called. */
 struct http_request {
     struct http *http;
     struct MHD_Connection *connection;
@@ -36,11 +37,10 @@ struct http_request {
     bool is_head;
     char *body; /* with a NUL behind it; NULL: none */
     size_t body_size;
-    struct sockaddr_storage peer;   /* who is connected */
-    struct sockaddr_storage client; /* who asks: the peer, or whom a proxy speaks for */
-    bool proxied;                   /* the peer is a proxy that may name the client */
-    /** The answer is over, or will never be: whoever holds the request lets go of it. NULL: nobody
-     * does. */
+    struct sockaddr_storage peer;   /* the connected host */
+    struct sockaddr_storage client; /* the client: the peer, or the host that a proxy names */
+    bool proxied;                   /* the peer is a proxy that may name its client */
+    /** The request is over: the holder must drop its pointer. NULL: not held. */
     void (*over)(void *data);
     void *data;
 };
@@ -49,7 +49,8 @@ struct http_settings {
     const struct listen_list *listen;
     unsigned max_clients, max_per_address;
     const char *tls_cert, *tls_key; /* PEM; NULL: not encrypted */
-    /** Whether somebody may come in, and whether he counts by himself (a proxy speaks for many). */
+    /** Whether a peer may connect, and whether it is a proxy, which is exempt from the limit per
+     * client. */
     bool (*admit)(void *data, const struct sockaddr *peer, bool *is_proxy);
     /** Answers, or holds the request and answers later. */
     void (*handle)(void *data, struct http_request *request);
@@ -58,10 +59,10 @@ struct http_settings {
 
 struct http_counters {
     unsigned clients, streams;           /* without those that were cut */
-    uint64_t requests, refused, dropped; /* refused: not let in; dropped: cut by us */
+    uint64_t requests, refused, dropped; /* refused: not accepted; dropped: cut by the gateway */
 };
 
-/** NULL: it cannot, and has said why. What `settings` points to must outlive it. */
+/** NULL: it cannot start, and has logged why. What `settings` points to must outlive it. */
 struct http *http_new(struct ev_loop *loop, const struct http_settings *settings);
 void http_free(struct http *http);
 
@@ -74,7 +75,7 @@ const char *http_header(const struct http_request *request, const char *name);
 /** How many headers of this name there are. */
 unsigned http_header_count(const struct http_request *request, const char *name);
 
-/** The value of a query argument, decoded, in `out`. False: there is none, or it is not good. */
+/** The decoded value of a query argument in `out`. False: it is missing or malformed. */
 bool http_argument(const struct http_request *request, const char *name, char *out, size_t size);
 
 /** A response with the headers that all have: no sniffing, no referrer, not to be stored, and a policy by which a browser loads
@@ -86,32 +87,33 @@ struct MHD_Response *http_response(const char *type, const void *bytes, size_t s
 void http_dress(struct MHD_Response *response, const char *type);
 void http_replace_header(struct MHD_Response *response, const char *name, const char *value);
 
-/** Answers, from within `handle` or, of a held request, later; takes the response over. NULL: 500. */
+/** Answers from within `handle` or, if the request is held, later; takes the response over. NULL:
+ * 500. */
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response);
 /** {"error":"…"} */
 void http_error(struct http_request *request, unsigned status, const char *text);
 
-/** From within `handle`: the connection ends with the answer. */
+/** From within `handle`: closes the connection after the answer. */
 void http_ends(struct http_request *request);
 
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
-/** The answer is one without end, and without chunks. It is not idle, and takes no part in time-outs. It is cut as soon as the
- * client closes its end. */
+/** Marks an endless, unchunked answer. It is not idle, is exempt from time-outs, and is cut as soon
+ * as the client closes its end. */
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
-/** From within the callback of a stream: there is nothing to send, until http_wake. Returns what the
- * callback is to return. */
+/** From within the callback of a stream: nothing to send until http_wake. Returns what the callback
+ * must return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
-/** Sends of a stream that paused past the library, which takes far longer for it: one call of the
- * kernel for all pieces. Returns how many bytes were taken, maybe none; the others have to go
- * through the callback. */
+/** Sends data of a paused stream directly, with one system call for all pieces; the library takes
+ * far longer. Returns how many bytes the kernel took, maybe 0; the rest has to go through the
+ * callback. */
 size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count);
-/** Ends the connection at once, whatever stands in the way. `over` follows, later. */
+/** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);
 
-/** How many connections there are for a client (not: peer), whether they ask or rest. */
+/** Number of connections of a client (not: peer), active or idle. */
 unsigned http_of_client(const struct http *http, const struct sockaddr *client);
 
 #endif

@@ -53,7 +53,7 @@ static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
     return *is_proxy || allow_contains(&web->config->allow, peer);
 }
 
-/* Takes the target apart: the path, and the name under which it was asked. False: refused. */
+/* Splits the target into path and host name. False: refused. */
 static bool take_target(struct web *web, struct web_request *request)
 {
     struct http_request *http = request->http;
@@ -88,8 +88,9 @@ static bool take_target(struct web *web, struct web_request *request)
     return true;
 }
 
-/* On whose behalf it comes. False: refused. What comes by a proxy has a connection of its own: whatever
- * the two read differently, nothing that stands behind one client's request is taken for another's. */
+/* Finds the client that a proxy speaks for. False: refused. A request through a proxy has its own
+ * connection: whatever the two parse differently, bytes behind one client's request are not taken
+ * for another's. */
 static bool take_forwarded(struct web *web, struct web_request *request)
 {
     static const char *const headers[] = {"Forwarded",          "X-Forwarded-For",
@@ -110,7 +111,7 @@ static bool take_forwarded(struct web *web, struct web_request *request)
     if (scheme)
         request->encrypted = strcasecmp(scheme, "https") == 0;
     if (!list) {
-        /* The proxy's host itself asks, or a proxy that keeps silent about its clients. */
+        /* The request is the proxy host's own, or the proxy does not name its clients. */
         request->unclear = true;
         return true;
     }
@@ -174,7 +175,7 @@ static bool take_packs(struct web *web)
     return web->stream && web->setup && (web->past || !web->config->history[0]);
 }
 
-/* The whole of a file as text. NULL: it was said why. */
+/* Reads a whole file as text. NULL: the failure was logged. */
 static char *read_text(const char *path)
 {
     char *text = NULL;
@@ -228,7 +229,7 @@ static bool open_server(struct web *web)
     return true;
 }
 
-/* Where it can be opened, as a browser takes it. */
+/* Logs the page's address, in the form that a browser takes. */
 static void tell_address(const struct web *web)
 {
     for (unsigned i = 0; i < web->config->listen.count; i++) {

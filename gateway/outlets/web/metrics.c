@@ -45,7 +45,7 @@ static const char *pack_name(const struct page *page, unsigned n)
     return page->web->packs[n].pack->source.name;
 }
 
-/* A series of a pack; names of packs need no escaping. */
+/* Writes one series of a pack; names of packs need no escaping. */
 static void put(const struct page *page, const char *name, unsigned n, double number)
 {
     if (!isnan(number))
@@ -65,7 +65,7 @@ static void title_of(const char *name, char out[MEANING_TITLE])
     snprintf(out, MEANING_TITLE, "%s", meaning_find(name, &meaning) ? meaning.title : name);
 }
 
-/* Whether any pack has the value: a metric without series is none. */
+/* Whether any pack has the value: a metric without series is left out. */
 static bool is_known(const struct page *page, enum pack_value first, unsigned count)
 {
     for (unsigned n = 0; n < page->web->count; n++)
@@ -106,7 +106,7 @@ static void put_array(const struct page *page, enum pack_value first, unsigned c
         }
 }
 
-/* Numbers of the map that are worked out, counted, or of a bank. `always`: also of a silent pack. */
+/* Numbers of the map that are derived, counted, or of a bank. `always`: also for a silent pack. */
 static void put_mapped(const struct page *page, const char *name, const char *tail, bool always)
 {
     struct value_ref ref;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A gateway that is up for longer than this when the outlet begins was not started with it. */
+/* If the gateway was up for longer than this when the outlet began, they were not started
+ * together. */
 #define TOGETHER_S 30.0
 
 static void keep(struct web *web, json_t *event)
@@ -23,7 +24,7 @@ static void keep(struct web *web, json_t *event)
     web->news_next = (web->news_next + 1) % WEB_NEWS_KEPT;
 }
 
-/* To everybody who looks, and for those who come later. */
+/* Sends an event to all viewers and keeps it for later ones. */
 static void publish_event(struct web *web, json_t *event)
 {
     if (!event)
@@ -36,8 +37,7 @@ static void publish_event(struct web *web, json_t *event)
     keep(web, event);
 }
 
-/* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
- * the level that it had last. */
+/* A change between warning and protection is an event as well. The end carries the last level. */
 static void follow_alarms(struct web *web, unsigned n)
 {
     struct render_pack *pack = &web->packs[n];
@@ -65,7 +65,7 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
         follow_alarms(web, n);
     if (fresh == web->packs[n].was_fresh)
         return;
-    /* The first values after a start are no news. */
+    /* The first values after a start are no event. */
     if (web->packs[n].known)
         publish_event(
             web, json_pack("{s:s, s:s}", "pack", source->name, "kind", fresh ? "back" : "stale"));
@@ -97,7 +97,7 @@ void news_begin(struct web *web)
     const double up_s = clock_now() - outlet_config(web->outlet)->started_at;
     if (up_s > TOGETHER_S)
         return;
-    /* What the history has of this start comes later. */
+    /* The history records the start as well, a little later: its events end here. */
     web->begun_at -= up_s;
     keep(web,
          json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
@@ -131,7 +131,7 @@ static void add_past_order(json_t *list, const struct query_event *event)
     }
 }
 
-/* By its word, as everywhere but in the database. */
+/* The word for a level; the database has a number. */
 static const char *level_name(const char *level)
 {
     static const char *const names[] = {[1] = "warning", [2] = "protection"};

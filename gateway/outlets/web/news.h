@@ -8,15 +8,16 @@
 
 #include "web.h"
 
-/** A source has changed. */
+/** Records what has changed in a source. */
 void news_changed(struct web *web, unsigned pack, unsigned changes, bool fresh);
 void news_ordered(struct web *web, const struct source *source, const struct order_report *report);
 /** The outlet has begun. */
 void news_begin(struct web *web);
 
-/** The last ones since the start, the newest first, as an array. */
+/** The latest events since the start, the newest first, as an array. */
 json_t *news_list(const struct web *web);
-/** Adds those of the history from before the start, as many as a list has. Reads the file: for a worker (worker.h). */
+/** Appends events of the history from before the start, up to the length of the list. Reads the
+ * file: call it in a worker (worker.h). */
 void news_add_past(const struct web *web, json_t *list, char *why, size_t size);
 
 void news_free(struct web *web);

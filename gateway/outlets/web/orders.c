@@ -31,7 +31,8 @@ static bool is_json(const char *type)
            (type[size] == '\0' || type[size] == ';' || type[size] == ' ');
 }
 
-/* Whether a page of ours sends this, from where changes are allowed. If not, it was answered. */
+/* Whether the request comes from one of our pages and from a network that may make changes. If
+ * not, it was answered. */
 static bool may_change(struct web *web, struct web_request *request)
 {
     struct http_request *http = request->http;
@@ -53,7 +54,7 @@ static bool may_change(struct web *web, struct web_request *request)
     return false;
 }
 
-/* The same for what only somebody who is logged in may do. */
+/* The same for requests that need a session. */
 static bool may_order(struct web *web, struct web_request *request)
 {
     if (!may_change(web, request))
@@ -80,7 +81,7 @@ static json_t *parse_body(struct http_request *request)
 
 /* ---- logging in ---- */
 
-/* While a password is compared the browser may go. */
+/* The browser may disconnect while a password is compared. */
 struct entry {
     struct web *web;
     struct http_request *request; /* NULL: it is gone */
@@ -375,7 +376,7 @@ void orders_tunnel(struct web *web, struct web_request *request, const char *nam
     double for_s;
     if (!may_order(web, request))
         return;
-    /* What it asks is one line to the gateway, in which a blank begins the next word. */
+    /* The question to the gateway is one line of words: a name must contain no blank. */
     if (size == 0 || size >= NAME_SIZE || strspn(name, letters) != size) {
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such tunnel");
         return;

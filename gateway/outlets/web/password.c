@@ -42,7 +42,7 @@ static bool read_hash(const char *file, char hash[CRYPT_OUTPUT_SIZE])
         log_warn("web: %s: %s", file, why);
         return false;
     }
-    /* Only what crypt(3) calls a hash, so that a password in the clear is no password. */
+    /* Only what crypt(3) accepts as a hash, so that a plain-text password does not work. */
     if (hash[0] == '$' && strchr(hash + 1, '$'))
         return true;
     log_warn("web: %s has no hash in its first line; `packgate password` writes one", file);
@@ -111,7 +111,7 @@ bool password_check(struct ev_loop *loop, const char *file, const char *password
         free(check);
         return false;
     }
-    /* The loop collects what becomes of children. */
+    /* The loop reaps the child. */
     check->pid = fork();
     if (check->pid == 0)
         run_check(file, password, ends[1]);
@@ -140,7 +140,7 @@ static bool read_line(char line[PASSWORD_MAX])
     if (!fgets(line, PASSWORD_MAX, stdin))
         return false;
     const size_t size = strcspn(line, "\r\n");
-    /* Without an end of line it is longer than there is room, or the last one of a pipe. */
+    /* No newline: the line is too long, or the last one of a pipe. */
     if (!line[size] && size == PASSWORD_MAX - 1)
         return false;
     line[size] = '\0';
@@ -163,7 +163,7 @@ static bool ask_hidden(const char *what, char line[PASSWORD_MAX])
     return good;
 }
 
-/* From a pipe it is asked for once. */
+/* Asks twice on a terminal, once on a pipe. */
 static bool ask_password(char password[PASSWORD_MAX])
 {
     char again[PASSWORD_MAX];
@@ -184,7 +184,7 @@ static bool ask_password(char password[PASSWORD_MAX])
     return true;
 }
 
-/* All of it or nothing, readable by its owner alone. One that was there keeps its owner. */
+/* Replaces the file atomically, readable by its owner only. An existing file keeps its owner. */
 static bool write_file(const char *file, const char *hash)
 {
     char name[4096];

@@ -19,7 +19,7 @@ enum password_result {
 };
 
 /** Compares a password with the hash in a file. `done` follows, never from within. False: too many
- * are being compared, or there is no process to be had. */
+ * comparisons are running, or no process can be started. */
 bool password_check(struct ev_loop *loop, const char *file, const char *password,
                     void (*done)(void *data, enum password_result result), void *data);
 

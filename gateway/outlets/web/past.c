@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define OVERLAP_S 120.0 /* a commit may come late */
+#define OVERLAP_S 120.0 /* seconds; a commit may be late */
 #define DAY_S 86400
 #define DOWNLOAD_PIECE 262144 /* bytes of a download in memory, about */
 
@@ -30,13 +30,13 @@ struct past {
 
 /* ---- the rows ---- */
 
-/* One after the other, the oldest first: from the database, then what only memory has. An hour or a
- * day that is in both comes once, joined. */
+/* Rows in order, the oldest first: from the database, then those that only memory has. An hour or
+ * day that is in both is returned once, joined. */
 struct walk {
     const struct query_ask *ask;
     bool (*each)(void *data, const struct history_row *row);
     void *data;
-    struct history_row held; /* the last one: memory may have more of it */
+    struct history_row held; /* the last row, which memory may continue */
     bool holds, over;
 };
 
@@ -72,7 +72,7 @@ static void on_recent(void *data, const struct history_row *part)
     recent_join(&walk->held, part);
 }
 
-/* What memory has and the database has not, at this level. */
+/* From when on memory has rows of this level that the database has not. */
 static int64_t memory_from(struct query *query, const struct query_ask *ask)
 {
     if (!query)
@@ -149,7 +149,8 @@ static void add_columns(struct table *table, const struct ask *ask)
         add_column(table, PEAK, 0, "soc_peak_percent", "", 10);
 }
 
-/* Energy is kept of hours and days only; an interval that memory has alone has it, too. */
+/* The database keeps energy for hours and days only; an interval that is in memory alone has it as
+ * well. */
 static int32_t number_of(const struct table *table, const struct column *column,
                          const struct history_row *row)
 {
@@ -204,7 +205,7 @@ static bool lay_out_days(struct table *table, int64_t to)
     return true;
 }
 
-/* The steps from `from` to `to`, everything unknown. */
+/* Sets up the steps from `from` to `to`, all unknown. */
 static bool lay_out(struct table *table, const struct query_ask *ask, double wall)
 {
     const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
@@ -232,7 +233,7 @@ static void free_table(struct table *table)
     free(table);
 }
 
-/* As text_number has it, but some ten times as fast: there are 100 000 of them in an answer. */
+/* As text_number, but some ten times as fast: an answer has up to 100 000 numbers. */
 static char *print_number(char *at, int32_t number, double scale)
 {
     char digits[16];
@@ -260,7 +261,7 @@ static char *print_number(char *at, int32_t number, double scale)
 #define NUMBER_MOST 16 /* "-2147483.648," */
 #define TIME_MOST 34   /* seconds, and of days their names */
 
-/* Which days they are cannot be told from when they begin in a zone that only the gateway knows. */
+/* A client cannot derive the days from their start, since only the gateway knows the time zone. */
 static char *print_days(char *at, const struct table *table)
 {
     at += sprintf(at, ",\"day\":[");
@@ -319,7 +320,8 @@ static char *print_table(const struct table *table)
 
 /* ---- which level ---- */
 
-/* Whether no coarser level has anything older. Its oldest row begins before the first poll in it. */
+/* Whether no coarser level has older rows. A level's oldest row begins before the first poll in
+ * it. */
 static bool reaches_as_far(const int64_t first[HISTORY_LEVELS], int level)
 {
     for (int other = level + 1; other < HISTORY_LEVELS; other++)
@@ -330,7 +332,8 @@ static bool reaches_as_far(const int64_t first[HISTORY_LEVELS], int level)
     return true;
 }
 
-/* The finest that reaches back to where it begins, or as far as any, and needs no more steps. */
+/* The finest level that reaches back to the beginning of the request, or as far as any, and fits
+ * into the number of steps. */
 static enum history_level choose_level(struct query *query, const struct ask *ask)
 {
     int64_t first[HISTORY_LEVELS];
@@ -352,7 +355,7 @@ static unsigned cells_of(const struct outlet_pack *pack)
     return pack->source.members || isnan(cells) ? 0 : (unsigned) cells;
 }
 
-/* What is meant where no values are named: all that there are. */
+/* If a request names no values, it gets all that the pack has. */
 static void want_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     unsigned cells = cells_of(pack);
@@ -367,7 +370,7 @@ static void want_all(struct ask *ask, struct query *query, const struct outlet_p
     ask->soc_peak = ask->query.level == LEVEL_DAY;
 }
 
-/* What the file alone can tell. */
+/* Completes the request with what only the file knows. */
 static void settle_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     if (!ask->level_given)
@@ -376,7 +379,7 @@ static void settle_ask(struct ask *ask, struct query *query, const struct outlet
         want_all(ask, query, pack);
 }
 
-/* What a worker is to find out. */
+/* The task of a worker. */
 struct asked {
     struct past *past;
     struct ask ask;
@@ -433,10 +436,11 @@ void past_answer_json(struct past *past, struct http_request *request,
 
 /* ---- CSV: piece by piece ---- */
 
-/* What a worker is to read, and leaves to the next one. No file is held open while a reader takes its time. */
+/* What a worker reads, and where the next one continues. No file stays open while a client reads
+ * slowly. */
 struct piece {
     const struct past *past;
-    struct ask ask; /* from where it goes on */
+    struct ask ask; /* where it continues */
     const struct outlet_pack *pack;
     bool begun, over;
 };
@@ -474,7 +478,8 @@ static void begin_piece(struct piece *piece, struct query *query, struct lines *
     add_line(lines, NULL);
 }
 
-/* The row that memory may have more of is the last one of the file: it is in the same piece as memory. */
+/* The file's last row, which memory may continue, belongs into the same piece as the rows of
+ * memory. */
 static bool read_piece(struct piece *piece, struct query *query, struct lines *lines, char *why,
                        size_t size)
 {

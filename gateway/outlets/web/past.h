@@ -19,7 +19,7 @@ struct past;
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 void past_free(struct past *past);
 
-/** Those that read the history. */
+/** The workers that read the history. */
 struct workers *past_workers(struct past *past);
 
 /** A poll cycle of a pack was published at `wall`, or it is silent (`values` NULL). */

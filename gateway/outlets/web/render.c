@@ -30,7 +30,7 @@ static void add_number(struct text *text, const char *name, double number, int d
     text_number(text, number, decimals);
 }
 
-/* Active ones, each with since when. */
+/* Active alarms, each with its beginning. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
     const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
@@ -140,7 +140,7 @@ static void add_limited(struct text *text, const char *way, struct limited limit
     add_number(text, name, limited.cell_v, DECIMALS);
 }
 
-/* Also of a silent pack: nothing is allowed then. */
+/* Also for a silent pack: nothing is allowed then. */
 static void add_limits(struct text *text, const struct source *source, bool fresh)
 {
     const struct map_allowed allowed = map_allowed(&source->status, fresh);
@@ -174,7 +174,7 @@ static void add_identity(struct text *text, const struct outlet_pack *pack)
     text_add(text, "]");
 }
 
-/* Those of a silent pack in an object of their own, if there ever were any. */
+/* The last values of a silent pack are in an object of their own. */
 static void add_any_values(struct text *text, const struct render_pack *pack, bool fresh,
                            void (*add)(struct text *text, const struct source *source))
 {

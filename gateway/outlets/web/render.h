@@ -15,12 +15,13 @@
 #define RENDER_WHOLE_MAX 8192 /* of a pack with everything */
 #define RENDER_BRIEF_MAX 4096 /* most of it alarms */
 
-/* What is remembered of a pack beside its values. */
+/* State of a pack beside its values. */
 struct render_pack {
     const struct outlet_pack *pack;
     struct alarms alarms;                  /* as told; one whose end was not read is still there */
     int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active */
-    bool was_fresh, known;                 /* as was told; there were values since the start */
+    /* as reported last; values were received since the start */
+    bool was_fresh, known;
 };
 
 /** Everything: values, counters, energy, identity. */

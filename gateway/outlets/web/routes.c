@@ -112,7 +112,7 @@ static const struct web_asset *find_asset(const char *path)
     return NULL;
 }
 
-/* One of the tags of the browser is ours. */
+/* Whether If-None-Match contains this asset's tag. */
 static bool has_it(const struct http_request *request, const struct web_asset *asset)
 {
     const char *tags = http_header(request, "If-None-Match");
@@ -164,7 +164,7 @@ static void refuse_method(struct web_request *request, const char *allowed)
     http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
 }
 
-/* Whether the method is the one of the address; if not, that was said. */
+/* Whether the method fits the address; if not, the request was answered. */
 static bool is_method(struct web_request *request, const char *method)
 {
     if (strcmp(request->http->method, method) == 0)

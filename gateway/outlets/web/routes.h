@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which address is answered by whom. */
+/* Maps addresses to the functions that answer them. */
 #ifndef PACKGATE_OUTLETS_WEB_ROUTES_H
 #define PACKGATE_OUTLETS_WEB_ROUTES_H
 

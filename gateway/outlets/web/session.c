@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Takes the same time wherever two tokens differ. */
+/* Compares in constant time. */
 static bool same(const char *token, const char *text)
 {
     unsigned difference = 0;
@@ -61,7 +61,7 @@ void session_end(struct sessions *sessions, const char *token)
 
 /* ---- tries ---- */
 
-/* Whoever has an IPv6 address has a network of them. */
+/* An IPv6 client has a whole /64 network at its disposal. */
 static void key_of(const struct sockaddr *client, uint8_t key[16])
 {
     memset(key, 0, 16);

@@ -30,7 +30,7 @@ bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOK
 bool session_is(struct sessions *sessions, const char *token, double now, bool use);
 void session_end(struct sessions *sessions, const char *token);
 
-/* A try counts as a failure from its beginning, so that many at once are not a way around. */
+/* A try counts as a failure from its beginning, so that parallel tries do not bypass the limit. */
 struct tries {
     struct
     try {
@@ -42,9 +42,9 @@ struct tries {
 
 /** For how many seconds this client may not try; 0: it may. */
 double tries_wait(const struct tries *tries, const struct sockaddr *client, double now);
-/** One begins. */
+/** Counts a try. */
 void tries_begin(struct tries *tries, const struct sockaddr *client, double now);
-/** That was right: the latest try of this client is taken back. */
+/** The password was right: the client's latest try is taken back. */
 void tries_forgive(struct tries *tries, const struct sockaddr *client);
 
 #endif

@@ -20,13 +20,13 @@
 #define ANSWER_HOLDS_S 1.0
 #define MODBUS_PORT 502
 
-/* Somebody who waits for an answer of the gateway. */
+/* A request that waits for an answer of the gateway. */
 struct waiting {
     TAILQ_ENTRY(waiting) entry;
     struct setup *setup;
     struct http_request *request;
     bool trusted, has_session;
-    setup_told *told; /* NULL: it asked for all of it */
+    setup_told *told; /* NULL: the whole answer was requested */
 };
 
 struct setup {
@@ -92,7 +92,7 @@ struct asked {
     bool trusted, has_session;
 };
 
-/* With what the history has of the time before the start. */
+/* Adds events of the history from before the start. */
 static void work(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
@@ -102,7 +102,7 @@ static void work(void *data, struct worker_result *result)
         print_composed(compose(asked->setup, events, asked->trusted, asked->has_session));
 }
 
-/* Without it when it cannot be read. */
+/* Answers without the history if it cannot be read. */
 static void on_composed(void *owner, struct worker_result *result, const void *data)
 {
     struct http_request *request = owner;
@@ -186,7 +186,7 @@ static void on_status(void *data, uint64_t ticket, const char *text, size_t size
         answer_all(setup);
 }
 
-/* Somebody at this host, with nobody in between: who may log in to it, anyway. */
+/* A client on this host, without a proxy: it could log in to the host anyway. */
 static bool is_this_host(const struct web_request *request)
 {
     const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
@@ -199,7 +199,7 @@ static bool is_this_host(const struct web_request *request)
     return IN6_IS_ADDR_LOOPBACK(six) || memcmp(six, loopback, 13) == 0;
 }
 
-/* Whether what the gateway told last is still that of now. */
+/* Whether the gateway's last answer is still current. */
 static bool is_new(const struct setup *setup)
 {
     return setup->status && !setup->asking && clock_now() - setup->told_at < ANSWER_HOLDS_S;

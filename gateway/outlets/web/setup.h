@@ -18,12 +18,12 @@ void setup_free(struct setup *setup);
  * in and for this host; secrets are for nobody. */
 void setup_answer(struct web *web, struct web_request *request);
 
-/** Answers a request with what the gateway tells of itself (as `packgate status --json`; NULL: it is
- * silent), now or later. */
+/** Answers a request from the gateway's own report (as `packgate status --json`; NULL: it did not
+ * answer), now or later. */
 typedef void setup_told(struct web *web, struct http_request *request, const json_t *status);
 void setup_ask(struct web *web, struct http_request *request, setup_told *told);
 
-/** What the gateway told last is not that of now any more. */
+/** The gateway's last answer is outdated. */
 void setup_outdated(struct setup *setup);
 
 /** Answers `api/v1/files/NAME`. */

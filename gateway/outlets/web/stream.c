@@ -13,8 +13,8 @@
 
 #define TICK_S 1.0
 #define BUFFER_FIRST 2048
-#define BUFFER_KEEP 8192 /* what is larger is given back once it was taken */
-#define PIECES_MOST 256  /* that are sent with one call */
+#define BUFFER_KEEP 8192 /* bytes; a larger buffer is freed after it was sent */
+#define PIECES_MOST 256  /* pieces in one system call */
 #define TURN_VIEWERS                                                                               \
     250 /* at a tick, which would hold up everybody else: of more, each has a turn every second or third */
 #define FRAME "event: pack\ndata: "
@@ -22,7 +22,7 @@
 /* A pack as an event, as it was at a tick. */
 struct rendering {
     uint64_t tick;
-    uint32_t version; /* another one whenever more than the age is different; 0: none yet */
+    uint32_t version; /* changes whenever more than the age has changed; 0: none yet */
     char *bytes;
     size_t size, room;
 };
@@ -31,10 +31,10 @@ struct viewer {
     TAILQ_ENTRY(viewer) entry;
     struct stream *stream;
     struct http_request *request;
-    char *bytes; /* from `at` to `size` is still to be taken */
+    char *bytes; /* bytes from `at` to `size` are still unsent */
     size_t at, size, room;
     double taken_at;
-    unsigned number; /* decides whose turn it is */
+    unsigned number; /* decides its turn if there are many viewers */
     bool beat_owed;
     bool *detail, *owed; /* by pack */
     uint32_t *seen;      /* by pack: the version that it got last */
@@ -45,12 +45,12 @@ struct stream {
     struct outlet *outlet;
     const struct render_pack *packs;
     unsigned count, max_viewers, viewer_count;
-    bool *dirty, *again; /* by pack: maybe changed; to be told whether or not it has */
+    bool *dirty, *again; /* by pack: may have changed; send even if unchanged */
     char beat[64];
     size_t beat_size;
     struct rendering *whole, *brief;
     struct iovec *pieces; /* what one viewer gets at a tick */
-    uint64_t ticks;       /* as many as times at which values were put into words */
+    uint64_t ticks;       /* ticks at which values were rendered */
     unsigned ticks_to_beat, round, opened;
     ev_timer tick;
     TAILQ_HEAD(, viewer) viewers;
@@ -58,7 +58,7 @@ struct stream {
 
 /* ---- in words ---- */
 
-/* Whether two events of a pack tell the same: that its values have grown older is no news. */
+/* Whether two events of a pack are equal but for the age of its values. */
 static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     static const char age[] = "\"age_s\":";
@@ -86,7 +86,7 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     const double now = clock_now();
     struct text text = text_in(bytes, sizeof bytes);
     const bool fresh = outlet_fresh(stream->outlet, stream->packs[n].pack, now);
-    /* The object is put together by itself: commas are set by what stands before. */
+    /* The object is rendered separately: commas depend on what precedes. */
     struct text object = text_in(bytes + sizeof FRAME - 1, sizeof bytes - sizeof FRAME - 2);
     (whole ? render_whole : render_brief)(&object, &stream->packs[n], fresh, now);
     memcpy(bytes, FRAME, sizeof FRAME - 1);
@@ -108,8 +108,8 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     return rendering;
 }
 
-/* What was put into words in such a turn is as old as it is late. Nothing of it goes out, and the next turn cuts all viewers
- * (http.h). */
+/* What was rendered in a late turn is as old as the turn is late. It is not sent, and the next
+ * turn cuts all viewers (http.h). */
 static bool is_late(const struct stream *stream)
 {
     return late_turn_is_on(outlet_loop(stream->outlet), clock_now());
@@ -157,7 +157,7 @@ static void has_got(struct viewer *viewer, unsigned n, const struct rendering *r
     viewer->owed_count--;
 }
 
-/* What it is owed, as far as there is room. */
+/* Writes owed packs into the buffer as far as there is room. */
 static void fill(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
@@ -188,8 +188,7 @@ static size_t send_pieces(struct viewer *viewer, struct iovec *pieces, unsigned 
     return is_late(viewer->stream) ? 0 : http_send(viewer->request, pieces, count);
 }
 
-/* An event is not to be lost: who has no room for it is cut, and comes back to find all as it is
- * now. */
+/* Events must not be lost: a viewer without room is cut, and reconnects to the current state. */
 static void put_event(struct viewer *viewer, const char *bytes, size_t size)
 {
     struct iovec piece = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
@@ -254,7 +253,7 @@ static size_t compose_beat(char text[64])
                              (long long) time(NULL));
 }
 
-/* Silent packs are told of with each beat: there is no other news of them. */
+/* Silent packs are sent with each beat: nothing else reports them. */
 static void beat(struct stream *stream, double now)
 {
     for (unsigned n = 0; n < stream->count; n++)
@@ -264,8 +263,8 @@ static void beat(struct stream *stream, double now)
     viewer->beat_owed = true;
 }
 
-/* The first `count` of the pieces went out, as far as `sent` reaches. What is left of one that was
- * begun goes into the buffer; those behind it are owed on. */
+/* `sent` bytes of the first `count` pieces were sent. The rest of a piece that was begun goes into
+ * the buffer; those after it stay owed. */
 static void take_over(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
 {
     struct stream *stream = viewer->stream;
@@ -287,8 +286,8 @@ static void append_beat(struct viewer *viewer)
         http_cut(viewer->request);
 }
 
-/* The beat, if it is time for one, and what has changed, to somebody who has taken all that came
- * before: past his buffer, with one call, and from the same bytes for everybody. */
+/* Sends the beat, if due, and changes to a viewer that has read everything so far: without its
+ * buffer, in one system call, from bytes shared by all viewers. */
 static void send_at_once(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
@@ -314,7 +313,8 @@ static void send_at_once(struct viewer *viewer)
         append_beat(viewer);
 }
 
-/* What is new to this viewer: who has come since the last tick has seen the latest already. */
+/* Marks what is new to this viewer: one that connected since the last tick has the latest already.
+ */
 static void owe_news(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
@@ -387,7 +387,7 @@ void stream_event(struct stream *stream, const char *name, const char *data)
 
 /* ---- life ---- */
 
-/* Names that there are not are ignored: a page may be older than a reload. */
+/* Unknown names are ignored: a page may be older than a reload. */
 static void want_detail(struct viewer *viewer, const char *detail)
 {
     const struct stream *stream = viewer->stream;

@@ -11,7 +11,7 @@
 #include "render.h"
 
 #define STREAM_BUFFER_MAX (64 * 1024) /* of one viewer */
-#define STREAM_STALL_S 20.0           /* who takes nothing of it for so long is cut */
+#define STREAM_STALL_S 20.0           /* a viewer that reads nothing for so long is cut */
 #define STREAM_BEAT_S 10.0
 
 struct stream;
@@ -19,17 +19,17 @@ struct stream;
 /** For these packs, which must outlive it, and at most so many viewers. NULL: out of memory. */
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers);
-/** After the server: nobody looks any more. */
+/** Call after the server was freed: no viewers are left. */
 void stream_free(struct stream *stream);
 
-/** Answers a request with the stream. `detail`: names of packs with commas between, of which all is
- * sent; of the others the values that an overview shows. */
+/** Answers a request with the stream. `detail`: comma-separated names of packs of which all values
+ * are sent; for the others only those of the overview. */
 void stream_open(struct stream *stream, struct http_request *request, const char *detail);
 
-/** A pack was heard of; what it has changed goes out with the next tick. */
+/** A pack may have changed; changes are sent with the next tick. */
 void stream_changed(struct stream *stream, unsigned pack);
 
-/** Something happened: it goes out at once. `data` is JSON in one line. */
+/** Sends an event at once. `data` is JSON in one line. */
 void stream_event(struct stream *stream, const char *name, const char *data);
 
 #endif

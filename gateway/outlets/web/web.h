@@ -44,7 +44,7 @@ struct web_request {
     const char *path;       /* without the slash in front and without a query */
     struct guard_host host; /* under which name it was asked */
     bool encrypted;         /* as far as the browser sees it */
-    bool unclear;           /* nobody knows on whose behalf: it may read, but not switch */
+    bool unclear;           /* the client is unknown: it may read, but not switch */
 };
 
 /** The pack of that name; NULL: there is none. */
@@ -53,7 +53,7 @@ const struct render_pack *web_pack(const struct web *web, const char *name, size
 /** The token of the request's session. False: it has none. */
 bool web_token(const struct web_request *request, char token[SESSION_TOKEN]);
 
-/** Whether the request comes with a session. `use`: which then begins to be idle anew. */
+/** Whether the request has a valid session. `use`: restarts the session's idle time. */
 bool web_session(struct web *web, const struct web_request *request, bool use);
 
 #endif

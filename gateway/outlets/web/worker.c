@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define WORKERS_MOST 4 /* more would only take the disk and the cores from each other */
+#define WORKERS_MOST 4 /* more would only compete for the disk and the cores */
 #define LONGEST_S 10.0
 #define PIECE 65536
 
@@ -54,7 +54,7 @@ struct workers {
 
 static void start_jobs(struct workers *workers);
 
-/* libev reaps it: a disk that hangs would keep whoever waits for its end. */
+/* libev reaps the child: waiting for it would block on a disk that hangs. */
 static void free_job(struct job *job)
 {
     struct workers *workers = job->workers;
@@ -92,7 +92,7 @@ static void write_all(int fd, const void *bytes, size_t size)
     }
 }
 
-/* With the sockets of the page closed, for one that is cut has to be. */
+/* Closes the page's sockets, so that cutting a client in the parent closes its connection. */
 static void work_in_child(struct job *job, int fd, pid_t parent)
 {
     struct worker_result result = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
@@ -116,7 +116,7 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
 
 /* ---- in the page ---- */
 
-/* Without a text where it did not come whole. */
+/* The text is dropped if it was not received whole. */
 static void read_result(struct job *job, struct worker_result *result)
 {
     struct head head = {0};
@@ -204,7 +204,7 @@ static bool start_job(struct job *job)
     return true;
 }
 
-/* One that cannot be started ends without a result, in a turn of its own. */
+/* A job that cannot be started ends without a result, in a later turn. */
 static void start_jobs(struct workers *workers)
 {
     struct job *job;

@@ -12,7 +12,7 @@
 
 #define WORKER_WHY 200
 
-/* What a child has made. */
+/* The result of a child. */
 struct worker_result {
     unsigned status;      /* of HTTP */
     char *text;           /* from malloc; of an error its words; NULL: there is none */
@@ -36,7 +36,7 @@ struct job *worker_start(struct workers *workers,
                          size_t size,
                          void (*done)(void *owner, struct worker_result *result, const void *data),
                          void *owner);
-/** Ends a job; `done` is not called. */
+/** Cancels a job; `done` is not called. */
 void worker_cancel(struct job *job);
 
 /** Holds a request and answers it with the JSON that `work` makes. */

@@ -116,7 +116,8 @@ static void permit(struct permitted *permitted, unsigned port)
         permitted->ports[permitted->count++] = port;
 }
 
-/* Stream sockets only: a datagram socket, once connected, could still send elsewhere. */
+/* Datagram sockets may use any port: they can send without a connection anyway, and no server of
+ * datagrams can switch a pack. */
 static bool may_connect(const struct permitted *permitted, const struct question *question, int fd)
 {
     int type = 0;

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import PACKGATE, Gateway, Program, main, simulate
+from harness import PACKGATE, Gateway, Program, Way, main, simulate
 from test_present import Cable
 
 LIMITS = """[limits {of}]
@@ -254,6 +254,36 @@ def unfit_sections_are_refused():
         assert result.returncode == 1 and re.search(complaint, result.stdout.decode()), (protocol, result.stdout.decode())
 
 
+class LossyWay(Way):
+    """To a Daly, whose alarms it loses from some time on."""
+
+    lost = False
+
+    def pass_on(self, near, far):
+        for data in self.sent(near, far):
+            if not (self.lost and data[2] == 0x98):
+                far.sendall(data)
+
+
+def an_alarm_that_is_not_read_has_not_ended():
+    alarmed, url = simulate("daly", FIXED + ",alarm.cell_over_voltage=protection")
+    way = LossyWay(url)
+    calm, other = simulate("daly", FIXED)
+    packs = PACK.format(name="a", url=way.url, protocol="daly", unit=1) + PACK.format(name="b", url=other, protocol="daly", unit=2)
+    bank = "[bank house]\npacks = a, b\nunit = 9\n" + LIMITS.format(of="house", cells=16, sensors=1)
+    with alarmed, calm, Gateway(packs + bank + "[present p0]\nof = house\nport = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\nsoh = 97\n") as gateway:
+        wait_presented(gateway, 1)
+        with Stream(port_of(gateway, "p0")) as stream:
+            way.lost = True
+            while "alarm.cell_over_voltage" in read("-c", gateway.path, "a"):
+                pass
+            data = b""
+            while len(frames(data)) < 6 or not data.endswith(b"\r"):
+                data += stream.hear(2)
+            assert frames(data)["359"].startswith("02"), frames(data)
+    way.close()
+
+
 def check_names_what_is_not_told():
     text = PACK.format(name="a", url="sim:", protocol="daly", unit=1) + LIMITS.format(of="a", cells=16, sensors=4) + "[present x]\nof = a\n" \
         "protocol = pylon-1.2\nport = can:can0\n"
@@ -268,5 +298,5 @@ def an_inverter_needs_a_port_of_its_kind():
 
 
 if __name__ == "__main__":
-    main([a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, over_a_serial_line, is_read_as_it_is, a_bank_of_two_makes, can_as_text, unfit_sections_are_refused,
+    main([a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, over_a_serial_line, is_read_as_it_is, a_bank_of_two_makes, can_as_text, an_alarm_that_is_not_read_has_not_ended, unfit_sections_are_refused,
           check_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)

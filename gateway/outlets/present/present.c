@@ -9,6 +9,7 @@
 #include "outlets/rights.h"
 
 #include "bms/inverter/can.h"
+#include "packs/alarms.h"
 #include "packs/show.h"
 
 #include "base/clock.h"
@@ -22,7 +23,8 @@ struct present {
     struct outlet *outlet;
     const struct present_config *config;
     const struct speaker *speaker;
-    void *self; /* of the speaker */
+    struct alarms alarms; /* of what is presented, as read last */
+    void *self;           /* of the speaker */
     struct bus *bus;
     struct observer observer;
     double *until; /* by pack: see state.h */
@@ -172,6 +174,16 @@ static void fill_in(struct pack *values, enum pack_value id, double value)
         pack_set(values, id, value);
 }
 
+/* An alarm that was not read has not ended. */
+static void keep_alarms(struct pack *values, struct alarms alarms)
+{
+    values->alarms_warning |= alarms.warning;
+    values->alarms_protection |= alarms.protection;
+    values->alarms_can_warn |= alarms.warning;
+    values->alarms_can_protect |= alarms.protection;
+    values->alarms_known |= alarms.warning | alarms.protection;
+}
+
 /* While nothing is allowed: zero current, at the last voltage. Some protocols cannot express it
  * without one. */
 void present_show(struct present *present, struct shown *shown, double now)
@@ -179,6 +191,7 @@ void present_show(struct present *present, struct shown *shown, double now)
     const struct present_config *config = present->config;
     struct shown *last = &present->shown;
     show_source(shown, &presented(present)->source, now);
+    keep_alarms(&shown->values, present->alarms);
     if (!shown->stopping) {
         fill_in(&shown->values, SOH_PERCENT, config->soh_percent);
         fill_in(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
@@ -224,6 +237,8 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     struct present *present = data;
     struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
     judge(present, pack, now);
+    if (pack == presented(present))
+        present->alarms = alarms_after(present->alarms, source->values);
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);
 }

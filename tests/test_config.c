@@ -1484,9 +1484,9 @@ static void check_whole(const struct config *config)
 }
 
 #define LIMITED                                                                                    \
-    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5\ncells = 16\nsensors = "  \
+    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "  \
     "2\n"                                                                                          \
-    "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90\n"
+    "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90%\n"
 #define CURVES                                                                                     \
     "cell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = "                       \
     "-5.5:0,10:1,40:1,55:0\n"
@@ -1527,6 +1527,7 @@ static void test_wrong_allowed_currents(void **state)
         {"[limits l]\n", "has no 'temperature'; expected VALUE:SHARE"},
         {"[limits l]\n", "has no 'cell_high'"},
         {"[limits l]\n", "has no 'sensors'"},
+        {LIMITED CURVES "soc_ceiling = 90A\n", "'soc_ceiling' is '90A'"},
         {LIMITED CURVES "soc_high = 90\n", "'soc_high' is '90'; expected VALUE:SHARE"},
         {LIMITED CURVES "soc_high = 90:1.1\n", "'soc_high' is '90:1.1'"},
         {LIMITED CURVES "soc_high = 90:-0.1\n", "'soc_high' is '90:-0.1'"},

@@ -54,6 +54,7 @@ struct config_key {
     const struct config_type *type;
     size_t offset, size;      /* of the field in the section's struct */
     double min, max;          /* numbers; durations in seconds; lists of names: how many at most */
+    char unit;                /* may follow the number; 0: none */
     const char *const *words; /* choices, NULL at the end, in the order of their enum */
     const char *preset;       /* what holds when the key is not given */
     const char

@@ -115,6 +115,15 @@ static uint64_t bit_pattern(const struct view_register *config, bool set)
     return (uint64_t) set << config->bit;
 }
 
+static bool is_limit(const struct view_register *config)
+{
+    bool limit = false;
+    for (unsigned n = 0; n < config->term_count; n++)
+        limit |=
+            config->terms[n].what == VIEW_VALUE && value_traits(&config->terms[n].value).is_limit;
+    return limit;
+}
+
 /* A known number must not be encoded as the pattern that means "unknown". */
 static uint64_t number_pattern(const struct view_register *config, double number)
 {
@@ -123,6 +132,8 @@ static uint64_t number_pattern(const struct view_register *config, double number
                                         config->on_stale.kind == INSTEAD_UNKNOWN);
     if (config->bit >= 0)
         return bit_pattern(config, number != 0);
+    if (config->type != REG_FLOAT32 && config->type != REG_FLOAT64 && is_limit(config))
+        number = trunc((float) number); /* never more than is allowed; as a float, 0.1 x 10 is 1 */
     return map_pattern(config->type, map_fit(config->type, number, reserved));
 }
 

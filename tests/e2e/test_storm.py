@@ -386,8 +386,9 @@ class House:
     def calm(self):
         """Those who read go on; values are fresh again and again, with borrowers as well unless the line is theirs."""
         began = now()
-        if self.share == "no":
-            run("tunnel", "-c", self.gateway.path, "t", "--close")
+        # Whoever asks before the gateway has noticed its last stop is disconnected.
+        while self.share == "no" and subprocess.run([PACKGATE, "tunnel", "-c", self.gateway.path, "t", "--close"], stderr=subprocess.DEVNULL).returncode:
+            assert self.gateway.process.poll() is None and now() < began + PATIENCE
         for _ in range(3):
             seen = now()
             while self.fresh_at < seen and now() < began + PATIENCE:

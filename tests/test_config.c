@@ -1484,7 +1484,7 @@ static void check_whole(const struct config *config)
 }
 
 #define LIMITED                                                                                    \
-    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "  \
+    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = " \
     "2\n"                                                                                          \
     "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90%\n"
 #define CURVES                                                                                     \

@@ -114,7 +114,8 @@ void cycle_end(struct poller *poller, double now)
     pace->dropped = 0;
     pace->due = fmax(poller->cycle.started + next_in_s(poller), now);
     learn_round(poller, now);
-    poller->complete |= poller->cycle.published && now - pace->first_at > poller_stale_after(poller);
+    poller->complete |=
+        poller->cycle.published && now - pace->first_at > poller_stale_after(poller);
 }
 
 /* After a long silence it may be another pack that answers: once, all is forgotten; what the

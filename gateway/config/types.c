@@ -110,7 +110,8 @@ static bool parse_decimal(const struct config_key *key, const char *text, void *
 {
     double value;
     const char *rest = read_decimal(text, &value);
-    rest += rest && key->unit && *rest == key->unit;
+    if (rest && key->unit && *rest == key->unit)
+        rest++;
     if (!rest || *rest || !in_range(key, value))
         return false;
     *(double *) field = value;

@@ -266,7 +266,7 @@ class House:
             self.fault(f"is {age:.2f} s old, and says {told}: {mv}")
 
     def order(self):
-        """An order that is confirmed has reached the pack since it was given."""
+        """An order that is confirmed has reached the pack since it was given, or the pack was switched that way before."""
         with self.gateway.client() as client:
             while not self.over.is_set():
                 self.busy.wait()
@@ -275,7 +275,8 @@ class House:
                 response = client.write_coil(CHARGE, on, slave=1)
                 if not response.isError():
                     self.count("confirmed")
-                    if not any(at >= given - 0.01 and data in self.orders[on] for at, data in self.far.requests):
+                    reached = [(at, data in self.orders[on]) for at, data in self.far.requests if data in self.orders[on] or data in self.orders[not on]]
+                    if not (any(at >= given - 0.01 and same for at, same in reached) or (reached[-1][1] if reached else on)):
                         self.fault(f"confirmed what the pack did not get, given at {given:.2f}: charge_mos {on}")
                 elif getattr(response, "exception_code", None) is None:
                     return

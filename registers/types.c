@@ -54,6 +54,12 @@ double map_fit(enum map_type type, double number, bool reserved)
     return fmin(fmax(whole ? round(number) : number, limits->min), limits->max);
 }
 
+double map_lower(enum map_type type, double number)
+{
+    const bool whole = type != REG_FLOAT32 && type != REG_FLOAT64;
+    return whole ? trunc((float) number) : number; /* as a float, 46.3 x 10 is 463 */
+}
+
 uint64_t map_pattern(enum map_type type, double number)
 {
     if (type == REG_FLOAT32)

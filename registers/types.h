@@ -43,6 +43,9 @@ extern const struct map_type_info map_types[MAP_TYPES];
  * limited to its range. `reserved`: a known number must not become the pattern of unknown. */
 double map_fit(enum map_type type, double number, bool reserved);
 
+/** For a limit, of which a register must not show more: rounded towards 0 if the type is an integer. */
+double map_lower(enum map_type type, double number);
+
 /** The bits of a number in a register type; it must be within the type's limits. Integers are
  * rounded to nearest, a float is never minus zero. */
 uint64_t map_pattern(enum map_type type, double number);

@@ -197,6 +197,22 @@ static void test_encode(void **state)
 }
 // clang-format on
 
+/* What is passed on of a limit is never more than it. */
+static void test_encode_limit(void **state)
+{
+    (void) state;
+    struct push_write write = {.type = REG_U16, .scale = 10};
+    uint16_t words[2];
+    assert_true(value_find("allowed_charge_current_a", &write.value));
+    push_encode(&write, 46.49, words);
+    assert_int_equal(words[0], 464);
+    push_encode(&write, 46.3, words);
+    assert_int_equal(words[0], 463);
+    assert_true(value_find("current_a", &write.value));
+    push_encode(&write, 46.49, words);
+    assert_int_equal(words[0], 465);
+}
+
 /* ---- requests and answers ---- */
 
 static void expect_bytes(const char *name, const struct push_request *request, const uint8_t *bytes,
@@ -1099,6 +1115,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_mapped_values),
         cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_encode_limit),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_neighbours),

@@ -38,6 +38,8 @@ enum push_encoded push_encode(const struct push_write *write, double value, uint
     /* If a pattern means "unknown", a known number must not be encoded as this pattern. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
     double number = value * write->scale + write->offset;
+    if (write->what == PUSH_VALUE && value_traits(&write->value).is_limit)
+        number = map_lower(write->type, number);
     if (write->type != REG_FLOAT32)
         number = round(number);
     double fitting = map_fit(write->type, number, reserved);

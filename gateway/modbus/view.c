@@ -28,6 +28,7 @@ struct item {
     const struct view_register *config;
     uint16_t sources[VIEW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
     bool lasting[VIEW_TERMS];     /* known even while the pack is silent */
+    bool limit;                   /* has to do with what is allowed */
     bool ticks;                   /* changes each second without new values */
     bool leads;                   /* the first of the items that form a register */
     uint64_t pattern;
@@ -115,25 +116,17 @@ static uint64_t bit_pattern(const struct view_register *config, bool set)
     return (uint64_t) set << config->bit;
 }
 
-static bool is_limit(const struct view_register *config)
-{
-    bool limit = false;
-    for (unsigned n = 0; n < config->term_count; n++)
-        limit |=
-            config->terms[n].what == VIEW_VALUE && value_traits(&config->terms[n].value).is_limit;
-    return limit;
-}
-
 /* A known number must not be encoded as the pattern that means "unknown". */
-static uint64_t number_pattern(const struct view_register *config, double number)
+static uint64_t number_pattern(const struct item *item, double number)
 {
+    const struct view_register *config = item->config;
     const bool constant = config->term_count == 1 && config->terms[0].what == VIEW_NUMBER;
     const bool reserved = !constant && (config->on_unknown.kind == INSTEAD_UNKNOWN ||
                                         config->on_stale.kind == INSTEAD_UNKNOWN);
     if (config->bit >= 0)
         return bit_pattern(config, number != 0);
-    if (config->type != REG_FLOAT32 && config->type != REG_FLOAT64 && is_limit(config))
-        number = trunc((float) number); /* never more than is allowed; as a float, 0.1 x 10 is 1 */
+    if (item->limit)
+        number = map_lower(config->type, number);
     return map_pattern(config->type, map_fit(config->type, number, reserved));
 }
 
@@ -233,7 +226,7 @@ static void encode_number(const struct view *view, struct item *item)
     if (isnan(number))
         take_substitute(item, &config->on_unknown);
     else
-        item->pattern = number_pattern(config, number);
+        item->pattern = number_pattern(item, number);
 }
 
 static void set_state(const struct view *view, const struct view_register *config, bool refused)
@@ -333,6 +326,8 @@ static void make_item(struct view *view, unsigned i, view_find *find, void *data
         const struct view_term *term = &item->config->terms[n];
         item->sources[n] = term->source[0] ? watch(view, find(data, term->source)) : NO_SOURCE;
         item->lasting[n] = term_lasts(item->config, term);
+        item->limit |= item->config->type != REG_STRING && term->what == VIEW_VALUE &&
+                       value_traits(&term->value).is_limit;
         item->ticks |= item->lasting[n] && term->what != VIEW_NUMBER;
     }
     view->ticks |= item->ticks;

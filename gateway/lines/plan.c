@@ -25,16 +25,22 @@ static void next_step(struct poller *poller)
 
 /* ---- the next request ---- */
 
-/* A step that is worth one request when all else is read: it was never answered, or is given up.
- * What the driver asks before the first vital step leads to that, and is asked in its place. */
+/* It was never answered, or is given up: it is worth one request. */
+static bool may_be_unknown(const struct poller *poller, unsigned index)
+{
+    const struct poller_step *step = &poller->steps[index];
+    bool good = step->answers && step->misses == 0;
+    return !plan_of(poller, index)->vital && isnan(step->at) && !good;
+}
+
+/* Such a step is tried when all else is read. What the driver asks before the first vital step leads to that, and is
+ * asked in its place. */
 static bool is_trial(const struct poller *poller, unsigned index)
 {
     bool behind_vital = false;
     for (unsigned i = 0; i < index; i++)
         behind_vital |= plan_of(poller, i)->vital;
-    const struct poller_step *step = &poller->steps[index];
-    bool good = step->answers && step->misses == 0;
-    return behind_vital && !plan_of(poller, index)->vital && isnan(step->at) && !good;
+    return behind_vital && may_be_unknown(poller, index);
 }
 
 /* While a pack is silent, the vital steps tell best whether it is there. If it is, the cycle begins
@@ -274,7 +280,7 @@ bool plan_is_unsure(const struct poller *poller)
 {
     if (plan_of(poller, poller->cycle.step)->vital)
         return poller_is_silent(poller);
-    return poller->presence.silent_cycles > 0 || is_trial(poller, poller->cycle.step);
+    return poller->presence.silent_cycles > 0 || may_be_unknown(poller, poller->cycle.step);
 }
 
 /* Nobody knows yet in which of several ways it is asked, and it is alone on its line: it may as well be asked in all of them. */

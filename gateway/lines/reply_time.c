@@ -33,8 +33,8 @@ double reply_time_longest_s(const struct wire *wire, const struct turns *turns)
     return longest;
 }
 
-/* A pack that does not answer should not cost its neighbours more than an answer of theirs takes. Now and then it has all
- * its time: it may have become slower. */
+/* A request that may stay unanswered should not cost others more than an answer of theirs takes. Now and then it has all
+ * its time: the pack may have become slower. */
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller)
 {
@@ -42,8 +42,11 @@ double reply_time_next_s(const struct wire *wire, const struct turns *turns,
     double usual = patience_wait_s(&poller->pace.patience, most);
     for (unsigned i = 0; usual == 0 && i < turns->count; i++)
         usual = patience_wait_s(&turns->list[i].poller->pace.patience, most);
-    const bool turn = poller->presence.silent_cycles % SILENT_SHARE == SILENT_SHARE - 1;
-    if (usual == 0 || turn || !plan_is_unsure(poller))
+    const unsigned step = poller->cycle.step;
+    const bool vital = poller->config->driver->plan[step].vital;
+    const unsigned misses = vital ? poller->presence.silent_cycles : poller->steps[step].misses;
+    const bool turn = misses % SILENT_SHARE == SILENT_SHARE - 1;
+    if ((usual == 0 && vital) || turn || !plan_is_unsure(poller))
         return most;
     const double least = fmax(UNSURE_LEAST_S, port_least_reply_ms(wire->port) / 1e3);
     return fmin(most, fmax(usual, least));

@@ -788,6 +788,78 @@ static void test_query(void **state)
     store_free(store);
 }
 
+struct spells {
+    unsigned count;
+    struct query_alarm spell[8];
+};
+
+static void take_spell(void *data, const struct query_alarm *spell)
+{
+    struct spells *spells = data;
+    assert_in_range(spells->count, 0, 7);
+    spells->spell[spells->count++] = *spell;
+}
+
+static void note(struct store *store, const char *pack, int64_t t, const char *name, int level,
+                 const char *text)
+{
+    store_event(store, &(struct store_event){START + t, pack, "alarm", name, level, text});
+}
+
+/* Each alarm from its beginning to its end, also where both lie outside of the time that is asked
+ * for; one without an end goes on. */
+static void test_alarms(void **state)
+{
+    static const struct {
+        int64_t from, to;
+        unsigned most, count;
+        struct query_alarm spell[4];
+    } cases[] = {
+        {0,
+         1000,
+         99,
+         3,
+         {{CELL_OVER_VOLTAGE, 2, START + 100, START + 300},
+          {SOC_LOW, 1, START + 700, 0},
+          {SOC_LOW, 1, START + 50, START + 60}}},
+        {150, 200, 99, 1, {{CELL_OVER_VOLTAGE, 2, START + 100, START + 300}}}, /* around it */
+        {60, 100, 99, 0, {{0}}}, /* ended at its beginning, began at its end */
+        {5000, 6000, 99, 1, {{SOC_LOW, 1, START + 700, 0}}},
+        {0,
+         1000,
+         1,
+         2,
+         {{CELL_OVER_VOLTAGE, 2, START + 100, START + 300}, {SOC_LOW, 1, START + 700, 0}}},
+    };
+    (void) state;
+    char why[200];
+    struct store *store = store_new(path, &limits);
+    note(store, "shed", 50, "soc_low", 1, "on");
+    note(store, "shed", 60, "soc_low", 1, "off");
+    note(store, "shed", 100, "cell_over_voltage", 1, "on");
+    note(store, "shed", 110, "cell_over_voltage", 2, "on");
+    note(store, "shed", 120, "cell_over_voltage", 1, "on");
+    note(store, "boat", 130, "cell_over_voltage", 1, "off");
+    note(store, "shed", 300, "cell_over_voltage", 1, "off");
+    note(store, "shed", 700, "soc_low", 1, "on");
+    assert_true(store_commit(store));
+    struct query *query = query_open(path, why, sizeof why);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct spells got = {0};
+        query_alarms(query, "shed", START + cases[i].from, START + cases[i].to, cases[i].most,
+                     take_spell, &got);
+        if (got.count != cases[i].count)
+            fail_msg("case %zu: %u instead of %u", i, got.count, cases[i].count);
+        for (unsigned n = 0; n < got.count; n++)
+            if (memcmp(&got.spell[n], &cases[i].spell[n], sizeof *got.spell) != 0)
+                fail_msg("case %zu: alarm %d, level %d, from %lld to %lld", i, got.spell[n].alarm,
+                         got.spell[n].level, (long long) got.spell[n].since - START,
+                         (long long) got.spell[n].until - START);
+    }
+    query_close(query);
+    store_free(store);
+}
+
 /* A row that is written while somebody reads is there for the next question. */
 static void test_query_beside_writer(void **state)
 {
@@ -859,6 +931,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_pipes, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_alarms, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query_beside_writer, open_place, close_place),
         cmocka_unit_test(test_csv),
     };

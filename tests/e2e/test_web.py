@@ -20,10 +20,13 @@ import tempfile
 import time
 import urllib.parse
 
-from harness import PACKGATE, PATIENCE, main, simulate
+from harness import PACKGATE, PATIENCE, Program, main, simulate
 from web_harness import PACKS, Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
+
+BOAT = "profile=fixed,cells=8,temps=2,voltage_v=26.1,current_a=-3,soc_percent=12"
+
 
 def test_values():
     with Page() as page:
@@ -272,14 +275,13 @@ def past(rows=(), packs=PACKS):
         shutil.rmtree(folder)
 
 
-def await_file(file):
+def await_file(file, table="minute", column="c1"):
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-            if database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'minute'").fetchone()[0]:
-                with_cells = [row[1] for row in database.execute("PRAGMA table_info(minute)")]
-                if "c1" in with_cells:
+            if database.execute(f"SELECT count(*) FROM sqlite_master WHERE name = '{table}'").fetchone()[0]:
+                if column in [row[1] for row in database.execute(f"PRAGMA table_info({table})")]:
                     return
         except sqlite3.OperationalError:
             pass
@@ -339,6 +341,86 @@ def test_history_ends_now():
         assert any(soc is not None for soc in day["soc_percent"]) and any(wh is not None for wh in day["charged_wh"]), day
 
 
+def insert(file, table, **values):
+    database = sqlite3.connect(file, timeout=PATIENCE)
+    with database:
+        name = values.pop("pack")
+        database.execute("INSERT OR IGNORE INTO pack(name) VALUES (?)", [name])
+        database.execute(f"INSERT OR REPLACE INTO {table}(pack, {', '.join(values)}) VALUES ((SELECT id FROM pack WHERE name = ?)"
+                         + ", ?" * len(values) + ")", [name, *values.values()])
+    database.close()
+
+
+def midnight():
+    return int(time.mktime((*time.localtime()[:3], 0, 0, 0, 0, 0, -1)))
+
+
+def test_today():
+    """Energy, extremes and the power of each source; of a pack that reports none of it, nothing."""
+    mute = "[line mute]\nport = tcp://127.0.0.1:9\nprotocol = daly\n[pack mute]\nline = mute\nunit = 3\n"
+    with past(packs=PACKS + mute) as page:
+        page.await_fresh("shed", "boat", "all")
+        await_file(page.file)
+        half = int(time.time()) // 1800 * 1800 - 7200
+        day = int(time.strftime("%Y%m%d"))
+        for minute, watts in ((0, 100), (60, 200), (1740, 900), (1800, -50)):
+            insert(page.file, "minute", pack="shed", t=half + minute, n=6, power_w=watts)
+        insert(page.file, "minute", pack="boat", t=midnight() - 86400, n=6, power_w=77)
+        insert(page.file, "day", pack="shed", day=day, n=6, power_w=10, charged_wh=5000.26, discharged_wh=70, soc_permille_min=203,
+               soc_permille_max=999, c1_min=3101, c1_max=3300, c2_min=3200, c2_max=3599)
+        insert(page.file, "day", pack="mute", day=day, n=6, charged_wh=0, discharged_wh=0)
+        got = page.json("/api/v1/today")
+        if int(time.strftime("%Y%m%d")) != day:
+            return  # midnight has just passed
+        assert list(got) == ["shed", "boat", "mute", "all"] and got["mute"] == {"power_w": []}, got
+        shed = got["shed"]
+        assert shed["power_w"][:2] == [[half, 400], [half + 1800, -50]], shed
+        # Now is there as well, from memory; never more than a day.
+        assert shed["power_w"][-1][0] > time.time() - 3600 and got["boat"]["power_w"][0][0] > time.time() - 3600, got
+        assert 5000.2 <= shed["charged_wh"] < 5100 and 70 <= shed["discharged_wh"] < 100, shed
+        assert shed["soc_min_percent"] == 20.3 and shed["soc_max_percent"] == 99.9
+        assert [shed[f"cell_{name}"] for name in ("min_mv", "min_index", "max_mv", "max_index")] == [3101, 1, 3599, 2], shed
+        assert "charged_wh" in got["all"] and "cell_min_mv" not in got["all"], got["all"]
+        assert page.ask("/api/v1/today", method="POST", body="{}")[0] in (403, 405)
+    # Of many packs the steps are longer.
+    with past(packs="".join(mute.replace("mute", f"mute-{n}").replace("unit = 3", f"unit = {n}").replace(":9", f":{n}") for n in range(1, 10))) as page:
+        await_file(page.file, "hour", "power_w")
+        hour = int(time.time()) // 3600 * 3600 - 7200
+        insert(page.file, "hour", pack="mute-9", t=hour, n=6, power_w=-123)
+        assert page.json("/api/v1/today")["mute-9"] == {"power_w": [[hour, -123]]}
+
+
+def test_alarms():
+    """From the events of the database, and what came after them from memory."""
+    low, port = simulate("daly", BOAT + ",alarm.soc_low=1")
+    with low, past(packs=PACK.format("boat", port, 1)) as page:
+        path = "/api/v1/packs/boat/alarms"
+        page.await_fresh()
+        await_file(page.file)
+        begun = page.json("/api/v1/packs/boat")["alarms"][0]["since"]
+        for t, text in ((50, "on"), (90, "off")):
+            insert(page.file, "event", pack="boat", t=begun - 7200 + t, kind="alarm", name="cell_imbalance", level=2, text=text)
+        old = {"name": "cell_imbalance", "level": "protection", "since": begun - 7150, "until": begun - 7110}
+
+        def until(wanted):
+            deadline = time.monotonic() + PATIENCE
+            while not wanted(got := page.json(path)):
+                assert time.monotonic() < deadline, got
+                time.sleep(0.2)
+            return got
+        first, going_on = until(lambda got: len(got) == 2)
+        assert first == old and going_on["name"] == "soc_low" and going_on["until"] is None, going_on
+        # A row of ten seconds, and later the event itself.
+        assert begun - 10 <= going_on["since"] <= begun + 1, (going_on, begun)
+        low.stop()
+        with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", port.removeprefix("tcp://"), "--options", BOAT):
+            ended = until(lambda got: got[-1]["until"])[-1]
+        assert begun < ended["until"] <= time.time() + 1, ended
+        assert page.json(f"{path}?from={begun - 7120}&to={begun - 7000}") == [old]
+        assert page.json(f"{path}?from={begun - 7000}&to={begun - 6000}") == []
+        assert page.ask(f"{path}?from=yesterday")[0] == 400 and page.ask(path, method="POST", body="{}")[0] in (403, 405)
+
+
 def test_csv():
     begin = int(time.time()) // 3600 * 3600 - 7200
     rows = [(begin + 60 * i, 53000 + i % 1000, 3300 + i % 100) for i in range(-12000, 60) if not 10 <= i < 20]
@@ -374,8 +456,8 @@ def test_csv():
 
 def test_no_history():
     with Page() as page:
-        for name in ("history", "history.csv"):
-            status, _, body = page.ask(f"/api/v1/packs/shed/{name}")
+        for path in ("packs/shed/history", "packs/shed/history.csv", "packs/shed/alarms", "packs/shed/health", "today"):
+            status, _, body = page.ask(f"/api/v1/{path}")
             assert status == 404 and "[history]" in json.loads(body)["error"]
 
 
@@ -691,7 +773,7 @@ def test_password_command():
 
 
 if __name__ == "__main__":
-    main([test_stream_has_news_only, test_history_ends_now, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
+    main([test_alarms, test_stream_has_news_only, test_history_ends_now, test_today, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
           test_no_history, test_values, test_curl_agrees, test_page, test_headers, test_frame, test_compression, test_silent_pack,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,

@@ -488,3 +488,61 @@ void query_events(struct query *query, int64_t before, unsigned count,
                                          text_at(statement, 4), text_at(statement, 5)});
     sqlite3_finalize(statement);
 }
+
+/* ---- alarms ---- */
+
+/* Backwards from the first end at `to` or later: an alarm may have begun long before `from` and
+ * ended long after `to`. */
+#define ALARM_EVENTS                                                                               \
+    "FROM event WHERE kind = 'alarm' AND pack = (SELECT id FROM pack WHERE name = ?1) AND name = " \
+    "?2 "
+static const char alarm_events[] =
+    "SELECT t, level, text = 'on' " ALARM_EVENTS "AND t <= ifnull((SELECT t " ALARM_EVENTS
+    "AND t >= ?3 AND text = 'off' ORDER BY t LIMIT 1), ?4) ORDER BY t DESC, rowid DESC";
+
+static int worse(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* A level that changes is an `on` as well; the first one is the beginning. */
+static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t from, int64_t to,
+                       unsigned most, void (*each)(void *data, const struct query_alarm *spell),
+                       void *data)
+{
+    struct query_alarm spell = {.alarm = alarm};
+    bool goes_on = true;
+    while (goes_on && most > 0) {
+        goes_on = sqlite3_step(statement) == SQLITE_ROW;
+        const int64_t t = goes_on ? sqlite3_column_int64(statement, 0) : 0;
+        if (goes_on && sqlite3_column_int(statement, 2)) {
+            spell.since = t;
+            spell.level = worse(spell.level, sqlite3_column_int(statement, 1));
+            continue;
+        }
+        if (spell.since > 0 && spell.since < to) {
+            each(data, &spell);
+            most--;
+        }
+        spell = (struct query_alarm){.alarm = alarm, .until = t};
+        goes_on = goes_on && t > from;
+    }
+}
+
+void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
+                  void (*each)(void *data, const struct query_alarm *spell), void *data)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(query->db, alarm_events, -1, &statement, NULL) != SQLITE_OK)
+        return;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 2, pack_alarm_name((enum pack_alarm) alarm), -1,
+                          SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 3, to);
+        sqlite3_bind_int64(statement, 4, INT64_MAX);
+        walk_alarm(statement, (enum pack_alarm) alarm, from, to, most, each, data);
+        sqlite3_reset(statement);
+    }
+    sqlite3_finalize(statement);
+}

@@ -68,6 +68,19 @@ struct query_event {
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
 
+/* A time in which an alarm was active. */
+struct query_alarm {
+    enum pack_alarm alarm;
+    int level;     /* the worst enum alarm_level in it */
+    int64_t since; /* UTC seconds */
+    int64_t until; /* 0: no end was noted */
+};
+
+/** Calls `each` for the times of a pack's alarms that touch from … to (exclusive), alarm by alarm, the newest first, at most `most` of
+ * each alarm. */
+void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
+                  void (*each)(void *data, const struct query_alarm *spell), void *data);
+
 /** The midnight (UTC seconds) of the last day up to that of `now` whose health was checked;
  * INT64_MIN: none. */
 int64_t query_checked(struct query *query, const char *pack, int64_t now);

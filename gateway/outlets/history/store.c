@@ -343,6 +343,7 @@ static bool make_tables(struct store *store)
              "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
              "name TEXT, level INTEGER, text TEXT);"
              "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
+             "CREATE INDEX IF NOT EXISTS event_alarm ON event(pack, name, t) WHERE kind = 'alarm';"
              "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);") ||
         !make_health(store))
         return false;

@@ -113,7 +113,8 @@ static unsigned days_wanted(struct http_request *request)
 
 /* The task of a worker. */
 struct asked {
-    const char *file, *pack;
+    const struct past *past;
+    const char *pack;
     unsigned most;
     double wall;
 };
@@ -123,7 +124,7 @@ static void work(void *data, struct worker_result *result)
     const struct asked *asked = data;
     struct health_finding findings[HEALTH_FINDINGS];
     const int64_t now = (int64_t) floor(asked->wall);
-    struct query *query = query_open(asked->file, result->why, sizeof result->why);
+    struct query *query = past_open(asked->past, result->why, sizeof result->why);
     struct health_day *days = query ? malloc(asked->most * sizeof *days) : NULL;
     if (!days) {
         query_close(query);
@@ -145,9 +146,9 @@ static void work(void *data, struct worker_result *result)
     result->text = json_text(object);
 }
 
-void health_answer(struct workers *workers, const char *file, struct http_request *request,
-                   const char *pack, double wall)
+void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
+                   double wall)
 {
-    const struct asked asked = {file, pack, days_wanted(request), wall};
-    worker_answer(workers, request, work, &asked, sizeof asked);
+    const struct asked asked = {past, pack->source.name, days_wanted(request), wall};
+    worker_answer(past_workers(past), request, work, &asked, sizeof asked);
 }

@@ -3,10 +3,10 @@
 #ifndef PACKGATE_OUTLETS_WEB_HEALTH_H
 #define PACKGATE_OUTLETS_WEB_HEALTH_H
 
-#include "worker.h"
+#include "past.h"
 
-/** Answers `…/health` of a pack from the database `file`; the last `days` of the request, 186 unless it says so. */
-void health_answer(struct workers *workers, const char *file, struct http_request *request,
-                   const char *pack, double wall);
+/** Answers `…/health`: the last `days` of the request, 186 unless it says so. */
+void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
+                   double wall);
 
 #endif

@@ -96,6 +96,36 @@ static bool read_rows(struct query *query, struct walk *walk, char *why, size_t 
     return !query || query_rows(query, walk->ask, on_row, walk, why, size) >= 0;
 }
 
+static void read_memory(const struct past *past, unsigned pack, struct query *query,
+                        struct walk *walk)
+{
+    recent_walk(&past->recents[pack], memory_from(query, walk->ask), on_recent, walk);
+    hand_on(walk);
+}
+
+struct query *past_open(const struct past *past, char *why, size_t size)
+{
+    return query_open(past->file, why, size);
+}
+
+bool past_rows(const struct past *past, unsigned pack, struct query *query,
+               const struct query_ask *ask, bool (*each)(void *data, const struct history_row *row),
+               void *data, char *why, size_t size)
+{
+    struct walk walk = {.ask = ask, .each = each, .data = data};
+    if (!read_rows(query, &walk, why, size))
+        return false;
+    read_memory(past, pack, query, &walk);
+    return true;
+}
+
+void past_recent(const struct past *past, unsigned pack, struct query *query, const char *name,
+                 void (*each)(void *data, const struct history_row *row), void *data)
+{
+    const struct query_ask ask = {.pack = name, .level = LEVEL_RECENT, .to = INT64_MAX};
+    recent_walk(&past->recents[pack], memory_from(query, &ask), each, data);
+}
+
 /* ---- JSON: columns ---- */
 
 enum column_kind { MEAN, LOWEST, HIGHEST, CHARGED, DISCHARGED, PEAK };
@@ -398,13 +428,8 @@ static char *make_table(struct asked *asked, struct query *query, char *why, siz
     add_columns(table, &asked->ask);
     ask->from = history_start(table->level, ask->from);
     if (lay_out(table, ask, asked->wall)) {
-        struct walk walk = {.ask = ask, .each = fill_row, .data = table};
-        if (read_rows(query, &walk, why, size)) {
-            recent_walk(&asked->past->recents[asked->pack->index], memory_from(query, ask),
-                        on_recent, &walk);
-            hand_on(&walk);
+        if (past_rows(asked->past, asked->pack->index, query, ask, fill_row, table, why, size))
             text = print_table(table);
-        }
     }
     free_table(table);
     return text;
@@ -414,7 +439,7 @@ static void work(void *data, struct worker_result *result)
 {
     struct asked *asked = data;
     struct ask *ask = &asked->ask;
-    struct query *query = query_open(asked->past->file, result->why, sizeof result->why);
+    struct query *query = past_open(asked->past, result->why, sizeof result->why);
     settle_ask(ask, query, asked->pack);
     if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
@@ -493,9 +518,7 @@ static bool read_piece(struct piece *piece, struct query *query, struct lines *l
         return true;
     }
     lines->most = SIZE_MAX;
-    recent_walk(&piece->past->recents[piece->pack->index], memory_from(query, ask), on_recent,
-                &walk);
-    hand_on(&walk);
+    read_memory(piece->past, piece->pack->index, query, &walk);
     return true;
 }
 
@@ -503,7 +526,7 @@ static void work_piece(void *data, struct worker_result *result)
 {
     struct piece *piece = data;
     struct lines lines = {.ask = &piece->ask.query, .most = DOWNLOAD_PIECE};
-    struct query *query = query_open(piece->past->file, result->why, sizeof result->why);
+    struct query *query = past_open(piece->past, result->why, sizeof result->why);
     bool good = query || !piece->begun;
     if (!piece->begun)
         begin_piece(piece, query, &lines);

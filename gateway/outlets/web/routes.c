@@ -8,6 +8,8 @@
 #include "metrics.h"
 #include "orders.h"
 #include "setup.h"
+#include "spells.h"
+#include "today.h"
 
 #include "base/clock.h"
 
@@ -92,6 +94,20 @@ static void get_events(struct web *web, struct web_request *request)
     stream_open(web->stream, request->http, detail);
 }
 
+/* False: there is no history, and the request was answered. */
+static bool has_past(const struct web *web, struct web_request *request)
+{
+    if (!web->past)
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
+    return web->past;
+}
+
+static void get_today(struct web *web, struct web_request *request)
+{
+    if (has_past(web, request))
+        today_answer(web->past, request->http, web->packs, web->count, clock_wall());
+}
+
 static void get_health(struct web *web, struct web_request *request)
 {
     if (!outlet_hears(web->outlet, clock_now())) {
@@ -152,7 +168,7 @@ static const struct route {
     {"metrics", "GET", metrics_answer},       {"healthz", "GET", get_health},
     {"api/v1/packs", "GET", get_packs},       {"api/v1/events", "GET", get_events},
     {"api/v1/gateway", "GET", setup_answer},  {"api/v1/login", "POST", orders_login},
-    {"api/v1/logout", "POST", orders_logout},
+    {"api/v1/logout", "POST", orders_logout}, {"api/v1/today", "GET", get_today},
 };
 
 static void refuse_method(struct web_request *request, const char *allowed)
@@ -173,28 +189,31 @@ static bool is_method(struct web_request *request, const char *method)
     return false;
 }
 
-static void route_history(struct web *web, struct web_request *request,
-                          const struct render_pack *pack, bool csv)
-{
-    if (!is_method(request, "GET"))
-        return;
-    if (!web->past)
-        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
-    else
-        (csv ? past_answer_csv : past_answer_json)(web->past, request->http, pack->pack,
-                                                   clock_wall());
-}
+typedef void past_answer(struct past *past, struct http_request *request,
+                         const struct outlet_pack *pack, double wall);
 
-static void route_health(struct web *web, struct web_request *request,
-                         const struct render_pack *pack)
+/* What comes from the history, below the address of a pack. */
+static const struct past_route {
+    const char *path;
+    past_answer *answer;
+} past_routes[] = {
+    {"/history", past_answer_json},
+    {"/history.csv", past_answer_csv},
+    {"/alarms", spells_answer},
+    {"/health", health_answer},
+};
+
+/* False: it is none of these. */
+static bool route_past(struct web *web, struct web_request *request, const char *path,
+                       const struct outlet_pack *pack)
 {
-    if (!is_method(request, "GET"))
-        return;
-    if (!web->past)
-        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
-    else
-        health_answer(past_workers(web->past), web->config->history, request->http,
-                      pack->pack->source.name, clock_wall());
+    for (size_t i = 0; i < sizeof past_routes / sizeof *past_routes; i++)
+        if (strcmp(path, past_routes[i].path) == 0) {
+            if (is_method(request, "GET") && has_past(web, request))
+                past_routes[i].answer(web->past, request->http, pack, clock_wall());
+            return true;
+        }
+    return false;
 }
 
 static void route_pack(struct web *web, struct web_request *request, const char *rest)
@@ -203,10 +222,8 @@ static void route_pack(struct web *web, struct web_request *request, const char 
     const struct render_pack *pack = web_pack(web, rest, size);
     if (!pack)
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
-    else if (strcmp(rest + size, "/history") == 0 || strcmp(rest + size, "/history.csv") == 0)
-        route_history(web, request, pack, rest[size + 8] == '.');
-    else if (strcmp(rest + size, "/health") == 0)
-        route_health(web, request, pack);
+    else if (route_past(web, request, rest + size, pack->pack))
+        return;
     else if (strcmp(rest + size, "/switch") == 0 && is_method(request, "POST"))
         orders_switch(web, request, pack);
     else if (strcmp(rest + size, "/switch") == 0)

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Alarms as spells with a beginning and an end. The database has the events up to the last commit, to the second; what came later is
+ * found in the rows of ten seconds that memory has.
+ */
+#include "spells.h"
+
+#include "ask.h"
+
+#include "packs/json.h"
+
+#include <stdlib.h>
+
+/* The task of a worker. */
+struct asked {
+    const struct past *past;
+    const struct outlet_pack *pack;
+    struct ask ask;
+};
+
+struct spells {
+    struct query_alarm *list;
+    size_t count, room;
+    int64_t last[PACK_ALARM_COUNT];    /* up to when the database knows an alarm */
+    size_t going_on[PACK_ALARM_COUNT]; /* place in the list plus 1; 0: it is not active */
+    bool seen[PACK_ALARM_COUNT];       /* active in a row of memory */
+};
+
+static void add_spell(void *data, const struct query_alarm *spell)
+{
+    struct spells *spells = data;
+    if (spells->count == spells->room) {
+        const size_t room = 2 * spells->room + 16;
+        struct query_alarm *more = realloc(spells->list, room * sizeof *more);
+        if (!more)
+            return;
+        spells->list = more;
+        spells->room = room;
+    }
+    spells->list[spells->count++] = *spell;
+    if (spell->until == 0)
+        spells->going_on[spell->alarm] = spells->count;
+    if (spell->until > spells->last[spell->alarm])
+        spells->last[spell->alarm] = spell->until;
+}
+
+/* After a start of this process a row may be without an alarm that was not read yet: only one that
+ * was seen can end. A row in which the database saw the end has the alarm as well. */
+static void add_row(void *data, const struct history_row *row)
+{
+    struct spells *spells = data;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const int level = row->flags & FLAG_PROTECTION(i) ? ALARM_PROTECTION
+                          : row->flags & FLAG_WARNING(i)  ? ALARM_WARNING
+                                                          : 0;
+        struct query_alarm *spell =
+            spells->going_on[i] ? &spells->list[spells->going_on[i] - 1] : NULL;
+        if (spell && !level && spells->seen[i]) {
+            spell->until = row->t;
+            spells->going_on[i] = 0;
+        } else if (spell && level > spell->level) {
+            spell->level = level;
+        } else if (!spell && level && row->t >= spells->last[i]) {
+            add_spell(spells, &(struct query_alarm){(enum pack_alarm) i, level, row->t, 0});
+        }
+        spells->seen[i] = level > 0;
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct query_alarm *left = a, *right = b;
+    return (left->since > right->since) - (left->since < right->since);
+}
+
+static json_t *list_spells(struct spells *spells, const struct query_ask *ask)
+{
+    json_t *list = json_array();
+    if (spells->count > 0)
+        qsort(spells->list, spells->count, sizeof *spells->list, by_time);
+    for (size_t i = 0; i < spells->count; i++) {
+        const struct query_alarm *spell = &spells->list[i];
+        if (spell->since >= ask->to || (spell->until && spell->until <= ask->from))
+            continue;
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:I, s:o}", "name", pack_alarm_name(spell->alarm), "level",
+                            pack_alarm_level_name(spell->level), "since", (json_int_t) spell->since,
+                            "until",
+                            spell->until ? json_integer((json_int_t) spell->until) : json_null()));
+    }
+    return list;
+}
+
+static void work(void *data, struct worker_result *result)
+{
+    const struct asked *asked = data;
+    const struct query_ask *ask = &asked->ask.query;
+    struct spells spells = {.list = NULL};
+    struct query *query = past_open(asked->past, result->why, sizeof result->why);
+    if (query)
+        query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
+    past_recent(asked->past, asked->pack->index, query, ask->pack, add_row, &spells);
+    query_close(query);
+    result->status = MHD_HTTP_OK;
+    result->text = json_text(list_spells(&spells, ask));
+    free(spells.list);
+}
+
+void spells_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
+                   double wall)
+{
+    struct asked asked = {.past = past, .pack = pack};
+    if (ask_parse(request, pack->source.name, wall, &asked.ask))
+        worker_answer(past_workers(past), request, work, &asked, sizeof asked);
+}

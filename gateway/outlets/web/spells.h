@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/* When alarms of a pack were active, from the history. */
+#ifndef PACKGATE_OUTLETS_WEB_SPELLS_H
+#define PACKGATE_OUTLETS_WEB_SPELLS_H
+
+#include "past.h"
+
+/** Answers `…/alarms`. */
+void spells_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
+                   double wall);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/* Today as JSON: an object of each pack and bank. */
+#include "today.h"
+
+#include "packs/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_S 86400
+#define HALF_HOUR_S 1800
+#define FINE_MOST 8 /* packs and banks whose minutes can be read within 20 ms */
+
+/* The task of a worker. */
+struct asked {
+    const struct past *past;
+    const struct render_pack *packs;
+    unsigned count;
+    int64_t now;
+};
+
+static void put(json_t *object, const char *name, int32_t number, double scale)
+{
+    if (number != ROW_UNKNOWN)
+        json_object_set_new(object, name, json_number(number / scale, 1));
+}
+
+/* Where the power was never known, the energy is not 0 but unknown. */
+static void put_energy(json_t *object, const struct history_row *row)
+{
+    if (row->mean[ROW_POWER] == ROW_UNKNOWN)
+        return;
+    json_object_set_new(object, "charged_wh", json_number((double) row->charged_mwh / 1000, 1));
+    json_object_set_new(object, "discharged_wh",
+                        json_number((double) row->discharged_mwh / 1000, 1));
+}
+
+static void put_cells(json_t *object, const struct history_row *row)
+{
+    const int32_t *low = &row->min[ROW_CELL], *high = &row->max[ROW_CELL];
+    int lowest = -1, highest = -1;
+    for (int i = 0; i < MAX_CELLS; i++) {
+        if (low[i] != ROW_UNKNOWN && (lowest < 0 || low[i] < low[lowest]))
+            lowest = i;
+        if (high[i] != ROW_UNKNOWN && (highest < 0 || high[i] > high[highest]))
+            highest = i;
+    }
+    if (lowest < 0 || highest < 0)
+        return;
+    put(object, "cell_min_mv", low[lowest], 1);
+    json_object_set_new(object, "cell_min_index", json_integer(lowest + 1));
+    put(object, "cell_max_mv", high[highest], 1);
+    json_object_set_new(object, "cell_max_index", json_integer(highest + 1));
+}
+
+static bool put_day(void *data, const struct history_row *row)
+{
+    put_energy(data, row);
+    put(data, "soc_min_percent", row->min[ROW_SOC], 10);
+    put(data, "soc_max_percent", row->max[ROW_SOC], 10);
+    put_cells(data, row);
+    return true;
+}
+
+/* The mean of the rows that begin in one step. */
+struct power_curve {
+    json_t *points;
+    int64_t step, from;
+    double sum;
+    unsigned rows;
+};
+
+static void end_step(struct power_curve *curve)
+{
+    if (curve->rows > 0)
+        json_array_append_new(curve->points, json_pack("[I, o]", (json_int_t) curve->from,
+                                                       json_number(curve->sum / curve->rows, 0)));
+    curve->rows = 0;
+    curve->sum = 0;
+}
+
+static bool add_power(void *data, const struct history_row *row)
+{
+    struct power_curve *curve = data;
+    const int64_t from = row->from - row->from % curve->step;
+    if (row->mean[ROW_POWER] == ROW_UNKNOWN)
+        return true;
+    if (from != curve->from)
+        end_step(curve);
+    curve->from = from;
+    curve->sum += row->mean[ROW_POWER];
+    curve->rows++;
+    return true;
+}
+
+/* Half hours are made of minutes. Of many packs these are too many to read, and hours will do. */
+static bool put_power(const struct asked *asked, unsigned n, struct query *query, json_t *object,
+                      char *why, size_t size)
+{
+    const bool fine = asked->count <= FINE_MOST;
+    struct power_curve curve = {.points = json_array(),
+                                .step = fine ? HALF_HOUR_S : 2 * HALF_HOUR_S};
+    const struct query_ask ask = {.pack = asked->packs[n].pack->source.name,
+                                  .level = fine ? LEVEL_MINUTE : LEVEL_HOUR,
+                                  .from = asked->now - DAY_S - asked->now % curve.step,
+                                  .to = asked->now + 1,
+                                  .wanted = {[ROW_POWER] = true}};
+    const bool good = past_rows(asked->past, asked->packs[n].pack->index, query, &ask, add_power,
+                                &curve, why, size);
+    end_step(&curve);
+    json_object_set_new(object, "power_w", curve.points);
+    return good;
+}
+
+static bool put_pack(const struct asked *asked, unsigned n, struct query *query, json_t *object,
+                     char *why, size_t size)
+{
+    struct query_ask ask = {.pack = asked->packs[n].pack->source.name,
+                            .level = LEVEL_DAY,
+                            .from = history_start(LEVEL_DAY, asked->now),
+                            .to = asked->now + 1,
+                            .extremes = true};
+    ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = true;
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        ask.wanted[ROW_CELL + i] = true;
+    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, object, why,
+                     size) &&
+           put_power(asked, n, query, object, why, size);
+}
+
+static void work(void *data, struct worker_result *result)
+{
+    const struct asked *asked = data;
+    struct query *query = past_open(asked->past, result->why, sizeof result->why);
+    json_t *all = json_object();
+    bool good = true;
+    for (unsigned n = 0; good && n < asked->count; n++) {
+        json_t *object = json_object();
+        good = put_pack(asked, n, query, object, result->why, sizeof result->why);
+        json_object_set_new(all, asked->packs[n].pack->source.name, object);
+    }
+    query_close(query);
+    result->status = MHD_HTTP_OK;
+    if (good)
+        result->text = json_text(all);
+}
+
+void today_answer(struct past *past, struct http_request *request, const struct render_pack *packs,
+                  unsigned count, double wall)
+{
+    const struct asked asked = {past, packs, count, (int64_t) floor(wall)};
+    worker_answer(past_workers(past), request, work, &asked, sizeof asked);
+}

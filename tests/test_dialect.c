@@ -218,6 +218,8 @@ static void test_banks(void **state)
         struct shown shown = mixed_bank(&seed);
         dialect_read(&dialect, &shown, &read);
         expect_shown(&protocols[p], &shown, &read);
+        if (pack_known(&read, CELL_COUNT) || pack_known(&read, TEMP_COUNT))
+            fail_msg("%s: a bank has no cells or sensors", protocols[p].driver);
     }
 }
 

@@ -178,6 +178,21 @@ static double filling(unsigned id, bool other)
     return other ? 20 : 10;
 }
 
+/* An emulator may count the cells and sensors that it finds, and a message may have only the last of them. */
+static void fill_counted(struct pack *pack, enum pack_value count, enum pack_value first,
+                         unsigned most)
+{
+    pack->value[count] = most;
+    for (unsigned i = 0; i < most; i++)
+        pack->value[first + i] = filling(first + i, false);
+}
+
+/* Whether a count is to be chosen that is unknown itself. */
+static bool is_uncounted(const struct dialect *dialect, chooser *choose, enum pack_value count)
+{
+    return isnan(dialect->shown.values.value[count]) && choose(dialect, count);
+}
+
 static void fill_in(const struct dialect *dialect, chooser *choose, bool alarms, bool other,
                     struct pack *pack)
 {
@@ -185,6 +200,10 @@ static void fill_in(const struct dialect *dialect, chooser *choose, bool alarms,
     for (unsigned id = 0; id < PACK_VALUES; id++)
         if (choose(dialect, id))
             pack->value[id] = filling(id, other);
+    if (other && is_uncounted(dialect, choose, CELL_COUNT))
+        fill_counted(pack, CELL_COUNT, CELL_MV, MAX_CELLS);
+    if (other && is_uncounted(dialect, choose, TEMP_COUNT))
+        fill_counted(pack, TEMP_COUNT, TEMP_C, MAX_TEMPS);
     if (alarms) {
         pack->alarms_known = (1u << PACK_ALARM_COUNT) - 1;
         pack->alarms_can_warn = pack->alarms_can_protect = pack->alarms_known;

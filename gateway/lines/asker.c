@@ -14,8 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
-
 /* ---- asking ---- */
 
 void asker_end_orders(struct asker *asker, double now)
@@ -55,8 +53,11 @@ bool asker_is_ready(struct asker *asker, double now)
     if (isnan(asker->wanted_at))
         asker->wanted_at = now;
     const struct order *order = order_queue_next(&asker->orders);
-    const double gap = gap_s(asker, order ? order->poller : turns_next(asker->turns, now)->poller);
-    double ready_at = fmin(asker->quiet_since + gap, asker->wanted_at + gap + RESTLESS_S);
+    const struct poller *next = order ? order->poller : turns_next(asker->turns, now)->poller;
+    const double gap = gap_s(asker, next);
+    /* On a line that is never quiet as long as for a reply. */
+    const double at_last = asker->wanted_at + gap + reply_time_usual_s(asker->wire, next);
+    double ready_at = fmin(asker->quiet_since + gap, at_last);
     ready_at = fmax(ready_at, asker->over_at + asker->wire->config->settle_ms / 1e3);
     if (now < ready_at) {
         wire_wait(asker->wire, ready_at, now);

@@ -163,7 +163,7 @@ void lender_begin(struct lender *lender, double now)
     lender->lent = true;
     lender->counted = false;
     lender->received = lender->echoed = 0;
-    lender->begun_at = now;
+    lender->begun_at = lender->deadline = now;
     lender->passed_at = -INFINITY;
     ledger_lend(&lender->asker->rest.ledger);
     reply_clear(&lender->asker->buffer);

@@ -3,12 +3,14 @@
 #ifndef PACKGATE_LINES_LOAN_H
 #define PACKGATE_LINES_LOAN_H
 
+#include "order.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOAN_BYTES 512   /* most that one loan can send at once */
-#define LOAN_VALID_S 5.0 /* longest wait for its turn, and longest loan */
+#define LOAN_BYTES 512             /* most that one loan can send at once */
+#define LOAN_VALID_S ORDER_VALID_S /* longest wait for its turn, and longest loan */
 
 enum loan_result {
     LOAN_ANSWERED,

@@ -22,8 +22,9 @@
 
 #define ORDER_SWITCHES 2 /* enum bms_switch */
 
-#define ORDER_VALID_S 5.0 /* longest time from an order to its last request */
-#define ORDER_LOOKS 3     /* cycles in which the state may still be that before the order */
+#define ORDER_VALID_S                                                                              \
+    5.0 /* longest time from an order to its last request; nobody waits longer for its turn */
+#define ORDER_LOOKS 3 /* cycles in which the state may still be that before the order */
 #define SETTING_VALID_S (2 * ORDER_VALID_S) /* a setting is read before it is written */
 #define SETTING_LOOKS 5
 #define SETTING_RETURNS 3 /* how often the last of its requests is sent while nothing answers it */

@@ -17,8 +17,8 @@
 #define PI 3.14159265358979323846
 #define SUBSTEP_S 10.0
 #define LONGEST_S 86400.0
-#define RATE_C 0.2          /* current of the profiles, in capacities per hour */
-#define LIMIT_C 0.5         /* current limits that the BMS reports, in capacities per hour */
+#define RATE_C 0.2  /* current of the profiles where none is given, in capacities per hour */
+#define LIMIT_C 0.5 /* current limits that the BMS reports, in capacities per hour */
 #define CHARGE_TO_MV 3500.0 /* the charger of the cycle holds the highest cell at this ... */
 #define TAIL_C 0.02 /* ... until the current has fallen to this, in capacities per hour: full */
 #define DISCHARGE_TO 8.0 /* percent, in the cycle */
@@ -221,7 +221,7 @@ static double charger_a(const struct battery *battery)
         const struct battery_cell *cell = &battery->cells[i];
         least = fmin(least, (CHARGE_TO_MV - cell_mv(cell, 0)) / 1000 / cell->resistance_ohm);
     }
-    return clamp(least, 0, RATE_C * battery->rated_ah);
+    return clamp(least, 0, battery->settings.rate_c * battery->rated_ah);
 }
 
 static void enter(struct battery *battery, enum battery_phase phase)
@@ -261,7 +261,7 @@ static double cycle_a(struct battery *battery)
         1 + 0.03 * sin(2 * PI * battery->clock_s / 37) + 0.01 * prng_unit(&battery->random);
     if (battery->phase == BATTERY_CHARGING)
         return charger_a(battery) * (ripple - 0.04);
-    return battery->phase == BATTERY_DISCHARGING ? -RATE_C * rated * ripple : 0;
+    return battery->phase == BATTERY_DISCHARGING ? -battery->settings.rate_c * rated * ripple : 0;
 }
 
 static double profile_a(struct battery *battery)
@@ -270,9 +270,9 @@ static double profile_a(struct battery *battery)
     case BATTERY_CYCLE:
         return cycle_a(battery);
     case BATTERY_CHARGE:
-        return RATE_C * battery->rated_ah;
+        return battery->settings.rate_c * battery->rated_ah;
     case BATTERY_DISCHARGE:
-        return -RATE_C * battery->rated_ah;
+        return -battery->settings.rate_c * battery->rated_ah;
     default:
         return 0;
     }
@@ -435,6 +435,8 @@ static void init_cells(struct battery *battery)
     for (unsigned i = 0; i < battery->settings.cells; i++) {
         struct battery_cell *cell = &battery->cells[i];
         double percent = battery->settings.soc_percent + prng_unit(random) - 0.5;
+        if (i == battery->settings.cells / 2)
+            percent -= battery->settings.lag_percent;
         cell->capacity_ah = battery->full_ah * (1 + 0.015 * prng_unit(random));
         cell->charge_ah = cell->capacity_ah * percent / 100;
         cell->resistance_ohm = 0.06 / battery->rated_ah * (0.85 + 0.3 * prng_unit(random));
@@ -451,6 +453,7 @@ void battery_init(struct battery *battery, const struct battery_settings *settin
     battery->settings.capacity_ah = clamp(settings->capacity_ah, 1, 10000);
     battery->settings.soc_percent = clamp(settings->soc_percent, 0, 100);
     battery->settings.ambient_c = clamp(settings->ambient_c, -40, 80);
+    battery->settings.rate_c = settings->rate_c > 0 ? settings->rate_c : RATE_C;
     battery->random = settings->seed;
     battery->cycles_before = prng_range(&battery->random, 10, 250);
     battery->soh_percent = 100 - floor(battery->cycles_before / 100);

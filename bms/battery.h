@@ -14,8 +14,8 @@
 enum battery_profile {
     BATTERY_CYCLE,     /* discharge, rest, charge, rest, with some ripple */
     BATTERY_IDLE,      /* no current */
-    BATTERY_CHARGE,    /* 0.2 C, until the BMS opens its charge MOS */
-    BATTERY_DISCHARGE, /* 0.2 C, until the BMS opens its discharge MOS */
+    BATTERY_CHARGE,    /* charges until the BMS opens its charge MOS */
+    BATTERY_DISCHARGE, /* discharges until the BMS opens its discharge MOS */
     BATTERY_FIXED,     /* nothing changes, not even by measurement noise; only the switches work */
     BATTERY_PROFILES
 };
@@ -28,8 +28,10 @@ struct battery_settings {
     unsigned temps;     /* 0 … MAX_TEMPS */
     double capacity_ah; /* rated, above 0 */
     double soc_percent; /* at the start */
+    double lag_percent; /* by how much less one cell is charged, at the start */
     double ambient_c;   /* around the pack */
     enum battery_profile profile;
+    double rate_c; /* current of the profiles, in capacities per hour; 0 at the start: 0.2 */
     uint64_t seed; /* of the differences between packs and between cells */
 };
 
@@ -51,7 +53,7 @@ struct battery_switch {
     bool closed; /* wanted, and not opened by a protection */
 };
 
-/* Internal state of the model; battery_step writes the visible values into a pack. */
+/* Internal state of the model (ambient_c, profile and rate_c of `settings` may be changed between two steps); battery_step writes the visible values into a pack. */
 struct battery {
     struct battery_settings settings;
     uint64_t random;

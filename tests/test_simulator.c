@@ -239,6 +239,20 @@ static void test_options(void **state)
         {"@256:soc=3", "expected @ADDRESS:KEY=VALUE"},
         {"@3:soc", "expected KEY=VALUE"},
         {"@3:@2:soc=3", "unknown option"},
+        {"ambient=20,+1:ambient=-5,+2.5:@3:silent=1,+60:alarm.soc_low=1,lag=20,rate=0.3,every=90",
+         NULL},
+        {"+30:cells=4", "'cells' is only read at the start"},
+        {"+30:every=4", "'every' is only read at the start"},
+        {"+30:ambient=200", "'ambient' is '200'"},
+        {"+30:@3:ambent=2", "did you mean 'ambient'"},
+        {"+30:@3:echo=1", "'echo' applies to the whole bus"},
+        {"+30", "expected +SECONDS:KEY=VALUE"},
+        {"+-3:soc=3", "expected +SECONDS:KEY=VALUE"},
+        {"+x:soc=3", "expected +SECONDS:KEY=VALUE"},
+        {"+1e9:ambient=3", "expected +SECONDS:KEY=VALUE"},
+        {"@3:+30:ambient=2", "unknown option"},
+        {"@1.5:soc=3", "expected @ADDRESS:KEY=VALUE"},
+        {"rate=0", "from 0.001 to 3"},
         {"cells=49", "'cells' is '49', expected a whole number from 1 to 48"},
         {"cells=0", "from 1 to 48"},
         {"cells=1.5", "whole number"},
@@ -933,6 +947,39 @@ static void test_speed(void **state)
     tear_down(&bench);
 }
 
+/* Options with a time are set when it has come, of the pack they are for, and again when the script begins anew. */
+static void test_script(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(
+        &bench, "profile=idle,ambient=20,+1:@1:ambient=-9,+1:@2:ambient=60,+2:ambient=30,every=3");
+    const struct pack *pack = simulator_pack(bench.simulator, 0);
+    assert_true(pack->value[TEMP_AVG_C] > 20 && pack->value[TEMP_AVG_C] < 24);
+    for (int turn = 0; turn < 2; turn++) {
+        while (pack->value[TEMP_AVG_C] > 19) {
+            assert_true(pack->value[TEMP_AVG_C] < 40);
+            ev_run(bench.loop, EVRUN_ONCE);
+        }
+        assert_true(pack->alarms_protection >> CHARGE_UNDER_TEMPERATURE & 1);
+        while (pack->value[TEMP_AVG_C] < 29)
+            ev_run(bench.loop, EVRUN_ONCE);
+    }
+    tear_down(&bench);
+}
+
+/* One cell that is charged less has the lowest voltage. */
+static void test_lag(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "profile=idle,cells=8,soc=30,lag=25");
+    const struct pack *pack = simulator_pack(bench.simulator, 0);
+    assert_int_equal(pack->value[CELL_MIN_INDEX], 5);
+    assert_true(pack->value[CELL_DELTA_MV] > 150);
+    tear_down(&bench);
+}
+
 /* ---- a pty ---- */
 
 static int open_slave(const char *name)
@@ -1176,7 +1223,8 @@ int main(void)
         cmocka_unit_test(test_probability),   cmocka_unit_test(test_first_lost),
         cmocka_unit_test(test_close),         cmocka_unit_test(test_values_on_the_wire),
         cmocka_unit_test(test_control),       cmocka_unit_test(test_every_driver),
-        cmocka_unit_test(test_speed),         cmocka_unit_test(test_pty),
+        cmocka_unit_test(test_speed),         cmocka_unit_test(test_script),
+        cmocka_unit_test(test_lag),           cmocka_unit_test(test_pty),
         cmocka_unit_test(test_pty_talker),    cmocka_unit_test(test_command),
         cmocka_unit_test(test_command_calls),
     };

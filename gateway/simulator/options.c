@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define ITEM_SIZE 100 /* bytes of the longest option, with its NUL */
+#define SCRIPT_LONGEST_S 86400.0
 
 // clang-format off
 static const struct number_option {
@@ -21,34 +22,38 @@ static const struct number_option {
     double min, max, usual;
     bool whole;
     bool of_bus; /* of the whole bus, not of one BMS */
+    bool once;   /* read at the start only */
     const char *help;
 } numbers[] = {
 #define AT(member) offsetof(struct simulator_options, member)
-    /* key         member           min  max        usual whole  of_bus help */
-    {"cells",      AT(cells),       1,   MAX_CELLS, 16,   true,  false, "number of cells"},
-    {"temps",      AT(temps),       0,   MAX_TEMPS, 4,    true,  false, "temperature sensors"},
-    {"capacity",   AT(capacity_ah), 1,   10000,     100,  false, false, "rated capacity, Ah"},
-    {"soc",        AT(soc_percent), 0,   100,       55,   false, false, "state of charge at the start, %"},
-    {"ambient",    AT(ambient_c),   -40, 80,        20,   false, false, "of the pack's surroundings, °C"},
-    {"seed",       AT(seed),        0,   1e9,       1,    true,  false, "of how packs and cells differ"},
-    {"speed",      AT(speed),       0,   10000,     1,    false, false, "factor of the model's time"},
-    {"delay",      AT(delay_ms),    0,   60000,     5,    false, false, "milliseconds before a reply"},
-    {"baud",       AT(baud),        0,   1e6,       0,    true,  true,  "pace of the bytes; 0: at once"},
-    {"echo",       AT(echo),        0,   1,         0,    true,  true,  "1: requests come back as well"},
-    {"split",      AT(split),       0,   1,         0,    true,  true,  "1: replies in random pieces"},
-    {"first_lost", AT(first_lost),  0,   1,         0,    true,  true,  "1: lost after 2 s of peace"},
-    {"silent",     AT(silent),      0,   1,         0,    true,  false, "1: no reply ever"},
-    {"close",      AT(close),       0,   1,         0,    true,  true,  "1: closes after each reply"},
-    {"noise",      AT(noise),       0,   1,         0,    false, false, "probability of junk in front"},
-    {"cut",        AT(cut),         0,   1,         0,    false, false, "probability of a cut reply"},
-    {"flip",       AT(flip),        0,   1,         0,    false, false, "probability of a wrong bit"},
-    {"drop",       AT(drop),        0,   1,         0,    false, false, "probability of a lost reply"},
-    {"late",       AT(late),        0,   1,         0,    false, false, "probability of a late reply"},
-    {"late_ms",    AT(late_ms),     0,   60000,     2000, false, false, "by how many milliseconds"},
-    {"stall",      AT(stall_s),     0,   3600,      0,    false, true,  "replies stand still, seconds"},
-    {"stall_every",AT(stall_every_s),1,  86400,     60,   false, true,  "how often, seconds"},
-    {"repeat",     AT(repeat_ms),   0,   60000,     0,    false, true,  "replies come again, ms later"},
-    {"clock",      AT(clock),       0,   1,         0,    true,  false, "1: values tell the time"},
+    /* key            member             min  max        usual  whole  of_bus  once   help */
+    {"cells",      AT(cells),         1,   MAX_CELLS, 16,    true,  false,  true,  "number of cells"},
+    {"temps",      AT(temps),         0,   MAX_TEMPS, 4,     true,  false,  true,  "temperature sensors"},
+    {"capacity",   AT(capacity_ah),   1,   10000,     100,   false, false,  true,  "rated capacity, Ah"},
+    {"soc",        AT(soc_percent),   0,   100,       55,    false, false,  true,  "state of charge at the start, %"},
+    {"lag",        AT(lag_percent),   0,   100,       0,     false, false,  true,  "by how much less one cell is charged, %"},
+    {"ambient",    AT(ambient_c),     -40, 80,        20,    false, false,  false, "of the pack's surroundings, °C"},
+    {"seed",       AT(seed),          0,   1e9,       1,     true,  false,  true,  "of how packs and cells differ"},
+    {"rate",       AT(rate_c),        .001,3,         0.2,   false, false,  false, "current of the profiles, capacities per hour"},
+    {"speed",      AT(speed),         0,   10000,     1,     false, false,  false, "factor of the model's time"},
+    {"delay",      AT(delay_ms),      0,   60000,     5,     false, false,  false, "milliseconds before a reply"},
+    {"baud",       AT(baud),          0,   1e6,       0,     true,  true,   false, "pace of the bytes; 0: at once"},
+    {"echo",       AT(echo),          0,   1,         0,     true,  true,   false, "1: requests come back as well"},
+    {"split",      AT(split),         0,   1,         0,     true,  true,   false, "1: replies in random pieces"},
+    {"first_lost", AT(first_lost),    0,   1,         0,     true,  true,   false, "1: lost after 2 s of peace"},
+    {"silent",     AT(silent),        0,   1,         0,     true,  false,  false, "1: no reply ever"},
+    {"close",      AT(close),         0,   1,         0,     true,  true,   false, "1: closes after each reply"},
+    {"noise",      AT(noise),         0,   1,         0,     false, false,  false, "probability of junk in front"},
+    {"cut",        AT(cut),           0,   1,         0,     false, false,  false, "probability of a cut reply"},
+    {"flip",       AT(flip),          0,   1,         0,     false, false,  false, "probability of a wrong bit"},
+    {"drop",       AT(drop),          0,   1,         0,     false, false,  false, "probability of a lost reply"},
+    {"late",       AT(late),          0,   1,         0,     false, false,  false, "probability of a late reply"},
+    {"late_ms",    AT(late_ms),       0,   60000,     2000,  false, false,  false, "by how many milliseconds"},
+    {"stall",      AT(stall_s),       0,   3600,      0,     false, true,   false, "replies stand still, seconds"},
+    {"stall_every",AT(stall_every_s), 1,   86400,     60,    false, true,   false, "how often, seconds"},
+    {"repeat",     AT(repeat_ms),     0,   60000,     0,     false, true,   false, "replies come again, ms later"},
+    {"clock",      AT(clock),         0,   1,         0,     true,  false,  false, "1: values tell the time"},
+    {"every",      AT(every_s),       0,   86400,     0,     false, true,   true,  "seconds after which +N: begins again; 0: never"},
 #undef AT
 };
 // clang-format on
@@ -59,7 +64,9 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 /* The text being parsed, and where to report an error. */
 struct parser {
     struct simulator_options *options;
-    bool of_one; /* the option is for one BMS only */
+    double after_s, until_s; /* options of these times are set, the others are only checked */
+    bool of_one;             /* the option is for one BMS only */
+    bool later;              /* it has a time */
     char *error;
     size_t error_size;
 };
@@ -216,6 +223,8 @@ static bool set_option(const struct parser *parser, const char *key, const char 
             continue;
         if (number->of_bus && parser->of_one)
             return report_error(parser, "'%s' applies to the whole bus, not to one BMS", key);
+        if (number->once && parser->later)
+            return report_error(parser, "'%s' is only read at the start, without +SECONDS:", key);
         return set_number(parser, key, text, number->min, number->max, number->whole,
                           member(parser->options, number));
     }
@@ -240,47 +249,78 @@ static bool take_assignment(const struct parser *parser, char *item)
     return set_option(parser, item, equals + 1);
 }
 
-/* "@3:soc=20" is for the BMS at address 3; for others it is only checked. */
+/* Parses the number in front of a ':', such as 3 in "3:soc=20". Returns what follows; NULL: it has none, or one out of range. */
+static const char *take_prefix(const char *text, double max, double *number)
+{
+    char *end;
+    *number = strtod(text, &end);
+    return end != text && *end == ':' && *number >= 0 && *number <= max ? end + 1 : NULL;
+}
+
+/* "+30:" is a time, "@3:" the BMS at address 3; options for another time or address are only checked. */
 static bool take_item(const struct parser *parser, const char *text, size_t length, int address)
 {
     char item[ITEM_SIZE];
     struct simulator_options unused = {0};
     struct parser one = *parser;
+    double number = 0;
     if (length >= sizeof item)
         return report_error(parser, "'%.40s...' is too long", text);
     memcpy(item, text, length);
     item[length] = '\0';
-    if (item[0] != '@')
-        return take_assignment(parser, item);
-    char *end;
-    long number = strtol(item + 1, &end, 10);
-    if (end == item + 1 || *end != ':' || number < 0 || number > UINT8_MAX)
-        return report_error(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
-    one.of_one = true;
-    if (number != address)
+    const char *at = item;
+    one.later = *at == '+';
+    if (one.later && !(at = take_prefix(at + 1, SCRIPT_LONGEST_S, &number)))
+        return report_error(parser, "'%s' is not an option, expected +SECONDS:KEY=VALUE", item);
+    bool applies = number > parser->after_s && number <= parser->until_s;
+    one.of_one = *at == '@';
+    if (one.of_one) {
+        if (!(at = take_prefix(at + 1, UINT8_MAX, &number)) || number != floor(number))
+            return report_error(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
+        applies &= number == address;
+    }
+    if (!applies)
         one.options = &unused;
-    return take_assignment(&one, end + 1);
+    return take_assignment(&one, item + (at - item));
 }
 
-bool simulator_options_parse(const char *text, int address, struct simulator_options *options,
-                             char *error, size_t error_size)
+static bool take_items(const struct parser *parser, const char *text, int address)
 {
-    const struct parser parser = {options, false, error, error_size};
-    memset(options, 0, sizeof *options);
-    for (int i = 0; i < NUMBERS; i++)
-        *member(options, &numbers[i]) = numbers[i].usual;
     while (*text) {
         text += strspn(text, " ");
         size_t length = strcspn(text, ",");
         size_t bare = length;
         while (bare > 0 && text[bare - 1] == ' ')
             bare--;
-        if (bare > 0 && !take_item(&parser, text, bare, address))
+        if (bare > 0 && !take_item(parser, text, bare, address))
             return false;
         text += length;
         text += *text == ',';
     }
     return true;
+}
+
+bool simulator_options_parse(const char *text, int address, struct simulator_options *options,
+                             char *error, size_t error_size)
+{
+    const struct parser parser = {
+        .options = options, .after_s = -1, .error = error, .error_size = error_size};
+    memset(options, 0, sizeof *options);
+    for (int i = 0; i < NUMBERS; i++)
+        *member(options, &numbers[i]) = numbers[i].usual;
+    return take_items(&parser, text, address);
+}
+
+void simulator_options_change(const char *text, int address, double after_s, double until_s,
+                              struct simulator_options *options)
+{
+    char error[ITEM_SIZE];
+    const struct parser parser = {.options = options,
+                                  .after_s = after_s,
+                                  .until_s = until_s,
+                                  .error = error,
+                                  .error_size = sizeof error};
+    take_items(&parser, text, address);
 }
 
 struct battery_settings simulator_options_battery(const struct simulator_options *options,
@@ -290,8 +330,10 @@ struct battery_settings simulator_options_battery(const struct simulator_options
                                      .temps = (unsigned) options->temps,
                                      .capacity_ah = options->capacity_ah,
                                      .soc_percent = options->soc_percent,
+                                     .lag_percent = options->lag_percent,
                                      .ambient_c = options->ambient_c,
                                      .profile = options->profile,
+                                     .rate_c = options->rate_c,
                                      .seed = (uint64_t) options->seed + n};
 }
 
@@ -334,6 +376,12 @@ void simulator_options_print(FILE *out)
         "  not for what is of the whole bus:");
     for (int i = 0; i < NUMBERS; i++)
         if (numbers[i].of_bus)
+            fprintf(out, " %s", numbers[i].key);
+    fprintf(out, "\n  +N: before an option sets it after N seconds: "
+                 "ambient=15,+60:ambient=-5,+90:@2:silent=1. "
+                 "Options that are\n  read at the start have no time:");
+    for (int i = 0; i < NUMBERS; i++)
+        if (numbers[i].once)
             fprintf(out, " %s", numbers[i].key);
     fputc('\n', out);
 }

@@ -14,8 +14,9 @@
 
 /* Numbers are double, switches too (0 or 1), so that one table describes them all. */
 struct simulator_options {
-    double cells, temps, capacity_ah, soc_percent, ambient_c, seed;
+    double cells, temps, capacity_ah, soc_percent, lag_percent, ambient_c, seed;
     enum battery_profile profile;
+    double rate_c;
     double speed;          /* factor of the model's time */
     double delay_ms, baud; /* baud 0: no pacing */
     double echo, split, first_lost, silent, close;
@@ -24,14 +25,20 @@ struct simulator_options {
     double stall_s, stall_every_s; /* replies stall for stall_s, every stall_every_s */
     double repeat_ms;              /* each reply is repeated after this time; 0: never */
     double clock;                  /* the cell voltages encode the time: simulator_clock_cell_mv */
+    double every_s;                /* the script of "+N:" begins again after this time; 0: never */
     struct simulator_fixed fixed;
 };
 
 /** Parses the options of the BMS at an address, including its own ("@3:soc=20"); address -1:
- * without those. False: `error` says which option is wrong, also if it is another BMS's, and what
+ * without those. Options with a time ("+30:silent=1") are checked, not set. False: `error` says which option is wrong, also if it is another BMS's, and what
  * was expected. */
 bool simulator_options_parse(const char *text, int address, struct simulator_options *options,
                              char *error, size_t error_size);
+
+/** Sets the options of a text that was parsed before whose time ("+30:silent=1") is after `after_s` and
+ * not after `until_s`, in seconds since the start. */
+void simulator_options_change(const char *text, int address, double after_s, double until_s,
+                              struct simulator_options *options);
 
 /** Settings of the model for the n-th pack of the bus (from 0): each has its own seed. */
 struct battery_settings simulator_options_battery(const struct simulator_options *options,

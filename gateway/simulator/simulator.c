@@ -51,7 +51,9 @@ struct simulator {
     struct simulator_options options; /* of the whole bus */
     uint64_t random;
     ev_timer tick;
-    double moved_at;
+    char *text; /* of the options */
+    double started_at, moved_at;
+    double script_s; /* of the script, what is done */
     double heard_at; /* time of the last bytes, for first_lost */
     bool waking;     /* the bytes still belong to the lost request */
     struct connection *connections[CONNECTIONS];
@@ -264,6 +266,34 @@ static void talk(struct simulator *simulator, struct member *member)
                   member->options.delay_ms / 1e3);
 }
 
+/* Sets the options whose time has come. */
+static void change_options(struct simulator *simulator, double after_s, double until_s)
+{
+    simulator_options_change(simulator->text, -1, after_s, until_s, &simulator->options);
+    for (unsigned i = 0; i < simulator->count; i++) {
+        struct member *member = &simulator->members[i];
+        simulator_options_change(simulator->text, bms_address(&member->bms), after_s, until_s,
+                                 &member->options);
+        member->battery.settings = simulator_options_battery(&member->options, i);
+    }
+}
+
+static void follow_script(struct simulator *simulator, double now)
+{
+    const double every_s = simulator->options.every_s;
+    double script_s = now - simulator->started_at;
+    if (!strchr(simulator->text, '+'))
+        return;
+    if (every_s > 0)
+        script_s = fmod(script_s, every_s);
+    if (script_s < simulator->script_s) {
+        change_options(simulator, simulator->script_s, every_s);
+        simulator->script_s = 0;
+    }
+    change_options(simulator, simulator->script_s, script_s);
+    simulator->script_s = script_s;
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
@@ -272,6 +302,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     double now = clock_now();
     double seconds = now - simulator->moved_at;
     simulator->moved_at = now;
+    follow_script(simulator, now);
     for (unsigned i = 0; i < simulator->count; i++) {
         struct member *member = &simulator->members[i];
         move(member, seconds * member->options.speed);
@@ -374,13 +405,16 @@ struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, uns
     struct simulator *simulator = calloc(1, sizeof *simulator + count * sizeof(struct member));
     if (!simulator)
         return NULL;
-    if (!simulator_options_parse(options, -1, &simulator->options, error, sizeof error)) {
+    simulator->text = strdup(options);
+    if (!simulator->text ||
+        !simulator_options_parse(options, -1, &simulator->options, error, sizeof error)) {
+        free(simulator->text);
         free(simulator);
         return NULL;
     }
     simulator->loop = loop;
     simulator->random = (uint64_t) simulator->options.seed;
-    simulator->moved_at = clock_now();
+    simulator->started_at = simulator->moved_at = clock_now();
     simulator->heard_at = -INFINITY;
     simulator->count = count;
     for (unsigned i = 0; i < count; i++)
@@ -398,6 +432,7 @@ void simulator_free(struct simulator *simulator)
     ev_timer_stop(simulator->loop, &simulator->tick);
     for (int i = 0; i < CONNECTIONS; i++)
         connection_free(simulator->connections[i]);
+    free(simulator->text);
     free(simulator);
 }
 

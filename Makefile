@@ -41,7 +41,7 @@ SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/certificate.c gat
                gateway/outlets/transfer.c,\
                $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c gateway/config/ini/*.c gateway/lines/search/*.c gateway/lines/port/*.c gateway/lines/hear/*.c gateway/commands/limits/*.c)) \
            $(if $(filter no,$(BLE)),gateway/lines/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/lines/ble/*.c)))
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/registers/template_files.o
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/registers/template_files.o $(BUILD)/gateway/commands/demo_config.o
 comma   := ,
 UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
                $(filter-out $(foreach outlet,$(subst $(comma), ,$(WITHOUT)),tests/test_$(outlet)%) $(if $(filter no,$(BLE)),tests/test_ble_%),$(wildcard tests/test_*.c)))
@@ -80,16 +80,22 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS) -lcmocka
 
-# The templates of client files, as texts.
+# The templates of client files and the configuration of the demo, as texts.
 TEMPLATES := $(wildcard conf/clients/*)
+as_text := sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/'
 $(BUILD)/registers/template_files.c: $(TEMPLATES) Makefile
 	@mkdir -p $(@D)
 	$(call short,TEXT,conf/clients)
 	$(Q){ printf '%s\n' '#include "registers/template.h"' 'const struct template_file template_files[] = {'; \
 	    for file in $(TEMPLATES); do name=$${file##*/}; echo "{\"$${name%.*}\","; \
-	        sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $$file; echo '},'; done; echo '{0}};'; } >$@.new && mv $@.new $@
+	        $(as_text) $$file; echo '},'; done; echo '{0}};'; } >$@.new && mv $@.new $@
 
-$(BUILD)/registers/template_files.o: $(BUILD)/registers/template_files.c
+$(BUILD)/gateway/commands/demo_config.c: conf/demo.ini Makefile
+	@mkdir -p $(@D)
+	$(call short,TEXT,$<)
+	$(Q){ echo 'extern const char demo_config[]; const char demo_config[] ='; $(as_text) $<; echo ';'; } >$@.new && mv $@.new $@
+
+$(BUILD)/registers/template_files.o $(BUILD)/gateway/commands/demo_config.o: $(BUILD)/%.o: $(BUILD)/%.c
 	$(call short,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
@@ -105,8 +111,8 @@ QUICK_DEMO  := $(if $(strip $(SAN)$(WITHOUT)$(BLE)$(filter-out file,$(origin CFL
 DEMO_BUILD  := $(if $(QUICK_DEMO),build/demo,$(BUILD))
 run: deps
 	@$(MAKE) --no-print-directory $(if $(QUICK_DEMO),BUILD=$(DEMO_BUILD) CFLAGS=-O1 WITHOUT=influx$(comma)mqtt$(comma)notify BLE=no) \
-	    all $(if $(filter history,$(OUTLETS)),$(DEMO_BUILD)/tests/bench/past)
-	@exec tests/demo $(DEMO_BUILD)
+	    all
+	@exec $(DEMO_BUILD)/packgate demo
 
 # TESTS="server e2e/push 'jk*' fuzz/daly" picks some; tests/run has the details.
 RUN_TESTS = BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run

@@ -32,6 +32,7 @@ static const struct command {
     {"notify", command_notify, "sends a test message by a section [notify NAME]"},
     {"password", command_password, "sets the password of the web page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
+    {"demo", command_demo, "runs the gateway on simulated packs, with a page and a past"},
 };
 
 static void print_help(FILE *out)

@@ -53,7 +53,7 @@ uninstall:
 
 # The pictures of the documentation, by the script that tests the page.
 pictures: test-deps
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/past
+	@$(MAKE) --no-print-directory all
 	/usr/bin/python3 tests/e2e/test_page.py $(BUILD)/packgate docs/pictures
 
 # What the program itself prints, for readers without it, and its version where it stands in files of others.

@@ -17,6 +17,7 @@ int command_decode(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_inverter(int argc, char **argv); /* simulate --inverter */
+int command_demo(int argc, char **argv);
 int command_probe(int argc, char **argv);
 int command_protocols(int argc, char **argv);
 int command_export(int argc, char **argv);

@@ -3,7 +3,7 @@
 # BENCH_ROUNDS how often it is repeated. jsmodbus comes with the clients that the end-to-end tests install.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so $(if $(filter history,$(OUTLETS)),past))
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so)
 
 $(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(call short,LINK,$@)
@@ -22,12 +22,7 @@ $(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile
 	$(call short,CC,$<)
 	$(Q)$(COMPILE) -fPIC -shared -MMD -MP -o $@ $< $(LDFLAGS)
 
-# A history of days gone by.
-$(BENCH)/past: $(BENCH)/past.o $(OUTLET_ARCHIVE) $(LIBRARY)
-	$(call short,LINK,$@)
-	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
-
-bench-programs: all $(BENCH_PROGRAMS) $(if $(OUTLET_PKGS),$(BENCH)/past) $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery
+bench-programs: all $(BENCH_PROGRAMS) $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery
 
 bench: test-deps
 	@$(MAKE) --no-print-directory bench-programs

@@ -2,7 +2,6 @@
 """The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package.json. The gateway
 is the real one, its packs are simulated.
 tests/run: 100 s
-tests/run builds: tests/bench/past
 
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 
@@ -199,7 +198,7 @@ def works_below_a_path():
 
 def past(folder, days, *packs):
     file = os.path.join(folder, "history.db")
-    subprocess.run([os.path.join(BUILT, "tests/bench/past"), file, str(days), *packs], check=True, timeout=PATIENCE * 4)
+    subprocess.run([os.path.join(BUILT, "packgate-outlet-history"), "simulate", file, str(days), *packs], check=True, timeout=PATIENCE * 4)
     return file
 
 
@@ -302,36 +301,6 @@ def builds_without_network():
                               env={**mine, "PATH": f"{bin}:{os.environ['PATH']}"})
         assert made.returncode == 0 and "npm" not in made.stdout.decode().lower(), made.stdout.decode()
         assert os.path.getsize(os.path.join(folder, wanted)) > 60000
-
-
-def the_demonstration_ends_with_its_address():
-    """What `make run` says last can be opened, and shows packs with a past. Only ports and folder are others."""
-    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
-        with open(os.path.join(root, "conf/demo.ini")) as file:
-            text = file.read()
-        for port, other in (("1502", "0"), ("1503", str(free_port())), ("8080", str(free_port()))):
-            assert f"127.0.0.1:{port}" in text
-            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{other}")
-        config = os.path.join(folder, "demo.ini")
-        with open(config, "w") as file:
-            file.write(text.replace("/tmp/packgate-demo", os.path.join(folder, "own")))
-        with Program(os.path.join(root, "tests/demo"), BUILT, config) as demo:
-            url = demo.wait_for(r"^  Open (http://\S+/) in a browser\. Ctrl-C ends")[1]
-            with urllib.request.urlopen(url, timeout=PATIENCE) as page:
-                assert "text/html" in page.headers["Content-Type"]
-            with urllib.request.urlopen(url + "api/v1/packs", timeout=PATIENCE) as answer:
-                packs = json.load(answer)
-            assert [pack["pack"] for pack in packs if not pack["fresh"]] == [] and len(packs) == 5, packs
-            told = ""
-            while "may charge" not in told:  # the simulated inverter is told something
-                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, "own", "inverter.log")) as file:
-                    told = file.read()
-                time.sleep(0.1)
-            for name in ("shed", "workshop"):
-                with urllib.request.urlopen(f"{url}api/v1/packs/{name}/history?values=soc_percent", timeout=PATIENCE) as answer:
-                    known = [value for value in json.load(answer)["soc_percent"] if value is not None]
-                assert len(known) > 1000, (name, len(known))
 
 
 def weighs_little():
@@ -446,5 +415,5 @@ if __name__ == "__main__":
           [fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],
-          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
+          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=3, close=close)

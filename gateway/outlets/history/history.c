@@ -10,6 +10,7 @@
 #include "export.h"
 #include "query.h"
 #include "rows.h"
+#include "simulate.h"
 #include "steady.h"
 #include "store.h"
 
@@ -274,7 +275,8 @@ static void stop(void *self, bool gone)
     outlet_over(history->outlet);
 }
 
-static const struct outlet_command commands[] = {{"export", history_export}, {NULL, NULL}};
+static const struct outlet_command commands[] = {
+    {"export", history_export}, {"simulate", history_simulate}, {NULL, NULL}};
 
 const struct outlet_kind outlet_history = {
     .name = "history",

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * A past for a history: past FILE DAYS PACK... writes a database as if its packs had been there for so many days up to now.
- * For the demonstration, which would begin with empty charts, and for tests and measurements that need half a year.
- *
- * DAYS:MINUTES, as 190:20, makes rows of each minute in the last twenty days only, and before that of every tenth, which takes a
- * fifth of the time.
- *
- * past --written FILE DAYS PACK... writes as the outlet does, every ten minutes, with rows of ten seconds that are kept for a day, and
- * prints how many bytes of the last day were handed to the file system.
- *
- * PACK is NAME=CELLS:AH:SOC[:SEED], a pack that has that state of charge now, or NAME=PACK+PACK for a bank of packs named before
- * it. They charge by day, more or less as the weather was, and give it back by night; now and then one does not answer.
+ * They charge by day, more or less as the weather was, and give it back by night; now and then one does not answer.
  * The rows are made by the outlet's own code.
  */
-#include "outlets/history/rows.h"
-#include "outlets/history/store.h"
+#include "simulate.h"
+
+#include "rows.h"
+#include "store.h"
 
 #include "bms/pack.h"
 #include "bms/prng.h"
@@ -44,7 +36,7 @@
 struct made {
     char name[64];
     unsigned cells;
-    double ah, soc_now;
+    double ah, soc_now, lag; /* lag: how much less the cell in the middle is charged; 0 to 1 */
     uint64_t seed;
     double offset_mv[MAX_CELLS], soc_before, shift, heat_c;
     double charged_wh, discharged_wh;
@@ -61,6 +53,8 @@ struct past {
     unsigned count;
     struct made *current;
     time_t now;
+    long
+        zone_s; /* the local time of all days is that of now: a day with 23 hours would have a step in it */
     unsigned waiting;
     bool as_outlet;
     time_t committed_at;
@@ -91,11 +85,9 @@ static double open_circuit_mv(double soc)
            (at[i][1] - at[i - 1][1]) * (soc - at[i - 1][0]) / (at[i][0] - at[i - 1][0]);
 }
 
-static double local_hour(time_t t)
+static double local_hour(const struct past *past, time_t t)
 {
-    struct tm local;
-    localtime_r(&t, &local);
-    return local.tm_hour + local.tm_min / 60.0 + local.tm_sec / 3600.0;
+    return (double) ((t + past->zone_s) % DAY_S) / 3600;
 }
 
 /* What is left in the morning and reached in the evening of a day. */
@@ -110,10 +102,10 @@ static double evening(const struct made *made, int64_t day)
     return .97 - .55 * sun * sun - .03 * chance(made->seed + 2, day);
 }
 
-static double day_curve(const struct made *made, time_t t)
+static double day_curve(const struct past *past, const struct made *made, time_t t)
 {
-    const double hour = local_hour(t);
-    const int64_t day = (int64_t) floor(((double) t - hour * 3600) / DAY_S + .5);
+    const double hour = local_hour(past, t);
+    const int64_t day = (t + past->zone_s) / DAY_S;
     if (hour < SUNRISE_H) {
         const double share = smooth((hour + 24 - SUNSET_H) / (24 - SUNSET_H + SUNRISE_H));
         return evening(made, day - 1) + (morning(made, day) - evening(made, day - 1)) * share;
@@ -129,7 +121,8 @@ static double soc_at(const struct past *past, const struct made *made, time_t t)
 {
     const double left = (double) (past->now - t);
     const double ripple = .002 * sin((double) t / 1300 + (double) made->seed);
-    const double soc = day_curve(made, t) + ripple + made->shift * smooth(1 - left / SETTLE_S);
+    const double soc =
+        day_curve(past, made, t) + ripple + made->shift * smooth(1 - left / SETTLE_S);
     return soc < .03 ? .03 : soc > 1 ? 1 : soc;
 }
 
@@ -149,10 +142,11 @@ static bool is_silent(const struct past *past, const struct made *made, time_t t
            (made->seed % 3 == 1 && before > 11.2 && before < 12.1);
 }
 
+/* `step`: seconds since the values before. */
 static void make_values(const struct past *past, struct made *made, time_t t, double step)
 {
     struct pack *pack = &made->pack;
-    const double soc = soc_at(past, made, t), hour = local_hour(t);
+    const double soc = soc_at(past, made, t), hour = local_hour(past, t);
     const double amps =
         (soc - made->soc_before) * made->ah * 3600 / step + flicker(made, t) * made->ah;
     const double spread = 1 + 2.2 * fmax(0, soc - .9) / .1 + 1.6 * fmax(0, .12 - soc) / .12;
@@ -160,7 +154,8 @@ static void make_values(const struct past *past, struct made *made, time_t t, do
     made->soc_before = soc;
     pack_clear(pack);
     for (unsigned i = 0; i < made->cells; i++) {
-        const double mv = open_circuit_mv(soc) + amps / made->ah * 90 +
+        const double lag = i == made->cells / 2 ? made->lag : 0;
+        const double mv = open_circuit_mv(fmax(0, soc - lag)) + amps / made->ah * 90 +
                           made->offset_mv[i] * spread + 2 * chance(made->seed + 9 + i, t) - 1;
         pack_set_cell(pack, i + 1, round(mv));
         sum += round(mv);
@@ -302,23 +297,24 @@ static long long written(void)
 
 static bool make_past(struct past *past, double days, double minutes, long long *before)
 {
-    const time_t begin = past->now - (time_t) (days * DAY_S);
+    const time_t begin = (past->now - (time_t) (days * DAY_S)) / COARSE_S * COARSE_S;
+    time_t before_t = begin - COARSE_S;
     for (unsigned i = 0; i < past->count; i++) {
         struct made *made = &past->packs[i];
         if (made->member_count > 0)
             continue;
         made->shift = made->soc_now - soc_at(past, made, past->now);
-        made->soc_before = soc_at(past, made, begin - COARSE_S);
+        made->soc_before = soc_at(past, made, before_t);
     }
     note(past, begin, "started", NULL, EVENT_NO_LEVEL, "0.2");
-    for (time_t t = begin - begin % COARSE_S, next; t < past->now; t = next) {
+    for (time_t t = begin, next; t < past->now; before_t = t, t = next) {
         if (past->as_outlet || past->now - t <= RECENT_KEPT_S)
             next = t + FINE_S;
         else
             next = t + (past->now - t > minutes * DAY_S ? SPARSE_S : COARSE_S);
         if (past->as_outlet && past->now - t > DAY_S && past->now - next <= DAY_S)
             *before = written();
-        if (!make_moment(past, t, (double) (next - t)))
+        if (!make_moment(past, t, (double) (t - before_t)))
             return false;
     }
     for (unsigned i = 0; i < past->count; i++) {
@@ -349,7 +345,8 @@ static bool add_pack(struct past *past, const char *text)
     history_series_init(&made->series);
     double soc = 50;
     unsigned long long seed = past->count + 1;
-    if (sscanf(equals + 1, "%u:%lf:%lf:%llu", &made->cells, &made->ah, &soc, &seed) < 2) {
+    double lag = 0;
+    if (sscanf(equals + 1, "%u:%lf:%lf:%llu:%lf", &made->cells, &made->ah, &soc, &seed, &lag) < 2) {
         for (const char *at = equals + 1; *at; at += strspn(at, "+")) {
             const size_t size = strcspn(at, "+");
             struct made *member = find(past, at, size);
@@ -362,6 +359,7 @@ static bool add_pack(struct past *past, const char *text)
         return false;
     }
     made->soc_now = soc / 100;
+    made->lag = lag / 100;
     made->seed = seed;
     for (unsigned i = 0; i < made->cells; i++)
         made->offset_mv[i] = 12 * (chance(seed, i) + chance(seed, 100 + i) - 1);
@@ -369,10 +367,9 @@ static bool add_pack(struct past *past, const char *text)
     return true;
 }
 
-int main(int argc, char **argv)
+int history_simulate(int argc, char **argv)
 {
     static struct past past;
-    const char *program = argv[0];
     past.as_outlet = argc > 1 && strcmp(argv[1], "--written") == 0;
     argv += past.as_outlet;
     argc -= past.as_outlet;
@@ -383,10 +380,8 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc && good; i++)
         good = add_pack(&past, argv[i]);
     if (!good) {
-        fprintf(stderr,
-                "usage: %s [--written] FILE DAYS[:MINUTES] NAME=CELLS:AH:SOC[:SEED]... "
-                "NAME=PACK+PACK...\n",
-                program);
+        fprintf(stderr, "usage: packgate-outlet-history simulate [--written] FILE DAYS[:MINUTES]\n"
+                        "           NAME=CELLS:AH:SOC[:SEED[:LAG]]... NAME=PACK+PACK...\n");
         return 2;
     }
     /* An earlier one would be merged with this one. */
@@ -397,7 +392,9 @@ int main(int argc, char **argv)
             unlink(beside);
     const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = past.as_outlet ? DAY_S : 0}};
     long long before = 0;
+    struct tm local;
     past.now = time(NULL);
+    past.zone_s = localtime_r(&past.now, &local) ? local.tm_gmtoff : 0;
     past.store = store_new(argv[1], &limits);
     good = past.store && make_past(&past, days, minutes, &before);
     if (past.store)
@@ -405,6 +402,6 @@ int main(int argc, char **argv)
     if (good && past.as_outlet)
         printf("%lld\n", written() - before);
     if (!good)
-        fprintf(stderr, "past: cannot write %s\n", argv[1]);
+        fprintf(stderr, "packgate-outlet-history: cannot write %s\n", argv[1]);
     return good ? 0 : 1;
 }

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `packgate demo`: runs the gateway on simulated packs (conf/demo.ini) that have a past, and a simulated inverter beside it. A scenario
+ * is a script of `packgate simulate` behind the options of a line.
+ */
+#include "command.h"
+
+#include "config/ini/edit.h"
+#include "config/load.h"
+#include "control/client.h"
+#include "outlets/program.h"
+#include "simulator/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FOLDER "/tmp/packgate-demo"
+#define PAST_DAYS "8"
+#define INVERTER_LOG_MOST (1 << 20) /* bytes */
+#define FIRST_VALUES_S 1            /* what the log says of them comes before the address to open */
+
+extern const char demo_config[]; /* conf/demo.ini */
+
+static const struct scenario {
+    const char *name;
+    const char *line; /* NULL: every line */
+    const char *options;
+    const char *help;
+} scenarios[] = {
+    {"imbalance", "boat", "soc=31,lag=26,speed=30",
+     "one cell of boat is charged less, until the BMS stops the discharge"},
+    {"silent-pack", "boat", "+20:silent=1,+60:silent=0,every=150",
+     "boat stops answering, and comes back"},
+    {"cold", "shed", "ambient=6,+20:ambient=-3,+80:ambient=6,every=120",
+     "frost: the BMS of shed opens its charge switch"},
+    {"short", "shed",
+     "+20:alarm.short_circuit=protection,+20:discharge_mos=0,+50:alarm.short_circuit=0,"
+     "+50:discharge_mos=1,every=90",
+     "a short circuit: the BMS of shed opens its discharge switch for half a minute"},
+    {"cloudy", NULL, "soc=25,+10:rate=.03,+18:rate=.3,+30:rate=.1,+38:rate=.4,+50:rate=.2,every=60",
+     "clouds: the current of all packs comes and goes"},
+};
+enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
+
+struct demo {
+    const struct scenario *scenario; /* NULL: none */
+    char folder[PORT_SIZE];
+    char path[PORT_SIZE]; /* of the configuration in it */
+    char *text;
+    size_t size;
+    struct config *config;
+};
+
+static void print_usage(FILE *out)
+{
+    fputs(
+        "usage: packgate demo [--scenario NAME] [--set SECTION.KEY=VALUE]... [--folder FOLDER]\n\n"
+        "Runs the gateway on four simulated packs and a bank, with a past of " PAST_DAYS
+        " days, a page and a "
+        "simulated inverter, until\n"
+        "SIGINT or SIGTERM. Nothing else is needed. It listens on 127.0.0.1, in a container on all "
+        "addresses: the page on\n"
+        "port 8080, Modbus TCP on port 1502.\n"
+        "      --scenario NAME  lets something happen:\n",
+        out);
+    for (int i = 0; i < SCENARIOS; i++)
+        fprintf(out, "                         %-12s %s\n", scenarios[i].name, scenarios[i].help);
+    fputs("      --set SECTION.KEY=VALUE  changes a key of its configuration, such as "
+          "web.listen=127.0.0.1:8081\n"
+          "      --folder FOLDER  where configuration, history and control socket are, " FOLDER
+          " by default\n"
+          "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n",
+          out);
+}
+
+/* ---- the configuration ---- */
+
+/* `section` is "web" or "line boat". */
+static bool edit(struct demo *demo, const char *section, const char *key, const char *value)
+{
+    char word[NAME_SIZE * 2], why[CONFIG_EDIT_WHY];
+    snprintf(word, sizeof word, "%s", section);
+    char *name = word + strcspn(word, " ");
+    if (*name)
+        *name++ = '\0';
+    char *edited = config_edited(demo->text, demo->size,
+                                 &(struct config_edit){word, name, key, value}, &demo->size, why);
+    if (!edited) {
+        fprintf(stderr, "packgate demo: [%s] %s = %s: %s\n", section, key, value, why);
+        return false;
+    }
+    free(demo->text);
+    demo->text = edited;
+    return true;
+}
+
+/* "SECTION.KEY=VALUE" */
+static bool edit_as_told(struct demo *demo, char *set)
+{
+    char *value = strchr(set, '=');
+    if (value)
+        *value++ = '\0';
+    char *key = strrchr(set, '.');
+    if (!value || !key || key == set || !key[1]) {
+        fprintf(stderr, "packgate demo: --set '%s': expected SECTION.KEY=VALUE\n", set);
+        return false;
+    }
+    *key++ = '\0';
+    return edit(demo, set, key, value);
+}
+
+static bool edit_path(struct demo *demo, const char *section, const char *key, const char *name)
+{
+    char path[PORT_SIZE + 20];
+    snprintf(path, sizeof path, "%s/%s", demo->folder, name);
+    return edit(demo, section, key, path);
+}
+
+/* Puts the script of the scenario behind the options of its line. */
+static bool add_scenario(struct demo *demo)
+{
+    struct config *config = config_parse(demo->text, "demo.ini", stderr);
+    bool good = config;
+    for (unsigned i = 0; good && demo->scenario && i < config->line_count; i++) {
+        const struct line_config *line = &config->lines[i];
+        char section[NAME_SIZE + 8], port[2 * PORT_SIZE];
+        if (demo->scenario->line && strcmp(demo->scenario->line, line->name) != 0)
+            continue;
+        snprintf(section, sizeof section, "line %s", line->name);
+        snprintf(port, sizeof port, "%s,%s", line->port, demo->scenario->options);
+        good = edit(demo, section, "port", port);
+    }
+    config_free(config);
+    return good;
+}
+
+/* A container has its own network: whoever started it decides which ports are reached from outside. */
+static bool open_container(struct demo *demo)
+{
+    const char *container = getenv("container");
+    return !container || !*container ||
+           (edit(demo, "gateway", "listen", "0.0.0.0:1502") &&
+            edit(demo, "web", "listen", "0.0.0.0:8080"));
+}
+
+static bool write_config(struct demo *demo)
+{
+    FILE *out = fopen(demo->path, "w");
+    bool good = out && fwrite(demo->text, 1, demo->size, out) == demo->size;
+    good = out && fclose(out) == 0 && good;
+    if (!good)
+        fprintf(stderr, "packgate demo: %s: %s\n", demo->path, strerror(errno));
+    return good;
+}
+
+/* Nobody else may have made it: what is in it is believed. */
+static bool make_folder(struct demo *demo, const char *folder)
+{
+    struct stat found;
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
+        fprintf(stderr, "packgate demo: %s: %s\n", folder, strerror(errno));
+        return false;
+    }
+    if (lstat(folder, &found) < 0 || !S_ISDIR(found.st_mode) || found.st_uid != geteuid()) {
+        fprintf(stderr, "packgate demo: %s belongs to another user; choose another --folder\n",
+                folder);
+        return false;
+    }
+    char *absolute = realpath(folder, NULL);
+    snprintf(demo->folder, sizeof demo->folder, "%s", absolute ? absolute : folder);
+    snprintf(demo->path, sizeof demo->path, "%.*s/demo.ini", (int) sizeof demo->path - 10,
+             demo->folder);
+    free(absolute);
+    return true;
+}
+
+/* ---- the past ---- */
+
+static unsigned place_on_line(const struct config *config, const struct pack_config *pack)
+{
+    unsigned place = 0;
+    for (const struct pack_config *other = config->packs; other < pack; other++)
+        place += other->line == pack->line;
+    return place;
+}
+
+/* "shed=16:150:72:1:0", as the packs are now. */
+static char *describe_pack(const struct config *config, const struct pack_config *pack)
+{
+    struct simulator_options options;
+    char error[200], *text = NULL;
+    struct bms bms;
+    bms_init(&bms, pack->driver);
+    bms.options = pack->options;
+    if (strncmp(pack->line->port, "sim:", 4) != 0 ||
+        !simulator_options_parse(pack->line->port + 4, bms_address(&bms), &options, error,
+                                 sizeof error) ||
+        asprintf(&text, "%s=%.0f:%g:%g:%.0f:%g", pack->name, options.cells, options.capacity_ah,
+                 options.soc_percent, options.seed + place_on_line(config, pack),
+                 options.lag_percent) < 0)
+        return NULL;
+    return text;
+}
+
+static char *describe_bank(const struct bank_config *bank)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "%s=", bank->name);
+    for (unsigned i = 0; i < bank->pack_count; i++)
+        fprintf(out, "%s%s", i > 0 ? "+" : "", bank->packs[i]->name);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+/* Without one the charts begin empty, which is said. */
+static void make_past(const struct config *config)
+{
+    char program[PORT_SIZE], command[] = "simulate", days[] = PAST_DAYS;
+    char **list = calloc((size_t) config->pack_count + config->bank_count + 5, sizeof *list);
+    if (!list || !config->history)
+        goto out;
+    program_find("history", program);
+    char *file = strdup(config->history->file);
+    unsigned count = 0;
+    list[count++] = program;
+    list[count++] = command;
+    list[count++] = file;
+    list[count++] = days;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if ((list[count] = describe_pack(config, &config->packs[i])))
+            count++;
+    for (unsigned i = 0; i < config->bank_count; i++)
+        if ((list[count] = describe_bank(&config->banks[i])))
+            count++;
+    const pid_t child = fork();
+    if (child == 0) {
+        execv(program, list);
+        fprintf(stderr, "packgate demo: no past: %s: %s\n", program, program_why(errno));
+        _exit(EXIT_FAILED);
+    }
+    if (child > 0)
+        waitpid(child, NULL, 0);
+    free(file);
+    for (unsigned i = 4; i < count; i++)
+        free(list[i]);
+out:
+    free(list);
+}
+
+/* ---- what runs beside the gateway ---- */
+
+static bool gateway_answers(const char *control)
+{
+    struct control_link link;
+    json_t *answer = NULL;
+    if (control_link_open(&link, control))
+        answer = control_ask(&link, json_pack("{s:s}", "ask", "health"));
+    control_link_close(&link);
+    json_decref(answer);
+    return answer;
+}
+
+/* An address of all addresses is none that a browser opens. */
+static void print_address(const char *listen)
+{
+    const char *port = strrchr(listen, ':');
+    const bool all = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    printf("\n  Open http://%.*s%s/ in a browser. Ctrl-C ends the demo.\n\n",
+           all ? 9 : (int) (port - listen), all ? "127.0.0.1" : listen, port);
+    fflush(stdout);
+}
+
+/* The inverter that asks the first [present] on a TCP port; what it is told goes into a file. */
+static int run_inverter(const struct demo *demo)
+{
+    static const char listens[] = "tcp-listen:";
+    char port[PORT_SIZE] = "", log[PORT_SIZE + 20], command[] = "simulate", kind[] = "--inverter",
+         name[] = "pylontech", option[] = "--port";
+    for (unsigned i = 0; i < demo->config->present_count && !port[0]; i++) {
+        const char *at = demo->config->presents[i].port;
+        if (strncmp(at, listens, sizeof listens - 1) == 0)
+            snprintf(port, sizeof port, "tcp://%s", at + sizeof listens - 1);
+    }
+    snprintf(log, sizeof log, "%s/inverter.log", demo->folder);
+    const int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (!port[0] || fd < 0)
+        return EXIT_DONE;
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){INVERTER_LOG_MOST, INVERTER_LOG_MOST});
+    char *list[] = {command, kind, name, option, port, NULL};
+    optind = 0; /* getopt begins anew */
+    return command_inverter(5, list);
+}
+
+/* In a process of its own, which ends with the gateway's. */
+static void accompany(const struct demo *demo)
+{
+    const pid_t gateway = getpid();
+    if (fork() != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    while (getppid() == gateway && !gateway_answers(demo->config->gateway.control))
+        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    sleep(FIRST_VALUES_S);
+    if (demo->config->web && demo->config->web->listen.count > 0)
+        print_address(demo->config->web->listen.at[0]);
+    _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);
+}
+
+/* ---- the command ---- */
+
+static bool prepare(struct demo *demo, const char *folder, char **sets, unsigned set_count)
+{
+    demo->text = strdup(demo_config);
+    if (!demo->text || !make_folder(demo, folder))
+        return false;
+    demo->size = strlen(demo->text);
+    bool good = edit_path(demo, "gateway", "control", "control") &&
+                edit_path(demo, "history", "file", "history.db") && add_scenario(demo) &&
+                open_container(demo);
+    for (unsigned i = 0; i < set_count; i++)
+        good = good && edit_as_told(demo, sets[i]);
+    if (!good || !write_config(demo))
+        return false;
+    demo->config = config_load(demo->path, stderr);
+    return demo->config;
+}
+
+static bool find_scenario(struct demo *demo, const char *name)
+{
+    for (int i = 0; i < SCENARIOS; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            demo->scenario = &scenarios[i];
+    if (!demo->scenario)
+        fprintf(stderr, "packgate demo: --scenario '%s': expected", name);
+    for (int i = 0; !demo->scenario && i < SCENARIOS; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", scenarios[i].name);
+    if (!demo->scenario)
+        fputc('\n', stderr);
+    return demo->scenario;
+}
+
+/* Returns -1, or the exit status if there is nothing to run. */
+static int parse(int argc, char **argv, struct demo *demo, const char **folder, char **sets,
+                 unsigned *set_count)
+{
+    enum { SCENARIO = 256, SET, PLACE };
+    static const struct option options[] = {{"scenario", required_argument, NULL, SCENARIO},
+                                            {"set", required_argument, NULL, SET},
+                                            {"folder", required_argument, NULL, PLACE},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (option == SCENARIO) {
+            if (!find_scenario(demo, optarg))
+                return EXIT_USAGE;
+        } else if (option == SET) {
+            sets[(*set_count)++] = optarg;
+        } else if (option == PLACE) {
+            *folder = optarg;
+        } else {
+            print_usage(option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "packgate demo: unexpected argument '%s'\n\n", argv[optind]);
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
+
+int command_demo(int argc, char **argv)
+{
+    static struct demo demo;
+    const char *folder = FOLDER;
+    unsigned set_count = 0;
+    char **sets = calloc((size_t) argc, sizeof *sets), command[] = "run", option[] = "-c";
+    int status = sets ? parse(argc, argv, &demo, &folder, sets, &set_count) : EXIT_FAILED;
+    if (status < 0 && !prepare(&demo, folder, sets, set_count))
+        status = EXIT_FAILED;
+    if (status < 0) {
+        make_past(demo.config);
+        accompany(&demo);
+        char *list[] = {command, option, demo.path, NULL};
+        optind = 0; /* getopt begins anew */
+        status = command_run(3, list);
+    }
+    config_free(demo.config);
+    free(demo.text);
+    free(sets);
+    return status;
+}

@@ -68,7 +68,9 @@ struct map_allowed map_allowed(const struct map_status *status, bool fresh)
     struct map_allowed allowed = status->allowed;
     if (fresh)
         return allowed;
-    allowed.charge_current_a = allowed.discharge_current_a = 0;
+    allowed.charge_current_a = 0;
+    if (!allowed.discharges_stale)
+        allowed.discharge_current_a = 0;
     allowed.charge_limited_by = allowed.discharge_limited_by = LIMITED_BY_STALE;
     allowed.charge_limited_pack = allowed.discharge_limited_pack = 0;
     allowed.charge_voltage_v = allowed.age_s = UNKNOWN;

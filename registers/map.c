@@ -125,7 +125,7 @@ const struct map_row map_rows[] = {
 
     {498,  1, "allowed_charge_voltage_v",  REG_FLOAT32,  "V",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_CHARGE_V,      "allowed charge voltage, unknown without fresh values"},
     {500,  1, "allowed_charge_current_a",  REG_FLOAT32,  "A",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_CHARGE_A,      "allowed charge current, 0 without fresh values"},
-    {502,  1, "allowed_discharge_current_a", REG_FLOAT32,  "A",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_DISCHARGE_A,   "allowed discharge current, 0 without fresh values"},
+    {502,  1, "allowed_discharge_current_a", REG_FLOAT32,  "A",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_DISCHARGE_A,   "allowed discharge current, 0 without fresh values, or as before for 10 s (on_stale)"},
     {504,  1, "charge_limited_by",         REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_CHARGE_LIMITED_BY,     "limit of the charge current, by its code in docs/limits.md"},
     {505,  1, "discharge_limited_by",      REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_DISCHARGE_LIMITED_BY,  "limit of the discharge current, by its code in docs/limits.md"},
     {506,  1, "limits_age_s",              REG_U16,      "s",   1, STATUS, OF_GATEWAY, OUR_LIMITS_AGE_S,          "age of the values that the limits are from, rounded up"},
@@ -184,7 +184,7 @@ const struct map_group map_groups[] = {
      "In the order of the protocol, for alarms that have no common name. Unknown behind `raw_alarm_count`.", 0},
     {498,   6, "Limits",
      "From map version 3 on, of packs and banks with [limits](docs/limits.md); unknown for others. Can be read at any time,\n"
-     "also while the pack is silent: nothing is allowed then.", 10},
+     "also while the pack is silent: nothing is allowed then, or with `on_stale = discharge` to discharge for 10 s.", 10},
     {504,   3, "Reasons of the limits",
      "The same.", 10},
     {MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE, "Settings",

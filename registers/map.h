@@ -118,6 +118,8 @@ struct map_allowed {
     bool configured;         /* false: it has no [limits], and nothing below counts */
     double charge_voltage_v; /* NaN: not known */
     double charge_current_a, discharge_current_a;
+    bool
+        discharges_stale; /* also while the values are stale, until the next update says otherwise */
     enum limit_reason charge_limited_by, discharge_limited_by;
     /* Of a bank, the pack that limits it, from 1 in the order of the configuration; 0: no single one. */
     unsigned charge_limited_pack, discharge_limited_pack;
@@ -142,11 +144,11 @@ struct map_status {
     double charged_wh, discharged_wh;       /* counted by the gateway; NaN: not counted */
     const char *pack_name;                  /* as configured, or the bank's own name; NULL: none */
     const struct map_bank *bank;            /* NULL: a pack */
-    struct map_allowed allowed;             /* while the values are fresh */
+    struct map_allowed allowed;             /* to be read by map_allowed */
     double time_to_full_s, time_to_empty_s; /* NaN: unknown */
 };
 
-/** What is allowed as long as the values are `fresh`, else nothing. */
+/** What is allowed as long as the values are `fresh`, else nothing, or to discharge as before. */
 struct map_allowed map_allowed(const struct map_status *status, bool fresh);
 
 /** Whether a setting that some packs take stands at this address, where it is read: the first of

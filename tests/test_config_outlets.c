@@ -330,8 +330,9 @@ static void test_present(void **state)
         {"[present x]\nof = shed\nprotocol = ant\n" ON_TCP, "expected modbus-rtu, "},
         {PRESENT ON_TCP "baud = 9600\n", "warning: 'baud' has no effect here"},
         {PRESENT ON_TCP "view = w\n" SOC_VIEW, "there is no [view w]"},
-        {PRESENT ON_TCP "on_stale = hold\n", "'on_stale' is 'hold'"},
-        {PRESENT ON_TCP "on_stale = discharge\nsoh = 98.5\n", NULL},
+        {PRESENT ON_TCP "soh = 98.5\n", NULL},
+        {PRESENT ON_TCP "on_stale = discharge\n", "warning: 'on_stale' is a key of older versions: "
+                                                  "it has no effect any more, 'on_stale' of the"},
         {PRESENT ON_TCP "soh = 101\n", "'soh' is '101'"},
         {PRESENT ON_TCP "view = v\n" SOC_VIEW "on_stale = hold\n", "old values for new ones"},
         {PRESENT ON_TCP

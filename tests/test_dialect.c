@@ -326,14 +326,14 @@ static void test_stopping(void **state)
     dialect_read(&dialect, &shown, &read);
     assert_near(&read, CHARGE_CURRENT_LIMIT_A, 50);
     assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 80);
-    shown_stop(&shown, true);
+    shown_stop(&shown, 80);
     dialect_read(&dialect, &shown, &read);
     assert_unknown(&read, VOLTAGE_V);
     assert_near(&read, CHARGE_CURRENT_LIMIT_A, 0);
     assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 80);
     assert_near(&read, CHARGE_MOS, 0);
     assert_near(&read, DISCHARGE_MOS, 1);
-    shown_stop(&shown, false);
+    shown_stop(&shown, 0);
     dialect_read(&dialect, &shown, &read);
     assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 0);
     assert_near(&read, DISCHARGE_MOS, 0);

@@ -233,14 +233,14 @@ static void test_stopping(void **state)
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
     const struct table *table = table_of("pylon-1.2");
-    shown_stop(&shown, true);
+    shown_stop(&shown, 480);
     expect_frame(table, &shown, 0x351, "14 02 00 00 C0 12 C2 01");
     expect_frame(table, &shown, 0x35C, "40 00");
     expect_frame(table, &shown, 0x35E, "50 59 4C 4F 4E 20 20 20");
     assert_int_equal(table_write(table, 0x355, &shown, data), 0);
     assert_int_equal(table_write(table, 0x356, &shown, data), 0);
     assert_int_equal(table_write(table, 0x359, &shown, data), 0);
-    shown_stop(&shown, false);
+    shown_stop(&shown, 0);
     expect_frame(table, &shown, 0x351, "14 02 00 00 00 00 C2 01");
     expect_frame(table, &shown, 0x35C, "00 00");
 }
@@ -354,7 +354,7 @@ static void test_system_limits(void **state)
     expect_answer(&shown, "~200246630000FDA9", "~20024600D01270805460064006A4C0F9E5");
     expect_answer(&shown, "~200246620000FDAA", "~20024600800800000000FC22");
     expect_answer(&shown, "~201246620000FDA9", ""); /* another group */
-    shown_stop(&shown, false);
+    shown_stop(&shown, 0);
     expect_answer(&shown, "~200246620000FDAA", "");
     struct bms_request request;
     struct bms_output out;

@@ -316,6 +316,86 @@ static void test_not_fresh(void **state)
     assert_true(isnan(allowed.age_s) && isnan(allowed.charge_voltage_v));
 }
 
+/* on_stale = discharge: as before while the values age, and for 10 s after. */
+static void test_discharge_of_stale_values(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *what;
+        double age_s, cell_mv, seconds, discharge_a;
+        enum limit_reason by;
+    } course[] = {
+        {"before the first values", UNKNOWN, 3300, 5, 0, BY(STALE)},
+        {"fresh", 1, 3300, SETTLED_S, 150, BY(CONFIGURATION)},
+        {"aging", 14.9, 3300, 1, 150, BY(CONFIGURATION)},
+        {"a low cell counts as ever", 14.9, 3100, 1, 37.5, BY(CELL_LOW)},
+        {"stale", 15, 3300, 10, 37.5, BY(STALE)},
+        {"fresh for a moment", 1, 3100, 1, 37.5, BY(CELL_LOW)},
+        {"stale again", 15, 3300, 10, 37.5, BY(STALE)},
+        {"over", 15, 3300, 1, 0, BY(STALE)},
+        {"up by ramp", 1, 3300, 31, 0, BY(RAMP)},
+        {"fresh again", 1, 3300, SETTLED_S, 150, BY(CONFIGURATION)},
+        {"an empty cell", 1, 2700, 1, 0, BY(CELL_LOW)},
+        {"nothing goes on as before", 15, 3300, 1, 0, BY(STALE)},
+    };
+    struct limits_config config = house;
+    struct limits_state memory;
+    double now = 1000;
+    config.on_stale = STALE_DISCHARGE;
+    limits_init(&memory, &config, now);
+    for (size_t i = 0; i < COUNT(course); i++) {
+        const struct pack pack = with(CELL_MV + 1, course[i].cell_mv);
+        const struct limits_pack part = {&pack, course[i].age_s < 15, course[i].age_s,
+                                         STALE_AFTER_S, NULL};
+        struct map_allowed allowed = {0};
+        for (double end = now + course[i].seconds; now < end;)
+            allowed = limits_update(&config, &part, 1, 1, &memory, now += 1);
+        expect_current(course[i].what, allowed.discharge_current_a, allowed.discharge_limited_by,
+                       course[i].discharge_a, course[i].by);
+        assert_true(course[i].age_s < 15 || allowed.charge_current_a == 0);
+        assert_true(allowed.discharges_stale);
+    }
+}
+
+/* A host that slept cannot say for how long the values were stale. */
+static void test_discharge_after_a_pause(void **state)
+{
+    (void) state;
+    struct limits_config config = house;
+    struct limits_state memory;
+    double now = 1000;
+    const struct pack pack = fine();
+    const struct limits_pack gone = {&pack, false, 60, STALE_AFTER_S, NULL};
+    config.on_stale = STALE_DISCHARGE;
+    limits_init(&memory, &config, now);
+    after_by(&config, &memory, &pack, &now, SETTLED_S);
+    assert_true(limits_update(&config, &gone, 1, 1, &memory, now + 11).discharge_current_a == 0);
+}
+
+/* Of a bank that misses a pack: as before, but what the other packs report counts. */
+static void test_discharge_of_a_stale_bank(void **state)
+{
+    (void) state;
+    struct limits_config config = house;
+    struct limits_state memory;
+    double now = 1000;
+    struct pack packs[2] = {with(CURRENT_A, -20), with(CURRENT_A, -20)};
+    struct limits_pack parts[2] = {{&packs[0], true, 1, STALE_AFTER_S, NULL},
+                                   {&packs[1], true, 1, STALE_AFTER_S, NULL}};
+    struct map_allowed allowed = {0};
+    config.on_stale = STALE_DISCHARGE;
+    limits_init(&memory, &config, now);
+    for (double end = now + SETTLED_S; now < end; now++)
+        allowed = limits_update(&config, parts, 2, 2, &memory, now);
+    expect("both", allowed, 100, BY(CONFIGURATION), 150, BY(CONFIGURATION));
+    parts[1].fresh = false;
+    allowed = limits_update(&config, parts, 2, 2, &memory, now++);
+    expect("one is missing", allowed, 0, BY(STALE), 75, BY(PACK_MISSING));
+    packs[0] = with(CELL_MV, 2700);
+    allowed = limits_update(&config, parts, 2, 2, &memory, now++);
+    expect("the other one is empty", allowed, 0, BY(STALE), 0, BY(CELL_LOW));
+}
+
 /* Down at once; up when more was allowed for 30 s, 5 A a second. */
 static void test_ramp(void **state)
 {
@@ -614,6 +694,7 @@ struct world {
     bool reported[PACKS_MOST][PACK_VALUES]; /* since the start */
     uint32_t protections[PACKS_MOST];       /* the same */
     double now;
+    double enough_at; /* when enough packs were fresh last */
 };
 
 static bool rarely(struct world *world)
@@ -679,6 +760,8 @@ static void start_world(struct world *world)
     world->count = (unsigned) prng_range(&world->chance, 1, PACKS_MOST);
     world->needed = (unsigned) prng_range(&world->chance, 1, (int) world->count);
     world->now = between(world, 0, 1e6);
+    world->enough_at = -INFINITY;
+    world->config.on_stale = (unsigned) prng_range(&world->chance, 0, 1);
     for (unsigned i = 0; i < world->count; i++) {
         pack_clear(&world->packs[i]);
         wander(world, &world->packs[i]);
@@ -778,13 +861,16 @@ static double most_of(const struct world *world, unsigned i, bool charges)
     return most;
 }
 
-static double expired(const struct limits_pack *part)
+static double expired(const struct world *world, const struct limits_pack *part, bool charges)
 {
+    if (!charges && world->config.on_stale == STALE_DISCHARGE)
+        return 1;
     return part->age_s <= 5 ? 1 : (part->stale_after_s - part->age_s) / (part->stale_after_s - 5);
 }
 
-/* Nothing of the bank is more than its packs may together, and no pack gets more than it may by what flows now. */
-static void check_bounds(const struct world *world, double allowed, bool charges)
+/* Nothing of the bank is more than its packs may together, and no pack gets more than it may by what flows now. Of stale
+ * values no charging is allowed; to discharge as before with on_stale alone, and for 10 s. */
+static void check_bounds(const struct world *world, double allowed, double before, bool charges)
 {
     const double sign = charges ? 1 : -1;
     double sum = 0, flows = 0;
@@ -793,12 +879,15 @@ static void check_bounds(const struct world *world, double allowed, bool charges
         if (!counts(&world->parts[i]))
             continue;
         present++;
-        sum += most_of(world, i, charges) * expired(&world->parts[i]);
+        sum += most_of(world, i, charges) * expired(world, &world->parts[i], charges);
         if (world->packs[i].value[charges ? CHARGE_MOS : DISCHARGE_MOS] != 0)
             flows += fmax(sign * world->packs[i].value[CURRENT_A], 0);
     }
-    if (present < world->needed)
-        sum = 0;
+    if (present < world->needed) {
+        const bool goes_on = !charges && world->config.on_stale == STALE_DISCHARGE &&
+                             world->now - world->enough_at <= 10;
+        sum = !goes_on ? 0 : present > 0 ? fmin(sum, before) : before;
+    }
     if (!(allowed >= 0 && allowed <= sum + 1e-9))
         fail_msg("%g A where the packs may %g A", allowed, sum);
     for (unsigned i = 0; world->count > 1 && i < world->count; i++) {
@@ -843,6 +932,15 @@ static void remember(struct world *world)
     }
 }
 
+static void note_enough(struct world *world)
+{
+    unsigned present = 0;
+    for (unsigned i = 0; i < world->count; i++)
+        present += counts(&world->parts[i]);
+    if (present >= world->needed)
+        world->enough_at = world->now;
+}
+
 static void run_course(uint64_t seed, double *most_seen)
 {
     struct world world = {.chance = seed};
@@ -859,13 +957,15 @@ static void run_course(uint64_t seed, double *most_seen)
             forget(&world);
             last = (struct map_allowed){0};
             last_at = world.now;
+            world.enough_at = -INFINITY;
         }
         const struct limits_state before = memory;
         remember(&world);
         const struct map_allowed now = limits_update(&world.config, world.parts, world.count,
                                                      world.needed, &memory, world.now);
-        check_bounds(&world, now.charge_current_a, true);
-        check_bounds(&world, now.discharge_current_a, false);
+        note_enough(&world);
+        check_bounds(&world, now.charge_current_a, last.charge_current_a, true);
+        check_bounds(&world, now.discharge_current_a, last.discharge_current_a, false);
         check_twin(&world, &before, &now);
         const double risen = 5 * (world.now - last_at) + 1e-9;
         assert_true(now.charge_current_a <= last.charge_current_a + risen);
@@ -897,6 +997,9 @@ int main(void)
         cmocka_unit_test(test_sensor_that_is_not_read_any_more),
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_not_fresh),
+        cmocka_unit_test(test_discharge_of_stale_values),
+        cmocka_unit_test(test_discharge_after_a_pause),
+        cmocka_unit_test(test_discharge_of_a_stale_bank),
         cmocka_unit_test(test_ramp),
         cmocka_unit_test(test_a_pause_is_no_wait),
         cmocka_unit_test(test_voltage),

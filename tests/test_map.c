@@ -488,6 +488,13 @@ static void test_limits(void **state)
         expect_word(795, 7);
         expect_word(796, 0xFFFF);
     }
+    status.allowed.discharge_current_a = 30;
+    status.allowed.discharges_stale = true;
+    status.state = MAP_STATE_STALE;
+    map_encode_status(&usual, &status, registers);
+    expect_low_first(790, 0);
+    expect_low_first(792, single(30));
+    expect_word(795, 7);
     assert_int_equal(map_range(&usual, 788, 9), MAP_STATUS);
     assert_string_equal(map_limit_reason_name(LIMITED_BY_CONFIGURATION), "configuration");
     assert_string_equal(map_limit_reason_name(LIMITED_BY_RAMP), "ramp");

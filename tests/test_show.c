@@ -69,6 +69,12 @@ static void test_nothing_allowed(void **state)
     assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
     assert_near(&shown.values, CHARGE_MOS, 0);
     assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
+    stale.status.allowed.discharge_current_a = 30;
+    stale.status.allowed.discharges_stale = true;
+    show_source(&shown, &stale, NOW + 6);
+    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 30);
+    assert_near(&shown.values, DISCHARGE_MOS, 1);
     unlimited.status.allowed.configured = false;
     show_source(&shown, &unlimited, NOW);
     assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);

@@ -11,7 +11,7 @@ void shown_clear(struct shown *shown)
     pack_clear(&shown->values);
     for (unsigned i = 0; i < SHOWN_NUMBERS - PACK_VALUES; i++)
         shown->number[i] = NAN;
-    shown_stop(shown, false);
+    shown_stop(shown, 0);
 }
 
 double shown_number(const struct shown *shown, unsigned id)
@@ -27,16 +27,14 @@ void shown_set(struct shown *shown, unsigned id, double value)
         shown->number[id - PACK_VALUES] = value;
 }
 
-void shown_stop(struct shown *shown, bool may_discharge)
+void shown_stop(struct shown *shown, double discharge_a)
 {
     struct pack *values = &shown->values;
     shown->stopping = true;
     pack_set(values, CHARGE_CURRENT_LIMIT_A, 0);
     pack_set(values, CHARGE_MOS, 0);
-    if (may_discharge)
-        return;
-    pack_set(values, DISCHARGE_CURRENT_LIMIT_A, 0);
-    pack_set(values, DISCHARGE_MOS, 0);
+    pack_set(values, DISCHARGE_CURRENT_LIMIT_A, discharge_a);
+    pack_set(values, DISCHARGE_MOS, discharge_a > 0);
 }
 
 bool shown_allows(unsigned id)

@@ -48,8 +48,8 @@ double shown_number(const struct shown *shown, unsigned id);
 /** Sets one that was read from a message. */
 void shown_set(struct shown *shown, unsigned id, double value);
 
-/** From now on nothing is allowed, or only to discharge as before. */
-void shown_stop(struct shown *shown, bool may_discharge);
+/** From now on nothing is allowed, or only to discharge with so much. */
+void shown_stop(struct shown *shown, double discharge_a);
 
 /** Whether a number is a limit or a switch, which says what is allowed. */
 bool shown_allows(unsigned id);

@@ -143,6 +143,9 @@ struct curve {
     unsigned count;         /* 0: not configured */
 };
 
+/* What stale values still allow. */
+enum limits_stale { STALE_STOP, STALE_DISCHARGE };
+
 /* The most that a pack or a bank may be charged and discharged with. */
 struct limits_config {
     char name[NAME_SIZE];
@@ -156,6 +159,7 @@ struct limits_config {
     struct curve soc_high, soc_low;
     double soc_ceiling_percent; /* 0: none */
     double full_every_s;        /* 0: the ceiling is never lifted */
+    unsigned on_stale;          /* enum limits_stale */
 };
 
 enum push_function {

@@ -240,12 +240,16 @@ static const struct config_key limits_keys[] = {
      .otherwise = "never",
      .help = "When the cells were not full for so long, such as 14d, soc_ceiling is lifted until they are, so that the BMS "
              "balances them and finds its state of charge again."},
+    {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
+     .preset = "stop",
+     .help = "What is allowed of values that are no longer fresh: nothing, or for 10 s to discharge as before. Nothing is charged "
+             "in either case."},
 };
 
 const struct config_section limits_section = {
     .word = "limits", .heading = "[limits NAME]", .times = SECTION_NAMED,
     .help = "What a pack or a bank may be charged and discharged with, for inverters and chargers that ask. It replaces neither "
-            "the BMS nor fuses. Nothing has a default: `packgate limits --example lfp` prints a section to begin with.",
+            "the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints a section to begin with.",
     .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),
     CONFIG_KEYS(limits_keys), .explains = true,
     .check = check_limits,

@@ -185,9 +185,6 @@ struct influx_config {
 #define PRESENT_MODBUS "modbus-rtu"   /* one of its protocols */
 #define PRESENT_VIEW_SIZE (24 * 1024) /* the text of a [view], without comments */
 
-/* What may still be done while stopping. */
-enum present_stale { PRESENT_STALE_STOP, PRESENT_STALE_DISCHARGE };
-
 /* A port on which other devices ask for values. */
 struct present_config {
     struct outlet_config outlet; /* its first name is the one that is presented */
@@ -200,7 +197,6 @@ struct present_config {
     char framing[4]; /* "8N1" */
     int rts;         /* enum rts_mode */
     bool switching;
-    int on_stale;                         /* enum present_stale */
     double soh_percent;                   /* to tell where no BMS reports it; NaN: none */
     double discharge_voltage_v;           /* the same, by [limits]; NaN: none */
     struct allow_list allow, allow_write; /* these three of [gateway] */

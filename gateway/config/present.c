@@ -395,7 +395,7 @@ static const struct config_key present_keys[] = {
              "brings a CAN interface up, with 500 kbit/s."},
     {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
      .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP; while they say stop, values "
-             "get exception 0x0B and the allowed currents read 0. The name of a BMS's "
+             "get exception 0x0B and the allowed currents read 0, that to discharge with on_stale = discharge as before. The name of a BMS's "
              "protocol: inverters take `of` for such a BMS. pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. "
              "For these `of` must have [limits]."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,
@@ -416,9 +416,7 @@ static const struct config_key present_keys[] = {
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS("default", "on", "off", "rs485"),
      .preset = "default",
      .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends (TIOCSRS485)."},
-    {.name = "on_stale", PRESENT(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
-     .preset = "stop",
-     .help = "What is still allowed in the 10 s in which stale values say stop: nothing, or to discharge as before. Not with modbus-rtu."},
+    CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] says it for all that read them"),
     {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
      .otherwise = "none: messages that have it are not sent",
      .help = "The state of health in % that is told where no BMS reports one. Not with modbus-rtu."},

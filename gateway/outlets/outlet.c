@@ -361,11 +361,20 @@ static void give_up_questions(struct outlet *outlet, double now)
         }
 }
 
+/* Only the gateway knows for how long stale values still allow to discharge (on_stale). An outlet that lingers ends it
+ * itself. */
+static void end_discharging(struct outlet *outlet)
+{
+    for (unsigned i = 0; i < outlet->config.pack_count && !outlet->kind->lingers; i++)
+        outlet->packs[i].source.status.allowed.discharges_stale = false;
+}
+
 static void end(struct outlet *outlet)
 {
     if (outlet->ending)
         return;
     outlet->ending = true;
+    end_discharging(outlet);
     ev_io_stop(outlet->loop, &outlet->readable);
     ev_timer_set(&outlet->deadline,
                  outlet->gone || outlet->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S, 0);
@@ -436,6 +445,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 static void report_staleness(struct outlet *outlet, double now)
 {
     give_up_orders(outlet, now);
+    if (!outlet_hears(outlet, now))
+        end_discharging(outlet);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
         struct outlet_pack *pack = &outlet->packs[i];
         bool fresh = outlet_fresh(outlet, pack, now);

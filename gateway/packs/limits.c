@@ -51,8 +51,11 @@ static const struct {
 
 void limits_init(struct limits_state *state, const struct limits_config *config, double now)
 {
-    *state = (struct limits_state){
-        .at = now, .cell_v = config->cell_float_v, .full_since = NAN, .excess_at = -INFINITY};
+    *state = (struct limits_state){.at = now,
+                                   .fresh_at = -INFINITY,
+                                   .cell_v = config->cell_float_v,
+                                   .full_since = NAN,
+                                   .excess_at = -INFINITY};
     for (int i = 0; i < LIMITS_DIRECTIONS; i++)
         state->ramps[i].waits_since = NAN;
 }
@@ -208,13 +211,23 @@ static double freshness(const struct limits_pack *pack)
     return (pack->stale_after_s - pack->age_s) / (pack->stale_after_s - FULL_UNTIL_S);
 }
 
+/* What is discharged as before when the values are stale cannot fall while they age. */
+static double freshness_for(const struct limits_config *config, enum limits_direction direction,
+                            const struct limits_pack *pack)
+{
+    return direction == LIMITS_DISCHARGE && config->on_stale == STALE_DISCHARGE ? 1
+                                                                                : freshness(pack);
+}
+
 static bool is_usable(const struct limits_pack *pack)
 {
     return pack->fresh && pack->age_s >= 0 && freshness(pack) > 0;
 }
 
 /* How fresh the packs are that must be: the freshness of the oldest one that `needed` of them consist of. */
-static double freshness_of_needed(const struct limits_pack *packs, unsigned count, unsigned needed)
+static double freshness_of_needed(const struct limits_config *config,
+                                  enum limits_direction direction, const struct limits_pack *packs,
+                                  unsigned count, unsigned needed)
 {
     double most = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -222,7 +235,7 @@ static double freshness_of_needed(const struct limits_pack *packs, unsigned coun
         for (unsigned n = 0; n < count; n++)
             as_fresh += is_usable(&packs[n]) && freshness(&packs[n]) >= freshness(&packs[i]);
         if (is_usable(&packs[i]) && as_fresh >= needed)
-            most = fmax(most, freshness(&packs[i]));
+            most = fmax(most, freshness_for(config, direction, &packs[i]));
     }
     return most;
 }
@@ -304,7 +317,8 @@ static struct part limit(const struct limits_config *config, const struct limits
                          double most, struct limits_state *state)
 {
     struct part parts[MAX_BANK_PACKS];
-    const double each = most / count, needed_are = freshness_of_needed(packs, count, needed);
+    const double each = most / count;
+    const double needed_are = freshness_of_needed(config, direction, packs, count, needed);
     double sum = 0, least = INFINITY;
     enum limit_reason reason = LIMITED_BY_PACK_MISSING;
     unsigned missing = 0, least_pack = 0;
@@ -316,7 +330,7 @@ static struct part limit(const struct limits_config *config, const struct limits
         parts[i] =
             limit_pack(config, packs[i].values, &state->members[i], direction, state->fills, each);
         struct part now = parts[i];
-        lower(&now, now.amps * freshness(&packs[i]), LIMITED_BY_STALE);
+        lower(&now, now.amps * freshness_for(config, direction, &packs[i]), LIMITED_BY_STALE);
         lower_to_own(&now, packs[i].own, direction);
         lower_to_own(&parts[i], packs[i].own, direction);
         sum += now.amps;
@@ -337,6 +351,18 @@ static struct part limit(const struct limits_config *config, const struct limits
     else if (count > 1)
         limit_by_weakest(parts, count, direction, state, &bank);
     return bank;
+}
+
+/* With on_stale = discharge, while too few packs are fresh: as before, and no more than those that are. */
+static struct part limit_stale(const struct limits_config *config, const struct limits_pack *packs,
+                               unsigned count, unsigned usable, double most,
+                               struct limits_state *state)
+{
+    struct part part = {INFINITY, LIMITED_BY_STALE, 0};
+    if (usable > 0)
+        part = limit(config, packs, count, 1, LIMITS_DISCHARGE, most, state);
+    lower(&part, state->ramps[LIMITS_DISCHARGE].allowed_a, LIMITED_BY_STALE);
+    return part;
 }
 
 /* ---- up by ramp ---- */
@@ -476,8 +502,14 @@ struct map_allowed limits_update(const struct limits_config *config,
         member->protections |= packs[i].values->alarms_can_protect;
         member->sensors |= known_sensors(packs[i].values);
     }
+    if (usable >= needed)
+        state->fresh_at = now;
     for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
-        parts[i] = limit(config, packs, count, needed, (enum limits_direction) i, most[i], state);
+        const bool goes_on = i == LIMITS_DISCHARGE && config->on_stale == STALE_DISCHARGE &&
+                             usable < needed && now - state->fresh_at <= LIMITS_STOP_S;
+        parts[i] = goes_on ? limit_stale(config, packs, count, usable, most[i], state)
+                           : limit(config, packs, count, needed, (enum limits_direction) i, most[i],
+                                   state);
         reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
         limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : parts[i].pack;
     }
@@ -489,6 +521,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         .charge_voltage_v = volts,
         .charge_current_a = state->ramps[LIMITS_CHARGE].allowed_a,
         .discharge_current_a = state->ramps[LIMITS_DISCHARGE].allowed_a,
+        .discharges_stale = config->on_stale == STALE_DISCHARGE,
         .charge_limited_by = reasons[LIMITS_CHARGE],
         .discharge_limited_by = reasons[LIMITS_DISCHARGE],
         .charge_limited_pack = limiting[LIMITS_CHARGE],

@@ -2,8 +2,9 @@
 /*
  * What a pack or a bank may be charged and discharged with, from its values, their age, and a [limits] section. Pure.
  *
- * Everything fails to 0: a value that is needed and not known allows no current, and nor do values that are stale. A
- * limit falls at once. It rises only when more was allowed for a while, and slowly.
+ * Everything fails to 0: a value that is needed and not known allows no current, and nor do values that are stale; only
+ * with on_stale = discharge they allow to discharge as before, for LIMITS_STOP_S. A limit falls at once. It rises only when
+ * more was allowed for a while, and slowly.
  *
  * Packs of a bank are wired in parallel, so that nobody can steer the current of one of them: the pack that reaches its
  * limit first, by its measured share of the current, limits the bank.
@@ -15,6 +16,9 @@
 
 #include "config/config.h"
 #include "registers/map.h"
+
+/* With on_stale = discharge: s in which stale values still allow to discharge; and as long as inverters are told to stop. */
+#define LIMITS_STOP_S 10.0
 
 /* A pack at one moment. */
 struct limits_pack {
@@ -42,7 +46,8 @@ struct limits_member {
 };
 
 struct limits_state {
-    double at; /* of the last update */
+    double at;       /* of the last update */
+    double fresh_at; /* of the last one with enough packs */
     struct limits_ramp ramps[LIMITS_DIRECTIONS];
     struct limits_member members[MAX_BANK_PACKS];
     uint32_t shared[LIMITS_DIRECTIONS]; /* the packs whose shares these are, a bit for each */

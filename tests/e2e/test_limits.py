@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+from mqtt_harness import Broker, Listener
+from venus_reader import Battery
 from harness import PACKGATE, PATIENCE, Gateway, await_value, exception_of, main, read_value, simulate
 from web_harness import Page
 
@@ -110,6 +112,46 @@ def rise_and_expire():
         await_value(client, "connection_state", 1, lambda state: state != 1)
         assert [read_value(client, f"allowed_{way}_current_a", 1) for way in ("charge", "discharge")] == [0, 0]
         assert exception_of(client, 500, 2, 1) == STALE
+
+
+def discharges_with_stale_values():
+    """on_stale = discharge: for some seconds as before, in all outputs; then not at all."""
+    bms, url = simulate("daly", options(FINE))
+    battery = Battery()
+    view = "[view own]\nsource = house-1\nunit = 9\n" \
+           "register = allowed_charge_current_a -> 1 u16\nregister = allowed_discharge_current_a -> 2 u16\n"
+    packs = configuration(url, LIMITS.format(of="house-1", charge=8, sensors=2) + "on_stale = discharge\n") + view
+    with bms, Broker() as broker, Listener(broker) as listener, \
+            Page(packs=f"{packs}[mqtt gx]\nbroker = mqtt://127.0.0.1:{broker.port}\ntopic = gx\ninterval = 1s\nlayout = venus\n"
+                       "packs = house-1\n") as gateway, gateway.client() as client:
+
+        def await_battery(charge, discharge):
+            while (battery.values.get("Info/MaxChargeCurrent"), battery.values.get("Info/MaxDischargeCurrent")) != (charge, discharge):
+                battery.take(listener.wait_for("gx"))
+
+        def currents():
+            seen = [read_value(client, f"allowed_{way}_current_a", 1) for way in ("charge", "discharge")]
+            assert client.read_holding_registers(1, count=2, slave=9).registers == seen
+            return seen
+
+        gateway.wait_published("house-1")
+        await_value(client, "discharge_limited_by", 1, lambda reason: reason == BY_CONFIGURATION)
+        assert currents() == [2, 4]
+        await_battery(2, 4)
+        bms.stop(signal.SIGKILL)
+        await_value(client, "connection_state", 1, lambda state: state != 1)
+        begin = time.monotonic()
+        assert currents() == [0, 4] and read_value(client, "discharge_limited_by", 1) == BY_STALE
+        await_battery(0, 4)
+        assert battery.values["Io/AllowToDischarge"] == 1 and battery.values["Io/AllowToCharge"] == 0
+        shown = gateway.json("/api/v1/packs/house-1")
+        assert (shown["allowed_charge_current_a"], shown["allowed_discharge_current_a"], shown["fresh"]) == (0, 4, 0), shown
+        shown = status_of(gateway)["house-1"]
+        assert (shown["allowed_charge_current_a"], shown["allowed_discharge_current_a"]) == (0, 4), shown
+        await_value(client, "allowed_discharge_current_a", 1, lambda amps: amps == 0)
+        assert time.monotonic() - begin > 5  # a slow machine sees the beginning late
+        assert currents() == [0, 0]
+        await_battery(0, 0)
 
 
 def crc16(data):
@@ -312,5 +354,5 @@ def replay_of_an_exchange():
 
 
 if __name__ == "__main__":
-    main([a_gateway_that_hangs, bank_names_pack_and_cell, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
+    main([discharges_with_stale_values, a_gateway_that_hangs, bank_names_pack_and_cell, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
           replay_of_a_database, example_lacks_what_is_of_the_installation, replay_of_a_history, replay_of_an_exchange], at_once=4)

@@ -558,9 +558,9 @@ def a_gateway_that_is_stopped_stops():
 
 
 @contextlib.contextmanager
-def battery(protocol, port, more=""):
+def battery(protocol, port, more="", limits=LIMITS):
     server, url = simulate("daly", FIXED)
-    text = LINE.format(name="a", url=url, unit=1) + LIMITS + f"[present x]\nof = a\nport = {port}\nprotocol = {protocol}\n{more}"
+    text = LINE.format(name="a", url=url, unit=1) + limits + f"[present x]\nof = a\nport = {port}\nprotocol = {protocol}\n{more}"
     with server, Gateway(text) as gateway:
         gateway.wait_for("present x: answers")
         yield gateway
@@ -575,9 +575,9 @@ def frames(cable, seconds):
     return {line[1:4]: bytes.fromhex(line[5:]) for line in lines}
 
 
-def a_battery_on_a_can_bus_stops():
+def a_battery_on_a_can_bus_stops(limits=LIMITS, discharges=False):
     """Sent each second; when the gateway is killed no current is allowed, and then nothing is sent."""
-    with Cable() as cable, battery("pylon-1.2", cable.url) as gateway:
+    with Cable() as cable, battery("pylon-1.2", cable.url, limits=limits) as gateway:
         deadline = time.monotonic() + PATIENCE
         while int.from_bytes((seen := frames(cable, 2)).get("351", bytes(6))[2:4], "little") == 0:  # it rises after half a minute
             assert time.monotonic() < deadline, seen
@@ -586,10 +586,14 @@ def a_battery_on_a_can_bus_stops():
         begin = time.monotonic()
         frames(cable, 2)
         stopped = frames(cable, 3)
-        assert stopped["351"][2:6] == bytes(4), stopped
+        assert stopped["351"][2:4] == bytes(2) and (stopped["351"][4:6] != bytes(2)) == discharges, stopped
         while frames(cable, 2):
             assert time.monotonic() < begin + PATIENCE
         assert time.monotonic() > begin + STOP_S - 1
+
+
+def a_battery_on_a_can_bus_discharges():
+    a_battery_on_a_can_bus_stops(LIMITS + "on_stale = discharge\n", True)
 
 
 def a_battery_answers_its_own_protocol():
@@ -765,7 +769,7 @@ def status_says_who_asks():
 
 
 if __name__ == "__main__":
-    main([a_battery_on_a_can_bus_stops, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
+    main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,

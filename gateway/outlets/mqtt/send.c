@@ -137,7 +137,8 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return send_last(mqtt, mqtt->place.topic, &text);
 }
 
-/* When the values are over: once that nothing is allowed, then nothing, so that the reader gives up its battery. */
+/* When the values are over: what may still be discharged, as long as on_stale allows it; once that nothing is allowed; then
+ * nothing, so that the reader gives up its battery. */
 static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
@@ -151,7 +152,8 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         return true;
     if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 1, false))
         return false;
-    pack->online = false;
+    const struct map_allowed allowed = map_allowed(&source->status, false);
+    pack->online = allowed.configured && allowed.discharge_current_a > 0;
     return true;
 }
 

@@ -110,11 +110,11 @@ struct most {
 /* By [limits], which have those of the BMS in them, or else by the BMS. */
 static struct most most_of(const struct told *told)
 {
-    if (!told->fresh)
-        return (struct most){NAN, 0, 0};
     if (told->allowed.configured)
         return (struct most){told->allowed.charge_voltage_v, told->allowed.charge_current_a,
                              told->allowed.discharge_current_a};
+    if (!told->fresh)
+        return (struct most){NAN, 0, 0};
     return (struct most){value_now(told, CHARGE_VOLTAGE_LIMIT_V),
                          value_now(told, CHARGE_CURRENT_LIMIT_A),
                          value_now(told, DISCHARGE_CURRENT_LIMIT_A)};

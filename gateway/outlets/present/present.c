@@ -184,8 +184,8 @@ static void keep_alarms(struct pack *values, struct alarms alarms)
     values->alarms_known |= alarms.warning | alarms.protection;
 }
 
-/* While nothing is allowed: zero current, at the last voltage. Some protocols cannot express it
- * without one. */
+/* Stop is a current of 0 at the last voltage: some protocols cannot express it without one. What may still be discharged
+ * while values are stale is part of the limits. */
 void present_show(struct present *present, struct shown *shown, double now)
 {
     const struct present_config *config = present->config;
@@ -197,8 +197,9 @@ void present_show(struct present *present, struct shown *shown, double now)
         fill_in(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
         *last = *shown;
     } else {
+        const double discharge_a = shown->values.value[DISCHARGE_CURRENT_LIMIT_A];
         *shown = *last;
-        shown_stop(shown, config->on_stale == PRESENT_STALE_DISCHARGE);
+        shown_stop(shown, discharge_a);
     }
 }
 

@@ -7,10 +7,12 @@
 #ifndef PACKGATE_OUTLETS_PRESENT_STATE_H
 #define PACKGATE_OUTLETS_PRESENT_STATE_H
 
+#include "packs/limits.h"
+
 #include <math.h>
 #include <stdbool.h>
 
-#define PRESENT_STOP_S 10.0 /* as long as inverters wait for a battery that is silent */
+#define PRESENT_STOP_S LIMITS_STOP_S /* inverters wait as long for a battery that is silent */
 
 enum present_state { PRESENT_WAITING, PRESENT_RUNNING, PRESENT_STOPPING, PRESENT_SILENT };
 

@@ -63,28 +63,30 @@ static unsigned address_of(const struct map_settings *settings, const char *name
 static void print_introduction(const struct map_settings *settings, FILE *out)
 {
     unsigned base = (unsigned) settings->base;
-    fprintf(
-        out,
-        "# Register map\n"
-        "\n"
-        "Map version %d, for `base = %u` and floats %s word first. This page is printed by\n"
-        "`packgate map --format md`; the same is there as `json`, as `csv` and as a ready-made\n"
-        "configuration for `homeassistant`. With another configuration the same command prints\n"
-        "the addresses of that one. Addresses and meanings never change once released; later\n"
-        "versions fill free registers.\n"
-        "\n"
-        "| addresses | what |\n"
-        "|---|---|\n"
-        "| %u…%u | [compatibility block](#compatibility-block), the map of the ScanLabs"
-        " SmartBMS data extractor |\n",
-        MAP_VERSION, base, settings->big_floats ? "high" : "low", base, base + MAP_COMPAT_SIZE - 1);
+    fprintf(out,
+            "# Register map\n"
+            "\n"
+            "Map version %d, for `base = %u` and floats %s word first. This page is printed by\n"
+            "`packgate map --format md`; the other formats are `json`, `csv` and ready-made\n"
+            "configurations for clients such as `homeassistant`. With `-c FILE` the command prints "
+            "the\n"
+            "addresses of your configuration. Addresses and meanings never change once released; "
+            "later\n"
+            "versions fill free registers.\n"
+            "\n"
+            "| addresses | what |\n"
+            "|---|---|\n"
+            "| %u…%u | [compatibility block](#compatibility-block), the map of the ScanLabs "
+            "SmartBMS data extractor |\n",
+            MAP_VERSION, base, settings->big_floats ? "high" : "low", base,
+            base + MAP_COMPAT_SIZE - 1);
     if (map_has_copy(settings))
         fprintf(out, "| %d…%d | the same once more (`also_at`) |\n", settings->also_at,
                 settings->also_at + MAP_COMPAT_SIZE - 1);
     fprintf(out,
-            "| %u…%u | [extended block](#extended-block): everything, with a value of its own for"
-            " \"unknown\" |\n"
-            "| %u…%u | [settings](#settings): what is set in the BMS (from map version 2 on) |\n",
+            "| %u…%u | [extended block](#extended-block): everything, with a special value for "
+            "\"unknown\" |\n"
+            "| %u…%u | [settings](#settings): settings of the BMS (from map version 2 on) |\n",
             base + MAP_EXTENDED_OFFSET, base + MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE - 1,
             base + MAP_SETTINGS_OFFSET, base + MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE - 1);
 }
@@ -122,46 +124,47 @@ static void print_reading(const struct map_settings *settings, FILE *out)
 
 static void print_types(FILE *out)
 {
-    fputs(
-        "\n"
-        "| type | registers | unknown (extended block) |\n"
-        "|---|---|---|\n"
-        "| u16 | 1 | 0xFFFF (65535) |\n"
-        "| s16 | 1 | 0x8000 (-32768) |\n"
-        "| u32 | 2 | 0xFFFFFFFF (4294967295) |\n"
-        "| float32 | 2, IEEE 754 | NaN (0x7FC00000) |\n"
-        "| bits16, bits32, bits64 | 1, 2, 4 | all bits set |\n"
-        "| string | 16: 32 ASCII characters, the first in the high byte of the first register, "
-        "padded with spaces | all spaces |\n"
-        "\n"
-        "In the compatibility block, which has no such values, unknown reads 0: a switch of which\n"
-        "the BMS says nothing looks as if it were off.\n",
-        out);
+    fputs("\n"
+          "| type | registers | unknown (extended block) |\n"
+          "|---|---|---|\n"
+          "| u16 | 1 | 0xFFFF (65535) |\n"
+          "| s16 | 1 | 0x8000 (-32768) |\n"
+          "| u32 | 2 | 0xFFFFFFFF (4294967295) |\n"
+          "| float32 | 2, IEEE 754 | NaN (0x7FC00000) |\n"
+          "| bits16, bits32, bits64 | 1, 2, 4 | all bits set |\n"
+          "| string | 16: 32 ASCII characters, the first in the high byte of the first register, "
+          "padded with spaces | all spaces |\n"
+          "\n"
+          "The compatibility block has no such values: there unknown values read 0, and a switch "
+          "that\n"
+          "the BMS does not report looks as if it were off.\n",
+          out);
 }
 
 static void print_word_order(const struct map_settings *settings, FILE *out)
 {
     bool high = settings->big_floats;
-    fprintf(
-        out,
-        "\n"
-        "## Order of words\n"
-        "\n"
-        "Each register is sent high byte first, as Modbus has it. Of a value of several registers\n"
-        "the **%s word stands first** (`float_order = %s`): 123456.0, which is 0x47F12000, is the\n"
-        "registers %s. This holds for float32, u32, bits32 and bits64, but not for the two\n"
-        "`display` values of the compatibility block: they are always high word first.\n"
-        "\n"
-        "| client | float32 | u32, bits32 |\n"
-        "|---|---|---|\n",
-        high ? "high" : "low", high ? "big" : "little", high ? "0x47F1 0x2000" : "0x2000 0x47F1");
+    fprintf(out,
+            "\n"
+            "## Order of words\n"
+            "\n"
+            "Each register is sent high byte first, as Modbus requires. A value of several "
+            "registers has\n"
+            "the **%s word first** (`float_order = %s`): 123456.0, which is 0x47F12000, is sent as "
+            "the\n"
+            "registers %s. This holds for float32, u32, bits32 and bits64, but not for the two\n"
+            "`display` values of the compatibility block: they are always high word first.\n"
+            "\n"
+            "| client | float32 | u32, bits32 |\n"
+            "|---|---|---|\n",
+            high ? "high" : "low", high ? "big" : "little",
+            high ? "0x47F1 0x2000" : "0x2000 0x47F1");
     for (size_t i = 0; i < COUNT(clients); i++)
         fprintf(out, "| %s | %s | %s |\n", clients[i].name,
                 high ? clients[i].high_float : clients[i].low_float,
                 high ? clients[i].high_u32 : clients[i].low_u32);
     fputs("\n"
-          "evcc turns NaN into 0, so that what the BMS does not report is 0 there. `mbpoll -t "
-          "4:int`\n"
+          "evcc turns NaN into 0, so unknown values are 0 there. `mbpoll -t 4:int`\n"
           "shows a u32 as a signed number. pymodbus should convert one value at a time: with\n"
           "`word_order=\"little\"` some releases return several in reverse.\n",
           out);
@@ -170,27 +173,28 @@ static void print_word_order(const struct map_settings *settings, FILE *out)
 static void print_first_test(const struct map_settings *settings, FILE *out)
 {
     const char *order = settings->big_floats ? "-B " : "";
-    fprintf(out,
-            "\n"
-            "## First test\n"
-            "\n"
-            "The self-check registers always hold the same numbers. When these come out right, so "
-            "will\n"
-            "all others; `-0` makes mbpoll count addresses as this page does:\n"
-            "\n"
-            "    mbpoll -1 -0 -a 1 -t 4 -r %u -c 1 HOST  # 12345\n"
-            "    mbpoll -1 -0 -a 1 %s-t 4:int -r %u -c 1 HOST  # 305419896\n"
-            "    mbpoll -1 -0 -a 1 %s-t 4:float -r %u -c 1 HOST  # 123456\n"
-            "\n"
-            "Then the voltage, the cells and the alarms of the pack at unit id 1:\n"
-            "\n"
-            "    mbpoll -1 -0 -a 1 %s-t 4:float -r %u -c 1 HOST\n"
-            "    mbpoll -1 -0 -a 1 -t 4 -r %u -c 16 HOST\n"
-            "    mbpoll -1 -0 -a 1 -t 1 -r 0 -c 23 HOST\n",
-            address_of(settings, "check_u16", EXTENDED), order,
-            address_of(settings, "check_u32", EXTENDED), order,
-            address_of(settings, "check_float32", EXTENDED), order,
-            address_of(settings, "voltage_v", EXTENDED), address_of(settings, "cell_mv", EXTENDED));
+    fprintf(
+        out,
+        "\n"
+        "## First test\n"
+        "\n"
+        "The self-check registers always hold the same numbers. If your client reads these "
+        "correctly,\n"
+        "it reads all others correctly, too. With `-0` mbpoll counts addresses as this page does:\n"
+        "\n"
+        "    mbpoll -1 -0 -a 1 -t 4 -r %u -c 1 HOST  # 12345\n"
+        "    mbpoll -1 -0 -a 1 %s-t 4:int -r %u -c 1 HOST  # 305419896\n"
+        "    mbpoll -1 -0 -a 1 %s-t 4:float -r %u -c 1 HOST  # 123456\n"
+        "\n"
+        "Then the voltage, the cells and the alarms of the pack at unit id 1:\n"
+        "\n"
+        "    mbpoll -1 -0 -a 1 %s-t 4:float -r %u -c 1 HOST\n"
+        "    mbpoll -1 -0 -a 1 -t 4 -r %u -c 16 HOST\n"
+        "    mbpoll -1 -0 -a 1 -t 1 -r 0 -c 23 HOST\n",
+        address_of(settings, "check_u16", EXTENDED), order,
+        address_of(settings, "check_u32", EXTENDED), order,
+        address_of(settings, "check_float32", EXTENDED), order,
+        address_of(settings, "voltage_v", EXTENDED), address_of(settings, "cell_mv", EXTENDED));
 }
 
 static void print_row(const struct map_settings *settings, const struct map_row *row, FILE *out)
@@ -230,8 +234,8 @@ static void print_compatibility(const struct map_settings *settings, FILE *out)
         "\n"
         "## Compatibility block\n"
         "\n"
-        "What was set up for a ScanLabs SmartBMS data extractor reads on without a change.\n"
-        "`remaining_ah` is in Ah: that device's manual says mAh, its own display reads Ah.\n"
+        "Clients configured for a ScanLabs SmartBMS data extractor work without a change.\n"
+        "`remaining_ah` is in Ah: that device's manual says mAh, its own display shows Ah.\n"
         "Registers %u…%u belong to the gateway and can always be read; all others of this block\n"
         "are values of the pack. An offset counts from `base`",
         base + 50, base + 57);
@@ -330,8 +334,8 @@ static void print_discrete(const struct map_settings *settings, FILE *out)
             "Function 2, addresses 0…%d whatever `base` is. The alarm of input n is bit n - 1 of\n"
             "`alarms_active` and its sisters. An alarm or a state that the BMS does not report "
             "reads 0;\n"
-            "`alarms_known` and the registers of the switches tell that from \"no\". Free ones "
-            "read 0.\n",
+            "`alarms_known` and the registers of the switches distinguish this from \"no\". Free "
+            "ones read 0.\n",
             MAP_INPUTS - 1);
     print_bits(settings, map_inputs, map_input_count, out);
     fputs("\n"
@@ -339,9 +343,9 @@ static void print_discrete(const struct map_settings *settings, FILE *out)
           "\n",
           out);
     fputs(settings->writable ? "Functions 1, 5 and 15. Writing switches the MOS of the pack; the "
-                               "new state is shown\n"
-                               "when the BMS has reported it.\n"
-                             : "Function 1. Nothing can be written as the gateway is configured.\n",
+                               "new state reads back\n"
+                               "after the BMS has reported it.\n"
+                             : "Function 1. The configuration permits no writing.\n",
           out);
     print_bits(settings, map_coils, map_coil_count, out);
 }
@@ -353,13 +357,13 @@ static void print_home_assistant(const struct map_settings *settings, FILE *out)
         "\n"
         "## Home Assistant\n"
         "\n"
-        "`packgate map --format homeassistant` prints a whole configuration of its Modbus\n"
+        "`packgate map --format homeassistant` prints a complete configuration of its Modbus\n"
         "integration. A sensor with `virtual_count: 16` makes seventeen: itself and sixteen more,\n"
         "numbered from 1, from the registers behind it. At address %u, the average, it is the\n"
         "average and the sensors 1 to 16 are the cells 1 to 16. Set the count to the number of\n"
-        "cells of the pack, and to its number of temperature sensors at %u: releases of early "
+        "cells of the pack, and to its number of temperature sensors at %u: releases up to early "
         "2025\n"
-        "and before show 0 for one that is unknown, later ones show that it is unknown.\n",
+        "show 0 for an unknown one, later ones show it as unknown.\n",
         address_of(settings, "cell_avg_mv", EXTENDED),
         address_of(settings, "temp_avg_c", EXTENDED));
 }

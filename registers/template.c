@@ -246,7 +246,7 @@ static void call(struct template *template, const char *name, struct template_va
             expect(template, ")");
             return;
         }
-    set_fault(template, "there is no function '%s'; expected hex, replace, json or pick", name);
+    set_fault(template, "unknown function '%s'; expected hex, replace, json or pick", name);
 }
 
 static void read_primary(struct template *template, struct template_value *value)
@@ -365,7 +365,7 @@ static enum ending run(struct template *template, bool active);
 static void close_block(struct template *template, enum ending ending)
 {
     if (ending != AT_END)
-        set_fault(template, ending == AT_ELSE ? "this 'else' has no 'if'" : "an 'end' is missing");
+        set_fault(template, ending == AT_ELSE ? "'else' without 'if'" : "missing 'end'");
 }
 
 static void run_if(struct template *template, bool active)
@@ -428,8 +428,7 @@ static void run_for(struct template *template)
     struct items items;
     if (!read_name(template, name) || !template_loop_find(name, &loop)) {
         set_fault(template,
-                  "there is no loop '%s'; expected unit, group, row, input, connection, dashboard "
-                  "or n",
+                  "unknown loop '%s'; expected unit, group, row, input, connection, dashboard or n",
                   name);
         return;
     }
@@ -542,7 +541,7 @@ static enum ending run(struct template *template, bool active)
 {
     enum ending ending = AT_THE_END;
     if (++template->depth > DEPTH_MOST)
-        set_fault(template, "too many blocks in one another");
+        set_fault(template, "too many nested blocks");
     while (*template->at && !failed(template)) {
         if (strncmp(template->at, "{{", 2) == 0) {
             template->at += 2;
@@ -643,7 +642,7 @@ bool template_print(const char *text, const char *format, const struct map_setti
         template->out = out;
         template->fault = fault;
         if (run(template, true) != AT_THE_END)
-            set_fault(template, "this 'end' or 'else' has no block");
+            set_fault(template, "'end' or 'else' without a block");
     } else {
         *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
     }

@@ -66,12 +66,12 @@ static void test_rate_of_a_clock(void **state)
     assert_true(device_check(name, 19200, false, why, sizeof why));
     assert_true(device_check(name, 115200, false, why, sizeof why));
     assert_false(device_check(name, 250000, false, why, sizeof why));
-    assert_string_equal(why, "it does not take 250000 baud, it would run at 115200");
+    assert_string_equal(why, "it does not support 250000 baud, it would run at 115200");
     assert_false(device_check(name, 100000, false, why, sizeof why));
-    assert_string_equal(why, "it does not take 100000 baud, it would run at 115200");
+    assert_string_equal(why, "it does not support 100000 baud, it would run at 115200");
     refuses = true;
     assert_false(device_check(name, 230400, false, why, sizeof why));
-    assert_string_equal(why, "it does not take 230400 baud");
+    assert_string_equal(why, "it does not support 230400 baud");
     refuses = false;
     highest_rate = 0;
     assert_int_equal(tcgetattr(slave, &after), 0);
@@ -91,9 +91,9 @@ static void test_wrong(void **state)
 {
     (void) state;
     expect_wrong("/dev/packgate-has-none", "it does not exist");
-    expect_wrong("/dev/null", "it is no serial port");
-    expect_wrong("/etc/passwd", "it is no serial port");
-    expect_wrong("/dev", "it is no serial port");
+    expect_wrong("/dev/null", "it is not a serial port");
+    expect_wrong("/etc/passwd", "it is not a serial port");
+    expect_wrong("/dev", "it is not a serial port");
 }
 
 /* A pseudo terminal takes any rate. What was set stays. */

@@ -20,11 +20,11 @@ static void test_wrong(void **state)
         {"# nothing\n", "line 1: the file names no protocol"},
         {"protocol nobody\n", "line 1: unknown protocol"},
         {"protocol daly\nhello\n", "line 2: expected 'protocol', 'source', '>', '<', '~' or '#'"},
-        {"protocol daly\n> A5 4\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
-        {"protocol daly\n> A5 4 0\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
-        {"protocol daly\n< xyz\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
-        {"protocol daly\n~ voltage_v\n", "line 2: a name and a value are expected behind ~"},
-        {"protocol daly\n~\n", "line 2: a name and a value are expected behind ~"},
+        {"protocol daly\n> A5 4\n", "line 2: expected bytes as pairs of hexadecimal digits"},
+        {"protocol daly\n> A5 4 0\n", "line 2: expected bytes as pairs of hexadecimal digits"},
+        {"protocol daly\n< xyz\n", "line 2: expected bytes as pairs of hexadecimal digits"},
+        {"protocol daly\n~ voltage_v\n", "line 2: expected a name and a value after ~"},
+        {"protocol daly\n~\n", "line 2: expected a name and a value after ~"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char error[200];

@@ -737,7 +737,7 @@ static void test_pipes(void **state)
     put(store, LEVEL_RECENT, &row);
     assert_false(store_commit(store));
     assert_null(query_open(path, why, sizeof why));
-    assert_non_null(strstr(why, "it is no file"));
+    assert_non_null(strstr(why, "it is not a file"));
     unlink(path);
     assert_true(store_commit(store));
     store_free(store);

@@ -362,7 +362,7 @@ static void test_answers(void **state)
         {400, "{\"error\":\"unable to parse\"}", POST_REFUSED, 0, "status 400: unable to parse"},
         {413, "<html>", POST_REFUSED, 0, "status 413 (too large)"},
         {422, "{\"code\":\"x\",\"message\":\"y\"}", POST_REFUSED, 0, "status 422: y"},
-        {401, "", POST_FAILED, 0, "status 401 (token or password is not accepted)"},
+        {401, "", POST_FAILED, 0, "status 401 (wrong token or password)"},
         {404, "{\"error\":\"database not found: \\\"a\\\"\"}", POST_FAILED, 0, NULL},
         {429, "", POST_FAILED, 0, "status 429 (too many requests)"},
         {503, "busy\nmore", POST_FAILED, 0, "status 503: busy"},

@@ -732,7 +732,7 @@ static void test_renamed(void **state)
     take_up(kept, renamed, 2, 2025);
     release_log(place, text, sizeof text);
     assert_int_equal(count_lines(text), 1);
-    assert_non_null(strstr(text, "warning: 'house-1' is not in the configuration any more"));
+    assert_non_null(strstr(text, "warning: 'house-1' is no longer in the configuration"));
     assert_non_null(strstr(text, "counted from 0: cellar."));
     assert_true(kept_get(kept, "cellar")->charged_wh == 0);
 
@@ -773,8 +773,8 @@ static void test_renamed_before_a_start(void **state)
     take_up(kept, fresh, 1, 2025);
     release_log(place, text, sizeof text);
     kept_free(kept);
-    assert_non_null(strstr(text, "'house-1' is not in the configuration any more"));
-    assert_non_null(strstr(text, "'roof.2' is not in the configuration any more"));
+    assert_non_null(strstr(text, "'house-1' is no longer in the configuration"));
+    assert_non_null(strstr(text, "'roof.2' is no longer in the configuration"));
     assert_non_null(strstr(text, "cellar"));
 }
 

@@ -40,7 +40,7 @@ static bool check_rate(int fd, unsigned baud, char *why, size_t size)
 {
     struct termios2 before;
     if (ioctl(fd, TCGETS2, &before) < 0) {
-        snprintf(why, size, "%s", errno == ENOTTY ? "it is no serial port" : strerror(errno));
+        snprintf(why, size, "%s", errno == ENOTTY ? "it is not a serial port" : strerror(errno));
         return false;
     }
     if (baud == 0 || before.c_ospeed == baud)
@@ -48,9 +48,9 @@ static bool check_rate(int fd, unsigned baud, char *why, size_t size)
     const unsigned got = try_rate(fd, &before, baud);
     ioctl(fd, TCSETS2, &before);
     if (got == 0)
-        snprintf(why, size, "it does not take %u baud", baud);
+        snprintf(why, size, "it does not support %u baud", baud);
     else if (!device_rate_fits(baud, got))
-        snprintf(why, size, "it does not take %u baud, it would run at %u", baud, got);
+        snprintf(why, size, "it does not support %u baud, it would run at %u", baud, got);
     return got > 0 && device_rate_fits(baud, got);
 }
 
@@ -75,7 +75,8 @@ static void explain(int error, char *why, size_t size)
     if (error == ENOENT)
         snprintf(why, size, "it does not exist");
     else if (error == EACCES)
-        snprintf(why, size, "this user may not open it; it may belong to the group dialout");
+        snprintf(why, size,
+                 "this user may not open it; add the user to its group, usually dialout");
     else
         snprintf(why, size, "%s", strerror(error));
 }
@@ -88,7 +89,7 @@ bool device_check(const char *path, unsigned baud, bool rs485, char *why, size_t
         return false;
     }
     if (!S_ISCHR(found.st_mode)) {
-        snprintf(why, size, "it is no serial port");
+        snprintf(why, size, "it is not a serial port");
         return false;
     }
     int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

@@ -187,9 +187,8 @@ static int listen_on(struct listeners *listeners, const char *text, const char *
     const int fd = open_socket(&address, size);
     if (fd < 0) {
         log_error("cannot listen on %s (%s): %s%s", text, key, strerror(errno),
-                  errno == EACCES ? " (a port below 1024 takes CAP_NET_BIND_SERVICE, which the "
-                                    "service has for Modbus "
-                                    "alone; others take one such as 1502 or 8080)"
+                  errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the "
+                                    "service has for Modbus only; choose one such as 1502 or 8080)"
                                   : "");
         return -1;
     }

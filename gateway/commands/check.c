@@ -291,14 +291,15 @@ static void write_views(const struct config *config, FILE *out)
 
 static void write_presents(const struct config *config, FILE *out)
 {
-    fprintf(out, "PRESENT\tOF\tPORT\tPROTOCOL\tIT TELLS NO\n");
+    fprintf(out, "PRESENT\tOF\tPORT\tPROTOCOL\tNOT REPORTED\n");
     for (unsigned i = 0; i < config->present_count; i++) {
         const struct present_config *present = &config->presents[i];
         char list[200] = "";
         bool stops = strcmp(present->protocol, PRESENT_MODBUS) == 0 ||
                      untold_list(config, present, list, sizeof list);
         fprintf(out, "%s\t%s\t%s\t%s\t%s%s\n", present->outlet.name, present->outlet.packs[0],
-                present->port, present->protocol, list, stops ? "" : "; it cannot say stop");
+                present->port, present->protocol, list,
+                stops ? "" : "; it has no message for stop");
     }
 }
 

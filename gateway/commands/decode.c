@@ -27,9 +27,8 @@ static bool decoded_something(const char *path, const struct reply_counters *cou
     if (counters->frames > useless)
         return true;
     fprintf(stderr,
-            "packgate: %s: nothing decodes: %u frames (%u not for the request, %u refused, %u "
-            "malformed), "
-            "%u with a wrong checksum, %u bytes of no frame\n",
+            "packgate: %s: no frame could be decoded: %u frames (%u not for the request, %u "
+            "refused, %u malformed), %u with a wrong checksum, %u bytes of no frame\n",
             path, counters->frames, counters->foreign, counters->refused, counters->invalid,
             counters->damaged, counters->skipped_bytes);
     return false;

@@ -64,7 +64,7 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
         int high = hex_digit(text[0]);
         int low = high < 0 ? -1 : hex_digit(text[1]);
         if (low < 0)
-            return fail(reader, "bytes are expected as pairs of hexadecimal digits");
+            return fail(reader, "expected bytes as pairs of hexadecimal digits");
         item->bytes[item->size++] = (uint8_t) (high << 4 | low);
         text += 2;
     }
@@ -80,7 +80,7 @@ static bool read_value(struct reader *reader, const char *text)
     if (!item || !(item->name = strndup(text, name_size)) || !(item->value = strdup(value)))
         return fail(reader, "out of memory");
     if (name_size == 0 || !*value)
-        return fail(reader, "a name and a value are expected behind ~");
+        return fail(reader, "expected a name and a value after ~");
     char *end;
     strtod(item->value, &end);
     if (end == item->value || !isspace((unsigned char) *end))

@@ -187,7 +187,7 @@ static int run_inverter(struct run *run, const struct port_settings *settings)
 
 static int complain(const char *what, const char *text)
 {
-    fprintf(stderr, "packgate simulate: %s '%s' (--inverter NAME --help says more)\n", what, text);
+    fprintf(stderr, "packgate simulate: %s '%s' (see --inverter NAME --help)\n", what, text);
     return EXIT_USAGE;
 }
 
@@ -239,9 +239,9 @@ int command_inverter(int argc, char **argv)
     if (optind != argc)
         return complain("unexpected argument", argv[optind]);
     if (!inverter_init(&run.inverter, name, (int) address))
-        return complain("there is no such inverter", name);
+        return complain("unknown inverter", name);
     if (!run.port_name)
-        return complain("--port is missing: where the battery is, for", name);
+        return complain("--port is missing: expected the battery's port, for", name);
     if (is_can_port(run.port_name) && run.inverter.kind != INVERTER_CAN)
         return complain("expected serial:... or tcp://...; a CAN interface is not for", name);
     run.fd = -1;

@@ -168,7 +168,7 @@ static int take_option(struct check *check, int option)
         return OK;
     default:
         fputs(usage, stderr);
-        return say_unknown("called wrongly: packgate nagios --help");
+        return say_unknown("wrong options: see packgate nagios --help");
     }
 }
 

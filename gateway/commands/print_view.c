@@ -119,7 +119,7 @@ static struct row row_of_fill(const struct view_fill *fill)
                       .scale = 1,
                       .bit = -1};
     snprintf(row.name, sizeof row.name, "%u", fill->value);
-    snprintf(row.meaning, sizeof row.meaning, "each of them, where nothing else stands");
+    snprintf(row.meaning, sizeof row.meaning, "each of them, unless a row says otherwise");
     return row;
 }
 
@@ -181,7 +181,7 @@ static void print_md(const struct view_config *view, const struct row *rows, uns
     for (unsigned i = 0; i < view->listen.count; i++)
         fprintf(out, "%s%s", i > 0 ? ", " : " on ", view->listen.at[i]);
     if (view->source[0])
-        fprintf(out, "; values are those of %s where no other name stands", view->source);
+        fprintf(out, "; values are those of %s unless a row names another", view->source);
     fprintf(out, ". Functions 3 and 4, addresses from 0; all others are rejected with "
                  "exception 2.\n\n"
                  "| address | registers | type | bit | what | unit | |\n"

@@ -147,7 +147,7 @@ static void print_tried(const struct probing *probing)
 static void print_rates(const struct probing *probing)
 {
     if (is_on_air(probing->line->port)) {
-        fprintf(stderr, "protocols that are not known behind Bluetooth modules");
+        fprintf(stderr, "protocols that no known Bluetooth module uses");
         return;
     }
     if (strncmp(probing->line->port, "serial:", 7) != 0) {
@@ -240,7 +240,7 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     if (why)
         fprintf(stderr, "packgate: %s: %s%s\n", probing->line->port, why,
                 strcmp(why, strerror(EACCES)) == 0
-                    ? ": this user may not open it; it may belong to the group dialout"
+                    ? ": this user may not open it; add the user to its group, usually dialout"
                     : "");
     ev_break(probing->loop, EVBREAK_ALL);
 }
@@ -353,7 +353,7 @@ static void print_port(const struct port_listed *port, const struct config *besi
         printf(": %s", port->seems);
     putchar('\n');
     if (access(port->device, R_OK | W_OK) < 0)
-        printf("    this user may not open it; it may belong to the group dialout\n");
+        printf("    this user may not open it; add the user to its group, usually dialout\n");
     for (unsigned i = 0; beside && i < beside->line_count; i++)
         if (strcmp(beside->lines[i].port, text) == 0)
             printf("    it is [line %s] of the configuration\n", beside->lines[i].name);

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] = "usage: packgate protocols [--format FORMAT]\n\n"
+static const char usage[] = "usage: packgate protocols [--format FORMAT]\n"
+                            "\n"
                             "Prints the protocols with the makes and boards that speak them.\n"
                             "  -f, --format FORMAT  text (the default); json: for programs; md: "
                             "docs/packs.md; makes: the table of README\n"
@@ -50,7 +51,7 @@ static void print_makes(FILE *out)
 static void print_address(const struct bms_driver *driver, FILE *out)
 {
     if (is_alone(driver))
-        fprintf(out, "one to a line");
+        fprintf(out, "one per line");
     else
         fprintf(out, "%d…%d", driver->address_min, driver->address_max);
     if (driver->guide.address[0])
@@ -67,25 +68,31 @@ static const char *switching(const struct bms_driver *driver)
 
 static void print_page(FILE *out)
 {
+    fprintf(out,
+            "# Packs and protocols\n"
+            "\n"
+            "<!-- Written by `packgate protocols --format md` (make docs): edit the drivers. -->\n"
+            "\n"
+            "Makes and boards are on the left; the middle column is the value for `protocol`. Many "
+            "batteries contain a BMS of another make:\n"
+            "look for the name of the maker's app. [wiring.md](wiring.md) describes ports, "
+            "adapters and serial servers.\n"
+            "\n");
+    print_makes(out);
     fprintf(
         out,
-        "# Packs and protocols\n\n"
-        "<!-- Written by `packgate protocols --format md` (make docs): edit the drivers. -->\n\n"
-        "Left the makes, as they are printed on batteries and boards, right what to write "
-        "behind `protocol`. Many batteries have a BMS of\n"
-        "another make inside: the name in the maker's app tells. [wiring.md](wiring.md) says "
-        "what holds for all ports, adapters and serial servers.\n\n");
-    print_makes(out);
-    fprintf(out,
-            "\n## Wires and settings\n\n"
-            "All lines are 8N1. *Switch*: the charge and discharge MOS can be "
-            "[switched](switching.md). *Listen*: understood on a bus that\n"
-            "has [another master](listening.md). What each protocol has been tested with, "
-            "recordings of real packs or examples from its\n"
-            "document, is in [tests/captures](../tests/captures), in the lines that start with "
-            "`source`.\n\n"
-            "| `protocol` | port and wires | baud | in the maker's app or on the board | "
-            "`address`, `variant` | switch | listen |\n|---|---|---|---|---|---|---|\n");
+        "\n"
+        "## Wires and settings\n"
+        "\n"
+        "All lines are 8N1. *Switch*: packgate can [switch](switching.md) the charge and discharge "
+        "MOS. *Listen*: packgate can listen on a bus\n"
+        "that has [another master](listening.md). The lines that start with `source` in "
+        "[tests/captures](../tests/captures) say what each\n"
+        "protocol has been tested with: recordings of real packs, or examples from its document.\n"
+        "\n"
+        "| `protocol` | port and wires | baud | in the maker's app or on the board | `address`, "
+        "`variant` | switch | listen |\n"
+        "|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);
         fprintf(out, "| `%s` | %s | ", driver->name, driver->guide.wires);
@@ -97,9 +104,9 @@ static void print_page(FILE *out)
         print_address(driver, out);
         fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
     }
-    fprintf(out,
-            "\nCAN ports and the inverter side of a BMS are not supported. "
-            "[bluetooth.md](bluetooth.md): Daly, JBD and JK packs by their Bluetooth modules.\n");
+    fprintf(out, "\n"
+                 "The CAN port and the inverter port of a BMS are not supported. For Bluetooth "
+                 "modules of Daly, JBD and JK packs see [bluetooth.md](bluetooth.md).\n");
 }
 
 static void print_text(FILE *out)
@@ -111,7 +118,7 @@ static void print_text(FILE *out)
         if (!driver->advertises)
             fprintf(out, "%u baud; ", driver->line.baud);
         if (is_alone(driver))
-            fprintf(out, "one to a line");
+            fprintf(out, "one per line");
         else
             fprintf(out, "address %d to %d", driver->address_min, driver->address_max);
         for (unsigned v = 0; driver->variants && driver->variants[v]; v++)

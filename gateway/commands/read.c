@@ -215,7 +215,7 @@ static int report_missing(struct reading *reading, const struct polling *polling
         if (!poller || reading->printed[i])
             continue;
         if (poller->counters.polls > 0)
-            fprintf(stderr, "packgate: %s: it answers, but its answers contain no values\n",
+            fprintf(stderr, "packgate: %s: the pack answers, but its responses contain no values\n",
                     poller->config->name);
         else
             fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
@@ -259,9 +259,10 @@ static int poll_packs(struct reading *reading, struct polling *polling)
             reading->missing++;
             patience_s = fmax(patience_s, usual_patience_s(only));
             if (only->driver == &automatic_driver) {
-                fprintf(stderr,
-                        "packgate: %s: its protocol is not known yet; try 'packgate probe %s'\n",
-                        only->name, only->line->port);
+                fprintf(
+                    stderr,
+                    "packgate: %s: its protocol is not known yet; to find it: packgate probe %s\n",
+                    only->name, only->line->port);
                 return EXIT_FAILED;
             }
         }
@@ -324,8 +325,8 @@ static bool check_options(const struct arguments *arguments)
     };
     if (arguments->port && !arguments->protocol)
         fprintf(stderr,
-                "packgate read: --protocol is missing: it is required with --port; "
-                "'packgate probe %s' finds out\n\n",
+                "packgate read: --protocol is missing: it is required with --port; to find it: "
+                "packgate probe %s\n\n",
                 arguments->port);
     else if (arguments->port && arguments->name_count > 0)
         fprintf(stderr,

@@ -78,13 +78,13 @@ static void print_protocols(FILE *out)
 
 static bool wrong(const char *what, const char *text, const char *expected)
 {
-    fprintf(stderr, "packgate simulate: %s '%s': %s (--help says more)\n", what, text, expected);
+    fprintf(stderr, "packgate simulate: %s '%s': %s (see --help)\n", what, text, expected);
     return false;
 }
 
 static bool missing(const char *option, const char *why)
 {
-    fprintf(stderr, "packgate simulate: %s is missing: %s (--help says more)\n", option, why);
+    fprintf(stderr, "packgate simulate: %s is missing: %s (see --help)\n", option, why);
     return false;
 }
 
@@ -182,7 +182,7 @@ static bool check_order(struct arguments *arguments)
     if (!simulator_check(arguments->options, error, sizeof error))
         return wrong("--options", arguments->options, error);
     return arguments->tcp || arguments->pty || arguments->print_values ||
-           missing("--tcp PORT or --pty", "nowhere to serve it");
+           missing("--tcp PORT or --pty", "expected a place to serve it");
 }
 
 /* Returns -1, or the exit status if there is nothing to do. */

@@ -128,7 +128,7 @@ int command_tunnel(int argc, char **argv)
     }
     if (argc - optind != (for_s < 0 ? 0 : 1)) {
         fprintf(stderr, "packgate tunnel: expected %s\n\n%s",
-                for_s < 0 ? "--for TIME or --close behind NAME" : "the NAME of one tunnel", usage);
+                for_s < 0 ? "--for TIME or --close after NAME" : "the NAME of one tunnel", usage);
         return EXIT_USAGE;
     }
     struct control_link link;

@@ -91,7 +91,8 @@ bool control_link_open(struct control_link *link, const char *path)
         return false;
     }
     if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(link->why, sizeof link->why, "%.100s...: too long for the path of a socket", path);
+        snprintf(link->why, sizeof link->why,
+                 "%.100s...: too long for the path of a socket; choose a shorter one", path);
         return false;
     }
     memcpy(address.sun_path, path, strlen(path));

@@ -312,11 +312,11 @@ void gateway_start(struct gateway *gateway)
     search_packs(gateway);
     gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
     if (!gateway->outlets)
-        log_error("out of memory: the gateway goes on without outlets");
+        log_error("out of memory: the gateway continues without outlets");
     look_over(gateway);
     gateway->control = control_new(gateway->loop, &gateway->overview, gateway->packs);
     if (!gateway->control)
-        log_error("out of memory: the gateway goes on without its control socket");
+        log_error("out of memory: the gateway continues without its control socket");
     if (gateway->outlets && gateway->control)
         outlets_serve(gateway->outlets, control_tell_outlet, gateway->control);
 }

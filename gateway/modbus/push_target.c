@@ -201,7 +201,7 @@ static void send_request(struct push_target *target)
     log_frame("push >", request->bytes, request->size);
     ssize_t n = send(target->fd, request->bytes, request->size, MSG_NOSIGNAL);
     if (n != (ssize_t) request->size) {
-        close_connection(target, n < 0 ? strerror(errno) : "its socket is stuck");
+        close_connection(target, n < 0 ? strerror(errno) : "its socket does not accept data");
         return;
     }
     target->asked->counters.requests++;

@@ -43,8 +43,8 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 static bool may_order(struct process *process)
 {
     if (!process->may_order && !process->trespassed)
-        log_error("outlet %s: it ordered what its section does not let it order, which was "
-                  "refused; somebody may have got hold of it",
+        log_error("outlet %s: rejected an order that its section does not allow; the process may "
+                  "be compromised",
                   process->title);
     process->trespassed |= !process->may_order;
     return process->may_order;
@@ -145,7 +145,7 @@ static bool handle_message(struct process *process, uint8_t *bytes, size_t size,
             take_question(process, &message, late);
         return true;
     default:
-        log_debug("outlet %s: a message is not understood", process->title);
+        log_debug("outlet %s: received a malformed message", process->title);
     }
     return false;
 }

@@ -24,12 +24,15 @@ static const struct outlet_kind *const kind = &OUTLET;
 
 static void print_help(FILE *out)
 {
-    fprintf(out,
-            "packgate-outlet-%1$s %2$s, a part of packgate\n\nusage: packgate-outlet-%1$s %1$s "
-            "[SECTION]\n\n"
-            "Passes values on, in a process of its own. packgate starts one for each section of "
-            "its\nconfiguration that wants one; started by hand it has nothing to say.\n",
-            kind->name, PACKGATE_VERSION);
+    fprintf(
+        out,
+        "packgate-outlet-%1$s %2$s, a part of packgate\n"
+        "\n"
+        "usage: packgate-outlet-%1$s %1$s [SECTION]\n"
+        "\n"
+        "Passes values on, in a process of its own. packgate starts one for each section of its\n"
+        "configuration that needs it; it cannot be started by hand.\n",
+        kind->name, PACKGATE_VERSION);
 }
 
 static bool is_pipe(int fd)
@@ -58,8 +61,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (!is_pipe(PIPE_FD)) {
-        fprintf(stderr, "packgate-outlet-%s: is started by packgate, which is not there\n",
-                kind->name);
+        fprintf(stderr, "packgate-outlet-%s: expected to be started by packgate\n", kind->name);
         return 2;
     }
     if (getenv("PACKGATE_DEBUG"))

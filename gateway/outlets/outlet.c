@@ -167,7 +167,7 @@ static bool transmit(struct outlet *outlet, struct pipe_message *message)
     size_t size = pipe_finish(message);
     if (size > 0 && send(outlet->fd, message->bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return true;
-    log_debug("outlet %s: the gateway did not take a message: %s", outlet->kind->name,
+    log_debug("outlet %s: the gateway did not accept a message: %s", outlet->kind->name,
               size ? strerror(errno) : "too large");
     return false;
 }
@@ -416,7 +416,7 @@ static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, i
         end(outlet);
         break;
     default:
-        log_debug("outlet %s: a message of the gateway is not understood", outlet->kind->name);
+        log_debug("outlet %s: received a malformed message from the gateway", outlet->kind->name);
     }
 }
 
@@ -569,7 +569,7 @@ static bool take_config(struct outlet *outlet)
     const char *name = outlet->kind->name;
     ssize_t size = await_message(outlet);
     if (size <= 0) {
-        log_error("packgate-outlet %s: the gateway says nothing", name);
+        log_error("packgate-outlet %s: received no configuration from the gateway", name);
         return false;
     }
     struct pipe_message message;

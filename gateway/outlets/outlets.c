@@ -219,7 +219,7 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     free(section);
     if (!process)
         return;
-    log_info("outlet %s: its section is gone, what it has left with others is withdrawn", title);
+    log_info("outlet %s: its section was removed: withdrawing what it has published", title);
     process->next = outlets->first;
     outlets->first = process;
     process_start(process);

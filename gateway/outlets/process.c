@@ -94,8 +94,7 @@ static void grow_pause(struct process *process, bool well, double now)
 static void log_trouble(struct process *process, const char *what)
 {
     if (!process->doubted)
-        log_warn("outlet %s: %s; it is started again, after pauses of 1 s to 60 s", process->title,
-                 what);
+        log_warn("outlet %s: %s; restarting it, after pauses of 1 s to 60 s", process->title, what);
     else
         log_debug("outlet %s: %s; next in %.0f s", process->title, what, process->pause_s);
     process->doubted = true;

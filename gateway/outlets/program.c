@@ -23,6 +23,6 @@ void program_find(const char *kind, char out[PORT_SIZE])
 
 const char *program_why(int error)
 {
-    return error == ENOENT ? "it is not installed; Debian's package packgate-outlets has it"
+    return error == ENOENT ? "it is not installed; install the package packgate-outlets"
                            : strerror(error);
 }

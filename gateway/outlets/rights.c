@@ -69,7 +69,7 @@ void rights_give_up_devices(void)
     for (size_t i = 0; i < COUNT(harmless); i++)
         allow_path(rules, harmless[i], ALL_FILES);
     if (!root || syscall(SYS_landlock_restrict_self, rules, 0) < 0)
-        log_debug("devices are not out of reach: %s", strerror(errno));
+        log_debug("devices stay accessible: %s", strerror(errno));
     if (root)
         closedir(root);
     if (rules >= 0)
@@ -189,7 +189,7 @@ static void give_up_haste(void)
 {
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
-        log_debug("it goes on in the class of the gateway: %s", strerror(errno));
+        log_debug("it keeps the scheduling class of the gateway: %s", strerror(errno));
 }
 
 void rights_give_up_programs(void)

@@ -83,7 +83,7 @@ static void keep_event(struct process *process, const uint8_t *bytes, size_t siz
         process->first_event = (process->first_event + 1) % EVENTS_MAX;
         process->event_count--;
         if (!process->lost_events)
-            log_warn("outlet %s: takes nothing, events are dropped", process->title);
+            log_warn("outlet %s: does not read, events are dropped", process->title);
         process->lost_events = true;
     }
     struct event *event =
@@ -145,7 +145,7 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
     if (process->fd < 0)
         return;
     if (hangs(process, now)) {
-        log_error("outlet %s: has read nothing for %.0f s; it is killed and started again",
+        log_error("outlet %s: has read nothing for %.0f s; killing and restarting it",
                   process->title, OUTLET_DEAF_S);
         process->read_at = now;
         kill(process->pid, SIGKILL);

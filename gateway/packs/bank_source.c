@@ -149,10 +149,9 @@ static void report_shunt(struct bank_source *bank, const struct pack *measured, 
         if (measured)
             log_info("bank %s: %s, its shunt, is present", name, shunt);
         else
-            log_warn(
-                "bank %s: %s, its shunt, is missing; current, power and state of charge are not "
-                "known",
-                name, shunt);
+            log_warn("bank %s: %s, its shunt, is missing; current, power and state of charge are "
+                     "unknown",
+                     name, shunt);
     }
     if (bank->shunt.differs == bank->told_shunt_differs)
         return;

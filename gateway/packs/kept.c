@@ -129,9 +129,9 @@ static void remove_old_entries(struct kept *kept, int today)
         }
         if (!oldest || (count <= GONE_MOST && today - oldest->gone_day < GONE_YEARS * 10000))
             return;
-        log_info("state file: '%s' has not been in the configuration since %d; its counters are "
-                 "given up",
-                 oldest->name, oldest->gone_day);
+        log_info(
+            "state file: '%s' has not been in the configuration since %d; its counters are deleted",
+            oldest->name, oldest->gone_day);
         remove_entry(kept, oldest);
     }
 }
@@ -162,15 +162,14 @@ static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
     if (!is_worth_a_word(entry))
         return;
     if (*fresh)
-        log_warn("'%s' is not in the configuration any more; its counters are kept under that name "
-                 "and go on when it is "
-                 "back. New and counted from 0: %s. If one of these is the same pack, give it its "
-                 "old word in the heading, and what people shall read as 'name = '",
-                 entry->name, fresh);
+        log_warn(
+            "'%s' is no longer in the configuration; its counters are kept under that name and "
+            "continue when it is back. New, counted from 0: %s. If one of these is the same pack, "
+            "use the old name in its heading, and set the name that people read with 'name = '",
+            entry->name, fresh);
     else
-        log_info("'%s' is not in the configuration any more; its counters are kept under that name "
-                 "and go on when it is "
-                 "back",
+        log_info("'%s' is no longer in the configuration; its counters are kept under that name "
+                 "and continue when it is back",
                  entry->name);
 }
 
@@ -557,8 +556,7 @@ static const char *advice(int err)
     case EPERM:
     case EROFS:
         return " (create its folder and give it to the user that runs packgate, or set state_file "
-               "to "
-               "another place)";
+               "to another path)";
     default:
         return "";
     }
@@ -586,8 +584,7 @@ static void report_foreign(const char *path, int lock)
     const ssize_t size = pread(lock, who, sizeof who - 1, 0);
     who[size > 0 ? strspn(who, "0123456789") : 0] = '\0';
     log_error("state file %s is in use by another gateway%s%s: it is neither read nor written "
-              "here, and nothing is kept "
-              "over a restart. Give each gateway a state_file of its own",
+              "here, and nothing is kept over a restart. Give each gateway its own state_file",
               path, *who ? ", process " : "", who);
 }
 

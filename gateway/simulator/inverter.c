@@ -180,12 +180,12 @@ void inverter_describe(const struct inverter *inverter, double now, char *out, s
     size_t used = 0;
     out[0] = '\0';
     if (isnan(inverter->limits_at)) {
-        snprintf(out, size, "told nothing yet");
+        snprintf(out, size, "received nothing yet");
         return;
     }
     if (is_lost(inverter, now))
-        used =
-            add(out, size, used, "told no limits for %.0f s; before: ", now - inverter->limits_at);
+        used = add(out, size, used,
+                   "received no limits for %.0f s; before: ", now - inverter->limits_at);
     used = add(out, size, used, "%.2f V, ", told[VOLTAGE_V]);
     used = add(out, size, used, "%.1f A, ", told[CURRENT_A]);
     used = add(out, size, used, "SOC %.1f %%, ", told[SOC_PERCENT]);
@@ -193,6 +193,6 @@ void inverter_describe(const struct inverter *inverter, double now, char *out, s
     used = add(out, size, used, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
     used = add(out, size, used, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
     used = add(out, size, used, ": wants %.1f A", inverter->wants_a);
-    add(out, size, used, inverter->obeys ? ", takes %.1f A" : ", ignores that and takes %.1f A",
+    add(out, size, used, inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A",
         current);
 }

@@ -40,7 +40,7 @@ static const struct number_option {
     {"baud",       AT(baud),          0,   1e6,       0,     true,  true,   false, "pace of the bytes; 0: at once"},
     {"echo",       AT(echo),          0,   1,         0,     true,  true,   false, "1: requests come back as well"},
     {"split",      AT(split),         0,   1,         0,     true,  true,   false, "1: replies in random pieces"},
-    {"first_lost", AT(first_lost),    0,   1,         0,     true,  true,   false, "1: lost after 2 s of peace"},
+    {"first_lost", AT(first_lost),    0,   1,         0,     true,  true,   false, "1: lost after 2 s without requests"},
     {"silent",     AT(silent),        0,   1,         0,     true,  false,  false, "1: no reply ever"},
     {"close",      AT(close),         0,   1,         0,     true,  true,   false, "1: closes after each reply"},
     {"noise",      AT(noise),         0,   1,         0,     false, false,  false, "probability of junk in front"},
@@ -49,11 +49,11 @@ static const struct number_option {
     {"drop",       AT(drop),          0,   1,         0,     false, false,  false, "probability of a lost reply"},
     {"late",       AT(late),          0,   1,         0,     false, false,  false, "probability of a late reply"},
     {"late_ms",    AT(late_ms),       0,   60000,     2000,  false, false,  false, "by how many milliseconds"},
-    {"stall",      AT(stall_s),       0,   3600,      0,     false, true,   false, "replies stand still, seconds"},
+    {"stall",      AT(stall_s),       0,   3600,      0,     false, true,   false, "replies pause, seconds"},
     {"stall_every",AT(stall_every_s), 1,   86400,     60,    false, true,   false, "how often, seconds"},
-    {"repeat",     AT(repeat_ms),     0,   60000,     0,     false, true,   false, "replies come again, ms later"},
-    {"clock",      AT(clock),         0,   1,         0,     true,  false,  false, "1: values tell the time"},
-    {"every",      AT(every_s),       0,   86400,     0,     false, true,   true,  "seconds after which +N: begins again; 0: never"},
+    {"repeat",     AT(repeat_ms),     0,   60000,     0,     false, true,   false, "replies are repeated, ms later"},
+    {"clock",      AT(clock),         0,   1,         0,     true,  false,  false, "1: values encode the time"},
+    {"every",      AT(every_s),       0,   86400,     0,     false, true,   true,  "seconds after which +N: repeats; 0: never"},
 #undef AT
 };
 // clang-format on
@@ -370,10 +370,10 @@ void simulator_options_print(FILE *out)
         out,
         "  Names of values hold them fixed: voltage_v=53.2, current_a=-3, cell_mv.3=3410,\n"
         "  temp_c.1=-4, charge_mos=0, alarm.soc_low=1 (or warning, protection, 0), serial=ABC;\n"
-        "  \"none\" makes a number unknown. A switch is held until it is commanded otherwise.\n"
-        "  @N: before an option makes it one of the BMS at address N alone: soc=60,@2:soc=40. It "
-        "is\n"
-        "  not for what is of the whole bus:");
+        "  \"none\" makes a number unknown. A switch is held until a command changes it.\n"
+        "  @N: before an option applies it to the BMS at address N only: soc=60,@2:soc=40. It "
+        "cannot\n"
+        "  be used with options of the whole bus:");
     for (int i = 0; i < NUMBERS; i++)
         if (numbers[i].of_bus)
             fprintf(out, " %s", numbers[i].key);

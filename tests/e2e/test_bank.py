@@ -343,7 +343,7 @@ def shunt_measures_the_bank():
                             "alarms_warning": 0})
         shunt.process.send_signal(signal.SIGSTOP)
         try:
-            gateway.wait_for("bank house: meter, its shunt, is missing; current, power and state of charge are not known")
+            gateway.wait_for("bank house: meter, its shunt, is missing; current, power and state of charge are unknown")
             await_value(client, "current_a", 100, math.isnan)
             assert math.isnan(read_value(client, "soc_percent", 100))
             check(client, 100, {"packs_current_a": 16.25, "voltage_v": 53.1})

@@ -29,7 +29,7 @@ def suggests_a_command():
 
 
 def read_says_what_is_missing():
-    expect(2, "--protocol is missing: it is required with --port; 'packgate probe /dev/x' finds out",
+    expect(2, "--protocol is missing: it is required with --port; to find it: packgate probe /dev/x",
            "read", "--port", "/dev/x")
     expect(2, "--port is missing: --address is for a pack outside of the configuration", "read", "--address", "3")
     expect(2, "'house' is the name of a pack in the configuration", "read", "--port", "sim:", "--protocol", "daly", "house")
@@ -118,7 +118,7 @@ def check_warns_of_what_the_host_lacks():
         "standard input:7: warning: [line usb] /dev/packgate-has-none: it does not exist",
         "standard input:2: warning: 'listen' has 203.0.113.9:502, an address that this host does not have"], result.stderr
     result = call("check", "-", text=SITE.replace("/dev/packgate-has-none", "/dev/null").replace(", 203.0.113.9:502", ""))
-    assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is no serial port\n", result.stderr
+    assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is not a serial port\n", result.stderr
 
 
 def check_warns_of_an_outlet_that_is_not_installed():
@@ -128,10 +128,10 @@ def check_warns_of_an_outlet_that_is_not_installed():
         text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[mqtt home]\nbroker = mqtt://192.0.2.5\n"
         result = subprocess.run([alone, "check", "-"], input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
         assert result.returncode == 0, result
-        assert result.stderr.decode() == ("standard input: warning: [mqtt] packgate-outlet-mqtt: it is not installed; Debian's package "
-                                          "packgate-outlets has it\n"), result
+        assert result.stderr.decode() == ("standard input: warning: [mqtt] packgate-outlet-mqtt: it is not installed; install the package "
+                                          "packgate-outlets\n"), result
         result = subprocess.run([alone, "password"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
-        assert result.returncode == 1 and b"not installed; Debian's package packgate-outlets" in result.stderr, result
+        assert result.returncode == 1 and b"not installed; install the package packgate-outlets" in result.stderr, result
 
 
 def check_opens_the_files_that_are_named():

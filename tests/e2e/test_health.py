@@ -117,7 +117,7 @@ def the_report_has_a_line_of_it():
             with open(gateway.path, "w", encoding="utf-8") as file:
                 file.write(before.replace("soc_percent=90", "soc_percent=100"))
             gateway.process.send_signal(signal.SIGHUP)
-            gateway.wait_for('told "shed: report"')
+            gateway.wait_for('sent "shed: report"')
             with open(told, encoding="utf-8") as file:
                 reports = [found["text"] for line in file if line.strip() and (found := json.loads(line))["event"] == "report"]
             assert len(reports) == 1 and "Health: no data for 70 minutes of the last 7 days." in reports[0].splitlines(), reports

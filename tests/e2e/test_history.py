@@ -176,7 +176,7 @@ def survives_its_death_and_lost_files():
             os.unlink(place.file + "-wal")
             with open(place.file, "r+b") as file:
                 file.write(b"\x5a" * 8192)
-            gateway.wait_for(r"history: .*history\.db is damaged; it is now .*history\.db\.bad")
+            gateway.wait_for(r"history: .*history\.db is damaged: renamed to .*history\.db\.bad")
             place.await_rows("SELECT name FROM recents")
         assert place.ask("PRAGMA integrity_check") == [("ok",)]
         assert os.path.exists(place.file + ".bad")
@@ -187,10 +187,10 @@ def says_where_it_cannot_write():
     with server, Place() as place:
         missing = os.path.join(place.folder, "later", "history.db")
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(missing)) as gateway:
-            gateway.wait_for(r"history: .*later/history\.db: unable to open database file; kept in memory and tried again")
+            gateway.wait_for(r"history: .*later/history\.db: unable to open database file; rows are kept in memory, retrying")
             gateway.wait_published("shed")
             os.mkdir(os.path.dirname(missing))
-            gateway.wait_for(r"history: .*later/history\.db is written again")
+            gateway.wait_for(r"history: .*later/history\.db can be written again")
             place.file = missing
             place.await_rows("SELECT name FROM recents")
 
@@ -205,9 +205,9 @@ def waits_for_nothing_in_its_place():
             for path in ("history?level=recent", "history.csv", "health"):
                 assert gateway.ask(f"/api/v1/packs/shed/{path}")[0] in (200, 503), path
             os.unlink(place.file)
-            gateway.wait_for(r"history: .*history\.db is written again")
+            gateway.wait_for(r"history: .*history\.db can be written again")
             place.await_rows("SELECT name FROM recents")
-        assert any("it is no file" in line for line in gateway.lines), gateway.lines
+        assert any("it is not a file" in line for line in gateway.lines), gateway.lines
 
 
 def children_of(pid):

@@ -233,9 +233,9 @@ def nothing_is_lost():
             # What was bad was given up, and is told; nothing else was.
             assert not databases["bad-line"].times("odd") and status_of(gateway, "bad-line")["dropped"] > 0
             assert all(status_of(gateway, name)["dropped"] == 0 for name in databases if name != "bad-line")
-            await_line(gateway, "influx bad-line: the database will not have")
+            await_line(gateway, "influx bad-line: the database rejects")
         # Once, however many intervals had a row of that kind.
-        assert sum("influx bad-line: the database will not have" in line for line in gateway.lines) == 1, gateway.lines
+        assert sum("influx bad-line: the database rejects" in line for line in gateway.lines) == 1, gateway.lines
         # The same twice is the same: a mean of ten seconds does not depend on who made it.
         for database in databases.values():
             for (pack, name, at), values in list(database.samples.items()):
@@ -442,7 +442,7 @@ def is_small():
         with Gateway(packs + HISTORY.format(place.file) + section("one", database.url) +
                      f"[notify phone]\ntype = webhook\nurl = {phone.url}/\nevents = started\n") as gateway:
             database.await_times("p64", lambda got: len(got) >= 2)
-            gateway.wait_for("notify phone: told ")
+            gateway.wait_for("notify phone: sent ")
             sizes = {}
             deadline = time.monotonic() + PATIENCE
             while not sizes or sum(sizes.values()) >= 16 and "sanitized" not in PACKGATE:

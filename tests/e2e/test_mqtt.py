@@ -231,7 +231,7 @@ def switches_and_answers():
 
             # The old one, that the broker has kept, is not carried out.
             assert listener.wait_json(result("shed")) == {"order": "discharge_mos", "value": 0, "result": "retained"}
-            gateway.wait_for("refused: it is an old one")
+            gateway.wait_for("refused: the broker had retained it")
             assert listener.wait_json("packgate/shed/state", lambda state: "discharge_mos" in state)["discharge_mos"] == 1
             for payload, value in (("off", 0), (" ON ", 1), ("0", 0), ("true", 1)):
                 assert answer("shed", "charge_mos", payload) == {"order": "charge_mos", "value": value, "result": "confirmed"}
@@ -631,9 +631,9 @@ def liars_end_in_a_line_of_the_log():
         with Liar(talk) as liar, server, Gateway(PATIENT.format("shed", url, 1, "") + section(liar)) as gateway, \
                 gateway.client() as client:
             if name == "refuses":
-                gateway.wait_for("mqtt home: broker .* does not let us in: .*; trying again")
+                gateway.wait_for("mqtt home: broker .* login refused .*; trying again")
             elif "clients" in name:
-                gateway.wait_for("mqtt home: broker .*: what it says is no MQTT; trying again")
+                gateway.wait_for("mqtt home: broker .*: its data is not MQTT; trying again")
             elif name not in ("huge", "flood"):
                 gateway.wait_for(r"mqtt home: broker .*; trying again")
             polls = read_value(client, "polls", 1)
@@ -687,7 +687,7 @@ def encrypts_and_checks():
             gateway.wait_for("mqtt home: broker .*: its port may be one for mqtt://.*; trying again")
         with Gateway(LINE.format("shed", "sim:", 1, "") +
                      section(broker, f"interval = 1s\nca_file = any\n", scheme="mqtts")) as gateway:
-            gateway.wait_for("ca_file = any: the broker is not checked")
+            gateway.wait_for("ca_file = any: the broker's certificate is not checked")
             listener.wait_for("packgate/shed/state")
     with Broker("allow_anonymous true\nrequire_certificate true\n" + files) as broker:
         with Gateway(LINE.format("shed", "sim:", 1, "") + section(
@@ -696,7 +696,7 @@ def encrypts_and_checks():
             gateway.wait_for("mqtt home: connected to mqtts://")
         with Gateway(LINE.format("shed", "sim:", 1, "") +
                      section(broker, f"ca_file = {folder}/ca.pem\n", scheme="mqtts")) as gateway:
-            gateway.wait_for("mqtt home: broker .*: .*it may want a client_cert; trying again")
+            gateway.wait_for("mqtt home: broker .*: .*it may require client_cert; trying again")
     shutil.rmtree(folder)
 
 
@@ -718,7 +718,7 @@ def logs_in():
                 gateway.wait_for("mqtt home: connected to")
                 assert not any("can be read by everybody" in line for line in gateway.lines)
             with run("wrong") as gateway:
-                gateway.wait_for("does not let us in: .*; trying again")
+                gateway.wait_for("login refused .*; trying again")
             with run("missing") as gateway:
                 gateway.wait_for("password_file cannot be read: No such file")
             with run("empty") as gateway:

@@ -249,7 +249,7 @@ def tells_nothing_twice():
         state = os.path.join(folder, "state")
         with Gateway(LINE.format("shed", ALARM, 1, "") + words, state=state) as gateway:
             assert {json.loads(service.next()[2])["event"] for _ in range(2)} == {"started", "alarm"}
-            gateway.wait_for("told \"shed")
+            gateway.wait_for("sent \"shed")
             os.kill(outlet_of(gateway), signal.SIGKILL)
             gateway.wait_for("outlet notify phone: ended by signal 9")
             await_outlet(gateway)
@@ -374,7 +374,7 @@ def sends_mail():
             assert status == 1 and said.startswith("packgate: notify phone: "), said
             # An address that is gone does not keep it from the others, and is told of.
             status, said = test(words.replace("to = b@", "to = gone@example.net, b@"))
-            assert (status, said) == (1, "packgate: notify phone: the message was sent, but not to everybody: "
+            assert (status, said) == (1, "packgate: notify phone: the message was sent, but not to all recipients: "
                                          "550 5.1.1 no such user here\n"), said
             assert server.next()[0]["to"] == ["b@example.net"]
             status, said = test(words.replace("to = b@", "to = gone@"))
@@ -418,7 +418,7 @@ def starts_a_program():
             assert environment["PACKGATE_EVENT"] == "alarm" and environment["PACKGATE_PACK"] == "shed", environment
             assert environment["PACKGATE_LEVEL"] == found["level"] and environment["PACKGATE_TEXT"] == found["text"]
             assert len(found["descriptors"]) <= 4, found  # the fourth is that of the list itself
-            gateway.wait_for("told \"shed")
+            gateway.wait_for("sent \"shed")
         status, said = test(section(f"type = command\ncommand = {folder}/nothing\n"))
         assert status == 1 and "No such file" in said, said
         write(folder, "tell", PROGRAM.replace("FOLDER", folder).replace("STATUS", "3"), 0o755)
@@ -445,7 +445,7 @@ def tries_again():
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
             gateway.wait_for("notify phone: it answered 503.*; trying again in 10 s")
             assert json.loads(service.next()[2])["event"] == "started"
-            gateway.wait_for("told ")
+            gateway.wait_for("sent ")
             assert len(service.came) == 2
     with Service() as service:
         service.answers = ["close"]
@@ -457,7 +457,7 @@ def tries_again():
         service.answers, service.text = [403], "not you"
         words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
-            gateway.wait_for("is not told: it answered 403: not you")
+            gateway.wait_for("cannot be sent: it answered 403: not you")
 
 
 class Endless:
@@ -503,7 +503,7 @@ def answers_without_end_are_cut_off():
             f"[notify portal]\ntype = webhook\nurl = {service.url}/\nevents = started\n"
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
             for _ in range(2):
-                gateway.wait_for("notify phone: told |notify portal: it answered 302.*; trying again in 10 s")
+                gateway.wait_for("notify phone: sent |notify portal: it answered 302.*; trying again in 10 s")
             # With what sockets hold.
             assert endless.sent.get(timeout=PATIENCE) < 20e6 and database.sent.get(timeout=PATIENCE) < 20e6
             assert json.loads(service.next()[2])["event"] == "started"
@@ -531,7 +531,7 @@ def name_servers_that_never_answer_end_in_a_line():
             assert not client.read_holding_registers(400, count=2, slave=1).isError()
             # Its loop goes on: a signal ends it by itself.
             gateway.process.send_signal(signal.SIGTERM)
-            gateway.wait_for("notify phone: 1 messages are not told any more")
+            gateway.wait_for("notify phone: 1 messages are discarded unsent")
 
 
 def checks_certificates():
@@ -588,7 +588,7 @@ def reports():
             for words_ in ("roof: SOC", "Energy in", "Cells: lowest", "Alarms today: soc low", "Alarms today: none", "Without data",
                            "Sunrise ", "sunset "):
                 assert words_ in found["text"], (words_, found)
-            gateway.wait_for("told .*report")
+            gateway.wait_for("sent .*report")
             count = len(service.came)
             os.kill(outlet_of(gateway), signal.SIGKILL)
             gateway.wait_for("outlet notify phone: ended by signal 9")

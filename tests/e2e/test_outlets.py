@@ -158,7 +158,7 @@ def is_started_again():
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway, gateway.client() as client:
         os.kill(ready(gateway), signal.SIGKILL)
-        gateway.wait_for(r"outlet print x: ended by signal 9 .*started again")
+        gateway.wait_for(r"outlet print x: ended by signal 9 .*restarting it")
         second = ready(gateway)
         os.kill(second, signal.SIGKILL)
         third = ready(gateway)
@@ -212,7 +212,7 @@ def bad_ones_hold_nobody_up():
              "    except OSError:\n        break\n")
     real, harness.PACKGATE = harness.PACKGATE, os.path.join(folder, "packgate")
     try:
-        for script, said in ((None, "cannot be started: it is not installed; Debian's package packgate-outlets has it"), ("#!/bin/sh\nexit 3\n", "ended with status 3"),
+        for script, said in ((None, "cannot be started: it is not installed; install the package packgate-outlets"), ("#!/bin/sh\nexit 3\n", "ended with status 3"),
                              ("#!/bin/sh\nwhile :; do :; done\n", None), (flood, None)):
             if script:
                 with open(program, "w") as file:

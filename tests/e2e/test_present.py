@@ -367,7 +367,7 @@ def serves_a_view():
             assert client.read_holding_registers(40020, 3, unit).registers == [7, 7, 7]
             assert client.read_holding_registers(40030, 1, unit).exception_code == 2
         gateway.bms.stop()
-        gateway.wait_for("present x: says stop")
+        gateway.wait_for("present x: sending stop")
         assert client.read_holding_registers(40010, 1, 3).exception_code == 11
     with presented(ON_TCP, "view = meter\naddress = 9\n" + VIEW.format(port=0)) as gateway, Stream(gateway) as stream:
         assert stream.ask(frame(9, 3, 0x9C, 0x4A, 0, 1)) == frame(9, 3, 2, 2, 16)
@@ -518,7 +518,7 @@ def a_silent_bms_stops():
     with Cable() as cable, presented(cable.url) as gateway:
         assert is_volts(cable.ask(VOLTS))
         gateway.bms.stop()
-        gateway.wait_for("present x: says stop")
+        gateway.wait_for("present x: sending stop")
         expect_stop_then_silence(cable, time.monotonic())
         with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", gateway.bms_url.removeprefix("tcp://"), "--options", FIXED):
             gateway.wait_for("present x: answers")
@@ -749,7 +749,7 @@ def a_reload_ends_it_with_a_stop():
                 file.write(text.split("[present x]")[0])
             gateway.process.send_signal(signal.SIGHUP)
             expect_stop_then_silence(stream, time.monotonic())
-        gateway.wait_for("present x: says nothing any more, and ends")
+        gateway.wait_for("present x: sends nothing any more, and ends")
 
 
 def status_says_who_asks():

@@ -257,7 +257,7 @@ def can_as_text():
             assert set(said) == {"351", "355", "356", "359", "35C", "35E"}, said
             assert said["35E"] == b"PYLON   ".hex().upper()
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
-            await_status(gateway, "no inverter is heard")
+            await_status(gateway, "no inverter was heard")
             stream.socket.sendall(b"t30580000000000000000\r")
             await_status(gateway, "acknowledged every")
 
@@ -273,7 +273,7 @@ def expect_stop(happens):
             happens(gateway)
             for inverter in (asking, listener):
                 inverter.wait_for(r"may charge 0\.0 A.*discharge 0\.0 A.*takes 0\.0 A")
-                inverter.wait_for(r"told no limits for")
+                inverter.wait_for(r"received no limits for")
         with contextlib.suppress(ProcessLookupError):
             gateway.process.send_signal(signal.SIGCONT)
 

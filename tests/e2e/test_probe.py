@@ -456,7 +456,7 @@ def says_why_a_port_does_not_open():
         program = shutil.copy(PACKGATE, folder)
         result = subprocess.run([program, "probe", f"serial:{os.ttyname(other)}"], user=65534 if os.geteuid() == 0 else None, cwd="/",
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
-    assert result.returncode == 1 and result.stderr.endswith("this user may not open it; it may belong to the group dialout\n"), result
+    assert result.returncode == 1 and result.stderr.endswith("this user may not open it; add the user to its group, usually dialout\n"), result
     os.close(master)
     os.close(other)
 

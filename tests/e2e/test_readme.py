@@ -153,7 +153,7 @@ def tables_have_all_protocols():
     for name, low, high, variants in listed:
         _, _, baud, _, address, switch, _ = table[name]
         assert baud == known[name][0], (name, baud)
-        assert (f"{low}…{high}" if low else "one to a line") in address, (name, address)
+        assert (f"{low}…{high}" if low else "one per line") in address, (name, address)
         assert all(f"`{variant}`" in address for variant in variants.split()), (name, address)
         assert (switch != "no") == known[name][1], (name, switch)
     makes = PAGES[README].split("## Supported packs")[1].split("\n## ")[0]

@@ -64,7 +64,7 @@ def tells_of_a_renamed_pack():
         await_energy(client, 0)
         with open(gateway.path, encoding="utf-8") as file:
             text = file.read()
-        for name, told in (("cellar", r"warning: 'house' is not in the configuration any more.*counted from 0: cellar\..*old word in the heading"),
+        for name, told in (("cellar", r"warning: 'house' is no longer in the configuration.*counted from 0: cellar\..*old name in its heading"),
                            ("house", r"'house' is in the configuration again; its counters continue")):
             with open(gateway.path, "w", encoding="utf-8") as file:
                 file.write(text.replace("[pack house]", f"[pack {name}]"))

@@ -366,7 +366,7 @@ def check(kind, landlock=True):
         found = tries(gateway)
         assert {name: found.get(name) for name in wanted} == wanted, (kind, found)
         assert SANITIZED or ("program" in found) == (PROGRAMS not in rights), found
-        said = "it ordered what its section does not let it order"
+        said = "rejected an order that its section does not allow"
         if not any(said in line for line in gateway.lines):
             gateway.wait_for(said)
         with gateway.client() as client:

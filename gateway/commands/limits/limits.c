@@ -24,11 +24,12 @@
 static const char usage[] =
     "usage: packgate limits --example lfp\n"
     "       packgate limits --replay FILE [-c FILE] [--csv] [--pack NAME] [--from TIME] [--to "
-    "TIME] "
-    "[NAME]\n\n"
+    "TIME] [NAME]\n"
+    "\n"
     "Prints a section [limits] to begin with: compare it with the data sheet of the cells, what is "
     "not in it\n"
-    "depends on the installation. Or works out what a section would have allowed, and why.\n\n"
+    "depends on the installation. Or works out what a section would have allowed, and why.\n"
+    "\n"
     "  NAME                 which [limits NAME]; not needed where there is only one\n"
     "  -e, --example KIND   lfp: lithium iron phosphate (LiFePO4)\n"
     "  -r, --replay FILE    the history of a pack: its database, or CSV as `packgate export` "
@@ -140,8 +141,8 @@ static bool replay_history(struct replay *replay, const char *path, const struct
     struct past *past = past_open(path, ask);
     if (!past)
         return false;
-    fprintf(stderr, "A history has no alarms, switches and limits of the BMS, and of the sensors "
-                    "their average alone: the\n"
+    fprintf(stderr, "A history has no alarms, switches and limits of the BMS, and only the average "
+                    "of the sensors: the\n"
                     "gateway may have allowed less.\n");
     replay_rows(replay, past);
     if (!past_close(past))
@@ -165,7 +166,7 @@ static bool replay_exchange(struct replay *replay, const char *path)
     exchange_replay(exchange, &bms, &pack, &counters);
     exchange_free(exchange);
     fprintf(stderr,
-            "An exchange has no times: this is allowed when its values stay as they are.\n");
+            "An exchange has no times: this is what is allowed while its values do not change.\n");
     const struct limits_pack fresh = {.values = &pack, .fresh = true, .stale_after_s = INFINITY};
     double now = 0;
     limits_init(&replay->state, replay->limits, now);

@@ -194,14 +194,14 @@ bool past_next(struct past *past, unsigned sensors, struct past_row *row)
     pack_clear(&row->pack);
     snprintf(row->time, sizeof row->time, "%s", item);
     if (!parse_time(item, &row->at))
-        return reject(past, "no time; expected such as 2026-11-01T12:00:00Z, or seconds");
+        return reject(past, "not a time; expected one such as 2026-11-01T12:00:00Z, or seconds");
     if (row->at <= past->last_at)
         return reject(past, "the time is not later than that of the row before");
     for (unsigned n = 1; n < past->count && (item = strsep(&rest, ",")); n++) {
         char *end;
         const double number = strtod(item, &end);
         if (*item && *end)
-            return reject(past, "something that is no number");
+            return reject(past, "not a number");
         if (*item && past->known[n])
             pack_set(&row->pack, (enum pack_value) past->columns[n].id, number);
     }

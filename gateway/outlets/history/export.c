@@ -89,12 +89,13 @@ static bool settle_times(struct export *export)
     ask->to = time(NULL);
     ask->from = ask->to - DAY_S;
     if (export->to && !when_parse(export->to, &ask->to)) {
-        fprintf(stderr, "packgate: --to %s is no time; expected one such as 2026-11-01T12:00\n",
+        fprintf(stderr, "packgate: --to %s is not a time; expected one such as 2026-11-01T12:00\n",
                 export->to);
         return false;
     }
     if (export->from && !when_parse(export->from, &ask->from)) {
-        fprintf(stderr, "packgate: --from %s is no time; expected one such as 2026-11-01T12:00\n",
+        fprintf(stderr,
+                "packgate: --from %s is not a time; expected one such as 2026-11-01T12:00\n",
                 export->from);
         return false;
     }
@@ -130,12 +131,11 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
         return true;
     }
     if (count == 0)
-        fprintf(
-            stderr,
-            "packgate: nothing is remembered there yet; ask again a minute after the start of the "
-            "gateway, or after its first `commit` (10 minutes) if it cannot be asked itself\n");
+        fprintf(stderr,
+                "packgate: the history has no rows yet; try again a minute after the gateway's "
+                "start, or if it cannot be asked, after its first `commit` (10 minutes)\n");
     else if (export->pack)
-        fprintf(stderr, "packgate: nothing is remembered of '%s'; there is", export->pack);
+        fprintf(stderr, "packgate: the history has no rows of '%s'; it has those of", export->pack);
     else
         fprintf(stderr, "packgate: which one? --pack");
     for (unsigned n = 0; n < count && query_pack(query, n, name, sizeof name); n++)

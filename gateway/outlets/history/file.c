@@ -35,6 +35,6 @@ const char *file_why(const char *path, sqlite3 *db)
 {
     struct stat found;
     if (stat(path, &found) == 0 && !S_ISREG(found.st_mode))
-        return "it is no file";
+        return "it is not a file";
     return db ? sqlite3_errmsg(db) : "out of memory";
 }

@@ -172,7 +172,7 @@ static void log_store_failure(struct store *store, const char *why)
 {
     store->failures++;
     if (!store->failing)
-        log_warn("history: %s: %s; kept in memory and tried again", store->path, why);
+        log_warn("history: %s: %s; rows are kept in memory, retrying", store->path, why);
     store->failing = true;
 }
 
@@ -201,7 +201,8 @@ static bool set_aside(struct store *store)
         log_store_failure(store, "damaged, and it cannot be renamed");
         return false;
     }
-    log_error("history: %s is damaged; it is now %s, and a new one is begun", store->path, aside);
+    log_error("history: %s is damaged: renamed to %s, and a new one is created", store->path,
+              aside);
     static const char *const others[] = {"-wal", "-shm"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(aside, sizeof aside, "%s%s", store->path, others[i]);
@@ -420,7 +421,7 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
             return false;
         }
         if (version == 0 && is_foreign(store)) {
-            snprintf(why, size, "the database of another program; 'file' wants one of its own");
+            snprintf(why, size, "the database of another program; give 'file' a path of its own");
             close_file(store);
             return false;
         }
@@ -737,7 +738,7 @@ static bool write_all(struct store *store)
 bool store_commit(struct store *store)
 {
     if (store->db && is_replaced(store)) {
-        log_warn("history: %s is not there any more; begun anew", store->path);
+        log_warn("history: %s no longer exists: created again", store->path);
         close_file(store);
     }
     if (!store->db && !open_file(store))
@@ -754,9 +755,9 @@ bool store_commit(struct store *store)
         return false;
     }
     if (store->failing)
-        log_info("history: %s is written again", store->path);
+        log_info("history: %s can be written again", store->path);
     if (store->dropped > 0)
-        log_warn("history: %zu rows found no room in memory and are lost", store->dropped);
+        log_warn("history: %zu rows are lost: no room in memory", store->dropped);
     store->failing = false;
     store->dropped = 0;
     free_rows(store);

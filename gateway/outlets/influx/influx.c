@@ -147,10 +147,8 @@ static void save(struct influx *influx, double now)
         return;
     const bool good = gaps_save(&influx->gaps, influx->path);
     if (!good && !influx->file_told)
-        log_warn(
-            "%s: %s cannot be written: %s; after a restart it is not known what is still to be "
-            "sent",
-            influx->who, influx->path, strerror(errno));
+        log_warn("%s: %s cannot be written: %s; after a restart unsent intervals are not known",
+                 influx->who, influx->path, strerror(errno));
     influx->file_told = !good;
 }
 
@@ -185,12 +183,13 @@ static void count_rows(struct influx *influx, const struct batch *batch, double 
     if (batch->lost == 0)
         return;
     if (now - influx->refusal_told < TELL_AGAIN_S) {
-        log_debug("%s: the database will not have %u of %u rows: %s", influx->who, batch->lost,
+        log_debug("%s: the database rejects %u of %u rows: %s", influx->who, batch->lost,
                   batch->rows, batch->lost_words);
         return;
     }
-    log_warn("%s: the database will not have %u of %u rows: %s; the next hour's are only counted",
-             influx->who, batch->lost, batch->rows, batch->lost_words);
+    log_warn(
+        "%s: the database rejects %u of %u rows: %s; for an hour further ones are only counted",
+        influx->who, batch->lost, batch->rows, batch->lost_words);
     influx->refusal_told = now;
 }
 
@@ -206,10 +205,10 @@ static void note_success(struct influx *influx, double now)
         return;
     const char *away = span_words((int64_t) lasted, lasting);
     if (behind(influx) > 2 * influx->step)
-        log_info("%s: values are taken again after %s; those of %s are sent now", influx->who, away,
-                 span_words(behind(influx), late));
+        log_info("%s: the database accepts values again after %s; sending those of %s now",
+                 influx->who, away, span_words(behind(influx), late));
     else
-        log_info("%s: values are taken again after %s", influx->who, away);
+        log_info("%s: the database accepts values again after %s", influx->who, away);
 }
 
 /* The database may have crashed and lost what it confirmed last: that is sent once more. */
@@ -229,9 +228,9 @@ static void note_failure(struct influx *influx, const struct post_outcome *outco
         owe_recent_again(influx);
     if (trouble_begins(&influx->trouble, now))
         log_warn("%s: %s; %s", influx->who, influx->words,
-                 influx->config->backfill == BACKFILL_NO ? "what is not sent now is lost"
-                 : has_history(influx) ? "what is not sent now is sent later from the history"
-                                       : "the last hour is kept in memory");
+                 influx->config->backfill == BACKFILL_NO ? "unsent values are lost"
+                 : has_history(influx) ? "unsent values are sent later from the history"
+                                       : "values of the last hour are kept in memory");
     else
         log_debug("%s: %s", influx->who, influx->words);
 }
@@ -437,7 +436,7 @@ static bool give_way(const struct influx *influx)
 {
     errno = 0;
     if (nice(GIVE_WAY) == -1 && errno != 0)
-        log_debug("%s: it keeps its priority: %s", influx->who, strerror(errno));
+        log_debug("%s: cannot lower its priority: %s", influx->who, strerror(errno));
     return true;
 }
 

@@ -53,7 +53,7 @@ static const char *name_of(long status)
 {
     switch (status) {
     case 401:
-        return " (token or password is not accepted)";
+        return " (wrong token or password)";
     case 403:
         return " (not allowed)";
     case 404:

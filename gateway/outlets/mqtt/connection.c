@@ -96,9 +96,8 @@ static void log_end(struct connection *connection, const char *words)
     snprintf(connection->told, sizeof connection->told, "%s", words);
     connection->counters.failed++;
     if (connection->short_ones == SHORT_MOST)
-        log_warn("%s: broker %s: %s, for the third time soon after connecting; no more of it here "
-                 "until a "
-                 "connection has lasted for a minute",
+        log_warn("%s: broker %s: %s, for the third time soon after connecting; not logged again "
+                 "until a connection has lasted for a minute",
                  connection->settings.name, connection->settings.config->broker, words);
     else
         log_debug("%s: broker %s: %s", connection->settings.name,
@@ -143,10 +142,10 @@ static const char *describe_end(const struct connection *connection)
     if (connection->encrypted)
         return connection->settings.config->client_cert[0]
                    ? "it ended the connection without an answer: it may not accept client_cert"
-                   : "it ended the connection without an answer: it may want a client_cert";
+                   : "it ended the connection without an answer: it may require client_cert";
     if (!connection->reached)
         return "the connection was refused or reset: its port may be one for mqtt://, or it may "
-               "want a client_cert";
+               "require client_cert";
     return connection->tls ? "it ended the connection before that was encrypted: its port may be "
                              "one for mqtt://"
                            : "it ended the connection without an answer: if its port is for "
@@ -176,12 +175,11 @@ static const char *describe(const struct connection *connection, int error)
         return "a message is too large";
     case MOSQ_ERR_PROTOCOL:
     case MOSQ_ERR_MALFORMED_PACKET:
-        return connection->tls || connection->up
-                   ? "what it says is no MQTT"
-                   : "what it says is no MQTT: if its port is for encrypted connections, write "
-                     "mqtts://";
+        return connection->tls || connection->up ? "its data is not MQTT"
+                                                 : "its data is not MQTT: if its port is for "
+                                                   "encrypted connections, write mqtts://";
     case MOSQ_ERR_KEEPALIVE:
-        return "it does not answer any more";
+        return "it stopped answering";
     default:
         return mosquitto_strerror(error);
     }
@@ -284,14 +282,15 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
     (void) mosquitto;
     struct connection *connection = data;
     if (code != 0) {
-        snprintf(connection->words, sizeof connection->words, "it does not let us in: %s",
+        snprintf(connection->words, sizeof connection->words,
+                 "login refused (%s): check user and password_file",
                  mosquitto_connack_string(code));
         connection->broken = true;
         return;
     }
     if (connection->up) {
         snprintf(connection->words, sizeof connection->words,
-                 "it lets us in twice: that is no broker");
+                 "it accepted the login twice: that is not an MQTT broker");
         connection->broken = true;
         return;
     }
@@ -337,7 +336,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int c
             continue;
         connection->subscriptions[i].mid = 0;
         if (count < 1 || granted[0] >= REFUSED)
-            log_warn("%s: the broker does not let us subscribe to %s: see its access rights",
+            log_warn("%s: the broker rejects the subscription to %s: check its access rights",
                      connection->settings.name, connection->subscriptions[i].what);
         return;
     }
@@ -353,7 +352,8 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     ev_timer_stop(connection->loop, &connection->knock);
     connection->proven_at = connection->knocked_at;
     if (connection->drop_told)
-        log_info("%s: the broker takes messages again; %u were dropped", connection->settings.name,
+        log_info("%s: the broker accepts messages again; %u were dropped",
+                 connection->settings.name,
                  connection->counters.dropped - connection->dropped_before);
     connection->drop_told = false;
     connection->events.answered(connection->data);
@@ -391,9 +391,9 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
         certificate_describe(verify_result(mosquitto), connection->settings.config->ca_file, out,
                              size);
     else if (strcmp(last, "wrong version number") == 0)
-        snprintf(out, size, "its port is not one for mqtts://: it does not encrypt");
+        snprintf(out, size, "its port does not encrypt: use one for mqtts://");
     else if (strstr(last, "alert certificate required"))
-        snprintf(out, size, "it wants a certificate of ours: set client_cert");
+        snprintf(out, size, "it requires a certificate: set client_cert");
     else if (strcmp(last, "unexpected eof while reading") != 0)
         snprintf(out, size, "encryption: %s", last);
 }
@@ -438,7 +438,7 @@ static int no_passphrase(char *out, int size, int writing, void *data)
     (void) writing;
     struct connection *connection = mosquitto_userdata(data);
     snprintf(connection->words, sizeof connection->words,
-             "the key of client_cert is locked with a password; it must be one without");
+             "the key of client_cert has a passphrase; expected a key without one");
     return 0;
 }
 
@@ -585,7 +585,7 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
     errno = 0;
     int error = mosquitto_loop_misc(connection->mosquitto);
     if (error != MOSQ_ERR_SUCCESS && connection->up)
-        fail(connection, "it does not answer any more");
+        fail(connection, "it stopped answering");
     else
         check_result(connection, error);
 }
@@ -598,7 +598,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     if (connection->mosquitto)
         fail_at_once(connection, "it did not answer within 15 s");
     else
-        fail(connection, "its name was not found within 15 s: no name server answers");
+        fail(connection, "no name server answered within 15 s");
 }
 
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -643,7 +643,8 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     connection->io.fd = -1;
     names_permit(connection->broker.port);
     if (connection->tls && !settings->config->verify)
-        log_warn("%s: ca_file = any: the broker is not checked, whoever answers there gets all",
+        log_warn("%s: ca_file = any: the broker's certificate is not checked; whoever answers "
+                 "there gets password and values",
                  settings->name);
     ev_timer_start(loop, &connection->pause);
     return connection;
@@ -675,7 +676,7 @@ unsigned connection_room(const struct connection *connection)
 void connection_drop(struct connection *connection)
 {
     if (connection->up && !connection->drop_told) {
-        log_warn("%s: the broker does not take what it is sent; messages are dropped",
+        log_warn("%s: the broker does not read fast enough; messages are dropped",
                  connection->settings.name);
         connection->dropped_before = connection->counters.dropped;
         connection->drop_told = true;

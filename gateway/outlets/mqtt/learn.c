@@ -70,7 +70,7 @@ static void shrink(struct mqtt *mqtt, struct mqtt_pack *pack, struct entity_set 
     pack->set = known;
     pack->strange_since = NAN;
     pack->todo |= ANNOUNCE | INFO;
-    log_info("%s: %s is another battery now, or another protocol: announced anew", mqtt->name,
+    log_info("%s: %s has another battery or protocol now: announcing it again", mqtt->name,
              pack->pack->source.name);
 }
 

@@ -261,7 +261,7 @@ static void stop(void *self, bool gone)
                                                                    : STATUS;
     withdraw_free(mqtt);
     if (gone && !mqtt_is_device(mqtt) && !withdraw_noted(mqtt, true))
-        log_error("%s: out of memory: what the broker was told to keep stays there", mqtt->name);
+        log_error("%s: out of memory: retained messages stay at the broker", mqtt->name);
     ev_timer_set(&mqtt->farewell, 0, 0.02);
     ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
 }
@@ -299,8 +299,9 @@ static void make_id(struct mqtt *mqtt)
     for (const char *c = mqtt->place.topic; *c; c++)
         id = (id ^ (uint8_t) *c) * 16777619u;
     snprintf(mqtt->id, sizeof mqtt->id, "%08x", (unsigned) id);
-    log_warn("%s: state_file = none: what Home Assistant is told now cannot be withdrawn later",
-             mqtt->name);
+    log_warn(
+        "%s: state_file = none: what is announced to Home Assistant now cannot be withdrawn later",
+        mqtt->name);
 }
 
 static void make_place(struct mqtt *mqtt)

@@ -86,12 +86,11 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
     }
     if (retained) {
         tell_refused(mqtt, &mqtt->retained_told, topic,
-                     "it is an old one, retained by the broker; clear it with an empty retained "
-                     "message");
+                     "the broker had retained it; clear it with an empty retained message");
         return "retained";
     }
     if (value < 0) {
-        tell_refused(mqtt, &mqtt->foreign_told, topic, "neither 1 nor 0");
+        tell_refused(mqtt, &mqtt->foreign_told, topic, "expected 1 or 0");
         return "invalid";
     }
     if (pack->pack->source.members || !pack->pack->source.writable) {
@@ -105,7 +104,7 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
     }
     /* The broker, or the way to it, may have stood still: no turn of our loop shows that. */
     if (now - since > ORDER_VALID_S) {
-        tell_refused(mqtt, &mqtt->stale_told, topic, "it may have been on its way for long");
+        tell_refused(mqtt, &mqtt->stale_told, topic, "it may be too old");
         return "no answer";
     }
     return give_order(mqtt, pack, which, value);

@@ -149,9 +149,9 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
     notify->sending = NULL;
     const bool again = delivery_settle(&notify->delivery, parcel, outcome, clock_now(), &pause_s);
     if (outcome == OUTCOME_SENT) {
-        log_info("%s: told \"%s\"", notify->name, title);
+        log_info("%s: sent \"%s\"", notify->name, title);
         if (why[0])
-            log_warn("%s: not everybody was told: %s", notify->name, why);
+            log_warn("%s: not all recipients were reached: %s", notify->name, why);
         if (pack < notify->pack_count)
             note_watch(notify, &notify->packs[pack], watch);
         notify->failing = false;
@@ -159,7 +159,7 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
     } else {
         snprintf(notify->words, sizeof notify->words, "%.127s", why);
         if (!again)
-            log_error("%s: \"%s\" is not told: %s", notify->name, title, why);
+            log_error("%s: \"%s\" cannot be sent: %s", notify->name, title, why);
         else if (!notify->failing)
             log_warn("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
         else
@@ -177,8 +177,9 @@ static void post(struct notify *notify, struct message *message, unsigned pack, 
 {
     if (!delivery_add(&notify->delivery, message, pack, watch, clock_now()) &&
         notify->delivery.held == 1)
-        log_warn("%s: more than %u messages an hour: further ones are counted and told together",
-                 notify->name, notify->config->limit);
+        log_warn(
+            "%s: more than %u messages an hour: further ones are counted and reported together",
+            notify->name, notify->config->limit);
     send_next(notify);
 }
 
@@ -383,7 +384,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct notify *notify = timer->data;
     if (notify->delivery.count > 0)
-        log_warn("%s: %u messages are not told any more", notify->name, notify->delivery.count);
+        log_warn("%s: %u messages are discarded unsent", notify->name, notify->delivery.count);
     outlet_over(notify->outlet);
 }
 

@@ -38,8 +38,8 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
     else if (WIFSIGNALED(status))
         snprintf(why, sizeof why, "it was ended by signal %d", WTERMSIG(status));
     else if (WEXITSTATUS(status) == NOT_STARTED)
-        snprintf(why, sizeof why, "it ended with %d: it cannot be started, or not what it starts",
-                 NOT_STARTED);
+        snprintf(why, sizeof why,
+                 "it ended with %d: it or a program that it calls cannot be started", NOT_STARTED);
     else if (WEXITSTATUS(status) != 0)
         snprintf(why, sizeof why, "it ended with %d", WEXITSTATUS(status));
     program->over(program->data, !why[0], why);

@@ -33,7 +33,8 @@ bool secrets_read(struct secrets *secrets, const struct notify_config *config, c
         secret_read(config->url_file, 0, url, sizeof url, &trouble);
     }
     if (config->url_file[0] && !url[0]) {
-        snprintf(why, size, "%s: %s", config->url_file, trouble ? trouble : "no address in it");
+        snprintf(why, size, "%s: %s", config->url_file,
+                 trouble ? trouble : "expected an address in it");
         return false;
     }
     snprintf(secrets->url, sizeof secrets->url, "%s",

@@ -24,7 +24,8 @@ static void on_done(void *data, enum outcome outcome, const char *why)
     if (trial->status == DONE)
         printf("notify %s: the message was sent\n", trial->name);
     else if (outcome == OUTCOME_SENT)
-        fprintf(stderr, "packgate: notify %s: the message was sent, but not to everybody: %s\n",
+        fprintf(stderr,
+                "packgate: notify %s: the message was sent, but not to all recipients: %s\n",
                 trial->name, why);
     else
         fprintf(stderr, "packgate: notify %s: %s\n", trial->name, why);

@@ -135,7 +135,7 @@ static void hand_over(struct bus_link *link, bool quiet)
         return;
     const size_t over = bus->events->heard(bus->data, link, link->bytes, link->size, quiet, now);
     if (link->broken) {
-        end_link(link, "it takes nothing");
+        end_link(link, "it accepts no data");
         return;
     }
     link->size -= over;
@@ -245,7 +245,7 @@ bool bus_send_all(struct bus *bus, const uint8_t *bytes, size_t size)
         sent = true;
         bus_send(link, bytes, size);
         if (link->broken)
-            end_link(link, "it takes nothing");
+            end_link(link, "it accepts no data");
     }
     return sent;
 }

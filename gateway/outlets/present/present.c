@@ -93,9 +93,9 @@ enum present_state present_may(const struct present *present, const struct outle
 
 /* ---- for people ---- */
 
-static const char *const states[] = {"waits for the first values", "answers",
-                                     "says stop, its values are stale",
-                                     "says nothing, its values are stale"};
+static const char *const states[] = {"waiting for the first values", "answers",
+                                     "sending stop, its values are stale",
+                                     "silent, its values are stale"};
 
 /* CAN frames are sent whether an inverter is heard or not. */
 static void write_asked(const struct present *present, double now, char *out, size_t size)
@@ -103,7 +103,7 @@ static void write_asked(const struct present *present, double now, char *out, si
     const bool is_can = present->speaker == &can_speaker;
     const double ago_s = now - present->asked.at;
     if (present->asked.count == 0)
-        snprintf(out, size, is_can ? "; no inverter is heard" : "; nobody has asked yet");
+        snprintf(out, size, is_can ? "; no inverter was heard" : "; nobody has asked yet");
     else if (ago_s > PRESENT_STOP_S)
         snprintf(out, size, "; last %s %.0f s ago by %s: %s", is_can ? "acknowledged" : "asked",
                  ago_s, present->asked.who, present->asked.told);
@@ -117,7 +117,7 @@ static void write_words(const struct present *present, double now, char *out, si
     size_t used = (size_t) snprintf(out, size, "%s",
                                     !bus_is_open(present->bus) ? "the port is not open"
                                     : present_is_second(present, now)
-                                        ? "says nothing, another device answers in its place"
+                                        ? "silent, another device answers in its place"
                                         : states[present->said]);
     write_asked(present, now, out + used, size - used);
 }
@@ -226,7 +226,7 @@ void present_second(struct present *present, const char *what, double now)
 {
     if (!present_is_second(present, now))
         log_error("%s: another device answers on %s (%s); two devices must not have the same "
-                  "address. Nothing is said until it has been quiet for %.0f s",
+                  "address. Not answering until it has been quiet for %.0f s",
                   present->title, present->config->port, what, PRESENT_STOP_S);
     present->second_at = now;
 }
@@ -263,7 +263,7 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct present *present = timer->data;
-    log_info("%s: says nothing any more, and ends", present->title);
+    log_info("%s: sends nothing any more, and ends", present->title);
     outlet_over(present->outlet);
 }
 

@@ -330,12 +330,12 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
     if (!http->settings.admit(http->settings.data, address, &is_proxy)) {
-        tell_refused(http, address, "is not in `allow` and was turned away");
+        tell_refused(http, address, "is not in `allow` and was rejected");
         turn_away(http, fd, false);
         return;
     }
     if (!make_room(http, peer, is_proxy)) {
-        tell_refused(http, address, "was turned away: all connections are busy");
+        tell_refused(http, address, "was rejected: all connections are busy");
         turn_away(http, fd, true);
         return;
     }
@@ -441,7 +441,7 @@ static unsigned judge_head(const struct http_request *request, const char **why)
 {
     const char *length = http_header(request, "Content-Length");
     bool bad = false;
-    *why = "this request can be read in two ways";
+    *why = "this request is ambiguous";
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, find_bad_name, &bad);
     if (bad || http_header_count(request, "Host") > 1 ||
         http_header_count(request, "Content-Length") > 1)

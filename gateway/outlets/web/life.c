@@ -77,12 +77,12 @@ static bool take_target(struct web *web, struct web_request *request)
         return false;
     }
     if (!host || !guard_host_parse(host, &request->host)) {
-        http_error(http, MHD_HTTP_BAD_REQUEST, "it does not say whom it asks (Host)");
+        http_error(http, MHD_HTTP_BAD_REQUEST, "the request has no Host header");
         return false;
     }
     if (!guard_knows(&web->guard, &request->host)) {
         http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
-                   "this is not known under that name; names of one's own go into `hosts`");
+                   "unknown host name; add your own names to `hosts`");
         return false;
     }
     return true;
@@ -183,7 +183,7 @@ static char *read_text(const char *path)
     FILE *in = fopen(path, "re");
     const ssize_t size = in ? getdelim(&text, &room, '\0', in) : -1;
     if (size <= 0) {
-        log_error("web: %s: %s", path, in ? "nothing in it" : strerror(errno));
+        log_error("web: %s: %s", path, in ? "the file is empty" : strerror(errno));
         free(text);
         text = NULL;
     }

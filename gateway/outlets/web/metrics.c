@@ -192,7 +192,7 @@ static void put_states(const struct page *page)
                   {"allowed_discharge_current_a", ""},
                   {"charge_limited_by", ""},
                   {"discharge_limited_by", ""}};
-    begin(page, "fresh", "gauge", "Whether the values are those of now");
+    begin(page, "fresh", "gauge", "Whether the values are fresh");
     for (unsigned n = 0; n < page->web->count; n++)
         put(page, "fresh", n, page->fresh[n]);
     begin(page, "age_s", "gauge", "Age of the values");
@@ -200,7 +200,7 @@ static void put_states(const struct page *page)
         put(page, "age_s", n, outlet_age(page->web->packs[n].pack, page->now));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         put_mapped(page, always[i].name, always[i].tail, true);
-    begin(page, "pack_info", "gauge", "What a pack is");
+    begin(page, "pack_info", "gauge", "Properties of a pack");
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct source *source = &page->web->packs[n].pack->source;
         fprintf(page->out, "packgate_pack_info{pack=\"%s\"", source->name);
@@ -234,8 +234,8 @@ static void put_modbus(const struct page *page, const json_t *status)
         {"requests", "modbus_requests_total", "counter", "Modbus requests"},
         {"exceptions", "modbus_exceptions_total", "counter",
          "Modbus requests that were answered with an exception"},
-        {"refused", "modbus_refused_total", "counter", "Modbus clients that were not let in"},
-        {"dropped", "modbus_dropped_total", "counter", "Modbus clients that were cut"},
+        {"refused", "modbus_refused_total", "counter", "Modbus clients that were rejected"},
+        {"dropped", "modbus_dropped_total", "counter", "Modbus clients that were disconnected"},
     };
     const json_t *modbus = json_object_get(status, "modbus");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -290,13 +290,13 @@ static void put_gateway(const struct page *page, const json_t *status)
     put_lines(page, status);
     put_outlets(page, status);
     put_one(page, "web_clients", "gauge", "Connections to the page", counters.clients);
-    put_one(page, "web_streams", "gauge", "Open pages that are kept up to date", counters.streams);
+    put_one(page, "web_streams", "gauge", "Open pages that receive updates", counters.streams);
     put_one(page, "web_requests_total", "counter", "Requests to the page",
             (double) counters.requests);
-    put_one(page, "web_refused_total", "counter", "Connections to the page that were not let in",
+    put_one(page, "web_refused_total", "counter", "Connections to the page that were rejected",
             (double) counters.refused);
-    put_one(page, "web_dropped_total", "counter", "Connections to the page that were cut",
-            (double) counters.dropped);
+    put_one(page, "web_dropped_total", "counter",
+            "Connections to the page that were closed by packgate", (double) counters.dropped);
 }
 
 /* ---- all of it ---- */

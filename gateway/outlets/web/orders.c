@@ -46,7 +46,7 @@ static bool may_change(struct web *web, struct web_request *request)
         http_error(http, MHD_HTTP_FORBIDDEN, "there is no 'password_file' in [web]");
     else if (request->unclear)
         http_error(http, MHD_HTTP_FORBIDDEN,
-                   "it is not clear on whose behalf this comes; see 'proxy' in [web]");
+                   "the client behind the proxy is unknown; see 'proxy' in [web]");
     else if (!allow_contains(&web->config->allow_write, client_of(request)))
         http_error(http, MHD_HTTP_FORBIDDEN, "this address is not in 'allow_write' of [web]");
     else
@@ -146,7 +146,7 @@ static void on_compared(void *data, enum password_result result)
 static void refuse_for_now(struct http_request *request, double wait_s)
 {
     char seconds[16];
-    static const char body[] = "{\"error\":\"too many tries\"}\n";
+    static const char body[] = "{\"error\":\"too many attempts\"}\n";
     struct MHD_Response *response =
         http_response("application/json", body, sizeof body - 1, MHD_RESPMEM_PERSISTENT);
     snprintf(seconds, sizeof seconds, "%.0f", ceil(wait_s));
@@ -364,7 +364,7 @@ static void ask_tunnel(struct web *web, struct web_request *request, const char 
         return;
     }
     free(ordered);
-    http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+    http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }
 
 void orders_tunnel(struct web *web, struct web_request *request, const char *name)

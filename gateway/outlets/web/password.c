@@ -168,7 +168,8 @@ static bool ask_password(char password[PASSWORD_MAX])
 {
     char again[PASSWORD_MAX];
     if (!ask_hidden("Password", password)) {
-        fprintf(stderr, "packgate: there is no password, or one of more than %d characters\n",
+        fprintf(stderr,
+                "packgate: no password, or one of more than %d characters; nothing was written\n",
                 PASSWORD_MAX - 2);
         return false;
     }
@@ -178,7 +179,7 @@ static bool ask_password(char password[PASSWORD_MAX])
         return false;
     }
     if (isatty(STDIN_FILENO) && (!ask_hidden("Once more", again) || strcmp(again, password) != 0)) {
-        fprintf(stderr, "packgate: the two are not the same; nothing was written\n");
+        fprintf(stderr, "packgate: the two passwords differ; nothing was written\n");
         return false;
     }
     return true;

@@ -87,7 +87,7 @@ static void log_unreadable(void *data, const char *why)
 {
     struct past *past = data;
     if (why[0] && !past->told)
-        log_warn("web: %s; charts have only what was since the start", why);
+        log_warn("web: %s; charts have only values since the start", why);
     past->told = why[0] != '\0';
 }
 
@@ -443,7 +443,7 @@ static void work(void *data, struct worker_result *result)
     settle_ask(ask, query, asked->pack);
     if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
-        result->text = strdup("so many rows are not given as JSON; take a coarser level, or CSV");
+        result->text = strdup("too many rows for JSON; choose a coarser level, or CSV");
     } else {
         result->status = MHD_HTTP_OK;
         result->text = make_table(asked, query, result->why, sizeof result->why);

@@ -111,7 +111,7 @@ static void get_today(struct web *web, struct web_request *request)
 static void get_health(struct web *web, struct web_request *request)
 {
     if (!outlet_hears(web->outlet, clock_now())) {
-        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
         return;
     }
     http_answer(request->http, MHD_HTTP_OK,
@@ -174,7 +174,7 @@ static const struct route {
 static void refuse_method(struct web_request *request, const char *allowed)
 {
     struct MHD_Response *response = http_response(
-        "application/json", "{\"error\":\"not with this method\"}\n", 33, MHD_RESPMEM_PERSISTENT);
+        "application/json", "{\"error\":\"wrong method\"}\n", 33, MHD_RESPMEM_PERSISTENT);
     if (response)
         MHD_add_response_header(response, "Allow", allowed);
     http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);

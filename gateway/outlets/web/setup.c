@@ -161,7 +161,7 @@ static void answer_all(struct setup *setup)
         else if (setup->status)
             answer(setup, request, trusted, has_session);
         else
-            http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+            http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
     }
 }
 
@@ -232,7 +232,7 @@ void setup_answer(struct web *web, struct web_request *request)
     if (is_new(web->setup))
         answer(web->setup, request->http, waiting.trusted, has_session);
     else if (!wait_for_status(web->setup, &waiting))
-        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }
 
 void setup_outdated(struct setup *setup)

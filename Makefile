@@ -114,6 +114,12 @@ run: deps
 	    all
 	@exec $(DEMO_BUILD)/packgate demo
 
+# A copy of the page with a recorded day, for any web space.
+demo-site: deps
+	@tests/install-packages python3
+	@$(MAKE) --no-print-directory all
+	@packaging/demo-site/make-site $(BUILD)/packgate build/demo-site
+
 # TESTS="server e2e/push 'jk*' fuzz/daly" picks some; tests/run has the details.
 RUN_TESTS = BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run
 
@@ -189,6 +195,7 @@ include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
 help:
 	@echo "make run        install what is missing, build, start the gateway on simulated packs"
+	@echo "make demo-site  a copy of the page with a recorded day, for any web space, in build/demo-site"
 	@echo "make test       the same for all tests; SAN=1: under address and undefined behaviour sanitizers;"
 	@echo "                TESTS=\"server e2e/push 'jk*' fuzz/daly\": these only"
 	@echo "make            build only; CC, CFLAGS, PREFIX, DESTDIR as usual"
@@ -212,4 +219,4 @@ include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check unit-programs deps test-deps docs soak fleet bluetooth-vm bluetooth-service format lint coverage clean help
+.PHONY: all run demo-site test check unit-programs deps test-deps docs soak fleet bluetooth-vm bluetooth-service format lint coverage clean help

@@ -293,6 +293,30 @@ const cases = {
         server.close();
     },
 
+    // The copy for any web space: a recorded day, from files alone, with the clock of that day.
+    async site() {
+        const context = await browser.newContext({ locale: 'en-GB' }), page = await context.newPage();
+        page.setDefaultTimeout(PATIENCE);
+        page.on('console', message => { if (['error', 'warning'].includes(message.type()) && !message.text().includes('willReadFrequently')) complaints.push(message.text()); });
+        page.on('pageerror', error => complaints.push(String(error)));
+        page.on('response', response => { if (response.status() >= 400 || !response.url().startsWith(asked.url)) complaints.push(`${response.status()} ${response.url()}`); });
+        await page.goto(asked.url);
+        await card(page, 'shed').waitFor();
+        await page.locator('#live[data-state=live]').waitFor();
+        const at = await page.evaluate(() => Date.now() / 1000);
+        check(at <= asked.until && at > asked.until - 86400, `the clock is not of the recorded day: ${at}`);
+        const shed = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()));
+        await has(card(page, 'shed').locator('.facts'), `${shed.voltage_v.toFixed(2)}\u202fV`);
+        for (const hash of ['#shed', '#/charts/shed', '#/setup']) {
+            await page.goto(asked.url + hash);
+            await settled(page, hash);
+        }
+        const [file] = await Promise.all([page.waitForEvent('download'), page.goto(asked.url + '#/charts/shed').then(() => page.locator('a[href*="history.csv"]').click())]);
+        const lines = fs.readFileSync(await file.path(), 'utf8').split('\n');
+        check(lines[0].startsWith('time,') && lines[0].includes('soc_percent') && lines.length > 500, `${lines.length} lines: ${lines[0]}`);
+        check(await page.evaluate(() => fetch('api/v1/packs/shed/switch', { method: 'POST' }).then(r => r.status)) === 403, 'a recording switches nothing');
+    },
+
     // Half a year of rows: every period is drawn, zoom fetches finer rows, gaps are gaps, and CSV has what is shown.
     async charts() {
         const page = await open({}, '#/charts/shed'), asks = [];

@@ -50,7 +50,7 @@ static int decimals_of(const struct map_row *row)
     return row->type == REG_FLOAT32 ? pack_value_info(TEMP_C)->decimals : 0;
 }
 
-static void describe(const struct map_row *row, struct meaning *meaning)
+static void describe_row(const struct map_row *row, struct meaning *meaning)
 {
     char title[MEANING_SIZE];
     snprintf(meaning->title, sizeof meaning->title, "%s", row_title(row, title));
@@ -65,7 +65,7 @@ bool meaning_find(const char *name, struct meaning *meaning)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
         if (strcmp(row->name, name) == 0 && map_row_block(row) == EXTENDED) {
-            describe(row, meaning);
+            describe_row(row, meaning);
             return true;
         }
     return false;

@@ -359,7 +359,7 @@ static void evaluate(struct template *template, struct template_value *value)
 
 enum ending { AT_THE_END, AT_END, AT_ELSE };
 
-static enum ending run(struct template *template, bool active);
+static enum ending run_blocks(struct template *template, bool active);
 
 /* How a block ended, after its last tag. */
 static void close_block(struct template *template, enum ending ending)
@@ -378,9 +378,9 @@ static void run_if(struct template *template, bool active)
         pass_to(template, "%}");
     }
     const bool is = active && is_true(&condition);
-    enum ending ending = run(template, is);
+    enum ending ending = run_blocks(template, is);
     if (ending == AT_ELSE)
-        ending = run(template, active && !is);
+        ending = run_blocks(template, active && !is);
     close_block(template, ending);
 }
 
@@ -440,14 +440,14 @@ static void run_for(struct template *template)
     }
     find_items(template, loop, most, &items);
     const char *body = template->at;
-    enum ending ending = items.count == 0 ? run(template, false) : AT_END;
+    enum ending ending = items.count == 0 ? run_blocks(template, false) : AT_END;
     for (unsigned i = 0; i < items.count && !failed(template); i++) {
         bool over;
         template->at = body;
         template_loop_enter(&template->scope, loop, items.at[i], &over);
         template->scope.first = i == 0;
         template->scope.last = i + 1 == items.count;
-        ending = run(template, true);
+        ending = run_blocks(template, true);
     }
     template->scope = around;
     close_block(template, ending);
@@ -488,7 +488,7 @@ static void run_json(struct template *template)
         set_fault(template, "out of memory");
         return;
     }
-    close_block(template, run(template, true));
+    close_block(template, run_blocks(template, true));
     fclose(template->out);
     template->out = out;
     json_t *string = json_stringn(text, size);
@@ -508,7 +508,7 @@ static void run_tag(struct template *template, bool active)
         run_if(template, active);
     } else if ((is_for || is_json) && !active) {
         pass_to(template, "%}");
-        close_block(template, run(template, false));
+        close_block(template, run_blocks(template, false));
     } else if (is_for) {
         run_for(template);
     } else if (is_json) {
@@ -537,7 +537,7 @@ static void run_value(struct template *template, bool active)
 }
 
 /* Interprets up to the end of the block or of the template. */
-static enum ending run(struct template *template, bool active)
+static enum ending run_blocks(struct template *template, bool active)
 {
     enum ending ending = AT_THE_END;
     if (++template->depth > DEPTH_MOST)
@@ -641,7 +641,7 @@ bool template_print(const char *text, const char *format, const struct map_setti
             .settings = settings, .clients = clients_of(settings), .format = format};
         template->out = out;
         template->fault = fault;
-        if (run(template, true) != AT_THE_END)
+        if (run_blocks(template, true) != AT_THE_END)
             set_fault(template, "'end' or 'else' without a block");
     } else {
         *fault = (struct template_fault){.line = 1, .reason = "out of memory"};

@@ -414,7 +414,7 @@ static size_t tell_identity(const struct pack *told, uint8_t *data)
     return IDENTITY_SIZE;
 }
 
-static void answer(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
+static void write_reply(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
 {
     memcpy(out->bytes, asked, 5);
     out->bytes[2] = asked[2] == WRITE ? PASSWORD_TAKEN : asked[2] + ANSWER;
@@ -456,7 +456,7 @@ static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pa
             result = DONE;
         }
     put_le16(out->bytes + HEAD, result);
-    answer(asked, 2, false, out);
+    write_reply(asked, 2, false, out);
 }
 
 static void emulate_request(struct bms *bms, const uint8_t *asked, struct pack *pack,
@@ -465,15 +465,15 @@ static void emulate_request(struct bms *bms, const uint8_t *asked, struct pack *
     struct memory *memory = bms_memory(bms);
     uint8_t *data = out->bytes + HEAD;
     if (asked[2] == STATUS && le16(asked + 3) == 0) {
-        answer(asked, tell_status(told, data), false, out);
+        write_reply(asked, tell_status(told, data), false, out);
     } else if (asked[2] == READ && le16(asked + 3) == IDENTITY && asked[5] == IDENTITY_SIZE) {
-        answer(asked, tell_identity(told, data), true, out);
+        write_reply(asked, tell_identity(told, data), true, out);
     } else if (asked[2] == COMMAND) {
         emulate_order(bms, asked, pack, out);
     } else if (asked[2] == WRITE && le16(asked + 3) == PASSWORD && asked[5] == BMS_PASSWORD) {
         memory->permitted = is_password(bms, asked + HEAD);
         put_le16(data, 5);
-        answer(asked, 2, true, out);
+        write_reply(asked, 2, true, out);
     }
 }
 

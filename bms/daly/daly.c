@@ -572,7 +572,8 @@ static uint32_t scaled(const struct pack *pack, enum pack_value id, double facto
     return (uint32_t) lround(pack->value[id] * factor + offset);
 }
 
-static void answer(struct bms_output *out, uint8_t board, uint8_t command, const uint8_t data[8])
+static void write_reply(struct bms_output *out, uint8_t board, uint8_t command,
+                        const uint8_t data[8])
 {
     if (out->size + FRAME_SIZE > sizeof out->bytes)
         return;
@@ -671,7 +672,7 @@ static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frame
             if (cell < count)
                 put_be16(d + 1 + 2 * slot, scaled(pack, (enum pack_value)(CELL_MV + cell), 1, 0));
         }
-        answer(out, board, READ_CELLS, d);
+        write_reply(out, board, READ_CELLS, d);
     }
 }
 
@@ -682,7 +683,7 @@ static void emulate_temps(const struct pack *pack, uint8_t board, struct bms_out
         uint8_t d[8] = {(uint8_t) (first / TEMPS_PER_FRAME + 1)};
         for (unsigned slot = 0; slot < TEMPS_PER_FRAME && first + slot < count; slot++)
             d[1 + slot] = (uint8_t) scaled(pack, (enum pack_value)(TEMP_C + first + slot), 1, 40);
-        answer(out, board, READ_TEMPS, d);
+        write_reply(out, board, READ_TEMPS, d);
     }
 }
 
@@ -694,7 +695,7 @@ static void emulate_text(const char *text, uint8_t board, uint8_t command, struc
         size_t at = (size_t) frame * TEXT_PER_FRAME;
         if (at < length)
             memcpy(d + 1, text + at, length - at < TEXT_PER_FRAME ? length - at : TEXT_PER_FRAME);
-        answer(out, board, command, d);
+        write_reply(out, board, command, d);
     }
 }
 
@@ -704,7 +705,7 @@ static void emulate_switch(struct memory *memory, struct pack *pack, const uint8
     uint8_t d[8] = {request[4]};
     pack_set(pack, request[2] == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, request[4]);
     memory->soft_switched = request[4] == 0;
-    answer(out, board, request[2], d);
+    write_reply(out, board, request[2], d);
 }
 
 /* Values above 100 % and invalid dates are rejected. */
@@ -717,7 +718,7 @@ static void emulate_soc(struct pack *pack, const uint8_t *request, uint8_t board
     uint8_t d[8] = {good};
     if (good)
         pack_set(pack, SOC_PERCENT, be16(request + 10) / 10.0);
-    answer(out, board, WRITE_SOC, d);
+    write_reply(out, board, WRITE_SOC, d);
 }
 
 static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
@@ -740,7 +741,7 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
     else if (command == WRITE_SOC)
         emulate_soc(pack, request, board, out);
     else if (emulate_simple(memory, pack, command, d))
-        answer(out, board, command, d);
+        write_reply(out, board, command, d);
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,

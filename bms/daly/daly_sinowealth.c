@@ -525,7 +525,8 @@ static uint32_t encode(const struct pack *pack, unsigned command)
 
 /* Fills in the data bytes. A pack with more than ten cells is a board of section 9 and answers
  * only for its cells. False: no reply. */
-static bool answer(const struct pack *pack, unsigned command, unsigned wanted, uint8_t data[4])
+static bool encode_reply(const struct pack *pack, unsigned command, unsigned wanted,
+                         uint8_t data[4])
 {
     bool is_16s = scaled(pack, CELL_COUNT, 1, 0) > MOST_CELLS;
     bool is_cell = command >= CELL_1 && command <= (is_16s ? MOST_CELLS_16S : MOST_CELLS);
@@ -552,7 +553,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 0;
     uint8_t data[4];
     unsigned wanted = bytes[2];
-    if (answer(pack, bytes[1], wanted, data)) {
+    if (encode_reply(pack, bytes[1], wanted, data)) {
         memcpy(out->bytes, data, wanted);
         out->bytes[wanted] = reply_crc(bytes, data, wanted);
         out->size = wanted + 1;

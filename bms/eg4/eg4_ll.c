@@ -126,7 +126,7 @@ static bool counts_tenths(struct memory *memory, const struct modbus_window *win
 }
 
 /* One unit reports 0 here although it is not empty. */
-static void take_remaining(struct pack *pack, double ah)
+static void decode_remaining(struct pack *pack, double ah)
 {
     double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;
     if (ah > 0 || by_soc < 1 || pack->value[SOC_PERCENT] == 0)
@@ -135,13 +135,13 @@ static void take_remaining(struct pack *pack, double ah)
         pack_unset(pack, REMAINING_AH);
 }
 
-static void take_tenths(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+static void decode_tenths(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     bool tenths = counts_tenths(bms_memory(bms), window, pack);
     double divisor = tenths ? 10 : 1;
     bms_set_current(bms, pack,
                     (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
-    take_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
+    decode_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
     pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMIT) / divisor);
 }
 
@@ -152,7 +152,7 @@ static int sensor_at(const struct modbus_window *window, unsigned n)
 }
 
 /* 0 °C counts only if a later sensor reads something else. */
-static void take_sensors(const struct modbus_window *window, struct pack *pack)
+static void decode_sensors(const struct modbus_window *window, struct pack *pack)
 {
     bool more = false;
     for (unsigned n = SENSORS; n > 0; n--) {
@@ -167,9 +167,9 @@ static void take_sensors(const struct modbus_window *window, struct pack *pack)
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, 0, VALUES))
-        take_tenths(bms, window, pack);
+        decode_tenths(bms, window, pack);
     if (modbus_has(window, REG_SENSORS, SENSORS / 2))
-        take_sensors(window, pack);
+        decode_sensors(window, pack);
     /* Units of 12 V answer a longer range with other contents. */
     if (window->start == REG_IDENTITY && window->count == IDENTITY_COUNT)
         modbus_take(bms, identity, COUNT(identity), window, pack);

@@ -100,7 +100,7 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return BMS_DONE;
 }
 
-static void take_serial(const struct modbus_window *window, struct pack *pack)
+static void decode_serial(const struct modbus_window *window, struct pack *pack)
 {
     char text[TEXT_SIZE] = "";
     size_t used = 0;
@@ -123,7 +123,7 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         pack_raw_alarm(pack, modbus_word(window, REG_FAULT));
     }
     if (modbus_has(window, SERIAL_NUMBER, SERIAL_COUNT))
-        take_serial(window, pack);
+        decode_serial(window, pack);
     if (modbus_has(window, VERSION, 1)) {
         int size = snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
         pack_set_text(pack, FIRMWARE, (const uint8_t *) text, (size_t) size);

@@ -134,7 +134,7 @@ void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
     learn_carried(dialect);
 }
 
-static void check(struct dialect *dialect, const struct shown *shown)
+static void find_untellable(struct dialect *dialect, const struct shown *shown)
 {
     struct pack read, raw;
     if (dialect->checked && pack_same(&dialect->shown.values, &shown->values))
@@ -254,7 +254,7 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
     size_t used = emulate(dialect, &shown->values, bytes, size, out);
     if (out->size == 0)
         return used;
-    check(dialect, shown);
+    find_untellable(dialect, shown);
     dialect->shown.stopping = shown->stopping;
     request.size = used < BMS_REQUEST_MAX ? used : BMS_REQUEST_MAX;
     memcpy(request.bytes, bytes, request.size);
@@ -265,7 +265,7 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
 
 void dialect_read(struct dialect *dialect, const struct shown *shown, struct pack *read)
 {
-    check(dialect, shown);
+    find_untellable(dialect, shown);
     dialect->shown.stopping = shown->stopping;
     struct bms reader;
     struct pack raw;

@@ -336,7 +336,7 @@ static void set_cell_count(const struct memory *memory, struct pack *pack)
 
 /* The number of sensors at `at`, followed by as many sensors as the frame has room for. Returns
  * the end. */
-static size_t take_temps(const struct reply *reply, size_t at, struct pack *pack)
+static size_t decode_temps(const struct reply *reply, size_t at, struct pack *pack)
 {
     size_t room = (reply->size - at - 1) / 2;
     size_t count = reply->data[at] < room ? reply->data[at] : room;
@@ -359,8 +359,8 @@ static double per_unit(const uint8_t *d)
  *   00 00       | 16      | 64  | 03  | 04         13.54 V, +3.74 A charging, 199.07 of 200.00 Ah,
  *   protections | version | SOC | FET | cells      231 cycles, cell 4 balancing, 100 %, both on
  * Both capacities are unsigned. They do not give the SOC: the board has its own idea of full. */
-static void take_common(struct bms *bms, const uint8_t *d, enum pack_value capacity,
-                        struct pack *pack)
+static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value capacity,
+                          struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
@@ -387,7 +387,7 @@ static void take_common(struct bms *bms, const uint8_t *d, enum pack_value capac
 /* Behind the sensors, newer firmware (4.1), told by the remaining capacity that it repeats:
  *   00       | 00 00    | 90 24 | 36 C5     | 00 00
  *   humidity | warnings | full  | remaining | balancing, mA */
-static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
+static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
 {
     pack_raw_alarm(pack, be16(d + tail + 1));
     pack_alarm_bits(pack, ROWS(plain_warnings), be16(d + tail + 1));
@@ -399,7 +399,7 @@ static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
  * capacities in front read FFFF there:
  *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
  *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
-static void take_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
+static void decode_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
 {
     pack_set(pack, MOS_TEMP_C, (be16(tail) - ZERO_CELSIUS) / 10.0);
     pack_set(pack, SOH_PERCENT, tail[4]);
@@ -411,37 +411,37 @@ static void take_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *p
 /* Register 03 of a plain board, behind the number of cells:
  *   03      | 0B 91 0B 98 0B 97 | …
  *   sensors | 0.1 K each        | tail, if any */
-static bool take_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
-    take_common(bms, d, RATED_AH, pack);
+    decode_common(bms, d, RATED_AH, pack);
     pack_alarm_bits(pack, ROWS(plain_protections), be16(d + 16));
-    size_t tail = take_temps(reply, 22, pack);
+    size_t tail = decode_temps(reply, 22, pack);
     size_t size = tail < reply->size ? reply->size - tail : 0;
     if (size >= TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
-        take_tail(d, tail, pack);
+        decode_tail(d, tail, pack);
     else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF)
-        take_daren_tail(bms, d + tail, pack);
+        decode_daren_tail(bms, d + tail, pack);
     return true;
 }
 
 /* Register 03 of an addressed board, behind the number of cells (section 9.1):
  *   10 00    | 0B E6   | 0E 23 | 04      | 0B 7D 0B 78 0A 9C 0A AB
  *   warnings | ambient | MOS   | sensors | 0.1 K each */
-static bool take_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
-    take_common(bms, d, FULL_AH, pack);
+    decode_common(bms, d, FULL_AH, pack);
     pack_alarm_bits(pack, ROWS(addressed_protections), be16(d + 16));
     pack_raw_alarm(pack, be16(d + 22));
     pack_alarm_bits(pack, ROWS(addressed_warnings), be16(d + 22));
     pack_set(pack, MOS_TEMP_C, (be16(d + 26) - ZERO_CELSIUS) / 10.0);
-    take_temps(reply, 28, pack);
+    decode_temps(reply, 28, pack);
     return true;
 }
 
 /* Register 04, section 5: a word in mV per cell, 0 if its wire is broken. */
-static bool take_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     size_t count = reply->size / 2;
@@ -455,7 +455,7 @@ static bool take_cells(struct bms *bms, const struct reply *reply, struct pack *
 }
 
 /* Register 05, section 6: only the name, without length or end. */
-static bool take_name(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_name(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     memory->name_asked = 0;
@@ -464,7 +464,7 @@ static bool take_name(struct bms *bms, const struct reply *reply, struct pack *p
 }
 
 /* Section 7: only the request shows what the board has confirmed. */
-static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) pack;
     struct memory *memory = bms_memory(bms);
@@ -483,7 +483,7 @@ static bool take_switch(struct bms *bms, const struct reply *reply, struct pack 
 }
 
 /* Section 7.1: 11 | 00 | 02 | 6D 60                   280.00 Ah */
-static bool take_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) pack;
     struct memory *memory = bms_memory(bms);
@@ -491,7 +491,7 @@ static bool take_cycle_capacity(struct bms *bms, const struct reply *reply, stru
     return true;
 }
 
-static bool take_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) reply, (void) pack;
     struct memory *memory = bms_memory(bms);
@@ -504,21 +504,21 @@ static bool take_leave(struct bms *bms, const struct reply *reply, struct pack *
 // clang-format off
 static const struct message plain_messages[] = {
     {REG_ENTER,      0,          0,             NULL},
-    {REG_LEAVE,      0,          0,             take_leave},
+    {REG_LEAVE,      0,          0,             decode_leave},
     {REG_CAPACITY,   0,          0,             NULL},
-    {REG_CYCLE_CAPACITY, 2,      2,             take_cycle_capacity},
+    {REG_CYCLE_CAPACITY, 2,      2,             decode_cycle_capacity},
     {REG_REMAINING,  0,          0,             NULL},
-    {REG_BASIC,      BASIC_SIZE, 255,           take_plain},
-    {REG_CELLS,      2,          2 * MAX_CELLS, take_cells},
-    {REG_NAME,       0,          255,           take_name},
+    {REG_BASIC,      BASIC_SIZE, 255,           decode_plain},
+    {REG_CELLS,      2,          2 * MAX_CELLS, decode_cells},
+    {REG_NAME,       0,          255,           decode_name},
     {REG_COUNTERS,   22,         255,           NULL},
-    {REG_SWITCH,     0,          0,             take_switch},
-    {REG_NEW_SWITCH, 0,          0,             take_switch},
+    {REG_SWITCH,     0,          0,             decode_switch},
+    {REG_NEW_SWITCH, 0,          0,             decode_switch},
 };
 static const struct message addressed_messages[] = {
-    {REG_BASIC,      ADDRESSED_SIZE, 255,           take_addressed},
-    {REG_CELLS,      2,              2 * MAX_CELLS, take_cells},
-    {REG_NAME,       0,              255,           take_name},
+    {REG_BASIC,      ADDRESSED_SIZE, 255,           decode_addressed},
+    {REG_CELLS,      2,              2 * MAX_CELLS, decode_cells},
+    {REG_NAME,       0,              255,           decode_name},
 };
 // clang-format on
 
@@ -869,8 +869,8 @@ static const struct emulation {
                   {REG_NAME, put_name},
                   {REG_COUNTERS, put_counters}};
 
-static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
-                   struct bms_output *out)
+static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
+                        struct bms_output *out)
 {
     const struct layout *layout = layout_of(bms);
     const uint8_t *data = request + layout->header;
@@ -912,7 +912,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     uint8_t direction = bytes[layout->header - 3];
     bool called = !layout->addressed || bytes[1] == bms_address(bms);
     if (called && (direction == READ || direction == WRITE))
-        answer(bms, pack, bytes, out);
+        write_reply(bms, pack, bytes, out);
     return span.size;
 }
 

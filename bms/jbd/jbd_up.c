@@ -212,7 +212,7 @@ static void note_switches(struct memory *memory, uint16_t word, bool reason_to_o
     memory->wanted_known |= told;
 }
 
-static void take_alarms(struct bms *bms, const uint8_t *d, struct pack *pack)
+static void decode_alarms(struct bms *bms, const uint8_t *d, struct pack *pack)
 {
     uint32_t protection_word = be32(d + 24), warning_word = be32(d + 28);
     pack_clear_alarms(pack);
@@ -228,7 +228,7 @@ static void take_alarms(struct bms *bms, const uint8_t *d, struct pack *pack)
  *   02 48          | 07 D0          | 01 C0             | 07 D0
  *   charge voltage | charge current | discharge voltage | discharge current
  * The master's currents are those of the whole bank and would be counted twice there. */
-static void take_limits(const struct reply *reply, struct pack *pack)
+static void decode_limits(const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
     pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, be16(d + 58) / 10.0);
@@ -243,7 +243,7 @@ static void take_limits(const struct reply *reply, struct pack *pack)
  *   00 00 | 00 00     | 0C 04    | 4A 42 44 34 38 …
  *   -     | balancing | firmware | text, 30 characters
  * Of the packs behind it the master knows half of the firmware's number: that is none. */
-static void take_trail(const uint8_t *d, struct pack *pack)
+static void decode_trail(const uint8_t *d, struct pack *pack)
 {
     pack_set(pack, BALANCE_MASK, be16(d + 2));
     if (d[4] > 0) {
@@ -256,7 +256,7 @@ static void take_trail(const uint8_t *d, struct pack *pack)
 
 /* Cells and temperatures, each preceded by their number; the rest is only valid if all of them had
  * room. */
-static bool take_lists(const struct reply *reply, struct pack *pack)
+static bool decode_lists(const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
     size_t cells = be16(d + CELLS_AT - 2), at = CELLS_AT + 2 * cells;
@@ -274,7 +274,7 @@ static bool take_lists(const struct reply *reply, struct pack *pack)
     for (size_t i = 0; i < temps; i++)
         pack_set_temp(pack, (unsigned) i + 1, celsius(d + at + 2 + 2 * i));
     if (end + TRAIL_SIZE <= reply->size)
-        take_trail(d + end, pack);
+        decode_trail(d + end, pack);
     return true;
 }
 
@@ -284,10 +284,10 @@ static bool take_lists(const struct reply *reply, struct pack *pack)
  *   00 64 | 00 00 00 00 | 00 00 00 00 | 00 03    | 00 04 | 00 0C  | … 00 10
  *   SOH   | protections | warnings    | switches | bus   | cycles |   cells
  * The extremes in between follow from the cells. */
-static bool take_status(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_status(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
-    if (!take_lists(reply, pack))
+    if (!decode_lists(reply, pack))
         return false;
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
     bms_set_current(bms, pack, ((double) be32(d + 4) - CURRENT_ZERO) / 100);
@@ -300,12 +300,12 @@ static bool take_status(struct bms *bms, const struct reply *reply, struct pack 
     pack_set(pack, DISCHARGE_MOS, d[33] & ON_DISCHARGE ? 1 : 0);
     pack_set(pack, CHARGE_MOS, d[33] & ON_CHARGE ? 1 : 0);
     pack_set(pack, CYCLES, be16(d + 36));
-    take_limits(reply, pack);
-    take_alarms(bms, d, pack);
+    decode_limits(reply, pack);
+    decode_alarms(bms, d, pack);
     return true;
 }
 
-static bool take_board(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_board(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     memory->serial_asked = 0;
@@ -314,7 +314,7 @@ static bool take_board(struct bms *bms, const struct reply *reply, struct pack *
 }
 
 /* The acknowledgement is empty: the request shows what it confirms. */
-static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
+static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) pack;
     struct memory *memory = bms_memory(bms);
@@ -332,9 +332,9 @@ static const struct message {
     size_t min, max; /* bytes of data */
     bool (*take)(struct bms *bms, const struct reply *reply, struct pack *pack);
 } messages[] = {
-    {&status_range, CELLS_AT, DATA_MAX, take_status},
-    {&board_range, SERIAL_AT + TEXT_MAX, DATA_MAX, take_board},
-    {&switch_range, 0, 0, take_switch},
+    {&status_range, CELLS_AT, DATA_MAX, decode_status},
+    {&board_range, SERIAL_AT + TEXT_MAX, DATA_MAX, decode_board},
+    {&switch_range, 0, 0, decode_switch},
 };
 
 /* Head and head must agree up to the length. A request has no data if it reads, and data if it
@@ -497,8 +497,8 @@ static bool emulate_switch(struct memory *memory, struct pack *pack, const uint8
     return true;
 }
 
-static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
-                   struct bms_output *out)
+static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
+                        struct bms_output *out)
 {
     struct memory *memory = bms_memory(bms);
     uint8_t address = request[0], d[DATA_MAX] = {0};
@@ -530,7 +530,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 0;
     struct bms_span span = find_frame(bms, NULL, bytes, size);
     if (span.kind == BMS_FRAME && bytes[0] == bms_address(bms))
-        answer(bms, pack, bytes, out);
+        write_reply(bms, pack, bytes, out);
     return span.size;
 }
 

@@ -222,8 +222,8 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-static void answer(struct bms *bms, const struct pack *pack, enum jk_type type,
-                   struct bms_output *out)
+static void write_reply(struct bms *bms, const struct pack *pack, enum jk_type type,
+                        struct bms_output *out)
 {
     struct memory *memory = bms_memory(bms);
     struct jk_image image = {.big_endian = false};
@@ -248,16 +248,16 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
     switch (request[COMMAND_AT]) {
     case READ_ABOUT:
         memory->introduced = true;
-        answer(bms, pack, JK_ABOUT, out);
+        write_reply(bms, pack, JK_ABOUT, out);
         acknowledge(out);
         break;
     case READ_STREAM:
         acknowledge(out);
-        answer(bms, pack, JK_SETTINGS, out);
+        write_reply(bms, pack, JK_SETTINGS, out);
         memcpy(out->bytes + out->size, module_says, sizeof module_says);
         out->size += sizeof module_says;
         if (memory->introduced)
-            answer(bms, pack, JK_STATUS, out);
+            write_reply(bms, pack, JK_STATUS, out);
         break;
     case SWITCH_CHARGE:
     case SWITCH_DISCHARGE:

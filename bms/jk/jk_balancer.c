@@ -69,8 +69,8 @@ static bool is_command(uint8_t code)
 }
 
 /* Finds a frame of `whole` bytes that begins with two given ones. */
-static struct bms_span find(uint8_t first, uint8_t second, size_t whole, const uint8_t *bytes,
-                            size_t size)
+static struct bms_span find_span(uint8_t first, uint8_t second, size_t whole, const uint8_t *bytes,
+                                 size_t size)
 {
     const uint8_t *start = memchr(bytes, first, size);
     if (start != bytes)
@@ -89,14 +89,14 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 {
     (void) bms;
     (void) request;
-    return find(0xEB, 0x90, ANSWER_SIZE, bytes, size);
+    return find_span(0xEB, 0x90, ANSWER_SIZE, bytes, size);
 }
 
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
     (void) bms;
-    const struct bms_span span = find(0x55, 0xAA, ASK_SIZE, bytes, size);
+    const struct bms_span span = find_span(0x55, 0xAA, ASK_SIZE, bytes, size);
     if (span.kind == BMS_FRAME)
         *address = bytes[ADDRESS];
     return span.kind == BMS_DAMAGED ? (struct bms_span){BMS_SKIP, 1} : span;
@@ -190,7 +190,7 @@ static void put_cells(const struct pack *pack, unsigned count, uint8_t *d)
     d[LOWEST] = (uint8_t) lowest;
 }
 
-static void answer(const struct pack *pack, uint8_t address, struct bms_output *out)
+static void write_reply(const struct pack *pack, uint8_t address, struct bms_output *out)
 {
     uint8_t *d = out->bytes;
     const unsigned count =
@@ -224,7 +224,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 0;
     const struct bms_span span = find_question(bms, bytes, size, &address);
     if (span.kind == BMS_FRAME && address == bms_address(bms) && bytes[COMMAND] == READ)
-        answer(pack, (uint8_t) address, out);
+        write_reply(pack, (uint8_t) address, out);
     return span.kind == BMS_MORE ? 0 : span.size;
 }
 

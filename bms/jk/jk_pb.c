@@ -486,23 +486,23 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-static void append(struct bms_output *out, const uint8_t *bytes, size_t size)
+static void append_bytes(struct bms_output *out, const uint8_t *bytes, size_t size)
 {
     memcpy(out->bytes + out->size, bytes, size);
     out->size += size;
 }
 
-static void refuse(const uint8_t *request, unsigned code, struct bms_output *out)
+static void write_exception(const uint8_t *request, unsigned code, struct bms_output *out)
 {
     uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | MODBUS_EXCEPTION, (uint8_t) code};
-    append(out, answer, modbus_put_crc(answer, 3));
+    append_bytes(out, answer, modbus_put_crc(answer, 3));
 }
 
 static void acknowledge(const uint8_t *request, struct bms_output *out)
 {
     uint8_t answer[ACK_SIZE];
     memcpy(answer, request, 6);
-    append(out, answer, modbus_put_crc(answer, 6));
+    append_bytes(out, answer, modbus_put_crc(answer, 6));
 }
 
 static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
@@ -513,16 +513,16 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
         if (start >= sources[i].block && start - sources[i].block < BLOCK_END)
             source = &sources[i];
     if (words == 0 || words > MODBUS_READ_MAX) {
-        refuse(request, MODBUS_BAD_VALUE, out);
+        write_exception(request, MODBUS_BAD_VALUE, out);
     } else if (!source || start - source->block + 2 * words > BLOCK_END) {
-        refuse(request, MODBUS_BAD_ADDRESS, out);
+        write_exception(request, MODBUS_BAD_ADDRESS, out);
     } else {
         struct jk_image image = {.big_endian = true};
         uint8_t answer[5 + 2 * MODBUS_READ_MAX] = {request[0], MODBUS_HOLDING,
                                                    (uint8_t) (2 * words)};
         jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
         memcpy(answer + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
-        append(out, answer, modbus_put_crc(answer, 3 + 2u * words));
+        append_bytes(out, answer, modbus_put_crc(answer, 3 + 2u * words));
     }
 }
 
@@ -532,9 +532,9 @@ static void emulate_switch(const uint8_t *request, struct pack *pack, struct bms
     bool known =
         start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
     if (!known || be16(request + 4) != 2) {
-        refuse(request, MODBUS_BAD_ADDRESS, out);
+        write_exception(request, MODBUS_BAD_ADDRESS, out);
     } else if (be32(request + 7) > 1) {
-        refuse(request, MODBUS_BAD_VALUE, out);
+        write_exception(request, MODBUS_BAD_VALUE, out);
     } else {
         pack_set(pack,
                  start == REGISTER_BALANCER ? SET_BALANCER
@@ -556,7 +556,7 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
     }
     struct jk_image image = {.big_endian = false};
     jk_encode(&image, type, JK_32S, 5, request->bytes[0], pack);
-    append(out, image.bytes, sizeof image.bytes);
+    append_bytes(out, image.bytes, sizeof image.bytes);
     acknowledge(request->bytes, out);
 }
 
@@ -591,7 +591,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     else if (bytes[1] == MODBUS_WRITE_MANY)
         emulate_write(&request, pack, out);
     else
-        refuse(bytes, MODBUS_BAD_FUNCTION, out);
+        write_exception(bytes, MODBUS_BAD_FUNCTION, out);
     return whole;
 }
 

@@ -346,8 +346,8 @@ static double scale(const struct modbus_value *row, double raw)
     return (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
 }
 
-static void take_number(const struct bms *bms, const struct modbus_value *row, unsigned n,
-                        double raw, double factor, struct pack *pack)
+static void decode_number(const struct bms *bms, const struct modbus_value *row, unsigned n,
+                          double raw, double factor, struct pack *pack)
 {
     enum pack_value id = (enum pack_value)(row->id + n);
     double value = scale(row, raw) * factor;
@@ -373,8 +373,8 @@ static unsigned length_of(const struct modbus_window *window, const struct modbu
     return count;
 }
 
-static void take_text(const struct modbus_window *window, const struct modbus_value *row,
-                      struct pack *pack)
+static void decode_text(const struct modbus_window *window, const struct modbus_value *row,
+                        struct pack *pack)
 {
     uint8_t text[2 * UINT8_MAX];
     unsigned count = row->count > 0 ? row->count : 1;
@@ -386,8 +386,8 @@ static void take_text(const struct modbus_window *window, const struct modbus_va
 }
 
 /* A serial number made of numbers. */
-static void take_digits(const struct modbus_window *window, const struct modbus_value *row,
-                        struct pack *pack)
+static void decode_digits(const struct modbus_window *window, const struct modbus_value *row,
+                          struct pack *pack)
 {
     char text[TEXT_SIZE] = "";
     size_t used = 0;
@@ -413,7 +413,7 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
     for (size_t i = 0; i < count; i++) {
         const struct modbus_value *row = &rows[i];
         if (row->type == MODBUS_TEXT || row->digits) {
-            (row->digits ? take_digits : take_text)(window, row, pack);
+            (row->digits ? decode_digits : decode_text)(window, row, pack);
             continue;
         }
         unsigned length = length_of(window, row);
@@ -421,7 +421,7 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
         for (unsigned n = 0; n < length; n++) {
             double raw = raw_at(window, row, n);
             if (!isnan(raw))
-                take_number(bms, row, n, raw, factor, pack);
+                decode_number(bms, row, n, raw, factor, pack);
         }
     }
 }
@@ -442,7 +442,7 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
 
 /* ---- alarms ---- */
 
-static void take_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t level, bool active)
+static void decode_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t level, bool active)
 {
     if (*first)
         pack_clear_alarms(pack);
@@ -450,21 +450,21 @@ static void take_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t le
     pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
 }
 
-static void take_alarms(const struct modbus_map *map, const struct modbus_window *window,
-                        struct pack *pack)
+static void decode_alarms(const struct modbus_map *map, const struct modbus_window *window,
+                          struct pack *pack)
 {
     bool first = true;
     for (size_t i = 0; i < map->alarm_count; i++) {
         const struct modbus_alarm *row = &map->alarms[i];
         if (has_bit(window, row->reg, row->bit))
-            take_alarm(pack, &first, row->alarm, row->level, get_bit(window, row->reg, row->bit));
+            decode_alarm(pack, &first, row->alarm, row->level, get_bit(window, row->reg, row->bit));
     }
     for (size_t i = 0; i < map->test_count; i++) {
         const struct modbus_test *row = &map->tests[i];
         double raw = raw_at(window, &row->value, 0);
         if (!isnan(raw))
-            take_alarm(pack, &first, row->alarm, row->level,
-                       raw != 0 && is_there(&row->value, raw));
+            decode_alarm(pack, &first, row->alarm, row->level,
+                         raw != 0 && is_there(&row->value, raw));
     }
     for (unsigned i = 0; !first && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))
@@ -485,7 +485,7 @@ static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map
     if (result != BMS_DONE)
         return result;
     modbus_take(bms, map->values, map->value_count, &window, pack);
-    take_alarms(map, &window, pack);
+    decode_alarms(map, &window, pack);
     if (map->rest)
         map->rest(bms, &window, pack);
     return BMS_DONE;

@@ -17,7 +17,7 @@ static void finish_answer(struct bms_output *out)
     out->size = modbus_put_crc(out->bytes, out->size);
 }
 
-static void refuse(const uint8_t *asked, unsigned error, struct bms_output *out)
+static void write_exception(const uint8_t *asked, unsigned error, struct bms_output *out)
 {
     out->bytes[0] = asked[0];
     out->bytes[1] = asked[1] | MODBUS_EXCEPTION;
@@ -50,7 +50,8 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     const bool bits = function == MODBUS_COILS || function == MODBUS_DISCRETE;
     const unsigned allowed = bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX;
     if (count == 0 || count > allowed || (board->most > 0 && count > board->most)) {
-        refuse(asked, count == 0 || count > allowed ? MODBUS_BAD_VALUE : MODBUS_BAD_ADDRESS, out);
+        write_exception(asked,
+                        count == 0 || count > allowed ? MODBUS_BAD_VALUE : MODBUS_BAD_ADDRESS, out);
         return;
     }
     const size_t size = bits ? (count + 7) / 8 : 2 * (size_t) count;
@@ -58,7 +59,7 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     for (unsigned n = 0; n < count; n++) {
         int32_t word = board->word(bms, told, function, start + n);
         if (word < 0) {
-            refuse(asked, MODBUS_BAD_ADDRESS, out);
+            write_exception(asked, MODBUS_BAD_ADDRESS, out);
             return;
         }
         put_word(out->bytes + 3, bits, n, word);
@@ -78,7 +79,7 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
     if (!many || be16(asked + 4) == 1)
         error = board->write(bms, told, be16(asked + 2), be16(asked + (many ? MANY_HEAD : 4)));
     if (error) {
-        refuse(asked, error, out);
+        write_exception(asked, error, out);
         return;
     }
     memcpy(out->bytes, asked, 6);
@@ -121,7 +122,7 @@ size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t
     else if (knows(board, bytes[1]))
         answer_read(bms, board, &derived, bytes, out);
     else
-        refuse(bytes, MODBUS_BAD_FUNCTION, out);
+        write_exception(bytes, MODBUS_BAD_FUNCTION, out);
     return length;
 }
 

@@ -187,8 +187,8 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
 }
 
 /* If the identity lacks the number of cells, its first register shows the layout. */
-static void take_identity(const struct bms *bms, const struct modbus_window *window,
-                          struct pack *pack)
+static void decode_identity(const struct bms *bms, const struct modbus_window *window,
+                            struct pack *pack)
 {
     if (window->start < LONG_IDENTITY)
         modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
@@ -196,7 +196,7 @@ static void take_identity(const struct bms *bms, const struct modbus_window *win
         modbus_take(bms, long_identity, COUNT(long_identity), window, pack);
 }
 
-static void take_long_mos(const struct modbus_window *window, struct pack *pack)
+static void decode_long_mos(const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, REG_LONG_MOS, 1) && modbus_word(window, REG_LONG_MOS) != ABSENT)
         pack_set(pack, MOS_TEMP_C, (int16_t) modbus_word(window, REG_LONG_MOS) / 10.0);
@@ -206,7 +206,7 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
 {
     struct memory *memory = bms_memory(bms);
     if (window->start >= IDENTITY) {
-        take_identity(bms, window, pack);
+        decode_identity(bms, window, pack);
         return;
     }
     memory->layout = layout_of(bms, window);
@@ -215,7 +215,7 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
         modbus_take(bms, settings, COUNT(settings), window, pack);
     } else {
         modbus_take(bms, long_layout, COUNT(long_layout), window, pack);
-        take_long_mos(window, pack);
+        decode_long_mos(window, pack);
     }
 }
 

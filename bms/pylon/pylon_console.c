@@ -171,8 +171,8 @@ struct pwr {
     uint32_t words[EVENT_WORDS];
 };
 
-static void take_number(const struct bms *bms, struct pylon_text label, struct pylon_text value,
-                        struct pwr *pwr)
+static void decode_number(const struct bms *bms, struct pylon_text label, struct pylon_text value,
+                          struct pwr *pwr)
 {
     struct pylon_text digits = pylon_word(&value), unit = pylon_word(&value);
     for (size_t i = 0; i < COUNT(pwr_numbers); i++) {
@@ -193,7 +193,7 @@ static void take_number(const struct bms *bms, struct pylon_text label, struct p
     }
 }
 
-static void take_switch(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
+static void decode_switch(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
 {
     for (size_t i = 0; i < COUNT(pwr_switches); i++) {
         if (!pylon_is(label, pwr_switches[i].label))
@@ -205,8 +205,8 @@ static void take_switch(struct pylon_text label, struct pylon_text value, struct
     }
 }
 
-static void take_text(const struct word_row *rows, size_t count, struct pylon_text label,
-                      struct pylon_text value, struct pack *pack)
+static void decode_text(const struct word_row *rows, size_t count, struct pylon_text label,
+                        struct pylon_text value, struct pack *pack)
 {
     for (size_t i = 0; i < count; i++)
         if (pylon_is(label, rows[i].label) && value.size > 0)
@@ -214,14 +214,14 @@ static void take_text(const struct word_row *rows, size_t count, struct pylon_te
                           value.size);
 }
 
-static void take_event(struct pylon_text name, struct pack *pack)
+static void decode_event(struct pylon_text name, struct pack *pack)
 {
     for (size_t i = 0; i < COUNT(events); i++)
         if (pylon_is(name, events[i].name))
             pack_alarm_at(pack, (enum pack_alarm) events[i].alarm, events[i].level, true);
 }
 
-static void take_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
+static void decode_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
 {
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
         if (!pylon_is(label, event_labels[i]))
@@ -234,11 +234,11 @@ static void take_events(struct pylon_text label, struct pylon_text value, struct
         if (i > EVENTS_POWER)
             continue;
         while ((word = pylon_word(&names)).size > 0)
-            take_event(word, &pwr->pack);
+            decode_event(word, &pwr->pack);
     }
 }
 
-static void take_pwr_line(const struct bms *bms, struct pylon_text line, struct pwr *pwr)
+static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struct pwr *pwr)
 {
     struct pylon_text label, value;
     if (!pylon_label(line, &label, &value)) {
@@ -247,10 +247,10 @@ static void take_pwr_line(const struct bms *bms, struct pylon_text line, struct 
             pwr->wrong = true;
         return;
     }
-    take_number(bms, label, value, pwr);
-    take_switch(label, value, pwr);
-    take_text(pwr_texts, COUNT(pwr_texts), label, value, &pwr->pack);
-    take_events(label, value, pwr);
+    decode_number(bms, label, value, pwr);
+    decode_switch(label, value, pwr);
+    decode_text(pwr_texts, COUNT(pwr_texts), label, value, &pwr->pack);
+    decode_events(label, value, pwr);
     pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
 }
 
@@ -273,7 +273,7 @@ static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text,
     struct pylon_text line;
     pack_clear(&pwr.pack);
     while (pylon_line(&text, &line))
-        take_pwr_line(bms, line, &pwr);
+        decode_pwr_line(bms, line, &pwr);
     if (pwr.number == 0)
         return BMS_FOREIGN;
     if (pwr.number != number)
@@ -508,7 +508,7 @@ static bool parse_address(struct pylon_text line, int64_t *number)
     return true;
 }
 
-static void take_stat_line(struct pylon_text label, struct pylon_text value, struct pack *pack)
+static void decode_stat_line(struct pylon_text label, struct pylon_text value, struct pack *pack)
 {
     int64_t number;
     if (!pylon_integer(value, &number) || number < 0)
@@ -536,9 +536,9 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
         stat |= pylon_is(label, "Data Items") || pylon_is(label, "CYCLE Times");
         info |= pylon_is(label, "Device name") || pylon_is(label, "Manufacturer");
         if (command->step == STEP_INFO)
-            take_text(info_texts, COUNT(info_texts), label, value, &part);
+            decode_text(info_texts, COUNT(info_texts), label, value, &part);
         else
-            take_stat_line(label, value, &part);
+            decode_stat_line(label, value, &part);
     }
     bool wanted = command->step == STEP_INFO ? info && !stat : stat && !info;
     if (!wanted || (address != number && (address != 0 || command->number != 0)))
@@ -702,8 +702,8 @@ static void say_info(struct bms_output *out, int number, const struct pack *pack
         told(pack, CELL_COUNT, 1));
 }
 
-static void answer(struct bms *bms, struct pylon_text line, const struct pack *pack,
-                   struct bms_output *out)
+static void write_reply(struct bms *bms, struct pylon_text line, const struct pack *pack,
+                        struct bms_output *out)
 {
     struct command command;
     bool known = parse_command(line, &command) && command.number != 0;
@@ -742,7 +742,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (line.size > 0 && line.size <= BMS_REQUEST_MAX && pylon_is_printable(line)) {
         struct pack derived = *pack;
         pack_derive(&derived);
-        answer(bms, line, &derived, out);
+        write_reply(bms, line, &derived, out);
     }
     return used;
 }

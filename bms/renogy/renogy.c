@@ -105,14 +105,14 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return cells && !are_cells(window) ? BMS_INVALID : BMS_DONE;
 }
 
-static void take_current(const struct bms *bms, const struct modbus_window *window,
-                         struct pack *pack)
+static void decode_current(const struct bms *bms, const struct modbus_window *window,
+                           struct pack *pack)
 {
     double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
     bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
 }
 
-static void take_soc(const struct modbus_window *window, struct pack *pack)
+static void decode_soc(const struct modbus_window *window, struct pack *pack)
 {
     double full = modbus_long(window, REG_FULL), remaining = modbus_long(window, REG_REMAINING);
     if (full > 0)
@@ -125,7 +125,7 @@ static unsigned pair_at(uint32_t bits, unsigned shift)
     return bits >> shift & 3;
 }
 
-static void take_status(const struct modbus_window *window, struct pack *pack)
+static void decode_status(const struct modbus_window *window, struct pack *pack)
 {
     unsigned status = modbus_word(window, REG_STATUS_1);
     uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
@@ -140,8 +140,8 @@ static void take_status(const struct modbus_window *window, struct pack *pack)
 
 /* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
  * series is not known. */
-static void take_limits(const struct bms *bms, const struct modbus_window *window,
-                        struct pack *pack)
+static void decode_limits(const struct bms *bms, const struct modbus_window *window,
+                          struct pack *pack)
 {
     const unsigned volts = modbus_word(window, REG_LIMITS);
     if (volts == 0)
@@ -158,13 +158,13 @@ static void take_limits(const struct bms *bms, const struct modbus_window *windo
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, REG_LIMITS, 4))
-        take_limits(bms, window, pack);
+        decode_limits(bms, window, pack);
     if (modbus_has(window, REG_CURRENT, 1))
-        take_current(bms, window, pack);
+        decode_current(bms, window, pack);
     if (modbus_has(window, REG_REMAINING, 4))
-        take_soc(window, pack);
+        decode_soc(window, pack);
     if (modbus_has(window, REG_OTHER_ALARMS, 4))
-        take_status(window, pack);
+        decode_status(window, pack);
 }
 
 static const struct modbus_map map = {

@@ -205,7 +205,7 @@ static uint16_t state_word(const struct live *live, unsigned number)
     return be16(live->rest + STATES_AT + 2 * number);
 }
 
-static void take_states(const struct live *live, struct pack *pack)
+static void decode_states(const struct live *live, struct pack *pack)
 {
     uint64_t word = 0;
     pack_clear_alarms(pack);
@@ -224,7 +224,7 @@ static void take_states(const struct live *live, struct pack *pack)
     pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) live->cell_count)));
 }
 
-static void take_live(const struct bms *bms, const struct live *live, struct pack *pack)
+static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)
 {
     pack_set(pack, SOC_PERCENT, be16(live->charge) / 100.0);
     pack_set(pack, VOLTAGE_V, be16(live->charge + 2) / 100.0);
@@ -245,14 +245,14 @@ static void take_live(const struct bms *bms, const struct live *live, struct pac
     pack_set(pack, FULL_AH, be16(live->rest + FULL_AT) / 100.0);
     pack_set(pack, REMAINING_AH, be16(live->rest + REMAINING_AT) / 100.0);
     pack_set(pack, CYCLES, be16(live->rest + CYCLES_AT));
-    take_states(live, pack);
+    decode_states(live, pack);
 }
 
 /* ---- the other replies (section 6) ---- */
 
 /*   00   | 0E42    | 09C4   | 003C | FFFB | 2EE0    | …
  *   flag | highest | lowest | °C   | °C   | 10 mA   | cells, in mV */
-static void take_parameters(const uint8_t *d, struct pack *pack)
+static void decode_parameters(const uint8_t *d, struct pack *pack)
 {
     pack_set(pack, SET_CELL_HIGH_MV, be16(d + 1));
     pack_set(pack, SET_CELL_LOW_MV, be16(d + 3));
@@ -260,14 +260,14 @@ static void take_parameters(const uint8_t *d, struct pack *pack)
 }
 
 /* Hardware, firmware, model: ten characters each. */
-static void take_identity(const uint8_t *d, struct pack *pack)
+static void decode_identity(const uint8_t *d, struct pack *pack)
 {
     pack_set_text(pack, FIRMWARE, d + FIELD_SIZE, FIELD_SIZE);
     pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
 }
 
 /* Unwritten characters are FF. */
-static void take_serial(const uint8_t *d, struct pack *pack)
+static void decode_serial(const uint8_t *d, struct pack *pack)
 {
     const uint8_t *end = memchr(d, 0xFF, SERIAL_SIZE);
     pack_set_text(pack, SERIAL, d, end ? (size_t) (end - d) : SERIAL_SIZE);
@@ -324,13 +324,13 @@ static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
                         const struct live *live, struct pack *pack)
 {
     if (kind == KIND_LIVE)
-        take_live(bms, live, pack);
+        decode_live(bms, live, pack);
     else if (kind == KIND_PARAMETERS)
-        take_parameters(d, pack);
+        decode_parameters(d, pack);
     else if (kind == KIND_IDENTITY)
-        take_identity(d, pack);
+        decode_identity(d, pack);
     else if (kind == KIND_MAKER)
-        take_serial(d + MODULE_HEAD, pack);
+        decode_serial(d + MODULE_HEAD, pack);
     else if (be16(d + MODULE_HEAD + 4) > 0)
         pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);
 }
@@ -490,7 +490,8 @@ static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t 
     return MODULE_HEAD + 0x12;
 }
 
-static void answer(const struct pack *pack, const struct ydt_frame *asked, struct bms_output *out)
+static void write_reply(const struct pack *pack, const struct ydt_frame *asked,
+                        struct bms_output *out)
 {
     uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX];
     size_t size = 0, length = 0;
@@ -524,7 +525,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
                   is_daren(&frame.head) && !is_return_code(frame.head.code) &&
                   frame.head.address == bms_address(bms);
     if (called)
-        answer(pack, &frame, out);
+        write_reply(pack, &frame, out);
     return span.kind == BMS_MORE ? 0 : span.size;
 }
 

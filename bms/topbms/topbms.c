@@ -337,21 +337,21 @@ static double capacity_percent(const struct pack *pack)
 /* 24  | 7148 7148 7148 7148 | 64
  * SOC | capacities          | SOH      taken only if SOC goes with the capacities before; some
  * firmwares end behind it, others have something else there */
-static void take_pace_soc(struct pack *pack, const uint8_t *d)
+static void decode_pace_soc(struct pack *pack, const uint8_t *d)
 {
     if (fabs(d[0] - capacity_percent(pack)) <= 2)
         pack_set(pack, SOC_PERCENT, d[0]);
 }
 
-static void take_pace_soh(struct pack *pack, const uint8_t *d)
+static void decode_pace_soh(struct pack *pack, const uint8_t *d)
 {
     if (pack_known(pack, SOC_PERCENT))
         pack_set(pack, SOH_PERCENT, d[8]);
 }
 
 /* 0174E4 | 01B198      95460 of 111000 mAh */
-static void take_large_capacities(struct pack *pack, const struct topbms_field *field,
-                                  const uint8_t *d)
+static void decode_large_capacities(struct pack *pack, const struct topbms_field *field,
+                                    const uint8_t *d)
 {
     if (pack_known(pack, REMAINING_AH) || pack_known(pack, FULL_AH))
         return;
@@ -359,8 +359,9 @@ static void take_large_capacities(struct pack *pack, const struct topbms_field *
     pack_set(pack, FULL_AH, raw_value(d + 3, 3) * field->unit);
 }
 
-static void take_field(const struct bms *bms, struct pack *pack, const struct topbms_layout *layout,
-                       const struct topbms_field *field, const uint8_t *d, double *balance)
+static void decode_field(const struct bms *bms, struct pack *pack,
+                         const struct topbms_layout *layout, const struct topbms_field *field,
+                         const uint8_t *d, double *balance)
 {
     switch (field->id) {
     case CURRENT_A:
@@ -379,13 +380,13 @@ static void take_field(const struct bms *bms, struct pack *pack, const struct to
         *balance += raw_value(d, field->size) * 0x10000;
         break;
     case FIELD_LARGE_CAPACITIES:
-        take_large_capacities(pack, field, d);
+        decode_large_capacities(pack, field, d);
         break;
     case FIELD_PACE_SOC:
-        take_pace_soc(pack, d);
+        decode_pace_soc(pack, d);
         break;
     case FIELD_PACE_SOH:
-        take_pace_soh(pack, d);
+        decode_pace_soh(pack, d);
         break;
     default:
         set_value(pack, field, d);
@@ -411,8 +412,8 @@ static void forget_analog(struct pack *pack)
         pack_unset(pack, (enum pack_value)(TEMP_C + i));
 }
 
-static void take_fields(const struct bms *bms, struct pack *pack,
-                        const struct topbms_layout *layout)
+static void decode_fields(const struct bms *bms, struct pack *pack,
+                          const struct topbms_layout *layout)
 {
     const struct topbms_variant *variant = layout->variant;
     const uint8_t *d = layout->rest;
@@ -425,7 +426,7 @@ static void take_fields(const struct bms *bms, struct pack *pack,
         const struct topbms_field *field = &variant->fields[i];
         if (field->size > left || field->count > count)
             break;
-        take_field(bms, pack, layout, field, d, &balance);
+        decode_field(bms, pack, layout, field, d, &balance);
         d += field->size;
         left -= field->size;
     }
@@ -433,7 +434,7 @@ static void take_fields(const struct bms *bms, struct pack *pack,
         set_balance(pack, balance, layout->cell_count);
 }
 
-static void take_cells(struct pack *pack, const struct topbms_layout *layout)
+static void decode_cells(struct pack *pack, const struct topbms_layout *layout)
 {
     pack_set(pack, CELL_COUNT, layout->cell_count);
     for (unsigned i = 0; i < layout->cell_count; i++) {
@@ -454,7 +455,7 @@ static unsigned mos_sensor(const struct topbms_layout *layout)
     return layout->sensor_count > 4 || variant->uncounted_sensors > 0 ? layout->sensor_count : 0;
 }
 
-static void take_sensors(struct pack *pack, const struct topbms_layout *layout, unsigned mos)
+static void decode_sensors(struct pack *pack, const struct topbms_layout *layout, unsigned mos)
 {
     const struct topbms_variant *variant = layout->variant;
     pack_set(pack, TEMP_COUNT, layout->sensor_count);
@@ -498,16 +499,16 @@ static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms
     bms->way = (uint8_t) (memory->dialect + 1);
 }
 
-static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
 {
     struct topbms_layout layout;
     if (!topbms_find_layout(reply, KIND_ANALOG, &layout))
         return reject(reply);
     learn(bms, reply, layout.id);
     forget_analog(pack);
-    take_cells(pack, &layout);
-    take_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
-    take_fields(bms, pack, &layout);
+    decode_cells(pack, &layout);
+    decode_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
+    decode_fields(bms, pack, &layout);
     correct_capacities(pack, &layout);
     double percent = capacity_percent(pack);
     if (layout.variant->soc_by_capacities && !pack_known(pack, SOC_PERCENT) && !isnan(percent))
@@ -518,7 +519,7 @@ static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, 
 /* ---- 44H ---- */
 
 /* Section 5: 01 below the lower limit, 02 above the upper limit, F0 another fault. */
-static void take_items(struct pack *pack, const struct topbms_layout *layout)
+static void decode_items(struct pack *pack, const struct topbms_layout *layout)
 {
     for (unsigned i = 0; i < layout->cell_count; i++) {
         uint8_t item = layout->cells[i];
@@ -537,14 +538,14 @@ static bool status_bit(const uint8_t *status, uint8_t bit)
     return status[bit / 8] >> bit % 8 & 1;
 }
 
-static void take_raw_words(struct pack *pack, const uint8_t *d, size_t size)
+static void decode_raw_words(struct pack *pack, const uint8_t *d, size_t size)
 {
     for (size_t i = 0; i < size; i += 2)
         pack_raw_alarm(pack, (uint16_t) (d[i] << 8 | (i + 1 < size ? d[i + 1] : 0)));
 }
 
-static void take_status_balance(struct pack *pack, const struct topbms_layout *layout,
-                                const uint8_t *status)
+static void decode_status_balance(struct pack *pack, const struct topbms_layout *layout,
+                                  const uint8_t *status)
 {
     const struct topbms_variant *variant = layout->variant;
     if (variant->balance_at == NOWHERE)
@@ -560,7 +561,7 @@ static void take_status_balance(struct pack *pack, const struct topbms_layout *l
 /* Alarms, switches and balancing; the raw words are everything behind the sensors, then the
  * sensors' item bytes, two to a word. An older firmware that sends fewer status bytes leaves what
  * they would tell unknown. */
-static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     struct topbms_layout layout;
@@ -570,7 +571,7 @@ static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, 
     const struct topbms_variant *variant = layout.variant;
     const uint8_t *status = layout.rest + layout.tail->status_at;
     pack_clear_alarms(pack);
-    take_items(pack, &layout);
+    decode_items(pack, &layout);
     for (unsigned i = 0; i < variant->alarm_count; i++) {
         const struct alarm_bit *row = &variant->alarms[i];
         if (row->bit / 8 < layout.tail->status_size)
@@ -579,9 +580,9 @@ static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, 
     }
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
     pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));
-    take_status_balance(pack, &layout, status);
-    take_raw_words(pack, layout.rest, layout.rest_size);
-    take_raw_words(pack, layout.sensors, layout.sensor_count);
+    decode_status_balance(pack, &layout, status);
+    decode_raw_words(pack, layout.rest, layout.rest_size);
+    decode_raw_words(pack, layout.sensors, layout.sensor_count);
     return BMS_DONE;
 }
 
@@ -611,7 +612,7 @@ static void note_answer(struct bms *bms, uint8_t command)
 
 /* Section 3. A return code does not say which command it answers: one that contradicts what the
  * pack has answered before is a late one. */
-static enum bms_result take_refusal(struct bms *bms, const struct topbms_reply *reply)
+static enum bms_result decode_refusal(struct bms *bms, const struct topbms_reply *reply)
 {
     struct memory *memory = bms_memory(bms);
     uint8_t code = reply->frame.head.code, command = reply->asked.code;
@@ -630,7 +631,8 @@ static enum bms_result take_refusal(struct bms *bms, const struct topbms_reply *
     return BMS_REFUSED;
 }
 
-static enum bms_result take_message(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static enum bms_result decode_message(struct bms *bms, struct topbms_reply *reply,
+                                      struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     enum bms_result result = topbms_take_message(&memory->board, reply, pack);
@@ -640,12 +642,13 @@ static enum bms_result take_message(struct bms *bms, struct topbms_reply *reply,
 }
 
 /* A reply without a known request: it is identified by its structure alone. */
-static enum bms_result take_unasked(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+static enum bms_result decode_unasked(struct bms *bms, struct topbms_reply *reply,
+                                      struct pack *pack)
 {
     struct topbms_layout layout;
     if (topbms_find_layout(reply, KIND_ANALOG, &layout))
-        return take_analog(bms, reply, pack);
-    return topbms_find_layout(reply, KIND_STATUS, &layout) ? take_status(bms, reply, pack)
+        return decode_analog(bms, reply, pack);
+    return topbms_find_layout(reply, KIND_STATUS, &layout) ? decode_status(bms, reply, pack)
                                                            : BMS_FOREIGN;
 }
 
@@ -656,14 +659,14 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (!topbms_read_reply(bms, request, frame, size, &reply))
         return BMS_FOREIGN;
     if (reply.frame.head.code != RTN_OK)
-        return take_refusal(bms, &reply);
+        return decode_refusal(bms, &reply);
     if (reply.unasked)
-        return take_unasked(bms, &reply, pack);
+        return decode_unasked(bms, &reply, pack);
     if (reply.asked.code == TOPBMS_ANALOG)
-        return take_analog(bms, &reply, pack);
+        return decode_analog(bms, &reply, pack);
     if (reply.asked.code == TOPBMS_STATUS)
-        return take_status(bms, &reply, pack);
-    return take_message(bms, &reply, pack);
+        return decode_status(bms, &reply, pack);
+    return decode_message(bms, &reply, pack);
 }
 
 /* In `auto` each poll asks in the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,

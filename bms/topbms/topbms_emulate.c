@@ -46,7 +46,7 @@ static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned 
 
 /* ---- writing ---- */
 
-static void put(struct answer *answer, uint32_t value, unsigned size)
+static void put_uint(struct answer *answer, uint32_t value, unsigned size)
 {
     for (unsigned i = size; i > 0; i--)
         answer->info[answer->size++] = (uint8_t) (value >> 8 * (i - 1));
@@ -68,19 +68,19 @@ static void put_number(struct answer *answer, double value, double unit, unsigne
     double highest = ldexp(1, (int) (8 * size - is_signed)) - 1;
     double raw = isnan(value) ? 0 : round(value / unit);
     raw = fmin(fmax(raw, is_signed ? -highest - 1 : 0), highest);
-    put(answer, (uint32_t) (int64_t) raw, size);
+    put_uint(answer, (uint32_t) (int64_t) raw, size);
 }
 
 /* INFOFLAG and the group byte. */
 static void put_group(struct answer *answer)
 {
     if (!answer->variant->flag_absent)
-        put(answer, answer->id == ID_PYLONTECH ? 0x11 : 0, 1);
+        put_uint(answer, answer->id == ID_PYLONTECH ? 0x11 : 0, 1);
     if (answer->variant->no_group)
         return;
     bool all = answer->asked_size == 1 && answer->asked[0] == TOPBMS_ALL_PACKS;
     bool renamed = answer->id == ID_SEPLOS && answer->number == 0;
-    put(answer, all || renamed ? 1 : answer->number, 1);
+    put_uint(answer, all || renamed ? 1 : answer->number, 1);
 }
 
 /* ---- 42H ---- */
@@ -122,7 +122,7 @@ static void put_sensors(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
     unsigned count = count_sensors(answer);
-    put(answer, count - variant->uncounted_sensors, 1);
+    put_uint(answer, count - variant->uncounted_sensors, 1);
     for (unsigned i = 0; i < count; i++) {
         double celsius = answer->pack->value[TEMP_C + i];
         if (i + 1 == mos_sensor(answer, count))
@@ -170,20 +170,20 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
     uint64_t mask = (uint64_t) value_or(pack, BALANCE_MASK, 0);
     switch (field->id) {
     case FIELD_COUNT:
-        put(answer, count_byte(answer), 1);
+        put_uint(answer, count_byte(answer), 1);
         break;
     case FIELD_BALANCE_LOW:
-        put(answer, mask & 0xFFFF, 2);
+        put_uint(answer, mask & 0xFFFF, 2);
         break;
     case FIELD_BALANCE_HIGH:
-        put(answer, mask >> 16 & 0xFFFF, 2);
+        put_uint(answer, mask >> 16 & 0xFFFF, 2);
         break;
     case FIELD_LARGE_CAPACITIES:
         put_number(answer, pack->value[REMAINING_AH], field->unit, 3, false);
         put_number(answer, pack->value[FULL_AH], field->unit, 3, false);
         break;
     case FIELD_OTHER:
-        put(answer, 0, field->size);
+        put_uint(answer, 0, field->size);
         break;
     case VOLTAGE_V:
         put_number(answer, value_or(pack, VOLTAGE_V, sum_of_cells(pack)), field->unit, field->size,
@@ -191,7 +191,7 @@ static void put_field(struct answer *answer, const struct topbms_field *field)
         break;
     default:
         if (is_large(answer) && (field->id == REMAINING_AH || field->id == FULL_AH))
-            put(answer, 0xFFFF, 2);
+            put_uint(answer, 0xFFFF, 2);
         else
             put_number(answer, pack->value[field->id], field->unit, field->size,
                        field->id == CURRENT_A);
@@ -202,7 +202,7 @@ static enum topbms_return answer_analog(struct answer *answer)
 {
     unsigned cells = count_cells(answer->pack);
     put_group(answer);
-    put(answer, cells, 1);
+    put_uint(answer, cells, 1);
     for (unsigned i = 0; i < cells; i++)
         put_number(answer, answer->pack->value[CELL_MV + i], 1, 2, false);
     put_sensors(answer);
@@ -215,7 +215,7 @@ static enum topbms_return answer_analog(struct answer *answer)
     }
     /* Fields that nobody reads, such as the counters of EG4. */
     while (answer->size < end && !(answer->id == ID_PYLONTECH && !is_large(answer)))
-        put(answer, 0, 1);
+        put_uint(answer, 0, 1);
     return RTN_OK;
 }
 
@@ -280,7 +280,7 @@ static void put_cell_items(struct answer *answer)
     unsigned cells = count_cells(pack), highest = 0, lowest = 0;
     uint8_t *items = answer->info + answer->size;
     for (unsigned i = 0; i < cells; i++) {
-        put(answer, 0, 1);
+        put_uint(answer, 0, 1);
         highest = pack->value[CELL_MV + i] > pack->value[CELL_MV + highest] ? i : highest;
         lowest = pack->value[CELL_MV + i] < pack->value[CELL_MV + lowest] ? i : lowest;
     }
@@ -295,9 +295,10 @@ static void put_cell_items(struct answer *answer)
 static void put_sensor_items(struct answer *answer)
 {
     unsigned count = count_sensors(answer);
-    put(answer, count - answer->variant->uncounted_sensors, 1);
+    put_uint(answer, count - answer->variant->uncounted_sensors, 1);
     for (unsigned i = 0; i < count; i++)
-        put(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0, 1);
+        put_uint(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0,
+                 1);
 }
 
 static enum topbms_return answer_status(struct answer *answer)
@@ -307,7 +308,7 @@ static enum topbms_return answer_status(struct answer *answer)
     uint8_t rest[64] = {0};
     uint8_t *status = rest + variant->tails[0].status_at;
     put_group(answer);
-    put(answer, count_cells(pack), 1);
+    put_uint(answer, count_cells(pack), 1);
     put_cell_items(answer);
     put_sensor_items(answer);
     rest[1] = pack_alarm_active(pack, PACK_OVER_VOLTAGE)    ? 2
@@ -338,7 +339,7 @@ static enum topbms_return answer_product(struct answer *answer)
                                   "LiFePO4",
                                   pack->text[SERIAL],
                                   ""};
-    put(answer, answer->number, 1);
+    put_uint(answer, answer->number, 1);
     for (size_t i = 0; i < COUNT(fields); i++)
         put_text(answer, fields[i], 30, ' ');
     return RTN_OK;
@@ -362,8 +363,8 @@ static enum topbms_return answer_maker(struct answer *answer)
     const char *firmware = answer->pack->text[FIRMWARE];
     const char *dot = strchr(firmware, '.');
     put_text(answer, answer->pack->text[MODEL], 10, answer->id == ID_SEPLOS ? ' ' : 0);
-    put(answer, (uint32_t) strtoul(firmware, NULL, 10), 1);
-    put(answer, dot ? (uint32_t) strtoul(dot + 1, NULL, 10) : 0, 1);
+    put_uint(answer, (uint32_t) strtoul(firmware, NULL, 10), 1);
+    put_uint(answer, dot ? (uint32_t) strtoul(dot + 1, NULL, 10) : 0, 1);
     put_text(answer, answer->id == ID_SEPLOS ? "CAN Protocol:Sofar" : "Pylon", 20,
              answer->id == ID_SEPLOS ? ' ' : '-');
     return RTN_OK;
@@ -380,7 +381,7 @@ static enum topbms_return answer_plain(struct answer *answer)
 
 static enum topbms_return answer_module(struct answer *answer)
 {
-    put(answer, answer->number, 1);
+    put_uint(answer, answer->number, 1);
     put_text(answer, answer->pack->text[SERIAL], 16, ' ');
     return RTN_OK;
 }
@@ -388,12 +389,12 @@ static enum topbms_return answer_module(struct answer *answer)
 static enum topbms_return answer_limits(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
-    put(answer, answer->number, 1);
+    put_uint(answer, answer->number, 1);
     put_number(answer, pack->value[CHARGE_VOLTAGE_LIMIT_V], 0.001, 2, false);
     put_number(answer, pack->value[DISCHARGE_VOLTAGE_LIMIT_V], 0.001, 2, false);
     put_number(answer, pack->value[CHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
     put_number(answer, -pack->value[DISCHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
-    put(answer, mos_bits(pack, 7, 6), 1);
+    put_uint(answer, mos_bits(pack, 7, 6), 1);
     return RTN_OK;
 }
 
@@ -408,7 +409,7 @@ static enum topbms_return answer_switch(struct answer *answer, enum pack_value m
     bool refused = !on && !(value_or(answer->pack, other, 1) > 0);
     if (!refused)
         pack_set(answer->pack, mine, on);
-    put(answer, mos_bits(answer->pack, 1, 2), 1);
+    put_uint(answer, mos_bits(answer->pack, 1, 2), 1);
     return refused ? RTN_NOT_DONE : RTN_OK;
 }
 

@@ -51,8 +51,8 @@ static bool names_pack(const struct topbms_reply *reply)
 
 /* F1H (section 7): PACK, then 30 characters each of company, date, module, version, battery type,
  * serial, remarks. */
-static bool take_product(struct topbms_board *board, const struct topbms_reply *reply,
-                         struct pack *pack)
+static bool decode_product(struct topbms_board *board, const struct topbms_reply *reply,
+                           struct pack *pack)
 {
     (void) board;
     const uint8_t *d = reply->info + 1;
@@ -65,8 +65,8 @@ static bool take_product(struct topbms_board *board, const struct topbms_reply *
 }
 
 /* E9H and 93H: PACK or COMMAND, then the serial number. */
-static bool take_serial(struct topbms_board *board, const struct topbms_reply *reply,
-                        struct pack *pack)
+static bool decode_serial(struct topbms_board *board, const struct topbms_reply *reply,
+                          struct pack *pack)
 {
     (void) board;
     if (!names_pack(reply) || !is_text(reply->info + 1, reply->size - 1))
@@ -76,8 +76,8 @@ static bool take_serial(struct topbms_board *board, const struct topbms_reply *r
 }
 
 /* C1H: "P16S100A-1812-1.00", board and software. */
-static bool take_board(struct topbms_board *board, const struct topbms_reply *reply,
-                       struct pack *pack)
+static bool decode_board(struct topbms_board *board, const struct topbms_reply *reply,
+                         struct pack *pack)
 {
     if (!is_text(reply->info, reply->size))
         return false;
@@ -88,8 +88,8 @@ static bool take_board(struct topbms_board *board, const struct topbms_reply *re
 }
 
 /* C2H: serial number of the board and, in some firmwares, of the pack, 20 characters each. */
-static bool take_serials(struct topbms_board *board, const struct topbms_reply *reply,
-                         struct pack *pack)
+static bool decode_serials(struct topbms_board *board, const struct topbms_reply *reply,
+                           struct pack *pack)
 {
     const uint8_t *text = reply->info;
     bool repeated = board->answered && memcmp(board->text, text, TOPBMS_BOARD_SIZE) == 0;
@@ -103,8 +103,8 @@ static bool take_serials(struct topbms_board *board, const struct topbms_reply *
 
 /* 51H, Seplos and Pylontech: 10 characters, two bytes of version (02 07 is 2.7), 20 characters of
  * maker. */
-static bool take_maker(struct topbms_board *board, const struct topbms_reply *reply,
-                       struct pack *pack)
+static bool decode_maker(struct topbms_board *board, const struct topbms_reply *reply,
+                         struct pack *pack)
 {
     (void) board;
     const uint8_t *d = reply->info;
@@ -127,8 +127,8 @@ static bool is_hexadecimal(const uint8_t *text, size_t size)
 }
 
 /* 51H, Topband: INFO is not hexadecimal but the text itself, hardware 20, software 4, id 40. */
-static bool take_plain_maker(struct topbms_board *board, const struct topbms_reply *reply,
-                             struct pack *pack)
+static bool decode_plain_maker(struct topbms_board *board, const struct topbms_reply *reply,
+                               struct pack *pack)
 {
     (void) board;
     const uint8_t *text = reply->frame.info;
@@ -145,8 +145,8 @@ static bool take_plain_maker(struct topbms_board *board, const struct topbms_rep
  *   02      | 6EF0 5AA0       | 022B FDD5      | C0        28.4 V and 23.2 V, 55.5 A and -55.5 A
  *   COMMAND | charge, disch.  | charge, disch. | allowed
  *           | voltage limits  | current limits | */
-static bool take_limits(struct topbms_board *board, const struct topbms_reply *reply,
-                        struct pack *pack)
+static bool decode_limits(struct topbms_board *board, const struct topbms_reply *reply,
+                          struct pack *pack)
 {
     (void) board;
     const uint8_t *d = reply->info;
@@ -161,8 +161,8 @@ static bool take_limits(struct topbms_board *board, const struct topbms_reply *r
 
 /* 9AH and 9BH, PACE: the new instruction byte of 44H, which has to show what was asked for (00 is
  * on). */
-static bool take_switched(struct topbms_board *board, const struct topbms_reply *reply,
-                          struct pack *pack)
+static bool decode_switched(struct topbms_board *board, const struct topbms_reply *reply,
+                            struct pack *pack)
 {
     (void) board;
     bool charge = reply->info[0] >> 1 & 1, discharge = reply->info[0] >> 2 & 1;
@@ -185,16 +185,16 @@ static const struct message {
     bool (*take)(struct topbms_board *board, const struct topbms_reply *reply, struct pack *pack);
 } messages[] = {
     /* command              variants                              sizes    plain  take */
-    {TOPBMS_PRODUCT,        ONLY(ID_TOPBMS),                      211, 0,  false, take_product},
-    {TOPBMS_SERIAL,         ONLY(ID_TOPBMS),                      31,  0,  false, take_serial},
-    {TOPBMS_BOARD,          ONLY(ID_PACE),                        20,  0,  false, take_board},
-    {TOPBMS_SERIALS,        ONLY(ID_PACE),                        20,  40, false, take_serials},
-    {TOPBMS_MAKER,          ONLY(ID_SEPLOS) | ONLY(ID_PYLONTECH), 32,  0,  false, take_maker},
-    {TOPBMS_MAKER,          ONLY(ID_TOPBAND),                     64,  0,  true,  take_plain_maker},
-    {TOPBMS_MODULE,         ONLY(ID_PYLONTECH),                   17,  0,  false, take_serial},
-    {TOPBMS_LIMITS,         ONLY(ID_PYLONTECH),                   10,  0,  false, take_limits},
-    {TOPBMS_CHARGE_MOS,     ONLY(ID_PACE),                        1,   0,  false, take_switched},
-    {TOPBMS_DISCHARGE_MOS,  ONLY(ID_PACE),                        1,   0,  false, take_switched},
+    {TOPBMS_PRODUCT,        ONLY(ID_TOPBMS),                      211, 0,  false, decode_product},
+    {TOPBMS_SERIAL,         ONLY(ID_TOPBMS),                      31,  0,  false, decode_serial},
+    {TOPBMS_BOARD,          ONLY(ID_PACE),                        20,  0,  false, decode_board},
+    {TOPBMS_SERIALS,        ONLY(ID_PACE),                        20,  40, false, decode_serials},
+    {TOPBMS_MAKER,          ONLY(ID_SEPLOS) | ONLY(ID_PYLONTECH), 32,  0,  false, decode_maker},
+    {TOPBMS_MAKER,          ONLY(ID_TOPBAND),                     64,  0,  true,  decode_plain_maker},
+    {TOPBMS_MODULE,         ONLY(ID_PYLONTECH),                   17,  0,  false, decode_serial},
+    {TOPBMS_LIMITS,         ONLY(ID_PYLONTECH),                   10,  0,  false, decode_limits},
+    {TOPBMS_CHARGE_MOS,     ONLY(ID_PACE),                        1,   0,  false, decode_switched},
+    {TOPBMS_DISCHARGE_MOS,  ONLY(ID_PACE),                        1,   0,  false, decode_switched},
 };
 // clang-format on
 

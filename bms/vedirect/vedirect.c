@@ -144,7 +144,7 @@ static void set_history(struct vedirect_notes *notes, struct pack *pack)
         pack_set(pack, CYCLES, notes->cycles.value);
 }
 
-static void take_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
+static void decode_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     double number;
@@ -161,7 +161,7 @@ static void take_main(struct bms *bms, const struct vedirect_block *block, struc
     notes->has_text = true;
 }
 
-static void take_history(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
+static void decode_history(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     if (!vedirect_value(block, "H4"))
@@ -193,8 +193,8 @@ static void remark_mode(struct bms *bms, const struct vedirect_block *block)
 
 /* Voltage and current make a main block. A solar charger or an inverter has them too, but no state
  * of charge. */
-static enum bms_result take_text(struct bms *bms, const struct vedirect_block *block,
-                                 struct pack *pack)
+static enum bms_result decode_text(struct bms *bms, const struct vedirect_block *block,
+                                   struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     double number;
@@ -204,22 +204,22 @@ static enum bms_result take_text(struct bms *bms, const struct vedirect_block *b
                         read_number(vedirect_value(block, "I"), &number);
         if (!shunt || !readable || is_fragment(notes, block))
             return BMS_FOREIGN;
-        take_main(bms, block, pack);
+        decode_main(bms, block, pack);
         remark_mode(bms, block);
         return BMS_DONE;
     }
     for (unsigned i = 0; i < block->field_count; i++)
         if (block->fields[i].label[0] == 'H') {
-            take_history(bms, block, pack);
+            decode_history(bms, block, pack);
             return BMS_PARTIAL;
         }
     return BMS_FOREIGN;
 }
 
 /* The result of the records inside a block: one answer among them makes it an answer. */
-static enum bms_result take_records(struct bms *bms, const struct bms_request *request,
-                                    const uint8_t *bytes, const struct vedirect_block *block,
-                                    struct pack *pack)
+static enum bms_result decode_records(struct bms *bms, const struct bms_request *request,
+                                      const uint8_t *bytes, const struct vedirect_block *block,
+                                      struct pack *pack)
 {
     enum bms_result all = BMS_FOREIGN;
     for (unsigned i = 0; i < block->record_count; i++) {
@@ -235,15 +235,15 @@ static enum bms_result take_records(struct bms *bms, const struct bms_request *r
 
 /* The text is decoded last, as it is more exact than the records inside it. With a request in
  * flight it is used, but does not count as the answer. */
-static enum bms_result take_block(struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size, struct pack *pack)
+static enum bms_result decode_block(struct bms *bms, const struct bms_request *request,
+                                    const uint8_t *bytes, size_t size, struct pack *pack)
 {
     struct vedirect_block block;
     vedirect_scan_block(bytes, size, &block);
     if (!block.sound)
         return BMS_FOREIGN;
-    enum bms_result records = take_records(bms, request, bytes, &block, pack);
-    enum bms_result text = take_text(bms, &block, pack);
+    enum bms_result records = decode_records(bms, request, bytes, &block, pack);
+    enum bms_result text = decode_text(bms, &block, pack);
     if (text == BMS_FOREIGN)
         return records;
     if (request->size == 0)
@@ -255,7 +255,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     return frame[0] == ':' ? vedirect_take_record(bms, request, frame, size, pack)
-                           : take_block(bms, request, frame, size, pack);
+                           : decode_block(bms, request, frame, size, pack);
 }
 
 const struct bms_driver vedirect_driver = {

@@ -224,8 +224,8 @@ static void answer_get(const struct pack *pack, const struct vedirect_record *as
     put_record(out, VEDIRECT_IS_GET, data, 3 + size);
 }
 
-static void answer(const struct pack *pack, const struct vedirect_record *asked,
-                   struct bms_output *out)
+static void write_reply(const struct pack *pack, const struct vedirect_record *asked,
+                        struct bms_output *out)
 {
     uint8_t word[2];
     switch (asked->command) {
@@ -274,7 +274,7 @@ size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes
     struct bms_span span = vedirect_scan_record(bytes, size);
     struct vedirect_record asked;
     if (span.kind == BMS_FRAME && vedirect_parse_record(bytes, span.size, &asked))
-        answer(pack, &asked, out);
+        write_reply(pack, &asked, out);
     else if (span.kind == BMS_DAMAGED)
         put_record(out, VEDIRECT_IS_ERROR, (const uint8_t[2]){0xAA, 0xAA}, 2);
     return span.size;

@@ -40,8 +40,8 @@ static bool read_raw(const struct hex_value *value, bool is_signed, struct vedir
     return true;
 }
 
-static bool take_number(struct bms *bms, const struct hex_value *value,
-                        const struct vedirect_number *row, struct pack *pack)
+static bool decode_number(struct bms *bms, const struct hex_value *value,
+                          const struct vedirect_number *row, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     struct vedirect_fact raw;
@@ -57,7 +57,7 @@ static bool take_number(struct bms *bms, const struct hex_value *value,
     return true;
 }
 
-static bool take_consumed(struct bms *bms, const struct hex_value *value, struct pack *pack)
+static bool decode_consumed(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     if (!read_raw(value, true, &notes->consumed_ah))
@@ -68,15 +68,15 @@ static bool take_consumed(struct bms *bms, const struct hex_value *value, struct
 }
 
 /* What says how things stand at this moment. */
-static bool take_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
+static bool decode_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     const struct vedirect_number *row = vedirect_find_number(value->id);
     struct vedirect_fact raw;
     if (row)
-        return take_number(bms, value, row, pack);
+        return decode_number(bms, value, row, pack);
     if (value->id == VEDIRECT_CONSUMED)
-        return take_consumed(bms, value, pack);
+        return decode_consumed(bms, value, pack);
     if (value->id != VEDIRECT_REASONS && value->id != VEDIRECT_SYNCHRONISED)
         return true;
     if (!read_raw(value, false, &raw))
@@ -89,7 +89,7 @@ static bool take_reading(struct bms *bms, const struct hex_value *value, struct 
 }
 
 /* Decodes a register; false: it is malformed. Unused registers are accepted with any value. */
-static bool take_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
+static bool decode_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     switch (value->id) {
@@ -113,7 +113,7 @@ static bool take_register(struct bms *bms, const struct hex_value *value, struct
         vedirect_set_product(notes, pack, le16(value->bytes + 1));
         return true;
     default:
-        return !value->reading || take_reading(bms, value, pack);
+        return !value->reading || decode_reading(bms, value, pack);
     }
 }
 
@@ -121,8 +121,8 @@ static bool take_register(struct bms *bms, const struct hex_value *value, struct
  *   7 | 8D ED    | 00    | 6D 0A          26.69 V
  *     | register | flags | value
  * With flags there is no value; the echo of a request has neither. */
-static enum bms_result take_get(struct bms *bms, const struct vedirect_record *record, bool asked,
-                                struct pack *pack)
+static enum bms_result decode_get(struct bms *bms, const struct vedirect_record *record, bool asked,
+                                  struct pack *pack)
 {
     if (record->size < 3)
         return BMS_FOREIGN;
@@ -135,13 +135,13 @@ static enum bms_result take_get(struct bms *bms, const struct vedirect_record *r
     const struct vedirect_notes *notes = bms_memory(bms);
     bool reading = asked || (record->command == VEDIRECT_IS_GET && !notes->has_text);
     struct hex_value value = {le16(record->data), record->data + 3, record->size - 3, reading};
-    if (!take_register(bms, &value, pack))
+    if (!decode_register(bms, &value, pack))
         return BMS_INVALID;
     return asked ? BMS_DONE : BMS_PARTIAL;
 }
 
 /* The two top bits of the version say what is running; 01 is the application. */
-static void take_version(struct pack *pack, uint16_t word)
+static void decode_version(struct pack *pack, uint16_t word)
 {
     char version[16];
     snprintf(version, sizeof version, "%x.%02x", (unsigned) (word & 0x3FFF) >> 8, word & 0xFFu);
@@ -150,8 +150,9 @@ static void take_version(struct pack *pack, uint16_t word)
 
 /* Answers that can be decoded only with their request. An error (:4) is none: it reports malformed
  * bytes on the line. */
-static enum bms_result take_short(struct vedirect_notes *notes, const struct vedirect_record *asked,
-                                  const struct vedirect_record *record, struct pack *pack)
+static enum bms_result decode_short(struct vedirect_notes *notes,
+                                    const struct vedirect_record *asked,
+                                    const struct vedirect_record *record, struct pack *pack)
 {
     if (record->command == VEDIRECT_IS_UNKNOWN)
         return BMS_REFUSED;
@@ -159,7 +160,7 @@ static enum bms_result take_short(struct vedirect_notes *notes, const struct ved
         return BMS_FOREIGN;
     if ((record->command == VEDIRECT_IS_PING && asked->command == VEDIRECT_PING) ||
         (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_VERSION))
-        take_version(pack, le16(record->data));
+        decode_version(pack, le16(record->data));
     else if (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_PRODUCT)
         vedirect_set_product(notes, pack, le16(record->data));
     else
@@ -180,14 +181,14 @@ enum bms_result vedirect_take_record(struct bms *bms, const struct bms_request *
         return BMS_FOREIGN;
     if (record.command == VEDIRECT_IS_ASYNC ||
         (record.command == VEDIRECT_IS_GET && request->size == 0))
-        return take_get(bms, &record, false, pack);
+        return decode_get(bms, &record, false, pack);
     if (!question)
         return BMS_FOREIGN;
     if (record.command != VEDIRECT_IS_GET)
-        return take_short(bms_memory(bms), &asked, &record, pack);
+        return decode_short(bms_memory(bms), &asked, &record, pack);
     bool same = asked.command == VEDIRECT_GET && asked.size >= 2 && record.size >= 2 &&
                 le16(asked.data) == le16(record.data);
-    return same ? take_get(bms, &record, true, pack) : BMS_FOREIGN;
+    return same ? decode_get(bms, &record, true, pack) : BMS_FOREIGN;
 }
 
 void vedirect_finish(struct bms *bms, struct pack *pack)
@@ -281,8 +282,8 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* Unsolicited records are ignored while a request is in flight: their values would outlive the
  * part that was requested. */
-static enum bms_result take_answer(struct bms *bms, const struct bms_request *request,
-                                   const uint8_t *bytes, size_t size, struct pack *pack)
+static enum bms_result decode_answer(struct bms *bms, const struct bms_request *request,
+                                     const uint8_t *bytes, size_t size, struct pack *pack)
 {
     struct vedirect_record record;
     bool unasked = !vedirect_parse_record(bytes, size, &record) ||
@@ -291,23 +292,23 @@ static enum bms_result take_answer(struct bms *bms, const struct bms_request *re
 }
 
 /* Text does not answer the request, but the answer may be inside it. */
-static enum bms_result take_from_block(struct bms *bms, const struct bms_request *request,
-                                       const uint8_t *bytes, size_t size, struct pack *pack)
+static enum bms_result decode_from_block(struct bms *bms, const struct bms_request *request,
+                                         const uint8_t *bytes, size_t size, struct pack *pack)
 {
     struct vedirect_block block;
     enum bms_result answer = BMS_FOREIGN;
     vedirect_scan_block(bytes, size, &block);
     for (unsigned i = 0; i < block.record_count && answer == BMS_FOREIGN; i++)
         answer =
-            take_answer(bms, request, bytes + block.records[i].at, block.records[i].size, pack);
+            decode_answer(bms, request, bytes + block.records[i].at, block.records[i].size, pack);
     return answer;
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    return frame[0] == ':' ? take_answer(bms, request, frame, size, pack)
-                           : take_from_block(bms, request, frame, size, pack);
+    return frame[0] == ':' ? decode_answer(bms, request, frame, size, pack)
+                           : decode_from_block(bms, request, frame, size, pack);
 }
 
 const struct bms_driver vedirect_hex_driver = {

@@ -101,7 +101,7 @@ static ssize_t put_some(const char *text, size_t size)
 }
 
 /* Returns how many bytes were written. */
-static size_t put(const char *text, size_t size)
+static size_t write_bytes(const char *text, size_t size)
 {
     size_t done = 0;
     while (done < size) {
@@ -122,7 +122,7 @@ static size_t put(const char *text, size_t size)
  * written first, so that no line is torn. */
 static bool put_line(const char *line, size_t size)
 {
-    const size_t done = put(line, size);
+    const size_t done = write_bytes(line, size);
     if (done == 0)
         return false;
     output.rest_size = size - done;
@@ -132,7 +132,7 @@ static bool put_line(const char *line, size_t size)
 
 static bool put_rest(void)
 {
-    const size_t done = put(output.rest, output.rest_size);
+    const size_t done = write_bytes(output.rest, output.rest_size);
     output.rest_size -= done;
     memmove(output.rest, output.rest + done, output.rest_size);
     return output.rest_size == 0;

@@ -77,7 +77,7 @@ const char *port_list_seems_by_name(const char *device)
     return NULL;
 }
 
-static void take_text(char out[PORT_TEXT], const char *text)
+static void copy_text(char out[PORT_TEXT], const char *text)
 {
     snprintf(out, PORT_TEXT, "%s", text ? text : "");
 }
@@ -123,17 +123,17 @@ void port_list_name(struct port_listed *port, const char *folder)
     }
 }
 
-static void describe(struct port_listed *port, const struct sp_port *known)
+static void describe_port(struct port_listed *port, const struct sp_port *known)
 {
-    take_text(port->device, sp_get_port_name(known));
+    copy_text(port->device, sp_get_port_name(known));
     if (sp_get_port_transport(known) == SP_TRANSPORT_USB) {
         sp_get_port_usb_vid_pid(known, &port->vendor_id, &port->product_id);
-        take_text(port->maker, sp_get_port_usb_manufacturer(known));
-        take_text(port->product, sp_get_port_usb_product(known));
-        take_text(port->serial, sp_get_port_usb_serial(known));
+        copy_text(port->maker, sp_get_port_usb_manufacturer(known));
+        copy_text(port->product, sp_get_port_usb_product(known));
+        copy_text(port->serial, sp_get_port_usb_serial(known));
         port->seems = port_list_seems(port->vendor_id, port->product_id);
     } else {
-        take_text(port->product, sp_get_port_description(known));
+        copy_text(port->product, sp_get_port_description(known));
         port->seems = port_list_seems_by_name(port->device);
     }
     port_list_name(port, LINKS);
@@ -147,7 +147,7 @@ unsigned port_list(struct port_listed *out, unsigned room)
         return 0;
     for (unsigned i = 0; ports[i] && count < room; i++) {
         out[count] = (struct port_listed){0};
-        describe(&out[count++], ports[i]);
+        describe_port(&out[count++], ports[i]);
     }
     sp_free_port_list(ports);
     return count;

@@ -34,7 +34,7 @@ static int digit(uint8_t letter)
 }
 
 /* Adapters may add a time stamp behind the data. */
-static void parse(const uint8_t *line, size_t size, struct can_message *frame)
+static void parse_frame(const uint8_t *line, size_t size, struct can_message *frame)
 {
     frame->size = NO_FRAME;
     if (size < HEAD || line[0] != 't')
@@ -56,6 +56,6 @@ size_t slcan_read(const uint8_t *bytes, size_t size, struct can_message *frame)
     const uint8_t *end = size > 0 ? memchr(bytes, '\r', size) : NULL;
     if (!end)
         return 0;
-    parse(bytes, (size_t) (end - bytes), frame);
+    parse_frame(bytes, (size_t) (end - bytes), frame);
     return (size_t) (end - bytes) + 1;
 }

@@ -13,7 +13,7 @@ struct text text_in(char *bytes, size_t room)
     return (struct text){.bytes = bytes, .room = room};
 }
 
-static void append(struct text *text, const char *more, size_t size)
+static void append_bytes(struct text *text, const char *more, size_t size)
 {
     if (text->cut || size >= text->room - text->size) {
         text->cut = true;
@@ -26,7 +26,7 @@ static void append(struct text *text, const char *more, size_t size)
 
 void text_add(struct text *text, const char *more)
 {
-    append(text, more, strlen(more));
+    append_bytes(text, more, strlen(more));
 }
 
 void text_format(struct text *text, const char *format, ...)
@@ -89,7 +89,7 @@ void text_quote(struct text *text, const char *string)
         else if ((unsigned char) *c < 0x20)
             text_format(text, "\\u%04x", (unsigned) *c);
         else
-            append(text, c, 1);
+            append_bytes(text, c, 1);
     }
     text_add(text, "\"");
 }

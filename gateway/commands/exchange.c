@@ -20,7 +20,7 @@ struct reader {
     size_t error_size;
 };
 
-static bool fail(struct reader *reader, const char *what)
+static bool set_error(struct reader *reader, const char *what)
 {
     snprintf(reader->error, reader->error_size, "line %u: %s", reader->line, what);
     return false;
@@ -55,7 +55,7 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
 {
     struct exchange_item *item = add_item(reader, kind);
     if (!item || !(item->bytes = malloc(strlen(text) / 2 + 1)))
-        return fail(reader, "out of memory");
+        return set_error(reader, "out of memory");
     while (*text && *text != '#') {
         if (isspace((unsigned char) *text)) {
             text++;
@@ -64,7 +64,7 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
         int high = hex_digit(text[0]);
         int low = high < 0 ? -1 : hex_digit(text[1]);
         if (low < 0)
-            return fail(reader, "expected bytes as pairs of hexadecimal digits");
+            return set_error(reader, "expected bytes as pairs of hexadecimal digits");
         item->bytes[item->size++] = (uint8_t) (high << 4 | low);
         text += 2;
     }
@@ -78,9 +78,9 @@ static bool read_value(struct reader *reader, const char *text)
     size_t name_size = strcspn(text, " \t");
     const char *value = text + name_size + strspn(text + name_size, " \t");
     if (!item || !(item->name = strndup(text, name_size)) || !(item->value = strdup(value)))
-        return fail(reader, "out of memory");
+        return set_error(reader, "out of memory");
     if (name_size == 0 || !*value)
-        return fail(reader, "expected a name and a value after ~");
+        return set_error(reader, "expected a name and a value after ~");
     char *end;
     strtod(item->value, &end);
     if (end == item->value || !isspace((unsigned char) *end))
@@ -110,10 +110,10 @@ static bool read_line(struct reader *reader, const char *text)
     if (strncmp(text, "source ", 7) == 0 || strcmp(text, "source") == 0)
         return true;
     if (strncmp(text, "protocol ", 9) != 0)
-        return fail(reader, "expected 'protocol', 'source', '>', '<', '~' or '#'");
+        return set_error(reader, "expected 'protocol', 'source', '>', '<', '~' or '#'");
     text += 9 + strspn(text + 9, " \t");
     reader->exchange->driver = bms_driver_find(text);
-    return reader->exchange->driver || fail(reader, "unknown protocol");
+    return reader->exchange->driver || set_error(reader, "unknown protocol");
 }
 
 /* A copy of the next line without its end and the blanks around it; NULL when memory ran out. */
@@ -135,16 +135,16 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
 {
     struct reader reader = {.error = error, .error_size = error_size};
     reader.exchange = calloc(1, sizeof *reader.exchange);
-    bool ok = reader.exchange || fail(&reader, "out of memory");
+    bool ok = reader.exchange || set_error(&reader, "out of memory");
     const char *end = text + size;
     while (ok && text < end) {
         reader.line++;
         char *line = next_line(&text, end);
-        ok = line ? read_line(&reader, line) : fail(&reader, "out of memory");
+        ok = line ? read_line(&reader, line) : set_error(&reader, "out of memory");
         free(line);
     }
     if (ok && !reader.exchange->driver)
-        ok = fail(&reader, "the file names no protocol");
+        ok = set_error(&reader, "the file names no protocol");
     if (ok)
         return reader.exchange;
     exchange_free(reader.exchange);

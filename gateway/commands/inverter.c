@@ -185,13 +185,13 @@ static int run_inverter(struct run *run, const struct port_settings *settings)
     return EXIT_DONE;
 }
 
-static int complain(const char *what, const char *text)
+static int report_usage_error(const char *what, const char *text)
 {
     fprintf(stderr, "packgate simulate: %s '%s' (see --inverter NAME --help)\n", what, text);
     return EXIT_USAGE;
 }
 
-static bool take_number(const char *text, double min, double max, double *out)
+static bool parse_number(const char *text, double min, double max, double *out)
 {
     char *end;
     *out = strtod(text, &end);
@@ -222,11 +222,11 @@ int command_inverter(int argc, char **argv)
         else if (option == PORT)
             run.port_name = optarg;
         else if (option == BAUD)
-            good = take_number(optarg, 300, 4e6, &baud);
+            good = parse_number(optarg, 300, 4e6, &baud);
         else if (option == ADDRESS)
-            good = take_number(optarg, 0, 254, &address);
+            good = parse_number(optarg, 0, 254, &address);
         else if (option == WANTS)
-            good = take_number(optarg, -5000, 5000, &wants);
+            good = parse_number(optarg, -5000, 5000, &wants);
         else if (option == IGNORE)
             ignores = true;
         else if (option == 'h')
@@ -234,16 +234,17 @@ int command_inverter(int argc, char **argv)
         else
             return EXIT_USAGE;
         if (!good)
-            return complain("wrong number", optarg);
+            return report_usage_error("wrong number", optarg);
     }
     if (optind != argc)
-        return complain("unexpected argument", argv[optind]);
+        return report_usage_error("unexpected argument", argv[optind]);
     if (!inverter_init(&run.inverter, name, (int) address))
-        return complain("unknown inverter", name);
+        return report_usage_error("unknown inverter", name);
     if (!run.port_name)
-        return complain("--port is missing: expected the battery's port, for", name);
+        return report_usage_error("--port is missing: expected the battery's port, for", name);
     if (is_can_port(run.port_name) && run.inverter.kind != INVERTER_CAN)
-        return complain("expected serial:... or tcp://...; a CAN interface is not for", name);
+        return report_usage_error("expected serial:... or tcp://...; a CAN interface is not for",
+                                  name);
     run.fd = -1;
     run.inverter.wants_a = wants;
     run.inverter.obeys = !ignores;

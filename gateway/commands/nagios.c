@@ -118,7 +118,7 @@ static int add_rule(struct check *check, const char *text, enum state level)
     return OK;
 }
 
-static int take_host(struct check *check, const char *text)
+static int parse_host(struct check *check, const char *text)
 {
     struct endpoint endpoint;
     char with_port[300];
@@ -134,12 +134,12 @@ static int take_host(struct check *check, const char *text)
     return OK;
 }
 
-static int take_option(struct check *check, int option)
+static int parse_option(struct check *check, int option)
 {
     char *end;
     switch (option) {
     case 'H':
-        return take_host(check, optarg);
+        return parse_host(check, optarg);
     case 'p':
         if (check->pack_count == PACKS)
             return say_unknown("more than %d packs", PACKS);
@@ -451,7 +451,7 @@ int command_nagios(int argc, char **argv)
             fputs(option == 'h' ? usage : "packgate " PACKGATE_VERSION "\n", stdout);
             return OK;
         }
-        if (take_option(&check, option) != OK)
+        if (parse_option(&check, option) != OK)
             return UNKNOWN;
     }
     if (optind < argc)

@@ -508,7 +508,7 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
 }
 
-static bool parse(int argc, char **argv, struct arguments *arguments, int *status)
+static bool parse_options(int argc, char **argv, struct arguments *arguments, int *status)
 {
     static const struct option options[] = {{"all", no_argument, NULL, 'a'},
                                             {"output", required_argument, NULL, 'o'},
@@ -570,7 +570,7 @@ int command_probe(int argc, char **argv)
     struct arguments arguments = {0};
     int status = EXIT_DONE;
     log_set_level(LOG_LEVEL_ERROR);
-    if (!parse(argc, argv, &arguments, &status))
+    if (!parse_options(argc, argv, &arguments, &status))
         return status;
     if (!arguments.port)
         return list_ports(&arguments);

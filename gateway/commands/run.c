@@ -197,7 +197,7 @@ static void stop_watchers(struct running *running, struct ev_loop *loop)
     ev_timer_stop(loop, &running->watchdog);
 }
 
-static int run(struct running *running)
+static int run_gateway(struct running *running)
 {
     struct ev_loop *loop = ev_default_loop(0);
     raise_descriptor_limit(running->config);
@@ -249,7 +249,7 @@ int command_run(int argc, char **argv)
     log_with_time();
     struct running running = {.path = path, .first = first};
     running.config = load_first(&running);
-    int status = running.config ? run(&running) : EXIT_FAILED;
+    int status = running.config ? run_gateway(&running) : EXIT_FAILED;
     config_free(running.config);
     config_file_free(&running.file);
     return status;

@@ -88,7 +88,7 @@ static bool missing(const char *option, const char *why)
     return false;
 }
 
-static bool take_int(const char *name, const char *text, int min, int max, int *out)
+static bool parse_int(const char *name, const char *text, int min, int max, int *out)
 {
     char expected[60];
     char *end;
@@ -102,7 +102,7 @@ static bool take_int(const char *name, const char *text, int min, int max, int *
     return wrong(name, text, expected);
 }
 
-static bool take_variant(const struct bms_driver *driver, const char *text, int *variant)
+static bool parse_variant(const struct bms_driver *driver, const char *text, int *variant)
 {
     for (int i = 0; driver->variants && driver->variants[i]; i++) {
         if (strcmp(driver->variants[i], text) == 0) {
@@ -113,7 +113,7 @@ static bool take_variant(const struct bms_driver *driver, const char *text, int 
     return wrong("--variant", text, "this protocol has no such variant");
 }
 
-static bool take_addresses(struct arguments *arguments)
+static bool parse_addresses(struct arguments *arguments)
 {
     const struct bms_driver *driver = arguments->driver;
     struct bms_options *options = &arguments->bms.options;
@@ -121,17 +121,17 @@ static bool take_addresses(struct arguments *arguments)
     int count = 1;
     if (arguments->address && !addressed)
         return wrong("--address", arguments->address, "this protocol has no addresses");
-    if (arguments->address && !take_int("--address", arguments->address, driver->address_min,
-                                        driver->address_max, &options->address))
+    if (arguments->address && !parse_int("--address", arguments->address, driver->address_min,
+                                         driver->address_max, &options->address))
         return false;
     int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
-    if (arguments->count && !take_int("--count", arguments->count, 1, most, &count))
+    if (arguments->count && !parse_int("--count", arguments->count, 1, most, &count))
         return false;
     arguments->bms_count = (unsigned) count;
     return true;
 }
 
-static bool take_map(struct arguments *arguments)
+static bool parse_map(struct arguments *arguments)
 {
     const bool wanted = arguments->driver == &modbus_user_driver;
     if (wanted && !arguments->map)
@@ -148,7 +148,7 @@ static bool take_map(struct arguments *arguments)
     return arguments->user_map;
 }
 
-static bool take_tcp(const char *text)
+static bool parse_tcp(const char *text)
 {
     struct endpoint endpoint;
     char local[80];
@@ -173,11 +173,11 @@ static bool check_order(struct arguments *arguments)
     }
     bms_init(&arguments->bms, arguments->driver);
     if (arguments->variant &&
-        !take_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))
+        !parse_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))
         return false;
-    if (!take_map(arguments))
+    if (!parse_map(arguments))
         return false;
-    if (!take_addresses(arguments) || (arguments->tcp && !take_tcp(arguments->tcp)))
+    if (!parse_addresses(arguments) || (arguments->tcp && !parse_tcp(arguments->tcp)))
         return false;
     if (!simulator_check(arguments->options, error, sizeof error))
         return wrong("--options", arguments->options, error);
@@ -186,7 +186,7 @@ static bool check_order(struct arguments *arguments)
 }
 
 /* Returns -1, or the exit status if there is nothing to do. */
-static int parse(int argc, char **argv, struct arguments *arguments)
+static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
     enum { ADDRESS = 256, VARIANT, MAP, COUNT, TCP, PTY, PRINT_VALUES };
     static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
@@ -363,7 +363,7 @@ int command_simulate(int argc, char **argv)
     if (is_inverter(argc, argv))
         return command_inverter(argc, argv);
     struct arguments arguments = {.options = ""};
-    int status = parse(argc, argv, &arguments);
+    int status = parse_options(argc, argv, &arguments);
     if (status >= 0) {
         free(arguments.user_map);
         return status;

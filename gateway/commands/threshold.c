@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* Reads a number at `*text` and advances behind it. Rejects hexadecimal numbers and infinity. */
-static bool take_number(const char **text, double *number)
+static bool parse_number(const char **text, double *number)
 {
     const char *c = *text + (**text == '-' || **text == '+');
     char *end;
@@ -34,7 +34,7 @@ bool threshold_parse(const char *text, struct threshold *threshold)
         found.start = -INFINITY;
         has_start = true;
         text++;
-    } else if (take_number(&text, &number)) {
+    } else if (parse_number(&text, &number)) {
         if (*text == '\0') {
             found.end = number;
             *threshold = found;
@@ -45,7 +45,7 @@ bool threshold_parse(const char *text, struct threshold *threshold)
     }
     if (*text++ != ':')
         return false;
-    if (*text != '\0' && !take_number(&text, &found.end))
+    if (*text != '\0' && !parse_number(&text, &found.end))
         return false;
     if (*text != '\0' || found.start > found.end || (!has_start && isinf(found.end)))
         return false;

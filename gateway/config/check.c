@@ -21,8 +21,8 @@ static struct config_draft *first(const struct config_drafts *drafts,
     return config_drafts_find(drafts, section, NULL);
 }
 
-static struct config_draft *next(const struct config_drafts *drafts,
-                                 const struct config_draft *draft)
+static struct config_draft *next_draft(const struct config_drafts *drafts,
+                                       const struct config_draft *draft)
 {
     return config_drafts_next(drafts, draft);
 }
@@ -58,7 +58,8 @@ static void report_no_line(const struct config_drafts *drafts, unsigned at, cons
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, name);
-    for (struct config_draft *line = first(drafts, &line_section); line; line = next(drafts, line))
+    for (struct config_draft *line = first(drafts, &line_section); line;
+         line = next_draft(drafts, line))
         suggest_offer(&suggest, line->name);
     mistakes_add(mistakes, at, "there is no [line %s]%s", name, suggest_hint(&suggest, hint));
 }
@@ -283,7 +284,7 @@ static void check_unit(const struct config_drafts *drafts, const struct config_d
         return;
     int unit = pack_of(pack)->unit;
     for (struct config_draft *other = first(drafts, &pack_section); other;
-         other = next(drafts, other)) {
+         other = next_draft(drafts, other)) {
         if (other == pack)
             return;
         if (!config_draft_usable(other, "unit") || pack_of(other)->unit != unit)
@@ -372,7 +373,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
 static void note_company(const struct config_drafts *drafts, const struct config_draft *pack)
 {
     for (struct config_draft *other = first(drafts, &pack_section); other && other != pack;
-         other = next(drafts, other))
+         other = next_draft(drafts, other))
         if (pack->line && other->line == pack->line) {
             pack_of(pack)->options.shared = true;
             pack_of(other)->options.shared = true;
@@ -387,7 +388,7 @@ static void check_neighbours(const struct config_drafts *drafts, const struct co
         return;
     unsigned count = mistakes->count;
     for (struct config_draft *other = first(drafts, &pack_section); other;
-         other = next(drafts, other)) {
+         other = next_draft(drafts, other)) {
         if (other == pack || mistakes->count > count)
             return;
         if (other->line == pack->line && driver_of(other))
@@ -524,7 +525,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     if (strncmp(port, "ble:", 4) == 0)
         check_bluetooth(port, at, mistakes);
     for (struct config_draft *other = first(drafts, &line_section); other;
-         other = next(drafts, other)) {
+         other = next_draft(drafts, other)) {
         if (other == line)
             return;
         if (is_same_port(line_of(other)->port, port)) {
@@ -552,7 +553,7 @@ static void warn_without_pack(const struct config_drafts *drafts, const struct c
                               struct mistakes *mistakes)
 {
     for (struct config_draft *pack = first(drafts, &pack_section); pack;
-         pack = next(drafts, pack)) {
+         pack = next_draft(drafts, pack)) {
         const struct config_text *text = config_draft_text(pack, "line", 0);
         if (text && strcmp(text->text, line->name) == 0)
             return;
@@ -736,7 +737,7 @@ void config_check(struct config_drafts *drafts, unsigned last_line, struct mista
 {
     for (unsigned i = 0; config_sections[i]; i++)
         for (struct config_draft *draft = first(drafts, config_sections[i]); draft;
-             draft = next(drafts, draft)) {
+             draft = next_draft(drafts, draft)) {
             if (draft->section->times == SECTION_NAMED)
                 check_names(drafts, draft, mistakes);
             if (draft->section->check)
@@ -763,7 +764,8 @@ void config_check_tunnel(const struct config_drafts *drafts, struct config_draft
     if (line_of(line)->listen)
         mistakes_add(mistakes, config_draft_line(tunnel, "line"),
                      "[line %s] is only listened to: a tunnel could send nothing", config->line);
-    for (struct config_draft *pack = first(drafts, &pack_section); pack; pack = next(drafts, pack))
+    for (struct config_draft *pack = first(drafts, &pack_section); pack;
+         pack = next_draft(drafts, pack))
         if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
             driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)
             mistakes_add(mistakes, config_draft_line(tunnel, "line"),

@@ -99,7 +99,7 @@ static void open_named(struct loader *loader, unsigned line, const struct config
             name, section->word, section->heading, NAME_SIZE - 1);
 }
 
-static void take_heading(void *user, unsigned line, const char *text)
+static void parse_heading(void *user, unsigned line, const char *text)
 {
     struct loader *loader = user;
     char word[256];
@@ -165,7 +165,7 @@ static void report_key(struct loader *loader, unsigned line, const char *key)
     mistakes_add(&loader->mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
 }
 
-static void take_entry(void *user, unsigned line, const char *key, const char *value)
+static void parse_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct loader *loader = user;
     if (!loader->in_section)
@@ -179,12 +179,12 @@ static void take_entry(void *user, unsigned line, const char *key, const char *v
         config_draft_set(loader->section, (unsigned) row, value, line, &loader->mistakes);
 }
 
-static void take_lost(void *user, unsigned line, const char *key)
+static void parse_lost(void *user, unsigned line, const char *key)
 {
-    take_entry(user, line, key, NULL);
+    parse_entry(user, line, key, NULL);
 }
 
-static void take_mistake(void *user, unsigned line, const char *message)
+static void parse_mistake(void *user, unsigned line, const char *message)
 {
     struct loader *loader = user;
     mistakes_add(&loader->mistakes, line, "%s", message);
@@ -192,8 +192,10 @@ static void take_mistake(void *user, unsigned line, const char *message)
 
 static void read_drafts(struct loader *loader, const char *text, size_t size)
 {
-    static const struct inifile_events events = {
-        .heading = take_heading, .entry = take_entry, .lost = take_lost, .mistake = take_mistake};
+    static const struct inifile_events events = {.heading = parse_heading,
+                                                 .entry = parse_entry,
+                                                 .lost = parse_lost,
+                                                 .mistake = parse_mistake};
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
         config_draft_complete(&loader->drafts.list[i], &loader->mistakes);
@@ -228,8 +230,8 @@ static bool make_structs(struct config *config, const struct config_section *sec
     return structs;
 }
 
-static bool take_section(struct config *config, const struct config_section *section,
-                         const struct config_drafts *drafts)
+static bool parse_section(struct config *config, const struct config_section *section,
+                          const struct config_drafts *drafts)
 {
     if (!make_structs(config, section, count_drafts(drafts, section)))
         return false;
@@ -249,7 +251,7 @@ static bool take_section(struct config *config, const struct config_section *sec
 }
 
 /* Keeps the texts, for the comparison with a later configuration. */
-static bool take_texts(struct config *config, const struct config_drafts *drafts)
+static bool parse_texts(struct config *config, const struct config_drafts *drafts)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
@@ -273,15 +275,15 @@ static bool take_texts(struct config *config, const struct config_drafts *drafts
     return true;
 }
 
-static struct config *build(const struct config_drafts *drafts)
+static struct config *build_config(const struct config_drafts *drafts)
 {
     struct config *config = calloc(1, sizeof *config);
     if (!config)
         return NULL;
     bool ok = true;
     for (unsigned i = 0; ok && config_sections[i]; i++)
-        ok = take_section(config, config_sections[i], drafts);
-    if (ok && take_texts(config, drafts))
+        ok = parse_section(config, config_sections[i], drafts);
+    if (ok && parse_texts(config, drafts))
         return config;
     config_free(config);
     return NULL;
@@ -298,7 +300,7 @@ static bool open_always(struct loader *loader)
     return true;
 }
 
-static struct config *parse(const char *text, size_t size, const char *name, FILE *errors)
+static struct config *parse_config(const char *text, size_t size, const char *name, FILE *errors)
 {
     struct loader *loader = calloc(1, sizeof *loader);
     struct config *config = NULL;
@@ -306,7 +308,7 @@ static struct config *parse(const char *text, size_t size, const char *name, FIL
         read_drafts(loader, text, size);
         mistakes_print(&loader->mistakes, name, errors);
         if (loader->mistakes.count == 0)
-            config = build(&loader->drafts);
+            config = build_config(&loader->drafts);
     }
     if (!loader || (!config && loader->mistakes.count == 0))
         fprintf(errors, "%s: out of memory\n", name);
@@ -320,7 +322,7 @@ static struct config *parse(const char *text, size_t size, const char *name, FIL
 
 struct config *config_parse(const char *text, const char *name, FILE *errors)
 {
-    return parse(text, strlen(text), name, errors);
+    return parse_config(text, strlen(text), name, errors);
 }
 
 struct config *config_read(FILE *file, const char *name, FILE *errors)
@@ -335,7 +337,7 @@ struct config *config_read(FILE *file, const char *name, FILE *errors)
     else if (size > LARGEST_FILE)
         fprintf(errors, "%s: larger than %d bytes; expected a configuration\n", name, LARGEST_FILE);
     else
-        config = parse(text, size, name, errors);
+        config = parse_config(text, size, name, errors);
     free(text);
     return config;
 }

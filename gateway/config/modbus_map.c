@@ -77,8 +77,8 @@ static bool parse_number(const char *word, double *out)
     return true;
 }
 
-static bool take_whole(struct reader *reader, unsigned n, const char *what, long least, long most,
-                       long *out)
+static bool parse_whole_word(struct reader *reader, unsigned n, const char *what, long least,
+                             long most, long *out)
 {
     if (parse_whole(word_at(reader, n), least, most, out))
         return true;
@@ -89,8 +89,8 @@ static bool take_whole(struct reader *reader, unsigned n, const char *what, long
 }
 
 /* The position of a word in a list; otherwise reports a mistake that names all of them. */
-static int take_choice(struct reader *reader, unsigned n, const char *what,
-                       const char *const *choices)
+static int parse_choice(struct reader *reader, unsigned n, const char *what,
+                        const char *const *choices)
 {
     char list[160] = "";
     for (int i = 0; choices[i]; i++) {
@@ -108,12 +108,12 @@ static int take_choice(struct reader *reader, unsigned n, const char *what,
 static void read_row(struct reader *reader)
 {
     static const char *const functions[] = {"coils", "discrete", "holding", "input", NULL};
-    int function = take_choice(reader, 1, "kind of register", functions) + 1;
+    int function = parse_choice(reader, 1, "kind of register", functions) + 1;
     bool bits = function <= MODBUS_DISCRETE;
     long start, count;
-    if (function == 0 || !take_whole(reader, 2, "register", 0, REGISTERS - 1, &start) ||
-        !take_whole(reader, 3, "number of registers", 1,
-                    bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, &count))
+    if (function == 0 || !parse_whole_word(reader, 2, "register", 0, REGISTERS - 1, &start) ||
+        !parse_whole_word(reader, 3, "number of registers", 1,
+                          bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, &count))
         return;
     bool slow = strcmp(word_at(reader, 4), "slow") == 0;
     if (reader->count > (slow ? 5u : 4u)) {
@@ -141,7 +141,7 @@ static void write_row(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
     long reg, value;
-    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg))
+    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg))
         return;
     if (reader->count < 3 || reader->count > 2 + MODBUS_USER_WORDS) {
         add_mistake(reader, "expected 'write REGISTER VALUE' with 1 to %d values",
@@ -153,7 +153,7 @@ static void write_row(struct reader *reader)
         return;
     }
     for (unsigned n = 2; n < reader->count; n++) {
-        if (!take_whole(reader, n, "value", 0, UINT16_MAX, &value))
+        if (!parse_whole_word(reader, n, "value", 0, UINT16_MAX, &value))
             return;
         map->written[reader->fast][n - 2] = (uint16_t) value;
     }
@@ -166,8 +166,8 @@ static void expect_row(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
     long reg, value;
-    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !take_whole(reader, 2, "value", 0, UINT16_MAX, &value))
+    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
+        !parse_whole_word(reader, 2, "value", 0, UINT16_MAX, &value))
         return;
     if (reader->count > 3) {
         add_mistake(reader, "'%s' is too much", word_at(reader, 3));
@@ -190,7 +190,7 @@ static void head_row(struct reader *reader)
     }
     reader->head = true;
     for (unsigned n = 1; n < reader->count; n++) {
-        if (!take_whole(reader, n, "byte", 0, UINT8_MAX, &byte))
+        if (!parse_whole_word(reader, n, "byte", 0, UINT8_MAX, &byte))
             return;
         map->head[map->head_size++] = (uint8_t) byte;
     }
@@ -298,25 +298,25 @@ static bool is_matchable(const struct modbus_value *value)
     return is_bit(value) || (is_short(value) && !value->digits);
 }
 
-static bool take_count(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_count(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long whole, most = value->digits ? TEXT_SIZE - 1 : room_behind(value->id);
-    if (!take_whole(reader, (*n)++, "count", 1, most, &whole))
+    if (!parse_whole_word(reader, (*n)++, "count", 1, most, &whole))
         return false;
     value->count = (uint8_t) whole;
     return true;
 }
 
-static bool take_counted(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_counted(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long whole;
-    if (!take_whole(reader, (*n)++, "register", 1, REGISTERS - 1, &whole))
+    if (!parse_whole_word(reader, (*n)++, "register", 1, REGISTERS - 1, &whole))
         return false;
     value->counted = (uint16_t) whole;
     return true;
 }
 
-static bool take_real(struct reader *reader, unsigned *n, double *out)
+static bool parse_real(struct reader *reader, unsigned *n, double *out)
 {
     if (parse_number(word_at(reader, (*n)++), out))
         return true;
@@ -324,10 +324,10 @@ static bool take_real(struct reader *reader, unsigned *n, double *out)
     return false;
 }
 
-static bool take_scale(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_scale(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     double number;
-    if (!take_real(reader, n, &number))
+    if (!parse_real(reader, n, &number))
         return false;
     if (number == 0) {
         add_mistake(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
@@ -337,41 +337,41 @@ static bool take_scale(struct reader *reader, unsigned *n, struct modbus_value *
     return true;
 }
 
-static bool take_offset(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_offset(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
-    return take_real(reader, n, &value->offset);
+    return parse_real(reader, n, &value->offset);
 }
 
-static bool take_min(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_min(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
-    return take_real(reader, n, &value->lowest);
+    return parse_real(reader, n, &value->lowest);
 }
 
-static bool take_max(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_max(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
-    return take_real(reader, n, &value->highest);
+    return parse_real(reader, n, &value->highest);
 }
 
-static bool take_mask(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_mask(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long whole;
-    if (!take_whole(reader, (*n)++, "mask", 1, UINT16_MAX, &whole))
+    if (!parse_whole_word(reader, (*n)++, "mask", 1, UINT16_MAX, &whole))
         return false;
     value->mask = (uint16_t) whole;
     return true;
 }
 
-static bool take_match(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_match(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long whole;
-    if (!take_whole(reader, (*n)++, "number", 0, is_bit(value) ? 1 : UINT16_MAX, &whole))
+    if (!parse_whole_word(reader, (*n)++, "number", 0, is_bit(value) ? 1 : UINT16_MAX, &whole))
         return false;
     value->match = (uint16_t) whole;
     value->matched = true;
     return true;
 }
 
-static bool take_swapped(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_swapped(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     (void) reader;
     (void) n;
@@ -379,25 +379,26 @@ static bool take_swapped(struct reader *reader, unsigned *n, struct modbus_value
     return true;
 }
 
-static bool take_stride(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_stride(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long whole;
-    if (!take_whole(reader, (*n)++, "number of registers", (long) modbus_width(value->type),
-                    UINT8_MAX, &whole))
+    if (!parse_whole_word(reader, (*n)++, "number of registers", (long) modbus_width(value->type),
+                          UINT8_MAX, &whole))
         return false;
     value->stride = (uint8_t) whole;
     return true;
 }
 
 /* negative R V, or negative R bit N. */
-static bool take_negative(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_negative(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long reg, number;
     const bool bit = strcmp(word_at(reader, *n + 1), "bit") == 0;
-    if (!take_whole(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
+    if (!parse_whole_word(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
         return false;
     *n += bit;
-    if (!take_whole(reader, (*n)++, bit ? "bit" : "number", 0, bit ? 15 : UINT16_MAX, &number))
+    if (!parse_whole_word(reader, (*n)++, bit ? "bit" : "number", 0, bit ? 15 : UINT16_MAX,
+                          &number))
         return false;
     value->sign_reg = (uint16_t) reg;
     value->sign_mask = UINT16_MAX;
@@ -407,10 +408,10 @@ static bool take_negative(struct reader *reader, unsigned *n, struct modbus_valu
     return true;
 }
 
-static bool take_exponent(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool parse_exponent(struct reader *reader, unsigned *n, struct modbus_value *value)
 {
     long reg;
-    if (!take_whole(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
+    if (!parse_whole_word(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
         return false;
     value->exponent = (uint16_t) reg;
     value->scaled = true;
@@ -424,23 +425,23 @@ static const struct option {
     bool (*take)(struct reader *reader, unsigned *n, struct modbus_value *value);
     bool of_alarms;
 } options[] = {
-    {"scale",    is_number,    take_scale,    false},
-    {"offset",   is_number,    take_offset,   false},
-    {"count",    is_number,    take_count,    false},
-    {"counted",  is_number,    take_counted,  false},
-    {"min",      is_number,    take_min,      true},
-    {"max",      is_number,    take_max,      true},
-    {"mask",     is_short,     take_mask,     true},
-    {"is",       is_matchable, take_match,    true},
-    {"swapped",  is_swappable, take_swapped,  true},
-    {"stride",   is_strided,   take_stride,   false},
-    {"negative", is_single,    take_negative, false},
-    {"exponent", is_single,    take_exponent, false},
+    {"scale",    is_number,    parse_scale,    false},
+    {"offset",   is_number,    parse_offset,   false},
+    {"count",    is_number,    parse_count,    false},
+    {"counted",  is_number,    parse_counted,  false},
+    {"min",      is_number,    parse_min,      true},
+    {"max",      is_number,    parse_max,      true},
+    {"mask",     is_short,     parse_mask,     true},
+    {"is",       is_matchable, parse_match,    true},
+    {"swapped",  is_swappable, parse_swapped,  true},
+    {"stride",   is_strided,   parse_stride,   false},
+    {"negative", is_single,    parse_negative, false},
+    {"exponent", is_single,    parse_exponent, false},
 };
 // clang-format on
 
 /* Parses the option at word n, and advances n. */
-static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct modbus_value *value)
+static bool parse_option(struct reader *reader, unsigned *n, bool alarm, struct modbus_value *value)
 {
     const char *word = word_at(reader, (*n)++);
     char list[160] = "";
@@ -465,9 +466,9 @@ static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct m
 }
 
 /* Parses the word that follows the type of a bit or a text, and advances n. */
-static bool take_type(struct reader *reader, bool text, struct modbus_value *value, unsigned *n)
+static bool parse_type(struct reader *reader, bool text, struct modbus_value *value, unsigned *n)
 {
-    int type = take_choice(reader, (*n)++, "type", types);
+    int type = parse_choice(reader, (*n)++, "type", types);
     long number;
     if (type < 0)
         return false;
@@ -486,8 +487,9 @@ static bool take_type(struct reader *reader, bool text, struct modbus_value *val
     }
     if (type != MODBUS_BIT && type != MODBUS_TEXT)
         return true;
-    if (!take_whole(reader, (*n)++, type == MODBUS_BIT ? "bit" : "number of registers",
-                    type == MODBUS_BIT ? 0 : 1, type == MODBUS_BIT ? 15 : TEXT_SIZE / 2, &number))
+    if (!parse_whole_word(reader, (*n)++, type == MODBUS_BIT ? "bit" : "number of registers",
+                          type == MODBUS_BIT ? 0 : 1, type == MODBUS_BIT ? 15 : TEXT_SIZE / 2,
+                          &number))
         return false;
     if (type == MODBUS_BIT)
         value->bit = (uint8_t) number;
@@ -526,12 +528,12 @@ static void value_row(struct reader *reader)
         complain_of_name(reader, word_at(reader, 0));
         return;
     }
-    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !take_type(reader, text, &value, &n))
+    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
+        !parse_type(reader, text, &value, &n))
         return;
     value.reg = (uint16_t) reg;
     while (n < reader->count)
-        if (!take_option(reader, &n, false, &value))
+        if (!parse_option(reader, &n, false, &value))
             return;
     if (value.lowest > value.highest)
         add_mistake(reader, "min is above max");
@@ -572,12 +574,12 @@ static void alarm_row(struct reader *reader)
     unsigned n = 3;
     long reg;
     int alarm = find_alarm(reader, word_at(reader, 1));
-    if (alarm < 0 || !take_whole(reader, 2, "register", 0, REGISTERS - 1, &reg) ||
-        !take_type(reader, false, &test.value, &n))
+    if (alarm < 0 || !parse_whole_word(reader, 2, "register", 0, REGISTERS - 1, &reg) ||
+        !parse_type(reader, false, &test.value, &n))
         return;
     test.value.reg = (uint16_t) reg;
     while (n < reader->count && !level_of(word_at(reader, n)))
-        if (!take_option(reader, &n, true, &test.value))
+        if (!parse_option(reader, &n, true, &test.value))
             return;
     test.alarm = (uint8_t) alarm;
     test.level = (uint8_t) level_of(word_at(reader, n));
@@ -596,8 +598,8 @@ static void alarm_row(struct reader *reader)
 static void raw_row(struct reader *reader)
 {
     long reg, count;
-    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !take_whole(reader, 2, "number of registers", 1, MAX_RAW_ALARMS, &count))
+    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
+        !parse_whole_word(reader, 2, "number of registers", 1, MAX_RAW_ALARMS, &count))
         return;
     if (reader->map->raw_count > 0 || reader->count > 3) {
         add_mistake(reader, "expected one 'raw REGISTER COUNT'");
@@ -620,7 +622,7 @@ static bool is_plain(struct reader *reader, const char *line)
     return true;
 }
 
-static void take_line(struct reader *reader, char *line)
+static void parse_line(struct reader *reader, char *line)
 {
     char *rest = NULL;
     line[strcspn(line, "#;")] = '\0';
@@ -744,7 +746,7 @@ static uint64_t sum_text(const char *text)
     return sum;
 }
 
-static void take_text(struct reader *reader, const char *text)
+static void parse_lines(struct reader *reader, const char *text)
 {
     char line[LINE_SIZE];
     while (*text) {
@@ -755,7 +757,7 @@ static void take_text(struct reader *reader, const char *text)
         } else {
             memcpy(line, text, length);
             line[length] = '\0';
-            take_line(reader, line);
+            parse_line(reader, line);
         }
         text += length + (text[length] == '\n');
     }
@@ -782,7 +784,7 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
     /* The byte order mark that Windows editors write. */
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
-    take_text(&reader, text);
+    parse_lines(&reader, text);
     if (reader.wrong == 0 && !reads_at_all(reader.map))
         add_mistake(&reader,
                     "no 'read' row that is not slow; expected one, as 'read holding 0 40'");

@@ -254,8 +254,8 @@ static void check_units(const struct config_draft *draft, const struct view_conf
 
 /* The outlet parses these lines again: a view's contents have no bound that would fit into a
  * struct. */
-static void take_view_text(const struct config_draft *draft, const struct config_draft *view,
-                           struct mistakes *mistakes)
+static void parse_view_text(const struct config_draft *draft, const struct config_draft *view,
+                            struct mistakes *mistakes)
 {
     char *out = present_of(draft)->view_text;
     size_t used = 0;
@@ -296,7 +296,7 @@ static void check_view(const struct config_drafts *drafts, const struct config_d
     }
     check_held(draft, view->settings, mistakes);
     check_units(draft, view->settings, mistakes);
-    take_view_text(draft, view, mistakes);
+    parse_view_text(draft, view, mistakes);
 }
 
 static void check_present(const struct config_drafts *drafts, struct config_draft *draft,

@@ -57,7 +57,7 @@ static bool find_source(struct reading *reading)
     return true;
 }
 
-static bool take_words(struct reading *reading)
+static bool parse_words(struct reading *reading)
 {
     struct arrow *arrow = &reading->arrow;
     bool good = arrow_value(arrow, &register_key, &reading->write) &&
@@ -171,7 +171,7 @@ static bool read_write(struct reading *reading, char *text)
         return false;
     }
     /* Both halves are checked, even if the first is wrong. */
-    bool from = find_source(reading), to = take_words(reading);
+    bool from = find_source(reading), to = parse_words(reading);
     return from && to && check_write(reading);
 }
 

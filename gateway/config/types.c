@@ -264,7 +264,7 @@ static bool parse_flag(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static void append(char *out, size_t size, const char *separator, const char *text)
+static void append_word(char *out, size_t size, const char *separator, const char *text)
 {
     size_t used = strlen(out);
     snprintf(out + used, size - used, "%s%s", separator, text);
@@ -274,7 +274,7 @@ static void describe_words(const struct config_key *key, char *out, size_t size)
 {
     out[0] = 0;
     for (unsigned i = 0; key->words[i]; i++)
-        append(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
+        append_word(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
 }
 
 static void offer_words(const struct config_key *key, struct suggest *suggest)
@@ -328,9 +328,9 @@ static void describe_protocol(const struct config_key *key, char *out, size_t si
     (void) key;
     snprintf(out, size, "a protocol: ");
     for (unsigned i = 0; bms_drivers[i]; i++)
-        append(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
-    append(out, size, ", ", modbus_user_driver.name);
-    append(out, size, " or ", automatic_driver.name);
+        append_word(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
+    append_word(out, size, ", ", modbus_user_driver.name);
+    append_word(out, size, " or ", automatic_driver.name);
 }
 
 static void offer_protocols(const struct config_key *key, struct suggest *suggest)
@@ -672,8 +672,8 @@ static void describe_substitute(const struct config_key *key, char *out, size_t 
 {
     out[0] = 0;
     for (unsigned i = 0; key->words[i]; i++)
-        append(out, size, i == 0 ? "" : ", ", key->words[i]);
-    append(out, size, " or ", "a number");
+        append_word(out, size, i == 0 ? "" : ", ", key->words[i]);
+    append_word(out, size, " or ", "a number");
 }
 
 static bool same_substitute(const void *a, const void *b)
@@ -736,7 +736,7 @@ static bool same_registers(const void *a, const void *b)
 }
 
 /* Parses a register's address at the start of a text; NULL: none. */
-static const char *take_address(const char *text, unsigned *address)
+static const char *parse_address(const char *text, unsigned *address)
 {
     const bool hex = strncasecmp(text, "0x", 2) == 0 && isxdigit((unsigned char) text[2]);
     char *end;
@@ -753,12 +753,12 @@ static const char *skip_blanks(const char *text)
 }
 
 /* "FROM-TO", or one register. */
-static const char *take_range(const char *text, unsigned *first, unsigned *last)
+static const char *parse_range(const char *text, unsigned *first, unsigned *last)
 {
-    const char *end = take_address(text, first);
+    const char *end = parse_address(text, first);
     *last = *first;
     if (end && *end == '-')
-        end = take_address(end + 1, last);
+        end = parse_address(end + 1, last);
     return end && *first <= *last ? skip_blanks(end) : NULL;
 }
 
@@ -767,10 +767,10 @@ static bool parse_fill(const struct config_key *key, const char *text, void *fie
     (void) key;
     struct view_fills *fills = field;
     struct view_fill fill;
-    const char *rest = take_range(text, &fill.first, &fill.last);
+    const char *rest = parse_range(text, &fill.first, &fill.last);
     if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
         return false;
-    const char *end = take_address(rest, &fill.value);
+    const char *end = parse_address(rest, &fill.value);
     if (!end || *end)
         return false;
     fills->list[fills->count++] = fill;
@@ -790,10 +790,10 @@ static bool parse_copy(const struct config_key *key, const char *text, void *fie
     (void) key;
     struct view_copies *copies = field;
     struct view_copy copy;
-    const char *rest = take_range(text, &copy.first, &copy.last);
+    const char *rest = parse_range(text, &copy.first, &copy.last);
     if (!rest || strncmp(rest, "->", 2) != 0 || copies->count == VIEW_FILLS)
         return false;
-    const char *end = take_address(skip_blanks(rest + 2), &copy.to);
+    const char *end = parse_address(skip_blanks(rest + 2), &copy.to);
     if (!end || *end)
         return false;
     copies->list[copies->count++] = copy;
@@ -812,7 +812,7 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
     (void) key;
     struct view_units *list = field;
     unsigned id;
-    const char *end = take_address(text, &id);
+    const char *end = parse_address(text, &id);
     if (!end || *end || id > UINT8_MAX || list->count == VIEW_UNITS)
         return false;
     list->id[list->count++] = (uint8_t) id;

@@ -78,7 +78,7 @@ static const char *word_of(enum map_type type)
 /* ---- numbers and texts ---- */
 
 /* Decimal, hexadecimal with 0x, or with a fraction, followed only by `end`. */
-static const char *take_number(const char *text, double *number)
+static const char *parse_number(const char *text, double *number)
 {
     char *end;
     if (!strchr("+-.0123456789", *text) || !*text)
@@ -89,7 +89,7 @@ static const char *take_number(const char *text, double *number)
 
 static bool is_number(const char *text, double *number)
 {
-    const char *end = take_number(text, number);
+    const char *end = parse_number(text, number);
     return end && !*end;
 }
 
@@ -98,7 +98,7 @@ static bool parse_pair(const struct config_key *key, const char *text, void *fie
     (void) key;
     struct view_register *reg = field;
     struct view_pair pair;
-    const char *colon = take_number(text, &pair.in);
+    const char *colon = parse_number(text, &pair.in);
     if (!colon || *colon != ':' || !is_number(colon + 1, &pair.out) ||
         reg->pair_count == VIEW_PAIRS)
         return false;
@@ -112,7 +112,7 @@ static void describe_pair(const struct config_key *key, char *out, size_t size)
     snprintf(out, size, "IN:OUT, such as 0:6 1:4 2:3, at most %d of them", VIEW_PAIRS);
 }
 
-static bool take_term(struct reading *reading, char *word, bool minus)
+static bool parse_term(struct reading *reading, char *word, bool minus)
 {
     struct view_register *reg = &reading->reg;
     struct view_term *term = &reg->terms[reg->term_count];
@@ -153,11 +153,11 @@ static bool join_of(char sign, enum view_join *join)
 }
 
 /* "full_ah - remaining_ah": values with a sign between each two of them. */
-static bool take_terms(struct reading *reading, char *from)
+static bool parse_terms(struct reading *reading, char *from)
 {
     struct arrow words = {.rest = from};
     char *word = arrow_word(&words);
-    bool good = word && take_term(reading, word, false);
+    bool good = word && parse_term(reading, word, false);
     for (char *sign; good && (sign = arrow_word(&words));) {
         enum view_join join;
         if (sign[1] || !join_of(*sign, &join) ||
@@ -167,7 +167,7 @@ static bool take_terms(struct reading *reading, char *from)
         word = arrow_word(&words);
         if (!word)
             return report_term(reading, sign);
-        good = take_term(reading, word, *sign == '-');
+        good = parse_term(reading, word, *sign == '-');
     }
     return good;
 }
@@ -182,7 +182,7 @@ static bool report_text(const struct reading *reading)
 }
 
 /* "packgate", with the quotation marks. A text longer than its registers is cut, with a warning. */
-static bool take_quoted(struct reading *reading)
+static bool parse_quoted(struct reading *reading)
 {
     const char *from = reading->arrow.from;
     struct view_register *reg = &reading->reg;
@@ -211,12 +211,12 @@ static bool find_text(struct view_register *reg, const char *name, const char *s
     return false;
 }
 
-static bool take_text(struct reading *reading)
+static bool parse_text(struct reading *reading)
 {
     const char *from = reading->arrow.from, *usual = view_of(reading->draft)->source;
     const struct config_drafts *drafts = reading->arrow.drafts;
     if (*from == '"')
-        return take_quoted(reading);
+        return parse_quoted(reading);
     if (usual[0] && find_text(&reading->reg, from, usual))
         return true;
     for (unsigned i = 0; i < drafts->count; i++) {
@@ -230,12 +230,12 @@ static bool take_text(struct reading *reading)
 }
 
 /* If the name is a text's, the mistake is the register's type, not the name. */
-static bool take_from(struct reading *reading)
+static bool parse_from(struct reading *reading)
 {
     char from[VIEW_LINE];
     snprintf(from, sizeof from, "%s", reading->arrow.from);
     if (is_text(&reading->reg))
-        return take_text(reading);
+        return parse_text(reading);
     struct view_register probe = {0};
     const char *dot = strrchr(from, '.');
     if (*from == '"' || find_text(&probe, dot ? dot + 1 : from, "")) {
@@ -245,7 +245,7 @@ static bool take_from(struct reading *reading)
                      from, word_of(reading->reg.type));
         return false;
     }
-    return take_terms(reading, from);
+    return parse_terms(reading, from);
 }
 
 /* ---- where to, and how ---- */
@@ -256,7 +256,7 @@ static bool pair_follows(const struct arrow *arrow)
     return memchr(word, ':', strcspn(word, ARROW_BLANKS)) != NULL;
 }
 
-static bool take_options(struct reading *reading)
+static bool parse_options(struct reading *reading)
 {
     struct arrow *arrow = &reading->arrow;
     bool good = true;
@@ -270,7 +270,7 @@ static bool take_options(struct reading *reading)
     return good;
 }
 
-static bool take_target(struct reading *reading)
+static bool parse_target(struct reading *reading)
 {
     struct view_register *reg = &reading->reg;
     if (!arrow_value(&reading->arrow, &register_key, reg) ||
@@ -280,12 +280,12 @@ static bool take_target(struct reading *reading)
         reg->size = map_types[reg->type].registers;
     else if (!arrow_value(&reading->arrow, &length_key, reg))
         return false;
-    return take_options(reading);
+    return parse_options(reading);
 }
 
 /* ---- whether it fits ---- */
 
-static bool refuse(const struct reading *reading, const char *why)
+static bool add_mistake(const struct reading *reading, const char *why)
 {
     mistakes_add(reading->arrow.mistakes, reading->arrow.line, "'%s': %s", reading->arrow.from,
                  why);
@@ -303,13 +303,13 @@ static bool check_options(const struct reading *reading)
             return false;
         }
     if (reg->scale == 0)
-        return refuse(reading, "'scale' is 0; expected another number");
+        return add_mistake(reading, "'scale' is 0; expected another number");
     if (reg->min > reg->max)
-        return refuse(reading, "'min' is above 'max'");
+        return add_mistake(reading, "'min' is above 'max'");
     if (reg->bit >= 0 && reg->type != REG_BITS16 && reg->type != REG_BITS32)
-        return refuse(reading, "'bit' is for bits16 and bits32");
+        return add_mistake(reading, "'bit' is for bits16 and bits32");
     if (reg->bit >= 16 && reg->type == REG_BITS16)
-        return refuse(reading, "a bits16 has the bits 0 to 15");
+        return add_mistake(reading, "a bits16 has the bits 0 to 15");
     return true;
 }
 
@@ -362,14 +362,16 @@ static bool check_range(const struct reading *reading)
         const double a = value.min * reg->scale, b = value.max * reg->scale;
         if (!value.must_fit && value.min < 0 && fmin(a, b) < 0 && fits.min == 0 &&
             reg->offset == 0 && !reading->given[MIN])
-            return refuse(reading, "it can be negative, and the register cannot; expected a type "
-                                   "that can, an offset, or 'min 0' where that is meant");
+            return add_mistake(reading,
+                               "it can be negative, and the register cannot; expected a type "
+                               "that can, an offset, or 'min 0' where that is meant");
         if (!value.must_fit && value.min >= 0 && reg->scale < 0 && fits.min == 0 &&
             reg->offset == 0)
-            return refuse(reading, "with that scale it is negative, and the register cannot be; "
-                                   "expected a type that can, or an offset");
+            return add_mistake(reading,
+                               "with that scale it is negative, and the register cannot be; "
+                               "expected a type that can, or an offset");
         if (value.must_fit && fmax(a, b) > fits.max)
-            return refuse(reading, "it is a set of bits that does not fit; expected bits32");
+            return add_mistake(reading, "it is a set of bits that does not fit; expected bits32");
     }
     return true;
 }
@@ -461,7 +463,7 @@ static bool read_register(struct reading *reading, char *text)
         return false;
     }
     reg->from_size = (unsigned) strlen(reading->arrow.from);
-    if (!take_target(reading) || !take_from(reading))
+    if (!parse_target(reading) || !parse_from(reading))
         return false;
     if (reg->bit >= 0) {
         reg->on_unknown = for_bit(reading->given[ON_UNKNOWN], &reg->on_unknown);

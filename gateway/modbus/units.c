@@ -47,8 +47,8 @@ void unit_open_view(struct unit *unit, struct view *view)
                                        .tab_input_registers = view_registers(view)};
 }
 
-static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status,
-                        double good_until, double now)
+static void apply_status(struct unit *unit, const struct pack *pack,
+                         const struct map_status *status, double good_until, double now)
 {
     unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
@@ -61,7 +61,7 @@ void unit_publish(struct unit *unit, const struct pack *pack, const struct map_s
                   double good_until, double now)
 {
     map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    take_status(unit, pack, status, good_until, now);
+    apply_status(unit, pack, status, good_until, now);
     unit->known = true;
 }
 
@@ -73,7 +73,7 @@ void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_s
         map_encode_status(unit->settings, status, unit->mapping.tab_registers);
     else
         map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    take_status(unit, pack, status, good_until, now);
+    apply_status(unit, pack, status, good_until, now);
 }
 
 void unit_judge(struct unit *unit, double now)

@@ -370,7 +370,7 @@ static unsigned count_terms(const struct view_config *config)
     return count;
 }
 
-static void take_status(struct watched *watched, double now)
+static void refresh_status(struct watched *watched, double now)
 {
     const struct source *source = watched->source;
     watched->status = source_status(source, source_fresh(source, now));
@@ -411,7 +411,7 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
     for (unsigned i = 0; i < config->register_count; i++)
         make_item(view, i, find, data);
     for (unsigned n = 0; n < view->watched_count; n++)
-        take_status(&view->watched[n], now);
+        refresh_status(&view->watched[n], now);
     view->second = seconds_at(view, now);
     const struct item *end = view->items + config->register_count;
     for (struct item *item = view->items; item < end;)
@@ -453,7 +453,7 @@ void view_update(struct view *view, const struct source *source, double now)
 {
     for (unsigned n = 0; n < view->watched_count; n++)
         if (view->watched[n].source == source) {
-            take_status(&view->watched[n], now);
+            refresh_status(&view->watched[n], now);
             encode(view, (uint16_t) n, false);
             find_change(view);
         }

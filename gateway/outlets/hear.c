@@ -50,7 +50,7 @@ static bool may_order(struct process *process)
     return process->may_order;
 }
 
-static void take_order(struct process *process, struct pipe_message *message, bool late)
+static void handle_order(struct process *process, struct pipe_message *message, bool late)
 {
     struct outlets *outlets = process->outlets;
     struct pipe_order order = {0};
@@ -71,7 +71,7 @@ static void take_order(struct process *process, struct pipe_message *message, bo
         send_done(process, order.ticket, result);
 }
 
-static void take_note(struct process *process, struct pipe_message *message)
+static void handle_note(struct process *process, struct pipe_message *message)
 {
     struct pipe_note note = {0};
     pipe_note(message, &note);
@@ -79,7 +79,7 @@ static void take_note(struct process *process, struct pipe_message *message)
         kept_set_note(process->outlets->kept, process->title, note.key, note.text);
 }
 
-static void take_report(struct process *process, struct pipe_message *message)
+static void handle_report(struct process *process, struct pipe_message *message)
 {
     struct pipe_report report = {0};
     pipe_report(message, &report);
@@ -100,7 +100,7 @@ static int file_of(const char *text)
 }
 
 /* A late question may be one that opens a tunnel: it is not answered. */
-static void take_question(struct process *process, struct pipe_message *message, bool late)
+static void handle_question(struct process *process, struct pipe_message *message, bool late)
 {
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};
@@ -132,17 +132,17 @@ static bool handle_message(struct process *process, uint8_t *bytes, size_t size,
     late |= late_turn_is_on(process->outlets->loop, clock_now());
     switch (pipe_open(&message, bytes, size, &differs)) {
     case PIPE_ORDER:
-        take_order(process, &message, late);
+        handle_order(process, &message, late);
         return true;
     case PIPE_NOTE:
-        take_note(process, &message);
+        handle_note(process, &message);
         break;
     case PIPE_REPORT:
-        take_report(process, &message);
+        handle_report(process, &message);
         break;
     case PIPE_QUESTION:
         if (!process->deaf)
-            take_question(process, &message, late);
+            handle_question(process, &message, late);
         return true;
     default:
         log_debug("outlet %s: received a malformed message", process->title);

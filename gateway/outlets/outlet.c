@@ -249,7 +249,7 @@ static void notify_observers(struct outlet *outlet, const struct source *source,
     observer->changed(observer->data, source, changes, now);
 }
 
-static void take_values(struct outlet *outlet, struct pipe_message *message)
+static void handle_values(struct outlet *outlet, struct pipe_message *message)
 {
     struct pipe_values values = {0};
     pipe_values(message, &values);
@@ -280,7 +280,7 @@ static void finish_order(struct waiting *waiting, enum order_result result)
     found.done(found.data, found.ticket, result);
 }
 
-static void take_done(struct outlet *outlet, struct pipe_message *message)
+static void handle_done(struct outlet *outlet, struct pipe_message *message)
 {
     struct pipe_done done = {0};
     pipe_done(message, &done);
@@ -301,7 +301,7 @@ static void give_up_orders(struct outlet *outlet, double now)
             finish_order(w, ORDER_UNANSWERED);
 }
 
-static void take_ordered(struct outlet *outlet, struct pipe_message *message)
+static void handle_ordered(struct outlet *outlet, struct pipe_message *message)
 {
     struct pipe_ordered ordered = {0};
     pipe_ordered(message, &ordered);
@@ -333,7 +333,7 @@ static char *text_of(int file, size_t *size)
     return text;
 }
 
-static void take_answer(struct outlet *outlet, struct pipe_message *message, int file)
+static void hear_answer(struct outlet *outlet, struct pipe_message *message, int file)
 {
     struct pipe_answer answer = {0};
     pipe_answer(message, &answer);
@@ -396,16 +396,16 @@ static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, i
     bool differs;
     switch (pipe_open(&message, bytes, size, &differs)) {
     case PIPE_VALUES:
-        take_values(outlet, &message);
+        handle_values(outlet, &message);
         break;
     case PIPE_DONE:
-        take_done(outlet, &message);
+        handle_done(outlet, &message);
         break;
     case PIPE_ORDERED:
-        take_ordered(outlet, &message);
+        handle_ordered(outlet, &message);
         break;
     case PIPE_ANSWER:
-        take_answer(outlet, &message, file);
+        hear_answer(outlet, &message, file);
         break;
     case PIPE_COMMIT:
         if (outlet->self && outlet->kind->commit)
@@ -546,7 +546,7 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
 
 /* The settings stay in the buffer that the config was received in; later messages get another one.
  */
-static bool take_packs(struct outlet *outlet, struct pipe_message *message)
+static bool handle_packs(struct outlet *outlet, struct pipe_message *message)
 {
     unsigned count = outlet->config.pack_count;
     outlet->packs = calloc(count + 1, sizeof *outlet->packs);
@@ -564,7 +564,7 @@ static bool take_packs(struct outlet *outlet, struct pipe_message *message)
     return true;
 }
 
-static bool take_config(struct outlet *outlet)
+static bool handle_config(struct outlet *outlet)
 {
     const char *name = outlet->kind->name;
     ssize_t size = await_message(outlet);
@@ -586,10 +586,10 @@ static bool take_config(struct outlet *outlet)
                   PACKGATE_VERSION, message.bad ? "unknown" : outlet->config.version);
         return false;
     }
-    return take_packs(outlet, &message);
+    return handle_packs(outlet, &message);
 }
 
-static bool take_notes(struct outlet *outlet)
+static bool handle_notes(struct outlet *outlet)
 {
     for (;;) {
         ssize_t size = await_message(outlet);
@@ -663,9 +663,9 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     log_never_wait(outlet.loop);
     TAILQ_INIT(&outlet.observers);
     uint8_t *config = outlet.room = malloc(PIPE_MESSAGE_MAX);
-    bool good = config && take_config(&outlet);
+    bool good = config && handle_config(&outlet);
     outlet.room = malloc(PIPE_MESSAGE_MAX);
-    good = good && outlet.room && take_notes(&outlet);
+    good = good && outlet.room && handle_notes(&outlet);
     if (good) {
         outlet.heard_at = clock_now();
         start_watchers(&outlet);

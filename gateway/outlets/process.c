@@ -239,7 +239,7 @@ static bool send_config(struct process *process)
     return good;
 }
 
-static void begin(struct process *process, int fd, pid_t pid)
+static void adopt_child(struct process *process, int fd, pid_t pid)
 {
     struct ev_loop *loop = process->outlets->loop;
     process->fd = fd;
@@ -277,7 +277,7 @@ void process_start(struct process *process)
         errno = err;
     }
     if (pid > 0) {
-        begin(process, pair[0], pid);
+        adopt_child(process, pair[0], pid);
         return;
     }
     char what[80];

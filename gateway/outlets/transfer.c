@@ -44,7 +44,7 @@ static bool is_of_other_kind(const struct transfer *transfer, const char *url, C
 }
 
 /* Replaces libcurl's message where that is only one of its libraries'. */
-static void describe(struct transfer *transfer, CURLcode code)
+static void describe_error(struct transfer *transfer, CURLcode code)
 {
     const char *const library = curl_version_info(CURLVERSION_NOW)->ssl_version;
     char *url = "", said[CURL_ERROR_SIZE];
@@ -67,7 +67,7 @@ static void describe(struct transfer *transfer, CURLcode code)
         memcpy(transfer->words, said, sizeof said);
 }
 
-static void settle(struct transfers *transfers)
+static void finish_transfers(struct transfers *transfers)
 {
     CURLMsg *message;
     int left;
@@ -84,7 +84,7 @@ static void settle(struct transfers *transfers)
             transfer->answered = true;
             transfer->words[0] = '\0';
         } else {
-            describe(transfer, code);
+            describe_error(transfer, code);
         }
         transfer->done(transfer->data, code, transfer->words);
         if (connects > 0)
@@ -109,7 +109,7 @@ static void on_event(struct ev_loop *loop, ev_io *io, int revents)
     const int what =
         (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
     curl_multi_socket_action(transfers->multi, io->fd, what, &running);
-    settle(transfers);
+    finish_transfers(transfers);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -119,7 +119,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     struct transfers *transfers = timer->data;
     int running;
     curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    settle(transfers);
+    finish_transfers(transfers);
 }
 
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of_socket)

@@ -216,8 +216,8 @@ static enum map_state connection_state(const struct bank_source *bank, double no
     return MAP_STATE_NO_LINE;
 }
 
-static void take_status(struct bank_source *bank, const struct map_status *host,
-                        const struct tm *local, double now)
+static void refresh_status(struct bank_source *bank, const struct map_status *host,
+                           const struct tm *local, double now)
 {
     struct map_status *status = &bank->source.status;
     *status = *host;
@@ -265,7 +265,7 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
     } else if (!isnan(bank->good_until)) {
         bank->good_until = -INFINITY;
     }
-    take_status(bank, host, local, now);
+    refresh_status(bank, host, local, now);
     report_missing(bank, now);
     return changes | summary_update(&bank->summary, "bank", &bank->source, now);
 }

@@ -473,7 +473,7 @@ static void set_aside(const struct kept *kept, const char *path, const char *why
         log_warn("state file %s: %s; all counters start from 0", path, why);
 }
 
-static void parse(struct kept *kept, const char *path, const char *text, size_t size)
+static void parse_state(struct kept *kept, const char *path, const char *text, size_t size)
 {
     static const struct inifile_events events = {
         .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
@@ -507,7 +507,7 @@ static void load_from(struct kept *kept, const char *path, int fd, size_t size)
     if (got < 0)
         set_aside(kept, path, strerror(errno));
     else
-        parse(kept, path, text, (size_t) got);
+        parse_state(kept, path, text, (size_t) got);
     free(text);
 }
 
@@ -797,7 +797,7 @@ static char *compose_changed(struct kept *kept, const char *path)
 }
 
 /* Records that `text` was written, or was not, with errno. */
-static void settle(struct kept *kept, const char *path, char *text, int result)
+static void note_written(struct kept *kept, const char *path, char *text, int result)
 {
     report(kept, path, result);
     char *old = result == 0 ? kept->saved : text;
@@ -813,7 +813,7 @@ int kept_save(struct kept *kept, const char *path)
         return errno ? -1 : 0;
     int result = replace_file(path, text);
     const int err = errno;
-    settle(kept, path, text, result);
+    note_written(kept, path, text, result);
     errno = err;
     return result;
 }
@@ -848,7 +848,7 @@ void kept_save_finish(struct kept *kept, const char *path, int status)
     kept->saving = NULL;
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-    settle(kept, path, text, good ? 0 : -1);
+    note_written(kept, path, text, good ? 0 : -1);
 }
 
 void kept_save_cancel(struct kept *kept)

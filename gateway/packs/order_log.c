@@ -9,7 +9,7 @@
 
 #define MINUTE_S 60
 
-static const char *describe(enum order_result result)
+static const char *result_text(enum order_result result)
 {
     static const char *const texts[] = {
         [ORDER_DONE] = "confirmed",
@@ -63,7 +63,7 @@ void order_log_end(struct order_log *log, const char *pack)
     for (unsigned i = 0; i < log->count; i++) {
         const struct order_log_kind *kind = &log->kinds[i];
         log_info("pack %s: %s orders %s: %s, %u more times within a minute", pack, kind->from,
-                 switches_format(&kind->ordered, text), describe(kind->result), kind->times);
+                 switches_format(&kind->ordered, text), result_text(kind->result), kind->times);
     }
     if (log->others > 0)
         log_info("pack %s: %u other orders within a minute", pack, log->others);
@@ -88,5 +88,5 @@ void order_log_add(struct order_log *log, const char *pack, const char *from,
     if (log->told++ == 0)
         log->since = now;
     log_info("pack %s: %s orders %s: %s", pack, from, switches_format(ordered, text),
-             describe(result));
+             result_text(result));
 }

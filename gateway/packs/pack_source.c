@@ -56,8 +56,8 @@ static void take_configuration(struct pack_source *source)
     source->source.capacity_ah = config->options.capacity_ah;
 }
 
-static void take_status(struct pack_source *source, const struct map_status *host,
-                        const struct tm *local, double now)
+static void refresh_status(struct pack_source *source, const struct map_status *host,
+                           const struct tm *local, double now)
 {
     const struct poller *poller = source->poller;
     struct map_status *status = &source->source.status;
@@ -102,11 +102,11 @@ static void count_energy(struct pack_source *source, double now)
     source->power_at = now;
 }
 
-static unsigned settle(struct pack_source *source, const struct map_status *host,
-                       const struct tm *local, double now)
+static unsigned refresh_source(struct pack_source *source, const struct map_status *host,
+                               const struct tm *local, double now)
 {
     take_configuration(source);
-    take_status(source, host, local, now);
+    refresh_status(source, host, local, now);
     /* Values of an incomplete first cycle are not reported: the rest follows. */
     if (!source->summary.told && !source->poller->complete)
         return 0;
@@ -159,14 +159,14 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
     outlook_add(&source->outlook, &source->poller->values, now);
     soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);
     keep_counts(source->kept, &source->poller->values);
-    return SOURCE_PUBLISHED | settle(source, host, local, now);
+    return SOURCE_PUBLISHED | refresh_source(source, host, local, now);
 }
 
 unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
                           const struct tm *local, double now)
 {
     order_log_tick(&source->orders, source->source.name, now);
-    return SOURCE_AGED | settle(source, host, local, now);
+    return SOURCE_AGED | refresh_source(source, host, local, now);
 }
 
 /* ---- switching ---- */

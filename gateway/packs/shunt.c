@@ -18,7 +18,7 @@ void shunt_init(struct shunt *shunt)
     *shunt = (struct shunt){.differs_a = UNKNOWN};
 }
 
-static void take(struct pack *bank, enum pack_value id, double value)
+static void replace_value(struct pack *bank, enum pack_value id, double value)
 {
     pack_unset(bank, id);
     if (!isnan(value))
@@ -32,10 +32,10 @@ void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank
     extras->packs_soc_percent = bank->value[SOC_PERCENT];
     const double soc = measured ? measured->value[SOC_PERCENT] : UNKNOWN;
     const double full_ah = bank->value[FULL_AH] > 0 ? bank->value[FULL_AH] : bank->value[RATED_AH];
-    take(bank, CURRENT_A, measured ? measured->value[CURRENT_A] : UNKNOWN);
-    take(bank, POWER_W, measured ? measured->value[POWER_W] : UNKNOWN);
-    take(bank, SOC_PERCENT, soc);
-    take(bank, REMAINING_AH, full_ah * soc / 100);
+    replace_value(bank, CURRENT_A, measured ? measured->value[CURRENT_A] : UNKNOWN);
+    replace_value(bank, POWER_W, measured ? measured->value[POWER_W] : UNKNOWN);
+    replace_value(bank, SOC_PERCENT, soc);
+    replace_value(bank, REMAINING_AH, full_ah * soc / 100);
     if (measured)
         pack_derive(bank);
     else

@@ -30,7 +30,7 @@ static bool same(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
-static void append(char text[LINE_SIZE], const char *format, double value)
+static void append_value(char text[LINE_SIZE], const char *format, double value)
 {
     size_t used = strlen(text);
     if (!isnan(value))
@@ -51,16 +51,17 @@ static void append_switch(char text[LINE_SIZE], const char *name, double on)
     append_text(text, on > 0 ? "on" : "OFF");
 }
 
-static void describe(const struct summary *summary, const struct pack *pack, char text[LINE_SIZE])
+static void describe_pack(const struct summary *summary, const struct pack *pack,
+                          char text[LINE_SIZE])
 {
     static const char *const flows[] = {"idle", "charging", "discharging"};
     snprintf(text, LINE_SIZE, "%s", flows[summary->flow]);
-    append(text, ", %.2f V", pack->value[VOLTAGE_V]);
-    append(text, ", %+.2f A", pack->value[CURRENT_A]);
-    append(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
-    append(text, ", %.0f cells", pack->value[CELL_COUNT]);
-    append(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
-           pack->value[CELL_DELTA_MV]);
+    append_value(text, ", %.2f V", pack->value[VOLTAGE_V]);
+    append_value(text, ", %+.2f A", pack->value[CURRENT_A]);
+    append_value(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
+    append_value(text, ", %.0f cells", pack->value[CELL_COUNT]);
+    append_value(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
+                 pack->value[CELL_DELTA_MV]);
     append_switch(text, ", charge ", summary->charge_mos);
     append_switch(text, ", discharge ", summary->discharge_mos);
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
@@ -92,7 +93,7 @@ static uint64_t identify(const struct source *source)
     return hash;
 }
 
-static unsigned compare(const struct summary *before, const struct summary *now)
+static unsigned changed_parts(const struct summary *before, const struct summary *now)
 {
     unsigned changes = 0;
     if (!before->told || now->fresh != before->fresh)
@@ -140,13 +141,13 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
         .identity = identify(source),
     };
     const struct summary before = *summary;
-    const unsigned changes = compare(&before, &latest);
+    const unsigned changes = changed_parts(&before, &latest);
     *summary = latest;
     if (!(changes & ~(unsigned) SOURCE_IDENTITY))
         return changes;
     char text[LINE_SIZE] = "values are too old";
     if (fresh)
-        describe(summary, pack, text);
+        describe_pack(summary, pack, text);
     report(&before, summary, kind, source->name, text);
     return changes;
 }

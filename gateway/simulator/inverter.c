@@ -61,7 +61,7 @@ void inverter_ask(struct inverter *inverter, struct bms_request *out)
 
 /* ---- being told ---- */
 
-static void take_limits(struct inverter *inverter, double now)
+static void apply_limits(struct inverter *inverter, double now)
 {
     inverter->limits_at = now;
     inverter->request.size = 0;
@@ -89,7 +89,7 @@ static void take_registers(struct inverter *inverter, const uint8_t *data, doubl
             pack_set(&inverter->told.values, ids[i], number);
     }
     if (are_limits)
-        take_limits(inverter, now);
+        apply_limits(inverter, now);
 }
 
 static void take_frame(struct inverter *inverter, const uint8_t *frame, size_t size, double now)
@@ -100,7 +100,7 @@ static void take_frame(struct inverter *inverter, const uint8_t *frame, size_t s
             take_registers(inverter, frame + 3, now);
     } else if (pylon_system_read(inverter->address, command, frame, size, &inverter->told) &&
                command == PYLON_SYSTEM_LIMITS) {
-        take_limits(inverter, now);
+        apply_limits(inverter, now);
     }
 }
 
@@ -129,7 +129,7 @@ void inverter_hear_frame(struct inverter *inverter, const struct can_message *fr
 {
     if (table_read(inverter->table, frame->id, frame->data, frame->size, &inverter->told) &&
         frame->id == 0x351)
-        take_limits(inverter, now);
+        apply_limits(inverter, now);
 }
 
 size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t size, double now)
@@ -166,7 +166,7 @@ double inverter_current(const struct inverter *inverter, double now)
                                   : fmax(inverter->wants_a, -told[DISCHARGE_CURRENT_LIMIT_A]);
 }
 
-static size_t add(char *out, size_t size, size_t used, const char *format, double number)
+static size_t print_number(char *out, size_t size, size_t used, const char *format, double number)
 {
     if (isnan(number) || used >= size)
         return used;
@@ -184,15 +184,15 @@ void inverter_describe(const struct inverter *inverter, double now, char *out, s
         return;
     }
     if (is_lost(inverter, now))
-        used = add(out, size, used,
-                   "received no limits for %.0f s; before: ", now - inverter->limits_at);
-    used = add(out, size, used, "%.2f V, ", told[VOLTAGE_V]);
-    used = add(out, size, used, "%.1f A, ", told[CURRENT_A]);
-    used = add(out, size, used, "SOC %.1f %%, ", told[SOC_PERCENT]);
-    used = add(out, size, used, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
-    used = add(out, size, used, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
-    used = add(out, size, used, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
-    used = add(out, size, used, ": wants %.1f A", inverter->wants_a);
-    add(out, size, used, inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A",
-        current);
+        used = print_number(out, size, used,
+                            "received no limits for %.0f s; before: ", now - inverter->limits_at);
+    used = print_number(out, size, used, "%.2f V, ", told[VOLTAGE_V]);
+    used = print_number(out, size, used, "%.1f A, ", told[CURRENT_A]);
+    used = print_number(out, size, used, "SOC %.1f %%, ", told[SOC_PERCENT]);
+    used = print_number(out, size, used, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
+    used = print_number(out, size, used, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
+    used = print_number(out, size, used, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);
+    used = print_number(out, size, used, ": wants %.1f A", inverter->wants_a);
+    print_number(out, size, used,
+                 inverter->obeys ? ", takes %.1f A" : ", ignores that and draws %.1f A", current);
 }

@@ -100,7 +100,7 @@ static bool set_number(const struct parser *parser, const char *key, const char 
     return true;
 }
 
-static bool take_profile(const struct parser *parser, const char *text)
+static bool parse_profile(const struct parser *parser, const char *text)
 {
     for (int i = 0; i < BATTERY_PROFILES; i++) {
         if (strcmp(battery_profile_names[i], text) == 0) {
@@ -114,8 +114,8 @@ static bool take_profile(const struct parser *parser, const char *text)
 
 /* ---- fixed values ---- */
 
-static bool take_value(const struct parser *parser, enum pack_value id, const char *key,
-                       const char *text)
+static bool parse_value(const struct parser *parser, enum pack_value id, const char *key,
+                        const char *text)
 {
     struct simulator_fixed *fixed = &parser->options->fixed;
     const struct pack_value_info *info = pack_value_info(id);
@@ -125,7 +125,7 @@ static bool take_value(const struct parser *parser, enum pack_value id, const ch
            set_number(parser, key, text, info->min, info->max, false, &fixed->value[id]);
 }
 
-static bool take_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
+static bool parse_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
 {
     static const struct {
         const char *text;
@@ -230,17 +230,17 @@ static bool set_option(const struct parser *parser, const char *key, const char 
     }
     int id = find_value(key), alarm = find_alarm(key), pack_text = find_text(key);
     if (strcmp(key, "profile") == 0)
-        return take_profile(parser, text);
+        return parse_profile(parser, text);
     if (id >= 0)
-        return take_value(parser, (enum pack_value) id, key, text);
+        return parse_value(parser, (enum pack_value) id, key, text);
     if (alarm >= 0)
-        return take_alarm(parser, alarm, key, text);
+        return parse_alarm(parser, alarm, key, text);
     if (pack_text >= 0)
         return set_text(parser, (enum pack_text) pack_text, key, text);
     return fail_unknown(parser, key);
 }
 
-static bool take_assignment(const struct parser *parser, char *item)
+static bool parse_assignment(const struct parser *parser, char *item)
 {
     char *equals = strchr(item, '=');
     if (!equals || equals == item)
@@ -250,7 +250,7 @@ static bool take_assignment(const struct parser *parser, char *item)
 }
 
 /* Parses the number in front of a ':', such as 3 in "3:soc=20". Returns what follows; NULL: it has none, or one out of range. */
-static const char *take_prefix(const char *text, double max, double *number)
+static const char *parse_prefix(const char *text, double max, double *number)
 {
     char *end;
     *number = strtod(text, &end);
@@ -258,7 +258,7 @@ static const char *take_prefix(const char *text, double max, double *number)
 }
 
 /* "+30:" is a time, "@3:" the BMS at address 3; options for another time or address are only checked. */
-static bool take_item(const struct parser *parser, const char *text, size_t length, int address)
+static bool parse_item(const struct parser *parser, const char *text, size_t length, int address)
 {
     char item[ITEM_SIZE];
     struct simulator_options unused = {0};
@@ -270,21 +270,21 @@ static bool take_item(const struct parser *parser, const char *text, size_t leng
     item[length] = '\0';
     const char *at = item;
     one.later = *at == '+';
-    if (one.later && !(at = take_prefix(at + 1, SCRIPT_LONGEST_S, &number)))
+    if (one.later && !(at = parse_prefix(at + 1, SCRIPT_LONGEST_S, &number)))
         return report_error(parser, "'%s' is not an option, expected +SECONDS:KEY=VALUE", item);
     bool applies = number > parser->after_s && number <= parser->until_s;
     one.of_one = *at == '@';
     if (one.of_one) {
-        if (!(at = take_prefix(at + 1, UINT8_MAX, &number)) || number != floor(number))
+        if (!(at = parse_prefix(at + 1, UINT8_MAX, &number)) || number != floor(number))
             return report_error(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
         applies &= number == address;
     }
     if (!applies)
         one.options = &unused;
-    return take_assignment(&one, item + (at - item));
+    return parse_assignment(&one, item + (at - item));
 }
 
-static bool take_items(const struct parser *parser, const char *text, int address)
+static bool parse_items(const struct parser *parser, const char *text, int address)
 {
     while (*text) {
         text += strspn(text, " ");
@@ -292,7 +292,7 @@ static bool take_items(const struct parser *parser, const char *text, int addres
         size_t bare = length;
         while (bare > 0 && text[bare - 1] == ' ')
             bare--;
-        if (bare > 0 && !take_item(parser, text, bare, address))
+        if (bare > 0 && !parse_item(parser, text, bare, address))
             return false;
         text += length;
         text += *text == ',';
@@ -308,7 +308,7 @@ bool simulator_options_parse(const char *text, int address, struct simulator_opt
     memset(options, 0, sizeof *options);
     for (int i = 0; i < NUMBERS; i++)
         *member(options, &numbers[i]) = numbers[i].usual;
-    return take_items(&parser, text, address);
+    return parse_items(&parser, text, address);
 }
 
 void simulator_options_change(const char *text, int address, double after_s, double until_s,
@@ -320,7 +320,7 @@ void simulator_options_change(const char *text, int address, double after_s, dou
                                   .until_s = until_s,
                                   .error = error,
                                   .error_size = sizeof error};
-    take_items(&parser, text, address);
+    parse_items(&parser, text, address);
 }
 
 struct battery_settings simulator_options_battery(const struct simulator_options *options,

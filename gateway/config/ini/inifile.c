@@ -82,7 +82,7 @@ static bool check_characters(const struct reader *reader, struct span span)
     return true;
 }
 
-static void take_heading(const struct reader *reader, struct span span)
+static void parse_heading(const struct reader *reader, struct span span)
 {
     char text[256];
     const char *end = memchr(span.start, ']', span.size);
@@ -130,7 +130,7 @@ static bool check_line(const struct reader *reader, struct span span, size_t lon
         return false;
     }
     if (span.start[0] == '[') {
-        take_heading(reader, span);
+        parse_heading(reader, span);
         return false;
     }
     return true;
@@ -153,7 +153,7 @@ static char *read_line(char *out, int size, void *stream)
     return out;
 }
 
-static int take_entry(void *user, const char *section, const char *key, const char *value)
+static int parse_entry(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *reader = user;
     (void) section;
@@ -173,7 +173,7 @@ unsigned inifile_read(const char *text, size_t size, const struct inifile_events
         reader.text += 3;
         reader.size -= 3;
     }
-    if (ini_parse_stream(read_line, &reader, take_entry, &reader) == -2)
+    if (ini_parse_stream(read_line, &reader, parse_entry, &reader) == -2)
         mistake(&reader, "out of memory");
     return reader.line;
 }

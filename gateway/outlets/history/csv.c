@@ -13,8 +13,9 @@ struct line {
     size_t size;
 };
 
-static void add(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct line *line, const char *format, ...)
+static void print_column(struct line *line, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void print_column(struct line *line, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -43,35 +44,35 @@ static bool has_extremes(const struct query_ask *ask, unsigned value)
 size_t csv_heading(const struct query_ask *ask, char *text)
 {
     struct line line = {.text = text};
-    add(&line, "time");
+    print_column(&line, "time");
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         char name[HISTORY_NAME_SIZE];
         if (!ask->wanted[v])
             continue;
         history_value_name((enum history_value) v, name);
-        add(&line, ",%s", name);
+        print_column(&line, ",%s", name);
         if (has_extremes(ask, v))
-            add(&line, ",%s_min,%s_max", name, name);
+            print_column(&line, ",%s_min,%s_max", name, name);
     }
     if (ask->level >= LEVEL_HOUR)
-        add(&line, ",charged_wh,discharged_wh");
-    add(&line, "\r\n");
+        print_column(&line, ",charged_wh,discharged_wh");
+    print_column(&line, "\r\n");
     return line.size;
 }
 
 static void add_number(struct line *line, unsigned value, int32_t number)
 {
     const double scale = history_column((enum history_value) value)->scale;
-    add(line, ",");
+    print_column(line, ",");
     if (number != ROW_UNKNOWN)
-        add(line, "%.*f", (int) lround(log10(scale)), number / scale);
+        print_column(line, "%.*f", (int) lround(log10(scale)), number / scale);
 }
 
 size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *text)
 {
     struct line line = {.text = text};
     char time[CSV_TIME_SIZE];
-    add(&line, "%s", csv_time(row->from, time));
+    print_column(&line, "%s", csv_time(row->from, time));
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         if (!ask->wanted[v])
             continue;
@@ -82,8 +83,8 @@ size_t csv_row(const struct query_ask *ask, const struct history_row *row, char 
         add_number(&line, v, row->max[v]);
     }
     if (ask->level >= LEVEL_HOUR)
-        add(&line, ",%.1f,%.1f", (double) row->charged_mwh / 1000,
-            (double) row->discharged_mwh / 1000);
-    add(&line, "\r\n");
+        print_column(&line, ",%.1f,%.1f", (double) row->charged_mwh / 1000,
+                     (double) row->discharged_mwh / 1000);
+    print_column(&line, "\r\n");
     return line.size;
 }

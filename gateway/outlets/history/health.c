@@ -93,7 +93,7 @@ struct mean {
     unsigned count;
 };
 
-static void add(struct mean *mean, double number)
+static void add_to_mean(struct mean *mean, double number)
 {
     mean->sum += number;
     mean->count++;
@@ -157,7 +157,7 @@ static void add_deviations(struct health_work *work, struct mean *means,
         mv[i] = row->mean[ROW_CELL + i];
     const double middle = median_of(mv, cells);
     for (unsigned i = 0; i < cells; i++)
-        add(&means[i], mv[i] - middle);
+        add_to_mean(&means[i], mv[i] - middle);
     work->cells = cells > work->cells ? cells : work->cells;
 }
 
@@ -196,7 +196,7 @@ void health_row(struct health_work *work, const struct history_row *row)
 {
     const unsigned cells = cells_of(row);
     if (known(row, ROW_TEMP))
-        add(&work->temp, row->mean[ROW_TEMP] / 10.0);
+        add_to_mean(&work->temp, row->mean[ROW_TEMP] / 10.0);
     if (!known(row, ROW_CURRENT) || cells < 2) {
         work->known = 0;
         return;
@@ -275,8 +275,8 @@ struct judging {
     unsigned found;
 };
 
-static void find(struct judging *judging, enum health_kind kind, unsigned cell, double number,
-                 double days)
+static void add_finding(struct judging *judging, enum health_kind kind, unsigned cell,
+                        double number, double days)
 {
     if (judging->found < HEALTH_FINDINGS)
         judging->findings[judging->found++] = (struct health_finding){kind, cell, number, days};
@@ -402,13 +402,13 @@ static void judge_cell(struct judging *judging, unsigned cell)
     const double load = drift(judging, LOAD, cell, &days), rest = drift(judging, REST, cell, &days);
     const bool lowest = share_at_end(judging, cell, -1, &mean_mv) >= MOSTLY;
     if (rest < 0 && lowest)
-        find(judging, HEALTH_CELL_LOSES, cell + 1, -rest, days);
+        add_finding(judging, HEALTH_CELL_LOSES, cell + 1, -rest, days);
     else if (load < 0 && lowest)
-        find(judging, HEALTH_CELL_FALLS, cell + 1, -load, days);
+        add_finding(judging, HEALTH_CELL_FALLS, cell + 1, -load, days);
     else if (lowest && mean_mv <= -LOW_MV)
-        find(judging, HEALTH_CELL_LOW, cell + 1, -mean_mv, LAST_DAYS);
+        add_finding(judging, HEALTH_CELL_LOW, cell + 1, -mean_mv, LAST_DAYS);
     else if (load > 0 && share_at_end(judging, cell, 1, &mean_mv) >= MOSTLY)
-        find(judging, HEALTH_CELL_RISES, cell + 1, load, days);
+        add_finding(judging, HEALTH_CELL_RISES, cell + 1, load, days);
 }
 
 /* Compares with the other cells of the same days, which cancels temperature and charge. */
@@ -423,7 +423,7 @@ static void judge_resistance(struct judging *judging, unsigned cell)
     }
     const double ratio = median(judging->y, count);
     if (count >= RATIO_DAYS && ratio >= RATIO_MOST)
-        find(judging, HEALTH_RESISTANCE, cell + 1, ratio, count);
+        add_finding(judging, HEALTH_RESISTANCE, cell + 1, ratio, count);
 }
 
 /* The oldest or the newest days of a cell: medians of resistance, temperature and day. */
@@ -453,8 +453,8 @@ static void judge_rise(struct judging *judging, unsigned cell)
     if (take_end(judging, cell, false, &before) && take_end(judging, cell, true, &now) &&
         now.day - before.day >= RISE_APART && fabs(now.temp_c - before.temp_c) <= RISE_CELSIUS &&
         now.milliohm >= RISE_MOST * before.milliohm)
-        find(judging, HEALTH_RESISTANCE_RISES, cell + 1, now.milliohm / before.milliohm,
-             now.day - before.day);
+        add_finding(judging, HEALTH_RESISTANCE_RISES, cell + 1, now.milliohm / before.milliohm,
+                    now.day - before.day);
 }
 
 static void judge_capacity(struct judging *judging)
@@ -473,7 +473,7 @@ static void judge_capacity(struct judging *judging)
     memcpy(last, judging->y + count - FADE_LEAST, sizeof last);
     const double faded = 100 * (1 - median(last, FADE_LEAST) / median(first, FADE_LEAST));
     if (apart >= RISE_APART && faded >= FADE_PERCENT)
-        find(judging, HEALTH_FADES, 0, faded, apart);
+        add_finding(judging, HEALTH_FADES, 0, faded, apart);
 }
 
 static void judge_pack(struct judging *judging)
@@ -481,12 +481,12 @@ static void judge_pack(struct judging *judging)
     const struct health_day *last = &judging->days[judging->count - 1];
     double silent = 0;
     if (last->efficiency < EFFICIENCY_LEAST)
-        find(judging, HEALTH_INEFFICIENT, 0, 100 * last->efficiency, 30);
+        add_finding(judging, HEALTH_INEFFICIENT, 0, 100 * last->efficiency, 30);
     for (unsigned n = 0; n < judging->count; n++)
         if (age_of(judging, n) < SILENT_DAYS && !isnan(judging->days[n].silent_s))
             silent += judging->days[n].silent_s;
     if (silent >= SILENT_S)
-        find(judging, HEALTH_SILENT, 0, silent, SILENT_DAYS);
+        add_finding(judging, HEALTH_SILENT, 0, silent, SILENT_DAYS);
 }
 
 unsigned health_judge(const struct health_day *days, unsigned count,

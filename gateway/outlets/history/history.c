@@ -224,7 +224,7 @@ static void free_history(void *self)
     free(history);
 }
 
-static void *start(struct outlet *outlet)
+static void *start_history(struct outlet *outlet)
 {
     struct history *history = calloc(1, sizeof *history);
     if (!history)
@@ -267,7 +267,7 @@ static void *start(struct outlet *outlet)
     return history;
 }
 
-static void stop(void *self, bool gone)
+static void stop_history(void *self, bool gone)
 {
     (void) gone;
     struct history *history = self;
@@ -281,8 +281,8 @@ static const struct outlet_command commands[] = {
 const struct outlet_kind outlet_history = {
     .name = "history",
     .settings_size = sizeof(struct history_config),
-    .start = start,
-    .stop = stop,
+    .start = start_history,
+    .stop = stop_history,
     .commit = commit_asked,
     .free = free_history,
     .commands = commands,

@@ -136,9 +136,9 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-static void add(struct columns *columns, const char *format, ...)
+static void append_sql(struct columns *columns, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static void add(struct columns *columns, const char *format, ...)
+static void append_sql(struct columns *columns, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -158,15 +158,15 @@ static void list_columns(struct query *query, const struct query_ask *ask, struc
             continue;
         columns->value[columns->count++] = value;
         for (int kind = 0; kind < kinds_of(ask, value); kind++)
-            add(columns, ", %s%s", name, kinds[kind]);
+            append_sql(columns, ", %s%s", name, kinds[kind]);
     }
     if (ask->level >= LEVEL_HOUR)
-        add(columns, ", charged_wh, discharged_wh");
+        append_sql(columns, ", charged_wh, discharged_wh");
     if (ask->level == LEVEL_DAY)
-        add(columns,
-            ", soc_peak_permille, soc_peak_at, alarms_warning, alarms_protection, fresh_s");
+        append_sql(columns,
+                   ", soc_peak_permille, soc_peak_at, alarms_warning, alarms_protection, fresh_s");
     else
-        add(columns, ", flags");
+        append_sql(columns, ", flags");
 }
 
 static int32_t number_at(sqlite3_stmt *statement, int column)
@@ -228,9 +228,10 @@ static struct question *prepare(struct query *query, const struct query_ask *ask
     }
     memcpy(question->wanted, ask->wanted, sizeof question->wanted);
     question->extremes = ask->extremes;
-    add(&question->columns, "SELECT %s, n", time);
+    append_sql(&question->columns, "SELECT %s, n", time);
     list_columns(query, ask, &question->columns);
-    add(&question->columns,
+    append_sql(
+        &question->columns,
         " FROM %1$s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND %2$s >= ?2 AND %2$s < "
         "?3 "
         "ORDER BY %2$s",

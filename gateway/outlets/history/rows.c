@@ -117,7 +117,7 @@ void history_series_init(struct history_series *series)
 }
 
 /* Converts the sums so far into means of the interval. */
-static void settle(struct history_interval *interval)
+static void compute_means(struct history_interval *interval)
 {
     for (int i = 0; i < ROW_VALUES; i++)
         if (interval->weight[i] > 0 && !history_column((enum history_value) i)->takes_last)
@@ -164,7 +164,7 @@ static void close_interval(struct history_interval *interval, enum history_level
                            history_keep *keep, void *data)
 {
     if (interval->open && interval->row.n > 0) {
-        settle(interval);
+        compute_means(interval);
         keep(data, level, &interval->row);
     }
     interval->open = false;
@@ -232,7 +232,7 @@ bool history_so_far(const struct history_series *series, struct history_row *row
     struct history_interval recent = series->levels[LEVEL_RECENT];
     if (!recent.open || recent.row.n == 0)
         return false;
-    settle(&recent);
+    compute_means(&recent);
     *row = recent.row;
     return true;
 }

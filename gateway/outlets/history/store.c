@@ -69,8 +69,9 @@ struct sql {
     size_t size;
 };
 
-static void add(struct sql *sql, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct sql *sql, const char *format, ...)
+static void append_sql(struct sql *sql, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void append_sql(struct sql *sql, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -114,50 +115,52 @@ static void walk_columns(struct sql *sql, enum history_level level, unsigned cel
 
 static void declare(struct sql *sql, const char *name, const char *kind)
 {
-    add(sql, ", %s %s", name,
-        strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
+    append_sql(sql, ", %s %s", name,
+               strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
 }
 
 static void list_name(struct sql *sql, const char *name, const char *kind)
 {
     (void) kind;
-    add(sql, ", %s", name);
+    append_sql(sql, ", %s", name);
 }
 
 static void list_mark(struct sql *sql, const char *name, const char *kind)
 {
     (void) name;
     (void) kind;
-    add(sql, ", ?");
+    append_sql(sql, ", ?");
 }
 
 /* Two parts of one interval: means weighted by the polls in each, the later of what counts last. */
 static void merge(struct sql *sql, const char *name, const char *kind)
 {
-    add(sql, ", %s = ", name);
+    append_sql(sql, ", %s = ", name);
     if (strcmp(kind, "mean") == 0)
-        add(sql,
+        append_sql(
+            sql,
             "coalesce(CAST(round((%1$s * n * 1.0 + excluded.%1$s * excluded.n) / (n + excluded.n)) "
             "AS "
             "INTEGER), %1$s, excluded.%1$s)",
             name);
     else if (strcmp(kind, "last") == 0)
-        add(sql, "coalesce(excluded.%1$s, %1$s)", name);
+        append_sql(sql, "coalesce(excluded.%1$s, %1$s)", name);
     else if (strcmp(kind, "sum") == 0)
-        add(sql, "coalesce(%1$s, 0) + coalesce(excluded.%1$s, 0)", name);
+        append_sql(sql, "coalesce(%1$s, 0) + coalesce(excluded.%1$s, 0)", name);
     else if (strcmp(kind, "bits") == 0)
-        add(sql, "coalesce(%1$s, 0) | coalesce(excluded.%1$s, 0)", name);
+        append_sql(sql, "coalesce(%1$s, 0) | coalesce(excluded.%1$s, 0)", name);
     else if (strcmp(kind, "flags") == 0)
-        add(sql, "(coalesce(%1$s, 0) & ~%2$llu) | coalesce(excluded.%1$s, 0)", name,
-            FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS);
+        append_sql(sql, "(coalesce(%1$s, 0) & ~%2$llu) | coalesce(excluded.%1$s, 0)", name,
+                   FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS);
     else if (strcmp(kind, "peak") == 0)
-        add(sql,
+        append_sql(
+            sql,
             "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > coalesce(soc_peak_permille, -1) "
             "THEN "
             "excluded.%1$s ELSE %1$s END",
             name);
     else
-        add(sql, "coalesce(%1$s(%2$s, excluded.%2$s), %2$s, excluded.%2$s)", kind, name);
+        append_sql(sql, "coalesce(%1$s(%2$s, excluded.%2$s), %2$s, excluded.%2$s)", kind, name);
 }
 
 /* ---- errors ---- */
@@ -211,7 +214,7 @@ static bool set_aside(struct store *store)
     return true;
 }
 
-static bool run(struct store *store, const char *sql)
+static bool run_sql(struct store *store, const char *sql)
 {
     return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
@@ -222,11 +225,12 @@ static bool make_table(struct store *store, enum history_level level)
 {
     struct sql sql = {.size = 0};
     const char *time = level == LEVEL_DAY ? "day" : "t";
-    add(&sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
+    append_sql(
+        &sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
         tables[level], time);
     walk_columns(&sql, level, FIRST_CELLS, declare);
-    add(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
-    return run(store, sql.text);
+    append_sql(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
+    return run_sql(store, sql.text);
 }
 
 static bool has_column(struct store *store, enum history_level level, enum history_value value)
@@ -244,8 +248,9 @@ static bool add_column(struct store *store, enum history_level level, enum histo
     char name[HISTORY_NAME_SIZE];
     history_column_name(value, name);
     for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
-        add(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", tables[level], name, kinds[kind]);
-    return run(store, sql.text);
+        append_sql(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", tables[level], name,
+                   kinds[kind]);
+    return run_sql(store, sql.text);
 }
 
 /* Adds columns that a file of an older version lacks; older versions can still use it, since they
@@ -273,29 +278,30 @@ static bool make_view(struct store *store, enum history_level level)
     struct sql sql = {.size = 0};
     char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
     static const char *const names[] = {"recents", "minutes", "hours", "days"};
-    add(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
-        names[level]);
-    add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
+    append_sql(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
+               names[level]);
+    append_sql(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
     for (unsigned v = 0; v < ROW_CELL + store->cells[level]; v++) {
         const enum history_value value = (enum history_value) v;
         static const char *const kinds[] = {"", "_min", "_max"};
         history_column_name(value, column);
         history_value_name(value, name);
         for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
-            add(&sql,
-                history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
-                                                 : ", %s%s * %.0f AS \"%s%s\"",
-                column, kinds[kind], history_column(value)->scale, name, kinds[kind]);
+            append_sql(&sql,
+                       history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
+                                                        : ", %s%s * %.0f AS \"%s%s\"",
+                       column, kinds[kind], history_column(value)->scale, name, kinds[kind]);
     }
     if (level >= LEVEL_HOUR)
-        add(&sql, ", charged_wh, discharged_wh");
+        append_sql(&sql, ", charged_wh, discharged_wh");
     if (level == LEVEL_DAY)
-        add(&sql, ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
-                  "alarms_protection, fresh_s");
+        append_sql(&sql,
+                   ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
+                   "alarms_protection, fresh_s");
     else
-        add(&sql, ", flags");
-    add(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", tables[level], tables[level]);
-    return run(store, sql.text);
+        append_sql(&sql, ", flags");
+    append_sql(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", tables[level], tables[level]);
+    return run_sql(store, sql.text);
 }
 
 static bool prepare(struct store *store, enum history_level level)
@@ -303,11 +309,11 @@ static bool prepare(struct store *store, enum history_level level)
     struct sql sql = {.size = 0};
     const char *time = level == LEVEL_DAY ? "day" : "t";
     const unsigned cells = store->cells[level];
-    add(&sql, "INSERT INTO %s(pack, %s, n", tables[level], time);
+    append_sql(&sql, "INSERT INTO %s(pack, %s, n", tables[level], time);
     walk_columns(&sql, level, cells, list_name);
-    add(&sql, ") VALUES(?, ?, ?");
+    append_sql(&sql, ") VALUES(?, ?, ?");
     walk_columns(&sql, level, cells, list_mark);
-    add(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
+    append_sql(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
     walk_columns(&sql, level, cells, merge);
     sqlite3_finalize(store->put[level]);
     store->put[level] = NULL;
@@ -326,26 +332,28 @@ static bool prepare(struct store *store, enum history_level level)
 /* Tables for the findings of a day, of a pack and of its cells; the views have whole units. */
 static bool make_health(struct store *store)
 {
-    return run(store, HEALTH_TABLES
-               "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
-               "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
-               "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
-               "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
-               "h.pack AND d.day = h.day;"
-               "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
-               "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
-               "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
+    return run_sql(
+        store, HEALTH_TABLES
+        "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
+        "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
+        "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
+        "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
+        "h.pack AND d.day = h.day;"
+        "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
+        "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
+        "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
 }
 
 static bool make_tables(struct store *store)
 {
-    if (!run(store,
-             "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-             "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
-             "name TEXT, level INTEGER, text TEXT);"
-             "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
-             "CREATE INDEX IF NOT EXISTS event_alarm ON event(pack, name, t) WHERE kind = 'alarm';"
-             "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);") ||
+    if (!run_sql(
+            store,
+            "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+            "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
+            "name TEXT, level INTEGER, text TEXT);"
+            "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
+            "CREATE INDEX IF NOT EXISTS event_alarm ON event(pack, name, t) WHERE kind = 'alarm';"
+            "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);") ||
         !make_health(store))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
@@ -430,11 +438,12 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
          * overwritten, either, which Debian's SQLite would do. What a commit of 64 packs changes has to fit into the cache,
          * or pages are written again and again within one. */
         good = version >= 0 &&
-               run(store,
+               run_sql(
+                   store,
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
-               make_tables(store) && run(store, "PRAGMA user_version = 1") &&
+               make_tables(store) && run_sql(store, "PRAGMA user_version = 1") &&
                stat(store->path, &store->opened) == 0;
     }
     if (good)
@@ -720,19 +729,19 @@ static bool put_complete(struct store *store)
     char sql[100];
     snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
              (long long) store->complete);
-    return store->complete == 0 || run(store, sql);
+    return store->complete == 0 || run_sql(store, sql);
 }
 
 static bool write_all(struct store *store)
 {
-    if (!run(store, "BEGIN IMMEDIATE"))
+    if (!run_sql(store, "BEGIN IMMEDIATE"))
         return false;
     bool good = true;
     for (const struct waiting_row *row = store->rows; good && row; row = row->next)
         good = put_row(store, row);
     for (const struct waiting_event *event = store->events; good && event; event = event->next)
         good = put_event(store, event);
-    return good && put_complete(store) && run(store, "COMMIT");
+    return good && put_complete(store) && run_sql(store, "COMMIT");
 }
 
 bool store_commit(struct store *store)
@@ -747,7 +756,7 @@ bool store_commit(struct store *store)
         const int code = sqlite3_errcode(store->db);
         char why[200];
         snprintf(why, sizeof why, "%s", sqlite3_errmsg(store->db));
-        run(store, "ROLLBACK");
+        run_sql(store, "ROLLBACK");
         if (is_damage(code))
             return set_aside(store) && open_file(store) && store_commit(store);
         log_store_failure(store, why);
@@ -817,13 +826,13 @@ static bool put_health_cells(struct store *store, int64_t pack, const struct hea
 
 bool store_health(struct store *store, const char *pack, const struct health_day *day)
 {
-    if (!store->db || !run(store, "BEGIN IMMEDIATE"))
+    if (!store->db || !run_sql(store, "BEGIN IMMEDIATE"))
         return false;
     const int64_t id = pack_id(store, pack);
     if (id >= 0 && put_health(store, id, day) && put_health_cells(store, id, day) &&
-        run(store, "COMMIT"))
+        run_sql(store, "COMMIT"))
         return true;
-    run(store, "ROLLBACK");
+    run_sql(store, "ROLLBACK");
     return false;
 }
 
@@ -850,12 +859,13 @@ bool store_prune(struct store *store, int64_t now)
             continue;
         struct sql sql = {.size = 0};
         const char *time = level == LEVEL_DAY ? "day" : "t";
-        add(&sql,
+        append_sql(
+            &sql,
             "DELETE FROM %1$s WHERE (pack, %2$s) IN (SELECT %1$s.pack, %1$s.%2$s FROM pack CROSS "
             "JOIN "
             "%1$s ON %1$s.pack = pack.id AND %1$s.%2$s < %3$lld LIMIT %4$d)",
             tables[level], time, (long long) oldest_kept(store, level, now), PRUNE_STEP);
-        if (!run(store, sql.text))
+        if (!run_sql(store, sql.text))
             break;
         if (sqlite3_changes(store->db) == PRUNE_STEP)
             return true;
@@ -864,6 +874,6 @@ bool store_prune(struct store *store, int64_t now)
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */
     if (ask(store, "PRAGMA freelist_count", 0) * 4 > ask(store, "PRAGMA page_count", 0))
-        run(store, "PRAGMA incremental_vacuum(1000)");
+        run_sql(store, "PRAGMA incremental_vacuum(1000)");
     return false;
 }

@@ -14,7 +14,7 @@
 
 static void try_next(struct batch *batch);
 
-static void finish(struct batch *batch, enum batch_state state)
+static void finish_batch(struct batch *batch, enum batch_state state)
 {
     free(batch->refused);
     batch->refused = NULL;
@@ -50,7 +50,7 @@ static void ask_for_proof(struct batch *batch, enum batch_turn turn)
     batch->turn = turn;
     if (batch->proof->size == 0 ||
         !post_send(batch->post, batch->proof->line, batch->proof->size, &batch->last))
-        finish(batch, BATCH_FAILED);
+        finish_batch(batch, BATCH_FAILED);
 }
 
 void batch_proof_free(struct batch_proof *proof)
@@ -83,7 +83,7 @@ static void try_again(struct batch *batch, unsigned from)
     if (batch->doubtful > 0)
         ask_for_proof(batch, TURN_LAST_PROOF);
     else
-        finish(batch, BATCH_DONE);
+        finish_batch(batch, BATCH_DONE);
 }
 
 static void advance(struct batch *batch)
@@ -96,9 +96,9 @@ static void advance(struct batch *batch)
     if (batch->count > 0)
         try_next(batch);
     else if (batch->doubtful == 0)
-        finish(batch, BATCH_DONE);
+        finish_batch(batch, BATCH_DONE);
     else if (!batch->refused)
-        finish(batch, BATCH_FAILED);
+        finish_batch(batch, BATCH_FAILED);
     else if (batch->last.result == POST_TAKEN)
         try_again(batch, 0);
     else
@@ -144,7 +144,7 @@ static void judge_all(struct batch *batch, const struct post_outcome *outcome)
         else if (batch->doubtful < DOUBTS_MOST)
             advance(batch);
         else
-            finish(batch, BATCH_FAILED);
+            finish_batch(batch, BATCH_FAILED);
     }
 }
 
@@ -165,7 +165,7 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
     const bool proof = batch->turn != TURN_ALL && batch->turn != TURN_AGAIN;
     batch->last = *outcome;
     if (outcome->result == POST_FAILED || (proof && outcome->result == POST_REFUSED)) {
-        finish(batch, BATCH_FAILED);
+        finish_batch(batch, BATCH_FAILED);
         return;
     }
     if (outcome->words[0] && !proof)
@@ -187,7 +187,7 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
         break;
     case TURN_LAST_PROOF:
         batch->lost += batch->doubtful;
-        finish(batch, BATCH_DONE);
+        finish_batch(batch, BATCH_DONE);
         break;
     }
 }
@@ -264,7 +264,7 @@ static void try_next(struct batch *batch)
     const size_t from = batch->from > 0 ? batch->ends[batch->from - 1] : 0;
     const size_t to = batch->ends[batch->from + batch->count - 1];
     if (!post_send(batch->post, batch->text + from, to - from, &batch->last))
-        finish(batch, BATCH_FAILED);
+        finish_batch(batch, BATCH_FAILED);
 }
 
 void batch_send(struct batch *batch)

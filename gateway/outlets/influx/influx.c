@@ -787,7 +787,7 @@ static void begin_gaps(struct influx *influx)
         begin_with_all(influx);
 }
 
-static void *start(struct outlet *outlet)
+static void *start_influx(struct outlet *outlet)
 {
     struct influx *influx = calloc(1, sizeof *influx);
     if (!influx)
@@ -822,7 +822,7 @@ static void *start(struct outlet *outlet)
     return influx;
 }
 
-static void stop(void *self, bool gone)
+static void stop_influx(void *self, bool gone)
 {
     struct influx *influx = self;
     if (gone && influx->path[0])
@@ -837,7 +837,7 @@ const struct outlet_kind outlet_influx = {
     .settings_size = sizeof(struct influx_config),
     .network = true,
     .connects = true,
-    .start = start,
-    .stop = stop,
+    .start = start_influx,
+    .stop = stop_influx,
     .free = free_influx,
 };

@@ -48,7 +48,7 @@ struct writing {
     char end[TIME_SIZE];
 };
 
-static struct writing begin(struct text *text, const struct points *points)
+static struct writing begin_line(struct text *text, const struct points *points)
 {
     struct writing writing = {text, points, false, ""};
     snprintf(writing.end, sizeof writing.end, " %" PRId64 "000000000\n", points->t);
@@ -245,7 +245,7 @@ static void add_all_fields(struct writing *writing, const struct pack *pack)
 
 void points_write(struct text *text, const struct points *points)
 {
-    struct writing writing = begin(text, points);
+    struct writing writing = begin_line(text, points);
     const struct pack *pack = points->values;
     const bool series = points->layout == INFLUX_SERIES;
     if (pack) {
@@ -285,7 +285,7 @@ void points_health(struct text *text, const char *tags, enum influx_layout layou
                    const struct health_day *day)
 {
     const struct points points = {.tags = tags, .layout = layout, .t = day->from};
-    struct writing writing = begin(text, &points);
+    struct writing writing = begin_line(text, &points);
     static const char *const names[] = {"cell_load_mv", "cell_rest_mv", "cell_milliohm"};
     const double *const numbers[] = {day->load_mv, day->rest_mv, day->milliohm};
     add_field(&writing, "day_charged_wh", day->charged_wh);
@@ -309,7 +309,7 @@ void points_findings(struct text *text, const char *tags, enum influx_layout lay
                      const struct health_finding *findings, unsigned count)
 {
     const struct points points = {.tags = tags, .layout = layout, .t = t};
-    struct writing writing = begin(text, &points);
+    struct writing writing = begin_line(text, &points);
     for (unsigned i = 0; i < count; i++) {
         const char *kind = health_kind_name(findings[i].kind);
         char cell[VALUE_NAME_SIZE] = "";

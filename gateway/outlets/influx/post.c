@@ -101,7 +101,7 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
 
 /* ---- the request ---- */
 
-static size_t take_answer(char *bytes, size_t one, size_t count, void *data)
+static size_t collect_response(char *bytes, size_t one, size_t count, void *data)
 {
     struct post *post = data;
     const size_t left = sizeof post->answer - 1 - post->answer_size, size = one * count;
@@ -157,7 +157,7 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     post->transfer.done = on_done;
     post->transfer.data = post;
     transfer_set_url(&post->transfer, config->url);
-    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEFUNCTION, take_answer);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEFUNCTION, collect_response);
     curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEDATA, post);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POST, 1L);
     return post;

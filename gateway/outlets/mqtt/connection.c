@@ -152,7 +152,7 @@ static const char *describe_end(const struct connection *connection)
                              "encrypted connections, write mqtts://";
 }
 
-static const char *describe(const struct connection *connection, int error)
+static const char *error_text(const struct connection *connection, int error)
 {
     switch (error) {
     case MOSQ_ERR_EAI:
@@ -207,7 +207,7 @@ static double jitter(double seconds)
     return seconds * (0.8 + 0.4 * (double) random() / (double) RAND_MAX);
 }
 
-static void fail(struct connection *connection, const char *words)
+static void handle_failure(struct connection *connection, const char *words)
 {
     bool was_up = connection->up;
     double now = clock_now();
@@ -242,7 +242,7 @@ static void fail_at_once(struct connection *connection, const char *words)
     int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    fail(connection, words);
+    handle_failure(connection, words);
 }
 
 /* The library's socket may have changed, be closed, or have something to write. */
@@ -268,9 +268,9 @@ static void check_result(struct connection *connection, int error)
     if (!connection->mosquitto)
         return;
     if (connection->broken)
-        fail(connection, connection->words);
+        handle_failure(connection, connection->words);
     else if (error != MOSQ_ERR_SUCCESS)
-        fail(connection, describe(connection, error));
+        handle_failure(connection, error_text(connection, error));
     else
         watch(connection);
 }
@@ -495,7 +495,7 @@ static void attempt(struct connection *connection)
     connection->reached = connection->encrypted = false;
     connection->mosquitto = mosquitto_new(connection->settings.client_id, true, connection);
     if (!connection->mosquitto) {
-        fail(connection, "out of memory");
+        handle_failure(connection, "out of memory");
         return;
     }
     int error = set_up(connection);
@@ -507,8 +507,8 @@ static void attempt(struct connection *connection)
     if (error != MOSQ_ERR_SUCCESS) {
         char words[160];
         snprintf(words, sizeof words, "%s",
-                 connection->words[0] ? connection->words : describe(connection, error));
-        fail(connection, words);
+                 connection->words[0] ? connection->words : error_text(connection, error));
+        handle_failure(connection, words);
         return;
     }
     watch(connection);
@@ -521,12 +521,12 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
     (void) addresses;
     struct connection *connection = data;
     if (count == 0)
-        fail(connection, describe(connection, MOSQ_ERR_EAI));
+        handle_failure(connection, error_text(connection, MOSQ_ERR_EAI));
     else
         attempt(connection);
 }
 
-static void begin(struct connection *connection)
+static void start_connecting(struct connection *connection)
 {
     char port[8];
     ev_timer_set(&connection->deadline, DEADLINE_S, 0);
@@ -535,7 +535,7 @@ static void begin(struct connection *connection)
     if (connection->broker.numeric)
         attempt(connection);
     else if (resolver_start(&connection->resolver, connection->broker.host, port) < 0)
-        fail(connection, strerror(errno));
+        handle_failure(connection, strerror(errno));
 }
 
 /* The library takes a connection that was refused or reset before TLS was set up for one in
@@ -585,7 +585,7 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
     errno = 0;
     int error = mosquitto_loop_misc(connection->mosquitto);
     if (error != MOSQ_ERR_SUCCESS && connection->up)
-        fail(connection, "it stopped answering");
+        handle_failure(connection, "it stopped answering");
     else
         check_result(connection, error);
 }
@@ -598,7 +598,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     if (connection->mosquitto)
         fail_at_once(connection, "it did not answer within 15 s");
     else
-        fail(connection, "no name server answered within 15 s");
+        handle_failure(connection, "no name server answered within 15 s");
 }
 
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -612,7 +612,7 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    begin(timer->data);
+    start_connecting(timer->data);
 }
 
 /* ---- life ---- */
@@ -688,7 +688,7 @@ void connection_drop(struct connection *connection)
  * ends in the next turn of the loop. */
 static void note_broken(struct connection *connection, int error)
 {
-    snprintf(connection->words, sizeof connection->words, "%s", describe(connection, error));
+    snprintf(connection->words, sizeof connection->words, "%s", error_text(connection, error));
     connection->broken = true;
     ev_feed_event(connection->loop, &connection->misc, EV_TIMER);
 }

@@ -106,7 +106,7 @@ static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload
 }
 
 /* What the broker passes on of the status that we have not said ourselves, another gateway has: its end is not ours. */
-static bool take_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
                         bool retained)
 {
     if (mqtt_is_device(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
@@ -138,7 +138,7 @@ static void on_message(void *data, const char *topic, const void *payload, size_
                        bool retained, double since)
 {
     struct mqtt *mqtt = data;
-    if (mqtt->ending || take_status(mqtt, topic, payload, size, retained) ||
+    if (mqtt->ending || hear_status(mqtt, topic, payload, size, retained) ||
         take_birth(mqtt, topic, payload, size, retained))
         return;
     if (mqtt->config->switching)
@@ -248,7 +248,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
         outlet_over(mqtt->outlet);
 }
 
-static void stop(void *self, bool gone)
+static void stop_mqtt(void *self, bool gone)
 {
     struct mqtt *mqtt = self;
     mqtt->ending = true;
@@ -411,7 +411,7 @@ static void limit_memory(void)
 #endif
 }
 
-static void *start(struct outlet *outlet)
+static void *start_mqtt(struct outlet *outlet)
 {
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
     if (!mqtt)
@@ -447,7 +447,7 @@ const struct outlet_kind outlet_mqtt = {
     .network = true,
     .connects = true,
     .settings_size = sizeof(struct mqtt_config),
-    .start = start,
-    .stop = stop,
+    .start = start_mqtt,
+    .stop = stop_mqtt,
     .free = free_mqtt,
 };

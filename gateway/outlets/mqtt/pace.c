@@ -60,7 +60,7 @@ void pace_send(struct mqtt *mqtt, double now)
 
 /* ---- when ---- */
 
-static void judge(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     double interval = mqtt->config->interval_s;
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
@@ -102,7 +102,7 @@ static void flush(struct mqtt *mqtt)
     if (!connection_is_up(mqtt->connection) || mqtt->ending)
         return;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
-        judge(mqtt, &mqtt->packs[i], now);
+        schedule_pack(mqtt, &mqtt->packs[i], now);
     if (!mqtt_is_device(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
         mqtt->todo |= STATUS;
     if (!mqtt_is_device(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)

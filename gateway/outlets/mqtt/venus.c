@@ -21,13 +21,13 @@ struct told {
     bool fresh;
 };
 
-static void put(const struct told *told, const char *key, double number)
+static void put_value(const struct told *told, const char *key, double number)
 {
     text_key(told->text, key);
     text_number(told->text, number, DECIMALS); /* NaN: null */
 }
 
-static void begin(const struct told *told, const char *key)
+static void open_object(const struct told *told, const char *key)
 {
     text_key(told->text, key);
     text_add(told->text, "{");
@@ -57,9 +57,9 @@ static void put_capacity(const struct told *told)
 {
     const double full = value_now(told, FULL_AH), rated = value_now(told, RATED_AH);
     const double left = value_now(told, REMAINING_AH), all = isnan(full) ? rated : full;
-    put(told, "InstalledCapacity", all);
-    put(told, "Capacity", left);
-    put(told, "ConsumedAmphours", all - left);
+    put_value(told, "InstalledCapacity", all);
+    put_value(told, "Capacity", left);
+    put_value(told, "ConsumedAmphours", all - left);
 }
 
 static double alarm_level_of(const struct told *told, uint32_t alarms)
@@ -95,11 +95,11 @@ static void put_alarms(const struct told *told)
                                 BIT(CHARGE_MOS_FAULT) | BIT(DISCHARGE_MOS_FAULT) |
                                 BIT(HARDWARE_FAULT)},
     };
-    begin(told, "Alarms");
+    open_object(told, "Alarms");
     for (size_t i = 0; i < COUNT(rows); i++)
-        put(told, rows[i].key, alarm_level_of(told, rows[i].alarms));
-    put(told, "BmsCable",
-        told->fresh ? alarm_level_of(told, BIT(COMMUNICATION_FAULT)) : ALARM_PROTECTION);
+        put_value(told, rows[i].key, alarm_level_of(told, rows[i].alarms));
+    put_value(told, "BmsCable",
+              told->fresh ? alarm_level_of(told, BIT(COMMUNICATION_FAULT)) : ALARM_PROTECTION);
     end(told);
 }
 
@@ -131,10 +131,10 @@ static void put_reason(const struct told *told, const char *key, enum limit_reas
 
 static void put_info(const struct told *told, const struct most *most)
 {
-    begin(told, "Info");
-    put(told, "MaxChargeVoltage", most->charge_v);
-    put(told, "MaxChargeCurrent", most->charge_a);
-    put(told, "MaxDischargeCurrent", most->discharge_a);
+    open_object(told, "Info");
+    put_value(told, "MaxChargeVoltage", most->charge_v);
+    put_value(told, "MaxChargeCurrent", most->charge_a);
+    put_value(told, "MaxDischargeCurrent", most->discharge_a);
     put_reason(told, "ChargeLimitation", told->allowed.charge_limited_by);
     put_reason(told, "DischargeLimitation", told->allowed.discharge_limited_by);
     end(told);
@@ -149,9 +149,10 @@ static double may_flow(double mos, double most)
 
 static void put_io(const struct told *told, const struct most *most)
 {
-    begin(told, "Io");
-    put(told, "AllowToCharge", may_flow(value_now(told, CHARGE_MOS), most->charge_a));
-    put(told, "AllowToDischarge", may_flow(value_now(told, DISCHARGE_MOS), most->discharge_a));
+    open_object(told, "Io");
+    put_value(told, "AllowToCharge", may_flow(value_now(told, CHARGE_MOS), most->charge_a));
+    put_value(told, "AllowToDischarge",
+              may_flow(value_now(told, DISCHARGE_MOS), most->discharge_a));
     end(told);
 }
 
@@ -175,29 +176,32 @@ static void put_cell(const struct told *told, const char *key, enum pack_value i
 static void put_modules(const struct told *told)
 {
     const struct map_bank *bank = told->status.bank;
-    put(told, "NrOfModulesOnline", bank && told->fresh ? (double) bank->present : told->fresh);
-    put(told, "NrOfModulesOffline", bank && told->fresh ? (double) bank->missing : !told->fresh);
-    put(told, "NrOfModulesBlockingCharge", bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
-    put(told, "NrOfModulesBlockingDischarge",
-        bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
+    put_value(told, "NrOfModulesOnline",
+              bank && told->fresh ? (double) bank->present : told->fresh);
+    put_value(told, "NrOfModulesOffline",
+              bank && told->fresh ? (double) bank->missing : !told->fresh);
+    put_value(told, "NrOfModulesBlockingCharge",
+              bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
+    put_value(told, "NrOfModulesBlockingDischarge",
+              bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
 }
 
 static void put_system(const struct told *told)
 {
     char key[24];
-    begin(told, "System");
-    put(told, "MinCellVoltage", value_now(told, CELL_MIN_MV) / 1000);
+    open_object(told, "System");
+    put_value(told, "MinCellVoltage", value_now(told, CELL_MIN_MV) / 1000);
     put_cell(told, "MinVoltageCellId", CELL_MIN_INDEX, "cell_min_pack");
-    put(told, "MaxCellVoltage", value_now(told, CELL_MAX_MV) / 1000);
+    put_value(told, "MaxCellVoltage", value_now(told, CELL_MAX_MV) / 1000);
     put_cell(told, "MaxVoltageCellId", CELL_MAX_INDEX, "cell_max_pack");
-    put(told, "MinCellTemperature", mapped(told, "temp_min_c"));
-    put(told, "MaxCellTemperature", mapped(told, "temp_max_c"));
-    put(told, "MOSTemperature", value_now(told, MOS_TEMP_C));
-    put(told, "NrOfCellsPerBattery", value_now(told, CELL_COUNT));
+    put_value(told, "MinCellTemperature", mapped(told, "temp_min_c"));
+    put_value(told, "MaxCellTemperature", mapped(told, "temp_max_c"));
+    put_value(told, "MOSTemperature", value_now(told, MOS_TEMP_C));
+    put_value(told, "NrOfCellsPerBattery", value_now(told, CELL_COUNT));
     put_modules(told);
     for (unsigned i = 0; i < TEMPS_MOST; i++) {
         snprintf(key, sizeof key, "Temperature%u", i + 1);
-        put(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
+        put_value(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
     }
     end(told);
 }
@@ -206,30 +210,30 @@ static void put_cells(const struct told *told)
 {
     const double balanced = value_now(told, BALANCE_MASK);
     char key[12];
-    begin(told, "Voltages");
+    open_object(told, "Voltages");
     /* The reader adds up what it is not told, and fails where a cell is null. */
-    put(told, "Sum", told->source->members ? (double) NAN : value_now(told, VOLTAGE_V));
-    put(told, "Diff", value_now(told, CELL_DELTA_MV) / 1000);
+    put_value(told, "Sum", told->source->members ? (double) NAN : value_now(told, VOLTAGE_V));
+    put_value(told, "Diff", value_now(told, CELL_DELTA_MV) / 1000);
     for (unsigned i = 0; i < CELLS_MOST; i++) {
         snprintf(key, sizeof key, "Cell%u", i + 1);
-        put(told, key, value_now(told, (enum pack_value)(CELL_MV + i)) / 1000);
+        put_value(told, key, value_now(told, (enum pack_value)(CELL_MV + i)) / 1000);
     }
     end(told);
-    begin(told, "Balances");
+    open_object(told, "Balances");
     for (unsigned i = 0; i < CELLS_MOST; i++) {
         const bool has = i < value_now(told, CELL_COUNT) && !isnan(balanced);
         snprintf(key, sizeof key, "Cell%u", i + 1);
-        put(told, key, has ? (double) ((uint64_t) balanced >> i & 1) : (double) NAN);
+        put_value(told, key, has ? (double) ((uint64_t) balanced >> i & 1) : (double) NAN);
     }
     end(told);
 }
 
 static void put_history(const struct told *told)
 {
-    begin(told, "History");
-    put(told, "ChargeCycles", value_now(told, CYCLES));
-    put(told, "ChargedEnergy", mapped(told, "charged_wh") / 1000);
-    put(told, "DischargedEnergy", mapped(told, "discharged_wh") / 1000);
+    open_object(told, "History");
+    put_value(told, "ChargeCycles", value_now(told, CYCLES));
+    put_value(told, "ChargedEnergy", mapped(told, "charged_wh") / 1000);
+    put_value(told, "DischargedEnergy", mapped(told, "discharged_wh") / 1000);
     end(told);
 }
 
@@ -244,17 +248,17 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     told.allowed = map_allowed(&told.status, fresh);
     const struct most most = most_of(&told);
     text_add(text, "{");
-    begin(&told, "Dc");
-    put(&told, "Power", needed[POWER_W]);
-    put(&told, "Voltage", needed[VOLTAGE_V]);
-    put(&told, "Current", value_now(&told, CURRENT_A));
-    put(&told, "Temperature", value_now(&told, TEMP_AVG_C));
+    open_object(&told, "Dc");
+    put_value(&told, "Power", needed[POWER_W]);
+    put_value(&told, "Voltage", needed[VOLTAGE_V]);
+    put_value(&told, "Current", value_now(&told, CURRENT_A));
+    put_value(&told, "Temperature", value_now(&told, TEMP_AVG_C));
     end(&told);
-    put(&told, "Soc", needed[SOC_PERCENT]);
-    put(&told, "Soh", value_now(&told, SOH_PERCENT));
+    put_value(&told, "Soc", needed[SOC_PERCENT]);
+    put_value(&told, "Soh", value_now(&told, SOH_PERCENT));
     put_capacity(&told);
-    put(&told, "TimeToGo", mapped(&told, "time_to_empty_s"));
-    put(&told, "Balancing", value_now(&told, BALANCING));
+    put_value(&told, "TimeToGo", mapped(&told, "time_to_empty_s"));
+    put_value(&told, "Balancing", value_now(&told, BALANCING));
     put_alarms(&told);
     put_info(&told, &most);
     put_io(&told, &most);

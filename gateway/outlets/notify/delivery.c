@@ -45,8 +45,8 @@ static bool has_room(const struct delivery *delivery, double now)
            DELIVERY_HOUR_S;
 }
 
-static bool append(struct delivery *delivery, const struct message *message, unsigned pack,
-                   unsigned watch, double now)
+static bool queue_message(struct delivery *delivery, const struct message *message, unsigned pack,
+                          unsigned watch, double now)
 {
     struct parcel *parcel = delivery->count < DELIVERY_QUEUE ? calloc(1, sizeof *parcel) : NULL;
     if (!parcel)
@@ -70,7 +70,7 @@ bool delivery_add(struct delivery *delivery, struct message *message, unsigned p
 {
     /* While messages are held back, the message about them has precedence. */
     if (delivery->held == 0 && has_room(delivery, now) &&
-        append(delivery, message, pack, watch, now)) {
+        queue_message(delivery, message, pack, watch, now)) {
         message->values = NULL;
         return true;
     }
@@ -101,7 +101,7 @@ void delivery_tell_held(struct delivery *delivery, const char *gateway, double n
     const unsigned listed = delivery->held < DELIVERY_TITLES ? delivery->held : DELIVERY_TITLES;
     for (unsigned i = delivery->held - listed; i < delivery->held; i++)
         text_format(&text, "\n%s", delivery->titles[i % DELIVERY_TITLES]);
-    if (append(delivery, &message, NOBODY, NOBODY, now))
+    if (queue_message(delivery, &message, NOBODY, NOBODY, now))
         delivery->held = 0;
 }
 

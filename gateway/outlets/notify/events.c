@@ -94,7 +94,7 @@ static void say(const struct teller *teller, unsigned number, const struct watch
         teller->tell(teller->data, number, &happening);
 }
 
-static void judge(const struct teller *teller, unsigned number, struct watch *watch)
+static void update_watch(const struct teller *teller, unsigned number, struct watch *watch)
 {
     const double hold = teller->config->hold_s, now = teller->now;
     const bool again = isnan(watch->told_at) || now - watch->told_at >= teller->config->repeat_s;
@@ -191,7 +191,7 @@ void events_look(struct events *events, const struct notify_config *config, cons
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
         note_level(watch, level_now(events, i, config, seen), now, time);
-        judge(&teller, i, watch);
+        update_watch(&teller, i, watch);
     }
     if (seen->fresh)
         judge_full(&teller, events, seen, day);

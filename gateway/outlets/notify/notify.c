@@ -290,7 +290,7 @@ static void on_happening(void *data, unsigned watch, const struct happening *hap
     post(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
 }
 
-static void look(struct notify *notify, struct notify_pack *pack, double now)
+static void check_events(struct notify *notify, struct notify_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
     const double time = clock_wall();
@@ -310,7 +310,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 {
     struct notify *notify = data;
     (void) changes;
-    look(notify, &notify->packs[outlet_pack_of(notify->outlet, source)->index], now);
+    check_events(notify, &notify->packs[outlet_pack_of(notify->outlet, source)->index], now);
 }
 
 static const char *outcome_of(enum order_result result)
@@ -360,7 +360,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         const struct source *source = &pack->pack->source;
         tally_look(&pack->tally, source, outlet_fresh(notify->outlet, pack->pack, now),
                    local_day(time), now - notify->looked, time);
-        look(notify, pack, now);
+        check_events(notify, pack, now);
     }
     notify->looked = now;
     /* The clock was set back: reports due from now on are sent. */
@@ -388,7 +388,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_over(notify->outlet);
 }
 
-static void stop(void *self, bool gone)
+static void stop_notify(void *self, bool gone)
 {
     (void) gone;
     struct notify *notify = self;
@@ -428,7 +428,7 @@ static bool make_packs(struct notify *notify)
     return notify->packs != NULL;
 }
 
-static void *start(struct outlet *outlet)
+static void *start_notify(struct outlet *outlet)
 {
     struct notify *notify = calloc(1, sizeof *notify);
     if (!notify)
@@ -476,8 +476,8 @@ const struct outlet_kind outlet_notify = {
     .connects = true,
     .programs = true,
     .settings_size = sizeof(struct notify_config),
-    .start = start,
-    .stop = stop,
+    .start = start_notify,
+    .stop = stop_notify,
     .free = free_notify,
     .commands = commands,
 };

@@ -95,7 +95,7 @@ static int file_of(const char *json)
     return file;
 }
 
-static _Noreturn void run(const char *path, const struct message *message, int file)
+static _Noreturn void run_program(const char *path, const struct message *message, int file)
 {
     char *arguments[] = {strdup(path), NULL};
     signal(SIGPIPE, SIG_DFL);
@@ -119,7 +119,7 @@ bool program_start(struct program *program, const char *path, const struct messa
     int file = access(path, X_OK) == 0 ? file_of(json) : -1;
     const pid_t pid = file >= 0 ? fork() : -1;
     if (pid == 0)
-        run(path, message, file);
+        run_program(path, message, file);
     if (pid < 0)
         snprintf(why, size, "%s: %s", path, strerror(errno));
     if (file >= 0)

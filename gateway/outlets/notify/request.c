@@ -66,7 +66,7 @@ size_t request_text_most(enum notify_type type)
     return type == NOTIFY_PUSHOVER ? 1024 : type == NOTIFY_PUSHSAFER ? 3000 : MESSAGE_TEXT_SIZE - 1;
 }
 
-static size_t take_answer(char *bytes, size_t size, size_t count, void *data)
+static size_t collect_response(char *bytes, size_t size, size_t count, void *data)
 {
     struct request *request = data;
     size_t taken = size * count, room = sizeof request->answer - 1 - request->answered;
@@ -433,7 +433,7 @@ bool request_set(struct request *request, CURL *easy, const struct notify_config
     const struct message *message = &copy;
     cut_text(&copy, request_text_most(config->type));
     *request = (struct request){0};
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect_response);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
     if (config->type == NOTIFY_MAIL)
         return set_mail(request, easy, config, secrets, message, gateway, page);

@@ -30,7 +30,7 @@ bool sender_is_busy(const struct sender *sender)
     return sender->busy;
 }
 
-static void finish(struct sender *sender, enum outcome outcome, const char *why)
+static void report_outcome(struct sender *sender, enum outcome outcome, const char *why)
 {
     sender->busy = false;
     sender->settings.done(sender->settings.data, outcome, why);
@@ -43,10 +43,10 @@ static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
     struct sender *sender = timer->data;
     transfer_free(&sender->transfer);
     request_clear(&sender->request);
-    finish(sender, sender->outcome, sender->why);
+    report_outcome(sender, sender->outcome, sender->why);
 }
 
-static void fail(struct sender *sender, enum outcome outcome)
+static void schedule_failure(struct sender *sender, enum outcome outcome)
 {
     sender->outcome = outcome;
     ev_timer_set(&sender->failed, 0, 0);
@@ -62,12 +62,12 @@ static void on_transferred(void *data, CURLcode code, const char *words)
                       &sender->secrets, code, words, why, sizeof why);
     /* libcurl uses the handle until this returns. */
     snprintf(sender->why, sizeof sender->why, "%s", why);
-    fail(sender, outcome);
+    schedule_failure(sender, outcome);
 }
 
 static void on_program_over(void *data, bool good, const char *why)
 {
-    finish(data, good ? OUTCOME_SENT : OUTCOME_AGAIN, why);
+    report_outcome(data, good ? OUTCOME_SENT : OUTCOME_AGAIN, why);
 }
 
 static void transfer_message(struct sender *sender, const struct message *message)
@@ -77,7 +77,7 @@ static void transfer_message(struct sender *sender, const struct message *messag
         .ca_file = config->ca_file, .client_cert = "", .client_key = "", .verify = config->verify};
     if (!secrets_read(&sender->secrets, config, sender->settings.who, &sender->open_told,
                       sender->why, sizeof sender->why)) {
-        fail(sender, OUTCOME_AGAIN);
+        schedule_failure(sender, OUTCOME_AGAIN);
         return;
     }
     sender->transfer = (struct transfer){.done = on_transferred, .data = sender};
@@ -86,7 +86,7 @@ static void transfer_message(struct sender *sender, const struct message *messag
         !request_set(&sender->request, sender->transfer.easy, config, &sender->secrets, message,
                      sender->settings.gateway, sender->settings.page)) {
         snprintf(sender->why, sizeof sender->why, "out of memory, or too long");
-        fail(sender, OUTCOME_AGAIN);
+        schedule_failure(sender, OUTCOME_AGAIN);
         return;
     }
     /* The next message is hours away: a connection that waits for it, and the certificates that it was checked against,
@@ -109,7 +109,7 @@ void sender_send(struct sender *sender, const struct message *message)
                                 sender->why, sizeof sender->why)) {
         if (!json)
             snprintf(sender->why, sizeof sender->why, "out of memory");
-        fail(sender, OUTCOME_AGAIN);
+        schedule_failure(sender, OUTCOME_AGAIN);
     }
     free(json);
 }

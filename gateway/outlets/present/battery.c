@@ -21,8 +21,8 @@ struct battery {
     struct bms_output out, sent; /* the last answer; size 0: its echo can no longer come */
 };
 
-static size_t answer(struct battery *battery, const struct shown *shown, const uint8_t *bytes,
-                     size_t size)
+static size_t answer_inverter(struct battery *battery, const struct shown *shown,
+                              const uint8_t *bytes, size_t size)
 {
     const uint8_t address = (uint8_t) bms_address(&battery->dialect.board);
     struct bms_request shorter;
@@ -103,7 +103,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
             continue;
         }
         battery->out.size = 0;
-        n = answer(battery, &shown, bytes + over, size - over);
+        n = answer_inverter(battery, &shown, bytes + over, size - over);
         if (battery->out.size == 0)
             continue;
         note_request(battery, bytes + over, n);
@@ -114,7 +114,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     return over;
 }
 
-static void *start(struct present *present, double now)
+static void *start_battery(struct present *present, double now)
 {
     (void) now;
     const struct present_config *config = present_config(present);
@@ -133,4 +133,4 @@ static void *start(struct present *present, double now)
     return battery;
 }
 
-const struct speaker battery_speaker = {.start = start, .free = free, .heard = heard};
+const struct speaker battery_speaker = {.start = start_battery, .free = free, .heard = heard};

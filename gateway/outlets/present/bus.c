@@ -127,7 +127,7 @@ static void end_link(struct bus_link *link, const char *why)
 }
 
 /* What was received in a turn that became late may be of any age: the next turn discards it. */
-static void hand_over(struct bus_link *link, bool quiet)
+static void pass_bytes(struct bus_link *link, bool quiet)
 {
     struct bus *bus = link->bus;
     const double now = clock_now();
@@ -150,7 +150,7 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct bus_link *link = timer->data;
     if (link->size > 0)
-        hand_over(link, true);
+        pass_bytes(link, true);
 }
 
 /* An incomplete request is discarded if more bytes come only much later. */
@@ -198,7 +198,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         ev_now_update(loop);
         ev_timer_start(loop, &link->quiet);
     }
-    hand_over(link, false);
+    pass_bytes(link, false);
 }
 
 static void open_link(struct bus_link *link, int fd)

@@ -97,7 +97,7 @@ static void opened(void *self, struct bus_link *link)
         bus_send(link, (const uint8_t *) SLCAN_OPEN, strlen(SLCAN_OPEN));
 }
 
-static void *start(struct present *present, double now)
+static void *start_canbus(struct present *present, double now)
 {
     (void) now;
     struct canbus *canbus = calloc(1, sizeof *canbus);
@@ -110,4 +110,4 @@ static void *start(struct present *present, double now)
 }
 
 const struct speaker can_speaker = {
-    .start = start, .free = free, .heard = heard, .opened = opened, .second = second};
+    .start = start_canbus, .free = free, .heard = heard, .opened = opened, .second = second};

@@ -69,7 +69,7 @@ static struct served *served_of(const struct modbus *modbus, const struct unit *
 /* ---- answers ---- */
 
 /* "58 registers from 290 of unit 2" */
-static void describe(const struct question *question, const uint8_t *pdu, char out[64])
+static void describe_request(const struct question *question, const uint8_t *pdu, char out[64])
 {
     struct mbap_request request;
     mbap_check(question->frame, question->size, &request);
@@ -101,7 +101,7 @@ static void pass_on(struct modbus *modbus, struct bus_link *link, const struct q
     const ssize_t size = recv(modbus->pair[1], adu, sizeof adu, MSG_DONTWAIT);
     if (size <= MBAP_HEADER)
         return;
-    describe(question, adu + MBAP_HEADER, told);
+    describe_request(question, adu + MBAP_HEADER, told);
     send_pdu(modbus, link, adu[MBAP_HEADER - 1], adu + MBAP_HEADER, (size_t) size - MBAP_HEADER);
     present_answered(modbus->present, link, told, clock_now());
 }
@@ -203,8 +203,8 @@ static size_t skip_echo(struct modbus *modbus, const uint8_t *bytes, size_t size
     return modbus->echo == ECHO_NO ? 0 : sent;
 }
 
-static void take_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
-                         size_t size, double now)
+static void handle_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                           size_t size, double now)
 {
     const struct unit *unit = units_find(&modbus->units, frame[0]);
     const bool to_all = frame[0] == 0;
@@ -223,13 +223,13 @@ static void take_request(struct modbus *modbus, struct bus_link *link, const uin
         answer_request(modbus, link, frame, size, now);
 }
 
-static void take_frame(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
-                       const struct rtu_span *span, double now)
+static void handle_frame(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                         const struct rtu_span *span, double now)
 {
     char what[32];
     modbus->counted.messages++;
     if (span->kind == RTU_REQUEST) {
-        take_request(modbus, link, frame, span->size, now);
+        handle_request(modbus, link, frame, span->size, now);
     } else if (bus_is_shared(link) && units_find(&modbus->units, frame[0])) {
         snprintf(what, sizeof what, "at address %u", frame[0]);
         present_second(modbus->present, what, now);
@@ -238,8 +238,8 @@ static void take_frame(struct modbus *modbus, struct bus_link *link, const uint8
 
 /* Silence ends a frame. Bytes that form none may be its first half, if an adapter has delayed the
  * rest. */
-static size_t take_serial(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
-                          size_t size, bool quiet, double now)
+static size_t handle_serial(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
+                            size_t size, bool quiet, double now)
 {
     if (size > RTU_ADU_MAX) {
         modbus->counted.overruns++;
@@ -255,12 +255,12 @@ static size_t take_serial(struct modbus *modbus, struct bus_link *link, const ui
         modbus->counted.errors++;
         return echo;
     }
-    take_frame(modbus, link, bytes + echo + span.at, &span, now);
+    handle_frame(modbus, link, bytes + echo + span.at, &span, now);
     return size;
 }
 
-static size_t take_stream(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
-                          size_t size, double now)
+static size_t handle_stream(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
+                            size_t size, double now)
 {
     size_t over = 0;
     while (over < size) {
@@ -269,7 +269,7 @@ static size_t take_stream(struct modbus *modbus, struct bus_link *link, const ui
             break;
         modbus->counted.errors += span.kind == RTU_NOISE || span.at > 0;
         if (span.kind != RTU_NOISE)
-            take_frame(modbus, link, bytes + over + span.at, &span, now);
+            handle_frame(modbus, link, bytes + over + span.at, &span, now);
         over += span.at + span.size;
     }
     return over;
@@ -278,8 +278,8 @@ static size_t take_stream(struct modbus *modbus, struct bus_link *link, const ui
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now)
 {
-    return bus_is_shared(link) ? take_serial(self, link, bytes, size, quiet, now)
-                               : take_stream(self, link, bytes, size, now);
+    return bus_is_shared(link) ? handle_serial(self, link, bytes, size, quiet, now)
+                               : handle_stream(self, link, bytes, size, now);
 }
 
 static void gone(void *self, const struct bus_link *link)
@@ -387,7 +387,7 @@ static void release(void *self)
     free(modbus);
 }
 
-static void *start(struct present *present, double now)
+static void *start_modbus(struct present *present, double now)
 {
     struct modbus *modbus = calloc(1, sizeof *modbus);
     if (!modbus)
@@ -408,4 +408,4 @@ static void *start(struct present *present, double now)
 }
 
 const struct speaker modbus_speaker = {
-    .start = start, .free = release, .changed = changed, .heard = heard, .gone = gone};
+    .start = start_modbus, .free = release, .changed = changed, .heard = heard, .gone = gone};

@@ -76,7 +76,7 @@ bool present_has_gateway(const struct present *present, double now)
 }
 
 /* While the gateway is not heard no values are fresh, whatever their own time. */
-static void judge(struct present *present, struct outlet_pack *pack, double now)
+static void update_state(struct present *present, struct outlet_pack *pack, double now)
 {
     struct source *source = &pack->source;
     if (!present_has_gateway(present, now) && source->good_until > now)
@@ -237,7 +237,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 {
     struct present *present = data;
     struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
-    judge(present, pack, now);
+    update_state(present, pack, now);
     if (pack == presented(present))
         present->alarms = alarms_after(present->alarms, source->values);
     if (present->speaker->changed)
@@ -301,7 +301,7 @@ static void release(void *self)
     free(present);
 }
 
-static bool begin(struct present *present)
+static bool open_present(struct present *present)
 {
     static const struct bus_events events = {
         .heard = on_heard, .opened = on_opened, .gone = on_gone};
@@ -322,7 +322,7 @@ static bool begin(struct present *present)
     return present->bus != NULL;
 }
 
-static void *start(struct outlet *outlet)
+static void *start_present(struct outlet *outlet)
 {
     struct present *present = calloc(1, sizeof *present);
     if (!present)
@@ -340,7 +340,7 @@ static void *start(struct outlet *outlet)
     ev_timer_init(&present->second, on_second, 1, 1);
     ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
     present->second.data = present->end.data = present;
-    if (!begin(present)) {
+    if (!open_present(present)) {
         log_error("%s: out of memory, or nothing to present", present->title);
         release(present);
         return NULL;
@@ -353,7 +353,7 @@ static void *start(struct outlet *outlet)
 
 /* For whatever reason it ends, masters that keep asking are told to stop. A master that has had no
  * values yet gets none. */
-static void stop(void *self, bool gone)
+static void stop_present(void *self, bool gone)
 {
     struct present *present = self;
     const double now = clock_now();
@@ -374,7 +374,7 @@ const struct outlet_kind outlet_present = {
     .network = true,
     .devices = true,
     .lingers = true,
-    .start = start,
-    .stop = stop,
+    .start = start_present,
+    .stop = stop_present,
     .free = release,
 };

@@ -71,7 +71,7 @@ static bool has_answer_length(const uint8_t *bytes, size_t size)
 
 /* Classifies intact bytes. A write request and its answer look alike: both count as the master's.
  * Bytes of no known length are a request that the server rejects. */
-static enum rtu_kind judge(const uint8_t *bytes, size_t size)
+static enum rtu_kind classify_frame(const uint8_t *bytes, size_t size)
 {
     const struct length *request = request_length(bytes[1]);
     if (request && length_of(*request, bytes, size) == size)
@@ -92,7 +92,7 @@ struct rtu_span rtu_find_last(const uint8_t *bytes, size_t size)
     for (size_t at = 0; size - at >= ADU_MIN; at++)
         if (is_intact(bytes + at, size - at) &&
             (at == 0 || has_known_length(bytes + at, size - at)))
-            return (struct rtu_span){judge(bytes + at, size - at), at, size - at};
+            return (struct rtu_span){classify_frame(bytes + at, size - at), at, size - at};
     return (struct rtu_span){.kind = RTU_NOTHING};
 }
 
@@ -103,7 +103,7 @@ struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
     const struct length *request = request_length(bytes[1]);
     if (!request) { /* only the end of the bytes can be its end */
         if (is_intact(bytes, size))
-            return (struct rtu_span){judge(bytes, size), 0, size};
+            return (struct rtu_span){classify_frame(bytes, size), 0, size};
         return (struct rtu_span){size < RTU_ADU_MAX ? RTU_NOTHING : RTU_NOISE, 0, size};
     }
     const size_t length = length_of(*request, bytes, size);

@@ -88,7 +88,7 @@ static void print_packs(struct print *print)
     fflush(stdout);
 }
 
-static void *start(struct outlet *outlet)
+static void *start_print(struct outlet *outlet)
 {
     struct print *print = calloc(1, sizeof *print);
     if (!print)
@@ -102,7 +102,7 @@ static void *start(struct outlet *outlet)
     return print;
 }
 
-static void stop(void *self, bool gone)
+static void stop_print(void *self, bool gone)
 {
     struct print *print = self;
     json_print(stdout, json_pack("{s:b}", "gone", gone), false);
@@ -113,7 +113,7 @@ static void stop(void *self, bool gone)
 const struct outlet_kind outlet_print = {
     .name = "print",
     .settings_size = sizeof(struct print_config),
-    .start = start,
-    .stop = stop,
+    .start = start_print,
+    .stop = stop_print,
     .free = free,
 };

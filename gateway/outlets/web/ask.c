@@ -12,7 +12,7 @@
 #define DAY_S 86400
 #define VALUES_SIZE 4096
 
-static bool refuse(struct http_request *request, const char *name, const char *expected)
+static bool reject_parameter(struct http_request *request, const char *name, const char *expected)
 {
     char text[200];
     snprintf(text, sizeof text, "'%s': expected %s", name, expected);
@@ -26,7 +26,7 @@ static bool has_argument(const struct http_request *request, const char *name)
 }
 
 /* An unencoded + of a time zone is decoded as a blank. */
-static bool take_time(struct http_request *request, const char *name, int64_t *at)
+static bool parse_time(struct http_request *request, const char *name, int64_t *at)
 {
     char text[64];
     if (!has_argument(request, name))
@@ -36,17 +36,17 @@ static bool take_time(struct http_request *request, const char *name, int64_t *a
     if (blank && strchr(text, 'T') && strchr(text, 'T') < blank)
         *blank = '+';
     return (good && when_parse(text, at)) ||
-           refuse(request, name, "a time such as 2026-11-22T13:05 or seconds since 1970");
+           reject_parameter(request, name, "a time such as 2026-11-22T13:05 or seconds since 1970");
 }
 
-static bool take_day(struct http_request *request, struct ask *ask)
+static bool parse_day(struct http_request *request, struct ask *ask)
 {
     char text[24];
     if (!has_argument(request, "day"))
         return true;
     if (!http_argument(request, "day", text, sizeof text) || strlen(text) != 10 ||
         !when_parse(text, &ask->query.from))
-        return refuse(request, "day", "a day such as 2026-11-22");
+        return reject_parameter(request, "day", "a day such as 2026-11-22");
     /* A day may have 23 or 25 hours. */
     ask->query.to = history_start(LEVEL_DAY, ask->query.from + DAY_S + DAY_S / 2);
     if (!ask->level_given)
@@ -54,7 +54,7 @@ static bool take_day(struct http_request *request, struct ask *ask)
     return ask->level_given = true;
 }
 
-static bool take_level(struct http_request *request, struct ask *ask)
+static bool parse_level(struct http_request *request, struct ask *ask)
 {
     char text[24];
     if (!has_argument(request, "level"))
@@ -62,10 +62,10 @@ static bool take_level(struct http_request *request, struct ask *ask)
     ask->level_given = true;
     return (http_argument(request, "level", text, sizeof text) &&
             history_level_find(text, &ask->query.level)) ||
-           refuse(request, "level", "recent, minute, hour or day");
+           reject_parameter(request, "level", "recent, minute, hour or day");
 }
 
-static bool take_points(struct http_request *request, struct ask *ask)
+static bool parse_points(struct http_request *request, struct ask *ask)
 {
     char text[24], expected[60];
     ask->points = ASK_POINTS;
@@ -77,10 +77,10 @@ static bool take_points(struct http_request *request, struct ask *ask)
     if (ask->points >= 4 && ask->points <= ASK_POINTS_MAX)
         return true;
     snprintf(expected, sizeof expected, "a number from 4 to %d", ASK_POINTS_MAX);
-    return refuse(request, "points", expected);
+    return reject_parameter(request, "points", expected);
 }
 
-static bool take_value(struct ask *ask, const char *name)
+static bool parse_value(struct ask *ask, const char *name)
 {
     char own[HISTORY_NAME_SIZE];
     for (unsigned v = 0; v < ROW_VALUES; v++)
@@ -93,7 +93,7 @@ static bool take_value(struct ask *ask, const char *name)
     return strcmp(name, "soc_peak_percent") == 0 && (ask->soc_peak = true);
 }
 
-static bool take_values(struct http_request *request, struct ask *ask)
+static bool parse_values(struct http_request *request, struct ask *ask)
 {
     char text[VALUES_SIZE];
     ask->all = !has_argument(request, "values");
@@ -102,22 +102,24 @@ static bool take_values(struct http_request *request, struct ask *ask)
     bool good = http_argument(request, "values", text, sizeof text) && text[0];
     char *rest = text;
     for (char *name; good && (name = strsep(&rest, ",")) != NULL;)
-        good = take_value(ask, name);
-    return good || refuse(request, "values",
-                          "names of the history, such as soc_percent,power_w,cell_mv.1,charged_wh");
+        good = parse_value(ask, name);
+    return good || reject_parameter(
+                       request, "values",
+                       "names of the history, such as soc_percent,power_w,cell_mv.1,charged_wh");
 }
 
 bool ask_parse(struct http_request *request, const char *pack, double wall, struct ask *ask)
 {
     char flag[8];
     *ask = (struct ask){.query = {.pack = pack, .to = (int64_t) ceil(wall)}};
-    if (!take_time(request, "to", &ask->query.to))
+    if (!parse_time(request, "to", &ask->query.to))
         return false;
     ask->query.from = ask->query.to - DAY_S;
     ask->query.extremes =
         http_argument(request, "extremes", flag, sizeof flag) && strcmp(flag, "1") == 0;
-    if (!take_time(request, "from", &ask->query.from) || !take_level(request, ask) ||
-        !take_day(request, ask) || !take_points(request, ask) || !take_values(request, ask))
+    if (!parse_time(request, "from", &ask->query.from) || !parse_level(request, ask) ||
+        !parse_day(request, ask) || !parse_points(request, ask) || !parse_values(request, ask))
         return false;
-    return ask->query.from < ask->query.to || refuse(request, "from", "a time before 'to'");
+    return ask->query.from < ask->query.to ||
+           reject_parameter(request, "from", "a time before 'to'");
 }

@@ -15,7 +15,7 @@
 #define NAME_ROOM 24
 
 /* Appends a number; null if it is unknown. */
-static void add(json_t *column, double number)
+static void append_number(json_t *column, double number)
 {
     json_array_append_new(column,
                           isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));
@@ -34,7 +34,7 @@ static bool any(const json_t *column)
 }
 
 /* Leaves a column out if no day has a value. */
-static void put(json_t *object, const char *name, json_t *column)
+static void set_column(json_t *object, const char *name, json_t *column)
 {
     if (any(column))
         json_object_set_new(object, name, column);
@@ -51,19 +51,19 @@ static void put_days(json_t *object, const struct health_day *days, unsigned cou
         json_array_append_new(t, json_integer(days[n].from));
         json_array_append_new(
             names, json_sprintf("%04d-%02d-%02d", day / 10000, day / 100 % 100, day % 100));
-        add(in, days[n].charged_wh);
-        add(out, days[n].discharged_wh);
-        add(silent, days[n].silent_s);
-        add(efficiency, 100 * days[n].efficiency);
-        add(capacity, days[n].capacity_ah);
+        append_number(in, days[n].charged_wh);
+        append_number(out, days[n].discharged_wh);
+        append_number(silent, days[n].silent_s);
+        append_number(efficiency, 100 * days[n].efficiency);
+        append_number(capacity, days[n].capacity_ah);
     }
     json_object_set_new(object, "t", t);
     json_object_set_new(object, "day", names);
-    put(object, "charged_wh", in);
-    put(object, "discharged_wh", out);
-    put(object, "silent_s", silent);
-    put(object, "efficiency_percent", efficiency);
-    put(object, "capacity_seen_ah", capacity);
+    set_column(object, "charged_wh", in);
+    set_column(object, "discharged_wh", out);
+    set_column(object, "silent_s", silent);
+    set_column(object, "efficiency_percent", efficiency);
+    set_column(object, "capacity_seen_ah", capacity);
 }
 
 static void put_cells(json_t *object, const struct health_day *days, unsigned count)
@@ -72,16 +72,16 @@ static void put_cells(json_t *object, const struct health_day *days, unsigned co
         json_t *load = json_array(), *rest = json_array(), *ohm = json_array();
         char name[NAME_ROOM];
         for (unsigned n = 0; n < count; n++) {
-            add(load, days[n].load_mv[cell]);
-            add(rest, days[n].rest_mv[cell]);
-            add(ohm, days[n].milliohm[cell]);
+            append_number(load, days[n].load_mv[cell]);
+            append_number(rest, days[n].rest_mv[cell]);
+            append_number(ohm, days[n].milliohm[cell]);
         }
         snprintf(name, sizeof name, "load_mv.%u", cell + 1);
-        put(object, name, load);
+        set_column(object, name, load);
         snprintf(name, sizeof name, "rest_mv.%u", cell + 1);
-        put(object, name, rest);
+        set_column(object, name, rest);
         snprintf(name, sizeof name, "milliohm.%u", cell + 1);
-        put(object, name, ohm);
+        set_column(object, name, ohm);
     }
 }
 

@@ -69,7 +69,7 @@ static struct client *client_of(const struct http_request *request)
 
 /* ---- the library in the loop ---- */
 
-static void run(struct http *http)
+static void run_library(struct http *http)
 {
     ev_idle_stop(http->loop, &http->at_once);
     MHD_run(http->daemon);
@@ -79,21 +79,21 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
     (void) revents;
-    run(io->data);
+    run_library(io->data);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    run(timer->data);
+    run_library(timer->data);
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
 {
     (void) loop;
     (void) revents;
-    run(idle->data);
+    run_library(idle->data);
 }
 
 /* Before the loop waits: sets the timer to the library's own time-out. */
@@ -278,7 +278,7 @@ static struct client *find_waiting(const struct http *http, int fd)
     return NULL;
 }
 
-static void hand_over(struct client *client)
+static void pass_to_library(struct client *client)
 {
     struct http *http = client->request.http;
     const struct sockaddr *peer = (const struct sockaddr *) &client->request.peer;
@@ -306,7 +306,7 @@ static void on_first(struct ev_loop *loop, ev_io *io, int revents)
         return;
     ev_io_stop(loop, io);
     if (size == 1 && first == TLS_HANDSHAKE && !client->cut) {
-        hand_over(client);
+        pass_to_library(client);
         return;
     }
     if (size == 1 && !client->cut)
@@ -349,7 +349,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     http->count++;
     if (!http->settings.tls_cert) {
-        hand_over(client);
+        pass_to_library(client);
         return;
     }
     ev_io_init(&client->first, on_first, fd, EV_READ);

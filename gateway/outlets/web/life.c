@@ -260,7 +260,7 @@ static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_report(web->outlet, &report);
 }
 
-static void *start(struct outlet *outlet)
+static void *start_web(struct outlet *outlet)
 {
     struct web *web = calloc(1, sizeof *web);
     if (!web)
@@ -286,7 +286,7 @@ static void *start(struct outlet *outlet)
     return web;
 }
 
-static void stop(void *self, bool gone)
+static void stop_web(void *self, bool gone)
 {
     (void) gone;
     struct web *web = self;
@@ -299,8 +299,8 @@ const struct outlet_kind outlet_web = {
     .name = "web",
     .network = true,
     .settings_size = sizeof(struct web_config),
-    .start = start,
-    .stop = stop,
+    .start = start_web,
+    .stop = stop_web,
     .free = free_web,
     .commands = commands,
 };

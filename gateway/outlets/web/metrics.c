@@ -24,7 +24,8 @@ struct page {
 
 /* ---- one metric ---- */
 
-static void begin(const struct page *page, const char *name, const char *type, const char *help)
+static void begin_metric(const struct page *page, const char *name, const char *type,
+                         const char *help)
 {
     fprintf(page->out, "# HELP packgate_%s %s\n# TYPE packgate_%s %s\n", name, help, name, type);
 }
@@ -46,7 +47,7 @@ static const char *pack_name(const struct page *page, unsigned n)
 }
 
 /* Writes one series of a pack; names of packs need no escaping. */
-static void put(const struct page *page, const char *name, unsigned n, double number)
+static void put_sample(const struct page *page, const char *name, unsigned n, double number)
 {
     if (!isnan(number))
         fprintf(page->out, "packgate_%s{pack=\"%s\"} %.10g\n", name, pack_name(page, n), number);
@@ -84,10 +85,10 @@ static void put_value(const struct page *page, enum pack_value value)
         return;
     title_of(info->name, title);
     snprintf(name, sizeof name, "%s%s", info->name, is_counter(value) ? "_total" : "");
-    begin(page, name, is_counter(value) ? "counter" : "gauge", title);
+    begin_metric(page, name, is_counter(value) ? "counter" : "gauge", title);
     for (unsigned n = 0; n < page->web->count; n++)
         if (page->fresh[n])
-            put(page, name, n, page->web->packs[n].pack->values.value[value]);
+            put_sample(page, name, n, page->web->packs[n].pack->values.value[value]);
 }
 
 static void put_array(const struct page *page, enum pack_value first, unsigned count,
@@ -96,7 +97,7 @@ static void put_array(const struct page *page, enum pack_value first, unsigned c
     const char *name = pack_value_info(first)->name;
     if (!is_known(page, first, count))
         return;
-    begin(page, name, "gauge", help);
+    begin_metric(page, name, "gauge", help);
     for (unsigned n = 0; n < page->web->count; n++)
         for (unsigned i = 0; page->fresh[n] && i < count; i++) {
             const double number = page->web->packs[n].pack->values.value[(unsigned) first + i];
@@ -124,10 +125,10 @@ static void put_mapped(const struct page *page, const char *name, const char *ta
             continue;
         if (!begun) {
             title_of(name, title);
-            begin(page, full, tail[0] ? "counter" : "gauge", title);
+            begin_metric(page, full, tail[0] ? "counter" : "gauge", title);
         }
         begun = true;
-        put(page, full, n, number);
+        put_sample(page, full, n, number);
     }
 }
 
@@ -148,7 +149,8 @@ static void put_alarms(const struct page *page)
             if (!(values->alarms_known >> i & 1))
                 continue;
             if (!begun)
-                begin(page, "alarm", "gauge", "Whether an alarm that the BMS knows is active");
+                begin_metric(page, "alarm", "gauge",
+                             "Whether an alarm that the BMS knows is active");
             begun = true;
             if (values->alarms_can_warn >> i & 1)
                 put_alarm(page, n, i, "warning", values->alarms_warning);
@@ -192,15 +194,15 @@ static void put_states(const struct page *page)
                   {"allowed_discharge_current_a", ""},
                   {"charge_limited_by", ""},
                   {"discharge_limited_by", ""}};
-    begin(page, "fresh", "gauge", "Whether the values are fresh");
+    begin_metric(page, "fresh", "gauge", "Whether the values are fresh");
     for (unsigned n = 0; n < page->web->count; n++)
-        put(page, "fresh", n, page->fresh[n]);
-    begin(page, "age_s", "gauge", "Age of the values");
+        put_sample(page, "fresh", n, page->fresh[n]);
+    begin_metric(page, "age_s", "gauge", "Age of the values");
     for (unsigned n = 0; n < page->web->count; n++)
-        put(page, "age_s", n, outlet_age(page->web->packs[n].pack, page->now));
+        put_sample(page, "age_s", n, outlet_age(page->web->packs[n].pack, page->now));
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         put_mapped(page, always[i].name, always[i].tail, true);
-    begin(page, "pack_info", "gauge", "Properties of a pack");
+    begin_metric(page, "pack_info", "gauge", "Properties of a pack");
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct source *source = &page->web->packs[n].pack->source;
         fprintf(page->out, "packgate_pack_info{pack=\"%s\"", source->name);
@@ -221,7 +223,7 @@ static void put_states(const struct page *page)
 static void put_one(const struct page *page, const char *name, const char *type, const char *help,
                     double number)
 {
-    begin(page, name, type, help);
+    begin_metric(page, name, type, help);
     fprintf(page->out, "packgate_%s %.15g\n", name, number);
 }
 
@@ -251,7 +253,7 @@ static void put_lines(const struct page *page, const json_t *status)
     const json_t *lines = json_object_get(status, "lines");
     if (json_array_size(lines) == 0)
         return;
-    begin(page, "line_open", "gauge", "Whether the port of a line is open");
+    begin_metric(page, "line_open", "gauge", "Whether the port of a line is open");
     for (size_t i = 0; i < json_array_size(lines); i++) {
         const json_t *line = json_array_get(lines, i);
         const char *name = json_string_value(json_object_get(line, "name"));
@@ -267,7 +269,7 @@ static void put_outlets(const struct page *page, const json_t *status)
     const json_t *outlets = json_object_get(status, "outlets");
     if (json_array_size(outlets) == 0)
         return;
-    begin(page, "outlet_running", "gauge", "Whether an outlet runs");
+    begin_metric(page, "outlet_running", "gauge", "Whether an outlet runs");
     for (size_t i = 0; i < json_array_size(outlets); i++) {
         const json_t *outlet = json_array_get(outlets, i);
         const char *kind = json_string_value(json_object_get(outlet, "kind"));
@@ -282,7 +284,7 @@ static void put_gateway(const struct page *page, const json_t *status)
 {
     const struct web *web = page->web;
     const struct http_counters counters = http_counters(web->http);
-    begin(page, "build_info", "gauge", "The version of packgate");
+    begin_metric(page, "build_info", "gauge", "The version of packgate");
     fprintf(page->out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
     put_one(page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
             floor(clock_wall() - (page->now - outlet_config(web->outlet)->started_at)));

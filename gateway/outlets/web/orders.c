@@ -250,7 +250,7 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
 }
 
 /* 0 and 1, true and false. */
-static bool take_switch(const json_t *value, bool *on)
+static bool parse_switch(const json_t *value, bool *on)
 {
     if (json_is_boolean(value))
         *on = json_is_true(value);
@@ -262,7 +262,7 @@ static bool take_switch(const json_t *value, bool *on)
     return true;
 }
 
-static bool take_switches(json_t *body, struct switches *switches)
+static bool parse_switches(json_t *body, struct switches *switches)
 {
     static const char *const names[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
@@ -272,7 +272,7 @@ static bool take_switches(json_t *body, struct switches *switches)
         const json_t *value = json_object_get(body, names[i]);
         if (!value)
             continue;
-        if (!take_switch(value, &switches->on[i]))
+        if (!parse_switch(value, &switches->on[i]))
             return false;
         switches->wanted[i] = true;
         found++;
@@ -312,7 +312,7 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
     json_t *body = parse_body(request->http);
     if (!body)
         return;
-    if (take_switches(body, &switches))
+    if (parse_switches(body, &switches))
         give_order(web, request, pack, &switches);
     else
         http_error(request->http, MHD_HTTP_BAD_REQUEST,

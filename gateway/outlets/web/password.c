@@ -71,7 +71,7 @@ static void run_check(const char *file, const char *password, int out)
     _exit(0);
 }
 
-static void finish(struct check *check, enum password_result result)
+static void finish_check(struct check *check, enum password_result result)
 {
     ev_io_stop(check->loop, &check->readable);
     ev_timer_stop(check->loop, &check->late);
@@ -88,7 +88,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     char result = PASSWORD_UNKNOWN;
     if (read(io->fd, &result, 1) != 1)
         result = PASSWORD_UNKNOWN;
-    finish(io->data, (enum password_result) result);
+    finish_check(io->data, (enum password_result) result);
 }
 
 static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -97,7 +97,7 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct check *check = timer->data;
     kill(check->pid, SIGKILL);
-    finish(check, PASSWORD_UNKNOWN);
+    finish_check(check, PASSWORD_UNKNOWN);
 }
 
 bool password_check(struct ev_loop *loop, const char *file, const char *password,

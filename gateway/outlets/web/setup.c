@@ -122,8 +122,8 @@ static void on_left(void *data)
     worker_cancel(data);
 }
 
-static void answer(struct setup *setup, struct http_request *request, bool trusted,
-                   bool has_session)
+static void answer_setup(struct setup *setup, struct http_request *request, bool trusted,
+                         bool has_session)
 {
     const struct asked asked = {setup, trusted, has_session};
     const struct web *web = setup->web;
@@ -159,7 +159,7 @@ static void answer_all(struct setup *setup)
         if (told)
             told(setup->web, request, setup->status);
         else if (setup->status)
-            answer(setup, request, trusted, has_session);
+            answer_setup(setup, request, trusted, has_session);
         else
             http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
     }
@@ -230,7 +230,7 @@ void setup_answer(struct web *web, struct web_request *request)
                                     .trusted = has_session || is_this_host(request),
                                     .has_session = has_session};
     if (is_new(web->setup))
-        answer(web->setup, request->http, waiting.trusted, has_session);
+        answer_setup(web->setup, request->http, waiting.trusted, has_session);
     else if (!wait_for_status(web->setup, &waiting))
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }

@@ -139,7 +139,7 @@ static bool has_room(struct viewer *viewer, size_t size)
     return true;
 }
 
-static bool append(struct viewer *viewer, const char *bytes, size_t size)
+static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 {
     if (viewer->size == viewer->at)
         viewer->taken_at = clock_now(); /* from now on something waits */
@@ -165,7 +165,7 @@ static void fill(struct viewer *viewer)
         if (!viewer->owed[n])
             continue;
         const struct rendering *rendering = render(stream, n, viewer->detail[n]);
-        if (!rendering || !append(viewer, rendering->bytes, rendering->size))
+        if (!rendering || !append_bytes(viewer, rendering->bytes, rendering->size))
             return;
         has_got(viewer, n, rendering);
     }
@@ -195,7 +195,7 @@ static void put_event(struct viewer *viewer, const char *bytes, size_t size)
     const size_t sent = viewer->size == viewer->at ? send_pieces(viewer, &piece, 1) : 0;
     if (sent == size)
         return;
-    if (append(viewer, bytes + sent, size - sent))
+    if (append_bytes(viewer, bytes + sent, size - sent))
         hand_out(viewer);
     else
         http_cut(viewer->request);
@@ -275,14 +275,14 @@ static void take_over(struct viewer *viewer, const unsigned *packs, unsigned cou
         if (packs[i] < stream->count)
             has_got(viewer, packs[i], render(stream, packs[i], viewer->detail[packs[i]]));
         if (taken < piece->iov_len &&
-            !append(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
+            !append_bytes(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
             http_cut(viewer->request); /* half an event is not to be followed by another */
     }
 }
 
 static void append_beat(struct viewer *viewer)
 {
-    if (!append(viewer, viewer->stream->beat, viewer->stream->beat_size))
+    if (!append_bytes(viewer, viewer->stream->beat, viewer->stream->beat_size))
         http_cut(viewer->request);
 }
 
@@ -418,7 +418,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
     if (outlet_hears(stream->outlet, clock_now()))
         size += compose_beat(hello + size);
-    if (!viewer->detail || !viewer->owed || !viewer->seen || !append(viewer, hello, size)) {
+    if (!viewer->detail || !viewer->owed || !viewer->seen || !append_bytes(viewer, hello, size)) {
         free_viewer(viewer);
         return NULL;
     }

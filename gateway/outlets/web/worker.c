@@ -136,7 +136,7 @@ static void read_result(struct job *job, struct worker_result *result)
     job->workers->told(job->workers->data, head.why);
 }
 
-static void finish(struct job *job)
+static void finish_job(struct job *job)
 {
     struct workers *workers = job->workers;
     struct worker_result result = {.text = NULL};
@@ -155,7 +155,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    finish(timer->data);
+    finish_job(timer->data);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -166,7 +166,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (job->room - job->size < PIECE) {
         char *more = realloc(job->bytes, 2 * job->room + PIECE);
         if (!more) {
-            finish(job);
+            finish_job(job);
             return;
         }
         job->bytes = more;
@@ -176,7 +176,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (n > 0)
         job->size += (size_t) n;
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        finish(job);
+        finish_job(job);
 }
 
 static bool start_job(struct job *job)
@@ -252,7 +252,7 @@ static void on_gone(void *data)
     worker_cancel(data);
 }
 
-static void answer(void *owner, struct worker_result *result, const void *data)
+static void send_result(void *owner, struct worker_result *result, const void *data)
 {
     struct http_request *request = owner;
     (void) data;
@@ -271,7 +271,7 @@ void worker_answer(struct workers *workers, struct http_request *request,
                    void (*work)(void *data, struct worker_result *result), const void *data,
                    size_t size)
 {
-    struct job *job = worker_start(workers, work, data, size, answer, request);
+    struct job *job = worker_start(workers, work, data, size, send_result, request);
     if (job)
         http_hold(request, on_gone, job);
     else

@@ -69,11 +69,22 @@ class Browser:
     def finish(self):
         self._await("done")
 
+    def orders(self):
+        """What the case wants to be done to the gateway, one after another, until it is done."""
+        while (said := self._said()).startswith("now: "):
+            yield said[5:]
+        self._must(said, "done")
+
     def _await(self, words):
+        self._must(self._said(), words)
+
+    def _said(self):
         try:
-            said = self.program.wait_for(r"^(now: .*|done|failed)$")[1]
+            return self.program.wait_for(r"^(now: .*|done|failed)$")[1]
         except AssertionError:
-            said = None
+            return ""
+
+    def _must(self, said, words):
         if said != words:
             self.program.stop(signal.SIGKILL)  # the next case begins anew
             raise AssertionError(f"{said} instead of {words}:\n" + "\n".join(self.lines))

@@ -73,6 +73,23 @@ async function relay(path = '', late = 0) {
     return { server, url: `http://127.0.0.1:${server.address().port}${path}/` };
 }
 
+// What a page looks like, as FILE.webp; `whole`: with what is below the screen.
+async function picture(page, file, whole = false) {
+    const png = (await page.screenshot({ fullPage: whole })).toString('base64');
+    const blank = await browser.newPage();
+    const webp = await blank.evaluate(async data => {
+        const image = new Image();
+        image.src = 'data:image/png;base64,' + data;
+        await image.decode();
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [image.width, image.height];
+        canvas.getContext('2d').drawImage(image, 0, 0);
+        return canvas.toDataURL('image/webp', .85).split(',')[1];
+    }, png);
+    fs.writeFileSync(file + '.webp', Buffer.from(webp, 'base64'));
+    await blank.close();
+}
+
 const cases = {
     // Every figure of a card is that of the API, and follows it.
     async live() {
@@ -701,19 +718,7 @@ const cases = {
             const page = await open(options, hash);
             await settled(page, hash);
             await page.waitForTimeout(2000);   // the levels have come to rest
-            const png = (await page.screenshot()).toString('base64');
-            const blank = await browser.newPage();
-            const webp = await blank.evaluate(async data => {
-                const image = new Image();
-                image.src = 'data:image/png;base64,' + data;
-                await image.decode();
-                const canvas = document.createElement('canvas');
-                [canvas.width, canvas.height] = [image.width, image.height];
-                canvas.getContext('2d').drawImage(image, 0, 0);
-                return canvas.toDataURL('image/webp', .85).split(',')[1];
-            }, png);
-            fs.writeFileSync(path.join(asked.folder, file + '.webp'), Buffer.from(webp, 'base64'));
-            await blank.close();
+            await picture(page, path.join(asked.folder, file));
             await page.context().close();
         }
     },
@@ -806,6 +811,8 @@ const cases = {
         check(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth), 'nothing is wider than the screen');
     },
 };
+
+Object.assign(cases, require('./guide.js')({ open, check, has, say, complaints, picture, asked: () => asked }));
 
 async function run(line) {
     asked = JSON.parse(line);

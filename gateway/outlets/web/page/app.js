@@ -39,7 +39,7 @@ function status() {
   if (document.title !== title) document.title = title;
 }
 
-// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup'.
+// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup', '#/setup/ports'.
 function place() {
   const [first, second, third] = location.hash.slice(1).split('/').map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
@@ -49,7 +49,7 @@ function place() {
 
 async function make({ name, pack: chosen }) {
   if (name === 'charts') return (await import('./charts.js')).charts(chosen);
-  if (name === 'setup') return (await import('./setup.js')).setup();
+  if (name === 'setup') return chosen ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup();
   return chosen ? pack(chosen) : now();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Setup: what the gateway is, what it is connected to, what happened, how it is configured and how others connect to it. It shows
-// and hands out files; it changes nothing but what this browser remembers.
+// and hands out files; it changes nothing but what this browser remembers. guide.js changes the configuration.
 import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
@@ -14,7 +14,7 @@ const RENEW_S = 10;
 const EVENTS_SHOWN = 12;
 
 // Files of `packgate map --format`, in the order in which people ask for them.
-const FILES = [
+export const FILES = [
   ['homeassistant.yaml', 'Home Assistant (Modbus)'], ['homeassistant-basic.yaml', 'Home Assistant (Modbus, few)'],
   ['homeassistant-cells.yaml', 'Home Assistant (Modbus, cells)'], ['evcc.yaml', 'evcc'], ['telegraf.conf', 'Telegraf'],
   ['nodered.json', 'Node-RED'], ['iobroker.tsv', 'ioBroker'], ['tasmota.txt', 'Tasmota'], ['tasmota-display.txt', 'Tasmota (display)'],
@@ -194,7 +194,7 @@ export async function setup() {
     if (g.session != null) noteSession(!!g.session);
     parts.page.renew();
     const key = JSON.stringify(config);
-    if (key !== parts.shown) parts.config.fill(...config && config.text != null ? configuration(config) : [el('p', { class: 'hint' }, t('config_login'))]);
+    if (key !== parts.shown) parts.config.fill(...config && config.text != null ? configuration(config) : [el('p', { class: 'hint' }, t('config_login'))], el('a', { class: 'button', href: '#/setup/ports' }, t('action')));
     parts.shown = key;
   }
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// What the set-up is about to change: a list of edits to the configuration that the gateway has. Nothing here draws, and nothing is
+// kept in the browser's storage: it may contain secrets.
+import { packs } from './packs.js';
+
+const SAME_V = .5;      // packs in parallel have the same voltage, but for the error of two BMS
+const UNIT_MOST = 247;
+const NAME_MOST = 32;
+
+/** `config` and `keys` are the gateway's. `added`: sections that are not in the file yet, {section, name, keys, found, members}, in the
+ *  order in which they will stand there; `changed`: of sections that are, "section name" → {key: value, or null for none}. */
+export const draft = { config: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map() };
+
+const place = s => `${s.section} ${s.name ?? ''}`;
+const inFile = () => draft.config?.sections ?? [];
+const keyOf = (s, key) => s.keys.find(k => k.key === key);
+
+/** Begins anew with the file as it is now. `keep`: with the same changes. */
+export function begin(config, keep) {
+  draft.config = config;
+  if (keep) return;
+  draft.ports = [];
+  draft.added = [];
+  for (const kept of [draft.searches, draft.changed, draft.removed, draft.tried]) kept.clear();
+}
+
+/** The sections of a kind, those of the file first, as handles: get(key), set(key, value), isSet(key) of a secret. */
+export function sections(kind) {
+  return [...inFile().filter(s => s.section === kind && !draft.removed.has(place(s))), ...draft.added.filter(s => s.section === kind)].map(handle);
+}
+
+export function handle(s) {
+  const isNew = !Array.isArray(s.keys), changes = () => draft.changed.get(place(s)) ?? {};
+  return {
+    section: s.section, isNew, self: s, found: s.found,
+    get name() { return s.name; },
+    get: key => (isNew ? s.keys[key] : key in changes() ? changes()[key] : keyOf(s, key)?.value) ?? '',
+    isSet: key => !isNew && !!keyOf(s, key)?.set,
+    set(key, value) {
+      const was = isNew ? undefined : keyOf(s, key)?.value, next = isNew ? s.keys : { ...changes() };
+      if (value === '' || value == null) value = null;
+      if (value === (was ?? null)) delete next[key];
+      else next[key] = value;
+      if (!isNew) Object.keys(next).length ? draft.changed.set(place(s), next) : draft.changed.delete(place(s));
+    },
+    remove() {
+      if (isNew) draft.added.splice(draft.added.indexOf(s), 1);
+      else {
+        draft.removed.add(place(s));
+        draft.changed.delete(place(s));
+      }
+    },
+  };
+}
+
+export function add(section, name, keys = {}, more = {}) {
+  const s = { section, name, keys, ...more };
+  draft.added.push(s);
+  return handle(s);
+}
+
+/** "Küche links" → "kueche-links": what may stand in the heading of a section, and is not taken. */
+export function wordFor(text, kind, mine) {
+  const plain = text.toLowerCase().replace(/ä/g, 'ae').replace(/ö/g, 'oe').replace(/ü/g, 'ue').replace(/ß/g, 'ss').replace(/ł/g, 'l').normalize('NFD')
+    .replace(/[^a-z0-9_.-]+/g, ' ').trim().replace(/ /g, '-').slice(0, NAME_MOST - 3).replace(/-+$/, '') || kind + '-1';
+  // A bank has its place among the packs.
+  const same = ['pack', 'bank'].includes(kind) ? ['pack', 'bank'] : [kind];
+  const taken = new Set(same.flatMap(k => sections(k)).filter(h => h.self !== mine).map(h => h.name));
+  const stem = plain.replace(/-\d+$/, '');
+  let word = plain;
+  for (let n = plain === stem ? 2 : 1; taken.has(word); n++) word = `${stem}-${n}`;
+  return word;
+}
+
+/** Not that of a pack which is about to go, either: clients know it by this number. */
+export function freeUnit() {
+  const taken = new Set([...inFile(), ...draft.added].map(s => Number(handle(s).get('unit'))));
+  let unit = 1;
+  while (taken.has(unit) && unit < UNIT_MOST) unit++;
+  return String(unit);
+}
+
+/** A port without what a person may leave out: "/dev/ttyUSB0" is "serial:/dev/ttyUSB0". */
+const bare = port => port.replace(/^serial:/, '');
+export const lineAt = port => sections('line').find(line => bare(line.get('port')) === bare(port));
+
+const inDraft = found => draft.added.find(s => s.found === found);
+export const isTaken = found => !!inDraft(found);
+
+/** A pack that was found, or that a person describes, on a port. */
+export function take(found) {
+  const line = lineAt(found.port) ?? add('line', wordFor('line-1', 'line'), {
+    port: found.port, protocol: found.protocol, baud: found.baud && String(found.baud), framing: found.framing,
+  });
+  return add('pack', wordFor('pack-1', 'pack'), {
+    line: line.name, protocol: line.get('protocol') === found.protocol ? null : found.protocol,
+    address: found.address == null ? null : String(found.address), variant: found.variant, unit: freeUnit(),
+  }, { found });
+}
+
+export function drop(found) {
+  const s = inDraft(found);
+  if (s) removePack(handle(s));
+}
+
+/** With its line, if it was the last one there, and out of its bank. */
+export function removePack(pack) {
+  const line = pack.get('line');
+  for (const bank of sections('bank')) setMembers(bank, membersOf(bank).filter(m => m !== pack.name));
+  pack.remove();
+  if (!sections('pack').some(p => p.get('line') === line)) sections('line').find(l => l.name === line)?.remove();
+}
+
+/** A new pack by another name: its id follows as long as it is in no file. */
+export function rename(pack, title) {
+  const before = pack.name, banks = sections('bank').filter(bank => membersOf(bank).includes(before));
+  if (pack.isNew) pack.self.name = wordFor(title, pack.section, pack.self);
+  pack.set('name', title === pack.name ? null : title);
+  for (const bank of banks) setMembers(bank, membersOf(bank).map(m => m === before ? pack.name : m));
+}
+
+/** New packs stand in the file in their order; by: -1 or 1. */
+export function move(pack, by) {
+  const mine = draft.added.filter(s => s.section === 'pack'), other = mine[mine.indexOf(pack.self) + by];
+  if (!other) return false;
+  const a = draft.added.indexOf(pack.self), b = draft.added.indexOf(other);
+  [draft.added[a], draft.added[b]] = [other, pack.self];
+  return true;
+}
+
+export const membersOf = bank => bank.get('packs').split(',').map(name => name.trim()).filter(Boolean);
+function setMembers(bank, names) {
+  if (names.length) bank.set('packs', names.join(', '));
+  else bank.remove();
+}
+
+/** What is known of a pack, from the search or from the running gateway. */
+export function valuesOf(pack) {
+  const now = packs.get(pack.name), { found } = pack;
+  if (found) return { cells: found.cells_count, voltage: found.voltage_v, soc: found.soc_pct, model: found.model, serial: found.serial };
+  if (now?.state !== 'fresh') return {};
+  return { cells: now.shape.cells, voltage: now.values.voltage_v, soc: now.values.soc_percent, model: now.shape.texts.model, serial: now.shape.texts.serial };
+}
+
+/** Groups of packs that are in no bank and may be wired in parallel: as many cells, and within half a volt. */
+export function parallels() {
+  const inBank = new Set(sections('bank').flatMap(membersOf));
+  const all = sections('pack').filter(p => !inBank.has(p.name)).map((pack, at) => ({ pack, at, ...valuesOf(pack) })).filter(p => p.cells && p.voltage != null)
+    .sort((a, b) => a.cells - b.cells || a.voltage - b.voltage);
+  const groups = [];
+  for (const p of all) {
+    const first = groups.at(-1)?.[0];
+    if (first && first.cells === p.cells && p.voltage - first.voltage <= SAME_V) groups.at(-1).push(p);
+    else groups.push([p]);
+  }
+  return groups.filter(group => group.length > 1).map(group => group.sort((a, b) => a.at - b.at));
+}
+
+/** For check and apply. `only`: of these handles. */
+export function edits(only) {
+  const list = [], wanted = s => !only || only.some(h => h.self === s);
+  const put = (s, keys) => {
+    for (const [key, value] of Object.entries(keys))
+      if (typeof value === 'object' && value) list.push({ section: s.section, name: s.name, key, ...value });
+      else if (value != null || Array.isArray(s.keys)) list.push({ section: s.section, name: s.name, key, value });
+  };
+  for (const s of inFile()) {
+    if (!wanted(s)) continue;
+    if (draft.removed.has(place(s))) list.push({ section: s.section, name: s.name, remove: true });
+    else put(s, draft.changed.get(place(s)) ?? {});
+  }
+  for (const s of draft.added) if (wanted(s)) put(s, s.keys);
+  return list;
+}

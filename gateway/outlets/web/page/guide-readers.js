@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Set-up, screen 4: who reads the values. Each is tried before it becomes a part of the draft.
+import { el } from './dom.js';
+import { copyable } from './copy.js';
+import { packs } from './packs.js';
+import { act, api, button, every, field, status } from './guide-parts.js';
+import { add, draft, edits, sections, wordFor } from './guide-draft.js';
+import { allKeys, keyField } from './guide-keys.js';
+import { isPlain } from './session.js';
+import { hasText, t } from './words.js';
+
+const LOOK_S = .7;
+
+// What is asked for first; `secret` goes into a file of its own, which only the gateway reads.
+const KINDS = [
+  { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
+  { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, secret: 'password_file' },
+  { kind: 'notify', word: 'phone', keys: { type: 'g_service', url: 'address', user: 'g_user', from: 'g_from', to: 'g_to' }, secret: 'key_file', preset: { type: 'ntfy', url: 'https://ntfy.sh/' } },
+];
+
+const SIGNS = { true: '✓', false: '✗', null: '–' };
+
+/** Tries, and shows step by step how it goes: resolves to whether all went well. */
+function trial() {
+  const list = el('ol', { class: 'steps-of' }), node = el('div', { role: 'status' }, list);
+  let stop = null;
+  node.close = () => stop?.();
+  node.run = async (kind, changes) => {
+    list.replaceChildren(el('li', {}, t('g_trying')));
+    await api('try', { kind, edits: changes });
+    return new Promise(done => {
+      stop = every(LOOK_S, async () => {
+        let now;
+        try {
+          now = await api('try');
+        } catch (error) {
+          if (!error.status) return false;
+          now = { running: false, steps: [{ name: 'connect', ok: false, text: error.message }] };
+        }
+        const { running, steps = [] } = now;
+        list.replaceChildren(...steps.map(s => el('li', { 'data-ok': String(s.ok) }, el('b', { 'aria-hidden': 'true' }, SIGNS[s.ok]),
+          el('span', {}, hasText('g_try_' + s.name) ? t('g_try_' + s.name) : s.name, s.ok === false ? `: ${t('g_failed')}` : ''),
+          s.text ? el('small', { lang: 'en' }, s.text) : null)), ...running && !steps.length ? [el('li', {}, t('g_trying'))] : []);
+        if (!running) done(steps.length > 0 && steps.every(s => s.ok !== false));
+        return !running;
+      });
+    });
+  };
+  return node;
+}
+
+const secretField = (section, key) => {
+  if (isPlain()) return el('p', { class: 'hint' }, t('g_no_secret'));
+  const input = el('input', { type: 'password', autocomplete: 'new-password', oninput: () => section.set(key, input.value ? { secret: input.value } : null) });
+  return field(t('g_secret'), input, section.isSet(key) ? t('g_secret_set') : null);
+};
+
+// One section, in the file or to be: its fields, its trial, and what came of it.
+function reader({ kind, keys, secret }, section, onchange, renew) {
+  const said = status(), result = trial(), rows = draft.keys[kind] ?? [];
+  const first = Object.entries(keys).map(([key, word]) => [rows.find(row => row.key === key), word]).filter(([row]) => row);
+  const wanted = () => JSON.stringify(edits([section]));
+  let isWanted = !section.isNew || section.self.isWanted;
+  const settle = on => {
+    isWanted = on;
+    if (section.isNew) section.self.isWanted = on;
+    anyway.hidden = true;
+    onchange();
+  };
+  const anyway = button(t('g_anyway'), () => {
+    settle(true);
+    said.say(t('g_in_draft'));
+  }, { hidden: true });
+  const go = act(t('g_try'), async () => {
+    const tried = wanted(), good = await result.run(kind, edits([section]));
+    if (tried !== wanted()) return said.say(t('g_changed'));
+    draft.tried.set(section.self, tried);
+    settle(good || isWanted);
+    said.say(t(good ? 'g_in_draft' : 'g_not_in_draft'));
+    anyway.hidden = good;
+  }, said, { class: 'primary' });
+  const node = el('form', {
+    class: 'reader', onsubmit: event => event.preventDefault(), oninput() {
+      // Other words than those that were tried.
+      if (section.isNew && draft.tried.get(section.self) !== wanted()) settle(false);
+      said.say('');
+    },
+  }, el('div', { class: 'row' }, ...first.map(([row, word]) => keyField(section, { ...row, help: null }, t(word))), secretField(section, secret)),
+  allKeys([[section, Object.keys(keys)]]), el('div', { class: 'bar' }, go, anyway, button(t('g_remove'), () => {
+    section.remove();
+    renew();
+  }, { 'aria-label': `${t('g_remove')}: ${section.name}` })), result, said);
+  node.close = () => result.close();
+  return node;
+}
+
+function outlet(spec, onchange) {
+  const node = el('section', { class: 'card', 'data-kind': spec.kind }), open = [];
+  const renew = () => {
+    open.splice(0).forEach(form => form.close());
+    const list = sections(spec.kind);
+    open.push(...list.map(section => reader(spec, section, onchange, renew)));
+    node.replaceChildren(el('h2', {}, t('g_' + spec.kind)), el('p', { class: 'hint' }, t(`g_${spec.kind}_why`)), ...open,
+      button(t('g_add'), () => {
+        add(spec.kind, wordFor(spec.word, spec.kind), { ...spec.preset });
+        renew();
+        open.at(-1).querySelector('input, select')?.focus();
+      }));
+    onchange();
+  };
+  renew();
+  node.close = () => open.forEach(form => form.close());
+  return node;
+}
+
+// Waits until it sees a request: then the way through network and firewall is free.
+function modbus(onchange) {
+  const said = status(), result = trial(), line = el('div');
+  const unit = sections('pack')[0]?.get('unit') || [...packs.values()][0]?.shape.texts.unit || 1;
+  fetch('api/v1/gateway').then(response => response.json()).then(({ modbus: m = {} }) => {
+    const host = location.hostname.replace(/^\[|\]$/g, ''), port = (m.listen?.[0] || '').match(/:(\d+)$/)?.[1] || 502;
+    line.replaceChildren(el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${(m.base ?? 290) + 210} -c 4 -t 4:float ${host}\n`));
+  }).catch(() => {});
+  const node = el('section', { class: 'card', 'data-kind': 'modbus' }, el('h2', {}, 'Modbus TCP'), line, act(t('g_wait'), async () => {
+    draft.tried.set('modbus', await result.run('modbus', []));
+    onchange();
+  }, said), result, said);
+  node.close = () => result.close();
+  return node;
+}
+
+export function readers() {
+  const self = { isDone: () => draft.tried.size > 0 }, changed = () => self.onchange?.();
+  const cards = [outlet(KINDS[0], changed), modbus(changed), ...KINDS.slice(1).map(spec => outlet(spec, changed))];
+  self.node = el('div', {}, ...cards);
+  self.close = () => {
+    cards.forEach(card => card.close());
+    // What was not tried, or failed and was not wanted all the same, is no part of the draft.
+    for (const s of [...draft.added]) if (KINDS.some(k => k.kind === s.section) && !s.isWanted) draft.added.splice(draft.added.indexOf(s), 1);
+  };
+  return self;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// Set-up, screens 5 to 7: what would change, the new configuration at work until it is kept, and files for clients.
+import { el, icon, setText } from './dom.js';
+import { card } from './cards.js';
+import { isBank, listen, packs } from './packs.js';
+import { act, api, every, status } from './guide-parts.js';
+import { begin, draft, edits } from './guide-draft.js';
+import { FILES } from './setup.js';
+import { t } from './words.js';
+
+const LOOK_S = 1;
+
+/* ---- 5: review ---- */
+
+const SIGN_WORDS = { '-': 'g_line_out', '+': 'g_line_in' };
+const difference = lines => el('ol', { class: 'diff', tabindex: 0, 'aria-label': t('g_difference') }, ...lines.map(d => el('li', { 'data-op': d.op },
+  el('small', {}, d.line ?? ''), el('b', { 'aria-hidden': 'true' }, d.op), SIGN_WORDS[d.op] ? el('span', { class: 'vh' }, t(SIGN_WORDS[d.op])) : null, el('code', {}, d.text))));
+
+const remarks = list => el('ul', { class: 'remarks' }, ...list.map(r => el('li', { 'data-level': r.level }, icon(r.level === 'error' ? 'protection' : 'warning'),
+  el('span', {}, r.line ? `${t('g_line_n', r.line)}: ` : '', el('span', { lang: 'en' }, r.text)))));
+
+export function review(state) {
+  const node = el('div'), said = status(), self = { node };
+  let checked = null;
+
+  async function check() {
+    node.replaceChildren(el('p', { role: 'status' }, t('loading')));
+    try {
+      checked = await api('check', { hash: draft.config.hash, edits: edits() });
+    } catch (error) {
+      checked = null;
+      if (error.status === 409) return meanwhile(error.said);
+      node.replaceChildren(error.said?.remarks ? remarks(error.said.remarks) : el('p', { class: 'note' }, error.message));
+      return;
+    }
+    show();
+  }
+
+  // Somebody else has changed the file: both are shown, and the same edits are tried on theirs.
+  function meanwhile(other) {
+    node.replaceChildren(el('section', { class: 'card ask' }, el('h2', {}, t('g_meanwhile')), el('p', {}, t('g_meanwhile_why')), other.theirs?.length ? difference(other.theirs) : null,
+      act(t('g_on_theirs'), async () => {
+        begin(await api('config'), true);
+        await check();
+      }, said, { class: 'primary' }), said));
+  }
+
+  async function download() {
+    const text = await api('text', { hash: draft.config.hash, edits: edits() });
+    const url = URL.createObjectURL(new Blob([text], { type: 'text/plain' })), link = el('a', { href: url, download: 'packgate.ini' });
+    link.click();
+    URL.revokeObjectURL(url);
+    said.say(t('g_downloaded'));
+  }
+
+  async function apply() {
+    try {
+      await api('apply', { hash: draft.config.hash, edits: edits() });
+    } catch (error) {
+      if (error.status === 409) return meanwhile(error.said);
+      if (error.status === 422) return show(error.said.remarks);
+      if (error.status === 501) return download();
+      throw error;
+    }
+    location.hash = '#/setup/live';
+  }
+
+  function show(worse) {
+    const { diff = [], remarks: list = [], errors = 0, reload = [], restart = [] } = checked, isSame = !diff.some(d => d.op !== ' ');
+    const isFile = state.save === 'download', isRight = !errors && !worse && !isSame;
+    node.replaceChildren(...[
+      el('section', { class: 'card' }, el('h2', {}, t('g_difference')), isSame ? el('p', {}, t('g_same')) : difference(diff)),
+      (worse ?? list).length ? el('section', { class: 'card' }, el('h2', {}, t('g_remarks')), remarks(worse ?? list)) : null,
+      reload.length || restart.length ? el('section', { class: 'card' }, ...reload.length ? [el('h2', {}, t('g_reload')), el('p', {}, reload.join(', '))] : [],
+        ...restart.length ? [el('h2', {}, t('g_restart')), el('p', {}, restart.join(', '))] : []) : null,
+      errors || worse ? el('p', { class: 'note' }, t('g_wrong')) : null,
+      isRight ? el('div', { class: 'bar' }, act(t(isFile ? 'g_download' : 'g_apply'), isFile ? download : apply, said, { class: 'primary' }), el('p', { class: 'hint' }, t(isFile ? 'g_download_why' : 'g_apply_why'))) : null,
+      said].filter(Boolean));
+  }
+  check();
+  return self;
+}
+
+/* ---- 6: live ---- */
+
+export function liveCards(state) {
+  const said = status(), left = el('p', { class: 'left', role: 'timer' }), grid = el('div', { class: 'grid' }), self = { isDone: () => !pending, isHeld: () => !!pending };
+  let pending = state.pending, shown = '', cards = [], at = performance.now(), isKept = false;
+
+  const settle = words => {
+    pending = null;
+    ask.hidden = true;
+    said.say(words);
+    self.onchange?.();
+  };
+  const keep = act(t('g_keep'), async () => {
+    await api('keep', {});
+    isKept = true;
+    draft.config = null;
+    begin(await api('config'));
+    settle(t('g_kept'));
+  }, said, { class: 'primary' });
+  const undo = act(t('g_undo'), async () => {
+    await api('undo', {});
+    begin(await api('config'), true);
+    settle(t('g_undone'));
+    location.hash = '#/setup/review';
+  }, said);
+  const ask = el('section', { class: 'card ask', hidden: !pending }, el('h2', {}, t('g_keep_q')), el('p', {}, t('g_keep_why')), left, el('div', { class: 'bar' }, keep, undo));
+  self.node = el('div', {}, ask, said, grid);
+
+  self.show = () => {
+    const seconds = pending ? Math.max(0, Math.round(pending.keep_within_s - (performance.now() - at) / 1000)) : 0;
+    setText(left, `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
+    const names = [...packs.keys()].join();
+    if (names !== shown || !cards.length) {
+      shown = names;
+      cards = [...packs.values()].filter(p => !isBank(p)).map(p => ({ name: p.pack, node: card(p) }));
+      grid.replaceChildren(...cards.length ? cards.map(c => c.node) : [el('p', { class: 'empty' }, t('no_packs'))]);
+      grid.style.setProperty('--c', Math.min(2, cards.length));
+      listen(cards.map(c => c.name));
+    }
+    for (const c of cards) c.node.show(packs.get(c.name));
+  };
+  // The gateway reloads, and may be away for a moment: only what it says itself counts.
+  const stop = every(LOOK_S, async () => {
+    self.show();
+    const now = await api('state').catch(() => null);
+    if (!now || isKept) return isKept;
+    if (pending && !now.pending) {
+      settle(t('g_over'));
+      begin(await api('config').catch(() => draft.config), true);
+    } else if (now.pending) {
+      pending = now.pending;
+      at = performance.now();
+    }
+    return !now.pending;
+  });
+  self.close = stop;
+  return self;
+}
+
+/* ---- 7: files ---- */
+
+export function files() {
+  const list = el('ul', { class: 'files' });
+  const show = known => list.replaceChildren(...FILES.filter(([name]) => !known || known.includes(name)).map(([name, title]) => el('li', {},
+    el('a', { href: 'api/v1/files/' + name, download: name }, el('span', { 'aria-hidden': 'true' }, '⤓'), el('span', {}, el('b', {}, title), el('small', {}, name))))));
+  show();
+  fetch('api/v1/gateway').then(response => response.json()).then(g => show(g.files)).catch(() => {});
+  return { node: el('section', { class: 'card' }, el('h2', {}, t('files')), el('p', { class: 'hint' }, t('file_how')), list), isDone: () => true };
+}

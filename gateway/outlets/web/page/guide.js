@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Set-up in the browser: its seven screens, what lets a person use them, and the way from one to the next. Nothing is changed before
+// Review, and nothing for good before Keep.
+import { el, setText } from './dom.js';
+import { copyable } from './copy.js';
+import { listen } from './packs.js';
+import { span } from './numbers.js';
+import { isPlain } from './session.js';
+import { begin, draft } from './guide-draft.js';
+import { api, field, status } from './guide-parts.js';
+import { names, ports, search } from './guide-find.js';
+import { readers } from './guide-readers.js';
+import { files, liveCards, review } from './guide-save.js';
+import { t } from './words.js';
+import './guide-text.js';
+
+const STEPS = { ports, search, names, readers, review, live: liveCards, files };
+const ORDER = Object.keys(STEPS);
+const hrefOf = step => '#/setup/' + step;
+
+async function arm(code, said) {
+  try {
+    await api('arm', { code });
+    location.hash = hrefOf('ports');
+  } catch (error) {
+    said.say(error.status === 403 ? t('g_code_wrong') : error.status === 429 ? t('too_often', span(60)) : error.message);
+  }
+}
+
+// The door: how set-up is opened, and its code. The code may stand in the address that the command prints.
+function start(state, offered) {
+  const said = status(), code = el('input', { type: 'text', autocomplete: 'one-time-code', autocapitalize: 'characters', spellcheck: 'false', required: true });
+  const form = el('form', {
+    onsubmit(event) {
+      event.preventDefault();
+      arm(code.value.trim(), said);
+    },
+  }, field(t('g_code'), code), el('button', { type: 'submit', class: 'primary' }, t('g_open')), isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null, said);
+  if (offered) {
+    code.value = offered;
+    arm(offered, said);
+  }
+  return [el('p', {}, t('g_start')), state.armed && !state.yours ? el('p', { class: 'note' }, t('g_other')) : null,
+    copyable(state.command || 'sudo packgate setup'), form];
+}
+
+function bar(step) {
+  return el('nav', { class: 'way', 'aria-label': t('setup') }, el('ol', {}, ...ORDER.map((name, i) => el('li', {},
+    el('a', { href: hrefOf(name), 'aria-current': name === step ? 'step' : null }, el('b', {}, String(i + 1)), el('span', {}, t('g_' + name)))))));
+}
+
+// `isHeld`: the screen wants an answer first.
+function feet(step, { isDone, isHeld }) {
+  const at = ORDER.indexOf(step), next = el('a', { class: 'button' });
+  const node = el('p', { class: 'bar feet' }, at ? el('a', { class: 'button', href: hrefOf(ORDER[at - 1]) }, t('g_back')) : null, el('span', { class: 'push' }), next);
+  node.renew = () => {
+    if (at === ORDER.length - 1) {
+      next.href = '#';
+      next.onclick = () => api('leave', {}).catch(() => {});
+    } else next.href = hrefOf(ORDER[at + 1]);
+    const done = isDone?.();
+    node.hidden = !!isHeld?.();
+    setText(next, at === ORDER.length - 1 ? t('g_finish') : done ? t('g_next') : t('g_skip'));
+    next.className = done ? 'button primary' : 'button';
+  };
+  node.renew();
+  return node;
+}
+
+// The style is fetched with the first screen.
+function dress() {
+  if (document.getElementById('guide-style')) return null;
+  return new Promise(done => document.head.append(el('link', { id: 'guide-style', rel: 'stylesheet', href: new URL('guide.css', import.meta.url).href, onload: done, onerror: done })));
+}
+
+async function prepare() {
+  if (draft.config) return;
+  const [config, keys] = await Promise.all([api('config'), api('keys')]);
+  draft.keys = keys;
+  begin(config);
+}
+
+/** `step`: "start" or a screen. */
+export async function guide(step) {
+  listen([]);
+  await dress();
+  const state = await api('state');
+  const isIn = state.armed && state.yours, offered = location.hash.split('/')[3];
+  // A configuration that waits to be kept goes before everything else.
+  const at = !isIn ? 'start' : state.pending ? 'live' : step in STEPS ? step : 'ports';
+  // Without the code, which nobody is to find in the history of the browser.
+  if (location.hash !== hrefOf(at)) history.replaceState(null, '', hrefOf(at));
+  const heading = el('h1', {}, at === 'start' ? t('setup') : t('g_' + at)), node = el('div', { class: 'guide' });
+  if (at === 'start') {
+    node.append(heading, el('section', { class: 'card' }, ...start(state, offered && decodeURIComponent(offered)).filter(Boolean)));
+    return { title: t('setup'), node };
+  }
+  await prepare();
+  const screen = STEPS[at](state), foot = feet(at, screen);
+  screen.onchange = foot.renew;
+  node.append(bar(at), heading, el('p', { class: 'hint' }, t(`g_${at}_why`)), screen.node, foot);
+  return { title: `${t('setup')}: ${t('g_' + at)}`, node, show: screen.show, close: screen.close };
+}

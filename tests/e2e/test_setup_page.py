@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The set-up in a real browser (npm/guide.js): its seven screens, by mouse, finger and keyboard, in all languages.
+tests/run: 60 s
+
+With a folder behind the program it takes the pictures of docs/setup.md instead: `make pictures`."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from harness import PATIENCE, Gateway, free_port, main
+from test_page import CHROMIUM, INSTALLED, NPM, Browser, pack, page_of
+
+PACKS = ("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n[pack kueche-links]\nname = Küche links\nline = l\naddress = 1\nunit = 1\n"
+         "[pack kueche-rechts]\nname = Küche rechts\nline = l\naddress = 2\nunit = 2\n" + pack("boot", 3, "sim:cells=8", "daly", "name = Boot\n") +
+         "[bank haus]\nname = Haus\npacks = kueche-links, kueche-rechts\nunit = 4\n")
+
+
+# Of docs/setup.md: file, screen, theme, step.
+PICTURES = [["setup-search", "desktop", "light", "search"], ["setup-review", "desktop", "light", "review"], ["setup-phone", "phone", "dark", "live"]]
+
+
+def look(case, packs="", **asked):
+    """At a gateway without packs, or with these; "apply" gives it some."""
+    with Gateway(packs + f"[web]\nlisten = 127.0.0.1:{free_port()}\n") as gateway:
+        with open(gateway.path, encoding="utf-8") as file:
+            empty = file.read()
+        browser = Browser(case, page_of(gateway), apply=not packs, **asked)
+        for order in browser.orders():
+            with open(gateway.path + ".new", "w", encoding="utf-8") as file:
+                file.write(empty + (PACKS if order == "apply" else ""))
+            os.replace(file.name, gateway.path)
+            gateway.process.send_signal(signal.SIGHUP)
+
+
+def leads_from_nothing_to_a_kept_configuration():
+    look("guide_walk")
+
+
+def changes_lines_of_a_configuration_that_runs():
+    look("guide_edits", PACKS.replace("kueche-links", "left").replace("kueche-rechts", "right").replace("name = ", ";name = ").replace("boot", "old").partition("[bank")[0])
+
+
+def advises_by_what_was_heard():
+    look("guide_silence")
+
+
+def survives_what_goes_wrong():
+    look("guide_faults")
+
+
+def works_by_keyboard():
+    look("guide_keyboard")
+
+
+def fits_a_narrow_screen_in_all_languages():
+    look("guide_languages")
+
+
+def is_accessible():
+    look("guide_accessible")
+
+
+if __name__ == "__main__":
+    assert CHROMIUM, "chromium is missing"
+    subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
+    if len(sys.argv) > 2:
+        try:
+            look("guide_pictures", folder=os.path.abspath(sys.argv[2]), **({} if len(sys.argv) > 3 else {"pictures": PICTURES}))
+        finally:
+            Browser.close()
+        sys.exit()
+    main([fits_a_narrow_screen_in_all_languages, is_accessible, [leads_from_nothing_to_a_kept_configuration, changes_lines_of_a_configuration_that_runs,
+          advises_by_what_was_heard, survives_what_goes_wrong, works_by_keyboard]], at_once=3, close=Browser.close)

@@ -84,7 +84,12 @@ async function prepare() {
 export async function guide(step) {
   listen([]);
   await dress();
-  const state = await api('state');
+  let state;
+  try {
+    state = await api('state');
+  } catch (error) {
+    return { title: t('setup'), node: el('p', { class: 'empty' }, error.status === 404 ? t('no_packs_next', 'packgate probe') : error.message) };
+  }
   const isIn = state.armed && state.yours, offered = location.hash.split('/')[3];
   // A configuration that waits to be kept goes before everything else.
   const at = !isIn ? 'start' : state.pending ? 'live' : step in STEPS ? step : 'ports';

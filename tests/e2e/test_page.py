@@ -6,8 +6,10 @@ tests/run: 100 s
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 
 import contextlib
+import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -315,12 +317,18 @@ def builds_without_network():
 
 
 def weighs_little():
-    """All assets together, as they are sent."""
-    source = os.path.join(BUILT, "gateway/outlets/web/page/assets.c")
-    with open(source) as file:
+    """What a phone loads for the first view, and all assets together, as they are sent."""
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../gateway/outlets/web/page")
+    with open(os.path.join(page, "page.html"), encoding="utf-8") as file:
+        names = {"page.html", "app.css", "app.js", *re.findall(r'modulepreload" href="a/dev/([^"]+)"', file.read())}
+    first = 0
+    for name in names:
+        with open(os.path.join(page, name), "rb") as file:
+            first += len(gzip.compress(file.read()))
+    with open(os.path.join(BUILT, "gateway/outlets/web/page/assets.c"), encoding="utf-8") as file:
         size = file.read().count("0x")
-    print(f"# {size} bytes in all, compressed")
-    assert 20000 < size < 100000, size
+    print(f"# first view {first} bytes, {size} bytes in all, compressed")
+    assert len(names) > 8 and first < 50000 and size < 160000, (names, first, size)
 
 
 def begins_without_packs():

@@ -4,6 +4,8 @@
 # tests/run: 45 s
 
 import contextlib
+import csv
+import io
 import json
 import os
 import signal
@@ -190,22 +192,66 @@ def ceiling_is_lifted_until_full():
 
 
 def bank_names_pack_and_cell():
-    """Which cell of which pack limits a bank, in the status and for the page."""
+    """Which cell of which pack limits a bank, in the status, for the page, and in a replay of the history that was written meanwhile."""
     good, good_url = simulate("daly", options({**FINE, "cell_mv.7": 3300}))
     weak, weak_url = simulate("daly", options({**FINE, "cell_mv.7": 3450}))
     text = "".join(f"[line {name}]\nport = {url}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 200ms\n"
                    "stale_after = 3s\n" for name, url, unit in (("left", good_url, 1), ("right", weak_url, 2)))
     text += "[bank house]\npacks = left, right\nunit = 100\n" + LIMITS.format(of="house", charge=16, sensors=2)
-    with good, weak, Page(packs=text) as gateway, gateway.client() as client:
-        await_value(client, "charge_limited_by", 100, lambda reason: reason == BY_CELL_HIGH)
-        # 8 A each, of which a cell at 3.45 V leaves an eighth, and both get the same current.
-        assert abs(read_value(client, "allowed_charge_current_a", 100) - 2) < 1e-6
-        shown = status_of(gateway)["house"]
-        assert [shown["charge_limited_" + what] for what in ("by", "pack", "cell", "cell_v")] == ["cell_high", "right", 7, 3.45], shown
-        assert "discharge_limited_pack" not in shown, shown
-        until(lambda: gateway.json("/api/v1/packs/house")["charge_limited_by"] == "cell_high")
-        told = gateway.json("/api/v1/packs/house")
-        assert (told["charge_limited_pack"], told["charge_limited_cell"], told["charge_limited_cell_v"]) == ("right", 7, 3.45), told
+    with tempfile.TemporaryDirectory() as folder:
+        with good, weak, Page(packs=f"{text}[history]\nfile = {folder}/history.db\n") as gateway, gateway.client() as client:
+            check_bank(gateway, client)
+        check_replay_of_a_bank(folder, text)
+
+
+def check_bank(gateway, client):
+    await_value(client, "charge_limited_by", 100, lambda reason: reason == BY_CELL_HIGH)
+    # 8 A each, of which a cell at 3.45 V leaves an eighth, and both get the same current.
+    assert abs(read_value(client, "allowed_charge_current_a", 100) - 2) < 1e-6
+    shown = status_of(gateway)["house"]
+    assert [shown["charge_limited_" + what] for what in ("by", "pack", "cell", "cell_v")] == ["cell_high", "right", 7, 3.45], shown
+    assert "discharge_limited_pack" not in shown, shown
+    until(lambda: gateway.json("/api/v1/packs/house")["charge_limited_by"] == "cell_high")
+    told = gateway.json("/api/v1/packs/house")
+    assert (told["charge_limited_pack"], told["charge_limited_cell"], told["charge_limited_cell_v"]) == ("right", 7, 3.45), told
+
+
+def check_replay_of_a_bank(folder, text):
+    """It says what the gateway said, which computed it from the same packs; and with one of them alone for the bank, another thing."""
+    def replay_of(file, *more):
+        done = subprocess.run([PACKGATE, "limits", "--replay", file, "-c", f"{folder}/packgate.ini", *more], capture_output=True,
+                              text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    with open(f"{folder}/packgate.ini", "w", encoding="utf-8") as file:
+        file.write(text)
+    begin = ("--from", str(int(time.time()) - 3600))
+    exported = subprocess.run([PACKGATE, "export", "--file", f"{folder}/history.db", "--pack", "house", *begin], capture_output=True,
+                              text=True, check=True).stdout
+    live = list(csv.DictReader(io.StringIO(exported)))[-1]
+    assert int(live["charge_limited_by"]) == BY_CELL_HIGH, live
+    status, found, said = replay_of(f"{folder}/history.db", "--csv", *begin)
+    assert status == 0, said
+    last = list(csv.DictReader(io.StringIO(found)))[-1]
+    assert (last["allowed_charge_current_a"], last["charge_limited_by"], last["charge_limited_pack"]) == ("2.00", "cell_high", "right"), last
+    assert (last["allowed_discharge_current_a"], last["discharge_limited_by"], last["discharge_limited_pack"]) == \
+        ("4.00", "configuration", ""), last
+    assert last["time"] == live["time"] and 54 < float(last["allowed_charge_voltage_v"]) <= 55.2, (last, live)
+    table = replay_of(f"{folder}/history.db", *begin)[1]
+    assert "cell_high of right" in table and "LIMITED BY" in table, table
+    # A CSV has one pack, which gets the whole current.
+    with open(f"{folder}/house.csv", "w", encoding="utf-8") as file:
+        file.write(exported)
+    status, _, said = replay_of(f"{folder}/house.csv")
+    assert status == 1 and "house is a bank; expected the database of its history" in said, said
+    alone = list(csv.DictReader(io.StringIO(replay_of(f"{folder}/history.db", "--csv", "--pack", "left", *begin)[1])))[-1]
+    assert alone["allowed_charge_current_a"] == "16.00" and "charge_limited_pack" not in alone, alone
+    # A bank with a pack that was not there.
+    with open(f"{folder}/packgate.ini", "w", encoding="utf-8") as file:
+        file.write(text.replace("packs = left, right", "packs = left, right, new") +
+                   "[pack new]\nline = left\naddress = 2\nunit = 3\n")
+    status, _, said = replay_of(f"{folder}/history.db", *begin)
+    assert status == 1 and "'new'" in said, said
 
 
 def unknown_allows_nothing():

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `packgate limits`: examples for the section [limits], and what one would have allowed on a day of the past. */
-#include "past.h"
+#include "replay.h"
 
 #include "commands/command.h"
 #include "commands/exchange.h"
@@ -16,8 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LASTS                                                                                      \
-    1.5 /* times the usual time between two rows; without another row the values are stale */
+#define MINUTE_S 60
 #define CELL_SETTLES_S                                                                             \
     4000 /* longer than the voltage of a cell moves, 1 mV a second from 1 to 5 V */
 
@@ -32,10 +31,12 @@ static const char usage[] =
     "\n"
     "  NAME                 which [limits NAME]; not needed where there is only one\n"
     "  -e, --example KIND   lfp: lithium iron phosphate (LiFePO4)\n"
-    "  -r, --replay FILE    the history of a pack: its database, or CSV as `packgate export` "
+    "  -r, --replay FILE    the database of a history, or the CSV of a pack as `packgate export` "
     "prints it ('-' reads\n"
     "                       standard input); or a recorded exchange, *.exch\n"
-    "      --pack NAME      which pack of the database (default: the one that the limits are of)\n"
+    "      --pack NAME      which pack of the database (default: the one that the limits are of; "
+    "of "
+    "a bank all its packs)\n"
     "      --from TIME, --to TIME\n"
     "                       of the database, as for `packgate export` (default: the last day)\n"
     "  -c, --config FILE    the configuration (default " CONFIG_DEFAULT ")\n"
@@ -68,95 +69,154 @@ static const char lfp[] =
 
 /* ---- what would have been allowed ---- */
 
-struct replay {
+/* What to print, and how. */
+struct print {
     const struct limits_config *limits;
-    struct limits_state state;
-    double usual_s; /* between two rows */
-    double held_s[LIMIT_REASON_COUNT][LIMITS_DIRECTIONS];
-    double total_s;
+    const struct bank_config *bank; /* NULL: of a pack */
+    struct replay *replay;
     bool csv;
     FILE *out;
 };
 
-static void count(struct replay *replay, const struct map_allowed *allowed, double seconds)
+static void print_heading(const struct print *print)
 {
-    replay->held_s[allowed->charge_limited_by][LIMITS_CHARGE] += seconds;
-    replay->held_s[allowed->discharge_limited_by][LIMITS_DISCHARGE] += seconds;
-    replay->total_s += seconds;
+    if (!print->csv)
+        fputs("TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n", print->out);
+    else
+        fprintf(print->out,
+                "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
+                "allowed_discharge_current_a,discharge_limited_by%s\n",
+                print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
 }
 
-static void print_number(FILE *out, double number, int decimals)
+static void print_number(const struct print *print, double number, int decimals)
 {
+    fputc(print->csv ? ',' : '\t', print->out);
     if (!isnan(number))
-        fprintf(out, "%.*f", decimals, number);
+        fprintf(print->out, "%.*f", decimals, number);
 }
 
-static void print_row(const struct replay *replay, const char *time,
+/* The pack of the bank that limits; none: "". */
+static const char *name_of(const struct print *print, unsigned pack)
+{
+    return print->bank && pack > 0 ? print->bank->packs[pack - 1]->name : "";
+}
+
+static void print_reason(const struct print *print, enum limit_reason reason, unsigned pack)
+{
+    const char *name = name_of(print, pack);
+    fprintf(print->out, "%c%s", print->csv ? ',' : '\t', map_limit_reason_name(reason));
+    if (!print->csv && *name)
+        fprintf(print->out, " of %s", name);
+}
+
+static void print_row(const struct print *print, const char *time,
                       const struct map_allowed *allowed)
 {
-    const char between = replay->csv ? ',' : '\t';
-    fprintf(replay->out, "%s%c", time, between);
-    print_number(replay->out, allowed->charge_voltage_v, 3);
-    fputc(between, replay->out);
-    print_number(replay->out, allowed->charge_current_a, 2);
-    fprintf(replay->out, "%c%s%c", between, map_limit_reason_name(allowed->charge_limited_by),
-            between);
-    print_number(replay->out, allowed->discharge_current_a, 2);
-    fprintf(replay->out, "%c%s\n", between, map_limit_reason_name(allowed->discharge_limited_by));
+    fputs(time, print->out);
+    print_number(print, allowed->charge_voltage_v, 3);
+    print_number(print, allowed->charge_current_a, 2);
+    print_reason(print, allowed->charge_limited_by, allowed->charge_limited_pack);
+    print_number(print, allowed->discharge_current_a, 2);
+    print_reason(print, allowed->discharge_limited_by, allowed->discharge_limited_pack);
+    if (print->csv && print->bank)
+        fprintf(print->out, ",%s,%s", name_of(print, allowed->charge_limited_pack),
+                name_of(print, allowed->discharge_limited_pack));
+    fputc('\n', print->out);
 }
 
-/* A row stands for the time up to the next one, seen each second as the gateway would, and is stale when that does not come. */
-static void replay_row(struct replay *replay, const struct past_row *row, double until)
+/* ---- a history ---- */
+
+struct history_pack {
+    struct past *past;
+    unsigned sensors;
+};
+
+static bool next_row(void *data, struct past_row *row)
 {
-    struct map_allowed allowed = {0};
-    bool fresh = true;
-    for (double now = row->at; fresh && now < until; now++) {
-        fresh = now - row->at <= LASTS * replay->usual_s;
-        const struct limits_pack pack = {
-            .values = &row->pack, .fresh = fresh, .stale_after_s = INFINITY};
-        allowed = limits_update(replay->limits, &pack, 1, 1, &replay->state, now);
-        count(replay, &allowed, fresh ? fmin(1, until - now) : until - now);
+    const struct history_pack *pack = data;
+    return past_next(pack->past, pack->sensors, row);
+}
+
+static const struct limits_config *limits_of(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->limits_count; i++)
+        if (strcmp(config->limits[i].of, name) == 0)
+            return &config->limits[i];
+    return NULL;
+}
+
+static const struct pack_config *pack_of(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (strcmp(config->packs[i].name, name) == 0)
+            return &config->packs[i];
+    return NULL;
+}
+
+/* A row of the database is of a minute in which the pack answered. */
+static double rows_every_s(const struct config *config, const char *pack)
+{
+    const struct pack_config *known = pack_of(config, pack);
+    return known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
+}
+
+static void print_rows(const struct print *print)
+{
+    const char *time;
+    struct map_allowed allowed;
+    replay_start(print->replay);
+    while (replay_next(print->replay, &time, &allowed))
+        print_row(print, time, &allowed);
+}
+
+static bool replay_history(const struct print *print, const struct config *config, const char *path,
+                           const struct past_ask *ask)
+{
+    struct history_pack packs[MAX_BANK_PACKS];
+    struct replay *replay = print->replay;
+    unsigned opened = 0;
+    bool good = true;
+    replay->limits = print->limits;
+    replay->count = print->bank ? print->bank->pack_count : 1;
+    replay->needed = print->bank ? print->bank->min_packs : 1;
+    for (unsigned i = 0; good && i < replay->count; i++) {
+        struct past_ask of_pack = *ask;
+        if (print->bank)
+            of_pack.pack = print->bank->packs[i]->name;
+        const struct limits_config *own = print->bank ? limits_of(config, of_pack.pack) : NULL;
+        packs[i] = (struct history_pack){.past = past_open(path, &of_pack),
+                                         .sensors = own && own->sensors > print->limits->sensors
+                                                        ? own->sensors
+                                                        : print->limits->sensors};
+        good = packs[i].past != NULL;
+        opened += good;
+        replay->packs[i] = (struct replay_pack){
+            .next = next_row,
+            .data = &packs[i],
+            .every_s = past_is_database(path) ? rows_every_s(config, of_pack.pack) : (double) NAN,
+            .own = own};
     }
-    print_row(replay, row->time, &allowed);
-}
-
-static void replay_rows(struct replay *replay, struct past *past)
-{
-    struct past_row row, next;
-    const unsigned sensors = replay->limits->sensors;
-    if (!past_next(past, sensors, &row))
-        return;
-    limits_init(&replay->state, replay->limits, row.at);
-    replay->usual_s = INFINITY;
-    while (past_next(past, sensors, &next)) {
-        replay->usual_s = fmin(replay->usual_s, next.at - row.at);
-        replay_row(replay, &row, next.at);
-        row = next;
+    if (good) {
+        fprintf(stderr,
+                "A history has no alarms, switches and limits of the BMS, and only the average "
+                "of the sensors: the\n"
+                "gateway may have allowed less.\n");
+        print_rows(print);
     }
-    replay_row(replay, &row, row.at + (isinf(replay->usual_s) ? 1 : replay->usual_s));
-}
-
-static bool replay_history(struct replay *replay, const char *path, const struct past_ask *ask)
-{
-    struct past *past = past_open(path, ask);
-    if (!past)
-        return false;
-    fprintf(stderr, "A history has no alarms, switches and limits of the BMS, and only the average "
-                    "of the sensors: the\n"
-                    "gateway may have allowed less.\n");
-    replay_rows(replay, past);
-    if (!past_close(past))
-        return false;
-    if (replay->total_s == 0)
+    for (unsigned i = 0; i < opened; i++)
+        good &= past_close(packs[i].past);
+    if (good && replay->total_s == 0)
         fprintf(stderr, "packgate limits: %s: no rows\n", path);
-    return replay->total_s > 0;
+    return good && replay->total_s > 0;
 }
 
 /* One moment, which lasts until nothing rises any more. */
-static bool replay_exchange(struct replay *replay, const char *path)
+static bool replay_exchange(const struct print *print, const char *path)
 {
     struct exchange *exchange = exchange_load(path);
     struct reply_counters counters;
+    struct limits_state state;
     struct map_allowed allowed;
     struct pack pack;
     struct bms bms;
@@ -169,12 +229,12 @@ static bool replay_exchange(struct replay *replay, const char *path)
             "An exchange has no times: this is what is allowed while its values do not change.\n");
     const struct limits_pack fresh = {.values = &pack, .fresh = true, .stale_after_s = INFINITY};
     double now = 0;
-    limits_init(&replay->state, replay->limits, now);
+    limits_init(&state, print->limits, now);
     do
-        allowed = limits_update(replay->limits, &fresh, 1, 1, &replay->state, now++);
+        allowed = limits_update(print->limits, &fresh, 1, 1, &state, now++);
     while (now < CELL_SETTLES_S || allowed.charge_limited_by == LIMITED_BY_RAMP ||
            allowed.discharge_limited_by == LIMITED_BY_RAMP);
-    print_row(replay, "", &allowed);
+    print_row(print, "", &allowed);
     return true;
 }
 
@@ -202,33 +262,67 @@ static bool is_exchange(const char *path)
     return end && strcmp(end, ".exch") == 0;
 }
 
-static int replay(const struct limits_config *limits, const char *path, const struct past_ask *ask,
-                  bool csv)
+static bool print_replay(struct print *print, const struct config *config, const char *path,
+                         const struct past_ask *ask)
 {
-    struct replay replay = {.limits = limits, .csv = csv};
     char *text = NULL;
     size_t size = 0;
-    replay.out = csv ? stdout : open_memstream(&text, &size);
-    if (!replay.out) {
+    print->out = print->csv ? stdout : open_memstream(&text, &size);
+    if (!print->out) {
         fprintf(stderr, "packgate limits: %s\n", strerror(errno));
-        return EXIT_FAILED;
+        return false;
     }
-    fputs(csv ? "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
-                "allowed_discharge_current_a,discharge_limited_by\n"
-              : "TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n",
-          replay.out);
+    print_heading(print);
     const bool good =
-        is_exchange(path) ? replay_exchange(&replay, path) : replay_history(&replay, path, ask);
-    if (!csv) {
-        fclose(replay.out);
+        is_exchange(path) ? replay_exchange(print, path) : replay_history(print, config, path, ask);
+    if (!print->csv) {
+        fclose(print->out);
         if (good)
             table_print(text);
-        if (good && replay.total_s > 0) {
+        if (good && print->replay->total_s > 0) {
             putchar('\n');
-            print_shares(&replay);
+            print_shares(print->replay);
         }
         free(text);
     }
+    return good;
+}
+
+/* A bank is computed from its packs, which only a database has side by side. NULL: a pack. */
+static const struct bank_config *bank_of(const struct config *config,
+                                         const struct limits_config *limits, const char *path,
+                                         const struct past_ask *ask)
+{
+    if (is_exchange(path) || (ask->pack && strcmp(ask->pack, limits->of) != 0))
+        return NULL;
+    for (unsigned i = 0; i < config->bank_count; i++)
+        if (strcmp(config->banks[i].name, limits->of) == 0)
+            return &config->banks[i];
+    return NULL;
+}
+
+static int replay(const struct config *config, const struct limits_config *limits, const char *path,
+                  struct past_ask ask, bool csv)
+{
+    struct print print = {.limits = limits, .csv = csv};
+    print.bank = bank_of(config, limits, path, &ask);
+    if (print.bank && !past_is_database(path)) {
+        fprintf(stderr,
+                "packgate limits: %s has one pack, and %s is a bank; expected the database of its "
+                "history, or --pack with the pack whose rows these are: it then gets the whole "
+                "current\n",
+                path, limits->of);
+        return EXIT_FAILED;
+    }
+    if (!ask.pack)
+        ask.pack = limits->of;
+    print.replay = calloc(1, sizeof *print.replay);
+    if (!print.replay) {
+        fprintf(stderr, "packgate limits: %s\n", strerror(errno));
+        return EXIT_FAILED;
+    }
+    const bool good = print_replay(&print, config, path, &ask);
+    free(print.replay);
     return good ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -254,9 +348,7 @@ static int replay_configured(const char *config_path, const char *name, const ch
     if (!config)
         return EXIT_FAILED;
     const struct limits_config *limits = find_limits(config, name);
-    if (limits && !ask.pack)
-        ask.pack = limits->of;
-    const int status = limits ? replay(limits, path, &ask, csv) : EXIT_FAILED;
+    const int status = limits ? replay(config, limits, path, ask, csv) : EXIT_FAILED;
     config_free(config);
     return status;
 }

@@ -70,13 +70,15 @@ static bool read_heading(struct past *past)
 
 /* ---- a database ---- */
 
-static bool is_database(FILE *file)
+bool past_is_database(const char *path)
 {
     static const char magic[] = "SQLite format 3";
     char head[sizeof magic];
-    const bool found =
-        fread(head, 1, sizeof head, file) == sizeof head && memcmp(head, magic, sizeof head) == 0;
-    rewind(file);
+    FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "r");
+    const bool found = file && fread(head, 1, sizeof head, file) == sizeof head &&
+                       memcmp(head, magic, sizeof head) == 0;
+    if (file)
+        fclose(file);
     return found;
 }
 
@@ -122,11 +124,9 @@ struct past *past_open(const char *path, const struct past_ask *ask)
     if (!past)
         return NULL;
     *past = (struct past){.path = path, .good = true, .last_at = -INFINITY};
-    past->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    if (past->file && past->file != stdin && is_database(past->file)) {
-        fclose(past->file);
-        past->file = start_reader(path, ask, &past->reader);
-    }
+    past->file = past_is_database(path)   ? start_reader(path, ask, &past->reader)
+                 : strcmp(path, "-") == 0 ? stdin
+                                          : fopen(path, "r");
     if (!past->file)
         fprintf(stderr, "packgate limits: %s: %s\n", path, strerror(errno));
     if (past->file && read_heading(past))

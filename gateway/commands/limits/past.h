@@ -24,6 +24,9 @@ struct past_row {
     char time[40]; /* as it stands in the file */
 };
 
+/** Whether it is the database of a history, which has several packs; a CSV has one. */
+bool past_is_database(const char *path);
+
 /** Opens a file; "-" is CSV on standard input. NULL: what is wrong was printed. */
 struct past *past_open(const char *path, const struct past_ask *ask);
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a section [limits] would have allowed: rows of the past of a pack, or of each pack of a bank, go through limits_update
+ * second by second, as in the gateway (packs/limiter.h). Pure.
+ */
+#ifndef PACKGATE_COMMANDS_LIMITS_REPLAY_H
+#define PACKGATE_COMMANDS_LIMITS_REPLAY_H
+
+#include "past.h"
+
+#include "packs/limits.h"
+
+/* A pack: its rows, in the order of their times. The caller fills in the first four. */
+struct replay_pack {
+    bool (*next)(void *data, struct past_row *row); /* false: there are no more */
+    void *data;
+    double every_s;                  /* between two rows, at most; NaN: as they show */
+    const struct limits_config *own; /* its own section, in a bank; NULL: none */
+    struct past_row row, ahead;
+    bool has_row, has_ahead;
+    double usual_s; /* between two rows, the same or as they show */
+    struct limits_state state;
+    struct map_allowed allowed; /* by `own` */
+};
+
+struct replay {
+    const struct limits_config *limits;
+    struct replay_pack packs[MAX_BANK_PACKS];
+    unsigned count, needed; /* as for limits_update */
+    struct limits_state state;
+    double held_s[LIMIT_REASON_COUNT][LIMITS_DIRECTIONS];
+    double total_s;
+};
+
+/** Begins, after the caller has filled in `limits`, `count`, `needed` and the packs. */
+void replay_start(struct replay *replay);
+
+/** Goes on to the next time at which a pack has a row, whose text is `*time` until the next call. `allowed` is as at the end of
+ * the time up to the row after it. False: there is none. */
+bool replay_next(struct replay *replay, const char **time, struct map_allowed *allowed);
+
+#endif

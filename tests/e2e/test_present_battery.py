@@ -110,7 +110,7 @@ def source(*sections, protocol="jk-pb", options=FIXED, sensors=4):
     presents = "".join(f"[present p{number}]\nof = a\n{section}\n" for number, section in enumerate(sections))
     with server, Gateway(PACK.format(name="a", url=url, protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=sensors)
                          + presents) as gateway:
-        gateway.bms = server
+        gateway.bms, gateway.bms_url = server, url
         wait_presented(gateway, len(sections))
         yield gateway
 
@@ -300,6 +300,56 @@ def unfit_sections_are_refused():
         assert result.returncode == 1 and re.search(complaint, result.stdout.decode()), (protocol, result.stdout.decode())
 
 
+def kill_outlets(gateway):
+    """Kills the processes of all [present]. Returns how many."""
+    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
+    pids = [outlet["pid"] for outlet in status["outlets"] if outlet["kind"] == "present"]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    return len(pids)
+
+
+RTU_READ_STATE = b"\x01\x04\x01\x90\x00\x08\xf0\x1d"
+
+
+def wait_listening(gateway, count):
+    """The port of each [present] that has started again."""
+    ports = {}
+    while len(ports) < count:
+        line = gateway.wait_for(r"present (p\d+): listening on port (\d+)")
+        ports[line[1]] = int(line[2])
+    return ports
+
+
+def one_that_is_killed_says_nothing_old():
+    """Killed while it says stop: it does not know any more that it did, and waits for a whole fresh cycle."""
+    sections = ("protocol = modbus-rtu\nport = tcp-listen:127.0.0.1:0", "protocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0",
+                "protocol = pylon-1.2\nport = tcp-listen:127.0.0.1:0", "protocol = daly\nport = tcp-listen:127.0.0.1:0")
+    requests = {"p0": RTU_READ_STATE, "p1": b"~200246630000FDA9\r", "p2": b"", "p3": bytes.fromhex("a5409008") + bytes(8) + b"\x7d"}
+    with source(*sections) as gateway:
+        for name, request in requests.items():
+            with Stream(port_of(gateway, name)) as stream:
+                assert stream.ask(request), name
+        gateway.bms.stop()
+        for _ in requests:
+            gateway.wait_for("present p.: says stop")
+        kill_outlets(gateway)
+        ports = wait_listening(gateway, len(sections))
+        with contextlib.ExitStack() as stack:
+            streams = {name: stack.enter_context(Stream(port)) for name, port in ports.items()}
+            for _ in range(3):  # CAN frames are sent each second
+                for name, stream in streams.items():
+                    assert stream.ask(requests[name], 0.5) == b"", name
+            again = stack.enter_context(Program(PACKGATE, "simulate", "--protocol", "jk-pb", "--tcp", gateway.bms_url.removeprefix("tcp://"), "--options",
+                                                FIXED.replace("-12.3", "-4.5")))
+            again.wait_for("listening")
+            wait_presented(gateway, len(sections))
+            assert b"~20024600D012" == streams["p1"].ask(requests["p1"])[:13]
+            assert int.from_bytes(bytes.fromhex(frames(streams["p2"].hear(5))["356"])[2:4], "little", signed=True) == -45
+            assert int.from_bytes(streams["p3"].ask(requests["p3"])[8:10], "big") == 30000 + 45
+            assert streams["p0"].ask(requests["p0"])
+
+
 class LossyWay(Way):
     """To a Daly, whose alarms it loses from some time on."""
 
@@ -311,6 +361,14 @@ class LossyWay(Way):
                 far.sendall(data)
 
 
+def expect_alarm(port):
+    with Stream(port) as stream:
+        data = b""
+        while len(frames(data)) < 6 or not data.endswith(b"\r"):
+            data += stream.hear(2)
+        assert frames(data)["359"].startswith("02"), frames(data)
+
+
 def an_alarm_that_is_not_read_has_not_ended():
     alarmed, url = simulate("daly", FIXED + ",alarm.cell_over_voltage=protection")
     way = LossyWay(url)
@@ -319,14 +377,12 @@ def an_alarm_that_is_not_read_has_not_ended():
     bank = "[bank house]\npacks = a, b\nunit = 9\n" + LIMITS.format(of="house", cells=16, sensors=1)
     with alarmed, calm, Gateway(packs + bank + "[present p0]\nof = house\nport = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\nsoh = 97\n") as gateway:
         wait_presented(gateway, 1)
-        with Stream(port_of(gateway, "p0")) as stream:
-            way.lost = True
-            while "alarm.cell_over_voltage" in read("-c", gateway.path, "a"):
-                pass
-            data = b""
-            while len(frames(data)) < 6 or not data.endswith(b"\r"):
-                data += stream.hear(2)
-            assert frames(data)["359"].startswith("02"), frames(data)
+        way.lost = True
+        while "alarm.cell_over_voltage" in read("-c", gateway.path, "a"):
+            pass
+        expect_alarm(port_of(gateway, "p0"))
+        kill_outlets(gateway)
+        expect_alarm(wait_listening(gateway, 1)["p0"])
     way.close()
 
 
@@ -344,6 +400,6 @@ def an_inverter_needs_a_port_of_its_kind():
 
 
 if __name__ == "__main__":
-    main([a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, a_bank_over_serial_lines, over_serial_lines, a_bank_is_read_as_it_is, is_read_as_it_is,
+    main([one_that_is_killed_says_nothing_old, a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, a_bank_over_serial_lines, over_serial_lines, a_bank_is_read_as_it_is, is_read_as_it_is,
           a_bank_is_a_stack, can_as_text, an_alarm_that_is_not_read_has_not_ended, unfit_sections_are_refused,
           check_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)

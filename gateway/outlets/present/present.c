@@ -7,6 +7,7 @@
 #include "present.h"
 
 #include "outlets/rights.h"
+#include "outlets/told.h"
 
 #include "bms/inverter/can.h"
 #include "packs/alarms.h"
@@ -233,13 +234,22 @@ void present_second(struct present *present, const char *what, double now)
 
 /* ---- life ---- */
 
+/* They are kept over a restart: an alarm that is not read then has not ended either. */
+static void note_alarms(struct present *present, const struct source *source)
+{
+    const struct alarms before = present->alarms;
+    present->alarms = alarms_after(before, source->values);
+    if (alarms_changed(before, present->alarms))
+        told_keep(present->outlet, source->name, present->alarms);
+}
+
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct present *present = data;
     struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
     update_state(present, pack, now);
     if (pack == presented(present))
-        present->alarms = alarms_after(present->alarms, source->values);
+        note_alarms(present, source);
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);
 }
@@ -315,6 +325,7 @@ static bool open_present(struct present *present)
         present->until[i] = NAN;
     if (!present->until || !presented(present))
         return false;
+    present->alarms = told_read(present->outlet, presented(present)->source.name);
     present->self = present->speaker->start(present, now);
     if (!present->self)
         return false;

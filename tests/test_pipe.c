@@ -241,6 +241,19 @@ static void test_small_ones(void **state)
     assert_true(pipe_over(&message));
     assert_true(got.ticket == order.ticket && got.what.wanted[0] && !got.what.wanted[1]);
 
+    order.what = (struct switches){.sets = true, .setting = RATED_AH, .value = 280};
+    for (int i = 0; i < 2; i++, order.what.value = NAN) {
+        message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
+        pipe_order(&message, &order);
+        size = pipe_finish(&message);
+        got = (struct pipe_order){0};
+        assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_ORDER);
+        pipe_order(&message, &got);
+        assert_int_equal(pipe_over(&message), i == 0); /* a setting is a number */
+        assert_true(i > 0 || (got.what.sets && got.what.setting == RATED_AH &&
+                              got.what.value == 280 && isnan(got.what.before)));
+    }
+
     struct pipe_note note = {.key = "pack.a", .text = "daly 1234"}, got_note = {{0}, {0}};
     message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
     pipe_note(&message, &note);

@@ -117,6 +117,7 @@ struct config_section {
     bool lingers; /* that process outlives the gateway and its section by up to OUTLET_WITHDRAW_S */
     /** Whether that process may switch packs for its clients. NULL: it may not. */
     bool (*may_order)(const void *settings);
+    bool may_set; /* its orders may also write settings */
     const struct config_key *keys;
     unsigned key_count;
     const struct config_alias *aliases; /* {0} at the end; NULL: none */

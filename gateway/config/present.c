@@ -422,8 +422,8 @@ static const struct config_key present_keys[] = {
      .help = "The state of health in % that is told where no BMS reports one. Not with modbus-rtu."},
     {.name = "switching", PRESENT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
-     .help = "Whether the master may switch the charge and discharge MOS of packs that are writable; by TCP it must also be in "
-             "[gateway] allow_write."},
+     .help = "Whether the master may write what `writable` of the packs allows, with modbus-rtu: switch the charge and discharge MOS, write "
+             "settings. By TCP it must also be in [gateway] allow_write."},
 };
 
 static const struct config_alias present_aliases[] = {
@@ -449,7 +449,7 @@ const struct config_section present_section = {
             "the first whole fresh poll cycle. When values turn stale, also because the gateway hangs or ends, for 10 s all values and "
             "limits say stop, and then nothing is answered.",
     .size = sizeof(struct present_config), .at = offsetof(struct config, presents), .count = offsetof(struct config, present_count),
-    .outlet = true, .lingers = true, .may_order = present_may_order, CONFIG_KEYS(present_keys), .aliases = present_aliases,
+    .outlet = true, .lingers = true, .may_order = present_may_order, .may_set = true, CONFIG_KEYS(present_keys), .aliases = present_aliases,
     .init = init_present, .check = check_present, .link = link_present,
 };
 // clang-format on

@@ -40,14 +40,15 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 
 /* An outlet sends orders only if its section permits it. One that sends them without permission
  * has been taken over through its network, or is broken. */
-static bool may_order(struct process *process)
+static bool may_order(struct process *process, const struct switches *what)
 {
-    if (!process->may_order && !process->trespassed)
+    const bool may = process->may_order && (!what->sets || process->kind->may_set);
+    if (!may && !process->trespassed)
         log_error("outlet %s: rejected an order that its section does not allow; the process may "
                   "be compromised",
                   process->title);
-    process->trespassed |= !process->may_order;
-    return process->may_order;
+    process->trespassed |= !may;
+    return may;
 }
 
 static void handle_order(struct process *process, struct pipe_message *message, bool late)
@@ -57,7 +58,7 @@ static void handle_order(struct process *process, struct pipe_message *message, 
     pipe_order(message, &order);
     if (!pipe_over(message) || order.pack >= process->source_count || order.ticket > UINT32_MAX)
         return;
-    if (!may_order(process)) {
+    if (!may_order(process, &order.what)) {
         send_done(process, order.ticket, ORDER_NOT_ALLOWED);
         return;
     }

@@ -507,6 +507,7 @@ static void describe_pack(struct outlet_pack *pack)
         .line = facts->is_bank ? NULL : facts->line,
         .unit = (uint8_t) facts->unit,
         .writable = facts->writable,
+        .settable = facts->settable,
         .capacity_ah = facts->capacity_ah,
         .members = facts->is_bank ? (const struct source *const *) pack->members : NULL,
         .member_count = facts->member_count,

@@ -101,7 +101,7 @@ void outlet_observe(struct outlet *outlet, struct observer *observer);
 /** Whether the gateway was heard within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);
 
-/** Asks the gateway to switch. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after
+/** Asks the gateway to switch, or to write a setting, which only the sections do whose `may_set` is true. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after
  * OUTLET_ORDER_S. False: the pipe is full, or this turn of the loop has become late (base/late_turn.h), nothing will
  * come. */
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,

@@ -28,6 +28,7 @@ static void put_pack(struct pipe_message *message, const struct source *source)
     struct pipe_pack pack = {
         .unit = source->unit,
         .writable = source->writable,
+        .settable = source->settable,
         .is_bank = source->members != NULL,
         .capacity_ah = source->capacity_ah,
         .member_count = source->member_count,

@@ -157,6 +157,7 @@ void pipe_pack(struct pipe_message *message, struct pipe_pack *pack)
     pass_text(message, pack->line, sizeof pack->line);
     pack->unit = (int) pass_number(message, (unsigned) pack->unit, 255);
     pass_flag(message, &pack->writable);
+    pass_flag(message, &pack->settable);
     pass_flag(message, &pack->is_bank);
     pass_double(message, &pack->capacity_ah);
     pack->member_count = pass_number(message, pack->member_count, MAX_BANK_PACKS);
@@ -246,6 +247,14 @@ static void pass_switches(struct pipe_message *message, struct switches *switche
         pass_flag(message, &switches->wanted[i]);
         pass_flag(message, &switches->on[i]);
     }
+    pass_flag(message, &switches->sets);
+    if (!switches->sets)
+        return;
+    switches->setting =
+        (enum pack_value) pass_number(message, (unsigned) switches->setting, PACK_VALUES - 1);
+    pass_double(message, &switches->value);
+    message->bad |= message->taking && !isfinite(switches->value);
+    switches->before = NAN;
 }
 
 static void pass_result(struct pipe_message *message, enum order_result *result)

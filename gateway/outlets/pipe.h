@@ -26,7 +26,7 @@
 
 #include <sys/types.h>
 
-#define PIPE_VERSION 2
+#define PIPE_VERSION 3
 #define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
 #define PIPE_SMALL_MAX 2048
 #define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
@@ -59,6 +59,7 @@ struct pipe_pack {
     char line[NAME_SIZE];   /* empty: a bank */
     int unit;               /* Modbus unit id */
     bool writable;          /* its MOS may be switched */
+    bool settable;          /* its settings may be written */
     bool is_bank;
     double capacity_ah; /* as configured; 0: not given */
     unsigned member_count;

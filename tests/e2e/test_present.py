@@ -392,6 +392,35 @@ def switches_where_it_may():
         assert stream.ask(VOLTS) == b""  # it was disconnected
 
 
+def writes_settings_where_it_may():
+    """As port 502 does, one after the other: to the pack, out of range, no number, half a setting, what cannot be written."""
+    soc = find("soc_percent")
+
+    def writing(address, *words):
+        return address, list(words)
+
+    def value(number):
+        return struct.unpack(">2H", struct.pack(">f", number))[::-1]
+
+    writes = [writing(soc["address"], *value(80.5)), writing(soc["address"], *value(101)), writing(soc["address"], *value(float("nan"))),
+              writing(soc["address"], value(50)[0]), writing(find("rated_ah")["address"], *value(100)), writing(VOLTAGE["address"], *value(50))]
+    for writable, switching, codes in (("settings", "yes", [None, 3, 3, 2, 2, 2]), ("yes", "yes", [2, 2, 3, 2, 2, 2]), ("settings", "no", [1] * 6)):
+        server, url = simulate("daly", FIXED)
+        text = LINE.format(name="a", url=url, unit=1).replace("writable = yes", f"writable = {writable}") + \
+            PRESENT.format(of="a", port=ON_TCP, more=f"switching = {switching}\n")
+        with server, Gateway(text) as gateway, gateway.client() as tcp:
+            gateway.wait_for("present x: answers")
+            with rtu_client(gateway) as rtu:
+                for (address, words), code in zip(writes, codes):
+                    answer = rtu.write_registers(address, words, 1)
+                    assert getattr(answer, "exception_code", None) == code, (writable, switching, address, words, answer)
+                    if switching == "yes" and code:
+                        assert tcp.write_registers(address, words, 1).exception_code == code, (writable, address, words)
+            await_value(tcp, "soc_percent", 1, lambda now: abs(now - (80.5 if codes[0] is None else 55)) < 0.05)
+            if codes[0] is None:
+                gateway.wait_for("present x orders soc_percent 80.5 instead of 55: confirmed")
+
+
 # ---- hostile masters ----
 
 def noise(chance, size):
@@ -786,7 +815,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

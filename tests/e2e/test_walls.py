@@ -25,6 +25,7 @@ INSIDE = r"""
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,17 +150,23 @@ static void ask_control(void)
     close(fd);
 }
 
-/* As the outlet's own code would: the discharge MOS of the first pack off. */
+/* As the outlet's own code would: the discharge MOS of the first pack off, or its SOC set. */
 static void order(void)
 {
-    struct __attribute__((packed)) {
+    struct __attribute__((packed)) order {
         uint16_t version, type;
         uint32_t size;
         uint64_t ticket;
         uint32_t pack;
-        uint8_t flags[4];
-    } message = {PIPE_VERSION, 8, sizeof message, 1, 0, {0, 0, 1, 0}};
-    tell("order", send(3, &message, sizeof message, MSG_DONTWAIT));
+        uint8_t wanted[4], sets;
+        uint32_t setting;
+        double value;
+    } message = {PIPE_VERSION, 8, offsetof(struct order, setting), 1, 0, {0, 0, 1, 0}, 0, 0, 50};
+    if (getenv("WALLS_SETS")) {
+        message.sets = 1;
+        message.size = sizeof message;
+    }
+    tell("order", send(3, &message, message.size, MSG_DONTWAIT));
 }
 
 /* The memory of the process that looks up and connects for this one. */
@@ -401,6 +408,12 @@ def orders_where_its_section_lets_it():
         await_value(client, "discharge_mos", 1, lambda now: now == 0)
 
 
+def sets_nothing_although_it_switches():
+    os.environ["WALLS_SETS"] = "1"
+    with Taken("[mqtt x]\nbroker = mqtt://127.0.0.1:1\nswitching = yes\n") as gateway:
+        gateway.wait_for("rejected an order that its section does not allow")
+
+
 def finds_its_server_all_the_same():
     """By a name that the host looks up with a socket that the outlet has not."""
     for text in ("[mqtt x]\nbroker = mqtt://walls.test:{}\n", "[influx x]\nurl = http://walls.test:{}/write?db=x\ninterval = 10s\n",
@@ -437,5 +450,5 @@ def comes_back_without_its_helper():
 
 
 if __name__ == "__main__":
-    main([case(kind) for kind in KINDS] + [holds_without_landlock, orders_where_its_section_lets_it, finds_its_server_all_the_same,
+    main([case(kind) for kind in KINDS] + [holds_without_landlock, orders_where_its_section_lets_it, sets_nothing_although_it_switches, finds_its_server_all_the_same,
                                             finds_a_proxy, comes_back_without_its_helper, tries_each_kind], at_once=4)

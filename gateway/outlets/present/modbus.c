@@ -356,6 +356,7 @@ static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
     served->pack = pack;
     served->unit.source = &pack->source;
     served->unit.writable = pack->facts.writable && config->switching;
+    served->unit.settable = pack->facts.settable && config->switching;
     unit_refresh(&served->unit, pack->source.values, &pack->source.status, NAN, 0);
     return units_add(&modbus->units, &served->unit);
 }

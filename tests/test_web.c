@@ -196,25 +196,25 @@ static void test_sessions(void **state)
     char first[SESSION_TOKEN], token[SESSION_TOKEN];
     assert_true(session_begin(&sessions, 100, first));
     assert_int_equal(strlen(first), 64);
-    assert_true(session_is(&sessions, first, 100, false));
-    assert_false(session_is(&sessions, "", 100, false));
-    assert_false(session_is(&sessions, "0", 100, false));
+    assert_true(session_left(&sessions, first, 100, false) > 0);
+    assert_false(session_left(&sessions, "", 100, false) > 0);
+    assert_false(session_left(&sessions, "0", 100, false) > 0);
     /* It is over half an hour after it was used, however often it is looked at. */
-    assert_true(session_is(&sessions, first, 1899, false));
-    assert_false(session_is(&sessions, first, 1901, false));
-    assert_true(session_is(&sessions, first, 1000, true));
-    assert_true(session_is(&sessions, first, 2799, false));
+    assert_true(session_left(&sessions, first, 1899, false) > 0);
+    assert_false(session_left(&sessions, first, 1901, false) > 0);
+    assert_true(session_left(&sessions, first, 1000, true) > 0);
+    assert_true(session_left(&sessions, first, 2799, false) > 0);
     session_end(&sessions, first);
-    assert_false(session_is(&sessions, first, 1000, false));
+    assert_false(session_left(&sessions, first, 1000, false) > 0);
     /* Beyond the last place the one goes that was idle for longest. */
     for (int i = 0; i < SESSIONS_MAX; i++)
         assert_true(session_begin(&sessions, 3000 + i, i == 0 ? first : token));
-    assert_true(session_is(&sessions, first, 3020, true));
+    assert_true(session_left(&sessions, first, 3020, true) > 0);
     assert_true(session_begin(&sessions, 3030, token));
-    assert_true(session_is(&sessions, first, 3030, false));
-    assert_true(session_is(&sessions, token, 3030, false));
+    assert_true(session_left(&sessions, first, 3030, false) > 0);
+    assert_true(session_left(&sessions, token, 3030, false) > 0);
     struct sessions none = {0};
-    assert_false(session_is(&none, "", 0, false));
+    assert_false(session_left(&none, "", 0, false) > 0);
 }
 
 static struct sockaddr_storage address(const char *text)

@@ -61,7 +61,7 @@ def test_page():
         assert "<script>" not in text and " style=" not in text, text
         policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
         assert policy == {"default-src": "'none'", "script-src": "'self'", "style-src": f"'self' 'sha256-{style}'", "connect-src": "'self'",
-                          "img-src": "'self'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
+                          "img-src": "'self'", "manifest-src": "'self'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
         assert headers["Access-Control-Allow-Origin"] is None
         status, _, body = page.ask("/", headers={"If-None-Match": headers["ETag"]})
@@ -72,7 +72,7 @@ def test_page():
         for name in names:
             status, headers, body = page.ask("/" + name)
             assert status == 200 and "immutable" in headers["Cache-Control"] and headers["Content-Encoding"] == "gzip", (name, headers.items())
-            assert gzip.decompress(body) and headers["Content-Type"].split(";")[0] in ("text/javascript", "image/svg+xml", "text/css"), name
+            assert gzip.decompress(body) and headers["Content-Type"].split(";")[0] in ("text/javascript", "image/svg+xml", "image/png", "application/manifest+json", "text/css"), name
         assert page.ask("/a/0123456789/app.js")[0] == 404
 
 
@@ -140,6 +140,8 @@ def test_silent_pack():
                 while (pack := stream.next("pack")[1])["fresh"]:
                     pass
                 assert pack["state"] == "stale" and "soc_percent" not in pack and pack["last"]["soc_percent"] == 50
+                later = stream.next("pack")[1]
+                assert later["age_s"] > pack["age_s"] and abs(later["time"] - pack["time"]) < 0.3, (pack, later)
                 whole = page.json("/api/v1/packs/shed")
                 assert "cell_mv.1" not in whole and "cell_mv.1" in whole["last"] and whole["age_s"] > 0.5, whole
                 assert whole["alarms"] == [] and whole["polls"] > 0
@@ -159,10 +161,12 @@ def test_stream():
             assert event == "beat" and abs(data["time"] - time.time()) < PATIENCE
             first = {data["pack"]: data for data in (stream.next("pack")[1] for _ in range(3))}
             assert list(first) == ["shed", "boat", "all"]
-            brief = {"pack", "kind", "state", "fresh", "age_s", "alarms", "soc_percent", "power_w", "voltage_v", "current_a",
+            brief = {"pack", "kind", "state", "fresh", "age_s", "time", "alarms", "soc_percent", "power_w", "voltage_v", "current_a",
                      "cell_delta_mv", "temp_max_c", "alarm_level"}
             assert set(first["shed"]) == brief, set(first["shed"]) ^ brief
             assert "cell_mv.8" in first["boat"]
+            for data in first.values():  # when its values were read
+                assert 0 <= data["age_s"] and abs(data["time"] + data["age_s"] - time.time()) < PATIENCE, data
             stream.next("beat")
 
 
@@ -456,9 +460,10 @@ def test_csv():
 
 def test_no_history():
     with Page() as page:
-        for path in ("packs/shed/history", "packs/shed/history.csv", "packs/shed/alarms", "packs/shed/health", "today"):
+        for path in ("packs/shed/history", "packs/shed/history.csv", "packs/shed/alarms", "packs/shed/health"):
             status, _, body = page.ask(f"/api/v1/{path}")
             assert status == 404 and "[history]" in json.loads(body)["error"]
+        assert page.json("/api/v1/today") == {}
 
 
 PASSWORD = "correct horse"

@@ -59,7 +59,7 @@ static bool may_order(struct web *web, struct web_request *request)
 {
     if (!may_change(web, request))
         return false;
-    if (!web_session(web, request, true))
+    if (!(web_session(web, request, true) > 0))
         http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
     else
         return true;

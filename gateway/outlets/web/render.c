@@ -2,6 +2,7 @@
 /* Packs as JSON. */
 #include "render.h"
 
+#include "base/clock.h"
 #include "packs/limited.h"
 #include "registers/value.h"
 
@@ -52,6 +53,7 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
 static void add_head(struct text *text, const struct render_pack *pack, bool fresh, double now)
 {
     const struct source *source = &pack->pack->source;
+    const double age = outlet_age(pack->pack, now);
     text_member(text, "pack", source->name);
     if (strcmp(source->title, source->name) != 0)
         text_member(text, "name", source->title);
@@ -59,7 +61,8 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
     text_member(text, "state", state_name(source, fresh));
     text_key(text, "fresh");
     text_add(text, fresh ? "1" : "0");
-    add_number(text, "age_s", outlet_age(pack->pack, now), 1);
+    add_number(text, "age_s", age, 1);
+    add_number(text, "time", clock_wall() - age, 1);
     add_alarms(text, pack, fresh);
 }
 

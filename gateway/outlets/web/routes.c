@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
 {
@@ -32,6 +33,21 @@ static void add_name(struct MHD_Response *response, const char *name)
             sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X", (unsigned char) *name);
     if (encoded[0])
         MHD_add_response_header(response, "X-Packgate-Name", encoded);
+}
+
+static void add_number(struct MHD_Response *response, const char *header, double number)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%.0f", number);
+    MHD_add_response_header(response, header, digits);
+}
+
+/* Of the local time, from UTC. */
+static double seconds_east(double wall)
+{
+    const time_t now = (time_t) wall;
+    struct tm local;
+    return localtime_r(&now, &local) ? (double) local.tm_gmtoff : 0;
 }
 
 static void get_packs(struct web *web, struct web_request *request)
@@ -56,9 +72,9 @@ static void get_packs(struct web *web, struct web_request *request)
     struct MHD_Response *response =
         compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
     if (response) {
-        char time[24];
-        snprintf(time, sizeof time, "%.0f", clock_wall());
-        MHD_add_response_header(response, "X-Packgate-Time", time);
+        add_number(response, "X-Packgate-Time", clock_wall());
+        add_number(response, "X-Packgate-Zone", seconds_east(clock_wall()));
+        add_number(response, "X-Packgate-Session", web_session(web, request, false));
         add_name(response, outlet_config(web->outlet)->gateway);
         if (!outlet_hears(web->outlet, now))
             MHD_add_response_header(response, "X-Packgate", "silent");
@@ -102,10 +118,14 @@ static bool has_past(const struct web *web, struct web_request *request)
     return web->past;
 }
 
+/* Each page asks: without a history nothing is known of any pack, which is no error. */
 static void get_today(struct web *web, struct web_request *request)
 {
-    if (has_past(web, request))
+    if (web->past)
         today_answer(web->past, request->http, web->packs, web->count, clock_wall());
+    else
+        http_answer(request->http, MHD_HTTP_OK,
+                    http_response("application/json", "{}\n", 3, MHD_RESPMEM_PERSISTENT));
 }
 
 static void get_health(struct web *web, struct web_request *request)
@@ -144,7 +164,8 @@ static void get_asset(struct web *web, struct web_request *request, const struct
     if (response) {
         snprintf(policy, sizeof policy,
                  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-%s'; "
-                 "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+                 "connect-src 'self'; img-src 'self'; manifest-src 'self'; base-uri 'none'; "
+                 "form-action 'none'; "
                  "frame-ancestors %s",
                  web_style_hash, web->config->frame[0] ? web->config->frame : "'none'");
         http_replace_header(response, "Content-Security-Policy", policy);

@@ -40,16 +40,16 @@ bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOK
     return true;
 }
 
-bool session_is(struct sessions *sessions, const char *token, double now, bool use)
+double session_left(struct sessions *sessions, const char *token, double now, bool use)
 {
     for (int i = 0; i < SESSIONS_MAX; i++) {
         if (is_over(sessions, i, now) || !same(sessions->list[i].token, token))
             continue;
         if (use)
             sessions->list[i].used_at = now;
-        return true;
+        return sessions->list[i].used_at + SESSION_IDLE_S - now;
     }
-    return false;
+    return 0;
 }
 
 void session_end(struct sessions *sessions, const char *token)

@@ -26,8 +26,8 @@ struct sessions {
 
 /** Begins one; the one that was idle for longest makes room. False: there is no randomness. */
 bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOKEN]);
-/** Whether there is one with this token (any text). `use`: it begins to be idle anew. */
-bool session_is(struct sessions *sessions, const char *token, double now, bool use);
+/** For how many seconds the one with this token (any text) still lasts; 0: there is none. `use`: it begins to be idle anew. */
+double session_left(struct sessions *sessions, const char *token, double now, bool use);
 void session_end(struct sessions *sessions, const char *token);
 
 /* A try counts as a failure from its beginning, so that parallel tries do not bypass the limit. */

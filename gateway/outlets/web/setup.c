@@ -225,7 +225,7 @@ static bool wait_for_status(struct setup *setup, const struct waiting *what)
 
 void setup_answer(struct web *web, struct web_request *request)
 {
-    const bool has_session = web_session(web, request, false);
+    const bool has_session = web_session(web, request, false) > 0;
     const struct waiting waiting = {.request = request->http,
                                     .trusted = has_session || is_this_host(request),
                                     .has_session = has_session};

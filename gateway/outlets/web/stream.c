@@ -58,10 +58,10 @@ struct stream {
 
 /* ---- in words ---- */
 
-/* Whether two events of a pack are equal but for the age of its values. */
+/* Whether two events of a pack are equal but for the age of its values and their time, which are between "age_s" and "alarms". */
 static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b_size)
 {
-    static const char age[] = "\"age_s\":";
+    static const char age[] = "\"age_s\":", alarms[] = "\"alarms\":";
     if (a_size == 0 || b_size == 0)
         return a_size == b_size;
     const char *a_age = memmem(a, a_size, age, sizeof age - 1);
@@ -69,8 +69,8 @@ static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b
     if (!a_age || !b_age)
         return a_size == b_size && memcmp(a, b, a_size) == 0;
     const size_t head = (size_t) (a_age - a);
-    const char *a_rest = memchr(a_age, ',', a_size - head);
-    const char *b_rest = memchr(b_age, ',', b_size - (size_t) (b_age - b));
+    const char *a_rest = memmem(a_age, a_size - head, alarms, sizeof alarms - 1);
+    const char *b_rest = memmem(b_age, b_size - (size_t) (b_age - b), alarms, sizeof alarms - 1);
     if (!a_rest || !b_rest || (size_t) (b_age - b) != head || memcmp(a, b, head) != 0)
         return false;
     const size_t rest = (size_t) (a + a_size - a_rest);

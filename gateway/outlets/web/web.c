@@ -25,8 +25,8 @@ bool web_token(const struct web_request *request, char token[SESSION_TOKEN])
     return true;
 }
 
-bool web_session(struct web *web, const struct web_request *request, bool use)
+double web_session(struct web *web, const struct web_request *request, bool use)
 {
     char token[SESSION_TOKEN];
-    return web_token(request, token) && session_is(&web->sessions, token, clock_now(), use);
+    return web_token(request, token) ? session_left(&web->sessions, token, clock_now(), use) : 0;
 }

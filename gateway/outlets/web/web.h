@@ -53,7 +53,7 @@ const struct render_pack *web_pack(const struct web *web, const char *name, size
 /** The token of the request's session. False: it has none. */
 bool web_token(const struct web_request *request, char token[SESSION_TOKEN]);
 
-/** Whether the request has a valid session. `use`: restarts the session's idle time. */
-bool web_session(struct web *web, const struct web_request *request, bool use);
+/** For how many seconds the request's session still lasts; 0: it has none. `use`: restarts the session's idle time. */
+double web_session(struct web *web, const struct web_request *request, bool use);
 
 #endif

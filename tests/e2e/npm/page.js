@@ -40,7 +40,11 @@ async function open(options = {}, hash = '', url = asked.url) {
 // What the view shows once it is there.
 async function settled(page, hash) {
     if (hash.startsWith('#/charts')) await page.locator('.plot canvas').first().waitFor();
-    else if (hash === '#/setup') await page.locator('[data-section=lines] tbody tr').first().waitFor();
+    else if (hash === '#/setup') {
+        await page.locator('.setup summary').first().waitFor();
+        await page.evaluate(() => { for (const closed of document.querySelectorAll('.setup section > details:not([open]) > summary')) closed.click(); });
+        await page.locator('[data-section=lines] tbody tr').first().waitFor();
+    }
     else await page.locator('.bat .soc').first().waitFor();
 }
 
@@ -109,6 +113,7 @@ const cases = {
         const boat = card(page, 'boat');
         await has(boat.locator('.bands'), 'State of charge low');
         await has(page.locator('.strip'), 'boat');
+        await has(page.locator('.strip'), 'State of charge low');
         check((await page.title()).startsWith('(1!)'), `the tab tells of the alarm: ${await page.title()}`);
         say('stop shed');
         await page.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
@@ -138,11 +143,98 @@ const cases = {
         await page.goto(asked.url);
         await page.locator('.bat .soc').first().waitFor();
         const told = await page.evaluate(async () => {
-            const { ageOf, packs, silence } = await import(document.querySelector('script').src.replace('app.js', 'packs.js'));
+            const { ageOf, packs, silence } = await import(document.querySelector('script[src$="app.js"]').src.replace('app.js', 'packs.js'));
             return { age: ageOf(packs.get('shed')), silence: silence() };
         });
         check(asks === 1, `asked ${asks} times`);
         check(told.age > SLOW_MS / 1000 * .8 && told.silence > SLOW_MS / 1000 * .8, JSON.stringify(told));
+    },
+
+    // What the house does and did: one line above all, the bank before its packs, each card with today and a way to its pack.
+    async today() {
+        const page = await open(), day = await page.evaluate(() => fetch('api/v1/today').then(r => r.json())), house = page.locator('.house');
+        const kwh = wh => `${(wh / 1000).toFixed(1)}\u202fkWh`, sum = key => ['shed', 'boat', 'left', 'right'].reduce((so_far, name) => so_far + day[name][key], 0);
+        await has(house.locator('.day'), kwh(sum('charged_wh')));
+        await has(house.locator('.day'), kwh(sum('discharged_wh')));
+        await has(card(page, 'shed').locator('.day'), kwh(day.shed.charged_wh));
+        await has(card(page, 'house').locator('.day'), kwh(day.house.discharged_wh));
+        await has(house.locator('.more'), '4 of 4 packs');
+        const values = await page.evaluate(() => fetch('api/v1/packs').then(r => r.json())), packs = values.filter(p => p.kind === 'pack');
+        const size = p => (p.full_ah ?? p.rated_ah ?? p.capacity_ah) * p.voltage_v, whole = packs.reduce((so_far, p) => so_far + size(p), 0);
+        const soc = packs.reduce((so_far, p) => so_far + p.soc_percent * size(p), 0) / whole;
+        check(Math.abs(parseInt(await house.locator('.soc').textContent()) - soc) <= 1, `${soc} %`);
+        const curve = card(page, 'shed').locator('.curve');
+        check(/^M.*z$/.test(await curve.locator('.into').getAttribute('d') + await curve.locator('.out').getAttribute('d')), 'the power is drawn');
+        await has(curve, /24 h · .*W … /);
+        const order = await page.locator('.grid h2').allTextContents();
+        check(order.join() === 'house,shed,boat', `${order}`);
+        // Anywhere on the card; a tile in it is a way of its own.
+        for (const [place, where] of [['.card:has(h2 a[href="#shed"]) .ends', '#shed'], ['.bank:has(h2 a[href="#house"]) .bat >> nth=0', '#house'], ['.tile[href="#left"] .bat', '#left']]) {
+            await page.goto(asked.url);
+            await page.locator(place).click({ force: true });   // what covers it is the link
+            await page.locator('h1').nth(0).waitFor();
+            await page.waitForFunction(hash => location.hash === hash, where);
+        }
+        // The pack's page: extremes of the day, what its health is, when it had alarms.
+        await page.goto(asked.url + '#shed');
+        const story = page.locator('[data-section=story]');
+        await has(story, 'Cell 7 falls');
+        await has(story, `${day.shed.soc_min_percent.toFixed(0)}…${day.shed.soc_max_percent.toFixed(0)}`);
+        await has(story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' }), /\d+:\d\d, 30 min$/);
+        await page.goto(asked.url + '#boat');
+        await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /goes on$/);
+    },
+
+    // To be put on the home screen of a phone: the browser finds nothing wrong in the manifest, and its pictures are there.
+    async app() {
+        const page = await open({ timezoneId: 'America/New_York', locale: 'en-US' }), session = await page.context().newCDPSession(page);
+        const { url, errors, data } = await session.send('Page.getAppManifest');
+        check(!errors.length && data, JSON.stringify(errors));
+        const { name, display, start_url, icons } = JSON.parse(data);
+        check(name === 'packgate' && display === 'standalone' && new URL(start_url, url).href === asked.url, data);
+        for (const src of [...icons.map(i => new URL(i.src, url).href), await page.locator('link[rel=apple-touch-icon]').evaluate(n => n.href)]) {
+            const wide = await page.evaluate(async src => {
+                const image = new Image();
+                image.src = src;
+                await image.decode();
+                return image.naturalWidth;
+            }, src);
+            check(wide >= (src.endsWith('png') ? 180 : 1), `${src}: ${wide}`);
+        }
+        // Seen from another zone, times say which one they are of; hours are counted as where the reader lives.
+        await page.goto(asked.url + '#/setup');
+        await settled(page, '#/setup');
+        await has(page.locator('[data-section=events] tbody th'), /\d:\d\d\s[AP]M\sE[SD]T/);
+        const home = await open({ timezoneId: asked.zone, locale: 'en-GB' }, '#/setup');
+        await settled(home, '#/setup');
+        await has(home.locator('[data-section=events] tbody th'), /\d\d:\d\d$/);
+    },
+
+    // Setup is short: folded, but for what is wrong, what somebody came for, and what was open here before.
+    async folded() {
+        const page = await open({ viewport: { width: 320, height: 640 } }), long = '/srv/' + 'a-long-name-without-any-space-in-it/'.repeat(6) + 'packgate.ini';
+        let broken = false;
+        await page.route('**/api/v1/gateway', async route => {
+            const g = await (await route.fetch()).json();
+            g.config.path = g.lines[0].port = long;
+            if (broken) Object.assign(g.lines[1], { state: 'closed', error: `cannot open ${long}` });
+            await route.fulfill({ json: g });
+        });
+        const opened = () => page.locator('.setup section:has(> details[open])').evaluateAll(all => all.map(n => n.dataset.section).join());
+        await page.goto(asked.url + '#/setup');
+        await page.locator('.setup summary').first().waitFor();
+        check(await opened() === 'gateway', await opened());
+        check(await page.evaluate(() => document.scrollingElement.scrollHeight) < 2 * 640, 'it is short');
+        await page.locator('[data-section=config] summary').click();
+        await settled(page, '#/setup');
+        check(await page.evaluate(() => document.scrollingElement.scrollWidth) <= 320, 'a long path');
+        broken = true;
+        await page.evaluate(() => localStorage.clear());
+        await page.goto(asked.url);
+        await page.goto(asked.url + '#/setup/at/this_page');
+        await page.locator('.setup summary').first().waitFor();
+        check(await opened() === 'gateway,this_page,lines', await opened());
+        await has(page.locator('[data-section=lines] summary'), '1 to look at');
     },
 
     // A pack that has never answered has no figures at all.
@@ -234,6 +326,7 @@ const cases = {
         // One of another browser: English; and what is chosen stays.
         const page = await open({ locale: 'ja-JP' }, '#/setup');
         await has(page.locator('nav'), 'Charts');
+        await page.locator('[data-section=this_page] summary').click();
         await page.locator('#language').selectOption('de');
         await has(page.locator('nav'), 'Verlauf');
     },
@@ -500,7 +593,7 @@ const cases = {
         const page = await open(), isBroken = url => url.pathname.includes('/api/v1/');
         const spoil = () => page.route(isBroken, route => route.fulfill({ status: 500, body: 'no' }));
         await card(page, 'shed').waitFor();
-        for (const [hash, good] of [['#/charts/shed', '[data-kind=soc] canvas'], ['#/setup', '[data-section=lines] tbody tr']]) {
+        for (const [hash, good] of [['#/charts/shed', '[data-kind=soc] canvas'], ['#/setup', '[data-section=gateway] .facts']]) {
             await spoil();
             await page.goto(asked.url + hash);
             await has(page.locator('main'), 'Gateway does not answer');
@@ -511,7 +604,7 @@ const cases = {
         await page.reload();
         await has(page.locator('#live'), 'Gateway does not answer');
         await page.unroute(isBroken);
-        await page.locator('[data-section=lines] tbody tr').first().waitFor();
+        await page.locator('[data-section=gateway] .facts').waitFor();
         await page.locator('#live[data-state=live]').waitFor();
         // No room for one more stream: the values are asked for, and then the stream once more.
         await page.route('**/api/v1/events*', route => route.fulfill({ status: 503, body: '{"error":"too many pages are open"}' }));
@@ -540,7 +633,13 @@ const cases = {
         for (const [locale, viewport] of [['en-GB', { width: 3840, height: 2160 }], ['en-GB', { width: 1280, height: 860 }], ['de-DE', { width: 320, height: 640 }], ['fr-FR', { width: 390, height: 800 }]]) {
             const page = await open({ viewport, locale });
             await page.waitForFunction(() => document.querySelectorAll('.tile .soc').length === 16);
-            await page.locator('.tile .mark[data-level=protection]').waitFor();
+            await page.locator('.tile .mark[data-level=protection]').first().waitFor();
+            // Sixteen alarms of a kind are one bar, there are three at most, and values can be seen below them.
+            const bars = page.locator('.strip > li');
+            check(await bars.count() === 4 && await bars.locator(':scope:not(.rest)').count() === 3, `${await bars.count()} bars`);
+            const values = await page.locator('.house .soc').boundingBox(), first = await bars.first().textContent();
+            check(values.y + values.height < viewport.height - 56, `${viewport.width}: values at ${values.y}`);
+            if (locale === 'en-GB') check(/Cell over voltage,\s*16 packs\s*Protection for/.test(first), first);
             const seen = await page.evaluate(() => [...document.querySelectorAll('.tile')].map(n => {
                 const box = n.getBoundingClientRect(), mark = n.querySelector('.mark');
                 return { right: box.right, bottom: box.bottom, width: box.width, lines: mark.textContent ? mark.getBoundingClientRect().height / parseFloat(getComputedStyle(mark).fontSize) : 0,
@@ -548,6 +647,10 @@ const cases = {
             }));
             check(seen.every(tile => tile.right <= viewport.width && !tile.spills && tile.lines < 2.4), `${viewport.width}: ${JSON.stringify(seen.find(tile => tile.spills || tile.lines >= 2.4))}`);
             if (viewport.width > 3000) check(seen.every(tile => tile.bottom <= viewport.height && tile.width > 600), `on a wall: ${JSON.stringify(seen.at(-1))}`);
+            await bars.first().locator('summary').click();
+            check(await bars.first().locator('.names a').count() === 16, 'the bar names its packs');
+            await bars.nth(3).locator('summary').first().click();
+            check(await page.locator('.strip .rest li:visible').count() === 2, 'the rest is folded');
             await page.context().close();
         }
     },
@@ -556,10 +659,16 @@ const cases = {
     async touch() {
         const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
         await card(page, 'shed').waitFor();
-        const small = await page.evaluate(() => [...document.querySelectorAll('nav a, button')].filter(n => n.offsetParent).map(n => n.getBoundingClientRect())
-            .filter(r => r.width < 24 || r.height < 24).length);
-        check(!small, `${small} places are too small for a finger`);
-        await card(page, 'shed').locator('h2 a').tap();
+        for (const hash of VIEWS) {
+            await page.evaluate(h => { location.hash = h; }, hash);
+            await settled(page, hash);
+            const small = await page.evaluate(() => [...document.querySelectorAll('a:not(.skip), button, summary, select, input')]
+                .map(n => [n, (n.matches('.card h2 > a') ? n.closest('.card') : n).getBoundingClientRect()])
+                .filter(([n, r]) => n.checkVisibility() && r.height && (r.width < 43.5 || r.height < 43.5)).map(([n, r]) => `${n.outerHTML.slice(0, 90)} ${r.width}x${r.height}`));
+            check(!small.length, `${hash}: too small for a finger: ${small.slice(0, 5).join('\n')}`);
+        }
+        await page.evaluate(() => { location.hash = ''; });
+        await card(page, 'shed').locator('.ends').tap({ force: true });
         await page.locator('h1:text-is("shed")').waitFor();
         await page.locator('nav a[data-view=charts]').tap();
         await page.goto(asked.url + '#/charts/shed');
@@ -616,7 +725,12 @@ const cases = {
         const row = page.locator('.switch').first(), dialog = page.locator('dialog');
         await has(row, 'on');
         await row.locator('button', { hasText: 'Switch off' }).click();
-        await has(dialog, 'may lose power');
+        await has(dialog, 'solar yield');
+        check(await page.locator('#session').isHidden(), 'nobody is logged in');
+        await page.keyboard.press('Escape');
+        await dialog.waitFor({ state: 'detached' });
+        await page.locator('.switch').nth(1).locator('button').click();
+        await has(dialog, 'goes dark');
         await page.keyboard.press('Escape');
         await dialog.waitFor({ state: 'detached' });
         await row.locator('button').click();
@@ -632,7 +746,11 @@ const cases = {
         await dialog.waitFor({ state: 'detached' });
         const value = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()).then(p => p.charge_mos));
         check(value === 0, `the BMS says ${value}`);
-        // Logged in by now: no password a second time. An order that comes too late is said to be one.
+        // Logged in by now, which the page says, also after it was loaded anew: no password a second time. An order that comes too
+        // late is said to be one.
+        await page.locator('#session').waitFor();
+        await page.reload();
+        await page.locator('#session').waitFor();
         await row.locator('button', { hasText: 'Switch on' }).click();
         await page.route('**/switch', route => route.fulfill({ status: 503, body: '{"error":"too late"}' }));
         await dialog.locator('button[type=submit]').click();
@@ -641,10 +759,11 @@ const cases = {
         check(await dialog.locator('input[type=password]').isHidden(), 'no password is asked for again');
         await dialog.locator('button[type=submit]').click();
         await has(row.locator('b'), 'on');
-        await page.goto(asked.url + '#/setup');
+        await page.locator('#session').click();
         const leave = page.locator('button', { hasText: 'Log out' });
         await leave.click();
         await page.locator('#login').waitFor();
+        check(await page.locator('#session').isHidden(), 'logged out');
         await page.goto(asked.url + '#shed');
         await row.locator('button', { hasText: 'Switch off' }).click();
         await dialog.locator('input[type=password]').waitFor();
@@ -661,7 +780,7 @@ const cases = {
         const shown = await page.locator('[data-section=settings] dl > div:visible').count();
         check(shown >= 8, `${shown} settings`);
         // A tunnel for ten minutes, with the password.
-        await page.goto(asked.url + '#/setup');
+        await page.goto(asked.url + '#/setup/at/tunnels');
         const tunnel = page.locator('[data-section=tunnels]');
         await has(tunnel, 'closed');
         await tunnel.locator('button', { hasText: 'Open for 10 min' }).click();
@@ -682,6 +801,7 @@ const cases = {
     // What is to be known of the gateway, and what others need to connect.
     async setup() {
         const page = await open({}, '#/setup');
+        await settled(page, '#/setup');
         await has(page.locator('[data-section=gateway]'), asked.version);
         await has(page.locator('[data-section=lines]'), 'shed');
         await has(page.locator('[data-section=events]'), 'State of charge low');
@@ -762,8 +882,8 @@ const cases = {
     // 64 packs in four banks: folded, filtered, and none of them lost.
     async many() {
         const page = await open({ viewport: { width: 1440, height: 900 } });
-        await page.locator('.card.bank').nth(3).waitFor();
-        check(await page.locator('.card.bank').count() === 4 && await page.locator('.minis i').count() === 64, 'four banks, 64 packs');
+        await page.locator('article.bank').nth(3).waitFor();
+        check(await page.locator('article.bank').count() === 4 && await page.locator('.minis i').count() === 64, 'four banks, 64 packs');
         await page.locator('.chips button', { hasText: 'All' }).filter({ hasText: '64' }).waitFor();
         await page.locator('summary').first().click();
         check(await page.locator('.tile:visible').count() === 16, 'sixteen tiles of one bank');
@@ -771,7 +891,7 @@ const cases = {
         await page.locator('.cellgrid li').first().waitFor();
         await page.waitForFunction(() => [...document.querySelectorAll('.cellgrid .num:not(.dev)')].every(n => /^\d\.\d{3}/.test(n.textContent)));
         await page.goto(asked.url);
-        await page.locator('.card.bank').nth(3).waitFor();
+        await page.locator('article.bank').nth(3).waitFor();
         const cost = await page.evaluate(() => document.querySelectorAll('*').length);
         check(cost < 8000, `${cost} elements`);
     },
@@ -787,7 +907,7 @@ const cases = {
         await page.locator('.tile', { hasText: 'Küche links' }).click();
         await has(page.locator('h1'), 'Küche links');
         check(new URL(page.url()).hash === '#shed', page.url());
-        await page.goto(asked.url + '#/setup');
+        await page.goto(asked.url + '#/setup/at/packs_h');
         await has(page.locator('tr', { hasText: 'Küche links' }), 'shed');
     },
 

@@ -3,7 +3,7 @@
 // somebody goes there.
 import { $, el, setAttribute, setText, store } from './dom.js';
 import { span } from './numbers.js';
-import { gatewayName, hasAnswered, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
+import { gatewayName, hasAnswered, hasSession, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
 import { now } from './now.js';
 import { pack } from './pack.js';
 import { language, t } from './words.js';
@@ -28,6 +28,7 @@ function status() {
   setAttribute($('live'), 'data-state', state);
   setText($('live').lastElementChild, t(state));
   setAttribute(document.documentElement, 'data-away', away);
+  $('session').hidden = !hasSession();
   if ($('banner').hidden === away) {
     // Said once; the seconds on the banner are for the eye only.
     $('banner').hidden = !away;
@@ -39,7 +40,7 @@ function status() {
   if (document.title !== title) document.title = title;
 }
 
-// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup', '#/setup/ports'.
+// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup', '#/setup/at/events', '#/setup/ports'.
 function place() {
   const [first, second, third] = location.hash.slice(1).split('/').map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
@@ -49,7 +50,7 @@ function place() {
 
 async function make({ name, pack: chosen }) {
   if (name === 'charts') return (await import('./charts.js')).charts(chosen);
-  if (name === 'setup') return chosen ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup();
+  if (name === 'setup') return chosen && chosen !== 'at' ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup(location.hash.split('/')[3]);
   return chosen ? pack(chosen) : now();
 }
 
@@ -85,6 +86,7 @@ function theme(choice) {
 document.documentElement.lang = language;
 for (const node of document.querySelectorAll('[data-t]')) setText(node, t(node.dataset.t));
 theme(store.get('theme', 'auto'));
+for (const name of ['aria-label', 'title']) setAttribute($('session'), name, t('logged_in'));
 $('theme').addEventListener('click', () => theme(THEMES[(THEMES.indexOf(store.get('theme', 'auto')) + 1) % THEMES.length]));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => view?.retheme?.());
 addEventListener('hashchange', () => route());

@@ -2,8 +2,9 @@
 // A pack as a card or as a tile, a bank as a line with its packs folded below.
 import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, facts, num, number, signed } from './numbers.js';
-import { ageOf, gatewayTime, levelOf, packs, stateOf, titleOf } from './packs.js';
+import { ageOf, gatewayTime, house, levelOf, packs, stateOf, titleOf } from './packs.js';
 import { bands, battery, cells, hrefOf } from './parts.js';
+import { houseToday, today, todayOf } from './today.js';
 import { t } from './words.js';
 
 const FOLDED_ABOVE = 36; // more packs than that: banks begin folded
@@ -50,11 +51,11 @@ function limits() {
 
 /** `isOpen`: the card stands alone on the page of its pack. */
 export function card(p, isOpen) {
-  const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' });
+  const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
   const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null, may = limits();
   const title = isOpen ? el('h1', {}, p.title) : el('h2', {}, el('a', { href: hrefOf(p.pack) }, p.title));
   const node = el('article', { class: 'card' }, alarms, el('div', { class: 'body' },
-    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), bars));
+    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node, day), bars));
   node.show = p => {
     const state = stateOf(p), old = state.kind === 'stale';
     setAttribute(node, 'data-level', levelOf(p));
@@ -64,6 +65,7 @@ export function card(p, isOpen) {
     setText(more, !old ? state.more.join(' · ') : state.never || p.values.voltage_v == null ? '' : lastSeen(p));
     showFacts(f, p.values);
     may.show(p, old);
+    day.show(todayOf(p.pack));
     if (bars) bars.show(p);
   };
   return node;
@@ -90,7 +92,7 @@ export function tile(p) {
 
 /** The members of a bank as tiles; show() leaves out what is folded away. */
 export function bank(b, isOpen) {
-  const bat = battery(), alarms = bands(), more = el('p', { class: 'more' });
+  const bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
   const f = facts('voltage', 'current', 'remaining', 'difference', 'temperature');
   const may = limits(), members = b.members.filter(name => packs.has(name)).map(name => ({ name, node: tile(packs.get(name)), mini: el('i') }));
   const remembered = () => store.get('fold.' + b.pack, packs.size > FOLDED_ABOVE ? 'folded' : 'open') === 'open';
@@ -101,11 +103,11 @@ export function bank(b, isOpen) {
       if (kindNow === 'all') store.set('fold.' + b.pack, fold.open ? 'open' : 'folded');
       node.show(packs.get(b.pack));
     },
-  }, el('summary', {}, `${members.length} ${t('packs')}`,
+  }, el('summary', {}, t('n_packs', members.length),
     el('span', { class: 'minis', 'aria-hidden': 'true' }, ...members.map(m => m.mini))), tiles);
   const title = isOpen ? el('h1', {}, b.title) : el('h2', {}, el('a', { href: hrefOf(b.pack) }, b.title));
   const node = el('article', { class: 'card bank' }, alarms,
-    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), fold);
+    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node, day), fold);
   node.show = b => {
     if (!b) return;
     const state = stateOf(b), old = state.kind === 'stale';
@@ -120,6 +122,7 @@ export function bank(b, isOpen) {
       .filter(Boolean).join(' · '));
     showFacts(f, b.values);
     may.show(b, old);
+    day.show(todayOf(b.pack));
     f.difference.put(b.values.cell_delta_mv, 0, 'mV');
     members.forEach(({ name, node: tileNode, mini }, i) => {
       const p = packs.get(name);
@@ -141,3 +144,16 @@ export function bank(b, isOpen) {
   return node;
 }
 
+/** All packs as one, in a line above the others. */
+export function houseLine() {
+  const bat = battery(), more = el('p', { class: 'more' }), day = today();
+  const node = el('section', { class: 'card bank house' }, el('div', { class: 'left' }, el('div', { class: 'head' }, el('h2', {}, t('back')), more), bat, day));
+  node.show = () => {
+    const all = house();
+    setAttribute(node, 'data-old', all.state.kind === 'stale');
+    bat.show(all, all.state);
+    setText(more, all.state.more.join(' · '));
+    day.show(houseToday());
+  };
+  return node;
+}

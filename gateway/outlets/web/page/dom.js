@@ -24,15 +24,17 @@ const SHAPES = {
   warning: 'M10 1.5 19.5 18H.5zM9 7v5h2V7zm0 6.5v2h2v-2z',
   protection: 'M6 1h8l5 5v8l-5 5H6l-5-5V6zm3 4v6h2V5zm0 8v2h2v-2z',
 };
-const SVG = 'http://www.w3.org/2000/svg';
+
+/** An element of SVG. */
+export function draw(tag, properties, ...children) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
 
 export function icon(shape) {
-  const svg = document.createElementNS(SVG, 'svg'), path = document.createElementNS(SVG, 'path');
-  svg.setAttribute('viewBox', '0 0 20 20');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  path.setAttribute('d', SHAPES[shape]);
-  svg.append(path);
+  const path = draw('path', { d: SHAPES[shape] }), svg = draw('svg', { viewBox: '0 0 20 20', class: 'icon', 'aria-hidden': 'true' }, path);
   svg.shape = next => setAttribute(path, 'd', SHAPES[next]);
   return svg;
 }

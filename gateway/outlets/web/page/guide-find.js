@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Set-up, screens 1 to 3: where packs are connected, which they are, and what they are called.
-import { el, icon, setText } from './dom.js';
+import { draw, el, icon, setText } from './dom.js';
 import { number } from './numbers.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
 import { add, draft, drop, freeUnit, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
@@ -11,14 +11,6 @@ const LOOK_S = 1;
 const SERVER_PORT = 6126;
 
 /* ---- 1: ports ---- */
-
-const SVG = 'http://www.w3.org/2000/svg';
-function draw(tag, properties, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
 
 // Pack, adapter, gateway; A, B and ground between the first two, and the gap of the isolation in the adapter.
 function wiring() {

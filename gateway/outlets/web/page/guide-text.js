@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Words of the set-up, fetched with it: key: [English, Deutsch, Français, Italiano, Español, Polski, Nederlands]. From here on t() knows them.
-import { LANGUAGES, TEXT } from './text.js';
-
-const ORDER = ['en', 'de', 'fr', 'it', 'es', 'pl', 'nl'];
-const ROWS = {
+// Words of the set-up, fetched with it, as in text.js.
+export const TEXT = {
   g_start: ['Set-up is open only after you ask for it on the gateway itself. Run this command there, and enter the code that it prints:', 'Die Einrichtung öffnet nur, wer am Gateway selbst darum bittet. Dort diesen Befehl ausführen und den ausgegebenen Code eingeben:', 'La configuration ne s’ouvre que sur demande à la passerelle elle-même. Y exécuter cette commande et saisir le code affiché :', 'La configurazione si apre solo su richiesta dal gateway stesso. Eseguire lì questo comando e inserire il codice mostrato:', 'La configuración solo se abre si se pide en la propia pasarela. Ejecute allí esta orden e introduzca el código que muestra:', 'Konfigurację otwiera się tylko na samej bramce. Uruchom tam to polecenie i wpisz podany kod:', 'De configuratie gaat alleen open als u er op de gateway zelf om vraagt. Voer daar deze opdracht uit en vul de getoonde code in:'],
   g_code: ['One-time code', 'Einmal-Code', 'Code à usage unique', 'Codice monouso', 'Código de un solo uso', 'Kod jednorazowy', 'Eenmalige code'],
   g_open: ['Open set-up', 'Einrichtung öffnen', 'Ouvrir la configuration', 'Apri la configurazione', 'Abrir la configuración', 'Otwórz konfigurację', 'Configuratie openen'],
@@ -126,5 +123,3 @@ const ROWS = {
   g_undone: ['The configuration before is back.', 'Die vorige Konfiguration ist zurück.', 'La configuration précédente est revenue.', 'La configurazione precedente è tornata.', 'La configuración anterior ha vuelto.', 'Poprzednia konfiguracja wróciła.', 'De vorige configuratie is terug.'],
   g_over: ['Nobody pressed Keep: the configuration before is back. Your changes are still here.', 'Niemand hat „Behalten“ gedrückt: Die vorige Konfiguration ist zurück. Ihre Änderungen sind noch da.', 'Personne n’a appuyé sur « Garder » : la configuration précédente est revenue. Vos modifications sont toujours là.', 'Nessuno ha premuto «Mantieni»: è tornata la configurazione precedente. Le vostre modifiche sono ancora qui.', 'Nadie pulsó «Conservar»: ha vuelto la configuración anterior. Sus cambios siguen aquí.', 'Nikt nie nacisnął „Zachowaj”: wróciła poprzednia konfiguracja. Twoje zmiany nadal tu są.', 'Niemand drukte op “Houden”: de vorige configuratie is terug. Uw wijzigingen zijn er nog.'],
 };
-
-for (const [key, row] of Object.entries(ROWS)) TEXT[key] = LANGUAGES.map(code => row[ORDER.indexOf(code)] ?? row[0]);

@@ -11,8 +11,9 @@ import { api, field, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
 import { readers } from './guide-readers.js';
 import { files, liveCards, review } from './guide-save.js';
-import { t } from './words.js';
-import './guide-text.js';
+import { addWords, t } from './words.js';
+
+await addWords('guide-text');
 
 const STEPS = { ports, search, names, readers, review, live: liveCards, files };
 const ORDER = Object.keys(STEPS);

@@ -7,7 +7,7 @@ import { hasText, t } from './words.js';
 const last = column => (column || []).filter(v => v != null).at(-1);
 
 /** As the gateway says it, or in the language of the page. */
-function sentence(finding) {
+export function sentence(finding) {
   const key = 'health_' + finding.kind, figure = finding.kind === 'silent' ? number(finding.number / 3600, 1)
     : number(finding.number, finding.kind.startsWith('resistance') ? 1 : 0);
   return hasText(key) ? t(key, finding.cell, figure, finding.days) : finding.text;

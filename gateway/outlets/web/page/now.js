@@ -1,44 +1,70 @@
 // SPDX-License-Identifier: MIT
 // Now: all packs and banks on one screen, what needs somebody on top.
-import { bank, card, tile } from './cards.js';
+import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
 import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
-import { hrefOf, rescale } from './parts.js';
+import { fold, hrefOf, rescale } from './parts.js';
+import { renewToday } from './today.js';
 import { t } from './words.js';
 
 const CARDS_MOST = 8;    // more packs than that are tiles
-const STRIP_MOST = 12;
 const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // rem of a tile at least, up to so many: a screen with few is read from further away
-const WIDEST = 32, AROUND = 10, TALLER = 5;   // rem: of a tile; header and margins; what a tile has below and above its battery
+const WIDEST = 32, BELOW = 2, TALLER = 5;   // rem: of a tile; below the tiles; what a tile has below and above its battery
 const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // for so many cards: four stand 2 × 2, six 3 × 2
+
+// A bar for an alarm, whichever packs have it: one leads to its pack, several unfold their names.
+function bar(isOne) {
+  const sign = icon('stale'), who = el('b'), what = el('span', { class: 'what' }), how = el('span'), names = isOne ? null : el('p', { class: 'names' });
+  const line = el(isOne ? 'a' : 'summary', {}, sign, isOne ? who : what, isOne ? what : who, how);
+  const top = isOne ? line : el('details', {}, line, names), node = el('li', {}, top);
+  let shown = '';
+  node.show = ({ level, word, since, packs: list }) => {
+    setAttribute(top, 'class', level);
+    sign.shape(level);
+    setText(what, isOne ? word : word + ',');
+    setText(who, isOne ? titleOf(list[0]) : t('n_packs', list.length));
+    setText(how, level === 'stale' ? '' : since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level));
+    if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
+    else if (shown !== (shown = list.join('\n'))) names.replaceChildren(...list.map(name => el('a', { href: hrefOf(name) }, titleOf(name))));
+  };
+  return node;
+}
 
 // What needs somebody, the worst first, above everything else. A single pack says it on its card.
 function strip() {
-  const node = el('ul', { class: 'strip', 'aria-label': t('f_alarm') });
-  let shown = '';
+  const node = el('ul', { class: 'strip', 'aria-label': t('f_alarm') }), bars = new Map();
+  let shown = null;
   node.show = () => {
-    const now = gatewayTime(), rows = [];
+    const groups = new Map(), add = (key, level, rank, p, word, since) => {
+      const group = groups.get(key) || { key, level, rank, word, since, packs: [] };
+      group.packs.push(p.pack);
+      group.since = Math.min(group.since, since);
+      groups.set(key, group);
+    };
     for (const p of singles()) {
-      for (const a of p.alarms) rows.push({ name: p.pack, level: a.level, word: t(a.name), rank: a.level === 'protection' ? 2 : 1, since: a.since });
-      if (p.state !== 'fresh' && !isOffline()) rows.push({ name: p.pack, level: 'stale', word: stateOf(p).word, rank: 0 });
+      for (const a of p.alarms) add(a.level + a.name, a.level, a.level === 'protection' ? 2 : 1, p, t(a.name), a.since);
+      if (p.state !== 'fresh' && !isOffline()) add('stale', 'stale', 0, p, stateOf(p).word);
     }
-    rows.sort((a, b) => b.rank - a.rank);
-    const key = JSON.stringify(rows.map(r => [r.name, titleOf(r.name), r.word, r.level, r.since && Math.floor((now - r.since) / 60)]));
-    node.hidden = !rows.length || packs.size < 2;
-    if (key === shown) return;
+    const list = [...groups.values()].sort((a, b) => b.rank - a.rank);
+    for (const group of list) {
+      const isOne = group.packs.length === 1;
+      if (!isOne && group.rank === 0) group.word = t('f_stale');
+      group.key += isOne;
+      if (!bars.has(group.key)) bars.set(group.key, bar(isOne));
+      bars.get(group.key).show(group);
+    }
+    const keys = list.map(group => group.key), key = keys.join();
+    node.hidden = !list.length || packs.size < 2;
+    if (shown !== key) fold(node, keys.map(k => bars.get(k)));
     shown = key;
-    node.replaceChildren(...rows.slice(0, STRIP_MOST).map(r => el('li', {}, el('a', { href: hrefOf(r.name), class: r.level },
-      icon(r.level), el('b', {}, titleOf(r.name)), el('span', { class: 'what' }, r.word),
-      r.rank ? el('span', {}, r.since ? `${t(r.level)} ${t('since', span(now - r.since))}` : t(r.level)) : null))),
-    ...rows.length > STRIP_MOST ? [el('li', { class: 'hint' }, t('more', rows.length - STRIP_MOST))] : []);
   };
   return node;
 }
 
 // As wide as lets all of them stand on the screen at once: a wall has room.
-function tileWidth(count) {
-  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize), wide = innerWidth / rem - 2.5, high = innerHeight / rem - AROUND;
+function tileWidth(count, above) {
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize), wide = innerWidth / rem - 2.5, high = (innerHeight - above) / rem - BELOW;
   const width = columns => (wide + .7) / columns - .7, height = columns => Math.ceil(count / columns) * (.36 * width(columns) + TALLER);
   let columns = 1;
   while (columns < count && (width(columns) > WIDEST || height(columns) > high)) columns++;
@@ -56,7 +82,7 @@ function chips(filter) {
       shapes[kind] ? icon(shapes[kind]) : null, t(kind === 'alarm' || kind === 'stale' ? 'f_' + kind : kind), count);
     return { kind, button, count };
   });
-  const node = el('div', { class: 'chips', role: 'group', 'aria-label': t('packs') }, ...buttons.map(b => b.button));
+  const node = el('div', { class: 'chips', role: 'group', 'aria-label': t('packs_h') }, ...buttons.map(b => b.button));
   node.show = chosen => {
     for (const { kind, button, count } of buttons) {
       const found = singles().filter(p => matches(p, kind)).length;
@@ -69,7 +95,7 @@ function chips(filter) {
 }
 
 export function now() {
-  const inBank = banked(), top = [...packs.values()].filter(p => isBank(p) || !inBank.has(p.pack)), alone = top.filter(p => !isBank(p));
+  const inBank = banked(), alone = singles().filter(p => !inBank.has(p.pack)), top = [...packs.values()].filter(isBank).concat(alone);
   const asTiles = alone.length > CARDS_MOST;
   const items = top.map(p => ({ name: p.pack, isBank: isBank(p), node: isBank(p) ? bank(p) : asTiles ? tile(p) : card(p) }));
   // A run of tiles is one block of the grid; packs and banks keep the order of the configuration.
@@ -79,21 +105,27 @@ export function now() {
     else if (grid.lastChild?.className === 'tiles') grid.lastChild.append(item.node);
     else grid.append(el('div', { class: 'tiles' }, item.node));
   }
+  let room = '';
   const fit = () => {
-    for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', `${tileWidth(alone.length)}rem`);
+    const above = grid.getBoundingClientRect().top + scrollY, is = [innerWidth, innerHeight, above].join();
+    if (room === is || !asTiles) return;
+    room = is;
+    for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', `${tileWidth(alone.length, above)}rem`);
   };
   addEventListener('resize', fit);
-  fit();
   grid.style.setProperty('--c', asTiles ? 1 : COLUMNS[alone.length]);
-  const head = strip();
+  const head = strip(), whole = top.length > 1 ? houseLine() : null;
   let kind = 'all';
   const filters = singles().length > CARDS_MOST ? chips(chosen => { kind = chosen; show(); }) : null;
   function show() {
     rescale(alone);
     head.show();
+    whole?.show();
+    renewToday(show);
     for (const { name, node } of items) node.show(packs.get(name));
+    filters?.show(kind);
+    fit();
     if (!filters) return;
-    filters.show(kind);
     for (const { name, node } of items)
       if (node.filter) node.filter(kind, p => matches(p, kind));
       else node.hidden = !matches(packs.get(name), kind);
@@ -101,6 +133,6 @@ export function now() {
   listen(items.filter(i => i.isBank || !asTiles).map(i => i.name));
   return {
     title: t('now'), show, close: () => removeEventListener('resize', fit),
-    node: el('div', { class: 'now' }, el('h1', { class: 'vh' }, t('now')), head, filters, top.length ? grid : el('p', { class: 'empty' }, t('no_packs'), ' ', t('no_packs_next', 'packgate probe'), ' ', el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup')))),
+    node: el('div', { class: 'now' }, el('h1', { class: 'vh' }, t('now')), head, whole, filters, top.length ? grid : el('p', { class: 'empty' }, t('no_packs'), ' ', t('no_packs_next', 'packgate probe'), ' ', el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup')))),
   };
 }

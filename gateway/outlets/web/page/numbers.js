@@ -23,9 +23,15 @@ export const watts = w =>
   Math.abs(w) < 999.5 ? [signed(w, 0), 'W'] : [signed(w / 1000, Math.abs(w) < 9995 ? 2 : 1), 'kW'];
 export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(wh / 1e6, 2), 'MWh'];
 
+let zone = {};
+
+/** Seconds east of UTC where the gateway is: in another zone, times say theirs. */
+export function setZone(east) {
+  zone = east === -60 * new Date().getTimezoneOffset() ? {} : { timeZoneName: 'short' };
+}
+
 /** Unix seconds as a time of day, or with the day in front. */
-export const clock = (at, withDay) => new Date(at * 1000).toLocaleString(locale, withDay
-  ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' });
+export const clock = (at, withDay) => new Date(at * 1000).toLocaleString(locale, { ...zone, ...withDay ? { month: 'short', day: 'numeric' } : {}, hour: 'numeric', minute: '2-digit' });
 /** A day of the gateway, "2026-11-22": the browser may be in another zone, where its midnight lies in another day. */
 export const day = (text, withWeekday = true) => new Date(text).toLocaleDateString(locale,
   { weekday: withWeekday ? 'short' : undefined, day: 'numeric', month: 'short', timeZone: 'UTC' });

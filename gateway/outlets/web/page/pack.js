@@ -6,6 +6,7 @@ import { energy, facts, num, number, signed } from './numbers.js';
 import { balancedCells, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
 import { chartsOf, hrefOf, rescale } from './parts.js';
 import { askSwitch } from './session.js';
+import { renewToday } from './today.js';
 import { t } from './words.js';
 
 // Each cell as a number and its distance from the mean.
@@ -138,6 +139,11 @@ export function pack(name) {
   const body = el('div', { class: 'detail' }, main, list,
     el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);
   listen([name]);
+  // The past comes when it comes, and only where there is one.
+  renewToday(() => {}).then(async hasPast => {
+    const told = hasPast && await import('./story.js').then(m => m.story(name)).catch(() => null);
+    if (told) set.before(told);
+  });
   // Of an overview with tiles only seven values are there yet.
   if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
   return {
@@ -146,6 +152,7 @@ export function pack(name) {
       el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), beside(-1, '‹', 'previous'), beside(1, '›', 'next')), body),
     show() {
       const p = packs.get(name);
+      renewToday(() => {});
       rescale([p]);
       setAttribute(body, 'data-old', isOld(p));
       for (const part of [...parts, set]) part.show(p);

@@ -2,7 +2,7 @@
 // What is known of the packs: read once, then kept up by the stream of events. What grew old is said to be old, and never
 // looks like a fresh value: by the gateway's word for a pack, by the missing beat for the gateway itself.
 import { $, setText } from './dom.js';
-import { about as aboutHours, span } from './numbers.js';
+import { about as aboutHours, setZone, span } from './numbers.js';
 import { t } from './words.js';
 
 const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
@@ -10,6 +10,7 @@ const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so l
 const ASK_S = 10;        // how often values are asked for while no stream brings them
 const QUIET_S = 12;      // no beat for so long, and something between holds the stream back
 const LATE_S = 5;        // what the stream brings so late is as bad
+const isBehind = time => lead != null && time < lead + performance.now() / 1000 - LATE_S;   // by the gateway's clock
 const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
 
 /** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. `values` are the last ones unless state is "fresh";
@@ -18,6 +19,10 @@ export const packs = new Map();
 
 /** What people call the gateway. */
 export let gatewayName = 'packgate';
+
+let loggedInUntil = 0;
+/** Whether this browser has a session: the gateway says for how long when it is asked for everything. */
+export const hasSession = () => Date.now() < loggedInUntil;
 
 let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
 let heard = null, isLate = false, lead = null;   // of the stream; the gateway's clock before performance.now()
@@ -55,7 +60,7 @@ const worstFirst = alarms => [...alarms].sort((a, b) => (b.level === 'protection
 
 /** `ago`: for how many milliseconds the report has been here. */
 function take(report, isFull, ago = 0) {
-  const { pack, name = pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
+  const { pack, name = pack, state, age_s, time, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
   const old = packs.get(pack), p = old || { pack, values: {}, shape: {}, members: [], alarms: [], lastAlarms: [], full: null };
   if (old) announce(old, report);
   if (isFull) {
@@ -64,6 +69,7 @@ function take(report, isFull, ago = 0) {
     p.members = report.members || p.members;
     // What it is: stays known while it is silent.
     const known = { ...lastValues, ...values };
+    p.capacity = known.full_ah ?? known.rated_ah ?? known.capacity_ah ?? p.capacity;
     p.shape = {
       cells: known.cell_count ?? p.shape.cells ?? 0, temps: known.temp_count ?? p.shape.temps ?? 0,
       texts: { ...p.shape.texts, ...Object.fromEntries(['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit', 'writable']
@@ -114,6 +120,8 @@ export async function load() {
   const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
+  loggedInUntil = Date.now() + 1000 * response.headers.get('x-packgate-session');
+  setZone(Number(response.headers.get('x-packgate-zone')));
   const sent = Number(response.headers.get('x-packgate-time'));   // not Date, in which a proxy puts its own
   gatewayName = decodeURIComponent(response.headers.get('x-packgate-name') || 'packgate');
   lead = sent ? sent - (performance.now() - ago) / 1000 : null;
@@ -146,6 +154,7 @@ export function listen(names) {
   isLate = false;
   stream.addEventListener('pack', event => {
     const report = JSON.parse(event.data);
+    isLate ||= isBehind(report.time + report.age_s);   // when it was sent
     if (isLate || !packs.has(report.pack)) return;   // or of a configuration that this page has not read yet
     take(report, full.has(report.pack));
     if (!beaten) hush();
@@ -154,7 +163,7 @@ export function listen(names) {
   stream.addEventListener('beat', event => {
     const { time } = JSON.parse(event.data);
     beaten = true;
-    isLate = lead != null && time < lead + performance.now() / 1000 - LATE_S;
+    isLate = isBehind(time);
     if (isLate) return;
     beat = heard = mark();
     if (time) skew = time - Date.now() / 1000;
@@ -214,6 +223,22 @@ setInterval(() => {
 
 // ---- what a pack does, in words
 
+// Below this nobody would call it charging: 3 W, 0.15 A, or a five hundredth of the capacity.
+const restOf = p => Math.max(3, Math.abs(p.values.voltage_v || 0) * Math.max(.15, (p.capacity || 0) * .002));
+const flowOf = (power, rest) => Math.abs(power ?? 0) < rest ? 'resting' : power > 0 ? 'charging' : 'discharging';
+
+/** All packs as if they were one, with its state: of those that answer. A sum of which a part is not known is not known. */
+export function house() {
+  const all = singles(), heard = all.filter(p => !isOld(p));
+  const sum = of => heard.reduce((so_far, p) => so_far + (of(p) ?? NaN), 0), known = number => Number.isFinite(number) ? number : null;
+  const power_w = heard.length ? known(sum(p => p.values.power_w)) : null, size = p => p.capacity * p.values.voltage_v;
+  const values = { power_w, soc_percent: known(sum(p => p.values.soc_percent * size(p)) / sum(size)) };
+  const kinds = heard.map(p => stateOf(p).kind), up = kinds.filter(k => k === 'charging').length, down = kinds.filter(k => k === 'discharging').length;
+  const kind = heard.length ? flowOf(power_w, sum(restOf)) : 'stale', word = kind === 'stale' ? 'f_stale' : power_w == null ? 'power_unknown' : kind;
+  // Both directions are counted: a sum would hide a pack that discharges into the others.
+  return { values, state: { kind, word: t(word), more: [t('packs_fresh', heard.length, all.length), up && down ? t('both', up, down) : null].filter(Boolean) } };
+}
+
 /** {kind: charging | discharging | resting | stale, word, more: […]} */
 export function stateOf(p) {
   const v = p.values;
@@ -221,10 +246,7 @@ export function stateOf(p) {
     const never = p.state === 'never' || (p.state === 'no_line' && v.soc_percent == null && v.voltage_v == null);
     return { kind: 'stale', word: never || (p.state === 'no_line' && !isOffline()) ? t(p.state) : t('stale', span(ageOf(p))), never, more: [] };
   }
-  // Below this nobody would call it charging: 3 W, 0.15 A, or a five hundredth of the capacity.
-  const rest = Math.max(3, Math.abs(v.voltage_v || 0) * Math.max(.15, (v.full_ah || v.rated_ah || 0) * .002));
-  const power = v.power_w ?? 0, kind = Math.abs(power) < rest ? 'resting' : power > 0 ? 'charging' : 'discharging';
-  const more = [];
+  const kind = flowOf(v.power_w, restOf(p)), more = [];
   if (v.charge_mos === 0) more.push(t('charge_off'));
   if (v.discharge_mos === 0) more.push(t('discharge_off'));
   for (const which of ['full', 'empty']) {

@@ -86,10 +86,19 @@ export function bands() {
     node.hidden = !list.length;
     if (key === shown) return;
     shown = key;
-    node.replaceChildren(...list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, t(a.name)),
+    fold(node, list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, t(a.name)),
       el('span', {}, t(a.level), isOld ? `, ${t('before_silence')}` : ''))));
   };
   return node;
+}
+
+const BARS_MOST = 3;   // bars of alarms in a row: more would leave no room for values
+
+/** Puts the bars into the list, those beyond the first few folded. */
+export function fold(list, bars) {
+  const rest = bars.slice(BARS_MOST), isOpen = list.querySelector(':scope > .rest > details')?.open;
+  list.replaceChildren(...bars.slice(0, BARS_MOST), ...rest.length ? [el('li', { class: 'rest' },
+    el('details', { open: isOpen }, el('summary', {}, t('more', rest.length)), el('ul', {}, ...rest)))] : []);
 }
 
 export const hrefOf = name => '#' + encodeURIComponent(name);

@@ -2,17 +2,21 @@
 // Logging in, and what takes it: switching, which is shown only when the BMS confirms it, and tunnels.
 import { el, setText } from './dom.js';
 import { span } from './numbers.js';
+import { hasSession, load } from './packs.js';
 import { t } from './words.js';
 
 const LOGIN = Symbol('log in first');
-let isLoggedIn = false; // as far as this page knows; the gateway has the last word
 
-const post = (path, body) => fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+// Each of these begins, prolongs or ends a session.
+async function post(path, body) {
+  const response = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  await load().catch(() => {});
+  return response;
+}
 
 /** Null when it went well, else the words for what is wrong. */
 export async function login(password) {
   const response = await post('api/v1/login', { password });
-  isLoggedIn = response.ok;
   if (response.ok) return null;
   if (response.status === 429) return t('too_often', span(Number(response.headers.get('Retry-After')) || 60));
   if (response.status === 401) return t('wrong_password');
@@ -20,13 +24,7 @@ export async function login(password) {
   return /password_file/.test(error) ? t('no_login') : `${t('not allowed')}: ${error}`;
 }
 
-export async function logout() {
-  isLoggedIn = false;
-  await post('api/v1/logout', {});
-}
-
-export const hasSession = () => isLoggedIn;
-export const noteSession = known => { isLoggedIn = known; };
+export const logout = () => post('api/v1/logout', {});
 
 export const passwordField = id => el('input', { type: 'password', autocomplete: 'current-password', id, required: true });
 /** Beside a password, for those who keep it for you: they want a name for it. */
@@ -51,17 +49,16 @@ async function tunnel(name, time) {
 // what came of it, or LOGIN. It ends by itself when `isGood` says so of them.
 function ask({ question, why, verb, waiting, act, isGood, after }) {
   const field = passwordField('pass'), result = el('p', { role: 'status' });
-  const access = el('div', { hidden: isLoggedIn }, el('label', { for: 'pass' }, t('password')), field, isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null);
-  field.required = !isLoggedIn;
+  const access = el('div', { hidden: hasSession() }, el('label', { for: 'pass' }, t('password')), field, isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null);
+  field.required = !hasSession();
   async function go(event) {
     event.preventDefault();
     yes.disabled = true;
     setText(result, waiting);
     try {
-      const wrong = isLoggedIn ? null : await login(field.value);
+      const wrong = hasSession() ? null : await login(field.value);
       const said = wrong ?? await act();
       if (said === LOGIN) {
-        isLoggedIn = false;
         access.hidden = false;
         field.required = true;
         field.focus();
@@ -85,7 +82,7 @@ function ask({ question, why, verb, waiting, act, isGood, after }) {
 export function askSwitch(p, which) {
   const on = !p.values[which + '_mos'];
   ask({
-    question: t(on ? 'ask_on' : 'ask_off', t(which), p.title), why: t('ask_why'), verb: t(on ? 'turn_on' : 'turn_off'), waiting: t('asking'),
+    question: t(on ? 'ask_on' : 'ask_off', t(which), p.title), why: `${t(`why_${which}_${on ? 'on' : 'off'}`)} ${t('ask_why')}`, verb: t(on ? 'turn_on' : 'turn_off'), waiting: t('asking'),
     act: () => order(p.pack, which, +on), isGood: said => said === t('confirmed'),
   });
 }

@@ -4,11 +4,10 @@
 import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
-import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
+import { gatewayTime, hasSession, isBank, listen, packs, titleOf } from './packs.js';
 import { hrefOf } from './parts.js';
-import { askTunnel, hasSession, isPlain, login, logout, noteSession, passwordField, userField } from './session.js';
-import { LANGUAGES, NAMES } from './text.js';
-import { hasText, t } from './words.js';
+import { askTunnel, isPlain, login, logout, passwordField, userField } from './session.js';
+import { LANGUAGES, hasText, t } from './words.js';
 
 const RENEW_S = 10;
 const EVENTS_SHOWN = 12;
@@ -111,7 +110,8 @@ function thisPage(renew) {
       location.reload();
     },
   }, el('option', { value: '', selected: !store.get('language', '') }, t('automatic')),
-  ...LANGUAGES.map((code, i) => el('option', { value: code, lang: code, selected: store.get('language', '') === code }, NAMES[i])));
+  ...LANGUAGES.map(code => el('option', { value: code, lang: code, selected: store.get('language', '') === code },
+    new Intl.DisplayNames([code], { type: 'language' }).of(code))));
   const field = passwordField('login'), said = el('p', { role: 'status', class: 'hint' });
   const enter = el('button', { type: 'submit' }, t('login')), leave = el('button', { type: 'button', async onclick() { await logout().catch(() => {}); renew(); } }, t('logout'));
   const form = el('form', {
@@ -137,15 +137,26 @@ const tunnelButtons = (x, renew) => el('span', { class: 'buttons' },
   ...(x.open ? [['0s', 'close_tunnel'], ['10m', 'longer']] : [['10m', 'open_tunnel']]).map(([time, word]) =>
     el('button', { type: 'button', 'data-time': time, onclick: () => askTunnel(x.name, x.line, time, renew) }, t(word))));
 
-export async function setup() {
+const WRONG = '.problem, .mistake, .pill:is(.stale, .never, .no_line, .closed, .not_connected)';
+
+/** `chosen`: the section that somebody came for. */
+export async function setup(chosen) {
   listen([]);
   const wait = el('p', { class: 'empty', role: 'status' }, t('loading')), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
   const section = (key, ...children) => {
-    const body = el('div', {}, ...children), wide = ['gateway', 'lines', 'packs_h', 'pushes', 'outlets', 'tunnels', 'clients'].includes(key);
-    const card = el('section', { class: wide ? 'card wide' : 'card', 'aria-label': t(key), 'data-section': key }, el('h2', {}, t(key)), body);
+    const body = el('div', {}, ...children), sign = el('span', { class: 'wrong' }), wide = ['lines', 'packs_h', 'pushes', 'outlets', 'tunnels', 'clients'].includes(key);
+    // What is wrong shows itself; for the rest this browser knows what somebody opened.
+    const fold = el('details', { open: key === chosen || store.get('open.' + key, key === 'gateway' ? 'yes' : '') === 'yes' },
+      el('summary', { onclick: () => store.set('open.' + key, fold.open ? 'no' : 'yes') }, el('h2', {}, t(key)), sign), body);
+    const card = el('section', { class: wide ? 'card wide' : 'card', 'aria-label': t(key), 'data-section': key }, fold);
+    let isFirst = true;
     card.fill = (...next) => {
       card.hidden = !next.some(Boolean);
       body.replaceChildren(...next.filter(Boolean));
+      const wrong = new Set([...body.querySelectorAll(WRONG)].map(node => node.closest('tr') ?? node)).size;
+      sign.replaceChildren(...wrong ? [icon('warning'), t('mistakes', wrong)] : []);
+      if (isFirst && wrong) fold.open = true;
+      isFirst = false;
     };
     return card;
   };
@@ -157,8 +168,8 @@ export async function setup() {
       f, page, log, lines: section('lines'), packs: section('packs_h'), tunnels: section('tunnels'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
       config: section('config'), shown: null,
     };
-    node.replaceChildren(node.firstChild, section('gateway', f.node), parts.lines, parts.packs, parts.outlets, parts.pushes, parts.tunnels, parts.clients,
-      section('connect', ...connections(g)), section('events', log), section('this_page', page), parts.config);
+    node.replaceChildren(node.firstChild, el('p', { class: 'bar' }, el('a', { class: 'button', href: '#/setup/ports' }, t('to_guide'))), section('gateway', f.node), section('connect', ...connections(g)), section('this_page', page), section('events', log), parts.lines, parts.packs,
+      parts.outlets, parts.pushes, parts.tunnels, parts.clients, parts.config);
   }
 
   function fill(g) {
@@ -191,10 +202,9 @@ export async function setup() {
     parts.log.renew(g.events || []);
     const config = g.config && typeof g.config === 'object' ? g.config : typeof g.config === 'string' ? { text: g.config, mistakes: g.mistakes, path: g.configuration }
       : g.configuration && typeof g.configuration === 'object' ? g.configuration : null;
-    if (g.session != null) noteSession(!!g.session);
     parts.page.renew();
     const key = JSON.stringify(config);
-    if (key !== parts.shown) parts.config.fill(...config && config.text != null ? configuration(config) : [el('p', { class: 'hint' }, t('config_login'))], el('a', { class: 'button', href: '#/setup/ports' }, t('action')));
+    if (key !== parts.shown) parts.config.fill(...config && config.text != null ? configuration(config) : [el('p', { class: 'hint' }, t('config_login'))]);
     parts.shown = key;
   }
 
@@ -212,5 +222,6 @@ export async function setup() {
     }
   }
   await renew();
+  requestAnimationFrame(() => node.querySelector(`[data-section="${CSS.escape(chosen || '')}"]`)?.scrollIntoView());
   return { title: t('setup'), node, show() { if (gatewayTime() - at > RENEW_S) renew(); }, close() { dead = true; } };
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// All words of the page: key: [English, Deutsch, Français, Italiano]. {0} {1} are filled in.
-export const LANGUAGES = ['en', 'de', 'fr', 'it'];
-export const NAMES = ['English', 'Deutsch', 'Français', 'Italiano'];
+// All words of the page: key: [one text for each of LANGUAGES in words.js]. {0} {1} are filled in. `embed` makes a file of each
+// language, where a missing text is the English one: no quotation marks ' in a text, and nothing but texts in a row.
 export const TEXT = {
   skip: ['Skip to content', 'Zum Inhalt', 'Aller au contenu', 'Vai al contenuto'], now: ['Now', 'Jetzt', 'Actuel', 'Adesso'],
   charts: ['Charts', 'Verlauf', 'Courbes', 'Grafici'], setup: ['Setup', 'Einrichtung', 'Réglages', 'Impostazioni'],
@@ -31,6 +30,8 @@ export const TEXT = {
   temperature: ['Temperature', 'Temperatur', 'Température', 'Temperatura'],
   mos: ['MOS', 'MOS', 'MOS', 'MOS'], health: ['Health', 'Gesundheit', 'Santé', 'Salute'], cycles: ['Cycles', 'Zyklen', 'Cycles', 'Cicli'],
   energy_in: ['Charged', 'Geladen', 'Chargé', 'Caricata'], energy_out: ['Discharged', 'Entladen', 'Déchargé', 'Scaricata'],
+  in_today: ['Charged today', 'Heute geladen', 'Chargé aujourd’hui', 'Caricata oggi'],
+  out_today: ['Discharged today', 'Heute entladen', 'Déchargé aujourd’hui', 'Scaricata oggi'],
   limit_in: ['Charge limit', 'Ladegrenze', 'Limite de charge', 'Limite di carica'],
   limit_out: ['Discharge limit', 'Entladegrenze', 'Limite de décharge', 'Limite di scarica'],
   may_charge: ['may charge {0}', 'darf mit {0} laden', 'peut charger à {0}', 'può caricare a {0}'],
@@ -45,7 +46,16 @@ export const TEXT = {
   turn_on: ['Switch on', 'Einschalten', 'Activer', 'Attiva'], turn_off: ['Switch off', 'Ausschalten', 'Couper', 'Disattiva'],
   ask_on: ['Switch “{0}” of {1} on?', '„{0}“ von {1} einschalten?', 'Activer « {0} » de {1} ?', 'Attivare “{0}” di {1}?'],
   ask_off: ['Switch “{0}” of {1} off?', '„{0}“ von {1} ausschalten?', 'Couper « {0} » de {1} ?', 'Disattivare “{0}” di {1}?'],
-  ask_why: ['Whatever depends on this pack may lose power. The page shows the new state only when the BMS confirms it.', 'Was an diesem Pack hängt, kann stromlos werden. Die Seite zeigt den neuen Zustand erst, wenn das BMS ihn bestätigt.', 'Ce qui dépend de ce pack peut perdre son alimentation. Le nouvel état n’apparaît qu’une fois confirmé par le BMS.', 'Ciò che dipende da questo pacco può restare senza corrente. Il nuovo stato appare solo quando il BMS lo conferma.'],
+  why_charge_off: ['The pack takes no more energy: solar yield may be lost, and the other packs get the whole charge current.', 'Der Pack nimmt keine Energie mehr auf: Solarertrag kann verloren gehen, und die anderen Packs bekommen den ganzen Ladestrom.', 'Le pack n’accepte plus d’énergie : la production solaire peut être perdue, et les autres packs reçoivent tout le courant de charge.', 'Il pacco non accetta più energia: la produzione solare può andare persa e gli altri pacchi ricevono tutta la corrente di carica.'],
+  why_charge_on: ['The pack takes energy again. If it switched itself off, find out why first.', 'Der Pack nimmt wieder Energie auf. Hat er selbst abgeschaltet, zuerst den Grund klären.', 'Le pack accepte de nouveau de l’énergie. S’il s’est coupé lui-même, chercher d’abord la cause.', 'Il pacco accetta di nuovo energia. Se si è disattivato da solo, cercare prima la causa.'],
+  why_discharge_off: ['Everything that only this pack supplies goes dark at once, perhaps this gateway too: then nobody can switch it on again from here.', 'Was nur dieser Pack versorgt, ist sofort stromlos, vielleicht auch dieses Gateway: dann kann ihn von hier niemand wieder einschalten.', 'Tout ce que ce pack alimente seul s’éteint aussitôt, peut-être aussi cette passerelle : personne ne pourra alors le réactiver d’ici.', 'Tutto ciò che solo questo pacco alimenta si spegne subito, forse anche questo gateway: allora da qui nessuno può riattivarlo.'],
+  why_discharge_on: ['Everything that this pack supplies gets power again. Make sure that nobody works on the wiring.', 'Was dieser Pack versorgt, steht wieder unter Spannung. Sicherstellen, dass niemand an den Leitungen arbeitet.', 'Tout ce que ce pack alimente est de nouveau sous tension. S’assurer que personne ne travaille sur le câblage.', 'Tutto ciò che questo pacco alimenta torna in tensione. Assicurarsi che nessuno lavori sul cablaggio.'],
+  ask_why: ['The page shows the new state only when the BMS confirms it.', 'Die Seite zeigt den neuen Zustand erst, wenn das BMS ihn bestätigt.', 'Le nouvel état n’apparaît qu’une fois confirmé par le BMS.', 'Il nuovo stato appare solo quando il BMS lo conferma.'],
+  today: ['Today', 'Heute', 'Aujourd’hui', 'Oggi'], goes_on: ['goes on', 'dauert an', 'en cours', 'in corso'],
+  alarms_days: ['Alarms of the last {0} days', 'Alarme der letzten {0} Tage', 'Alarmes des {0} derniers jours', 'Allarmi degli ultimi {0} giorni'],
+  no_alarms: ['There was none.', 'Es gab keine.', 'Il n’y en a pas eu.', 'Non ce ne sono stati.'],
+  to_guide: ['Find packs, change the configuration', 'Packs suchen, Konfiguration ändern', 'Chercher des packs, modifier la configuration', 'Cercare pacchi, modificare la configurazione'],
+  logged_in: ['Logged in', 'Angemeldet', 'Connecté', 'Accesso effettuato'],
   password: ['Password', 'Passwort', 'Mot de passe', 'Password'],
   clear_text: ['This connection is not encrypted.', 'Diese Verbindung ist nicht verschlüsselt.', 'Cette connexion n’est pas chiffrée.', 'Questa connessione non è cifrata.'],
   cancel: ['Cancel', 'Abbrechen', 'Annuler', 'Annulla'], asking: ['Asking the BMS …', 'Frage das BMS …', 'Demande au BMS …', 'Chiedo al BMS …'],
@@ -55,7 +65,7 @@ export const TEXT = {
   'not allowed': ['Not allowed', 'Nicht erlaubt', 'Non autorisé', 'Non consentito'], warning: ['Warning', 'Warnung', 'Avertissement', 'Avviso'],
   protection: ['Protection', 'Schutzabschaltung', 'Protection', 'Protezione'], protection_short: ['Protection', 'Schutz', 'Protection', 'Protezione'], since: ['for {0}', 'seit {0}', 'depuis {0}', 'da {0}'],
   ended: ['ended', 'beendet', 'terminé', 'terminato'], all: ['All', 'Alle', 'Tous', 'Tutti'], f_alarm: ['Alarm', 'Alarm', 'Alarme', 'Allarme'],
-  f_stale: ['No answer', 'Keine Antwort', 'Sans réponse', 'Nessuna risposta'], packs: ['packs', 'Packs', 'packs', 'pacchi'],
+  f_stale: ['No answer', 'Keine Antwort', 'Sans réponse', 'Nessuna risposta'], n_packs: ['{0} packs', '{0} Packs', '{0} packs', '{0} pacchi'],
   packs_h: ['Packs', 'Packs', 'Packs', 'Pacchi'], packs_fresh: ['{0} of {1} packs', '{0} von {1} Packs', '{0} packs sur {1}', '{0} pacchi su {1}'],
   bank: ['bank', 'Bank', 'banc', 'banco'], back: ['All packs', 'Alle Packs', 'Tous les packs', 'Tutti i pacchi'],
   previous: ['Previous', 'Zurück', 'Précédent', 'Precedente'], next: ['Next', 'Weiter', 'Suivant', 'Successivo'],

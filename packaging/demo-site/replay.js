@@ -31,7 +31,7 @@
     const [live, hours, alarms] = await Promise.all(['live', 'hour', 'alarms'].map(level => recorded(`${recent.pack}/${level}`)));
     const i = rowAt(live, t), hour = rowAt(hours, t);
     const values = Object.fromEntries(Object.keys(live).filter(key => Array.isArray(live[key]) && key !== 't').map(key => [key, live[key][i]]));
-    const pack = Object.fromEntries(Object.entries({ ...recent, age_s: .5 }).filter(([key]) => !/^time_to_|^soc_peak|^allowed_|^limit/.test(key)));
+    const pack = Object.fromEntries(Object.entries({ ...recent, age_s: .5 }).filter(([key]) => !/^time_to_|^soc_peak|^allowed_|_limited_by/.test(key)));
     pack.alarms = (alarms || []).filter(a => a.since <= t && (a.until ?? Infinity) > t).map(({ name, level, since }) => ({ name, level, since }));
     for (const key of Object.keys(pack)) if (key.startsWith('alarm.')) pack[key] = +pack.alarms.some(a => 'alarm.' + a.name === key);
     if (values.voltage_v == null) {

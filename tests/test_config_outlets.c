@@ -131,6 +131,11 @@ static void test_web_address(void **state)
         {"[web]\nlisten = 127.0.0.1:8080\n", "gateway", NULL},
         {"[web]\nlisten = 0.0.0.0:0\n", "gateway", NULL},
         {"[web]\nlisten = 127.255.0.1:8080, 192.0.2.7:81\n", "g", "http://192.0.2.7:81/"},
+        {"[web]\nallow = 172.30.32.2\n", "gateway", NULL},
+        {"[web]\nallow = 172.30.32.2, 10.0.0.0/8\n", "gateway", "http://gateway.local:8080/"},
+        {"[web]\nallow = 172.30.32.2\nlink = homeassistant://hassio/ingress/local_packgate\n", "g",
+         "homeassistant://hassio/ingress/local_packgate"},
+        {"[web]\nlink = https://b.example/p/\n", "g", "https://b.example/p/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *messages, address[192] = "";
@@ -232,6 +237,10 @@ static void test_mistakes(void **state)
         {"[web]\nhosts = any\n", "expected single addresses", false},
         {"[web]\nproxy = here\n", "none, or networks", false},
         {"[web]\nframe = ha.local\n", "https://HOST", false},
+        {"[web]\nlink = b.example\n", "an address such as", false},
+        {"[web]\nlink = javascript://b\n", "an address such as", false},
+        {"[web]\nlink = https://\n", "an address such as", false},
+        {"[web]\nlink = https://b/#x\n", "an address such as", false},
         {"[web]\nframe = https://ha.local; script-src *\n", "https://HOST", false},
         {"[web]\nframe = https://*\n", "https://HOST", false},
         {"[web]\npacks = nobody\n", "there is no pack or bank nobody", false},

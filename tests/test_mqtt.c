@@ -164,8 +164,9 @@ static void test_event_and_result(void **state)
     struct sample *sample = *state;
     struct text text = text_in(sample->room, ROOM);
     message_event(&text, 1763800000.7, CELL_OVER_VOLTAGE, ALARM_PROTECTION, true);
-    assert_string_equal(text.bytes, "{\"time\":1763800000,\"alarm\":\"cell_over_voltage\","
-                                    "\"level\":\"protection\",\"active\":true}");
+    assert_string_equal(text.bytes,
+                        "{\"time\":1763800000,\"alarm\":\"cell_over_voltage\","
+                        "\"level\":\"protection\",\"event_type\":\"protection\",\"active\":true}");
     text = text_in(sample->room, ROOM);
     message_result(&text, "charge_mos", 1, "confirmed");
     assert_string_equal(text.bytes,
@@ -255,11 +256,13 @@ static void test_entities(void **state)
     struct sample *sample = *state;
     static const char *const few[] = {"voltage_v",  "current_a", "power_w", "soc_percent",
                                       "charged_wh", "alarm",     "fresh",   NULL};
-    static const char *const normal[] = {
-        "voltage_v",     "current_a",  "power_w",       "soc_percent",    "charged_wh",
-        "alarm",         "fresh",      "remaining_ah",  "cell_max_mv",    "cell_min_mv",
-        "cell_delta_mv", "cell_mv_1",  "cell_mv_2",     "cell_mv_3",      "temp_min_c",
-        "temp_max_c",    "charge_mos", "discharge_mos", "time_to_full_s", NULL};
+    static const char *const normal[] = {"voltage_v",      "current_a",     "power_w",
+                                         "soc_percent",    "charged_wh",    "alarm",
+                                         "fresh",          "remaining_ah",  "cell_max_mv",
+                                         "cell_min_mv",    "cell_delta_mv", "cell_mv_1",
+                                         "cell_mv_2",      "cell_mv_3",     "temp_min_c",
+                                         "temp_max_c",     "charge_mos",    "discharge_mos",
+                                         "time_to_full_s", "alarm_event",   NULL};
     json_t *object = announce(sample, ENTITIES_FEW, false);
     expect_keys(json_object_get(object, "cmps"), few);
     json_decref(object);
@@ -287,7 +290,7 @@ static void test_entities(void **state)
                         value) if (!json_object_get(json_object_get(object, "cmps"), name))
         fail_msg("%s is in no entity", name);
     assert_int_equal(json_object_size(json_object_get(object, "cmps")),
-                     json_object_size(message) + 1);
+                     json_object_size(message) + 2); /* and fresh, alarm_event */
     json_decref(message);
     json_decref(object);
 }
@@ -317,6 +320,22 @@ static void test_discovery(void **state)
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         assert_string_equal(json_string_value(json_object_get(soc, keys[i].key)), keys[i].wanted);
+    assert_int_equal(json_integer_value(json_object_get(soc, "sug_dsp_prc")), 0);
+    const json_t *others = json_object_get(object, "cmps");
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(others, "voltage_v"), "sug_dsp_prc")),
+        2);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(others, "remaining_ah"), "sug_dsp_prc")),
+        1);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(others, "cell_mv_1"), "ent_cat")),
+        "diagnostic");
+    assert_null(json_object_get(json_object_get(others, "cell_max_mv"), "ent_cat"));
+    const json_t *event = json_object_get(others, "alarm_event");
+    assert_string_equal(json_string_value(json_object_get(event, "p")), "event");
+    assert_string_equal(json_string_value(json_object_get(event, "stat_t")), "packgate/shed/event");
+    assert_null(json_object_get(event, "exp_aft"));
     assert_int_equal(json_integer_value(json_object_get(soc, "exp_aft")), 30);
     json_decref(object);
     char topic[TOPIC_SIZE];

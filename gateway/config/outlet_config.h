@@ -133,6 +133,7 @@ struct notify_config {
 
 #define WEB_HOSTS_MAX 16
 #define WEB_HOST_SIZE 128
+#define WEB_LINK_SIZE 160
 
 struct web_hosts {
     char at[WEB_HOSTS_MAX][WEB_HOST_SIZE]; /* in lower case */
@@ -150,6 +151,7 @@ struct web_config {
     struct web_hosts hosts;               /* further names that the page is reached by */
     char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
     char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123", "'self'"; empty: no frame */
+    char link[WEB_LINK_SIZE];             /* where people find the page; empty: where it listens */
     char tls_cert[OUTLET_PATH_SIZE], tls_key[OUTLET_PATH_SIZE];
     unsigned max_clients, max_per_address, max_streams;
     char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */

@@ -70,9 +70,22 @@ static void write_host(const struct web_config *web, const char *host, const cha
         snprintf(out, size, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
 }
 
+/* Whether only single clients may ask: a proxy, and nobody else. */
+static bool is_of_single_addresses(const struct allow_list *allow)
+{
+    for (unsigned i = 0; i < allow->count; i++)
+        if (allow->networks[i].bits < 128)
+            return false;
+    return true;
+}
+
 bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size)
 {
     const bool tls = web->tls_cert[0] != '\0';
+    if (web->link[0])
+        return snprintf(out, size, "%s", web->link) > 0;
+    if (is_of_single_addresses(&web->allow))
+        return false;
     for (unsigned i = 0; i < web->listen.count; i++) {
         struct endpoint endpoint;
         char host[300];
@@ -245,6 +258,34 @@ static void describe_frame(const struct config_key *key, char *out, size_t size)
 }
 
 static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
+
+/* It is copied into messages; homeassistant:// is a page of Home Assistant's own. */
+static bool parse_link(const struct config_key *key, const char *text, void *field)
+{
+    const char *host = strstr(text, "://");
+    if (strcmp(text, "none") == 0) {
+        *(char *) field = '\0';
+        return true;
+    }
+    if (!host || !host[3] || strlen(text) >= key->size || strpbrk(text, " \t\"#<>\\"))
+        return false;
+    const int size = (int) (host - text);
+    return ((size == 4 && memcmp(text, "http", 4) == 0) ||
+            (size == 5 && memcmp(text, "https", 5) == 0) ||
+            (size == 13 && memcmp(text, "homeassistant", 13) == 0)) &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_link(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(
+        out, size,
+        "an address such as https://battery.example.net/, homeassistant://hassio/ingress/SLUG, "
+        "or none");
+}
+
+static const struct config_type type_link = {.parse = parse_link, .describe = describe_link};
 
 /* "http://host:8086/write?db=x": a password in it would be logged. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
@@ -517,22 +558,13 @@ static void check_mqtt(const struct config_drafts *drafts, struct config_draft *
     check_state_file(drafts, draft, mistakes);
 }
 
-/* Any name could be that of a stranger's page (DNS rebinding): allowed only for single client
- * addresses. */
-static bool is_of_single_addresses(const struct allow_list *allow)
-{
-    for (unsigned i = 0; i < allow->count; i++)
-        if (allow->networks[i].bits < 128)
-            return false;
-    return true;
-}
-
 static void check_web(const struct config_drafts *drafts, struct config_draft *draft,
                       struct mistakes *mistakes)
 {
     const struct web_config *web = draft->settings;
     outlet_check_packs(drafts, draft, mistakes);
     check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key, mistakes);
+    /* Any name could be that of a stranger's page (DNS rebinding). */
     if (web->hosts.any && !is_of_single_addresses(&web->allow))
         mistakes_add(
             mistakes, config_draft_line(draft, "hosts"),
@@ -810,6 +842,10 @@ static const struct config_key web_keys[] = {
      .preset = "none",
      .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the name under which this one "
              "is asked, as behind a reverse proxy."},
+    {.name = "link", WEB(link), .type = &type_link,
+     .preset = "none",
+     .help = "Where people find the page, as Home Assistant and messages link to it: behind a reverse proxy. none: where it listens; "
+             "there is no link where `allow` has nothing but single addresses."},
     {.name = "proxy", WEB(proxy), .type = &type_networks,
      .preset = "none",
      .help = "The addresses of reverse proxies. What they say of their clients in X-Forwarded-For, -Proto and -Prefix is "

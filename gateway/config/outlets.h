@@ -21,10 +21,10 @@ void outlet_check_packs(const struct config_drafts *drafts, struct config_draft 
 /** Whether two sections have the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);
 
-/** The address at which others in the network reach the page: the one that it listens on; if that
+/** The address at which others in the network reach the page: its `link`, else the one that it listens on; if that
  * is any, the first of its `hosts`, else the name of this host, with ".local" unless it has a
- * domain. "http://gateway.local:8080/". False: only this host reaches it, or its port is not
- * known. */
+ * domain. "http://gateway.local:8080/". False: only this host or single others, such as a proxy, reach it, or its port is
+ * not known. */
 bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size);
 
 /** Parses "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]". False: it is neither. */

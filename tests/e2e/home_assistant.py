@@ -7,6 +7,7 @@
     homeassistant/components/mqtt/config.py         459c79f295fd  state_topic, command_topic
     homeassistant/components/mqtt/sensor.py         of 2025       keys, units by class, "None", empty states
     homeassistant/components/mqtt/binary_sensor.py  00ffd2c46be9  keys, payloads, "None"
+    homeassistant/components/mqtt/event.py          of 2025       keys; a message is an object with one of the event types
     homeassistant/components/mqtt/switch.py         00d158637e0e  keys; without a state topic it is optimistic
     homeassistant/components/mqtt/entity.py         00cb367fbfdf  availability
     homeassistant/components/sensor/const.py        00eb6680fbf6  units and state classes by device class (end of 2025)
@@ -35,6 +36,7 @@ ABBREVIATIONS = {
     "unit_of_meas": "unit_of_measurement", "sug_dsp_prc": "suggested_display_precision", "ent_cat": "entity_category",
     "en": "enabled_by_default", "exp_aft": "expire_after", "val_tpl": "value_template", "pl_on": "payload_on",
     "pl_off": "payload_off", "stat_on": "state_on", "stat_off": "state_off", "opt": "optimistic", "ret": "retain",
+    "evt_typ": "event_types",
 }
 DEVICE_ABBREVIATIONS = {
     "ids": "identifiers", "cns": "connections", "mf": "manufacturer", "mdl": "model", "mdl_id": "model_id", "hw": "hw_version",
@@ -59,10 +61,12 @@ COMPONENT = {
     "sensor": COMMON | {"state_class", "unit_of_measurement", "suggested_display_precision", "expire_after", "force_update",
                         "options", "last_reset_value_template"},
     "binary_sensor": COMMON | {"payload_on", "payload_off", "expire_after", "force_update", "off_delay"},
+    "event": COMMON | {"event_types"},
     "switch": COMMON | {"payload_on", "payload_off", "state_on", "state_off", "command_topic", "command_template", "optimistic",
                         "retain"},
 }
-REQUIRED = {"sensor": {"state_topic"}, "binary_sensor": {"state_topic"}, "switch": {"command_topic"}}
+REQUIRED = {"sensor": {"state_topic"}, "binary_sensor": {"state_topic"}, "switch": {"command_topic"},
+            "event": {"state_topic", "event_types"}}
 
 MEASUREMENT, TOTAL, INCREASING = "measurement", "total", "total_increasing"
 ENERGY = {"J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal"}
@@ -178,6 +182,10 @@ def check_entity(config, platform):
     check_availability(config)
     if platform == "sensor":
         check_sensor(config)
+    elif platform == "event":
+        types = config["event_types"]
+        assert types and all(isinstance(kind, str) and kind for kind in types) and len(set(types)) == len(types), config
+        assert config.get("device_class") in {"button", "doorbell", "motion", None}, config
     elif platform == "binary_sensor":
         assert config.get("device_class") in BINARY_CLASSES | {None}, config
     else:
@@ -228,8 +236,11 @@ def render(template, payload):
 
 
 def state_of(config, payload, before=None):
-    """What an entity shows after a message: a number or a text, True or False; None: unknown."""
+    """What an entity shows after a message: a number or a text, True or False; None: unknown. Of an event its type."""
     text = render(config["value_template"], payload) if "value_template" in config else payload.decode()
+    if config["platform"] == "event":
+        kind = json.loads(text)["event_type"]
+        return kind if kind in config["event_types"] else before
     if text == "None":
         return None
     if config["platform"] == "sensor":

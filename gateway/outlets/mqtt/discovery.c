@@ -79,7 +79,11 @@ static void put_page(struct text *text, const struct announcer *announcer, const
     struct text made = text_in(url, sizeof url);
     if (!announcer->url || !announcer->url[0])
         return;
-    text_format(&made, "%s#%s", announcer->url, pack);
+    /* A page of Home Assistant's own hands no more on to ours. */
+    if (strncmp(announcer->url, "http", 4) == 0)
+        text_format(&made, "%s#%s", announcer->url, pack);
+    else
+        text_add(&made, announcer->url);
     text_member(text, "cu", url);
 }
 
@@ -175,6 +179,19 @@ static void put_switch(struct text *text, const struct announcer *announcer, con
     put_false(text, "ret");
 }
 
+/* Digits worth showing: an automation sees them all. */
+static unsigned shown_decimals(const struct meaning *meaning)
+{
+    static const struct {
+        const char *unit;
+        unsigned decimals;
+    } shown[] = {{"V", 2}, {"%", 0}, {"Ah", 1}};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (strcmp(meaning->unit, shown[i].unit) == 0)
+            return shown[i].decimals;
+    return (unsigned) meaning->decimals;
+}
+
 static void put_meaning(struct text *text, const struct entity *entity)
 {
     const struct meaning *meaning = &entity->meaning;
@@ -188,7 +205,15 @@ static void put_meaning(struct text *text, const struct entity *entity)
         return;
     text_member(text, "stat_cla", meaning->state_class);
     text_member(text, "unit_of_meas", meaning->unit);
-    put_number(text, "sug_dsp_prc", (unsigned) meaning->decimals);
+    put_number(text, "sug_dsp_prc", shown_decimals(meaning));
+}
+
+/* What its messages say in `event_type`: message_event(). */
+static void put_event(struct text *text, const struct announcer *announcer, const char *pack)
+{
+    put_topic(text, "stat_t", announcer->topic, pack, "event");
+    text_key(text, "evt_typ");
+    text_add(text, "[\"warning\",\"protection\",\"ended\"]");
 }
 
 /* The inside of a component, with all that the root does not say. */
@@ -198,6 +223,10 @@ static void put_component(struct text *text, const struct announcer *announcer,
     bool is_state = entity->field[0] != '\0';
     put_ids(text, announcer, source->name, entity->key, entity->platform);
     put_meaning(text, entity);
+    if (entity->platform == EVENT) {
+        put_event(text, announcer, source->name);
+        return;
+    }
     if (is_state)
         put_template(text, announcer, entity->field);
     else
@@ -251,10 +280,10 @@ void announce_single(struct text *text, const struct announcer *announcer,
     entity_describe(n, &entity);
     text_add(text, "{");
     put_component(text, announcer, source, &entity);
-    if (entity.field[0]) {
+    if (entity.field[0])
         put_topic(text, "stat_t", announcer->topic, source->name, "state");
+    if (entity.field[0] || entity.platform == EVENT)
         put_availability(text, announcer->topic, source->name);
-    }
     put_device(text, announcer, source);
     put_origin(text, announcer);
     text_add(text, "}");

@@ -18,6 +18,7 @@ enum kind {
     OF_AGE,     /* of the values */
     OF_TIME,    /* of the message */
     OF_FAILURE, /* any alarm */
+    OF_EVENT,   /* alarms as they come and go, by the topic `event` */
     OF_SWITCH,  /* id: enum pack_value of its position */
     OF_FRESH    /* by the topic `status` */
 };
@@ -36,6 +37,7 @@ static const struct row others[] = {
     /* kind       id             name                level            diagnostic disabled */
     {OF_FRESH,    0,             "fresh",            ENTITIES_FEW,    true,      false},
     {OF_FAILURE,  0,             "alarm",            ENTITIES_FEW,    false,     false},
+    {OF_EVENT,    0,             "alarm_event",      ENTITIES_NORMAL, false,     false},
     {OF_MAPPED,   0,             "charged_wh",       ENTITIES_FEW,    false,     false},
     {OF_MAPPED,   0,             "discharged_wh",    ENTITIES_FEW,    false,     false},
     {OF_MAPPED,   0,             "temp_max_c",       ENTITIES_NORMAL, false,     false},
@@ -107,8 +109,10 @@ static struct row row_of(unsigned n)
 {
     if (n < PACK_VALUES) {
         enum mqtt_entities level = level_of((int) n);
-        return (struct row){
-            .kind = OF_VALUE, .id = (int) n, .level = level, .diagnostic = level == ENTITIES_ALL};
+        return (struct row){.kind = OF_VALUE,
+                            .id = (int) n,
+                            .level = level,
+                            .diagnostic = level == ENTITIES_ALL || is_cell((int) n)};
     }
     n -= PACK_VALUES;
     if (n < PACK_ALARM_COUNT)
@@ -188,6 +192,10 @@ static void describe_other(const struct row *row, struct entity *entity)
         make_title(meaning, "connection");
         meaning->device_class = "connectivity";
         break;
+    case OF_EVENT:
+        entity->platform = EVENT;
+        make_title(meaning, row->name);
+        break;
     case OF_FAILURE:
     case OF_ALARM:
         entity->platform = BINARY_SENSOR;
@@ -220,7 +228,7 @@ void entity_describe(unsigned n, struct entity *entity)
     if (row.kind == OF_SWITCH)
         snprintf(entity->field, sizeof entity->field, "%s",
                  pack_value_info((enum pack_value) row.id)->name);
-    else if (row.kind != OF_FRESH)
+    else if (row.kind != OF_FRESH && row.kind != OF_EVENT)
         snprintf(entity->field, sizeof entity->field, "%s", entity->key);
 }
 
@@ -337,12 +345,22 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
     return set;
 }
 
+static unsigned failure_row(void)
+{
+    unsigned n = PACK_VALUES + PACK_ALARM_COUNT;
+    while (row_of(n).kind != OF_FAILURE)
+        n++;
+    return n;
+}
+
 struct entity_set entity_known(const struct entity_values *values)
 {
     struct entity_set set = {{0}};
     for (unsigned n = 0; n < entity_count(); n++) {
         const struct row row = row_of(n);
-        double value = row.kind == OF_SWITCH ? values->value[row.id] : values->value[n];
+        double value = row.kind == OF_SWITCH  ? values->value[row.id]
+                       : row.kind == OF_EVENT ? values->value[failure_row()]
+                                              : values->value[n];
         if (row.kind == OF_FRESH || !isnan(value))
             entity_add(&set, n);
     }
@@ -391,6 +409,6 @@ bool entity_read(const char *word, struct entity_set *set)
 
 const char *entity_platform_name(enum entity_platform platform)
 {
-    static const char *const names[] = {"sensor", "binary_sensor", "switch"};
+    static const char *const names[] = {"sensor", "binary_sensor", "switch", "event"};
     return names[platform];
 }

@@ -16,7 +16,7 @@
 #define ENTITIES_MAX 192
 #define ENTITY_KEY_SIZE VALUE_NAME_SIZE
 
-enum entity_platform { SENSOR, BINARY_SENSOR, SWITCH };
+enum entity_platform { SENSOR, BINARY_SENSOR, SWITCH, EVENT };
 
 struct entity {
     char key[ENTITY_KEY_SIZE];   /* "soc_percent", "charge_switch"; never changes its platform */
@@ -68,7 +68,7 @@ bool entity_none(struct entity_set set);
 const char *entity_word(struct entity_set set, char out[ENTITY_WORD_SIZE]);
 bool entity_read(const char *word, struct entity_set *set);
 
-/** "sensor", "binary_sensor", "switch". */
+/** "sensor", "binary_sensor", "switch", "event". */
 const char *entity_platform_name(enum entity_platform platform);
 
 #endif

@@ -70,6 +70,7 @@ void message_event(struct text *text, double time, enum pack_alarm alarm, enum a
     put_number(text, "time", floor(time), 0);
     text_member(text, "alarm", pack_alarm_name(alarm));
     text_member(text, "level", pack_alarm_level_name(level));
+    text_member(text, "event_type", active ? pack_alarm_level_name(level) : "ended");
     text_key(text, "active");
     text_add(text, active ? "true}" : "false}");
 }

@@ -19,7 +19,7 @@ void message_info(struct text *text, const struct source *source);
 void message_gateway(struct text *text, const char *version, unsigned packs, unsigned fresh);
 
 /** TOPIC/PACK/event: an alarm began (`active`), changed its level or ended; an end has the level
- * that it had. */
+ * that it had. Home Assistant reads `event_type`: "warning", "protection" or "ended". */
 void message_event(struct text *text, double time, enum pack_alarm alarm, enum alarm_level level,
                    bool active);
 

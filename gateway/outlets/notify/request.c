@@ -197,10 +197,10 @@ static const char *tag_of(const struct message *message)
     }
 }
 
-/* Adds a link to the pack on the web page. */
+/* Adds a link to the pack on the web page, if a browser can follow it. */
 static void add_link(struct text *text, const struct message *message, const char *page)
 {
-    if (page[0])
+    if (strncmp(page, "http", 4) == 0)
         text_format(text, "%s%s%s", page, message->pack[0] ? "#" : "", message->pack);
 }
 

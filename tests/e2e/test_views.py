@@ -587,9 +587,9 @@ def hands_on_what_is_allowed():
         assert ask(victron, 3, 225, 307, 2) == [80, 160] and abs(ask(victron, 3, 225, 305, 1)[0] - 10 * volts) < 5
         battery = next(points for kind, points, _, _ in walk_sunspec(sunspec, 1) if kind == 802)
         assert (battery["AChaMax"], battery["ADisChaMax"]) == (8, 16), battery
-        assert 0 <= 8.06 * 51.2 - battery["WChaRteMax"] < 10 and 0 <= 16 * 51.2 - battery["WDisChaRteMax"] < 10, battery
+        assert 0 <= 8.06 * 44.8 - battery["WChaRteMax"] < 10 and 0 <= 16 * 44.8 - battery["WDisChaRteMax"] < 10, battery
         assert abs(battery["VMax"] - volts) < 0.5, battery
-        assert [power(address) for address in (57668, 57670)] == [struct.unpack("f", struct.pack("f", amps * 51.2))[0] for amps in (8.06, 16)]
+        assert [power(address) for address in (57668, 57670)] == [struct.unpack("f", struct.pack("f", amps * 44.8))[0] for amps in (8.06, 16)]
         server.process.send_signal(signal.SIGSTOP)
         try:
             await_value(own, "connection_state", 1, lambda state: state != 1)

@@ -96,22 +96,39 @@ static void test_state(void **state)
 {
     struct sample *sample = *state;
     struct text text = text_in(sample->room, ROOM);
+    sample->source.status.allowed = (struct map_allowed){.configured = true,
+                                                         .charge_voltage_v = 55.16,
+                                                         .charge_current_a = 3.28,
+                                                         .discharge_current_a = 46.3};
     message_state(&text, &sample->source, 0.26, 1763800000.9);
+    sample->source.status.allowed.configured = false;
     json_t *object = parse(&text);
     static const struct {
         const char *name;
         double value;
     } wanted[] = {
-        {"voltage_v", 53.123}, {"current_a", 0},
-        {"power_w", -664},     {"soc_percent", 88},
-        {"cell_mv_1", 3331},   {"cell_mv_3", 3333},
-        {"temp_c_2", -3},      {"temp_max_c", 12.4},
-        {"temp_min_c", -3},    {"charge_mos", 1},
-        {"discharge_mos", 0},  {"alarm", 1},
-        {"alarm_soc_low", 0},  {"alarm_cell_over_voltage", 1},
-        {"charged_wh", 1234},  {"soc_peak_percent", 91},
-        {"age_s", 0.3},        {"time", 1763800000},
+        {"voltage_v", 53.123},
+        {"current_a", 0},
+        {"power_w", -664},
+        {"soc_percent", 88},
+        {"cell_mv_1", 3331},
+        {"cell_mv_3", 3333},
+        {"temp_c_2", -3},
+        {"temp_max_c", 12.4},
+        {"temp_min_c", -3},
+        {"charge_mos", 1},
+        {"discharge_mos", 0},
+        {"alarm", 1},
+        {"alarm_soc_low", 0},
+        {"alarm_cell_over_voltage", 1},
+        {"charged_wh", 1234},
+        {"soc_peak_percent", 91},
+        {"age_s", 0.3},
+        {"time", 1763800000},
         {"cell_delta_mv", 2},
+        {"allowed_charge_current_a", 3.2}, /* never more than is allowed */
+        {"allowed_discharge_current_a", 46.3},
+        {"allowed_charge_voltage_v", 55.1},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         const json_t *found = json_object_get(object, wanted[i].name);

@@ -292,12 +292,12 @@ def tells_how_it_is_set_up():
 
 
 def tells_what_is_allowed():
-    """One line: how much, and why no more; a bank names the pack and the cell."""
+    """One line: how much (2.09 A, rounded down), and why no more; a bank names the pack and the cell."""
     good, good_port = simulate("topbms", SHED + ",current_a=12")
     weak, weak_port = simulate("topbms", SHED.replace("cell_mv.7=3347", "cell_mv.7=3450") + ",current_a=12")
     curves = "cell_high = 3.375:1, 3.40:0.25, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n"
     text = pack("left", 1, good_port, "topbms") + pack("right", 2, weak_port, "topbms") + "[bank house]\npacks = left, right\nunit = 9\n"
-    text += ("[limits house]\nof = house\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+    text += ("[limits house]\nof = house\ncharge_current = 16.7\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
              "cell_float = 3.375\nsoc_again = 90\n" + curves)
     with good, weak, Gateway(text + WEB) as gateway:
         look("allowed", page_of(gateway), pack="house", may="may charge 2.0 A: right, cell 7 at 3.45 V · may discharge 20 A",

@@ -4,12 +4,24 @@
 
 #include "entities.h"
 
+#include "registers/value.h"
+
 #include <math.h>
 
 static void put_number(struct text *text, const char *key, double number, int decimals)
 {
     text_key(text, key);
     text_number(text, number, decimals);
+}
+
+/* Never more than is allowed. */
+static double lower(const struct entity *entity, double number)
+{
+    struct value_ref ref;
+    const double steps = pow(10, entity->meaning.decimals);
+    if (!value_find(entity->field, &ref) || !value_traits(&ref).is_limit)
+        return number;
+    return map_lower(REG_S32, number * steps) / steps;
 }
 
 void message_state(struct text *text, const struct source *source, double age_s, double time)
@@ -22,7 +34,7 @@ void message_state(struct text *text, const struct source *source, double age_s,
         if (isnan(values.value[n]))
             continue;
         entity_describe(n, &entity);
-        put_number(text, entity.field, values.value[n], entity.meaning.decimals);
+        put_number(text, entity.field, lower(&entity, values.value[n]), entity.meaning.decimals);
     }
     text_add(text, "}");
 }

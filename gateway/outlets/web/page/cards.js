@@ -35,7 +35,8 @@ function allowed(v, way) {
   if (amps == null) return null;
   const why = volts != null ? t('by_cell', v[way + '_limited_cell'] ?? '?', `${number(volts, 2)}\u202fV`) : by in REASONS ? t(REASONS[by]) : null;
   const by_pack = v[way + '_limited_pack'], reason = [by_pack && titleOf(by_pack), why].filter(Boolean).join(', ');
-  return t('may_' + way, `${number(amps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
+  const steps = amps < 10 ? 10 : 1; // never more than is allowed
+  return t('may_' + way, `${number(Math.floor(amps * steps) / steps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
 }
 
 /** "may charge 42 A: cell 7 at 3.43 V · may discharge 150 A"; nothing without limits. */

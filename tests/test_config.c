@@ -1501,6 +1501,7 @@ static void test_allowed_currents(void **state)
     assert_int_equal(config->limits_count, 1);
     const struct limits_config *limits = config->limits;
     assert_string_equal(limits->of, "p");
+    assert_int_equal(limits->on_stale, STALE_STOP);
     assert_true(limits->charge_current_a == 100 && limits->discharge_current_a == 150.5);
     assert_true(limits->cells == 16 && limits->sensors == 2 && limits->soc_again_percent == 90);
     assert_int_equal(limits->cell_high.count, 3);
@@ -1552,6 +1553,9 @@ static void test_wrong_allowed_currents(void **state)
          "'temperature' does not end at 0; expected the share 0 at its lowest point"},
         {LIMITED "cell_high = 3.5:0\ncell_low = 2.8:0\ntemperature = 1:0, 2:0.1\n",
          "'temperature' does not end at 0; expected the share 0 at its highest point"},
+        {LIMITED "cell_high = 3.5:0\ncell_low = 2.8:0\ntemperature = 32:0, 50:1, 104:1, 131:0\n",
+         "'temperature' is '104:1'"}, /* in °F */
+        {LIMITED CURVES "on_stale = hold\n", "'on_stale' is 'hold'; expected stop or discharge"},
         {LIMITED "cell_high = 3.4:0\ncell_low = 2.8:0\ntemperature = 1:0\n",
          "'cell_full' is 3.45, where 'cell_high' allows no current any more; expected at most 3.4"},
         {LIMITED CURVES "soc_ceiling = 0\n",

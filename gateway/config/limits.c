@@ -220,7 +220,7 @@ static const struct config_key limits_keys[] = {
              "outside of them it stays; the last one must be 0."},
     {.name = "cell_low", LIMITS(cell_low), .type = &type_curve, .min = 1, .max = 5,
      .help = "The share of discharge_current over the voltage in V of the lowest cell. The lowest point must be 0."},
-    {.name = "temperature", LIMITS(temperature), .type = &type_curve, .min = -60, .max = 150,
+    {.name = "temperature", LIMITS(temperature), .type = &type_curve, .min = -60, .max = 100, /* not 131 °F */
      .help = "The share of both currents over the temperature in °C, of the coldest and of the hottest sensor. The first "
              "and the last point must be 0."},
     {.name = "mos_temperature", LIMITS(mos_temperature), .type = &type_curve, .min = -60, .max = 200,

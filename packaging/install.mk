@@ -51,10 +51,11 @@ uninstall:
 	    $(unitdir)/packgate.service $(usersdir)/packgate.conf)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)
 
-# The pictures of the documentation, by the script that tests the page.
+# The pictures of the documentation, by the scripts that test the page.
 pictures: test-deps
 	@$(MAKE) --no-print-directory all
 	/usr/bin/python3 tests/e2e/test_page.py $(BUILD)/packgate docs/pictures
+	/usr/bin/python3 tests/e2e/test_setup_page.py $(BUILD)/packgate docs/pictures
 
 # What the program itself prints, for readers without it, and its version where it stands in files of others.
 VERSIONED := packaging/container/compose.yaml packaging/home-assistant/config.yaml docs/container.md docs/home-assistant-app.md

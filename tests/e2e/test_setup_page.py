@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 from harness import PATIENCE, Gateway, free_port, main
-from test_page import CHROMIUM, INSTALLED, NPM, Browser, pack, page_of
+from test_page import CHROMIUM, FONTS, INSTALLED, NPM, Browser, pack, page_of
 
 PACKS = ("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n[pack kueche-links]\nname = Küche links\nline = l\naddress = 1\nunit = 1\n"
          "[pack kueche-rechts]\nname = Küche rechts\nline = l\naddress = 2\nunit = 2\n" + pack("boot", 3, "sim:cells=8", "daly", "name = Boot\n") +
@@ -18,7 +19,7 @@ PACKS = ("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n[pack ku
 
 
 # Of docs/setup.md: file, screen, theme, step.
-PICTURES = [["setup-search", "desktop", "light", "search"], ["setup-review", "desktop", "light", "review"], ["setup-phone", "phone", "dark", "live"]]
+PICTURES = [["setup-ports", "desktop", "light", "ports"], ["setup-review", "desktop", "light", "review"], ["setup-live", "phone", "dark", "live"]]
 
 
 def look(case, packs="", **asked):
@@ -62,12 +63,20 @@ def is_accessible():
     look("guide_accessible")
 
 
+def take_pictures(folder):
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as own:
+        os.environ["FONTCONFIG_FILE"] = os.path.join(own, "fonts.conf")
+        with open(os.environ["FONTCONFIG_FILE"], "w", encoding="utf-8") as file:
+            file.write(FONTS)
+        look("guide_pictures", folder=os.path.abspath(folder), pictures=PICTURES)
+
+
 if __name__ == "__main__":
     assert CHROMIUM, "chromium is missing"
     subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
     if len(sys.argv) > 2:
         try:
-            look("guide_pictures", folder=os.path.abspath(sys.argv[2]), **({} if len(sys.argv) > 3 else {"pictures": PICTURES}))
+            take_pictures(sys.argv[2])
         finally:
             Browser.close()
         sys.exit()

@@ -6,8 +6,7 @@
 const fs = require('fs');
 const path = require('path');
 
-const STEPS = ['ports', 'search', 'names', 'readers', 'review', 'live', 'files'];
-const CODE = 'K7QX-2M4P';
+const CODE = 'k7qx2m4p';
 const ADAPTER = 'serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A10KZP1X-if00-port0';
 const CELLS = n => Array.from({ length: 16 }, (_, i) => 3320 + (i * 7 + n) % 11);
 const FOUND = [
@@ -16,13 +15,13 @@ const FOUND = [
 ];
 const BOAT = { protocol: 'daly', address: null, port: 'tcp://192.168.1.49:6126', model: 'DL-R32U-24', serial: '210710', voltage_v: 26.4, soc_pct: 71, cells: CELLS(2).slice(8), cells_count: 8 };
 const KEYS = {
-    gateway: [{ key: 'name', type: 'text', help: 'What people see of this gateway.' }],
-    line: [{ key: 'port', type: 'port', help: 'Where the packs are connected.' }, { key: 'protocol', type: 'protocol', choices: ['daly', 'jk-pb', 'topbms'] },
-        { key: 'baud', type: 'number', range: '300 to 4000000', help: 'Speed of the serial port.' }],
-    pack: [{ key: 'name' }, { key: 'line' }, { key: 'unit' }, { key: 'address', range: '0 to 255' }, { key: 'capacity', help: 'Rated capacity in Ah.' },
+    gateway: [{ key: 'name', help: 'What people see of this gateway.' }],
+    line: [{ key: 'port', help: 'Where the packs are connected.' }, { key: 'protocol', choices: ['daly', 'jk-pb', 'topbms'] },
+        { key: 'baud', expected: 'a number from 300 to 4000000', help: 'Speed of the serial port.' }],
+    pack: [{ key: 'name' }, { key: 'line' }, { key: 'unit' }, { key: 'address', expected: '0 to 255' }, { key: 'capacity', help: 'Rated capacity in Ah.' },
         { key: 'current', choices: ['auto', 'normal', 'inverted'], preset: 'auto' }],
     bank: [{ key: 'name' }, { key: 'packs' }, { key: 'unit' }],
-    mqtt: [{ key: 'broker' }, { key: 'user' }, { key: 'discovery', choices: ['device', 'single', 'off'], preset: 'device', help: 'How Home Assistant is told.' }],
+    mqtt: [{ key: 'broker' }, { key: 'user' }, { key: 'password_file', secret: true }, { key: 'discovery', choices: ['device', 'single', 'off'], preset: 'device', help: 'How Home Assistant is told.' }],
     influx: [{ key: 'url' }, { key: 'user' }],
     notify: [{ key: 'type', choices: ['ntfy', 'pushover', 'mail'] }, { key: 'url' }, { key: 'user' }],
 };
@@ -105,7 +104,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
         await page.evaluate(() => { location.hash = '#/setup/start'; });
         await page.locator('.guide form input').waitFor();
         await look('start');
-        await page.locator('.guide form input').fill(CODE);
+        await page.locator('.guide form input').fill('K7QX 2M4P');
         await page.locator('.guide form .primary').click();
         await heading(page, 'ports');
         await page.locator('.picks input:not(:disabled)').first().check();
@@ -406,21 +405,21 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             }
         },
 
-        // Pictures of screens: [file, screen, options].
+        // Pictures: [file, screen, theme, step].
         async guide_pictures() {
             const phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
             const ways = { phone, desktop: { viewport: { width: 1200, height: 840 } } };
             for (const [name, way] of Object.entries(ways))
                 for (const colorScheme of ['light', 'dark']) {
-                    const wanted = asked().pictures?.filter(p => p[1] === name && p[2] === colorScheme);
-                    if (wanted && !wanted.length) continue;
+                    const wanted = asked().pictures.filter(p => p[1] === name && p[2] === colorScheme);
+                    if (!wanted.length) continue;
                     const page = await open({ ...way, colorScheme, locale: 'en-GB' });
                     await walk(page, new Fake(), async step => {
-                        const file = wanted ? wanted.find(p => p[3] === step)?.[0] : `${name}-${colorScheme}-${STEPS.indexOf(step) + 1}-${step}`;
+                        const [file] = wanted.find(p => p[3] === step) ?? [];
                         if (!file) return;
                         await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
                         await page.waitForTimeout(700);   // the levels have come to rest
-                        await picture(page, path.join(asked().folder, file), !wanted);
+                        await picture(page, path.join(asked().folder, file));
                     });
                     say('take the packs away');
                     await page.context().close();

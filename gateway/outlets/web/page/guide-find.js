@@ -35,7 +35,7 @@ export function ports() {
   const row = port => {
     const box = el('input', { type: 'checkbox', disabled: !!port.used_by, onchange: () => choose(port, box.checked) });
     box.checked = draft.ports.some(p => p.address === port.address);
-    return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, port.name || port.address), el('code', {}, port.address),
+    return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, [port.name || port.address, port.maybe].filter(Boolean).join(', ')), el('code', {}, port.address),
       port.used_by ? el('small', {}, t('g_used', port.used_by)) : null)));
   };
   const show = () => {

@@ -13,8 +13,8 @@ export async function api(path, body) {
   }
   const isJson = /json/.test(response.headers.get('Content-Type')), said = isJson ? await response.json().catch(() => ({})) : await response.text();
   if (response.ok) return said;
-  // What a session allowed a moment ago is over: back to the door, with the draft.
-  if (response.status === 403 && !['arm', 'state'].includes(path)) location.hash = '#/setup/start';
+  // Not this edit, or is the session over? Then back to the door, with the draft.
+  if (response.status === 403 && path !== 'arm' && !(await api('state').catch(() => ({ yours: true }))).yours) location.hash = '#/setup/start';
   throw Object.assign(new Error(said.error || `${response.status}`), { status: response.status, said });
 }
 

@@ -5,13 +5,12 @@ import { copyable } from './copy.js';
 import { packs } from './packs.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
 import { add, draft, edits, sections, wordFor } from './guide-draft.js';
-import { allKeys, keyField } from './guide-keys.js';
-import { isPlain } from './session.js';
+import { allKeys, keyField, secretField } from './guide-keys.js';
 import { hasText, t } from './words.js';
 
 const LOOK_S = .7;
 
-// What is asked for first; `secret` goes into a file of its own, which only the gateway reads.
+// What is asked for first.
 const KINDS = [
   { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
   { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, secret: 'password_file' },
@@ -49,12 +48,6 @@ function trial() {
   return node;
 }
 
-const secretField = (section, key) => {
-  if (isPlain()) return el('p', { class: 'hint' }, t('g_no_secret'));
-  const input = el('input', { type: 'password', autocomplete: 'new-password', oninput: () => section.set(key, input.value ? { secret: input.value } : null) });
-  return field(t('g_secret'), input, section.isSet(key) ? t('g_secret_set') : null);
-};
-
 // One section, in the file or to be: its fields, its trial, and what came of it.
 function reader({ kind, keys, secret }, section, onchange, renew) {
   const said = status(), result = trial(), rows = draft.keys[kind] ?? [];
@@ -86,7 +79,7 @@ function reader({ kind, keys, secret }, section, onchange, renew) {
       said.say('');
     },
   }, el('div', { class: 'row' }, ...first.map(([row, word]) => keyField(section, { ...row, help: null }, t(word))), secretField(section, secret)),
-  allKeys([[section, Object.keys(keys)]]), el('div', { class: 'bar' }, go, anyway, button(t('g_remove'), () => {
+  allKeys([[section, [...Object.keys(keys), secret]]]), el('div', { class: 'bar' }, go, anyway, button(t('g_remove'), () => {
     section.remove();
     renew();
   }, { 'aria-label': `${t('g_remove')}: ${section.name}` })), result, said);

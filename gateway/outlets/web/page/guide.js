@@ -30,11 +30,11 @@ async function arm(code, said) {
 
 // The door: how set-up is opened, and its code. The code may stand in the address that the command prints.
 function start(state, offered) {
-  const said = status(), code = el('input', { type: 'text', autocomplete: 'one-time-code', autocapitalize: 'characters', spellcheck: 'false', required: true });
+  const said = status(), code = el('input', { type: 'text', autocomplete: 'one-time-code', autocapitalize: 'none', spellcheck: 'false', required: true });
   const form = el('form', {
     onsubmit(event) {
       event.preventDefault();
-      arm(code.value.trim(), said);
+      arm(code.value.toLowerCase().replace(/[^a-z0-9]/g, ''), said);
     },
   }, field(t('g_code'), code), el('button', { type: 'submit', class: 'primary' }, t('g_open')), isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null, said);
   if (offered) {

@@ -363,7 +363,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
 
         // Every screen in every language on the narrowest phone: nothing is wider, no word is missing.
         async guide_languages() {
-            const languages = await (await open()).evaluate(() => import(document.querySelector('script').src.replace('app.js', 'text.js')).then(m => m.LANGUAGES));
+            const languages = await (await open()).evaluate(() => import(document.querySelector('script').src.replace('app.js', 'words.js')).then(m => m.LANGUAGES));
             const seen = new Set();
             for (const language of languages) {
                 const page = await open({ viewport: { width: 320, height: 640 }, locale: language, hasTouch: true, isMobile: true });

@@ -252,6 +252,12 @@ def stands_still_for_who_wants_it():
 def draws_half_a_year():
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         file = past(folder, "190:20", "shed=16:150:60:1", "left=8:100:50:2", "house=shed+left")
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            (most,), = database.execute("SELECT max(max(abs(current_ma_min), abs(current_ma_max))) FROM minute")
+            assert 15000 < most < 60000, f"a past with a spike of {most} mA"
+            # One hour with a spike, and cells of which one is low on one day.
+            with database:
+                database.execute("UPDATE hour SET power_w_max = 9000 WHERE pack = 1 AND t = (SELECT max(t) FROM hour WHERE t < ?)", [time.time() - 5 * 86400])
         text = ("[line sim]\nport = sim:cells=16,capacity=150,soc=60\nprotocol = topbms\n"
                 "[pack shed]\nline = sim\naddress = 1\nunit = 1\n[pack left]\nline = sim\naddress = 2\nunit = 2\n"
                 "[bank house]\npacks = shed, left\nunit = 3\n")
@@ -259,6 +265,7 @@ def draws_half_a_year():
             url = page_of(gateway)
             gateway.wait_published("shed", "left")
             look("charts", url)
+            look("ways", url)
     with Gateway(pack("shed", 1, "sim:", "daly") + WEB) as gateway:
         look("no_history", page_of(gateway))
 

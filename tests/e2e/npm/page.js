@@ -13,7 +13,7 @@ const { chromium } = require('playwright-core');
 
 const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
 const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT'];
-const VIEWS = ['', '#shed', '#house', '#/charts', '#/setup'];
+const VIEWS = ['', '#shed', '#house', '#/charts', '#/charts/shed+boat/7d', '#/setup'];
 
 const say = words => console.log(`now: ${words}`);
 function check(is, words) {
@@ -490,13 +490,20 @@ const cases = {
             for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 100 && data[i + 1] - data[i] > 60) n++;
             return n;
         });
-        check(await coloured() === 0, 'all cells are grey');
+        // The lowest and the highest are lit by themselves, until one is picked; a link to it shows the same.
+        const lit = await page.locator('[data-kind=cells] .legend [data-lit]').allTextContents();
+        check(lit.length === 2 && await coloured() > 300, `lit: ${lit}`);
+        await has(page.locator('[data-kind=cells]'), /Lowest in this period: cell \d+, −\d/);
         await seventh.click();
-        check(await seventh.getAttribute('aria-pressed') === 'true', 'it is picked');
+        check(await seventh.getAttribute('aria-pressed') === 'true' && new URL(page.url()).hash === '#/charts/shed/24h/cell-7', `it is picked: ${page.url()}`);
         await page.waitForTimeout(100);
         check(await coloured() > 300, 'it stands out');
-        await page.locator('button', { hasText: 'From mean' }).click();
-        await has(page.locator('[data-kind=cells] h2'), 'mV');
+        await seventh.click();
+        const cells = page.locator('[data-kind=cells]'), fromMean = page.locator('button', { hasText: 'From mean' });
+        check(await fromMean.getAttribute('aria-pressed') === 'false', 'voltages of a day');
+        await fromMean.click();
+        await has(cells.locator('h2'), 'mV');
+        await has(cells.locator('.legend'), /\+\d/);
         // The past night has a gap: it is hatched, and no line crosses it.
         const gap = await page.evaluate(async () => {
             const h = await fetch('api/v1/packs/shed/history?values=soc_percent').then(r => r.json());
@@ -511,20 +518,113 @@ const cases = {
             return n;
         });
         check(hatch > 500, `hatched: ${hatch}`);
-        // A day by its bar; earlier and later.
+        // A bank has charts of its own.
+        await page.locator('select[aria-label=Pack]').selectOption('house');
+        await page.locator('[data-kind=difference] canvas').waitFor();
+        check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
+    },
+
+    // What can be found out by charts, and that an address leads to each of it.
+    async ways() {
+        const page = await open({}, '#/charts/shed/24h'), fromMean = page.locator('button', { hasText: 'From mean' });
+        const at = () => decodeURIComponent(new URL(page.url()).hash), idle = () => page.waitForFunction(() => !document.querySelector('.charts[aria-busy]'));
+        const pressed = range => page.locator(`button[value=${range}][aria-pressed=true]`).waitFor(), whole = page.locator('button', { hasText: 'Whole period' });
+        await page.locator('[data-kind=energy] canvas').waitFor();
+        // The cursor moves in all charts at once, with figures, and is read out.
+        await page.locator('[data-kind=cells] .plot').focus();
+        await page.keyboard.press('ArrowLeft');
+        await page.keyboard.press('PageUp');
+        await has(page.locator('p.vh[aria-live]'), /lowest \d+: 3\.\d+\sV.*highest \d+: 3\.\d+\sV.*difference \d+\smV/);
+        const lefts = await page.locator('.charts .card:has(.legend):not([data-kind^=health], [data-kind=energy]) .u-cursor-x').evaluateAll(all => all.map(n => n.style.transform));
+        check(lefts.length === 4 && new Set(lefts).size === 1, `cursors at ${lefts}`);
+        await has(page.locator('[data-kind=soc] .figures'), /lowest \d+\s%\s*highest \d+\s%\s*difference \d+\s%/);
+        // Period and zoom are in the address: Back leads where one was.
         await page.locator('button[value=r30d]').click();
-        await page.waitForFunction(() => document.querySelector('button[value=r30d]').getAttribute('aria-pressed') === 'true' && !document.querySelector('.charts[aria-busy]'));
-        await drawn('energy');
+        await pressed('r30d');
+        check(at() === '#/charts/shed/30d', at());
+        await idle();
+        check(await fromMean.getAttribute('aria-pressed') === 'true', 'a month of cells begins from the mean');
+        await page.locator('[data-kind=soc] .plot').focus();
+        await page.keyboard.press('+');
+        await page.waitForFunction(() => /30d.\d+-\d+$/.test(location.hash));
+        const zoomed = at();
+        await page.goBack();
+        await whole.waitFor({ state: 'hidden' });
+        check(at() === '#/charts/shed/30d', at());
+        await page.goBack();
+        await pressed('r24h');
+        await page.goto(asked.url + zoomed);
+        await whole.waitFor();
+        await whole.click();
+        await pressed('r30d');
+        await idle();
+        // One spike does not set the scale, and the mean is drawn above its band: the black line takes up most of the height.
+        await has(page.locator('[data-kind=power] .figures'), /highest \+9\.00/);
+        const height = await page.evaluate(() => {
+            const canvas = document.querySelector('[data-kind=power] canvas'), { data } = canvas.getContext('2d').getImageData(60, 0, canvas.width - 90, canvas.height - 30);
+            const rows = [];
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200 && Math.max(data[i], data[i + 1], data[i + 2]) < 60) rows.push(Math.floor(i / 4 / (canvas.width - 90)));
+            return rows.length ? (Math.max(...rows) - Math.min(...rows)) / (canvas.height - 30) : 0;
+        });
+        check(height > .3, `the mean line takes up ${height} of the height`);
+        // When alarms were active: on the time axis and in words, each a link to its time.
+        await page.locator('button[value=r186d]').click();
+        await pressed('r186d');
+        await idle();
+        const amber = await page.evaluate(() => {
+            const canvas = document.querySelector('[data-kind=soc] canvas'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let n = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i] === 255 && data[i + 1] === 0xb3 && data[i + 2] === 0x1a) n++;
+            return n;
+        });
+        check(amber > 10, `${amber} pixels of alarms`);
+        await page.locator('[data-kind=alarms] a', { hasText: /State of charge low/ }).first().click();
+        await whole.waitFor();
+        await page.goBack();
+        // A day by its bar, and back; a day by the date field; earlier and later.
+        await page.locator('button[value=r30d]').click();
+        await pressed('r30d');
+        await idle();
         await page.waitForFunction(() => document.querySelectorAll('[data-kind=energy]').length === 1);
         await page.locator('[data-kind=energy] .u-over').scrollIntoViewIfNeeded();
         const bars = await page.locator('[data-kind=energy] .u-over').boundingBox();
         await page.mouse.click(bars.x + bars.width * .5, bars.y + bars.height * .5);
-        await page.waitForFunction(() => document.querySelector('button[value=r24h]').getAttribute('aria-pressed') === 'true');
+        await pressed('r24h');
+        check(/^#\/charts\/shed\/24h\/\d{4}-\d\d-\d\d$/.test(at()), at());
+        const chosen = at().slice(-10);
+        check(await page.locator('input[type=date]').inputValue() === chosen, 'the date field has the day');
         check(await page.locator('button[aria-label=Later]').isEnabled(), 'there is a later');
-        // A bank has charts of its own.
-        await page.locator('select').selectOption('house');
-        await page.locator('[data-kind=difference] canvas').waitFor();
-        check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
+        await page.locator('button[aria-label=Earlier]').click();
+        await page.waitForFunction(was => !location.hash.includes(was), chosen);
+        check(Date.parse(chosen) - Date.parse(at().slice(-10)) === 86400000, `the day before ${chosen}: ${at()}`);
+        await page.locator('button', { hasText: 'Back to 30 d' }).click();
+        await pressed('r30d');
+        await page.locator('input[type=date]').fill(chosen);
+        await page.waitForFunction(day => location.hash === `#/charts/shed/30d/${day}`, chosen);
+        await idle();
+        // The map of cells by days: its squares lead to the cell on that day.
+        const heat = page.locator('[data-kind=heat]');
+        await has(heat, /Lowest in this period: cell \d+/);
+        await heat.locator('canvas').scrollIntoViewIfNeeded();
+        const map = await heat.locator('canvas').boundingBox();
+        await page.mouse.move(map.x + map.width * .6, map.y + 14 * 6.5);
+        await has(heat, /Cell 7, \w+,? \d+ \w+: [+−]?\d/);
+        await page.mouse.click(map.x + map.width * .6, map.y + 14 * 6.5);
+        await page.waitForFunction(() => /24h.\d{4}-\d\d-\d\d.cell-7$/.test(location.hash));
+        await page.locator('[data-kind=cells] .legend li:nth-child(7) button[aria-pressed=true]').waitFor();
+        // Packs side by side: one chart, one axis, and how far they are from the first.
+        await page.goto(asked.url + '#/charts/shed/7d');
+        await page.locator('select[aria-label="Compare with"]').selectOption('left');
+        await has(page.locator('[data-kind=percent] .legend'), /shed.*left.*\([+−]?\d+\)/);
+        check(at() === '#/charts/shed+left/7d', at());
+        await idle();
+        check(await page.locator('[data-kind=power] .legend li').count() === 2, 'two lines of power');
+        await page.locator('button', { hasText: 'From shed' }).click();
+        await has(page.locator('[data-kind=from-first] h2'), 'State of charge');
+        await page.locator('a[aria-label="Remove left"]').click();
+        await page.locator('[data-kind=cells] canvas').waitFor();
+        await page.evaluate(() => { location.hash = '#/charts/nobody/7d'; });
+        await has(page.locator('main'), 'There is no pack of this name.');
     },
 
     // What the history tells of a pack's health: a sentence, figures, the cells day by day. Days are those of the gateway, wherever
@@ -692,6 +792,9 @@ const cases = {
         await whole.waitFor({ state: 'hidden' });
         await page.locator('[data-kind=cells] .legend button').nth(2).tap();
         check(await page.locator('[data-kind=cells] .legend button').nth(2).getAttribute('aria-pressed') === 'true', 'a cell by a tap');
+        const narrow = await page.evaluate(() => [...document.querySelectorAll('main :is(a, button, select, input)')].filter(n => n.offsetParent)
+            .map(n => [n.textContent.slice(0, 20), n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${text} ${r.width} × ${r.height}`));
+        check(!narrow.length, `less than 44 px: ${narrow}`);
     },
 
     // Nothing moves for those who do not want it, and the level does for all others.

@@ -40,23 +40,25 @@ function status() {
   if (document.title !== title) document.title = title;
 }
 
-// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup', '#/setup/at/events', '#/setup/ports'.
+// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed' and what charts.js says of the rest, '#/setup', '#/setup/at/events',
+// '#/setup/ports'.
 function place() {
-  const [first, second, third] = location.hash.slice(1).split('/').map(part => {
+  const [first, second, third, ...parts] = location.hash.slice(1).split('/').map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
   });
-  return first ? { name: 'now', pack: first } : { name: second === 'charts' || second === 'setup' ? second : 'now', pack: third };
+  return first ? { name: 'now', pack: first } : { name: second === 'charts' || second === 'setup' ? second : 'now', pack: third, parts };
 }
 
-async function make({ name, pack: chosen }) {
-  if (name === 'charts') return (await import('./charts.js')).charts(chosen);
-  if (name === 'setup') return chosen && chosen !== 'at' ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup(location.hash.split('/')[3]);
+async function make({ name, pack: chosen, parts }) {
+  if (name === 'charts') return (await import('./charts.js')).charts(chosen, parts);
+  if (name === 'setup') return chosen && chosen !== 'at' ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup(parts[0]);
   return chosen ? pack(chosen) : now();
 }
 
 async function route(isSamePlace) {
   const mine = ++turn, here = place();
   for (const link of document.querySelectorAll('nav a')) setAttribute(link, 'aria-current', link.dataset.view === here.name ? 'page' : null);
+  if (view?.go?.(here)) return;
   let next;
   try {
     next = await make(here);

@@ -1,89 +1,145 @@
 // SPDX-License-Identifier: MIT
-// Charts: what a pack or a bank did over hours to years. Coarse rows first; zooming in fetches the finer ones that there are.
-import { el, setAttribute, setText, store } from './dom.js';
-import { clock, day } from './numbers.js';
+// Charts: what a pack or a bank did over hours to years, or several side by side. Coarse rows first; zooming in fetches the finer ones
+// that there are. What is shown is in the address, so that Back works and a link shows the same:
+// #/charts/NAME[+NAME…][/30d][/2026-11-22 or seconds: where it ends][/FROM-TO: zoom][/cell-7].
+import { el, icon, setAttribute, setText, store } from './dom.js';
+import { clock, day, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
-import { t } from './words.js';
+import { addWords, t } from './words.js';
 
 const DAY_S = 86400;
 const RANGES = { r6h: 21600, r24h: DAY_S, r7d: 7 * DAY_S, r30d: 30 * DAY_S, r186d: 186 * DAY_S, r366d: 366 * DAY_S, rall: 3660 * DAY_S };
 // As many steps as show what there is: ten seconds for six hours, minutes for a day, hours for half a year, then days.
 const POINTS = { r6h: 2200, r24h: 1500, r7d: 1500, r30d: 1500, r186d: 4500, r366d: 1500, rall: 4000 };
 const EXTREMES_FROM_S = 2 * DAY_S;   // hours and days have a band of their lowest and highest values
+const FROM_MEAN_FROM_S = 7 * DAY_S;  // longer, and the cells' way through each day hides how they differ
 const ENERGY_DAYS = 7;               // at least
 const SHORTEST_S = 120;
 const MOVE_ON_S = 60;
 const TRY_AGAIN_S = 5;
+const ALARMS_MOST = 30;
+const COMPARED_MOST = 4;             // lines that can be told apart
+const VALUES = ['soc_percent', 'power_w', 'voltage_v', 'cell_delta_mv', 'temp_avg_c', 'mos_temp_c'];
 
-let library = null;
+let loaded = null;
+
+const sheet = name => new Promise((done, failed) => document.head.append(
+  el('link', { rel: 'stylesheet', href: new URL(name, import.meta.url).href, onload: done, onerror: failed })));
 
 function loadLibrary() {
-  library ??= new Promise((done, failed) => {
-    const sheet = el('link', { rel: 'stylesheet', href: new URL('uplot.css', import.meta.url).href });
-    document.head.append(sheet);
-    import('./plot.js').then(done, failed);
-  }).catch(wrong => {
-    library = null;
+  loaded ??= Promise.all([import('./plot.js'), import('./heat.js'), addWords('charts-text'), sheet('uplot.css'), sheet('charts.css')]).catch(wrong => {
+    loaded = null;
     throw wrong;
   });
-  return library;
+  return loaded;
 }
 
 const some = column => !!column && column.some(v => v != null);
 const scaled = (column, factor) => column.map(v => v == null ? null : v * factor);
+const nameOf = range => range.slice(1);
 
-/** What to draw of the columns that came. */
-function specs(p, data, fromMean, setFromMean) {
-  const out = [], count = p.shape.cells && !isBank(p) ? p.shape.cells : 0;
-  const cells = Array.from({ length: count }, (_, i) => data[`cell_mv.${i + 1}`]).filter(Boolean);
-  if (cells.some(some)) {
-    const mean = fromMean ? data.t.map((_, i) => {
-      const known = cells.map(c => c[i]).filter(v => v != null);
-      return known.length ? known.reduce((s, v) => s + v, 0) / known.length : null;
-    }) : null;
-    const choose = (value, words) => el('button', { type: 'button', 'aria-pressed': String(fromMean === value), onclick: () => setFromMean(value) }, t(words));
-    out.push({
-      kind: 'cells', heading: t('cells'), unit: fromMean ? 'mV' : 'V', decimals: fromMean ? 0 : 3, isMany: true, names: cells.map((_, i) => String(i + 1)),
-      columns: fromMean ? cells.map(c => c.map((v, i) => v == null ? null : v - mean[i])) : cells.map(c => scaled(c, .001)),
-      tools: el('div', { class: 'seg', role: 'group', 'aria-label': t('cells') }, choose(false, 'cells_volt'), choose(true, 'cells_dev')),
-    });
+/** The day of the calendar so many days later: "2026-11-22". */
+const dayAfter = (text, days) => new Date(Date.parse(text) + days * DAY_S * 1000).toISOString().slice(0, 10);
+
+/** What the parts of an address ask for, each known by its looks. */
+function understand(parts) {
+  const wanted = { range: null, day: null, end: null, zoom: null, cell: null };
+  for (const part of parts) {
+    const zoom = /^(\d+)-(\d+)$/.exec(part), cell = /^cell-(\d+)$/.exec(part);
+    if (RANGES['r' + part]) wanted.range = 'r' + part;
+    else if (/^\d{4}-\d\d-\d\d$/.test(part) && Date.parse(part)) wanted.day = part;
+    else if (zoom && +zoom[1] < +zoom[2]) wanted.zoom = [+zoom[1], +zoom[2]];
+    else if (/^\d+$/.test(part)) wanted.end = +part;
+    else if (cell) wanted.cell = +cell[1];
   }
+  return wanted;
+}
+
+const addressOf = (names, { range, day, end, zoom, cell }) => ['#/charts', names.map(encodeURIComponent).join('+'), range && nameOf(range), day || end,
+  zoom && zoom.map(Math.round).join('-'), cell && `cell-${cell}`].filter(Boolean).join('/');
+
+function segment(label, chosen, choices) {
+  return el('div', { class: 'seg', role: 'group', 'aria-label': label },
+    ...choices.map(([value, words, choose]) => el('button', { type: 'button', 'aria-pressed': String(value === chosen), onclick: choose }, words)));
+}
+
+/** The chart of the cells, and which of them was lowest and highest on the whole. */
+function cellSpec(data, count, { outermost }, fromMean, setFromMean) {
+  const cells = Array.from({ length: count }, (_, i) => data[`cell_mv.${i + 1}`]).filter(Boolean);
+  if (!cells.some(some)) return null;
+  const mean = data.t.map((_, i) => {
+    const known = cells.map(c => c[i]).filter(v => v != null);
+    return known.length ? known.reduce((s, v) => s + v, 0) / known.length : null;
+  });
+  const off = cells.map(c => c.map((v, i) => v == null ? null : v - mean[i]));
+  const { low, high, least, most } = outermost(off), mv = v => `${signed(v, 1)}\u202fmV`;
+  return {
+    kind: 'cells', heading: t('cells'), unit: fromMean ? 'mV' : 'V', decimals: fromMean ? 0 : 3, isMany: true, isSigned: fromMean, names: cells.map((_, i) => String(i + 1)),
+    columns: fromMean ? off : cells.map(c => scaled(c, .001)), lead: low == null ? '' : `${t('lit_low', low + 1, mv(least))} ${t('lit_high', high + 1, mv(most))}`,
+    tools: segment(t('cells'), fromMean, [[false, t('cells_volt'), () => setFromMean(false)], [true, t('cells_dev'), () => setFromMean(true)]]),
+  };
+}
+
+/** What to draw of the columns of one pack or bank. */
+function specs(p, data, alarms, library, fromMean, setFromMean) {
+  const out = [], cells = isBank(p) ? null : cellSpec(data, p.shape.cells, library, fromMean, setFromMean);
+  if (cells) out.push(cells);
   const add = (kind, unit, decimals, keys, factor = 1) => {
     const lines = keys.filter(([key]) => some(data[key]));
     if (!lines.length) return;
     const [first] = lines[0], edge = side => data[`${first}_${side}`];
     out.push({
-      kind, heading: t(kind), unit, decimals, names: lines.map(([, words]) => t(words)), columns: lines.map(([key]) => scaled(data[key], factor)),
+      kind, heading: t(kind), unit, decimals, isSigned: kind === 'power', names: lines.map(([, words]) => t(words)), columns: lines.map(([key]) => scaled(data[key], factor)),
       bands: kind !== 'soc' && some(edge('max')) ? [scaled(edge('max'), factor), scaled(edge('min'), factor)] : null,
     });
   };
-  if (isBank(p) || !cells.length) add('difference', 'mV', 0, [['cell_delta_mv', 'difference']]);
+  if (!cells) add('difference', 'mV', 0, [['cell_delta_mv', 'difference']]);
   add('soc', '%', 0, [['soc_percent', 'soc']]);
   add('power', 'kW', 2, [['power_w', 'power']], .001);
-  if (!cells.length) add('voltage', 'V', 2, [['voltage_v', 'voltage']]);
+  if (!cells) add('voltage', 'V', 2, [['voltage_v', 'voltage']]);
   add('temperature', '°C', 1, [['temp_avg_c', 'temp_cells'], ['mos_temp_c', 'mos']]);
-  return out;
+  return out.map(spec => ({ ...spec, alarms }));
 }
 
-export async function charts(wanted) {
-  listen([]);
-  const p = packs.get(wanted) || packs.values().next().value;
-  if (!p) return { title: t('charts'), node: el('p', { class: 'empty' }, t('no_packs')) };
-  const { plot, energyBars } = await loadLibrary(), name = p.pack;
-  const cellKeys = isBank(p) ? [] : Array.from({ length: p.shape.cells }, (_, i) => `cell_mv.${i + 1}`);
-  const valueKeys = ['soc_percent', 'power_w', 'voltage_v', 'cell_delta_mv', 'temp_avg_c', 'mos_temp_c'];
+/** The same values of several packs, each in one chart, or how far the others are from the first. */
+function compared(list, data, fromFirst, setFromFirst) {
+  const kinds = [['soc_percent', 'soc', '%', 0, 1], ['power_w', 'power', 'kW', 2, .001], ['voltage_v', 'voltage', 'V', 2, 1],
+    ['cell_delta_mv', 'cell_difference', 'mV', 0, 1], ['temp_avg_c', 'temperature', '°C', 1, 1]];
+  return kinds.map(([key, words, unit, decimals, factor], n) => {
+    const all = data.all.map(one => scaled(one[key] || data.t.map(() => null), factor));
+    const columns = fromFirst ? all.slice(1).map(c => c.map((v, i) => v == null || all[0][i] == null ? null : v - all[0][i])) : all;
+    return {
+      kind: fromFirst ? 'from-first' : words === 'soc' ? 'percent' : words, heading: t(words), unit, decimals, isSigned: fromFirst, columns,
+      names: (fromFirst ? list.slice(1) : list).map(p => p.title), isCompared: true,
+      tools: n ? null : segment(t('compare'), fromFirst, [[false, t('values'), () => setFromFirst(false)], [true, t('from_first', list[0].title), () => setFromFirst(true)]]),
+    };
+  }).filter(spec => spec.columns.some(some));
+}
 
-  let range = store.get('range', 'r24h'), from = 0, to = 0, isLive = true, zoomed = null, data = null, failed = false, loadedAt = 0, timer = 0, dead = false, asked = 0;
-  if (!RANGES[range]) range = 'r24h';
-  let plots = [], energy = null, health = null, picked = null, fromMean = store.get('fromMean') === '1';
+export async function charts(wanted, parts = []) {
+  listen([]);
+  const first = packs.values().next().value, names = wanted ? wanted.split('+') : first ? [first.pack] : [];
+  const list = names.map(name => packs.get(name)).slice(0, COMPARED_MOST), [p] = list;
+  if (!names.length) return { title: t('charts'), node: el('p', { class: 'empty' }, t('no_packs')) };
+  if (!list.every(Boolean)) {
+    return { title: t('charts'), node: el('div', {}, el('h1', {}, names.filter(name => !packs.has(name)).join(', ')), el('p', { class: 'empty' }, t('unknown_pack')),
+      el('a', { class: 'button', href: '#/charts' }, '‹ ', t('charts'))) };
+  }
+  const [library, { heatMap }] = await loadLibrary(), { plot, energyBars } = library, isOne = list.length === 1, count = isOne && !isBank(p) ? p.shape.cells : 0;
+  const cellKeys = Array.from({ length: count }, (_, i) => `cell_mv.${i + 1}`);
+
+  let ask = {}, from = 0, to = 0, zoomed = null, data = null, alarms = [], failed = false, loadedAt = 0, timer = 0, dead = false, asked = 0;
+  let plots = [], daily = [], health = null, fromMean = null, fromFirst = false, cameFrom = null;
 
   const message = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading')));
-  const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' });
-  const now = () => gatewayTime();
-  const address = (what, a, b, values, more) =>
-    `api/v1/packs/${encodeURIComponent(name)}/${what}?from=${Math.floor(a)}&to=${Math.ceil(b)}&values=${values.join(',')}${more}`;
+  const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' }), lead = el('p', { class: 'hint' });
+  const now = () => gatewayTime(), today = () => new Date((now() - 60 * new Date().getTimezoneOffset()) * 1000).toISOString().slice(0, 10);
+  const rangeOf = () => ask.range || (RANGES[store.get('range')] ? store.get('range') : 'r24h');
+  const isLive = () => !ask.day && !ask.end;
+  const below = (name, what) => `api/v1/packs/${encodeURIComponent(name)}/${what}`;
+  const history = (name, what, a, b, values, more) => below(name, `${what}?from=${a}&to=${b}&values=${values.join(',')}${more}`);
 
   async function get(url) {
     const response = await fetch(url);
@@ -91,20 +147,42 @@ export async function charts(wanted) {
     return response.json();
   }
 
+  // Another address of the same charts; `quietly`: not one more step for Back.
+  function visit(change, quietly) {
+    const address = addressOf(names, { ...ask, range: rangeOf(), ...change });
+    if (address === location.hash) return;
+    window.history[quietly ? 'replaceState' : 'pushState'](null, '', address);
+    go({ name: 'charts', pack: names.join('+'), parts: address.split('/').slice(3) });
+  }
+
+  // Where the day of the gateway ends: only it knows its time zone.
+  async function endOf(text) {
+    const { t: starts } = await get(history(p.pack, 'history', text, dayAfter(text, 2), ['charged_wh'], '&level=day'));
+    return starts[1] ?? now();
+  }
+
   async function fetchRows(a, b) {
-    const points = zoomed ? 1500 : POINTS[range], mine = ++asked;
+    const points = zoomed ? 1500 : POINTS[rangeOf()], mine = ++asked;
+    [a, b] = [Math.floor(a), Math.ceil(b)];
     loadedAt = now();
     area.setAttribute('aria-busy', 'true');
     try {
-      const extremes = b - a > EXTREMES_FROM_S ? '&extremes=1' : '';
-      const [values, cells] = await Promise.all([get(address('history', a, b, valueKeys, `&points=${points}${extremes}`)),
-        cellKeys.length ? get(address('history', a, b, cellKeys, `&points=${points}`)) : null]);
+      const extremes = b - a > EXTREMES_FROM_S && isOne ? '&extremes=1' : '';
+      const [values, cells, spells, ...others] = await Promise.all([get(history(p.pack, 'history', a, b, VALUES, `&points=${points}${extremes}`)),
+        count ? get(history(p.pack, 'history', a, b, cellKeys, `&points=${points}`)) : null,
+        isOne ? get(below(p.pack, `alarms?from=${a}&to=${b}`)) : [],
+        ...list.slice(1).map(other => get(history(other.pack, 'history', a, b, VALUES, `&points=${points}`)))]);
       if (dead || mine !== asked) return false;
-      // Between the two a step may have begun: the shorter one decides.
-      const length = Math.min(values.t.length, cells ? cells.t.length : Infinity);
-      data = { ...cells, ...values };
-      for (const [key, column] of Object.entries(data)) if (Array.isArray(column)) data[key] = column.slice(0, length);
-      csv.href = address('history.csv', a, b, [...valueKeys, ...cellKeys], `&level=${data.level}`);
+      // Another pack may have other rows for the same time.
+      for (const [i, other] of others.entries())
+        if (other.level !== values.level) others[i] = await get(history(list[i + 1].pack, 'history', a, b, VALUES, `&level=${values.level}`));
+      if (dead || mine !== asked) return false;
+      // Between the answers a step may have begun: the shortest one decides.
+      const all = [{ ...cells, ...values }, ...others], length = Math.min(...[values, cells, ...others].filter(Boolean).map(one => one.t.length));
+      for (const one of all) for (const [key, column] of Object.entries(one)) if (Array.isArray(column)) one[key] = column.slice(0, length);
+      data = { ...all[0], all };
+      alarms = spells;
+      csv.href = history(p.pack, 'history.csv', a, b, [...VALUES, ...cellKeys], `&level=${data.level}`);
       setAttribute(csv, 'aria-disabled', null);
       failed = false;
       return true;
@@ -123,18 +201,29 @@ export async function charts(wanted) {
     message.replaceChildren(el('p', { class: 'empty' }, t(failed ? 'offline' : 'no_history')), ...failed ? [] : [copyable('[history]\n')]);
   }
 
-  const known = () => data.t.map((_, i) => data.soc_percent?.[i] ?? data.voltage_v?.[i] ?? data.power_w?.[i] ?? null);
+  const known = () => data.t.map((_, i) => data.all.map(one => one.soc_percent?.[i] ?? one.voltage_v?.[i] ?? one.power_w?.[i]).find(v => v != null) ?? null);
 
-  async function period(end) {
-    isLive = end == null || end >= now() - MOVE_ON_S;
-    to = isLive ? now() : end;
-    from = to - RANGES[range];
-    zoomed = null;
+  async function load() {
+    const range = rangeOf(), mine = ++asked;
     for (const b of buttons) setAttribute(b, 'aria-pressed', String(b.value === range));
-    whole.hidden = true;
-    later.disabled = isLive;
-    if (!await fetchRows(from, to)) return;
-    if (range === 'rall') {
+    date.value = ask.day || today();
+    later.disabled = isLive();
+    back.hidden = !(cameFrom && ask.day);
+    if (!back.hidden) setText(back, `‹ ${t('back_to', t(cameFrom.range))}`);
+    area.setAttribute('aria-busy', 'true');
+    try {
+      to = ask.day ? await endOf(ask.day) : ask.end ? Math.min(ask.end, now()) : now();
+    } catch (status) {
+      if (!dead && mine === asked) fail(status);
+      return;
+    }
+    if (dead || mine !== asked) return;
+    from = to - RANGES[range];
+    zoomed = ask.zoom && [Math.max(from, ask.zoom[0]), Math.min(to, ask.zoom[1])];
+    if (zoomed && zoomed[0] >= zoomed[1]) zoomed = null;
+    whole.hidden = !zoomed;
+    if (!await fetchRows(...zoomed || [from, to])) return;
+    if (range === 'rall' && !zoomed) {
       // The beginning is not known before the first look; from there on finer rows may fit.
       const first = known().findIndex(v => v != null);
       if (first > 0) {
@@ -142,8 +231,9 @@ export async function charts(wanted) {
         if (!await fetchRows(from, to)) return;
       }
     }
-    show(true);
-    await fetchEnergy();
+    show();
+    if (!isOne) return;
+    await fetchDays();
     await fetchHealth();
   }
 
@@ -151,50 +241,53 @@ export async function charts(wanted) {
     if (b - a < SHORTEST_S) return;
     if (a <= from && b >= to) return reset();
     zoomed = [Math.max(from, a), Math.min(to, b)];
-    whole.hidden = false;
     for (const c of plots) c.setRange(...zoomed);
-    // Then with all the detail there is.
+    // Then with all the detail there is; Back leads to the whole period.
     clearTimeout(timer);
-    timer = setTimeout(async () => {
-      const at = zoomed;
-      if (at && await fetchRows(...at)) show(false);
-    }, 250);
+    timer = setTimeout(() => visit({ zoom: zoomed }, !!ask.zoom), 250);
   }
 
   function reset() {
-    if (!zoomed) return;
     clearTimeout(timer);
-    period(isLive ? null : to);
+    if (ask.zoom) visit({ zoom: null });
+    else if (zoomed) {
+      zoomed = null;
+      for (const c of plots) c.setRange(from, to);
+    }
   }
 
-  async function fetchEnergy() {
-    const days = Math.max(ENERGY_DAYS, Math.ceil((to - from) / DAY_S));
+  function choose(text, cell = null) {
+    cameFrom = { address: location.hash, range: rangeOf() };
+    visit({ range: 'r24h', day: text, end: null, zoom: null, cell });
+  }
+
+  async function fetchDays() {
+    const days = Math.max(ENERGY_DAYS, Math.ceil((to - from) / DAY_S)), mine = asked;
     let got = null;
     area.setAttribute('aria-busy', 'true');
     try {
-      got = await get(address('history', to - days * DAY_S, to, ['charged_wh', 'discharged_wh'], '&level=day'));
+      got = await get(history(p.pack, 'history', Math.floor(to - days * DAY_S), Math.ceil(to), ['charged_wh', 'discharged_wh', ...cellKeys], '&level=day'));
     } catch { /* the other charts are there */ }
+    if (dead || mine !== asked) return;
     area.removeAttribute('aria-busy');
-    if (dead) return;
-    energy?.destroy();
-    energy?.node.remove();
-    energy = null;
-    if (!got || got.step !== DAY_S || !some(got.charged_wh)) return;
-    energy = energyBars(got, {
-      day(at) {
-        range = 'r24h';
-        period(Math.min(at + DAY_S, now()));
-      },
-    });
-    area.append(energy.node);
-    energy.resize();
+    for (const c of daily) {
+      c.destroy();
+      c.node.remove();
+    }
+    daily = [];
+    if (got?.step !== DAY_S) return;
+    if (some(got.charged_wh)) daily.push(energyBars(got, { day: text => choose(text) }));
+    const heat = count ? heatMap(got, count, { pick: choose }) : null;
+    if (heat) daily.push(heat);
+    (plots.at(-1)?.node ?? message).after(...daily.map(c => c.node));
+    for (const c of daily) c.resize();
   }
 
   async function fetchHealth() {
     let got = null;
     if (health || isBank(p)) return;
     try {
-      got = await get(`api/v1/packs/${encodeURIComponent(name)}/health`);
+      got = await get(below(p.pack, 'health'));
     } catch { /* the other charts are there */ }
     if (dead || health || !got) return;
     health = healthCards(got, plot);
@@ -203,44 +296,53 @@ export async function charts(wanted) {
   }
 
   function clear() {
-    for (const c of plots) c.destroy();
-    energy?.destroy();
+    for (const c of [...plots, ...daily]) c.destroy();
     health?.destroy();
-    energy = health = null;
+    health = null;
     plots = [];
+    daily = [];
     area.replaceChildren();
   }
 
+  // When alarms were active, in words; each leads to its time.
+  const alarmCard = el('section', { class: 'card', 'data-kind': 'alarms' });
+  function showAlarms() {
+    const newest = alarms.slice(-ALARMS_MOST).reverse();
+    alarmCard.hidden = !newest.length;
+    alarmCard.replaceChildren(el('h2', {}, t('alarms')), el('ul', { class: 'marks' }, ...newest.map(({ name, level, since, until }) => {
+      const end = until ?? to, margin = Math.max(SHORTEST_S, (end - since) / 4);
+      return el('li', {}, el('a', { href: addressOf(names, { ...ask, range: rangeOf(), zoom: [Math.max(from, since - margin), Math.min(to, end + margin)] }) },
+        el('span', { class: level }, icon(level), el('b', {}, t(name))), ` ${clock(since, true)} – ${until ? `${clock(until, true)} (${span(until - since)})` : t('going_on')}`));
+    })), alarms.length > newest.length ? el('p', { class: 'hint' }, t('more', alarms.length - newest.length)) : '');
+  }
+
   // The same lines get other data; other lines (a pack that has reported its cells, another unit) are built anew.
-  function show(isPeriod) {
-    const list = specs(p, data, fromMean, value => {
-      fromMean = value;
-      store.set('fromMean', value ? '1' : '0');
-      show(false);
-    });
-    const shape = s => JSON.stringify([s.kind, s.unit, s.names, !!s.bands]), ends = zoomed || [from, to], have = known();
-    message.replaceChildren(...list.length ? [] : [el('p', { class: 'empty' }, t('no_rows'))]);
-    if (plots.length && plots.map(c => c.shape).join() === list.map(shape).join())
-      plots.forEach((c, i) => c.setData(list[i], data.t, have));
+  function show() {
+    const isMean = fromMean ?? to - from > FROM_MEAN_FROM_S;
+    const drawn = isOne ? specs(p, data, alarms, library, isMean, value => { fromMean = value; show(); })
+      : compared(list, data, fromFirst, value => { fromFirst = value; show(); });
+    const shape = s => JSON.stringify([s.kind, s.heading, s.unit, s.names, !!s.bands]), ends = zoomed || [from, to], have = known();
+    message.replaceChildren(...drawn.length ? [] : [el('p', { class: 'empty' }, t('no_rows'))]);
+    setText(lead, drawn[0]?.lead || '');
+    if (plots.length && plots.map(c => c.shape).join() === drawn.map(shape).join())
+      plots.forEach((c, i) => c.setData(drawn[i], data.t, have));
     else {
-      const kept = [energy?.node, ...health?.nodes || []].filter(Boolean);
       for (const c of plots) c.destroy();
-      plots = list.map(spec => Object.assign(plot(spec, data.t, have, ends, {
-        zoom, whole: reset, cursor: showAt, pick: i => pick(picked === i ? null : i),
+      plots = drawn.map(spec => Object.assign(plot(spec, data.t, have, ends, {
+        zoom, whole: reset, cursor: showAt, pick: i => visit({ cell: ask.cell === i + 1 ? null : i + 1 }, true),
         say(i, words) { setText(spoken, `${clock(data.t[i], true)}: ${words}`); },
       }), { shape: shape(spec) }));
-      area.replaceChildren(...plots.map(c => c.node), ...kept);
+      area.replaceChildren(...plots.map(c => c.node), ...daily.map(c => c.node), alarmCard, ...health?.nodes || []);
       for (const c of plots) c.resize();
-      pick(picked);
     }
-    if (isPeriod) for (const c of plots) c.setRange(...ends);
+    for (const c of plots) c.setRange(...ends);
+    pick();
+    plots.find(c => c.kind === 'cells')?.node.append(lead);
+    showAlarms();
     showAt(null);
   }
 
-  function pick(i) {
-    picked = i;
-    plots.find(c => c.kind === 'cells')?.pick(i);
-  }
+  const pick = () => plots.find(c => c.kind === 'cells')?.pick(ask.cell ? ask.cell - 1 : null);
 
   // The values at the cursor, or the latest that are known.
   function showAt(i) {
@@ -250,43 +352,75 @@ export async function charts(wanted) {
     if (at == null) for (at = data.t.length - 1; at > 0 && have[at] == null;) at--;
     const text = t('at', data.step >= DAY_S ? day(data.day[at]) : clock(data.t[at], to - from >= DAY_S));
     for (const c of plots) c.showAt(at, text);
+    for (const c of daily) c.showTime?.(i == null ? null : data.t[at]);
+  }
+
+  /** Another address; false: it is not of these charts. */
+  function go(here) {
+    if (here.name !== 'charts' || (here.pack || first?.pack) !== names.join('+')) return false;
+    const before = { ...ask };
+    ask = understand(here.parts);
+    if (before.range !== ask.range) fromMean = null;
+    clearTimeout(timer);
+    if (data && ['range', 'day', 'end', 'zoom'].every(key => String(before[key]) === String(ask[key]))) pick();
+    else load();
+    return true;
   }
 
   const buttons = Object.keys(RANGES).map(key => el('button', {
     type: 'button', value: key, 'aria-pressed': 'false', onclick() {
-      range = key;
       store.set('range', key);
-      period();
+      visit({ range: key, zoom: null });
     },
   }, t(key)));
-  const step = () => Math.min(to - from, RANGES[range]);
-  const earlier = el('button', { type: 'button', 'aria-label': t('earlier'), onclick: () => period(to - step()) }, '‹');
-  const later = el('button', { type: 'button', 'aria-label': t('later'), onclick: () => period(to + step()) }, '›');
+  // By whole days where there is a day, so that one is looked at after the other.
+  function step(sign) {
+    const seconds = Math.min(RANGES[rangeOf()], to - from);
+    if (seconds < DAY_S) {
+      const end = Math.round(to + sign * seconds);
+      return visit({ day: null, end: end < now() ? end : null, zoom: null });
+    }
+    const text = dayAfter(ask.day || today(), sign * Math.round(seconds / DAY_S));
+    visit({ day: text < today() ? text : null, end: null, zoom: null });
+  }
+  const earlier = el('button', { type: 'button', 'aria-label': t('earlier'), onclick: () => step(-1) }, '‹');
+  const later = el('button', { type: 'button', 'aria-label': t('later'), onclick: () => step(1) }, '›');
+  const date = el('input', { type: 'date', 'aria-label': t('until_day'), onchange() {
+    visit({ range: rangeOf() === 'r6h' ? 'r24h' : rangeOf(), day: date.value || null, end: null, zoom: null });
+  } });
   const whole = el('button', { type: 'button', hidden: true, onclick: reset }, t('zoom_out'));
-  const csv = el('a', { class: 'button', download: `${name}.csv`, 'aria-disabled': true }, '⤓ ', t('csv'));
-  const choice = el('select', { 'aria-label': t('pack'), onchange() { location.hash = '#/charts/' + encodeURIComponent(choice.value); } },
-    ...[...packs.keys()].map(key => el('option', { value: key, selected: key === name }, titleOf(key))));
+  const back = el('button', { type: 'button', hidden: true, onclick() { location.hash = cameFrom.address; } });
+  const csv = el('a', { class: 'button', download: `${p.pack}.csv`, 'aria-disabled': true, hidden: !isOne }, '⤓ ', t('csv'));
+  const others = [...packs.keys()].filter(key => !names.includes(key));
+  const choice = el('select', { 'aria-label': t('pack'), onchange() { location.hash = addressOf([choice.value], { ...ask, cell: null }); } },
+    ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
+  const beside = el('select', { 'aria-label': t('compare'), hidden: !others.length || list.length === COMPARED_MOST, onchange() {
+    location.hash = addressOf([...names, beside.value], { ...ask, cell: null });
+  } }, el('option', { value: '' }, `${t('compare')} …`), ...others.map(key => el('option', { value: key }, titleOf(key))));
+  const chips = list.slice(1).map(other => el('a', { class: 'button', href: addressOf(names.filter(name => name !== other.pack), ask), 'aria-label': t('remove', other.title) }, other.title, ' ×'));
   const resize = new ResizeObserver(() => {
-    for (const c of plots) c.resize();
-    energy?.resize();
+    for (const c of [...plots, ...daily]) c.resize();
     health?.resize();
   });
   resize.observe(area);
-  period();
+  ask = understand(parts);
+  load();
+  const heading = `${t('charts')}: ${list.map(one => one.title).join(', ')}`;
   return {
-    title: `${t('charts')}: ${p.title}`,
-    node: el('div', {}, el('h1', { class: 'vh' }, `${t('charts')}: ${p.title}`),
-      el('div', { class: 'bar' }, choice, el('div', { class: 'seg', role: 'group', 'aria-label': t('range') }, ...buttons),
-        el('div', { class: 'steps' }, earlier, later), whole, el('span', { class: 'push' }), csv),
+    title: heading,
+    node: el('div', {}, el('h1', { class: 'vh' }, heading),
+      el('div', { class: 'bar chartbar' }, choice, ...chips, beside, el('div', { class: 'seg ranges', role: 'group', 'aria-label': t('range') }, ...buttons),
+        el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), csv),
       message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
+    go,
     // The end moves on by itself, unless somebody looks at the past or into the detail.
     show() {
-      if (failed && now() - loadedAt > TRY_AGAIN_S) period(isLive ? null : to);
-      else if (data && isLive && !zoomed && plots.every(c => c.cursorIndex() == null) && now() - loadedAt > MOVE_ON_S) period();
+      if (failed && now() - loadedAt > TRY_AGAIN_S) load();
+      else if (data && isLive() && !zoomed && plots.every(c => c.cursorIndex() == null) && now() - loadedAt > MOVE_ON_S) load();
     },
     retheme() {
-      for (const c of [...plots, energy, health]) c?.redraw();
-      if (data) show(false);
+      for (const c of [...plots, ...daily, health]) c?.redraw();
+      if (data) show();
     },
     close() {
       dead = true;

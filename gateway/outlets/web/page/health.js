@@ -24,7 +24,7 @@ export function healthCards(got, plot) {
     ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}: ${number(value, decimals)} ${unit}`)));
   let picked = null;
   const chart = names.length && got.t.length > 1 ? plot({
-    kind: 'cells', heading: t('health_load'), unit: 'mV', decimals: 0, isMany: true, names, columns: names.map(n => got['load_mv.' + n]),
+    kind: 'cells', heading: t('health_load'), unit: 'mV', decimals: 0, isMany: true, isSigned: true, names, columns: names.map(n => got['load_mv.' + n]),
   }, got.t, got['load_mv.' + names[0]], [got.t[0], got.t.at(-1)], {
     zoom() {}, whole() {}, say() {}, cursor(i) { chart?.showAt(i ?? got.t.length - 1, day(got.day[i ?? got.t.length - 1])); },
     pick(i) { chart.pick(picked = picked === i ? null : i); },

@@ -23,6 +23,10 @@ export const watts = w =>
   Math.abs(w) < 999.5 ? [signed(w, 0), 'W'] : [signed(w / 1000, Math.abs(w) < 9995 ? 2 : 1), 'kW'];
 export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(wh / 1e6, 2), 'MWh'];
 
+// To make a format takes longer than to use it a hundred times.
+const dates = {};
+const dated = (key, options) => dates[key] ??= new Intl.DateTimeFormat(locale, options);
+
 let zone = {};
 
 /** Seconds east of UTC where the gateway is: in another zone, times say theirs. */
@@ -31,10 +35,11 @@ export function setZone(east) {
 }
 
 /** Unix seconds as a time of day, or with the day in front. */
-export const clock = (at, withDay) => new Date(at * 1000).toLocaleString(locale, { ...zone, ...withDay ? { month: 'short', day: 'numeric' } : {}, hour: 'numeric', minute: '2-digit' });
+export const clock = (at, withDay) => dated(`${withDay ? 'moment' : 'time'} ${zone.timeZoneName}`,
+  { ...zone, ...withDay ? { month: 'short', day: 'numeric' } : {}, hour: 'numeric', minute: '2-digit' }).format(at * 1000);
 /** A day of the gateway, "2026-11-22": the browser may be in another zone, where its midnight lies in another day. */
-export const day = (text, withWeekday = true) => new Date(text).toLocaleDateString(locale,
-  { weekday: withWeekday ? 'short' : undefined, day: 'numeric', month: 'short', timeZone: 'UTC' });
+export const day = (text, withWeekday = true) => dated(withWeekday ? 'weekday' : 'day',
+  { weekday: withWeekday ? 'short' : undefined, day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(text));
 
 /** How long something has lasted: "40 s", "3 min", "2 h 5 min", "3 d". */
 export function span(seconds) {

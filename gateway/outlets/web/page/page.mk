@@ -2,7 +2,7 @@
 # package-lock.json; a source archive (`make dist`) brings it along, and needs neither npm nor a network.
 
 PAGE_DIR    := gateway/outlets/web/page
-PAGE_ASSETS := $(addprefix $(PAGE_DIR)/,page.html app.css guide.css icon.svg icon.png manifest.webmanifest) $(wildcard $(PAGE_DIR)/*.js)
+PAGE_ASSETS := $(addprefix $(PAGE_DIR)/,page.html icon.svg icon.png manifest.webmanifest) $(wildcard $(addprefix $(PAGE_DIR)/*.,css js))
 UPLOT_DIST  := $(PAGE_DIR)/uplot
 UPLOT_NPM   := build/npm-page/node_modules/uplot/dist
 UPLOT       := $(if $(wildcard $(UPLOT_DIST)/uPlot.iife.min.js),$(UPLOT_DIST),$(UPLOT_NPM))

@@ -2,7 +2,7 @@
 // One chart: uPlot with gaps that can be seen, zoom by drag, pinch, wheel and keys, and the values at the cursor below it.
 import uPlot from './uplot.js';
 import { el, setAttribute } from './dom.js';
-import { day, num, number } from './numbers.js';
+import { day, num, number, signed } from './numbers.js';
 import { locale, t } from './words.js';
 
 const sync = uPlot.sync('packgate');
@@ -45,6 +45,18 @@ function drawGaps(u, times, known) {
   ctx.restore();
 }
 
+// On the time axis, when alarms were active: protections twice as high as warnings, and none too short to be seen.
+function drawAlarms(u, alarms) {
+  const { ctx, bbox } = u, ratio = devicePixelRatio, { max } = u.scales.x;
+  for (const { since, until, level } of alarms) {
+    const a = Math.max(bbox.left, u.valToPos(since, 'x', true)), b = Math.min(bbox.left + bbox.width, u.valToPos(until ?? max, 'x', true));
+    const height = (level === 'protection' ? 10 : 5) * ratio;
+    if (b < bbox.left || a > bbox.left + bbox.width) continue;
+    ctx.fillStyle = colour(level === 'protection' ? 'prot' : 'warn');
+    ctx.fillRect(a, bbox.top + bbox.height - height, Math.max(3 * ratio, b - a), height);
+  }
+}
+
 // Two fingers zoom, ctrl and wheel too (which is what a touch pad sends); one finger moves the cursor sideways and scrolls
 // the page up and down.
 function followFingers(u, zoom) {
@@ -57,7 +69,7 @@ function followFingers(u, zoom) {
     start = { at: u.posToVal(left((e.touches[0].clientX + e.touches[1].clientX) / 2), 'x'), spread: spread(e), min, max };
   }, { passive: true });
   u.over.addEventListener('touchmove', e => {
-    if (e.touches.length === 1 && !start) u.setCursor({ left: left(e.touches[0].clientX), top: 20 });
+    if (e.touches.length === 1 && !start) u.setCursor({ left: left(e.touches[0].clientX), top: 20 }, true, true);
     if (!start || e.touches.length !== 2) return;
     e.preventDefault();
     const k = start.spread / Math.max(20, spread(e));
@@ -76,6 +88,10 @@ const timeLabels = (_, at) => at.map(s => new Date(s * 1000)).map(d => (d.getHou
   ? d.toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit' })
   : d.toLocaleDateString(locale, at[1] - at[0] > 26 * 86400 ? { month: 'short', year: '2-digit' } : { day: 'numeric', month: 'short' }));
 
+function fit(u, { clientWidth }) {
+  if (clientWidth && clientWidth !== u.width) u.setSize({ width: Math.max(200, clientWidth), height: u.height });
+}
+
 const axis = () => ({ stroke: () => colour('dim'), grid: { stroke: () => colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
 
 /** Charging above zero, discharging below: the two colours of energy meet at zero. */
@@ -89,31 +105,64 @@ function aboutZero(u) {
   return gradient;
 }
 
-const yScale = kind => ({
+// One spike must not flatten all the rest: a value counts up to twice the 99th percentile, on each side of zero.
+function powerRange([times, ...columns], [from, to], least, most) {
+  const sides = [[], []];
+  for (const column of columns)
+    column.forEach((v, i) => { if (v && times[i] >= from && times[i] <= to) sides[v > 0 ? 1 : 0].push(Math.abs(v)); });
+  const [below, above] = sides.map(side => 2 * (Float64Array.from(side).sort()[Math.floor(side.length * .99)] ?? 0));
+  return [-Math.min(below, Math.max(0, -least)) * 1.08, Math.max(.1, Math.min(above, most)) * 1.08];
+}
+
+const yScale = (kind, during) => ({
   soc: { range: [0, 100] },
+  percent: { range: [0, 100] },
   difference: { range: (_, a, b) => [0, Math.max(10, b ?? 0) * 1.08] },
-  power: { range: (_, a, b) => [Math.min(0, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] },
+  power: { range: (u, a, b) => powerRange(u.data, during(), a ?? 0, b ?? 0) },
 }[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
 
+// What is drawn first lies below: the band before the line.
 function seriesOf({ kind, names, isMany, bands }) {
+  const isPlain = bands || names.length > 1;
   const lines = names.map((label, i) => ({
     label, spanGaps: false, points: { show: false }, width: isMany ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
-    stroke: () => colour(isMany ? 'cell' : kind === 'power' ? 'ink' : SHADES[i % 4]),
-    fill: bands ? null : kind === 'power' ? aboutZero : kind === 'soc' ? () => colour('soc-soft') : null,
+    stroke: () => colour(isMany ? 'cell' : kind === 'power' && names.length === 1 ? 'ink' : SHADES[i % 4]),
+    fill: isPlain ? null : kind === 'power' ? aboutZero : kind === 'soc' ? () => colour('soc-soft') : null,
     fillTo: kind === 'power' ? 0 : null,
   }));
   const edges = bands ? [0, 1].map(() => ({ spanGaps: false, points: { show: false }, width: 0, stroke: 'transparent' })) : [];
-  return [{}, ...lines, ...edges];
+  return [{}, ...edges, ...lines];
+}
+
+/** The lowest and the highest of columns from one time to another; null: nothing is known. */
+function extremes(columns, times, [from, to]) {
+  let low = null, high = null;
+  for (const column of columns)
+    column.forEach((v, i) => {
+      if (v == null || times[i] < from || times[i] > to) return;
+      if (low == null || v < low) low = v;
+      if (high == null || v > high) high = v;
+    });
+  return { low, high };
+}
+
+/** Which of many lines is the lowest and which the highest on the whole, and their means; none of lines that are all alike. */
+export function outermost(columns) {
+  const means = columns.map(c => c.filter(v => v != null)).map(known => known.length ? known.reduce((s, v) => s + v, 0) / known.length : null);
+  const known = means.filter(v => v != null), [least, most] = [Math.min(...known), Math.max(...known)];
+  return most > least ? { low: means.indexOf(least), high: means.indexOf(most), least, most } : {};
 }
 
 /** A card with one chart. `spec`: kind, heading, unit, decimals, names and columns of its lines; `isMany`: alike and grey until
- *  one is picked; `bands`: [highest, lowest] of the intervals of the first line; `tools`: what stands beside the heading.
+ *  one is picked, but for the lowest and the highest; `isSigned`: with a plus; `isCompared`: each with its distance from the first; `bands`: [highest, lowest] of the intervals of
+ *  the first line; `tools`: what stands beside the heading; `alarms`: [{since, until, level}].
  *  `on`: zoom(from, to), whole(), cursor(index), say(index), pick(i). */
 export function plot(spec, times, known, range, on) {
-  const { kind, heading, unit, decimals, names, isMany } = spec;
-  let columns = spec.columns;
+  const { kind, heading, unit, decimals, names, isMany, isSigned } = spec;
+  let columns = spec.columns, picked = null;
   const box = el('div', { class: 'plot', tabindex: 0, role: 'application', 'aria-label': `${heading}. ${t('chart_help')} ${t('chart_keys')}` });
   const when = el('span', { class: 'when' }), list = el('ul', { class: isMany ? 'legend' : names.length > 1 ? 'legend few' : 'legend few lone' });
+  const written = v => v == null ? null : isSigned ? signed(v, decimals) : number(v, decimals);
   const values = names.map((name, i) => {
     const value = num(), entry = isMany
       ? el('button', { type: 'button', 'aria-pressed': 'false', onclick: () => on.pick(i) }, el('span', { class: 'vh' }, t('cell') + ' '), el('b', {}, name), value)
@@ -122,20 +171,37 @@ export function plot(spec, times, known, range, on) {
     return { value, entry };
   });
   const isLone = names.length === 1;   // a single value stands beside the heading
+  // Of many lines those of the moment, else those of what is drawn.
+  const ends = ['lowest', 'highest', 'difference'].map(key => ({ which: el('b'), value: num(), key }));
+  const figures = el('p', { class: 'figures' }, ...ends.map(({ which, value, key }) => el('span', {}, t(key === 'difference' ? 'span' : key) + ' ', which, value)));
   const node = el('section', { class: 'card', 'data-kind': kind },
-    el('div', { class: 'head' }, el('h2', {}, heading, ' ', el('small', {}, unit)), spec.tools, isLone ? list : null, when), box, isLone ? null : list);
+    el('div', { class: 'head' }, el('h2', {}, heading, ' ', el('small', {}, unit)), spec.tools, isLone ? list : null, when), box, figures, isLone ? null : list);
 
-  const data = () => [times, ...columns, ...spec.bands || []];
+  function putEnds(low, high, lowName = '', highName = '') {
+    const off = low == null ? null : high - low, isFine = isMany && unit === 'V';
+    ends[0].which.textContent = lowName;
+    ends[1].which.textContent = highName;
+    ends[0].value.show(written(low), unit);
+    ends[1].value.show(written(high), unit);
+    ends[2].value.put(isFine && off != null ? off * 1000 : off, isFine ? 0 : decimals, isFine ? 'mV' : unit);
+  }
+  const putPeriod = () => {
+    const { low, high } = extremes([...columns, ...spec.bands || []], times, range);
+    putEnds(low, high);
+  };
+
+  const data = () => [times, ...spec.bands || [], ...columns], firstLine = spec.bands ? 3 : 1;
   const u = new uPlot({
     width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, 22, 0, 0],
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 7, show: !isMany } },
-    scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind) },
+    scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind, () => range) },
     axes: [{ ...axis(), size: 26, gap: 6, space: 64, values: timeLabels },
       { ...axis(), size: 54, values: (_, at) => at.map(v => number(v, kind === 'power' ? 1 : isMany && unit === 'V' ? 3 : decimals > 1 ? 1 : 0)) }],
     series: seriesOf(spec),
-    bands: spec.bands ? [{ series: [names.length + 1, names.length + 2], fill: () => colour(kind === 'power' ? 'rest-soft' : 'soc-soft') }] : null,
+    bands: spec.bands ? [{ series: [1, 2], fill: kind === 'power' ? aboutZero : () => colour('soc-soft') }] : null,
     hooks: {
       drawAxes: [u => drawGaps(u, times, known)],
+      draw: [u => drawAlarms(u, spec.alarms || [])],
       setSelect: [u => {
         const { left, width } = u.select;
         if (width <= 8) return;
@@ -162,48 +228,70 @@ export function plot(spec, times, known, range, on) {
     const i = Math.max(0, Math.min(last, at + step * (e.shiftKey ? 10 : 1)));
     // The first and the last step may begin outside of what is drawn.
     const left = Math.max(0, Math.min(u.over.clientWidth - 1, u.valToPos(times[i], 'x')));
-    u.setCursor({ left, top: u.over.clientHeight / 2 });
-    on.say(i, names.length > 4 ? '' : columns.map(c => c[i] == null ? t('no_data') : `${number(c[i], decimals)} ${unit}`).join(', '));
+    u.setCursor({ left, top: u.over.clientHeight / 2 }, true, true);
+    const each = columns.map((c, n) => (names.length > 1 ? names[n] + ' ' : '') + (c[i] == null ? t('no_data') : `${written(c[i])} ${unit}`));
+    on.say(i, isMany ? figures.textContent : each.join(', '));
   }
   box.addEventListener('keydown', key);
+
+  function style() {
+    const { low, high } = outermost(columns);
+    u.series.forEach((line, n) => {
+      const i = n - firstLine, isPicked = i === picked, isLit = picked == null && (i === low || i === high);
+      if (i >= 0) Object.assign(line, { alpha: isPicked || isLit ? 1 : picked == null ? .55 : .13, width: isPicked ? 2.5 : isLit ? 2 : 1,
+        stroke: () => colour(isPicked || (isLit && i === high) ? 'in' : isLit ? 'out' : 'cell') });
+    });
+    values.forEach(({ entry }, i) => {
+      setAttribute(entry, 'aria-pressed', String(i === picked));
+      setAttribute(entry, 'data-lit', i === low ? 'low' : i === high ? 'high' : null);
+    });
+  }
+  if (isMany) style();
+  else putPeriod();
 
   return {
     node, kind,
     /** Other data of the same lines. */
     setData(next, nextTimes, nextKnown) {
       ({ columns } = next);
-      spec.bands = next.bands;
+      Object.assign(spec, { bands: next.bands, alarms: next.alarms });
       times = nextTimes;
       known = nextKnown;
       u.setData(data(), false);
+      if (isMany) style();
       u.redraw();
     },
-    setRange: (min, max) => u.setScale('x', { min, max }),
+    setRange(min, max) {
+      range = [min, max];
+      u.setScale('x', { min, max });
+      if (!isMany) putPeriod();
+    },
     cursorIndex: () => u.cursor.idx,
     /** The values of one moment, and which is the highest and the lowest of them. */
     showAt(i, text) {
       when.textContent = text;
       const moment = columns.map(c => c[i]), known = moment.filter(v => v != null);
+      const low = moment.indexOf(Math.min(...known)), high = moment.indexOf(Math.max(...known));
       values.forEach(({ value, entry }, n) => {
-        value.put(moment[n], decimals, unit);
-        if (isMany) setAttribute(entry, 'class', !known.length ? null : n === moment.indexOf(Math.max(...known)) ? 'max' : n === moment.indexOf(Math.min(...known)) ? 'min' : null);
+        const off = spec.isCompared && n && moment[n] != null && moment[0] != null ? ` (${signed(moment[n] - moment[0], decimals)})` : '';
+        value.show(moment[n] == null ? null : written(moment[n]) + off, unit);
+        if (isMany) setAttribute(entry, 'class', !known.length ? null : n === high ? 'max' : n === low ? 'min' : null);
       });
+      if (isMany) putEnds(moment[low], moment[high], names[low] && `${names[low]}: `, names[high] && `${names[high]}: `);
     },
-    /** Lifts one line out of many; null: all the same. */
+    /** Lifts one line out of many; null: all the same, but for those that are lit. */
     pick(i) {
-      values.forEach(({ entry }, n) => setAttribute(entry, 'aria-pressed', String(n === i)));
-      u.series.forEach((line, n) => {
-        if (n) Object.assign(line, { alpha: i == null ? .55 : n - 1 === i ? 1 : .13, width: n - 1 === i ? 2.5 : 1, stroke: () => colour(n - 1 === i ? 'in' : 'cell') });
-      });
+      picked = i;
+      style();
       u.redraw(false);
     },
-    resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }),
+    resize: () => fit(u, box),
     redraw: () => u.redraw(),
     destroy: () => u.destroy(),
   };
 }
 
-/** Energy in and out, a pair of bars a day. `days`: {t, day, charged_wh, discharged_wh}; on.day(t): one was chosen. */
+/** Energy in and out, a pair of bars a day. `days`: {t, day, charged_wh, discharged_wh}; on.day(name): one was chosen. */
 export function energyBars(days, on) {
   const box = el('div', { class: 'plot bars-by-day', role: 'img' }), when = el('span', { class: 'when' });
   const into = num(), out = num(), sum = list => list.some(v => v != null) ? list.reduce((s, v) => s + (v || 0), 0) / 1000 : null;
@@ -233,12 +321,14 @@ export function energyBars(days, on) {
       { paths: bars(), fill: () => colour('out'), stroke: () => colour('out'), width: 0, points: { show: false } }],
     hooks: { setCursor: [u => showAt(u.cursor.idx)] },
   }, [middle, kwh(days.charged_wh, 1), kwh(days.discharged_wh, -1)], box);
-  u.over.addEventListener('click', () => u.cursor.idx != null && on.day(days.t[u.cursor.idx]));
+  u.over.addEventListener('click', () => u.cursor.idx != null && on.day(days.day[u.cursor.idx]));
   showAt(null);
-  setAttribute(box, 'aria-label', `${t('energy_day')}: ` + days.t.map((at, i) => days.charged_wh[i] == null ? null
-    : `${day(days.day[i])} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).filter(Boolean).slice(-31).join('; '));
+  const newest = days.t.map((_, i) => i).filter(i => days.charged_wh[i] != null).slice(-31);
+  setAttribute(box, 'aria-label', `${t('energy_day')}: ` + newest.map(i => `${day(days.day[i])} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).join('; '));
   return {
-    node, resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }), redraw: () => u.redraw(),
+    node, resize: () => fit(u, box), redraw: () => u.redraw(),
     destroy: () => u.destroy(),
+    /** The day that a moment lies in; null: the sum. */
+    showTime: at => showAt(at == null ? null : days.t.findLastIndex(from => from <= at)),
   };
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// A map of cells by days: how far each was from the mean of all. Above it is teal, below it indigo, without a value it is blank.
+import { el, setAttribute, setText } from './dom.js';
+import { day, number, signed } from './numbers.js';
+import { colour, outermost } from './plot.js';
+import { t } from './words.js';
+
+const ROW = 14, LEFT = 30, BELOW = 22, LEAST_MV = 5;
+
+/** Days of means, `days.day` and a column for each cell, as distances from the mean of the day, in mV. */
+export function distances(days, count) {
+  const cells = Array.from({ length: count }, (_, i) => days[`cell_mv.${i + 1}`] || days.t.map(() => null));
+  const means = days.t.map((_, d) => {
+    const known = cells.map(c => c[d]).filter(v => v != null);
+    return known.length ? known.reduce((s, v) => s + v, 0) / known.length : null;
+  });
+  return cells.map(c => c.map((v, d) => v == null ? null : v - means[d]));
+}
+
+/** The card. `on.pick(day, cell)`: a square was chosen. null: there is nothing to show. */
+export function heatMap(days, count, on) {
+  const cells = distances(days, count), all = cells.flat().filter(v => v != null).map(Math.abs).sort((a, b) => a - b);
+  if (!all.length) return null;
+  const most = Math.max(LEAST_MV, all[Math.floor(all.length * .99)]);   // one bad day must not pale all others
+  const canvas = el('canvas', { tabindex: 0, role: 'application' }), said = el('p', { class: 'figures', 'aria-live': 'polite' });
+  const node = el('section', { class: 'card heat', 'data-kind': 'heat' }, el('div', { class: 'head' }, el('h2', {}, t('heat'), ' ', el('small', {}, 'mV')),
+    el('span', { class: 'when' }, `±${number(most)}\u202fmV`)), canvas, said, el('p', { class: 'hint' }, t('heat_help')));
+  let at = null;
+
+  const words = (c, d) => `${t('cell')} ${c + 1}, ${day(days.day[d])}: ${cells[c][d] == null ? t('no_data') : signed(cells[c][d], 1) + '\u202fmV'}`;
+  const { low, high, least, most: largest } = outermost(cells), mv = v => `${signed(v, 1)}\u202fmV`;
+  const sum = low == null ? '' : `${t('lit_low', low + 1, mv(least))} ${t('lit_high', high + 1, mv(largest))}`;
+  setAttribute(canvas, 'aria-label', `${t('heat')}. ${sum} ${t('heat_help')}`);
+  const tell = () => setText(said, at ? words(...at) : sum);
+
+  let drawn = 0;
+  function resize() {
+    if (canvas.clientWidth !== drawn) draw();
+  }
+
+  function draw() {
+    drawn = canvas.clientWidth;
+    const ratio = devicePixelRatio, width = canvas.clientWidth, height = count * ROW + BELOW, ctx = canvas.getContext('2d');
+    if (!width) return;
+    [canvas.width, canvas.height] = [width * ratio, height * ratio];
+    canvas.style.height = `${height}px`;
+    ctx.scale(ratio, ratio);
+    const step = (width - LEFT) / days.t.length, gap = step > 6 ? 1 : 0;
+    const tones = { above: colour('in'), below: colour('out'), none: colour('gap'), dim: colour('dim'), ink: colour('ink') };
+    ctx.font = '12px system-ui';
+    ctx.textBaseline = 'middle';
+    cells.forEach((cell, c) => {
+      cell.forEach((v, d) => {
+        ctx.globalAlpha = v == null ? 1 : Math.min(1, Math.abs(v) / most);
+        ctx.fillStyle = v == null ? tones.none : v > 0 ? tones.above : tones.below;
+        ctx.fillRect(LEFT + d * step, c * ROW, step - gap, ROW - 1);
+      });
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = c === low || c === high ? tones.ink : tones.dim;
+      ctx.fillText(`${c + 1}${c === low ? '▼' : c === high ? '▲' : ''}`, 0, (c + .5) * ROW);
+    });
+    ctx.fillStyle = tones.dim;
+    const every = Math.ceil(70 / step);
+    ctx.textAlign = 'right';
+    for (let d = days.t.length - 1; d >= 0 && LEFT + (d + 1) * step > 60; d -= every) ctx.fillText(day(days.day[d], false), LEFT + (d + 1) * step, height - 9);
+    ctx.textAlign = 'left';
+    if (!at) return;
+    ctx.strokeStyle = tones.ink;
+    ctx.lineWidth = 2;
+    ctx.strokeRect(LEFT + at[1] * step, at[0] * ROW, Math.max(3, step - gap), ROW - 1);
+  }
+
+  function move(c, d) {
+    at = [Math.max(0, Math.min(count - 1, c)), Math.max(0, Math.min(days.t.length - 1, d))];
+    draw();
+    tell();
+  }
+  const under = e => [Math.floor(e.offsetY / ROW), Math.floor((e.offsetX - LEFT) * days.t.length / (canvas.clientWidth - LEFT))];
+  canvas.addEventListener('pointermove', e => move(...under(e)));
+  canvas.addEventListener('pointerleave', () => { at = null; draw(); tell(); });
+  canvas.addEventListener('click', e => {
+    move(...under(e));
+    on.pick(days.day[at[1]], at[0] + 1);
+  });
+  canvas.addEventListener('keydown', e => {
+    const [c, d] = at || [low ?? 0, days.t.length - 1], by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[e.key];
+    if (e.key === 'Enter' && at) return on.pick(days.day[d], c + 1);
+    if (!by) return;
+    e.preventDefault();
+    move(c + by[0], d + by[1]);
+  });
+  tell();
+  return { node, resize, redraw: draw, destroy() {} };
+}

@@ -12,9 +12,12 @@
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *help;
+    const char *help; /* NULL: other programs start it */
 } commands[] = {
     {"run", command_run, "runs the gateway: polls the packs and serves their values by Modbus TCP"},
+    {"setup", command_setup, "lets one browser set the gateway up"},
+    {"setup-work", command_setup_work, NULL},
+    {"setup-save", command_setup_save, NULL},
     {"check", command_check, "checks a configuration file"},
     {"status", command_status, "shows the status of the running gateway"},
     {"health", command_health, "checks that the gateway runs and answers"},
@@ -42,7 +45,8 @@ static void print_help(FILE *out)
             "[OPTION]...\n\n",
             PACKGATE_VERSION);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help)
+            fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\n'packgate COMMAND --help' describes a command; packgate(1) is the manual.\n");
 }
 
@@ -52,7 +56,8 @@ static void report_command(const char *name)
     struct suggest suggest;
     suggest_init(&suggest, name);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        suggest_offer(&suggest, commands[i].name);
+        if (commands[i].help)
+            suggest_offer(&suggest, commands[i].name);
     if (*name)
         fprintf(stderr, "packgate: unknown command '%s'%s\n\n", name, suggest_hint(&suggest, hint));
     print_help(stderr);

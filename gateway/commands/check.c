@@ -4,6 +4,7 @@
 
 #include "packs/untold.h"
 #include "check_files.h"
+#include "check_host.h"
 #include "table.h"
 
 #include "outlets/program.h"
@@ -182,7 +183,7 @@ static void look_at_files(const char *path, const struct config *config)
     }
 }
 
-static void look_at_host(const char *path, const struct config *config)
+void check_host(const char *path, const struct config *config)
 {
     look_at_outlets(path, config);
     look_at_page(path, config);
@@ -318,7 +319,7 @@ static void write_other(const struct config *config, const struct config_section
     const struct config_key *key = &section->keys[0];
     const struct config_entry *entry = config_entry_find(config, section, name, key->name, 0);
     fprintf(out, "[%s%s%s]\t", section->word, name[0] ? " " : "", name);
-    if (entry && !key->secret)
+    if (entry)
         fprintf(out, "%s = %s", key->name, entry->text);
     fputc('\n', out);
 }
@@ -393,7 +394,7 @@ int command_check(int argc, char **argv)
     struct config *config = config_load(path, stderr);
     if (!config)
         return EXIT_FAILED;
-    look_at_host(strcmp(path, "-") == 0 ? "standard input" : path, config);
+    check_host(strcmp(path, "-") == 0 ? "standard input" : path, config);
     print_tables(config);
     printf("%s: ", path);
     print_count(config->line_count, "line");

@@ -30,5 +30,8 @@ int command_health(int argc, char **argv);
 int command_listen(int argc, char **argv);
 int command_send(int argc, char **argv);
 int command_tunnel(int argc, char **argv);
+int command_setup(int argc, char **argv);
+int command_setup_work(int argc, char **argv); /* started by the gateway */
+int command_setup_save(int argc, char **argv); /* the same, or by systemd */
 
 #endif

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: packgate run [-c FILE] [--first FILE] [--debug]\n\n"
+    "usage: packgate run [-c FILE] [--first FILE] [--helper SOCKET] [--debug]\n\n"
     "Polls the packs of the configuration and serves their values by Modbus TCP until SIGINT or "
     "SIGTERM.\n"
     "SIGHUP reloads the configuration: unchanged lines and packs continue, and a wrong file "
@@ -29,13 +29,14 @@ static const char usage[] =
     "nothing.\n"
     "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
     "      --first FILE   starts with this one while the configuration does not exist yet\n"
+    "      --helper SOCKET  where the program listens that saves what is set up in the browser\n"
     "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
 /* The running gateway and its configuration. */
 struct running {
     const char *path;
-    const char *first; /* read at the start while `path` does not exist; NULL: nothing is */
+    struct overview_host host;
     struct config *config;
     struct config_file file;
     struct gateway *gateway;
@@ -69,11 +70,12 @@ static struct config *load_config(struct running *running)
 /* Only at the start: a file that is gone at a reload must not take the packs away. */
 static struct config *load_first(struct running *running)
 {
-    if (!running->first || access(running->path, F_OK) == 0 || errno != ENOENT)
+    const char *first = running->host.first;
+    if (!first || access(running->path, F_OK) == 0 || errno != ENOENT)
         return load_config(running);
     log_info("%s does not exist yet: starting with %s; a reload reads it once it is there",
-             running->path, running->first);
-    struct config *config = load_from(running, running->first);
+             running->path, first);
+    struct config *config = load_from(running, first);
     free(running->file.path);
     running->file.path = strdup(running->path);
     return config;
@@ -90,15 +92,16 @@ static void tell_change(void *data, enum config_change change, const char *text)
 }
 
 /* Reads and checks the whole new configuration before anything changes. */
-static void reload(struct running *running)
+static bool reload(void *data)
 {
+    struct running *running = data;
     struct config *config = load_config(running);
     if (!config || !gateway_reload(running->gateway, config)) {
         running->file.in_force = false;
         log_error("%s: the new configuration is rejected; the old one stays in force",
                   running->path);
         config_free(config);
-        return;
+        return false;
     }
     unsigned changes = 0;
     config_tell_changes(running->config, config, tell_change, &changes);
@@ -106,6 +109,7 @@ static void reload(struct running *running)
     running->config = config;
     log_info("%s: the new configuration is in force%s", running->path,
              changes > 0 ? "" : ", without changes");
+    return true;
 }
 
 /* Old and new configuration exist together for a moment. The C library keeps the freed memory in
@@ -201,7 +205,7 @@ static int run_gateway(struct running *running)
 {
     struct ev_loop *loop = ev_default_loop(0);
     raise_descriptor_limit(running->config);
-    running->gateway = gateway_new(loop, running->config, &running->file);
+    running->gateway = gateway_new(loop, running->config, &running->file, &running->host);
     if (!running->gateway)
         return EXIT_FAILED;
     start_watchers(running, loop);
@@ -220,18 +224,21 @@ static int run_gateway(struct running *running)
 
 int command_run(int argc, char **argv)
 {
-    enum { DEBUG = 256, FIRST };
+    enum { DEBUG = 256, FIRST, HELPER };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"first", required_argument, NULL, FIRST},
+                                            {"helper", required_argument, NULL, HELPER},
                                             {"debug", no_argument, NULL, DEBUG},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *path = CONFIG_DEFAULT, *first = NULL;
+    const char *path = CONFIG_DEFAULT, *first = NULL, *helper = NULL;
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'c')
             path = optarg;
         else if (option == FIRST)
             first = optarg;
+        else if (option == HELPER)
+            helper = optarg;
         else if (option == DEBUG)
             log_set_level(LOG_LEVEL_DEBUG);
         else {
@@ -247,7 +254,7 @@ int command_run(int argc, char **argv)
     }
     log_never_wait(ev_default_loop(0));
     log_with_time();
-    struct running running = {.path = path, .first = first};
+    struct running running = {.path = path, .host = {first, helper, reload, &running}};
     running.config = load_first(&running);
     int status = running.config ? run_gateway(&running) : EXIT_FAILED;
     config_free(running.config);

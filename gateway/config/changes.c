@@ -104,9 +104,7 @@ static void tell_value(const struct telling *telling, const struct config_key *k
 {
     const char *was = text_of(telling, telling->old, key, 0);
     const char *is = text_of(telling, telling->fresh, key, 0);
-    if (key->secret)
-        report_change(telling, key->on_change, "%s: another one", key->name);
-    else if (was && is)
+    if (was && is)
         report_change(telling, key->on_change, "%s: %s, was %s", key->name, is, was);
     else if (is)
         report_change(telling, key->on_change, "%s: %s, was not given (%s)", key->name, is,

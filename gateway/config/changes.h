@@ -14,7 +14,7 @@ bool config_same(const struct config_section *section, const void *a, const void
                  enum config_change change);
 
 /** Tells of each key that has another value and of each section that came or went, in the order
- * of config_sections: one text each, such as "[pack house-1] poll: 1s, was 5s". Secrets are not in them. */
+ * of config_sections: one text each, such as "[pack house-1] poll: 1s, was 5s". */
 void config_tell_changes(const struct config *old, const struct config *fresh,
                          void (*tell_one)(void *data, enum config_change change, const char *text),
                          void *data);

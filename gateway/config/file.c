@@ -27,9 +27,8 @@ static bool has_word(const char *name, size_t size, const char *word)
     return false;
 }
 
-/* Whether a key holds a secret: one of ours that is marked so, or an unknown one whose name
- * suggests it. Where the path of a file is expected, the value may be the password itself, by
- * mistake. */
+/* Whether a key holds a secret: an unknown one whose name suggests it. Where the path of a file is expected, the value may
+ * be the password itself, by mistake. */
 static bool is_secret(const char *name, size_t size, const char *value)
 {
     static const char *const words[] = {"pass", "secret", "token", "pin", "key", "crypt"};
@@ -37,11 +36,7 @@ static bool is_secret(const char *name, size_t size, const char *value)
     for (unsigned s = 0; config_sections[s]; s++)
         for (unsigned k = 0; k < config_sections[s]->key_count; k++) {
             const struct config_key *key = &config_sections[s]->keys[k];
-            if (strlen(key->name) != size || strncasecmp(key->name, name, size) != 0)
-                continue;
-            if (key->secret)
-                return true;
-            known = true;
+            known |= strlen(key->name) == size && strncasecmp(key->name, name, size) == 0;
         }
     bool is_file = size > 5 && strncasecmp(name + size - 5, "_file", 5) == 0;
     if (is_file)

@@ -65,7 +65,7 @@ struct config_key {
         /* may be set from a browser: nothing that runs, reads or writes a file, or grants
          * access */
         web;
-    bool secret; /* a password: its value is never printed */
+    bool secret; /* names a file whose content, a password or a key, may be typed in a browser */
     /* Of an older version: not listed, but accepted in files; `help` is a remark that names the
      * replacement. */
     bool folded;

@@ -323,7 +323,7 @@ static void init_notify(void *settings)
 #define NOTIFY(member) CONFIG_FIELD(notify_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key notify_keys[] = {
-    {.name = "type", NOTIFY(type), .type = &type_choice,
+    {.name = "type", NOTIFY(type), .type = &type_choice, .web = true,
      CONFIG_WORDS("ntfy", "pushover", "pushsafer", "mail", "webhook", "command"),
      .help = "How messages are sent."},
     {.name = "url", NOTIFY(url), .type = &type_url, .web = true,
@@ -331,7 +331,7 @@ static const struct config_key notify_keys[] = {
      .help = "Where they are sent: of ntfy with the topic (https://ntfy.sh/my-topic), of a webhook the whole address, of "
              "mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this host). "
              "The path of a file: its first line is the address, where that is a secret in itself."},
-    {.name = "key_file", NOTIFY(key_file), .type = &type_path,
+    {.name = "key_file", NOTIFY(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .help = "A file with the secrets, one a line: of pushover the token and the user key, of pushsafer the key, of mail "
              "the password, of ntfy and a webhook the token, or with user the password. It should be readable by "

@@ -142,8 +142,12 @@ struct web_hosts {
 };
 
 /* One or none. */
+/* Who may set up in the browser, besides one who has the code of `packgate setup`. */
+enum web_setup { WEB_SETUP_NO, WEB_SETUP_YES, WEB_SETUP_INGRESS };
+
 struct web_config {
     struct outlet_config outlet;
+    enum web_setup setup;
     struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write;        /* clients that may log in and switch */

@@ -9,7 +9,7 @@
      .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION, .help = "The packs and banks that " what "."}
 
 #define USER_ROW(FIELD, where) \
-    {.name = "user", FIELD(user), .type = &type_text, .otherwise = "none", .help = "The name to log in with" where "."}
+    {.name = "user", FIELD(user), .type = &type_text, .web = true, .otherwise = "none", .help = "The name to log in with" where "."}
 
 #define CA_FILE_ROW(FIELD, server) \
     {.name = "ca_file", FIELD(ca_file), .type = &type_ca_file, .preset = "none", \

@@ -570,6 +570,14 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
             mistakes, config_draft_line(draft, "hosts"),
             "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
             "addresses in 'allow', not networks");
+    if (web->setup == WEB_SETUP_YES && !web->password_file[0])
+        mistakes_add(mistakes, config_draft_line(draft, "setup"),
+                     "'setup = yes' is for those who are logged in; expected a 'password_file'");
+    if (web->setup == WEB_SETUP_INGRESS && !is_of_single_addresses(&web->allow))
+        mistakes_add(mistakes, config_draft_line(draft, "setup"),
+                     "'setup = ingress' is for a page that only a proxy may ask which logs people "
+                     "in; expected single "
+                     "addresses in 'allow', not networks");
     if (web->max_clients < 4 || web->max_per_address < 2 || web->max_streams > web->max_clients)
         mistakes_add(mistakes, config_draft_line(draft, "max_clients"),
                      "'max_clients' has %u connections, %u of one address and %u open pages; "
@@ -713,7 +721,7 @@ static const struct config_key mqtt_keys[] = {
     {.name = "broker", MQTT(broker), .type = &type_broker, .web = true,
      .help = "The MQTT broker that values are sent to; with mqtts the connection is encrypted."},
     USER_ROW(MQTT, ""),
-    {.name = "password_file", MQTT(password_file), .type = &type_path,
+    {.name = "password_file", MQTT(password_file), .type = &type_path, .secret = true,
      .preset = "none",
      .help = "A file whose first line is the password. It should be readable by packgate only; there is no key for the "
              "password itself, as everybody may read this file."},
@@ -832,6 +840,11 @@ static const struct config_key web_keys[] = {
      .preset = "127.0.0.0/8, ::1/128",
      .help = "The networks whose browsers may log in and switch the MOS of packs that are writable. The default is this "
              "host."},
+    {.name = "setup", WEB(setup), .type = &type_choice, CONFIG_WORDS("no", "yes", "ingress"),
+     .preset = "no",
+     .help = "Who may change this file from the page, besides the browser that has the code of `packgate setup`. yes: whoever is logged "
+             "in, as for switching. ingress: everybody who reaches the page, for one that only single addresses in `allow` may ask "
+             "and that logs people in, such as Home Assistant's ingress."},
     {.name = "hosts", WEB(hosts), .type = &type_hosts,
      .preset = "none",
      .help = "Further names under which the page is asked for, besides addresses, localhost and the name of the host: that "
@@ -895,7 +908,7 @@ static const struct config_key influx_keys[] = {
              "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, http://HOST:8428/write for "
              "VictoriaMetrics."},
     USER_ROW(INFLUX, ""),
-    {.name = "password_file", INFLUX(password_file), .type = &type_path,
+    {.name = "password_file", INFLUX(password_file), .type = &type_path, .secret = true,
      .preset = "none",
      .help = "A file whose first line is the password of that user or, without a user, the token. A token is sent as \"Token …\", "
              "unless the line names another scheme, as \"Bearer …\" does. The file should be readable by packgate only."},

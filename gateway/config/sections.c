@@ -174,7 +174,7 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
              "on while sending, for RS485 converters that have no automatic of their own."},
-    {.name = "key_file", LINE(key_file), .type = &type_path,
+    {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
      .help = "A file with the key of what the device advertises (protocol victron-ble): 32 hexadecimal digits, as "

@@ -2,6 +2,7 @@
 /* Answers the requests of the control socket. */
 #include "control.h"
 
+#include "editing.h"
 #include "listen.h"
 #include "socket.h"
 #include "tunnel.h"
@@ -24,6 +25,7 @@ struct control {
     struct control_socket *socket;
     struct onlookers *listeners;
     struct tunnels *tunnels;
+    struct editing *editing;
     char *status; /* the cached status; NULL: none */
     double status_at, commit_at;
 };
@@ -81,6 +83,18 @@ char *control_tell_outlet(void *data, const char *from, bool may_order, const ch
     if (strcmp(question, "configuration") == 0)
         return configuration_text(data);
     return may_order && strcmp(from, "web") == 0 ? open_for_outlet(data, from, question) : NULL;
+}
+
+void control_asked(void *data, const struct pipe_heard *question)
+{
+    const struct control *control = data;
+    if (strncmp(question->text, "setup ", 6) == 0 && strcmp(question->from, "web") == 0) {
+        editing_ask(control->editing, question->text + 6, question->ticket);
+        return;
+    }
+    char *text = control_tell_outlet(data, question->from, question->may_order, question->text);
+    outlets_answer(control->overview->outlets, question->ticket, text);
+    free(text);
 }
 
 /* ---- requests ---- */
@@ -191,6 +205,14 @@ static void ask_tunnel(struct control *control, struct control_client *client,
     control_answer(client, tunnel ? json_text(tunnel) : error_text("%s", why));
 }
 
+static void ask_setup(struct control *control, struct control_client *client, const json_t *request)
+{
+    char why[160];
+    (void) request;
+    json_t *armed = editing_arm(control->editing, why, sizeof why);
+    control_answer(client, armed ? json_text(armed) : error_text("%s", why));
+}
+
 static const struct {
     const char *name;
     ask_function *ask;
@@ -204,6 +226,7 @@ static const struct {
     {"listen", ask_listen, false},
     {"send", ask_send, true},
     {"tunnel", ask_tunnel, true},
+    {"setup", ask_setup, true},
 };
 
 static void on_asked(void *data, struct control_client *client, char *line, size_t size)
@@ -250,7 +273,9 @@ struct control *control_new(struct ev_loop *loop, const struct overview *overvie
     control->socket = control_socket_new(loop, &events, control);
     control->listeners = listen_new(overview);
     control->tunnels = tunnels_new(loop, overview);
-    if (!control->troubles || !control->socket || !control->listeners || !control->tunnels) {
+    control->editing = editing_new(loop, overview);
+    if (!control->troubles || !control->socket || !control->listeners || !control->tunnels ||
+        !control->editing) {
         control_free(control);
         return NULL;
     }
@@ -265,6 +290,7 @@ void control_free(struct control *control)
     control_socket_free(control->socket);
     listen_free(control->listeners);
     tunnels_free(control->tunnels);
+    editing_free(control->editing);
     troubles_free(control->troubles);
     free(control->status);
     free(control);

@@ -14,6 +14,17 @@
 
 #include <string.h>
 
+/* What set-up in the browser wants of who runs the gateway. */
+struct overview_host {
+    const char
+        *first; /* read at the start while the configuration does not exist; NULL: nothing is */
+    const char *
+        helper; /* the socket of the program that may write the configuration; NULL: there is none */
+    /** Reads the configuration anew. False: it was rejected, and logged why. */
+    bool (*reload)(void *data);
+    void *data;
+};
+
 /* The owner updates it on a reload. */
 struct overview {
     const struct packs *packs;
@@ -22,6 +33,7 @@ struct overview {
     const struct pushes *pushes;
     const struct outlets *outlets; /* NULL: none */
     const struct config_file *file;
+    const struct overview_host *host;
 };
 
 /** The running line of that name; NULL: there is none, or it is not polled yet. Only valid within

@@ -263,13 +263,14 @@ static void look_over(struct gateway *gateway)
 }
 
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
-                            const struct config_file *file)
+                            const struct config_file *file, const struct overview_host *host)
 {
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway)
         return NULL;
     gateway->loop = loop;
     gateway->overview.file = file;
+    gateway->overview.host = host;
     snprintf(gateway->state_file, sizeof gateway->state_file, "%s", config->gateway.state_file);
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
@@ -318,7 +319,7 @@ void gateway_start(struct gateway *gateway)
     if (!gateway->control)
         log_error("out of memory: the gateway continues without its control socket");
     if (gateway->outlets && gateway->control)
-        outlets_serve(gateway->outlets, control_tell_outlet, gateway->control);
+        outlets_serve(gateway->outlets, control_asked, gateway->control);
 }
 
 bool gateway_reload(struct gateway *gateway, struct config *config)

@@ -6,18 +6,17 @@
 #ifndef PACKGATE_DAEMON_GATEWAY_H
 #define PACKGATE_DAEMON_GATEWAY_H
 
-#include "config/config.h"
-#include "config/file.h"
+#include "control/overview.h"
 
 #include <ev.h>
 
 struct gateway;
 
 /** Opens the server's sockets and allocates all memory that running needs. `config` must outlive
- * the gateway, which stores in it what it finds for `protocol = auto`. `file` is kept by
+ * the gateway, which stores in it what it finds for `protocol = auto`. `file` and `host` are kept by
  * reference, for the control socket. NULL if that fails (the reason is logged). */
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
-                            const struct config_file *file);
+                            const struct config_file *file, const struct overview_host *host);
 
 /** Starts to poll. */
 void gateway_start(struct gateway *gateway);

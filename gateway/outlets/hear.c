@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -88,32 +87,30 @@ static void handle_report(struct process *process, struct pipe_message *message)
         process->report = report;
 }
 
-/* Returns a file in memory with this text, which is sent along with the answer; -1: none. */
-static int file_of(const char *text)
-{
-    int fd = memfd_create("packgate answer", MFD_CLOEXEC);
-    size_t size = strlen(text);
-    if (fd >= 0 && write(fd, text, size) == (ssize_t) size)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
 /* A late question may be one that opens a tunnel: it is not answered. */
-static void handle_question(struct process *process, struct pipe_message *message, bool late)
+static void handle_question(struct process *process, struct pipe_message *message, int file,
+                          bool late)
 {
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};
+    size_t size = 0;
     pipe_question(message, &question);
-    if (!pipe_over(message))
+    if (!pipe_over(message) || question.ticket > UINT32_MAX)
         return;
-    char *text = outlets->answer && !late ? outlets->answer(outlets->answer_data, process->title,
-                                                            process->may_order, question.what)
-                                          : NULL;
-    int fd = text ? file_of(text) : -1;
-    struct pipe_answer answer = {.ticket = question.ticket, .good = fd >= 0};
+    char *text = outlets->asked && !late ? pipe_file_text(file, PIPE_QUESTION_MOST, &size) : NULL;
+    const uint64_t ticket = (uint64_t) process->pid << 32 | question.ticket;
+    if (text)
+        outlets->asked(outlets->asked_data,
+                       &(struct pipe_heard){process->title, process->may_order, text, ticket});
+    else
+        hear_answer(process, ticket, NULL);
     free(text);
+}
+
+void hear_answer(struct process *process, uint64_t ticket, const char *text)
+{
+    const int fd = text ? pipe_text_file(text, strlen(text)) : -1;
+    struct pipe_answer answer = {.ticket = ticket & UINT32_MAX, .good = fd >= 0};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message reply = pipe_new(PIPE_ANSWER, bytes, sizeof bytes);
     pipe_answer(&reply, &answer);
@@ -126,7 +123,8 @@ static void handle_question(struct process *process, struct pipe_message *messag
 
 /* `late`: the message may have waited in the pipe for long. Returns whether handling it took time.
  */
-static bool handle_message(struct process *process, uint8_t *bytes, size_t size, bool late)
+static bool handle_message(struct process *process, uint8_t *bytes, size_t size, int file,
+                           bool late)
 {
     struct pipe_message message;
     bool differs;
@@ -143,7 +141,7 @@ static bool handle_message(struct process *process, uint8_t *bytes, size_t size,
         break;
     case PIPE_QUESTION:
         if (!process->deaf)
-            handle_question(process, &message, late);
+            handle_question(process, &message, file, late);
         return true;
     default:
         log_debug("outlet %s: received a malformed message", process->title);
@@ -162,14 +160,25 @@ void hear_no_more(struct process *process)
     process->event_count = 0;
 }
 
+/* Receives and handles one message; `*through`: handling it took time. Returns as recv does. */
+static ssize_t handle_next(struct process *process, bool late, bool *through)
+{
+    int file;
+    uint8_t *bytes = process->outlets->room;
+    const ssize_t size = pipe_receive_file(process->fd, bytes, PIPE_SMALL_MAX, &file);
+    if (size > 0)
+        *through = handle_message(process, bytes, (size_t) size, file, late);
+    if (file >= 0)
+        close(file);
+    return size;
+}
+
 static void handle_all(struct process *process, bool late)
 {
-    for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
-        ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
-        if (size <= 0)
+    bool through;
+    for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++)
+        if (handle_next(process, late, &through) <= 0)
             return;
-        handle_message(process, process->outlets->room, (size_t) size, late);
-    }
 }
 
 void hear_late(struct process *process)
@@ -198,13 +207,11 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct process *process = io->data;
     bool through = false;
     for (int i = 0; i < TURN_MESSAGES && process->fd >= 0 && !through; i++) {
-        ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
+        const ssize_t size = handle_next(process, false, &through);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0)
             hang_up(process);
-        else
-            through = handle_message(process, process->outlets->room, (size_t) size, false);
     }
     if (process->fd < 0)
         return;

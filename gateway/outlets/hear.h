@@ -16,6 +16,8 @@ void hear_late(struct process *process);
 
 /** Handles the outlet's last messages, after it ended or before its pipe is closed. */
 void hear_last(struct process *process);
+/** Answers a question; NULL: there is no answer. */
+void hear_answer(struct process *process, uint64_t ticket, const char *text);
 /** Closes the pipe; it may be closed already. */
 void hear_no_more(struct process *process);
 

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_WAIT_MS 10000
@@ -162,14 +161,19 @@ static bool is_late(const struct outlet *outlet, double now)
 }
 
 /* Never waits. A message that the gateway does not take is small and rare: it is logged. */
-static bool transmit(struct outlet *outlet, struct pipe_message *message)
+static bool transmit_file(struct outlet *outlet, struct pipe_message *message, int file)
 {
     size_t size = pipe_finish(message);
-    if (size > 0 && send(outlet->fd, message->bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (size > 0 && pipe_send_file(outlet->fd, message->bytes, size, file))
         return true;
     log_debug("outlet %s: the gateway did not accept a message: %s", outlet->kind->name,
               size ? strerror(errno) : "too large");
     return false;
+}
+
+static bool transmit(struct outlet *outlet, struct pipe_message *message)
+{
+    return transmit_file(outlet, message, -1);
 }
 
 void outlet_keep(struct outlet *outlet, const char *key, const char *text)
@@ -229,11 +233,14 @@ bool outlet_ask(struct outlet *outlet, const char *what,
     if (!free_one || is_late(outlet, now))
         return false;
     struct pipe_question question = {.ticket = ++outlet->questions};
-    snprintf(question.what, sizeof question.what, "%s", what);
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);
     pipe_question(&message, &question);
-    if (!transmit(outlet, &message))
+    const int text = pipe_text_file(what, strlen(what));
+    const bool sent = text >= 0 && transmit_file(outlet, &message, text);
+    if (text >= 0)
+        close(text);
+    if (!sent)
         return false;
     *free_one = (struct asking){question.ticket, now, ticket, done, data};
     return true;
@@ -315,24 +322,6 @@ static void handle_ordered(struct outlet *outlet, struct pipe_message *message)
         observer->ordered(observer->data, &outlet->packs[ordered.pack].source, &report);
 }
 
-/* Returns the contents of a file in memory. NULL: it is empty, or out of memory. */
-static char *text_of(int file, size_t *size)
-{
-    struct stat found;
-    if (file < 0 || fstat(file, &found) < 0 || found.st_size > ANSWER_MOST)
-        return NULL;
-    char *text = malloc((size_t) found.st_size + 1);
-    if (!text)
-        return NULL;
-    *size = (size_t) found.st_size;
-    if (pread(file, text, *size, 0) != found.st_size) {
-        free(text);
-        return NULL;
-    }
-    text[*size] = '\0';
-    return text;
-}
-
 static void hear_answer(struct outlet *outlet, struct pipe_message *message, int file)
 {
     struct pipe_answer answer = {0};
@@ -343,7 +332,7 @@ static void hear_answer(struct outlet *outlet, struct pipe_message *message, int
             continue;
         struct asking found = *a;
         size_t size = 0;
-        char *text = answer.good ? text_of(file, &size) : NULL;
+        char *text = answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
         a->number = 0;
         found.done(found.data, found.ticket, text, size);
         free(text);

@@ -339,10 +339,17 @@ void outlets_free(struct outlets *outlets)
     free(outlets);
 }
 
-void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data)
+void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data)
 {
-    outlets->answer = answer;
-    outlets->answer_data = data;
+    outlets->asked = asked;
+    outlets->asked_data = data;
+}
+
+void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
+{
+    for (struct process *process = outlets->first; process; process = process->next)
+        if (process->fd >= 0 && (uint64_t) process->pid == ticket >> 32)
+            hear_answer(process, ticket, text);
 }
 
 bool outlets_commit(const struct outlets *outlets)

@@ -8,6 +8,8 @@
 #ifndef PACKGATE_OUTLETS_OUTLETS_H
 #define PACKGATE_OUTLETS_OUTLETS_H
 
+#include "pipe.h"
+
 #include "packs/packs.h"
 
 #include <ev.h>
@@ -23,11 +25,11 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
 /** Tells them to end, without waiting for it. */
 void outlets_free(struct outlets *outlets);
 
-/** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
- * malloc, or NULL. `from` is the outlet: "mqtt home"; `may_order`: its section lets it switch packs. Without one (NULL) they hear
- * that there is no answer. */
-typedef char *outlets_answer(void *data, const char *from, bool may_order, const char *question);
-void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
+/** Who is asked, and answers now or later with outlets_answer. Without one (NULL) outlets hear that there is no answer. */
+void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data);
+
+/** Answers a question; NULL: there is no answer. An outlet that has ended meanwhile gets none. */
+void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
 /** Asks the history to write what it has only in memory; `published` of its state grows when it
  * has. False: there is no history, or it cannot be asked now. */

@@ -6,9 +6,14 @@
  */
 #include "pipe.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HEAD_SIZE 8
 #define SIZE_AT 4
@@ -304,13 +309,41 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
 void pipe_question(struct pipe_message *message, struct pipe_question *question)
 {
     pass(message, &question->ticket, sizeof question->ticket);
-    pass_text(message, question->what, sizeof question->what);
 }
 
 void pipe_answer(struct pipe_message *message, struct pipe_answer *answer)
 {
     pass(message, &answer->ticket, sizeof answer->ticket);
     pass_flag(message, &answer->good);
+}
+
+int pipe_text_file(const char *text, size_t size)
+{
+    const int file = memfd_create("packgate text", MFD_CLOEXEC);
+    if (file >= 0 && write(file, text, size) == (ssize_t) size && lseek(file, 0, SEEK_SET) == 0)
+        return file;
+    if (file >= 0)
+        close(file);
+    return -1;
+}
+
+/* Only files in memory have seals. */
+char *pipe_file_text(int file, size_t most, size_t *size)
+{
+    struct stat found;
+    if (file < 0 || fcntl(file, F_GET_SEALS) < 0 || fstat(file, &found) < 0 ||
+        (uintmax_t) found.st_size > most)
+        return NULL;
+    char *text = malloc((size_t) found.st_size + 1);
+    if (!text)
+        return NULL;
+    *size = (size_t) found.st_size;
+    if (pread(file, text, *size, 0) != found.st_size) {
+        free(text);
+        return NULL;
+    }
+    text[*size] = '\0';
+    return text;
 }
 
 /* Room for one descriptor in a control message. */

@@ -17,7 +17,7 @@
  *     outlet -> gateway   order    switch something
  *                         note     keep this line
  *                         report   how it is doing, for `packgate status`
- *                         question about the gateway as a whole
+ *                         question about the gateway as a whole; its text is a file that comes along
  */
 #ifndef PACKGATE_OUTLETS_PIPE_H
 #define PACKGATE_OUTLETS_PIPE_H
@@ -33,7 +33,7 @@
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 192
-#define OUTLET_ANSWER_S 5.0    /* time-out of a question */
+#define OUTLET_ANSWER_S 15.0   /* time-out of a question */
 #define OUTLET_END_S 5.0       /* time for an outlet to end after it was told to */
 #define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone and it has to withdraw */
 
@@ -134,9 +134,19 @@ struct pipe_report {
 };
 
 struct pipe_question {
-    uint64_t ticket;
-    char what[128]; /* "status", "configuration" */
+    uint64_t ticket; /* a file with its text comes along */
 };
+
+#define PIPE_QUESTION_MOST (128 * 1024) /* bytes of its text */
+
+/* A question as the gateway hears it. */
+struct pipe_heard {
+    const char *from; /* the outlet: "mqtt home" */
+    bool may_order;   /* its section lets it switch packs */
+    const char *text; /* "status"; valid during the call */
+    uint64_t ticket;
+};
+typedef void pipe_asked(void *data, const struct pipe_heard *question);
 
 struct pipe_answer {
     uint64_t ticket;
@@ -179,6 +189,12 @@ void pipe_note(struct pipe_message *message, struct pipe_note *note);
 void pipe_report(struct pipe_message *message, struct pipe_report *report);
 void pipe_question(struct pipe_message *message, struct pipe_question *question);
 void pipe_answer(struct pipe_message *message, struct pipe_answer *answer);
+
+/** A file in memory with this text, to be sent along; the caller closes it. -1: none. */
+int pipe_text_file(const char *text, size_t size);
+/** The text of such a file, with a NUL behind it; the caller frees it. NULL: it is another kind of file, which might have
+ * to be waited for, it has more than `most` bytes, or memory ran out. */
+char *pipe_file_text(int file, size_t most, size_t *size);
 
 /** Sends a message together with a file (-1: none), never waiting. False: it did not fit. */
 bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file);

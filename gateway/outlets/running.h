@@ -66,10 +66,9 @@ struct outlets {
     struct observer observer;
     struct late_turn_watcher watcher;
     struct process *first;
-    double wall; /* time of day of the change that is being sent */
-    /* Of outlets_serve; NULL: nobody answers. */
-    char *(*answer)(void *data, const char *from, bool may_order, const char *question);
-    void *answer_data;
+    double wall;       /* time of day of the change that is being sent */
+    pipe_asked *asked; /* of outlets_serve; NULL: nobody answers */
+    void *asked_data;
     uint8_t *room;
 };
 

@@ -242,11 +242,15 @@ pipe = socket.socket(fileno=3)
 pipe.setblocking(False)
 begin, answered = time.monotonic(), 0
 while answered < 100:
-    what = b"configuration"
-    body = struct.pack("<QI", 1, len(what)) + what
+    body = struct.pack("<Q", 1)
     try:
         while True:
-            pipe.send(struct.pack("<HHI", 2, 10, 8 + len(body)) + body)
+            what = os.memfd_create("what")
+            os.write(what, b"configuration")
+            try:
+                socket.send_fds(pipe, [struct.pack("<HHI", 3, 10, 8 + len(body)) + body], [what])
+            finally:
+                os.close(what)
     except BlockingIOError:
         pass
     select.select([pipe], [], [], 1)

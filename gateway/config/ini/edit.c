@@ -210,3 +210,72 @@ char *config_edited(const char *text, size_t size, const struct config_edit *edi
     free(edited);
     return NULL;
 }
+
+/* ---- a whole section ---- */
+
+struct cut {
+    struct config_edit edit;
+    bool inside;
+    bool *gone;    /* of each line, from 1 */
+    unsigned from; /* the heading's line */
+};
+
+static void cut_heading(void *user, unsigned line, const char *text)
+{
+    struct cut *cut = user;
+    cut->inside = is_heading_of(&cut->edit, text);
+    if (cut->inside)
+        cut->gone[line] = true;
+    cut->from = line;
+}
+
+static void cut_key(void *user, unsigned line, const char *key, const char *value)
+{
+    struct cut *cut = user;
+    (void) key;
+    (void) value;
+    if (cut->inside)
+        memset(&cut->gone[cut->from], true, line + 1 - cut->from);
+}
+
+static void cut_lost(void *user, unsigned line, const char *key)
+{
+    cut_key(user, line, key, NULL);
+}
+
+static bool is_blank(const char *line, size_t size)
+{
+    while (size > 0 && isspace((unsigned char) line[size - 1]))
+        size--;
+    return size == 0;
+}
+
+char *config_without(const char *text, size_t size, const char *section, const char *name,
+                     size_t *new_size)
+{
+    static const struct inifile_events events = {
+        .heading = cut_heading, .entry = cut_key, .lost = cut_lost, .mistake = see_mistake};
+    struct cut cut = {.edit = {.section = section, .name = name}, .gone = calloc(size + 3, 1)};
+    char *shorter = NULL;
+    FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;
+    if (out) {
+        bool before = false; /* the line before is gone */
+        unsigned number = 0;
+        inifile_read(text, size, &events, &cut);
+        for (size_t at = 0; at < size;) {
+            const char *newline = memchr(text + at, '\n', size - at);
+            const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
+            const bool gone = cut.gone[++number];
+            if (!gone && !(before && is_blank(text + at, length)))
+                fwrite(text + at, 1, length, out);
+            before = gone;
+            at += length;
+        }
+        if (fclose(out) != 0) {
+            free(shorter);
+            shorter = NULL;
+        }
+    }
+    free(cut.gone);
+    return shorter;
+}

@@ -226,7 +226,7 @@ static bool make_room(struct http *http, const struct sockaddr_storage *peer, bo
 /* Answers a client that is not passed to the library. */
 static void send_last(int fd, const char *text)
 {
-    char request[HTTP_BODY_MAX];
+    char request[4096];
     /* Unread bytes would make the kernel discard the answer. A client that sends without end gets
      * none. */
     for (int i = 0; i < UNREAD_MOST; i++)

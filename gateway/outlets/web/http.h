@@ -20,9 +20,9 @@
 
 #define HTTP_REQUEST_S 10.0
 #define HTTP_IDLE_S 30.0
-#define HTTP_ANSWER_S 900.0 /* for an answer of known end, however slowly it is read */
-#define HTTP_BODY_MAX 4096
-#define HTTP_MEMORY (16 * 1024) /* of a connection: head of the request, piece of the answer */
+#define HTTP_ANSWER_S 900.0       /* for an answer of known end, however slowly it is read */
+#define HTTP_BODY_MAX (64 * 1024) /* edits of a configuration with hundreds of keys */
+#define HTTP_MEMORY (16 * 1024)   /* of a connection: head of the request, piece of the answer */
 
 struct http;
 

@@ -31,9 +31,7 @@ static bool is_json(const char *type)
            (type[size] == '\0' || type[size] == ';' || type[size] == ' ');
 }
 
-/* Whether the request comes from one of our pages and from a network that may make changes. If
- * not, it was answered. */
-static bool may_change(struct web *web, struct web_request *request)
+bool orders_from_page(struct web_request *request)
 {
     struct http_request *http = request->http;
     const char *origin = http_header(http, "Origin");
@@ -42,7 +40,19 @@ static bool may_change(struct web *web, struct web_request *request)
     else if (!origin || http_header_count(http, "Origin") > 1 ||
              !guard_same_page(origin, &request->host))
         http_error(http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
-    else if (!web->config->password_file[0])
+    else
+        return true;
+    return false;
+}
+
+/* Whether the request comes from one of our pages and from a network that may make changes. If
+ * not, it was answered. */
+static bool may_change(struct web *web, struct web_request *request)
+{
+    struct http_request *http = request->http;
+    if (!orders_from_page(request))
+        return false;
+    if (!web->config->password_file[0])
         http_error(http, MHD_HTTP_FORBIDDEN, "there is no 'password_file' in [web]");
     else if (request->unclear)
         http_error(http, MHD_HTTP_FORBIDDEN,
@@ -66,7 +76,7 @@ static bool may_order(struct web *web, struct web_request *request)
     return false;
 }
 
-static json_t *parse_body(struct http_request *request)
+json_t *orders_body(struct http_request *request)
 {
     json_t *body = request->body
                        ? json_loadb(request->body, request->body_size, JSON_REJECT_DUPLICATES, NULL)
@@ -86,7 +96,7 @@ struct entry {
     struct web *web;
     struct http_request *request; /* NULL: it is gone */
     struct sockaddr_storage client;
-    char cookie_tail[200]; /* "; Path=/; HttpOnly …" */
+    char cookie_tail[ORDERS_TAIL]; /* "; Path=/; HttpOnly …" */
 };
 
 static void on_gone(void *data)
@@ -95,12 +105,11 @@ static void on_gone(void *data)
     entry->request = NULL;
 }
 
-static void compose_tail(const struct web *web, const struct web_request *request, char tail[200])
+void orders_cookie_tail(const struct web_request *request, char tail[ORDERS_TAIL])
 {
     const char *prefix =
         request->http->proxied ? http_header(request->http, "X-Forwarded-Prefix") : NULL;
-    (void) web;
-    snprintf(tail, 200, "; Path=%s; HttpOnly; SameSite=Strict%s",
+    snprintf(tail, ORDERS_TAIL, "; Path=%s; HttpOnly; SameSite=Strict%s",
              prefix && guard_prefix(prefix) ? prefix : "/", request->encrypted ? "; Secure" : "");
 }
 
@@ -143,7 +152,7 @@ static void on_compared(void *data, enum password_result result)
     free(entry);
 }
 
-static void refuse_for_now(struct http_request *request, double wait_s)
+void orders_too_many(struct http_request *request, double wait_s)
 {
     char seconds[16];
     static const char body[] = "{\"error\":\"too many attempts\"}\n";
@@ -163,11 +172,11 @@ static void compare(struct web *web, struct web_request *request, const char *pa
         return;
     }
     *entry = (struct entry){.web = web, .request = request->http, .client = request->http->client};
-    compose_tail(web, request, entry->cookie_tail);
+    orders_cookie_tail(request, entry->cookie_tail);
     if (!password_check(outlet_loop(web->outlet), web->config->password_file, password, on_compared,
                         entry)) {
         free(entry);
-        refuse_for_now(request->http, 1);
+        orders_too_many(request->http, 1);
         return;
     }
     tries_begin(&web->tries, client_of(request), clock_now());
@@ -180,10 +189,10 @@ void orders_login(struct web *web, struct web_request *request)
         return;
     const double wait_s = tries_wait(&web->tries, client_of(request), clock_now());
     if (wait_s > 0) {
-        refuse_for_now(request->http, wait_s);
+        orders_too_many(request->http, wait_s);
         return;
     }
-    json_t *body = parse_body(request->http);
+    json_t *body = orders_body(request->http);
     if (!body)
         return;
     const char *password = json_string_value(json_object_get(body, "password"));
@@ -196,12 +205,12 @@ void orders_login(struct web *web, struct web_request *request)
 
 void orders_logout(struct web *web, struct web_request *request)
 {
-    char token[SESSION_TOKEN], tail[200];
+    char token[SESSION_TOKEN], tail[ORDERS_TAIL];
     if (!may_change(web, request))
         return;
-    if (web_token(request, token))
+    if (web_token(request, WEB_COOKIE, token))
         session_end(&web->sessions, token);
-    compose_tail(web, request, tail);
+    orders_cookie_tail(request, tail);
     answer_cookie(request->http, "", tail);
 }
 
@@ -309,7 +318,7 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
         http_error(request->http, MHD_HTTP_FORBIDDEN, "this pack is not 'writable = yes'");
         return;
     }
-    json_t *body = parse_body(request->http);
+    json_t *body = orders_body(request->http);
     if (!body)
         return;
     if (parse_switches(body, &switches))
@@ -381,7 +390,7 @@ void orders_tunnel(struct web *web, struct web_request *request, const char *nam
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such tunnel");
         return;
     }
-    json_t *body = parse_body(request->http);
+    json_t *body = orders_body(request->http);
     if (!body)
         return;
     const char *text = json_string_value(json_object_get(body, "for"));

@@ -15,4 +15,16 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 /** Opens the tunnel of this name for as long as the request says, or closes it. */
 void orders_tunnel(struct web *web, struct web_request *request, const char *name);
 
+/* What set-up (editor.h) shares. */
+
+/** Whether a request that changes something comes from one of our pages. If not, it was answered. */
+bool orders_from_page(struct web_request *request);
+/** The JSON object of a request; the caller releases it. NULL: there is none, it was answered. */
+json_t *orders_body(struct http_request *request);
+/** What stands behind a cookie's value: "; Path=/; HttpOnly …". */
+#define ORDERS_TAIL 200
+void orders_cookie_tail(const struct web_request *request, char tail[ORDERS_TAIL]);
+/** Answers that there were too many tries. */
+void orders_too_many(struct http_request *request, double wait_s);
+
 #endif

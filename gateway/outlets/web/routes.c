@@ -4,6 +4,7 @@
 
 #include "asset.h"
 #include "compress.h"
+#include "editor.h"
 #include "health.h"
 #include "metrics.h"
 #include "orders.h"
@@ -258,7 +259,7 @@ static void route_pack(struct web *web, struct web_request *request, const char 
 void routes_answer(struct web *web, struct web_request *request)
 {
     static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/",
-                      tunnels[] = "api/v1/tunnels/";
+                      tunnels[] = "api/v1/tunnels/", editor[] = "api/v1/setup/";
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(request->path, routes[i].path) == 0) {
             if (is_method(request, routes[i].method))
@@ -277,6 +278,10 @@ void routes_answer(struct web *web, struct web_request *request)
     if (strncmp(request->path, tunnels, sizeof tunnels - 1) == 0) {
         if (is_method(request, "POST"))
             orders_tunnel(web, request, request->path + sizeof tunnels - 1);
+        return;
+    }
+    if (strncmp(request->path, editor, sizeof editor - 1) == 0) {
+        editor_answer(web, request, request->path + sizeof editor - 1);
         return;
     }
     const struct web_asset *asset = find_asset(request->path);

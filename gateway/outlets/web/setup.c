@@ -12,7 +12,6 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,19 +185,6 @@ static void on_status(void *data, uint64_t ticket, const char *text, size_t size
         answer_all(setup);
 }
 
-/* A client on this host, without a proxy: it could log in to the host anyway. */
-static bool is_this_host(const struct web_request *request)
-{
-    const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
-    static const uint8_t loopback[16] = {[10] = 0xFF, [11] = 0xFF, [12] = 127};
-    if (request->unclear)
-        return false;
-    if (client->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *) client)->sin_addr.s_addr) >> 24 == 127;
-    const struct in6_addr *six = &((const struct sockaddr_in6 *) client)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(six) || memcmp(six, loopback, 13) == 0;
-}
-
 /* Whether the gateway's last answer is still current. */
 static bool is_new(const struct setup *setup)
 {
@@ -227,7 +213,7 @@ void setup_answer(struct web *web, struct web_request *request)
 {
     const bool has_session = web_session(web, request, false) > 0;
     const struct waiting waiting = {.request = request->http,
-                                    .trusted = has_session || is_this_host(request),
+                                    .trusted = has_session || web_is_this_host(request),
                                     .has_session = has_session};
     if (is_new(web->setup))
         answer_setup(web->setup, request->http, waiting.trusted, has_session);

@@ -16,7 +16,8 @@
 #include <jansson.h>
 
 #define WEB_NEWS_KEPT 100
-#define WEB_COOKIE "packgate" /* has the token of a session */
+#define WEB_COOKIE "packgate"             /* has the token of a session */
+#define WEB_SETUP_COOKIE "packgate-setup" /* the same of set-up, which the gateway knows */
 
 struct web {
     struct outlet *outlet;
@@ -50,10 +51,13 @@ struct web_request {
 /** The pack of that name; NULL: there is none. */
 const struct render_pack *web_pack(const struct web *web, const char *name, size_t size);
 
-/** The token of the request's session. False: it has none. */
-bool web_token(const struct web_request *request, char token[SESSION_TOKEN]);
+/** The token in a cookie of the request. False: it has none. */
+bool web_token(const struct web_request *request, const char *cookie, char token[SESSION_TOKEN]);
 
 /** For how many seconds the request's session still lasts; 0: it has none. `use`: restarts the session's idle time. */
 double web_session(struct web *web, const struct web_request *request, bool use);
+
+/** Whether the client is on this host, without a proxy: it could log in to the host anyway. */
+bool web_is_this_host(const struct web_request *request);
 
 #endif

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/* Edits of a browser. */
+#include "edits.h"
+
+#include "commands/check_host.h"
+
+#include "config/ini/diff.h"
+#include "config/file.h"
+#include "config/load.h"
+#include "config/ini/save.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EDITS_MOST 2000
+
+json_t *setup_error(int http, const char *format, ...)
+{
+    char text[400];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    return json_pack("{s:s, s:i}", "error", text, "http", http);
+}
+
+/* ---- the request ---- */
+
+static bool take_edit(json_t *from, struct edit *edit)
+{
+    const json_t *value = json_object_get(from, "value"), *secret = json_object_get(from, "secret");
+    const json_t *what = value ? value : secret;
+    edit->section = json_string_value(json_object_get(from, "section"));
+    edit->name = json_string_value(json_object_get(from, "name"));
+    edit->name = edit->name ? edit->name : "";
+    edit->key = json_string_value(json_object_get(from, "key"));
+    edit->value = json_string_value(what);
+    edit->kind = value ? EDIT_VALUE : secret ? EDIT_SECRET : EDIT_SECTION;
+    const size_t fields = json_object_size(from) - (json_object_get(from, "name") != NULL);
+    if (edit->kind == EDIT_SECTION)
+        return edit->section && json_is_true(json_object_get(from, "remove")) && fields == 2;
+    return edit->section && edit->key && (edit->value || json_is_null(what)) && fields == 3;
+}
+
+static bool take_edits(struct setup_edits *edits)
+{
+    const json_t *list = json_object_get(edits->request, "edits");
+    size_t i;
+    json_t *one;
+    edits->count = json_array_size(list);
+    edits->edits =
+        edits->count <= EDITS_MOST ? calloc(edits->count + 1, sizeof *edits->edits) : NULL;
+    if (!json_is_array(list) || !edits->edits)
+        return false;
+    json_array_foreach(list, i, one) if (!take_edit(one, &edits->edits[i])) return false;
+    return true;
+}
+
+char *setup_read(const char *path, const char *first)
+{
+    char *text = save_read(path);
+    return text || errno != ENOENT || !first ? text : save_read(first);
+}
+
+static bool name_secrets(struct setup_edits *edits)
+{
+    char *copy = strdup(edits->path);
+    const int size = copy ? snprintf(edits->secrets, sizeof edits->secrets, "%s/%u-", dirname(copy),
+                                     save_number(edits->path))
+                          : -1;
+    free(copy);
+    return size > 0 && (size_t) size < sizeof edits->secrets;
+}
+
+json_t *setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
+                         json_t *request)
+{
+    char why[EDITS_WHY];
+    *edits = (struct setup_edits){.path = path, .request = request};
+    const char *hash = json_string_value(json_object_get(request, "hash"));
+    if (!hash || json_object_size(request) != 2 || !take_edits(edits))
+        return setup_error(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
+    edits->old = setup_read(path, first);
+    if (!edits->old)
+        return setup_error(503, "%s: %s", path, strerror(errno));
+    edits_hash(edits->old, edits->hash);
+    if (!name_secrets(edits))
+        return setup_error(503, "the path of the configuration is too long");
+    edits->fresh = edits_apply(edits->old, edits->edits, edits->count, edits->secrets, why);
+    if (!edits->fresh)
+        return setup_error(403, "%s", why);
+    if (strcmp(hash, edits->hash) != 0) {
+        json_t *answer = setup_error(409, "the configuration was edited meanwhile");
+        json_object_set_new(answer, "hash", json_string(edits->hash));
+        return answer;
+    }
+    return NULL;
+}
+
+void setup_edits_free(struct setup_edits *edits)
+{
+    free(edits->old);
+    free(edits->fresh);
+    free(edits->edits);
+    json_decref(edits->request);
+}
+
+/* ---- the difference ---- */
+
+static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
+{
+    const char sign[] = {op, '\0'};
+    while (size > 0 && text[size - 1] == '\r')
+        size--;
+    json_t *line = json_stringn(text, size);
+    json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
+                                          "text", line ? line : json_string("(not UTF-8)")));
+}
+
+json_t *setup_edits_diff(const char *old, const char *fresh)
+{
+    json_t *list = json_array();
+    char *was = config_masked(old), *is = config_masked(fresh);
+    if (was && is)
+        diff_lines(was, is, add_line, list);
+    free(was);
+    free(is);
+    return list;
+}
+
+/* ---- remarks ---- */
+
+#define NAME "packgate.ini"
+
+/* "packgate.ini:12: warning: text" */
+static void add_remark(json_t *list, const char *line, size_t size)
+{
+    static const char name[] = NAME ":", warning[] = "warning: ";
+    const char *end = line + size;
+    if (size < sizeof name || strncmp(line, name, sizeof name - 1) != 0)
+        return;
+    line += sizeof name - 1;
+    char *behind;
+    const unsigned long number = strtoul(line, &behind, 10);
+    line = behind > line ? behind + 1 : line;
+    line += strspn(line, " ");
+    const bool mild = strncmp(line, warning, sizeof warning - 1) == 0;
+    line += mild ? sizeof warning - 1 : 0;
+    json_t *text = line < end ? json_stringn(line, (size_t) (end - line)) : NULL;
+    if (text)
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s, s:o}", "line",
+                                        number ? json_integer((json_int_t) number) : json_null(),
+                                        "level", mild ? "remark" : "error", "text", text));
+}
+
+static void add_remarks(json_t *list, const char *text)
+{
+    for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n')
+        add_remark(list, text, strcspn(text, "\n"));
+}
+
+/* What it prints is read back: one rule says how a remark looks. */
+static void add_host(json_t *list, const struct config *config)
+{
+    FILE *out = tmpfile();
+    const int before = out ? dup(STDERR_FILENO) : -1;
+    if (before >= 0) {
+        char text[65536];
+        fflush(stderr);
+        dup2(fileno(out), STDERR_FILENO);
+        check_host(NAME, config);
+        fflush(stderr);
+        dup2(before, STDERR_FILENO);
+        close(before);
+        rewind(out);
+        text[fread(text, 1, sizeof text - 1, out)] = '\0';
+        add_remarks(list, text);
+    }
+    if (out)
+        fclose(out);
+}
+
+json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
+{
+    json_t *list = json_array();
+    char *mistakes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&mistakes, &size);
+    *config = NULL;
+    if (!out)
+        return list;
+    *config = config_parse(text, NAME, out);
+    fclose(out);
+    add_remarks(list, mistakes);
+    free(mistakes);
+    if (*config && host)
+        add_host(list, *config);
+    return list;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `packgate setup-save`: saves a configuration that was set up in a browser. Its standard input is a connection to the gateway:
+ * systemd starts one of these as root for each connection to the helper's socket, or the gateway starts one itself where it
+ * may write the file. It is asked for one thing, edits of the one file that its command line names, and makes the text itself, so that
+ * nobody can have anything else written.
+ *
+ *     gateway -> helper   {"hash": …, "edits": […]}     once, first
+ *     helper -> gateway   {"hash": …, "keep_within_s": 120}, or {"error": …, "http": …} and its end
+ *     gateway -> helper   keep, or undo
+ *     helper -> gateway   {"hash": …}, or {"undone": why}
+ *
+ * While nothing came yet and the time is not over, the file before is one rename away; it is put back when the connection ends
+ * in whatever way, as it does when the gateway dies, and a file that was left behind is put back when the next one
+ * begins.
+ */
+#include "commands/command.h"
+#include "edits.h"
+
+#include "control/hold.h"
+#include "config/load.h"
+#include "config/ini/save.h"
+#include "packs/json.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINE_MOST (256 * 1024)
+#define REQUEST_S 10.0
+
+struct saving {
+    const char *path, *first;
+    char *line; /* received; LINE_MOST bytes and a NUL */
+    size_t size;
+    uid_t owner; /* of files with secrets: who asks */
+    gid_t group;
+};
+
+/* ---- the connection ---- */
+
+/* Waits for a line until `until`. NULL: there is none, `*ended` says whether the connection is over. */
+static const char *next_line(struct saving *saving, double until, bool *ended)
+{
+    *ended = false;
+    saving->size = 0;
+    for (;;) {
+        struct pollfd ready = {.fd = STDIN_FILENO, .events = POLLIN};
+        const int count = poll(&ready, 1, (int) ceil(fmax(until - clock_now(), 0) * 1000));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return NULL;
+        const ssize_t size =
+            read(STDIN_FILENO, saving->line + saving->size, LINE_MOST - saving->size);
+        if (size <= 0) {
+            *ended = true;
+            return NULL;
+        }
+        saving->size += (size_t) size;
+        char *end = memchr(saving->line, '\n', saving->size);
+        if (end) {
+            *end = '\0';
+            return saving->line;
+        }
+    }
+}
+
+static void say(json_t *object)
+{
+    char *text = json_text(object);
+    if (text) {
+        fprintf(stdout, "%s\n", text);
+        fflush(stdout);
+    }
+    free(text);
+}
+
+/* ---- saving ---- */
+
+static bool write_secrets(const struct saving *saving, const struct setup_edits *edits)
+{
+    char path[PORT_SIZE];
+    for (size_t i = 0; i < edits->count; i++)
+        if (edits->edits[i].kind == EDIT_SECRET && edits->edits[i].value &&
+            (!edits_secret_path(&edits->edits[i], edits->secrets, path) ||
+             !save_secret(path, edits->edits[i].value, saving->owner, saving->group)))
+            return false;
+    return true;
+}
+
+static void remove_secrets(const struct setup_edits *edits)
+{
+    char path[PORT_SIZE];
+    for (size_t i = 0; i < edits->count; i++)
+        if (edits->edits[i].kind == EDIT_SECRET && edits->edits[i].value &&
+            edits_secret_path(&edits->edits[i], edits->secrets, path))
+            unlink(path);
+}
+
+/* NULL: it was saved. */
+static json_t *save(const struct saving *saving, const struct setup_edits *edits)
+{
+    struct config *config;
+    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
+    if (!config)
+        return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
+                         "remarks", remarks);
+    json_decref(remarks);
+    config_free(config);
+    if (write_secrets(saving, edits) && save_begin(saving->path, edits->fresh))
+        return NULL;
+    const int err = errno;
+    remove_secrets(edits);
+    return setup_error(503, "%s: %s", saving->path, strerror(err));
+}
+
+static void undo(const struct saving *saving, const struct setup_edits *edits, const char *why)
+{
+    if (save_undo(saving->path)) {
+        remove_secrets(edits);
+        say(json_pack("{s:s}", "undone", why));
+    } else {
+        say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
+    }
+}
+
+static void hold(struct saving *saving, const struct setup_edits *edits)
+{
+    bool ended;
+    char hash[EDITS_HASH];
+    const double until = clock_now() + HOLD_KEEP_S;
+    edits_hash(edits->fresh, hash);
+    say(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
+    const char *line = next_line(saving, until, &ended);
+    if (line && strcmp(line, "keep") == 0) {
+        if (save_keep(saving->path))
+            say(json_pack("{s:s}", "hash", hash));
+        else
+            undo(saving, edits, strerror(errno));
+    } else {
+        undo(saving, edits,
+             line    ? "it was taken back"
+             : ended ? "the gateway has ended"
+                     : "it was not kept in time");
+    }
+}
+
+static int serve(struct saving *saving)
+{
+    bool ended;
+    const char *line = next_line(saving, clock_now() + REQUEST_S, &ended);
+    if (!save_undo(saving->path)) {
+        say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
+        return EXIT_FAILED;
+    }
+    if (!line)
+        return EXIT_FAILED;
+    struct setup_edits edits;
+    json_t *refused = setup_edits_make(&edits, saving->path, saving->first,
+                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL));
+    if (!refused)
+        refused = save(saving, &edits);
+    const bool good = !refused;
+    if (good)
+        hold(saving, &edits);
+    else
+        say(refused);
+    setup_edits_free(&edits);
+    return good ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* The gateway may end at any time: what it is told then is not the end of this process. */
+int command_setup_save(int argc, char **argv)
+{
+    enum { FIRST = 256, UNDO };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"first", required_argument, NULL, FIRST},
+                                            {"undo", no_argument, NULL, UNDO},
+                                            {0}};
+    struct saving saving = {.path = CONFIG_DEFAULT};
+    struct ucred who = {.uid = geteuid(), .gid = getegid()};
+    socklen_t size = sizeof who;
+    bool only_undo = false;
+    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+        if (option == 'c')
+            saving.path = optarg;
+        else if (option == FIRST)
+            saving.first = optarg;
+        else if (option == UNDO)
+            only_undo = true;
+        else
+            return EXIT_USAGE;
+    }
+    char *real = realpath(saving.path, NULL);
+    saving.path = real ? real : saving.path;
+    int status = EXIT_FAILED;
+    if (only_undo) {
+        status = save_undo(saving.path) ? EXIT_DONE : EXIT_FAILED;
+    } else if ((saving.line = malloc(LINE_MOST + 1))) {
+        getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &who, &size);
+        saving.owner = who.uid;
+        saving.group = who.gid;
+        status = serve(&saving);
+    }
+    free(saving.line);
+    free(real);
+    return status;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* `packgate setup`: lets one browser set the gateway up. */
+#include "commands/asking.h"
+#include "commands/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HELPER_UNIT "packgate-setup.socket"
+
+static const char usage[] =
+    "usage: packgate setup [-c FILE]\n\n"
+    "Prints an address with a code: one browser can set the gateway up there. The code works once, "
+    "within 15 minutes. For "
+    "root and the\n"
+    "service's own user only.\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway behind this control socket\n"
+    "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
+
+/* The program that may write the configuration listens from now on, until the service ends. Where there is no systemd, or
+ * no such unit, somebody else saves it, or nobody. */
+static void start_helper(void)
+{
+    if (geteuid() != 0 || access("/run/systemd/system", F_OK) != 0)
+        return;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        execlp("systemctl", "systemctl", "--quiet", "start", HELPER_UNIT, NULL);
+        _exit(127);
+    }
+    int status = 0;
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0)
+        fprintf(stderr, "packgate setup: " HELPER_UNIT
+                        " does not start: what is set up has to be saved by hand\n");
+}
+
+int command_setup(int argc, char **argv)
+{
+    enum { CONTROL = 256 };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"control", required_argument, NULL, CONTROL},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            asking.config = optarg;
+        } else if (option == CONTROL) {
+            asking.control = optarg;
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        fprintf(stderr, "packgate setup: unexpected argument '%s'\n\n%s", argv[optind], usage);
+        return EXIT_USAGE;
+    }
+    struct control_link link;
+    json_t *armed = asking_open(&asking, &link)
+                        ? asking_request(&asking, &link, json_pack("{s:s}", "ask", "setup"))
+                        : NULL;
+    control_link_close(&link);
+    if (!armed)
+        return EXIT_FAILED;
+    start_helper();
+    printf("Open this address in a browser within %.0f minutes; it works once:\n\n  "
+           "%s#/setup/start/%s\n\n",
+           asking_number(armed, "for_s") / 60, asking_text(armed, "address"),
+           asking_text(armed, "code"));
+    json_decref(armed);
+    return EXIT_DONE;
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `packgate setup-work VERB`: what set-up in the browser wants to know. Started by the gateway (control/job.h), with the request
+ * on its standard input; its answer is one line of JSON. It has no other right than the gateway, and changes nothing.
+ */
+#include "commands/command.h"
+#include "edits.h"
+
+#include "config/changes.h"
+#include "config/file.h"
+#include "config/ini/inifile.h"
+#include "config/load.h"
+#include "packs/json.h"
+#include "base/port_list.h"
+#include "bms/count.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REQUEST_MOST (256 * 1024)
+#define PORTS_MOST 64
+
+struct work {
+    const char *path, *first;
+    char *request; /* as it came */
+};
+
+/* ---- config ---- */
+
+struct listing {
+    json_t *sections, *keys; /* keys: of the last section */
+    char word[64];
+};
+
+static void list_heading(void *user, unsigned line, const char *text)
+{
+    struct listing *listing = user;
+    const size_t length = strcspn(text, " \t");
+    const char *name = text + length + strspn(text + length, " \t");
+    snprintf(listing->word, sizeof listing->word, "%.*s", (int) length, text);
+    listing->keys = json_array();
+    json_array_append_new(listing->sections,
+                          json_pack("{s:s, s:s, s:i, s:o}", "section", listing->word, "name", name,
+                                    "line", (int) line, "keys", listing->keys));
+}
+
+/* The value as it may be shown. */
+static char *mask_value(const char *key, const char *value)
+{
+    char *line = NULL, *masked = NULL;
+    if (asprintf(&line, "%s=%s", key, value) < 0)
+        return NULL;
+    masked = config_masked(line);
+    free(line);
+    if (masked)
+        memmove(masked, masked + strlen(key) + 1, strlen(masked) - strlen(key));
+    return masked;
+}
+
+static void list_entry(void *user, unsigned line, const char *key, const char *value)
+{
+    struct listing *listing = user;
+    char *masked = mask_value(key, value);
+    json_t *text = masked ? json_string(masked) : NULL;
+    json_t *entry = json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web",
+                              config_key_web(listing->word, key));
+    if (text && strcmp(masked, value) == 0)
+        json_object_set_new(entry, "value", text);
+    else
+        json_object_set_new(entry, "set", json_true());
+    if (text && strcmp(masked, value) != 0)
+        json_decref(text);
+    if (edits_is_secret(listing->word, key)) {
+        json_object_del(entry, "value");
+        json_object_set_new(entry, "set", json_true());
+        json_object_set_new(entry, "secret", json_true());
+    }
+    json_array_append_new(listing->keys, entry);
+    free(masked);
+}
+
+static void list_mistake(void *user, unsigned line, const char *message)
+{
+    (void) user;
+    (void) line;
+    (void) message;
+}
+
+static json_t *show_config(const struct work *work)
+{
+    static const struct inifile_events events = {
+        .heading = list_heading, .entry = list_entry, .mistake = list_mistake};
+    char hash[EDITS_HASH];
+    char *text = setup_read(work->path, work->first);
+    if (!text)
+        return setup_error(503, "%s: %s", work->path, strerror(errno));
+    struct listing listing = {.sections = json_array()};
+    struct config *config;
+    listing.keys = json_array(); /* of keys above the first section */
+    json_t *none = listing.keys;
+    inifile_read(text, strlen(text), &events, &listing);
+    json_decref(none);
+    edits_hash(text, hash);
+    json_t *remarks = setup_edits_remarks(text, true, &config);
+    config_free(config);
+    free(text);
+    return json_pack("{s:s, s:s, s:o, s:o}", "hash", hash, "path", work->path, "sections",
+                     listing.sections, "remarks", remarks);
+}
+
+/* ---- keys ---- */
+
+static json_t *choices_of(const struct config_key *key)
+{
+    json_t *list = json_array();
+    for (const char *const *word = key->words; word && *word; word++)
+        json_array_append_new(list, json_string(*word));
+    return list;
+}
+
+static json_t *show_key(const struct config_key *key)
+{
+    char expected[EXPECTED_SIZE];
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:b, s:s?, s:o}", "key", key->name, "expected",
+                  config_key_expected(key, expected), "help", key->help, "required",
+                  !key->preset && !key->otherwise, "preset",
+                  key->preset ? key->preset : key->otherwise, "choices", choices_of(key));
+    if (key->secret)
+        json_object_set_new(object, "secret", json_true());
+    if (key->type->list)
+        json_object_set_new(object, "list", json_true());
+    return object;
+}
+
+static json_t *show_keys(const struct work *work)
+{
+    (void) work;
+    json_t *object = json_object();
+    for (unsigned s = 0; config_sections[s]; s++) {
+        const struct config_section *section = config_sections[s];
+        json_t *list = json_array();
+        for (unsigned row = 0; row < section->key_count; row++)
+            if (section->keys[row].web || section->keys[row].secret)
+                json_array_append_new(list, show_key(&section->keys[row]));
+        if (json_array_size(list) > 0)
+            json_object_set(object, section->word, list);
+        json_decref(list);
+    }
+    return object;
+}
+
+/* ---- ports ---- */
+
+static struct config *load_config(const struct work *work)
+{
+    char *text = setup_read(work->path, work->first), *mistakes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&mistakes, &size);
+    struct config *config = text && out ? config_parse(text, "packgate.ini", out) : NULL;
+    if (out)
+        fclose(out);
+    free(mistakes);
+    free(text);
+    return config;
+}
+
+static const char *user_of(const struct config *config, const char *port)
+{
+    for (unsigned i = 0; config && i < config->line_count; i++)
+        if (strcmp(config->lines[i].port, port) == 0)
+            return config->lines[i].name;
+    return NULL;
+}
+
+static bool has_bluetooth(void)
+{
+    DIR *list = opendir("/sys/class/bluetooth");
+    bool any = false;
+    for (const struct dirent *entry; list && (entry = readdir(list));)
+        any |= entry->d_name[0] != '.';
+    if (list)
+        closedir(list);
+    return any;
+}
+
+static json_t *show_ports(const struct work *work)
+{
+    struct port_listed *ports = calloc(PORTS_MOST, sizeof *ports);
+    struct config *config = load_config(work);
+    json_t *list = json_array();
+    const unsigned count = ports ? port_list(ports, PORTS_MOST) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        char port[PORT_SIZE + 16], name[3 * PORT_TEXT], device[PORT_TEXT + 16];
+        snprintf(port, sizeof port, "serial:%s", ports[i].name);
+        snprintf(device, sizeof device, "serial:%s", ports[i].device);
+        snprintf(name, sizeof name, "%s%s%s%s%s", ports[i].maker, ports[i].maker[0] ? " " : "",
+                 ports[i].product, ports[i].serial[0] ? " " : "", ports[i].serial);
+        const char *user = user_of(config, port);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s?, s:b}", "address", port,
+                                              "name", name, "maybe", ports[i].seems, "used_by",
+                                              user ? user : user_of(config, device), "readable",
+                                              access(ports[i].device, R_OK | W_OK) == 0));
+    }
+    free(ports);
+    config_free(config);
+    return json_pack("{s:o, s:b}", "ports", list, "bluetooth", has_bluetooth());
+}
+
+/* ---- check ---- */
+
+struct changes {
+    json_t *reload, *restart;
+};
+
+static void add_change(void *data, enum config_change change, const char *text)
+{
+    const struct changes *changes = data;
+    json_array_append_new(change == CHANGE_RESTART ? changes->restart : changes->reload,
+                          json_string(text));
+}
+
+/* Files with secrets are written together with the file: that they are not there yet is no remark. */
+static json_t *remarks_without(json_t *remarks, const char *secrets)
+{
+    for (size_t i = json_array_size(remarks); i-- > 0;) {
+        const json_t *text = json_object_get(json_array_get(remarks, i), "text");
+        if (strstr(json_string_value(text), secrets))
+            json_array_remove(remarks, i);
+    }
+    return remarks;
+}
+
+static unsigned count_errors(const json_t *remarks)
+{
+    unsigned count = 0;
+    size_t i;
+    json_t *remark;
+    json_array_foreach(remarks, i, remark)
+    {
+        count += strcmp(json_string_value(json_object_get(remark, "level")), "error") == 0;
+    }
+    return count;
+}
+
+static json_t *check_edits(const struct setup_edits *edits)
+{
+    struct config *config, *before;
+    struct changes changes = {json_array(), json_array()};
+    json_t *remarks =
+        remarks_without(setup_edits_remarks(edits->fresh, true, &config), edits->secrets);
+    json_decref(setup_edits_remarks(edits->old, false, &before));
+    if (config && before)
+        config_tell_changes(before, config, add_change, &changes);
+    config_free(config);
+    config_free(before);
+    return json_pack("{s:s, s:o, s:o, s:i, s:o, s:o}", "hash", edits->hash, "diff",
+                     setup_edits_diff(edits->old, edits->fresh), "remarks", remarks, "errors",
+                     (int) count_errors(remarks), "reload", changes.reload, "restart",
+                     changes.restart);
+}
+
+static json_t *with_edits(const struct work *work, json_t *(*show)(const struct setup_edits *edits))
+{
+    struct setup_edits edits;
+    json_t *answer = setup_edits_make(&edits, work->path, work->first,
+                                      json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
+    if (!answer)
+        answer = show(&edits);
+    setup_edits_free(&edits);
+    return answer;
+}
+
+static json_t *show_check(const struct work *work)
+{
+    return with_edits(work, check_edits);
+}
+
+static json_t *text_of(const struct setup_edits *edits)
+{
+    return json_pack("{s:s}", "text", edits->fresh);
+}
+
+static json_t *show_text(const struct work *work)
+{
+    return with_edits(work, text_of);
+}
+
+/* ---- the command ---- */
+
+static const struct {
+    const char *verb;
+    json_t *(*show)(const struct work *work);
+} verbs[] = {
+    {"config", show_config}, {"keys", show_keys}, {"ports", show_ports},
+    {"check", show_check},   {"text", show_text},
+};
+
+static char *read_request(void)
+{
+    char *text = malloc(REQUEST_MOST + 1);
+    if (text)
+        text[fread(text, 1, REQUEST_MOST, stdin)] = '\0';
+    return text;
+}
+
+int command_setup_work(int argc, char **argv)
+{
+    enum { FIRST = 256 };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"first", required_argument, NULL, FIRST}, {0}};
+    struct work work = {.path = CONFIG_DEFAULT};
+    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+        if (option == 'c')
+            work.path = optarg;
+        else if (option == FIRST)
+            work.first = optarg;
+        else
+            return EXIT_USAGE;
+    }
+    size_t i = 0;
+    while (optind < argc && i < COUNT(verbs) && strcmp(verbs[i].verb, argv[optind]) != 0)
+        i++;
+    if (optind + 1 != argc || i == COUNT(verbs))
+        return EXIT_USAGE;
+    work.request = read_request();
+    if (!work.request)
+        return EXIT_FAILED;
+    json_print(stdout, verbs[i].show(&work), false);
+    free(work.request);
+    return EXIT_DONE;
+}

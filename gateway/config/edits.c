@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/* Changes of the configuration from a browser. */
+#include "edits.h"
+
+#include "keys.h"
+#include "types.h"
+
+#include "ini/edit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET_MOST 1000 /* bytes of a secret: tokens are long, no file of another purpose fits */
+
+static const struct config_section *find_section(const char *word)
+{
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (strcmp(config_sections[i]->word, word) == 0)
+            return config_sections[i];
+    return NULL;
+}
+
+bool edits_is_secret(const char *word, const char *key)
+{
+    const struct config_section *section = find_section(word);
+    const int row = section ? config_key_find(section, key) : -1;
+    return row >= 0 && section->keys[row].secret;
+}
+
+/* A section without any key for a browser, such as [limits], is not removed from there either. */
+static bool may_remove(const struct config_section *section)
+{
+    bool any = false;
+    for (unsigned row = 0; row < section->key_count; row++)
+        any |= section->keys[row].web;
+    return any && section->times == SECTION_NAMED;
+}
+
+/* Some keys have values that are not for a browser: a path in place of an address, and messages by a command. */
+static bool is_value_good(const struct edit *edit)
+{
+    return !edit->value || (edit->value[0] != '/' && strcmp(edit->value, "command") != 0);
+}
+
+static bool judge(const struct edit *edit, char why[EDITS_WHY])
+{
+    const struct config_section *section = find_section(edit->section);
+    const bool named = section && section->times == SECTION_NAMED;
+    if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
+        snprintf(why, EDITS_WHY, "there is no section [%.40s%s%.40s]", edit->section,
+                 edit->name[0] ? " " : "", edit->name);
+    else if (edit->kind == EDIT_SECTION && !may_remove(section))
+        snprintf(why, EDITS_WHY, "[%s] is not removed from a browser", section->word);
+    else if (edit->kind == EDIT_VALUE && !config_key_web(section->word, edit->key))
+        snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
+                 section->word);
+    else if (edit->kind == EDIT_SECRET && !edits_is_secret(section->word, edit->key))
+        snprintf(why, EDITS_WHY, "'%.40s' of [%s] takes no secret from a browser", edit->key,
+                 section->word);
+    else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
+        snprintf(why, EDITS_WHY, "a secret of more than %d bytes", SECRET_MOST);
+    else if (edit->kind == EDIT_VALUE && !is_value_good(edit))
+        snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
+                 section->word);
+    else
+        return true;
+    return false;
+}
+
+bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PORT_SIZE])
+{
+    const int size =
+        snprintf(out, PORT_SIZE, "%s%s%s%s-%.*s", secrets, edit->section, edit->name[0] ? "-" : "",
+                 edit->name, (int) strcspn(edit->key, "_"), edit->key);
+    return size < PORT_SIZE;
+}
+
+static char *apply(const char *text, const struct edit *edit, const char *secrets,
+                   char why[EDITS_WHY])
+{
+    char path[PORT_SIZE];
+    size_t size;
+    struct config_edit one = {edit->section, edit->name, edit->key, edit->value};
+    if (edit->kind == EDIT_SECTION)
+        return config_without(text, strlen(text), edit->section, edit->name, &size);
+    if (edit->kind == EDIT_SECRET && edit->value) {
+        if (!edits_secret_path(edit, secrets, path)) {
+            snprintf(why, EDITS_WHY, "the path of the file with the secret is too long");
+            return NULL;
+        }
+        one.value = path;
+    }
+    return config_edited(text, strlen(text), &one, &size, why);
+}
+
+char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
+                  char why[EDITS_WHY])
+{
+    char *now = strdup(text);
+    snprintf(why, EDITS_WHY, "out of memory");
+    for (size_t i = 0; now && i < count; i++) {
+        char *next = judge(&edits[i], why) ? apply(now, &edits[i], secrets, why) : NULL;
+        free(now);
+        now = next;
+    }
+    return now;
+}
+
+/* FNV-1a: whoever edits a file does not do it to meet the hash of another. */
+void edits_hash(const char *text, char out[EDITS_HASH])
+{
+    uint64_t hash = 0xCBF29CE484222325;
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t) *text) * 0x100000001B3;
+    snprintf(out, EDITS_HASH, "%016" PRIx64, hash);
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/* The configuration's file, replaced whole and durably. */
+#include "save.h"
+
+#include "base/regular.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LARGEST_FILE (1024 * 1024)
+
+char *save_read(const char *path)
+{
+    const char *why;
+    FILE *file = regular_open(path, &why);
+    char *text = file ? malloc(LARGEST_FILE + 2) : NULL;
+    size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
+    if (text && (ferror(file) || size > LARGEST_FILE || memchr(text, '\0', size))) {
+        free(text);
+        text = NULL;
+        errno = EFBIG;
+    }
+    if (text)
+        text[size] = '\0';
+    if (file) {
+        const int err = errno;
+        fclose(file);
+        errno = err;
+    }
+    return text;
+}
+
+/* A name is durable when its folder is. */
+static bool sync_folder(const char *path)
+{
+    char *copy = strdup(path);
+    const int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const bool good = fd >= 0 && fsync(fd) == 0;
+    const int err = errno;
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    errno = err;
+    return good;
+}
+
+static bool write_all(int fd, const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        const ssize_t size = write(fd, text, left);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size <= 0)
+            return false;
+        text += size;
+        left -= (size_t) size;
+    }
+    return true;
+}
+
+/* A new file at `path`, which is not followed if it is a link. */
+static bool write_new(const char *path, const char *text, const struct stat *as)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return false;
+    /* One that may not change the owner has the same already, or does without. */
+    bool good = fchown(fd, as->st_uid, as->st_gid) == 0 || geteuid() != 0;
+    good = good && fchmod(fd, as->st_mode & 07777) == 0 && write_all(fd, text) && fsync(fd) == 0;
+    const int err = errno;
+    close(fd);
+    if (!good)
+        unlink(path);
+    errno = err;
+    return good;
+}
+
+static bool beside(const char *path, const char *what, char out[PATH_MAX])
+{
+    if (snprintf(out, PATH_MAX, "%s%s", path, what) < PATH_MAX)
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
+}
+
+/* ---- old ones ---- */
+
+static unsigned number_of(const struct dirent *entry)
+{
+    char *end;
+    const unsigned long number = strtoul(entry->d_name, &end, 10);
+    return *end || number > INT_MAX ? 0 : (unsigned) number;
+}
+
+unsigned save_number(const char *path)
+{
+    char folder[PATH_MAX];
+    unsigned highest = 0;
+    DIR *list = beside(path, ".old", folder) ? opendir(folder) : NULL;
+    for (const struct dirent *entry; list && (entry = readdir(list));)
+        if (number_of(entry) > highest)
+            highest = number_of(entry);
+    if (list)
+        closedir(list);
+    return highest + 1;
+}
+
+/* Links or moves `from` into the folder of old ones, and removes the oldest. */
+static bool store(const char *path, const char *from, int (*put)(const char *from, const char *to))
+{
+    char folder[PATH_MAX], to[PATH_MAX + 16];
+    const unsigned number = save_number(path);
+    if (!beside(path, ".old", folder) || (mkdir(folder, 0700) < 0 && errno != EEXIST))
+        return false;
+    snprintf(to, sizeof to, "%s/%u", folder, number);
+    if (put(from, to) < 0 || !sync_folder(to))
+        return false;
+    DIR *list = opendir(folder);
+    for (const struct dirent *entry; list && (entry = readdir(list));)
+        if (number_of(entry) > 0 && number_of(entry) + SAVE_OLD <= number)
+            unlinkat(dirfd(list), entry->d_name, 0);
+    if (list)
+        closedir(list);
+    return true;
+}
+
+/* ---- the file ---- */
+
+bool save_is_pending(const char *path)
+{
+    char before[PATH_MAX];
+    return beside(path, ".before", before) && access(before, F_OK) == 0;
+}
+
+/* An empty file before stands for none: that would be no configuration. */
+bool save_begin(const char *path, const char *text)
+{
+    char before[PATH_MAX], fresh[PATH_MAX];
+    struct stat as = {.st_uid = geteuid(), .st_gid = getegid(), .st_mode = 0644};
+    if (!beside(path, ".before", before) || !beside(path, ".new", fresh))
+        return false;
+    if (save_is_pending(path)) {
+        errno = EBUSY;
+        return false;
+    }
+    const bool exists = stat(path, &as) == 0;
+    char *old = exists ? save_read(path) : strdup("");
+    unlink(fresh); /* of an earlier one that was cut short */
+    const bool good = old && write_new(before, old, &as) && write_new(fresh, text, &as) &&
+                      sync_folder(path) && rename(fresh, path) == 0 && sync_folder(path);
+    const int err = errno;
+    free(old);
+    if (!good) {
+        unlink(fresh);
+        save_undo(path);
+    }
+    errno = err;
+    return good;
+}
+
+bool save_keep(const char *path)
+{
+    char before[PATH_MAX];
+    struct stat found;
+    if (!beside(path, ".before", before) || stat(before, &found) < 0)
+        return false;
+    if (found.st_size == 0)
+        return unlink(before) == 0 && sync_folder(path);
+    return store(path, before, rename) && sync_folder(path);
+}
+
+bool save_undo(const char *path)
+{
+    char before[PATH_MAX];
+    struct stat found;
+    if (!beside(path, ".before", before))
+        return false;
+    if (stat(before, &found) < 0)
+        return errno == ENOENT;
+    /* What is taken back may have been edited by hand meanwhile: it is not lost. */
+    char *now = save_read(path), *old = save_read(before);
+    if (now && old && strcmp(now, old) != 0)
+        store(path, path, link);
+    free(now);
+    free(old);
+    if (found.st_size == 0)
+        return (unlink(path) == 0 || errno == ENOENT) && sync_folder(path) && unlink(before) == 0 &&
+               sync_folder(path);
+    return rename(before, path) == 0 && sync_folder(path);
+}
+
+bool save_secret(const char *path, const char *text, uid_t owner, gid_t group)
+{
+    const struct stat as = {.st_uid = owner, .st_gid = group, .st_mode = 0600};
+    return write_new(path, text, &as) && sync_folder(path);
+}

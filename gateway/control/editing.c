@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+/* Set-up in the browser, as the gateway sees it. */
+#include "editing.h"
+
+#include "hold.h"
+#include "job.h"
+
+#include "config/outlets.h"
+#include "packs/json.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include "bms/count.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define CODE_SIZE 9   /* eight letters and digits, 40 bits, and the NUL */
+#define TOKEN_SIZE 65 /* 256 bits in hex digits, and the NUL */
+#define QUICK_MAX 4   /* short jobs at one time */
+#define QUICK_S                                                                                    \
+    12.0 /* s for a short job: less than the outlet waits for an answer (OUTLET_ANSWER_S) */
+#define LONG_S 900.0 /* s for a search or a trial */
+
+struct editing {
+    struct ev_loop *loop;
+    const struct overview *overview;
+    char code[CODE_SIZE];   /* "": none, or used */
+    char token[TOKEN_SIZE]; /* "": no session */
+    double until;           /* of the code, or of the session */
+    struct job quick[QUICK_MAX];
+    struct job search, trial;
+    struct hold *hold;
+};
+
+/* How a browser has got in. */
+enum entrance { BY_NOTHING, BY_CODE, BY_PASSWORD, BY_INGRESS };
+
+static const char *const entrances[] = {
+    [BY_CODE] = "code", [BY_PASSWORD] = "password", [BY_INGRESS] = "ingress"};
+
+/* What is asked. */
+struct query {
+    const char *by, *token, *body;
+    enum entrance entrance;
+    uint64_t ticket;
+};
+
+/* ---- answers ---- */
+
+static void reply(const struct editing *editing, uint64_t ticket, json_t *object)
+{
+    char *text = json_text(object);
+    outlets_answer(editing->overview->outlets, ticket, text);
+    free(text);
+}
+
+static void refuse(const struct editing *editing, const struct query *query, int http,
+                   const char *why)
+{
+    reply(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
+}
+
+/* ---- who may ---- */
+
+static const struct web_config *web_of(const struct editing *editing)
+{
+    return packs_config(editing->overview->packs)->web;
+}
+
+/* Compares in constant time. */
+static bool same(const char *secret, const char *text, size_t size)
+{
+    unsigned difference = 0;
+    if (!secret[0] || strlen(text) != size - 1)
+        return false;
+    for (size_t i = 0; i < size - 1; i++)
+        difference |= (unsigned) (secret[i] ^ text[i]);
+    return difference == 0;
+}
+
+static void drop_if_over(struct editing *editing, double now)
+{
+    if (now >= editing->until)
+        editing->code[0] = editing->token[0] = '\0';
+}
+
+static enum entrance entrance_of(struct editing *editing, const struct query *query, double now)
+{
+    const struct web_config *web = web_of(editing);
+    drop_if_over(editing, now);
+    if (strcmp(query->by, "code") == 0)
+        return same(editing->token, query->token, TOKEN_SIZE) ? BY_CODE : BY_NOTHING;
+    if (strcmp(query->by, "password") == 0)
+        return web && web->setup == WEB_SETUP_YES ? BY_PASSWORD : BY_NOTHING;
+    if (strcmp(query->by, "ingress") == 0)
+        return web && web->setup == WEB_SETUP_INGRESS ? BY_INGRESS : BY_NOTHING;
+    return BY_NOTHING;
+}
+
+/* ---- arming ---- */
+
+static void write_address(const struct web_config *web, char *out, size_t size)
+{
+    char host[65] = "";
+    struct endpoint endpoint;
+    gethostname(host, sizeof host - 1);
+    if (web_address(web, host, out, size))
+        return;
+    /* Only this host reaches it, or its port is any. */
+    const bool good = endpoint_parse(web->listen.at[0], &endpoint);
+    snprintf(out, size, "%s://127.0.0.1:%u/", web->tls_cert[0] ? "https" : "http",
+             good ? (unsigned) endpoint.port : 0);
+}
+
+json_t *editing_arm(struct editing *editing, char *why, size_t size)
+{
+    /* Letters and digits that are not taken for one another. */
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
+    uint8_t random[CODE_SIZE - 1];
+    char address[300];
+    const struct web_config *web = web_of(editing);
+    if (!web) {
+        snprintf(why, size, "the configuration has no page: it wants a section [web]");
+        return NULL;
+    }
+    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
+        snprintf(why, size, "there is no randomness for a code yet");
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        editing->code[i] = letters[random[i] % (sizeof letters - 1)];
+    editing->code[CODE_SIZE - 1] = '\0';
+    editing->token[0] = '\0';
+    editing->until = clock_now() + EDITING_ARMED_S;
+    write_address(web, address, sizeof address);
+    log_info("set-up: a code was made, for one browser within %.0f minutes", EDITING_ARMED_S / 60);
+    return json_pack("{s:s, s:s, s:f}", "code", editing->code, "address", address, "for_s",
+                     EDITING_ARMED_S);
+}
+
+static void ask_arm(struct editing *editing, const struct query *query)
+{
+    uint8_t random[(TOKEN_SIZE - 1) / 2];
+    if (!same(editing->code, query->body, CODE_SIZE)) {
+        refuse(editing, query, 403, "this code is wrong, was used already, or is over");
+        return;
+    }
+    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
+        refuse(editing, query, 503, "there is no randomness");
+        return;
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(editing->token + 2 * i, 3, "%02x", random[i]);
+    editing->code[0] = '\0';
+    editing->until = clock_now() + EDITING_ARMED_S;
+    log_info("set-up: a browser has used the code");
+    reply(editing, query->ticket, json_pack("{s:s}", "token", editing->token));
+}
+
+static void ask_leave(struct editing *editing, const struct query *query)
+{
+    editing->code[0] = editing->token[0] = '\0';
+    reply(editing, query->ticket, json_object());
+}
+
+/* ---- the state ---- */
+
+static void ask_state(struct editing *editing, const struct query *query)
+{
+    const double now = clock_now();
+    const struct config *config = packs_config(editing->overview->packs);
+    const char *by = entrances[query->entrance];
+    const bool armed = editing->code[0] || editing->token[0] || query->entrance != BY_NOTHING;
+    json_t *state = json_pack("{s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "by", by, "yours",
+                              query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
+                              "command", getpid() == 1 ? "packgate setup" : "sudo packgate setup",
+                              "packs", (int) config->pack_count);
+    json_object_set_new(state, "expires_s",
+                        armed && (query->entrance == BY_CODE || !by)
+                            ? json_number(fmax(editing->until - now, 0), 0)
+                            : json_null());
+    hold_add_state(editing->hold, state, now);
+    reply(editing, query->ticket, state);
+}
+
+/* ---- jobs ---- */
+
+static void on_quick_over(struct job *job)
+{
+    const struct editing *editing = job->data;
+    const char *text = job->line;
+    outlets_answer(editing->overview->outlets, job->ticket,
+                   text ? text
+                        : "{\"error\":\"this took too long, or a process failed\",\"http\":503}");
+    job_stop(job);
+}
+
+static void on_long_over(struct job *job)
+{
+    (void) job;
+}
+
+/* The words of a job: what it does, and on which file. */
+static void compose(const struct editing *editing, const char *verb, const char *words[JOB_WORDS])
+{
+    const char *first = editing->overview->host->first;
+    const char *list[] = {
+        "setup-work", verb, "-c", editing->overview->file->path, first ? "--first" : NULL,
+        first,        NULL};
+    memcpy(words, list, sizeof list);
+}
+
+static void start_quick(struct editing *editing, const struct query *query, const char *verb)
+{
+    const char *words[JOB_WORDS];
+    struct job *job = editing->quick;
+    while (job < editing->quick + QUICK_MAX && job_runs(job))
+        job++;
+    compose(editing, verb, words);
+    if (job == editing->quick + QUICK_MAX || !job_start(job, words, query->body, QUICK_S))
+        refuse(editing, query, 503, "busy");
+    else
+        job->ticket = query->ticket;
+}
+
+static void ask_config(struct editing *editing, const struct query *query)
+{
+    start_quick(editing, query, "config");
+}
+
+static void ask_keys(struct editing *editing, const struct query *query)
+{
+    start_quick(editing, query, "keys");
+}
+
+static void ask_ports(struct editing *editing, const struct query *query)
+{
+    start_quick(editing, query, "ports");
+}
+
+static void ask_check(struct editing *editing, const struct query *query)
+{
+    start_quick(editing, query, "check");
+}
+
+static void ask_text(struct editing *editing, const struct query *query)
+{
+    start_quick(editing, query, "text");
+}
+
+static void start_long(struct editing *editing, const struct query *query, struct job *job,
+                       const char *verb)
+{
+    const char *words[JOB_WORDS];
+    compose(editing, verb, words);
+    if (job_start(job, words, query->body, LONG_S))
+        reply(editing, query->ticket, json_pack("{s:i}", "http", 202));
+    else
+        refuse(editing, query, 503, "busy");
+}
+
+/* What it has said last. */
+static void show_long(struct editing *editing, const struct query *query, const struct job *job)
+{
+    json_t *object = job->line ? json_loads(job->line, 0, NULL) : NULL;
+    if (!object)
+        object = json_object();
+    json_object_set_new(object, "running", json_boolean(job_runs(job)));
+    reply(editing, query->ticket, object);
+}
+
+static void ask_probe(struct editing *editing, const struct query *query)
+{
+    start_long(editing, query, &editing->search, "probe");
+}
+
+static void ask_probed(struct editing *editing, const struct query *query)
+{
+    show_long(editing, query, &editing->search);
+}
+
+static void ask_stop(struct editing *editing, const struct query *query)
+{
+    job_stop(&editing->search);
+    reply(editing, query->ticket, json_object());
+}
+
+static void ask_try(struct editing *editing, const struct query *query)
+{
+    start_long(editing, query, &editing->trial, "try");
+}
+
+static void ask_tried(struct editing *editing, const struct query *query)
+{
+    show_long(editing, query, &editing->trial);
+}
+
+/* ---- saving ---- */
+
+static void ask_apply(struct editing *editing, const struct query *query)
+{
+    hold_apply(editing->hold, query->body, query->ticket);
+}
+
+static void ask_keep(struct editing *editing, const struct query *query)
+{
+    hold_end(editing->hold, true, query->ticket);
+}
+
+static void ask_undo(struct editing *editing, const struct query *query)
+{
+    hold_end(editing->hold, false, query->ticket);
+}
+
+/* ---- questions ---- */
+
+static const struct {
+    const char *verb;
+    void (*ask)(struct editing *editing, const struct query *query);
+    bool open;  /* to all who reach the page */
+    bool looks; /* only looks: the session is not used by it */
+} verbs[] = {
+    {.verb = "state", .ask = ask_state, .open = true, .looks = true},
+    {.verb = "arm", .ask = ask_arm, .open = true, .looks = true},
+    {.verb = "leave", .ask = ask_leave, .looks = true},
+    {.verb = "config", .ask = ask_config},
+    {.verb = "keys", .ask = ask_keys},
+    {.verb = "ports", .ask = ask_ports},
+    {.verb = "check", .ask = ask_check},
+    {.verb = "text", .ask = ask_text},
+    {.verb = "apply", .ask = ask_apply},
+    {.verb = "keep", .ask = ask_keep},
+    {.verb = "undo", .ask = ask_undo},
+    {.verb = "probe", .ask = ask_probe},
+    {.verb = "probed", .ask = ask_probed},
+    {.verb = "stop", .ask = ask_stop},
+    {.verb = "try", .ask = ask_try},
+    {.verb = "tried", .ask = ask_tried},
+};
+
+void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
+{
+    char verb[16], by[16], token[TOKEN_SIZE];
+    const double now = clock_now();
+    int used = 0;
+    struct query query = {.by = by, .token = token, .ticket = ticket};
+    if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
+        refuse(editing, &query, 400, "this is no question");
+        return;
+    }
+    query.body = text + used + 1;
+    size_t i = 0;
+    while (i < COUNT(verbs) && strcmp(verbs[i].verb, verb) != 0)
+        i++;
+    query.entrance = entrance_of(editing, &query, now);
+    if (i == COUNT(verbs)) {
+        refuse(editing, &query, 404, "there is nothing at this address");
+    } else if (query.entrance == BY_NOTHING && !verbs[i].open) {
+        refuse(editing, &query, 403, "set-up is not open for this browser");
+    } else {
+        if (query.entrance == BY_CODE && !verbs[i].looks)
+            editing->until = now + EDITING_ARMED_S;
+        verbs[i].ask(editing, &query);
+    }
+}
+
+/* ---- life ---- */
+
+struct editing *editing_new(struct ev_loop *loop, const struct overview *overview)
+{
+    struct editing *editing = calloc(1, sizeof *editing);
+    if (!editing)
+        return NULL;
+    editing->loop = loop;
+    editing->overview = overview;
+    for (size_t i = 0; i < QUICK_MAX; i++)
+        job_init(&editing->quick[i], loop, on_quick_over, editing);
+    job_init(&editing->search, loop, on_long_over, editing);
+    job_init(&editing->trial, loop, on_long_over, editing);
+    editing->hold = hold_new(loop, overview);
+    if (editing->hold)
+        return editing;
+    editing_free(editing);
+    return NULL;
+}
+
+void editing_free(struct editing *editing)
+{
+    if (!editing)
+        return;
+    for (size_t i = 0; i < QUICK_MAX; i++)
+        job_stop(&editing->quick[i]);
+    job_stop(&editing->search);
+    job_stop(&editing->trial);
+    hold_free(editing->hold);
+    free(editing);
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+/* The connection to who saves the configuration. */
+#include "hold.h"
+
+#include "job.h"
+
+#include "packs/json.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_MOST (1024 * 1024) /* bytes of an answer of the helper */
+#define ANSWER_S 12.0             /* s for it: less than the outlet waits (OUTLET_ANSWER_S) */
+#define RELOAD_LATER_S                                                                             \
+    0.2 /* s, for the answer to reach the browser: a reload may end the page's outlet */
+
+enum hold_state { HOLD_NONE, HOLD_APPLYING, HOLD_PENDING, HOLD_ENDING };
+
+struct hold {
+    struct ev_loop *loop;
+    const struct overview *overview;
+    enum hold_state state;
+    int fd; /* -1: none */
+    ev_io readable;
+    ev_timer patience, reload;
+    char *text; /* received */
+    size_t size;
+    uint64_t ticket; /* of the question that is not answered yet; 0: none */
+    char hash[40];
+    double until;
+    bool keeps;       /* ENDING: it is to be kept */
+    char undone[200]; /* why the last one was put back; "" */
+};
+
+/* ---- answers ---- */
+
+static void answer_text(struct hold *hold, const char *text)
+{
+    if (hold->ticket)
+        outlets_answer(hold->overview->outlets, hold->ticket, text);
+    hold->ticket = 0;
+}
+
+static void refuse(const struct hold *hold, uint64_t ticket, int http, const char *why)
+{
+    char *text = json_text(json_pack("{s:s, s:i}", "error", why, "http", http));
+    if (ticket)
+        outlets_answer(hold->overview->outlets, ticket, text);
+    free(text);
+}
+
+static void hang_up(struct hold *hold)
+{
+    if (hold->fd >= 0) {
+        ev_io_stop(hold->loop, &hold->readable);
+        close(hold->fd);
+    }
+    ev_timer_stop(hold->loop, &hold->patience);
+    hold->fd = -1;
+    hold->size = 0;
+    hold->state = HOLD_NONE;
+}
+
+/* ---- who saves ---- */
+
+static bool may_write(const struct hold *hold)
+{
+    char *path = strdup(hold->overview->file->path);
+    const bool may = path && access(dirname(path), W_OK | X_OK) == 0;
+    free(path);
+    return may;
+}
+
+static bool has_helper(const struct hold *hold)
+{
+    const char *helper = hold->overview->host->helper;
+    return helper && access(helper, W_OK) == 0;
+}
+
+const char *hold_way(const struct hold *hold)
+{
+    return has_helper(hold) ? "helper" : may_write(hold) ? "folder" : "download";
+}
+
+static int connect_helper(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return -1;
+    memcpy(address.sun_path, path, strlen(path));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* The child does not die with us: its work is what follows then. */
+static int start_child(const struct hold *hold)
+{
+    int pair[2];
+    const char *first = hold->overview->host->first;
+    const char *words[JOB_WORDS] = {"setup-save", "-c", hold->overview->file->path,
+                                    first ? "--first" : NULL, first};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        job_run(words, pair[1], pair[1]);
+    }
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        return -1;
+    }
+    fcntl(pair[0], F_SETFL, O_NONBLOCK);
+    return pair[0];
+}
+
+/* ---- what it says ---- */
+
+static void reload_soon(struct hold *hold)
+{
+    ev_timer_stop(hold->loop, &hold->reload);
+    ev_timer_set(&hold->reload, RELOAD_LATER_S, 0);
+    ev_timer_start(hold->loop, &hold->reload);
+}
+
+static void take_applied(struct hold *hold, const char *text)
+{
+    json_t *said = json_loads(text, 0, NULL);
+    const char *hash = json_string_value(json_object_get(said, "hash"));
+    if (hash && !json_object_get(said, "error")) {
+        hold->state = HOLD_PENDING;
+        hold->until = clock_now() + HOLD_KEEP_S;
+        snprintf(hold->hash, sizeof hold->hash, "%s", hash);
+        ev_timer_stop(hold->loop, &hold->patience);
+        answer_text(hold, text);
+        log_info(
+            "set-up: a new configuration was saved; it is put back unless it is kept within %.0f s",
+            HOLD_KEEP_S);
+        reload_soon(hold);
+    } else {
+        answer_text(hold, text);
+        hang_up(hold);
+    }
+    json_decref(said);
+}
+
+/* The file before is back, or the new one is kept. */
+static void take_ended(struct hold *hold, const char *text)
+{
+    json_t *said = json_loads(text, 0, NULL);
+    const char *undone = json_string_value(json_object_get(said, "undone"));
+    if (undone) {
+        if (!hold->undone[0])
+            snprintf(hold->undone, sizeof hold->undone, "%s", undone);
+        log_warn("set-up: the configuration before is back: %s", hold->undone);
+        reload_soon(hold);
+    } else {
+        log_info("set-up: the new configuration is kept");
+    }
+    answer_text(hold, text);
+    hang_up(hold);
+    json_decref(said);
+}
+
+static void take_line(struct hold *hold, const char *text)
+{
+    if (hold->state == HOLD_APPLYING)
+        take_applied(hold, text);
+    else
+        take_ended(hold, text);
+}
+
+static void lose(struct hold *hold, const char *why)
+{
+    const bool pending = hold->state == HOLD_PENDING || hold->state == HOLD_ENDING;
+    log_error("set-up: %s", why);
+    refuse(hold, hold->ticket, 503, why);
+    hold->ticket = 0;
+    hang_up(hold);
+    if (pending)
+        snprintf(hold->undone, sizeof hold->undone, "%s", why);
+    /* Who saves puts the file before back when it begins. */
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct hold *hold = io->data;
+    char *text = hold->size < ANSWER_MOST ? realloc(hold->text, hold->size + 65536) : NULL;
+    if (!text) {
+        lose(hold, "the program that saves the configuration says too much");
+        return;
+    }
+    hold->text = text;
+    const ssize_t size = read(hold->fd, text + hold->size, 65535);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size <= 0) {
+        lose(hold, "the program that saves the configuration has ended");
+        return;
+    }
+    char *end = memchr(text + hold->size, '\n', (size_t) size);
+    hold->size += (size_t) size;
+    if (!end)
+        return;
+    *end = '\0';
+    hold->size = 0;
+    take_line(hold, text);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    lose(timer->data, "the program that saves the configuration does not answer");
+}
+
+static void expect(struct hold *hold)
+{
+    ev_timer_stop(hold->loop, &hold->patience);
+    ev_timer_set(&hold->patience, ANSWER_S, 0);
+    ev_timer_start(hold->loop, &hold->patience);
+}
+
+static bool tell(const struct hold *hold, const char *text)
+{
+    const size_t size = strlen(text);
+    return send(hold->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
+           send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+static void end(struct hold *hold, bool keep)
+{
+    hold->state = HOLD_ENDING;
+    if (tell(hold, keep ? "keep" : "undo"))
+        expect(hold);
+    else
+        lose(hold, "the program that saves the configuration has ended");
+}
+
+/* The old configuration is still in force if the new one was rejected. */
+static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct hold *hold = timer->data;
+    const struct overview_host *host = hold->overview->host;
+    if (host->reload && !host->reload(host->data) && hold->state == HOLD_PENDING) {
+        snprintf(hold->undone, sizeof hold->undone,
+                 "the gateway could not switch to it; the log says why");
+        end(hold, false);
+    }
+}
+
+/* ---- what is asked ---- */
+
+void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
+{
+    if (hold->state != HOLD_NONE) {
+        refuse(hold, ticket, 409, "another configuration waits to be kept");
+        return;
+    }
+    hold->undone[0] = '\0';
+    hold->fd = has_helper(hold)  ? connect_helper(hold->overview->host->helper)
+               : may_write(hold) ? start_child(hold)
+                                 : -1;
+    if (hold->fd < 0) {
+        refuse(hold, ticket, 501, "nothing here may write the configuration: save it yourself");
+        return;
+    }
+    hold->ticket = ticket;
+    hold->state = HOLD_APPLYING;
+    ev_io_set(&hold->readable, hold->fd, EV_READ);
+    ev_io_start(hold->loop, &hold->readable);
+    if (tell(hold, request))
+        expect(hold);
+    else
+        lose(hold, "the program that saves the configuration does not listen");
+}
+
+void hold_end(struct hold *hold, bool keep, uint64_t ticket)
+{
+    if (hold->state != HOLD_PENDING) {
+        refuse(hold, ticket, 409, "no configuration waits to be kept");
+        return;
+    }
+    hold->ticket = ticket;
+    if (!keep)
+        snprintf(hold->undone, sizeof hold->undone, "it was taken back");
+    end(hold, keep);
+}
+
+void hold_add_state(const struct hold *hold, json_t *state, double now)
+{
+    json_object_set_new(state, "pending",
+                        hold->state == HOLD_PENDING
+                            ? json_pack("{s:o, s:s}", "keep_within_s",
+                                        json_number(fmax(hold->until - now, 0), 0), "hash",
+                                        hold->hash)
+                            : json_null());
+    json_object_set_new(state, "undone", hold->undone[0] ? json_string(hold->undone) : json_null());
+}
+
+/* ---- life ---- */
+
+struct hold *hold_new(struct ev_loop *loop, const struct overview *overview)
+{
+    struct hold *hold = calloc(1, sizeof *hold);
+    if (!hold)
+        return NULL;
+    hold->loop = loop;
+    hold->overview = overview;
+    hold->fd = -1;
+    ev_init(&hold->readable, on_readable);
+    ev_init(&hold->patience, on_patience);
+    ev_init(&hold->reload, on_reload);
+    hold->readable.data = hold->patience.data = hold->reload.data = hold;
+    return hold;
+}
+
+void hold_free(struct hold *hold)
+{
+    if (!hold)
+        return;
+    hang_up(hold);
+    ev_timer_stop(hold->loop, &hold->reload);
+    free(hold->text);
+    free(hold);
+}

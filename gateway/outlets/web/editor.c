@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/* Set-up in the browser. */
+#include "editor.h"
+
+#include "compress.h"
+#include "orders.h"
+#include "setup.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- who asks ---- */
+
+/* What the gateway is told of the browser. */
+struct proof {
+    const char *by;
+    char token[SESSION_TOKEN];
+};
+
+/* Somebody who is logged in counts as for switching: from a network in `allow_write`, and known. */
+static bool is_logged_in(struct web *web, const struct web_request *request)
+{
+    return web->config->setup == WEB_SETUP_YES && !request->unclear &&
+           allow_contains(&web->config->allow_write,
+                          (const struct sockaddr *) &request->http->client) &&
+           web_session(web, request, true);
+}
+
+static struct proof proof_of(struct web *web, const struct web_request *request)
+{
+    struct proof proof = {.by = "code", .token = "-"};
+    if (web->config->setup == WEB_SETUP_INGRESS)
+        proof.by = "ingress";
+    else if (is_logged_in(web, request))
+        proof.by = "password";
+    else if (!web_token(request, WEB_SETUP_COOKIE, proof.token) ||
+             proof.token[strspn(proof.token, "0123456789abcdef")])
+        strcpy(proof.token, "-");
+    return proof;
+}
+
+/* A page of somebody else may have the browser ask, but not from its own site. */
+static bool is_own_site(struct web_request *request)
+{
+    const char *site = http_header(request->http, "Sec-Fetch-Site");
+    const char *origin = http_header(request->http, "Origin");
+    if ((!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) &&
+        (!origin || guard_same_page(origin, &request->host)))
+        return true;
+    http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
+    return false;
+}
+
+/* Passwords are typed where nobody listens: on this host, encrypted, or where the proxy sees to it. */
+static bool is_private(const struct web *web, const struct web_request *request)
+{
+    return request->encrypted || web->config->setup == WEB_SETUP_INGRESS ||
+           web_is_this_host(request);
+}
+
+static bool has_secret(const json_t *body)
+{
+    size_t i;
+    json_t *edit;
+    json_array_foreach(json_object_get(body, "edits"), i, edit)
+    {
+        if (json_is_string(json_object_get(edit, "secret")))
+            return true;
+    }
+    return false;
+}
+
+/* ---- answers ---- */
+
+/* A question that is not answered yet. */
+struct pending {
+    struct web *web;
+    struct http_request *request; /* NULL: it is gone */
+    struct sockaddr_storage client;
+    bool arms;
+    char cookie_tail[ORDERS_TAIL];
+};
+
+static void on_gone(void *data)
+{
+    ((struct pending *) data)->request = NULL;
+}
+
+static void answer_json(struct http_request *request, unsigned status, json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    http_answer(request, status,
+                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+}
+
+/* The session belongs to this browser from now on. */
+static void answer_armed(const struct pending *pending, const char *token)
+{
+    static const char body[] = "{}\n";
+    char cookie[sizeof WEB_SETUP_COOKIE + SESSION_TOKEN + ORDERS_TAIL + 8];
+    struct MHD_Response *response =
+        http_response("application/json", body, sizeof body - 1, MHD_RESPMEM_PERSISTENT);
+    snprintf(cookie, sizeof cookie, WEB_SETUP_COOKIE "=%s%s", token, pending->cookie_tail);
+    if (response)
+        MHD_add_response_header(response, "Set-Cookie", cookie);
+    http_answer(pending->request, MHD_HTTP_OK, response);
+}
+
+static void answer(struct pending *pending, json_t *object)
+{
+    const json_t *error = json_object_get(object, "error"), *http = json_object_get(object, "http");
+    const char *token = json_string_value(json_object_get(object, "token"));
+    const char *text = json_string_value(json_object_get(object, "text"));
+    const unsigned status = http    ? (unsigned) json_integer_value(http)
+                            : error ? MHD_HTTP_BAD_REQUEST
+                                    : MHD_HTTP_OK;
+    json_object_del(object, "http");
+    if (pending->arms && token)
+        answer_armed(pending, token);
+    else if (text && !error)
+        http_answer(
+            pending->request, status,
+            http_response("text/plain; charset=utf-8", text, strlen(text), MHD_RESPMEM_MUST_COPY));
+    else
+        answer_json(pending->request, status, object);
+}
+
+static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
+{
+    struct pending *pending = data;
+    (void) ticket;
+    json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
+    if (pending->arms && json_object_get(object, "token"))
+        tries_forgive(&pending->web->tries, (const struct sockaddr *) &pending->client);
+    if (pending->request) {
+        pending->request->over = NULL;
+        if (json_is_object(object))
+            answer(pending, object);
+        else
+            http_error(pending->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+    }
+    json_decref(object);
+    free(pending);
+}
+
+/* ---- requests ---- */
+
+static void ask(struct web *web, struct web_request *request, const char *verb, const char *body,
+                bool arms)
+{
+    const struct proof proof = proof_of(web, request);
+    struct pending *pending = calloc(1, sizeof *pending);
+    char *question = NULL;
+    if (!pending || asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token,
+                             body ? body : "") < 0) {
+        free(pending);
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    *pending = (struct pending){
+        .web = web, .request = request->http, .client = request->http->client, .arms = arms};
+    orders_cookie_tail(request, pending->cookie_tail);
+    if (outlet_ask(web->outlet, question, on_answer, pending, 0)) {
+        http_hold(request->http, on_gone, pending);
+    } else {
+        free(pending);
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+    }
+    free(question);
+}
+
+/* Tries with a code count as those with a password do. */
+static void arm(struct web *web, struct web_request *request, const char *verb, json_t *body)
+{
+    const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
+    const char *code = json_string_value(json_object_get(body, "code"));
+    const double now = clock_now(), wait_s = tries_wait(&web->tries, client, now);
+    if (wait_s > 0) {
+        orders_too_many(request->http, wait_s);
+    } else if (!code || json_object_size(body) != 1) {
+        http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"code\":\"…\"}");
+    } else {
+        tries_begin(&web->tries, client, now);
+        ask(web, request, verb, code, true);
+    }
+}
+
+static void change(struct web *web, struct web_request *request, const char *verb, json_t *body)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+    if (!text)
+        http_answer(request->http, 0, NULL);
+    else if (has_secret(body) && !is_private(web, request))
+        http_error(request->http, MHD_HTTP_FORBIDDEN,
+                   "a secret is not taken over an unencrypted connection; use https, or this "
+                   "host's own browser");
+    else
+        ask(web, request, verb, text, false);
+    free(text);
+}
+
+static const struct {
+    const char *what, *method, *verb;
+    void (*post)(struct web *web, struct web_request *request, const char *verb, json_t *body);
+} addresses[] = {
+    {"state", "GET", "state", NULL},    {"config", "GET", "config", NULL},
+    {"keys", "GET", "keys", NULL},      {"probe", "GET", "probed", NULL},
+    {"try", "GET", "tried", NULL},      {"arm", "POST", "arm", arm},
+    {"leave", "POST", "leave", change}, {"ports", "POST", "ports", change},
+    {"probe", "POST", "probe", change}, {"probe/stop", "POST", "stop", change},
+    {"check", "POST", "check", change}, {"text", "POST", "text", change},
+    {"apply", "POST", "apply", change}, {"keep", "POST", "keep", change},
+    {"undo", "POST", "undo", change},   {"try", "POST", "try", change},
+};
+
+static void answer_post(struct web *web, struct web_request *request, size_t i)
+{
+    if (!orders_from_page(request))
+        return;
+    if (request->unclear && web->config->setup != WEB_SETUP_INGRESS) {
+        http_error(request->http, MHD_HTTP_FORBIDDEN,
+                   "it is not clear on whose behalf this comes; see 'proxy' in [web]");
+        return;
+    }
+    json_t *body = orders_body(request->http);
+    if (body)
+        addresses[i].post(web, request, addresses[i].verb, body);
+    json_decref(body);
+}
+
+void editor_answer(struct web *web, struct web_request *request, const char *what)
+{
+    static const char files[] = "files/";
+    bool known = false;
+    if (!is_own_site(request))
+        return;
+    if (strncmp(what, files, sizeof files - 1) == 0) {
+        setup_answer_file(web, request, what + sizeof files - 1);
+        return;
+    }
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        if (strcmp(addresses[i].what, what) != 0)
+            continue;
+        known = true;
+        if (strcmp(addresses[i].method, request->http->method) != 0)
+            continue;
+        if (addresses[i].post)
+            answer_post(web, request, i);
+        else
+            ask(web, request, addresses[i].verb, NULL, false);
+        return;
+    }
+    http_error(request->http, known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
+               known ? "not with this method" : "there is nothing at this address");
+}

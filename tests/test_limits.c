@@ -353,6 +353,7 @@ static void test_discharge_of_stale_values(void **state)
         expect_current(course[i].what, allowed.discharge_current_a, allowed.discharge_limited_by,
                        course[i].discharge_a, course[i].by);
         assert_true(course[i].age_s < 15 || allowed.charge_current_a == 0);
+        assert_true(!(course[i].age_s > 14) || allowed.charge_current_a < 1.1); /* it expires */
         assert_true(allowed.discharges_stale);
     }
 }
@@ -391,6 +392,11 @@ static void test_discharge_of_a_stale_bank(void **state)
     parts[1].fresh = false;
     allowed = limits_update(&config, parts, 2, 2, &memory, now++);
     expect("one is missing", allowed, 0, BY(STALE), 75, BY(PACK_MISSING));
+    const struct limits_state before = memory;
+    for (unsigned i = 0; i < 10; i++)
+        allowed = limits_update(&config, parts, 2, 2, &memory, now + i);
+    expect("for too long", allowed, 0, BY(STALE), 0, BY(STALE));
+    memory = before;
     packs[0] = with(CELL_MV, 2700);
     allowed = limits_update(&config, parts, 2, 2, &memory, now++);
     expect("the other one is empty", allowed, 0, BY(STALE), 0, BY(CELL_LOW));
@@ -625,7 +631,8 @@ static void test_banks(void **state)
         {"one may nothing", {{0, 0, 1, 1}, {40, 99, 1, 1}}, 2, 2, 0, BY(BMS)},
         {"one is switched off", {{0, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 50, BY(MOS)},
         {"and discharges", {{-40, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 50, BY(MOS)},
-        {"switched off, but it flows", {{6, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 0, BY(MOS)},
+        {"switched off, but it flows", {{2, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 0, BY(MOS)},
+        {"an offset of its shunt", {{0.9, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 50, BY(MOS)},
         {"one is missing", {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}}, 2, 1, 50, BY(PACK_MISSING)},
         {"one is missing that is needed",
          {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}},

@@ -8,7 +8,8 @@
 #define RISE_BAND 0.015 /* of the most: less than that more is no reason to rise */
 #define RISE_AFTER_S 30 /* a limit that fell rises no sooner */
 #define RISE_A_PER_S 5
-#define SHARES_FROM 0.1 /* of the most: with less current, shares are noise of the shunts */
+#define SHARES_FROM 0.1  /* of the most: with less current, shares are noise of the shunts */
+#define OFF_CARRIES 0.02 /* of the most of a pack: a shunt may report so much of nothing */
 #define CELL_V_PER_S 1e-3
 #define BALANCED_V 0.010   /* spread of cells that are full, and how far below full they may be */
 #define UNBALANCED_V 0.080 /* spread that ends float */
@@ -265,7 +266,7 @@ static bool measure_shares(const struct limits_pack *packs, unsigned count, doub
     uint32_t connected = 0;
     double total = 0;
     for (unsigned i = 0; i < count; i++)
-        if (is_connected(&packs[i], direction, SHARES_FROM * most / count)) {
+        if (is_connected(&packs[i], direction, OFF_CARRIES * most / count)) {
             connected |= 1u << i;
             total += directed(packs[i].values, direction);
         }

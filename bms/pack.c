@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* struct pack: setting, merging and deriving values. What follows by arithmetic is derived here
- * and nowhere else. */
+/* struct pack: setting, merging and deriving values. Only this file computes values from others. */
 #include "pack.h"
 
 #include <math.h>
@@ -14,7 +13,7 @@ static const struct pack_value_info value_info[CELL_MV + 2] = {
     [CURRENT_A]                 = {"current_a",                  "A",   -5000,   5000,   3},
     [POWER_W]                   = {"power_w",                    "W",   -5e6,    5e6,    1},
     [SOC_PERCENT]               = {"soc_percent",                "%",   0,       100,    2},
-    /* New cells hold more than what they are rated at. */
+    /* New cells hold more than their rated capacity. */
     [SOH_PERCENT]               = {"soh_percent",                "%",   0,       200,    1},
     [REMAINING_AH]              = {"remaining_ah",               "Ah",  0,       1e5,    3},
     [FULL_AH]                   = {"full_ah",                    "Ah",  0,       1e5,    3},
@@ -225,8 +224,8 @@ static void derive_cells(struct pack *pack)
         count++;
     }
     if (count > 0) {
-        /* An index is only worth something beside its own voltage: both come from the BMS, or
-         * both from here. */
+        /* An index is only valid together with its voltage: use both from the BMS, or both from
+         * here. */
         if (!pack_known(pack, CELL_MAX_MV)) {
             pack_set(pack, CELL_MAX_MV, pack->value[CELL_MV + highest]);
             pack_set(pack, CELL_MAX_INDEX, highest + 1);

@@ -141,9 +141,8 @@ struct pack_value_info {
 /** Everything unknown, no counters. A zeroed struct is not a cleared one. */
 void pack_clear(struct pack *pack);
 
-/** Sets a value and marks it known. Outside of the value's plausible range, or NaN, it becomes
- * unknown and is counted in `implausible`: an earlier value must not stand in for one that is
- * nonsense. */
+/** Sets a value and marks it known. A value outside of its plausible range, or NaN, becomes unknown
+ * and is counted in `implausible`, so that an earlier value does not replace it. */
 void pack_set(struct pack *pack, enum pack_value id, double value);
 
 /** Makes a value unknown. */
@@ -171,11 +170,11 @@ struct alarm_bit {
  * them. */
 void pack_clear_alarms(struct pack *pack);
 
-/** Marks an alarm as known that can be told at this level, and as active there or not. Never clears
- * an active one. */
+/** Marks an alarm as reported at this level, and as active there or not. Never clears an active
+ * one. */
 void pack_alarm_at(struct pack *pack, enum pack_alarm alarm, int level, bool active);
 
-/** The same of an alarm that can be told at both levels; `level` 0: not active. */
+/** The same for an alarm that can be reported at both levels; `level` 0: not active. */
 void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
 
 /** pack_alarm_at for each row, active where its bit of `word` is set. */
@@ -187,18 +186,18 @@ void pack_raw_alarm(struct pack *pack, uint16_t word);
 /** Active at any level. */
 bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm);
 
-/** Whether two packs say the same, in values, alarms and texts. */
+/** Whether two packs are equal in values, alarms and texts. */
 bool pack_same(const struct pack *a, const struct pack *b);
 
 /** Everything that `part` knows replaces what `pack` holds; alarms are or-ed, raw words
  * appended. */
 void pack_merge(struct pack *pack, const struct pack *part);
 
-/** Fills by arithmetic what is still unknown: power, extremes with their cells, delta, average,
- * temperature average, balancing. The cells beyond cell_count are made unknown first. */
+/** Computes what is still unknown: power, extremes with their cells, delta, average, temperature
+ * average, balancing. First makes cells beyond cell_count unknown. */
 void pack_derive(struct pack *pack);
 
-/** Whether a value is a setting: it changes only when somebody sets it, and is rarely asked for. */
+/** Whether a value is a setting: it changes only if somebody changes it, and is rarely read. */
 bool pack_is_setting(enum pack_value id);
 
 /** Row of an enum pack_value; CELL_MV + n and TEMP_C + n share the row of their stem. */

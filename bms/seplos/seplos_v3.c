@@ -2,8 +2,8 @@
 /*
  * Seplos BMS 3.0 (XZH-ElecTech): Modbus RTU with functions 01, 04 and 10. Follows the sheet
  * `seplos-v3`. Oddities: address 0 is a slave like any other; the two halves of the parameters have
- * the same length, so that a late answer must be told by its contents; the switch that is off is
- * written to another register than the one that is on; the number of cells is a parameter.
+ * the same length, so only their contents identify a late reply; different registers switch a MOS
+ * on and off; the number of cells is a parameter.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"
@@ -33,14 +33,14 @@ static const struct bms_step plan[] = {
     {.name = "identity",            .every_s = 3600, .read = {MODBUS_INPUT, IDENTITY,     IDENTITY_COUNT}},
 };
 
-/* Coils are drawn as bytes in section 6. */
+/* Section 6 draws the coils as bytes. */
 #define BIT(byte, bit) (STATE + 8 * (byte) + (bit))
 
-/* Section 7, temperatures; what is not set is 0 or FFFF. */
+/* Section 7, temperatures; 0 and FFFF mean not set. */
 #define KELVIN .type = MODBUS_U16, .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE
 
-/* Sections 4, 5 and 7. Limits are those of protections, not of warnings. Extremes and averages (1008 to 100D) follow from the
- * cells, which they can lag behind. */
+/* Sections 4, 5 and 7. Limits are those of protections, not of warnings. Extremes and averages
+ * (1008 to 100D) are derived from the cells, because the registers can lag behind them. */
 static const struct modbus_value values[] = {
     {.reg = 0x1000, .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
     {.reg = 0x1001, .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
@@ -133,7 +133,7 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-/* Section 9; an empty pack, or one of fewer cells, must not be lost. */
+/* Section 9; a pack that is empty or has fewer cells must be recognized, too. */
 static bool is_pack(const struct modbus_window *window)
 {
     unsigned volts = modbus_word(window, 0x1000) / 100;
@@ -142,7 +142,7 @@ static bool is_pack(const struct modbus_window *window)
            modbus_word(window, 0x100A) >= modbus_word(window, 0x100B);
 }
 
-/* The first half begins with numbers of sensors and cells, the second with a temperature in
+/* The first half begins with the numbers of sensors and cells, the second one with a temperature in
  * 0.1 K. */
 static bool is_first_half(const struct modbus_window *window, unsigned start)
 {
@@ -170,8 +170,7 @@ static unsigned byte_of(const struct modbus_window *window, unsigned byte)
     return bits;
 }
 
-/* Bytes 0 to 3 are cells that are low and high, one bit for each; 6 and 7 those that are
- * balanced. */
+/* One bit per cell: bytes 0 to 3 are low and high cells, 6 and 7 balanced ones. */
 static void decode_state(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     (void) bms;
@@ -200,8 +199,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return modbus_decode(bms, &map, request, frame, size, pack);
 }
 
-/* Until the parameters tell how many sensors there are, those behind the last one that does not read
- * 0.0 °C, as reserved places do, are not counted. */
+/* Until the parameters are read, which contain the number of sensors, trailing sensors at 0.0 °C
+ * are not counted: reserved registers read like this. */
 static void finish(struct bms *bms, struct pack *pack)
 {
     bool unknown = !pack_known(pack, TEMP_COUNT);
@@ -212,7 +211,8 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- control (section 8) ---- */
 
-/* The neighbours of these reset, calibrate or power off: nothing else is ever written. */
+/* The neighbouring registers reset, calibrate or power off: the driver writes no others than these.
+ */
 enum {
     DISCHARGE_SWITCH = 0x1510,
     CHARGE_OFF = 0x1511,
@@ -324,7 +324,7 @@ static int32_t parameter(const struct pack *told, unsigned n)
         return modbus_told(told, SET_CHARGE_HOT_RELEASE_C, 10, 2731, 0);
     case 0x32:
         return modbus_told(told, SET_CHARGE_HOT_C, 10, 2731, 0);
-    case 0x35: /* which tells the second half from the first: 0 °C where it is not known */
+    case 0x35: /* identifies the second half, so 0 °C if it is unknown */
         return modbus_told(told, SET_CHARGE_COLD_RELEASE_C, 10, 2731, 2731);
     case 0x36:
         return modbus_told(told, SET_CHARGE_COLD_C, 10, 2731, 0);
@@ -365,7 +365,7 @@ static int32_t identity_word(const struct pack *told, unsigned n)
     return n < 36 ? modbus_told_text(told, SERIAL, 2 * (n - 21)) : 0;
 }
 
-/* Blocks of another board's group, and function 04 for the coils, are refused. */
+/* Requests for blocks of another board's group, and function 04 for coils, are refused. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     (void) bms;
@@ -408,7 +408,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
 }
 
-/* The switches of a single pack are at 0, those of a group from 1 on. */
+/* The address switches of a single pack are set to 0, those of a group from 1 up. */
 static const struct bms_guess guesses[] = {
     {.address = 0},
     {.address = 1},

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Daren boards, which speak DR-1363: the frame of YD/T 1363 with VER 22 and CID1 4A. Follows the sheet
- * `daren`. Oddities: a reply does not say which request it answers, and its structure has to; newer firmware
- * leaves the flag before the values out, so that the cells, which add up to the voltage, tell where they
- * begin; the maker's paper has the two switches the other way round than boards do.
+ * Daren boards, which speak DR-1363: the frame of YD/T 1363 with VER 22 and CID1 4A. Follows the
+ * sheet `daren`. Oddities: a reply does not name the request that it answers, so its structure has
+ * to identify it; newer firmware omits the flag before the values, so the position of the cells
+ * follows from their sum, which is the voltage; the maker's document swaps the two switches.
  */
 #include "topbms_cells.h"
 #include "ydt1363.h"
@@ -22,10 +22,10 @@
 #define IDENTITY_SIZE 35 /* newer boards: 37 */
 #define FIELD_SIZE 10    /* of its texts */
 #define PARAMETERS_SIZE 65
-#define MODULE_HEAD 6 /* of a reply to B0, which repeats the question */
+#define MODULE_HEAD 6 /* of a reply to B0, which repeats the request */
 #define SERIAL_SIZE 30
-#define STATE_SIZE 33       /* from the voltage's state on, */
-#define SHORT_STATE_SIZE 20 /* and as the maker's paper has it */
+#define STATE_SIZE 33       /* bytes from the state of the voltage on */
+#define SHORT_STATE_SIZE 20 /* the same in the maker's document */
 
 enum command { LIVE = 0x42, PARAMETERS = 0x47, IDENTITY = 0x51, MODULE = 0xB0 };
 enum module { MODULE_MAKER = 3, MODULE_CAPACITY = 4 };
@@ -156,7 +156,7 @@ static bool find_live(const uint8_t *info, size_t size, struct live *live)
 #define WARN ALARM_WARNING
 #define PROT ALARM_PROTECTION
 // clang-format off
-/* Section 5; bit 16 * word + bit. What concerns the air around the pack stays in the raw words. */
+/* Section 5; bit 16 * word + bit. Alarms of the ambient air are only in the raw words. */
 #define V(bit) (16 * VOLTAGE_STATE + (bit))
 #define C(bit) (16 * CURRENT_STATE + (bit))
 #define T(bit) (16 * TEMPERATURE_STATE + (bit))
@@ -385,7 +385,7 @@ static size_t put_word(uint8_t *d, size_t at, unsigned word)
     return at + 2;
 }
 
-/* Only the first row of an alarm and level is shown. */
+/* Sets the bit of the first row of each alarm and level only. */
 static uint64_t alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count)
 {
     uint64_t word = 0;
@@ -512,7 +512,7 @@ static void write_reply(const struct pack *pack, const struct ydt_frame *asked,
     out->size = ydt_write(out->bytes, &head, d, length);
 }
 
-/* Requests for another address or VER, and anything malformed, are not answered. */
+/* Ignores requests for another address or VER, and malformed ones. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * TopBMS and its siblings in the YD/T 1363 family (Topband, PACE, Seplos V2, Pylontech LV, EG4):
- * what is asked, and what the answers say. Follows the sheet `topbms`. Oddities: a reply does not
- * say which command it answers, so that what does not have the structure of the answer is somebody
- * else's; neither does a return code; VER of a reply means nothing; in `auto` the variant is found
- * out by asking in one dialect after the other.
+ * the requests, and the decoding of replies. Follows the sheet `topbms`. Oddities: neither a reply
+ * nor a return code names the command that it answers, so a reply with the wrong structure counts
+ * as foreign; VER of a reply is meaningless; `auto` finds the variant by asking in one dialect
+ * after the other.
  */
 #include "topbms_emulate.h"
 #include "topbms_layout.h"
@@ -15,34 +15,34 @@
 
 #include <math.h>
 
-#define PATIENCE 3  /* unanswered requests of a slower step in a row, */
-#define RARELY 1024 /* after which it is sent only once in so many cycles */
+#define PATIENCE 3  /* unanswered requests in a row, after which a slower step is sent rarely */
+#define RARELY 1024 /* poll cycles between two requests of such a step */
 
-#define TDT_MOS_SENSOR 2 /* behind that of the surroundings */
+#define TDT_MOS_SENSOR 2 /* the sensor after the ambient one */
 
 enum step { STEP_ANALOG, STEP_STATUS, STEP_IDENTITY, STEP_SERIAL, STEP_LIMITS, STEPS };
 
 struct memory {
     uint8_t dialect;      /* index into dialects[]: how the pack is asked */
-    uint8_t turn;         /* the same: whose turn it is while the pack is not known */
-    uint8_t asked;        /* how often it was asked meanwhile */
-    bool woken;           /* the first request was repeated */
+    uint8_t turn;         /* index into dialects[]: the one that `auto` tries */
+    uint8_t asked;        /* number of 42H sent while the variant is unknown */
+    bool woken;           /* 42H was repeated once, as the first may only have woken the pack */
     uint8_t variant;      /* enum topbms_id that answered; ID_AUTO: none yet */
-    bool awaiting;        /* 42H was asked and has not been answered */
-    bool analog_answered; /* at least once: the pack knows these commands */
+    bool awaiting;        /* 42H was sent and has not been answered */
+    bool analog_answered; /* the pack has answered 42H before */
     bool status_answered;
     bool product_refused; /* F1H: try E9H */
     struct topbms_board board;
-    /* by slower step: requests in a row, while none was ever answered */
+    /* by slower step: requests that were never answered */
     uint16_t unanswered[STEPS];
-    bool answers[STEPS]; /* by slower step: it was answered before */
+    bool answers[STEPS]; /* by slower step: it has been answered before */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
 /* ---- how a pack is asked ---- */
 
-/* VER and CID1 that a variant may want, the usual ones first. TopBMS and Topband, Seplos and
- * Pylontech are asked alike: in auto one row stands for both. */
+/* VER and CID1 by variant, the usual ones first. TopBMS and Topband, and Seplos and Pylontech, use
+ * the same requests: in `auto` one row stands for both. */
 // clang-format off
 static const struct dialect {
     enum topbms_id variant;
@@ -67,7 +67,8 @@ static const struct dialect {
 // clang-format on
 #define DIALECTS COUNT(dialects)
 
-/* A pack behind a master is asked with the master's ADR; only COMMAND names it then (section 9). */
+/* Requests to a pack behind a master have the master's ADR; only COMMAND names the pack (section
+ * 9). */
 static bool behind_master(const struct bms *bms)
 {
     return topbms_adr(bms) != topbms_number(bms);
@@ -86,8 +87,8 @@ static bool dialect_fits(const struct bms *bms, const struct dialect *dialect)
     return configured == ID_AUTO ? dialect->in_auto : dialect->variant == configured;
 }
 
-/* While the pack's dialect is unknown: the next one that fits the configuration, from `from` on,
- * cyclically. */
+/* While the variant is unknown: chooses the next dialect that fits the configuration, beginning at
+ * `from` and wrapping around. */
 static bool choose_dialect(struct bms *bms, size_t from)
 {
     struct memory *memory = bms_memory(bms);
@@ -101,8 +102,8 @@ static bool choose_dialect(struct bms *bms, size_t from)
     return false;
 }
 
-/* The dialect of the last answer is tried two times out of three: the pack may only have been
- * away, or be another one by now. */
+/* Two of three requests use the dialect of the last reply, as the pack may only have been absent;
+ * the third tries another one, as the pack may have been replaced. */
 static bool find_dialect(struct bms *bms, bool turn)
 {
     struct memory *memory = bms_memory(bms);
@@ -116,8 +117,8 @@ static bool find_dialect(struct bms *bms, bool turn)
     return found;
 }
 
-/* The dialect of a pack that has answered as `id` to a request with the head `asked`. If another
- * master asked, only CID1 is known: the first dialect with it. */
+/* The dialect of a pack that replied as variant `id` to a request with the head `asked`. For
+ * another master's request only CID1 is known: the first dialect with that one. */
 static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked, bool bare)
 {
     size_t found = 0;
@@ -133,7 +134,7 @@ static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked, bool 
     return (uint8_t) found;
 }
 
-/* The variant: as configured, or as found by the answer. */
+/* The variant: as configured, or as found by a reply. */
 static enum topbms_id known_variant(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);
@@ -163,8 +164,8 @@ static void make_request(struct bms *bms, uint8_t command, const uint8_t *info, 
     request->size = ydt_write(request->bytes, &head, info, size);
 }
 
-/* A command with COMMAND as INFO, or without INFO: the latter reaches only the pack at ADR, not
- * one behind it. */
+/* Sends COMMAND as INFO, or no INFO. Without INFO a request reaches only the pack at ADR, not one
+ * behind it. */
 static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_request *request)
 {
     if (command == 0 || (!names_pack && behind_master(bms)))
@@ -173,8 +174,8 @@ static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_re
     return true;
 }
 
-/* Many packs never answer these, and each poll waits for the time-out: ask a few times, then
- * rarely. */
+/* Many packs never answer these requests, and each of them costs a timeout: send a few, then one in
+ * RARELY cycles. */
 static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool names_pack,
                        struct bms_request *request)
 {
@@ -202,15 +203,15 @@ static bool ask_serial(struct bms *bms, uint8_t command, struct bms_request *req
     const struct memory *memory = bms_memory(bms);
     if (command == TOPBMS_SERIAL && !memory->product_refused)
         return false; /* F1H tells it */
-    /* The replies to C1H and C2H can look alike: wait until the former is out of the way. */
+    /* The replies to C1H and C2H can look alike: request C2H only after C1H was answered. */
     if (command == TOPBMS_SERIALS && !memory->board.answered)
         return false;
     return ask_slowly(bms, STEP_SERIAL, command, command != TOPBMS_SERIALS, request);
 }
 
-/* Until a pack has answered, each 42H goes out in the next dialect: silence may mean that it does
- * not know this one, so that all of them have their turn again and again. The very first is sent
- * twice, as the first request may only have woken the pack. */
+/* Until a pack has answered, each 42H uses the next dialect, and all of them again in turn, because
+ * silence may mean that the pack does not know this one. The very first request is sent twice, as
+ * it may only wake the pack. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -239,8 +240,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return ask_slowly(bms, STEP_LIMITS, variant->limits, true, request);
 }
 
-/* Section 8.4: PACE only; INFO 00 is on. The request carries no pack number: never for a pack
- * behind a master, whose own switches it would throw. */
+/* Section 8.4: PACE only; INFO 00 is on. The request has no pack number: it must never be sent to a
+ * pack behind a master, because it would switch the master. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -291,8 +292,8 @@ static bool is_readable(struct topbms_reply *reply, bool all)
            topbms_find_layout(reply, KIND_STATUS, &layout);
 }
 
-/* A frame that does not answer the request: a late or foreign one if it can be decoded as
- * something else, otherwise malformed. */
+/* A frame that does not answer the request: foreign (or late) if it can be decoded as another
+ * reply, otherwise malformed. */
 static enum bms_result reject(struct topbms_reply *reply)
 {
     return is_readable(reply, false) || is_readable(reply, true) ? BMS_FOREIGN : BMS_INVALID;
@@ -316,8 +317,8 @@ static bool is_capacity(uint8_t id)
 static void set_value(struct pack *pack, const struct topbms_field *field, const uint8_t *d)
 {
     double raw = raw_value(d, field->size);
-    /* FFFF is Pylontech's "see below", and saturated elsewhere; a battery without any capacity is
-     * one not set up. */
+    /* FFFF means "see below" at Pylontech and saturation elsewhere; a capacity of 0 is not
+     * configured. */
     bool none =
         is_capacity(field->id) && (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
     if (!none)
@@ -328,15 +329,16 @@ static double capacity_percent(const struct pack *pack)
 {
     if (!pack_known(pack, REMAINING_AH) || !pack_known(pack, FULL_AH))
         return NAN;
-    /* A full pack may hold a little more than its full capacity, which is counted anew now and
+    /* A full pack may hold slightly more than its full capacity, which the BMS updates only now and
      * then. */
     double percent = 100 * pack->value[REMAINING_AH] / pack->value[FULL_AH];
     return percent > 100 && percent <= 105 ? 100 : percent;
 }
 
 /* 24  | 7148 7148 7148 7148 | 64
- * SOC | capacities          | SOH      taken only if SOC goes with the capacities before; some
- * firmwares end behind it, others have something else there */
+ *  SOC | capacities          | SOH
+ * Used only if SOC agrees with the capacities before it: some firmwares end after these, others
+ * send something else here. */
 static void decode_pace_soc(struct pack *pack, const uint8_t *d)
 {
     if (fabs(d[0] - capacity_percent(pack)) <= 2)
@@ -393,13 +395,13 @@ static void decode_field(const struct bms *bms, struct pack *pack,
     }
 }
 
-/* Bits beyond the last cell mean nothing. */
+/* Bits after the last cell are meaningless. */
 static void set_balance(struct pack *pack, double mask, unsigned cell_count)
 {
     pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) cell_count)));
 }
 
-/* Some values are derived or may be missing: values of an earlier reply are cleared. */
+/* Clears the values of an earlier reply: some are derived, others may be missing in this one. */
 static void forget_analog(struct pack *pack)
 {
     static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
@@ -451,7 +453,7 @@ static unsigned mos_sensor(const struct topbms_layout *layout)
     const struct topbms_variant *variant = layout->variant;
     if (variant->mos_sensor != LAST_SENSOR)
         return variant->mos_sensor;
-    /* Four and fewer are those of the cells, unless EG4's two are among them. */
+    /* Up to four sensors are those of the cells, unless they include EG4's two uncounted ones. */
     return layout->sensor_count > 4 || variant->uncounted_sensors > 0 ? layout->sensor_count : 0;
 }
 
@@ -473,8 +475,8 @@ static void decode_sensors(struct pack *pack, const struct topbms_layout *layout
     }
 }
 
-/* PACE boards that act as Pylontech write 10 mAh for 1 mAh (section 8.1): no pack of 15 or 16 cells
- * is that small. */
+/* PACE boards that emulate Pylontech send units of 10 mAh instead of 1 mAh (section 8.1): no pack
+ * of 15 or 16 cells is that small. */
 static void correct_capacities(struct pack *pack, const struct topbms_layout *layout)
 {
     bool pace = layout->id == ID_PYLONTECH && layout->flag == 0 &&
@@ -558,9 +560,9 @@ static void decode_status_balance(struct pack *pack, const struct topbms_layout 
     set_balance(pack, mask, layout->cell_count);
 }
 
-/* Alarms, switches and balancing; the raw words are everything behind the sensors, then the
- * sensors' item bytes, two to a word. An older firmware that sends fewer status bytes leaves what
- * they would tell unknown. */
+/* Alarms, switches and balancing. The raw words are all bytes after the sensors, then the item
+ * bytes of the sensors, two per word. What a shorter status of older firmware lacks stays unknown.
+ */
 static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
@@ -588,7 +590,7 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
 
 /* ---- decode ---- */
 
-/* Wrong VER, CID1 or INFO: use the next dialect, and identify the pack again. */
+/* After wrong VER, CID1 or INFO: uses the next dialect, and identifies the pack again. */
 static void forget_variant(struct bms *bms)
 {
     struct memory *memory = bms_memory(bms);
@@ -610,8 +612,8 @@ static void note_answer(struct bms *bms, uint8_t command)
     memory->answers[STEP_LIMITS] |= command == variant->limits;
 }
 
-/* Section 3. A return code does not say which command it answers: one that contradicts what the
- * pack has answered before is a late one. */
+/* Section 3. A return code does not name the command that it answers: if it contradicts an earlier
+ * reply of the pack, it is a late one. */
 static enum bms_result decode_refusal(struct bms *bms, const struct topbms_reply *reply)
 {
     struct memory *memory = bms_memory(bms);
@@ -619,7 +621,7 @@ static enum bms_result decode_refusal(struct bms *bms, const struct topbms_reply
     if (reply->unasked)
         return BMS_FOREIGN;
     if (code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK)
-        return BMS_INVALID; /* the line, or a pack that is away for now: the question stays good */
+        return BMS_INVALID; /* a damaged request, or a pack that is temporarily absent: ask again */
     bool wrong_dialect = code == RTN_VERSION || code == RTN_DEVICE;
     if (command == TOPBMS_ANALOG && (wrong_dialect || !memory->analog_answered))
         forget_variant(bms);
@@ -641,7 +643,7 @@ static enum bms_result decode_message(struct bms *bms, struct topbms_reply *repl
     return result == BMS_INVALID ? reject(reply) : result;
 }
 
-/* A reply without a known request: it is identified by its structure alone. */
+/* Decodes a reply whose request is unknown, which is identified by its structure alone. */
 static enum bms_result decode_unasked(struct bms *bms, struct topbms_reply *reply,
                                       struct pack *pack)
 {
@@ -669,9 +671,9 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return decode_message(bms, &reply, pack);
 }
 
-/* In `auto` each poll asks in the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,
- * Sylcin, the latter two only at the most likely address. Pylontech packs count from 2 and can talk
- * at 115200 baud. */
+/* In `auto` each poll uses the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,
+ * Sylcin, the latter two only at the most likely address. Pylontech packs count from 2 and may use
+ * 115200 baud. */
 static const struct bms_guess guesses[] = {
     {.address = 1, .polls = 6},
     {.address = 0, .polls = 4},
@@ -680,8 +682,8 @@ static const struct bms_guess guesses[] = {
     {.address = 1, .variant = ID_CREABEST},
 };
 
-/* EG4 and packs behind TCP serial servers take up to 2 s to answer, EG4 and Topband want 0.2 s of
- * rest (section 10): `auto` has to suit the slowest. */
+/* EG4 and packs behind TCP serial servers take up to 2 s to answer; EG4 and Topband need a pause of
+ * 0.2 s (section 10). `auto` uses the slowest values. */
 const struct bms_driver topbms_driver = {
     .name = "topbms",
     .title = "TopBMS, Topband, PACE, Seplos V2, Pylontech LV, EG4 (YD/T 1363, ASCII)",

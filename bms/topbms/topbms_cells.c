@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Whether cells and pack voltage of a reply add up. */
+/* Checks whether the cells of a reply add up to the pack voltage. */
 #include "topbms_cells.h"
 
 #include "bms/bytes.h"

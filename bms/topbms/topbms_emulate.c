@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, emulated: answers 42H, 44H and the identity of each variant out of a struct
- * pack, and lets the MOS of a PACE pack be switched. Follows the sheet `topbms`, sections 3, 7, 8
- * and 12. Oddities that are kept up: TopBMS answers with VER 52, a Seplos pack at address 00 calls
- * itself 01, PACE does not open both MOS, Topband answers 51H in plain text; a foreign ADR gets no
- * answer at all.
+ * Emulates TopBMS and siblings: answers 42H, 44H and the identity of each variant from a struct
+ * pack, and switches the MOS of a PACE pack. Follows the sheet `topbms`, sections 3, 7, 8 and 12.
+ * Emulated oddities: TopBMS answers with VER 52, a Seplos pack at address 00 reports itself as 01,
+ * PACE does not open both MOS, Topband answers 51H in plain text; requests for another ADR are
+ * ignored.
  */
 #include "topbms_emulate.h"
 
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An answer while it is written. */
+/* A reply under construction. */
 struct answer {
     enum topbms_id id;
     const struct topbms_variant *variant;
@@ -36,7 +36,7 @@ static double value_or(const struct pack *pack, enum pack_value id, double other
     return pack_known(pack, id) ? pack->value[id] : otherwise;
 }
 
-/* The MOS as two bits of a byte. */
+/* The MOS switches as two bits of a byte. */
 static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned discharge_bit)
 {
     uint32_t charge = value_or(pack, CHARGE_MOS, 1) > 0,
@@ -52,7 +52,7 @@ static void put_uint(struct answer *answer, uint32_t value, unsigned size)
         answer->info[answer->size++] = (uint8_t) (value >> 8 * (i - 1));
 }
 
-/* A text, cut off or filled up to a fixed size. */
+/* A text, truncated or padded to a fixed size. */
 static void put_text(struct answer *answer, const char *text, size_t size, char filling)
 {
     size_t length = strlen(text);
@@ -61,7 +61,7 @@ static void put_text(struct answer *answer, const char *text, size_t size, char 
     answer->size += size;
 }
 
-/* A number in its unit, saturating; unknown is 0. */
+/* A number in its unit, saturated; 0 if unknown. */
 static void put_number(struct answer *answer, double value, double unit, unsigned size,
                        bool is_signed)
 {
@@ -99,8 +99,8 @@ static unsigned mos_sensor(const struct answer *answer, unsigned count)
     return answer->variant->mos_sensor == LAST_SENSOR ? count : answer->variant->mos_sensor;
 }
 
-/* As many sensors as the pack has, and a place for the one of the MOS where the variant has such a
- * place. */
+/* The number of sensors of the pack, including a place for the MOS sensor if the variant has one.
+ */
 static unsigned count_sensors(const struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
@@ -111,7 +111,7 @@ static unsigned count_sensors(const struct answer *answer)
             count = i + 1;
     unsigned needed = variant->mos_sensor;
     if (variant->mos_sensor ==
-        LAST_SENSOR) /* behind those of the cells, and behind EG4's environment */
+        LAST_SENSOR) /* after the cells, or after the environment sensors of EG4 */
         needed = variant->uncounted_sensors > 0 ? 4u + variant->uncounted_sensors : 5;
     if (pack_known(pack, MOS_TEMP_C) && count < needed)
         count = needed;
@@ -139,8 +139,7 @@ static void put_sensors(struct answer *answer)
     }
 }
 
-/* Pylontech writes FFFF and adds 3-byte fields where a capacity does not fit into 16 bits of mAh.
- */
+/* Pylontech sends FFFF and appends 3-byte fields if a capacity in mAh does not fit into 16 bits. */
 static bool is_large(const struct answer *answer)
 {
     return answer->id == ID_PYLONTECH && fmax(value_or(answer->pack, FULL_AH, 0),
@@ -151,7 +150,7 @@ static uint8_t count_byte(const struct answer *answer)
 {
     if (answer->id == ID_PYLONTECH && !is_large(answer))
         return 2;
-    /* PACE and Topband: as recorded, or as in the only source. */
+    /* PACE and Topband: as recorded, or as in the only known source. */
     uint8_t any = answer->id == ID_PACE ? 3 : 4;
     return answer->variant->lengths[0].count ? answer->variant->lengths[0].count : any;
 }
@@ -213,7 +212,7 @@ static enum topbms_return answer_analog(struct answer *answer)
         if (!optional && field->count <= count_byte(answer))
             put_field(answer, field);
     }
-    /* Fields that nobody reads, such as the counters of EG4. */
+    /* Unused fields, such as the counters of EG4. */
     while (answer->size < end && !(answer->id == ID_PYLONTECH && !is_large(answer)))
         put_uint(answer, 0, 1);
     return RTN_OK;
@@ -226,7 +225,7 @@ static void set_bit(uint8_t *status, uint8_t bit)
     status[bit / 8] |= (uint8_t) (1 << bit % 8);
 }
 
-/* The first bit of this alarm, at this level if there is one. NULL: the variant has none. */
+/* The first bit of this alarm at this level, if the variant has one. NULL: it has none. */
 static const struct alarm_bit *find_bit(const struct topbms_variant *variant, unsigned alarm,
                                         uint8_t level)
 {
@@ -239,7 +238,7 @@ static const struct alarm_bit *find_bit(const struct topbms_variant *variant, un
     return found;
 }
 
-/* Item bytes tell these as warnings already. */
+/* Item bytes report the warnings of these alarms. */
 static bool has_item(unsigned alarm)
 {
     return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE ||
@@ -272,8 +271,8 @@ static void set_balance(const struct answer *answer, uint8_t *status)
     }
 }
 
-/* One item byte per cell: the highest one is above its limit, the lowest one below, when there is
- * such an alarm. */
+/* One item byte per cell: for an over-voltage alarm the highest cell is above its limit, for an
+ * under-voltage alarm the lowest one is below it. */
 static void put_cell_items(struct answer *answer)
 {
     const struct pack *pack = answer->pack;
@@ -398,8 +397,8 @@ static enum topbms_return answer_limits(struct answer *answer)
     return RTN_OK;
 }
 
-/* 00 is on, 01 is off; one of the two stays on. Either way the answer shows both, as byte
- * "instruction" of 44H does. */
+/* 00 is on, 01 is off; one of the two MOS stays on. Even if refused, the reply contains both
+ * states, like the byte "instruction" of 44H. */
 static enum topbms_return answer_switch(struct answer *answer, enum pack_value mine,
                                         enum pack_value other)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: finding the structure of a 42H or 44H reply. Follows the sheet `topbms`,
- * sections 2, 4 to 6 and 9. Counts are believed only as far as the length bears them out, and 42H
- * only when the cells add up to the pack voltage: CHKSUM does not see two characters that have
- * changed places, and the sum proves the scale of the voltage as well.
+ * TopBMS and siblings: finds the structure of a 42H or 44H reply. Follows the sheet `topbms`,
+ * sections 2, 4 to 6 and 9. A count is accepted only if the length confirms it, and 42H only if the
+ * cells add up to the pack voltage: CHKSUM does not detect two swapped characters, and the sum also
+ * proves the unit of the voltage.
  */
 #include "topbms_layout.h"
 #include "topbms_cells.h"
@@ -54,7 +54,8 @@ static bool sensors_legal(const struct topbms_layout *layout)
     return true;
 }
 
-/* Takes the pack voltage in the unit in which it agrees with the cells, usually the variant's own. */
+/* Finds the unit of the pack voltage in which it equals the sum of the cells; the variant's own
+ * unit is tried first. */
 static bool prove_voltage(struct topbms_layout *layout)
 {
     static const double units[] = {0.01, 0.001};
@@ -71,7 +72,7 @@ static bool prove_voltage(struct topbms_layout *layout)
     return false;
 }
 
-/* The n-th length that goes with a count byte; 0: there are no more. */
+/* The n-th valid length for a count byte; 0: there are no more. */
 static size_t nth_length(const struct topbms_variant *variant, uint8_t count, unsigned n)
 {
     for (unsigned i = 0; i < TOPBMS_LENGTHS; i++) {
@@ -82,8 +83,8 @@ static size_t nth_length(const struct topbms_variant *variant, uint8_t count, un
     return 0;
 }
 
-/* The n-th length that goes with the count byte of this reply; 0 for the first: the count is not
- * this variant's. */
+/* The n-th valid length for the count byte of this reply; 0 for n = 0: this variant does not have
+ * that count. */
 static size_t expected_length(const struct topbms_layout *layout, unsigned n)
 {
     const struct topbms_variant *variant = layout->variant;
@@ -92,8 +93,8 @@ static size_t expected_length(const struct topbms_layout *layout, unsigned n)
                : 0;
 }
 
-/* Firmwares differ in how much stands at the end (section 4): more than expected fits too, and for
- * some variants less, if nothing fits better. */
+/* Firmwares differ in the fields at the end (section 4): a longer rest fits, too, and for some
+ * variants a shorter one, if no other layout fits better. */
 static enum fit fit_analog(struct topbms_layout *layout)
 {
     if (expected_length(layout, 0) == 0 || !sensors_legal(layout) || !prove_voltage(layout))
@@ -140,7 +141,8 @@ static enum fit fit_block(const struct topbms_variant *variant, enum topbms_kind
     return kind == KIND_ANALOG ? fit_analog(layout) : fit_status(layout);
 }
 
-/* The size of the block at d when its rest has the n-th length of its kind; 0: there is none. */
+/* The size of the block at d if its rest has the n-th length of its kind; 0: there is no n-th
+ * length. */
 static size_t block_size(const struct topbms_variant *variant, enum topbms_kind kind,
                          const uint8_t *d, size_t size, unsigned n)
 {
@@ -153,8 +155,8 @@ static size_t block_size(const struct topbms_variant *variant, enum topbms_kind 
     return rest > 0 && rest <= layout.rest_size ? (size_t) (layout.rest - d) + rest : 0;
 }
 
-/* Whether `packs` blocks of the n-th length, with `between` bytes between them, fill d exactly; the
- * size of the first. */
+/* Whether `packs` blocks of the n-th length, separated by `between` bytes, fill d exactly; returns
+ * the size of the first block. */
 static size_t walk_blocks(const struct topbms_variant *variant, enum topbms_kind kind,
                           const uint8_t *d, size_t size, unsigned packs, unsigned n, size_t between)
 {
@@ -168,8 +170,8 @@ static size_t walk_blocks(const struct topbms_variant *variant, enum topbms_kind
     return at == size ? first : 0;
 }
 
-/* COMMAND FFH, several packs in one reply (section 9): their blocks, some firmwares put a byte
- * between them, have to fill INFO exactly. Taken is the first one, which is the pack that answers.
+/* COMMAND FFH returns several packs in one reply (section 9). Their blocks, which some firmwares
+ * separate by a byte, have to fill INFO exactly. The first block is that of the pack that answers.
  */
 static enum fit fit_packs(const struct topbms_variant *variant, enum topbms_kind kind,
                           const uint8_t *d, size_t size, unsigned packs,
@@ -194,9 +196,8 @@ static bool group_fits(const struct topbms_reply *reply, uint8_t group)
     return reply->number == 0 && group == 1 && !reply->relayed;
 }
 
-/* One pack was asked for: more bytes than it needs may be its firmware's own, but not further
- * packs. The number of those would stand where the group byte does, when another master has asked
- * for all. */
+/* A reply for one pack: surplus bytes may be additions of its firmware, but not further packs. If
+ * another master has requested all packs, their number is in the place of the group byte. */
 static enum fit fit_one(const struct topbms_variant *variant, enum topbms_kind kind,
                         const uint8_t *d, size_t size, unsigned group, struct topbms_layout *layout)
 {
@@ -228,8 +229,8 @@ static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_v
     return fit_packs(variant, kind, d, size, group, layout);
 }
 
-/* The best reading of the reply as one kind. `doubt`: others with their cells elsewhere fit as
- * well. Of two variants that read the same bytes alike, the first is taken. */
+/* Finds the best interpretation of the reply as one kind. `doubt`: another one, with the cells
+ * elsewhere, fits as well. If two variants interpret the bytes alike, the first one is used. */
 static enum fit find_best(const struct topbms_reply *reply, enum topbms_kind kind,
                           struct topbms_layout *layout, bool *doubt)
 {
@@ -254,9 +255,9 @@ static enum fit find_best(const struct topbms_reply *reply, enum topbms_kind kin
     return best_fit;
 }
 
-/* Whether it may be 44H, whatever else it fits: its item bytes are illegal as soon as
- * one of the first cells of a 42H is connected, while a 44H, mostly zeros, may well pass for a 42H
- * of broken cell wires. */
+/* Whether the reply may be 44H, even if it also fits something else. As 44H, the item bytes of a
+ * 42H are invalid if one of its first cells is connected; but a 44H, mostly zeros, can look like a
+ * 42H whose cell wires are broken. */
 static bool may_be_status(const struct topbms_reply *reply)
 {
     struct topbms_layout layout;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: identity, limits and the answer of a switch. Follows the sheet `topbms`,
- * sections 7, 8.3 and 8.4. A reply that is not what its command promises, in size or in characters,
- * is left alone as a whole: it may be a late one to another command.
+ * TopBMS and siblings: replies with identity, limits and the result of a switch. Follows the sheet
+ * `topbms`, sections 7, 8.3 and 8.4. A reply whose size or characters do not match its command is
+ * ignored as a whole: it may be a late one to another command.
  */
 #include "topbms_messages.h"
 
@@ -18,7 +18,7 @@ static bool is_filling(uint8_t c)
     return c == 0 || c == ' ' || c == 0xFF;
 }
 
-/* The text in a field of fixed size, without what fills it at either end. */
+/* The text in a field of fixed size, without its padding at either end. */
 static size_t trim(const uint8_t **text, size_t size)
 {
     while (size > 0 && is_filling((*text)[size - 1]))
@@ -43,7 +43,7 @@ static void set_text(struct pack *pack, enum pack_text id, const uint8_t *text, 
     pack_set_text(pack, id, text, size);
 }
 
-/* INFO starts with the pack's number where the request named it. */
+/* INFO begins with the pack's number if the request contained it. */
 static bool names_pack(const struct topbms_reply *reply)
 {
     return !reply->names_pack || reply->info[0] == reply->number;
@@ -117,7 +117,7 @@ static bool decode_maker(struct topbms_board *board, const struct topbms_reply *
     return true;
 }
 
-/* Of a reply to another command, which happens to have the length of a text. */
+/* Detects a reply to another command that has the length of a text by chance. */
 static bool is_hexadecimal(const uint8_t *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -159,7 +159,7 @@ static bool decode_limits(struct topbms_board *board, const struct topbms_reply 
     return true;
 }
 
-/* 9AH and 9BH, PACE: the new instruction byte of 44H, which has to show what was asked for (00 is
+/* 9AH and 9BH, PACE: the new instruction byte of 44H, which must show the requested state (00 is
  * on). */
 static bool decode_switched(struct topbms_board *board, const struct topbms_reply *reply,
                             struct pack *pack)

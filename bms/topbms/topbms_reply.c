@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: which frame can answer a request. Follows the sheet `topbms`, sections 2, 3,
- * 8 and 9.
+ * TopBMS and siblings: decides which frame can answer a request. Follows the sheet `topbms`,
+ * sections 2, 3, 8 and 9.
  */
 #include "topbms_reply.h"
 
@@ -13,7 +13,7 @@ static bool is_battery(uint8_t device)
     return device == 0x46 || device == 0x4A || device == 0x4E || device == 0x4F;
 }
 
-/* Section 3. What else stands there is the command of an echo or of another master's request. */
+/* Section 3. Any other code is the command of an echo or of another master's request. */
 static bool is_return_code(uint8_t code)
 {
     return code <= RTN_NOT_DONE || code == RTN_ADDRESS || code == RTN_LINK ||
@@ -43,7 +43,7 @@ static bool read_request(const struct bms_request *request, struct topbms_reply 
     return true;
 }
 
-/* The variants that the configuration, or else VER of request or reply, leaves. */
+/* The variants that remain possible by the configuration, or else by VER of request or reply. */
 static void list_variants(const struct bms *bms, struct topbms_reply *reply)
 {
     enum topbms_id configured = topbms_configured(bms);
@@ -62,11 +62,11 @@ static void list_variants(const struct bms *bms, struct topbms_reply *reply)
     reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;
 }
 
-/* ADR is echoed. Only PACE is known to do otherwise (recorded by users of the Gobel add-on, its
- * issues 8, 11 and 52, and of Interster/PylonTechBattery): asked through the master's RS232 jack
- * with the pack's number as ADR and as COMMAND, the master answers under its own ADR, and a pack
- * asked as 00 under the one it has. The group byte then has to be COMMAND, or the number of packs
- * when all were asked for. */
+/* Replies repeat ADR. Only PACE is known to differ (recorded by users of the Gobel add-on, its
+ * issues 8, 11 and 52, and of Interster/PylonTechBattery): if requested through the master's RS232
+ * jack with the pack's number as ADR and as COMMAND, the master answers with its own ADR, and a
+ * pack that was asked as 00 answers with its real one. The group byte then has to be COMMAND, or
+ * the number of packs if all were requested. */
 static bool address_fits(const struct bms *bms, struct topbms_reply *reply)
 {
     uint8_t address = reply->frame.head.address;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The variants of TopBMS: where their 42H and 44H differ. Follows the sheet `topbms`, sections 4, 5
- * and 8. The tables name what the sheet gives a canonical alarm; what has none (ambient
- * temperatures, states) stays in the raw words alone.
+ * The variants of TopBMS: the differences of their 42H and 44H. Follows the sheet `topbms`,
+ * sections 4, 5 and 8. The tables contain the alarms that have a canonical name in the sheet; all
+ * others (ambient temperatures, states) are only in the raw words.
  */
 #include "topbms_variants.h"
 
@@ -19,8 +19,8 @@ const char *const topbms_names[] = {"auto",      "topbms", "topband",  "pace", "
 
 /* ---- 42H behind the sensors ---- */
 
-/* Section 4. The document's count is 5, the wire's 6: humidity has grown to two bytes, a second
- * balance word follows. */
+/* Section 4. The document has count 5, the wire 6: humidity takes two bytes, and a second balance
+ * word follows. */
 static const struct topbms_field topbms_fields[] = {
     /* id                size count unit */
     {CURRENT_A,            2, 0, 0.01},
@@ -36,7 +36,7 @@ static const struct topbms_field topbms_fields[] = {
     {FIELD_BALANCE_HIGH,   2, 6, 1},
 };
 
-/* Section 8.1. Two bytes of the maker's own may follow. */
+/* Section 8.1. Two bytes defined by the maker may follow. */
 static const struct topbms_field topband_fields[] = {
     {CURRENT_A,            2, 0, 0.01},
     {VOLTAGE_V,            2, 0, 0.01},
@@ -82,7 +82,7 @@ static const struct topbms_field pylontech_fields[] = {
     {FIELD_LARGE_CAPACITIES, 6, 4, 0.001},
 };
 
-/* Extremes and life-time counters follow; the former are derived from the cells. */
+/* Extremes, which are derived from the cells, and lifetime counters follow. */
 static const struct topbms_field eg4_fields[] = {
     {CURRENT_A,            2, 0, 0.01},
     {VOLTAGE_V,            2, 0, 0.01},
@@ -105,7 +105,8 @@ static const struct topbms_field creabest_fields[] = {
 
 /* ---- status bytes of 44H ---- */
 
-/* Section 5; byte 0 is the sheet's status 1. The first row of an alarm and level is emulated. */
+/* Section 5; byte 0 is the sheet's status 1. The first row of an alarm and level is the emulated
+ * one. */
 static const struct alarm_bit topbms_alarms[] = {
     {BIT(0, 0), CELL_OVER_VOLTAGE, WARN},
     {BIT(0, 1), CELL_UNDER_VOLTAGE, WARN},
@@ -136,9 +137,9 @@ static const struct alarm_bit topbms_alarms[] = {
     {BIT(4, 1), SOC_LOW, WARN},
     {BIT(4, 2), CHARGE_MOS_FAULT, PROT},
     {BIT(4, 3), DISCHARGE_MOS_FAULT, PROT},
-    {BIT(4, 4), CHARGE_OVER_TEMPERATURE, WARN},    /* hot, direction not said */
+    {BIT(4, 4), CHARGE_OVER_TEMPERATURE, WARN},    /* hot, direction unknown */
     {BIT(4, 4), DISCHARGE_OVER_TEMPERATURE, WARN},
-    {BIT(4, 5), CHARGE_UNDER_TEMPERATURE, WARN},   /* cold, direction not said */
+    {BIT(4, 5), CHARGE_UNDER_TEMPERATURE, WARN},   /* cold, direction unknown */
     {BIT(4, 5), DISCHARGE_UNDER_TEMPERATURE, WARN},
 #define CELLS_JUDGED_FAULTY(byte) \
     {BIT(byte, 0), HARDWARE_FAULT, PROT}, {BIT(byte, 1), HARDWARE_FAULT, PROT}, \
@@ -178,9 +179,9 @@ static const struct alarm_bit topband_alarms[] = {
     {28, CELL_UNDER_VOLTAGE, PROT},                /* a cell far too low */
     {40, PACK_OVER_VOLTAGE, WARN},
     {41, MOS_OVER_TEMPERATURE, WARN},
-    {44, CHARGE_UNDER_TEMPERATURE, WARN},          /* cells cold, direction not said */
+    {44, CHARGE_UNDER_TEMPERATURE, WARN},          /* cells cold, direction unknown */
     {44, DISCHARGE_UNDER_TEMPERATURE, WARN},
-    {45, CHARGE_OVER_TEMPERATURE, WARN},           /* cells hot, direction not said */
+    {45, CHARGE_OVER_TEMPERATURE, WARN},           /* cells hot, direction unknown */
     {45, DISCHARGE_OVER_TEMPERATURE, WARN},
     {46, DISCHARGE_OVER_CURRENT, WARN},
     {47, CHARGE_OVER_CURRENT, WARN},
@@ -229,7 +230,7 @@ static const struct alarm_bit pace_alarms[] = {
     {BIT(8, 7), SOC_LOW, WARN},
 };
 
-/* Seplos and EG4 have these three bytes in common, in different places. */
+/* Seplos and EG4 share these three bytes, at different positions. */
 #define PAIRS_VOLTAGE(byte) \
     {BIT(byte, 0), CELL_OVER_VOLTAGE, WARN},  {BIT(byte, 1), CELL_OVER_VOLTAGE, PROT}, \
     {BIT(byte, 2), CELL_UNDER_VOLTAGE, WARN}, {BIT(byte, 3), CELL_UNDER_VOLTAGE, PROT}, \
@@ -315,7 +316,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
     [ID_TOPBMS] = {
         .version = 0x21, .reply_version = 0x52, .names_pack = true, .master = 1,
         .flag_absent = true, .flag_stands = true,
-        DEGREES, /* which of sensors 5 and 6 is the MOS is open */
+        DEGREES, /* whether sensor 5 or 6 is the MOS is unknown */
         .count_at = 6, .lengths = {{6, 19}, {5, 16}}, .may_end_early = true, FIELDS(topbms_fields),
         /* Older firmware probably lacks the short-circuit bytes and status 10 to 15 (section 5). */
         .tails = {{21, 5, 15}, {22, 5, 15}, {20, 5, 15}, {14, 3, 9}},

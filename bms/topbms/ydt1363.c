@@ -6,9 +6,8 @@
  *      VER ADR  CID1  CID2  |   LENID   INFO  CHKSUM
  *                           LCHKSUM
  *
- * Follows the sheet `topbms`, section 2. Oddities: LENID counts characters; CHKSUM does not see two
- * characters that have changed places; '~' never stands inside of a frame, so that one always is a
- * new start.
+ * Follows the sheet `topbms`, section 2. Oddities: LENID counts characters; CHKSUM does not detect
+ * two swapped characters; a frame never contains '~', so this character always begins a new one.
  */
 #include "ydt1363.h"
 
@@ -29,7 +28,7 @@ static int digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* `digits` hexadecimal characters as a number; -1: one of them is none. */
+/* Parses `digits` hexadecimal characters; -1: not hexadecimal. */
 static int32_t number(const uint8_t *text, size_t digits)
 {
     int32_t value = 0;
@@ -47,7 +46,7 @@ static void put_number(uint8_t *text, size_t digits, uint32_t value)
         text[i - 1] = (uint8_t) "0123456789ABCDEF"[value & 0x0F];
 }
 
-/* What the three digits of LENID lack to a multiple of 16. */
+/* The difference of the sum of LENID's three digits from a multiple of 16. */
 static uint32_t length_checksum(uint32_t lenid)
 {
     return (0x10 - ((lenid >> 8) + (lenid >> 4 & 0x0F) + (lenid & 0x0F)) % 0x10) % 0x10;
@@ -60,12 +59,12 @@ static uint16_t checksum(const uint8_t *frame, size_t size)
 
 static bool ends_line(uint8_t c)
 {
-    /* A terminal in the way may have turned CR into LF (section 11, 5). */
+    /* A terminal in between may have changed CR to LF (section 11, 5). */
     return c == EOI || c == '\n';
 }
 
-/* Where something other than INFO and CHKSUM stands between the head and the last character; `end`
- * if nowhere. */
+/* Position of the first character between the head and the last character that can be neither INFO
+ * nor CHKSUM; `end` if there is none. */
 static size_t find_break(const uint8_t *bytes, size_t from, size_t end)
 {
     while (from < end && bytes[from] != SOI && !ends_line(bytes[from]))
@@ -73,7 +72,7 @@ static size_t find_break(const uint8_t *bytes, size_t from, size_t end)
     return from;
 }
 
-/* A whole line of the right length: are its end and its sum right? */
+/* Checks the end and the checksum of a line that has the right length. */
 static enum ydt_state check_frame(const uint8_t *bytes, size_t size)
 {
     if (!ends_line(bytes[size - 1]))
@@ -81,7 +80,7 @@ static enum ydt_state check_frame(const uint8_t *bytes, size_t size)
     return number(bytes + size - 5, 4) == checksum(bytes, size - 5) ? YDT_GOOD : YDT_BAD_SUM;
 }
 
-/* The head is there and hexadecimal. */
+/* Checks the rest of a frame whose head is complete and hexadecimal. */
 static enum ydt_state check_body(const uint8_t *bytes, size_t size, size_t *span)
 {
     uint32_t length = (uint32_t) number(bytes + LENGTH_AT, 4);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Victron Instant Readout: what a SmartShunt or BMV-71x advertises over Bluetooth, a shunt as a pack
- * without cells. Follows the sheet `ble`, section 6. The advertisements are encrypted; who receives
- * them (lines/ble/adverts.c) decrypts them and hands them on in a frame with a checksum, as one that
- * is lost on the way between two programs must not make another:
+ * Victron Instant Readout: the advertisements of a SmartShunt or BMV-71x over Bluetooth, decoded as a
+ * pack without cells. Follows the sheet `ble`, section 6. The receiver (lines/ble/adverts.c) decrypts
+ * them and passes each on in a frame with a checksum, so that bytes lost between two programs are
+ * detected:
  *
  *   56 41 | 17 | 10 02 89 A3 02 B0 40 AF | FF FF E5 04 00 00 00 00 03 00 00 F4 01 40 DF | .. ..
  *   "VA"  | n  | record: product, type   | n - 8 bytes, decrypted: bits of the table    | CRC-16,
  *              |         02, nonce, key  |                                              | Modbus
  *
- * Oddities: the radio's checksum is all there is, and a wrong key that shares its first byte gives noise:
- * unused bits have to be ones. "Unknown" of signed values is compared before the sign.
+ * Oddities: records have no checksum besides the radio's, and a wrong key with the same first byte
+ * yields noise, so unused bits must be ones. Signed values are compared with "unknown" before the sign
+ * is applied.
  */
 #include "vedirect_tables.h"
 #include "vedirect_values.h"
@@ -22,12 +23,12 @@
 #include <string.h>
 
 #define HEAD 3        /* "VA" and the length */
-#define RECORD 8      /* bytes of a record before what is encrypted */
+#define RECORD 8      /* bytes of a record before the encrypted part */
 #define VALUES 15     /* bytes that the table needs */
-#define LENGTH_MAX 29 /* of a record: an advertisement has 31 bytes */
+#define LENGTH_MAX 29 /* bytes of a record: an advertisement has 31 */
 #define PRODUCT 0x10
 #define NONCE 5
-#define REPEATS_MOST 64 /* records that may be said again */
+#define REPEATS_MOST 64 /* records that may be repeated */
 #define BATTERY_MONITOR 2
 #define ZERO_CELSIUS 273.15
 #define VOLTAGE_UNKNOWN 0x7FFF
@@ -98,8 +99,8 @@ static void decode_values(struct bms *bms, const uint8_t *v, struct pack *pack)
     vedirect_set_capacity(bms, pack);
 }
 
-/* Records are numbered, about one a second: what has been there, or was before that, is an old one said again. A number
- * far behind is that of a shunt that has started anew. */
+/* Records are numbered, about one per second. The last number or an earlier one is a repetition; a
+ * number far behind is that of a restarted shunt. */
 static bool is_old(struct bms *bms, uint16_t nonce)
 {
     struct vedirect_notes *notes = bms_memory(bms);

@@ -13,7 +13,7 @@ static struct alarms with(struct alarms alarms, uint32_t mask, struct alarms now
                            (alarms.protection & ~mask) | (now.protection & mask)};
 }
 
-/* Remembers an event until the broker confirms it. NULL: no room, assume that it arrives. */
+/* Remembers an event until the broker confirms it. NULL: no room; assume that it arrives. */
 static struct unsure *remember_unconfirmed(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
 {
     struct unsure *place = mqtt->unsure;

@@ -28,7 +28,7 @@
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
 #define SHORT_MOST                                                                                 \
     3 /* short connections in a row, after which they are logged at debug level only */
-/* The broker declares a dead gateway offline after one and a half times this. */
+/* The broker declares a dead gateway offline after one and a half times this period. */
 #define KEEPALIVE_S 10
 #define PASSWORD_SIZE 256
 #define SYSTEM_CERTIFICATES "/etc/ssl/certs"
@@ -47,16 +47,16 @@ struct connection {
     ev_timer misc, deadline, pause, knock;
     int knock_mid;
     double knocked_at;
-    double proven_at; /* what comes now left the broker after this: the last answered knock */
-    bool reached, encrypted; /* the TCP connection was accepted; and encryption succeeded */
+    double proven_at;        /* time of the last answered knock: messages are not older */
+    bool reached, encrypted; /* TCP connected; TLS handshake done */
     bool up;
-    bool broken; /* found broken within a call of the library */
+    bool broken; /* found broken during a call of the library */
     double up_at, pause_s, down_since;
     unsigned short_ones; /* connections in a row that ended before STEADY_S */
     unsigned outstanding;
     struct connection_counters counters;
     char words[160];   /* the current failure */
-    char told[160];    /* what was logged last; empty: that it is connected */
+    char told[160];    /* last logged reason; empty: connected */
     char library[120]; /* the library's last error message */
     bool password_access_told, key_access_told;
     uint32_t dropped_before; /* dropped messages as last logged; see drop_told */
@@ -69,7 +69,7 @@ struct connection {
 
 /* ---- what the log says ---- */
 
-/* Logged once, and again when the reason changes. */
+/* Logs a failure once, and again if the reason changes. */
 static void log_broker_failure(struct connection *connection, const char *words)
 {
     snprintf(connection->words, sizeof connection->words, "%s", words);
@@ -84,8 +84,8 @@ static void log_broker_failure(struct connection *connection, const char *words)
              connection->settings.name, connection->settings.config->broker, words);
 }
 
-/* A connection that keeps coming and going, as with two clients of the same id, is logged a few
- * times only. */
+/* Logs the ends of a connection that keeps coming and going, as with two clients of the same id,
+ * only a few times. */
 static void log_end(struct connection *connection, const char *words)
 {
     if (connection->short_ones < SHORT_MOST) {
@@ -133,8 +133,8 @@ static void note_steady(struct connection *connection)
     connection->pause_s = 0;
 }
 
-/* A server that expects the other kind of connection, or none of us, just ends it. It may do so before the library has told us of the
- * connection. */
+/* A server that expects the other kind of connection, or rejects clients without a certificate,
+ * just closes it, maybe even before the library has reported the connection. */
 static const char *describe_end(const struct connection *connection)
 {
     if (connection->up)
@@ -160,12 +160,12 @@ static const char *error_text(const struct connection *connection, int error)
     case MOSQ_ERR_ERRNO:
         if (errno == ECONNRESET || errno == EPIPE)
             return describe_end(connection);
-        /* So does 2.0.21 call an encryption that failed. */
+        /* libmosquitto 2.0.21 uses this error for a failed TLS handshake as well. */
         if (!connection->tls || errno != EPROTO)
             return errno ? strerror(errno) : "the connection failed";
         /* fall through */
     case MOSQ_ERR_TLS:
-        /* Without a word of the encryption itself it was the socket's. */
+        /* Without an error of OpenSSL it was the socket's. */
         return connection->library[0] ? connection->library : describe_end(connection);
     case MOSQ_ERR_CONN_LOST:
         return describe_end(connection);
@@ -215,7 +215,7 @@ static void handle_failure(struct connection *connection, const char *words)
     snprintf(copy, sizeof copy, "%s", words);
     size_t size = strlen(copy);
     if (size > 0 && copy[size - 1] == '.')
-        copy[size - 1] = '\0'; /* drop the full stop of the library's sentence */
+        copy[size - 1] = '\0'; /* remove the full stop of the library's message */
     connection->up = false;
     destroy(connection);
     if (was_up) {
@@ -234,8 +234,8 @@ static void handle_failure(struct connection *connection, const char *words)
         connection->events.down(connection->data);
 }
 
-/* Discards what the kernel still holds for the broker: after a usual close it would be sent for
- * minutes. */
+/* Discards the data that the kernel still holds for the broker: after a normal close it would be
+ * sent for minutes. */
 static void fail_at_once(struct connection *connection, const char *words)
 {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
@@ -323,7 +323,7 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
     connection->events.sent(connection->data, mid);
 }
 
-/* Return code of a refused subscription. */
+/* return code of a rejected subscription */
 #define REFUSED 0x80
 
 static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int count,
@@ -342,7 +342,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int c
     }
 }
 
-/* The answer to a knock: the broker reads, and messages are no longer dropped. */
+/* The answer to a knock: the broker reads, and no more messages are dropped. */
 static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
 {
     (void) mosquitto;
@@ -429,8 +429,8 @@ static int set_user(struct connection *connection)
     return error;
 }
 
-/* An encrypted key cannot be used: nobody is there to type its passphrase, least of all in the
- * terminal where the library would ask. */
+/* An encrypted key cannot be used: nobody can type its passphrase, least of all in the terminal
+ * where the library would ask for it. */
 static int no_passphrase(char *out, int size, int writing, void *data)
 {
     (void) out;
@@ -450,7 +450,7 @@ static int set_tls(struct connection *connection)
         return MOSQ_ERR_SUCCESS;
     secret_warn_of_readers(connection->settings.name, config->client_key,
                            &connection->key_access_told);
-    /* The library takes the system's certificates by the name of their folder only. */
+    /* The library accepts the system's certificates only by the name of their folder. */
     const char *ca_file = config->verify && config->ca_file[0] ? config->ca_file : NULL;
     int error = mosquitto_tls_set(mosquitto, ca_file, ca_file ? NULL : SYSTEM_CERTIFICATES,
                                   config->client_cert[0] ? config->client_cert : NULL,
@@ -488,7 +488,8 @@ static int set_up(struct connection *connection)
     return error;
 }
 
-/* A new client for each attempt: no queue and no certificates of the one before survive. */
+/* Each attempt uses a new client, so that no queue and no certificates of the previous one survive.
+ */
 static void attempt(struct connection *connection)
 {
     connection->words[0] = connection->library[0] = '\0';
@@ -514,7 +515,7 @@ static void attempt(struct connection *connection)
     watch(connection);
 }
 
-/* The library needs the name, to check the certificate, and resolves it again; the answer is still
+/* The library needs the name to verify the certificate, and resolves it again; the result is still
  * cached. */
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
 {
@@ -538,8 +539,8 @@ static void start_connecting(struct connection *connection)
         handle_failure(connection, strerror(errno));
 }
 
-/* The library takes a connection that was refused or reset before TLS was set up for one in
- * progress, while its socket is ready all the time. */
+/* The library treats a connection that was refused or reset before TLS was set up as one in
+ * progress, while its socket is always ready. */
 static bool has_no_other_end(struct connection *connection)
 {
     struct sockaddr_storage other;
@@ -684,7 +685,7 @@ void connection_drop(struct connection *connection)
     connection->counters.dropped++;
 }
 
-/* The library has closed the socket. The caller may still be iterating its packs: the connection
+/* The library has closed the socket. The caller may still be iterating its packs, so the connection
  * ends in the next turn of the loop. */
 static void note_broken(struct connection *connection, int error)
 {
@@ -726,7 +727,7 @@ bool connection_publish(struct connection *connection, const char *topic, const 
         connection_drop(connection);
         return false;
     }
-    /* It would fail each time and block everything behind it. */
+    /* It would fail each time and block all messages behind it. */
     connection->counters.dropped++;
     log_error("%s: a message on %s cannot be sent: %s", connection->settings.name, topic,
               mosquitto_strerror(error));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What Home Assistant is told about packs. */
+/* Discovery messages for Home Assistant. */
 #include "discovery.h"
 
 #include "bms/driver.h"
@@ -72,7 +72,7 @@ static void put_origin(struct text *text, const struct announcer *announcer)
     text_add(text, "}");
 }
 
-/* Where the page shows this pack. */
+/* The address of this pack on the page. */
 static void put_page(struct text *text, const struct announcer *announcer, const char *pack)
 {
     char url[256];
@@ -87,7 +87,7 @@ static void put_page(struct text *text, const struct announcer *announcer, const
     text_member(text, "cu", url);
 }
 
-/* The name of the make stands in front in the driver's title. */
+/* The driver's title begins with the name of the make. */
 static void put_maker(struct text *text, const struct source *source)
 {
     const struct bms_driver *driver =
@@ -154,8 +154,9 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
     text_member(text, "def_ent_id", id);
 }
 
-/* In the device form a value that is not in the message is unknown; without the default the old
- * number would stay, with a new life. Domoticz, which needs the single form, cuts at the '|'. */
+/* In the device form a value that is missing in the message is unknown; without the default the old
+ * number would stay and look fresh. Domoticz, which needs the single form, cuts templates at the
+ * '|'. */
 static void put_template(struct text *text, const struct announcer *announcer, const char *field)
 {
     char template[128];
@@ -216,7 +217,7 @@ static void put_event(struct text *text, const struct announcer *announcer, cons
     text_add(text, "[\"warning\",\"protection\",\"ended\"]");
 }
 
-/* The inside of a component, with all that the root does not say. */
+/* The content of a component, with everything that the root does not contain. */
 static void put_component(struct text *text, const struct announcer *announcer,
                           const struct source *source, const struct entity *entity)
 {
@@ -239,7 +240,7 @@ static void put_component(struct text *text, const struct announcer *announcer,
         put_switch(text, announcer, source->name, entity->field);
     else if (is_state && announcer->expire_s > 0)
         put_number(text, "exp_aft", announcer->expire_s);
-    /* Whether the pack is fresh is known while it is not. */
+    /* Whether the pack is fresh is also known while it is not. */
     if (!is_state)
         put_availability(text, announcer->topic, NULL);
 }

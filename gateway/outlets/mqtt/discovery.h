@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What Home Assistant is told about packs, so that it makes devices of them by itself: one message
- * a device, or one a component for programs that know no more (`single`). Pure.
+ * Discovery messages, from which Home Assistant creates devices: one message per device, or one per
+ * component for programs that only support those (`single`). Pure.
  *
- * Root, `dev` and `o` hold only keys that Home Assistant knows: one unknown key there rejects the
- * whole message. In a component, unknown keys are ignored by older releases.
+ * Root, `dev` and `o` contain only keys that Home Assistant knows: one unknown key there rejects
+ * the whole message. In a component, older releases ignore unknown keys.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_DISCOVERY_H
 #define PACKGATE_OUTLETS_MQTT_DISCOVERY_H
@@ -33,7 +33,7 @@ const char *announce_single_topic(const struct announcer *announcer, const char 
                                   const char *key, enum entity_platform platform,
                                   char out[TOPIC_SIZE]);
 
-/** A pack or a bank with the components of `set`; those of `gone` are taken away. */
+/** A pack or a bank with the components of `set`; those of `gone` are removed. */
 void announce_device(struct text *text, const struct announcer *announcer,
                      const struct source *source, struct entity_set set, struct entity_set gone);
 
@@ -43,14 +43,14 @@ void announce_single(struct text *text, const struct announcer *announcer,
 
 /* The components of the gateway's own device. */
 #define GATEWAY_COMPONENTS 3
-/** Key and platform of one, from 0. */
+/** Key and platform of component n, from 0. */
 const char *announce_gateway_key(unsigned n, enum entity_platform *platform);
 
 /** The gateway's own device: whether it is connected, how many packs are fresh, its version. */
 void announce_gateway(struct text *text, const struct announcer *announcer);
 void announce_gateway_single(struct text *text, const struct announcer *announcer, unsigned n);
 
-/** Seconds after which Home Assistant no longer believes a value that is sent each `interval_s`. */
+/** Seconds after which Home Assistant marks a value unavailable that is sent each `interval_s`. */
 unsigned announce_expiry(double interval_s);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is published of a pack. */
+/* The published values of a pack. */
 #include "entities.h"
 
 #include "bms/checksum.h"
@@ -13,7 +13,7 @@
 enum kind {
     OF_VALUE,   /* id: enum pack_value */
     OF_ALARM,   /* id: enum pack_alarm */
-    OF_MAPPED,  /* by its name in the map, of what the gateway adds */
+    OF_MAPPED,  /* a value that the gateway adds, by its name in the map */
     OF_PEAK,    /* the day's highest state of charge */
     OF_AGE,     /* of the values */
     OF_TIME,    /* of the message */
@@ -32,7 +32,7 @@ struct row {
 };
 
 // clang-format off
-/* Those that are not values of the pack itself. */
+/* Entities that are not values of the pack itself. */
 static const struct row others[] = {
     /* kind       id             name                level            diagnostic disabled */
     {OF_FRESH,    0,             "fresh",            ENTITIES_FEW,    true,      false},
@@ -58,7 +58,7 @@ static const struct row others[] = {
     {OF_TIME,     0,             "time",             ENTITIES_ALL,    true,      true},
 };
 
-/* The values of the pack that fewer settings than `all` have. */
+/* Values of the pack that are published at fewer settings than `all`. */
 static const struct {
     enum pack_value id;
     enum mqtt_entities level;
@@ -84,7 +84,7 @@ static const struct {
 #define OTHERS (sizeof others / sizeof *others)
 _Static_assert(PACK_VALUES + PACK_ALARM_COUNT + OTHERS <= ENTITIES_MAX, "ENTITIES_MAX");
 
-/* Pack values, alarms, the others: in this order, FLOW in between is nobody's. */
+/* Pack values, alarms, others, in this order; FLOW, between them, is not published. */
 unsigned entity_count(void)
 {
     return PACK_VALUES + PACK_ALARM_COUNT + OTHERS;
@@ -164,7 +164,7 @@ static void describe_value(int id, struct entity *entity)
     }
 }
 
-/* What is not in the extended block of the map. */
+/* Entities that are not in the extended block of the map. */
 static void describe_other(const struct row *row, struct entity *entity)
 {
     struct meaning *meaning = &entity->meaning;
@@ -248,7 +248,7 @@ static double alarm_value(const struct pack *pack, int id)
                                         : (double) NAN;
 }
 
-/* Of a pack that tells of no alarm nobody knows whether there is one. */
+/* If a pack reports no alarms, whether there is one is unknown. */
 static double failure(const struct pack *pack)
 {
     bool active = pack->alarms_warning || pack->alarms_protection;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is published of a pack, one row a value: where it stands in the state message, and what
- * Home Assistant makes of it. State message and discovery walk the same rows, so that every
+ * The published values of a pack, one row per value: its place in the state message, and its
+ * properties in Home Assistant. State message and discovery use the same rows, so that every
  * template finds its value. Pure.
  *
- * The dots of names become underscores here ("cell_mv_3"): Domoticz cuts a template at its dots.
+ * The dots of names become underscores ("cell_mv_3"), because Domoticz cuts a template at its dots.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_ENTITIES_H
 #define PACKGATE_OUTLETS_MQTT_ENTITIES_H
@@ -20,9 +20,9 @@ enum entity_platform { SENSOR, BINARY_SENSOR, SWITCH, EVENT };
 
 struct entity {
     char key[ENTITY_KEY_SIZE];   /* "soc_percent", "charge_switch"; never changes its platform */
-    char field[ENTITY_KEY_SIZE]; /* in the state message: "charge_mos"; empty: it is not in there */
+    char field[ENTITY_KEY_SIZE]; /* in the state message: "charge_mos"; empty: not in it */
     enum entity_platform platform;
-    enum mqtt_entities level; /* from which setting of `entities` on */
+    enum mqtt_entities level; /* published from this setting of `entities` on */
     bool diagnostic, disabled;
     struct meaning meaning;
 };
@@ -32,7 +32,7 @@ struct entity_set {
     uint64_t bits[ENTITIES_MAX / 64];
 };
 
-/** Rows that there are; below ENTITIES_MAX. */
+/** Number of rows; below ENTITIES_MAX. */
 unsigned entity_count(void);
 
 /** Row n, from 0. */
@@ -40,18 +40,18 @@ void entity_describe(unsigned n, struct entity *entity);
 
 /* The values of one moment. */
 struct entity_values {
-    double value[ENTITIES_MAX]; /* by row; NaN: not known, or none of the state message */
+    double value[ENTITIES_MAX]; /* by row; NaN: unknown, or not in the state message */
 };
 /** `age_s` and `time` (Unix seconds) are those of the message. */
 void entity_gather(const struct source *source, double age_s, double time,
                    struct entity_values *values);
 
-/** Which rows the settings allow of a pack: `entities`, and switches in place of the switch
- * positions where both may be switched. */
+/** The rows that the settings permit for a pack: `entities`, and switches in place of the switch
+ * positions if both may be switched. */
 struct entity_set entity_allowed(enum mqtt_entities entities, bool switching);
 
-/** Which rows the values are known for: what the driver has reported, and what does not depend on
- * it. */
+/** The rows whose values are known: those that the driver has reported, and those that do not
+ * depend on it. */
 struct entity_set entity_known(const struct entity_values *values);
 
 bool entity_in(const struct entity_set *set, unsigned n);
@@ -62,8 +62,8 @@ struct entity_set entity_without(struct entity_set a, struct entity_set b);
 bool entity_same(struct entity_set a, struct entity_set b);
 bool entity_none(struct entity_set set);
 
-/** A set as one word, and back; the word tells the table that it was made with. False: it was
- * another table. */
+/** Writes a set as one word, and parses it; the word identifies the table that it was made with.
+ * False: it was made with another table. */
 #define ENTITY_WORD_SIZE (ENTITIES_MAX / 4 + 6)
 const char *entity_word(struct entity_set set, char out[ENTITY_WORD_SIZE]);
 bool entity_read(const char *word, struct entity_set *set);

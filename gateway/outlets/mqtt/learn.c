@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHRINK_S 600.0 /* of another identity, until what it lacks is taken away */
+#define SHRINK_S 600.0 /* time with another identity after which missing values are removed */
 
 struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack *pack)
 {
@@ -19,7 +19,8 @@ struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack 
     return entity_allowed(mqtt->config->entities, switches);
 }
 
-/* 16 bits for each thing by which a battery is known: serial, model, cells, sensors. 0: not known. */
+/* 16 bits for each property that identifies a battery: serial, model, cells, sensors. 0: unknown.
+ */
 #define PART_BITS 16
 #define PARTS (64 / PART_BITS)
 
@@ -47,7 +48,8 @@ static uint64_t part_at(uint64_t identity, int part)
     return identity & (uint64_t) 0xFFFF << part * PART_BITS;
 }
 
-/* What is not known of one of both is no difference: serial and model come later than the first values. */
+/* A property that is unknown in one of them is not a difference: serial and model are read later
+ * than the first values. */
 static bool is_another(uint64_t before, uint64_t now)
 {
     for (int i = 0; i < PARTS; i++)

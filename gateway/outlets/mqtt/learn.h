@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a pack has, as far as its values have shown it: that is what is announced.
+ * What a pack has, as far as its values have shown it: this is announced.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_LEARN_H
 #define PACKGATE_OUTLETS_MQTT_LEARN_H
 
 #include "mqtt.h"
 
-/** What the settings allow of a pack. */
+/** The rows that the settings permit for a pack. */
 struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack *pack);
 
-/** Takes from fresh values what there is to announce. It grows at once; a value that is missing for a
- * while takes nothing away, another battery or protocol does. */
+/** Extends the announced set by fresh values. The set grows at once; it shrinks for another battery
+ * or protocol, but not because a value is missing for a while. */
 void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
 
 #endif

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet `mqtt`: its connection to the broker, what comes over it, and its life.
+ * The outlet `mqtt`: its connection to the broker, messages from the broker, start and end.
  *
- * Nothing is queued here but what is still to be done, as bits of a pack: a message is made when
- * the broker takes one, from the values of that moment. So a slow broker gets less, never old
- * numbers, and after a connection was lost everything is simply to be done again. Values are sent
- * only while the door is open: right after the broker has answered a knock (connection.h).
+ * Nothing is queued except as bits of a pack that say what is to be sent. A message is composed
+ * when the broker accepts one, from the values of that moment. A slow broker therefore gets fewer
+ * messages but never old values, and after a lost connection everything is simply sent again.
+ * Values are sent only while the door is open: right after the broker has answered a knock
+ * (connection.h).
  */
 #include "mqtt.h"
 #include "alarms.h"
@@ -29,9 +30,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define BIRTH_MIN_S 1.0 /* Home Assistant has come up: others answer it as well */
+#define BIRTH_MIN_S 1.0 /* delay after Home Assistant's birth message */
 #define BIRTH_SPREAD_S 4.0
-#define MEMORY_MAX (256 * 1024 * 1024) /* a broker that announces a message of that size */
+#define MEMORY_MAX (256 * 1024 * 1024) /* enough for the largest MQTT message */
 
 /* ---- what comes from the gateway ---- */
 
@@ -49,7 +50,7 @@ static bool differs(const struct pack *a, const struct pack *b)
            a->alarms_protection != b->alarms_protection;
 }
 
-/* A limit that fell must not wait for the interval. */
+/* A lower limit is sent at once, without waiting for the interval. */
 static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
 {
     return now->charge_current_a < before->charge_current_a ||
@@ -72,13 +73,14 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         if (source->status.allowed.configured &&
             has_fallen(&pack->sent_allowed, &source->status.allowed))
             pack->changed = true;
-        /* Whoever has ordered something, or is to be warned, does not want to wait. */
+        /* Results of orders, and alarms, are sent at once. */
         if (changes & (SOURCE_SWITCHES | SOURCE_ALARMS))
             pack->changed = true;
     }
     if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
         pack->todo |= INFO | ANNOUNCE;
-    /* Who was started again is told no change: what the gateway has known for long is new to it. */
+    /* A restarted outlet is not notified of earlier changes: what the gateway has long known is new
+     * to it. */
     if (!pack->heard && !mqtt_is_device(mqtt))
         pack->todo |= INFO;
     pack->heard = true;
@@ -87,9 +89,9 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 
 /* ---- what comes from the broker ---- */
 
-/* Home Assistant says that it has come up. Only what is said now counts: a retained word is as old
- * as our own announcements. */
-static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+/* Handles Home Assistant's birth message. Retained ones are ignored: they are as old as our own
+ * announcements. */
+static bool hear_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
                        bool retained)
 {
     char birth[TOPIC_SIZE];
@@ -105,7 +107,8 @@ static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload
     return true;
 }
 
-/* What the broker passes on of the status that we have not said ourselves, another gateway has: its end is not ours. */
+/* Handles messages on our own status topic: those that we have not sent are from another gateway,
+ * whose end is not ours. */
 static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
                         bool retained)
 {
@@ -124,7 +127,7 @@ static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payloa
             "such as %s-%%h",
             mqtt->name, mqtt->place.topic, mqtt->place.topic);
     mqtt->shared_told = true;
-    /* Two that answered each other's "online" would do so for ever. */
+    /* Two gateways that answered each other's "online" would do so for ever. */
     if (online)
         return true;
     mqtt->todo |= STATUS;
@@ -139,7 +142,7 @@ static void on_message(void *data, const char *topic, const void *payload, size_
 {
     struct mqtt *mqtt = data;
     if (mqtt->ending || hear_status(mqtt, topic, payload, size, retained) ||
-        take_birth(mqtt, topic, payload, size, retained))
+        hear_birth(mqtt, topic, payload, size, retained))
         return;
     if (mqtt->config->switching)
         orders_take(mqtt, topic, payload, size, retained, since);
@@ -222,7 +225,7 @@ static void on_sent(void *data, int mid)
     pace_soon(mqtt);
 }
 
-/* The values are made in the next turn of the loop, within which the library lets them out. */
+/* Values are composed in the next turn of the loop, in which the library also sends them. */
 static void on_answered(void *data)
 {
     struct mqtt *mqtt = data;
@@ -232,7 +235,7 @@ static void on_answered(void *data)
 
 /* ---- life ---- */
 
-/* Says last words until all of them have left. */
+/* Sends the last messages until all have left. */
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
@@ -242,7 +245,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
     pace_send(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
-    /* What is to be withdrawn waits for the broker as long as it may. */
+    /* Withdrawals wait for the broker for as long as permitted. */
     if ((!connection_is_up(mqtt->connection) && !mqtt->withdrawals) ||
         (left && connection_counters(mqtt->connection).queued == 0))
         outlet_over(mqtt->outlet);
@@ -285,7 +288,7 @@ static void free_mqtt(void *self)
     free(mqtt);
 }
 
-/* Without a state file it is that of the machine, on which there may be two gateways: their topics
+/* Without a state file the id is that of the machine, which may run two gateways: their topics
  * differ. FNV-1a. */
 static void make_id(struct mqtt *mqtt)
 {
@@ -327,7 +330,7 @@ static void make_place(struct mqtt *mqtt)
     };
 }
 
-/* What was announced in an earlier life still is. */
+/* What an earlier process has announced remains announced. */
 static bool make_packs(struct mqtt *mqtt)
 {
     while (outlet_pack(mqtt->outlet, mqtt->pack_count))

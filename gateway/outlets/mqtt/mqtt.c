@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A section [mqtt] while it runs: what its parts share. */
+/* A running section [mqtt]: the state that its parts share. */
 #include "mqtt.h"
 
 #include "base/log.h"

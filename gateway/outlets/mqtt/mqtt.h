@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A section [mqtt] while it runs: what its parts share. Each of them does one thing: note.h what is kept
- * in the state file, withdraw.h takes away what was announced, learn.h knows what a pack has, send.h
- * makes the messages, pace.h decides when, alarms.h tells events, orders.h takes orders; life.c has the
- * connection and the life.
+ * A running section [mqtt]: the state that its parts share. Each part does one thing: note.h stores
+ * notes in the state file, withdraw.h removes announcements, learn.h knows what a pack has, send.h
+ * composes messages, pace.h decides when, alarms.h sends events, orders.h handles orders; life.c
+ * has the connection, start and end.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_MQTT_H
 #define PACKGATE_OUTLETS_MQTT_MQTT_H
@@ -16,9 +16,9 @@
 
 #include <time.h>
 
-#define ROOM_SIZE (128 * 1024) /* for one message: a device with everything has 50 kB */
+#define ROOM_SIZE (128 * 1024) /* for one message: a device with all entities has 50 kB */
 #define ORDERS_MAX 32          /* under way */
-#define EVENTS_MAX 128         /* that the broker has not confirmed yet */
+#define EVENTS_MAX 128         /* events that the broker has not confirmed yet */
 
 enum todo { ANNOUNCE = 1 << 0, STATUS = 1 << 1, INFO = 1 << 2, STATE = 1 << 3 };
 
@@ -33,41 +33,41 @@ struct place {
 struct mqtt_pack {
     struct outlet_pack *pack;
     unsigned todo;            /* enum todo */
-    unsigned row;             /* of an announcement in the single form, the next one */
-    struct entity_set set;    /* as announced, or about to be */
-    struct entity_set gone;   /* to be taken away */
-    char protocol[NAME_SIZE]; /* that the set is of; empty: not known yet */
-    uint64_t identity;        /* the same; 0: nothing of it is known */
-    double strange_since;     /* another identity; NaN: it is the same */
-    bool heard;               /* of by the gateway, in this life: info is not said before */
-    bool was_fresh;           /* in this life */
-    bool online;              /* its status, as it was told */
-    bool offline_kept;        /* by the broker, for those who come later */
-    double due;               /* state, by its interval */
-    double free_at;           /* state, for a change, not before */
-    bool changed;             /* since then */
-    struct pack sent;         /* its values */
+    unsigned row;             /* next row of an announcement in the single form */
+    struct entity_set set;    /* as announced, or about to be announced */
+    struct entity_set gone;   /* to be removed */
+    char protocol[NAME_SIZE]; /* protocol of the set; empty: unknown */
+    uint64_t identity;        /* battery of the set; 0: unknown */
+    double strange_since;     /* since then the values are of another battery; NaN: they are not */
+    bool heard;        /* the gateway has sent it to this process; info is not published before */
+    bool was_fresh;    /* in this life */
+    bool online;       /* status as last sent */
+    bool offline_kept; /* the broker retains its offline status */
+    double due;        /* state, by its interval */
+    double free_at;    /* no earlier message for a change */
+    bool changed;      /* since the last state message */
+    struct pack sent;  /* values of the last state message */
     struct map_allowed sent_allowed;
-    struct alarms alarms; /* that were told */
+    struct alarms alarms; /* as last sent */
 };
 
-/* What is to be taken away of one pack, or of the gateway. */
+/* What is to be withdrawn of one pack, or of the gateway. */
 struct withdrawal {
     char pack[NAME_SIZE]; /* empty: the gateway */
     struct entity_set set;
     unsigned step;
-    bool sent; /* all of it; whether it arrived is not known yet */
+    bool sent; /* everything is sent; whether it arrived is unknown */
     struct withdrawal *next;
 };
 
-/* An event that the broker has not confirmed: should the connection end before, the alarm is as it
- * was told before. */
+/* An event that the broker has not confirmed: if the connection ends before, the alarm goes back to
+ * its state before the event. */
 struct unsure {
     int mid;           /* 0: free */
-    unsigned sequence; /* the later ones are undone first */
+    unsigned sequence; /* later ones are undone first */
     struct mqtt_pack *pack;
     int alarm;
-    struct alarms before; /* what was told until then */
+    struct alarms before; /* as sent before */
 };
 
 struct asked {
@@ -79,7 +79,7 @@ struct asked {
 struct mqtt {
     struct outlet *outlet;
     const struct mqtt_config *config;
-    struct mqtt_config former; /* of a section that was gone at the start */
+    struct mqtt_config former; /* configuration of a section that was removed before the start */
     struct observer observer;
     struct connection *connection;
     char name[2 * NAME_SIZE], client_id[80];
@@ -93,37 +93,37 @@ struct mqtt {
     unsigned row;
     unsigned fresh_told;
     bool heard_told;
-    unsigned echoes[2]; /* of the own status, offline and online, that the broker still owes */
+    unsigned echoes[2]; /* own status, offline and online, not received back yet */
     struct withdrawal *withdrawals;
     struct asked orders[ORDERS_MAX];
     struct unsure unsure[EVENTS_MAX];
     unsigned events;    /* sent */
-    double answered_at; /* the broker, for values that have not been sent since; -INFINITY: none */
+    double answered_at; /* last answer not used for values yet; -INFINITY: none */
     ev_timer flush, later, second, birth, farewell;
     unsigned ticks;
-    uint32_t failed_told; /* attempts to connect, to the gateway */
-    uint32_t refused;     /* orders that were not carried out, for whatever reason */
+    uint32_t failed_told; /* failed connections, as reported to the gateway */
+    uint32_t refused;     /* orders that were not executed, for any reason */
     bool ending, shared_told, retained_told, foreign_told, forbidden_told, stale_told;
     char *room;
 };
 
-/** Its layout is that of a device: one pack, no discovery. */
+/** Whether the layout is that of a single device: one pack, no discovery. */
 bool mqtt_is_device(const struct mqtt *mqtt);
-/** Home Assistant is told what there is. */
+/** Whether packs are announced to Home Assistant. */
 bool mqtt_announces(const struct mqtt *mqtt);
-/** The section announces the gateway itself. Without a state file each section is a gateway of its
- * own to Home Assistant. */
+/** Whether this section announces the gateway itself. Without a state file each section is a
+ * separate gateway for Home Assistant. */
 bool mqtt_speaks_for_gateway(const struct mqtt *mqtt);
 
 struct tm mqtt_local_now(void);
 
-/** An empty message, in the one room that there is. */
+/** An empty message, in the only buffer. */
 struct text mqtt_text(struct mqtt *mqtt);
-/** Sends it. False: it was not taken now. One that was cut is logged, and is over with. */
+/** Sends it. False: not accepted now. A message that was cut off is logged and counts as sent. */
 bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
                   bool retained);
 
-/** By its name; NULL: the section has no such pack. */
+/** Finds a pack by name; NULL: the section does not have it. */
 struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
 
 #endif

@@ -22,7 +22,7 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
     outlet_keep(mqtt->outlet, key, text);
 }
 
-/* An identity of another length is of an earlier version, and says nothing. */
+/* An identity of another length is from an earlier version and is ignored. */
 struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity)
 {
     char word[PIPE_NOTE_SIZE] = "", known[17] = "";
@@ -37,7 +37,7 @@ struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_
     return entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
 }
 
-/* How the broker was reached, should the section be gone at the next start. */
+/* How to reach the broker if the section no longer exists at the next start. */
 static const struct {
     const char *key;
     size_t at, size;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the broker keeps of us (status, info, discovery), noted in the state file: it can be withdrawn
- * when the configuration no longer has it.
+ * What the broker retains for us (status, info, discovery), noted in the state file, so that it can
+ * be withdrawn when it is no longer in the configuration.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_NOTE_H
 #define PACKGATE_OUTLETS_MQTT_NOTE_H
@@ -10,25 +10,26 @@
 
 /** The key of a pack's note: "pack.NAME". */
 void note_key(const char *pack, char key[PIPE_KEY_SIZE]);
-/** Notes what of a pack is announced. */
+/** Notes the announced entities of a pack. */
 void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
-/** The set that such a note tells, with the protocol and the identity it was of. Of a table of
- * another version everything is taken for announced. */
+/** Parses a note: the set, with its protocol and identity. A note made with the table of another
+ * version counts as everything announced. */
 struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity);
 
-/** The configuration of a section that is gone, as far as it takes to withdraw what it has left: into
- * `former`, which `config` points to from then on. False: nothing is noted. */
+/** Reads the configuration of a removed section, as far as a withdrawal needs it, into `former`,
+ * and points `config` to it. False: nothing is noted. */
 bool note_read_config(struct mqtt *mqtt);
-/** Nothing is left there. */
+/** Notes that nothing is retained there. */
 void note_forget_place(struct mqtt *mqtt);
 
-/** Notes where retained messages are now, and how to reach the broker; from then on that is also where they were before. */
+/** Notes where retained messages are now, and how to reach the broker; the place before becomes the
+ * same. */
 void note_place(struct mqtt *mqtt);
-/** Reads where they were, into `before`. */
+/** Reads the noted place into `before`. */
 void note_read_place(struct mqtt *mqtt);
-/** Announcements are where they were: what is sent now takes the place of what was. */
+/** Whether announcements are at the noted place, so that new ones replace the old ones. */
 bool note_same_announcements(const struct mqtt *mqtt);
-/** The same of all that is retained. */
+/** The same for all retained messages. */
 bool note_same_place(const struct mqtt *mqtt);
 
 #endif

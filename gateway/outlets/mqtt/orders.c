@@ -55,7 +55,7 @@ static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum or
     return "busy";
 }
 
-/* Once, since whoever sends such things sends them again and again; the answers tell each. */
+/* Logs a rejected order once, because the sender will repeat it; each order gets a response. */
 static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const char *why)
 {
     if (!*told)
@@ -65,7 +65,7 @@ static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const
     *told = true;
 }
 
-/* As many bytes of a text as have room, none of them of half a character. */
+/* The number of bytes of a text that fit without cutting a character. */
 static int whole_characters(const char *text, size_t room)
 {
     size_t size = strlen(text);
@@ -76,7 +76,7 @@ static int whole_characters(const char *text, size_t room)
     return (int) room;
 }
 
-/* NULL: it is under way. */
+/* NULL: the order is in progress. */
 static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
                                int value, bool retained, double since, const char *topic)
 {
@@ -102,7 +102,7 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         tell_refused(mqtt, &mqtt->stale_told, topic, "its pack does not answer");
         return "no answer";
     }
-    /* The broker, or the way to it, may have stood still: no turn of our loop shows that. */
+    /* The broker, or the network, may have been stopped: our own loop cannot detect this. */
     if (now - since > ORDER_VALID_S) {
         tell_refused(mqtt, &mqtt->stale_told, topic, "it may be too old");
         return "no answer";
@@ -115,7 +115,7 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
 {
     char name[NAME_SIZE];
     enum order_topic which = topic_parse(mqtt->place.topic, mqtt_is_device(mqtt), topic, name);
-    /* An empty message is how a retained one is cleared. */
+    /* An empty message clears a retained one. */
     if (which == TOPIC_NOT_OURS || size == 0)
         return;
     struct mqtt_pack *pack = mqtt_is_device(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);

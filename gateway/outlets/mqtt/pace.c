@@ -8,18 +8,18 @@
 #include <math.h>
 #include <stdio.h>
 
-#define SPARE_ROOM 32  /* of the queue, for events and results */
-#define OPEN_S 0.5     /* an answer of the broker is worth so long */
+#define SPARE_ROOM 32  /* of the queue, reserved for events and results */
+#define OPEN_S 0.5     /* time after an answer of the broker in which values may be sent */
 #define REPORT_TICKS 5 /* seconds */
 
-/* What of a pack can be sent now. */
+/* The bits of a pack that can be sent now. */
 static unsigned ready(const struct mqtt *mqtt, const struct mqtt_pack *pack, double now)
 {
     bool open = now - mqtt->answered_at < OPEN_S;
     return open ? pack->todo : pack->todo & ~(unsigned) STATE;
 }
 
-/* As much as the broker takes, one message a pack in turn. */
+/* Sends as much as the broker accepts, one message per pack in turn. */
 static void pump(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
@@ -71,7 +71,7 @@ static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     if (!fresh && !mqtt_is_device(mqtt))
         return;
     if (now >= pack->due) {
-        /* What was due the last time has not been sent: these values take its place. */
+        /* The previous values have not been sent: these replace them. */
         if (pack->todo & STATE)
             connection_drop(mqtt->connection);
         pack->todo |= STATE;
@@ -81,7 +81,7 @@ static void schedule_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->todo |= STATE;
 }
 
-/* A change that has to wait is told as soon as it may be. */
+/* Starts the timer for changes that have to wait. */
 static void wait_for_changes(struct mqtt *mqtt, double now)
 {
     struct ev_loop *loop = outlet_loop(mqtt->outlet);
@@ -147,7 +147,8 @@ void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct mqtt *mqtt = timer->data;
     flush(mqtt);
-    /* So that an order is known to be of now (connection.h); one that lay somewhere for long is not carried out. */
+    /* With switching, knocks prove how old an order is (connection.h); old ones are not executed.
+     */
     if (mqtt->config->switching)
         connection_knock(mqtt->connection);
     if (mqtt->ticks++ % REPORT_TICKS == 0 ||

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * When what is sent: by the interval, on a change, and values only while the door is open, right after
- * the broker has answered a knock (connection.h).
+ * Decides when to send: by the interval, on a change, and values only while the door is open, right
+ * after the broker has answered a knock (connection.h).
  */
 #ifndef PACKGATE_OUTLETS_MQTT_PACE_H
 #define PACKGATE_OUTLETS_MQTT_PACE_H
 
 #include "mqtt.h"
 
-/** With the next turn of the loop, when all that the pipe holds has been taken. */
+/** Sends in the next turn of the loop, after all data in the pipe was read. */
 void pace_soon(struct mqtt *mqtt);
 
-/** All that can be sent now. An answer of the broker is good for one round: the next values want
- * another one, by which it also confirms that it has read these. */
+/** Sends everything that can be sent now. An answer of the broker allows one round of values; the
+ * next round needs another answer, which also confirms that these were read. */
 void pace_send(struct mqtt *mqtt, double now);
 
-/** Tells the gateway how it goes. */
+/** Reports the state of the connection to the gateway. */
 void pace_report(struct mqtt *mqtt);
 
 /** The timers. */

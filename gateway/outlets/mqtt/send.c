@@ -17,7 +17,7 @@ static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
     announce_topic(&mqtt->announcer, source->name, topic);
     if (!mqtt_publish(mqtt, topic, &text, 1, true))
         return false;
-    /* Home Assistant wants to see what is taken away once, and then no more of it. */
+    /* Home Assistant has to see removed components once, and then no longer. */
     if (entity_none(pack->gone))
         pack->todo &= ~(unsigned) ANNOUNCE;
     pack->gone = (struct entity_set){{0}};
@@ -58,8 +58,8 @@ static bool say_status(struct mqtt *mqtt, const struct mqtt_pack *pack, bool onl
                         &text, qos, !online);
 }
 
-/* The broker keeps "offline" only: what it keeps is still there when we are not, be it by a power cut. So "online" is
- * said again with each state, for those who came meanwhile. */
+/* The broker retains "offline" only, because a retained message remains after our end, even after a
+ * power cut. "online" is sent again with each state, for new subscribers. */
 static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
@@ -137,8 +137,8 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return send_last(mqtt, mqtt->place.topic, &text);
 }
 
-/* When the values are over: what may still be discharged, as long as on_stale allows it; once that nothing is allowed; then
- * nothing, so that the reader gives up its battery. */
+/* When the values become stale: sends what may still be discharged as long as on_stale permits it,
+ * then once that nothing is allowed, then nothing, so that the reader drops its battery. */
 static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
@@ -157,7 +157,7 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     return true;
 }
 
-/* What has grown old while it waited for the broker is not sent any more. */
+/* Values that became stale while they waited for the broker are not sent. */
 static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     if (mqtt->config->layout == LAYOUT_VENUS) {

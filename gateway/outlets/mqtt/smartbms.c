@@ -51,7 +51,7 @@ void smartbms_extremes(struct text *text, const struct source *source)
     text_add(text, "}");
 }
 
-/* Of a Daly its own alarm bytes, in its order; of others zeros. */
+/* For Daly packs their own alarm bytes, in their order; for others zeros. */
 static void put_alarm_bytes(struct text *text, const struct source *source)
 {
     const struct pack *pack = source->values;

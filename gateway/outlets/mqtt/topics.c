@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The names in MQTT. */
+/* Topics and ids. */
 #include "topics.h"
 
 #include <ctype.h>
@@ -62,7 +62,7 @@ void entity_part(struct text *text, const char *name)
         text_format(text, "%c", isalnum((unsigned char) *c) ? tolower((unsigned char) *c) : '_');
 }
 
-/* What follows behind "BASE/"; NULL: another topic. */
+/* The part after "BASE/"; NULL: another topic. */
 static const char *behind_base(const char *base, const char *topic)
 {
     size_t size = strlen(base);
@@ -90,7 +90,7 @@ enum order_topic topic_parse(const char *base, bool smartbms, const char *topic,
         return TOPIC_NOT_OURS;
     snprintf(pack, PACK_SIZE, "%.*s", (int) (slash - rest), rest);
     const char *word = slash + strlen("/set/");
-    /* Our own answer comes back to us: the subscription covers it. */
+    /* Our own response comes back, because the subscription covers it. */
     if (strcmp(word, "result") == 0)
         return TOPIC_NOT_OURS;
     return which(word, "charge_mos", "discharge_mos");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The names in MQTT: topics, ids of Home Assistant, and what comes in on a topic of ours. Pure.
+ * Topics, ids of Home Assistant, and the parsing of received topics. Pure.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_TOPICS_H
 #define PACKGATE_OUTLETS_MQTT_TOPICS_H
@@ -10,17 +10,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TOPIC_SIZE 200 /* the longest: prefix, platform, two names, and what is between */
+#define TOPIC_SIZE 200 /* the longest: prefix, platform, two names, and what is between them */
 #define OBJECT_SIZE 128
 
-/** `topic` of the configuration with the name of the host for its %h. Characters that a topic
- * cannot have there become '_'. Cut to `size`. */
+/** Expands `topic` of the configuration: %h is the name of the host. Characters that are not
+ * allowed in a topic become '_'. Truncated to `size`. */
 void topic_expand(const char *topic, const char *host, char *out, size_t size);
 
 /** "BASE/LEAF", with a pack "BASE/PACK/LEAF". Returns `out`. */
 const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE]);
 
-/** A name as part of an id: all but A-Z a-z 0-9 _ - becomes '_'. */
+/** A name as part of an id: all characters except A-Z a-z 0-9 _ - become '_'. */
 void id_part(struct text *text, const char *name);
 
 /** "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
@@ -29,14 +29,14 @@ const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE]);
 /** A part of an entity id: small letters, digits and '_'. */
 void entity_part(struct text *text, const char *name);
 
-/* An order as it came in. */
+/* The topic of an order. */
 enum order_topic { TOPIC_NOT_OURS, TOPIC_UNKNOWN, TOPIC_CHARGE_MOS, TOPIC_DISCHARGE_MOS };
 
-/** What "BASE/PACK/set/WHAT" is about; the name of the pack goes to `pack` (33 bytes). With
- * `smartbms`, "BASE/CMS" and "BASE/DMS" are, and `pack` is left empty. */
+/** Parses "BASE/PACK/set/WHAT"; the pack's name is copied to `pack` (33 bytes). With `smartbms` it
+ * parses "BASE/CMS" and "BASE/DMS", and `pack` is empty. */
 enum order_topic topic_parse(const char *base, bool smartbms, const char *topic, char pack[33]);
 
-/** 1 for 1, ON, true; 0 for 0, OFF, false; in any case, without blanks around; -1: neither. */
+/** 1 for 1, ON, true; 0 for 0, OFF, false; ignores case and surrounding blanks; -1: neither. */
 int order_payload(const void *payload, size_t size);
 
 #endif

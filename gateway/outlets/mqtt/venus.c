@@ -107,7 +107,7 @@ struct most {
     double charge_v, charge_a, discharge_a;
 };
 
-/* By [limits], which have those of the BMS in them, or else by the BMS. */
+/* From [limits], which include those of the BMS, or else from the BMS. */
 static struct most most_of(const struct told *told)
 {
     if (told->allowed.configured)
@@ -211,7 +211,7 @@ static void put_cells(const struct told *told)
     const double balanced = value_now(told, BALANCE_MASK);
     char key[12];
     open_object(told, "Voltages");
-    /* The reader adds up what it is not told, and fails where a cell is null. */
+    /* The reader sums up missing cells itself, and fails if a cell is null. */
     put_value(told, "Sum", told->source->members ? (double) NAN : value_now(told, VOLTAGE_V));
     put_value(told, "Diff", value_now(told, CELL_DELTA_MV) / 1000);
     for (unsigned i = 0; i < CELLS_MOST; i++) {

@@ -29,7 +29,7 @@ static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set)
     return true;
 }
 
-/* The gateway, which the others are connected by, goes last. */
+/* The gateway goes last, because the packs' devices are linked to it. */
 bool withdraw_noted(struct mqtt *mqtt, bool all)
 {
     const char *key, *text;
@@ -47,7 +47,7 @@ bool withdraw_noted(struct mqtt *mqtt, bool all)
     return !all || withdraw(mqtt, "", (struct entity_set){{0}});
 }
 
-/* The n-th topic of what an announcement has left there; false: no more. `*out` empty: none here. */
+/* The n-th topic of an announcement; false: no more. Empty `*out`: none for this n. */
 static bool announced_topic(const struct announcer *at, const struct withdrawal *withdrawal,
                             unsigned n, char out[TOPIC_SIZE])
 {
@@ -76,8 +76,8 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
     return true;
 }
 
-/* Only its topics are other ones now. Home Assistant would forget the area and the names that
- * people gave to a device if that was taken away and announced again. */
+/* Whether only the topics have changed. Home Assistant would forget the area and the names that
+ * people gave to a device if it was removed and announced again. */
 static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
 {
     if (!withdrawal->pack[0] && !mqtt_speaks_for_gateway(mqtt))
@@ -86,8 +86,8 @@ static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdraw
            (!withdrawal->pack[0] || mqtt_find_pack(mqtt, withdrawal->pack));
 }
 
-/* First what Home Assistant knows, so that it does not show it as away for a moment, then the
- * topics themselves. */
+/* Withdraws what Home Assistant knows first, so that it does not show the pack as unavailable for a
+ * moment, then the topics themselves. */
 static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdrawal,
                             char out[TOPIC_SIZE])
 {
@@ -111,7 +111,7 @@ static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdraw
            announced_topic(&at, withdrawal, n - leaf_count - 1, out);
 }
 
-/* What takes its place is noted at once: the outlet may end before there are new values. */
+/* Notes the replacement at once, because the outlet may end before there are new values. */
 static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawal)
 {
     char key[PIPE_KEY_SIZE];
@@ -141,7 +141,7 @@ void withdraw_free(struct mqtt *mqtt)
     }
 }
 
-/* The broker has confirmed all of it. */
+/* Call when the broker has confirmed all of it. */
 static void end_withdrawals(struct mqtt *mqtt)
 {
     for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)

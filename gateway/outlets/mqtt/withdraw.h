@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * Takes away from the broker what it keeps of packs that are gone, or of all of them. A note of it
- * stays in the state file until the broker has confirmed that it is gone.
+ * Removes from the broker what it retains for removed packs, or for all of them. The state file
+ * keeps a note until the broker has confirmed the removal.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_WITHDRAW_H
 #define PACKGATE_OUTLETS_MQTT_WITHDRAW_H
 
 #include "mqtt.h"
 
-/** Begins to withdraw the packs that were noted: all of them and the gateway, or those that are not
- * there any more. False: there is no memory; their notes stay. */
+/** Begins to withdraw noted packs: all of them and the gateway, or those that no longer exist.
+ * False: out of memory; the notes stay. */
 bool withdraw_noted(struct mqtt *mqtt, bool all);
 
-/** Sends the next message. False: nothing can be sent now, or the broker has to confirm what was. */
+/** Sends the next message. False: nothing can be sent now, or the broker still has to confirm. */
 bool withdraw_step(struct mqtt *mqtt);
 
-/** A new connection: what was not confirmed begins anew. */
+/** Call for a new connection: unconfirmed withdrawals restart. */
 void withdraw_again(struct mqtt *mqtt);
 
-/** Lets go of what is not done yet. */
+/** Frees unfinished withdrawals. */
 void withdraw_free(struct mqtt *mqtt);
 
 #endif

@@ -167,7 +167,7 @@ static void report_shunt(struct bank_source *bank, const struct pack *measured, 
 
 /* ---- an update ---- */
 
-/* In place of what the packs measure. */
+/* Replaces the sums of the packs by the measurements of the shunt. */
 static void measure(struct bank_source *bank, const struct bank_member *members, double now)
 {
     const struct source *source = &bank->shunt_part->source;

@@ -23,7 +23,7 @@ struct bank_source {
     uint32_t missing;    /* packs that do not count: bit n is position n + 1 */
     struct outlook outlook;
     const struct pack_source
-        *shunt_part; /* measures its current and state of charge; NULL: none does */
+        *shunt_part; /* measures the bank's current and state of charge; NULL: none does */
     struct shunt shunt;
     bool told_shunt_missing, told_shunt_differs;
     struct summary summary;

@@ -95,11 +95,12 @@ void kept_save_cancel(struct kept *kept);
  * `local`, the local time now, resets it. A clock that was never set (before 2020) is ignored. */
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local);
 
-/** Whether its cells were last full longer ago than that, or never. A clock that was never set (before 2020) says
- * nothing, and one that says they will be full in the future was wrong then or is now. */
+/** Whether its cells were last full longer ago than that, or never. False if the clock was never
+ * set (before 2020), or if the cells were full in the future: the clock was wrong then, or is now.
+ */
 bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall);
 
-/** Its cells are full now. The same clock is ignored. */
+/** Records that the cells are full now. A clock that was never set is ignored. */
 void full_charge_reached(struct kept_entry *entry, time_t wall);
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */

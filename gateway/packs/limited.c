@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* In the process of an outlet a bank can have members that the outlet is not given: no values of them are there. */
+/* In the process of an outlet a bank can have members whose values the outlet does not receive. */
 static void find_cell(struct limited *limited, const struct pack *values)
 {
     const bool high = limited->by == LIMITED_BY_CELL_HIGH;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Limits while the gateway runs. */
+/* Limits in the running gateway. */
 #include "limiter.h"
 
 #include "base/log.h"
@@ -33,7 +33,8 @@ void limiter_resume(struct limiter *limiter, const struct limiter *old)
         limiter->state = old->state;
 }
 
-/* A bank that waits for its packs, or has too few, allows nothing, although some of them are fresh. */
+/* A bank that waits for its packs, or has too few, allows nothing, even if some of them are fresh.
+ */
 static bool is_counted(const struct limiter *limiter, unsigned i, double now)
 {
     if (!limiter->bank)
@@ -41,7 +42,7 @@ static bool is_counted(const struct limiter *limiter, unsigned i, double now)
     return source_fresh(limiter->source, now) && !(limiter->bank->missing >> i & 1);
 }
 
-/* Before an update: whether soc_ceiling applies. */
+/* Decides before an update whether soc_ceiling applies. */
 static void choose_ceiling(struct limiter *limiter, time_t wall)
 {
     const struct limits_config *settings = &limiter->settings;

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
-/* Limits that expire. */
+/* Computes the limits of a pack or a bank. */
 #include "limits.h"
 
 #include <math.h>
 
-#define FULL_UNTIL_S 5  /* age from which on less and less is allowed */
-#define RISE_BAND 0.015 /* of the most: less than that more is no reason to rise */
-#define RISE_AFTER_S 30 /* a limit that fell rises no sooner */
+#define FULL_UNTIL_S 5  /* age from which the limits decrease */
+#define RISE_BAND 0.015 /* of the maximum: smaller differences do not raise the limit */
+#define RISE_AFTER_S 30 /* delay before a limit rises */
 #define RISE_A_PER_S 5
-#define SHARES_FROM 0.1  /* of the most: with less current, shares are noise of the shunts */
-#define OFF_CARRIES 0.02 /* of the most of a pack: a shunt may report so much of nothing */
+#define SHARES_FROM 0.1  /* of the maximum: with less current, shares are noise of the shunts */
+#define OFF_CARRIES 0.02 /* of the maximum of a pack: a shunt may report this without a current */
 #define CELL_V_PER_S 1e-3
-#define BALANCED_V 0.010   /* spread of cells that are full, and how far below full they may be */
+#define BALANCED_V 0.010   /* largest spread of full cells, and their distance below full */
 #define UNBALANCED_V 0.080 /* spread that ends float */
 #define FLOAT_AFTER_S (15 * 60)
-#define LOWER_PER_S 0.2    /* of what a cell is beyond BALANCED_V above full */
-#define RELEASE_AFTER_S 60 /* without such a cell */
+#define LOWER_PER_S 0.2    /* of the excess of a cell over full + BALANCED_V */
+#define RELEASE_AFTER_S 60 /* after the last cell above full */
 
-/* What of a pack limits one direction. */
+/* The limit of a pack in one direction. */
 struct part {
     double amps;
     enum limit_reason reason;
-    unsigned pack; /* of a bank, whose limit it is, from 1; 0: no single one's */
+    unsigned pack; /* the limiting pack of a bank, from 1; 0: no single one */
 };
 
 /* Optional values; bits of struct limits_member. */
@@ -41,10 +41,11 @@ enum {
      ALARM_BIT(DISCHARGE_OVER_CURRENT) | ALARM_BIT(DISCHARGE_OVER_TEMPERATURE) |                   \
      ALARM_BIT(DISCHARGE_UNDER_TEMPERATURE) | ALARM_BIT(SOC_LOW) | ALARM_BIT(DISCHARGE_MOS_FAULT))
 
-/* An empty pack must be chargeable and a full one dischargeable; all other protections stop both. */
+/* An empty pack must be chargeable and a full one dischargeable; all other protections stop both
+ * directions. */
 static const struct {
     enum pack_value limit, mos;
-    uint32_t other_alarms; /* that stop the other direction alone */
+    uint32_t other_alarms; /* alarms that stop only the other direction */
 } directions[] = {
     [LIMITS_CHARGE] = {CHARGE_CURRENT_LIMIT_A, CHARGE_MOS, ONLY_DISCHARGE},
     [LIMITS_DISCHARGE] = {DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS, ONLY_CHARGE},
@@ -86,7 +87,7 @@ double limits_share(const struct curve *curve, double value)
 
 /* ---- one pack ---- */
 
-/* NaN is not known, and allows nothing. False: it is no lower. */
+/* Lowers the limit to `amps`; NaN is unknown and allows nothing. False: it is not lower. */
 static bool lower(struct part *part, double amps, enum limit_reason reason)
 {
     if (amps >= part->amps)
@@ -96,7 +97,8 @@ static bool lower(struct part *part, double amps, enum limit_reason reason)
     return true;
 }
 
-/* NaN where a pack that is known to report the value does not; `otherwise` where it never did. */
+/* An optional value: NaN if the pack has reported it before but does not now; `otherwise` if it
+ * never has. */
 static double optional(const struct pack *pack, enum pack_value id, double otherwise,
                        struct limits_member *member, unsigned bit)
 {
@@ -113,7 +115,8 @@ struct span {
 
 static const struct span unknown_span = {NAN, NAN};
 
-/* What the BMS reports as extremes, and all cells where it reports cells; not known when one of these is missing. */
+/* The extremes as reported by the BMS, extended by all cells if it reports cells; unknown if one of
+ * these is missing. */
 static struct span cells_v(const struct pack *pack, unsigned cells)
 {
     struct span span = {pack->value[CELL_MIN_MV], pack->value[CELL_MAX_MV]};
@@ -146,12 +149,12 @@ static double temperature_share(const struct limits_config *config, const struct
     double share = 1;
     if ((unsigned) __builtin_popcount(known) < config->sensors || member->sensors & ~known)
         return NAN;
-    for (int i = 0; i < MAX_TEMPS; i++) /* fmin: of NaN and a number, the number */
+    for (int i = 0; i < MAX_TEMPS; i++) /* fmin(NaN, number) is the number */
         share = fmin(share, limits_share(&config->temperature, pack->value[TEMP_C + i]));
     return share;
 }
 
-/* 0 while a protection stands, NaN while one cannot be read that could be before. */
+/* 0 while a protection is active, NaN while one cannot be read that could be read before. */
 static double alarm_share(const struct pack *pack, const struct limits_member *member,
                           uint32_t other_alarms)
 {
@@ -160,7 +163,7 @@ static double alarm_share(const struct pack *pack, const struct limits_member *m
     return member->protections & ~pack->alarms_can_protect & ~other_alarms ? NAN : 1;
 }
 
-/* NaN is not below the ceiling. */
+/* NaN counts as not below the ceiling. */
 static double share_below(double ceiling, double soc)
 {
     if (isnan(soc))
@@ -202,7 +205,7 @@ static struct part limit_pack(const struct limits_config *config, const struct p
     return part;
 }
 
-/* 1 at first, then less and less, 0 as soon as the values are stale. */
+/* 1 at first, then decreasing to 0 at the age at which the values are stale. */
 static double freshness(const struct limits_pack *pack)
 {
     if (!(pack->age_s < pack->stale_after_s))
@@ -212,7 +215,7 @@ static double freshness(const struct limits_pack *pack)
     return (pack->stale_after_s - pack->age_s) / (pack->stale_after_s - FULL_UNTIL_S);
 }
 
-/* What is discharged as before when the values are stale cannot fall while they age. */
+/* With on_stale = discharge the discharge limit does not decrease while the values age. */
 static double freshness_for(const struct limits_config *config, enum limits_direction direction,
                             const struct limits_pack *pack)
 {
@@ -225,7 +228,7 @@ static bool is_usable(const struct limits_pack *pack)
     return pack->fresh && pack->age_s >= 0 && freshness(pack) > 0;
 }
 
-/* How fresh the packs are that must be: the freshness of the oldest one that `needed` of them consist of. */
+/* The freshness of the `needed` freshest packs: that of the oldest of them. */
 static double freshness_of_needed(const struct limits_config *config,
                                   enum limits_direction direction, const struct limits_pack *packs,
                                   unsigned count, unsigned needed)
@@ -249,8 +252,8 @@ static double directed(const struct pack *pack, enum limits_direction direction)
     return isnan(amps) ? NAN : fmax(direction == LIMITS_CHARGE ? amps : -amps, 0);
 }
 
-/* A pack whose MOS is off carries nothing: unless the BMS says so and nothing flows, it counts as connected. `noise`: A
- * that a shunt may report of nothing. */
+/* A pack whose MOS is off carries no current. It counts as disconnected only if the BMS reports the
+ * MOS as off and no current flows. `noise`: A that its shunt may report without a current. */
 static bool is_connected(const struct limits_pack *pack, enum limits_direction direction,
                          double noise)
 {
@@ -258,8 +261,8 @@ static bool is_connected(const struct limits_pack *pack, enum limits_direction d
     return is_usable(pack) && !(off && directed(pack->values, direction) <= noise);
 }
 
-/* The shares that count for the packs that are connected now: measured while enough flows, as measured then while less
- * does, and equal ones as long as nothing was measured. False: a current is not known. */
+/* Updates the shares of the connected packs: measured while enough current flows, kept while less
+ * does, and equal until they were measured for these packs. False: a current is unknown. */
 static bool measure_shares(const struct limits_pack *packs, unsigned count, double most,
                            enum limits_direction direction, struct limits_state *state)
 {
@@ -286,7 +289,7 @@ static bool measure_shares(const struct limits_pack *packs, unsigned count, doub
     return true;
 }
 
-/* A section of the pack's own holds in a bank, too. It has its freshness in it already. */
+/* The pack's own [limits] section applies in a bank, too. It already includes the freshness. */
 static void lower_to_own(struct part *part, const struct map_allowed *own,
                          enum limits_direction direction)
 {
@@ -296,7 +299,7 @@ static void lower_to_own(struct part *part, const struct map_allowed *own,
         lower(part, own->discharge_current_a, own->discharge_limited_by);
 }
 
-/* The most of the bank at which no pack gets more than it may. */
+/* The highest current of the bank at which no pack exceeds its limit. */
 static void limit_by_weakest(const struct part *parts, unsigned count,
                              enum limits_direction direction, const struct limits_state *state,
                              struct part *bank)
@@ -343,7 +346,7 @@ static struct part limit(const struct limits_config *config, const struct limits
     }
     struct part bank = {most, LIMITED_BY_CONFIGURATION, 0};
     lower(&bank, most * needed_are, LIMITED_BY_STALE);
-    /* Where the others may nothing, the missing one is not what to look at. */
+    /* If the other packs allow nothing, the missing one is not the reason. */
     const bool misses = missing > 0 && sum > 0;
     if (lower(&bank, sum, misses ? LIMITED_BY_PACK_MISSING : reason) && !misses)
         bank.pack = least_pack;
@@ -354,7 +357,8 @@ static struct part limit(const struct limits_config *config, const struct limits
     return bank;
 }
 
-/* With on_stale = discharge, while too few packs are fresh: as before, and no more than those that are. */
+/* With on_stale = discharge and too few fresh packs: the limit as before, but not more than the
+ * fresh ones allow. */
 static struct part limit_stale(const struct limits_config *config, const struct limits_pack *packs,
                                unsigned count, unsigned usable, double most,
                                struct limits_state *state)
@@ -372,7 +376,7 @@ static enum limit_reason follow(struct limits_ramp *ramp, struct part target, do
                                 double since, double now)
 {
     const double band = RISE_BAND * most;
-    /* Nobody has looked for so long that more need not have been allowed all the time. */
+    /* After such a gap it is unknown whether more was allowed all the time. */
     if (now - since > FULL_UNTIL_S)
         ramp->waits_since = NAN;
     if (target.amps <= ramp->allowed_a) {
@@ -400,7 +404,7 @@ static double towards(double from, double to, double step)
     return from < to ? fmin(from + step, to) : fmax(from - step, to);
 }
 
-/* Full until the cells have been full and even for long enough, then float. */
+/* Charges to full until the cells have been full and balanced for long enough, then to float. */
 static void choose_float(const struct limits_config *config, struct span cells, double spread,
                          double soc, struct limits_state *state, double now)
 {
@@ -416,7 +420,8 @@ static void choose_float(const struct limits_config *config, struct span cells, 
         state->floating = false;
 }
 
-/* A cell above full lowers the voltage by its excess at once, and further as long as it stays there. */
+/* A cell above full lowers the voltage at once by its excess, and further for as long as it stays
+ * there. */
 static double lowered(const struct limits_config *config, double highest,
                       struct limits_state *state, double step, double now)
 {
@@ -427,13 +432,13 @@ static double lowered(const struct limits_config *config, double highest,
         state->lowered_v += LOWER_PER_S * (excess - BALANCED_V) * step;
     else if (now - state->excess_at >= RELEASE_AFTER_S)
         state->lowered_v -= CELL_V_PER_S * step;
-    /* More than float needs would only be in the way when the cell is better. */
+    /* Lowering below float would only delay the recovery after the cell is normal again. */
     const double most = config->cells * (config->cell_full_v - config->cell_float_v);
     state->lowered_v = fmin(fmax(state->lowered_v, 0), most);
     return fmax(excess, 0) + state->lowered_v;
 }
 
-/* Cells that nobody sees have not been full meanwhile. */
+/* Cells whose values are unknown do not count as full. */
 static double forget_full(struct limits_state *state)
 {
     state->full_since = NAN;
@@ -460,7 +465,7 @@ static double limit_voltage(const struct limits_config *config, const struct lim
             break;
         all = (struct span){fmin(all.lowest, cells.lowest), fmax(all.highest, cells.highest)};
         spread = fmax(spread, cells.highest - cells.lowest);
-        soc = fmin(soc, pack->value[SOC_PERCENT]); /* of NaN and a number, the number */
+        soc = fmin(soc, pack->value[SOC_PERCENT]); /* fmin(NaN, number) is the number */
         bms = fmin(bms, limit_v);
     }
     if (!known)

@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#define SMOOTH_S 300  /* time constant: a kettle must not change the outlook */
-#define LONGEST_H 100 /* beyond, the current is too close to 0 to say anything */
+#define SMOOTH_S 300  /* time constant: a short load must not change the outlook */
+#define LONGEST_H 100 /* a longer time means that the current is too close to 0 */
 #define UNKNOWN ((double) NAN)
 
 void outlook_init(struct outlook *outlook)

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
-/* When a pack or a bank will be full or empty, if the current stays what it was on average during the last minutes. */
+/* When a pack or a bank will be full or empty, if the average current of the last minutes
+ * continues. */
 #ifndef PACKGATE_PACKS_OUTLOOK_H
 #define PACKGATE_PACKS_OUTLOOK_H
 
 #include "registers/map.h"
 
 struct outlook {
-    double mean_a; /* smoothed current; NaN: not known */
+    double mean_a; /* smoothed current; NaN: unknown */
     double at;     /* of the last poll cycle */
 };
 
 void outlook_init(struct outlook *outlook);
 
-/** With each poll cycle. */
+/** Call it with each poll cycle. */
 void outlook_add(struct outlook *outlook, const struct pack *pack, double now);
 
-/** Seconds until `pack` is full or empty; `capacity_ah` as configured, for packs that do not report theirs, or 0. NaN: the
- * current flows the other way, or is close to 0, or something is not known. */
+/** Seconds until `pack` is full or empty; `capacity_ah` as configured, for packs that do not report
+ * theirs, or 0. NaN: the current flows the other way or is close to 0, or a value is unknown. */
 double outlook_full_s(const struct outlook *outlook, const struct pack *pack, double capacity_ah);
 double outlook_empty_s(const struct outlook *outlook, const struct pack *pack, double capacity_ah);
 

@@ -122,14 +122,15 @@ static void keep_counts(struct kept_entry *kept, const struct pack *pack)
         kept->sensors = (int) pack->value[TEMP_COUNT];
 }
 
-/* A BMS can answer for days with what it measured when it hung. Without a current all values can stay as they are. */
+/* A BMS that hangs can repeat its last measurements for days. Without a current, values may be
+ * constant anyway. */
 static void watch_frozen(struct pack_source *source, double now)
 {
     const struct pack_config *config = source->poller->config;
     struct pack *values = &source->poller->values;
     const double amps = values->value[CURRENT_A];
     if (!(config->frozen_after_s > 0)) {
-        /* A reload took the key away: an alarm that nobody tells of any more would stay as it was. */
+        /* A reload removed the key: nothing would end the alarm otherwise. */
         if (source->watched)
             pack_alarm_at(values, COMMUNICATION_FAULT, ALARM_PROTECTION, false);
         source->frozen = false;

@@ -32,9 +32,8 @@ struct pack_source {
     struct summary summary;   /* what was logged last */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
     struct outlook outlook;
-    struct pack
-        before;        /* values of the previous cycle, of a pack that is watched for frozen ones */
-    double changed_at; /* when they were others, or no current flowed */
+    struct pack before; /* values of the previous cycle, if the pack is watched for frozen values */
+    double changed_at;  /* when they last changed, or no current flowed */
     bool watched, frozen;
     struct pack_order order;
     struct order_log orders; /* outcomes of orders, for the log */

@@ -158,7 +158,7 @@ static struct map_status host_status(const struct packs *packs, const struct tm 
     return packs_host_status(packs->started_at, packs->memory_mib, local, now);
 }
 
-/* Whatever has changed of a source, its limits are of the same moment. */
+/* After any change of a source its limits are recomputed, so that both are of the same moment. */
 static void update_limits(struct packs *packs, const struct source *source, double now)
 {
     for (unsigned i = 0; i < packs->sources.limiter_count; i++)

@@ -56,8 +56,9 @@ double packs_next_stale(const struct packs *packs);
 struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
                                     double now);
 
-/** Orders a pack to switch. The request is copied. An order whose line is busy for ORDER_VALID_S is dropped.
- * ORDER_PENDING: `done` follows with the ticket, never from within. All else is the answer. */
+/** Orders a pack to switch. The request is copied. If its line is busy for ORDER_VALID_S the order
+ * is discarded. ORDER_PENDING: `done` is called later with the ticket, never from within. Any
+ * other result is final. */
 enum order_result packs_order(struct packs *packs, const struct source *source,
                               const struct order_request *request);
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* Makes of a pack or a bank what inverters are to see. */
+/* Converts a pack or a bank to the values that inverters receive. */
 #include "show.h"
 
 #include <math.h>
 #include <stdio.h>
 
-#define SOC_OFF_PERCENT                                                                            \
-    1 /* that the capacities may differ from the state of charge, which many BMS round */
+#define SOC_OFF_PERCENT 1 /* tolerated difference: many BMS round the state of charge */
 
 /* ---- limits ---- */
 
-/* A direction may be used if current is allowed in it: of a MOS that is off, none is. */
+/* A direction is switched on if current is allowed in it: with its MOS off, none is. */
 static void set_direction(struct pack *values, enum pack_value limit, enum pack_value mos,
                           double allowed_a)
 {
@@ -36,7 +35,7 @@ static void show_limits(struct pack *values, const struct map_allowed *allowed)
 
 /* ---- measured values ---- */
 
-/* Some protocols have no state of charge, only capacities: these have to give the same. */
+/* Some protocols have no state of charge, only capacities: these must yield the same percentage. */
 static void settle_capacities(struct pack *values, double capacity_ah)
 {
     const double *value = values->value;
@@ -85,7 +84,7 @@ static void show_bank(struct shown *shown, const struct map_bank *bank)
     set_place(shown, SHOWN_TEMP_MIN_PACK, bank->temp_min_pack);
 }
 
-/* Packs whose MOS is off; NaN: not known of all. */
+/* The number of packs whose MOS is off; NaN: unknown for some. */
 static double count_blocking(const struct source *source, enum pack_value mos)
 {
     double count = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Makes of a pack or a bank what inverters are to see (bms/inverter/shown.h). Pure. */
+/* Converts a pack or a bank to the values that inverters receive (bms/inverter/shown.h). Pure. */
 #ifndef PACKGATE_PACKS_SHOW_H
 #define PACKGATE_PACKS_SHOW_H
 
@@ -7,8 +7,8 @@
 
 #include "bms/inverter/shown.h"
 
-/** A source with [limits], as it is at `now`. Without fresh values nothing is allowed, and shown->stopping is set. What
- * follows by arithmetic from known values is filled in. */
+/** Converts a source with [limits], as of `now`. Without fresh values nothing is allowed, and
+ * shown->stopping is set. Values that can be computed from known ones are filled in. */
 void show_source(struct shown *shown, const struct source *source, double now);
 
 #endif

@@ -5,10 +5,10 @@
 #include <math.h>
 
 #define SMOOTH_S 300 /* time constant of the comparison, and its first result */
-/* What a pack may be wrong: BMS report small currents as 0, and their shunts are traces of a board. */
+/* Tolerance of a pack: BMS report small currents as 0, and their shunts are traces of a board. */
 #define PACK_A 1.0
 #define PACK_SHARE 0.03
-/* What a shunt of its own may be wrong. */
+/* Tolerance of a separate shunt. */
 #define SHUNT_A 0.2
 #define SHUNT_SHARE 0.01
 #define UNKNOWN ((double) NAN)
@@ -25,7 +25,8 @@ static void replace_value(struct pack *bank, enum pack_value id, double value)
         pack_set(bank, id, value);
 }
 
-/* What remains follows from the state of charge: that of the packs would contradict it. */
+/* The remaining capacity is computed from the shunt's state of charge: that of the packs would
+ * contradict it. */
 void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank *extras)
 {
     extras->packs_current_a = bank->value[CURRENT_A];
@@ -63,7 +64,7 @@ void shunt_compare(struct shunt *shunt, const struct pack *measured,
         *shunt = (struct shunt){.differs_a = differs_a, .may_a = may_a, .since = now, .at = now};
     if (!(now > shunt->at))
         return;
-    /* The mean of all at first, so that the first one counts no more than the others. */
+    /* The first comparisons are averaged, so that the very first one does not dominate. */
     const double weight = fmin((now - shunt->at) / fmin(now - shunt->since, SMOOTH_S), 1);
     smooth(&shunt->differs_a, differs_a, weight);
     smooth(&shunt->may_a, may_a, weight);

@@ -16,7 +16,7 @@
 
 struct source {
     const char *name;                    /* of its section */
-    const char *title;                   /* what people see: the key `name`, else the same */
+    const char *title;                   /* name for people: the key `name`, else the same */
     const char *line;                    /* name of its line; NULL: a bank */
     uint8_t unit;                        /* Modbus unit id */
     bool writable;                       /* its MOS may be switched, by clients that may write */
@@ -26,8 +26,8 @@ struct source {
     unsigned member_count;
     const struct pack *values; /* of the last published poll cycle; all unknown before the first */
     struct map_status status;  /* of the same moment: state, age, counters */
-    double good_until;         /* clock_now until which the values are fresh; NaN: never were */
-    double settle_s;           /* s after the start during which silence is not reported */
+    double good_until; /* clock_now until which the values are fresh; NaN: there were none */
+    double settle_s;   /* s after the start during which silence is not reported */
 };
 
 /** Whether its values are fresh at `now`. */
@@ -36,8 +36,8 @@ static inline bool source_fresh(const struct source *source, double now)
     return now <= source->good_until;
 }
 
-/** Its status, whose word of fresh values holds as long as they are `fresh`: their time can be over, or the gateway hang,
- * before it is updated. */
+/** Its status. The stored one may say fresh for too long, because the values can expire, or the
+ * gateway hang, before it is updated: `fresh` decides. */
 static inline struct map_status source_status(const struct source *source, bool fresh)
 {
     struct map_status status = source->status;
@@ -57,7 +57,7 @@ enum source_change {                            /* bits; one turn can bring seve
                          1 << 6 /* serial, model, firmware, number of cells or sensors */
 };
 
-/* An order for a pack, and whom its end is reported to. */
+/* An order for a pack, and the receiver of its result. */
 struct order_request {
     struct switches ordered;
     const char
@@ -67,7 +67,7 @@ struct order_request {
     uint64_t ticket; /* of whoever gives it */
 };
 
-/* What became of an order to switch, or to set something. */
+/* The result of an order to switch or to write a setting. */
 struct order_report {
     struct switches ordered;
     const char *from; /* "client 192.0.2.7:4711", "mqtt home", "web" */
@@ -81,8 +81,8 @@ struct observer {
     void (*changed)(void *data, const struct source *source, unsigned changes, double now);
     /** An order has ended. NULL: ignored. */
     void (*ordered)(void *data, const struct source *source, const struct order_report *report);
-    /** A reload: the old sources are gone, look the new ones up. NULL: the observer is created anew
-     * itself. */
+    /** A reload: the old sources are gone, look up the new ones. NULL: the observer itself is
+     * created again. */
     void (*renewed)(void *data, double now);
     void *data;
     TAILQ_ENTRY(observer) entry;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What an inverter is not told: found by showing a random battery and reading what would be sent. */
+/* Finds the values that an inverter does not receive: encodes a random battery and decodes the
+ * messages. */
 #include "untold.h"
 
 #include "bank.h"
@@ -16,7 +17,8 @@
 
 /* ---- the battery ---- */
 
-/* A pack that reports what its protocol has. Of one that is not polled nothing is known. */
+/* A pack that reports everything that its protocol has. For a pack that is not polled nothing is
+ * known. */
 static void model_pack(const struct pack_config *config, struct pack *pack)
 {
     uint64_t seed = 1;
@@ -123,7 +125,7 @@ static void read_all(const struct present_config *present, const struct shown *s
     read_dialect(present, shown, told);
 }
 
-/* Each is told if one of its two is. */
+/* A group counts as sent if one of its two values is. */
 static const struct {
     const char *name;
     unsigned id, or_id;

@@ -232,7 +232,7 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 
 /* ---- start, reload and end ---- */
 
-static void take_up(struct gateway *gateway, const struct config *config)
+static void apply_config(struct gateway *gateway, const struct config *config)
 {
     const time_t wall = time(NULL);
     struct tm local;
@@ -242,7 +242,7 @@ static void take_up(struct gateway *gateway, const struct config *config)
 static bool make_packs(struct gateway *gateway, struct config *config)
 {
     const double now = clock_now();
-    take_up(gateway, config);
+    apply_config(gateway, config);
     recall_packs(gateway, config);
     reopen_lines(gateway, config);
     mark_searches(NULL, config);
@@ -327,7 +327,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     if (!view_ports_open(gateway->view_ports, config))
         return false;
     end_searches(gateway);
-    take_up(gateway, config);
+    apply_config(gateway, config);
     recall_packs(gateway, config);
     mark_searches(gateway->config, config);
     struct polling *polling =

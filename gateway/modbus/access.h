@@ -9,7 +9,7 @@
 
 /* A client's request, after framing and checks. */
 struct access_request {
-    const struct sockaddr *client; /* NULL: it has none, as the master of a serial line */
+    const struct sockaddr *client; /* NULL: the master of a serial line has no address */
     uint8_t unit;
     uint8_t function;
     uint16_t address, count;
@@ -21,8 +21,8 @@ struct access_request {
 bool access_sets(uint8_t function);
 
 /** Returns the Modbus exception code, or 0 if the request may proceed. Every accepted client may
- * read. Clients of allow_write, and any without an address where there is such a list, may write to writable units, with the
- * functions that set a value. */
+ * read. Clients in allow_write may write to writable units, with the functions that set a value;
+ * so may clients without an address if there is such a list. */
 uint8_t access_decide(const struct access_request *request);
 
 #endif

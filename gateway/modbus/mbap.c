@@ -85,7 +85,7 @@ static bool is_other_interface(const uint8_t *pdu, size_t size)
     return pdu[0] == MBAP_FC_IDENTIFY && size > 1 && pdu[1] != MBAP_MEI_IDENTIFY;
 }
 
-static bool take_range(const struct range_fields *fields, const uint8_t *pdu,
+static bool read_range(const struct range_fields *fields, const uint8_t *pdu,
                        struct mbap_range *range)
 {
     if (fields->max == 0)
@@ -123,8 +123,8 @@ uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *reque
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     /* Exception 3 also stands for a wrong length: "the implied length is incorrect"
      * (specification, 7). */
-    if (pdu_size < rule->size || !take_range(&rule->read, pdu, &found.read) ||
-        !take_range(&rule->write, pdu, &found.write) ||
+    if (pdu_size < rule->size || !read_range(&rule->read, pdu, &found.read) ||
+        !read_range(&rule->write, pdu, &found.write) ||
         !data_fits(rule, pdu, pdu_size, found.write.count) || !coil_value_fits(pdu))
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     *request = found;

@@ -160,7 +160,7 @@ static void note_mute(struct push *push, double now)
 
 /* Discards unsent data (SO_LINGER): a plain close would let the kernel deliver it later, maybe
  * after writes of the next connection. */
-static void take_back(struct push_target *target)
+static void discard_unsent(struct push_target *target)
 {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
     setsockopt(target->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
@@ -175,7 +175,7 @@ static void close_connection(struct push_target *target, const char *why)
         push_plan_unanswered(&push->plan, &target->span, push->answered, now);
         push_report_troubles(&push->plan, now);
         note_mute(push, now);
-        take_back(target);
+        discard_unsent(target);
     }
     ev_io_stop(target->loop, &target->readable);
     dial_stop(&target->dial);
@@ -286,7 +286,7 @@ static void handle_response(struct push_target *target, enum push_reply reply, u
     push_report_troubles(&push->plan, clock_now());
 }
 
-static void take_frame(struct push_target *target, const uint8_t *frame, size_t size)
+static void handle_frame(struct push_target *target, const uint8_t *frame, size_t size)
 {
     uint8_t exception = 0;
     enum push_reply reply =
@@ -299,7 +299,7 @@ static void take_frame(struct push_target *target, const uint8_t *frame, size_t 
 }
 
 /* Handles all whole frames; false: the bytes cannot be Modbus TCP. */
-static bool take_frames(struct push_target *target)
+static bool handle_frames(struct push_target *target)
 {
     size_t taken = 0;
     while (taken < target->size) {
@@ -310,7 +310,7 @@ static bool take_frames(struct push_target *target)
         if (found.kind == MBAP_MORE)
             break;
         if (found.kind == MBAP_FRAME)
-            take_frame(target, bytes, found.size);
+            handle_frame(target, bytes, found.size);
         else
             target->foreign++;
         taken += found.size;
@@ -334,7 +334,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     target->size += (size_t) n;
-    if (take_frames(target))
+    if (handle_frames(target))
         send_due(target, clock_now());
     else
         close_connection(target, "its response is not Modbus TCP");
@@ -473,7 +473,7 @@ void push_target_free(struct push_target *target)
     if (!target)
         return;
     if (target->asked)
-        take_back(target);
+        discard_unsent(target);
     ev_io_stop(target->loop, &target->readable);
     ev_timer_stop(target->loop, &target->timer);
     dial_stop(&target->dial);

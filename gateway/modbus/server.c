@@ -354,7 +354,7 @@ static struct client *longest_idle(const struct server *server)
 }
 
 /* Returns a free place, if necessary that of another client. */
-static struct client *take_place(struct server *server)
+static struct client *claim_place(struct server *server)
 {
     if (TAILQ_EMPTY(&server->unused))
         end_client(longest_idle(server), DISPLACED);
@@ -365,7 +365,7 @@ static struct client *take_place(struct server *server)
 
 static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
 {
-    struct client *client = take_place(server);
+    struct client *client = claim_place(server);
 
     client->address = *address;
     client->asked = false;

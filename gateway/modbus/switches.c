@@ -31,8 +31,8 @@ static int switch_of_register(const struct map_settings *map, unsigned address)
     return -1;
 }
 
-/* The value that the n-th coil or register is to get. The request's fields begin behind the function code:
- *   05, 06: address, value       0F, 10: address, quantity, byte count, values */
+/* The value for the n-th coil or register. The fields follow the function code:
+ *    05, 06: address, value       0F, 10: address, quantity, byte count, values */
 static unsigned word_at(const struct mbap_request *request, const uint8_t *fields, unsigned n)
 {
     switch (request->function) {

@@ -17,7 +17,8 @@
 uint8_t switches_read(const struct map_settings *map, const struct mbap_request *request,
                       const uint8_t *frame, struct switches *switches);
 
-/** The exception code that tells a client of the end of its order; 0: it was carried out, or is under way. */
+/** The exception code that reports the result of an order to its client; 0: executed, or in
+ * progress. */
 uint8_t switches_exception(enum order_result result);
 
 #endif

@@ -131,7 +131,7 @@ static uint64_t number_pattern(const struct item *item, double number)
 }
 
 /* No number can stand in for a text: an unknown text is empty. */
-static void take_substitute(struct item *item, const struct substitute *substitute)
+static void apply_substitute(struct item *item, const struct substitute *substitute)
 {
     const struct view_register *config = item->config;
     item->refused = substitute->kind == INSTEAD_EXCEPTION || substitute->kind == INSTEAD_HOLD;
@@ -208,7 +208,7 @@ static void encode_text(const struct view *view, struct item *item)
                                               : NULL;
     item->refused = false;
     if (substitute)
-        take_substitute(item, substitute);
+        apply_substitute(item, substitute);
     encode_characters(view, item, text);
 }
 
@@ -219,12 +219,12 @@ static void encode_number(const struct view *view, struct item *item)
     const bool stale = is_stale(view, item, &known);
     item->refused = false;
     if (stale && (config->on_stale.kind != INSTEAD_HOLD || !known)) {
-        take_substitute(item, &config->on_stale);
+        apply_substitute(item, &config->on_stale);
         return;
     }
     const double number = item_number(view, item);
     if (isnan(number))
-        take_substitute(item, &config->on_unknown);
+        apply_substitute(item, &config->on_unknown);
     else
         item->pattern = number_pattern(item, number);
 }

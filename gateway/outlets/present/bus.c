@@ -278,7 +278,7 @@ static bool new_port(struct bus *bus)
 
 /* ---- TCP ---- */
 
-static struct bus_link *take_place(struct bus *bus)
+static struct bus_link *claim_place(struct bus *bus)
 {
     struct bus_link *longest_idle = &bus->links[0];
     for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
@@ -301,7 +301,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
         close(fd);
         return;
     }
-    struct bus_link *link = take_place(bus);
+    struct bus_link *link = claim_place(bus);
     link->address = *address;
     open_link(link, fd);
 }

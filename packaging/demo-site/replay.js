@@ -54,7 +54,8 @@
 
   // The rows from … to of the finest level that has them all in so many points.
   async function history(name, asked) {
-    const t = now() / 1000, to = Math.min(t, Number(asked.get('to') ?? t)), from = Number(asked.get('from') ?? to - 86400), points = Number(asked.get('points') ?? 1500);
+    const at = text => /^\d+$/.test(text) ? Number(text) : Date.parse(`${text}T00:00`) / 1000;
+    const t = now() / 1000, to = Math.min(t, at(asked.get('to') ?? Math.floor(t))), from = at(asked.get('from') ?? Math.floor(to) - 86400), points = Number(asked.get('points') ?? 1500);
     const keys = (asked.get('values') || '').split(',');
     const levels = asked.get('level') ? [asked.get('level')] : ['minute', 'hour'];
     let all = null;

@@ -301,7 +301,7 @@ const cases = {
         const seen = new Set();
         for (const locale of LANGUAGES) {
             const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true });
-            check(await page.evaluate(() => document.documentElement.lang) === locale.slice(0, 2), `${locale}: lang`);
+            await page.waitForFunction(l => document.documentElement.lang === l, locale.slice(0, 2));
             for (const hash of VIEWS) {
                 await page.evaluate(h => { location.hash = h; }, hash);
                 await settled(page, hash);
@@ -612,6 +612,11 @@ const cases = {
         await page.mouse.click(map.x + map.width * .6, map.y + 14 * 6.5);
         await page.waitForFunction(() => /24h.\d{4}-\d\d-\d\d.cell-7$/.test(location.hash));
         await page.locator('[data-kind=cells] .legend li:nth-child(7) button[aria-pressed=true]').waitFor();
+        // From a cell of the pack's page to its curve.
+        await page.goto(asked.url + '#shed');
+        await page.locator('.cellgrid li:nth-child(5)').click();
+        await page.locator('[data-kind=cells] .legend li:nth-child(5) button[aria-pressed=true]').waitFor();
+        check(at() === '#/charts/shed/24h/cell-5', at());
         // Packs side by side: one chart, one axis, and how far they are from the first.
         await page.goto(asked.url + '#/charts/shed/7d');
         await page.locator('select[aria-label="Compare with"]').selectOption('left');

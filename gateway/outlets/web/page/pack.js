@@ -9,11 +9,11 @@ import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
-// Each cell as a number and its distance from the mean.
-function cellList(count) {
+// Each cell as a number and its distance from the mean, and the way to its curve.
+function cellList(name, count) {
   const items = Array.from({ length: count }, (_, i) => {
     const value = num(), off = num('dev');
-    return { value, off, node: el('li', {}, el('b', {}, String(i + 1)), value, off) };
+    return { value, off, node: el('li', {}, el('a', { href: `${chartsOf(name)}/24h/cell-${i + 1}` }, el('b', {}, el('span', { class: 'vh' }, t('cell') + ' '), String(i + 1)), value, off)) };
   });
   const node = el('section', { class: 'card all' }, el('h2', {}, t('cells')), el('ol', { class: 'cellgrid' }, ...items.map(i => i.node)));
   node.hidden = !count;
@@ -134,7 +134,7 @@ export function pack(name) {
   const beside = (step, sign, words) => names.length > 1 && at >= 0
     ? el('a', { class: 'button', href: hrefOf(names[(at + step + names.length) % names.length]), 'aria-label': t(words) }, sign) : null;
   const parts = isBank(p) ? [bank(p, true), switches(p), figures()]
-    : [card(p, true), cellList(p.shape.cells), temperatures(p.shape.temps), switches(p), figures()], set = settings();
+    : [card(p, true), cellList(name, p.shape.cells), temperatures(p.shape.temps), switches(p), figures()], set = settings();
   const [main, ...others] = parts, list = isBank(p) ? null : others.shift();
   const body = el('div', { class: 'detail' }, main, list,
     el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);

@@ -81,3 +81,32 @@ void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_fir
     for (unsigned i = 0; i < words; i++)
         to[high_first ? words - 1 - i : i] = (uint16_t) (pattern >> 16 * i);
 }
+
+double map_number_of(enum map_type type, const uint16_t *from, bool high_first)
+{
+    const unsigned words = map_types[type].registers;
+    uint64_t bits = 0;
+    float single;
+    double number;
+    for (unsigned i = 0; type != REG_STRING && i < words; i++)
+        bits |= (uint64_t) from[high_first ? words - 1 - i : i] << 16 * i;
+    const uint32_t low = (uint32_t) bits;
+    switch (type) {
+    case REG_FLOAT32:
+        memcpy(&single, &low, sizeof single);
+        return (double) single;
+    case REG_FLOAT64:
+        memcpy(&number, &bits, sizeof number);
+        return number;
+    case REG_STRING:
+        return (double) NAN;
+    default:
+        break;
+    }
+    if (bits == map_types[type].unknown)
+        return (double) NAN;
+    return type == REG_S16   ? (int16_t) bits
+           : type == REG_S32 ? (int32_t) bits
+           : type == REG_S64 ? (double) (int64_t) bits
+                             : (double) bits;
+}

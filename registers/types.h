@@ -53,6 +53,9 @@ uint64_t map_pattern(enum map_type type, double number);
 /** The pattern of an unknown integer, as the number that a client reads. */
 int64_t map_unknown(enum map_type type);
 
+/** The inverse: the number that registers of a type show; NaN: unknown, or a text. */
+double map_number_of(enum map_type type, const uint16_t *from, bool high_first);
+
 /** Writes a pattern into `words` registers. */
 void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first);
 

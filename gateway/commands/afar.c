@@ -57,24 +57,10 @@ static double number_at(const struct unit *unit, const struct map_row *row, unsi
     const unsigned at = map_row_offset(row, n) - MAP_EXTENDED_OFFSET,
                    count = map_types[row->type].registers;
     const bool high = unit->high_first || row->type == REG_U32_HIGH;
-    uint64_t bits = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         if (!unit->known[at + i])
             return NAN;
-        bits |= (uint64_t) unit->words[at + i] << 16 * (high ? count - 1 - i : i);
-    }
-    if (row->type == REG_FLOAT32) {
-        float value;
-        const uint32_t word = (uint32_t) bits;
-        memcpy(&value, &word, sizeof value);
-        return (double) value;
-    }
-    if (bits == map_types[row->type].unknown)
-        return NAN;
-    const double raw = row->type == REG_S16   ? (int16_t) bits
-                       : row->type == REG_S32 ? (int32_t) bits
-                                              : (double) bits;
-    return raw * row->scale;
+    return map_number_of(row->type, unit->words + at, high) * row->scale;
 }
 
 static double number_of(const struct unit *unit, const char *name)

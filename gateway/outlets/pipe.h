@@ -130,7 +130,7 @@ struct pipe_report {
     uint32_t refused;               /* orders received by the outlet and not carried out */
     uint32_t queued;
     uint32_t behind_s; /* age of the oldest of what is to be sent later; 0: all is there */
-    char words[128];   /* the latest trouble: "connection refused" */
+    char words[224];   /* the latest trouble: "connection refused" */
 };
 
 struct pipe_question {

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import random
+import re
 import select
 import signal
 import socket
@@ -811,11 +812,41 @@ def status_says_who_asks():
         assert "by 127.0.0.1:" in said and f"from {VOLTAGE['address']} of unit 1" in said, said
 
 
+def status_says_what_was_told():
+    """The limits in the last answer that had any: of the map, and of a view with its own scale."""
+    view = "[view meter]\nsource = a\nlisten = 127.0.0.1:0\nunit = 3\n" \
+        "register = charge_voltage_limit_v & allowed_charge_voltage_v -> 40010 u16 min 0 scale 100\n" \
+        "register = discharge_current_limit_a & allowed_discharge_current_a -> 40011 u16 min 0 scale 5.12\ncopy = 40010-40011 -> 10\n"
+    limits = [find(f"allowed_{name}") for name in ("charge_voltage_v", "charge_current_a", "discharge_current_a")]
+    whole = frame(1, 3, *struct.pack(">HH", limits[0]["address"], limits[2]["address"] + 2 - limits[0]["address"]))
+    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, LIMITS, control=f"{folder}/control") as gateway, Stream(gateway) as stream:
+        def await_words(pattern, *asked):
+            deadline = time.monotonic() + PATIENCE
+            while not (found := re.search(pattern, said := outlet_of(f"{folder}/control").get("error", ""))):
+                for request in asked:
+                    assert stream.ask(request)
+                assert time.monotonic() < deadline, said
+                time.sleep(0.1)
+            return found
+
+        assert "told" not in await_words("by 127.*of unit 1.*", VOLTS)[0]
+        # Behind it come requests without limits: what was told last stays there.
+        told = await_words(r"2 from \d+ of unit 1; told: charge (\S+) A up to (\S+) V, discharge (\S+) A$", whole, VOLTS)
+        volts, charge, discharge = (decode(limit, struct.unpack(">2H", stream.ask(reading(limit))[3:-2])) for limit in limits)
+        assert abs(float(told[2]) - volts) < 0.06 and float(told[1]) <= charge + 0.1 and float(told[3]) <= discharge + 0.1, (told[0], volts, charge, discharge)
+    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, "view = meter\n" + view + LIMITS, control=f"{folder}/control") as gateway, \
+            Stream(gateway) as stream:
+        for address in (40010, 10):
+            request = frame(3, 4, *struct.pack(">HH", address, 2))
+            assert re.search(r"charge up to (\S+) V, discharge (\S+) A$", await_words(rf"2 from {address} of unit 3; told: .*", request)[0])[1] == told[2]
+
+
+
 if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
-          what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks,
+          what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

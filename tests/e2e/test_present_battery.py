@@ -332,7 +332,7 @@ def one_that_is_killed_says_nothing_old():
                 assert stream.ask(request), name
         gateway.bms.stop()
         for _ in requests:
-            gateway.wait_for("present p.: says stop")
+            gateway.wait_for("present p.: sending stop")
         kill_outlets(gateway)
         ports = wait_listening(gateway, len(sections))
         with contextlib.ExitStack() as stack:

@@ -74,7 +74,8 @@ static void send_answer(struct battery *battery, struct bus_link *link, const st
 {
     bus_send(link, battery->out.bytes, battery->out.size);
     battery->sent = battery->out;
-    present_told(battery->present, link, shown, now);
+    const struct told_limits told = told_limits_of(&shown->values);
+    present_answered(battery->present, link, "", &told, now);
 }
 
 static void note_request(struct battery *battery, const uint8_t *bytes, size_t size)

@@ -67,7 +67,8 @@ static void note_inverter(struct canbus *canbus, const struct bus_link *link, do
     if (state != PRESENT_RUNNING && state != PRESENT_STOPPING)
         return;
     present_show(canbus->present, &shown, now);
-    present_told(canbus->present, link, &shown, now);
+    const struct told_limits told = told_limits_of(&shown.values);
+    present_answered(canbus->present, link, "", &told, now);
 }
 
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,

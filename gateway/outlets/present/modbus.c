@@ -68,16 +68,16 @@ static struct served *served_of(const struct modbus *modbus, const struct unit *
 
 /* ---- answers ---- */
 
-/* "58 registers from 290 of unit 2" */
-static void describe_request(const struct question *question, const uint8_t *pdu, char out[64])
+/* "58 from 290 of unit 2" */
+static void describe_request(const struct question *question, const struct mbap_request *request,
+                             const uint8_t *pdu, char out[64])
 {
-    struct mbap_request request;
-    mbap_check(question->frame, question->size, &request);
     const unsigned unit = question->frame[MBAP_HEADER - 1];
     if (pdu[0] & 0x80)
         snprintf(out, 64, "exception %u of unit %u", pdu[1], unit);
-    else if (request.read.count > 0)
-        snprintf(out, 64, "%u from %u of unit %u", request.read.count, request.read.address, unit);
+    else if (request->read.count > 0)
+        snprintf(out, 64, "%u from %u of unit %u", request->read.count, request->read.address,
+                 unit);
     else
         snprintf(out, 64, "function %u of unit %u", pdu[0], unit);
 }
@@ -93,17 +93,30 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
+/* The limits in an answer: its registers are still those of the unit. */
+static struct told_limits limits_in(const struct modbus *modbus, const struct mbap_request *request,
+                                    const uint8_t *pdu)
+{
+    const bool reads =
+        pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
+    return told_limits_read(units_find(&modbus->units, request->unit),
+                            reads ? &request->read : &(struct mbap_range){0, 0});
+}
+
 /* Passes on what answer() has written. */
 static void pass_on(struct modbus *modbus, struct bus_link *link, const struct question *question)
 {
+    struct mbap_request request = {0};
     uint8_t adu[MBAP_ADU_MAX];
-    char told[64];
+    char what[64];
     const ssize_t size = recv(modbus->pair[1], adu, sizeof adu, MSG_DONTWAIT);
     if (size <= MBAP_HEADER)
         return;
-    describe_request(question, adu + MBAP_HEADER, told);
+    mbap_check(question->frame, question->size, &request);
+    describe_request(question, &request, adu + MBAP_HEADER, what);
     send_pdu(modbus, link, adu[MBAP_HEADER - 1], adu + MBAP_HEADER, (size_t) size - MBAP_HEADER);
-    present_answered(modbus->present, link, told, clock_now());
+    const struct told_limits told = limits_in(modbus, &request, adu + MBAP_HEADER);
+    present_answered(modbus->present, link, what, &told, clock_now());
 }
 
 static void answer_diagnostics(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
@@ -116,7 +129,7 @@ static void answer_diagnostics(struct modbus *modbus, struct bus_link *link, con
         send_pdu(modbus, link, frame[0], refusal, sizeof refusal);
     else
         send_pdu(modbus, link, frame[0], answer, sizeof answer);
-    present_answered(modbus->present, link, "diagnostics", now);
+    present_answered(modbus->present, link, "diagnostics", NULL, now);
 }
 
 /* Before the header of Modbus TCP. */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,8 @@ struct present {
     double second_at;          /* another device answered in our place; NaN: never */
     struct pipe_report report; /* the last one */
     struct {
-        char who[ADDRESS_TEXT], told[64];
-        double at, every_s; /* NaN: not yet; smoothed */
+        char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
+        double at, told_at, every_s; /* NaN: not yet; smoothed */
         uint32_t count;
     } asked;
 };
@@ -98,19 +99,37 @@ static const char *const states[] = {"waiting for the first values", "answers",
                                      "sending stop, its values are stale",
                                      "silent, its values are stale"};
 
+static void write_told(const struct present *present, double now, char *out, size_t size)
+{
+    const double ago_s = now - present->asked.told_at;
+    if (isnan(ago_s))
+        return;
+    if (ago_s > PRESENT_STOP_S)
+        snprintf(out, size, "; told %.0f s ago: %s", ago_s, present->asked.told);
+    else
+        snprintf(out, size, "; told: %s", present->asked.told);
+}
+
 /* CAN frames are sent whether an inverter is heard or not. */
 static void write_asked(const struct present *present, double now, char *out, size_t size)
 {
     const bool is_can = present->speaker == &can_speaker;
     const double ago_s = now - present->asked.at;
-    if (present->asked.count == 0)
+    size_t used;
+    if (present->asked.count == 0) {
         snprintf(out, size, is_can ? "; no inverter was heard" : "; nobody has asked yet");
-    else if (ago_s > PRESENT_STOP_S)
-        snprintf(out, size, "; last %s %.0f s ago by %s: %s", is_can ? "acknowledged" : "asked",
-                 ago_s, present->asked.who, present->asked.told);
+        return;
+    }
+    if (ago_s > PRESENT_STOP_S)
+        used = (size_t) snprintf(out, size, "; last %s %.0f s ago by %s",
+                                 is_can ? "acknowledged" : "asked", ago_s, present->asked.who);
     else
-        snprintf(out, size, "; %s every %.1f s by %s: %s", is_can ? "acknowledged" : "asked",
-                 present->asked.every_s, present->asked.who, present->asked.told);
+        used = (size_t) snprintf(out, size, "; %s every %.1f s by %s",
+                                 is_can ? "acknowledged" : "asked", present->asked.every_s,
+                                 present->asked.who);
+    if (present->asked.what[0])
+        used += (size_t) snprintf(out + used, size - used, ": %s", present->asked.what);
+    write_told(present, now, out + used, size - used);
 }
 
 static void write_words(const struct present *present, double now, char *out, size_t size)
@@ -150,8 +169,8 @@ static void say_state(struct present *present, double now)
         log_warn("%s: %s", present->title, states[state]);
 }
 
-void present_answered(struct present *present, const struct bus_link *link, const char *told,
-                      double now)
+void present_answered(struct present *present, const struct bus_link *link, const char *what,
+                      const struct told_limits *told, double now)
 {
     const struct sockaddr *client = link ? bus_client(link) : NULL;
     if (client)
@@ -159,7 +178,11 @@ void present_answered(struct present *present, const struct bus_link *link, cons
     else
         snprintf(present->asked.who, sizeof present->asked.who, "%.*s",
                  (int) sizeof present->asked.who - 1, present->config->port);
-    snprintf(present->asked.told, sizeof present->asked.told, "%s", told);
+    snprintf(present->asked.what, sizeof present->asked.what, "%s", what);
+    if (told && told->any) {
+        told_limits_format(told, present->asked.told);
+        present->asked.told_at = now;
+    }
     const double took_s = now - present->asked.at;
     if (present->asked.count++ == 0)
         present->asked.every_s = 0;
@@ -202,20 +225,6 @@ void present_show(struct present *present, struct shown *shown, double now)
         *shown = *last;
         shown_stop(shown, discharge_a);
     }
-}
-
-void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
-                  double now)
-{
-    char told[64];
-    const double *value = shown->values.value;
-    if (shown->stopping)
-        snprintf(told, sizeof told, "to stop");
-    else
-        snprintf(told, sizeof told, "%.1f V, charge %.0f A, discharge %.0f A",
-                 value[CHARGE_VOLTAGE_LIMIT_V], value[CHARGE_CURRENT_LIMIT_A],
-                 value[DISCHARGE_CURRENT_LIMIT_A]);
-    present_answered(present, link, told, now);
 }
 
 bool present_is_second(const struct present *present, double now)
@@ -343,7 +352,7 @@ static void *start_present(struct outlet *outlet)
     present->speaker = strcmp(present->config->protocol, PRESENT_MODBUS) == 0 ? &modbus_speaker
                        : can_table_find(present->config->protocol)            ? &can_speaker
                                                                               : &battery_speaker;
-    present->second_at = present->asked.at = NAN;
+    present->second_at = present->asked.at = present->asked.told_at = NAN;
     snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
     if (strncmp(present->config->port, "serial:", 7) != 0)
         rights_give_up_devices();

@@ -8,6 +8,7 @@
 
 #include "bus.h"
 #include "state.h"
+#include "told_limits.h"
 
 #include "bms/inverter/shown.h"
 #include "outlets/outlet.h"
@@ -49,17 +50,13 @@ enum present_state present_may(const struct present *present, const struct outle
 /** Whether the gateway can carry out orders. */
 bool present_has_gateway(const struct present *present, double now);
 
-/** Notes for the status that a master was answered, and with what: "58 from 290 of unit 2". `link`
- * NULL: sent to all masters, unsolicited. */
-void present_answered(struct present *present, const struct bus_link *link, const char *told,
-                      double now);
+/** Notes for the status that a master was answered, to what: "58 from 290 of unit 2" (empty: all of its requests are alike), and the
+ * limits in the answer. */
+void present_answered(struct present *present, const struct bus_link *link, const char *what,
+                      const struct told_limits *told, double now);
 
 /** What an inverter is to see of `of`. */
 void present_show(struct present *present, struct shown *shown, double now);
-
-/** The same, for limits that inverters act on. */
-void present_told(struct present *present, const struct bus_link *link, const struct shown *shown,
-                  double now);
 
 /** Another device answers in our place: stay silent until it has been silent for PRESENT_STOP_S. */
 void present_second(struct present *present, const char *what, double now);

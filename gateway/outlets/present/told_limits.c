@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+/* The limits that a master was told. */
+#include "told_limits.h"
+
+#include "bms/count.h"
+#include "registers/rows.h"
+#include "registers/value.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t at;
+} names[] = {
+    {"allowed_charge_voltage_v", offsetof(struct told_limits, charge_v)},
+    {"allowed_charge_current_a", offsetof(struct told_limits, charge_a)},
+    {"allowed_discharge_current_a", offsetof(struct told_limits, discharge_a)},
+    {"charge_voltage_limit_v", offsetof(struct told_limits, charge_v)},
+    {"charge_current_limit_a", offsetof(struct told_limits, charge_a)},
+    {"discharge_current_limit_a", offsetof(struct told_limits, discharge_a)},
+};
+
+static void note(struct told_limits *told, size_t n, double value)
+{
+    double *field = (double *) ((char *) told + names[n].at);
+    told->any = true;
+    if (isnan(*field))
+        *field = value;
+}
+
+/* Index of a name; COUNT(names): it is no limit. */
+static size_t find_name(const char *name)
+{
+    size_t n = 0;
+    while (n < COUNT(names) && strcmp(names[n].name, name) != 0)
+        n++;
+    return n;
+}
+
+static bool holds(const struct mbap_range *range, unsigned address, unsigned size)
+{
+    return address >= range->address && address + size <= range->address + range->count;
+}
+
+static void read_map(const struct unit *unit, const struct mbap_range *range,
+                     struct told_limits *told)
+{
+    for (size_t n = 0; n < COUNT(names); n++)
+        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
+            const unsigned address = (unsigned) unit->settings->base + row->offset;
+            if (strcmp(row->name, names[n].name) == 0 && holds(range, address, map_row_size(row)))
+                note(told, n,
+                     row->scale * map_number_of(row->type, unit->mapping.tab_registers + address,
+                                                map_row_high_first(unit->settings, row)));
+        }
+}
+
+/* The first limit among the terms of a register. */
+static size_t limit_of(const struct view_register *entry)
+{
+    char name[VALUE_NAME_SIZE];
+    size_t n = COUNT(names);
+    for (unsigned i = 0; entry->bit < 0 && i < entry->term_count && n == COUNT(names); i++)
+        if (entry->terms[i].what == VIEW_VALUE && entry->type != REG_STRING)
+            n = find_name(value_format(&entry->terms[i].value, name));
+    return n;
+}
+
+static bool holds_copy(const struct view_copies *copies, const struct mbap_range *range,
+                       const struct view_register *entry)
+{
+    for (const struct view_copy *copy = copies->list; copy < copies->list + copies->count; copy++)
+        if (entry->address >= copy->first && entry->address <= copy->last &&
+            holds(range, entry->address - copy->first + copy->to, entry->size))
+            return true;
+    return false;
+}
+
+static void read_view(struct view *view, const struct mbap_range *range, struct told_limits *told)
+{
+    const struct view_config *config = view_config(view);
+    for (unsigned i = 0; i < config->register_count; i++) {
+        const struct view_register *entry = &config->registers[i];
+        const size_t n = limit_of(entry);
+        if (n == COUNT(names) || (!holds(range, entry->address, entry->size) &&
+                                  !holds_copy(&config->copies, range, entry)))
+            continue;
+        const double shown =
+            map_number_of(entry->type, view_registers(view) + entry->address, entry->big_words);
+        note(told, n, (shown - entry->offset) / entry->scale);
+    }
+}
+
+struct told_limits told_limits_read(const struct unit *unit, const struct mbap_range *range)
+{
+    struct told_limits told = {false, NAN, NAN, NAN};
+    if (range->count == 0)
+        return told;
+    if (unit->view)
+        read_view(unit->view, range, &told);
+    else
+        read_map(unit, range, &told);
+    return told;
+}
+
+struct told_limits told_limits_of(const struct pack *shown)
+{
+    return (struct told_limits){true, shown->value[CHARGE_VOLTAGE_LIMIT_V],
+                                shown->value[CHARGE_CURRENT_LIMIT_A],
+                                shown->value[DISCHARGE_CURRENT_LIMIT_A]};
+}
+
+void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT])
+{
+    size_t used = 0;
+    out[0] = '\0';
+    if (!isnan(told->charge_a))
+        used += (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charge %.4g A", told->charge_a);
+    if (!isnan(told->charge_v))
+        used += (size_t) snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sup to %.1f V",
+                                  used ? " " : "charge ", told->charge_v);
+    if (!isnan(told->discharge_a))
+        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarge %.4g A", used ? ", " : "",
+                 told->discharge_a);
+}

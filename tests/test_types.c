@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/* Types of registers: what is written into registers is what is read from them. */
+#include "registers/types.h"
+
+#include "bms/count.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const double numbers[] = {0, 1, 12345, -1, -12345, 65534, 70000, -70000, 0x12345678};
+
+static void test_round_trip(void **state)
+{
+    (void) state;
+    for (int type = 0; type < MAP_TYPES; type++)
+        for (size_t i = 0; type != REG_STRING && i < COUNT(numbers); i++)
+            for (int high = 0; high <= 1; high++) {
+                const double shown = map_fit(type, numbers[i], true);
+                uint16_t words[4];
+                map_put_words(words, map_pattern(type, shown), map_types[type].registers, high);
+                const double read = map_number_of(type, words, high);
+                if (fabs(read - shown) > fabs(shown) * 1e-7)
+                    fail_msg("%s: %g is read as %g", map_types[type].name, shown, read);
+            }
+}
+
+static void test_unknown(void **state)
+{
+    (void) state;
+    for (int type = 0; type < MAP_TYPES; type++) {
+        uint16_t words[16] = {0};
+        map_put_words(words, map_types[type].unknown,
+                      map_types[type].registers > 4 ? 0 : map_types[type].registers, true);
+        assert_true(isnan(map_number_of(type, words, true)));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_unknown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

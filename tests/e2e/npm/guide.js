@@ -184,6 +184,70 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             check(fake.asked.at(-1)[0] === 'leave', 'set-up is closed at the end');
         },
 
+        // The gateway itself, from the address that `packgate setup` prints; `asked().servers` are the ports of two serial servers.
+        async guide_gateway() {
+            const page = await open({}, `#/setup/start/${asked().code}`), apply = page.locator('.guide .bar:not(.feet) .primary');
+            await heading(page, 'ports');
+            for (const port of asked().servers) {
+                await page.locator('form.row input').nth(0).fill('127.0.0.1');
+                await page.locator('form.row input').nth(1).fill(String(port));
+                await page.locator('form.row button').click();
+            }
+            await page.locator('.feet .primary').click();
+            await heading(page, 'search');
+            await page.locator('.guide .bar .primary').click();
+            await page.locator('.picks input').nth(1).waitFor();
+            await page.locator('.guide .bar .primary:not(:disabled)').waitFor();
+            for (const words of asked().traits) await has(page.locator('.pick'), words);
+            for (const box of await page.locator('.picks input').all()) await box.check();
+            await page.locator('.feet .primary').click();
+            await heading(page, 'names');
+            for (const [i, name] of ['Küche links', 'Küche rechts'].entries()) await page.locator('[data-pack] .entry input[type=text]').nth(i).fill(name);
+            await page.locator('.ask .primary').click();
+            await go(page, 'readers');
+            await page.locator('[data-kind=mqtt] > button').click();
+            const broker = page.locator('[data-kind=mqtt] input').first(), tries = page.locator('[data-kind=mqtt] .primary');
+            await broker.fill('mqtt://127.0.0.1:9');
+            await tries.click();
+            await page.locator('.steps-of [data-ok=false]').waitFor();
+            await go(page, 'review');
+            await page.locator('.diff [data-op="+"]').first().waitFor();
+            check(!(await page.locator('.diff').textContent()).includes('mqtt'), 'what failed is no part of it');
+            await go(page, 'readers');
+            await page.locator('[data-kind=mqtt] > button').click();
+            await broker.fill(asked().broker);
+            await tries.click();
+            await has(page.locator('[data-kind=mqtt] .said'), 'saved');
+            await page.locator('[data-kind=modbus] > button').click();
+            await page.locator('[data-kind=modbus] .steps-of li').first().waitFor();
+            say('ask by Modbus');
+            await page.locator('[data-kind=modbus] [data-ok=true]').first().waitFor();
+            await go(page, 'review');
+            await has(page.locator('.diff'), `broker = ${asked().broker}`);
+            check(!await page.locator('.remarks [data-level=error]').count(), await page.locator('.guide').textContent());
+            await apply.click();
+            await heading(page, 'live');
+            for (const name of ['Küche links', 'Küche rechts']) await page.locator('.card:not([data-old])', { hasText: name }).locator('.soc').waitFor();
+            await page.locator('.ask .primary').click();
+            await page.locator('.ask').waitFor({ state: 'hidden' });
+            say('look at the file');
+            // One more change, and back.
+            await go(page, 'names');
+            await page.locator('[data-pack=kueche-links] input').first().fill('Halle');
+            await go(page, 'review');
+            await has(page.locator('.diff'), 'name = Halle');
+            await apply.click();
+            await heading(page, 'live');
+            await page.locator('.card', { hasText: 'Halle' }).first().waitFor();
+            await page.locator('.ask button').nth(1).click();
+            await heading(page, 'review');
+            say('look at the file');
+            await go(page, 'files');
+            await page.locator('.feet .primary').click();
+            await page.locator('.card', { hasText: 'Küche links' }).first().waitFor();
+            forgive(/status of 503/);   // while the gateway reloads
+        },
+
         // A configuration that runs: the same screens change single lines of it, and name no others.
         async guide_edits() {
             const of = (section, name, line, keys) => ({ section, name, line, keys: Object.entries(keys).map(([key, value]) => value === '*' ? { key, set: true } : { key, value, web: true }) });

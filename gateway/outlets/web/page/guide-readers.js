@@ -24,9 +24,9 @@ function trial() {
   const list = el('ol', { class: 'steps-of' }), node = el('div', { role: 'status' }, list);
   let stop = null;
   node.close = () => stop?.();
-  node.run = async (kind, changes) => {
+  node.run = async what => {
     list.replaceChildren(el('li', {}, t('g_trying')));
-    await api('try', { kind, edits: changes });
+    await api('try', what);
     return new Promise(done => {
       stop = every(LOOK_S, async () => {
         let now;
@@ -65,7 +65,7 @@ function reader({ kind, keys, secret }, section, onchange, renew) {
     said.say(t('g_in_draft'));
   }, { hidden: true });
   const go = act(t('g_try'), async () => {
-    const tried = wanted(), good = await result.run(kind, edits([section]));
+    const tried = wanted(), good = await result.run({ kind, name: section.name, edits: edits([section]) });
     if (tried !== wanted()) return said.say(t('g_changed'));
     draft.tried.set(section.self, tried);
     settle(good || isWanted);
@@ -115,7 +115,7 @@ function modbus(onchange) {
     line.replaceChildren(el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${(m.base ?? 290) + 210} -c 4 -t 4:float ${host}\n`));
   }).catch(() => {});
   const node = el('section', { class: 'card', 'data-kind': 'modbus' }, el('h2', {}, 'Modbus TCP'), line, act(t('g_wait'), async () => {
-    draft.tried.set('modbus', await result.run('modbus', []));
+    draft.tried.set('modbus', await result.run({ kind: 'modbus', edits: [] }));
     onchange();
   }, said), result, said);
   node.close = () => result.close();

@@ -227,7 +227,7 @@ function packCard(pack, renew, renewBanks) {
   }, { placeholder: pack.name });
   const step = (by, sign, word) => button(sign, () => move(pack, by) && renew(pack, by), { 'aria-label': t(word, titleOf(pack)), 'data-by': by });
   const line = sections('line').find(l => l.name === pack.get('line'));
-  const node = el('section', { class: 'card', 'data-pack': pack.name }, el('h2', {}, traits(valuesOf(pack)) || pack.name),
+  const node = el('section', { class: 'card', 'data-pack': pack.name }, el('h2', {}, traits(valuesOf(pack)) || [pack.get('protocol') || line?.get('protocol'), pack.get('address') && `${t('address')} ${pack.get('address')}`].filter(Boolean).join(', ')),
     el('div', { class: 'row' }, field(t('name'), name), unitField(pack), pack.isNew ? el('span', { class: 'buttons' }, step(-1, '↑', 'g_up'), step(1, '↓', 'g_down')) : null),
     hint, allKeys([[pack, ['name', 'unit', 'line']], ...line ? [[line, []]] : []]), button(t('g_remove'), () => {
       removePack(pack);

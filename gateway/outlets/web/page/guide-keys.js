@@ -21,7 +21,7 @@ export function keyField(section, row, label = row.key) {
     ? el('select', { onchange: write }, el('option', { value: '' }, row.preset ?? '–'), ...[...new Set([...row.choices, ...now ? [now] : []])].map(c => el('option', { value: c, selected: c === now }, c)))
     : el('input', { type: 'text', spellcheck: 'false', autocapitalize: 'off', placeholder: row.preset, oninput: write });
   if (!row.choices?.length) input.value = now;
-  return field(label, input, row.help && el('span', { lang: 'en' }, [row.help, row.expected].filter(Boolean).join(' ')));
+  return field(label, input, row.help && el('span', { lang: 'en' }, [row.help, row.expected && `(${row.expected})`].filter(Boolean).join(' ')));
 }
 
 /** Folded: all keys of [section, without these] that a browser may set. */

@@ -14,7 +14,7 @@ const LOOK_S = .7;
 const KINDS = [
   { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
   { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, secret: 'password_file' },
-  { kind: 'notify', word: 'phone', keys: { type: 'g_service', url: 'address', user: 'g_user', from: 'g_from', to: 'g_to' }, secret: 'key_file', preset: { type: 'ntfy', url: 'https://ntfy.sh/' } },
+  { kind: 'notify', word: 'phone', keys: { type: 'g_service', url: 'address', user: 'g_user' }, secret: 'key_file', preset: { type: 'ntfy', url: 'https://ntfy.sh/' } },
 ];
 
 const SIGNS = { true: '✓', false: '✗', null: '–' };

@@ -112,9 +112,9 @@ export function liveCards(state) {
   self.show = () => {
     const seconds = pending ? Math.max(0, Math.round(pending.keep_within_s - (performance.now() - at) / 1000)) : 0;
     setText(left, `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`);
-    const names = [...packs.keys()].join();
-    if (names !== shown || !cards.length) {
-      shown = names;
+    const now = JSON.stringify([...packs.values()].map(p => [p.pack, p.title, p.shape.cells]));
+    if (now !== shown) {
+      shown = now;
       cards = [...packs.values()].filter(p => !isBank(p)).map(p => ({ name: p.pack, node: card(p) }));
       grid.replaceChildren(...cards.length ? cards.map(c => c.node) : [el('p', { class: 'empty' }, t('no_packs'))]);
       grid.style.setProperty('--c', Math.min(2, cards.length));

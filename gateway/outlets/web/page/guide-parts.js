@@ -3,6 +3,8 @@
 import { el, setText } from './dom.js';
 import { t } from './words.js';
 
+const RELOAD_S = 10;
+
 /** Asks the gateway: GET without a body. Throws an error with `status` and what the gateway says of it. */
 export async function api(path, body) {
   let response;
@@ -16,6 +18,17 @@ export async function api(path, body) {
   // Not this edit, or is the session over? Then back to the door, with the draft.
   if (response.status === 403 && path !== 'arm' && !(await api('state').catch(() => ({ yours: true }))).yours) location.hash = '#/setup/start';
   throw Object.assign(new Error(said.error || `${response.status}`), { status: response.status, said });
+}
+
+/** Asks again while the page's process is on its way back from a reload of the gateway. */
+export async function patient(path) {
+  for (let tries = RELOAD_S; ; tries--)
+    try {
+      return await api(path);
+    } catch (error) {
+      if (tries <= 0 || ![0, 503].includes(error.status)) throw error;
+      await new Promise(done => setTimeout(done, 1000));
+    }
 }
 
 /** Calls `look` until it returns true or the screen is gone. */

@@ -3,7 +3,7 @@
 import { el, icon, setText } from './dom.js';
 import { card } from './cards.js';
 import { isBank, listen, packs } from './packs.js';
-import { act, api, every, status } from './guide-parts.js';
+import { act, api, every, patient, status } from './guide-parts.js';
 import { begin, draft, edits } from './guide-draft.js';
 import { FILES } from './setup.js';
 import { t } from './words.js';
@@ -40,7 +40,7 @@ export function review(state) {
   function meanwhile(other) {
     node.replaceChildren(el('section', { class: 'card ask' }, el('h2', {}, t('g_meanwhile')), el('p', {}, t('g_meanwhile_why')), other.theirs?.length ? difference(other.theirs) : null,
       act(t('g_on_theirs'), async () => {
-        begin(await api('config'), true);
+        begin(await patient('config'), true);
         await check();
       }, said, { class: 'primary' }), said));
   }
@@ -60,7 +60,8 @@ export function review(state) {
       if (error.status === 409) return meanwhile(error.said);
       if (error.status === 422) return show(error.said.remarks);
       if (error.status === 501) return download();
-      throw error;
+      // The reload may have taken the answer with it.
+      if (!(await patient('state')).pending) throw error;
     }
     location.hash = '#/setup/live';
   }
@@ -97,12 +98,12 @@ export function liveCards(state) {
     await api('keep', {});
     isKept = true;
     draft.config = null;
-    begin(await api('config'));
+    begin(await patient('config'));
     settle(t('g_kept'));
   }, said, { class: 'primary' });
   const undo = act(t('g_undo'), async () => {
     await api('undo', {});
-    begin(await api('config'), true);
+    begin(await patient('config'), true);
     settle(t('g_undone'));
     location.hash = '#/setup/review';
   }, said);
@@ -129,7 +130,7 @@ export function liveCards(state) {
     if (!now || isKept) return isKept;
     if (pending && !now.pending) {
       settle(t('g_over'));
-      begin(await api('config').catch(() => draft.config), true);
+      begin(await patient('config').catch(() => draft.config), true);
     } else if (now.pending) {
       pending = now.pending;
       at = performance.now();

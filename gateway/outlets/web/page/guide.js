@@ -7,7 +7,7 @@ import { listen } from './packs.js';
 import { span } from './numbers.js';
 import { isPlain } from './session.js';
 import { begin, draft } from './guide-draft.js';
-import { api, field, status } from './guide-parts.js';
+import { api, field, patient, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
 import { readers } from './guide-readers.js';
 import { files, liveCards, review } from './guide-save.js';
@@ -76,7 +76,7 @@ function dress() {
 
 async function prepare() {
   if (draft.config) return;
-  const [config, keys] = await Promise.all([api('config'), api('keys')]);
+  const [config, keys] = await Promise.all([patient('config'), patient('keys')]);
   draft.keys = keys;
   begin(config);
 }
@@ -87,7 +87,7 @@ export async function guide(step) {
   await dress();
   let state;
   try {
-    state = await api('state');
+    state = await patient('state');
   } catch (error) {
     return { title: t('setup'), node: el('p', { class: 'empty' }, error.status === 404 ? t('no_packs_next', 'packgate probe') : error.message) };
   }

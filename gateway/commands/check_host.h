@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What this host lacks for a configuration. */
+/* Checks what this host lacks for a configuration. */
 #ifndef PACKGATE_COMMANDS_CHECK_HOST_H
 #define PACKGATE_COMMANDS_CHECK_HOST_H
 
 #include "config/config.h"
 
-/** Prints to standard error what `packgate check` warns of: devices, addresses, files, outlets. `path` is how the file is
- * named in these lines. */
+/** Prints the warnings of `packgate check` to standard error: devices, addresses, files, outlets.
+ * `path` is the name of the file in these lines. */
 void check_host(const char *path, const struct config *config);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The commands of the program. Each gets its own arguments (argv[0] is its name) and returns the
- * exit status: 0 done, 1 failed, 2 called wrongly.
+ * exit status: 0 done, 1 failed, 2 wrong arguments.
  */
 #ifndef PACKGATE_COMMANDS_COMMAND_H
 #define PACKGATE_COMMANDS_COMMAND_H

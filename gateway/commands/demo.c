@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate demo`: runs the gateway on simulated packs (conf/demo.ini) that have a past, and a simulated inverter beside it. A scenario
- * is a script of `packgate simulate` behind the options of a line.
+ * `packgate demo`: runs the gateway on simulated packs (conf/demo.ini) with a history, and starts a
+ * simulated inverter. A scenario appends a script of `packgate simulate` to the options of a line.
  */
 #include "command.h"
 
@@ -27,7 +27,7 @@
 #define FOLDER "/tmp/packgate-demo"
 #define PAST_DAYS "8"
 #define INVERTER_LOG_MOST (1 << 20) /* bytes */
-#define FIRST_VALUES_S 1            /* what the log says of them comes before the address to open */
+#define FIRST_VALUES_S 1 /* delay, so that log messages come before the address to open */
 
 extern const char demo_config[]; /* conf/demo.ini */
 
@@ -85,7 +85,7 @@ static void print_usage(FILE *out)
 
 /* ---- the configuration ---- */
 
-/* `section` is "web" or "line boat". */
+/* Changes a key; `section` is "web" or "line boat". */
 static bool edit(struct demo *demo, const char *section, const char *key, const char *value)
 {
     char word[NAME_SIZE * 2], why[CONFIG_EDIT_WHY];
@@ -104,8 +104,8 @@ static bool edit(struct demo *demo, const char *section, const char *key, const 
     return true;
 }
 
-/* "SECTION.KEY=VALUE" */
-static bool edit_as_told(struct demo *demo, char *set)
+/* Changes a key by "SECTION.KEY=VALUE". */
+static bool edit_by_option(struct demo *demo, char *set)
 {
     char *value = strchr(set, '=');
     if (value)
@@ -126,7 +126,7 @@ static bool edit_path(struct demo *demo, const char *section, const char *key, c
     return edit(demo, section, key, path);
 }
 
-/* Puts the script of the scenario behind the options of its line. */
+/* Appends the script of the scenario to the options of its line. */
 static bool add_scenario(struct demo *demo)
 {
     struct config *config = config_parse(demo->text, "demo.ini", stderr);
@@ -144,7 +144,8 @@ static bool add_scenario(struct demo *demo)
     return good;
 }
 
-/* A container has its own network: whoever started it decides which ports are reached from outside. */
+/* In a container, listens on all addresses: its user decides which ports are reachable from
+ * outside. */
 static bool open_container(struct demo *demo)
 {
     const char *container = getenv("container");
@@ -163,7 +164,7 @@ static bool write_config(struct demo *demo)
     return good;
 }
 
-/* Nobody else may have made it: what is in it is believed. */
+/* Uses only a folder that nobody else has created, because its contents are trusted. */
 static bool make_folder(struct demo *demo, const char *folder)
 {
     struct stat found;
@@ -194,7 +195,7 @@ static unsigned place_on_line(const struct config *config, const struct pack_con
     return place;
 }
 
-/* "shed=16:150:72:1:0", as the packs are now. */
+/* "shed=16:150:72:1:0", the present state of the pack. */
 static char *describe_pack(const struct config *config, const struct pack_config *pack)
 {
     struct simulator_options options;
@@ -225,7 +226,7 @@ static char *describe_bank(const struct bank_config *bank)
     return fclose(out) == 0 ? text : NULL;
 }
 
-/* Without one the charts begin empty, which is said. */
+/* Without a history the charts begin empty; a message says so. */
 static void make_past(const struct config *config)
 {
     char program[PORT_SIZE], command[] = "simulate", days[] = PAST_DAYS;
@@ -273,7 +274,7 @@ static bool gateway_answers(const char *control)
     return answer;
 }
 
-/* An address of all addresses is none that a browser opens. */
+/* Prints an address that a browser can open: not that of all interfaces. */
 static void print_address(const char *listen)
 {
     const char *port = strrchr(listen, ':');
@@ -283,7 +284,8 @@ static void print_address(const char *listen)
     fflush(stdout);
 }
 
-/* The inverter that asks the first [present] on a TCP port; what it is told goes into a file. */
+/* Runs the inverter that polls the first [present] on a TCP port; it logs the values that it
+ * receives to a file. */
 static int run_inverter(const struct demo *demo)
 {
     static const char listens[] = "tcp-listen:";
@@ -306,7 +308,7 @@ static int run_inverter(const struct demo *demo)
     return command_inverter(5, list);
 }
 
-/* In a process of its own, which ends with the gateway's. */
+/* Starts it in a process of its own, which ends with the gateway. */
 static void accompany(const struct demo *demo)
 {
     const pid_t gateway = getpid();
@@ -333,7 +335,7 @@ static bool prepare(struct demo *demo, const char *folder, char **sets, unsigned
                 edit_path(demo, "history", "file", "history.db") && add_scenario(demo) &&
                 open_container(demo);
     for (unsigned i = 0; i < set_count; i++)
-        good = good && edit_as_told(demo, sets[i]);
+        good = good && edit_by_option(demo, sets[i]);
     if (!good || !write_config(demo))
         return false;
     demo->config = config_load(demo->path, stderr);

@@ -11,7 +11,7 @@
 
 #define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
 
-/* Where the parser is, and where it reports to. */
+/* The parser's position, and its error message. */
 struct reader {
     struct exchange *exchange;
     size_t capacity;
@@ -71,7 +71,7 @@ static bool read_bytes(struct reader *reader, enum exchange_kind kind, const cha
     return true;
 }
 
-/* "soc_percent 99.1 0.05": texts may hold blanks, so only what expects a number has a tolerance. */
+/* "soc_percent 99.1 0.05": texts may contain blanks, so only numbers have a tolerance. */
 static bool read_value(struct reader *reader, const char *text)
 {
     struct exchange_item *item = add_item(reader, EXCHANGE_VALUE);
@@ -116,7 +116,7 @@ static bool read_line(struct reader *reader, const char *text)
     return reader->exchange->driver || set_error(reader, "unknown protocol");
 }
 
-/* A copy of the next line without its end and the blanks around it; NULL when memory ran out. */
+/* A copy of the next line without its end and surrounding blanks; NULL: out of memory. */
 static char *next_line(const char **text, const char *end)
 {
     const char *start = *text;
@@ -202,7 +202,7 @@ void exchange_free(struct exchange *exchange)
     free(exchange);
 }
 
-/* All frames that are in the buffer now; a recording may hold more behind a complete reply. */
+/* Decodes all frames in the buffer; a recording may contain more after a complete reply. */
 static void decode_all(struct reply *reply, struct bms *bms, const struct bms_request *request,
                        bool silent, struct pack *pack)
 {
@@ -222,7 +222,7 @@ void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pa
             continue;
         if (item->kind == EXCHANGE_REQUEST) {
             decode_all(&reply, bms, &request, true, pack);
-            /* A request longer than any of ours is some other program's; what answers it is
+            /* A request that is longer than any of ours is from another program; its reply is
              * foreign. */
             request.size = item->size <= sizeof request.bytes ? item->size : sizeof request.bytes;
             memcpy(request.bytes, item->bytes, request.size);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Exchange files (*.exch): what a host and a BMS said to one another, and what the values of the
- * pack are. They are regression tests, fuzzer seeds and bug reports; `packgate read --record`
- * writes them, `packgate decode` reads them.
+ * Exchange files (*.exch): the bytes between a host and a BMS, and the expected values of the pack.
+ * They are regression tests, fuzzer seeds and bug reports; `packgate read --record` writes them,
+ * `packgate decode` reads them.
  */
 #ifndef PACKGATE_COMMANDS_EXCHANGE_H
 #define PACKGATE_COMMANDS_EXCHANGE_H
@@ -31,17 +31,17 @@ struct exchange {
     size_t count;
 };
 
-/** Parses a file's text. NULL on the first mistake, which `error` then says as "line N: …". Free
- * with exchange_free. */
+/** Parses a file's text. NULL on the first mistake, which `error` then describes as "line N: …".
+ * Free with exchange_free. */
 struct exchange *exchange_parse(const char *text, size_t size, char *error, size_t error_size);
 void exchange_free(struct exchange *exchange);
 
-/** The same of a file, "-" for standard input. NULL: what is wrong was printed. */
+/** The same for a file, "-" for standard input. NULL: the error was printed. */
 struct exchange *exchange_load(const char *path);
 
-/** Runs all requests and replies of an exchange through the driver, as a line would, and leaves
- * the values in `pack` with `finish` and the derived ones. `bms` is one that bms_init was called
- * on. */
+/** Runs all requests and replies of an exchange through the driver, as a line would, and stores the
+ * values in `pack`, including those of `finish` and the derived ones. bms_init must have been
+ * called on `bms`. */
 void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pack *pack,
                      struct reply_counters *counters);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* `packgate simulate --inverter`: an inverter that asks a battery and prints what it is told. */
+/* `packgate simulate --inverter`: an inverter that polls a battery and prints the values that it
+ * receives. */
 #include "command.h"
 
 #include "base/can_socket.h"
@@ -138,7 +139,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     inverter_describe(&run->inverter, clock_now(), text, sizeof text);
     printf("%s%s\n", run->fd < 0 ? "the port is not open; " : "", text);
     fflush(stdout);
-    run->size = 0; /* the rest of an answer that was too late */
+    run->size = 0; /* the rest of a reply that was too late */
     if (run->fd < 0)
         open_port(run);
     else

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A simulated inverter: what it asks a battery, what it is told, and what it does then. Pure: bytes and times are arguments.
+ * A simulated inverter: the requests that it sends to a battery, the values that it receives, and
+ * the current that it draws. Pure: bytes and times are arguments.
  */
 #ifndef PACKGATE_SIMULATOR_INVERTER_H
 #define PACKGATE_SIMULATOR_INVERTER_H
@@ -9,7 +10,8 @@
 #include "bms/driver.h"
 #include "bms/inverter/table.h"
 
-#define INVERTER_PATIENCE_S 5.0 /* without limits it stops after this time, if it obeys */
+#define INVERTER_PATIENCE_S                                                                        \
+    5.0 /* it stops after this time without limits, unless it ignores them */
 
 enum inverter_kind { INVERTER_PYLONTECH, INVERTER_MODBUS, INVERTER_CAN };
 
@@ -22,28 +24,29 @@ struct inverter {
     unsigned turn;              /* of its requests */
     struct bms_request request; /* the last one; size 0: answered */
     struct shown told;
-    double limits_at; /* when it was told limits last; NaN: never */
+    double limits_at; /* when it last received limits; NaN: never */
 };
 
 /** The names of all kinds, for help: "pylontech, modbus-rtu, …". */
 void inverter_names(char *out, size_t size);
 
-/** Prepares one; address -1: the usual one. False: no such kind. */
+/** Prepares an inverter; address -1: the usual one. False: no such kind. */
 bool inverter_init(struct inverter *inverter, const char *name, int address);
 
-/** What it sends now, once a second. On a CAN bus that it is alive. */
+/** The bytes that it sends once a second: a request, or on a CAN bus a keep-alive frame. */
 void inverter_ask(struct inverter *inverter, struct bms_request *out);
 
-/** Takes bytes that came. Returns how many are over. */
+/** Handles received bytes. Returns the number of handled ones. */
 size_t inverter_hear(struct inverter *inverter, const uint8_t *bytes, size_t size, double now);
 
-/** Takes a frame of a CAN bus. */
+/** Handles a received CAN frame. */
 void inverter_hear_frame(struct inverter *inverter, const struct can_message *frame, double now);
 
-/** The current that it takes (charging is positive). NaN: it was never told anything, and does nothing. */
+/** The current that it draws (positive charges). NaN: it has received nothing yet, and does
+ * nothing. */
 double inverter_current(const struct inverter *inverter, double now);
 
-/** What it was told and what it does, as one line of text. */
+/** The received values and its reaction, as one line of text. */
 void inverter_describe(const struct inverter *inverter, double now, char *out, size_t size);
 
 #endif

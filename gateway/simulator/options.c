@@ -40,7 +40,7 @@ static const struct number_option {
     {"baud",       AT(baud),          0,   1e6,       0,     true,  true,   false, "pace of the bytes; 0: at once"},
     {"echo",       AT(echo),          0,   1,         0,     true,  true,   false, "1: requests come back as well"},
     {"split",      AT(split),         0,   1,         0,     true,  true,   false, "1: replies in random pieces"},
-    {"first_lost", AT(first_lost),    0,   1,         0,     true,  true,   false, "1: lost after 2 s without requests"},
+    {"first_lost", AT(first_lost),    0,   1,         0,     true,  true,   false, "1: lost after 10 s without requests"},
     {"silent",     AT(silent),        0,   1,         0,     true,  false,  false, "1: no reply ever"},
     {"close",      AT(close),         0,   1,         0,     true,  true,   false, "1: closes after each reply"},
     {"noise",      AT(noise),         0,   1,         0,     false, false,  false, "probability of junk in front"},

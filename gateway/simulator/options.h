@@ -30,13 +30,13 @@ struct simulator_options {
 };
 
 /** Parses the options of the BMS at an address, including its own ("@3:soc=20"); address -1:
- * without those. Options with a time ("+30:silent=1") are checked, not set. False: `error` says which option is wrong, also if it is another BMS's, and what
- * was expected. */
+ * without those. Options with a time ("+30:silent=1") are only checked. False: `error` describes
+ * the wrong option, even of another BMS, and what was expected. */
 bool simulator_options_parse(const char *text, int address, struct simulator_options *options,
                              char *error, size_t error_size);
 
-/** Sets the options of a text that was parsed before whose time ("+30:silent=1") is after `after_s` and
- * not after `until_s`, in seconds since the start. */
+/** Sets the timed options ("+30:silent=1") of a text that was parsed before, whose time is after
+ * `after_s` and not after `until_s`, in seconds since the start. */
 void simulator_options_change(const char *text, int address, double after_s, double until_s,
                               struct simulator_options *options);
 

@@ -70,8 +70,8 @@ static void move(struct member *member, double seconds)
     simulator_fixed_apply(&member->options.fixed, &member->pack);
 }
 
-/* With `clock`, it measures the time. */
-static void tell_time(struct member *member)
+/* With `clock`, the cell voltages encode the time. */
+static void encode_time(struct member *member)
 {
     struct simulator_fixed *fixed = &member->options.fixed;
     if (member->options.clock == 0)
@@ -88,8 +88,8 @@ static const enum pack_value commanded_ids[] = {CHARGE_MOS, DISCHARGE_MOS, SOC_P
                                                 SET_BALANCER};
 #define COMMANDED COUNT(commanded_ids)
 
-/* A command overrides a fixed value; everything else that follows from it is visible at once. */
-static void take_commands(struct member *member, const double before[COMMANDED])
+/* A command overrides a fixed value; all values derived from it change at once. */
+static void apply_commands(struct member *member, const double before[COMMANDED])
 {
     bool commanded = false;
     for (size_t i = 0; i < COMMANDED; i++) {
@@ -179,10 +179,10 @@ static bool listen_once(struct connection *connection, struct member *member, st
     for (size_t i = 0; i < COMMANDED; i++)
         before[i] = member->pack.value[commanded_ids[i]];
     simulator->output.size = 0;
-    tell_time(member);
+    encode_time(member);
     size_t used =
         bms->driver->emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
-    take_commands(member, before);
+    apply_commands(member, before);
     if (used == 0)
         return false;
     used = used < ear->size ? used : ear->size;
@@ -238,7 +238,7 @@ static void on_heard(void *data, const uint8_t *bytes, size_t size)
         hear(connection, &simulator->members[i], &connection->ears[i], bytes, size);
 }
 
-/* The line is silent: the supposed start of a request was none, but a request may follow it. */
+/* The line is silent: the assumed start of a request was wrong, but a request may follow it. */
 static void on_quiet(void *data)
 {
     struct connection *connection = data;
@@ -258,7 +258,7 @@ static void talk(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
     simulator->output.size = 0;
-    tell_time(member);
+    encode_time(member);
     bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])

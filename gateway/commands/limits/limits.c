@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* `packgate limits`: examples for the section [limits], and what one would have allowed on a day of the past. */
+/* `packgate limits`: examples for the section [limits], and the replay of a section on earlier
+ * values. */
 #include "replay.h"
 
 #include "commands/command.h"
@@ -17,8 +18,7 @@
 #include <string.h>
 
 #define MINUTE_S 60
-#define CELL_SETTLES_S                                                                             \
-    4000 /* longer than the voltage of a cell moves, 1 mV a second from 1 to 5 V */
+#define CELL_SETTLES_S 4000 /* s; enough for a cell limit to move from 1 to 5 V at 1 mV a second */
 
 static const char usage[] =
     "usage: packgate limits --example lfp\n"
@@ -43,7 +43,7 @@ static const char usage[] =
     "      --csv            as CSV; otherwise a table and how much of the time each limit held\n"
     "Exit status: 0, 1 when something could not be read, 2 for a wrong call.\n";
 
-/* In the words of the configuration, so that it can be copied. */
+/* As a section of the configuration, to be copied. */
 static const char lfp[] =
     "[limits NAME]\n"
     "; For lithium iron phosphate (LiFePO4). Compare it with the data sheet of your cells. These "
@@ -98,7 +98,7 @@ static void print_number(const struct print *print, double number, int decimals)
         fprintf(print->out, "%.*f", decimals, number);
 }
 
-/* The pack of the bank that limits; none: "". */
+/* The name of the pack that limits the bank; "": none. */
 static const char *name_of(const struct print *print, unsigned pack)
 {
     return print->bank && pack > 0 ? print->bank->packs[pack - 1]->name : "";
@@ -156,7 +156,7 @@ static const struct pack_config *pack_of(const struct config *config, const char
     return NULL;
 }
 
-/* A row of the database is of a minute in which the pack answered. */
+/* Rows of the database exist for each minute in which the pack answered. */
 static double rows_every_s(const struct config *config, const char *pack)
 {
     const struct pack_config *known = pack_of(config, pack);
@@ -213,7 +213,7 @@ static bool replay_history(const struct print *print, const struct config *confi
     return good && replay->total_s > 0;
 }
 
-/* One moment, which lasts until nothing rises any more. */
+/* Replays one moment until no limit rises any more. */
 static bool replay_exchange(const struct print *print, const char *path)
 {
     struct exchange *exchange = exchange_load(path);
@@ -290,7 +290,8 @@ static bool print_replay(struct print *print, const struct config *config, const
     return good;
 }
 
-/* A bank is computed from its packs, which only a database has side by side. NULL: a pack. */
+/* A bank is computed from its packs, of which only a database has rows of the same time. NULL: a
+ * pack. */
 static const struct bank_config *bank_of(const struct config *config,
                                          const struct limits_config *limits, const char *path,
                                          const struct past_ask *ask)
@@ -328,7 +329,7 @@ static int replay(const struct config *config, const struct limits_config *limit
     return good ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* NULL: which one is not known; it was said. */
+/* NULL: ambiguous or missing, which was reported. */
 static const struct limits_config *find_limits(const struct config *config, const char *name)
 {
     for (unsigned i = 0; name && i < config->limits_count; i++)

@@ -31,7 +31,7 @@ struct past {
     size_t size;
 };
 
-/* The next line without its end; false: there is none. */
+/* Reads the next line without its end; false: there is none. */
 static bool next_line(struct past *past)
 {
     const ssize_t length = getline(&past->text, &past->size, past->file);
@@ -102,7 +102,7 @@ static void run_reader(const char *path, const struct past_ask *ask)
     _exit(1);
 }
 
-/* What the program of the history prints; NULL with errno. */
+/* Opens the output of the history's program; NULL with errno. */
 static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *reader)
 {
     int ends[2];
@@ -171,7 +171,7 @@ static bool parse_time(const char *text, double *at)
     return sign == '-' || sign == '+';
 }
 
-/* A history has the average of the sensors alone, and no count of the cells. */
+/* A history has only the average of the sensors, and no number of cells. */
 static void complete(struct pack *pack, unsigned sensors)
 {
     unsigned cells = 0, temps = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a pack reported on a day of the past, row by row: a history as CSV, as `packgate export` prints it, or its database,
- * which packgate-outlet-history reads.
+ * Earlier values of a pack, row by row: a history as CSV, as printed by `packgate export`, or its
+ * database, which packgate-outlet-history reads.
  */
 #ifndef PACKGATE_COMMANDS_LIMITS_PAST_H
 #define PACKGATE_COMMANDS_LIMITS_PAST_H
@@ -12,29 +12,30 @@
 
 struct past;
 
-/* What is wanted of a database; CSV has what it has. NULL: the default of `packgate export`. */
+/* The rows to read from a database; a CSV is read whole. NULL: the default of `packgate export`. */
 struct past_ask {
     const char *pack, *from, *to;
 };
 
-/* A row, at its time and with what is in it. */
+/* A row: its time and its values. */
 struct past_row {
     double at; /* s */
     struct pack pack;
-    char time[40]; /* as it stands in the file */
+    char time[40]; /* as in the file */
 };
 
-/** Whether it is the database of a history, which has several packs; a CSV has one. */
+/** Whether the file is the database of a history, which can contain several packs; a CSV contains
+ * one. */
 bool past_is_database(const char *path);
 
-/** Opens a file; "-" is CSV on standard input. NULL: what is wrong was printed. */
+/** Opens a file; "-" is CSV on standard input. NULL: the error was printed. */
 struct past *past_open(const char *path, const struct past_ask *ask);
 
-/** The next row, with at least `sensors` temperatures where their average is known. False: there is none; past_close
- * says whether that is the end. */
+/** Reads the next row, with at least `sensors` temperatures if their average is known. False: there
+ * is none; past_close returns whether that is the end. */
 bool past_next(struct past *past, unsigned sensors, struct past_row *row);
 
-/** False: something could not be read, which was printed. */
+/** False: something could not be read; the error was printed. */
 bool past_close(struct past *past);
 
 #endif

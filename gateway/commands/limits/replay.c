@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* A day of the past, second by second. */
+/* Replays earlier values second by second. */
 #include "replay.h"
 
 #include <math.h>
 
-#define LASTS                                                                                      \
-    1.5 /* times the usual time between two rows; without another row the values are stale */
+#define LASTS 1.5 /* times the usual time between two rows, after which values are stale */
 
 static void look_ahead(struct replay_pack *pack)
 {
@@ -51,7 +50,7 @@ static double lasts_s(const struct replay *replay, const struct replay_pack *pac
     return LASTS * (isinf(pack->usual_s) ? least_usual_s(replay) : pack->usual_s);
 }
 
-/* One moment: each pack by its own section, then all of them. False: no pack is fresh. */
+/* Updates the limits: of each pack by its own section, then of all. False: no pack is fresh. */
 static bool update(struct replay *replay, double now, struct map_allowed *allowed)
 {
     struct limits_pack parts[MAX_BANK_PACKS];
@@ -99,7 +98,7 @@ bool replay_next(struct replay *replay, const char **time, struct map_allowed *a
         until = at + (isinf(least_usual_s(replay)) ? 1 : least_usual_s(replay));
     for (double now = at; now < until; now += step) {
         const bool any = update(replay, now, allowed);
-        /* Nothing changes any more in a gap in which nothing is allowed. */
+        /* During a gap in which nothing is allowed, nothing changes. */
         step = any || allowed->discharge_current_a > 0 ? fmin(1, until - now) : until - now;
         count(replay, allowed, step);
     }

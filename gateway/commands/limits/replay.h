@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a section [limits] would have allowed: rows of the past of a pack, or of each pack of a bank, go through limits_update
- * second by second, as in the gateway (packs/limiter.h). Pure.
+ * Computes what a section [limits] would have allowed: earlier rows of a pack, or of each pack of a
+ * bank, go through limits_update second by second, as in the gateway (packs/limiter.h). Pure.
  */
 #ifndef PACKGATE_COMMANDS_LIMITS_REPLAY_H
 #define PACKGATE_COMMANDS_LIMITS_REPLAY_H
@@ -10,15 +10,15 @@
 
 #include "packs/limits.h"
 
-/* A pack: its rows, in the order of their times. The caller fills in the first four. */
+/* A pack with its rows, in the order of their times. The caller fills in the first four members. */
 struct replay_pack {
     bool (*next)(void *data, struct past_row *row); /* false: there are no more */
     void *data;
-    double every_s;                  /* between two rows, at most; NaN: as they show */
+    double every_s;                  /* longest time between two rows; NaN: derived from the rows */
     const struct limits_config *own; /* its own section, in a bank; NULL: none */
     struct past_row row, ahead;
     bool has_row, has_ahead;
-    double usual_s; /* between two rows, the same or as they show */
+    double usual_s; /* usual time between two rows: the same, or derived */
     struct limits_state state;
     struct map_allowed allowed; /* by `own` */
 };
@@ -35,8 +35,8 @@ struct replay {
 /** Begins, after the caller has filled in `limits`, `count`, `needed` and the packs. */
 void replay_start(struct replay *replay);
 
-/** Goes on to the next time at which a pack has a row, whose text is `*time` until the next call. `allowed` is as at the end of
- * the time up to the row after it. False: there is none. */
+/** Continues to the next time at which a pack has a row; `*time` is its text until the next call.
+ * `allowed` are the limits at the end of the time up to the next row. False: there is none. */
 bool replay_next(struct replay *replay, const char **time, struct map_allowed *allowed);
 
 #endif

@@ -20,7 +20,7 @@ struct sources {
     const char *texts[MAP_TEXTS];
 };
 
-/* A BMS that reports no alarms at all is not the same as one without alarms. */
+/* A BMS that reports no alarms at all differs from one without active alarms. */
 static double alarm_bits(const struct pack *pack, uint32_t bits)
 {
     return pack->alarms_known ? bits : UNKNOWN;

@@ -61,8 +61,8 @@ struct map_settings {
     bool big_floats;     /* high word first; default: low word first */
     bool fahrenheit;     /* offset 8 only */
     uint32_t display[3]; /* page, up to 65535, and two numbers */
-    bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
-    bool settable; /* the same of the settings that can be written */
+    bool writable; /* printed maps mark the switches "rw" instead of "r"; it has no other effect */
+    bool settable; /* the same for settings that can be written */
     const struct map_clients *clients; /* for client files; NULL: one pack of an example */
 };
 
@@ -113,17 +113,17 @@ enum limit_reason { LIMIT_REASONS(LIMIT_REASON_ENUM) LIMIT_REASON_COUNT };
 /** "cell_high". */
 const char *map_limit_reason_name(enum limit_reason reason);
 
-/* What a pack or a bank may be charged and discharged with. */
+/* The limits of a pack or a bank. */
 struct map_allowed {
-    bool configured;         /* false: it has no [limits], and nothing below counts */
+    bool configured;         /* false: it has no [limits], and all below is meaningless */
     double charge_voltage_v; /* NaN: not known */
     double charge_current_a, discharge_current_a;
     bool
-        discharges_stale; /* also while the values are stale, until the next update says otherwise */
+        discharges_stale; /* discharging stays allowed when the values become stale, until the next update */
     enum limit_reason charge_limited_by, discharge_limited_by;
-    /* Of a bank, the pack that limits it, from 1 in the order of the configuration; 0: no single one. */
+    /* The limiting pack of a bank, from 1 in the order of the configuration; 0: no single one. */
     unsigned charge_limited_pack, discharge_limited_pack;
-    double age_s; /* of the oldest values that the limits are from; NaN: there are none */
+    double age_s; /* age of the oldest values used; NaN: none */
 };
 
 /* What the gateway knows beside the values: always readable, also while the pack is silent. */
@@ -144,15 +144,15 @@ struct map_status {
     double charged_wh, discharged_wh;       /* counted by the gateway; NaN: not counted */
     const char *pack_name;                  /* as configured, or the bank's own name; NULL: none */
     const struct map_bank *bank;            /* NULL: a pack */
-    struct map_allowed allowed;             /* to be read by map_allowed */
+    struct map_allowed allowed;             /* read it by map_allowed */
     double time_to_full_s, time_to_empty_s; /* NaN: unknown */
 };
 
-/** What is allowed as long as the values are `fresh`, else nothing, or to discharge as before. */
+/** The limits while the values are `fresh`; otherwise 0, or discharging as before. */
 struct map_allowed map_allowed(const struct map_status *status, bool fresh);
 
-/** Whether a setting that some packs take stands at this address, where it is read: the first of
- * the two registers of a float. */
+/** Whether a setting that some protocols can write is at this address: the first of the two
+ * registers of a float. */
 bool map_setting_at(const struct map_settings *settings, unsigned address, enum pack_value *id);
 
 /** Whether the blocks are disjoint and end below 65536; if not, writes the reason to `reason`. All
@@ -178,7 +178,7 @@ struct map_number {
     const char *name;
     bool is_status; /* known even while the pack is silent */
     bool is_bits;   /* a set of bits, meaningless if truncated */
-    bool is_limit;  /* an allowed current or voltage: that it is less now must not wait */
+    bool is_limit;  /* an allowed current or voltage: a lower one must be sent at once */
     double min, max;
 };
 

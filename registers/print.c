@@ -51,8 +51,7 @@ const char *row_title(const struct map_row *row, char out[MEANING_SIZE])
     return out;
 }
 
-/* The number of an element is inserted into its title: "raw alarm word 3, as the protocol has it".
- */
+/* The number of an element is inserted into its title: "raw alarm word 3, as in the protocol". */
 static const char *element_meaning(const struct map_row *row, unsigned n, char out[MEANING_SIZE])
 {
     int title = (int) strcspn(row->meaning, ",");

@@ -39,11 +39,12 @@ struct map_type_info {
 };
 extern const struct map_type_info map_types[MAP_TYPES];
 
-/** The number that a register of a type shows: rounded to nearest if the type is an integer, and
- * limited to its range. `reserved`: a known number must not become the pattern of unknown. */
+/** The number that a register of a type can represent: rounded to nearest if the type is an
+ * integer, and saturated. `reserved`: a known number must not become the pattern of unknown. */
 double map_fit(enum map_type type, double number, bool reserved);
 
-/** For a limit, of which a register must not show more: rounded towards 0 if the type is an integer. */
+/** For a limit, of which a register must not represent more: rounded towards 0 if the type is an
+ * integer. */
 double map_lower(enum map_type type, double number);
 
 /** The bits of a number in a register type; it must be within the type's limits. Integers are

@@ -40,7 +40,7 @@ struct value_traits {
     double min, max; /* wider than those of any one pack */
     bool must_fit;   /* meaningless if truncated: a set of bits */
     bool is_status;  /* known even while the pack is silent */
-    bool is_limit;   /* an allowed current or voltage: that it is less now must not wait */
+    bool is_limit;   /* an allowed current or voltage: a lower one must be sent at once */
 };
 struct value_traits value_traits(const struct value_ref *ref);
 

@@ -10,8 +10,7 @@
 #include "bms/driver.h"
 #include "bms/inverter/table.h"
 
-#define INVERTER_PATIENCE_S                                                                        \
-    5.0 /* it stops after this time without limits, unless it ignores them */
+#define INVERTER_PATIENCE_S 5.0 /* without limits it stops then, unless it ignores them */
 
 enum inverter_kind { INVERTER_PYLONTECH, INVERTER_MODBUS, INVERTER_CAN };
 

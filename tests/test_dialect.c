@@ -308,6 +308,43 @@ static void test_any_registers(void **state)
     assert_int_equal(ask(&dialect, &shown, &current).size, 9);
 }
 
+/* No step of a protocol allows more than is allowed. */
+static void test_limits_are_rounded_down(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_value id;
+        double lowest;
+    } limits[] = {{CHARGE_VOLTAGE_LIMIT_V, 50},
+                  {CHARGE_CURRENT_LIMIT_A, 20},
+                  {DISCHARGE_CURRENT_LIMIT_A, 20}};
+    uint64_t seed = 77;
+    unsigned seen = 0;
+    for (size_t i = 0; i < COUNT(protocols); i++) {
+        struct dialect dialect;
+        struct pack read;
+        if (!open_dialect(&dialect, &protocols[i]))
+            continue;
+        for (int n = 0; n < 20; n++) {
+            struct shown shown = random_battery(&protocols[i], &seed);
+            for (size_t k = 0; k < COUNT(limits); k++)
+                pack_set(&shown.values, limits[k].id, limits[k].lowest + 5 * prng_unit(&seed));
+            dialect_read(&dialect, &shown, &read);
+            for (size_t k = 0; k < COUNT(limits); k++) {
+                const double got = read.value[limits[k].id];
+                if (!isnan(got))
+                    seen++;
+                if (got > shown.values.value[limits[k].id] + 1e-6)
+                    fail_msg("%s %s: %s is %g, shown %g", protocols[i].driver,
+                             protocols[i].variant ? protocols[i].variant : "",
+                             pack_value_info(limits[k].id)->name, got,
+                             shown.values.value[limits[k].id]);
+            }
+        }
+    }
+    assert_true(seen > 100);
+}
+
 /* While stopping, only messages with limits or switches are sent. */
 static void test_stopping(void **state)
 {
@@ -405,8 +442,9 @@ int main(void)
         cmocka_unit_test(test_full_batteries), cmocka_unit_test(test_unknown_values),
         cmocka_unit_test(test_unknown_alarms), cmocka_unit_test(test_banks),
         cmocka_unit_test(test_too_large),      cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_any_registers),  cmocka_unit_test(test_stopping),
-        cmocka_unit_test(test_odd_requests),   cmocka_unit_test(test_hostile_bytes),
+        cmocka_unit_test(test_any_registers),  cmocka_unit_test(test_limits_are_rounded_down),
+        cmocka_unit_test(test_stopping),       cmocka_unit_test(test_odd_requests),
+        cmocka_unit_test(test_hostile_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

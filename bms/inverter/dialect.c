@@ -114,15 +114,50 @@ static bool is_judged(unsigned id)
     return id != BALANCING && id != BALANCE_MASK && id != FLOW;
 }
 
+/* ---- limits ---- */
+
+static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_LIMIT_A,
+                                         DISCHARGE_CURRENT_LIMIT_A};
+
+_Static_assert(COUNT(limits) == COUNT((struct dialect){0}.limit_steps), "one step for each");
+
+#define PROBE 24.4444 /* what is left of it shows the step in which a protocol has a number */
+
+/* 0: it has all of it, or none. */
+static double step_of(double read)
+{
+    for (double step = 1; step > 1e-4; step /= 10)
+        if (fabs(read - PROBE) > 0.3 * step)
+            return step;
+    return 0;
+}
+
+/* Emulators round to the nearest step, and no more must be told than is allowed. */
+static struct shown lower_limits(const struct dialect *dialect, const struct shown *shown)
+{
+    struct shown lowered = *shown;
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        double *value = &lowered.values.value[limits[i]];
+        if (dialect->limit_steps[i] > 0)
+            *value = floor(*value / dialect->limit_steps[i] + 1e-6) * dialect->limit_steps[i];
+    }
+    return lowered;
+}
+
 /* What an inverter reads of a battery with all values. */
 static void learn_carried(struct dialect *dialect)
 {
     uint64_t seed = 1;
     struct pack read, raw;
-    battery_random(&dialect->shown.values, &seed, 8, 4);
+    struct pack *values = &dialect->shown.values;
+    battery_random(values, &seed, 8, 4);
+    for (size_t i = 0; i < COUNT(limits); i++)
+        pack_set(values, limits[i], PROBE);
     poll(dialect, send_all, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++)
         dialect->carried[id] = !isnan(read.value[id]);
+    for (size_t i = 0; i < COUNT(limits); i++)
+        dialect->limit_steps[i] = step_of(read.value[limits[i]]);
 }
 
 void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
@@ -251,10 +286,11 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
                       size_t size, struct bms_output *out)
 {
     struct bms_request request = {.size = 0};
-    size_t used = emulate(dialect, &shown->values, bytes, size, out);
+    const struct shown lowered = lower_limits(dialect, shown);
+    size_t used = emulate(dialect, &lowered.values, bytes, size, out);
     if (out->size == 0)
         return used;
-    find_untellable(dialect, shown);
+    find_untellable(dialect, &lowered);
     dialect->shown.stopping = shown->stopping;
     request.size = used < BMS_REQUEST_MAX ? used : BMS_REQUEST_MAX;
     memcpy(request.bytes, bytes, request.size);
@@ -265,7 +301,8 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
 
 void dialect_read(struct dialect *dialect, const struct shown *shown, struct pack *read)
 {
-    find_untellable(dialect, shown);
+    const struct shown lowered = lower_limits(dialect, shown);
+    find_untellable(dialect, &lowered);
     dialect->shown.stopping = shown->stopping;
     struct bms reader;
     struct pack raw;

@@ -19,6 +19,8 @@ struct dialect {
     bool wrong_alarms;
     bool wrong[PACK_VALUES];   /* the decoder reads a number where none is known, or another one */
     bool carried[PACK_VALUES]; /* the protocol has it at all */
+    double limit_steps
+        [3]; /* of the allowed voltage and currents: A or V that it can tell apart; 0: all */
 };
 
 /** Whether inverters ask in the protocol of this driver. */

@@ -3,6 +3,7 @@
 #include "outlets/mqtt/discovery.h"
 #include "outlets/mqtt/messages.h"
 #include "outlets/mqtt/smartbms.h"
+#include "outlets/mqtt/venus.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -153,6 +154,30 @@ static void test_state(void **state)
     json_t *value;
     json_object_foreach(object, name, value) assert_null(strchr(name, '.'));
     json_decref(object);
+}
+
+/* What may be discharged with stale values is over when the values are fresh but cannot be told. */
+static void test_venus_stop(void **state)
+{
+    struct sample *sample = *state;
+    static const struct {
+        bool discharges, fresh;
+        double discharge_a;
+    } cases[] = {{false, false, 0}, {true, false, 46.3}, {true, true, 0}};
+    struct pack last = sample->pack;
+    sample->source.status.allowed = (struct map_allowed){
+        .configured = true, .charge_current_a = 3.28, .discharge_current_a = 46.3};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct text text = text_in(sample->room, ROOM);
+        sample->source.status.allowed.discharges_stale = cases[i].discharges;
+        assert_true(venus_values(&text, &sample->source, cases[i].fresh, &last));
+        json_t *object = parse(&text), *info = json_object_get(object, "Info");
+        assert_true(json_number_value(json_object_get(info, "MaxChargeCurrent")) == 0);
+        assert_true(json_number_value(json_object_get(info, "MaxDischargeCurrent")) ==
+                    cases[i].discharge_a);
+        assert_true(json_is_null(json_object_get(info, "MaxChargeVoltage")));
+        json_decref(object);
+    }
 }
 
 static void test_info(void **state)
@@ -508,17 +533,12 @@ static void test_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        of_sample(test_state),
-        of_sample(test_info),
-        of_sample(test_event_and_result),
-        cmocka_unit_test(test_topics),
-        cmocka_unit_test(test_payloads),
-        of_sample(test_entities),
-        of_sample(test_discovery),
-        of_sample(test_single),
-        of_sample(test_gone),
-        of_sample(test_sets),
-        of_sample(test_smartbms),
+        of_sample(test_state),         of_sample(test_venus_stop),
+        of_sample(test_info),          of_sample(test_event_and_result),
+        cmocka_unit_test(test_topics), cmocka_unit_test(test_payloads),
+        of_sample(test_entities),      of_sample(test_discovery),
+        of_sample(test_single),        of_sample(test_gone),
+        of_sample(test_sets),          of_sample(test_smartbms),
         cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

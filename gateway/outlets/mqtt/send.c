@@ -148,12 +148,12 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->online = true;
         return send_last(mqtt, mqtt->place.topic, &text);
     }
-    if (!pack->online || !venus_values(&text, source, false, &pack->sent))
+    if (!pack->online || !venus_values(&text, source, fresh, &pack->sent))
         return true;
     if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 1, false))
         return false;
     const struct map_allowed allowed = map_allowed(&source->status, false);
-    pack->online = allowed.configured && allowed.discharge_current_a > 0;
+    pack->online = !fresh && allowed.configured && allowed.discharge_current_a > 0;
     return true;
 }
 

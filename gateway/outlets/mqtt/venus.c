@@ -240,12 +240,13 @@ static void put_history(const struct told *told)
 bool venus_values(struct text *text, const struct source *source, bool fresh,
                   const struct pack *last)
 {
-    const double *needed = fresh ? source->values->value : last->value;
+    const double *needed = last ? last->value : source->values->value;
     struct told told = {
-        .text = text, .source = source, .status = source_status(source, fresh), .fresh = fresh};
+        .text = text, .source = source, .status = source_status(source, !last), .fresh = !last};
     if (isnan(needed[POWER_W]) || isnan(needed[VOLTAGE_V]) || isnan(needed[SOC_PERCENT]))
         return false;
-    told.allowed = map_allowed(&told.status, fresh);
+    told.status.allowed.discharges_stale &= !fresh;
+    told.allowed = map_allowed(&told.status, told.fresh);
     const struct most most = most_of(&told);
     text_add(text, "{");
     open_object(&told, "Dc");

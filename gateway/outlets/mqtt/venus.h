@@ -14,8 +14,8 @@
 #include "base/text.h"
 #include "packs/source.h"
 
-/** Writes the values; or, unless they are `fresh`, that charging and discharging are not allowed,
- * with the three numbers of `last`. False: these are unknown. */
+/** Writes the values; or with `last`, its three numbers, and that nothing is allowed, or of stale values
+ * what on_stale still allows. False: these numbers are unknown. */
 bool venus_values(struct text *text, const struct source *source, bool fresh,
                   const struct pack *last);
 

@@ -2,7 +2,8 @@
 // Looks at the page with Debian's Chromium as somebody would: node page.js CHROMIUM. Each line that it reads is a case, as JSON:
 // its name, the url, and what the case wants. Says "now: …" where the test is to do something to the gateway, "done" at the end,
 // or "failed: …" when something is not as it should be. Whatever the case: no request to another host, nothing on the console.
-// One browser serves all cases, each with a memory of its own.
+// One browser serves all cases, each with a memory of its own. `node page.js CHROMIUM serve` prints the address of a browser that several
+// of these share, to be given in place of CHROMIUM.
 'use strict';
 
 const fs = require('fs');
@@ -12,7 +13,7 @@ const readline = require('readline');
 const { chromium } = require('playwright-core');
 
 const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
-const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT'];
+const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT', 'es-ES', 'pl-PL', 'nl-NL'];
 const VIEWS = ['', '#shed', '#house', '#/charts', '#/charts/shed+boat/7d', '#/setup'];
 
 const say = words => console.log(`now: ${words}`);
@@ -296,33 +297,56 @@ const cases = {
         server.close();
     },
 
-    // Each view in each language: nothing is wider than the screen, and no word was forgotten.
-    async languages() {
-        const seen = new Set();
+    // Each view in each language on the narrowest phone: nothing is wider than the screen, no word was forgotten, nothing that a finger
+    // taps is too small, nothing moves for those who do not want it. axe-core finds nothing, light or dark, wide or narrow.
+    async views() {
+        const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'), seen = new Set();
+        async function accessible(page) {
+            const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+            const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
+            check(!bad.length, `${page.url()}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
+        }
+        async function go(page, hash) {
+            await page.evaluate(h => { location.hash = h; }, hash);
+            await settled(page, hash);
+        }
         for (const locale of LANGUAGES) {
-            const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true });
+            const isFirst = locale === LANGUAGES[0];
+            const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true, reducedMotion: 'reduce', ...isFirst ? { colorScheme: 'dark', bypassCSP: true } : {} });
             await page.waitForFunction(l => document.documentElement.lang === l, locale.slice(0, 2));
+            if (isFirst) await page.evaluate(axe);
             for (const hash of VIEWS) {
-                await page.evaluate(h => { location.hash = h; }, hash);
-                await settled(page, hash);
-                const wide = await page.evaluate(() => {
-                    const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > 321 && !n.closest('pre, .ini, .vh'));
-                    return [document.scrollingElement.scrollWidth, ...out.slice(0, 3).map(n => n.outerHTML.slice(0, 120))];
+                await go(page, hash);
+                const bad = await page.evaluate(() => {
+                    const describe = (words, n, more = '') => `${words}: ${n.outerHTML.slice(0, 120)} ${more}`, box = n => n.getBoundingClientRect();
+                    const wide = [...document.querySelectorAll('main *')].filter(n => box(n).right > 321 && !n.closest('pre, .ini, .vh')).map(n => describe('wide', n));
+                    const small = [...document.querySelectorAll('a:not(.skip), button, summary, select, input')].filter(n => n.checkVisibility() && box(n).height)
+                        .map(n => [n, box(n.matches('.card h2 > a') ? n.closest('.card') : n)]).filter(([, r]) => r.width < 43.5 || r.height < 43.5)
+                        .map(([n, r]) => describe('small', n, `${r.width}x${r.height}`));
+                    const moving = [...document.querySelectorAll('*')].map(n => [n, getComputedStyle(n)])
+                        .filter(([, style]) => style.transitionDuration.split(',').some(d => parseFloat(d) > 0) || style.animationName !== 'none').map(([n]) => describe('moves', n));
+                    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), raw = [];
+                    while (walk.nextNode())
+                        if (!walk.currentNode.parentNode.closest('code, pre') && /^\s*[a-z]+_[a-z_]+\s*$|\{\d\}|undefined|NaN|\[object/.test(walk.currentNode.data)) raw.push(walk.currentNode.data);
+                    return [...document.scrollingElement.scrollWidth > 320 ? ['scrolls sideways'] : [], ...wide, ...small, ...moving, ...raw];
                 });
-                check(wide[0] <= 320 && wide.length === 1, `${locale} ${hash || 'now'}: ${wide}`);
-                const texts = await page.evaluate(() => {
-                    const skip = new Set([...document.querySelectorAll('code, pre')]);
-                    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), out = [];
-                    while (walk.nextNode()) if (![...skip].some(n => n.contains(walk.currentNode))) out.push(walk.currentNode.data);
-                    return out;
-                });
-                const raw = texts.filter(text => /^[a-z]+_[a-z_]+$/.test(text.trim()) || /\{\d\}|undefined|NaN|\[object/.test(text));
-                check(!raw.length, `${locale} ${hash}: ${raw}`);
+                check(!bad.length, `${locale} ${hash || 'now'}: ${bad.slice(0, 5).join('\n')}`);
+                if (isFirst) await accessible(page);
             }
             seen.add(await page.locator('nav').textContent());
             await page.context().close();
         }
-        check(seen.size === LANGUAGES.length, 'four languages');
+        check(seen.size === LANGUAGES.length, `${seen.size} languages`);
+        const wide = await open({ colorScheme: 'light', bypassCSP: true });
+        await wide.evaluate(axe);
+        for (const hash of VIEWS) {
+            await go(wide, hash);
+            await accessible(wide);
+        }
+        await wide.evaluate(() => { location.hash = ''; });
+        await settled(wide, '');
+        check(await wide.locator('.fill').first().evaluate(n => parseFloat(getComputedStyle(n).transitionDuration)) > 0, 'the level moves');
+        await wide.context().close();
         // One of another browser: English; and what is chosen stays.
         const page = await open({ locale: 'ja-JP' }, '#/setup');
         await has(page.locator('nav'), 'Charts');
@@ -369,23 +393,6 @@ const cases = {
         await page.keyboard.press('Home');
         await page.waitForFunction(text => document.querySelector('[data-kind=soc] .when').textContent !== text, latest);
         await page.waitForFunction(() => document.querySelector('p.vh[aria-live]').textContent);
-    },
-
-    // axe-core finds nothing serious in any view, light or dark, wide or narrow.
-    async accessible() {
-        const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-        for (const options of [{ colorScheme: 'light' }, { colorScheme: 'dark', viewport: { width: 320, height: 640 } }]) {
-            const page = await open({ ...options, bypassCSP: true });
-            await page.evaluate(axe);
-            for (const hash of VIEWS) {
-                await page.evaluate(h => { location.hash = h; }, hash);
-                await settled(page, hash);
-                const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
-                const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
-                check(!bad.length, `${hash || 'now'} ${JSON.stringify(options)}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
-            }
-            await page.context().close();
-        }
     },
 
     // Below another path, as a reverse proxy has it: every address of the page is relative.
@@ -764,15 +771,6 @@ const cases = {
     async touch() {
         const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
         await card(page, 'shed').waitFor();
-        for (const hash of VIEWS) {
-            await page.evaluate(h => { location.hash = h; }, hash);
-            await settled(page, hash);
-            const small = await page.evaluate(() => [...document.querySelectorAll('a:not(.skip), button, summary, select, input')]
-                .map(n => [n, (n.matches('.card h2 > a') ? n.closest('.card') : n).getBoundingClientRect()])
-                .filter(([n, r]) => n.checkVisibility() && r.height && (r.width < 43.5 || r.height < 43.5)).map(([n, r]) => `${n.outerHTML.slice(0, 90)} ${r.width}x${r.height}`));
-            check(!small.length, `${hash}: too small for a finger: ${small.slice(0, 5).join('\n')}`);
-        }
-        await page.evaluate(() => { location.hash = ''; });
         await card(page, 'shed').locator('.ends').tap({ force: true });
         await page.locator('h1:text-is("shed")').waitFor();
         await page.locator('nav a[data-view=charts]').tap();
@@ -800,24 +798,6 @@ const cases = {
         const narrow = await page.evaluate(() => [...document.querySelectorAll('main :is(a, button, select, input)')].filter(n => n.offsetParent)
             .map(n => [n.textContent.slice(0, 20), n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${text} ${r.width} × ${r.height}`));
         check(!narrow.length, `less than 44 px: ${narrow}`);
-    },
-
-    // Nothing moves for those who do not want it, and the level does for all others.
-    async motion() {
-        const moves = page => page.evaluate(() => [...document.querySelectorAll('*')].filter(n => {
-            const style = getComputedStyle(n);
-            return style.transitionDuration.split(',').some(d => parseFloat(d) > 0) || style.animationName !== 'none';
-        }).length);
-        const calm = await open({ reducedMotion: 'reduce' });
-        for (const hash of VIEWS) {
-            await calm.evaluate(h => { location.hash = h; }, hash);
-            await settled(calm, hash);
-            check(await moves(calm) === 0, `${hash || 'now'} moves all the same`);
-        }
-        await calm.context().close();
-        const page = await open({ reducedMotion: 'no-preference' });
-        await settled(page, '');
-        check(await moves(page) > 0, 'the level moves');
     },
 
     // Without [history] it says how to get one.
@@ -1058,7 +1038,14 @@ async function run(line) {
 }
 
 async function main() {
-    browser = await chromium.launch({ executablePath: process.argv[2], args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+    const [, , where, isServer] = process.argv, how = { executablePath: where, args: process.getuid() === 0 ? ['--no-sandbox'] : [] };
+    if (isServer) {
+        const server = await chromium.launchServer(how);
+        console.log(server.wsEndpoint());
+        process.stdin.resume().on('end', () => server.close());
+        return;
+    }
+    browser = await (where.startsWith('ws:') ? chromium.connect(where) : chromium.launch(how));
     for await (const line of readline.createInterface({ input: process.stdin })) await run(line);
     await browser.close();
 }

@@ -2,7 +2,7 @@
 // The language of the page: the one chosen in Setup, else the first of the browser's that there is, else English.
 import { store } from './dom.js';
 
-export const LANGUAGES = ['en', 'de', 'fr', 'it'];
+export const LANGUAGES = ['en', 'de', 'fr', 'it', 'es', 'pl', 'nl'];
 
 const wanted = [store.get('language', ''), ...(navigator.languages || [navigator.language])].map(l => l.slice(0, 2));
 export const language = wanted.find(l => LANGUAGES.includes(l)) || 'en';

@@ -65,6 +65,12 @@ class Browser:
         cls.server = cls._start(CHROMIUM, "serve")
         cls.address = cls.server.wait_for(r"^(ws://\S+)")[1]
 
+    @classmethod
+    def unshare(cls):
+        cls.server.process.stdin.close()
+        cls.server.process.wait(PATIENCE)
+        cls.server.stop()
+
     def __init__(self, case, url, **asked):
         if not Browser.program or Browser.program.process.poll() is not None:
             Browser.program = self._start(self.address)
@@ -469,7 +475,7 @@ if __name__ == "__main__":
             Browser.close()
         sys.exit()
     Browser.share()
-    atexit.register(Browser.server.stop)
+    atexit.register(Browser.unshare)
     # Those of the first two rows share the gateway of their row and look at it in turn; the others have their own.
     main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent],
           [tells_what_the_day_was, is_an_app, sets_up_in_short, fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,

@@ -170,8 +170,9 @@ const cases = {
         const order = await page.locator('.grid h2').allTextContents();
         check(order.join() === 'house,shed,boat', `${order}`);
         // Anywhere on the card; a tile in it is a way of its own.
+        await has(card(page, 'shed').locator('.day'), 'kWh');   // nothing moves any more
         for (const [place, where] of [['.card:has(h2 a[href="#shed"]) .ends', '#shed'], ['.bank:has(h2 a[href="#house"]) .bat >> nth=0', '#house'], ['.tile[href="#left"] .bat', '#left']]) {
-            await page.goto(asked.url);
+            await page.evaluate(() => { location.hash = ''; });
             await page.locator(place).click({ force: true });   // what covers it is the link
             await page.locator('h1').nth(0).waitFor();
             await page.waitForFunction(hash => location.hash === hash, where);
@@ -315,7 +316,8 @@ const cases = {
             const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true, reducedMotion: 'reduce', ...isFirst ? { colorScheme: 'dark', bypassCSP: true } : {} });
             await page.waitForFunction(l => document.documentElement.lang === l, locale.slice(0, 2));
             if (isFirst) await page.evaluate(axe);
-            for (const hash of VIEWS) {
+            // The words of these two are in others as well.
+            for (const hash of VIEWS.filter(view => isFirst || !['#house', '#/charts'].includes(view))) {
                 await go(page, hash);
                 const bad = await page.evaluate(() => {
                     const describe = (words, n, more = '') => `${words}: ${n.outerHTML.slice(0, 120)} ${more}`, box = n => n.getBoundingClientRect();

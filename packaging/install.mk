@@ -16,6 +16,7 @@ VIEWS      := $(wildcard conf/views/*.ini)
 MAPS       := $(wildcard conf/maps/*.txt)
 FLEET      := $(wildcard conf/fleet/*)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
+UNITFILES  := packgate.service packgate-setup.socket packgate-setup@.service
 TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 
 install: all install-files
@@ -35,8 +36,8 @@ install-files: | all
 	$(INSTALL) -m 644 $(MAPS) $(DESTDIR)$(docdir)/examples/maps
 	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
 	$(INSTALL) -m 644 $(TEMPLATES) $(DESTDIR)$(docdir)/examples/clients
-	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
-	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
+	for unit in $(UNITFILES); do sed 's|^\(Exec.*\)/usr/bin/packgate|\1$(bindir)/packgate|' conf/$$unit >$(DESTDIR)$(unitdir)/$$unit && \
+	    chmod 644 $(DESTDIR)$(unitdir)/$$unit || exit; done
 	$(INSTALL) -m 644 conf/packgate.sysusers $(DESTDIR)$(usersdir)/packgate.conf
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)
 
@@ -48,7 +49,7 @@ install-strip: install
 # Leaves the configuration and what the service has counted.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(bindir)/packgate $(mandir)/man1/packgate.1 $(mandir)/man5/packgate.ini.5 \
-	    $(unitdir)/packgate.service $(usersdir)/packgate.conf)
+	    $(addprefix $(unitdir)/,$(UNITFILES)) $(usersdir)/packgate.conf)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)
 
 # The pictures of the documentation, by the scripts that test the page.

@@ -7,6 +7,7 @@
 #include "control/socket.h"
 #include "config/changes.h"
 #include "config/load.h"
+#include "config/ini/save.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -254,6 +255,9 @@ int command_run(int argc, char **argv)
     }
     log_never_wait(ev_default_loop(0));
     log_with_time();
+    /* A configuration that nobody has kept, because the power or the gateway failed. Where only the helper may, it has. */
+    if (save_is_pending(path) && save_undo(path))
+        log_warn("%s: what was set up in the browser was not kept: the one before is back", path);
     struct running running = {.path = path, .host = {first, helper, reload, &running}};
     running.config = load_first(&running);
     int status = running.config ? run_gateway(&running) : EXIT_FAILED;

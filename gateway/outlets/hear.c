@@ -89,7 +89,7 @@ static void handle_report(struct process *process, struct pipe_message *message)
 
 /* A late question may be one that opens a tunnel: it is not answered. */
 static void handle_question(struct process *process, struct pipe_message *message, int file,
-                          bool late)
+                            bool late)
 {
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};

@@ -124,7 +124,8 @@ DOC = "usr/share/doc/packgate"
 OUTLETS = [f"usr/lib/packgate/packgate-outlet-{name}" 
            for name in sorted(os.listdir("gateway/outlets")) if os.path.isdir(f"gateway/outlets/{name}")]
 INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
-                    "usr/lib/systemd/system/packgate.service", "usr/lib/sysusers.d/packgate.conf",
+                    *(f"usr/lib/systemd/system/{name}" for name in ("packgate.service", "packgate-setup.socket", "packgate-setup@.service")),
+                    "usr/lib/sysusers.d/packgate.conf",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in files_below("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
                     *(f"{DOC}/examples/views/{name}" for name in os.listdir("conf/views")),
@@ -156,7 +157,8 @@ def keeps_a_configuration():
         make("install", f"DESTDIR={root}", "PREFIX=/usr/local")
         assert read_text(root, "etc/packgate/packgate.ini") == "mine\n"
         unit = read_text(root, "usr/local/lib/systemd/system/packgate.service")
-        assert re.findall("^Exec.*=(.*packgate.*)$", unit, re.M) == ["/usr/local/bin/packgate run",
+        assert re.findall("^Exec.*=(.*packgate.*)$", unit, re.M) == ["+/usr/local/bin/packgate setup-save --undo",
+                                                                     "/usr/local/bin/packgate run --helper /run/packgate-setup.sock",
                                                                      "/usr/local/bin/packgate check"]
 
 
@@ -170,6 +172,17 @@ def unit_is_valid_and_confined():
         complaints = run("systemd-analyze", "verify", "--man=no", unit)
         assert "packgate.service" not in complaints, complaints
         run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+
+
+def helper_is_valid_and_confined():
+    """It is root, and may write below /etc/packgate alone."""
+    with scratch() as folder:
+        for name in ("packgate-setup.socket", "packgate-setup@.service"):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(read_text(f"conf/{name}").replace("/usr/bin/packgate", PACKGATE))
+        complaints = run("systemd-analyze", "verify", "--man=no", os.path.join(folder, "packgate-setup.socket"))
+        assert "packgate-setup" not in complaints, complaints
+        run("systemd-analyze", "security", "--offline=true", "--threshold=30", os.path.join(folder, "packgate-setup@.service"))
 
 
 def service_does_what_its_unit_says():
@@ -333,7 +346,7 @@ class Host:
         return said, read_text(self.calls).splitlines()
 
 
-RELOAD, RESTART, STOP = "--system daemon-reload", "try-restart packgate.service", "stop packgate.service"
+RELOAD, RESTART, STOP = "--system daemon-reload", "try-restart packgate.service", "stop packgate-setup.socket packgate.service"
 
 
 def first_installation_starts_nothing():
@@ -375,7 +388,7 @@ def removal_stops_and_purge_forgets():
 for tool in ("make", "groff", "dpkg-buildpackage", "dh", "lintian", "systemd-analyze"):
     assert shutil.which(tool), f"{tool} is missing"
 main([generated_documents_are_current, manual_has_all_commands_and_options, manual_pages_have_no_mistakes,
-      examples_of_manual_are_right, example_configurations_are_right, installs_and_uninstalls, keeps_a_configuration, unit_is_valid_and_confined,
+      examples_of_manual_are_right, example_configurations_are_right, installs_and_uninstalls, keeps_a_configuration, unit_is_valid_and_confined, helper_is_valid_and_confined,
       service_does_what_its_unit_says, udev_rules_are_well_formed, packages_are_complete,
       packages_please_lintian, source_archive_is_whole, forge_does_what_the_makefile_can,
       first_installation_starts_nothing, upgrade_goes_on_with_a_right_configuration_only, removal_stops_and_purge_forgets])

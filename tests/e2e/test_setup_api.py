@@ -2,17 +2,21 @@
 """Set-up in the browser, by requests made by hand: who may, what may be changed, and what happens to a configuration that is not
 kept. The screens are test_setup_page's subject."""
 
+import concurrent.futures
 import contextlib
 import glob
 import json
 import os
 import re
+import shutil
+import signal
+import socket
 import stat
-import subprocess
+import tempfile
 import time
 
-from control_harness import run
-from harness import PACKGATE, PATIENCE, main
+from control_harness import await_that, run
+from harness import PACKGATE, PATIENCE, Program, free_port, main
 from web_harness import Page
 
 PACKS = """[line shed]
@@ -213,6 +217,319 @@ def test_check():
         answer = browser.good(browser.post("check", asked))
         assert [line["text"] for line in answer["diff"] if line["op"] == "+"] == [], answer
         assert read(page.path) == before
+
+
+# ---- what may be changed ----
+
+def test_keys_that_no_browser_sets():
+    extra = """[mqtt home]
+broker = mqtt://127.0.0.1:1
+[notify phone]
+type = command
+command = /bin/true
+[tunnel maker]
+line = shed
+listen = 127.0.0.1:0
+"""
+    with Page(packs=PACKS + extra) as page:
+        browser = Browser(page).arm()
+        before, hash = read(page.path), browser.hash()
+        bad = [edit("notify", "phone", "command", "/bin/sh"), edit("notify", "phone", "type", "command"),
+               edit("mqtt", "home", "password_file", "/etc/passwd"), edit("mqtt", "home", "ca_file", "/etc/passwd"),
+               edit("pack", "shed", "writable", "yes"), edit("web", "", "allow", "any"), edit("web", "", "listen", "0.0.0.0:80"),
+               edit("web", "", "setup", "yes"), edit("gateway", "", "allow_write", "any"), edit("gateway", "", "listen", "0.0.0.0:1"),
+               edit("gateway", "", "control", "/tmp/x"), edit("gateway", "", "state_file", "/tmp/x"),
+               edit("pack", "shed", "password_file", "/etc/passwd"), edit("notify", "new", "url", "/etc/passwd"),
+               edit("web", "", "password_file", "/tmp/x"), edit("mqtt", "home", "switching", "yes"), edit("tunnel", "t", "listen", "0.0.0.0:1"),
+               edit("limits", "house", "charge_current", "500"), edit("pack", "shed", "nothing", "1"), edit("nothing", "", "port", "1"),
+               edit("pack", "a]\n[web", "unit", "2"), edit("pack", "a b", "unit", "2"), edit("gateway", "x", "poll", "1s"),
+               edit("pack", "shed", "name", "x\nwritable = yes"), edit("pack", "shed", "name", "x\rwritable = yes"),
+               edit("pack", "shed", "name\nwritable", "yes"), edit("pack", "shed", "writable = yes\nname", "x"),
+               {"section": "tunnel", "name": "maker", "remove": True}, {"section": "gateway", "remove": True}, {"section": "web", "remove": True},
+               {"section": "pack", "name": "shed", "key": "password_file", "secret": "x"},
+               {"section": "web", "name": "", "key": "password_file", "secret": "x"}]
+        for one in bad:
+            for what in ("check", "text", "apply"):
+                status, answer = browser.post(what, {"hash": hash, "edits": [edit("pack", "shed", "unit", "3"), one]})
+                assert status == 403 and "error" in answer, (what, one, status, answer)
+        for body in ({}, {"hash": hash}, {"edits": []}, {"hash": hash, "edits": [], "path": "/etc/passwd"}, {"hash": hash, "edits": [3]},
+                     {"hash": hash, "edits": [{**edit("pack", "shed", "unit", "3"), "path": "/etc/passwd"}]},
+                     {"hash": hash, "edits": [{"section": "pack", "name": "shed"}]}, {"hash": 1, "edits": []},
+                     {"hash": hash, "edits": [edit("pack", "shed", "unit", 3)]}):
+            assert browser.post("apply", body)[0] == 400, body
+        assert read(page.path) == before and not [name for name in os.listdir(page.folder) if not name.startswith(("control", "state"))
+                                                  and name != "packgate.ini"], os.listdir(page.folder)
+
+
+# ---- a new configuration ----
+
+def steady_page(**options):
+    """Its port stays the same when it starts anew, as it does for other packs."""
+    return Page(listen=f"127.0.0.1:{free_port()}", **options)
+
+
+def is_undone(page, before):
+    return read(page.path) == before and not os.path.exists(page.path + ".before")
+
+
+def test_apply_and_keep():
+    with steady_page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        os.chmod(page.path, 0o640)
+        before = read(page.path)
+        assert browser.good(browser.get("state"))["save"] == "folder"
+        hash = browser.hash()
+        answer = browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
+        assert answer["keep_within_s"] == 120 and answer["hash"] != hash
+        page.wait_for(r"\[pack shed\] unit: 7, was 1")
+        page.wait_for("the new configuration is in force")
+        state = browser.await_state(lambda state: state["pending"])
+        assert 0 < state["pending"]["keep_within_s"] <= 120 and state["pending"]["hash"] == answer["hash"]
+        assert read(page.path) == before.replace("unit = 1", "unit = 7") and stat.S_IMODE(os.stat(page.path).st_mode) == 0o640
+        assert read(page.path + ".before") == before
+        # Another one has to wait.
+        assert browser.apply(edit("pack", "shed", "unit", "8"))[0] == 409
+        browser.good(browser.post("keep"))
+        assert browser.good(browser.get("state"))["pending"] is None and not os.path.exists(page.path + ".before")
+        assert read(page.path + ".old/1") == before
+        assert browser.post("keep")[0] == 409 and browser.post("undo")[0] == 409
+        assert page.json("/api/v1/packs/shed")["unit"] == 7
+
+
+def test_undo():
+    with steady_page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        before = read(page.path)
+        browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
+        page.wait_for("the new configuration is in force")
+        browser.await_state(lambda state: state["pending"])
+        browser.good(browser.post("undo"))
+        page.wait_for(r"\[pack shed\] unit: 1, was 7")
+        state = browser.await_state(lambda state: not state["pending"])
+        assert is_undone(page, before) and "taken back" in state["undone"]
+        # What was tried is not lost.
+        assert "unit = 7" in read(page.path + ".old/1")
+
+
+def test_old_hash():
+    with Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        hash = browser.hash()
+        with open(page.path, "a") as file:
+            file.write("# somebody was here\n")
+        before = read(page.path)
+        status, answer = browser.apply(edit("pack", "shed", "unit", "7"), hash=hash)
+        assert status == 409 and answer["hash"] == browser.hash(), answer
+        assert browser.post("check", {"hash": hash, "edits": []})[0] == 409
+        assert is_undone(page, before)
+
+
+def test_errors_are_not_saved():
+    with Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        before = read(page.path)
+        status, answer = browser.apply(edit("pack", "shed", "unit", "0"))
+        assert status == 422 and answer["remarks"][0]["line"] == 13, answer
+        assert is_undone(page, before)
+
+
+def test_ten_old_ones():
+    with steady_page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        for unit in range(2, 14):
+            browser.await_state(lambda state: not state["pending"])
+            browser.good(browser.apply(edit("pack", "shed", "unit", str(unit))))
+            page.wait_for("the new configuration is in force")
+            browser.await_state(lambda state: state["pending"])
+            browser.good(browser.post("keep"))
+        assert sorted(int(name) for name in os.listdir(page.path + ".old")) == list(range(3, 13))
+        assert "unit = 3" in read(page.path + ".old/3") and "unit = 12" in read(page.path + ".old/12")
+
+
+def test_the_gateway_dies():
+    """A configuration that ends the gateway is undone by that end."""
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        with Page(packs=PACKS) as page:
+            browser = Browser(page).arm()
+            before = read(page.path)
+            browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
+            page.wait_for("the new configuration is in force")
+            assert os.path.exists(page.path + ".before")
+            page.stop(how)
+            await_that(lambda: is_undone(page, before), bool)
+
+
+def test_power_cut():
+    """Between the rename and the reload, or before it was kept: the next start finds what was not kept."""
+    with Page(packs=PACKS) as page:
+        page.stop()
+        before = read(page.path)
+        for cut in ("renamed", "not yet"):
+            with open(page.path + ".before", "w") as file:
+                file.write(before)
+            if cut == "renamed":
+                with open(page.path, "w") as file:
+                    file.write(before.replace("unit = 1", "unit = 7"))
+            with Program(PACKGATE, "run", "-c", page.path) as again:
+                assert "is unit 1" in again.wait_for(r"pack shed .*")[0]
+            assert is_undone(page, before)
+        # There was none before.
+        with open(page.path + ".before", "w"):
+            pass
+        run("setup-save", "--undo", "-c", page.path)
+        assert not os.path.exists(page.path) and not os.path.exists(page.path + ".before")
+
+
+def test_download_only():
+    with Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        os.chmod(page.folder, 0o500)
+        if os.access(page.folder, os.W_OK):
+            print("# root writes everywhere: looked at in the container's test")
+            return
+        try:
+            assert browser.good(browser.get("state"))["save"] == "download"
+            assert browser.apply(edit("pack", "shed", "unit", "7"))[0] == 501
+        finally:
+            os.chmod(page.folder, 0o700)
+
+
+# ---- the helper ----
+
+@contextlib.contextmanager
+def helped(packs=PACKS, **options):
+    """A gateway beside a helper that is started as systemd does it: one for each connection."""
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    path, there = os.path.join(folder, "socket"), {}
+    with steady_page(packs=packs, arguments=("--helper", path), **options) as page:
+        helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, PACKGATE, "setup-save", "-c", page.path)
+        try:
+            await_that(lambda: os.path.exists(path), bool)
+            yield page, path
+        finally:
+            helper.stop()
+            shutil.rmtree(folder)
+
+
+def test_helper():
+    with helped() as (page, _):
+        browser = Browser(page).arm()
+        before = read(page.path)
+        assert browser.good(browser.get("state"))["save"] == "helper"
+        for end, text in (("undo", before), ("keep", before.replace("unit = 1", "unit = 7"))):
+            browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
+            page.wait_for("the new configuration is in force")
+            browser.await_state(lambda state: state["pending"])
+            browser.good(browser.post(end))
+            browser.await_state(lambda state: not state["pending"])
+            assert is_undone(page, text)
+        browser.good(browser.apply(edit("pack", "shed", "unit", "9")))
+        page.wait_for("the new configuration is in force")
+        page.stop(signal.SIGKILL)
+        await_that(lambda: is_undone(page, text), bool)
+
+
+def ask_helper(path, line, wait=True):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PATIENCE)
+        connection.connect(path)
+        connection.sendall(line + b"\n")
+        return json.loads(connection.makefile("rb").readline() or b"null") if wait else None
+
+
+def test_helper_asked_for_other_things():
+    with helped() as (page, path):
+        other = os.path.join(page.folder, "other.ini")
+        with open(other, "w") as file:
+            file.write("[gateway]\n")
+        before, hash = read(page.path), Browser(page).arm().hash()
+        one = [edit("pack", "shed", "unit", "7")]
+        for request in ({"hash": hash, "edits": one, "path": other}, {"hash": hash, "edits": one, "text": "[gateway]\n"},
+                        {"path": other, "text": "[gateway]\n"}, {"hash": hash, "edits": [{**one[0], "file": other}]}, [], "text", 3):
+            answer = ask_helper(path, json.dumps(request).encode())
+            assert answer["http"] == 400, (request, answer)
+        assert ask_helper(path, b"no json")["http"] == 400
+        assert ask_helper(path, json.dumps({"hash": hash, "edits": [edit("pack", "shed", "writable", "yes")]}).encode())["http"] == 403
+        for name in ("../../tmp/x", "a/b", ".."):
+            answer = ask_helper(path, json.dumps({"hash": hash, "edits": [{"section": "mqtt", "name": name, "key": "password_file",
+                                                                           "secret": "x"}]}).encode())
+            assert answer["http"] in (403, 422), answer
+        assert ask_helper(path, json.dumps({"hash": "0" * 16, "edits": one}).encode())["http"] == 409
+        assert ask_helper(path, json.dumps({"hash": hash, "edits": [edit("pack", "shed", "unit", "0")]}).encode())["http"] == 422
+        assert is_undone(page, before) and read(other) == "[gateway]\n" and not os.path.exists(page.path + ".old")
+        # One that hangs up is undone.
+        ask_helper(path, json.dumps({"hash": hash, "edits": one}).encode())
+        await_that(lambda: is_undone(page, before), bool)
+
+
+def test_a_helper_that_hangs():
+    """The gateway goes on, and the browser is told."""
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    path = os.path.join(folder, "socket")
+    with socket.socket(socket.AF_UNIX) as deaf, Page(packs=PACKS, arguments=("--helper", path)) as page:
+        deaf.bind(path)
+        deaf.listen(5)
+        browser = Browser(page).arm()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            applied = pool.submit(browser.apply, edit("pack", "shed", "unit", "7"))
+            polls = page.json("/api/v1/packs/shed")["polls"]
+            await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
+            assert browser.good(browser.get("state"))["pending"] is None
+            assert applied.result()[0] == 503
+    shutil.rmtree(folder)
+
+
+# ---- secrets ----
+
+def test_secrets():
+    broker = "[mqtt home]\nbroker = mqtt://127.0.0.1:1\nuser = me\n"
+    with Page(packs=PACKS + broker) as page:
+        browser = Browser(page).arm()
+        before = read(page.path)
+        secret = {"section": "mqtt", "name": "home", "key": "password_file", "secret": "s3cret w0rd"}
+        checked = browser.good(browser.post("check", {"hash": browser.hash(), "edits": [secret]}))
+        assert checked["errors"] == 0 and checked["remarks"] == [], checked
+        browser.good(browser.apply(secret))
+        page.wait_for("the new configuration is in force")
+        browser.await_state(lambda state: state["pending"])
+        (path,) = glob.glob(page.folder + "/*-mqtt-home-password")
+        assert read(path) == "s3cret w0rd" and stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        assert read(page.path) == before.replace("user = me\n", f"user = me\npassword_file = {path}\n")
+        browser.good(browser.post("undo"))
+        browser.await_state(lambda state: not state["pending"])
+        assert is_undone(page, before) and not os.path.exists(path)
+        browser.good(browser.apply(secret))
+        page.wait_for("the new configuration is in force")
+        browser.await_state(lambda state: state["pending"])
+        browser.good(browser.post("keep"))
+        # It never comes back.
+        for answer in (browser.get("config"), browser.get("state"), browser.get("keys"), browser.post("ports"), browser.get("probe"),
+                       browser.post("check", {"hash": browser.hash(), "edits": [edit("mqtt", "home", "topic", "x")]}),
+                       browser.post("text", {"hash": browser.hash(), "edits": [edit("mqtt", "home", "topic", "x")]}),
+                       page.ask("/api/v1/gateway")):
+            assert answer[0] == 200 and "s3cret" not in str(answer), answer
+        config = browser.good(browser.get("config"))
+        (section,) = [s for s in config["sections"] if s["section"] == "mqtt"]
+        assert [key for key in section["keys"] if key["key"] == "password_file"] == \
+            [{"key": "password_file", "line": section["line"] + 3, "web": False, "set": True, "secret": True}]
+        # It may be taken away.
+        browser.good(browser.apply({**secret, "secret": None}))
+        page.wait_for("the new configuration is in force")
+        assert "password_file" not in read(page.path).split("[web]")[0]
+    assert not any("s3cret" in line for line in page.lines)
+
+
+def test_secrets_in_the_clear():
+    """From another host, without encryption: refused. 127.0.0.1 behind a proxy is another host."""
+    with Page(packs=PACKS + "[mqtt home]\nbroker = mqtt://127.0.0.1:1\nuser = me\n", web="proxy = 127.0.0.1") as page:
+        far = Browser(page, **{"X-Forwarded-For": "192.168.7.7", "X-Forwarded-Proto": "http"})
+        far.arm()
+        secret = {"section": "mqtt", "name": "home", "key": "password_file", "secret": "s3cret"}
+        for what in ("check", "text", "apply", "try"):
+            status, answer = far.post(what, {"hash": far.hash(), "edits": [secret]})
+            assert status == 403 and "unencrypted" in answer["error"], (what, status, answer)
+        assert far.post("check", {"hash": far.hash(), "edits": [secret]}, X_Forwarded_Proto="https")[0] == 200
+        assert not glob.glob(page.folder + "/*-password")
 
 
 if __name__ == "__main__":

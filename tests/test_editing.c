@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/* Who may set up in the browser, under a clock that is turned: a code and a session are over in time, by use, and for others. */
+#include "control/editing.h"
+#include "config/load.h"
+#include "base/clock.h"
+#include "bms/count.h"
+
+#include "turned_clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct bench {
+    struct ev_loop *loop;
+    struct config *config;
+    struct config_file file;
+    struct kept *kept;
+    struct polling *polling;
+    struct packs *packs;
+    struct overview overview;
+    struct editing *editing;
+    char *answer; /* to the last question */
+} bench;
+
+static const struct line_events no_events;
+static const struct overview_host no_host;
+
+void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
+{
+    (void) outlets;
+    (void) ticket;
+    free(bench.answer);
+    bench.answer = text ? strdup(text) : NULL;
+}
+
+static void set_up(const char *web)
+{
+    char text[500];
+    snprintf(text, sizeof text,
+             "[line shed]\nport = sim:\nprotocol = daly\n[pack a]\nline = shed\nunit = 1\n"
+             "[web]\nlisten = 0.0.0.0:8080\n%s\n",
+             web);
+    bench.loop = ev_loop_new(0);
+    bench.config = config_parse(text, "test", stderr);
+    assert_non_null(bench.config);
+    bench.file.path = strdup("/nowhere/packgate.ini");
+    bench.kept = kept_load("");
+    bench.polling = polling_new(bench.loop, bench.config, NULL, &no_events, NULL);
+    bench.packs = packs_new(bench.kept, clock_now());
+    assert_true(packs_renew(bench.packs, bench.polling, clock_now()));
+    bench.overview = (struct overview){
+        .packs = bench.packs, .polling = bench.polling, .file = &bench.file, .host = &no_host};
+    bench.editing = editing_new(bench.loop, &bench.overview);
+    assert_non_null(bench.editing);
+}
+
+static void tear_down(void)
+{
+    editing_free(bench.editing);
+    packs_free(bench.packs);
+    polling_free(bench.polling);
+    kept_free(bench.kept);
+    config_free(bench.config);
+    config_file_free(&bench.file);
+    free(bench.answer);
+    ev_loop_destroy(bench.loop);
+    bench = (struct bench){0};
+}
+
+/* The answer to a question, which the caller releases. */
+static json_t *ask(const char *verb, const char *by, const char *token, const char *body)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s %s %s\n%s", verb, by, token, body);
+    editing_ask(bench.editing, text, 1);
+    json_t *answer = json_loads(bench.answer, 0, NULL);
+    assert_non_null(answer);
+    return answer;
+}
+
+static int status_of(json_t *answer)
+{
+    const json_t *http = json_object_get(answer, "http");
+    const int status = http ? (int) json_integer_value(http) : 200;
+    json_decref(answer);
+    return status;
+}
+
+static void take_text(json_t *answer, const char *key, char out[100])
+{
+    snprintf(out, 100, "%s", json_string_value(json_object_get(answer, key)));
+    json_decref(answer);
+}
+
+static void arm(char code[100])
+{
+    char why[160];
+    json_t *armed = editing_arm(bench.editing, why, sizeof why);
+    assert_non_null(armed);
+    take_text(armed, "code", code);
+    assert_int_equal(strlen(code), 8);
+}
+
+/* `stop` needs a session, and nothing else. */
+static bool may(const char *by, const char *token)
+{
+    const int status = status_of(ask("stop", by, token, "{}"));
+    assert_true(status == 200 || status == 403);
+    return status == 200;
+}
+
+static void test_code_is_over(void **state)
+{
+    (void) state;
+    char code[100], token[100];
+    set_up("");
+    assert_false(may("code", "-"));
+    arm(code);
+    turned_clock_at += EDITING_ARMED_S - 1;
+    take_text(ask("arm", "code", "-", code), "token", token);
+    assert_true(may("code", token));
+    arm(code);
+    turned_clock_at += EDITING_ARMED_S;
+    assert_int_equal(status_of(ask("arm", "code", "-", code)), 403);
+    assert_false(may("code", token));
+    tear_down();
+}
+
+static void test_session_is_over(void **state)
+{
+    (void) state;
+    char code[100], token[100];
+    set_up("");
+    arm(code);
+    take_text(ask("arm", "code", "-", code), "token", token);
+    assert_int_equal(strlen(token), 64);
+    for (int i = 0; i < 3; i++) { /* it lasts while it is used */
+        turned_clock_at += EDITING_ARMED_S - 1;
+        assert_true(may("code", token));
+    }
+    turned_clock_at += EDITING_ARMED_S / 2;
+    json_decref(ask("state", "code", token, "")); /* to look is not to use */
+    turned_clock_at += EDITING_ARMED_S / 2;
+    assert_false(may("code", token));
+    tear_down();
+}
+
+static void test_code_works_once(void **state)
+{
+    (void) state;
+    char code[100], token[100], other[100];
+    set_up("");
+    arm(code);
+    take_text(ask("arm", "code", "-", code), "token", token);
+    assert_int_equal(status_of(ask("arm", "code", "-", code)), 403);
+    assert_int_equal(status_of(ask("arm", "code", "-", "")), 403);
+    assert_true(may("code", token));
+    memcpy(other, token, sizeof other);
+    other[63] = other[63] == '0' ? '1' : '0';
+    assert_false(may("code", other));
+    other[63] = '\0';
+    assert_false(may("code", other));
+    assert_int_equal(status_of(ask("leave", "code", token, "{}")), 200);
+    assert_false(may("code", token) || may("code", "-"));
+    tear_down();
+}
+
+/* The outlet's word for it counts only where the configuration says so. */
+static void test_by_configuration(void **state)
+{
+    (void) state;
+    set_up("");
+    assert_false(may("password", "-") || may("ingress", "-") || may("nothing", "-"));
+    tear_down();
+    set_up("setup = yes\npassword_file = /nowhere");
+    assert_true(may("password", "-"));
+    assert_false(may("ingress", "-") || may("code", "-"));
+    tear_down();
+    set_up("setup = ingress\nallow = 172.30.32.2");
+    assert_true(may("ingress", "-"));
+    assert_false(may("password", "-") || may("code", "-"));
+    tear_down();
+}
+
+static void test_questions_that_are_none(void **state)
+{
+    (void) state;
+    static const char *const bad[] = {
+        "", "state", "state code", "state code -", "state code - more\n", "state code\n-"};
+    set_up("");
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        editing_ask(bench.editing, bad[i], 1);
+        assert_non_null(strstr(bench.answer, "\"http\":400"));
+    }
+    assert_int_equal(status_of(ask("nothing", "code", "-", "")), 404);
+    tear_down();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_code_is_over),
+        cmocka_unit_test(test_session_is_over),
+        cmocka_unit_test(test_code_works_once),
+        cmocka_unit_test(test_by_configuration),
+        cmocka_unit_test(test_questions_that_are_none),
+    };
+    return cmocka_run_group_tests_name("editing", tests, NULL, NULL);
+}

@@ -205,6 +205,7 @@ help:
 	@echo "make deb        the Debian packages, in build/packages; ARCH=arm64 or armhf: for that architecture"
 	@echo "make image      the container image as an OCI archive; ARCHES=\"amd64 arm64\": for both"
 	@echo "make home-assistant   the app for Home Assistant OS: a folder with packages for amd64 and arm64"
+	@echo "make home-assistant-store   its store repository; STORE=https://... STORE_IMAGE=..."
 	@echo "make release    all that a release has, in build/packages/release"
 	@echo "make dist       the source archive; make check-arch ARCH=arm64 (armhf, s390x): unit tests under qemu"
 	@echo "make docs       generate register-map.md and the other documents that the program prints; make pictures: those of the page"

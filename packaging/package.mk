@@ -35,6 +35,11 @@ home-assistant: ARCHES := amd64 arm64
 home-assistant: dist
 	@$(PACK) ARCHES="$(ARCHES)" packaging/make-app
 
+# The store repository of the app: STORE is its address, STORE_IMAGE the image that the release pushes.
+home-assistant-store:
+	@mkdir -p $(PACKED)
+	@PACKED=$(PACKED) STORE=$(STORE) STORE_IMAGE=$(STORE_IMAGE) packaging/make-store
+
 # The image's files alone, for the Dockerfile. HERE=yes: this machine is a clean root, in which another architecture can be built for.
 image-root: dist
 	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb)'
@@ -69,4 +74,4 @@ check-musl: deps
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"
 
-.PHONY: dist deb image home-assistant image-root release version check-arch check-reproducible check-musl
+.PHONY: dist deb image home-assistant home-assistant-store image-root release version check-arch check-reproducible check-musl

@@ -24,7 +24,7 @@ import urllib.request
 import yaml
 
 from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
-from mqtt_harness import Broker, Listener
+from mqtt_harness import Broker, Listener, await_retained
 
 APP = "packaging/home-assistant"
 TOKEN, USER, PASSWORD = "token-of-the-app", "addons", "correct horse"
@@ -45,6 +45,41 @@ def is_text(value):
 
 
 ELEMENT = re.compile(r"(bool|email|url|port|device(\(subsystem=[a-z]+\))?|(str|password|int|float)(\(.*,.*\))?|match\(.*\)|list\(.+\))\??")
+
+def is_schema(element):
+    """An element, a list of one element or of one dictionary, or a dictionary of them."""
+    if isinstance(element, dict):
+        return all(is_schema(one) for one in element.values())
+    if isinstance(element, list):
+        return len(element) == 1 and not isinstance(element[0], list) and is_schema(element[0])
+    return ELEMENT.fullmatch(element)
+
+
+def check_options(schema, options):
+    """As the Supervisor does before it starts an app; device elements are of a host that has every device."""
+    assert not set(options) - set(schema), set(options) - set(schema)
+    for name, element in schema.items():
+        if name not in options:  # a list of dictionaries cannot be left out
+            assert isinstance(element, str) and element.endswith("?"), f"Missing option '{name}'"
+            continue
+        value = options[name]
+        if isinstance(element, list):
+            assert isinstance(value, list), name
+            for one in value:
+                check_options(element[0], one)
+        elif element.startswith("match("):
+            assert re.match(re.fullmatch(r"match\((.*)\)\??", element)[1], value), (name, value)
+        elif element.startswith("list("):
+            assert value in re.fullmatch(r"list\((.*)\)\??", element)[1].split("|"), (name, value)
+        elif element.startswith("int("):
+            low, high = map(int, re.fullmatch(r"int\((.*),(.*)\)\??", element).groups())
+            assert isinstance(value, int) and low <= value <= high, (name, value)
+        elif element.startswith("bool"):
+            assert isinstance(value, bool), (name, value)
+        else:
+            assert element.startswith("device") and isinstance(value, str), (name, element)
+
+
 RULES = {
     "name": is_text, "description": is_text,
     "version": lambda value: re.fullmatch(r"\d+\.\d+\.\d+", value),
@@ -57,10 +92,12 @@ RULES = {
     "panel_icon": lambda value: re.fullmatch(r"mdi:[a-z0-9-]+", value), "panel_title": is_text,
     "ports": lambda value: all(re.fullmatch(r"\d+(/tcp|/udp)?", name) and 1 <= port <= 65535 for name, port in value.items()),
     "services": lambda value: all(re.fullmatch("(mqtt|mysql):(provide|want|need)", name) for name in value),
-    "map": lambda value: all(set(entry) == {"type", "read_only", "path"} and entry["type"] in ("data", "addon_config", "ssl", "share")
+    "map": lambda value: all(set(entry) == {"type", "read_only", "path"} and entry["type"] in ("data", "app_config", "ssl", "share")
                              and isinstance(entry["read_only"], bool) for entry in value),
     "options": lambda value: isinstance(value, dict),
-    "schema": lambda value: all(ELEMENT.fullmatch(element) for element in value.values()),
+    "schema": lambda value: is_schema(value),
+    "url": lambda value: re.fullmatch(r"https://[^ ]+", value),
+    "image": lambda value: re.fullmatch(r"[a-z0-9.-]+(/[a-z0-9._-]+)+", value),
 }
 REQUIRED = {"name", "version", "slug", "description", "arch"}
 # What it takes where nothing is said; to say just that is a mistake to the linter of apps.
@@ -78,13 +115,15 @@ def folder_is_as_the_supervisor_wants_it():
         assert f"0.0.0.0:{config.get('ingress_port', PRESETS['ingress_port'])}}}" in file.read()
     version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
     assert config["version"] == version
-    # Options that nobody has to fill in have no question mark missing, and those that are there are right.
-    for name, element in config["schema"].items():
-        assert name in config["options"] or element.endswith("?"), name
-    for name, value in config["options"].items():
-        assert re.match(re.fullmatch(r"match\((.*)\)\??", config["schema"][name])[1], value), name
+    # It starts without anything filled in, and takes what its documentation shows.
+    check_options(config["schema"], config["options"])
+    check_options(config["schema"], {"packs": [PACK | {"server": "tcp://192.0.2.49:6126", "address": 3, "switching": True},
+                                               {"name": "b", "protocol": "jk-pb", "adapter": "/dev/serial/by-id/usb-x"}], "search": True})
+    protocols = re.fullmatch(r"list\((.*)\)", config["schema"]["packs"][0]["protocol"])[1].split("|")
+    known = json.loads(subprocess.run([PACKGATE, "protocols", "--format", "json"], stdout=subprocess.PIPE, check=True).stdout)
+    assert protocols == ["auto", *(one["name"] for one in known if not one["wants_map"] and not one["advertises"])]
     # Its own paths are those of the program.
-    assert {(entry["type"], entry["path"]) for entry in config["map"]} == {("addon_config", "/etc/packgate"), ("data", "/var/lib/packgate")}
+    assert {(entry["type"], entry["path"]) for entry in config["map"]} == {("app_config", "/etc/packgate"), ("data", "/var/lib/packgate")}
     assert not [name for name in ("build.yaml", "build.json") if os.path.exists(f"{APP}/{name}")], "deprecated"
 
 
@@ -93,8 +132,10 @@ def everything_has_a_word_in_each_language():
     for language in ("en", "de", "fr", "it"):
         text = read_yaml("translations", f"{language}.yaml")
         assert set(text) == {"configuration", "network"}
-        assert set(text["configuration"]) == set(config["schema"]), language
-        assert all(set(entry) == {"name", "description"} and all(map(is_text, entry.values())) for entry in text["configuration"].values())
+        packs = text["configuration"]["packs"].pop("fields")
+        for words, schema in ((text["configuration"], config["schema"]), (packs, config["schema"]["packs"][0])):
+            assert set(words) == set(schema), language
+            assert all(set(entry) == {"name", "description"} and all(map(is_text, entry.values())) for entry in words.values())
         assert set(text["network"]) == set(config["ports"]), language
     for name, size in {"icon.png": (128, 128), "logo.png": (250, 100)}.items():
         with open(f"{APP}/{name}", "rb") as file:
@@ -102,8 +143,28 @@ def everything_has_a_word_in_each_language():
         assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:]) == size, name
     with open(f"{APP}/DOCS.md", encoding="utf-8") as file:
         docs = file.read()
-    missing = [text["name"] for text in read_yaml("translations", "en.yaml")["configuration"].values() if text["name"] not in docs]
+    words = read_yaml("translations", "en.yaml")["configuration"]
+    missing = [text["name"] for text in [*words.values(), *words["packs"]["fields"].values()] if text["name"] not in docs]
     assert not missing, missing
+
+
+def store_has_the_app_and_its_image():
+    """What people add to Home Assistant by its address: the folder without what an image is made of, and where that is."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = subprocess.run(["make", "--no-print-directory", "home-assistant-store", f"PACKED={folder}",
+                               "STORE=https://forge.example.net/somebody/packgate", "STORE_IMAGE=registry.example.net/somebody/packgate-home-assistant"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=PATIENCE)
+        store = f"{folder}/home-assistant-store"
+        assert made.returncode == 0 and made.stdout.decode().splitlines()[-1] == store, made.stdout
+        with open(f"{store}/repository.yaml", encoding="utf-8") as file:
+            repository = yaml.safe_load(file)
+        assert set(repository) == {"name", "url", "maintainer"} and all(map(is_text, repository.values()))
+        assert repository["url"] == "https://forge.example.net/somebody/packgate"
+        with open(f"{store}/packgate/config.yaml", encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        assert config == read_yaml("config.yaml") | {"image": "registry.example.net/somebody/packgate-home-assistant", "url": repository["url"]}
+        assert all(RULES[key](value) for key, value in config.items())
+        assert set(os.listdir(f"{store}/packgate")) == {"config.yaml", "CHANGELOG.md", "DOCS.md", "README.md", "icon.png", "logo.png", "translations"}
 
 
 def archive_has_packages_of_both():
@@ -128,8 +189,10 @@ class Supervisor(http.server.ThreadingHTTPServer):
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if self.headers["Authorization"] != f"Bearer {TOKEN}" or self.path != "/services/mqtt":
+            if self.headers["Authorization"] != f"Bearer {TOKEN}" or self.path not in ("/services/mqtt", "/addons/self/info"):
                 status, answer = 403, {"result": "error", "message": "not allowed"}
+            elif self.path == "/addons/self/info":
+                status, answer = 200, {"result": "ok", "data": {"slug": "local_packgate", "hostname": "local-packgate"}}
             elif self.server.broker is None:
                 status, answer = 400, {"result": "error", "message": "Service not enabled"}
             else:
@@ -165,6 +228,18 @@ exec {program} run -c {folder}/run.ini "$@"
 """
 
 
+PACK = {"name": "house", "protocol": "daly"}
+
+
+def packs(*servers, **more):
+    return {"packs": [PACK | {"name": f"house{n or ''}", "server": server} | more for n, server in enumerate(servers)]}
+
+
+def set_options(folder, options):
+    with open(f"{folder}/data/options.json", "w", encoding="utf-8") as file:
+        json.dump({"packs": [], **options}, file)
+
+
 @contextlib.contextmanager
 def app(options, broker=None, page=LOOPBACK):
     """The folders of an app, and its start: (folder, supervisor, function that starts it)."""
@@ -175,13 +250,12 @@ def app(options, broker=None, page=LOOPBACK):
         with open(f"{folder}/bin/packgate", "w", encoding="utf-8") as file:
             file.write(STANDIN.format(program=PACKGATE, folder=folder))
         os.chmod(f"{folder}/bin/packgate", 0o755)
-        with open(f"{folder}/data/options.json", "w", encoding="utf-8") as file:
-            json.dump({"name": "house", "protocol": "auto", **options}, file)
+        set_options(folder, options)
         with Supervisor(broker) as supervisor:
             environment = dict(os.environ, PATH=f"{folder}/bin:{os.environ['PATH']}", SUPERVISOR=supervisor.url, SUPERVISOR_TOKEN=TOKEN,
                                PACKGATE_CONFIG=f"{folder}/config", PACKGATE_STATE=f"{folder}/data", PACKGATE_USER=str(os.geteuid()),
                                **page)
-            yield folder, supervisor, lambda: Program(f"{APP}/start", env=environment)
+            yield folder, supervisor, lambda more=(): Program(f"{APP}/start", env=environment | dict(more))
             supervisor.shutdown()
     finally:
         shutil.rmtree(folder)
@@ -192,65 +266,149 @@ def config_of(folder):
         return file.read()
 
 
+def sections(folder):
+    """{"pack house": {"unit": "1", …}, …}"""
+    found, current = {}, {}
+    for line in config_of(folder).splitlines():
+        if heading := re.fullmatch(r"\[(.*)\]", line):
+            current = found.setdefault(heading[1], {})
+        elif " = " in line and not line.startswith("#"):
+            key, _, value = line.partition(" = ")
+            current[key] = value
+    return found
+
+
+HEARD = r"pack house: (idle|charging|discharging)"
+
+
 def first_start_writes_the_configuration():
-    """Out of options and of what the Supervisor knows; Home Assistant's broker gets values, and the file is nobody else's then."""
+    """Out of options and of what the Supervisor knows; Home Assistant's broker gets values, and devices link to the page."""
     server, url = simulate("daly")
-    passwords = subprocess.run(["mosquitto_passwd", "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert passwords.returncode in (0, 1), "mosquitto_passwd is missing"
     with server, tempfile.TemporaryDirectory() as secrets:
         file = os.path.join(secrets, "passwords")
         subprocess.run(["mosquitto_passwd", "-c", "-b", file, USER, PASSWORD], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with Broker(f"allow_anonymous true\npassword_file {file}\n") as broker, Listener(broker) as listener, \
-                app({"server": url, "protocol": "daly"}, service(broker.port)) as (folder, supervisor, start):
+                app(packs(url), service(broker.port)) as (folder, supervisor, start):
             with start() as running:
-                running.wait_for(r"pack house: (idle|charging|discharging)")
+                running.wait_for(HEARD)
                 listener.wait_for("packgate/house/status", lambda payload: payload == b"online")
-            text = config_of(folder)
-            assert f"port = {url}\nprotocol = daly\n" in text and f"broker = mqtt://127.0.0.1:{broker.port}\nuser = {USER}\n" in text
+                topic = lambda found: next((t for t in found if t.endswith("_house/config")), None)
+                found = await_retained(broker, topic, "the device")
+                assert json.loads(found[topic(found)])["dev"]["cu"] == "homeassistant://hassio/ingress/local_packgate"
+            written = sections(folder)
+            assert written["line house"]["port"] == url and written["pack house"] == {"line": "house", "protocol": "daly", "unit": "1"}
+            assert written["mqtt home-assistant"]["broker"] == f"mqtt://127.0.0.1:{broker.port}"
+            assert written["mqtt home-assistant"]["user"] == USER and "switching" not in written["mqtt home-assistant"]
             assert stat.S_IMODE(os.stat(f"{folder}/data/mqtt-password").st_mode) == 0o600
-            # From now on it is the file that counts. A new password is taken over, a new broker is told of.
-            with open(f"{folder}/data/options.json", "w", encoding="utf-8") as options:
-                json.dump({"name": "other", "server": "tcp://192.0.2.1:1", "protocol": "jbd"}, options)
-            supervisor.broker = service(broker.port + 1, password="new")
+            # A new password is taken over at the next start, and another broker.
+            supervisor.broker = service(broker.port, password="new", host="localhost")
             with start() as running:
-                running.wait_for(rf"Home Assistant's broker is mqtt://127\.0\.0\.1:{broker.port + 1}, user {USER}")
-                running.wait_for(r"pack house: (idle|charging|discharging)")
-            assert config_of(folder) == text
+                running.wait_for(HEARD)
+            assert sections(folder)["mqtt home-assistant"]["broker"] == f"mqtt://localhost:{broker.port}"
             with open(f"{folder}/data/mqtt-password", encoding="utf-8") as password:
                 assert password.read() == "new\n"
 
 
-def starts_without_a_broker():
+def options_that_change_are_applied():
+    """As long as packgate.ini is as it was written; then they are named in the log."""
+    server, url = simulate("daly", "", "--count", "2")
+    with server, app(packs(url)) as (folder, _, start):
+        with start() as running:
+            running.wait_for(HEARD)
+        set_options(folder, {"packs": [PACK | {"server": url, "address": 1, "switching": True},
+                                       PACK | {"name": "shed", "server": url, "address": 2}, PACK | {"name": "lost"}]})
+        with start() as running:
+            running.wait_for("pack lost has neither an adapter nor a server")
+            running.wait_for("was written from the options")
+            running.wait_for("pack (house|shed): (idle|charging|discharging)")
+            running.wait_for("pack (house|shed): (idle|charging|discharging)")
+        written = sections(folder)
+        assert [name for name in written if name.startswith("line ")] == ["line house"], "two packs share a port"
+        assert written["pack house"] == {"line": "house", "protocol": "daly", "address": "1", "unit": "1", "writable": "yes"}
+        assert written["pack shed"] == {"line": "house", "protocol": "daly", "address": "2", "unit": "2"}
+        with open(f"{folder}/config/packgate.ini", "a", encoding="utf-8") as file:
+            file.write("# by hand\n")
+        text = config_of(folder)
+        with start() as running:
+            running.wait_for(HEARD)
+        assert not any("options have changed" in line for line in running.lines)
+        set_options(folder, packs(url))
+        with start() as running:
+            running.wait_for("the packs in the options have changed, but .*packgate.ini was changed by hand or on the page")
+            running.wait_for(HEARD)
+        assert config_of(folder) == text
+
+
+def a_broker_that_comes_later_is_added():
     server, url = simulate("daly")
-    with server, app({"server": url, "protocol": "daly"}) as (folder, _, start):
+    with server, app(packs(url, switching=True)) as (folder, supervisor, start):
         with start() as running:
             running.wait_for("Home Assistant has no MQTT broker")
-            running.wait_for(r"pack house: (idle|charging|discharging)")
-        assert "[mqtt" not in config_of(folder)
+            running.wait_for(HEARD)
+        assert not [name for name in sections(folder) if name.startswith("mqtt")]
+        with open(f"{folder}/config/packgate.ini", "a", encoding="utf-8") as file:
+            file.write("# by hand\n")
+        text = config_of(folder)
+        with Broker() as broker, Listener(broker) as listener:
+            supervisor.broker = service(broker.port)
+            with start() as running:
+                running.wait_for(r"\[mqtt home-assistant\] was added")
+                listener.wait_for("packgate/house/status", lambda payload: payload == b"online")
+        assert config_of(folder).startswith(text) and sections(folder)["mqtt home-assistant"]["switching"] == "yes"
+        # Who takes it away again does not want it.
+        with open(f"{folder}/config/packgate.ini", "w", encoding="utf-8") as file:
+            file.write(text)
+        with start() as running:
+            running.wait_for(HEARD)
+        assert config_of(folder) == text
 
 
-def starts_without_a_port():
-    """The page is there to say what to do; the options write the file as soon as they name a port."""
+def starts_without_a_pack():
+    """The page is there to say what to do; the options write packs as soon as there are any."""
     server, url = simulate("daly")
     with server, app({}) as (folder, _, start):
         with start() as running:
-            running.wait_for("neither an adapter nor a serial server")
             page = running.wait_for(r"web: page at (http://\S+)")[1]
             with urllib.request.urlopen(f"{page}api/v1/packs", timeout=PATIENCE) as answer:
                 assert json.load(answer) == []
-        assert not os.listdir(f"{folder}/config")
-        with open(f"{folder}/data/options.json", "w", encoding="utf-8") as options:
-            json.dump({"name": "house", "server": url, "protocol": "daly"}, options)
+        assert "web" in sections(folder) and not [name for name in sections(folder) if name.startswith("pack ")]
+        set_options(folder, packs(url))
         with start() as running:
-            running.wait_for(r"pack house: (idle|charging|discharging)")
-        assert f"port = {url}" in config_of(folder)
+            running.wait_for(HEARD)
+        assert sections(folder)["line house"]["port"] == url
 
 
-def refuses_wrong_options():
-    with app({"server": "tcp://192.0.2.1:1", "protocol": "dally"}) as (folder, _, start):
-        running = start()
-        running.wait_for("did you mean 'daly'")
-        assert running.process.wait(PATIENCE) == 1 and running.stop() == 1 and not os.listdir(f"{folder}/config")
+def wrong_options_leave_the_page():
+    with app({"packs": [PACK | {"server": "tcp://192.0.2.1:1"}, PACK | {"server": "tcp://192.0.2.2:1"}]}) as (folder, _, start):
+        with start() as running:
+            running.wait_for(r"packgate\.ini\.new:\d+: .*house")
+            running.wait_for("the options are wrong, see above")
+            running.wait_for(r"web: page at (http://\S+)")
+        assert not os.listdir(f"{folder}/config")
+
+
+def finds_packs_by_a_search():
+    server, url = simulate("daly", "", "--count", "2")
+    with server, app({"search": True}, page=LOOPBACK | {"SEARCH_PORTS": url}) as (folder, _, start):
+        with start() as running:
+            running.wait_for(f"searching {url}")
+            running.wait_for(r"web: page at (http://\S+)")
+            running.wait_for("packgate.ini has what was found")
+            # The program of this test was started with a copy of the configuration: it is the next start that shows the packs.
+        with start() as running:
+            running.wait_for("packgate.ini has packs: nothing is searched")
+            running.wait_for(r"pack pack-1: (idle|charging|discharging)")
+        assert {"pack pack-1", "pack pack-2", "web"} <= set(sections(folder))
+
+
+def shows_a_demo():
+    with app({"demo": True}, page=LOOPBACK | {"MODBUS_LISTEN": "127.0.0.1:0"}) as (folder, _, start):
+        environment = {"PACKGATE_CONTROL": f"{folder}/control"}
+        with start(environment) as running:
+            page = running.wait_for(r"web: page at (http://\S+)")[1]
+            running.wait_for(r"pack boat: (idle|charging|discharging)")
+            with urllib.request.urlopen(f"{page}api/v1/packs", timeout=PATIENCE) as answer:
+                assert len(json.load(answer)) == 5
 
 
 # ---- the ingress ----
@@ -354,7 +512,7 @@ def page_is_shown_by_the_ingress():
 def show_by_ingress(supervisor, own, others, settings):
     """The Supervisor asks from one address for what listens at another one; none of the others gets anything."""
     server, url = simulate("daly")
-    with server, app({"server": url, "protocol": "daly"}, page=settings) as (folder, _, start), start() as running:
+    with server, app(packs(url), page=settings) as (folder, _, start), start() as running:
         page = f"{own}:" + running.wait_for(r"web: page at http://[^:]+:(\d+)/")[1]
         running.wait_for(r"pack house: (idle|charging|discharging)")
         with ingress(folder, page, supervisor) as address:
@@ -367,6 +525,9 @@ def show_by_ingress(supervisor, own, others, settings):
                 status, _, _ = curl(urllib.parse.urljoin(address, name.decode()))
                 assert status == 200, name
             assert json.loads(curl(address + "api/v1/packs")[2])[0]["pack"] == "house"
+            # Who has come through it may set the gateway up, which saves the file itself.
+            state = json.loads(curl(address + "api/v1/setup/state")[2])
+            assert (state["by"], state["yours"], state["save"]) == ("ingress", True, "folder"), state
             # Values come as they change, not when a buffer is full.
             with subprocess.Popen(["curl", "-sSN", address + "api/v1/events"], stdout=subprocess.PIPE) as stream:
                 try:
@@ -383,6 +544,6 @@ def show_by_ingress(supervisor, own, others, settings):
 
 for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):
     assert shutil.which(tool), f"{tool} is missing"
-main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, archive_has_packages_of_both,
-      first_start_writes_the_configuration, starts_without_a_broker, starts_without_a_port, refuses_wrong_options,
-      page_is_shown_by_the_ingress])
+main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, store_has_the_app_and_its_image, archive_has_packages_of_both,
+      first_start_writes_the_configuration, options_that_change_are_applied, a_broker_that_comes_later_is_added, starts_without_a_pack,
+      wrong_options_leave_the_page, finds_packs_by_a_search, shows_a_demo, page_is_shown_by_the_ingress], at_once=3)

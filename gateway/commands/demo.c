@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FOLDER "/tmp/packgate-demo"
 #define PAST_DAYS "8"
 #define INVERTER_LOG_MOST (1 << 20) /* bytes */
-#define FIRST_VALUES_S 1 /* delay, so that log messages come before the address to open */
+#define FIRST_VALUES_MS 1000 /* delay, so that log messages come before the address to open */
 
 extern const char demo_config[]; /* conf/demo.ini */
 
@@ -316,8 +316,8 @@ static void accompany(const struct demo *demo)
         return;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     while (getppid() == gateway && !gateway_answers(demo->config->gateway.control))
-        nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-    sleep(FIRST_VALUES_S);
+        poll(NULL, 0, 200);
+    poll(NULL, 0, FIRST_VALUES_MS);
     if (demo->config->web && demo->config->web->listen.count > 0)
         print_address(demo->config->web->listen.at[0]);
     _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);

@@ -38,7 +38,7 @@ class Fake {
         this.config = { hash: 'h1', path: '/etc/packgate/packgate.ini', sections, remarks: [] };
         const at = (address, name, used = null) => ({ address, name, used_by: used });
         this.answers = {
-            'GET state': () => [200, { armed: this.armed, yours: this.armed, by: 'code', expires_s: 900, save: 'helper', hash: this.config.hash, pending: this.pending, packs: 0, command: 'sudo packgate setup' }],
+            'GET state': () => [200, { armed: this.armed, yours: this.armed, by: 'code', expires_s: 900, save: 'helper', hash: this.config.hash, pending: this.pending, undone: 'it was not kept', packs: 0, command: 'sudo packgate setup' }],
             'POST arm': body => body.code === CODE ? [200, {}, this.armed = true] : [403, { error: 'wrong code' }],
             'POST leave': () => [200, {}, this.armed = false],
             'GET config': () => [200, this.config],
@@ -335,6 +335,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await heading(page, 'live');
             fake.pending = null;   // two minutes later
             await has(page.locator('.said'), 'Nobody pressed Keep');
+            await has(page.locator('.said [lang=en]'), 'it was not kept');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
             fake.armed = false;
@@ -344,12 +345,24 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await heading(page, 'ports');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
+            // By the password, where the configuration says so.
+            fake.armed = false;
+            const state = fake.answers['GET state'];
+            fake.answers['GET state'] = () => [200, { ...state()[1], login: !fake.armed }];
+            await page.route('**/api/v1/login', route => route.fulfill({ status: (fake.armed = route.request().postDataJSON().password === 'open sesame') ? 200 : 401, json: {} }));
+            await page.evaluate(() => { location.hash = '#/setup/start'; });
+            for (const word of ['open', 'open sesame']) {
+                await page.locator('#guide-pass').fill(word);
+                await page.locator('#guide-pass').press('Enter');
+                if (word === 'open') await has(page.locator('.said'), 'Wrong password');
+            }
+            await heading(page, 'ports');
             // A code in the address is used and taken out of it.
             fake.armed = false;
             await page.evaluate(code => { location.hash = '#/setup/start/' + code; }, CODE);
             await heading(page, 'ports');
             check(!(await page.evaluate(() => location.href + JSON.stringify(history.state))).includes(CODE), 'no code in the address');
-            forgive(/status of (403|409|422|501)/);
+            forgive(/status of (401|403|409|422|501)/);
         },
 
         // All of it without a mouse: Tab, Space, Enter, and letters.

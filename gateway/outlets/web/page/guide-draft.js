@@ -8,8 +8,8 @@ const UNIT_MOST = 247;
 const NAME_MOST = 32;
 
 /** `config` and `keys` are the gateway's. `added`: sections that are not in the file yet, {section, name, keys, found, members}, in the
- *  order in which they will stand there; `changed`: of sections that are, "section name" → {key: value, or null for none}. */
-export const draft = { config: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map() };
+ *  order in which they will stand there; `by`: how this browser got in. `changed`: of sections that are, "section name" → {key: value, or null for none}. */
+export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map() };
 
 const place = s => `${s.section} ${s.name ?? ''}`;
 const inFile = () => draft.config?.sections ?? [];

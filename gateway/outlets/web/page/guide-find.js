@@ -107,7 +107,7 @@ function foundRow(found, onchange) {
 // What was heard where nothing was found decides what to try next.
 function advice(result) {
   const key = 'g_heard_' + result.heard;
-  return el('div', { class: 'note' }, icon('warning'), el('div', {}, el('p', {}, hasText(key) ? t(key) : t('g_heard_nothing')),
+  return el('div', { class: 'note' }, icon('warning'), el('div', {}, el('p', {}, hasText(key) ? t(key) : t(result.heard ? 'g_heard_nothing' : 'g_not_yet')),
     result.advice ? el('p', { class: 'hint', lang: 'en' }, result.advice) : null));
 }
 

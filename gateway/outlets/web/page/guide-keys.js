@@ -8,7 +8,8 @@ import { t } from './words.js';
 
 /** A secret goes into a file of its own, which only the gateway reads: it can be typed, and never comes back. */
 export function secretField(section, key, label = t('g_secret')) {
-  if (isPlain()) return el('p', { class: 'hint' }, t('g_no_secret'));
+  // Home Assistant's ingress is a way of its own.
+  if (isPlain() && draft.by !== 'ingress') return el('p', { class: 'hint' }, t('g_no_secret'));
   const input = el('input', { type: 'password', autocomplete: 'new-password', oninput: () => section.set(key, input.value ? { secret: input.value } : null) });
   return field(label, input, section.isSet(key) ? t('g_secret_set') : null);
 }

@@ -130,6 +130,7 @@ export function liveCards(state) {
     if (!now || isKept) return isKept;
     if (pending && !now.pending) {
       settle(t('g_over'));
+      said.append(' ', el('span', { lang: 'en' }, now.undone ?? ''));
       begin(await patient('config').catch(() => draft.config), true);
     } else if (now.pending) {
       pending = now.pending;

@@ -5,7 +5,7 @@ import { el, setText } from './dom.js';
 import { copyable } from './copy.js';
 import { listen } from './packs.js';
 import { span } from './numbers.js';
-import { isPlain } from './session.js';
+import { isPlain, login, passwordField, userField } from './session.js';
 import { begin, draft } from './guide-draft.js';
 import { api, field, patient, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
@@ -41,7 +41,17 @@ function start(state, offered) {
     code.value = offered;
     arm(offered, said);
   }
-  return [el('p', {}, t('g_start')), state.armed && !state.yours ? el('p', { class: 'note' }, t('g_other')) : null,
+  const pass = passwordField('guide-pass'), wrong = status();
+  const enter = state.login ? el('form', {
+    async onsubmit(event) {
+      event.preventDefault();
+      const words = await login(pass.value).catch(() => t('offline'));
+      pass.value = '';
+      wrong.say(words);
+      if (words == null) location.hash = hrefOf('ports');
+    },
+  }, userField(), el('label', { for: 'guide-pass' }, t('password')), pass, el('button', { type: 'submit' }, t('login')), wrong) : null;
+  return [enter, el('p', {}, t('g_start')), state.armed && !state.yours ? el('p', { class: 'note' }, t('g_other')) : null,
     copyable(state.command || 'sudo packgate setup'), form];
 }
 
@@ -74,7 +84,8 @@ function dress() {
   return new Promise(done => document.head.append(el('link', { id: 'guide-style', rel: 'stylesheet', href: new URL('guide.css', import.meta.url).href, onload: done, onerror: done })));
 }
 
-async function prepare() {
+async function prepare(by) {
+  draft.by = by;
   if (draft.config) return;
   const [config, keys] = await Promise.all([patient('config'), patient('keys')]);
   draft.keys = keys;
@@ -101,7 +112,7 @@ export async function guide(step) {
     node.append(heading, el('section', { class: 'card' }, ...start(state, offered && decodeURIComponent(offered)).filter(Boolean)));
     return { title: t('setup'), node };
   }
-  await prepare();
+  await prepare(state.by);
   const screen = STEPS[at](state), foot = feet(at, screen);
   screen.onchange = foot.renew;
   node.append(bar(at), heading, el('p', { class: 'hint' }, t(`g_${at}_why`)), screen.node, foot);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is wrong with the certificate of a server, in words that say what to do. Pure.
+ * Describes what is wrong with a server's certificate, and what to do. Pure.
  */
 #ifndef PACKGATE_OUTLETS_CERTIFICATE_H
 #define PACKGATE_OUTLETS_CERTIFICATE_H
 
 #include <stddef.h>
 
-/** Writes a clause about OpenSSL's result of a verification (X509_V_ERR_…) that failed. OpenSSL is content with a certificate for
- * another name: the libraries look at that themselves. `ca_file` is "" where the system's authorities count. */
+/** Describes a failed verification by OpenSSL (X509_V_ERR_…) as a clause. OpenSSL accepts a
+ * certificate for another name: the libraries check that themselves. `ca_file` is "" if the
+ * system's authorities are used. */
 void certificate_describe(long result, const char *ca_file, char *out, size_t size);
 
 #endif

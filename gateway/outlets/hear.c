@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What an outlet says. */
+/* Handles the messages of outlets. */
 #include "hear.h"
 #include "tell.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What an outlet says: orders, notes, reports, questions. */
+/* Handles the messages of outlets: orders, notes, reports, questions. */
 #ifndef PACKGATE_OUTLETS_HEAR_H
 #define PACKGATE_OUTLETS_HEAR_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * packgate-outlet-NAME: started by packgate, one process for each section of an outlet. This file is
- * compiled once for each kind of them (OUTLET), so that every program is linked with what it alone
- * needs. It needs no right that any user has not, and gives up what it was started with.
+ * packgate-outlet-NAME: started by packgate, one process for each section of an outlet. This file
+ * is compiled once for each kind (OUTLET), so that every program is linked only with the libraries
+ * that it needs. It needs no special rights, and drops those that it was started with.
  */
 #include "names.h"
 #include "outlet.h"

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * What an outlet keeps of the memory that only starting, or a new connection, has needed.
+ * Returns memory that an outlet needed only to start, or to open a connection.
  *
- * libcurl brings thirty libraries along. Loading them touches most of their pages, and the first
- * request those of TLS; afterwards a small part is used. All of that is counted as resident, in the
- * process and in a limit of a service or container, until memory is short.
+ * libcurl loads thirty libraries. Loading them touches most of their pages, and the first request
+ * those of TLS; later only a small part is used. All of it counts as resident, in the process and
+ * in the limit of a service or container, until memory is short.
  */
 #ifndef PACKGATE_OUTLETS_MEMORY_H
 #define PACKGATE_OUTLETS_MEMORY_H
 
-/** Before anything is allocated: a thread, which looks up names, gets no heap of its own. */
+/** Call it before anything is allocated: threads, which look up names, get no heap of their own. */
 void memory_be_small(void);
 
-/** Gives back free heap. */
+/** Returns free heap to the system. */
 void memory_trim(void);
 
-/** Gives back free heap, and the pages of program and libraries that are only read: they come back
- * from the page cache, or the disk, as they are used. */
+/** Also returns the read-only pages of the program and its libraries: they are loaded again from
+ * the page cache or the disk when used. */
 void memory_give_back(void);
 
 #endif

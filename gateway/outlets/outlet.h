@@ -29,7 +29,8 @@
 
 struct outlet;
 
-/* What `packgate` itself leaves to the program of an outlet, as it has the libraries for it. */
+/* A command that `packgate` delegates to the program of an outlet, because that has the libraries
+ * for it. */
 struct outlet_command {
     const char *name;
     /** argv[0] is the name. Returns the exit status. */
@@ -42,13 +43,12 @@ struct outlet_kind {
     size_t settings_size; /* of the section's struct */
     bool network;         /* it uses sockets of the network (rights.h) */
     bool connects;        /* it also connects to a server, by names.h, instead of only answering */
-    bool local; /* it uses AF_UNIX sockets; an outlet that starts programs has them as well */
-    bool
-        programs; /* it may start other programs; `start` gives up that right if the section needs none */
-    bool devices; /* it may open a device; `start` gives up that right if the section needs none */
-    bool lingers; /* it takes up to OUTLET_WITHDRAW_S to end, also when the gateway has died */
-    /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:
-     * it cannot start, and has logged why. */
+    bool local;    /* it uses AF_UNIX sockets; an outlet that starts programs has them as well */
+    bool programs; /* it may start other programs, if the section needs that */
+    bool devices;  /* it may open a device; `start` drops that right if the section needs none */
+    bool lingers;  /* it takes up to OUTLET_WITHDRAW_S to end, also when the gateway has died */
+    /** Starts: all packs are known, none has values yet. Returns the argument for `stop`; NULL: it
+     * cannot start, and has logged why. */
     void *(*start)(struct outlet *outlet);
     /** Ends it: the gateway ends, or the section has changed or (`gone`) was removed. Calls
      * outlet_over when done, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the section is gone or
@@ -56,12 +56,12 @@ struct outlet_kind {
     void (*stop)(void *self, bool gone);
     /** Writes what is only in memory, and reports. NULL: nothing to write. */
     void (*commit)(void *self);
-    /** The loop has ended: frees what `start` made. */
+    /** The loop has ended: frees what `start` has allocated. */
     void (*free)(void *self);
     const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
-#define OUTLET_DEAF_S 10.0 /* one of the two has not heard the other for so long: it hangs */
+#define OUTLET_DEAF_S 10.0 /* without a message for this time, the other side counts as hung */
 
 /* The gateway answers each order within this time. */
 #define OUTLET_ORDER_S 180.0
@@ -70,13 +70,13 @@ struct outlet_kind {
 struct outlet_pack {
     struct source source; /* status.age_s counts to `at`: see outlet_age */
     struct pipe_pack facts;
-    struct pipe_values last; /* what the gateway said last; source points into it */
-    struct pack values;      /* the last that came whole */
+    struct pipe_values last; /* last message of the gateway; source points into it */
+    struct pack values;      /* last complete values */
     unsigned index;          /* from 0, in the order of the configuration */
-    struct source
-        *members[MAX_BANK_PACKS]; /* of a bank; what the section has not, has only a name */
-    struct source *strangers;     /* those */
-    bool fresh;                   /* as observers were told last */
+    struct source *
+        members[MAX_BANK_PACKS]; /* of a bank; those that are not in the section have only a name */
+    struct source *strangers;    /* those */
+    bool fresh;                  /* as last reported to observers */
 };
 
 struct ev_loop *outlet_loop(const struct outlet *outlet);
@@ -109,11 +109,11 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket);
 
-/** The line that this outlet keeps in the state file under a key; NULL: none. */
+/** The line that this outlet has stored in the state file under a key; NULL: none. */
 const char *outlet_note(const struct outlet *outlet, const char *key);
 /** The n-th note from 0, its key in `*key`; NULL: no more. */
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);
-/** Keeps a line over restarts, or removes it (NULL). Key and text as in struct pipe_note. */
+/** Stores a line over restarts, or removes it (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
 
 /** Asks about the gateway as a whole: "status", the JSON of `packgate status`, "configuration" (its text

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which processes there are to be, by the configuration. */
+/* Which outlet processes run, by the configuration. */
 #include "outlets.h"
 #include "hear.h"
 #include "process.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The gateway's side of outlets: a process of its own for each section of the configuration that
- * passes values on (packgate-outlet-NAME), fed by an observer of the packs. Nothing in an outlet can
- * hold the gateway up: what its pipe does not take at once is merged into what it gets later, and
- * one that ends is started again after growing pauses.
+ * The gateway's side of outlets: a process for each section of the configuration that passes values
+ * on (packgate-outlet-NAME), fed by an observer of the packs. An outlet cannot block the gateway:
+ * values that its pipe does not accept at once are merged into later ones, and an outlet that ends
+ * is restarted after growing pauses.
  */
 #ifndef PACKGATE_OUTLETS_OUTLETS_H
 #define PACKGATE_OUTLETS_OUTLETS_H
@@ -17,22 +17,23 @@
 
 struct outlets;
 
-/** Starts the outlets that the configuration of `packs` has, and follows its reloads: only outlets
- * whose section or packs have changed are restarted. NULL: out of memory. All pointers must
- * outlive it. */
+/** Starts the outlets of the configuration of `packs`, and follows its reloads: only outlets whose
+ * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it.
+ */
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept);
 
-/** Tells them to end, without waiting for it. */
+/** Asks them to end, without waiting. */
 void outlets_free(struct outlets *outlets);
 
-/** Who is asked, and answers now or later with outlets_answer. Without one (NULL) outlets hear that there is no answer. */
+/** Sets the function that receives questions, and answers now or later with outlets_answer. NULL:
+ * outlets receive no answers. */
 void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data);
 
 /** Answers a question; NULL: there is no answer. An outlet that has ended meanwhile gets none. */
 void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
-/** Asks the history to write what it has only in memory; `published` of its state grows when it
- * has. False: there is no history, or it cannot be asked now. */
+/** Asks the history to write what it has only in memory; `published` of its state grows when it has
+ * done so. False: there is no history, or it cannot be asked now. */
 bool outlets_commit(const struct outlets *outlets);
 
 /* The state of an outlet, for `packgate status`. */
@@ -40,7 +41,7 @@ struct outlet_state {
     const char *kind, *section;
     pid_t pid;      /* 0: it does not run */
     unsigned ended; /* how often it ended by itself */
-    uint64_t sent;  /* messages that its pipe took */
+    uint64_t sent;  /* messages that its pipe accepted */
     uint64_t owed; /* messages that the pipe had no room for and that were merged into later ones */
     bool connected; /* these come from the outlet's own report */
     uint32_t published, dropped, failed, refused, queued, behind_s;

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the gateway and an outlet say to each other, over a SOCK_SEQPACKET pair: one message a
+ * The messages between the gateway and an outlet, over a SOCK_SEQPACKET pair: one message per
  * datagram, each with the version and its own size in front. Both ends are of one build and run on
- * one host, so numbers travel as they are; an outlet of another build is noticed by the version and
- * turned away. Pure: bytes in, structs out.
+ * one host, so numbers are sent in native form; an outlet of another build is detected by the
+ * version and rejected. Pure: bytes in, structs out.
  *
- *     gateway -> outlet   config   its section and the packs it is to pass on; once, first
- *                         note     a line that the outlet had kept in the state file
- *                         ready    that was all of them
- *                         values   one pack, whole; at least once a second for each
- *                         done     what came of an order of this outlet
- *                         ordered  an order by anybody is over
- *                         end      the section is gone for good: withdraw what was announced, end
- *                         answer   to a question; its text is a file that comes along
+ *     gateway -> outlet   config   its section and its packs; once, first
+ *                         note     a line that the outlet has stored in the state file
+ *                         ready    all notes were sent
+ *                         values   one complete pack; at least once a second for each
+ *                         done     the result of an order of this outlet
+ *                         ordered  an order of any client has ended
+ *                         end      the section was removed: withdraw what was announced, end
+ *                         answer   to a question; its text is an attached file
  *                         commit   write what is only in memory; a report follows
  *     outlet -> gateway   order    switch something
- *                         note     keep this line
- *                         report   how it is doing, for `packgate status`
- *                         question about the gateway as a whole; its text is a file that comes along
+ *                         note     store this line
+ *                         report   the outlet's state, for `packgate status`
+ *                         question about the gateway as a whole; its text is an attached file
  */
 #ifndef PACKGATE_OUTLETS_PIPE_H
 #define PACKGATE_OUTLETS_PIPE_H
@@ -34,8 +34,8 @@
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 192
 #define OUTLET_ANSWER_S 15.0   /* time-out of a question */
-#define OUTLET_END_S 5.0       /* time for an outlet to end after it was told to */
-#define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone and it has to withdraw */
+#define OUTLET_END_S 5.0       /* time for an outlet to end after it was asked to */
+#define OUTLET_WITHDRAW_S 30.0 /* the same if its section was removed and it has to withdraw */
 
 enum pipe_type {
     PIPE_CONFIG = 1,
@@ -73,7 +73,7 @@ struct pipe_config {
     char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
     bool id_kept;      /* false: there is no state file, it is derived from the machine's id */
     double started_at; /* of the gateway, by its clock */
-    char gateway[TITLE_SIZE]; /* what people call the gateway; empty: by the name of the host */
+    char gateway[TITLE_SIZE]; /* name of the gateway for people; empty: the name of the host */
     char page[192];           /* address of the web page; empty: none that others can reach */
     const void *settings;     /* the section's struct, inside of the message */
     size_t settings_size;
@@ -84,8 +84,8 @@ struct pipe_values {
     unsigned pack;    /* its place in the config */
     unsigned changes; /* enum source_change, all since the message before */
     uint32_t
-        sequence; /* one more for each change that was published: a larger step means that some were merged */
-    double at; /* when it was sent, by the clock of both */
+        sequence; /* one more for each published change: a larger step means that some were merged */
+    double at;    /* when it was sent, by the clock of both */
     /* Time of day, of the same clock for all outlets: when it was published, or of a message without new values, up to
      * when all was sent that had been published. 0: not all was. */
     double wall;
@@ -129,7 +129,7 @@ struct pipe_report {
     uint32_t sent, dropped, failed; /* messages; failed: connections */
     uint32_t refused;               /* orders received by the outlet and not carried out */
     uint32_t queued;
-    uint32_t behind_s; /* age of the oldest of what is to be sent later; 0: all is there */
+    uint32_t behind_s; /* age of the oldest unsent values; 0: all were sent */
     char words[224];   /* the latest trouble: "connection refused" */
 };
 
@@ -139,10 +139,10 @@ struct pipe_question {
 
 #define PIPE_QUESTION_MOST (128 * 1024) /* bytes of its text */
 
-/* A question as the gateway hears it. */
+/* A question as received by the gateway. */
 struct pipe_heard {
     const char *from; /* the outlet: "mqtt home" */
-    bool may_order;   /* its section lets it switch packs */
+    bool may_order;   /* its section permits orders */
     const char *text; /* "status"; valid during the call */
     uint64_t ticket;
 };
@@ -168,14 +168,15 @@ struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room);
 /** Ends a composed message: returns its size; 0: it did not fit. */
 size_t pipe_finish(struct pipe_message *message);
 
-/** What came: its type, or 0 when version or size are wrong (`*version_differs` tells which). */
+/** Opens a received message: returns its type, or 0 if version or size are wrong
+ * (`*version_differs`: the version is). */
 enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t size,
                          bool *version_differs);
 
 /*
- * Both ways: into a message that is put together, out of one that is taken apart. So the two sides
- * cannot drift apart. Taken apart, texts end with a NUL and numbers are in their range; where they
- * would not be, the message is bad and the struct is not to be used.
+ * These functions work in both directions: they compose a message, or parse it, so that the two
+ * sides always agree. In parsed messages texts end with a NUL and numbers are in their range;
+ * otherwise the message is marked bad and the struct must not be used.
  */
 void pipe_config(struct pipe_message *message, struct pipe_config *config);
 /** One for each pack, behind the config. */
@@ -190,15 +191,15 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report);
 void pipe_question(struct pipe_message *message, struct pipe_question *question);
 void pipe_answer(struct pipe_message *message, struct pipe_answer *answer);
 
-/** A file in memory with this text, to be sent along; the caller closes it. -1: none. */
+/** A file in memory with this text, to be attached; the caller closes it. -1: error. */
 int pipe_text_file(const char *text, size_t size);
-/** The text of such a file, with a NUL behind it; the caller frees it. NULL: it is another kind of file, which might have
- * to be waited for, it has more than `most` bytes, or memory ran out. */
+/** The text of such a file, terminated by a NUL; the caller frees it. NULL: it is another kind of
+ * file, which could block, it has more than `most` bytes, or memory ran out. */
 char *pipe_file_text(int file, size_t most, size_t *size);
 
 /** Sends a message together with a file (-1: none), never waiting. False: it did not fit. */
 bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file);
-/** As recv, with the file that came along, or -1, in `*file`; the caller closes it. */
+/** Like recv, with the attached file, or -1, in `*file`; the caller closes it. */
 ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file);
 
 /** Whether the whole message was parsed, and was well-formed. */

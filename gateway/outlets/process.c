@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The life of a process that passes values on. */
+/* The life cycle of an outlet process. */
 #include "process.h"
 #include "hear.h"
 #include "program.h"
@@ -115,7 +115,7 @@ void process_start_waiting(struct outlets *outlets)
     }
 }
 
-/* An outlet that was told to end has ended: its successor starts, if only to withdraw. */
+/* An outlet that was asked to end has ended: its successor starts, if only to withdraw. */
 static void start_successor(struct process *process)
 {
     struct outlets *outlets = process->outlets;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A process that passes values on, as the gateway sees it: its life. tell.h has what it is sent, hear.h what it says,
- * outlets.c which processes there are to be, running.h what all of them share.
+ * An outlet process as seen by the gateway: its life cycle. tell.h sends messages to it, hear.h
+ * handles its messages, outlets.c decides which processes run, running.h is their shared state.
  */
 #ifndef PACKGATE_OUTLETS_PROCESS_H
 #define PACKGATE_OUTLETS_PROCESS_H
@@ -21,10 +21,10 @@ void process_start(struct process *process);
  * announced. */
 void process_start_waiting(struct outlets *outlets);
 
-/** Tells it to end, by end of file; `gone`: it first withdraws what it published. It gets no more
- * values, and is not restarted. */
+/** Asks it to end, by end of file; `gone`: it first withdraws what it published. It receives no
+ * more values, and is not restarted. */
 void process_leave(struct process *process, bool gone);
-/** The packs are gone: it gets no more values. */
+/** The packs were freed: it receives no more values. */
 void process_forget_sources(struct process *process);
 
 #endif

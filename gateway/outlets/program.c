@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The program of an outlet. */
+/* The program files of outlets. */
 #include "program.h"
 
 #include <errno.h>

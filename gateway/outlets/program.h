@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* The program of an outlet, which packgate starts. */
+/* The program files of outlets, which packgate starts. */
 #ifndef PACKGATE_OUTLETS_PROGRAM_H
 #define PACKGATE_OUTLETS_PROGRAM_H
 
 #include "config/config.h"
 
-/** Where the program of a kind of outlets is: beside packgate, or below lib/ of the same prefix. */
+/** The path of an outlet's program: beside packgate, or below lib/ of the same prefix. */
 void program_find(const char *kind, char out[PORT_SIZE]);
 
-/** Why it cannot be started, by errno: strerror, but of one that is not there what to install. */
+/** The reason why it cannot be started, by errno: strerror, or what to install if the file is
+ * missing. */
 const char *program_why(int error);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What an outlet gives up. */
+/* Drops the rights of an outlet. */
 #include "rights.h"
 
 #include "base/log.h"

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * What an outlet gives up before it begins. It talks to strangers and reads what they send. Whoever gets hold of it by that must not
- * be able to switch a pack:
- *   - no capability, no namespace of its own, no other program, no look into other processes;
- *   - no device, such as a serial port, unless it has a master there;
- *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. One that starts
- *     other programs keeps them; the gateway refuses it at its control socket;
- *   - no network where the kind has no use for it, no connection but to the port of its server (names.h), and no io_uring, which
- *     would go past all this. So it does not reach the gateway's Modbus server, which `allow_write` lets this host write to.
- * Where a kernel or a container does not know one of these, the others hold all the same. What a section lets the outlet order goes
- * through its pipe (hear.c). Commands of [notify] may all that the gateway's user may.
+ * The rights that an outlet drops before it starts. It communicates with strangers and parses their
+ * data. An attacker who takes it over that way must not be able to switch a pack:
+ *   - no capability, no namespace of its own, no other program, no access to other processes;
+ *   - no device, such as a serial port, unless the section uses one;
+ *   - no socket of this host, such as the gateway's control socket or the system bus, which reaches Bluetooth modules. An outlet that
+ *     starts other programs keeps them; the gateway rejects it at its control socket;
+ *   - no network if the kind does not use it, no connection except to the port of its server (names.h), and no io_uring, which would
+ *     bypass all this. So it cannot reach the gateway's Modbus server, to which `allow_write` lets this host write.
+ * If a kernel or a container does not support one of these, the others still apply. Orders that a
+ * section permits go through its pipe (hear.c). Commands of [notify] have all rights of the
+ * gateway's user.
  *
- * Nor does an outlet push the gateway aside when both have something to do.
+ * An outlet also yields the processor to the gateway.
  */
 #ifndef PACKGATE_OUTLETS_RIGHTS_H
 #define PACKGATE_OUTLETS_RIGHTS_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the parts of this room share: the outlets that run, each in a process of its own. */
+/* The running outlets, each in a process of its own: state shared by the files in this folder. */
 #ifndef PACKGATE_OUTLETS_RUNNING_H
 #define PACKGATE_OUTLETS_RUNNING_H
 
@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #define EVENTS_MAX 64                    /* waiting for an outlet's pipe */
-#define PROCESS_END_S (OUTLET_END_S + 1) /* one that was told to end is killed after that */
+#define PROCESS_END_S (OUTLET_END_S + 1) /* one that was asked to end is killed after that */
 
 struct event {
     size_t size;
@@ -25,15 +25,15 @@ struct process {
     const struct config_section *kind; /* of config_sections */
     char section[NAME_SIZE];
     char title[2 * NAME_SIZE]; /* "mqtt home" */
-    uint8_t *config;           /* the message that tells it all */
+    uint8_t *config;           /* the config message */
     size_t config_size;
-    const struct source **sources; /* the packs and banks it gets */
+    const struct source **sources; /* the packs and banks that it receives */
     unsigned source_count;
     unsigned *owed; /* of each: enum source_change; 0: nothing */
     unsigned owed_count, turn;
     uint32_t *sequences;
     double *
-        published; /* time of day of each pack's last poll cycle; 0: none since the section is here */
+        published; /* time of day of each pack's last poll cycle; 0: none since the section exists */
     struct event *events; /* a ring of EVENTS_MAX */
     unsigned first_event, event_count;
     bool lost_events; /* it was logged */
@@ -47,14 +47,14 @@ struct process {
     bool may_order;   /* its section permits orders */
     bool trespassed;  /* it was logged that it sent orders without permission */
     double started_at, pause_s;
-    double read_at; /* it had read all that it was sent */
+    double read_at; /* when it had read everything that was sent */
     unsigned ended;
     uint64_t sent, refused;
     struct pipe_report report;
     ev_io readable;
     ev_child child;
     ev_timer timer; /* to start it, or to kill it */
-    ev_timer rest;  /* until it is listened to again */
+    ev_timer rest;  /* until its messages are handled again */
     struct process *next;
     struct process *successor; /* starts when this one has ended */
 };

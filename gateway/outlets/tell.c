@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What an outlet is sent. */
+/* Sends messages to outlets. */
 #include "tell.h"
 #include "outlet.h"
 
@@ -128,8 +128,8 @@ static void send_owed(struct process *process, double now)
     }
 }
 
-/* Masters rely on an outlet that lingers, and a hung one would leave them without an answer for ever. The kernel knows what it has not
- * read. Others may wait for a disk. */
+/* Masters rely on an outlet that lingers, and would never get an answer from a hung one. The kernel
+ * knows what it has not read. Other kinds may wait for a disk. */
 static bool hangs(struct process *process, double now)
 {
     int unread = 0;
@@ -183,7 +183,7 @@ void tell_changed(void *data, const struct source *source, unsigned changes, dou
 
 void tell_ordered(void *data, const struct source *source, const struct order_report *report)
 {
-    if (report->ordered.sets) /* an order for a setting shows by its value */
+    if (report->ordered.sets) /* an order for a setting is visible by its value */
         return;
     struct outlets *outlets = data;
     struct pipe_ordered ordered = {.what = report->ordered, .result = report->result};

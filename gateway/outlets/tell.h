@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * What an outlet is sent.
+ * Sends messages to outlets.
  *
- * Each outlet owes at most one message a pack: what changed since the last one that its pipe took,
- * with the values as they are when it takes the next. A change of state, switches or alarms is an
- * event, though, and is not to be lost in the next one: as long as there is room such messages wait
- * in their order.
+ * Each outlet is owed at most one message per pack: the changes since the last accepted message,
+ * with the values at the time when the next one is accepted. A change of state, switches or alarms
+ * is an event, however, and must not be merged into the next one: as long as there is room such
+ * messages wait in their order.
  */
 #ifndef PACKGATE_OUTLETS_TELL_H
 #define PACKGATE_OUTLETS_TELL_H
@@ -16,7 +16,7 @@
 void tell_changed(void *data, const struct source *source, unsigned changes, double now);
 void tell_ordered(void *data, const struct source *source, const struct order_report *report);
 
-/** Whether the pipe took it. Never waits. */
+/** Sends a message. False: the pipe does not accept it. Never waits. */
 bool tell_send(struct process *process, const uint8_t *bytes, size_t size);
 /** The same for a message that must not be lost: it is queued behind those that wait. */
 void tell_event(struct process *process, const uint8_t *bytes, size_t size);

@@ -15,7 +15,7 @@
 #define CONNECT_S 10L
 #define TIDY_S 1.0
 
-/* A descriptor that libcurl wants watched. */
+/* A descriptor that libcurl watches. */
 struct watch {
     struct transfers *transfers;
     ev_io io;
@@ -32,7 +32,8 @@ static bool begins(const char *url, const char *scheme)
     return strncmp(url, scheme, strlen(scheme)) == 0;
 }
 
-/* A server that expects the other kind of connection just ends it, or says what is no answer; one of mail waits to be greeted. */
+/* A server that expects the other kind of connection closes it, or sends something that is no
+ * response; a mail server waits for its client. */
 static bool is_of_other_kind(const struct transfer *transfer, const char *url, CURLcode code)
 {
     const bool encrypted = begins(url, "https:") || begins(url, "smtps:");
@@ -43,7 +44,7 @@ static bool is_of_other_kind(const struct transfer *transfer, const char *url, C
            (code == CURLE_OPERATION_TIMEDOUT && begins(url, "smtp:"));
 }
 
-/* Replaces libcurl's message where that is only one of its libraries'. */
+/* Replaces libcurl's message if it only names one of its libraries. */
 static void describe_error(struct transfer *transfer, CURLcode code)
 {
     const char *const library = curl_version_info(CURLVERSION_NOW)->ssl_version;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What outlets that speak through libcurl share: transfers in the loop, none of which waits for
- * anything.
+ * Transfers by libcurl in the event loop, shared by outlets. None of them blocks.
  *
- * An easy handle is made and set up by whoever needs it (transfer_new has what all want: names are
- * looked up in a thread, no signal, no file:// and the like, no redirect, a time limit), started with
- * transfer_start, and may be started again once it is through: the connection is then used again.
+ * The user creates and configures an easy handle (transfer_init sets the common options: names are
+ * looked up in a thread, no signals, no file:// and the like, no redirects, a time limit) and
+ * starts it with transfer_start, repeatedly if needed: the connection is reused.
  */
 #ifndef PACKGATE_OUTLETS_TRANSFER_H
 #define PACKGATE_OUTLETS_TRANSFER_H
@@ -17,7 +16,7 @@
 
 struct transfers;
 
-/** NULL: out of memory. Its transfers are to be ended before it is freed. */
+/** NULL: out of memory. End its transfers before it is freed. */
 struct transfers *transfers_new(struct ev_loop *loop);
 void transfers_free(struct transfers *transfers);
 
@@ -35,8 +34,8 @@ struct transfer {
     bool running;
 };
 
-/* Longest answer that is fetched: the write callback stops there, and what came is judged. An
- * endless answer would cost an uplink that is paid by the megabyte. */
+/* Longest response that is fetched: the write callback stops there, and the bytes so far are
+ * evaluated. An endless response would be expensive on a metered uplink. */
 #define TRANSFER_ANSWER_MOST (256 * 1024)
 
 /* How the server's certificate is checked, and our own certificate; empty: the system's
@@ -46,8 +45,8 @@ struct transfer_tls {
     bool verify;
 };
 
-/** A handle for `schemes` ("http,https"), the whole transfer to be over within `limit_s`. False: out
- * of memory. transfer_free ends it. */
+/** Creates a handle for `schemes` ("http,https"); each transfer must end within `limit_s`. False:
+ * out of memory. transfer_free ends it. */
 bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
@@ -57,8 +56,8 @@ void transfer_free(struct transfer *transfer);
 void transfer_set_url(struct transfer *transfer, const char *address);
 
 void transfer_start(struct transfer *transfer);
-/** Whether this is what a port for https:// answers to plain HTTP (nginx, servers in Go). It says
- * nothing about the request. */
+/** Whether this is the response of a port for https:// to plain HTTP (nginx, servers in Go). It is
+ * not about the request. */
 bool transfer_is_unencrypted(long status, const char *answer);
 #define TRANSFER_UNENCRYPTED "its port is one for https://"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Messages on their way: in their order, five tries within an hour each, and no more messages an hour
- * than the section allows; what comes beyond is counted and told by one message. Pure: time is an
- * argument, sending is somebody else's.
+ * The queue of messages: sent in order, five attempts within an hour each, and no more messages per
+ * hour than the section permits; further ones are counted and summarized in one message. Pure: time
+ * is an argument, and the caller sends.
  */
 #ifndef PACKGATE_OUTLETS_NOTIFY_DELIVERY_H
 #define PACKGATE_OUTLETS_NOTIFY_DELIVERY_H
@@ -11,24 +11,24 @@
 
 #define DELIVERY_TRIES 5
 #define DELIVERY_QUEUE 64   /* messages at one time */
-#define DELIVERY_TITLES 6   /* that the message about further ones lists */
+#define DELIVERY_TITLES 6   /* titles listed in the message about further ones */
 #define DELIVERY_LIMIT 1000 /* the highest that a section can have */
 #define DELIVERY_HOUR_S 3600.0
 
 struct parcel {
     struct message message;
-    unsigned pack, watch; /* what it is about, for who notes that it was told */
+    unsigned pack, watch; /* the event that it reports, for its note */
     unsigned tries;
-    double due; /* what it is about, for the note that it was reported */
+    double due; /* when to send it next */
     struct parcel *next;
 };
 
 struct delivery {
     struct parcel *first;
     unsigned count;
-    double accepted[DELIVERY_LIMIT]; /* clock, of the last ones; a ring */
+    double accepted[DELIVERY_LIMIT]; /* clock times of the last ones; a ring */
     unsigned at, limit;
-    unsigned held;                                    /* beyond the limit, not told yet */
+    unsigned held;                                    /* beyond the limit, not reported yet */
     double held_since;                                /* Unix seconds */
     char titles[DELIVERY_TITLES][MESSAGE_TITLE_SIZE]; /* of the last of them; a ring */
     uint32_t sent, dropped, failed;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is worth a message, of one pack: alarms, silence and thresholds, each of which must last for
- * `hold` before it is told, is told again after `repeat` at the earliest, and whose end is told when
- * it has been over for `hold`. Pure: time is an argument.
+ * Detects events of one pack that are worth a message: alarms, silence and thresholds. Each must
+ * last for `hold` before it is reported, is repeated after `repeat` at the earliest, and its end is
+ * reported when it has been over for `hold`. Pure: time is an argument.
  */
 #ifndef PACKGATE_OUTLETS_NOTIFY_EVENTS_H
 #define PACKGATE_OUTLETS_NOTIFY_EVENTS_H
@@ -19,7 +19,7 @@
 struct watch {
     int level;       /* now; 0: it is not so */
     double since[3]; /* clock: since when it is 0, at least 1, at least 2 */
-    double began;    /* Unix seconds; NaN: not known */
+    double began;    /* Unix seconds; NaN: unknown */
     double ended;    /* the same */
     int told;        /* level that was reported; 0: none, or its end was reported */
     int last;        /* the same, but kept when the end is reported */
@@ -29,18 +29,18 @@ struct watch {
 struct events {
     struct watch watches[WATCHES];
     struct alarms alarms;      /* as read last */
-    bool was_full, below_full; /* since it was below, it can become full */
+    bool was_full, below_full; /* it can only become full after it was below */
     double full_since;         /* clock */
-    int full_day;              /* yyyymmdd, on which it was told */
+    int full_day;              /* yyyymmdd on which it was reported */
     bool fresh;                /* as seen last */
-    bool seen;                 /* fresh values, in this life */
-    double offset;             /* of the time of day to the clock; NaN: not known yet */
+    bool seen;                 /* there were fresh values in this process */
+    double offset;             /* of the time of day to the clock; NaN: unknown yet */
 };
 
 /* A pack at this moment. */
 struct seen {
     bool fresh;
-    bool silent; /* it is not fresh, and that is worth a word */
+    bool silent; /* it is stale for long enough to be reported */
     const struct pack *values;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A message to people: what it says, and what programs are told beside the words. Pure.
+ * A message to people, and its fields for programs. Pure.
  */
 #ifndef PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
 #define PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
@@ -9,19 +9,19 @@
 #include "packs/source.h"
 
 #define MESSAGE_TITLE_SIZE (160 + TITLE_SIZE)
-#define MESSAGE_TEXT_SIZE 4000 /* ntfy makes a file of what is longer than 4096 */
+#define MESSAGE_TEXT_SIZE 4000 /* ntfy turns longer texts than 4096 bytes into a file */
 
 /* 0: a piece of news, an end or a report; else enum alarm_level. */
 struct message {
     enum notify_event event;
     char pack[OUTLET_NAME_SIZE]; /* empty: several, or the gateway itself */
-    int alarm;                   /* enum pack_alarm; -1: it is about none */
+    int alarm;                   /* enum pack_alarm; -1: none */
     int level;
-    bool active; /* it goes on; false: it is over, or was never more than a moment */
+    bool active; /* the event continues; false: it is over, or was only a moment */
     double time; /* Unix seconds */
     char title[MESSAGE_TITLE_SIZE];
     char text[MESSAGE_TEXT_SIZE];
-    char *values; /* of the pack at that moment, JSON; NULL: none. On the heap */
+    char *values; /* the pack's values at that moment, as JSON; NULL: none. On the heap */
 };
 
 enum phase { PHASE_BEGAN, PHASE_LASTS, PHASE_ENDED };
@@ -32,12 +32,13 @@ struct happening {
     int alarm; /* enum pack_alarm; -1: none */
     int level; /* enum alarm_level; 0: news */
     enum phase phase;
-    double began;    /* Unix seconds; NaN: not known */
-    double lasted_s; /* PHASE_ENDED; NaN: not known */
+    double began;    /* Unix seconds; NaN: unknown */
+    double lasted_s; /* PHASE_ENDED; NaN: unknown */
 };
 
-/** Puts it into words: what, where, which cell, how much, since when. `time` is now in Unix seconds, `gateway`
- * the name of the host. Values are those of the source, and only told while `fresh`. */
+/** Composes the text: what, where, which cell, how much, since when. `time` is now in Unix seconds,
+ * `gateway` the name of the host. Values are those of the source, and only included while `fresh`.
+ */
 void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time);
@@ -46,16 +47,17 @@ void message_of(struct message *message, const struct happening *happening,
 void message_switched(struct message *message, const struct source *source, const char *what,
                       const char *from, const char *outcome, const char *gateway, double time);
 
-/** "warning", "protection"; of news "info". */
+/** "warning", "protection"; "info" for news. */
 const char *message_level(const struct message *message);
 
-/** The object that webhooks and commands get, on one line; the caller frees it. NULL: out of memory. */
+/** The JSON object for webhooks and commands, on one line; the caller frees it. NULL: out of
+ * memory. */
 char *message_json(const struct message *message, const char *gateway);
 
 /** "14 min", "3 h 20 min", "2 d 4 h". */
 void message_duration(double seconds, char *out, size_t size);
 
-/** "13:05", or with its day when that is not that of `now`. */
+/** "13:05", with the day if it is not that of `now`. */
 void message_clock(double time, double now, char *out, size_t size);
 
 #endif

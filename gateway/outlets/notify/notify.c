@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet `notify`: looks at each pack once a second and with each change, and sends what is worth a
- * message, one after the other. What was told is noted in the state file, so that another life neither
- * tells it again nor forgets to tell its end.
+ * The outlet `notify`: checks each pack once a second and with each change, and sends messages
+ * about events, one after the other. The state file notes what was reported, so that a restarted
+ * process neither repeats it nor omits its end.
  */
 #include "events.h"
 #include "report.h"
@@ -25,9 +25,9 @@
 #include <unistd.h>
 
 #define REPORT_TICKS 5    /* seconds */
-#define TALLY_TICKS 600   /* until the day so far is noted again */
-#define LATE_S (2 * 3600) /* a report is no use any more */
-#define LAST_S 3.0        /* at the end, for what is on its way */
+#define TALLY_TICKS 600   /* seconds between two notes of the day's tally */
+#define LATE_S (2 * 3600) /* a later report is useless */
+#define LAST_S 3.0        /* time for the last messages at the end */
 
 struct notify_pack {
     struct outlet_pack *pack;
@@ -49,7 +49,7 @@ struct notify {
     bool ending;
     double started; /* clock */
     double looked;  /* the same */
-    double since;   /* Unix seconds: a report that was due before is not ours */
+    double since;   /* Unix seconds: reports due before are not sent */
     unsigned ticks;
     ev_timer second, farewell;
 };

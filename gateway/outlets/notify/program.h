@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `type = command`: a program that gets a message on its standard input. No shell; one at a time; 30
- * seconds, then it is killed with all that it has started.
+ * `type = command`: runs a program with the message on its standard input. Without a shell, one at
+ * a time; after 30 seconds it is killed with all that it has started.
  */
 #ifndef PACKGATE_OUTLETS_NOTIFY_PROGRAM_H
 #define PACKGATE_OUTLETS_NOTIFY_PROGRAM_H

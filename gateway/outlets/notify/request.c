@@ -13,10 +13,10 @@
 #include <string.h>
 #include <time.h>
 
-#define EMERGENCY_REPEAT_S 60 /* of a priority that asks until somebody confirms */
+#define EMERGENCY_REPEAT_S 60 /* of a priority that repeats until somebody confirms */
 #define EMERGENCY_END_S 3600
 #define BODY_MOST 16384
-#define WORD_BYTES 36 /* of an encoded word: 48 as base64, and 12 around them, behind "Subject: " */
+#define WORD_BYTES 36 /* 48 as base64: an encoded word has 12 more, after "Subject: " */
 #define MAIL_COLUMNS 75
 
 /* ---- secrets ---- */
@@ -323,8 +323,8 @@ bool request_stays_here(const char *url)
     return own;
 }
 
-/* As quoted-printable (RFC 2045, section 6.7): all servers take it, with or without 8BITMIME, and lines as long as ours. A
- * blank at the end of a line would get lost. */
+/* As quoted-printable (RFC 2045, section 6.7), which all servers accept, with or without 8BITMIME,
+ * with lines of our length. A blank at the end of a line would be lost. */
 static void add_quoted(struct text *text, const char *words)
 {
     for (unsigned column = 0; *words; words++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A message as the service wants it: address, headers, body, and what its answer means. Of ntfy,
+ * Requests to the services: address, headers, body, and the meaning of the response. For ntfy,
  * Pushover, Pushsafer, mail and webhooks; libcurl does the rest.
  */
 #ifndef PACKGATE_OUTLETS_NOTIFY_REQUEST_H

@@ -291,6 +291,22 @@ def draws_half_a_year():
         look("no_history", page_of(gateway))
 
 
+def prints_a_month():
+    """Of more packs than two sheets have lines for; one of them has a bad cell."""
+    names = [f"p{n:02d}" for n in range(1, 19)]
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
+        file = past(folder, "0.2", *(f"{name}=8:100:50:{n}" for n, name in enumerate(names)), "house=" + "+".join(names))
+        with contextlib.closing(sqlite3.connect(file)) as database, database:
+            database.execute("UPDATE day SET c3 = c3 - 40 WHERE pack = (SELECT id FROM pack WHERE name = 'p07')")
+        text = "[line rack]\nport = sim:cells=8,capacity=100,soc=50\nprotocol = topbms\n"
+        text += "".join(f"[pack {name}]\nname = {name} in the cellar behind the door\nline = rack\naddress = {n}\nunit = {n}\n" for n, name in enumerate(names, 1))
+        text += f"[bank house]\nname = House of all packs\npacks = {', '.join(names)}\nunit = 99\n"
+        with Gateway(text + WEB + f"[history]\nfile = {file}\n") as gateway:
+            url = page_of(gateway)
+            gateway.wait_published("p01")
+            look("report", url)
+
+
 def logs_in_and_switches():
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         file = os.path.join(folder, "password")
@@ -481,5 +497,5 @@ if __name__ == "__main__":
           [tells_what_the_day_was, is_an_app, sets_up_in_short, fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            weighs_little, tells_how_it_is_set_up],
-          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, logs_in_and_switches,
+          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, prints_a_month, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network]], at_once=3, close=close)

@@ -14,7 +14,7 @@ const { chromium } = require('playwright-core');
 
 const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
 const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT', 'es-ES', 'pl-PL', 'nl-NL'];
-const VIEWS = ['', '#shed', '#house', '#/charts', '#/charts/shed+boat/7d', '#/setup'];
+const VIEWS = ['', '#shed', '#house', '#/charts', '#/charts/shed+boat/7d', '#/report/house', '#/setup'];
 
 const say = words => console.log(`now: ${words}`);
 function check(is, words) {
@@ -40,7 +40,8 @@ async function open(options = {}, hash = '', url = asked.url) {
 
 // What the view shows once it is there.
 async function settled(page, hash) {
-    if (hash.startsWith('#/charts')) await page.locator('.plot canvas').first().waitFor();
+    if (hash.startsWith('#/report')) await page.locator('.sheet svg').first().waitFor();
+    else if (hash.startsWith('#/charts')) await page.locator('.plot canvas').first().waitFor();
     else if (hash === '#/setup') {
         await page.locator('.setup summary').first().waitFor();
         await page.evaluate(() => { for (const closed of document.querySelectorAll('.setup section > details:not([open]) > summary')) closed.click(); });
@@ -639,6 +640,35 @@ const cases = {
         await page.locator('[data-kind=cells] canvas').waitFor();
         await page.evaluate(() => { location.hash = '#/charts/nobody/7d'; });
         await has(page.locator('main'), 'There is no pack of this name.');
+    },
+
+    // A month on two sheets of paper: sums, a line for each pack, the worst cell and what to do; dark on a screen, not on paper.
+    async report() {
+        const page = await open({ colorScheme: 'dark' }, '#/charts/house/24h');
+        await page.locator('[data-kind=energy] canvas').waitFor();
+        await page.locator('a', { hasText: 'Report' }).click();
+        await page.locator('.sheet').nth(1).waitFor();
+        check(/^#\/report\/house\/\d{4}-\d\d$/.test(new URL(page.url()).hash), page.url());
+        await has(page.locator('h1'), /^House of all packs, \w+ \d{4}$/);
+        const day = await page.evaluate(() => fetch(`api/v1/packs/house/history?level=day&values=charged_wh,discharged_wh&from=${location.hash.slice(-7)}-01`).then(r => r.json()));
+        const sum = column => (column.reduce((a, b) => a + b, 0) / 1000).toFixed(1);
+        await has(page.locator('.facts'), `${sum(day.discharged_wh)}\u202fkWh`);
+        check(await page.locator('.sheet tbody tr').count() === 16, 'as many packs as there is room for');
+        await has(page.locator('.wide'), 'and 2 more');
+        await has(page.locator('.worst'), 'The lowest cell of all: p07 in the cellar behind the door, cell 3');
+        await has(page.locator('.to-do'), 'Look at p07 in the cellar behind the door, cell 3');
+        const sheets = async () => ((await page.pdf({ preferCSSPageSize: true })).toString('latin1').match(/\/Type\s*\/Page\b/g) || []).length;
+        check(await sheets() === 2, `${await sheets()} sheets of paper`);
+        await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+        check(await page.evaluate(() => getComputedStyle(document.body).backgroundColor) === 'rgb(255, 255, 255)', 'ink on white');
+        check(await page.locator('nav').isHidden() && await page.locator('button', { hasText: 'Print' }).isHidden(), 'nothing to press on paper');
+        await page.emulateMedia({ media: 'screen' });
+        await page.locator('select').selectOption('p01');
+        await has(page.locator('h1'), /^p01 in the cellar behind the door, /);
+        check(await sheets() === 2, `${await sheets()} sheets of one pack`);
+        await page.locator('button[aria-label="Month before"]').click();
+        await page.locator('button[aria-label="Month before"]').click();
+        await has(page.locator('.empty'), 'Nothing was recorded in this period.');
     },
 
     // What the history tells of a pack's health: a sentence, figures, the cells day by day. Days are those of the gateway, wherever

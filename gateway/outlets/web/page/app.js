@@ -41,17 +41,18 @@ function status() {
 }
 
 // '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed' and what charts.js says of the rest, '#/setup', '#/setup/at/events',
-// '#/setup/ports'.
+// '#/setup/ports', '#/report/house/2026-11'.
 function place() {
   const [first, second, third, ...parts] = location.hash.slice(1).split('/').map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
   });
-  return first ? { name: 'now', pack: first } : { name: second === 'charts' || second === 'setup' ? second : 'now', pack: third, parts };
+  return first ? { name: 'now', pack: first } : { name: ['charts', 'setup', 'report'].includes(second) ? second : 'now', pack: third, parts };
 }
 
 async function make({ name, pack: chosen, parts }) {
   if (name === 'charts') return (await import('./charts.js')).charts(chosen, parts);
   if (name === 'setup') return chosen && chosen !== 'at' ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup(parts[0]);
+  if (name === 'report') return (await import('./report.js')).report(chosen, parts);
   return chosen ? pack(chosen) : now();
 }
 

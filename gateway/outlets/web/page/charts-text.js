@@ -12,6 +12,7 @@ export const TEXT = {
   heat_help: ['Choose a square to see that cell on that day. Arrow keys move, Enter chooses.', 'Ein Feld zeigt diese Zelle an diesem Tag. Pfeiltasten bewegen, Eingabe wählt.', 'Un carré montre cette cellule ce jour-là. Les flèches déplacent, Entrée choisit.', 'Un riquadro mostra quella cella in quel giorno. Le frecce spostano, Invio sceglie.'],
   compare: ['Compare with', 'Vergleichen mit', 'Comparer avec', 'Confronta con'],
   remove: ['Remove {0}', '{0} entfernen', 'Retirer {0}', 'Togli {0}'],
+  report: ['Report', 'Bericht', 'Rapport', 'Rapporto'],
   values: ['Values', 'Werte', 'Valeurs', 'Valori'],
   from_first: ['From {0}', 'Zu {0}', 'Écart à {0}', 'Da {0}'],
   cell_difference: ['Difference of cells', 'Differenz der Zellen', 'Écart des cellules', 'Differenza delle celle'],

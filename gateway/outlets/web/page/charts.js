@@ -7,6 +7,7 @@ import { clock, day, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
+import { cellsOf, fromMean, outermost } from './spread.js';
 import { addWords, t } from './words.js';
 
 const DAY_S = 86400;
@@ -66,25 +67,21 @@ function segment(label, chosen, choices) {
 }
 
 /** The chart of the cells, and which of them was lowest and highest on the whole. */
-function cellSpec(data, count, { outermost }, fromMean, setFromMean) {
-  const cells = Array.from({ length: count }, (_, i) => data[`cell_mv.${i + 1}`]).filter(Boolean);
+function cellSpec(data, count, isFromMean, choose) {
+  const cells = cellsOf(data, count);
   if (!cells.some(some)) return null;
-  const mean = data.t.map((_, i) => {
-    const known = cells.map(c => c[i]).filter(v => v != null);
-    return known.length ? known.reduce((s, v) => s + v, 0) / known.length : null;
-  });
-  const off = cells.map(c => c.map((v, i) => v == null ? null : v - mean[i]));
+  const off = fromMean(cells);
   const { low, high, least, most } = outermost(off), mv = v => `${signed(v, 1)}\u202fmV`;
   return {
-    kind: 'cells', heading: t('cells'), unit: fromMean ? 'mV' : 'V', decimals: fromMean ? 0 : 3, isMany: true, isSigned: fromMean, names: cells.map((_, i) => String(i + 1)),
-    columns: fromMean ? off : cells.map(c => scaled(c, .001)), lead: low == null ? '' : `${t('lit_low', low + 1, mv(least))} ${t('lit_high', high + 1, mv(most))}`,
-    tools: segment(t('cells'), fromMean, [[false, t('cells_volt'), () => setFromMean(false)], [true, t('cells_dev'), () => setFromMean(true)]]),
+    kind: 'cells', heading: t('cells'), unit: isFromMean ? 'mV' : 'V', decimals: isFromMean ? 0 : 3, isMany: true, isSigned: isFromMean, names: cells.map((_, i) => String(i + 1)),
+    columns: isFromMean ? off : cells.map(c => scaled(c, .001)), lead: low == null ? '' : `${t('lit_low', low + 1, mv(least))} ${t('lit_high', high + 1, mv(most))}`,
+    tools: segment(t('cells'), isFromMean, [[false, t('cells_volt'), () => choose(false)], [true, t('cells_dev'), () => choose(true)]]),
   };
 }
 
 /** What to draw of the columns of one pack or bank. */
-function specs(p, data, alarms, library, fromMean, setFromMean) {
-  const out = [], cells = isBank(p) ? null : cellSpec(data, p.shape.cells, library, fromMean, setFromMean);
+function specs(p, data, alarms, isFromMean, choose) {
+  const out = [], cells = isBank(p) ? null : cellSpec(data, p.shape.cells, isFromMean, choose);
   if (cells) out.push(cells);
   const add = (kind, unit, decimals, keys, factor = 1) => {
     const lines = keys.filter(([key]) => some(data[key]));
@@ -104,16 +101,16 @@ function specs(p, data, alarms, library, fromMean, setFromMean) {
 }
 
 /** The same values of several packs, each in one chart, or how far the others are from the first. */
-function compared(list, data, fromFirst, setFromFirst) {
+function compared(list, data, isFromFirst, choose) {
   const kinds = [['soc_percent', 'soc', '%', 0, 1], ['power_w', 'power', 'kW', 2, .001], ['voltage_v', 'voltage', 'V', 2, 1],
     ['cell_delta_mv', 'cell_difference', 'mV', 0, 1], ['temp_avg_c', 'temperature', '°C', 1, 1]];
   return kinds.map(([key, words, unit, decimals, factor], n) => {
     const all = data.all.map(one => scaled(one[key] || data.t.map(() => null), factor));
-    const columns = fromFirst ? all.slice(1).map(c => c.map((v, i) => v == null || all[0][i] == null ? null : v - all[0][i])) : all;
+    const columns = isFromFirst ? all.slice(1).map(c => c.map((v, i) => v == null || all[0][i] == null ? null : v - all[0][i])) : all;
     return {
-      kind: fromFirst ? 'from-first' : words === 'soc' ? 'percent' : words, heading: t(words), unit, decimals, isSigned: fromFirst, columns,
-      names: (fromFirst ? list.slice(1) : list).map(p => p.title), isCompared: true,
-      tools: n ? null : segment(t('compare'), fromFirst, [[false, t('values'), () => setFromFirst(false)], [true, t('from_first', list[0].title), () => setFromFirst(true)]]),
+      kind: isFromFirst ? 'from-first' : words === 'soc' ? 'percent' : words, heading: t(words), unit, decimals, isSigned: isFromFirst, columns,
+      names: (isFromFirst ? list.slice(1) : list).map(p => p.title), isCompared: true,
+      tools: n ? null : segment(t('compare'), isFromFirst, [[false, t('values'), () => choose(false)], [true, t('from_first', list[0].title), () => choose(true)]]),
     };
   }).filter(spec => spec.columns.some(some));
 }
@@ -127,11 +124,11 @@ export async function charts(wanted, parts = []) {
     return { title: t('charts'), node: el('div', {}, el('h1', {}, names.filter(name => !packs.has(name)).join(', ')), el('p', { class: 'empty' }, t('unknown_pack')),
       el('a', { class: 'button', href: '#/charts' }, '‹ ', t('charts'))) };
   }
-  const [library, { heatMap }] = await loadLibrary(), { plot, energyBars } = library, isOne = list.length === 1, count = isOne && !isBank(p) ? p.shape.cells : 0;
+  const [{ plot, energyBars }, { heatMap }] = await loadLibrary(), isOne = list.length === 1, count = isOne && !isBank(p) ? p.shape.cells : 0;
   const cellKeys = Array.from({ length: count }, (_, i) => `cell_mv.${i + 1}`);
 
   let ask = {}, from = 0, to = 0, zoomed = null, data = null, alarms = [], failed = false, loadedAt = 0, timer = 0, dead = false, asked = 0;
-  let plots = [], daily = [], health = null, fromMean = null, fromFirst = false, cameFrom = null;
+  let plots = [], daily = [], health = null, chosenMean = null, fromFirst = false, cameFrom = null;
 
   const message = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading')));
   const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' }), lead = el('p', { class: 'hint' });
@@ -219,6 +216,7 @@ export async function charts(wanted, parts = []) {
     }
     if (dead || mine !== asked) return;
     from = to - RANGES[range];
+    paper.href = `#/report/${encodeURIComponent(p.pack)}/${new Date(to * 1000 - 1).toISOString().slice(0, 7)}`;
     zoomed = ask.zoom && [Math.max(from, ask.zoom[0]), Math.min(to, ask.zoom[1])];
     if (zoomed && zoomed[0] >= zoomed[1]) zoomed = null;
     whole.hidden = !zoomed;
@@ -318,8 +316,8 @@ export async function charts(wanted, parts = []) {
 
   // The same lines get other data; other lines (a pack that has reported its cells, another unit) are built anew.
   function show() {
-    const isMean = fromMean ?? to - from > FROM_MEAN_FROM_S;
-    const drawn = isOne ? specs(p, data, alarms, library, isMean, value => { fromMean = value; show(); })
+    const isMean = chosenMean ?? to - from > FROM_MEAN_FROM_S;
+    const drawn = isOne ? specs(p, data, alarms, isMean, value => { chosenMean = value; show(); })
       : compared(list, data, fromFirst, value => { fromFirst = value; show(); });
     const shape = s => JSON.stringify([s.kind, s.heading, s.unit, s.names, !!s.bands]), ends = zoomed || [from, to], have = known();
     message.replaceChildren(...drawn.length ? [] : [el('p', { class: 'empty' }, t('no_rows'))]);
@@ -360,7 +358,7 @@ export async function charts(wanted, parts = []) {
     if (here.name !== 'charts' || (here.pack || first?.pack) !== names.join('+')) return false;
     const before = { ...ask };
     ask = understand(here.parts);
-    if (before.range !== ask.range) fromMean = null;
+    if (before.range !== ask.range) chosenMean = null;
     clearTimeout(timer);
     if (data && ['range', 'day', 'end', 'zoom'].every(key => String(before[key]) === String(ask[key]))) pick();
     else load();
@@ -391,6 +389,7 @@ export async function charts(wanted, parts = []) {
   const whole = el('button', { type: 'button', hidden: true, onclick: reset }, t('zoom_out'));
   const back = el('button', { type: 'button', hidden: true, onclick() { location.hash = cameFrom.address; } });
   const csv = el('a', { class: 'button', download: `${p.pack}.csv`, 'aria-disabled': true, hidden: !isOne }, '⤓ ', t('csv'));
+  const paper = el('a', { class: 'button', hidden: !isOne }, t('report'));
   const others = [...packs.keys()].filter(key => !names.includes(key));
   const choice = el('select', { 'aria-label': t('pack'), onchange() { location.hash = addressOf([choice.value], { ...ask, cell: null }); } },
     ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
@@ -410,7 +409,7 @@ export async function charts(wanted, parts = []) {
     title: heading,
     node: el('div', {}, el('h1', { class: 'vh' }, heading),
       el('div', { class: 'bar chartbar' }, choice, ...chips, beside, el('div', { class: 'seg ranges', role: 'group', 'aria-label': t('range') }, ...buttons),
-        el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), csv),
+        el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), paper, csv),
       message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
     go,
     // The end moves on by itself, unless somebody looks at the past or into the detail.

@@ -2,24 +2,15 @@
 // A map of cells by days: how far each was from the mean of all. Above it is teal, below it indigo, without a value it is blank.
 import { el, setAttribute, setText } from './dom.js';
 import { day, number, signed } from './numbers.js';
-import { colour, outermost } from './plot.js';
+import { colour } from './plot.js';
+import { cellsOf, fromMean, outermost } from './spread.js';
 import { t } from './words.js';
 
 const ROW = 14, LEFT = 30, BELOW = 22, LEAST_MV = 5;
 
-/** Days of means, `days.day` and a column for each cell, as distances from the mean of the day, in mV. */
-export function distances(days, count) {
-  const cells = Array.from({ length: count }, (_, i) => days[`cell_mv.${i + 1}`] || days.t.map(() => null));
-  const means = days.t.map((_, d) => {
-    const known = cells.map(c => c[d]).filter(v => v != null);
-    return known.length ? known.reduce((s, v) => s + v, 0) / known.length : null;
-  });
-  return cells.map(c => c.map((v, d) => v == null ? null : v - means[d]));
-}
-
-/** The card. `on.pick(day, cell)`: a square was chosen. null: there is nothing to show. */
+/** The card. `days`: {t, day, cell_mv.1 …}; on.pick(day, cell): a square was chosen. null: there is nothing to show. */
 export function heatMap(days, count, on) {
-  const cells = distances(days, count), all = cells.flat().filter(v => v != null).map(Math.abs).sort((a, b) => a - b);
+  const cells = fromMean(cellsOf(days, count)), all = cells.flat().filter(v => v != null).map(Math.abs).sort((a, b) => a - b);
   if (!all.length) return null;
   const most = Math.max(LEAST_MV, all[Math.floor(all.length * .99)]);   // one bad day must not pale all others
   const canvas = el('canvas', { tabindex: 0, role: 'application' }), said = el('p', { class: 'figures', 'aria-live': 'polite' });

@@ -3,6 +3,7 @@
 import uPlot from './uplot.js';
 import { el, setAttribute } from './dom.js';
 import { day, num, number, signed } from './numbers.js';
+import { outermost } from './spread.js';
 import { locale, t } from './words.js';
 
 const sync = uPlot.sync('packgate');
@@ -144,13 +145,6 @@ function extremes(columns, times, [from, to]) {
       if (high == null || v > high) high = v;
     });
   return { low, high };
-}
-
-/** Which of many lines is the lowest and which the highest on the whole, and their means; none of lines that are all alike. */
-export function outermost(columns) {
-  const means = columns.map(c => c.filter(v => v != null)).map(known => known.length ? known.reduce((s, v) => s + v, 0) / known.length : null);
-  const known = means.filter(v => v != null), [least, most] = [Math.min(...known), Math.max(...known)];
-  return most > least ? { low: means.indexOf(least), high: means.indexOf(most), least, most } : {};
 }
 
 /** A card with one chart. `spec`: kind, heading, unit, decimals, names and columns of its lines; `isMany`: alike and grey until

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// A month of a bank or a pack on two sheets of paper: energy and state of charge by day, a line for each pack, the worst cell and what
+// to do. #/report/NAME/2026-11. Days are those of the gateway.
+import { draw, el } from './dom.js';
+import { sentence } from './health.js';
+import { energy, number, signed } from './numbers.js';
+import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
+import { cellsOf, fromMean } from './spread.js';
+import { addWords, locale, t } from './words.js';
+
+const ROWS_MOST = 16, ALARMS_MOST = 10, SENTENCES_MOST = 8;   // what two sheets have room for
+const FAR_MV = 10;            // as in the rules of health: nearer to the others is no matter
+const HEALTH_DAYS = 400;
+const WIDTH = 700, LEFT = 52, HEIGHT = 150, BELOW = 18;
+
+let loaded = null;
+const load = () => loaded ??= Promise.all([addWords('charts-text'), addWords('report-text'), new Promise((done, failed) => document.head.append(
+  el('link', { rel: 'stylesheet', href: new URL('report.css', import.meta.url).href, onload: done, onerror: failed })))]).catch(wrong => {
+  loaded = null;
+  throw wrong;
+});
+
+const mean = list => list.reduce((s, v) => s + v, 0) / list.length;
+const known = column => (column || []).filter(v => v != null);
+const sum = column => known(column).length ? known(column).reduce((s, v) => s + v, 0) : null;
+const most = column => known(column).length ? Math.max(...known(column)) : null;
+const least = column => known(column).length ? Math.min(...known(column)) : null;
+const text = (v, decimals, unit) => v == null ? '–' : `${number(v, decimals)}\u202f${unit}`;
+const wh = v => v == null ? '–' : energy(v).join('\u202f');
+const monthAfter = (month, n) => new Date(Date.UTC(+month.slice(0, 4), +month.slice(5) - 1 + n, 1)).toISOString().slice(0, 7);
+const monthName = month => new Date(month + '-01').toLocaleDateString(locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
+
+async function get(path) {
+  const response = await fetch('api/v1/packs/' + path);
+  if (!response.ok) throw response.status;
+  return response.json();
+}
+
+/** Bars by day as a drawing that a printer likes, below its heading: `columns` of {bars: [from, to] or null, looks, inset}. */
+function byDay(tag, label, days, unit, columns) {
+  const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, 0), low = Math.min(...all, 0), span = high - low || 1;
+  const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (WIDTH - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
+  for (const v of [low, 0, high].filter((v, i, list) => list.indexOf(v) === i)) {
+    svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${WIDTH}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, `${number(v, Math.abs(high) < 10 ? 1 : 0)}`));
+  }
+  for (const { bars, looks, inset = .12 } of columns)
+    bars.forEach((bar, i) => {
+      if (bar) svg.append(draw('rect', { x: LEFT + (i + inset) * step, width: (1 - 2 * inset) * step, y: y(Math.max(...bar)), height: Math.max(1, Math.abs(y(bar[0]) - y(bar[1]))), class: looks }));
+    });
+  days.forEach((name, i) => {
+    if (i % 2 === 0) svg.append(draw('text', { x: LEFT + (i + .5) * step, y: HEIGHT + 14, 'text-anchor': 'middle' }, String(+name.slice(8))));
+  });
+  return [el(tag, {}, label, ' ', el('small', {}, unit)), svg];
+}
+
+/** What a month was for one pack: the sums, and each cell's mean distance, under load where that is known. */
+async function monthOf(p, month) {
+  const path = encodeURIComponent(p.pack), count = isBank(p) ? 0 : p.shape.cells, cells = Array.from({ length: count }, (_, i) => `cell_mv.${i + 1}`);
+  const between = `from=${month}-01&to=${monthAfter(month, 1)}-01`;
+  const [days, alarms, health] = await Promise.all([
+    get(`${path}/history?${between}&level=day&extremes=1&values=${['charged_wh', 'discharged_wh', 'soc_percent', 'cell_delta_mv', ...cells].join(',')}`),
+    get(`${path}/alarms?${between}`), isBank(p) ? null : get(`${path}/health?days=${HEALTH_DAYS}`).catch(() => null)]);
+  const load = cells.map((_, i) => health?.[`load_mv.${i + 1}`] && days.day.map(name => health[`load_mv.${i + 1}`][health.day.indexOf(name)] ?? null));
+  const isLoad = load.some(c => c && known(c).length), off = isLoad ? load.map(c => c || []) : fromMean(cellsOf(days, count));
+  const means = off.map(c => known(c).length ? mean(known(c)) : null), lowest = means.indexOf(least(means)), highest = means.indexOf(most(means));
+  return { p, days, alarms, findings: health?.findings || [], off, isLoad, means, lowest, highest };
+}
+
+/** Of all packs the cell that lies lowest; null: no cells are known. */
+const worstOf = months => months.filter(m => m.lowest >= 0).sort((a, b) => a.means[a.lowest] - b.means[b.lowest])[0] || null;
+
+function toDo(months, worst, isNow) {
+  // Sentences of health are those of today, so a report of last year has none.
+  const sentences = isNow ? months.flatMap(m => m.findings.map(f => `${m.p.title}: ${sentence(f)}`)) : [];
+  if (worst && worst.means[worst.lowest] < -FAR_MV && !sentences.length) sentences.push(t('to_do_look', worst.p.title, worst.lowest + 1));
+  if (!sentences.length) sentences.push(t(worst ? 'to_do_nothing' : 'no_cells'));
+  const rest = sentences.length - SENTENCES_MOST;
+  return [...sentences.slice(0, SENTENCES_MOST).map(words => el('li', {}, words)), rest > 0 ? el('li', {}, t('more', rest)) : null];
+}
+
+function packTable(months) {
+  const head = ['pack', 'energy_in', 'energy_out', 'soc', 'lowest_cell', 'highest_cell', 'at_most', 'alarms'];
+  const cell = (m, i) => m.means[i] == null ? '–' : `${i + 1} (${signed(m.means[i], 1)}\u202fmV)`;
+  const rest = months.length - ROWS_MOST;
+  return el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...head.map(key => el('th', { scope: 'col' }, t(key))))),
+    el('tbody', {}, ...months.slice(0, ROWS_MOST).map(m => el('tr', {}, el('th', { scope: 'row' }, m.p.title), ...[wh(sum(m.days.charged_wh)), wh(sum(m.days.discharged_wh)),
+      `${text(least(m.days.soc_percent_min), 0, '')}… ${text(most(m.days.soc_percent_max), 0, '%')}`, cell(m, m.lowest), cell(m, m.highest),
+      text(most(m.days.cell_delta_mv_max), 0, 'mV'), String(m.alarms.length)].map((value, i) => el('td', { 'data-head': t(head[i + 1]) }, value)))))),
+  rest > 0 ? el('p', { class: 'hint' }, t('more', rest)) : null);
+}
+
+function sheets(p, month, whole, months) {
+  const { days } = whole, kwh = (list, sign) => (list || days.t.map(() => null)).map(v => v == null ? null : [0, sign * v / 1000]);
+  const worst = worstOf(months), isNow = month >= monthAfter(new Date(gatewayTime() * 1000).toISOString().slice(0, 7), -1);
+  const count = new Date(Date.UTC(+month.slice(0, 4), +month.slice(5), 0)).getUTCDate();
+  const fact = (key, value) => el('div', {}, el('dt', {}, t(key)), el('dd', {}, value));
+  const heading = `${p.title}, ${monthName(month)}`, made = el('p', { class: 'hint' }, `${gatewayName} · ${t('made', new Date(gatewayTime() * 1000).toLocaleDateString(locale, { dateStyle: 'long' }))}`);
+  const alarms = months.flatMap(m => m.alarms.map(a => ({ ...a, title: m.p.title }))).sort((a, b) => b.since - a.since), more = alarms.length - ALARMS_MOST;
+  const off = worst?.off, others = off && days.t.map((_, d) => {
+    const list = off.filter((_, c) => c !== worst.lowest).map(c => c[d]).filter(v => v != null);
+    return list.length ? [Math.min(...list), Math.max(...list)] : null;
+  });
+  return [el('section', { class: 'sheet card' }, el('h1', {}, heading), made,
+    el('dl', { class: 'facts' }, fact('energy_in', wh(sum(days.charged_wh))), fact('energy_out', wh(sum(days.discharged_wh))),
+      fact('soc', `${text(least(days.soc_percent_min), 0, '')}… ${text(most(days.soc_percent_max), 0, '%')}`),
+      fact('days_known', `${known(days.soc_percent).length} ${t('of')} ${count}`), fact('alarms', String(alarms.length))),
+    ...byDay('h2', t('energy_day'), days.day, 'kWh', [{ bars: kwh(days.charged_wh, 1), looks: 'into' }, { bars: kwh(days.discharged_wh, -1), looks: 'out' }]),
+    ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }]),
+    isBank(p) ? packTable(months) : null),
+  el('section', { class: 'sheet card' }, el('h2', {}, t('cells')),
+    ...worst ? [el('p', { class: 'worst' }, t('worst', worst.p.title, worst.lowest + 1, `${signed(worst.means[worst.lowest], 1)}\u202fmV`)), el('p', { class: 'hint' }, t(worst.isLoad ? 'under_load' : 'all_day')),
+      ...byDay('h3', t('worst_by_day', worst.p.title, worst.lowest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
+        { bars: days.t.map((_, d) => off[worst.lowest][d] == null ? null : [0, off[worst.lowest][d]]), looks: 'out', inset: .3 }])] : [],
+    isBank(p) ? null : packTable(months), el('h2', {}, t('to_do')), el('ul', { class: 'to-do' }, ...toDo(months, worst, isNow)),
+    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${new Date(a.since * 1000).toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' })}: ${a.title}, ${t(a.name)}, ${t(a.level)}`)),
+      more > 0 ? el('li', {}, t('more', more)) : null))];
+}
+
+export async function report(wanted, [asked]) {
+  listen([]);
+  const p = packs.get(wanted);
+  if (!p) return { title: wanted, node: el('div', {}, el('h1', {}, wanted || ''), el('p', { class: 'empty' }, t('unknown_pack'))) };
+  await load();
+  const now = new Date(gatewayTime() * 1000).toISOString().slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
+  const area = el('div', { class: 'report' }, el('p', { class: 'empty', role: 'status' }, t('loading')));
+  const at = (name, when) => `#/report/${encodeURIComponent(name)}/${when}`, go = address => { location.hash = address; };
+  const choice = el('select', { 'aria-label': t('pack'), onchange: () => go(at(choice.value, month)) }, ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
+  const field = el('input', { type: 'month', 'aria-label': t('month'), value: month, max: now, onchange: () => field.value && go(at(p.pack, field.value)) });
+  const beside = (n, sign, words) => el('button', { type: 'button', 'aria-label': t(words), disabled: n > 0 && month >= now, onclick: () => go(at(p.pack, monthAfter(month, n))) }, sign);
+  (async () => {
+    const members = isBank(p) ? p.members.map(name => packs.get(name)).filter(Boolean) : [p];
+    try {
+      const [whole, ...months] = await Promise.all([p, ...members].map(one => monthOf(one, month)));
+      // The worst first; where all have their place, that of the configuration.
+      if (months.length > ROWS_MOST) months.sort((a, b) => (a.means[a.lowest] ?? 0) - (b.means[b.lowest] ?? 0));
+      area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, whole, months) : [el('p', { class: 'empty' }, t('no_rows'))]);
+    } catch (status) {
+      area.replaceChildren(el('p', { class: 'empty' }, t(status === 404 ? 'no_history' : 'offline')));
+    }
+  })();
+  return {
+    title: `${p.title}, ${monthName(month)}`,
+    node: el('div', {}, el('div', { class: 'bar' }, choice, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after'), el('span', { class: 'push' }),
+      el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))), area),
+  };
+}

@@ -8,6 +8,7 @@ import { locale, t } from './words.js';
 
 const sync = uPlot.sync('packgate');
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // lines differ by more than colour
+const DENSE = 1600;   // steps; thicker lines would be a blot
 const SHADES = ['c1', 'c2', 'c3', 'c4'];
 
 export const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
@@ -123,10 +124,10 @@ const yScale = (kind, during) => ({
 }[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
 
 // What is drawn first lies below: the band before the line.
-function seriesOf({ kind, names, isMany, bands }) {
+function seriesOf({ kind, names, columns, isMany, bands }) {
   const isPlain = bands || names.length > 1;
   const lines = names.map((label, i) => ({
-    label, spanGaps: false, points: { show: false }, width: isMany ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
+    label, spanGaps: false, points: { show: false }, width: isMany || columns[0].length > DENSE ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
     stroke: () => colour(isMany ? 'cell' : kind === 'power' && names.length === 1 ? 'ink' : SHADES[i % 4]),
     fill: isPlain ? null : kind === 'power' ? aboutZero : kind === 'soc' ? () => colour('soc-soft') : null,
     fillTo: kind === 'power' ? 0 : null,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Program, find, main
+from harness import PACKGATE, PATIENCE, Program, find, free_port, main
 from pymodbus.client import ModbusTcpClient
 
 BUILD = os.path.dirname(PACKGATE)
@@ -99,6 +99,7 @@ def is_small_and_says_what_it_is():
     settings = config["config"]
     assert (settings["User"], settings["Entrypoint"], settings["Cmd"]) == ("8502:8502", ["/usr/bin/packgate"],
                                                                            ["run", "--first", "/usr/lib/packgate/first.ini"])
+    assert "container=oci" in settings["Env"]
     assert settings["Labels"]["org.opencontainers.image.version"] == version
     assert set(settings["Volumes"]) == {"/var/lib/packgate", "/run/packgate"} and "502/tcp" in settings["ExposedPorts"]
 
@@ -160,8 +161,9 @@ for device in null zero urandom; do : >"$1/dev/$device"; mount --bind /dev/$devi
 mount -t proc proc "$1/proc"
 mount -t tmpfs -o uid=8502,gid=8502,mode=750 none "$1/run/packgate"
 mount -t tmpfs -o uid=8502,gid=8502,mode=750 none "$1/var/lib/packgate"
+mount -t tmpfs -o mode=1777 none "$1/tmp"
 mount -o remount,bind,ro "$1"
-exec setpriv --no-new-privs chroot --userspec=8502:8502 --groups= "$1" /usr/bin/packgate run --first /usr/lib/packgate/first.ini
+exec setpriv --no-new-privs chroot --userspec=8502:8502 --groups= "$1" /usr/bin/packgate "${@:2}"
 """
 OWN_PROCESSES = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 
@@ -194,12 +196,13 @@ def child_of(pid):
 
 
 class Container(Program):
-    def __init__(self, root):
+    def __init__(self, root, *arguments):
+        arguments = arguments or ("run", "--first", "/usr/lib/packgate/first.ini")
         self.root, self.confined = root, may_have_processes_of_its_own()
         if self.confined:
-            command = [*OWN_PROCESSES, "sh", "-c", CONFINED, "sh", root]
+            command = [*OWN_PROCESSES, "bash", "-c", CONFINED, "sh", root, *arguments]
         else:
-            command = ["chroot", "--userspec=8502:8502", "--groups=", root, "/usr/bin/packgate", "run", "--first", "/usr/lib/packgate/first.ini"]
+            command = ["chroot", "--userspec=8502:8502", "--groups=", root, "/usr/bin/packgate", *arguments]
         self.since = time.monotonic()
         super().__init__(*AS_ROOT, *command)
         self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
@@ -274,7 +277,19 @@ def serves_and_ends_at_once():
         assert not [line for line in container.lines if re.search("Read-only|not permitted|denied", line)], container.lines
 
 
+def runs_the_demo():
+    """As `docker run packgate demo` does, but for the ports, and the environment that Docker takes from the image."""
+    ports = [f"--set={key}" for key in ("gateway.listen=127.0.0.1:0", f"web.listen=127.0.0.1:{free_port()}",
+                                        f"present inverter.port=tcp-listen:127.0.0.1:{free_port()}")]
+    with unpacked() as root, Container(root, "demo", "--scenario", "cold", *ports) as container:
+        await_first_register(container.port)
+        container.wait_for(r"^  Open http://127\.0\.0\.1:\d+/ in a browser")
+        assert not [line for line in container.lines if "no past" in line], container.lines
+        _, status = container.end()
+        assert status == 0, (status, container.lines[-20:])
+
+
 for tool in ("make", "dpkg", "unshare", "nsenter", "setpriv", "chroot"):
     assert shutil.which(tool), f"{tool} is missing"
 main([is_small_and_says_what_it_is, has_what_it_needs_and_nothing_to_break_in_with, compose_file_is_of_this_version,
-      starts_without_a_configuration, serves_and_ends_at_once])
+      starts_without_a_configuration, serves_and_ends_at_once, runs_the_demo])

@@ -70,13 +70,12 @@ struct outlet_kind {
 struct outlet_pack {
     struct source source; /* status.age_s counts to `at`: see outlet_age */
     struct pipe_pack facts;
-    struct pipe_values last; /* last message of the gateway; source points into it */
-    struct pack values;      /* last complete values */
-    unsigned index;          /* from 0, in the order of the configuration */
-    struct source *
-        members[MAX_BANK_PACKS]; /* of a bank; those that are not in the section have only a name */
-    struct source *strangers;    /* those */
-    bool fresh;                  /* as last reported to observers */
+    struct pipe_values last;                /* last message of the gateway; source points into it */
+    struct pack values;                     /* last complete values */
+    unsigned index;                         /* from 0, in the order of the configuration */
+    struct source *members[MAX_BANK_PACKS]; /* of a bank; a stranger has only a name */
+    struct source *strangers;               /* members that are not in the section */
+    bool fresh;                             /* as last reported to observers */
 };
 
 struct ev_loop *outlet_loop(const struct outlet *outlet);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Health from the database: a day that is over is looked at once, and what was found is kept in it;
- * what is to be said of a pack now follows from the days that were.
+ * Health from the database: a finished day is examined once, and its figures are stored; findings
+ * about a pack are derived from the stored days.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_CHECKUP_H
 #define PACKGATE_OUTLETS_HISTORY_CHECKUP_H
@@ -23,7 +23,8 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now);
 /** Checks the day from `midnight` on. False: it cannot be read. */
 bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day);
 
-/** The kept days of a pack that began from `from` to `to` (UTC seconds), the oldest first, at most `most`; how many. */
+/** The stored days of a pack that began from `from` to `to` (UTC seconds), the oldest first, at
+ * most `most`; returns how many. */
 unsigned checkup_days(struct query *query, const char *pack, int64_t from, int64_t to,
                       struct health_day *days, unsigned most);
 

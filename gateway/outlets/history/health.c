@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the history tells that no moment can. */
+/* Trends that only the history shows. */
 #include "health.h"
 
 #include <math.h>
@@ -8,13 +8,13 @@
 
 /* The rules of docs/health.md. */
 #define LOAD_C 0.05      /* of the capacity, in A: a discharge */
-#define REST_C 0.01      /* less than that is no current */
-#define LOAD_LEAST_A 2.0 /* where the capacity is not known */
+#define REST_C 0.01      /* a smaller current counts as none */
+#define LOAD_LEAST_A 2.0 /* if the capacity is unknown */
 #define REST_MOST_A 0.5  /* the same */
 #define SOC_LOW 200 /* permille: below and above, cells differ by the steep ends of their curve */
 #define SOC_HIGH 900
 #define ROWS_LEAST 30 /* five minutes of a day */
-#define STEP_C 0.1    /* a step of current that tells a resistance */
+#define STEP_C 0.1    /* a step of current that yields a resistance */
 #define STEP_LEAST_A 5.0
 #define STEP_STEADY 0.1 /* of the step, before and after it */
 #define STEPS_LEAST 5
@@ -30,7 +30,7 @@
 #define DRIFT_DAYS 21
 #define DRIFT_MV_WEEK 1.0
 #define DRIFT_SURE 3.0 /* times the standard error */
-#define LIKE_MOST 0.9  /* likeness of a day to the one before; 1 would say nothing at all */
+#define LIKE_MOST 0.9  /* correlation of successive days; 1 would be no information */
 #define DRIFT_HALF 0.5 /* of the slope, in each half of the days */
 #define LAST_DAYS 14
 #define MOSTLY 0.8
@@ -40,7 +40,7 @@
 #define RISE_APART 60
 #define RISE_MOST 1.25
 #define RISE_CELSIUS 5.0
-#define FADE_LEAST 3 /* discharges at either end */
+#define FADE_LEAST 3 /* discharges at each end */
 #define FADE_PERCENT 5.0
 #define EFFICIENCY_LEAST 0.85
 #define SILENT_S 3600.0

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the history tells that no moment can: of one pack and day, and over many days. Pure; the rules
- * and their reasons are in docs/health.md, the numbers that they take are here. What the data do not
- * suffice for stays unknown (NaN), and nothing is said about it.
+ * Trends that only the history shows: figures of one pack and day, and findings over many days.
+ * Pure; the rules and their reasons are in docs/health.md, their constants here. Figures for which
+ * the data do not suffice are unknown (NaN) and yield no finding.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_HEALTH_H
 #define PACKGATE_OUTLETS_HISTORY_HEALTH_H
@@ -40,7 +40,7 @@ void health_work_free(struct health_work *work);
 
 /** Adds a row of ten seconds. */
 void health_row(struct health_work *work, const struct history_row *row);
-/** Writes what the rows show of cells and temperature. */
+/** Writes the figures of cells and temperature. */
 void health_result(const struct health_work *work, struct health_day *day);
 
 /* ---- capacity: rows of a minute over several days ---- */
@@ -60,10 +60,10 @@ double health_capacity(struct health_run *run, const struct history_row *row);
 enum health_kind {
     HEALTH_CELL_FALLS,       /* under load, `number` mV a week */
     HEALTH_CELL_RISES,       /* the same, upwards */
-    HEALTH_CELL_LOSES,       /* without current, as if it discharged itself: mV a week */
+    HEALTH_CELL_LOSES,       /* without current, as if the cell discharged itself: mV a week */
     HEALTH_CELL_LOW,         /* always the lowest under load, by mV */
     HEALTH_RESISTANCE,       /* of a cell, times that of the others */
-    HEALTH_RESISTANCE_RISES, /* of a cell, times what it was */
+    HEALTH_RESISTANCE_RISES, /* of a cell, as a multiple of the earlier one */
     HEALTH_FADES,            /* capacity: percent less than it was */
     HEALTH_INEFFICIENT,      /* percent */
     HEALTH_SILENT,           /* seconds in the last seven days */

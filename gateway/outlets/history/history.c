@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet that remembers: rows of ten seconds, minutes, hours and days, and what happened, in a
- * database. Rows are made in memory and written every `commit`, because each commit costs a memory
- * card some hundred pages.
+ * The outlet `history`: stores rows of ten seconds, minutes, hours and days, and events, in a
+ * database. Rows are computed in memory and written every `commit`, because each commit costs a
+ * memory card some hundred pages.
  */
 #include "outlets/outlet.h"
 #include "outlets/told.h"
@@ -23,7 +23,7 @@
 
 #define PRUNE_EVERY_S 0.2    /* seconds between two steps of deleting, after a commit */
 #define CHECKUP_S 2.0        /* seconds between two packs and days, after a commit */
-#define PRUNE_PAUSE_S 3600.0 /* to delete writes as well; whole pages of old rows cost little */
+#define PRUNE_PAUSE_S 3600.0 /* deleting writes as well; whole pages of old rows cost little */
 
 /* A pack or a bank. */
 struct remembered {
@@ -38,10 +38,10 @@ struct history {
     struct remembered *packs;
     unsigned count;
     ev_timer commit, prune, checkup;
-    unsigned checking; /* the pack whose health is looked at next */
+    unsigned checking; /* the pack whose health is checked next */
     uint32_t written;  /* commits that were good */
     double began_at, pruned_at;
-    double heard; /* time of day up to which all polls were received; 0: not known yet */
+    double heard; /* time of day up to which all polls were received; 0: unknown yet */
     struct steady steady;
     const char *naming; /* name of the pack whose rows are being kept */
 };

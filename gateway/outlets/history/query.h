@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads the history while it is written: whole transactions only, and never a write. For the page,
- * for CSV files and for `packgate export`.
+ * Reads the history while it is written: sees whole transactions only, and never writes. For the
+ * page, for CSV files and for `packgate export`.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_QUERY_H
 #define PACKGATE_OUTLETS_HISTORY_QUERY_H
@@ -22,13 +22,13 @@ void query_close(struct query *query);
 struct query_ask {
     const char *pack;
     enum history_level level;
-    int64_t from, to; /* UTC in seconds; of days the local day that they lie in */
+    int64_t from, to; /* UTC in seconds; for days the local day that contains them */
     bool wanted[ROW_VALUES];
     bool extremes;
 };
 
-/** Requests all values with the first `cells` cells and, if there were `limits`, what was allowed.
- */
+/** Requests all values with the first `cells` cells and, if there were `limits`, the allowed
+ * currents and voltage. */
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 
 /** Calls `each` for every row, the oldest first; it returns false to stop. Values that were not
@@ -38,18 +38,19 @@ long query_rows(struct query *query, const struct query_ask *ask,
                 bool (*each)(void *data, const struct history_row *row), void *data, char *why,
                 size_t size);
 
-/** When the oldest row of a pack and level begins; INT64_MAX: there is none. */
+/** Start of the oldest row of a pack and level; INT64_MAX: none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);
 
-/** When the newest one begins; INT64_MIN: there is none. */
+/** Start of the newest one; INT64_MIN: none. */
 int64_t query_last(struct query *query, const char *pack, enum history_level level);
 /** The newest that begins before a time: a wrong clock may have left rows in the future. Not for
  * days. */
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before);
 
-/** Up to when (UTC seconds) no row of any pack is still to come: what began earlier is in the file or was lost. After a
- * clock was set back it may lie ahead until the next commit. INT64_MIN: not known yet. */
+/** The time (UTC seconds) before which no more rows of any pack will be written: earlier ones are
+ * in the file or were lost. After a clock was set back it may be in the future until the next
+ * commit. INT64_MIN: unknown yet. */
 int64_t query_complete(struct query *query);
 
 /** The number of cells of a pack in these rows, and whether they have `*limits`. */
@@ -68,7 +69,7 @@ struct query_event {
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
 
-/* A time in which an alarm was active. */
+/* A period in which an alarm was active. */
 struct query_alarm {
     enum pack_alarm alarm;
     int level;     /* the worst enum alarm_level in it */
@@ -76,8 +77,8 @@ struct query_alarm {
     int64_t until; /* 0: no end was noted */
 };
 
-/** Calls `each` for the times of a pack's alarms that touch from … to (exclusive), alarm by alarm, the newest first, at most `most` of
- * each alarm. */
+/** Calls `each` for the periods of a pack's alarms that touch from … to (exclusive), alarm by
+ * alarm, the newest first, at most `most` of each alarm. */
 void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
                   void (*each)(void *data, const struct query_alarm *spell), void *data);
 

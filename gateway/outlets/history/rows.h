@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * From poll cycles to rows of history: ten seconds, minutes, hours, days, all made in memory. Pure:
- * time is an argument, the store writes what is taken from here.
+ * Converts poll cycles to rows of history: ten seconds, minutes, hours, days, all computed in
+ * memory. Pure: time is an argument, and the store writes the rows.
  *
- * Numbers are integers in a small unit, as they stand in the database. A row knows by how many polls
- * it came about: two parts of one interval (a restart, a commit in the middle of an hour, a clock that
- * was set back) are merged by that weight. What was silent for a whole interval has no row.
+ * Numbers are integers in a small unit, as in the database. A row contains the number of its polls:
+ * two parts of one interval (a restart, a commit in the middle of an hour, a clock that was set
+ * back) are merged with that weight. There is no row for an interval without values.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_ROWS_H
 #define PACKGATE_OUTLETS_HISTORY_ROWS_H
@@ -28,7 +28,7 @@ enum history_value {
     ROW_DELTA,
     ROW_TEMP,
     ROW_MOS_TEMP,
-    ROW_ALLOWED_VOLTAGE, /* these five: of what is allowed, where there are limits */
+    ROW_ALLOWED_VOLTAGE, /* these five: the limits, if there are any */
     ROW_ALLOWED_CHARGE,
     ROW_ALLOWED_DISCHARGE,
     ROW_CHARGE_LIMITED_BY,
@@ -38,13 +38,13 @@ enum history_value {
     ROW_VALUES = ROW_CELL + MAX_CELLS
 };
 
-/* One of them: its column in the database and what it is in the map. */
+/* A value: its column in the database and its name in the map. */
 struct history_column {
     const char *column;    /* "voltage_mv"; NULL: a cell, its column is c and its number */
     const char *name;      /* "voltage_v" */
     enum pack_value value; /* of struct pack; PACK_VALUES: it is not there */
     double scale;          /* value times scale is the integer */
-    bool takes_last;       /* of an interval the last one counts, not the mean */
+    bool takes_last;       /* the last value of an interval is stored, not the mean */
 };
 const struct history_column *history_column(enum history_value value);
 
@@ -91,7 +91,7 @@ struct history_interval {
     struct history_row row;
 };
 
-/* Of one pack or bank. */
+/* The open intervals of one pack or bank. */
 struct history_series {
     struct history_interval levels[HISTORY_LEVELS];
     struct alarms alarms;             /* at the last poll */
@@ -123,9 +123,10 @@ void history_flush(struct history_series *series, bool all, history_keep *keep, 
 /** The current ten seconds so far. False: they are empty. */
 bool history_so_far(const struct history_series *series, struct history_row *row);
 
-/** Start of the interval of a level that `wall` lies in; of a day the local one, in UTC seconds. */
+/** Start of the interval of a level that contains `wall`; for days local midnight, in UTC seconds.
+ */
 int64_t history_start(enum history_level level, int64_t wall);
-/** yyyymmdd of the local day that `wall` lies in. */
+/** yyyymmdd of the local day that contains `wall`. */
 int64_t history_day(int64_t wall);
 
 #endif

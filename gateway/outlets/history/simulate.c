@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * They charge by day, more or less as the weather was, and give it back by night; now and then one does not answer.
- * The rows are made by the outlet's own code.
+ * The packs charge by day, more or less according to the weather, and discharge by night; now and
+ * then one does not answer. The rows are computed by the outlet's own code.
  */
 #include "simulate.h"
 
@@ -24,7 +24,7 @@
 #define COARSE_S 60 /* between two polls before that */
 #define FINE_S 10
 #define SPARSE_S 600
-#define SETTLE_S (4 * 3600) /* the last hours lead to the state of charge that is wanted now */
+#define SETTLE_S (4 * 3600) /* the last hours lead to the requested present state of charge */
 #define SUNRISE_H 7.5
 #define SUNSET_H 15.5
 #define COMMIT_ROWS 10000
@@ -54,7 +54,7 @@ struct past {
     struct made *current;
     time_t now;
     long
-        zone_s; /* the local time of all days is that of now: a day with 23 hours would have a step in it */
+        zone_s; /* the present UTC offset is used for all days: a day with 23 hours would contain a step */
     unsigned waiting;
     bool as_outlet;
     time_t committed_at;
@@ -90,7 +90,7 @@ static double local_hour(const struct past *past, time_t t)
     return (double) ((t + past->zone_s) % DAY_S) / 3600;
 }
 
-/* What is left in the morning and reached in the evening of a day. */
+/* The state of charge in the morning, and in the evening of a day. */
 static double morning(const struct made *made, int64_t day)
 {
     return .14 + .22 * chance(made->seed + 1, day);
@@ -126,7 +126,7 @@ static double soc_at(const struct past *past, const struct made *made, time_t t)
     return soc < .03 ? .03 : soc > 1 ? 1 : soc;
 }
 
-/* Kettles and clouds: what the current is beside the slow curve, in capacities per hour. */
+/* Loads and clouds: the deviation of the current from the slow curve, in capacities per hour. */
 static double flicker(const struct made *made, time_t t)
 {
     const double kettle = chance(made->seed + 5, t / 240);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Whether the time of day can be believed. */
+/* Decides whether the time of day can be trusted. */
 #include "steady.h"
 
 #include <math.h>

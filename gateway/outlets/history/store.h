@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The database of the history: SQLite, one table a level, one row a pack and interval. Written in one
- * transaction now and then; whoever reads (web, export) sees whole transactions only.
+ * The database of the history: SQLite, one table per level, one row per pack and interval. It is
+ * written in one transaction per commit, so that readers (web, export) see whole transactions only.
  *
- * Nothing that goes wrong with the file ends the outlet: a damaged one is set aside as .bad and begun
- * anew, that of another program is left alone, one that was deleted or replaced under way is noticed at the next commit, and a full disk is
- * tried again while the last hour is kept in memory.
+ * No error of the file ends the outlet: a damaged file is set aside as .bad and created again, that
+ * of another program is not touched, a file that was deleted or replaced is noticed at the next
+ * commit, and after a full disk writing is retried while the last hour stays in memory.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
 #define PACKGATE_OUTLETS_HISTORY_STORE_H
@@ -31,7 +31,7 @@ struct store_event {
     const char *kind; /* "alarm", "stale", "back", "switched", "started" */
     const char *name; /* of an alarm, of a switch */
     int level;        /* of an alarm: 1 warning, 2 protection; of a switch: 1 confirmed, 0 not */
-    const char *text; /* "on", "off", who switched */
+    const char *text; /* "on", "off", the client that switched */
 };
 
 #define EVENT_NO_LEVEL (-1)
@@ -46,8 +46,8 @@ void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row);
 void store_event(struct store *store, const struct store_event *event);
 
-/** All rows that begin before `upto` (UTC seconds, of all packs) are in the next commit or in one before; see
- * query_complete. */
+/** States that all rows that begin before `upto` (UTC seconds, of all packs) are in the next commit
+ * or in an earlier one; see query_complete. */
 void store_complete(struct store *store, int64_t upto);
 
 /** Writes what is kept. False: it failed; everything is kept, and the first failure and the
@@ -63,7 +63,7 @@ int64_t store_newest(struct store *store);
 /** Deletes at most some thousand old rows. True: there are more. */
 bool store_prune(struct store *store, int64_t now);
 
-/** How many rows wait to be written, and how often that failed. */
+/** The number of rows that wait to be written, and how often writing failed. */
 size_t store_waiting(const struct store *store);
 unsigned store_failures(const struct store *store);
 

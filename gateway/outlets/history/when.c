@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A moment as people and programs write it. */
+/* Parses times. */
 #include "when.h"
 
 #include <stdio.h>

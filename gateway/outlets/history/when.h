@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A moment as people and programs write it. */
+/* Parses times. */
 #ifndef PACKGATE_OUTLETS_HISTORY_WHEN_H
 #define PACKGATE_OUTLETS_HISTORY_WHEN_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is sent later. */
+/* Reads the rows that are sent later. */
 #include "backlog.h"
 
 #include <math.h>
@@ -144,7 +144,7 @@ int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from,
         for (unsigned i = 0; i < backlog->count; i++) {
             if (!read_pack(backlog, query, &backlog->packs[i], from, to, batch, why, size))
                 return -1;
-            /* Too long a span is seen early. */
+            /* Detects early that the span is too long. */
             if (batch->size > 2 * most && to - from > step)
                 break;
         }

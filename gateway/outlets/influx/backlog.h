@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is sent later: the rows of a span of time, of all packs, from the database of the history up to
- * a time, from memory after it, at the finest level that still exists (ten seconds, minutes, hours),
- * but no finer than values are sent anyway.
+ * Reads the rows that are sent later: those of a span of time, of all packs, from the database of
+ * the history up to a time, and from memory after it, at the finest level that still exists (ten
+ * seconds, minutes, hours), but no finer than values are sent anyway.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_BACKLOG_H
 #define PACKGATE_OUTLETS_INFLUX_BACKLOG_H
@@ -14,12 +14,12 @@
 #include "outlets/history/recent.h"
 #include "outlets/outlet.h"
 
-/* A pack as this outlet sees it. */
+/* A pack as seen by this outlet. */
 struct influx_pack {
     struct outlet_pack *pack;
     struct recent recent; /* its last rows of ten seconds */
     char tags[POINTS_TAGS];
-    uint32_t warning, protection; /* alarms as they were sent last */
+    uint32_t warning, protection; /* alarms as last sent */
     uint32_t sequence;            /* of the last message; 0: none yet */
     double polled;                /* time of day of the last poll cycle received; 0: none yet */
 };

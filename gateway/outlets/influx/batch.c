@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Rows on their way into the database. */
+/* Sends rows to the database. */
 #include "batch.h"
 
 #include "points.h"
@@ -10,7 +10,7 @@
 
 #define ROOM_STEP (4 * POINTS_ROOM)
 #define ROWS_STEP 256
-#define DOUBTS_MOST 16 /* refused rows in a row, from a database that has not taken any yet */
+#define DOUBTS_MOST 16 /* rejected rows in a row, from a database that has not accepted any yet */
 
 static void try_next(struct batch *batch);
 
@@ -90,7 +90,7 @@ static void advance(struct batch *batch)
 {
     batch->from += batch->count;
     batch->count = batch->rows - batch->from;
-    /* Row by row, until the database takes one. */
+    /* Row by row, until the database accepts one. */
     if (batch->count > 1 && batch->doubtful > 0 && batch->taken == 0 && !batch->proven)
         batch->count = 1;
     if (batch->count > 0)

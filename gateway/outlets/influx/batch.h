@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Rows on their way into the database: lines of many packs and times in one request. When it refuses
- * them, they are halved until what it does not like is found, so that one bad line costs no other
- * row.
+ * Sends rows to the database: lines of many packs and times in one request. If the database rejects
+ * them, the batch is bisected until the rejected rows are found, so that one bad line costs no
+ * other row.
  *
- * A database may refuse everything for a while (a bucket that is not there yet, a certificate that a
- * proxy does not like any more), and begin or end to do so between two requests. So a row that was refused
- * alone is only given up when a line that the database has taken before is taken once more, then the
- * row refused again, and that line taken again. Until then all of the batch is owed as it was.
+ * A database may reject everything for a while (a bucket that does not exist yet, a certificate
+ * that a proxy no longer accepts), and begin or cease to do so between two requests. A row that was
+ * rejected alone is therefore only dropped if a line that the database has accepted before is
+ * accepted once more, then the row rejected again, and that line accepted again. Until then the
+ * whole batch remains unsent.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_BATCH_H
 #define PACKGATE_OUTLETS_INFLUX_BATCH_H
@@ -18,7 +19,7 @@
 
 enum batch_state { BATCH_EMPTY, BATCH_UNDER_WAY, BATCH_DONE, BATCH_FAILED };
 
-/* A line of the last row that the database has taken, as a probe; shared by the batches to one
+/* A line of the last row that the database has accepted, as a probe; shared by the batches to one
  * database. Zeroed. */
 struct batch_proof {
     char *line;
@@ -38,10 +39,10 @@ struct batch {
     unsigned from, count;        /* what is being tried */
     bool *refused;               /* by row: refused alone; NULL: none yet */
     unsigned doubtful;           /* how many of them */
-    bool proven;                 /* it took the probe after it had refused the first of them */
-    unsigned taken;              /* rows that the database has */
-    unsigned lost;               /* rows that it will never take */
-    char lost_words[POST_WORDS]; /* what it said of one of them */
+    bool proven;                 /* it accepted the probe after it had rejected the first of them */
+    unsigned taken;              /* rows that the database has accepted */
+    unsigned lost;               /* rows that it will never accept */
+    char lost_words[POST_WORDS]; /* its message about one of them */
     enum batch_state state;
     struct post_outcome last;
     void (*done)(void *data); /* state, taken, lost and last have the result */
@@ -54,12 +55,12 @@ bool batch_init(struct batch *batch, struct transfers *transfers,
 void batch_free(struct batch *batch);
 
 void batch_clear(struct batch *batch);
-/** The same, and its memory is given back until it is used again. Not while it is under way. */
+/** Frees its memory until it is used again. Not while it is in flight. */
 void batch_release(struct batch *batch);
 /** Returns room for one more row: the caller writes it, then calls batch_end_row. NULL: out of
  * memory. */
 struct text *batch_row(struct batch *batch, struct text *text);
-/** Adds what was written as a row; false: it was too long, and is dropped. */
+/** Adds the written row; false: it was too long, and is dropped. */
 bool batch_end_row(struct batch *batch, const struct text *text);
 
 /** Sends it; `done` follows, never from within. */

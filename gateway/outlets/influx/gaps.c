@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the database has not confirmed yet. */
+/* The spans of time that the database has not confirmed yet. */
 #include "gaps.h"
 
 #include "base/regular.h"
@@ -133,7 +133,7 @@ bool gaps_save(const struct gaps *gaps, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    /* Whatever is at that path, such as a pipe, must not block. */
+    /* Anything at that path, such as a pipe, must not block. */
     unlink(fresh);
     const int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the database has not confirmed yet: spans of time, the oldest first, apart from one another,
- * and up to when anything is known at all. Pure, but for the file that it is kept in.
+ * The spans of time that the database has not confirmed yet, the oldest first and disjoint, and the
+ * time up to which anything is known at all. Pure, except for the file in which it is stored.
  *
- * There is room for a few spans. When there are more, the two that are closest to each other become
- * one: what lies between is then sent a second time, which changes nothing in the database. Nothing
- * that was not confirmed ever leaves the list by that.
+ * There is room for a few spans. If there are more, the two closest ones are joined: the time
+ * between them is then sent a second time, which changes nothing in the database. This never
+ * removes an unconfirmed span from the list.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_GAPS_H
 #define PACKGATE_OUTLETS_INFLUX_GAPS_H
@@ -16,13 +16,13 @@
 #define GAPS_MAX 8
 
 struct gap {
-    int64_t from, to; /* UTC in seconds, without `to` */
+    int64_t from, to; /* UTC in seconds, `to` excluded */
 };
 
 struct gaps {
     struct gap at[GAPS_MAX];
     unsigned count;
-    int64_t until;  /* what begins later has not been looked at; 0: nothing ever was */
+    int64_t until;  /* later intervals have not been considered; 0: none ever was */
     int64_t health; /* midnight of the last day whose health is confirmed; 0: none */
 };
 
@@ -31,7 +31,7 @@ void gaps_add(struct gaps *gaps, int64_t from, int64_t to);
 /** Removes a span that was confirmed, or is lost for good. */
 void gaps_remove(struct gaps *gaps, int64_t from, int64_t to);
 
-/** Seconds of all of them. */
+/** Total seconds of all spans. */
 int64_t gaps_total(const struct gaps *gaps);
 
 /** Reads the file; false: it is missing or incomplete, and `gaps` is empty. */

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet that feeds databases: all packs in one request each `interval`, and later what was not
- * confirmed.
+ * The outlet for time series databases: sends all packs in one request per `interval`, and
+ * unconfirmed intervals later.
  *
- * Time is cut into intervals. Each that is over is a gap first, something the database has not; it is
- * closed by an answer that says so, and by nothing else. The interval that has just ended is sent at
- * once, whatever is still owed; older gaps are filled in order from the history and from memory, so
- * many rows a second at most. Both give a row the same time and make it of the same polls, so what is
- * sent twice is there once.
+ * Time is divided into intervals. A finished interval is first a gap, which the database lacks;
+ * only a response that confirms it closes the gap. The latest interval is sent at once, even if
+ * earlier ones are missing; older gaps are filled in order from the history and from memory, at a
+ * limited rate. Both sources give a row the same time and compute it from the same polls, so rows
+ * that are sent twice are stored once.
  *
- * The list of gaps is kept in a file beside the history: what is killed goes on where it was.
+ * The list of gaps is stored in a file beside the history, so that a killed process continues where
+ * it was.
  *
- * What was polled before this process began, or was merged on the way to it, only the history has. It
- * says up to when it is complete (query_complete), and until then such a gap stays, whatever was sent of it.
+ * Only the history has what was polled before this process started, or was merged on the way to it.
+ * The history says up to when it is complete (query_complete); until then such a gap stays open,
+ * whatever was sent of it.
  *
- * The time of day may jump, as it does on a host without a battery-backed clock. Rows that lie ahead after a
- * step back wait until the history must have written them.
+ * The time of day may jump, as on a host without a battery-backed clock. After a step back, rows
+ * with later times wait until the history must have written them.
  */
 #include "backlog.h"
 #include "gaps.h"
@@ -48,8 +50,8 @@
 #define SAVE_SOON_S 2.0 /* while gaps are filled */
 /* seconds until a refused gap is retried: newer values may be accepted meanwhile */
 #define REFUSED_S 20.0
-/* A killed database loses what it has confirmed but not written yet: VictoriaMetrics 5 s, a host
- * as much as its disk cache. */
+/* A killed database loses what it has confirmed but not yet written: VictoriaMetrics 5 s, a host
+ * the content of its disk cache. */
 #define REGRET_S 60
 #define LOOK_AGAIN_S 10.0   /* seconds until an unreadable history is opened again */
 #define TELL_AGAIN_S 3600.0 /* seconds between log messages about rejected rows */
@@ -72,10 +74,10 @@ struct influx {
     char gateway[INFLUX_GATEWAY_SIZE + 64];                          /* its name */
     char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
     int64_t step;                                                    /* the interval */
-    int64_t current;        /* start of the interval that is going on; 0: not known yet */
+    int64_t current;        /* start of the present interval; 0: unknown yet */
     int64_t started;        /* memory has all rows since then, as far as it reaches */
     int64_t back_until;     /* the clock was set back: times up to this one occur twice */
-    double offset;          /* of the time of day to clock_now; NaN: not known yet */
+    double offset;          /* of the time of day to clock_now; NaN: unknown yet */
     double unsettled_until; /* not all rows from before a step back are in the history yet */
     double memory_s;
     struct gaps gaps;
@@ -83,10 +85,10 @@ struct influx {
     struct batch_proof proof;
     int64_t daily_at;           /* the last day in it */
     bool daily_waits;           /* there are more */
-    double look_at;             /* when days are looked at next */
+    double look_at;             /* when days are checked next */
     int64_t live_at;            /* its interval */
-    int64_t late_from, late_to; /* what is under way of a gap */
-    int64_t span;               /* how much of a gap is tried next */
+    int64_t late_from, late_to; /* part of a gap that is in flight */
+    int64_t span;               /* how much of a gap is sent next */
     struct backlog backlog;
     double retry_at, pause_s, late_at, taken_at, missing_since;
     struct trouble trouble;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * A pack at one moment in InfluxDB's line protocol. The vocabulary is that of the metrics
- * (`GET /metrics`): a database that makes a series of measurement and field, as VictoriaMetrics does,
- * has packgate_voltage_v{pack="shed"} and packgate_cell_mv{pack="shed",cell="1"}, so that dashboards
+ * Writes a pack at one moment in InfluxDB's line protocol. The names are those of the metrics (`GET
+ * /metrics`): a database that makes a series of measurement and field, as VictoriaMetrics does, has
+ * packgate_voltage_v{pack="shed"} and packgate_cell_mv{pack="shed",cell="1"}, so that dashboards
  * fit both. Pure.
  *
  *     packgate,gateway=hut,line=a,pack=shed voltage_v=53.12,current_a=-12.5,fresh=1 1763800000000000000
  *     packgate,gateway=hut,line=a,pack=shed,cell=1 cell_mv=3331 1763800000000000000
  *
- * Layout "fields" has one line a pack and time, with cell_mv_01 and alarm_soc_low as fields.
+ * Layout "fields" has one line per pack and time, with cell_mv_01 and alarm_soc_low as fields.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_POINTS_H
 #define PACKGATE_OUTLETS_INFLUX_POINTS_H
@@ -26,7 +26,7 @@
 /** "packgate,gateway=hut,line=a,pack=shed", escaped. False: does not fit. */
 bool points_tags(const char *gateway, const struct source *source, char out[POINTS_TAGS]);
 
-/* What is to be written. */
+/* The values to write. */
 struct points {
     const char *tags;
     enum influx_layout layout;
@@ -39,11 +39,11 @@ struct points {
     bool all_alarms; /* also inactive alarms, and the pack's identity */
 };
 
-/** Appends all lines of it. What is not known is left out. */
+/** Appends all their lines. Unknown values are omitted. */
 void points_write(struct text *text, const struct points *points);
 
-/** Appends two lines of the gateway itself, `name`: by how much the database is behind (`behind_s`), and, with `version`, which
- * version it runs (`build_info`). */
+/** Appends two lines about the gateway itself, `name`: how far the database is behind (`behind_s`),
+ * and, with `version`, the running version (`build_info`). */
 void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version);
 
 /** Appends the findings of a day (docs/health.md), at its midnight. */

@@ -10,7 +10,7 @@
 #include <zlib.h>
 
 #define LIMIT_S 30.0     /* of a request with its answer, over a slow uplink */
-#define ANSWER_SIZE 2000 /* more of it is not looked at; InfluxDB 2 quotes points of ours */
+#define ANSWER_SIZE 2000 /* bytes that are evaluated; InfluxDB 2 quotes points of ours */
 #define SECRET_SIZE 1024
 #define GZIP (15 + 16)
 #define GZIP_MEMORY 8
@@ -24,7 +24,7 @@ struct post {
     uint8_t *body;
     size_t room;
     char answer[ANSWER_SIZE];
-    size_t answer_size, came; /* what is kept of it, all */
+    size_t answer_size, came; /* size of the kept part, and of all */
     bool access_told;
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
@@ -69,7 +69,7 @@ static const char *name_of(long status)
 
 void post_judge(long status, const char *answer, struct post_outcome *outcome)
 {
-    char quoted[POST_WORDS / 2]; /* the beginning says most */
+    char quoted[POST_WORDS / 2]; /* the beginning is the important part */
     const char *partial = strstr(answer, "partial write");
     const char *dropped = partial ? strstr(partial, "dropped") : NULL;
     quote_answer(answer, quoted, sizeof quoted);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * One request to the database: lines, compressed, with what lets us in; and what its answer means.
+ * One request to the database: compressed lines with credentials; and the meaning of the response.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_POST_H
 #define PACKGATE_OUTLETS_INFLUX_POST_H
@@ -20,8 +20,8 @@ enum post_result {
 
 struct post_outcome {
     enum post_result result;
-    char words[POST_WORDS]; /* what was wrong; empty: nothing */
-    double again_s;         /* how long the database asks to wait; 0: it did not say */
+    char words[POST_WORDS]; /* the error; empty: none */
+    double again_s;         /* how long the database asks to wait; 0: not given */
     bool died;              /* no answer, or a server error: what it confirmed before may be lost */
     bool connected;         /* by a new connection */
     uint32_t dropped;       /* points that it reports as dropped */

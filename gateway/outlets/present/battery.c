@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A BMS's own protocol on the port of a [present] section: an inverter takes the pack or bank for a battery that it knows. What is
- * answered is up to bms/inverter/dialect.h; here is when, and that nobody else answers.
+ * A BMS's own protocol on the port of a [present] section: the inverter sees the pack or bank as a
+ * battery that it supports. bms/inverter/dialect.h composes the replies; this file decides when to
+ * send them, and checks that no other device replies.
  */
 #include "present.h"
 
@@ -16,7 +17,7 @@ struct battery {
     struct present *present;
     const struct outlet_pack *pack;
     struct dialect dialect;
-    bool stacked; /* it answers for the whole stack as well: Pylontech's system level */
+    bool stacked;                /* it also answers for the whole stack: Pylontech's system level */
     struct bms_request request;  /* the last one to it; size 0: none since others could answer it */
     struct bms_output out, sent; /* the last answer; size 0: its echo can no longer come */
 };
@@ -91,7 +92,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     struct present *present = battery->present;
     struct shown shown;
     bool more = false;
-    if (bus_is_shared(link) && !quiet) /* a line is turned round behind silence only */
+    if (bus_is_shared(link) && !quiet) /* replies on a shared line wait until it is quiet */
         return 0;
     size_t over = bus_is_shared(link) ? skip_echo(battery, bytes, size, &more) : 0;
     if (more)

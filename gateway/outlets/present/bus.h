@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The port of a [present] section, whatever is spoken there: a serial port with one master, a TCP port with several, or a CAN
- * interface, whose frames are lines of SLCAN here. It is opened again when it is lost. It knows no protocol: bytes come in, answers go
- * out at once or not at all.
+ * The port of a [present] section, for any protocol: a serial port with one master, a TCP port with
+ * several, or a CAN interface, whose frames are converted to lines of SLCAN. A lost port is opened
+ * again. Replies are sent at once or not at all.
  */
 #ifndef PACKGATE_OUTLETS_PRESENT_BUS_H
 #define PACKGATE_OUTLETS_PRESENT_BUS_H
@@ -25,7 +25,7 @@ struct bus_events {
                     bool quiet, double now);
     /** A master can be reached. May be NULL. */
     void (*opened)(void *data, struct bus_link *link);
-    /** It is gone. May be NULL. */
+    /** It is no longer reachable. May be NULL. */
     void (*gone)(void *data, const struct bus_link *link);
 };
 
@@ -38,8 +38,8 @@ void bus_free(struct bus *bus);
 /** Whether the port is open. */
 bool bus_is_open(const struct bus *bus);
 
-/** Sends an answer, never waiting. What the port does not take at once is dropped; a TCP client
- * that does not read is disconnected. */
+/** Sends a reply without waiting. Bytes that the port does not accept at once are dropped; a TCP
+ * client that does not read is disconnected. */
 void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size);
 
 /** The same to all masters. False: there is none. */

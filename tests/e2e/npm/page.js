@@ -619,6 +619,9 @@ const cases = {
         const map = await heat.locator('canvas').boundingBox();
         await page.mouse.move(map.x + map.width * .6, map.y + 14 * 6.5);
         await has(heat, /Cell 7, \w+,? \d+ \w+: [+−]?\d/);
+        await heat.locator('canvas').focus();
+        await page.keyboard.press('ArrowUp');
+        await has(heat, /Cell 6, /);
         await page.mouse.click(map.x + map.width * .6, map.y + 14 * 6.5);
         await page.waitForFunction(() => /24h.\d{4}-\d\d-\d\d.cell-7$/.test(location.hash));
         await page.locator('[data-kind=cells] .legend li:nth-child(7) button[aria-pressed=true]').waitFor();

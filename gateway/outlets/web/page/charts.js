@@ -3,7 +3,7 @@
 // that there are. What is shown is in the address, so that Back works and a link shows the same:
 // #/charts/NAME[+NAME…][/30d][/2026-11-22 or seconds: where it ends][/FROM-TO: zoom][/cell-7].
 import { el, icon, setAttribute, setText, store } from './dom.js';
-import { clock, day, signed, span } from './numbers.js';
+import { clock, day, dayOf, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
@@ -132,7 +132,7 @@ export async function charts(wanted, parts = []) {
 
   const message = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading')));
   const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' }), lead = el('p', { class: 'hint' });
-  const now = () => gatewayTime(), today = () => new Date((now() - 60 * new Date().getTimezoneOffset()) * 1000).toISOString().slice(0, 10);
+  const now = () => gatewayTime(), today = () => dayOf(now());
   const rangeOf = () => ask.range || (RANGES[store.get('range')] ? store.get('range') : 'r24h');
   const isLive = () => !ask.day && !ask.end;
   const below = (name, what) => `api/v1/packs/${encodeURIComponent(name)}/${what}`;
@@ -216,7 +216,7 @@ export async function charts(wanted, parts = []) {
     }
     if (dead || mine !== asked) return;
     from = to - RANGES[range];
-    paper.href = `#/report/${encodeURIComponent(p.pack)}/${new Date(to * 1000 - 1).toISOString().slice(0, 7)}`;
+    paper.href = `#/report/${encodeURIComponent(p.pack)}/${dayOf(to - 1).slice(0, 7)}`;
     zoomed = ask.zoom && [Math.max(from, ask.zoom[0]), Math.min(to, ask.zoom[1])];
     if (zoomed && zoomed[0] >= zoomed[1]) zoomed = null;
     whole.hidden = !zoomed;

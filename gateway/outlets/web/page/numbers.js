@@ -27,12 +27,16 @@ export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(w
 const dates = {};
 const dated = (key, options) => dates[key] ??= new Intl.DateTimeFormat(locale, options);
 
-let zone = {};
+let zone = {}, east = 0;
 
 /** Seconds east of UTC where the gateway is: in another zone, times say theirs. */
-export function setZone(east) {
+export function setZone(seconds) {
+  east = seconds;
   zone = east === -60 * new Date().getTimezoneOffset() ? {} : { timeZoneName: 'short' };
 }
+
+/** The day of the gateway that a moment lies in, "2026-11-22". */
+export const dayOf = at => new Date(1000 * (at + east)).toISOString().slice(0, 10);
 
 /** Unix seconds as a time of day, or with the day in front. */
 export const clock = (at, withDay) => dated(`${withDay ? 'moment' : 'time'} ${zone.timeZoneName}`,

@@ -3,7 +3,7 @@
 // to do. #/report/NAME/2026-11. Days are those of the gateway.
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
-import { energy, number, signed } from './numbers.js';
+import { dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
 import { addWords, locale, t } from './words.js';
@@ -91,7 +91,7 @@ function packTable(months) {
 
 function sheets(p, month, whole, months) {
   const { days } = whole, kwh = (list, sign) => (list || days.t.map(() => null)).map(v => v == null ? null : [0, sign * v / 1000]);
-  const worst = worstOf(months), isNow = month >= monthAfter(new Date(gatewayTime() * 1000).toISOString().slice(0, 7), -1);
+  const worst = worstOf(months), isNow = month >= monthAfter(dayOf(gatewayTime()).slice(0, 7), -1);
   const count = new Date(Date.UTC(+month.slice(0, 4), +month.slice(5), 0)).getUTCDate();
   const fact = (key, value) => el('div', {}, el('dt', {}, t(key)), el('dd', {}, value));
   const heading = `${p.title}, ${monthName(month)}`, made = el('p', { class: 'hint' }, `${gatewayName} · ${t('made', new Date(gatewayTime() * 1000).toLocaleDateString(locale, { dateStyle: 'long' }))}`);
@@ -121,7 +121,7 @@ export async function report(wanted, [asked]) {
   const p = packs.get(wanted);
   if (!p) return { title: wanted, node: el('div', {}, el('h1', {}, wanted || ''), el('p', { class: 'empty' }, t('unknown_pack'))) };
   await load();
-  const now = new Date(gatewayTime() * 1000).toISOString().slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
+  const now = dayOf(gatewayTime()).slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
   const area = el('div', { class: 'report' }, el('p', { class: 'empty', role: 'status' }, t('loading')));
   const at = (name, when) => `#/report/${encodeURIComponent(name)}/${when}`, go = address => { location.hash = address; };
   const choice = el('select', { 'aria-label': t('pack'), onchange: () => go(at(choice.value, month)) }, ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));

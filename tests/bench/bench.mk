@@ -34,6 +34,7 @@ bench: test-deps
 	$(if $(filter no,$(BLE)),,/usr/bin/python3 tests/bench/bluetooth.py $(BUILD))
 	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
 	$(if $(filter influx,$(OUTLETS)),/usr/bin/python3 tests/bench/influx.py $(BUILD))
+	$(if $(filter present,$(OUTLETS)),/usr/bin/python3 tests/bench/present.py $(BUILD)/packgate)
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/page.py $(BUILD))
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/web.py $(BUILD))
 

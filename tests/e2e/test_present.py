@@ -282,22 +282,6 @@ def answers_masters_of_others():
             library.close()
 
 
-def begins_to_answer_at_once():
-    """Printed, not judged: from the last byte of the request to the first of the answer, less 3.5 characters."""
-    for baud, silence in ((9600, 3.5 * 10 / 9600), (115200, 0.00175)):
-        with Cable() as cable, presented(cable.url, f"baud = {baud}\n"):
-            took = []
-            for _ in range(100):
-                cable.send(VOLTS)
-                begin = time.monotonic()
-                assert select.select([cable.fd], [], [], PATIENCE)[0]
-                took.append(time.monotonic() - begin - silence)
-                assert is_volts(cable.hear(PATIENCE))
-            took.sort()
-            print(f"# {baud} baud: answers begin {1000 * took[50]:.2f} ms after 3.5 characters, the slowest of 100 after "
-                  f"{1000 * took[98]:.2f} ms", flush=True)
-
-
 def counts_for_function_8():
     with Cable() as cable, presented(cable.url):
         def counter(what):
@@ -845,7 +829,7 @@ def status_says_what_was_told():
 if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
-          a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
+          a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
           switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -25,9 +26,8 @@
 
 struct bus_link {
     struct bus *bus;
-    ev_io io;       /* io.fd < 0: not in use */
-    ev_timer quiet; /* of a serial port */
-    bool broken;    /* to be closed */
+    ev_io io;    /* io.fd < 0: not in use */
+    bool broken; /* to be closed */
     struct sockaddr_storage address;
     double heard_at;
     size_t size;
@@ -42,7 +42,9 @@ struct bus {
     const struct bus_events *events;
     void *data;
     enum { BUS_SERIAL, BUS_LISTENS, BUS_CAN } kind;
-    struct port *port;          /* of a serial port */
+    struct port *port; /* of a serial port */
+    ev_io
+        quiet; /* the same: a timer of the kernel, as libev's own are late by up to 1 ms; fd < 0: none */
     struct listeners listeners; /* of a TCP port */
     bool open;
     ev_timer retry;
@@ -94,6 +96,14 @@ static void report_open(struct bus *bus)
         log_info("%s: %s: open again after %.0f s", bus->title, bus->config->port, lasted_s);
 }
 
+/* From now on in seconds; 0: not at all. */
+static void await_quiet(const struct bus *bus, double silence_s)
+{
+    const struct itimerspec once = {.it_value.tv_nsec = (long) (silence_s * 1e9)};
+    if (bus->quiet.fd >= 0)
+        timerfd_settime(bus->quiet.fd, 0, &once, NULL);
+}
+
 /* The descriptor of a serial port belongs to the port. */
 static void close_link(struct bus_link *link)
 {
@@ -101,7 +111,7 @@ static void close_link(struct bus_link *link)
     if (!in_use(link))
         return;
     ev_io_stop(bus->loop, &link->io);
-    ev_timer_stop(bus->loop, &link->quiet);
+    await_quiet(bus, 0);
     if (bus->kind != BUS_SERIAL)
         close(link->io.fd);
     link->io.fd = -1;
@@ -144,12 +154,15 @@ static void pass_bytes(struct bus_link *link, bool quiet)
         link->size = 0;
 }
 
-static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
+/* Bytes that came in the meantime have set the timer anew: there is nothing to read then. */
+static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
     (void) revents;
-    struct bus_link *link = timer->data;
-    if (link->size > 0)
+    struct bus *bus = io->data;
+    struct bus_link *link = &bus->links[0];
+    uint64_t expired;
+    if (read(io->fd, &expired, sizeof expired) == sizeof expired && link->size > 0)
         pass_bytes(link, true);
 }
 
@@ -180,6 +193,7 @@ static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
+    (void) loop;
     (void) revents;
     struct bus_link *link = io->data;
     forget_old(link, clock_now());
@@ -191,13 +205,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     link->size += (size_t) n;
-    if (link->bus->kind == BUS_SERIAL) {
-        ev_timer_stop(loop, &link->quiet);
-        ev_timer_set(&link->quiet,
-                     rtu_silence_s(link->bus->config->baud, link->bus->config->framing), 0);
-        ev_now_update(loop);
-        ev_timer_start(loop, &link->quiet);
-    }
+    if (link->bus->kind == BUS_SERIAL)
+        await_quiet(link->bus, rtu_silence_s(link->bus->config->baud, link->bus->config->framing));
     pass_bytes(link, false);
 }
 
@@ -268,6 +277,11 @@ static void on_failed(void *data, const char *why)
 
 static bool new_port(struct bus *bus)
 {
+    const int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    ev_io_set(&bus->quiet, timer, EV_READ);
+    if (timer < 0)
+        return false;
+    ev_io_start(bus->loop, &bus->quiet);
     static const struct port_events events = {.opened = on_opened, .failed = on_failed};
     struct port_settings settings = {.baud = bus->config->baud,
                                      .rts = (enum rts_mode) bus->config->rts};
@@ -379,9 +393,10 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
     for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
         link->bus = bus;
         ev_io_init(&link->io, on_readable, -1, EV_READ);
-        ev_timer_init(&link->quiet, on_quiet, 0, 0);
-        link->io.data = link->quiet.data = link;
+        link->io.data = link;
     }
+    ev_io_init(&bus->quiet, on_quiet, -1, EV_READ);
+    bus->quiet.data = bus;
     ev_timer_init(&bus->retry, on_retry, 0, 0);
     bus->retry.data = bus;
     bus->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = bus};
@@ -405,6 +420,10 @@ void bus_free(struct bus *bus)
     for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++)
         close_link(link);
     port_free(bus->port);
+    if (bus->quiet.fd >= 0) {
+        ev_io_stop(bus->loop, &bus->quiet);
+        close(bus->quiet.fd);
+    }
     if (bus->kind == BUS_LISTENS)
         listeners_close(&bus->listeners);
     free(bus);

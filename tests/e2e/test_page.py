@@ -348,6 +348,19 @@ def tells_what_is_allowed():
              german="darf mit 2,0 A laden: right, Zelle 7 bei 3,45 V · darf mit 20 A entladen")
 
 
+def tells_what_inverters_are_told():
+    bms, port = simulate("topbms", SHED)
+    text = pack("shed", 1, port, "topbms") + ("[limits shed]\nof = shed\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+                                             "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n")
+    text += "[present x]\nof = shed\nprotocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0\nsoh = 100\n" \
+        "[present can]\nof = shed\nprotocol = pylon-1.2\nport = can:none\n"
+    with bms, Gateway(text + WEB) as gateway:
+        url = page_of(gateway)
+        listening = next((line for line in gateway.lines if "present x: listening" in line), None) or gateway.wait_for("present x: listening.*")[0]
+        with Program(PACKGATE, "simulate", "--inverter", "pylontech", "--port", f"tcp://127.0.0.1:{listening.split()[-1]}"):
+            look("presented", url)
+
+
 def builds_without_network():
     """A source archive brings uPlot along. In a tree that was unpacked from one this is that tree."""
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -497,5 +510,5 @@ if __name__ == "__main__":
           [tells_what_the_day_was, is_an_app, sets_up_in_short, fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            weighs_little, tells_how_it_is_set_up],
-          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, prints_a_month, logs_in_and_switches,
+          [begins_without_packs, shows_names, shows_64_packs, fills_a_wall, tells_what_is_allowed, tells_what_inverters_are_told, draws_half_a_year, prints_a_month, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network]], at_once=3, close=close)

@@ -950,6 +950,23 @@ const cases = {
         check(telegraf.includes(new URL(asked.url).hostname), 'files have the address of the gateway');
     },
 
+    // Who asks on the port of a [present] and what it was told, in both themes, on a phone over the whole width; no problem.
+    async presented() {
+        for (const width of [390, 1280])
+            for (const colorScheme of ['light', 'dark']) {
+                const page = await open({ viewport: { width, height: 844 }, colorScheme }, '#/setup/at/outlets');
+                const section = page.locator('[data-section=outlets]');
+                const row = section.locator('tr', { hasText: 'present x' }), says = row.locator('[data-head=Report]');
+                await has(says, /answers; asked every .* by 127\.0\.0\.1:.*; told: charge .* up to .* V, discharge .* A/);
+                check(await row.locator('.problem').count() === 0, 'an answer is no problem');
+                await has(section.locator('tr', { hasText: 'present can' }).locator('.problem'), 'the port is not open');
+                await says.scrollIntoViewIfNeeded();
+                const [own, whole] = [await says.boundingBox(), await row.boundingBox()];
+                if (width < 600) check(own.width > 0.95 * whole.width, `${own.width} of ${whole.width} for the report`);
+                check(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `nothing is cut off at ${width}`);
+            }
+    },
+
     // The pictures of the documentation: as WebP, which the browser itself makes of what it shows.
     async pictures() {
         const desktop = { viewport: { width: 1200, height: 840 } }, phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };

@@ -24,7 +24,7 @@ export const FILES = [
 function table(caption, heads, rows) {
   return el('table', {}, el('caption', { class: 'vh' }, caption), el('thead', {}, el('tr', {}, ...heads.map(h => el('th', { scope: 'col' }, t(h))))),
     el('tbody', {}, ...rows.map(cells => el('tr', {}, ...cells.map((cell, i) =>
-      el(i ? 'td' : 'th', { 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
+      el(i ? 'td' : 'th', { class: heads[i] === 'problem' || heads[i] === 'says' ? 'says' : null, 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
 }
 
 const count = n => n == null ? null : number(n);
@@ -188,7 +188,7 @@ export async function setup(chosen) {
       return [el('span', {}, el('a', { href: hrefOf(p.pack) }, p.title), p.title !== p.pack ? el('small', {}, ` ${p.pack}`) : null), String(texts.unit ?? known.unit ?? '–'), isBank(p) ? t('bank') : texts.line ?? known.line, pill(p.state),
         texts.model, texts.serial, texts.firmware, isBank(p) ? null : count(known.timeouts), problem(known.error, known.error_at)];
     })));
-    parts.outlets.fill(g.outlets?.length && table(t('outlets'), ['name', 'state', 'published', 'dropped', 'failed', 'problem'], g.outlets.map(o =>
+    parts.outlets.fill(g.outlets?.length && table(t('outlets'), ['name', 'state', 'published', 'dropped', 'failed', 'says'], g.outlets.map(o =>
       [[o.kind, o.name].filter(Boolean).join(' '), pill(o.running === false ? 'closed' : o.connected ? 'connected' : 'running'), count(o.published), count(o.dropped), count(o.failed), o.connected ? o.error : problem(o.error)])));
     parts.pushes.fill(g.pushes?.length && table(t('pushes'), ['name', 'port', 'state', 'requests', 'confirmed_n', 'failed', 'problem'], g.pushes.map(p =>
       [p.name, el('code', {}, p.target), pill(p.connected ? 'connected' : 'not_connected'), count(p.requests), count(p.confirmed), count(p.failures), problem(p.error)])));

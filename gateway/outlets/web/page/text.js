@@ -175,6 +175,7 @@ export const TEXT = {
   failed: ['Failed', 'Fehlgeschlagen', 'Échoué', 'Falliti', 'Fallidos', 'Nieudane', 'Mislukt'],
   confirmed_n: ['Confirmed', 'Bestätigt', 'Confirmé', 'Confermate', 'Confirmados', 'Potwierdzone', 'Bevestigd'],
   problem: ['Problem', 'Problem', 'Problème', 'Problema', 'Problema', 'Problem', 'Probleem'],
+  says: ['Report', 'Meldung', 'Message', 'Messaggio', 'Mensaje', 'Komunikat', 'Melding'],
   exceptions: ['Exceptions', 'Ausnahmen', 'Exceptions', 'Eccezioni', 'Excepciones', 'Wyjątki', 'Uitzonderingen'],
   map_version: ['Register map', 'Registerkarte', 'Table des registres', 'Mappa dei registri', 'Mapa de registros', 'Mapa rejestrów', 'Registerkaart'],
   files: ['Ready files for other programs', 'Fertige Dateien für andere Programme', 'Fichiers prêts pour d’autres programmes', 'File pronti per altri programmi', 'Archivos listos para otros programas', 'Gotowe pliki dla innych programów', 'Kant-en-klare bestanden voor andere programma’s'],

@@ -406,6 +406,17 @@ def writes_settings_where_it_may():
                 gateway.wait_for("present x orders soc_percent 80.5 instead of 55: confirmed")
 
 
+def answers_an_order_while_others_ask():
+    """Each TCP client has its own connection: only the one that has ordered can give the answer up."""
+    with presented(ON_TCP, "switching = yes\n", FIXED + ",delay=100") as gateway, Stream(gateway) as one, Stream(gateway) as other:
+        one.send(frame(1, *SWITCH_OFF))
+        answer, deadline = b"", time.monotonic() + PATIENCE
+        while not answer:
+            assert other.ask(VOLTS) and time.monotonic() < deadline
+            answer = one.hear(0)
+        assert answer == frame(1, *SWITCH_OFF)
+
+
 # ---- hostile masters ----
 
 def noise(chance, size):
@@ -830,7 +841,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

@@ -224,7 +224,8 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
     if (!unit && !to_all)
         return;
     modbus->counted.ours++;
-    modbus->ordered.ticket = 0;
+    if (modbus->ordered.link == link)
+        modbus->ordered.ticket = 0;
     const enum present_state state =
         to_all ? PRESENT_SILENT : present_may(modbus->present, served_of(modbus, unit)->pack, now);
     if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||

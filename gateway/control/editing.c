@@ -175,6 +175,7 @@ static void ask_state(struct editing *editing, const struct query *query)
     const double now = clock_now();
     const struct config *config = packs_config(editing->overview->packs);
     const char *by = entrances[query->entrance];
+    const struct web_config *web = web_of(editing);
     const bool armed = editing->code[0] || editing->token[0] || query->entrance != BY_NOTHING;
     json_t *state = json_pack("{s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "by", by, "yours",
                               query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
@@ -184,6 +185,8 @@ static void ask_state(struct editing *editing, const struct query *query)
                         armed && (query->entrance == BY_CODE || !by)
                             ? json_number(fmax(editing->until - now, 0), 0)
                             : json_null());
+    /* Who logs in may set up, too. */
+    json_object_set_new(state, "login", json_boolean(web && web->setup == WEB_SETUP_YES && !by));
     hold_add_state(editing->hold, state, now);
     reply(editing, query->ticket, state);
 }
@@ -274,8 +277,28 @@ static void show_long(struct editing *editing, const struct query *query, const 
     reply(editing, query->ticket, object);
 }
 
+/* The line of ours that has a port; a search would ask in between. NULL: none. */
+static const char *user_of(const struct editing *editing, const char *port)
+{
+    const struct config *config = packs_config(editing->overview->packs);
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].port, port) == 0)
+            return config->lines[i].name;
+    return NULL;
+}
+
 static void ask_probe(struct editing *editing, const struct query *query)
 {
+    json_t *request = json_loads(query->body, 0, NULL);
+    const char *port = json_string_value(json_object_get(request, "port"));
+    const char *line = port ? user_of(editing, port) : NULL;
+    char why[80];
+    snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
+    json_decref(request);
+    if (!port || line) {
+        refuse(editing, query, line ? 409 : 400, line ? why : "expected {\"port\":\"…\"}");
+        return;
+    }
     start_long(editing, query, &editing->search, "probe");
 }
 

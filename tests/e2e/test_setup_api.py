@@ -12,11 +12,12 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import tempfile
 import time
 
 from control_harness import await_that, run
-from harness import PACKGATE, PATIENCE, Program, free_port, main
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
 from web_harness import Page
 
 PACKS = """[line shed]
@@ -172,6 +173,45 @@ def test_only_the_gateway_may_arm():
         assert new_code(page)
 
 
+def test_password():
+    """`setup = yes`: who is logged in may. Its networks are those of switching."""
+    for allowed in (True, False):
+        folder = tempfile.mkdtemp(prefix="packgate-setup-")
+        path = os.path.join(folder, "password")
+        subprocess.run([PACKGATE, "password", path], input=b"s3cret-word\n" * 2, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with Page(packs=PACKS, web=f"password_file = {path}\nsetup = yes\n" + ("" if allowed else "allow_write = 192.0.2.1")) as page:
+            browser = Browser(page)
+            state = browser.good(browser.get("state"))
+            assert state["login"] and not state["yours"] and browser.get("config")[0] == 403
+            status, headers, _ = page.ask("/api/v1/login", "POST", {"Origin": f"http://127.0.0.1:{page.web}", "Content-Type": "application/json"},
+                                          json.dumps({"password": "s3cret-word"}))
+            assert status == (204 if allowed else 403)
+            if allowed:
+                browser.cookies["packgate"] = headers["Set-Cookie"].split(";")[0].split("=")[1]
+                state = browser.good(browser.get("state"))
+                assert state["by"] == "password" and state["yours"] and not state["login"]
+            assert browser.get("config")[0] == (200 if allowed else 403)
+            # A code works beside it.
+            assert Browser(page).arm().get("config")[0] == 200
+        shutil.rmtree(folder)
+
+
+def test_ingress():
+    """Everybody who reaches the page has logged in at the proxy. A page of somebody else has not."""
+    with Page(packs=PACKS, web="allow = 127.0.0.1\nhosts = any\nframe = self\nsetup = ingress") as page:
+        browser = Browser(page, **{"X-Forwarded-For": "192.168.7.7", "Host": "ha.local:8123"})
+        state = browser.good(browser.get("state"))
+        assert state["by"] == "ingress" and state["yours"] and not state["login"]
+        assert browser.get("config")[0] == 200
+        assert browser.post("ports", Origin="http://ha.local:8123")[0] == 200
+        assert browser.post("ports", Origin="http://evil.example")[0] == 403
+    for web in ("allow = 127.0.0.0/8\nsetup = ingress", "setup = yes"):
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write(f"[web]\n{web}\n")
+            file.flush()
+            assert "'setup = " in run("check", file.name, status=1)
+
+
 # ---- what is seen ----
 
 def test_config_and_keys():
@@ -189,6 +229,7 @@ def test_config_and_keys():
         assert {"pack", "bank", "line", "mqtt", "gateway", "notify", "influx"} <= set(keys) and not {"web", "limits", "view"} & set(keys)
         names = {key["key"]: key for key in keys["pack"]}
         assert names["unit"]["required"] and "1 to 247" in names["unit"]["expected"] and "writable" not in names
+        assert {"topbms", "daly", "jbd"} <= set(names["protocol"]["choices"])
         assert {key["key"] for key in keys["mqtt"] if key.get("secret")} == {"password_file"}
         assert browser.good(browser.post("ports")).keys() == {"ports", "bluetooth"}
 
@@ -217,6 +258,38 @@ def test_check():
         answer = browser.good(browser.post("check", asked))
         assert [line["text"] for line in answer["diff"] if line["op"] == "+"] == [], answer
         assert read(page.path) == before
+
+
+def await_probe(browser):
+    return await_that(lambda: browser.good(browser.get("probe")), lambda answer: not answer["running"])
+
+
+def test_probe():
+    server, url = simulate("topbms", "cells=15,soc=64")
+    with server, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        assert browser.good(browser.get("probe")) == {"running": False}
+        assert browser.post("probe", {"port": "sim:cells=16,capacity=150,soc=72,seed=1"})[0] == 409
+        assert browser.post("probe", {})[0] == 400
+        assert browser.post("probe", {"port": url, "protocol": "auto"})[0] == 202
+        answer = await_probe(browser)
+        (found,) = answer["found"]
+        assert found["protocol"] == "topbms" and found["cells_count"] == 15 == len(found["cells"]) and 63 < found["soc_pct"] < 65, answer
+        assert found["port"] == url and 40 < found["voltage_v"] < 60 and "baud" not in found and answer["tried"], answer
+        assert {"protocol", "address", "baud"} == set(answer["tried"][0])
+        # Another master, or nobody.
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            port = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
+            browser.good(browser.post("probe", {"port": port}))
+            await_that(lambda: browser.good(browser.get("probe")), lambda answer: answer["running"] and answer.get("tried"))
+            polls = page.json("/api/v1/packs/shed")["polls"]
+            await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
+            browser.good(browser.post("probe/stop"))
+            assert browser.good(browser.get("probe")) == {"running": False}
+        for port in (f"tcp://127.0.0.1:{free_port()}", "nonsense", "serial:/nowhere", "tcp://127.0.0.1:1\nlisten = yes"):
+            browser.good(browser.post("probe", {"port": port}))
+            answer = await_probe(browser)
+            assert answer["heard"] == "closed" and answer["found"] == [] and answer["advice"], answer
 
 
 # ---- what may be changed ----
@@ -296,16 +369,22 @@ def test_apply_and_keep():
         assert page.json("/api/v1/packs/shed")["unit"] == 7
 
 
+def await_reload(page, browser):
+    """The unit of a pack has changed: the page's server starts anew."""
+    page.wait_for("the new configuration is in force")
+    page.wait_for("web: page at")
+    return browser.good(browser.get("state"))
+
+
 def test_undo():
     with steady_page(packs=PACKS) as page:
         browser = Browser(page).arm()
         before = read(page.path)
         browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
-        page.wait_for("the new configuration is in force")
-        browser.await_state(lambda state: state["pending"])
+        assert await_reload(page, browser)["pending"]
         browser.good(browser.post("undo"))
         page.wait_for(r"\[pack shed\] unit: 1, was 7")
-        state = browser.await_state(lambda state: not state["pending"])
+        state = await_reload(page, browser)
         assert is_undone(page, before) and "taken back" in state["undone"]
         # What was tried is not lost.
         assert "unit = 7" in read(page.path + ".old/1")
@@ -337,10 +416,8 @@ def test_ten_old_ones():
     with steady_page(packs=PACKS) as page:
         browser = Browser(page).arm()
         for unit in range(2, 14):
-            browser.await_state(lambda state: not state["pending"])
             browser.good(browser.apply(edit("pack", "shed", "unit", str(unit))))
-            page.wait_for("the new configuration is in force")
-            browser.await_state(lambda state: state["pending"])
+            assert await_reload(page, browser)["pending"]
             browser.good(browser.post("keep"))
         assert sorted(int(name) for name in os.listdir(page.path + ".old")) == list(range(3, 13))
         assert "unit = 3" in read(page.path + ".old/3") and "unit = 12" in read(page.path + ".old/12")
@@ -418,10 +495,10 @@ def test_helper():
         assert browser.good(browser.get("state"))["save"] == "helper"
         for end, text in (("undo", before), ("keep", before.replace("unit = 1", "unit = 7"))):
             browser.good(browser.apply(edit("pack", "shed", "unit", "7")))
-            page.wait_for("the new configuration is in force")
-            browser.await_state(lambda state: state["pending"])
+            assert await_reload(page, browser)["pending"]
             browser.good(browser.post(end))
-            browser.await_state(lambda state: not state["pending"])
+            if end == "undo":
+                await_reload(page, browser)
             assert is_undone(page, text)
         browser.good(browser.apply(edit("pack", "shed", "unit", "9")))
         page.wait_for("the new configuration is in force")

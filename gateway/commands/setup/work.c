@@ -5,11 +5,13 @@
  */
 #include "commands/command.h"
 #include "edits.h"
+#include "search.h"
 
 #include "config/changes.h"
 #include "config/file.h"
 #include "config/ini/inifile.h"
 #include "config/load.h"
+#include "config/types.h"
 #include "packs/json.h"
 #include "base/port_list.h"
 #include "bms/count.h"
@@ -120,6 +122,8 @@ static json_t *choices_of(const struct config_key *key)
     json_t *list = json_array();
     for (const char *const *word = key->words; word && *word; word++)
         json_array_append_new(list, json_string(*word));
+    for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++)
+        json_array_append_new(list, json_string(bms_drivers[i]->name));
     return list;
 }
 
@@ -291,6 +295,18 @@ static json_t *show_text(const struct work *work)
     return with_edits(work, text_of);
 }
 
+/* ---- probe ---- */
+
+/* Its reports are its answer. */
+static json_t *run_search(const struct work *work)
+{
+    json_t *request = json_loads(work->request, 0, NULL);
+    const char *port = json_string_value(json_object_get(request, "port"));
+    setup_search(port ? port : "", json_is_true(json_object_get(request, "all")));
+    json_decref(request);
+    return NULL;
+}
+
 /* ---- the command ---- */
 
 static const struct {
@@ -298,7 +314,7 @@ static const struct {
     json_t *(*show)(const struct work *work);
 } verbs[] = {
     {"config", show_config}, {"keys", show_keys}, {"ports", show_ports},
-    {"check", show_check},   {"text", show_text},
+    {"check", show_check},   {"text", show_text}, {"probe", run_search},
 };
 
 static char *read_request(void)
@@ -331,7 +347,9 @@ int command_setup_work(int argc, char **argv)
     work.request = read_request();
     if (!work.request)
         return EXIT_FAILED;
-    json_print(stdout, verbs[i].show(&work), false);
+    json_t *answer = verbs[i].show(&work);
+    if (answer)
+        json_print(stdout, answer, false);
     free(work.request);
     return EXIT_DONE;
 }

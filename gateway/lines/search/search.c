@@ -138,6 +138,14 @@ bool search_has_asked(const struct search *search)
     return search->sent > 0;
 }
 
+enum search_heard search_heard(const struct search *search)
+{
+    return search->sent == 0                  ? SEARCH_HEARD_CLOSED
+           : search->received == 0            ? SEARCH_HEARD_NOTHING
+           : search->received == search->sent ? SEARCH_HEARD_ECHO
+                                              : SEARCH_HEARD_NOISE;
+}
+
 static void give_up(struct search *search)
 {
     if (search->found_count > 0)

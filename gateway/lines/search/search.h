@@ -56,6 +56,16 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
                           const struct search_events *events, void *data);
 void search_free(struct search *search);
 
+enum search_heard {
+    SEARCH_HEARD_CLOSED,  /* nothing was sent: the port did not open */
+    SEARCH_HEARD_NOTHING, /* no byte came back */
+    SEARCH_HEARD_ECHO,    /* as many as were sent */
+    SEARCH_HEARD_NOISE    /* something else */
+};
+
+/** What came back so far, of a search that has found nothing; may be called from within `done`. */
+enum search_heard search_heard(const struct search *search);
+
 /** Whether anything was sent: the port did open. */
 bool search_has_asked(const struct search *search);
 

@@ -22,6 +22,7 @@ const KEYS = {
         { key: 'current', choices: ['auto', 'normal', 'inverted'], preset: 'auto' }],
     bank: [{ key: 'name' }, { key: 'packs' }, { key: 'unit' }],
     mqtt: [{ key: 'broker' }, { key: 'user' }, { key: 'password_file', secret: true }, { key: 'discovery', choices: ['device', 'single', 'off'], preset: 'device', help: 'How Home Assistant is told.' }],
+    history: [{ key: 'keep' }],
     influx: [{ key: 'url' }, { key: 'user' }],
     notify: [{ key: 'type', choices: ['ntfy', 'pushover', 'mail'] }, { key: 'url' }, { key: 'user' }],
 };
@@ -236,7 +237,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             const of = (section, name, line, keys) => ({ section, name, line, keys: Object.entries(keys).map(([key, value]) => value === '*' ? { key, set: true } : { key, value, web: true }) });
             const page = await open(), fake = new Fake([of('web', null, 1, { listen: '127.0.0.1:0' }), of('line', 'l', 3, { port: 'sim:cells=16,@2:cells=16', protocol: 'topbms', baud: '9600' }),
                 of('pack', 'left', 7, { line: 'l', address: '1', unit: '1' }), of('pack', 'right', 11, { line: 'l', address: '2', unit: '2', capacity: '100' }),
-                of('line', 'm', 15, { port: 'serial:/dev/ttyS1', protocol: 'daly' }), of('pack', 'old', 18, { line: 'm', unit: '3' }), of('mqtt', 'home', 21, { broker: 'mqtt://192.168.1.2', password_file: '*' })]);
+                of('line', 'm', 15, { port: 'serial:/dev/ttyS1', protocol: 'daly' }), of('pack', 'old', 18, { line: 'm', unit: '3' }), of('history', '', 20, { keep: '7d, 90d, 10y' }), of('mqtt', 'home', 21, { broker: 'mqtt://192.168.1.2', password_file: '*' })]);
             fake.armed = true;
             await fake.answer(page);
             await page.locator('.card .soc').nth(1).waitFor();
@@ -254,12 +255,14 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await go(page, 'readers');
             await has(page.locator('[data-kind=mqtt] small'), 'One is stored');
             await page.locator('[data-kind=mqtt] input[type=password]').fill('open sesame');
+            await page.locator('.card', { has: page.locator('h2:text-is("history")') }).locator('summary').click();
+            await page.getByLabel('keep').fill('30d');
             await go(page, 'review');
             await page.locator('.diff').waitFor();
             const got = JSON.stringify(fake.last('check').edits), want = JSON.stringify([
                 { section: 'line', name: 'l', key: 'baud', value: '19200' }, { section: 'pack', name: 'left', key: 'name', value: 'Küche' },
                 { section: 'pack', name: 'right', key: 'capacity', value: null }, { section: 'pack', name: 'right', key: 'current', value: 'inverted' },
-                { section: 'line', name: 'm', remove: true }, { section: 'pack', name: 'old', remove: true }, { section: 'mqtt', name: 'home', key: 'password_file', secret: 'open sesame' },
+                { section: 'line', name: 'm', remove: true }, { section: 'pack', name: 'old', remove: true }, { section: 'history', name: '', key: 'keep', value: '30d' }, { section: 'mqtt', name: 'home', key: 'password_file', secret: 'open sesame' },
                 { section: 'bank', name: 'bank-1', key: 'packs', value: 'left, right' }, { section: 'bank', name: 'bank-1', key: 'unit', value: '4' }]);
             check(got === want, `${got} instead of ${want}`);
             check(!(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).includes('sesame'), 'no secret in the storage of the browser');
@@ -292,6 +295,17 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('.guide .bar .primary').first().click();
             await has(page.locator('.note'), 'line shed has this port');
             forgive(/status of 409/);
+            // A second search brings the same packs, with their ticks.
+            const fresh = new Fake();
+            Object.assign(fake.answers, { 'POST probe': fresh.answers['POST probe'], 'GET probe': fresh.answers['GET probe'] });
+            for (const isSecond of [false, true]) {
+                await page.locator('.guide .bar .primary').first().click();
+                await page.locator('.picks li').nth(1).waitFor();
+                await page.locator('.guide .bar .primary:not(:disabled)').first().waitFor();
+                const ticks = await page.locator('.picks input').evaluateAll(boxes => boxes.map(box => box.checked));
+                check(ticks.length === 2 && ticks[0] === isSecond && !ticks[1], JSON.stringify(ticks));
+                await page.locator('.picks input').first().setChecked(!isSecond);
+            }
             // By hand there is always a way.
             await page.locator('details.card summary').click();
             await page.locator('details.card select').nth(1).selectOption('topbms');

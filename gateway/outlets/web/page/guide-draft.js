@@ -59,6 +59,17 @@ export function add(section, name, keys = {}, more = {}) {
   return handle(s);
 }
 
+/** [gateway], which comes into being with its first key and goes with its last. */
+export const general = {
+  section: 'gateway', name: null,
+  get: key => sections('gateway')[0]?.get(key) ?? '',
+  set(key, value) {
+    const section = sections('gateway')[0] ?? add('gateway', null);
+    section.set(key, value);
+    if (section.isNew && !Object.keys(section.self.keys).length) section.remove();
+  },
+};
+
 /** "Küche links" → "kueche-links": what may stand in the heading of a section, and is not taken. */
 export function wordFor(text, kind, mine) {
   const plain = text.toLowerCase().replace(/ä/g, 'ae').replace(/ö/g, 'oe').replace(/ü/g, 'ue').replace(/ß/g, 'ss').replace(/ł/g, 'l').normalize('NFD')
@@ -84,7 +95,8 @@ export function freeUnit() {
 const bare = port => port.replace(/^serial:/, '');
 export const lineAt = port => sections('line').find(line => bare(line.get('port')) === bare(port));
 
-const inDraft = found => draft.added.find(s => s.found === found);
+// A second search brings the same packs again.
+const inDraft = found => draft.added.find(s => s.found && ['port', 'protocol', 'address'].every(key => s.found[key] === found[key]));
 export const isTaken = found => !!inDraft(found);
 
 /** A pack that was found, or that a person describes, on a port. */

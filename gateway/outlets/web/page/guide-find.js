@@ -3,7 +3,7 @@
 import { draw, el, icon, setText } from './dom.js';
 import { number } from './numbers.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
-import { add, draft, drop, freeUnit, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
+import { add, draft, drop, freeUnit, general, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
 import { allKeys } from './guide-keys.js';
 import { hasText, t } from './words.js';
 
@@ -140,7 +140,7 @@ export function search() {
     // What a person may be about to tick stays the same node.
     body.rows ??= new Map();
     for (const f of found) if (!body.rows.has(f)) body.rows.set(f, foundRow(f, changed));
-    body.replaceChildren(...found.length ? [el('ul', { class: 'picks' }, ...body.rows.values())] : running ? [] : [advice(result)],
+    body.replaceChildren(...found.length ? [el('ul', { class: 'picks' }, ...found.map(f => body.rows.get(f)))] : running ? [] : [advice(result)],
       ...running || !found.length || result.isAll ? [] : [button(t('g_more'), () => run([port], true))]);
   }
 
@@ -258,11 +258,6 @@ const proposal = (group, renew) => el('section', { class: 'card ask' }, el('h2',
 
 export function names() {
   const self = { isDone: () => sections('pack').length > 0 }, list = el('div'), banks = el('div');
-  const gateway = text(sections('gateway')[0]?.get('name') ?? '', value => {
-    const section = sections('gateway')[0] ?? add('gateway', null);
-    section.set('name', value);
-    if (section.isNew && !value) section.remove();
-  });
   const renewBanks = () => banks.replaceChildren(...parallels().map(group => proposal(group, renew)), ...sections('bank').map(bank => bankCard(bank, renew)));
   // What a person acted on keeps the focus, or the screen has it where that is gone.
   function renew(pack, by) {
@@ -274,6 +269,6 @@ export function names() {
     self.onchange?.();
   }
   renew();
-  self.node = el('div', {}, el('section', { class: 'card' }, field(t('g_gateway_name'), gateway, t('g_gateway_name_why'))), list, banks);
+  self.node = el('div', {}, el('section', { class: 'card' }, field(t('g_gateway_name'), text(general.get('name'), value => general.set('name', value)), t('g_gateway_name_why')), allKeys([[general, ['name']]])), list, banks);
   return self;
 }

@@ -122,10 +122,17 @@ function modbus(onchange) {
   return node;
 }
 
+// What else the file has that a browser may set: history, limits, …
+function others() {
+  const seen = ['gateway', 'line', 'pack', 'bank', ...KINDS.map(k => k.kind)];
+  const list = Object.keys(draft.keys).filter(kind => !seen.includes(kind)).flatMap(sections);
+  return list.length ? el('section', { class: 'card' }, el('h2', {}, list.map(s => [s.section, s.name].filter(Boolean).join(' ')).join(', ')), allKeys(list.map(s => [s, []]))) : null;
+}
+
 export function readers() {
   const self = { isDone: () => draft.tried.size > 0 }, changed = () => self.onchange?.();
   const cards = [outlet(KINDS[0], changed), modbus(changed), ...KINDS.slice(1).map(spec => outlet(spec, changed))];
-  self.node = el('div', {}, ...cards);
+  self.node = el('div', {}, ...cards, others());
   self.close = () => {
     cards.forEach(card => card.close());
     // What was not tried, or failed and was not wanted all the same, is no part of the draft.

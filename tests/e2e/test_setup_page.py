@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The set-up in a real browser (npm/guide.js): its seven screens, by mouse, finger and keyboard, in all languages.
-tests/run: 60 s
+tests/run: 90 s
 
 With a folder behind the program it takes the pictures of docs/setup.md instead: `make pictures`."""
 

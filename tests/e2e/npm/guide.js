@@ -94,6 +94,18 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
     // The browser itself complains of answers that a case wants.
     const forgive = pattern => complaints.splice(0, Infinity, ...complaints.filter(words => !pattern.test(words)));
     const heading = (page, step) => page.locator(`.way a[href="#/setup/${step}"][aria-current=step]`).waitFor();
+    // The next page is not opened while that of the new configuration is on its way.
+    const clear = async page => {
+        say('take the packs away');
+        await page.evaluate(async () => {
+            const count = () => fetch('api/v1/packs').then(response => response.json()).then(packs => packs.length, () => -1);
+            while (await count() !== 0) await new Promise(done => setTimeout(done, 100));
+        });
+        forgive(/status of 503|net::ERR_/);
+    };
+    const unfold = async page => {
+        while (await page.locator('.guide details:not([open])').count()) await page.locator('.guide details:not([open]) > summary').first().click();
+    };
     const go = async (page, step) => {
         await page.locator(`.way a[href="#/setup/${step}"]`).click();
         await heading(page, step);
@@ -150,7 +162,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
         await page.locator('.feet .primary').click();
         await heading(page, 'files');
         await look('files');
-        forgive(/status of 503|CONNECTION_REFUSED/);   // while the gateway has reloaded
+        forgive(/status of 503|net::ERR_/);   // while the gateway has reloaded
     }
 
     const DRAFT = [
@@ -229,7 +241,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await go(page, 'files');
             await page.locator('.feet .primary').click();
             await page.locator('.card', { hasText: 'Küche links' }).first().waitFor();
-            forgive(/status of 503|CONNECTION_REFUSED/);   // while the gateway reloads
+            forgive(/status of 503|net::ERR_/);   // while the gateway reloads
         },
 
         // A configuration that runs: the same screens change single lines of it, and name no others.
@@ -441,8 +453,9 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             const seen = new Set();
             for (const language of languages) {
                 const page = await open({ viewport: { width: 320, height: 640 }, locale: language, hasTouch: true, isMobile: true });
-                check(await page.evaluate(() => document.documentElement.lang) === language, language);
+                await page.waitForFunction(wanted => document.documentElement.lang === wanted, language);
                 await walk(page, new Fake(), async step => {
+                    await unfold(page);
                     const bad = await page.evaluate(() => {
                         const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > 321 && !n.closest('pre, .diff, .vh'));
                         const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
@@ -453,7 +466,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                     check(!bad.length, `${language} ${step}: ${bad}`);
                     if (step === 'ports') seen.add(await page.locator('.wiring').textContent());
                 });
-                say('take the packs away');
+                await clear(page);
                 await page.context().close();
             }
             check(seen.size === languages.length, `${seen.size} of ${languages.length} languages`);
@@ -466,7 +479,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                 const page = await open({ ...options, bypassCSP: true });
                 await page.evaluate(axe);
                 await walk(page, new Fake(), async step => {
-                    while (await page.locator('.guide details:not([open])').count()) await page.locator('.guide details:not([open]) > summary').first().click();
+                    await unfold(page);
                     const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
                     const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
                     check(!bad.length, `${step} ${JSON.stringify(options)}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
@@ -474,7 +487,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                         .map(n => n.closest('label') ?? n).filter(n => n.getBoundingClientRect().height < 43.5 || n.getBoundingClientRect().width < 43.5).map(n => n.outerHTML.slice(0, 120)));
                     check(!small.length, `${step}, too small for a finger: ${small}`);
                 });
-                say('take the packs away');
+                await clear(page);
                 await page.context().close();
             }
         },
@@ -495,7 +508,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                         await page.waitForTimeout(700);   // the levels have come to rest
                         await picture(page, path.join(asked().folder, file));
                     });
-                    say('take the packs away');
+                    await clear(page);
                     await page.context().close();
                 }
         },

@@ -48,10 +48,12 @@ def sets_up_the_gateway_itself():
         with open(gateway.path, encoding="utf-8") as file:
             empty = file.read()
         wanted = (f"[line line-1]\nport = {left_port}\nprotocol = topbms\n\n[pack kueche-links]\nline = line-1\naddress = 1\nunit = 1\nname = Küche links\n\n"
-                  f"[line line-2]\nport = {right_port}\nprotocol = topbms\n\n[pack kueche-rechts]\nline = line-2\naddress = 1\nunit = 2\nname = Küche rechts\n")
+                  f"[line line-2]\nport = {right_port}\nprotocol = topbms\n\n[pack kueche-rechts]\nline = line-2\naddress = 1\nunit = 2\nname = Küche rechts\n\n"
+                  "[bank bank-1]\npacks = kueche-links, kueche-rechts\nunit = 3\n")
         url = page_of(gateway)
         code = re.search(r"#/setup/start/(\S+)", run("setup", "-c", gateway.path))[1]
-        browser = Browser("guide_gateway", url, code=code, servers=[int(port.split(":")[-1]) for port in (left_port, right_port)])
+        browser = Browser("guide_gateway", url, code=code, servers=[int(port.split(":")[-1]) for port in (left_port, right_port)],
+                          traits=["53.58", "53.40"])
         for _ in browser.orders():
             with open(gateway.path, encoding="utf-8") as file:
                 text = file.read()

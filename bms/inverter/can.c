@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The CAN dialects of batteries. Follows the sheet `inverter-can`; where its sources contradict one another, recorded frames
- * decide.
+ * The CAN dialects of batteries. Follows the sheet `inverter-can`; if its sources contradict one
+ * another, recorded frames decide.
  */
 #include "can.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Answers an inverter in the protocol of a BMS. Emulators write something for values that are unknown, mostly 0. Which
- * values these are in an answer is found out without knowing the protocol: the request is emulated again with other
- * numbers in their place.
+ * Answers an inverter in the protocol of a BMS. Emulators encode unknown values as some number,
+ * mostly 0. Without knowing the protocol, this file finds out which numbers of a reply are
+ * affected: it emulates the request again with other numbers in their place.
  */
 #include "dialect.h"
 
@@ -15,7 +15,7 @@
 #define CYCLES_READ                                                                                \
     3 /* polls until a driver has learned what it needs, such as the number of cells */
 
-/* The protocols of other boards are for apps and displays. */
+/* All other protocols are for apps and displays. */
 static const char *const possible[] = {"topbms",    "daren",       "daly",  "daly-d2", "jbd",
                                        "seplos-v3", "pace-modbus", "jk-pb", "eg4-ll",  "felicity"};
 
@@ -29,7 +29,7 @@ bool dialect_possible(const struct bms_driver *driver)
 
 /* ---- an answer ---- */
 
-/* Emulates on copies. An answer to a request that changes the battery is left out. */
+/* Emulates on copies. No reply to a request that changes the battery. */
 static size_t emulate(const struct dialect *dialect, const struct pack *values,
                       const uint8_t *bytes, size_t size, struct bms_output *out)
 {
@@ -42,7 +42,7 @@ static size_t emulate(const struct dialect *dialect, const struct pack *values,
     return used;
 }
 
-/* Has the driver decode an answer. The last result counts; BMS_FOREIGN: there was no frame. */
+/* Decodes a reply with the driver. The last result counts; BMS_FOREIGN: there was no frame. */
 static enum bms_result decode_answer(struct bms *reader, const struct bms_request *request,
                                      const struct bms_output *answer, struct pack *pack)
 {
@@ -71,7 +71,7 @@ static bool send_all(struct dialect *dialect, const struct bms_request *request,
     return out->size > 0;
 }
 
-/* Polls as the driver does. `raw`: the same before the driver judges what does not fit together. */
+/* Polls like the driver. `raw`: the values before the driver's plausibility checks. */
 static void poll(struct dialect *dialect, sender *send, struct bms *reader, struct pack *read,
                  struct pack *raw)
 {
@@ -96,19 +96,20 @@ static void poll(struct dialect *dialect, sender *send, struct bms *reader, stru
     }
 }
 
-/* Numbers that are not measured, and have no unit. */
+/* Numbers that are exact and have no unit. */
 static bool is_exact(unsigned id)
 {
     return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
 }
 
-/* Protocols round. What differs by more was too large for the protocol. */
+/* Protocols round; a larger difference means that the value did not fit into the protocol. */
 static bool fits(unsigned id, double shown, double read)
 {
     return fabs(read - shown) <= (is_exact(id) ? 0 : fmax(1, fabs(shown) / 50));
 }
 
-/* Which cells are balanced is no number that anybody steers by: what is not known, or has no room, is said not to be. */
+/* The mask of balancing cells is not checked, because nothing is controlled by it: if it is unknown
+ * or has no place it is sent as "none". */
 static bool is_judged(unsigned id)
 {
     return id != BALANCING && id != BALANCE_MASK && id != FLOW;
@@ -121,9 +122,9 @@ static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_
 
 _Static_assert(COUNT(limits) == COUNT((struct dialect){0}.limit_steps), "one step for each");
 
-#define PROBE 24.4444 /* what is left of it shows the step in which a protocol has a number */
+#define PROBE 24.4444 /* its rounded value reveals the resolution of a protocol */
 
-/* 0: it has all of it, or none. */
+/* The step of a protocol's number; 0: exact, or not in the protocol. */
 static double step_of(double read)
 {
     for (double step = 1; step > 1e-4; step /= 10)
@@ -132,7 +133,8 @@ static double step_of(double read)
     return 0;
 }
 
-/* Emulators round to the nearest step, and no more must be told than is allowed. */
+/* Emulators round to the nearest step, but a limit must never be exceeded: lowers it to the step
+ * below. */
 static struct shown lower_limits(const struct dialect *dialect, const struct shown *shown)
 {
     struct shown lowered = *shown;
@@ -144,7 +146,7 @@ static struct shown lower_limits(const struct dialect *dialect, const struct sho
     return lowered;
 }
 
-/* What an inverter reads of a battery with all values. */
+/* Finds out which values the protocol carries, with a battery that has all. */
 static void learn_carried(struct dialect *dialect)
 {
     uint64_t seed = 1;
@@ -202,7 +204,7 @@ static bool is_allowing(const struct dialect *dialect, unsigned id)
     return shown_allows(id);
 }
 
-/* Two numbers that no protocol rounds to the same. */
+/* Two numbers that no protocol rounds to the same value. */
 static double filling(unsigned id, bool other)
 {
     const struct pack_value_info *info = pack_value_info((enum pack_value) id);
@@ -213,7 +215,8 @@ static double filling(unsigned id, bool other)
     return other ? 20 : 10;
 }
 
-/* An emulator may count the cells and sensors that it finds, and a message may have only the last of them. */
+/* An emulator may count the cells and sensors that it finds, and a message may contain only the
+ * last of them. */
 static void fill_counted(struct pack *pack, enum pack_value count, enum pack_value first,
                          unsigned most)
 {
@@ -222,7 +225,7 @@ static void fill_counted(struct pack *pack, enum pack_value count, enum pack_val
         pack->value[first + i] = filling(first + i, false);
 }
 
-/* Whether a count is to be chosen that is unknown itself. */
+/* Whether a count must be filled in because it is unknown itself. */
 static bool is_uncounted(const struct dialect *dialect, chooser *choose, enum pack_value count)
 {
     return isnan(dialect->shown.values.value[count]) && choose(dialect, count);
@@ -246,9 +249,9 @@ static void fill_in(const struct dialect *dialect, chooser *choose, bool alarms,
     }
 }
 
-/* Whether the answer to a request has such a number in it. */
-static bool tells(const struct dialect *dialect, chooser *choose, bool alarms,
-                  const struct bms_request *request)
+/* Whether the reply to a request depends on such a number. */
+static bool depends_on(const struct dialect *dialect, chooser *choose, bool alarms,
+                       const struct bms_request *request)
 {
     struct pack one, other;
     struct bms_output first, second;
@@ -261,7 +264,7 @@ static bool tells(const struct dialect *dialect, chooser *choose, bool alarms,
 
 /* ---- requests ---- */
 
-/* An answer without any values, such as an exception, may be sent as it is. */
+/* A reply without any values, such as an exception, may be sent unchanged. */
 static bool may_send(struct dialect *dialect, const struct bms_request *request,
                      const struct bms_output *answer)
 {
@@ -271,9 +274,9 @@ static bool may_send(struct dialect *dialect, const struct bms_request *request,
     enum bms_result result = decode_answer(&reader, request, answer, &pack);
     if (result == BMS_INVALID || result == BMS_FOREIGN || pack.implausible > 0)
         return false;
-    if (tells(dialect, is_wrong, dialect->wrong_alarms, request))
+    if (depends_on(dialect, is_wrong, dialect->wrong_alarms, request))
         return false;
-    return !dialect->shown.stopping || tells(dialect, is_allowing, false, request);
+    return !dialect->shown.stopping || depends_on(dialect, is_allowing, false, request);
 }
 
 static bool send_checked(struct dialect *dialect, const struct bms_request *request,

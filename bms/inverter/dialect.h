@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Answers an inverter in the protocol of a BMS. The answers come from the driver's emulator. The same driver's decoder
- * reads them first: an answer is sent only if no number in it is unknown in the battery that is shown, or differs from it.
- * Alarms that the battery does not have, and balancing that is not known, are told as not active.
+ * Answers an inverter in the protocol of a BMS. The driver's emulator composes the replies; the
+ * same driver's decoder checks them: a reply is sent only if it contains no number that is unknown
+ * in the battery, or differs from it. Alarms that the battery does not have, and unknown balancing,
+ * are sent as inactive.
  */
 #ifndef PACKGATE_BMS_DIALECT_H
 #define PACKGATE_BMS_DIALECT_H
@@ -12,31 +13,32 @@
 #include "bms/driver.h"
 
 struct dialect {
-    struct bms board;   /* as the inverter sees it */
-    struct bms reader;  /* the driver that has read the answers about `shown` */
+    struct bms board;   /* as seen by the inverter */
+    struct bms reader;  /* the driver that has decoded the replies about `shown` */
     struct shown shown; /* that `wrong` is about */
     bool checked;       /* `wrong` is filled in */
     bool wrong_alarms;
-    bool wrong[PACK_VALUES];   /* the decoder reads a number where none is known, or another one */
-    bool carried[PACK_VALUES]; /* the protocol has it at all */
-    double limit_steps
-        [3]; /* of the allowed voltage and currents: A or V that it can tell apart; 0: all */
+    bool wrong
+        [PACK_VALUES]; /* the decoder reads a number although it is unknown, or another number */
+    bool carried[PACK_VALUES]; /* the protocol carries the value */
+    double limit_steps[3]; /* resolution of the allowed voltage and currents, in A or V; 0: exact */
 };
 
-/** Whether inverters ask in the protocol of this driver. */
+/** Whether there are inverters that use the protocol of this driver. */
 bool dialect_possible(const struct bms_driver *driver);
 
-/** A battery at options->address, which speaks options->variant. */
+/** Prepares a battery at options->address that uses options->variant. */
 void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
                   const struct bms_options *options);
 
-/** Takes bytes that an inverter has sent. Returns how many of them are handled; 0: a request may need more. `out` is the
- * answer; size 0: none. Requests that would change the battery are never answered. While `shown` is stopping, only what
- * says that nothing is allowed is answered. */
+/** Handles bytes from an inverter. Returns the number of handled bytes; 0: a request may need more.
+ * `out` is the reply; size 0: none. Requests that would change the battery are never answered.
+ * While `shown` is stopping, only replies that say that nothing is allowed are sent. */
 size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
                       size_t size, struct bms_output *out);
 
-/** What an inverter that polls as the driver does would read of `shown`: only from the answers that would be sent. */
+/** The values that an inverter would decode that polls like the driver, from the replies that would
+ * be sent. */
 void dialect_read(struct dialect *dialect, const struct shown *shown, struct pack *read);
 
 #endif

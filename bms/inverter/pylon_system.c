@@ -57,7 +57,7 @@ static const struct table_field fields[] = {
     KELVIN(0x61, 29, SHOWN_MOS_TEMP_C,       UNKNOWN_ZERO), /* on average */
     KELVIN(0x61, 31, MOS_TEMP_C,             UNKNOWN_ZERO), /* the hottest */
     KELVIN(0x61, 35, SHOWN_MOS_TEMP_C,       UNKNOWN_ZERO), /* the coldest */
-    /* The temperatures of the board, from 39 on, are not known: 0, as that of a sensor that is not there. */
+    /* The temperatures of the board, from 39 on, are unknown: 0, like a missing sensor. */
 
     /* 00 00 | 00 00   alarms, protections. Only one source has the bits. */
     BIT(0x62, 0, 7, ALARM(PACK_OVER_VOLTAGE),      ALARM_WARNING),

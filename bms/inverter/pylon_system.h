@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pylontech RS485, what a stack of batteries answers as a whole: 61H measured values, 62H alarms, 63H limits; and 4FH and
- * 96H, versions. Follows the sheet `inverter-rs485`. All other commands are those of one battery (topbms, variant
- * pylontech).
+ * Pylontech RS485, the replies of a stack of batteries as a whole: 61H measured values, 62H alarms,
+ * 63H limits; and 4FH and 96H, versions. Follows the sheet `inverter-rs485`. All other commands
+ * address a single battery (topbms, variant pylontech).
  */
 #ifndef PACKGATE_BMS_PYLON_SYSTEM_H
 #define PACKGATE_BMS_PYLON_SYSTEM_H
@@ -19,22 +19,23 @@
 
 extern const struct table pylon_system_table;
 
-/** Whether a battery of this driver and variant answers for a stack as well. */
+/** Whether a battery of this driver and variant also answers for a stack. */
 bool pylon_system_answers(const struct bms_driver *driver, int variant);
 
-/** Answers a request that a stack at this address (ADR) answers. Returns how many bytes are handled; 0: a request may need
- * more, or this is none of these. `out` is the answer; size 0: none. */
+/** Answers a request to the stack at this address (ADR). Returns the number of handled bytes; 0: a
+ * request may need more, or this is another request. `out` is the reply; size 0: none. */
 size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uint8_t *bytes,
                            size_t size, struct bms_output *out);
 
-/** Some hosts ask a single battery with two bytes of INFO, the second of which means nothing: writes the same request with
- * one, or with none where the command has none. Returns the size of what was read; 0: it is no such request. */
+/** Some hosts send requests for a single battery with two bytes of INFO, the second of which is
+ * meaningless: writes the same request with one byte, or without INFO if the command has none.
+ * Returns the size of the original; 0: it is no such request. */
 size_t pylon_system_shorten(const uint8_t *bytes, size_t size, struct bms_request *request);
 
 /** Writes a request. */
 void pylon_system_ask(uint8_t address, uint8_t command, struct bms_request *request);
 
-/** Takes the answer to a command. False: it is none, or an error. */
+/** Decodes the reply to a command. False: it is none, or an error. */
 bool pylon_system_read(uint8_t address, uint8_t command, const uint8_t *frame, size_t size,
                        struct shown *shown);
 

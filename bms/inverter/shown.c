@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A battery as an inverter is to see it. */
+/* A battery as presented to an inverter. */
 #include "shown.h"
 
 #include <math.h>

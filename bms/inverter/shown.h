@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A battery as an inverter is to see it: a pack or a bank, and what it may be charged and discharged with. Every protocol
- * for inverters is written from this struct (dialect.h, table.h).
+ * A battery as presented to an inverter: a pack or a bank, and its limits. Every protocol for
+ * inverters is encoded from this struct (dialect.h, table.h).
  */
 #ifndef PACKGATE_BMS_SHOWN_H
 #define PACKGATE_BMS_SHOWN_H
@@ -10,11 +10,11 @@
 
 #define SHOWN_NAME 17 /* bytes: two CAN frames and the NUL */
 
-/* Numbers beside those of the pack. Packs count from 1. */
+/* Numbers that are not in struct pack. Packs count from 1. */
 enum shown_number {
     SHOWN_TEMP_MAX_C = PACK_VALUES, /* of all sensors */
     SHOWN_TEMP_MIN_C,
-    SHOWN_MOS_TEMP_C, /* of a pack: of a bank only the hottest MOS is known */
+    SHOWN_MOS_TEMP_C, /* of a pack; of a bank only the hottest MOS is known */
     SHOWN_CHARGED_WH,
     SHOWN_DISCHARGED_WH,
     SHOWN_PACKS,           /* wired in parallel, with fresh values */
@@ -29,29 +29,29 @@ enum shown_number {
 };
 
 struct shown {
-    /* The limits are what is allowed now, not what the BMS reports. A MOS counts as off while its direction is not
-     * allowed: some protocols have no other way to say so. */
+    /* The limits are the allowed ones, not those that the BMS reports. A MOS counts as off while
+     * its direction is not allowed, because some protocols have no other way to express this. */
     struct pack values;
     double number[SHOWN_NUMBERS - PACK_VALUES]; /* NaN: unknown */
     char name[SHOWN_NAME];                      /* as configured */
-    /* Nothing is allowed any more, because the values are stale. Only what says so is sent: limits, switches, and values
-     * that are in the same message. */
+    /* Nothing is allowed, because the values are stale. Only messages that say so are sent: limits,
+     * switches, and values in the same message. */
     bool stopping;
 };
 
 /** Everything unknown, nothing allowed. */
 void shown_clear(struct shown *shown);
 
-/** An enum pack_value or enum shown_number; NaN: unknown. */
+/** The value of an enum pack_value or enum shown_number; NaN: unknown. */
 double shown_number(const struct shown *shown, unsigned id);
 
-/** Sets one that was read from a message. */
+/** Sets a number that was decoded from a message. */
 void shown_set(struct shown *shown, unsigned id, double value);
 
-/** From now on nothing is allowed, or only to discharge with so much. */
+/** From now on nothing is allowed, or only discharging with this current. */
 void shown_stop(struct shown *shown, double discharge_a);
 
-/** Whether a number is a limit or a switch, which says what is allowed. */
+/** Whether a number is a limit or a switch. */
 bool shown_allows(unsigned id);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Messages for inverters, written and read by tables. */
+/* Encodes and decodes messages for inverters by tables. */
 #include "table.h"
 
 #include "bms/bytes.h"
@@ -60,7 +60,7 @@ static void place_text(const struct shown *shown, unsigned pack_id, double cell,
         snprintf(out, 9, "P%.0f", pack);
 }
 
-/* Eight bytes, filled up with NUL; all NUL: unknown. */
+/* Eight bytes, padded with NUL; all NUL: unknown. */
 static void make_text(const struct shown *shown, unsigned id, uint8_t out[8])
 {
     char text[SHOWN_NAME] = "";
@@ -101,7 +101,7 @@ static double round_number(const struct table_field *field, double raw)
     return raw < 0 ? ceil(raw - 1e-6) : floor(raw + 1e-6);
 }
 
-/* False: unknown, or without room. A current that has no room is limited to what has. */
+/* False: unknown, or does not fit. A current that does not fit is limited. */
 static bool number_to_raw(const struct table_field *field, double value, int64_t *raw)
 {
     const bool is_signed = field->kind == TABLE_S16;
@@ -129,7 +129,7 @@ static double shown_number_of(const struct table_field *field, const struct show
                                                            : (double) NAN;
 }
 
-/* False: the message is not sent. `*size` becomes smaller where it ends early. */
+/* False: the message is not sent. `*size` is reduced if it ends early. */
 static bool write_field(const struct table *table, const struct table_field *field,
                         const struct shown *shown, uint8_t *out, unsigned *size)
 {
@@ -163,7 +163,7 @@ static bool write_field(const struct table *table, const struct table_field *fie
     }
 }
 
-/* While stopping: a message that says what is allowed, or one that is always the same. */
+/* While stopping: whether the message contains the limits, or is constant. */
 static bool says_stop(const struct table *table, unsigned message)
 {
     bool constant = true;

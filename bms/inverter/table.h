@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Messages for inverters as tables: which number, alarm or text is where in which message. The same rows write a message
- * and read it. The tables are in can.c (frames on a CAN bus) and pylon_system.c (Pylontech RS485).
+ * Messages for inverters as tables: the position of each number, alarm and text in a message. The
+ * same rows encode and decode a message. The tables are in can.c (CAN frames) and pylon_system.c
+ * (Pylontech RS485).
  */
 #ifndef PACKGATE_BMS_TABLE_H
 #define PACKGATE_BMS_TABLE_H
@@ -17,31 +18,31 @@ enum table_kind {
     TABLE_U32,
     TABLE_SWITCH, /* one bit: the number is not 0 */
     TABLE_ALARM,  /* one bit: one of `alarms` is active at `level` */
-    TABLE_PAIR,   /* two bits: 1 active, 2 not active, 0 not known */
-    TABLE_BYTES,  /* always the same, as recorded */
-    TABLE_TEXT    /* made of the battery: enum table_text */
+    TABLE_PAIR,   /* two bits: 1 active, 2 not active, 0 unknown */
+    TABLE_BYTES,  /* constant, as recorded */
+    TABLE_TEXT    /* derived from the battery: enum table_text */
 };
 
 enum table_text {
     TEXT_NAME_1, /* the name of the battery, 8 characters, and the next 8 */
     TEXT_NAME_2,
-    TEXT_CELL_MIN, /* where an extreme is: "P2 C7" */
+    TEXT_CELL_MIN, /* the position of an extreme: "P2 C7" */
     TEXT_CELL_MAX,
     TEXT_TEMP_MIN,
     TEXT_TEMP_MAX
 };
 
-/* What a message says about a number that is not known. */
+/* What happens if a number is unknown. */
 enum table_unknown {
     UNKNOWN_SILENCE, /* the message is not sent */
     UNKNOWN_END,     /* the message ends before it */
-    UNKNOWN_ZERO     /* raw 0, which is no value of it: no sensor, no pack */
+    UNKNOWN_ZERO     /* raw 0, which is no valid value: no sensor, no pack */
 };
 
 struct table_field {
     uint16_t message;
     uint8_t at;  /* byte */
-    uint8_t bit; /* of that byte; of a pair the lower one */
+    uint8_t bit; /* of that byte; the lower one of a pair */
     enum table_kind kind;
     unsigned id; /* enum pack_value, enum shown_number or enum table_text */
     double unit, zero;
@@ -67,16 +68,16 @@ struct table {
     unsigned field_count;
 };
 
-/** Writes a message. Returns its size; 0: it is not in the table, or is not sent, because it would need a number that is
- * unknown or has no room, or does not say stop while `shown` is stopping. */
+/** Encodes a message. Returns its size; 0: it is not in the table, or must not be sent: it needs a
+ * number that is unknown or does not fit, or does not say stop while `shown` is stopping. */
 unsigned table_write(const struct table *table, unsigned message, const struct shown *shown,
                      uint8_t out[TABLE_MESSAGE_MAX]);
 
-/** Takes what a message says. False: not in the table, or too short. */
+/** Decodes a message. False: not in the table, or too short. */
 bool table_read(const struct table *table, unsigned message, const uint8_t *bytes, unsigned size,
                 struct shown *shown);
 
-/** Whether a table has this number (enum pack_value or enum shown_number). */
+/** Whether a table contains this number (enum pack_value or enum shown_number). */
 bool table_carries(const struct table *table, unsigned id);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Lines with an arrow in them. */
+/* Parses lines with an arrow. */
 #include "arrow.h"
 
 #include "hints.h"

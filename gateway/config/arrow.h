@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the `write` of a push and the `register` of a view have in common: a line such as
+ * Parses the `write` of a push and the `register` of a view, a line such as
  *
  *   house-1.current_a -> 17 s16 scale 100
  *
- * taken apart word by word, the names of numbers in it, and what is wrong with them.
+ * word by word, including the names of numbers, and reports its mistakes.
  */
 #ifndef PACKGATE_CONFIG_ARROW_H
 #define PACKGATE_CONFIG_ARROW_H

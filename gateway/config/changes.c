@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Two configurations compared, by the table of keys. */
+/* Compares two configurations by the table of keys. */
 #include "changes.h"
 
 #include <stdarg.h>
@@ -27,7 +27,7 @@ bool config_same(const struct config_section *section, const void *a, const void
 struct telling {
     const struct config *old, *fresh;
     const struct config_section *section;
-    const char *name; /* of the section that is looked at */
+    const char *name; /* name of the section being compared */
     void (*tell)(void *data, enum config_change change, const char *text);
     void *data;
 };
@@ -45,7 +45,7 @@ report_change(const struct telling *telling, enum config_change change, const ch
     telling->tell(telling->data, change, text);
 }
 
-/* The struct of the section that is looked at, or NULL. */
+/* The struct of the section being compared, or NULL. */
 static const void *struct_of(const struct telling *telling, const struct config *config)
 {
     const char *list = config_structs(config, telling->section);
@@ -58,7 +58,7 @@ static const void *struct_of(const struct telling *telling, const struct config 
     return NULL;
 }
 
-/* Item `n` of a key in the section that is looked at, or NULL. */
+/* Item `n` of a key in the section being compared, or NULL. */
 static const char *text_of(const struct telling *telling, const struct config *config,
                            const struct config_key *key, unsigned n)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What two configurations have in common, by the table of keys: for a reload, which changes as
- * little as it can and says what it changes.
+ * Compares two configurations by the table of keys, for a reload, which changes as little as
+ * possible and logs what it changes.
  */
 #ifndef PACKGATE_CONFIG_CHANGES_H
 #define PACKGATE_CONFIG_CHANGES_H
@@ -13,7 +13,7 @@
 bool config_same(const struct config_section *section, const void *a, const void *b,
                  enum config_change change);
 
-/** Tells of each key that has another value and of each section that came or went, in the order
+/** Reports each key that has another value and each section that was added or removed, in the order
  * of config_sections: one text each, such as "[pack house-1] poll: 1s, was 5s". */
 void config_tell_changes(const struct config *old, const struct config *fresh,
                          void (*tell_one)(void *data, enum config_change change, const char *text),

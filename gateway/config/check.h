@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What can only be seen of several keys together: references between sections, numbers that must be
- * different, and what the protocols demand.
+ * Checks that involve several keys: references between sections, numbers that must differ, and
+ * requirements of the protocols.
  */
 #ifndef PACKGATE_CONFIG_CHECK_H
 #define PACKGATE_CONFIG_CHECK_H

@@ -29,7 +29,7 @@ bool edits_is_secret(const char *word, const char *key)
     return row >= 0 && section->keys[row].secret;
 }
 
-/* A section without any key for a browser, such as [limits], is not removed from there either. */
+/* A section without any key for browsers, such as [limits], cannot be removed by them either. */
 static bool may_remove(const struct config_section *section)
 {
     bool any = false;
@@ -38,7 +38,8 @@ static bool may_remove(const struct config_section *section)
     return any && section->times == SECTION_NAMED;
 }
 
-/* Some keys have values that are not for a browser: a path in place of an address, and messages by a command. */
+/* Rejects values that browsers must not set: a path in place of an address, and messages by a
+ * command. */
 static bool is_value_good(const struct edit *edit)
 {
     return !edit->value || (edit->value[0] != '/' && strcmp(edit->value, "command") != 0);
@@ -108,7 +109,7 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
     return now;
 }
 
-/* FNV-1a: whoever edits a file does not do it to meet the hash of another. */
+/* FNV-1a: nobody gains anything by making two texts collide. */
 void edits_hash(const char *text, char out[EDITS_HASH])
 {
     uint64_t hash = 0xCBF29CE484222325;

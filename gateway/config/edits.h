@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Changes of the configuration that somebody makes in a browser: each is judged by its key, and all together make a new
- * text. Only this text is ever saved, so nothing else can be changed from there, whoever asks.
+ * Changes of the configuration from a browser: each is checked against the rules of its key, and
+ * all together yield a new text. Only this text is ever saved, so a browser cannot change anything
+ * else.
  */
 #ifndef PACKGATE_CONFIG_EDITS_H
 #define PACKGATE_CONFIG_EDITS_H
@@ -37,7 +38,7 @@ bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PO
 /** Whether the key of the section [word] names a file whose secret may be typed in a browser. */
 bool edits_is_secret(const char *word, const char *key);
 
-/** Tells two texts apart. */
+/** A hash to compare texts. */
 void edits_hash(const char *text, char out[EDITS_HASH]);
 
 #endif

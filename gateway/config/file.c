@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The configuration's file as it was read last. */
+/* The configuration's file as last read. */
 #include "file.h"
 
 #include "keys.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration's file as it was read last, to be shown: its text without secrets, and what was
- * wrong with it. After a reload that failed that is not what the gateway runs on.
+ * The configuration's file as last read, for display: its text without secrets, and its mistakes.
+ * After a failed reload the gateway runs on an older text.
  */
 #ifndef PACKGATE_CONFIG_FILE_H
 #define PACKGATE_CONFIG_FILE_H
@@ -9,9 +9,9 @@
 #include "config.h"
 
 struct config_file {
-    char *path;     /* absolute where that can be found out */
+    char *path;     /* absolute if possible */
     char *text;     /* secrets are blanked; NULL: it could not be read */
-    char *mistakes; /* one a line, "file:line: what is wrong"; warnings, too */
+    char *mistakes; /* one per line, "file:line: mistake"; warnings, too */
     bool in_force;  /* the gateway runs on it */
     double read_at; /* by clock_now */
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a value that is none was probably meant to be. */
+/* Proposals for invalid values. */
 #include "hints.h"
 
 #include "types.h"

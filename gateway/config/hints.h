@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a value that is none was probably meant to be: "; did you mean '5s'?" for the end of a
- * message.
+ * Proposals for invalid values: "; did you mean '5s'?" for the end of a message.
  */
 #ifndef PACKGATE_CONFIG_HINTS_H
 #define PACKGATE_CONFIG_HINTS_H

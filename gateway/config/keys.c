@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is asked of the sections and their keys. */
+/* Functions on the sections and their keys. */
 #include "keys.h"
 
 #include <string.h>

@@ -43,10 +43,10 @@ struct config_type {
 
 /* What a reload does when the value of a key has changed. */
 enum config_change {
-    CHANGE_AT_ONCE, /* goes on with the new value */
-    CHANGE_LINE,    /* opens the line anew, with all packs on it */
-    CHANGE_SECTION, /* begins anew what the section describes: connects anew, and so on */
-    CHANGE_RESTART  /* says that a restart is needed */
+    CHANGE_AT_ONCE, /* applied while running */
+    CHANGE_LINE,    /* reopens the line with all its packs */
+    CHANGE_SECTION, /* restarts what the section describes: reconnects, and so on */
+    CHANGE_RESTART  /* logs that a restart is needed */
 };
 
 struct config_key {

@@ -83,7 +83,7 @@ static bool may_be_either(const struct bms *bms)
     return bms->options.variant == VARIANT_AUTO && bms_address(bms) == 1 && !bms->options.shared;
 }
 
-/* Section 5: the host's address byte, which selects who seems to ask. */
+/* Section 5: the host's address byte, which selects the kind of host. */
 static uint8_t host_byte(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);
@@ -248,7 +248,7 @@ static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], st
 {
     (void) memory;
     pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
-    /* Still with the sign of the wire; finish() turns it into ours when the state is known. */
+    /* The sign is still that of the wire; finish() corrects it when the state is known. */
     pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
     pack_set(pack, SOC_PERCENT, be16(d + 6) / 10.0);
     return BMS_DONE;
@@ -330,8 +330,9 @@ static enum bms_result reply_state(struct memory *memory, int frames)
 /* 0x95, cell voltages:
  *   A5 01 95 08 | 01     | 0C FD  | 0C FE    | 0C FE    | 40 | A1      cells 1, 2, 3
  *               | number | cell n | cell n+1 | cell n+2 | -  | sum
- * Slots behind the last cell hold left-overs that look like good voltages. When the frame that says where the count
- * starts is lost, all others would be off by three cells: nothing is set before the first (0) or last (from 1) came. */
+ * Slots after the last cell contain left-overs that look like good voltages. If the frame is lost
+ * that shows where the numbers start, all others would be off by three cells: nothing is set before
+ * the first (0) or last (from 1) has arrived. */
 static enum bms_result decode_cells(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
     int frames = (memory->cell_count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
@@ -544,7 +545,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 
-/* Section 10. The clock is set along with it; a host that does not know what time it is would set that wrong.
+/* Section 10. The order also sets the clock; a host without a valid time would set it wrong.
  *   A5 40 21 08 | 1A 06 0F | 0A 1E 00 | 03 25  | 8D      2026-06-15 10:30:00, 80.5 %
  *               | date     | time     | 0.1 %  | sum */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
@@ -563,8 +564,7 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-/* What is known as a whole number, scaled and shifted for the wire; 0 for unknown values, as the
- * real ones send. */
+/* A value as a whole number, scaled and shifted for the wire; 0 if unknown, as real boards send. */
 static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset)
 {
     if (!pack_known(pack, id))

@@ -71,8 +71,8 @@ static void decode_old_hardware(const struct modbus_window *window, struct pack 
         memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
-/* A board that only balances shows the volts of the pack and the average cell once more behind its sensors. It has no
- * current sensor and no switches: 0 is not a state of charge there (section 10). */
+/* A board that only balances repeats the pack voltage and the average cell after its sensors. It
+ * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
 static void drop_what_a_balancer_lacks(const struct modbus_window *window, struct pack *pack)
 {
     static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,

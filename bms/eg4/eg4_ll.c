@@ -2,8 +2,8 @@
 /*
  * EG4 LL, LL-S, PowerPro and their relatives: "EG4-LL Battery MODBUS Communication Protocol".
  * Follows the sheet `eg4-ll`. Oddities: one generation counts current, charge and limit in tenths,
- * which only shows in numbers that cannot be; how many sensors there are is not told; an address of
- * 16 is the master's. The state of the switches is not carried.
+ * which only impossible numbers reveal; the number of sensors is not reported; address 16 is that
+ * of the master. The state of the switches is not reported.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Felicity Solar batteries (FLA, FLB, LPBF): Modbus RTU, function 03. Follows the sheet `felicity`.
- * Oddities: a positive current discharges; a place without a cell or a sensor reads 7FFF; whether
- * charging and discharging are allowed is all that is told of the switches.
+ * Oddities: a positive current discharges; a place without a cell or a sensor reads 7FFF; of the
+ * switches only whether charging and discharging are allowed is reported.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"

@@ -384,7 +384,7 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_alarm_bits(pack, ROWS(protections), be16(d + 16));
 }
 
-/* Behind the sensors, newer firmware (4.1), told by the remaining capacity that it repeats:
+/* After the sensors, newer firmware (4.1), recognized by the remaining capacity that it repeats:
  *   00       | 00 00    | 90 24 | 36 C5     | 00 00
  *   humidity | warnings | full  | remaining | balancing, mA */
 static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
@@ -395,8 +395,8 @@ static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
         pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
 }
 
-/* Behind the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; current and
- * capacities in front read FFFF there:
+/* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
+ * capacities before them read FFFF there:
  *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
  *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
 static void decode_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
@@ -408,7 +408,7 @@ static void decode_daren_tail(struct bms *bms, const uint8_t *tail, struct pack 
     bms_set_current(bms, pack, sbe32(tail + 12) / 10.0);
 }
 
-/* Register 03 of a plain board, behind the number of cells:
+/* Register 03 of a plain board, after the number of cells:
  *   03      | 0B 91 0B 98 0B 97 | …
  *   sensors | 0.1 K each        | tail, if any */
 static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
@@ -425,7 +425,7 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
     return true;
 }
 
-/* Register 03 of an addressed board, behind the number of cells (section 9.1):
+/* Register 03 of an addressed board, after the number of cells (section 9.1):
  *   10 00    | 0B E6   | 0E 23 | 04      | 0B 7D 0B 78 0A 9C 0A AB
  *   warnings | ambient | MOS   | sensors | 0.1 K each */
 static bool decode_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
@@ -633,8 +633,8 @@ static const struct bms_setting settings[] = {
     {.id = RATED_AH, .min = 1, .max = 655.3, .step = 0.1, .parts = 3},
 };
 
-/* What is remaining is set by register E0; of how much that is so many percent, register 11 says. Leaving with
- * save_key keeps a parameter over a restart, and sets the counters of register AA to 0. */
+/* Register E0 sets the remaining capacity as a percentage of register 11. Leaving with save_key
+ * keeps a parameter over a restart, and resets the counters of register AA. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
@@ -780,14 +780,14 @@ static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *
     return size;
 }
 
-/* Nothing ever happened to a simulated board. */
+/* A simulated board has counted no events. */
 static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     (void) bms, (void) pack, (void) d;
     return 24;
 }
 
-/* A MOS that is held off stays off, whatever has changed it since. */
+/* A MOS that is held off stays off, whatever has changed its state in the meantime. */
 static void keep_held(const struct memory *memory, struct pack *pack)
 {
     if (memory->held & HELD_CHARGE)

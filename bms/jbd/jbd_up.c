@@ -99,7 +99,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, whole};
 }
 
-/* A read without data, or a write with some: their answers have it the other way round. */
+/* A read without data, or a write with data: replies are the other way round. */
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
@@ -239,10 +239,11 @@ static void decode_limits(const struct reply *reply, struct pack *pack)
     pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, be16(d + 64) / 10.0);
 }
 
-/* Behind the temperatures:
+/* After the temperatures:
  *   00 00 | 00 00     | 0C 04    | 4A 42 44 34 38 …
  *   -     | balancing | firmware | text, 30 characters
- * Of the packs behind it the master knows half of the firmware's number: that is none. */
+ * For the packs behind it the master knows only half of the firmware's number, which is not used.
+ */
 static void decode_trail(const uint8_t *d, struct pack *pack)
 {
     pack_set(pack, BALANCE_MASK, be16(d + 2));
@@ -337,8 +338,8 @@ static const struct message {
     {&switch_range, 0, 0, decode_switch},
 };
 
-/* Head and head must agree up to the length. A request has no data if it reads, and data if it
- * writes, where its answer has it the other way round: that tells an echo. */
+/* Both heads must agree up to the length. A read request has no data, and a write request has;
+ * replies are the other way round, which identifies an echo. */
 static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
 {
     if ((reply->size > 0) != (reply->range.function != WRITE))

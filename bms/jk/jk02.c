@@ -31,8 +31,8 @@ enum command {
     ACKNOWLEDGE = 0xC8
 };
 
-/* The layout follows from the version or the frame itself; who knows better can fix it, and a
- * simulated board has to be one or the other. In the order of enum jk_layout. */
+/* The layout follows from the version or the frame itself. It can be configured for boards where
+ * this fails, and for simulated ones. In the order of enum jk_layout. */
 static const char *const variants[] = {"auto", "32s", "24s", NULL};
 
 struct memory {
@@ -130,11 +130,11 @@ static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
     return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
 }
 
-/* The settings frame comes once after each request for the stream, before the status or after it,
- * and is kept for the times when it is late. It is kept only with the status that it came with:
- * what both of them say is looked at by the caller and forgotten again when it is in doubt, while a
- * damaged settings frame that stood alone would speak with each status that follows. After so many
- * statuses without any, what was set may have been changed by others. */
+/* Keeps the settings frame, which comes once after each request for the stream, before the status
+ * or after it, in case it is late. It is only kept together with the status that it came with: the
+ * caller checks both and discards both if in doubt, whereas a damaged settings frame on its own
+ * would affect each following status. After several statuses without settings, the kept ones may be
+ * outdated. */
 static void keep_settings(struct memory *memory, struct pack *pack)
 {
     bool came = pack_known(pack, RATED_AH);

@@ -60,8 +60,7 @@ enum code {
     PROTOCOL = 0xC0
 };
 
-/* Section 4. 0: a code that is not known, and neither is the size of its value. CELLS brings its
- * own. */
+/* Section 4. 0: an unknown code, whose value has an unknown size. CELLS contains its own size. */
 static const uint8_t value_size[0x100] = {
     [0x80] = 2,  [0x81] = 2, [0x82] = 2, [0x83] = 2, [0x84] = 2,  [0x85] = 1, [0x86] = 1,
     [0x87] = 2,  [0x89] = 4, [0x8A] = 2, [0x8B] = 2, [0x8C] = 2,  [0x8E] = 2, [0x8F] = 2,
@@ -243,7 +242,7 @@ static void decode_cells(const uint8_t *value, struct pack *pack)
     pack_set(pack, CELL_COUNT, count);
 }
 
-/* Section 5.2: 0…99 °C, then from 100 on 0 and below; beyond 140 there is no sensor. */
+/* Section 5.2: 0…99 °C; from 100 on, 0 °C and below; beyond 140 there is no sensor. */
 static bool read_temperature(const uint8_t *value, double *celsius)
 {
     if (!value || be16(value) > 140)
@@ -268,7 +267,7 @@ static void decode_temps(const struct registers *registers, struct pack *pack)
         pack_set(pack, TEMP_COUNT, count);
 }
 
-/* The register C0 comes last; missing from an answer that was read to its end, it stands for 0. */
+/* C0 is the last register; if it is missing in a reply that was read to its end, it counts as 0. */
 static void note_protocol(struct memory *memory, const struct registers *registers)
 {
     const uint8_t *value = registers->at[PROTOCOL];
@@ -328,8 +327,8 @@ static void decode_state(uint16_t word, struct pack *pack)
     pack_set(pack, BALANCING, word >> 2 & 1);
 }
 
-/* Section 5.3: B9 means nothing before software 10.10, which stands behind the last _S
- * of 10.XW_S10.07. */
+/* Section 5.3: B9 is meaningless before software 10.10, the number after the last _S of
+ * 10.XW_S10.07. */
 static bool knows_full_capacity(const uint8_t *version)
 {
     char text[16] = "";
@@ -494,8 +493,8 @@ static bool registers_fill(const uint8_t *at, const uint8_t *end)
     return true;
 }
 
-/* Between its code and that of its neighbour, with nothing but registers behind it, it is surely a
- * password that stands there, whatever the walk has made of it. */
+/* A password register directly followed by its neighbour, with only valid registers after it, is
+ * certainly a password, whatever mask_registers makes of the frame. */
 static bool mask_sure_password(uint8_t *info, const uint8_t *end)
 {
     const size_t size = value_size[PASSWORD_TEXT];
@@ -509,9 +508,9 @@ static bool mask_sure_password(uint8_t *info, const uint8_t *end)
     return found;
 }
 
-/* Walks the registers and masks the password. False: what stands here is no row of registers, each
- * behind a lower one, or the whole table without a password. Damage that keeps the sum can make
- * another code of any, so that the walk passes over the password. */
+/* Walks the registers and masks the password. False: these bytes are no sequence of registers with
+ * rising codes, or the whole table without a password. Damage that keeps the sum can change any
+ * code, so that the walk misses the password. */
 static bool mask_registers(uint8_t *info, const uint8_t *end)
 {
     bool found = false;
@@ -555,9 +554,9 @@ static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
     return info;
 }
 
-/* The settings password: in answers, when it is written, and when it is sent to get leave to write.
- * Of what is not read to its end only the measurements are left; the filler is no count of cells,
- * and nothing else either. */
+/* Masks the settings password: in replies, when it is written, and when it is sent to permit
+ * writing. If a frame cannot be read to its end, only the measurements are kept; the filler cannot
+ * be mistaken for a count of cells, or for anything else. */
 static void mask(uint8_t *frame, size_t size)
 {
     _Static_assert('#' % 3 != 0, "no count of cells");
@@ -674,7 +673,7 @@ static uint32_t preset(uint8_t code)
     return 0;
 }
 
-/* The settings in which the pack differs from the presets of the app. */
+/* Settings of the pack that differ from the presets of the app. */
 static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
 {
     static const struct {
@@ -758,7 +757,7 @@ static size_t put_cells(uint8_t *out, const struct pack *pack)
     return 1u + out[0];
 }
 
-/* Hardware and software; a version of the pack's own counts when it has both. */
+/* Hardware and software; the pack's own version is used if it has both. */
 static const char *version_of(const struct pack *pack)
 {
     const char *own = pack->text[FIRMWARE];
@@ -803,7 +802,7 @@ static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
     return 1 + size;
 }
 
-/* All that can be read, in the order of every recorded answer: BB to BF are for writing only. */
+/* Everything that can be read, in the order of every recorded reply: BB to BF are write-only. */
 static size_t put_all(uint8_t *out, const struct pack *pack)
 {
     size_t size = 0;
@@ -818,8 +817,8 @@ static void reply(struct bms_output *out, enum command command, const uint8_t *i
     out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
 }
 
-/* The switches of the MOS are taken; the balancer's is not answered by boards of version 11, nor is
- * what is not known. */
+/* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
+ * switch, and no board answers unknown ones. */
 static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
                           struct bms_output *out)
 {

@@ -56,7 +56,7 @@ static const char *text_or(const struct pack *pack, enum pack_text id, const cha
     return pack->text[id][0] ? pack->text[id] : otherwise;
 }
 
-/* The version tells the layout: a text of the pack's own that says otherwise is not used. */
+/* The version implies the layout: a version text of the pack that contradicts it is not used. */
 static const char *software(const struct pack *pack, enum jk_layout layout)
 {
     bool old = layout == JK_24S;

@@ -26,12 +26,10 @@
 #define ABOUT_WORDS 48
 #define ABOUT_PIN 0x38
 #define BLOCK_DATA 6    /* byte 0 of a block is byte 6 of the frame */
-#define BLOCK_END 0x124 /* behind the last byte that can be read */
-#define WAKE_AFTER                                                                                 \
-    3 /* lone requests in a row that only a second one after another request cured                 \
-       */
+#define BLOCK_END 0x124 /* after the last byte that can be read */
+#define WAKE_AFTER 3    /* lone requests in a row that only a wake-up cured */
 
-#define BAD_CRC 4 /* an exception of theirs alone */
+#define BAD_CRC 4 /* exception: only these boards use it like this */
 
 enum variant { VARIANT_TRIGGER, VARIANT_REGISTERS };
 static const char *const variants[] = {"trigger", "registers", NULL};
@@ -52,12 +50,11 @@ struct memory {
     struct jk_notes notes;
     bool others_heard;        /* packs or hosts other than ours were heard on this line */
     bool acknowledged;        /* our pack's acknowledgement stood alone and was the last message */
-    bool acknowledges_behind; /* our pack was seen to acknowledge behind its records */
+    bool acknowledges_behind; /* our pack was seen to acknowledge after its records */
     bool status_awaited;      /* requested and not received since */
-    bool status_led;          /* the last request for it came right behind another one */
+    bool status_led;          /* the last request for it came directly after another one */
     bool led;                 /* another request was just sent */
-    uint8_t lone_misses;      /* lone requests for the status that stayed unanswered since one was
-                                 answered */
+    uint8_t lone_misses;      /* lone status requests unanswered since the last answered one */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -78,7 +75,7 @@ enum step {
 };
 
 // clang-format off
-/* Sections 2 and 3. What reads nothing is triggered. */
+/* Sections 2 and 3. Steps that read no registers are triggers. */
 static const struct bms_step plan[STEPS] = {
     [STEP_ABOUT]         = {.name = "about",               .every_s = 3600},
     [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300},
@@ -560,7 +557,7 @@ static void emulate_write(const struct bms_request *request, struct pack *pack,
     acknowledge(request->bytes, out);
 }
 
-/* Length of a request; 0: cannot be told yet, 1: it is none. */
+/* Length of a request; 0: unknown yet, 1: not a request. */
 static size_t request_size(const uint8_t *bytes, size_t size)
 {
     if (size < 2)
@@ -631,7 +628,7 @@ const struct bms_driver jk_pb_driver = {
     .address_min = 1,
     .address_max = 247,
     .address_default = 1,
-    .sweep_last = 15, /* asking is writing: it is not tried on whoever may be further up */
+    .sweep_last = 15, /* a request is a write: other devices may have higher addresses */
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
     .check = BMS_CHECK_SUM,
     .plan = plan,

@@ -17,13 +17,13 @@
 
 #define HEADER_SIZE 4
 #define CELLS 6           /* offset of the cell voltages in both layouts */
-#define RESISTANCE_24 126 /* of the 32-cell layout: cell 24, and behind that of cell 32 */
+#define RESISTANCE_24 126 /* in the 32-cell layout: cell 24, followed by cells up to 32 */
 #define RESISTANCES_END 144
 #define NOT_FITTED (-2000) /* tenths of a degree */
 #define OLDEST_HARDWARE 6  /* boards before it send floats ("JK04") behind the same header */
 #define FIRST_32S_SOFTWARE 11
 #define FIRST_T4_SOFTWARE 14
-#define BATTERY_HOT_BIT 21 /* which direction is stopped, the MOS tell */
+#define BATTERY_HOT_BIT 21 /* the MOS show which direction is stopped */
 #define CELL_COUNT_BIT 2   /* a broken sense wire, or a wrong setting */
 
 static const uint8_t header[HEADER_SIZE] = {0x55, 0xAA, 0xEB, 0x90};
@@ -243,9 +243,10 @@ static unsigned count_ones(uint32_t word)
     return ones;
 }
 
-/* A board without any cell wire. Both masks are 0, but the 32-cell layout then has nothing either
- * where it keeps the wire resistances of cells 24 to 32; there the other one has current,
- * temperatures, SOC and remaining capacity, which are never all 0, and its two MOS behind them. */
+/* Guesses the layout of a board without any cell wire. Both masks are 0. The 32-cell layout then
+ * has only zeros where it stores the wire resistances of cells 24 to 32; at the same place the
+ * 24-cell layout has current, temperatures, SOC and remaining capacity, which are never all 0,
+ * followed by its two MOS. */
 static enum jk_layout guess_without_cells(const struct jk_record *record)
 {
     const struct places *at = &places[JK_24S];
@@ -259,8 +260,8 @@ static enum jk_layout guess_without_cells(const struct jk_record *record)
     return mos ? JK_24S : JK_LAYOUT_AUTO;
 }
 
-/* Without an about record (section 4, rule 2): the cell mask of the 24-cell layout stands where the
- * other one has cells 25 and 26. JK_LAYOUT_AUTO: it cannot be told. */
+/* Guesses the layout without an about record (section 4, rule 2): the cell mask of the 24-cell
+ * layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
 static enum jk_layout guess_layout(const struct jk_record *record)
 {
     uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
@@ -285,9 +286,9 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
     return notes->software < FIRST_32S_SOFTWARE ? JK_24S : JK_32S;
 }
 
-/* Section 10: the wrong layout gives good cells and a nonsense voltage; so would two frames run
- * into one another with a sum that fits by chance. A broken sense wire makes the sum of the cells
- * differ as well, but says so; it is no excuse where the layout is a guess. */
+/* Section 10: the wrong layout yields good cells and an absurd voltage, and so do two merged frames
+ * whose sum fits by chance. A broken sense wire also makes the sum of the cells differ, but raises
+ * an alarm; this is only accepted if the layout is certain. */
 static bool is_coherent(const struct jk_record *record, const struct places *at, bool guessed)
 {
     uint64_t mask = (uint64_t) get_or_0(record, at->mask, U32);
@@ -499,8 +500,9 @@ static void mask_with(uint8_t blank, uint8_t *bytes, size_t first)
     bytes[JK_RECORD_SIZE - 1 - first] = (uint8_t) sum;
 }
 
-/* Damage that keeps the sum can make another type of an about record's. It is told by its texts as
- * well: model, versions, name, date, serial number, PIN and password, of which damage spoils a few. */
+/* Damage that keeps the sum can change the type of an about record, which is therefore also
+ * recognized by its texts: model, versions, name, date, serial number, PIN and password, of which
+ * damage spoils a few. */
 static bool holds_texts(const uint8_t *bytes, size_t first)
 {
     static const uint16_t texts[] = {6, 22, 30, 46, 62, 78, 86, 118};

@@ -27,7 +27,7 @@ struct jk_record {
     size_t size;
 };
 
-/* What is remembered of a board between its records. All zeros: nothing. */
+/* What is known of a board between its records. All zeros: nothing. */
 struct jk_notes {
     uint8_t software; /* number before the first dot; 0: unknown */
     uint8_t hardware;
@@ -46,7 +46,7 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
                                  const struct jk_record *record, struct pack *pack);
 
 /** pack_alarm_at for an alarm without a direction: applies to the direction whose MOS is off, or to
- * both if the switches do not tell. */
+ * both if the switches do not show it. */
 void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
                            int level, bool active, bool charge_mos, bool discharge_mos);
 

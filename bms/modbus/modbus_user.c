@@ -205,7 +205,7 @@ static unsigned alarm_bits(const struct modbus_value *value)
     return value->mask ? value->mask : 0xFFFF;
 }
 
-/* An alarm is told once at each level, the first row for some bits has them. */
+/* An alarm is emulated once at each level, by the first row with some bits for it. */
 static unsigned alarm_word(const struct modbus_user *user, const struct pack *told, unsigned reg)
 {
     uint32_t seen[2] = {0, 0};
@@ -240,7 +240,7 @@ static bool is_read(const struct modbus_user *user, unsigned function, unsigned 
     return false;
 }
 
-/* How many of a run there are, where another row counts them. */
+/* The number of elements of a run, if another row counts them. */
 static unsigned counted_by(const struct modbus_user *user, const struct pack *told, unsigned reg)
 {
     for (size_t i = 0; i < user->value_count; i++) {
@@ -278,7 +278,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     return (int32_t) (word | alarm_word(user, told, reg));
 }
 
-/* What the map writes is taken and forgotten. */
+/* Accepts the writes of the map without storing them. */
 static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t size, size_t *used,
                          struct bms_output *out)
 {

@@ -2,8 +2,8 @@
 /*
  * PACE boards on ports that are set to PACE_MODBUS: "PACE BMS Modbus protocol for RS485 V1.3" and a
  * longer layout for more cells. Follows the sheet `pace-modbus`; register numbers are decimal as
- * there. Oddities: register 15 is cell 1 or the number of cells, which tells the layout; "switches
- * too hot" stands in one bit as a warning and in another as a protection.
+ * there. Oddities: register 15 is cell 1 or the number of cells, which identifies the layout;
+ * "switches too hot" is one bit as a warning and another as a protection.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"
@@ -65,7 +65,7 @@ static const struct modbus_value short_identity[] = {
     {.reg = 160, .type = MODBUS_TEXT, .id = SERIAL,   .count = 10},
 };
 
-/* Section 5; those of protections, not of warnings. Where the long layout has them is not known. */
+/* Section 5; those of protections, not of warnings. Their place in the long layout is unknown. */
 #define SET .type = MODBUS_U16, .lowest = 1, .highest = 0xFFFE
 
 static const struct modbus_value settings[] = {

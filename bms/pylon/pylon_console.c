@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pylontech and Pytes packs by their RS232 console: a shell that answers in text. Follows the sheet
- * `pylon-console`. Oddities: there is no checksum, so labels and numbers must be exact, a table in
- * which characters are missing is rejected, and a row loses the columns that do not fit; an answer
- * says what it answers only in the echo before it; columns differ by model and go by their titles;
- * the first pack answers for all.
+ * Pylontech and Pytes packs by their RS232 console: a shell that replies in text. Follows the sheet
+ * `pylon-console`. Oddities: there is no checksum, so labels and numbers must be exact, a table
+ * that lacks characters is rejected, and a row loses columns that do not fit; only the echo before
+ * a reply names its request; columns differ by model and are identified by their titles; the first
+ * pack answers for all.
  */
 #include "pylon_text.h"
 
@@ -416,9 +416,9 @@ static unsigned count_words(struct pylon_text line)
 }
 
 /* 0        3316     -2964    26400    Dischg       Normal … 96%         44628 mAH      N
- * Where a row has as many words as the others and its number and voltage stand in their places, a word that does
- * not fit its column costs the row this column and those behind it: they may be swapped. With more or fewer words
- * characters were lost, and the voltage may have lost some as well. */
+ * If a row has as many words as the others, and its number and voltage are in their places, a word
+ * that does not fit its column costs the row this column and all later ones: they may be swapped.
+ * With more or fewer words characters were lost, perhaps in the voltage as well. */
 static bool parse_row(struct pylon_text line, struct table *table)
 {
     unsigned words = count_words(line);
@@ -519,7 +519,7 @@ static void decode_stat_line(struct pylon_text label, struct pylon_text value, s
         pack_set(pack, SOH_PERCENT, (double) number);
 }
 
-/* Both begin with the address; the next fields tell them apart. */
+/* Both begin with the address; the next fields distinguish them. */
 static enum bms_result decode_list(struct pylon_text text, const struct command *command,
                                    int64_t number, struct pack *pack)
 {
@@ -573,7 +573,7 @@ static enum bms_result decode_answer(struct bms *bms, const struct command *comm
     return decode_list(text, command, number, pack);
 }
 
-/* Without a request, the echo says what was asked. */
+/* Without a request, the echo names it. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Renogy smart lithium batteries, with electronics by RongSi: "Modbus protocol V1.7". Follows the
- * sheet `renogy`; register numbers are decimal as there. Oddities: cells have a resolution of
- * 100 mV and are cut off; there is no register for the state of charge; the word that holds the
- * switches is 0 on packs that do not report them; the Pro series counts its current in tenths,
- * which nothing in the registers tells.
+ * sheet `renogy`; register numbers are decimal as there. Oddities: cells have a resolution of 100
+ * mV and are truncated; there is no register for the state of charge; the word with the switches is
+ * 0 on packs that do not report them; the Pro series counts its current in tenths, which no
+ * register reveals.
  */
 #include "bms/count.h"
 #include "bms/modbus/modbus.h"
@@ -54,7 +54,7 @@ static const struct modbus_value values[] = {
 #define W ALARM_WARNING
 #define P ALARM_PROTECTION
 
-/* Section 4; 5104, where two bits stand for each thing, is read by hand. */
+/* Section 4; 5104, with two bits per item, is decoded separately. */
 static const struct modbus_alarm alarms[] = {
     {5106,  0, SHORT_CIRCUIT,               P},
     {5106,  4, CHARGE_OVER_CURRENT,         P}, /* second level */

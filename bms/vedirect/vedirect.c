@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Victron BMV-70x, BMV-71x and SmartShunt over VE.Direct: a shunt as a pack without cells. It talks
- * by itself, a main block and a history block of text each second; HEX questions and answers are an
- * extra. Follows the sheet `vedirect`. Oddities: a checksum can be any byte, HEX records stand
- * anywhere, "---" is a value that the shunt does not know, and what a shunt counts is only a pack's
- * remaining capacity when the whole is known (options.capacity_ah, or HEX register 1000).
+ * Victron BMV-70x, BMV-71x and SmartShunt over VE.Direct: a shunt as a pack without cells. It sends
+ * a main block and a history block of text each second by itself; HEX requests and replies are
+ * optional. Follows the sheet `vedirect`. Oddities: a checksum can be any byte, HEX records can be
+ * anywhere, "---" is an unknown value, and the charge that a shunt counts only yields a pack's
+ * remaining capacity if its capacity is known (options.capacity_ah, or HEX register 1000).
  */
 #include "vedirect_emulate.h"
 #include "vedirect_hex.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * VE.Direct, HEX: questions and answers in hexadecimal digits, section 3 of the sheet `vedirect`.
+ * VE.Direct, HEX: requests and replies in hexadecimal digits, section 3 of the sheet `vedirect`.
  * The driver vedirect-hex polls a shunt's registers one by one instead of listening to its text;
- * the driver vedirect takes what comes of them beside the text. Oddities: some firmware stops its
- * text while it is asked, some does not; what a register holds while its value is not available
- * looks like a number (FFFF of a temperature is 382 degrees).
+ * the driver vedirect decodes those that arrive between the text. Oddities: some firmware stops its
+ * text while it is polled, some does not; a register whose value is not available looks like a
+ * number (FFFF of a temperature is 382 degrees).
  */
 #include "vedirect_hex.h"
 
@@ -22,7 +22,7 @@ struct hex_value {
     uint16_t id;
     const uint8_t *bytes;
     size_t size;
-    bool reading; /* what says how things stand at this moment may be taken from it */
+    bool reading; /* present measurements may be taken from it */
 };
 
 /* The record's size counts, not the table's. All ones, without the sign: not available. False: no
@@ -67,7 +67,7 @@ static bool decode_consumed(struct bms *bms, const struct hex_value *value, stru
     return true;
 }
 
-/* What says how things stand at this moment. */
+/* Registers with present measurements. */
 static bool decode_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);

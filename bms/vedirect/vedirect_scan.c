@@ -124,9 +124,9 @@ static void take_byte(struct scanner *scanner, struct vedirect_block *block, uin
     }
 }
 
-/* A record inside a block is no part of the sum. One that a CR breaks off spoils the block: it may
- * as well be a digit that was damaged into a colon, and the sum cannot tell when the digits behind
- * it happen to add up to nothing. */
+/* A record inside a block is not part of the block's sum. A record that a CR breaks off spoils the
+ * block: it may also be a digit that was damaged into a colon, and the sum cannot detect this if
+ * the digits after it happen to add up to 0. */
 static size_t pass_record(struct scanner *scanner, struct vedirect_block *block,
                           const uint8_t *bytes, size_t at, size_t size)
 {
@@ -160,9 +160,9 @@ void vedirect_scan_block(const uint8_t *bytes, size_t size, struct vedirect_bloc
     block->size = at < BLOCK_MAX ? 0 : at;
 }
 
-/* Where in a damaged block another one begins: its end was lost, or it never was one. Blocks begin
- * with these fields; at any other field there would be one chance in 256 that a fragment passes for
- * a block. */
+/* Where another block begins inside a damaged one, whose end was lost or that never was one. Blocks
+ * begin with these fields; accepting any other field, one of 256 fragments would pass for a block.
+ */
 static size_t find_restart(const uint8_t *bytes, size_t size)
 {
     static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};

@@ -266,6 +266,12 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await go(page, 'readers');
             await has(page.locator('[data-kind=mqtt] small'), 'One is stored');
             await page.locator('[data-kind=mqtt] input[type=password]').fill('open sesame');
+            await go(page, 'review');
+            await has(page.locator('.note'), 'mqtt home');
+            await go(page, 'readers');
+            await page.locator('[data-kind=mqtt] .primary').click();
+            await has(page.locator('[data-kind=mqtt] .said'), 'saved');
+            check(fake.last('try').name === 'home' && fake.last('try').edits[0].secret === 'open sesame', 'this section is tried');
             await page.locator('.card', { has: page.locator('h2:text-is("history")') }).locator('summary').click();
             await page.getByLabel('keep').fill('30d');
             await go(page, 'review');
@@ -370,6 +376,16 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await heading(page, 'ports');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
+            // One trial at a time: another one takes its place.
+            await go(page, 'readers');
+            const steps = fake.answers['GET try'];
+            fake.answers['GET try'] = () => fake.trying === 'modbus' ? [200, { running: true, steps: [{ name: 'request', ok: null }] }] : steps();
+            await page.locator('[data-kind=modbus] > button').click();
+            await page.locator('[data-kind=modbus] .steps-of [data-ok=null]').waitFor();
+            await page.locator('[data-kind=mqtt] > button').click();
+            await page.locator('[data-kind=mqtt] .primary').click();
+            await has(page.locator('[data-kind=mqtt] .said'), 'saved');
+            check(!await page.locator('[data-kind=modbus] .steps-of li').count(), 'the other one is over');
             // By the password, where the configuration says so.
             fake.armed = false;
             const state = fake.answers['GET state'];

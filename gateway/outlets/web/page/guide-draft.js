@@ -8,10 +8,11 @@ const UNIT_MOST = 247;
 const NAME_MOST = 32;
 
 /** `config` and `keys` are the gateway's. `added`: sections that are not in the file yet, {section, name, keys, found, members}, in the
- *  order in which they will stand there; `by`: how this browser got in. `changed`: of sections that are, "section name" → {key: value, or null for none}. */
-export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map() };
+ *  order in which they will stand there; `by`: how this browser got in. `tried`: "section name" → the edits that were tried with success, `held`: those that were not, and so are not saved. `changed`: of sections that are, "section name" → {key: value, or null for none}. */
+export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map(), held: new Set() };
 
-const place = s => `${s.section} ${s.name ?? ''}`;
+/** "section name" */
+export const place = s => `${s.section} ${s.name ?? ''}`;
 const inFile = () => draft.config?.sections ?? [];
 const keyOf = (s, key) => s.keys.find(k => k.key === key);
 
@@ -21,7 +22,7 @@ export function begin(config, keep) {
   if (keep) return;
   draft.ports = [];
   draft.added = [];
-  for (const kept of [draft.searches, draft.changed, draft.removed, draft.tried]) kept.clear();
+  for (const kept of [draft.searches, draft.changed, draft.removed, draft.tried, draft.held]) kept.clear();
 }
 
 /** The sections of a kind, those of the file first, as handles: get(key), set(key, value), isSet(key) of a secret. */
@@ -168,9 +169,9 @@ export function parallels() {
   return groups.filter(group => group.length > 1).map(group => group.sort((a, b) => a.at - b.at));
 }
 
-/** For check and apply. `only`: of these handles. */
+/** For check and apply, without those that are held. `only`: of these handles, held or not. */
 export function edits(only) {
-  const list = [], wanted = s => !only || only.some(h => h.self === s);
+  const list = [], wanted = s => only ? only.some(h => h.self === s) : !draft.held.has(place(s));
   const put = (s, keys) => {
     for (const [key, value] of Object.entries(keys))
       if (typeof value === 'object' && value) list.push({ section: s.section, name: s.name, key, ...value });

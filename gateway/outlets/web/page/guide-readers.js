@@ -4,7 +4,7 @@ import { el } from './dom.js';
 import { copyable } from './copy.js';
 import { packs } from './packs.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
-import { add, draft, edits, sections, wordFor } from './guide-draft.js';
+import { add, draft, edits, place, sections, wordFor } from './guide-draft.js';
 import { allKeys, keyField, secretField } from './guide-keys.js';
 import { hasText, t } from './words.js';
 
@@ -19,16 +19,28 @@ const KINDS = [
 
 const SIGNS = { true: '✓', false: '✗', null: '–' };
 
-/** Tries, and shows step by step how it goes: resolves to whether all went well. */
+let abandon = null;   // the trial that runs: the gateway has one at a time
+
+/** Tries, and shows step by step how it goes: resolves to whether all went well, null where another trial took its place. */
 function trial() {
   const list = el('ol', { class: 'steps-of' }), node = el('div', { role: 'status' }, list);
-  let stop = null;
-  node.close = () => stop?.();
   node.run = async what => {
+    abandon?.();
     list.replaceChildren(el('li', {}, t('g_trying')));
     await api('try', what);
     return new Promise(done => {
-      stop = every(LOOK_S, async () => {
+      let isMine = true;
+      const end = good => {
+        isMine = false;
+        if (abandon === leave) abandon = null;
+        done(good);
+      };
+      const leave = abandon = () => {
+        stop();
+        list.replaceChildren();
+        end(null);
+      };
+      const stop = every(LOOK_S, async () => {
         let now;
         try {
           now = await api('try');
@@ -36,11 +48,12 @@ function trial() {
           if (!error.status) return false;
           now = { running: false, steps: [{ name: 'connect', ok: false, text: error.message }] };
         }
+        if (!isMine) return true;
         const { running, steps = [] } = now;
         list.replaceChildren(...steps.map(s => el('li', { 'data-ok': String(s.ok) }, el('b', { 'aria-hidden': 'true' }, SIGNS[s.ok]),
           el('span', {}, hasText('g_try_' + s.name) ? t('g_try_' + s.name) : s.name, s.ok === false ? `: ${t('g_failed')}` : ''),
           s.text ? el('small', { lang: 'en' }, s.text) : null)), ...running && !steps.length ? [el('li', {}, t('g_trying'))] : []);
-        if (!running) done(steps.length > 0 && steps.every(s => s.ok !== false));
+        if (!running) end(steps.length > 0 && steps.every(s => s.ok !== false));
         return !running;
       });
     });
@@ -52,57 +65,57 @@ function trial() {
 function reader({ kind, keys, secret }, section, onchange, renew) {
   const said = status(), result = trial(), rows = draft.keys[kind] ?? [];
   const first = Object.entries(keys).map(([key, word]) => [rows.find(row => row.key === key), word]).filter(([row]) => row);
-  const wanted = () => JSON.stringify(edits([section]));
-  let isWanted = !section.isNew || section.self.isWanted;
-  const settle = on => {
-    isWanted = on;
-    if (section.isNew) section.self.isWanted = on;
+  const wanted = () => JSON.stringify(edits([section])), id = place(section.self), hasNone = () => !edits([section]).length;
+  const settle = isGood => {
+    if (isGood) draft.held.delete(id);
+    else draft.held.add(id);
     anyway.hidden = true;
     onchange();
   };
   const anyway = button(t('g_anyway'), () => {
+    draft.tried.set(id, wanted());
     settle(true);
     said.say(t('g_in_draft'));
   }, { hidden: true });
   const go = act(t('g_try'), async () => {
     const tried = wanted(), good = await result.run({ kind, name: section.name, edits: edits([section]) });
+    if (good == null) return;
     if (tried !== wanted()) return said.say(t('g_changed'));
-    draft.tried.set(section.self, tried);
-    settle(good || isWanted);
-    said.say(t(good ? 'g_in_draft' : 'g_not_in_draft'));
-    anyway.hidden = good;
+    if (good) draft.tried.set(id, tried);
+    settle(good || hasNone());
+    said.say(!good ? t('g_not_in_draft') : hasNone() ? '' : t('g_in_draft'));
+    anyway.hidden = good || hasNone();
   }, said, { class: 'primary' });
   const node = el('form', {
     class: 'reader', onsubmit: event => event.preventDefault(), oninput() {
-      // Other words than those that were tried.
-      if (section.isNew && draft.tried.get(section.self) !== wanted()) settle(false);
+      // Other words than those that were tried?
+      settle(hasNone() || draft.tried.get(id) === wanted());
       said.say('');
     },
   }, el('div', { class: 'row' }, ...first.map(([row, word]) => keyField(section, { ...row, help: null }, t(word))), secretField(section, secret)),
   allKeys([[section, [...Object.keys(keys), secret]]]), el('div', { class: 'bar' }, go, anyway, button(t('g_remove'), () => {
+    draft.held.delete(id);
     section.remove();
     renew();
   }, { 'aria-label': `${t('g_remove')}: ${section.name}` })), result, said);
-  node.close = () => result.close();
   return node;
 }
 
 function outlet(spec, onchange) {
   const node = el('section', { class: 'card', 'data-kind': spec.kind }), open = [];
   const renew = () => {
-    open.splice(0).forEach(form => form.close());
+    open.length = 0;
     const list = sections(spec.kind);
     open.push(...list.map(section => reader(spec, section, onchange, renew)));
     node.replaceChildren(el('h2', {}, t('g_' + spec.kind)), el('p', { class: 'hint' }, t(`g_${spec.kind}_why`)), ...open,
       button(t('g_add'), () => {
-        add(spec.kind, wordFor(spec.word, spec.kind), { ...spec.preset });
+        draft.held.add(place(add(spec.kind, wordFor(spec.word, spec.kind), { ...spec.preset }).self));
         renew();
         open.at(-1).querySelector('input, select')?.focus();
       }));
     onchange();
   };
   renew();
-  node.close = () => open.forEach(form => form.close());
   return node;
 }
 
@@ -115,10 +128,9 @@ function modbus(onchange) {
     line.replaceChildren(el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${(m.base ?? 290) + 210} -c 4 -t 4:float ${host}\n`));
   }).catch(() => {});
   const node = el('section', { class: 'card', 'data-kind': 'modbus' }, el('h2', {}, 'Modbus TCP'), line, act(t('g_wait'), async () => {
-    draft.tried.set('modbus', await result.run({ kind: 'modbus', edits: [] }));
+    if (await result.run({ kind: 'modbus', edits: [] })) draft.tried.set('modbus', '');
     onchange();
   }, said), result, said);
-  node.close = () => result.close();
   return node;
 }
 
@@ -134,9 +146,7 @@ export function readers() {
   const cards = [outlet(KINDS[0], changed), modbus(changed), ...KINDS.slice(1).map(spec => outlet(spec, changed))];
   self.node = el('div', {}, ...cards, others());
   self.close = () => {
-    cards.forEach(card => card.close());
-    // What was not tried, or failed and was not wanted all the same, is no part of the draft.
-    for (const s of [...draft.added]) if (KINDS.some(k => k.kind === s.section) && !s.isWanted) draft.added.splice(draft.added.indexOf(s), 1);
+    abandon?.();
   };
   return self;
 }

@@ -74,6 +74,7 @@ export function review(state) {
       (worse ?? list).length ? el('section', { class: 'card' }, el('h2', {}, t('g_remarks')), remarks(worse ?? list)) : null,
       reload.length || restart.length ? el('section', { class: 'card' }, ...reload.length ? [el('h2', {}, t('g_reload')), el('p', {}, reload.join(', '))] : [],
         ...restart.length ? [el('h2', {}, t('g_restart')), el('p', {}, restart.join(', '))] : []) : null,
+      draft.held.size ? el('p', { class: 'note' }, t('g_held', [...draft.held].join(', '))) : null,
       errors || worse ? el('p', { class: 'note' }, t('g_wrong')) : null,
       isRight ? el('div', { class: 'bar' }, act(t(isFile ? 'g_download' : 'g_apply'), isFile ? download : apply, said, { class: 'primary' }), el('p', { class: 'hint' }, t(isFile ? 'g_download_why' : 'g_apply_why'))) : null,
       said].filter(Boolean));

@@ -7,7 +7,7 @@ import { listen } from './packs.js';
 import { span } from './numbers.js';
 import { isPlain, login, passwordField, userField } from './session.js';
 import { begin, draft } from './guide-draft.js';
-import { api, field, patient, status } from './guide-parts.js';
+import { api, button, field, patient, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
 import { readers } from './guide-readers.js';
 import { files, liveCards, review } from './guide-save.js';
@@ -100,7 +100,9 @@ export async function guide(step) {
   try {
     state = await patient('state');
   } catch (error) {
-    return { title: t('setup'), node: el('p', { class: 'empty' }, error.status === 404 ? t('no_packs_next', 'packgate probe') : error.message) };
+    const isNone = error.status === 404;
+    return { title: t('setup'), node: el('p', { class: 'empty' }, isNone ? t('no_packs_next', 'packgate probe') : error.message, ' ',
+      isNone ? null : button(t('g_again'), () => dispatchEvent(new HashChangeEvent('hashchange')))) };
   }
   const isIn = state.armed && state.yours, offered = location.hash.split('/')[3];
   // A configuration that waits to be kept goes before everything else.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * How old values are. Every driver polls (or hears) simulated packs whose voltage and cells tell when they were
- * measured, over lines where replies stand still, come late always, come or not at all; the clock is turned. At each
- * moment that a client could ask: what is called fresh was measured within stale_after, the age that is told is never
- * less than the true one by more than an exchange takes, and no voltage stands beside cells of another time.
+ * How old values are. Every driver polls (or listens to) simulated packs whose voltage and cells
+ * encode the time of their measurement, over lines on which replies stall, are always late, arrive
+ * or do not; on a test-controlled clock. At each moment at which a client could ask: fresh values
+ * were measured within stale_after, the reported age is never less than the true one by more than
+ * an exchange takes, and no voltage is combined with cells of another time.
  *
  * tests/run: 30 s
  */

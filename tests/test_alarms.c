@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Alarms that begin and end: each level of its own, and what was not read is as it was. */
+/* Alarms that begin and end: both levels independently; an alarm that was not read keeps its state.
+ */
 #include "packs/alarms.h"
 #include "bms/count.h"
 

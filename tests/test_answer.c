@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The traps of libmodbus 3.1.6, each shown twice: what modbus_reply does when it is simply given
- * what was received (so that the trap is known to be there), and that answer() does not get into
- * it.
+ * The traps of libmodbus 3.1.6, each shown twice: what modbus_reply does if it simply gets the
+ * received request (to prove that the trap exists), and that answer() avoids it.
  *
- * nanosleep, select, recv and send are ours in this program, and libmodbus calls these. So nothing
- * has to be timed to see that it would sleep, and a socket that takes only a part of an answer is no
- * matter of luck. modbus_reply is ours on the way from answer() as well: what it gets to see is
- * looked at.
+ * This program has its own nanosleep, select, recv and send, which libmodbus calls. Therefore no
+ * timing is needed to detect that it would sleep, and a socket that accepts only part of a response
+ * is no matter of luck. modbus_reply is wrapped on the way from answer() as well, to check its
+ * input.
  */
 #include "modbus/answer.h"
 #include "bms/count.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Banks: what becomes of unequal packs, of unknown values and of packs that are missing. All numbers by hand. */
+/* Banks: unequal packs, unknown values, missing packs. All expected numbers are computed by hand.
+ */
 #include "packs/bank.h"
 #include "bms/count.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The battery model: what it counts, what it protects, what the switches do; and the random packs.
- * Time is an argument, so hours pass at once.
+ * The battery model: counters, protections, switches; and random packs. Time is an argument, so
+ * hours take no time.
  */
 #include "bms/battery.h"
 #include "bms/battery_random.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A shunt that is only heard, by a stand-in for BlueZ below it: which records are believed, and what is said of the others. */
+/* A shunt that only advertises, with a stand-in for BlueZ below it: which records are accepted, and
+ * the messages about all others. */
 #include "ble_stub.h"
 
 #include "lines/ble/port_adverts.c" /* in place of the one in the library */

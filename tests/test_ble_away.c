@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Bluetooth lines whose devices, adapter or bus are away for hours: real lines, above a stand-in for BlueZ that answers by itself, on a
- * clock that is turned.
+ * Bluetooth lines whose devices, adapter or bus are absent for hours: real lines above an automatic
+ * stand-in for BlueZ, on a test-controlled clock.
  */
 #include "ble_stub.h"
 

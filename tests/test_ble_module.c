@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The serial lines of Bluetooth modules: which pair of characteristics, in which order, and what a device may be. */
+/* The serial lines of Bluetooth modules: which pair of characteristics is used, in which order, and
+ * the guesses about devices. */
 #include "lines/ble/module.h"
 
 #include "bms/count.h"

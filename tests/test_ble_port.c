@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A Bluetooth module's serial line, step by step, by a stand-in for BlueZ below it: the sheet `ble`, sections 1, 2 and 7. */
+/* A Bluetooth module's serial line step by step, with a stand-in for BlueZ below it: the sheet
+ * `ble`, sections 1, 2 and 7. */
 #include "ble_stub.h"
 
 #include "lines/ble/port_ble.c" /* in place of the one in the library */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which devices a scan lists, by a stand-in for BlueZ below it. */
+/* The devices that a scan lists, with a stand-in for BlueZ below it. */
 #include "ble_stub.h"
 
 #include "lines/ble/scan.c" /* in place of the one in the library */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Victron's advertisements: from the air to values. */
+/* Victron's advertisements: from received bytes to values. */
 #include "lines/ble/victron.h"
 
 #include "bms/driver.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Frames by a socket of the kernel, on a pair of sockets: what is sent is received, other kinds of frames are left out. */
+/* CAN frames over a kernel socket, here a pair of sockets: what is sent is received, and other
+ * kinds of frames are skipped. */
 #include "base/can_socket.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Every exchange file through its driver: whole, byte by byte, after noise, after an echo of the request, after a late
- * reply, truncated, and with every single bit flipped. Expected values come from the files alone.
+ * Every exchange file through its driver: whole, byte by byte, after noise, after an echo of the
+ * request, after a late reply, truncated, and with every single bit flipped. Expected values come
+ * from the files alone.
  *
  * tests/run: 10 s
  */

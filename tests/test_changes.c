@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Two configurations compared: what a line needs to be opened anew for, and what is told. */
+/* Comparison of two configurations: which changes reopen a line, and what is logged. */
 #include "config/changes.h"
 #include "config/load.h"
 #include "bms/count.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration: what is accepted and what becomes of it, value by value; what is refused, with
- * the exact message and line; each number at both ends of its range; and files damaged at random.
+ * The configuration: valid values and their results, one by one; invalid ones with the exact
+ * message and line; each number at both ends of its range; and files damaged at random.
  */
 #define WITH_BLE /* what is said of Bluetooth lines, in a build that leaves them out, too */
 #include "config/check.c" /* in place of the one in the library */

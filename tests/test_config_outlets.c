@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The sections that are outlets: what is right in them, and what is a mistake. */
+/* The sections of outlets: valid values and mistakes. */
 #include "config/load.h"
 #include "config/outlets.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Runs each row of conformance.tsv through a socket against a server with the content that is
- * written there.
+ * Runs each row of conformance.tsv through a socket against a server with the described content.
  */
 #include "server_bench.h"
 

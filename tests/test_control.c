@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What outlets ask of the gateway as a whole: the configuration, and a tunnel that only the page may open. */
+/* The questions of outlets about the gateway as a whole: the configuration, and a tunnel that only
+ * the page may open. */
 #include "control/control.h"
 #include "config/load.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The control socket with clients of all kinds, in one loop: what is asked comes whole and in order, and nobody can hold
- * it up.
+ * The control socket with all kinds of clients in one loop: responses are complete and in order,
+ * and no client can block it.
  */
 #include "control/socket.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Classic Daly: what the recordings do not show. Frames and sums are those of the sheet `daly`. */
+/* Classic Daly: what the recordings do not cover. Frames and sums are those of the sheet `daly`. */
 #include "driver_test.h"
 
 #include <stdio.h>

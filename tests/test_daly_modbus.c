@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Daly's dialects D2 and 81: what the recordings do not show. Requests, frames and tables are those
- * of the sheet `daly-d2`; the fault bits are written down here once more, as the sheet has them.
+ * Daly's dialects D2 and 81: what the recordings do not cover. Requests, frames and tables are
+ * those of the sheet `daly-d2`; the fault bits are written down here once more, as in the sheet.
  */
 #include "driver_test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Daly boards with a Sinowealth chip: what the exchange files do not show. Requests, replies and
+ * Daly boards with a Sinowealth chip: what the exchange files do not cover. Requests, replies and
  * tables are those of the sheet `daly-sinowealth`.
  */
 #include "driver_test.h"

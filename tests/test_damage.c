@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Damaged replies, some thousands for each driver and variant: nothing that the pack never said is
- * ever published, and nothing that it said becomes unknown. `make bench` tries many more.
+ * Damaged replies, some thousands for each driver and variant: nothing that the pack has not sent
+ * is ever published, and nothing that it has sent becomes unknown. `make bench` tries many more.
  * tests/run: 6 s
  */
 #include "damage.h"

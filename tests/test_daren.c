@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * daren beyond its captures: requests byte by byte, the states bit by bit, both places at which the values can begin,
- * replies that answer another question, refusals, and what is no such frame.
+ * daren beyond its captures: requests byte by byte, states bit by bit, both possible positions of
+ * the values, replies to other requests, refusals, and invalid frames.
  */
 #include "driver_test.h"
 

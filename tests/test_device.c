@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A serial port, looked at: what does not exist, what is none, what takes any rate, what
- * takes some, what is in use. */
+/* Checks of serial ports: missing, not a serial port, any rate supported, some rates supported, in
+ * use. */
 #include "base/device.h"
 
 #include <dlfcn.h>

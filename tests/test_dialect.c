@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Batteries shown to inverters in the protocols of BMS: what is read there is what was shown, an unknown value is never a
- * number, and nobody changes anything from there.
+ * Batteries presented to inverters in the protocols of BMS: an inverter reads the presented values,
+ * an unknown value is never a number, and no request changes anything.
  */
 #include "bms/inverter/dialect.h"
 

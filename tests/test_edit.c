@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Changes of a configuration's text: examples, the shipped files, and files that a generator makes. */
+/* Changes of a configuration's text: examples, the shipped files, and generated files. */
 #include "edit_property.h"
 
 #include "config/load.h"

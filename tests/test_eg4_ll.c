@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * eg4-ll beyond its captures: requests as the sheet prints them, the generation that counts in
- * tenths, sensors of which nobody tells how many there are, alarm bits one by one, and what is no
- * pack of this kind.
+ * eg4-ll beyond its captures: requests as in the sheet, the generation that counts in tenths,
+ * sensors whose number is not reported, alarm bits one by one, and devices that are no such pack.
  */
 #include "modbus_test.h"
 

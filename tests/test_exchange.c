@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Exchange files: what is accepted, what is not and with which words, and that what is written can be read. */
+/* Exchange files: what is accepted, the messages for what is not, and that written files can be
+ * read. */
 #include "commands/exchange.h"
 
 #include "driver_test.h"

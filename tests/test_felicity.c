@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * felicity beyond its captures: requests byte by byte, faults one by one, the direction of the current, empty places, and
- * what is no pack of this kind.
+ * felicity beyond its captures: requests byte by byte, faults one by one, the direction of the
+ * current, empty places, and devices that are no such pack.
  */
 #include "modbus_test.h"
 

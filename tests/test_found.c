@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a search has found, as a configuration; and the names of serial ports. */
+/* The results of a search as a configuration; and the names of serial ports. */
 #include "commands/found.h"
 #include "base/port_list.h"
 #include "config/load.h"

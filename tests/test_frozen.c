@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A BMS that answers the same values for ever although a current flows. */
+/* A BMS that repeats the same values although a current flows. */
 #include "packs/pack_source.h"
 #include "bms/count.h"
 #include "bms/driver.h"

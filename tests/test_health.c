@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the history tells of health: built courses, each with one thing wrong, and those in which nothing is. */
+/* Health findings: constructed histories, each with one fault, and some without any. */
 #include "outlets/history/checkup.h"
 #include "outlets/history/health.h"
 #include "outlets/history/store.h"

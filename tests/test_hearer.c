@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A device that talks, on a serial port that stands still and then brings at once what has piled up: no value is told as
- * younger than it is, and it is fresh again soon. The clock is turned.
+ * A device that sends by itself, on a serial port that stalls and then delivers everything at once:
+ * values are never reported as younger than they are, and are fresh again soon. On a
+ * test-controlled clock.
  */
 #include "lines/line.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The history: rows made of poll cycles, and the database that they go to. */
+/* The history: rows computed from poll cycles, and their database. */
 #include "outlets/history/csv.h"
 #include "outlets/history/query.h"
 #include "outlets/history/rows.h"

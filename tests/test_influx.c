@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The pure parts of the line protocol: gaps, points, what answers mean, and what is read of the history. */
+/* The pure parts of the line protocol: gaps, points, the meaning of responses, and rows read from
+ * the history. */
 #include "outlets/influx/backlog.h"
 #include "outlets/influx/gaps.h"
 #include "outlets/influx/points.h"

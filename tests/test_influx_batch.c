@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What is given up of a batch, and what is not: a database that refuses lines, all of them for a while, or too many at once. */
+/* What is dropped of a batch, and what is not: a database that rejects lines, all of them for a
+ * while, or too many at once. */
 #include "outlets/influx/batch.h"
 
 #include <setjmp.h>

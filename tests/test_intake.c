@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A far end that sends without end, on a clock that is turned. */
+/* A far end that sends without end, on a test-controlled clock. */
 #include "lines/port/intake.h"
 
 #include <math.h>

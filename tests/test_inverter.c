@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Messages for inverters, CAN and Pylontech's system level: recorded frames are written again from the values in them, what
- * is unknown is not sent, and what is written is read back.
+ * Messages for inverters, CAN and Pylontech's system level: recorded frames are encoded again from
+ * their decoded values, unknown values are not sent, and encoded messages are decoded again.
  */
 #include "bms/inverter/can.h"
 #include "bms/inverter/pylon_system.h"

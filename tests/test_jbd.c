@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * JBD, plain and addressed: the worked examples of the sheet `jbd`, its requests byte by byte, the
- * rule of the switches, what boards refuse, and packs that went through the emulator and back.
+ * rule of the switches, refusals, and packs that went through the emulator and back.
  */
 #include "driver_test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * JBD UP: requests byte by byte from the sheet `jbd`, section 9.2, a recorded reply of a pack
- * behind the master, the rule of the switches, lengths that lie, and packs that went through the
+ * behind the master, the rule of the switches, false lengths, and packs that went through the
  * emulator and back.
  */
 #include "driver_test.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk02 beyond its captures: requests as the sheet prints them, both layouts with and without the
- * about record, what else stands in the stream, records that contradict themselves, and simulated
- * packs read back.
+ * jk02 beyond its captures: requests as in the sheet, both layouts with and without the about
+ * record, other bytes in the stream, contradictory records, and simulated packs read back.
  */
 #include "driver_test.h"
 

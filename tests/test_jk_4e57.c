@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-4e57 beyond its captures: the requests as the sheet prints them, single registers, unknown
- * codes, the two ways of writing the current, and simulated packs read back.
+ * jk-4e57 beyond its captures: requests as in the sheet, single registers, unknown codes, the two
+ * encodings of the current, and simulated packs read back.
  */
 #include "driver_test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-balancer beyond its captures: requests byte by byte, alarms one by one, answers that do not add up, lost wires,
- * what is not told, and what the emulated one keeps silent to.
+ * jk-balancer beyond its captures: requests byte by byte, alarms one by one, inconsistent replies,
+ * lost wires, unknown values, and requests that the emulated board ignores.
  */
 #include "driver_test.h"
 

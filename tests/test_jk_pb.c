@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * jk-pb beyond its captures: requests as the sheet prints them, whose record it is on a line with
- * others, parts of the register blocks, the wake-up rule, and simulated packs read back in both
- * ways.
+ * jk-pb beyond its captures: requests as in the sheet, the sender of a record on a shared line,
+ * parts of the register blocks, the wake-up rule, and simulated packs read back in both ways.
  */
 #include "driver_test.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How late it is what is heard behind a silence. */
+/* How late received bytes are after a silence. */
 #include "lines/hear/lag.h"
 
 #include <math.h>

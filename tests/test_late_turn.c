@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Turns of the loop that begin late, and what the Modbus server makes of them. The clock that everything waits and ages by
- * is turned by hand here; what libev waits for is real, and nothing waits for long.
+ * Turns of the loop that begin late, and the reaction of the Modbus server. The test controls the
+ * clock for all waiting and ageing; events of libev are real, and no wait is long.
  */
 #include "server_bench.h"
 

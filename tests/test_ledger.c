@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The rules of the open requests, one by one, with a protocol whose answers say no more than their kind. */
+/* The rules of the open requests, one by one, with a protocol whose replies contain nothing but
+ * their kind. */
 #include "lines/ledger.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A line that is lent: when a loan is over, and what becomes of it. By the real line, with a simulated Daly on a turned clock. */
+/* A line that is lent: when a loan ends, and with which result. On a real line with a simulated
+ * Daly and a test-controlled clock. */
 #include "lines/line.h"
 
 #include "base/clock.h"

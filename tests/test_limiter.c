@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Limits from one reload to the next, and those of a bank whose packs have limits of their own. */
+/* Limits across reloads, and those of a bank whose packs have limits of their own. */
 #include "packs/limiter.h"
 #include "bms/driver.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What limits of a bank would have allowed, from the rows of its packs. */
+/* What the limits of a bank would have allowed, from the rows of its packs. */
 #include "commands/limits/replay.h"
 #include "bms/count.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A board that streams: status frames come each second whether or not they are requested, and its request for the about
- * record may stay unanswered. Its values are fresh from the first status on that follows a request, and stay so. A real
- * line on a TCP connection, on a clock that is turned.
+ * A board that streams: status frames arrive each second whether requested or not, and its request
+ * for the about record may stay unanswered. Its values are fresh from the first status after a
+ * request, and stay so. A real line on a TCP connection, on a test-controlled clock.
  */
 #include "bms/jk/jk_encode.h"
 #include "lines/line.h"

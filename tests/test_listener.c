@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Lines that have another master: emulated packs are asked by a master, and what passes between them is all that the
- * listener gets, whole, byte by byte, merged, torn and damaged. It tells what the master has read, never more, and never
- * as younger than it is.
+ * Lines that have another master: a master polls emulated packs, and the listener only receives the
+ * bytes between them, whole, byte by byte, merged, torn and damaged. It reports what the master has
+ * read, never more, and never as younger than it is.
  */
 #include "lines/hear/listener.h"
 #include "answers.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Messages: levels, one line each whatever is in the text, the journal's priorities, frames; and a daemon whose messages
- * nobody takes.
+ * The log: levels, one line per message whatever the text contains, the journal's priorities,
+ * frames; and a daemon whose messages are not read.
  */
 #include "base/log.h"
 

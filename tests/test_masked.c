@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is shown of a configuration's text. */
+/* The displayed text of a configuration. */
 #include "config/file.h"
 
 #include <setjmp.h>

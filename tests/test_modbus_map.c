@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Maps of BMS that no driver knows: the example in conf/ against the driver of the same BMS, each
- * kind of row, and what is said of each kind of mistake.
+ * Maps of BMS without a driver: the example in conf/ compared with the driver of the same BMS, each
+ * kind of row, and the message for each kind of mistake.
  */
 #include "driver_test.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the outlet mqtt does when something is missing: a connection, memory, an answer. The gateway's pipe and the
- * connection to the broker are this file's own (all of outlet.h and connection.h), so that each can fail when it is to.
+ * The outlet mqtt when something fails: a connection, memory, a response. This file implements the
+ * gateway's pipe and the connection to the broker (all of outlet.h and connection.h), so that each
+ * can fail on demand.
  */
 #include "outlets/outlet.h"
 #include "outlets/mqtt/connection.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The pure parts of the outlet notify: what is told when, in which words, and how often it is tried. */
+/* The pure parts of the outlet notify: which events are reported when, their texts, and how often
+ * sending is tried. */
 #include "outlets/notify/delivery.h"
 #include "outlets/notify/events.h"
 #include "outlets/notify/report.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Carrying out an order to switch: which requests are sent one after the other, and what their
- * answers make of it. The driver is one that says on command what it can build.
+ * Executing an order to switch: the sequence of requests, and the effect of their replies. The
+ * driver builds requests on demand of the test.
  */
 #include "lines/order.h"
 #include "bms/count.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Orders to switch, over real sockets. An order is pending until the BMS has confirmed it, which can
- * take seconds: what its client may do meanwhile, and that nobody else notices.
+ * Orders to switch, over real sockets. An order is pending until the BMS has confirmed it, which
+ * can take seconds: what its client may do meanwhile, and that no other client is affected.
  */
 #include "server_bench.h"
 

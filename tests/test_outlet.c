@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The inside of an outlet on a pipe whose other end is this file, under a clock that it turns. */
+/* The inside of an outlet on a pipe whose other end is this file, with a test-controlled clock. */
 #include "outlets/outlet.h"
 
 #include "base/clock.h"

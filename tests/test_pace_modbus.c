@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * pace-modbus beyond its captures: requests as the sheet prints them, both layouts and how they are
- * told, alarm bits one by one, sensors that are not fitted, and what is no pack of this kind.
+ * pace-modbus beyond its captures: requests as in the sheet, both layouts and how they are
+ * recognized, alarm bits one by one, missing sensors, and devices that are no such pack.
  */
 #include "modbus_test.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What `protocol = auto` has found, in the state file and in the configuration. */
+/* The results of `protocol = auto` in the state file and in the configuration. */
 #include "packs/pack_search.h"
 #include "config/load.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What a pack counts, and what of its status is the gateway's own: the clock and the time zone of its host. */
+/* The counters of a pack, and the gateway's part of its status: the clock and the time zone of its
+ * host. */
 #include "packs/packs.h"
 #include "packs/pack_source.h"
 #include "bms/count.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How long a reply is waited for. */
+/* How long a line waits for a reply. */
 #include "lines/patience.h"
 
 #include <math.h>

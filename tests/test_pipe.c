@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Messages between the gateway and an outlet: they come out as they went in, and what is damaged
- * is noticed. */
+/* Messages between the gateway and an outlet: parsing returns what was composed, and damage is
+ * detected. */
 #include "outlets/pipe.h"
 
 #include <math.h>

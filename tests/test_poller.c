@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The rules of the poll scheduler, on a clock that the test moves: a driver of three steps that answers on command. */
+/* The rules of the poll scheduler, on a test-controlled clock, with a driver of three steps that
+ * replies on demand. */
 #include "lines/poller.h"
 #include "answers.h"
 

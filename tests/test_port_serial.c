@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* How a serial port is set, by a pseudo terminal: it has no parity and no bits but eight, all else is as of any port. */
+/* The settings of a serial port, on a pseudo terminal: this has no parity and always eight bits,
+ * but is otherwise like any port. */
 #include "lines/port/port.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What is said on the port of a [present] section, and when: Modbus RTU frames, diagnostics, and the states. */
+/* The port of a [present] section: what is sent when. Modbus RTU frames, diagnostics, and the
+ * states. */
 #include "outlets/present/diagnostics.h"
 #include "outlets/present/rtu.h"
 #include "outlets/present/state.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The port of a [present] section on a CAN interface, which is a pair of sockets here: the kernel need not have CAN. */
+/* The port of a [present] section on a CAN interface, here a pair of sockets: the kernel need not
+ * support CAN. */
 #include "outlets/present/bus.h"
 
 #include "base/slcan.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The pure parts of a push: numbers by name, numbers in registers, requests and their answers, and what is due when.
- * Expected frames are the examples of "MODBUS Application Protocol Specification V1.1b3", sections 6.6 and 6.12.
+ * The pure parts of a push: numbers by name, numbers in registers, requests and their responses,
+ * and what is due when. Expected frames are the examples of "MODBUS Application Protocol
+ * Specification V1.1b3", sections 6.6 and 6.12.
  */
 #include "modbus/push_encode.h"
 #include "modbus/push_plan.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * pylon-console beyond its captures: requests, what an answer may look like on the wire, whose it
- * is, tables with other columns, names of events one by one, and characters that are wrong.
+ * pylon-console beyond its captures: requests, possible forms of a reply on the wire, the pack that
+ * sent it, tables with other columns, names of events one by one, and wrong characters.
  */
 #include "driver_test.h"
 

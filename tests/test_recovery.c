@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * How soon values come: at the start, from boards that leave most requests unanswered, beside dead neighbours, and
- * when a line that was silent answers again. Real lines with simulated packs, on a clock that is turned; the far end of
- * each driver is wrapped, so that packs fall silent and leave unanswered what they are told to.
+ * How soon values arrive: at the start, from boards that leave most requests unanswered, beside
+ * dead neighbours, and when a silent line answers again. Real lines with simulated packs, on a
+ * test-controlled clock; the far end of each driver is wrapped, so that packs become silent or
+ * leave requests unanswered on demand.
  */
 #include "lines/line.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * renogy beyond its captures: requests as the sheet prints them, alarm bits one by one, switches
- * that are not reported, the Pro series, parts of what we read, and what is no pack of this kind.
+ * renogy beyond its captures: requests as in the sheet, alarm bits one by one, switches that are
+ * not reported, the Pro series, partial replies, and devices that are no such pack.
  */
 #include "modbus_test.h"
 

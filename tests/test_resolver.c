@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Looking up names in a child process. The test has a getaddrinfo of its own, so that names can take for ever, be
- * unknown, or tell how it looks in the child.
+ * Resolving names in a child process. The test has its own getaddrinfo, so that names can take for
+ * ever, be unknown, or report the state of the child.
  */
 #include "base/dial.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What an outlet can still do after it has given up its rights: tried by children, since it is for good. */
+/* What an outlet can still do after it has dropped its rights: tried in child processes, because
+ * rights cannot be regained. */
 #include "outlets/rights.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * seplos-v3 beyond its captures: requests as the sheet prints them, alarm bits one by one as it has
- * them, halves of the parameters that come late, what is no pack of this kind, and the switches.
+ * seplos-v3 beyond its captures: requests as in the sheet, alarm bits one by one, late halves of
+ * the parameters, devices that are no such pack, and the switches.
  */
 #include "modbus_test.h"
 

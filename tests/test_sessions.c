@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sessions of several clients at once, each a row of good requests that was damaged here and there,
- * sent in pieces of any size while orders of some are pending. What has to come back follows from
- * the bytes alone: a second, plain reading of the specification says so, and each client gets exactly
- * that, in order, whatever the others send. The seed is fixed, so a failure comes again.
+ * Sessions of several clients at once, each a sequence of valid requests with random damage, sent
+ * in pieces of any size while orders of some are pending. The expected responses follow from the
+ * bytes alone, by a second, simple implementation of the specification: each client gets exactly
+ * these, in order, whatever the others send. The seed is fixed, so a failure is repeatable.
  */
 #include "server_bench.h"
 

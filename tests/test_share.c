@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line that is polled and lent at the same time: somebody else's program asks five times a second, and no pack's
- * values get older than three of its intervals. With every driver that asks, one pack and three, of which one may be dead, on a
- * clock that is turned: what else the machine does has no part in it.
+ * A line that is polled and lent at the same time: another program sends five requests a second,
+ * and no pack's values get older than three of its intervals. With every polled driver, with one
+ * pack and three, of which one may be dead, on a test-controlled clock, so that the load of the
+ * machine does not matter.
  */
 #include "lines/line.h"
 

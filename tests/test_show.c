@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What inverters are to see of a pack or a bank. All numbers by hand. */
+/* A pack or a bank as presented to inverters. All expected numbers are computed by hand. */
 #include "packs/show.h"
 
 #include "driver_test.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* A shunt beside the packs of a bank: whose values are the bank's, and when the two contradict each other. */
+/* A shunt beside the packs of a bank: which values the bank reports, and when the two contradict
+ * each other. */
 #include "packs/shunt.h"
 #include "bms/count.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The simulated inverter: it asks, takes what it is told, obeys its limits or ignores them, and stops without them. */
+/* The simulated inverter: it polls, decodes the replies, obeys its limits or ignores them, and
+ * stops without them. */
 #include "simulator/inverter.h"
 
 #include "bms/inverter/pylon_system.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A pack in one line of the log: what is said of a change, and with which priority. */
+/* The log line about a pack: the text of each change, and its priority. */
 #include "packs/summary.h"
 #include "bms/count.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which writes are orders to switch, and to what. Requests are those that have passed the checks of
- * mbap.c; the addresses are those of the register map: coils 0 and 1, and the registers 17
- * (discharge) and 18 (charge) from `base` and from `also_at`.
+ * Which writes are orders to switch, and to what. Requests have already passed the checks of
+ * mbap.c; addresses are those of the register map: coils 0 and 1, and the registers 17 (discharge)
+ * and 18 (charge) from `base` and from `also_at`.
  */
 #include "modbus/switches.h"
 #include "bms/count.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Messages to a service manager that is played by a datagram socket here. */
+/* Messages to a service manager, here a datagram socket. */
 #include "daemon/systemd.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The language of client files: what a template prints, and what is said of one with mistakes. */
+/* The language of client files: the output of templates, and the messages about mistakes. */
 #include "registers/template.h"
 #include "bms/count.h"
 

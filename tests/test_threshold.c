@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Ranges of monitoring plug-ins: the examples of the guidelines, and what is none. */
+/* Ranges of monitoring plug-ins: the examples of the guidelines, and invalid texts. */
 #include "commands/threshold.h"
 
 #include <math.h>

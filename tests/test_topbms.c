@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: requests as the sheet `topbms` prints them, and built replies with the
- * quirks of its sections 2, 4 to 6, 8 and 11.
+ * TopBMS and siblings: requests as in the sheet `topbms`, and constructed replies with the quirks
+ * of its sections 2, 4 to 6, 8 and 11.
  */
 #include "topbms_text.h"
 

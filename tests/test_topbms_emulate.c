@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, emulated: what is written comes back as it was, for odd packs too; refusals,
- * switches, and how `auto` finds out what it talks to.
+ * TopBMS and siblings, emulated: encoded packs are decoded unchanged, even unusual ones; refusals,
+ * switches, and how `auto` identifies a pack.
  */
 #include "topbms_text.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, from the side of somebody who wants wrong values to be believed: replies
- * that are right in every checksum and belong to another pack, another command, another request or
- * another variant; values at their limits; damage that no checksum sees.
+ * TopBMS and siblings, attacked: replies with correct checksums that belong to another pack,
+ * another command, another request or another variant; values at their limits; damage that no
+ * checksum detects.
  */
 #include "topbms_text.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * TopBMS and siblings: replies that other projects have recorded or print as examples, each named.
- * The values are what those projects say, or follow from the bytes by the sheet `topbms`,
+ * Expected values come from those projects, or are derived from the bytes by the sheet `topbms`,
  * section 8.
  */
 #include "topbms_text.h"

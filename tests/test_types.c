@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Types of registers: what is written into registers is what is read from them. */
+/* Types of registers: reading returns what was written. */
 #include "registers/types.h"
 
 #include "bms/count.h"

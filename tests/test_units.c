@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The table of units, and what may be read of a unit in which state. */
+/* The table of units, and what can be read of a unit in each state. */
 #include "modbus/units.h"
 #include "bms/count.h"
 

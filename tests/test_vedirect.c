@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * VE.Direct: the worked examples of the sheet `vedirect`, blocks with every checksum byte, HEX
- * records in bad places, what must not be believed, and packs that went through the emulator and
- * back.
+ * records in bad places, data that must not be accepted, and packs that went through the emulator
+ * and back.
  */
 #include "driver_test.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * vedirect-hex: the requests as the sheet `vedirect` prints them, what stands in for a register
- * that is not there, text and asynchronous records beside the questions, and packs that went
- * through the emulator and back. What single answers mean is tested in test_vedirect.c.
+ * vedirect-hex: requests as in the sheet `vedirect`, the replacement of missing registers, text and
+ * asynchronous records between the replies, and packs that went through the emulator and back.
+ * test_vedirect.c tests the meaning of single replies.
  */
 #include "driver_test.h"
 

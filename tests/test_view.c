@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Views: what the lines of a [view] mean and what is wrong with them, what stands in the registers while packs are fresh,
- * stale and unknown, and which reads are refused. */
+/* Views: the meaning of the lines of a [view] and their mistakes, the content of the registers
+ * while packs are fresh, stale and unknown, and which reads are rejected. */
 #include "modbus/view.h"
 #include "config/load.h"
 

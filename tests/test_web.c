@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The parts of the web outlet that need no server: what a request has to look like. */
+/* The parts of the web outlet that need no server: the checks of a request. */
 #include "outlets/web/guard.h"
 #include "outlets/web/session.h"
 

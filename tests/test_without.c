@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A packgate that was built without an outlet says so when a configuration wants it. */
+/* A packgate that was built without an outlet reports that if a configuration needs it. */
 #undef WITHOUT
 #define WITHOUT "mqtt,history,influx,web,notify"
 #include "config/outlets.c" /* in place of the one in the library */

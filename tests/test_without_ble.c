@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A packgate that was built without Bluetooth says so when a configuration wants it. */
+/* A packgate that was built without Bluetooth reports that if a configuration needs it. */
 #undef WITH_BLE
 #include "config/check.c" /* in place of the one in the library */
 

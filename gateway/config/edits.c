@@ -78,22 +78,27 @@ bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PO
     return size < PORT_SIZE;
 }
 
+char *edits_with_value(const char *text, const struct edit *edit, const char *value,
+                       char why[EDITS_WHY])
+{
+    size_t size;
+    const struct config_edit one = {edit->section, edit->name, edit->key, value};
+    return config_edited(text, strlen(text), &one, &size, why);
+}
+
 static char *apply(const char *text, const struct edit *edit, const char *secrets,
                    char why[EDITS_WHY])
 {
     char path[PORT_SIZE];
     size_t size;
-    struct config_edit one = {edit->section, edit->name, edit->key, edit->value};
     if (edit->kind == EDIT_SECTION)
         return config_without(text, strlen(text), edit->section, edit->name, &size);
-    if (edit->kind == EDIT_SECRET && edit->value) {
-        if (!edits_secret_path(edit, secrets, path)) {
-            snprintf(why, EDITS_WHY, "the path of the file with the secret is too long");
-            return NULL;
-        }
-        one.value = path;
-    }
-    return config_edited(text, strlen(text), &one, &size, why);
+    if (edit->kind == EDIT_VALUE || !edit->value)
+        return edits_with_value(text, edit, edit->value, why);
+    if (edits_secret_path(edit, secrets, path))
+        return edits_with_value(text, edit, path, why);
+    snprintf(why, EDITS_WHY, "the path of the file with the secret is too long");
+    return NULL;
 }
 
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,

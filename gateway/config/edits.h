@@ -35,6 +35,10 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
 /** The path of the file that an edit of kind EDIT_SECRET fills. False: too long. */
 bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PORT_SIZE]);
 
+/** Returns `text` with this value (NULL: none) for the key of an edit, which is not judged; as edits_apply. */
+char *edits_with_value(const char *text, const struct edit *edit, const char *value,
+                       char why[EDITS_WHY]);
+
 /** Whether the key of the section [word] names a file whose secret may be typed in a browser. */
 bool edits_is_secret(const char *word, const char *key);
 

@@ -34,6 +34,8 @@ struct editing {
     double until;           /* of the code, or of the session */
     struct job quick[QUICK_MAX];
     struct job search, trial;
+    bool awaits_request; /* the trial is one of a Modbus client */
+    uint32_t requests;   /* of all clients when it began */
     struct hold *hold;
 };
 
@@ -313,14 +315,37 @@ static void ask_stop(struct editing *editing, const struct query *query)
     reply(editing, query->ticket, json_object());
 }
 
+static uint32_t count_requests(const struct editing *editing)
+{
+    return server_counters(editing->overview->server).requests;
+}
+
+/* That somebody reads by Modbus is seen here; all others are tried by a process. */
 static void ask_try(struct editing *editing, const struct query *query)
 {
-    start_long(editing, query, &editing->trial, "try");
+    json_t *request = json_loads(query->body, 0, NULL);
+    const char *kind = json_string_value(json_object_get(request, "kind"));
+    editing->awaits_request = kind && strcmp(kind, "modbus") == 0;
+    json_decref(request);
+    if (editing->awaits_request) {
+        job_stop(&editing->trial);
+        editing->requests = count_requests(editing);
+        reply(editing, query->ticket, json_pack("{s:i}", "http", 202));
+    } else {
+        start_long(editing, query, &editing->trial, "try");
+    }
 }
 
 static void ask_tried(struct editing *editing, const struct query *query)
 {
-    show_long(editing, query, &editing->trial);
+    if (!editing->awaits_request) {
+        show_long(editing, query, &editing->trial);
+        return;
+    }
+    const bool came = count_requests(editing) != editing->requests;
+    reply(editing, query->ticket,
+          json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name", "request",
+                    "ok", came ? json_true() : json_null(), "text", ""));
 }
 
 /* ---- saving ---- */

@@ -5,6 +5,7 @@ kept. The screens are test_setup_page's subject."""
 import concurrent.futures
 import contextlib
 import glob
+import http.server
 import json
 import os
 import re
@@ -14,10 +15,13 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 
 from control_harness import await_that, run
 from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
+from influx_harness import InfluxDB
+from mqtt_harness import Broker, make_certificates
 from web_harness import Page
 
 PACKS = """[line shed]
@@ -290,6 +294,91 @@ def test_probe():
             browser.good(browser.post("probe", {"port": port}))
             answer = await_probe(browser)
             assert answer["heard"] == "closed" and answer["found"] == [] and answer["advice"], answer
+
+
+def tried(browser, kind, name, *edits):
+    """The steps of a trial: {name: True, or what is wrong}."""
+    status, answer = browser.post("try", {"kind": kind, "name": name, "edits": list(edits)})
+    assert status == 202, answer
+    answer = await_that(lambda: browser.good(browser.get("try")), lambda answer: not answer["running"])
+    return {step["name"]: step["ok"] or step["text"] for step in answer["steps"]}
+
+
+def test_try_mqtt():
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    passwords = os.path.join(folder, "passwords")
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "me", "s3cret w0rd"], check=True)
+    with open(os.path.join(folder, "acl"), "w") as file:
+        file.write("user me\ntopic readwrite packgate/#\n")
+    with Broker(f"password_file {passwords}\nacl_file {folder}/acl\n", folder=folder) as broker, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        given = [edit("mqtt", "home", "broker", f"mqtt://127.0.0.1:{broker.port}"), edit("mqtt", "home", "user", "me")]
+
+        def secret(text):
+            return {"section": "mqtt", "name": "home", "key": "password_file", "secret": text}
+
+        good = {"connect": True, "login": True, "subscribe": True}
+        assert tried(browser, "mqtt", "home", *given, secret("s3cret w0rd")) == good
+        wrong = tried(browser, "mqtt", "home", *given, secret("s3cret"))
+        assert wrong["connect"] is True and "login refused" in wrong["login"] and len(wrong) == 2, wrong
+        rights = tried(browser, "mqtt", "home", *given, secret("s3cret w0rd"), edit("mqtt", "home", "topic", "other"))
+        assert rights["login"] is True and "did not come back" in rights["subscribe"], rights
+        nobody = tried(browser, "mqtt", "home", edit("mqtt", "home", "broker", f"mqtt://127.0.0.1:{free_port()}"))
+        assert list(nobody) == ["connect"] and "refused" in nobody["connect"], nobody
+        plain = tried(browser, "mqtt", "home", edit("mqtt", "home", "broker", f"mqtts://127.0.0.1:{broker.port}"))
+        assert plain["connect"] is True and plain.get("tls") is not True, plain
+        # Nothing of it was saved.
+        assert "mqtt" not in read(page.path) and not glob.glob(page.folder + "/*password*")
+        assert browser.post("try", {"kind": "mqtt", "name": "home", "edits": [edit("mqtt", "home", "ca_file", "/etc/passwd")]})[0] == 202
+        status, answer = await_that(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
+        assert status == 403 and "not set from a browser" in answer["error"], answer
+    assert not any("s3cret" in line for line in page.lines)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_try_encrypted():
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    make_certificates(folder)
+    settings = f"allow_anonymous true\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
+    trusted = f"[mqtt home]\nbroker = mqtts://127.0.0.1:{{}}\nca_file = {folder}/ca.pem\n"
+    with Broker(settings, folder=folder) as broker, Page(packs=PACKS + trusted.format(broker.port)) as page:
+        browser = Browser(page).arm()
+        assert tried(browser, "mqtt", "home") == {"connect": True, "tls": True, "login": True, "subscribe": True}
+        unknown = tried(browser, "mqtt", "other", edit("mqtt", "other", "broker", f"mqtts://127.0.0.1:{broker.port}"),
+                        edit("mqtt", "other", "topic", "other"), edit("mqtt", "other", "discovery", "off"))
+        assert unknown["connect"] is True and "certificate" in unknown["tls"] and len(unknown) == 2, unknown
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_try_others():
+    with Page(packs=PACKS) as page, InfluxDB() as influx:
+        browser = Browser(page).arm()
+        given = edit("influx", "base", "url", f"{influx.url}/write?db=packs")
+        assert tried(browser, "influx", "base", given) == {"write": True}
+        assert "no such address or database" in tried(browser, "influx", "base", edit("influx", "base", "url", f"{influx.url}/write?db=none"))["write"]
+        came = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                came.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            given = [edit("notify", "phone", "type", "ntfy"), edit("notify", "phone", "url", f"http://127.0.0.1:{server.server_address[1]}/topic")]
+            assert tried(browser, "notify", "phone", *given) == {"message": True}
+            server.shutdown()
+        assert came and b"test" in came[0]
+        wrong = tried(browser, "notify", "phone", *given)
+        assert wrong["message"] is not True and wrong["message"], wrong
+        # Somebody reads.
+        assert browser.post("try", {"kind": "modbus", "edits": []})[0] == 202
+        assert browser.good(browser.get("try")) == {"running": True, "steps": [{"name": "request", "ok": None, "text": ""}]}
+        with page.client() as client:
+            client.read_input_registers(0, 1, slave=1)
+        assert browser.good(browser.get("try")) == {"running": False, "steps": [{"name": "request", "ok": True, "text": ""}]}
+        assert browser.good(browser.get("probe")) == {"running": False}
 
 
 # ---- what may be changed ----

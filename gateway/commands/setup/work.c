@@ -6,6 +6,7 @@
 #include "commands/command.h"
 #include "edits.h"
 #include "search.h"
+#include "try.h"
 
 #include "config/changes.h"
 #include "config/file.h"
@@ -307,14 +308,38 @@ static json_t *run_search(const struct work *work)
     return NULL;
 }
 
+/* ---- try ---- */
+
+/* {"kind", "name", "edits"}: of the text as it is now, so without a hash. */
+static json_t *run_trial(const struct work *work)
+{
+    json_t *request = json_loads(work->request, JSON_REJECT_DUPLICATES, NULL);
+    const char *kind = json_string_value(json_object_get(request, "kind"));
+    const char *name = json_string_value(json_object_get(request, "name"));
+    json_t *list = json_object_get(request, "edits");
+    char hash[EDITS_HASH] = "";
+    char *text = setup_read(work->path, work->first);
+    if (text)
+        edits_hash(text, hash);
+    free(text);
+    struct setup_edits edits;
+    json_t *answer = setup_edits_make(&edits, work->path, work->first,
+                                      json_pack("{s:s, s:O*}", "hash", hash, "edits", list));
+    if (!answer)
+        answer = setup_try(&edits, kind ? kind : "", name ? name : "");
+    setup_edits_free(&edits);
+    json_decref(request);
+    return answer;
+}
+
 /* ---- the command ---- */
 
 static const struct {
     const char *verb;
     json_t *(*show)(const struct work *work);
 } verbs[] = {
-    {"config", show_config}, {"keys", show_keys}, {"ports", show_ports},
-    {"check", show_check},   {"text", show_text}, {"probe", run_search},
+    {"config", show_config}, {"keys", show_keys},   {"ports", show_ports}, {"check", show_check},
+    {"text", show_text},     {"probe", run_search}, {"try", run_trial},
 };
 
 static char *read_request(void)

@@ -21,6 +21,7 @@
  */
 #include "backlog.h"
 #include "gaps.h"
+#include "try.h"
 
 #include "outlets/history/checkup.h"
 #include "outlets/outlet.h"
@@ -834,8 +835,11 @@ static void stop_influx(void *self, bool gone)
     outlet_over(influx->outlet);
 }
 
+static const struct outlet_command commands[] = {{"influx-test", influx_try}, {NULL, NULL}};
+
 const struct outlet_kind outlet_influx = {
     .name = "influx",
+    .commands = commands,
     .settings_size = sizeof(struct influx_config),
     .network = true,
     .connects = true,

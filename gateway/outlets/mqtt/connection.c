@@ -668,6 +668,16 @@ bool connection_is_up(const struct connection *connection)
     return connection->up;
 }
 
+/* What the library has to say of the encryption shows that there is somebody. */
+enum connection_stage connection_stage(const struct connection *connection)
+{
+    const bool reached = connection->reached || connection->library[0];
+    return connection->up          ? CONNECTION_UP
+           : connection->encrypted ? CONNECTION_ENCRYPTED
+           : reached               ? CONNECTION_REACHED
+                                   : CONNECTION_NONE;
+}
+
 unsigned connection_room(const struct connection *connection)
 {
     return connection->up && !connection->broken ? CONNECTION_QUEUE_MAX - connection->outstanding

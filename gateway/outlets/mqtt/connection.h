@@ -56,6 +56,15 @@ void connection_free(struct connection *connection);
 
 bool connection_is_up(const struct connection *connection);
 
+/* How far the last attempt has come, or had when it failed. */
+enum connection_stage {
+    CONNECTION_NONE,
+    CONNECTION_REACHED,   /* by TCP */
+    CONNECTION_ENCRYPTED, /* TLS has begun */
+    CONNECTION_UP         /* logged in */
+};
+enum connection_stage connection_stage(const struct connection *connection);
+
 /** How many more messages it accepts now. */
 unsigned connection_room(const struct connection *connection);
 

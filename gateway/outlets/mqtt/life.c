@@ -16,6 +16,7 @@
 #include "pace.h"
 #include "smartbms.h"
 #include "withdraw.h"
+#include "try.h"
 
 #include "outlets/outlet.h"
 #include "outlets/told.h"
@@ -445,8 +446,11 @@ static void *start_mqtt(struct outlet *outlet)
     return mqtt;
 }
 
+static const struct outlet_command commands[] = {{"mqtt-test", mqtt_try}, {NULL, NULL}};
+
 const struct outlet_kind outlet_mqtt = {
     .name = "mqtt",
+    .commands = commands,
     .network = true,
     .connects = true,
     .settings_size = sizeof(struct mqtt_config),

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The configuration and the secrets that are tried are in memory only: the program finds them as files of its own.
+ */
+#include "try.h"
+
+#include "config/load.h"
+#include "outlets/pipe.h"
+#include "outlets/program.h"
+#include "packs/json.h"
+#include "bms/count.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define LINE_SIZE 400
+
+static const struct {
+    const char *kind, *command;
+    const char *step; /* of a program that only ends well or not; NULL: it prints steps */
+} trials[] = {{"mqtt", "mqtt-test", NULL},
+              {"influx", "influx-test", NULL},
+              {"notify", "notify-test", "message"}};
+
+/* The name of a file in memory for programs that this one starts; "": there is none. */
+static void put_file(const char *text, char path[32])
+{
+    const int file = pipe_text_file(text, strlen(text));
+    path[0] = '\0';
+    if (file < 0 || fchmod(file, 0600) < 0 || fcntl(file, F_SETFD, 0) < 0)
+        return;
+    snprintf(path, 32, "/proc/self/fd/%d", file);
+}
+
+/* The text with the names of the secrets' files in memory. */
+static char *text_to_try(const struct setup_edits *edits)
+{
+    char *text = strdup(edits->fresh);
+    for (size_t i = 0; text && i < edits->count; i++) {
+        const struct edit *edit = &edits->edits[i];
+        char there[PORT_SIZE], path[32], why[EDITS_WHY];
+        if (edit->kind != EDIT_SECRET || !edit->value ||
+            !edits_secret_path(edit, edits->secrets, there))
+            continue;
+        put_file(edit->value, path);
+        char *next = edits_with_value(text, edit, path, why);
+        free(text);
+        text = next;
+    }
+    return text;
+}
+
+static void print_steps(json_t *steps)
+{
+    json_print(stdout, json_pack("{s:O}", "steps", steps), false);
+    fflush(stdout);
+}
+
+static void add_step(json_t *steps, const char *name, bool ok, const char *text)
+{
+    json_array_append_new(steps,
+                          json_pack("{s:s, s:b, s:s}", "name", name, "ok", ok, "text", text));
+    print_steps(steps);
+}
+
+/* "login failed wrong password" */
+static void take_step(json_t *steps, char *line)
+{
+    char *space = strchr(line, ' ');
+    char *text = space ? strchr(space + 1, ' ') : NULL;
+    if (!space)
+        return;
+    *space = '\0';
+    const bool ok = strncmp(space + 1, "ok", 2) == 0;
+    if (ok || strncmp(space + 1, "failed", 6) == 0)
+        add_step(steps, line, ok, text ? text + 1 : "");
+}
+
+static FILE *start(const char *kind, const char *command, const char *path, const char *name,
+                   pid_t *pid)
+{
+    char program[PORT_SIZE];
+    int pair[2];
+    program_find(kind, program);
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return NULL;
+    *pid = fork();
+    if (*pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(pair[1], STDOUT_FILENO);
+        dup2(pair[1], STDERR_FILENO);
+        execl(program, program, command, path, name, NULL);
+        printf("program failed %s\n", program_why(errno));
+        fflush(stdout);
+        _exit(127);
+    }
+    close(pair[1]);
+    FILE *out = *pid > 0 ? fdopen(pair[0], "r") : NULL;
+    if (!out)
+        close(pair[0]);
+    return out;
+}
+
+static void run(size_t i, const char *path, const char *name)
+{
+    char line[LINE_SIZE], last[LINE_SIZE] = "";
+    pid_t pid = -1;
+    int status = 1;
+    json_t *steps = json_array();
+    print_steps(steps);
+    FILE *out = start(trials[i].kind, trials[i].command, path, name, &pid);
+    while (out && fgets(line, sizeof line, out)) {
+        line[strcspn(line, "\n")] = '\0';
+        memcpy(last, line, sizeof last);
+        if (!trials[i].step || strncmp(line, "program ", 8) == 0)
+            take_step(steps, line);
+    }
+    if (out)
+        fclose(out);
+    if (pid > 0)
+        waitpid(pid, &status, 0);
+    const char *said = strncmp(last, "packgate: ", 10) == 0 ? last + 10 : last;
+    if (trials[i].step && WIFEXITED(status) && WEXITSTATUS(status) != 127)
+        add_step(steps, trials[i].step, status == 0, status == 0 ? "" : said);
+    else if (status != 0 && json_array_size(steps) == 0)
+        add_step(steps, trials[i].kind, false, said);
+    json_decref(steps);
+}
+
+json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
+{
+    struct config *config;
+    char path[32];
+    size_t i = 0;
+    while (i < COUNT(trials) && strcmp(trials[i].kind, kind) != 0)
+        i++;
+    json_t *remarks = setup_edits_remarks(edits->fresh, false, &config);
+    const bool good = config != NULL;
+    config_free(config);
+    if (i == COUNT(trials))
+        json_decref(remarks);
+    if (i == COUNT(trials))
+        return setup_error(400, "expected mqtt, influx or notify");
+    if (!good)
+        return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
+                         "remarks", remarks);
+    json_decref(remarks);
+    char *text = text_to_try(edits);
+    put_file(text ? text : "", path);
+    free(text);
+    run(i, path, name);
+    return NULL;
+}

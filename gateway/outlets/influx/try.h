@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+/* A database tried before its section is saved. */
+#ifndef PACKGATE_OUTLETS_INFLUX_TRY_H
+#define PACKGATE_OUTLETS_INFLUX_TRY_H
+
+/** argv[1] is the configuration, argv[2] the name of the section. Sends a comment, which is line protocol without any point, and
+ * prints "write ok" or "write failed TEXT". Returns the exit status. */
+int influx_try(int argc, char **argv);
+
+#endif

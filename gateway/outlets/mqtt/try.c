@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "try.h"
+
+#include "connection.h"
+#include "topics.h"
+
+#include "config/load.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_S 0.1
+#define MESSAGE_S 8.0 /* for a message to come back */
+
+struct trial {
+    struct ev_loop *loop;
+    struct connection *connection;
+    enum connection_stage stage; /* as reported */
+    bool tls, sent;
+    char topic[TOPIC_SIZE];
+    ev_timer look, patience;
+    int status;
+};
+
+static void print_stages(struct trial *trial, enum connection_stage to)
+{
+    static const char *const names[] = {[CONNECTION_REACHED] = "connect",
+                                        [CONNECTION_ENCRYPTED] = "tls",
+                                        [CONNECTION_UP] = "login"};
+    while (trial->stage < to) {
+        trial->stage++;
+        if (trial->stage != CONNECTION_ENCRYPTED || trial->tls)
+            printf("%s ok\n", names[trial->stage]);
+    }
+    fflush(stdout);
+}
+
+static void fail(struct trial *trial, const char *words)
+{
+    const char *step = trial->stage == CONNECTION_UP                      ? "subscribe"
+                       : trial->stage == CONNECTION_ENCRYPTED             ? "login"
+                       : trial->stage == CONNECTION_REACHED && trial->tls ? "tls"
+                       : trial->stage == CONNECTION_REACHED               ? "login"
+                                                                          : "connect";
+    printf("%s failed %s\n", step, words);
+    fflush(stdout);
+    ev_break(trial->loop, EVBREAK_ALL);
+}
+
+static void on_up(void *data)
+{
+    struct trial *trial = data;
+    print_stages(trial, CONNECTION_UP);
+    connection_subscribe(trial->connection, trial->topic, "the trial");
+    connection_knock(trial->connection);
+    ev_timer_start(trial->loop, &trial->patience);
+}
+
+static void on_down(void *data)
+{
+    fail(data, "the connection was lost");
+}
+
+/* The subscription has been answered before. */
+static void on_answered(void *data)
+{
+    struct trial *trial = data;
+    if (!trial->sent)
+        connection_publish(trial->connection, trial->topic, "1", 1, 1, false, NULL);
+    trial->sent = true;
+}
+
+static void on_message(void *data, const char *topic, const void *payload, size_t size,
+                       bool retained, double since)
+{
+    struct trial *trial = data;
+    (void) payload;
+    (void) size;
+    (void) since;
+    if (retained || strcmp(topic, trial->topic) != 0)
+        return;
+    puts("subscribe ok");
+    trial->status = 0;
+    ev_break(trial->loop, EVBREAK_ALL);
+}
+
+static void on_sent(void *data, int mid)
+{
+    (void) data;
+    (void) mid;
+}
+
+/* The first failure is the answer: it is not tried again. */
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct trial *trial = timer->data;
+    const struct connection_counters counters = connection_counters(trial->connection);
+    if (trial->stage < CONNECTION_UP)
+        print_stages(trial, connection_stage(trial->connection));
+    if (counters.failed > 0)
+        fail(trial, counters.words);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    char words[TOPIC_SIZE + 100];
+    (void) loop;
+    (void) revents;
+    struct trial *trial = timer->data;
+    snprintf(words, sizeof words,
+             "a message on %s did not come back: check what this user may write and read",
+             trial->topic);
+    fail(trial, words);
+}
+
+static void run(struct trial *trial, const struct mqtt_config *section)
+{
+    static const struct connection_events events = {.up = on_up,
+                                                    .down = on_down,
+                                                    .message = on_message,
+                                                    .sent = on_sent,
+                                                    .answered = on_answered};
+    char host[65] = "", base[TOPIC_SIZE], id[32];
+    gethostname(host, sizeof host - 1);
+    topic_expand(section->topic, host, base, sizeof base);
+    topic_of(base, NULL, "try", trial->topic);
+    snprintf(id, sizeof id, "packgate-try-%d", (int) getpid());
+    trial->tls = strncmp(section->broker, "mqtts", 5) == 0;
+    const struct connection_settings settings = {.config = section,
+                                                 .name = "try",
+                                                 .client_id = id,
+                                                 .will_topic = trial->topic,
+                                                 .will_payload = ""};
+    trial->connection = connection_new(trial->loop, &settings, &events, trial);
+    if (!trial->connection)
+        return;
+    ev_timer_init(&trial->look, on_look, LOOK_S, LOOK_S);
+    ev_timer_init(&trial->patience, on_patience, MESSAGE_S, 0);
+    trial->look.data = trial->patience.data = trial;
+    ev_timer_start(trial->loop, &trial->look);
+    ev_run(trial->loop, 0);
+    connection_free(trial->connection);
+}
+
+int mqtt_try(int argc, char **argv)
+{
+    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
+    struct config *config = argc == 3 ? config_load(argv[1], stderr) : NULL;
+    for (unsigned i = 0; config && i < config->mqtt_count; i++)
+        if (strcmp(config->mqtts[i].outlet.name, argv[2]) == 0)
+            run(&trial, &config->mqtts[i]);
+    config_free(config);
+    return trial.status;
+}

@@ -248,8 +248,9 @@ def test_addresses_and_methods():
             status, _, body = page.ask(path)
             assert status == 404 and "error" in json.loads(body), (path, status, body)
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
-            status, headers, _ = page.ask("/api/v1/packs", method=method)
+            status, headers, body = page.ask("/api/v1/packs", method=method)
             assert status == 405 and headers["Allow"] == "GET, HEAD", (method, status, headers.items())
+            assert json.loads(body)["error"], body  # and nothing behind it
         status, headers, body = page.ask("/api/v1/packs", method="HEAD")
         assert status == 200 and int(headers["Content-Length"]) > 0 and body == b""
 

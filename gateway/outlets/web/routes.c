@@ -195,8 +195,9 @@ static const struct route {
 
 static void refuse_method(struct web_request *request, const char *allowed)
 {
-    struct MHD_Response *response = http_response(
-        "application/json", "{\"error\":\"wrong method\"}\n", 33, MHD_RESPMEM_PERSISTENT);
+    static const char words[] = "{\"error\":\"wrong method\"}\n";
+    struct MHD_Response *response =
+        http_response("application/json", words, sizeof words - 1, MHD_RESPMEM_PERSISTENT);
     if (response)
         MHD_add_response_header(response, "Allow", allowed);
     http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);

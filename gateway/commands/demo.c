@@ -312,13 +312,15 @@ static int run_inverter(const struct demo *demo)
 static void accompany(const struct demo *demo)
 {
     const pid_t gateway = getpid();
+    char program[PORT_SIZE];
     if (fork() != 0)
         return;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     while (getppid() == gateway && !gateway_answers(demo->config->gateway.control))
         poll(NULL, 0, 200);
     poll(NULL, 0, FIRST_VALUES_MS);
-    if (demo->config->web && demo->config->web->listen.count > 0)
+    program_find("web", program);
+    if (demo->config->web && demo->config->web->listen.count > 0 && access(program, X_OK) == 0)
         print_address(demo->config->web->listen.at[0]);
     _exit(getppid() == gateway ? run_inverter(demo) : EXIT_DONE);
 }

@@ -129,7 +129,7 @@ def folder_is_as_the_supervisor_wants_it():
 
 def everything_has_a_word_in_each_language():
     config = read_yaml("config.yaml")
-    for language in ("en", "de", "fr", "it"):
+    for language in ("en", "de", "es", "fr", "it", "nl", "pl"):
         text = read_yaml("translations", f"{language}.yaml")
         assert set(text) == {"configuration", "network"}
         packs = text["configuration"]["packs"].pop("fields")

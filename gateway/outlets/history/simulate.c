@@ -24,7 +24,7 @@
 #define COARSE_S 60 /* between two polls before that */
 #define FINE_S 10
 #define SPARSE_S 600
-#define SETTLE_S (4 * 3600) /* the last hours lead to the requested present state of charge */
+#define SETTLE_S (10 * 3600) /* the last hours lead to the requested present state of charge */
 #define SUNRISE_H 7.5
 #define SUNSET_H 15.5
 #define COMMIT_ROWS 10000

@@ -365,7 +365,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.evaluate(() => { location.hash = '#/setup/ports'; });
             await heading(page, 'live');
             fake.pending = null;   // two minutes later
-            await has(page.locator('.said'), 'Nobody pressed Keep');
+            await has(page.locator('.said'), 'The configuration before is back');
             await has(page.locator('.said [lang=en]'), 'it was not kept');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');

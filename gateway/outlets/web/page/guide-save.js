@@ -72,7 +72,7 @@ export function review(state) {
     node.replaceChildren(...[
       el('section', { class: 'card' }, el('h2', {}, t('g_difference')), isSame ? el('p', {}, t('g_same')) : difference(diff)),
       (worse ?? list).length ? el('section', { class: 'card' }, el('h2', {}, t('g_remarks')), remarks(worse ?? list)) : null,
-      reload.length || restart.length ? el('section', { class: 'card' }, ...reload.length ? [el('h2', {}, t('g_reload')), el('p', {}, reload.join(', '))] : [],
+      isRight && reload.length + restart.length ? el('section', { class: 'card' }, ...reload.length ? [el('h2', {}, t('g_reload')), el('p', {}, reload.join(', '))] : [],
         ...restart.length ? [el('h2', {}, t('g_restart')), el('p', {}, restart.join(', '))] : []) : null,
       draft.held.size ? el('p', { class: 'note' }, t('g_held', [...draft.held].join(', '))) : null,
       errors || worse ? el('p', { class: 'note' }, t('g_wrong')) : null,
@@ -130,8 +130,8 @@ export function liveCards(state) {
     const now = await api('state').catch(() => null);
     if (!now || isKept) return isKept;
     if (pending && !now.pending) {
-      settle(t('g_over'));
-      said.append(' ', el('span', { lang: 'en' }, now.undone ?? ''));
+      settle(t('g_undone'));
+      said.append(' ', el('small', { lang: 'en' }, now.undone ?? ''));
       begin(await patient('config').catch(() => draft.config), true);
     } else if (now.pending) {
       pending = now.pending;

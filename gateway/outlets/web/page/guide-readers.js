@@ -46,7 +46,7 @@ function trial() {
           now = await api('try');
         } catch (error) {
           if (!error.status) return false;
-          now = { running: false, steps: [{ name: 'connect', ok: false, text: error.message }] };
+          now = { running: false, steps: [{ name: [error.message, ...(error.said.remarks ?? []).map(r => r.text)].join(': '), ok: false }] };
         }
         if (!isMine) return true;
         const { running, steps = [] } = now;

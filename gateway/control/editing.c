@@ -127,7 +127,7 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
     char address[300];
     const struct web_config *web = web_of(editing);
     if (!web) {
-        snprintf(why, size, "the configuration has no page: it wants a section [web]");
+        snprintf(why, size, "the configuration has no page: add a section [web] to it, and reload");
         return NULL;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {

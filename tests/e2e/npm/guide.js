@@ -538,6 +538,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                         const [file] = wanted.find(p => p[3] === step) ?? [];
                         if (!file) return;
                         await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+                        await page.mouse.move(0, 0);
                         await page.waitForTimeout(700);   // the levels have come to rest
                         await picture(page, path.join(asked().folder, file));
                     });

@@ -469,6 +469,8 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await on('[data-pack] [data-by="1"]');
             check(await page.evaluate(() => document.activeElement.matches('[data-pack=links] [data-by="1"]') && !!document.activeElement.closest('[data-pack]').previousElementSibling), 'moved, with the focus');
             await on('.ask .primary');
+            await reach('[data-pack=links] input');
+            await keyboard.type('Keller');
             await next('readers');
             await next('review');
             await page.locator('.diff').waitFor();
@@ -478,6 +480,8 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('.ask').waitFor({ state: 'hidden' });
             await next('files');
             check(fake.asked.some(([what]) => what === 'keep'), 'kept');
+            const members = fake.last('apply').edits.find(e => e.key === 'packs').value.split(', ');
+            check(members.length === 2 && members.includes('keller'), `the bank follows a new name: ${members}`);
         },
 
         // Every screen in every language on the narrowest phone: nothing is wider, no word is missing.

@@ -231,29 +231,3 @@ enum order_result order_look(struct order *order, bool open, double now)
     order->fault = ORDER_PENDING;
     return ORDER_PENDING;
 }
-
-static const char *setting_format(const struct switches *switches, char out[SWITCHES_TEXT])
-{
-    char name[VALUE_NAME_SIZE], before[32] = "";
-    if (!isnan(switches->before))
-        snprintf(before, sizeof before, " instead of %g", switches->before);
-    snprintf(out, SWITCHES_TEXT, "%s %g%s", pack_value_name(switches->setting, name),
-             switches->value, before);
-    return out;
-}
-
-const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT])
-{
-    static const char *const names[ORDER_SWITCHES] = {
-        [BMS_CHARGE_MOS] = "charge", [BMS_DISCHARGE_MOS] = "discharge"};
-    if (switches->sets)
-        return setting_format(switches, out);
-    out[0] = '\0';
-    for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
-        size_t used = strlen(out);
-        if (switches->wanted[i])
-            snprintf(out + used, SWITCHES_TEXT - used, "%s%s %s", used ? ", " : "", names[i],
-                     switches->on[i] ? "on" : "off");
-    }
-    return out;
-}

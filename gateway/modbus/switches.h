@@ -8,7 +8,7 @@
 
 #include "mbap.h"
 
-#include "lines/order.h"
+#include "bms/switching.h"
 #include "registers/map.h"
 
 /** Reads a checked request of function 5, 6, 15 or 16. Returns 0, or the exception code: 2 if it

@@ -22,6 +22,7 @@
 #ifndef PACKGATE_OUTLETS_PIPE_H
 #define PACKGATE_OUTLETS_PIPE_H
 
+#include "config/config.h"
 #include "packs/source.h"
 
 #include <sys/types.h>

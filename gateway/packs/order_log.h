@@ -7,7 +7,7 @@
 #ifndef PACKGATE_PACKS_ORDER_LOG_H
 #define PACKGATE_PACKS_ORDER_LOG_H
 
-#include "lines/order.h"
+#include "bms/switching.h"
 
 #define ORDER_FROM_SIZE 80
 #define ORDER_LOG_TOLD 10 /* orders logged one by one, per minute */

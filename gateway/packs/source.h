@@ -8,7 +8,7 @@
 #define PACKGATE_PACKS_SOURCE_H
 
 #include "base/queue.h"
-#include "lines/order.h"
+#include "bms/switching.h"
 #include "registers/map.h"
 
 #include <stdbool.h>

@@ -34,8 +34,8 @@ static void *create(struct port *port, const struct port_simulated *simulated)
 static bool set_rts(int fd, enum rts_mode mode)
 {
     const int rts = TIOCM_RTS;
-    /* The kernel drives RTS around each transmission, which no program can do in time. */
-    const struct serial_rs485 rs485 = {.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND};
+    /* The kernel drives RTS around each transmission, which no program can do in time, and writes back what it has set. */
+    struct serial_rs485 rs485 = {.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND};
     switch (mode) {
     case RTS_ON:
         return ioctl(fd, TIOCMBIS, &rts) == 0;

@@ -4,6 +4,7 @@
 
 #include "entities.h"
 
+#include "registers/types.h"
 #include "registers/value.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 /* The messages for venus-os_dbus-mqtt-battery. */
 #include "venus.h"
 
+#include "config/config.h"
 #include "bms/count.h"
 
 #include <math.h>

@@ -5,7 +5,7 @@
 #ifndef PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
 #define PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
 
-#include "config/outlet_config.h"
+#include "config/config.h"
 #include "packs/source.h"
 
 #define MESSAGE_TITLE_SIZE (160 + TITLE_SIZE)

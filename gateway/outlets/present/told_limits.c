@@ -25,7 +25,7 @@ static const struct {
 
 static void note(struct told_limits *told, size_t n, double value)
 {
-    double *field = (double *) ((char *) told + names[n].at);
+    double *field = (void *) ((char *) told + names[n].at);
     told->any = true;
     if (isnan(*field))
         *field = value;

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/* What is the same for all protocols. */
+#include "driver.h"
+
+#include <string.h>
+
+const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id)
+{
+    for (unsigned i = 0; i < driver->setting_count; i++)
+        if (driver->settings[i].id == id)
+            return &driver->settings[i];
+    return NULL;
+}
+
+void bms_init(struct bms *bms, const struct bms_driver *driver)
+{
+    memset(bms, 0, sizeof *bms);
+    bms->driver = driver;
+    bms->options.address = -1;
+    bms->options.adr = -1;
+}
+
+void bms_forget(struct bms *bms)
+{
+    memset(&bms->memory, 0, sizeof bms->memory);
+    memset(bms->remark, 0, sizeof bms->remark);
+}
+
+int bms_address(const struct bms *bms)
+{
+    return bms->options.address >= 0 ? bms->options.address : bms->driver->address_default;
+}
+
+void bms_set_current(const struct bms *bms, struct pack *pack, double current_a)
+{
+    pack_set(pack, CURRENT_A,
+             bms->options.current == BMS_CURRENT_INVERTED ? -current_a : current_a);
+}
+
+bool bms_request_same(const struct bms_request *a, const struct bms_request *b)
+{
+    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+/* A request of the plan that the bytes begin with. What one step builds can depend on the step before. */
+static size_t find_planned(const struct bms *bms, const uint8_t *bytes, size_t size)
+{
+    struct bms asked = *bms;
+    struct bms_request request;
+    size_t end = 0;
+    for (unsigned i = 0; i < bms->driver->steps && end == 0; i++)
+        if (bms->driver->build(&asked, i, &request) && request.size <= size &&
+            memcmp(request.bytes, bytes, request.size) == 0)
+            end = request.size;
+    return end;
+}
+
+size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size, int *address)
+{
+    *address = -1;
+    if (size == 0)
+        return 0;
+    if (!bms->driver->question)
+        return find_planned(bms, bytes, size);
+    const struct bms_span span = bms->driver->question(bms, bytes, size, address);
+    return span.kind == BMS_FRAME && span.size <= size ? span.size : 0;
+}
+
+bool bms_talks(const struct bms_driver *driver)
+{
+    return driver->plan == NULL;
+}
+
+bool bms_has_address(const struct bms_driver *driver)
+{
+    return driver->address_min != driver->address_max;
+}

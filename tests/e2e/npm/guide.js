@@ -37,7 +37,7 @@ class Fake {
         this.polls = 0;
         this.port = null;
         this.config = { hash: 'h1', path: '/etc/packgate/packgate.ini', sections, remarks: [] };
-        const at = (address, name, used = null) => ({ address, name, used_by: used });
+        const at = (address, name, used = null) => ({ address, name, used_by: used, readable: !!used });
         this.answers = {
             'GET state': () => [200, { armed: this.armed, yours: this.armed, by: 'code', expires_s: 900, save: 'helper', hash: this.config.hash, pending: this.pending, undone: 'it was not kept', packs: 0, command: 'sudo packgate setup' }],
             'POST arm': body => body.code === CODE ? [200, {}, this.armed = true] : [403, { error: 'wrong code' }],
@@ -316,6 +316,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await fake.answer(page);
             await page.evaluate(() => { location.hash = '#/setup/ports'; });
             await page.locator('.picks input:not(:disabled)').first().check();
+            await has(page.locator('.pick').first(), 'dialout');
             await page.locator('.feet .primary').click();
             const told = new Set();
             for (const heard of ['nothing', 'noise', 'echo', 'closed', 'what nobody knows']) {

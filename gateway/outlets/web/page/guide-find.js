@@ -36,7 +36,7 @@ export function ports() {
     const box = el('input', { type: 'checkbox', disabled: !!port.used_by, onchange: () => choose(port, box.checked) });
     box.checked = draft.ports.some(p => p.address === port.address);
     return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, [port.name || port.address, port.maybe].filter(Boolean).join(', ')), el('code', {}, port.address),
-      port.used_by ? el('small', {}, t('g_used', port.used_by)) : null)));
+      port.used_by ? el('small', {}, t('g_used', port.used_by)) : port.readable === false ? el('small', {}, t('g_unreadable')) : null)));
   };
   const show = () => {
     const all = [...known, ...draft.ports.filter(p => !known.some(k => k.address === p.address))];

@@ -278,7 +278,7 @@ static json_t *with_edits(const struct work *work, json_t *(*show)(const struct 
     if (!answer)
         answer = show(&edits);
     setup_edits_free(&edits);
-    return answer;
+    return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
 }
 
 static json_t *show_check(const struct work *work)

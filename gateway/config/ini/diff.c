@@ -104,7 +104,7 @@ static void tell_same(struct diff *diff, unsigned to, bool behind, bool before)
 
 static void walk(struct diff *diff)
 {
-    unsigned a = diff->first, b = diff->first;
+    unsigned a = diff->first, b = a;
     bool any = false;
     while (a < diff->old_end || b < diff->fresh_end) {
         const bool both = a < diff->old_end && b < diff->fresh_end;

@@ -73,10 +73,10 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
 const char *config_key_on_change(const struct config_key *key)
 {
     static const char *const sentences[] = {
-        [CHANGE_AT_ONCE] = "Reload: goes on with the new value.",
-        [CHANGE_LINE] = "Reload: opens the line anew.",
-        [CHANGE_SECTION] = "Reload: begins anew what this section describes.",
-        [CHANGE_RESTART] = "Reload: not enough, a change needs a restart.",
+        [CHANGE_AT_ONCE] = "Reload: applied at once.",
+        [CHANGE_LINE] = "Reload: reopens the line.",
+        [CHANGE_SECTION] = "Reload: restarts what this section describes.",
+        [CHANGE_RESTART] = "Reload: not enough, restart the gateway.",
     };
     return sentences[key->on_change];
 }

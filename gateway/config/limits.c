@@ -200,56 +200,62 @@ static void check_limits(const struct config_drafts *drafts, struct config_draft
 
 static const struct config_key limits_keys[] = {
     {.name = "of", LIMITS(of), .type = &type_name,
-     .help = "The pack or bank that the limits are of."},
+     .help = "The pack or bank to which the limits apply."},
     {.name = "charge_current", LIMITS(charge_current_a), .type = &type_decimal, .min = 0, .max = 10000, .unit = 'A',
-     .help = "The most in A that cables, fuses and cells may be charged with. Of a bank: all packs together, each its equal part."},
+     .help = "The maximum charge current in A of cables, fuses and cells. For a bank: all packs together, each with "
+             "an equal share."},
     {.name = "discharge_current", LIMITS(discharge_current_a), .type = &type_decimal, .min = 0, .max = 10000, .unit = 'A',
-     .help = "The most in A that cables, fuses and cells may be discharged with. Of a bank: as charge_current."},
+     .help = "The maximum discharge current in A of cables, fuses and cells. For a bank: as charge_current."},
     {.name = "cells", LIMITS(cells), .type = &type_unsigned, .min = 1, .max = MAX_CELLS,
-     .help = "The number of cells in series. Nothing is allowed while a pack reports another number, or not all of them."},
+     .help = "The number of cells in series. Nothing is allowed while a pack reports another number, or not all of "
+             "them."},
     {.name = "sensors", LIMITS(sensors), .type = &type_unsigned, .min = 1, .max = MAX_TEMPS,
      .help = "The number of temperature sensors of each pack. Nothing is allowed while fewer are known."},
     {.name = "cell_full", LIMITS(cell_full_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
-     .help = "The voltage in V of a full cell, up to which is charged."},
+     .help = "The charge voltage in V of a cell."},
     {.name = "cell_float", LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
-     .help = "The voltage in V at which full cells are kept, once they were full and even for 15 minutes."},
+     .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes."},
     {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100, .unit = '%',
-     .help = "The state of charge in % below which a battery that was kept at cell_float is charged to cell_full again."},
+     .help = "The state of charge in % below which a battery at cell_float is charged to cell_full again."},
     {.name = "cell_high", LIMITS(cell_high), .type = &type_curve, .min = 1, .max = 5,
-     .help = "The share of charge_current over the voltage in V of the highest cell. Between two points it is linear, "
-             "outside of them it stays; the last one must be 0."},
+     .help = "The share of charge_current as a function of the highest cell's voltage in V. It is linear between two "
+             "points and constant outside of them; the last one must be 0."},
     {.name = "cell_low", LIMITS(cell_low), .type = &type_curve, .min = 1, .max = 5,
-     .help = "The share of discharge_current over the voltage in V of the lowest cell. The lowest point must be 0."},
+     .help = "The share of discharge_current as a function of the lowest cell's voltage in V. The lowest point must "
+             "be 0."},
     {.name = "temperature", LIMITS(temperature), .type = &type_curve, .min = -60, .max = 100, /* not 131 °F */
-     .help = "The share of both currents over the temperature in °C, of the coldest and of the hottest sensor. The first "
-             "and the last point must be 0."},
+     .help = "The share of both currents as a function of the temperature in °C, of the coldest and of the hottest "
+             "sensor. The first and the last point must be 0."},
     {.name = "mos_temperature", LIMITS(mos_temperature), .type = &type_curve, .min = -60, .max = 200,
      .otherwise = "no limit",
-     .help = "The share of both currents over the temperature of the MOS in °C. With it nothing is allowed while that is not known."},
+     .help = "The share of both currents as a function of the temperature of the MOS in °C. Nothing is allowed while "
+             "it is unknown."},
     {.name = "soc_high", LIMITS(soc_high), .type = &type_curve, .min = 0, .max = 100,
      .otherwise = "no limit",
-     .help = "The share of charge_current over the state of charge in %. With it nothing is allowed while that is not known."},
+     .help = "The share of charge_current as a function of the state of charge in %. Nothing is allowed while it is "
+             "unknown."},
     {.name = "soc_low", LIMITS(soc_low), .type = &type_curve, .min = 0, .max = 100,
      .otherwise = "no limit",
-     .help = "The share of discharge_current over the state of charge in %. The same."},
+     .help = "The share of discharge_current as a function of the state of charge in %. Nothing is allowed while it "
+             "is unknown."},
     {.name = "soc_ceiling", LIMITS(soc_ceiling_percent), .type = &type_decimal, .min = 1, .max = 100, .unit = '%',
      .otherwise = "none",
-     .help = "The state of charge in % from which on nothing is charged, so that the cells age less. Nothing is charged while it is "
-             "not known."},
+     .help = "The state of charge in % at which charging stops, so that the cells age less. Charging is not allowed "
+             "while it is unknown."},
     {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
      .otherwise = "never",
-     .help = "When the cells were not full for so long, such as 14d, soc_ceiling is lifted until they are, so that the BMS "
-             "balances them and finds its state of charge again."},
+     .help = "After this time without full cells, such as 14d, soc_ceiling is lifted until they are full, so that "
+             "the BMS balances them and corrects its state of charge."},
     {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
      .preset = "stop",
-     .help = "What is allowed of values that are no longer fresh: nothing, or for 10 s to discharge as before. Nothing is charged "
-             "in either case."},
+     .help = "What stale values allow: nothing, or discharging as before for 10 s. Charging stops in either case."},
 };
 
 const struct config_section limits_section = {
     .word = "limits", .heading = "[limits NAME]", .times = SECTION_NAMED,
-    .help = "What a pack or a bank may be charged and discharged with, for inverters and chargers that ask. It replaces neither "
-            "the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints a section to begin with.",
+    .help = "The charge and discharge limits of a pack or a bank, for inverters and chargers that read them. They "
+            "replace neither the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints "
+            "a section to start from.",
     .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),
     CONFIG_KEYS(limits_keys), .explains = true,
     .check = check_limits,

@@ -328,49 +328,50 @@ static const struct config_key notify_keys[] = {
      .help = "How messages are sent."},
     {.name = "url", NOTIFY(url), .type = &type_url, .web = true,
      .otherwise = "that of the service, where there is only one",
-     .help = "Where they are sent: of ntfy with the topic (https://ntfy.sh/my-topic), of a webhook the whole address, of "
-             "mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this host). "
-             "The path of a file: its first line is the address, where that is a secret in itself."},
+     .help = "The destination: for ntfy with the topic (https://ntfy.sh/my-topic), for a webhook the whole address, "
+             "for mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this "
+             "host). The path of a file: its first line is the address, if that is secret itself."},
     {.name = "key_file", NOTIFY(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
-     .help = "A file with the secrets, one a line: of pushover the token and the user key, of pushsafer the key, of mail "
-             "the password, of ntfy and a webhook the token, or with user the password. It should be readable by "
-             "packgate only."},
+     .help = "A file with the secrets, one per line: for pushover the token and the user key, for pushsafer the key, "
+             "for mail the password, for ntfy and a webhook the token, or with user the password. Only packgate "
+             "should be able to read it."},
     USER_ROW(NOTIFY, ""),
     {.name = "from", NOTIFY(from), .type = &type_mail, .web = true,
      .otherwise = "none",
-     .help = "The address that mail comes from."},
+     .help = "The sender's mail address."},
     {.name = "to", NOTIFY(to), .type = &type_mails, .web = true,
      .otherwise = "none",
-     .help = "The addresses that mail goes to, with commas between."},
+     .help = "The recipients' mail addresses, separated by commas."},
     {.name = "command", NOTIFY(command), .type = &type_path,
      .otherwise = "none",
      .help = "A program that is started for each message, without a shell, with JSON on its standard input and "
              "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
     {.name = "priority", NOTIFY(priority), .type = &type_int, .web = true, .min = -2, .max = 2,
      .preset = "1",
-     .help = "Of alarms at protection level; 2 is repeated by the service until somebody confirms it. Others have 0, ends and "
-             "reports less."},
+     .help = "The priority of alarms at protection level; 2 is repeated by the service until somebody confirms it. "
+             "Other messages have 0, ends and reports less."},
     CA_FILE_ROW(NOTIFY, "server"),
-    PACKS_ROW("messages are about"),
+    PACKS_ROW("to report about"),
     {.name = "events", NOTIFY(events), .type = &type_events, .web = true,
      .preset = "alarm, stale, back",
-     .help = "What is told: an alarm began, rose to protection or ended (protection in place of alarm: at that level only); values became too old, and came back; the state of "
-             "charge fell below soc_below; the pack is full for the first time of the day; its cells differ by more than "
-             "cell_delta; somebody switched; the daily report; the gateway started."},
+     .help = "The events to report: an alarm began, rose to protection or ended (protection in place of alarm: at "
+             "that level only); values became stale, and fresh again; the state of charge fell below soc_below; the "
+             "pack is full for the first time of the day; its cells differ by more than cell_delta; a MOS was "
+             "switched; the daily report; the gateway started."},
     {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .web = true, .min = 1, .max = 99,
      .otherwise = "20 where events has it",
-     .help = "In percent: a state of charge below it is told, and when it is 5 percent above it again."},
+     .help = "In percent: a state of charge below it is reported, and again when it is 5 percent above it."},
     {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_decimal, .web = true, .min = 5, .max = 2000,
      .otherwise = "100 where events has it",
-     .help = "In mV: a larger difference between the highest and the lowest cell is told, and when it is a fifth smaller "
-             "again."},
+     .help = "In mV: a larger difference between the highest and the lowest cell is reported, and again when it is a "
+             "fifth smaller."},
     {.name = "report", NOTIFY(reports), .type = &type_reports, .web = true,
      .otherwise = "none",
      .help = "When the daily report is sent."},
     {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .web = true, .min = 0, .max = 86400,
      .preset = "30s",
-     .help = "For so long something must last before it is told, and be over before its end is."},
+     .help = "The time that an event must last before it is reported, and be over before its end is reported."},
     OLD_VERIFY_ROW(NOTIFY),
     {.name = "device", NOTIFY(device), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose devices where the service has your account")},
@@ -401,8 +402,8 @@ static const struct config_alias notify_aliases[] = {
 
 const struct config_section notify_section = {
     .word = "notify", .heading = "[notify NAME]", .times = SECTION_NAMED,
-    .help = "Tells people: alarms, silence, thresholds and a daily report, to a phone, by mail, to a web address or to a "
-            "program of one's own.",
+    .help = "Sends messages about alarms, silence, thresholds and a daily report to a phone, by mail, to a web "
+            "address or to your own program.",
     .size = sizeof(struct notify_config), .at = offsetof(struct config, notifies), .count = offsetof(struct config, notify_count),
     .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .init = init_notify, .check = check_notify, .link = link_notify,
 };

@@ -6,15 +6,15 @@
 // clang-format off
 #define PACKS_ROW(what) \
     {.name = "packs", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, \
-     .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION, .help = "The packs and banks that " what "."}
+     .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION, .help = "The packs and banks " what "."}
 
 #define USER_ROW(FIELD, where) \
     {.name = "user", FIELD(user), .type = &type_text, .web = true, .otherwise = "none", .help = "The name to log in with" where "."}
 
 #define CA_FILE_ROW(FIELD, server) \
     {.name = "ca_file", FIELD(ca_file), .type = &type_ca_file, .preset = "none", \
-     .help = "The certificates by which the " server " is checked, in PEM form; none takes those of the system. any: it is " \
-             "not checked, the connection is encrypted, but to whom is not known."}
+     .help = "The certificate authorities that verify the " server ", in PEM form; none: those of the system. any: it is not " \
+             "verified; the connection is encrypted, but anybody could be at its other end."}
 #define OLD_VERIFY_ROW(FIELD) \
     {.name = "verify", FIELD(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"), \
      CONFIG_FOLDED("write 'ca_file = any' in place of no, and leave yes out")}
@@ -22,7 +22,7 @@
 #define CLIENT_CERT_ROW(owner) \
     {.name = "client_cert", .offset = offsetof(struct owner, client_cert), .size = 2 * OUTLET_PATH_SIZE, \
      .type = &type_several_paths, .otherwise = "none", .on_change = CHANGE_SECTION, \
-     .help = "The files of a certificate to log in with and of its key, in PEM form, with a comma between."}
+     .help = "The files of a client certificate and of its key, in PEM form, separated by a comma."}
 #define CLIENT_KEY_ROW(FIELD) \
     {.name = "client_key", FIELD(client_key), .type = &type_path, CONFIG_FOLDED("write 'client_cert = CERTIFICATE, KEY'")}
 // clang-format on

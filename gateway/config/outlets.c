@@ -719,19 +719,19 @@ static void check_history(const struct config_drafts *drafts, struct config_draf
 
 static const struct config_key mqtt_keys[] = {
     {.name = "broker", MQTT(broker), .type = &type_broker, .web = true,
-     .help = "The MQTT broker that values are sent to; with mqtts the connection is encrypted."},
+     .help = "The MQTT broker to which values are sent; with mqtts the connection is encrypted."},
     USER_ROW(MQTT, ""),
     {.name = "password_file", MQTT(password_file), .type = &type_path, .secret = true,
      .preset = "none",
-     .help = "A file whose first line is the password. It should be readable by packgate only; there is no key for the "
-             "password itself, as everybody may read this file."},
+     .help = "A file whose first line is the password. Only packgate should be able to read it. There is no key for "
+             "the password itself, because everybody may read this file."},
     CA_FILE_ROW(MQTT, "broker"),
     CLIENT_CERT_ROW(mqtt_config),
     {.name = "topic", MQTT(topic), .type = &type_topic, .web = true,
      .preset = "packgate",
-     .help = "What all topics begin with; %h is the name of this host. A second gateway at the same broker needs "
-             "another one."},
-    PACKS_ROW("are published"),
+     .help = "The beginning of all topics; %h is the name of this host. Each gateway at the same broker needs a "
+             "different one."},
+    PACKS_ROW("to publish"),
     {.name = "interval", MQTT(interval_s), .type = &type_seconds, .web = true, .min = 1, .max = 3600,
      .preset = "10s",
      .help = "How often the values of a pack are published."},
@@ -741,15 +741,17 @@ static const struct config_key mqtt_keys[] = {
     {.name = "layout", MQTT(layout), .type = &type_choice, .web = true,
      CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat", "venus"),
      .preset = "packgate",
-     .help = "Which messages: those of packgate, or, for one pack or bank, those of the SmartBMS data extractor in one of its "
-             "forms, so that dashboards made for it go on unchanged, or those that make it the battery of a Victron GX device."},
+     .help = "Which messages: those of packgate, or, for one pack or bank, those of the SmartBMS data extractor in "
+             "one of its forms, so that dashboards made for it work unchanged, or those that make it the battery of "
+             "a Victron GX device."},
     {.name = "discovery", MQTT(discovery), .type = &type_choice, .web = true, CONFIG_WORDS("device", "single", "off"),
      .preset = "device",
-     .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message a device; single is one a "
-             "value, for Domoticz, openHAB and older releases."},
+     .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message per device; single: one "
+             "per value, for Domoticz, openHAB and older releases."},
     {.name = "entities", MQTT(entities), .type = &type_choice, .web = true, CONFIG_WORDS("few", "normal", "all"),
      .preset = "normal",
-     .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and counter."},
+     .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and "
+             "counter."},
     {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
@@ -777,8 +779,8 @@ static const struct config_alias mqtt_aliases[] = {
 
 const struct config_section mqtt_section = {
     .word = "mqtt", .heading = "[mqtt NAME]", .times = SECTION_NAMED,
-    .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
-            "Assistant makes devices of the packs by itself.",
+    .help = "Publishes values, alarms and states to an MQTT broker, and accepts orders from it. Home Assistant "
+            "creates devices for the packs by itself.",
     .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
     .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
 };
@@ -788,12 +790,12 @@ const struct config_section mqtt_section = {
 static const struct config_key history_keys[] = {
     {.name = "file", HISTORY(file), .type = &type_path,
      .preset = "/var/lib/packgate/history.db",
-     .help = "The database, in SQLite's form; sqlite3, Grafana and others can read it while it is written. none: no "
-             "history."},
-    PACKS_ROW("are remembered"),
+     .help = "The database, an SQLite file, which sqlite3, Grafana and others can read at any time. none: no history."},
+    PACKS_ROW("to store"),
     {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10m",
-     .help = "How often it is written. What is not written yet is lost in a power cut; each time wears a memory card."},
+     .help = "How often the database is written. Values that are not written yet are lost in a power cut; each write "
+             "wears a memory card."},
     {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds, .web = true,
      .min = 3600, .max = 36500 * DAYS, .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
      .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
@@ -815,8 +817,8 @@ static const struct config_alias history_aliases[] = {
 
 const struct config_section history_section = {
     .word = "history", .heading = "[history]", .times = SECTION_ONCE,
-    .help = "Remembers the values of all packs, for the charts of the page and for files to download: rows of 10 "
-            "seconds, minutes, hours and days, and what happened.",
+    .help = "Stores the values of all packs, for the charts of the page and for files to download: rows of 10 "
+            "seconds, minutes, hours and days, and events.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
     .outlet = true, CONFIG_KEYS(history_keys), .aliases = history_aliases, .init = init_history, .check = check_history,
 };
@@ -826,51 +828,53 @@ const struct config_section history_section = {
 static const struct config_key web_keys[] = {
     {.name = "listen", WEB(listen), .type = &type_listen,
      .preset = "0.0.0.0:8080",
-     .help = "Where browsers connect. Port 0 takes any free port."},
-    PACKS_ROW("are shown"),
+     .help = "The addresses for browsers. Port 0 is any free port."},
+    PACKS_ROW("on the page"),
     {.name = "allow", WEB(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
-     .help = "The networks that browsers may come from; all others are turned away. The default is this host and all "
-             "private networks."},
+     .help = "The networks from which browsers are accepted; all others are rejected. The default is this host and "
+             "all private networks."},
     {.name = "password_file", WEB(password_file), .type = &type_path,
      .preset = "none",
-     .help = "The file that `packgate password` has written. Without it nobody can log in, and nothing is switched from the "
-             "page."},
+     .help = "The file that `packgate password` has written. Without it nobody can log in, and the page cannot "
+             "switch anything."},
     {.name = "allow_write", WEB(allow_write), .type = &type_allow,
      .preset = "127.0.0.0/8, ::1/128",
-     .help = "The networks whose browsers may log in and switch the MOS of packs that are writable. The default is this "
+     .help = "The networks whose browsers may log in and switch the MOS of packs that are writable. The default is "
+             "this "
              "host."},
     {.name = "setup", WEB(setup), .type = &type_choice, CONFIG_WORDS("no", "yes", "ingress"),
      .preset = "no",
-     .help = "Who may change this file from the page, besides the browser that has the code of `packgate setup`. yes: whoever is logged "
-             "in, as for switching. ingress: everybody who reaches the page, for one that only single addresses in `allow` may ask "
-             "and that logs people in, such as Home Assistant's ingress."},
+     .help = "Who may change this file from the page, besides the browser that has the code of `packgate setup`. "
+             "yes: users who are logged in, as for switching. ingress: everybody who reaches the page, for one that "
+             "only single addresses in `allow` may ask and that logs people in, such as Home Assistant's ingress."},
     {.name = "hosts", WEB(hosts), .type = &type_hosts,
      .preset = "none",
-     .help = "Further names under which the page is asked for, besides addresses, localhost and the name of the host: that "
-             "of a reverse proxy, or the one in a Prometheus configuration. Other names are refused, as pages of "
-             "strangers could read the values by them. any: no name is refused; for a page that only single addresses in "
-             "`allow` may ask, such as a reverse proxy."},
+     .help = "Further host names of the page, besides addresses, localhost and the name of the host: that of a "
+             "reverse proxy, or the one in a Prometheus configuration. Other names are rejected, because foreign web "
+             "pages could read the values with them. any: all names are accepted, if `allow` has only single "
+             "addresses, such as that of a reverse proxy."},
     {.name = "frame", WEB(frame), .type = &type_frame,
      .preset = "none",
-     .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the name under which this one "
-             "is asked, as behind a reverse proxy."},
+     .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the same "
+             "host name, as behind a reverse proxy."},
     {.name = "link", WEB(link), .type = &type_link,
      .preset = "none",
-     .help = "Where people find the page, as Home Assistant and messages link to it: behind a reverse proxy. none: where it listens; "
-             "there is no link where `allow` has nothing but single addresses."},
+     .help = "The address of the page in links of Home Assistant and messages, if it is behind a reverse proxy. "
+             "none: where it listens, or no link if `allow` has only single addresses."},
     {.name = "proxy", WEB(proxy), .type = &type_networks,
      .preset = "none",
-     .help = "The addresses of reverse proxies. What they say of their clients in X-Forwarded-For, -Proto and -Prefix is "
-             "believed; from others it is not, and such requests switch nothing."},
+     .help = "The addresses of reverse proxies, whose X-Forwarded-For, -Proto and -Prefix are trusted. Requests with "
+             "these headers from other addresses cannot switch anything."},
     {.name = "tls_cert", .offset = offsetof(struct web_config, tls_cert), .size = 2 * OUTLET_PATH_SIZE, .type = &type_several_paths,
      .otherwise = "none", .on_change = CHANGE_SECTION,
-     .help = "The files of a certificate with its chain and of its key, in PEM form: the page is then served as https. A reverse proxy does the same "
+     .help = "The files of a certificate with its chain, and of its key, in PEM form, separated by a comma: the page "
+             "is then served as https. A reverse proxy does the same "
              "and renews its certificate by itself."},
     {.name = "max_clients", .offset = offsetof(struct web_config, max_clients), .size = 3 * sizeof(unsigned),
      .type = &type_several_unsigned, .min = 1, .max = 4000, .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
-     .help = "Connections at one time, at least 4; of these from one address, at least 2; open pages that are kept up to date. "
-             "When there are more connections, the longest idle one is closed."},
+     .help = "Simultaneous connections, at least 4; of these from one address, at least 2; open pages that receive "
+             "updates. A further connection closes the longest idle one."},
     {.name = "tls_key", WEB(tls_key), .type = &type_path, CONFIG_FOLDED("write 'tls_cert = CERTIFICATE, KEY'")},
     {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,
      CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the second")},
@@ -904,32 +908,32 @@ const struct config_section web_section = {
 
 static const struct config_key influx_keys[] = {
     {.name = "url", INFLUX(url), .type = &type_url, .web = true,
-     .help = "Where the database takes line protocol, with all that belongs to the address: http://HOST:8086/write?db=NAME for "
-             "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, http://HOST:8428/write for "
-             "VictoriaMetrics."},
+     .help = "The complete address at which the database accepts line protocol: http://HOST:8086/write?db=NAME for "
+             "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, "
+             "http://HOST:8428/write for VictoriaMetrics."},
     USER_ROW(INFLUX, ""),
     {.name = "password_file", INFLUX(password_file), .type = &type_path, .secret = true,
      .preset = "none",
-     .help = "A file whose first line is the password of that user or, without a user, the token. A token is sent as \"Token …\", "
-             "unless the line names another scheme, as \"Bearer …\" does. The file should be readable by packgate only."},
+     .help = "A file whose first line is the password of that user or, without a user, the token. A token is sent as "
+             "\"Token …\", "
+             "unless the line names another scheme, as \"Bearer …\" does. Only packgate should be able to read the file."},
     CA_FILE_ROW(INFLUX, "database"),
     CLIENT_CERT_ROW(influx_config),
-    PACKS_ROW("are sent"),
+    PACKS_ROW("to send"),
     {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10s",
      .help = "How often values are sent, all packs in one request. Each is the mean of the interval."},
     {.name = "gateway", INFLUX(gateway), .type = &type_text, .web = true,
      .preset = "%h",
-     .help = "The tag `gateway` of all values, by which those of several gateways are told apart; %h is the name of this "
-             "host."},
+     .help = "The tag `gateway` of all values, which distinguishes several gateways; %h is the name of this host."},
     {.name = "layout", INFLUX(layout), .type = &type_choice, .web = true, CONFIG_WORDS("series", "fields"),
      .preset = "series",
-     .help = "How cells, sensors and alarms are told apart: by a tag, as in the metrics of the page, or all as fields of one "
-             "line, with names such as cell_mv_01."},
+     .help = "How cells, sensors and alarms are distinguished: by a tag, as in the metrics of the page, or all as "
+             "fields of one line, with names such as cell_mv_01."},
     {.name = "backfill", INFLUX(backfill), .type = &type_choice, .web = true, CONFIG_WORDS("gaps", "all", "no"),
      .preset = "gaps",
-     .help = "What is sent later from the history: what the database did not take at its time; all that the history has, "
-             "beginning with the oldest; or nothing."},
+     .help = "What is sent later from the history: data that could not be delivered in time; the whole history, "
+             "beginning with the oldest data; or nothing."},
     CLIENT_KEY_ROW(INFLUX),
     OLD_VERIFY_ROW(INFLUX),
     CONFIG_WITHOUT_EFFECT("gzip", "as requests are always compressed"),
@@ -957,20 +961,20 @@ static const struct config_alias influx_aliases[] = {
 
 const struct config_section influx_section = {
     .word = "influx", .heading = "[influx NAME]", .times = SECTION_NAMED,
-    .help = "A database that all values are sent to in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. What it did "
-            "not take is sent later from the history.",
+    .help = "Sends all values to a database in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. Data that "
+            "could not be delivered is sent later from the history.",
     .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
     .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .init = init_influx, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {
-    PACKS_ROW("are printed"),
+    PACKS_ROW("to print"),
 };
 
 const struct config_section print_section = {
     .word = "print", .heading = "[print NAME]", .times = SECTION_NAMED,
-    .help = "Prints values and changes on standard output as they come, one JSON object a line: to look on, and as a "
-            "pattern for programs of one's own.",
+    .help = "Prints values and changes on standard output as they come, one JSON object per line: for tests, and as "
+            "an example for your own programs.",
     .size = sizeof(struct print_config), .at = offsetof(struct config, prints), .count = offsetof(struct config, print_count),
     .outlet = true, CONFIG_KEYS(print_keys), .check = outlet_check_packs,
 };

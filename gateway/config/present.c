@@ -389,24 +389,26 @@ static bool present_may_order(const void *settings)
 
 static const struct config_key present_keys[] = {
     {.name = "of", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, .max = 1, .on_change = CHANGE_SECTION,
-     .help = "The pack or bank that is presented."},
+     .help = "The presented pack or bank."},
     {.name = "port", PRESENT(port), .type = &type_presented_port,
-     .help = "Where the master asks. Networks that may connect by TCP are those of [gateway] allow; port 0 takes any free port. The system "
-             "brings a CAN interface up, with 500 kbit/s."},
+     .help = "The port to which the master is connected. TCP clients must be in the networks of [gateway] allow; "
+             "port 0 is any free port. A CAN interface must be brought up by the system, with 500 kbit/s."},
     {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
-     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP; while they say stop, values "
-             "get exception 0x0B and the allowed currents read 0, that to discharge with on_stale = discharge as before. The name of a BMS's "
-             "protocol: inverters take `of` for such a BMS. pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. "
-             "For these `of` must have [limits]."},
+     .help = "The protocol of the master. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over "
+             "TCP; while they say stop, values get exception 0x0B and the allowed currents read 0, that to discharge "
+             "with on_stale = discharge as before. The name of a BMS's protocol: inverters see `of` as such a BMS. "
+             "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "
+             "have [limits]."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,
      .otherwise = "the protocol's usual one",
-     .help = "The form of the protocol, where it has several."},
+     .help = "The form of the protocol, if it has several."},
     {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
-     .help = "The address under which it answers. With modbus-rtu it then answers under no other one."},
+     .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
     {.name = "view", PRESENT(view), .type = &type_name,
      .otherwise = "none: the register map",
-     .help = "With modbus-rtu: the [view NAME] whose registers are presented. While `of` is not fresh it is not answered."},
+     .help = "With modbus-rtu: the [view NAME] whose registers are presented. There is no answer while `of` is not "
+             "fresh."},
     {.name = "baud", PRESENT(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
      .preset = "9600",
      .help = "Speed of a serial port."},
@@ -415,15 +417,16 @@ static const struct config_key present_keys[] = {
      .help = "Data bits, parity and stop bits of a serial port."},
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS("default", "on", "off", "rs485"),
      .preset = "default",
-     .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends (TIOCSRS485)."},
+     .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends "
+             "(TIOCSRS485)."},
     CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] says it for all that read them"),
     {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
      .otherwise = "none: messages that have it are not sent",
-     .help = "The state of health in % that is told where no BMS reports one. Not with modbus-rtu."},
+     .help = "The state of health in % that is sent if no BMS reports one. Not with modbus-rtu."},
     {.name = "switching", PRESENT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
-     .help = "Whether the master may write what `writable` of the packs allows, with modbus-rtu: switch the charge and discharge MOS, write "
-             "settings. By TCP it must also be in [gateway] allow_write."},
+     .help = "Whether the master may write what `writable` of the packs permits, with modbus-rtu: switch the charge "
+             "and discharge MOS, write settings. By TCP it must also be in [gateway] allow_write."},
 };
 
 static const struct config_alias present_aliases[] = {
@@ -445,9 +448,9 @@ static const struct config_alias present_aliases[] = {
 
 const struct config_section present_section = {
     .word = "present", .heading = "[present NAME]", .times = SECTION_NAMED,
-    .help = "A serial port, or a TCP port, on which an inverter, a PLC or another master asks for values. Nothing is answered before "
-            "the first whole fresh poll cycle. When values turn stale, also because the gateway hangs or ends, for 10 s all values and "
-            "limits say stop, and then nothing is answered.",
+    .help = "A serial port, or a TCP port, on which an inverter, a PLC or another master polls values. There is no "
+            "answer before the first complete poll cycle. When values turn stale, even because the gateway hangs or "
+            "ends, all replies say stop for 10 s, and then there is no answer.",
     .size = sizeof(struct present_config), .at = offsetof(struct config, presents), .count = offsetof(struct config, present_count),
     .outlet = true, .lingers = true, .may_order = present_may_order, .may_set = true, CONFIG_KEYS(present_keys), .aliases = present_aliases,
     .init = init_present, .check = check_present, .link = link_present,

@@ -24,21 +24,22 @@
 static const struct config_key gateway_keys[] = {
     {.name = "name", GATEWAY(title), .type = &type_title, .web = true,
      .otherwise = "the name of the host",
-     .help = "What people see of this gateway on the page, in Home Assistant and in messages."},
+     .help = "The name of this gateway for people: on the page, in Home Assistant and in messages."},
     {.name = "listen", GATEWAY(listen), .type = &type_listen,
      .preset = "0.0.0.0:502",
      .on_change = CHANGE_RESTART,
-     .help = "Where Modbus TCP clients connect. Port 0 takes any free port."},
+     .help = "The addresses for Modbus TCP clients. Port 0 is any free port."},
     {.name = "allow", GATEWAY(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
-     .help = "The networks that clients may come from; all others are turned away. The default is this "
-             "host and all private networks."},
+     .help = "The networks from which clients are accepted; all others are rejected. The default is this host and "
+             "all private networks."},
     {.name = "allow_write", GATEWAY(allow_write), .type = &type_allow,
      .preset = "127.0.0.0/8, ::1/128",
-     .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The default is this host."},
+     .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The "
+             "default is this host."},
     {.name = "base", GATEWAY(map.base), .type = &type_int, .min = 0, .max = 65535,
      .preset = "290",
-     .help = "Address (zero-based) of the compatibility block; everything else follows at base + 110."},
+     .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on."},
     {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
      .preset = "100",
      .help = "Address of a copy of the compatibility block."},
@@ -51,44 +52,44 @@ static const struct config_key gateway_keys[] = {
     {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
      .preset = "1s",
      .on_change = CHANGE_LINE,
-     .help = "How often each pack is read."},
+     .help = "How often each pack is polled."},
     {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .web = true, .min = 1, .max = 86400,
      .otherwise = "five poll intervals, at least 10s; where a round of the line takes longer, two and a half rounds, of which no more than 60s count",
      .on_change = CHANGE_LINE,
-     .help = "For how long the values of a pack that does not answer are still served."},
+     .help = "The age at which values are stale, because the pack does not answer."},
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, .web = true, WORDS("exception", "hold"),
      .preset = "exception",
-     .help = "What a client gets after that: exception 0x0B, or the last values with the failure flag set."},
+     .help = "What clients get for stale values: exception 0x0B, or the last values with the failure flag set."},
     {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .web = true, .min = 0, .max = 6000,
      .otherwise = "10, 20, 300, 10",
      .on_change = CHANGE_LINE,
-     .help = "The state of charge in percent, the pack's voltage in percent of the one before, the voltage of a cell in "
-             "mV, a temperature in °C: a reading that jumps further is requested again at once, and published when two "
-             "readings agree. 0 publishes each reading."},
+     .help = "The state of charge in percent, the pack's voltage in percent of the previous one, the voltage of a "
+             "cell in mV, a temperature in °C: a reading that jumps by more is read again at once, and published "
+             "when two readings agree. 0 publishes each reading."},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
      .preset = "256",
      .on_change = CHANGE_RESTART,
-     .help = "Clients at one time; one more takes the place of the longest idle one."},
+     .help = "Number of simultaneous clients; a further one replaces the longest idle one."},
     {.name = "display", GATEWAY(map.display), .type = &type_several_u32, .min = 0, .max = 4294967295.0,
      .otherwise = "0, 0, 0",
-     .help = "For displays that ask for them: the page, served at base + 53, and two numbers at base + 54 and base + 56, high word "
-             "first."},
+     .help = "For displays that read them: the page number at base + 53, and two numbers at base + 54 and base + 56, "
+             "high word first."},
     {.name = "state_file", GATEWAY(state_file), .type = &type_path,
      .preset = "/var/lib/packgate/state",
      .on_change = CHANGE_RESTART,
-     .help = "Keeps the day's highest state of charge and the energy counters over a restart, by the names of packs and "
-             "banks. Each gateway wants a file of its own. Its folder is made if the one above it is there and lets us. "
-             "Counters under names that are not configured any more are kept for three years, in case the name comes "
-             "back."},
+     .help = "Stores the day's highest state of charge and the energy counters over a restart, by the names of packs "
+             "and banks. Each gateway needs its own file. A missing folder is created if its parent exists and is "
+             "writable. Counters under names that are no longer configured are kept for three years, in case the "
+             "name comes back."},
     {.name = "control", GATEWAY(control), .type = &type_socket,
      .preset = "/run/packgate/control",
-     .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
-             "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
-             "and lets us. Each gateway wants a socket of its own."},
+     .help = "The socket for `packgate status` and similar commands. The group of the service may read the status, "
+             "only root and the service's own user may do more. A missing folder is created if its parent exists and "
+             "is writable. Each gateway needs its own socket."},
     {.name = "location", GATEWAY(location), .type = &type_several_number, .web = true, .min = -180, .max = 180,
      .otherwise = "not known",
-     .help = "Latitude and longitude of the gateway in degrees, north and east positive: sunrise and sunset of reports "
-             "follow from it."},
+     .help = "Latitude and longitude of the gateway in degrees, north and east positive: for reports at sunrise and "
+             "sunset."},
     {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the first")},
     {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
@@ -129,7 +130,7 @@ static void init_gateway(void *settings)
 
 const struct config_section gateway_section = {
     .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
-    .help = "The program as a whole: where it listens and how it serves. Not needed where the defaults do.",
+    .help = "The program as a whole: where it listens and how it serves. Not needed if the defaults fit.",
     .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
     CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases, .init = init_gateway,
     .check = config_check_gateway,
@@ -138,13 +139,13 @@ const struct config_section gateway_section = {
 static const struct config_key line_keys[] = {
     {.name = "port", LINE(port), .type = &type_port, .web = true,
      .on_change = CHANGE_LINE,
-     .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same "
-             "whatever else is plugged in), the raw TCP port of a serial server, a Bluetooth module (ble:AA:BB:CC:DD:EE:FF; packgate probe ble: "
-             "lists those in reach), or simulated packs."},
+     .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same when "
+             "other adapters are plugged in), the raw TCP port of a serial server, a Bluetooth module "
+             "(ble:AA:BB:CC:DD:EE:FF; packgate probe ble: lists devices in reach), or simulated packs."},
     {.name = "protocol", LINE(driver), .type = &type_protocol, .web = true,
      .otherwise = "each pack names its own",
      .on_change = CHANGE_LINE,
-     .help = "What the packs of this line speak."},
+     .help = "The protocol of the packs on this line."},
     {.name = "baud", LINE(baud), .type = &type_unsigned, .web = true, .min = 300, .max = 4000000,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
@@ -156,15 +157,16 @@ static const struct config_key line_keys[] = {
     {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .web = true, .min = 0.01, .max = 60,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "Silence that counts as no answer. Where replies regularly come later, they are waited for up to 30 s, and the log says what to set."},
+     .help = "The time after which a request counts as unanswered. If replies regularly come later, the line waits "
+             "for them for up to 30 s, and the log says what to set."},
     {.name = "gap", WHOLE(line_config), .type = &type_gap, .web = true, .min = 0, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Silence before each request."},
     {.name = "settle", LINE(settle_ms), .type = &type_millis, .web = true, .min = 0, .max = 30, .preset = "0s",
      .on_change = CHANGE_LINE,
-     .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent for this "
-             "long, and what arrives meanwhile is discarded."},
+     .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent "
+             "for this time, and received bytes are discarded."},
     {.name = "tries", LINE(tries), .type = &type_unsigned, .web = true, .min = 1, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
@@ -172,18 +174,17 @@ static const struct config_key line_keys[] = {
     {.name = "rts", LINE(rts), .type = &type_choice, .web = true, WORDS("default", "on", "off", "rs485"),
      .preset = "default",
      .on_change = CHANGE_LINE,
-     .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
-             "on while sending, for RS485 converters that have no automatic of their own."},
+     .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or on "
+             "while sending, for RS485 converters that do not switch by themselves."},
     {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
-     .help = "A file with the key of what the device advertises (protocol victron-ble): 32 hexadecimal digits, as "
-             "VictronConnect shows them. It is read when the line is opened, and never shown."},
+     .help = "A file with the encryption key of the device's advertisements (protocol victron-ble): 32 hexadecimal "
+             "digits, as VictronConnect shows them. It is read when the line is opened, and never shown."},
     {.name = "listen", LINE(listen), .type = &type_flag, .web = true, WORDS("no", "yes"),
      .preset = "no",
      .on_change = CHANGE_LINE,
-     .help = "yes: somebody else asks the packs of this line, an inverter or a master pack. What passes is decoded, and "
-             "nothing is ever sent."},
+     .help = "yes: an inverter or a master pack already polls this line. packgate decodes the bytes and never sends."},
 };
 
 static const struct config_alias line_aliases[] = {
@@ -219,66 +220,67 @@ const struct config_section line_section = {
 static const struct config_key pack_keys[] = {
     {.name = "name", PACK(title), .type = &type_title, .web = true,
      .otherwise = "the word in the heading",
-     .help = "What people see on the page, in Home Assistant, in messages and reports. The word in the heading stays the id: in "
-             "topics, the history and counters."},
+     .help = "The name for people: on the page, in Home Assistant, in messages and reports. The word in the heading "
+             "remains the id: in topics, the history and counters."},
     {.name = "line", PACK(line), .type = &type_line, .web = true,
      .on_change = CHANGE_LINE,
-     .help = "The line that the pack is on."},
+     .help = "The line to which the pack is connected."},
     {.name = "protocol", PACK(driver), .type = &type_protocol, .web = true,
      .otherwise = "its line's",
      .on_change = CHANGE_LINE,
-     .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
-             "or two, and remembered in the state file. Packs of the line whose protocol is given wait until then; on a serial "
-             "port the line needs its baud then. docs/finding.md has what it cannot find."},
+     .help = "The protocol of the BMS. auto: found out at the start, which takes up to 20 s, or a minute or two for "
+             "several packs on a line, and stored in the state file. Other packs of the line are not polled until "
+             "then; if they are on a serial port, the line needs its baud. docs/finding.md says what cannot be found."},
     {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .web = true, .min = 0, .max = 255,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "The BMS's own address on the line, as set by its switches or its app. Behind a comma the second one, which is "
-             "usually the same, where the protocol has two, as topbms behind a master."},
+     .help = "The BMS's own address on the line, as set by its switches or its app. If the protocol has two, as "
+             "topbms behind a master, the second one follows after a comma; it is usually the same."},
     {.name = "variant", PACK(options.variant), .type = &type_variant, .web = true,
      .otherwise = "the protocol's first",
      .on_change = CHANGE_LINE,
-     .help = "Which make, where several share a protocol."},
+     .help = "The make, if several share a protocol."},
     {.name = "current", PACK(options.current), .type = &type_choice, .web = true, WORDS("auto", "normal", "inverted"),
      .preset = "auto",
      .on_change = CHANGE_LINE,
-     .help = "Which way round the BMS reports the current. Positive must charge the pack. normal is as the document of "
-             "its protocol says, inverted the other way round than the document says. auto is normal, but for Daly, "
-             "where the state that comes with the current decides: it may show the inverted one already, and "
-             "inverted is then the same as auto. Where auto is wrong, try the other two."},
+     .help = "The sign of the current that the BMS reports. In packgate, positive current charges the pack. normal "
+             "is the sign in the protocol's document, inverted the opposite. auto is normal, except for Daly, where "
+             "the state that is sent with the current decides; if that selects inverted, auto and inverted are the "
+             "same. If auto is wrong, try the other two."},
     {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .web = true, .min = 0.1, .max = 100000,
      .otherwise = "what the BMS says",
      .on_change = CHANGE_LINE,
-     .help = "Capacity of the pack in Ah, for meters that do not know it."},
+     .help = "Capacity of the pack in Ah, for meters that do not report it."},
     {.name = "map", PACK(map), .type = &type_map,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
-     .help = "For protocol modbus: the file that says what stands in which register of the BMS; docs/modbus-map.md "
-             "describes it. A path that does not begin with / counts from the folder in which the gateway is started, "
-             "which for the service is /."},
+     .help = "For protocol modbus: the file that describes the registers of the BMS, see docs/modbus-map.md. A path "
+             "without / at its start is relative to the folder in which the gateway is started, which for the "
+             "service is /."},
     {.name = "unit", PACK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
     {.name = "poll", PACK(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
-     .help = "How often this pack is read."},
+     .help = "How often this pack is polled."},
     {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .web = true, .min = 1, .max = 86400,
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
-     .help = "For how long the values of this pack are still served when it does not answer."},
+     .help = "The age at which the values of this pack are stale."},
     {.name = "frozen_after", PACK(frozen_after_s), .type = &type_seconds, .min = 10, .max = 86400,
      .otherwise = "never",
-     .help = "When all values of this pack stayed the same for so long, although a current flows, its BMS is taken to have hung: "
-             "the protection alarm communication_fault is active until a value changes. Choose longer than a steady load leaves all of them as they are."},
+     .help = "If all values of this pack stay the same for this time, although a current flows, its BMS counts as "
+             "hung: the protection alarm communication_fault is active until a value changes. Choose a longer time "
+             "than a steady load can leave all values unchanged."},
     {.name = "writable", PACK(writable), .type = &type_choice, WORDS("no", "yes", "settings", "all"),
      .preset = "no",
-     .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
-             "settings, what docs/settings.md lists; all, both."},
+     .help = "What clients in allow_write may change, if the protocol can: yes, the charge and discharge MOS; "
+             "settings, see docs/settings.md; all, both."},
     {.name = "password_file", PACK(password_file), .type = &type_path,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
-     .help = "For protocol ant: the file with the password of 8 characters that the board wants before its MOS are switched. "
-             "It is read at the start and on a reload."},
+     .help = "For protocol ant: the file with the password of 8 characters that the board requires before it "
+             "switches its MOS. It is read at the start and on a reload."},
     {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
     /* It is compared: a change of the gateway's opens the line anew. */
@@ -335,22 +337,21 @@ const struct config_section pack_section = {
 static const struct config_key bank_keys[] = {
     {.name = "name", BANK(title), .type = &type_title, .web = true,
      .otherwise = "the word in the heading",
-     .help = "What people see on the page, in Home Assistant, in messages and reports. The word in the heading stays the id: in "
-             "topics, the history and counters."},
+     .help = "The name for people: on the page, in Home Assistant, in messages and reports. The word in the heading "
+             "remains the id: in topics, the history and counters."},
     {.name = "packs", WHOLE(bank_config), .type = &type_packs, .web = true, .max = MAX_BANK_PACKS,
      .help = "Its packs, by the names of their sections."},
     {.name = "unit", BANK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the bank is served."},
     {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .web = true, .min = 1, .max = MAX_BANK_PACKS,
      .otherwise = "all of them",
-     .help = "With fewer fresh packs the bank is stale, as a pack is that does not answer. With less than all of them "
-             "the bank goes on without those that are missing: its current, power and capacities are then those of "
-             "the others, and a missing pack is only told by the failure flag, an alarm and the number of packs, "
-             "which an inverter may not look at."},
+     .help = "With fewer fresh packs the bank is stale. If this is less than all of them, the bank continues without "
+             "the missing ones: its current, power and capacities are then those of the others, and only the failure "
+             "flag, an alarm and the number of packs show this, which an inverter may ignore."},
     {.name = "shunt", BANK(shunt), .type = &type_name,
      .otherwise = "none",
-     .help = "A pack that is not in 'packs', such as a SmartShunt, and measures all of them together: the bank has its current, power "
-             "and state of charge. While it does not answer, these three are unknown."},
+     .help = "A pack that is not in 'packs', such as a SmartShunt, and measures all of them together: the bank "
+             "reports its current, power and state of charge. While it does not answer, these three are unknown."},
 };
 
 static const struct config_alias bank_aliases[] = {
@@ -382,9 +383,8 @@ static void link_bank(const struct config *config, void *settings,
 
 const struct config_section bank_section = {
     .word = "bank", .heading = "[bank NAME]", .times = SECTION_NAMED,
-    .help = "Packs wired in parallel, served as one under a Modbus unit id of its own: sums, averages and "
-            "worst cases of those that are fresh. The first bank also answers as units 0 and 255, in place "
-            "of the first pack.",
+    .help = "Packs wired in parallel, served as one under their own Modbus unit id: sums, averages and worst cases "
+            "of those that are fresh. The first bank also answers as units 0 and 255, in place of the first pack.",
     .size = sizeof(struct bank_config), .at = offsetof(struct config, banks), .count = offsetof(struct config, bank_count),
     CONFIG_KEYS(bank_keys), .aliases = bank_aliases,
     .check = config_check_bank, .link = link_bank,
@@ -393,7 +393,7 @@ const struct config_section bank_section = {
 static const struct config_key push_keys[] = {
     {.name = "target", PUSH(target), .type = &type_target,
      .on_change = CHANGE_SECTION,
-     .help = "The Modbus TCP server that values are written to."},
+     .help = "The Modbus TCP server to which values are written."},
     {.name = "unit", PUSH(unit), .type = &type_unsigned, .min = 0, .max = 255,
      .preset = "1",
      .on_change = CHANGE_SECTION,
@@ -410,8 +410,8 @@ static const struct config_key push_keys[] = {
     {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
      .preset = "auto",
      .on_change = CHANGE_SECTION,
-     .help = "The Modbus function that writes: 6 writes one register with each request, 16 neighbouring registers "
-             "together; auto takes 6 where there is but one register to write."},
+     .help = "The Modbus function that writes: 6 writes one register per request, 16 neighbouring registers "
+             "together; auto uses 6 for a single register."},
     {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
      .on_change = CHANGE_SECTION,
@@ -419,12 +419,13 @@ static const struct config_key push_keys[] = {
     {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
      .preset = "skip",
      .on_change = CHANGE_SECTION,
-     .help = "What is written in place of a value that is stale or not known. skip: nothing, the server keeps what was "
-             "written last. unknown: what stands for it in our own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, "
-             "0x80000000). A number: that number as it stands."},
+     .help = "Replaces a stale or unknown value. skip: nothing is written, the server keeps the last value. unknown: "
+             "the pattern for unknown in our own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
+             "number: that number as it stands."},
     {.name = "write", WHOLE(push_config), .type = &type_write,
      .on_change = CHANGE_SECTION,
-     .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of its numbers "
+     .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of "
+             "its numbers "
              "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
              "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). "
              "What the map has for a silent pack, too (connection_state, age_s, counters), is written all the time. "
@@ -473,44 +474,45 @@ const struct config_section push_section = {
 static const struct config_key view_keys[] = {
     {.name = "source", VIEW(source), .type = &type_name,
      .otherwise = "none: each value has the name of its pack or bank",
-     .help = "The pack or bank that values without a name are of."},
+     .help = "The pack or bank of values without a name."},
     {.name = "unit", VIEW(units), .type = &type_units,
      .help = "The Modbus unit ids under which the view is served; one that names 0 or 255 takes it from the first pack "
              "or bank, where it has no port of its own."},
     {.name = "listen", VIEW(listen), .type = &type_listen,
      .otherwise = "where the packs are served",
-     .help = "Ports of its own: there only views with the same port are served, and all unit ids are free. Clients that "
-             "scan, and take registers for those of another device, never see the packs there. [gateway] allow "
-             "and max_clients hold there, too."},
+     .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
+             "that scan and misinterpret registers do not see the packs. [gateway] allow and max_clients apply "
+             "there, too."},
     {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "big",
      .help = "Order of the registers of wider types: little is low word first, big is high word first."},
     {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
      .min = -4294967295.0, .max = 4294967295.0,
      .preset = "unknown",
-     .help = "What a value reads that the pack does not report. unknown: what stands for it in our own register map (NaN, "
-             "0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read that touches it gets exception "
-             "0x0B. A number: that number as it stands."},
+     .help = "What clients read for a value that the pack does not report. unknown: the pattern for unknown in our "
+             "own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read that "
+             "touches it gets exception 0x0B. A number: that number as it stands."},
     {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, WORDS("exception", "unknown", "hold"),
      .min = -4294967295.0, .max = 4294967295.0,
      .preset = "exception",
-     .help = "What a value reads while its pack does not answer. exception: a read that touches it gets exception 0x0B. "
-             "hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
+     .help = "What clients read while the pack does not answer. exception: a read that touches it gets exception "
+             "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
     {.name = "register", WHOLE(view_config), .type = &type_register,
-     .help = "What stands in a register; once for each. VALUE is as in `write` of a push, with NAME. before it where it "
-             "is not of the source, a number (0x8000), or for a string a text in double quotes, pack_name, serial, model, "
-             "firmware or driver; further values are level.ALARM (0, 1 warning, 2 protection), warning.ALARM, "
-             "protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Several can stand with blanks and + or "
-             "- between them (unknown when one is), with | for the highest of those that are known, or with & for the "
-             "lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, float32, float64, bits16, bits32 or "
-             "string N (N registers, padded with NUL). Behind it may stand, each with a blank and its value: map "
-             "(IN:OUT pairs with blanks between them; what is not in them is unknown), scale and offset, min and max, "
-             "bit (several lines may name the same register then, and a bit is set when one of its lines is not 0), "
-             "word_order, on_unknown and on_stale. What does not fit becomes the nearest that does."},
+     .help = "The content of a register; once for each. VALUE is as in `write` of a push, with NAME. before it where "
+             "it is not of the source, a number (0x8000), or for a string a text in double quotes, pack_name, "
+             "serial, model, firmware or driver; further values are level.ALARM (0, 1 warning, 2 protection), "
+             "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Several can stand "
+             "with blanks and + or - between them (unknown when one is), with | for the highest of those that are "
+             "known, or with & for the lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, "
+             "float32, float64, bits16, bits32 or string N (N registers, padded with NUL). Behind it may stand, each "
+             "with a blank and its value: map (IN:OUT pairs with blanks between them; what is not in them is "
+             "unknown), scale and offset, min and max, bit (several lines may name the same register then, and a bit "
+             "is set when one of its lines is not 0), word_order, on_unknown and on_stale. What does not fit becomes "
+             "the nearest that does."},
     {.name = "fill", VIEW(fills), .type = &type_fill,
      .otherwise = "none",
-     .help = "Registers that read a number where no `register` stands. A read that touches any other register gets "
-             "exception 0x02."},
+     .help = "Registers that contain a constant where no `register` is defined. A read that touches any other "
+             "register gets exception 0x02."},
     {.name = "copy", VIEW(copies), .type = &type_copy,
      .otherwise = "none",
      .help = "Registers that can also be read at another address."},
@@ -539,8 +541,8 @@ static void release_view(void *settings)
 
 const struct config_section view_section = {
     .word = "view", .heading = "[view NAME]", .times = SECTION_NAMED,
-    .help = "Registers where somebody else expects them: a Modbus unit of its own, whose registers are chosen one by one. "
-            "docs/views.md has ready ones.",
+    .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
+            "chosen one by one. docs/views.md has ready ones.",
     .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
     CONFIG_KEYS(view_keys), .aliases = view_aliases,
     .check = config_view_check, .release = release_view,
@@ -549,20 +551,20 @@ const struct config_section view_section = {
 static const struct config_key tunnel_keys[] = {
     {.name = "line", TUNNEL(line), .type = &type_name,
      .on_change = CHANGE_SECTION,
-     .help = "The line whose packs the program talks to."},
+     .help = "The line of the packs."},
     {.name = "listen", TUNNEL(listen), .type = &type_listen,
      .on_change = CHANGE_SECTION,
-     .help = "Where the program connects, by raw TCP, while the tunnel is open. It has to come from the networks of "
-             "allow_write; one program at a time. Port 0 takes any free port."},
+     .help = "The address for the program, by raw TCP, while the tunnel is open. Programs must be in the networks of "
+             "allow_write; one program at a time. Port 0 is any free port."},
     {.name = "share", TUNNEL(share), .type = &type_flag, WORDS("no", "yes"),
      .preset = "yes",
      .on_change = CHANGE_SECTION,
-     .help = "yes: what the program sends goes out between two polls, one exchange at a time, and values stay fresh. no: "
-             "nothing is polled while a program is connected, and the values of the packs become stale."},
+     .help = "yes: the program's requests are sent between two polls, one exchange at a time, and values stay fresh. "
+             "no: nothing is polled while a program is connected, and the values of the packs become stale."},
     {.name = "idle", TUNNEL(idle_s), .type = &type_seconds, .min = 1, .max = 86400,
      .preset = "120s",
      .on_change = CHANGE_SECTION,
-     .help = "A program that sends nothing for so long is disconnected."},
+     .help = "A program that sends nothing for this time is disconnected."},
 };
 
 static const struct config_alias tunnel_aliases[] = {
@@ -573,7 +575,7 @@ static const struct config_alias tunnel_aliases[] = {
 
 const struct config_section tunnel_section = {
     .word = "tunnel", .heading = "[tunnel NAME]", .times = SECTION_NAMED,
-    .help = "A way in for the maker's own program to a line that is polled: closed until `packgate tunnel NAME --for 10m` "
+    .help = "Access for the maker's own program to a polled line: closed until `packgate tunnel NAME --for 10m` "
             "opens it.",
     .size = sizeof(struct tunnel_config), .at = offsetof(struct config, tunnels), .count = offsetof(struct config, tunnel_count),
     CONFIG_KEYS(tunnel_keys), .aliases = tunnel_aliases,

@@ -85,14 +85,20 @@ static void close_world(struct world *world)
     }
 }
 
-/* Packs that answer each second with what they report now; limiters in the order in which they depend on one another. */
-static void go_on(struct world *world, struct limiter *limiters[], unsigned count, double seconds)
+/* Packs that answer each second with what they report now; limiters in the order in which they depend on one another.
+ * `silent`: packs that do not answer, a bit for each. */
+static void go_on_without(struct world *world, unsigned silent, struct limiter *limiters[],
+                          unsigned count, double seconds)
 {
     const struct map_status host = {0};
     const struct tm local = {.tm_year = 126};
     for (double end = world->now + seconds; world->now < end;) {
         world->now++;
         for (unsigned i = 0; i < PACKS; i++) {
+            if (silent >> i & 1) {
+                pack_source_tick(world->packs[i], &host, &local, world->now);
+                continue;
+            }
             world->packs[i]->poller->published_at = world->now;
             pack_source_publish(world->packs[i], &host, &local, world->now);
         }
@@ -100,6 +106,11 @@ static void go_on(struct world *world, struct limiter *limiters[], unsigned coun
         for (unsigned i = 0; i < count; i++)
             limiter_update(limiters[i], world->now, 0);
     }
+}
+
+static void go_on(struct world *world, struct limiter *limiters[], unsigned count, double seconds)
+{
+    go_on_without(world, 0, limiters, count, seconds);
 }
 
 static void expect_charge(const char *what, const struct source *source, double amps,
@@ -110,6 +121,13 @@ static void expect_charge(const char *what, const struct source *source, double 
         fail_msg("%s: %g A by %s, expected %g A by %s", what, allowed->charge_current_a,
                  map_limit_reason_name(allowed->charge_limited_by), amps,
                  map_limit_reason_name(by));
+}
+
+static void expect_discharge(const char *what, const struct source *source, double amps)
+{
+    const double found = source->status.allowed.discharge_current_a;
+    if (!(fabs(found - amps) < 1e-6))
+        fail_msg("%s: %g A, expected %g A", what, found, amps);
 }
 
 /* ---- reloads ---- */
@@ -234,12 +252,90 @@ static void test_own_limits(void **state)
     close_world(&world);
 }
 
+/* ---- stale values that allow discharging ---- */
+
+static const struct map_status *stale_bank(struct world *world, struct limiter *all[],
+                                           unsigned count)
+{
+    go_on(world, all, count, SETTLED_S);
+    expect_discharge("both", &world->bank.source, 150);
+    go_on_without(world, 2, all, count, 11);
+    return &world->bank.source.status;
+}
+
+/* A bank with too few packs is stale, but the packs that answer limit it all the same. */
+static void test_stale_bank(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limits_config discharging = section;
+    struct limiter bank, *all[] = {&bank};
+    open_world(&world);
+    discharging.on_stale = STALE_DISCHARGE;
+    limiter_init(&bank, &discharging, NULL, &world.bank, world.now);
+    const struct map_status *status = stale_bank(&world, all, 1);
+    assert_int_equal(status->state, MAP_STATE_NO_LINE);
+    expect_discharge("one is left", &world.bank.source, 75);
+    expect_charge("one is left", &world.bank.source, 0, LIMITED_BY_STALE);
+    pack_alarm(&world.packs[0]->poller->values, CELL_UNDER_VOLTAGE, ALARM_PROTECTION);
+    go_on_without(&world, 2, all, 1, 1);
+    expect_discharge("which is empty", &world.bank.source, 0);
+    close_world(&world);
+}
+
+/* A pack whose own section stops when its values are stale stops its bank, too. */
+static void test_stale_pack_that_stops(void **state)
+{
+    (void) state;
+    for (unsigned own = STALE_STOP; own <= STALE_DISCHARGE; own++) {
+        struct world world;
+        struct limits_config discharging = section, of_pack = section;
+        struct limiter bank, pack, *all[] = {&pack, &bank};
+        open_world(&world);
+        for (unsigned i = 0; i < PACKS; i++) /* so short that they do not age before */
+            world.configs[i].stale_after_s = 4;
+        discharging.on_stale = STALE_DISCHARGE;
+        of_pack.on_stale = own;
+        limiter_init(&pack, &of_pack, world.packs[1], NULL, world.now);
+        limiter_init(&bank, &discharging, NULL, &world.bank, world.now);
+        go_on(&world, all, 2, SETTLED_S);
+        go_on_without(&world, 2, all, 2, 3);
+        expect_discharge("fresh", &world.bank.source, 150);
+        assert_int_equal(world.bank.source.status.allowed.discharges_stale, own == STALE_DISCHARGE);
+        go_on_without(&world, 2, all, 2, 2);
+        expect_discharge("stale", &world.bank.source, own == STALE_DISCHARGE ? 75 : 0);
+        close_world(&world);
+    }
+}
+
+/* A bank that is not published yet allows nothing, although all of its packs answer. */
+static void test_bank_that_waits(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limits_config discharging = section;
+    struct limiter bank;
+    open_world(&world);
+    discharging.on_stale = STALE_DISCHARGE;
+    limiter_init(&bank, &discharging, NULL, &world.bank, world.now);
+    for (unsigned n = 0; n < SETTLED_S; n++) {
+        world.now++;
+        for (unsigned i = 0; i < PACKS; i++)
+            world.packs[i]->poller->published_at = world.now;
+        limiter_update(&bank, world.now, 0);
+    }
+    expect_discharge("it waits", &world.bank.source, 0);
+    expect_charge("it waits", &world.bank.source, 0, LIMITED_BY_STALE);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unchanged),  cmocka_unit_test(test_changed),
         cmocka_unit_test(test_moved),      cmocka_unit_test(test_shares_survive),
-        cmocka_unit_test(test_own_limits),
+        cmocka_unit_test(test_own_limits), cmocka_unit_test(test_stale_bank),
+        cmocka_unit_test(test_stale_pack_that_stops), cmocka_unit_test(test_bank_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

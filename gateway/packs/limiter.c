@@ -33,15 +33,6 @@ void limiter_resume(struct limiter *limiter, const struct limiter *old)
         limiter->state = old->state;
 }
 
-/* A bank that waits for its packs, or has too few, allows nothing, even if some of them are fresh.
- */
-static bool is_counted(const struct limiter *limiter, unsigned i, double now)
-{
-    if (!limiter->bank)
-        return source_fresh(limiter->source, now);
-    return source_fresh(limiter->source, now) && !(limiter->bank->missing >> i & 1);
-}
-
 /* Decides before an update whether soc_ceiling applies. */
 static void choose_ceiling(struct limiter *limiter, time_t wall)
 {
@@ -68,17 +59,21 @@ static void note_full(struct limiter *limiter, time_t wall)
 void limiter_update(struct limiter *limiter, double now, time_t wall)
 {
     struct limits_pack packs[MAX_BANK_PACKS];
+    const bool fresh = source_fresh(limiter->source, now);
+    /* A bank that waits for its packs allows nothing, even if enough of them are fresh. */
+    const unsigned needed = fresh ? limiter->needed : limiter->count + 1;
     for (unsigned i = 0; i < limiter->count; i++) {
         const struct poller *poller = limiter->parts[i]->poller;
         const struct map_allowed *own = &limiter->parts[i]->source.status.allowed;
         packs[i] = (struct limits_pack){.values = &poller->values,
-                                        .fresh = is_counted(limiter, i, now),
+                                        .fresh = limiter->bank ? !(limiter->bank->missing >> i & 1)
+                                                               : fresh,
                                         .age_s = now - poller->published_at,
                                         .stale_after_s = poller_stale_after(poller),
                                         .own = limiter->bank && own->configured ? own : NULL};
     }
     choose_ceiling(limiter, wall);
-    limiter->source->status.allowed = limits_update(&limiter->settings, packs, limiter->count,
-                                                    limiter->needed, &limiter->state, now);
+    limiter->source->status.allowed =
+        limits_update(&limiter->settings, packs, limiter->count, needed, &limiter->state, now);
     note_full(limiter, wall);
 }

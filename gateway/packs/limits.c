@@ -490,11 +490,22 @@ static double oldest(const struct limits_pack *packs, unsigned count)
     return age_s;
 }
 
+/* The own section of a pack applies in a bank: if it stops, the bank does. */
+static bool discharges_stale(const struct limits_config *config, const struct limits_pack *packs,
+                             unsigned count)
+{
+    bool discharges = config->on_stale == STALE_DISCHARGE;
+    for (unsigned i = 0; i < count; i++)
+        discharges &= !packs[i].own || packs[i].own->discharges_stale;
+    return discharges;
+}
+
 struct map_allowed limits_update(const struct limits_config *config,
                                  const struct limits_pack *packs, unsigned count, unsigned needed,
                                  struct limits_state *state, double now)
 {
     const double most[] = {config->charge_current_a, config->discharge_current_a};
+    const bool discharges = discharges_stale(config, packs, count);
     struct part parts[LIMITS_DIRECTIONS];
     enum limit_reason reasons[LIMITS_DIRECTIONS];
     unsigned limiting[LIMITS_DIRECTIONS], usable = 0;
@@ -511,8 +522,8 @@ struct map_allowed limits_update(const struct limits_config *config,
     if (usable >= needed)
         state->fresh_at = now;
     for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
-        const bool goes_on = i == LIMITS_DISCHARGE && config->on_stale == STALE_DISCHARGE &&
-                             usable < needed && now - state->fresh_at <= LIMITS_STOP_S;
+        const bool goes_on = i == LIMITS_DISCHARGE && discharges && usable < needed &&
+                             now - state->fresh_at <= LIMITS_STOP_S;
         parts[i] = goes_on ? limit_stale(config, packs, count, usable, most[i], state)
                            : limit(config, packs, count, needed, (enum limits_direction) i, most[i],
                                    state);
@@ -527,7 +538,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         .charge_voltage_v = volts,
         .charge_current_a = state->ramps[LIMITS_CHARGE].allowed_a,
         .discharge_current_a = state->ramps[LIMITS_DISCHARGE].allowed_a,
-        .discharges_stale = config->on_stale == STALE_DISCHARGE,
+        .discharges_stale = discharges,
         .charge_limited_by = reasons[LIMITS_CHARGE],
         .discharge_limited_by = reasons[LIMITS_DISCHARGE],
         .charge_limited_pack = limiting[LIMITS_CHARGE],

@@ -417,6 +417,18 @@ def answers_an_order_while_others_ask():
         assert answer == frame(1, *SWITCH_OFF)
 
 
+def gives_an_order_up_when_the_master_goes_on():
+    """On a line with several devices: the answer would meet that of another one."""
+    with Cable() as cable, presented(cable.url, "switching = yes\n", FIXED + ",delay=100") as gateway:
+        assert is_volts(cable.ask(VOLTS))
+        cable.send(frame(1, *SWITCH_OFF))
+        assert cable.hear(0.03) == b""
+        cable.send(reading(VOLTAGE, 7))
+        gateway.wait_for("present x orders discharge off: confirmed")
+        assert cable.hear(0.3) == b""
+        assert is_volts(cable.ask(VOLTS))
+
+
 # ---- hostile masters ----
 
 def noise(chance, size):
@@ -842,7 +854,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

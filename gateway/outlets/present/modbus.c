@@ -221,11 +221,11 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
 {
     const struct unit *unit = units_find(&modbus->units, frame[0]);
     const bool to_all = frame[0] == 0;
+    if (modbus->ordered.link == link) /* also by a request to another device */
+        modbus->ordered.ticket = 0;
     if (!unit && !to_all)
         return;
     modbus->counted.ours++;
-    if (modbus->ordered.link == link)
-        modbus->ordered.ticket = 0;
     const enum present_state state =
         to_all ? PRESENT_SILENT : present_may(modbus->present, served_of(modbus, unit)->pack, now);
     if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||

@@ -211,4 +211,72 @@ static const char *edit_property(const char *text, size_t size, const struct con
     return wrong;
 }
 
+/* The n-th finding from `*at` on that is no mistake and not of the section; NULL: no more. */
+static const struct found *next_other(const struct findings *findings, unsigned *at, bool *inside,
+                                      const struct config_edit *edit)
+{
+    while (*at < findings->count) {
+        const struct found *found = &findings->list[(*at)++];
+        if (found->what == 'h')
+            *inside = is_same_heading(edit, found->key);
+        if (found->what != 'm' && !*inside)
+            return found;
+    }
+    return NULL;
+}
+
+/* Whether the lines of `after` are among those of `before`, in that order. */
+static bool has_lines_of(const char *before, size_t before_size, const char *after,
+                         size_t after_size)
+{
+    bool *none = calloc(before_size + after_size + 3, sizeof *none);
+    size_t a = 0, b = 0, a_length, b_length;
+    unsigned a_number = 0, b_number = 0;
+    const char *a_line, *b_line;
+    bool good = none != NULL;
+    while (good && next_kept(after, after_size, &b, &b_number, none, &b_line, &b_length)) {
+        do
+            good = next_kept(before, before_size, &a, &a_number, none, &a_line, &a_length);
+        while (good && (a_length != b_length || memcmp(a_line, b_line, a_length) != 0));
+    }
+    free(none);
+    return good;
+}
+
+/* What holds of a section that is removed: the reader finds none of it, and all else as before. NULL, or what is wrong. */
+static inline const char *without_property(const char *text, size_t size, const char *section,
+                                           const char *name)
+{
+    const struct config_edit edit = {.section = section, .name = name, .key = ""};
+    const bool marked = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0;
+    const size_t skip = marked ? 3 : 0;
+    size_t shorter_size = 0;
+    char *shorter = config_without(text, size, section, name, &shorter_size);
+    if (!shorter)
+        return "there is no result";
+    struct findings before = find_all(text, size), after = find_all(shorter, shorter_size);
+    unsigned a = 0, b = 0;
+    bool a_inside = false, b_inside = false;
+    const struct found *x, *y;
+    const char *wrong = NULL;
+    do {
+        x = next_other(&before, &a, &a_inside, &edit);
+        y = next_other(&after, &b, &b_inside, &edit);
+        if (!x != !y || (x && (x->what != y->what || strcmp(x->key, y->key) != 0 ||
+                               strcmp(x->value, y->value) != 0)))
+            wrong = "another section is not as before";
+    } while (x && y && !wrong);
+    for (unsigned i = 0; i < after.count; i++)
+        if (after.list[i].what == 'h' && is_same_heading(&edit, after.list[i].key))
+            wrong = "the section is still there";
+    if (shorter_size < skip || memcmp(text, shorter, skip) != 0)
+        wrong = "the byte order mark is gone";
+    else if (!has_lines_of(text + skip, size - skip, shorter + skip, shorter_size - skip))
+        wrong = "a line is another one";
+    free_findings(&before);
+    free_findings(&after);
+    free(shorter);
+    return wrong;
+}
+
 #endif

@@ -164,6 +164,9 @@ static void test_generated(void **state)
         if (wrong)
             fail_msg("%s: [%s %s] %s = %s in\n%.*s", wrong, word, name, edit.key,
                      edit.value ? edit.value : "(removed)", (int) size, text);
+        wrong = without_property(text, size, word, name);
+        if (wrong)
+            fail_msg("%s: without [%s %s] in\n%.*s", wrong, word, name, (int) size, text);
         done += made;
         free(text);
     }
@@ -194,6 +197,9 @@ static void test_shipped(void **state)
             const char *wrong = edit_property(text, size, &edit, &made);
             if (wrong || !made)
                 fail_msg("%s: [%s %s] %s: %s", files.gl_pathv[f], word, name, key, wrong);
+            wrong = without_property(text, size, word, name);
+            if (wrong)
+                fail_msg("%s: without [%s %s]: %s", files.gl_pathv[f], word, name, wrong);
         }
         free_findings(&found);
     }

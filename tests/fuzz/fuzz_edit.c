@@ -20,6 +20,15 @@ static void require(const char *text, size_t size, const struct config_edit *edi
     }
 }
 
+static void require_without(const char *text, size_t size, const char *word, const char *name)
+{
+    const char *wrong = without_property(text, size, word, name);
+    if (wrong) {
+        fprintf(stderr, "==BREACH== without [%s %s]: %s\n", word, name, wrong);
+        abort();
+    }
+}
+
 static void try_named(const char *text, size_t size)
 {
     const char *end = memchr(text, '\n', size);
@@ -45,6 +54,7 @@ static void try_own(const char *text, size_t size)
         const char *key =
             i + 1 < found.count && found.list[i + 1].what == 'e' ? found.list[i + 1].key : "port";
         require(text, size, &(struct config_edit){word, name, key, "value 7"});
+        require_without(text, size, word, name);
         require(text, size, &(struct config_edit){word, name, key, NULL});
         require(text, size, &(struct config_edit){word, name, "other", "Küche"});
     }

@@ -76,29 +76,34 @@ static bool name_secrets(struct setup_edits *edits)
     return size > 0 && (size_t) size < sizeof edits->secrets;
 }
 
-json_t *setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
-                         json_t *request)
+static json_t *make(struct setup_edits *edits, const char *first)
 {
     char why[EDITS_WHY];
-    *edits = (struct setup_edits){.path = path, .request = request};
-    const char *hash = json_string_value(json_object_get(request, "hash"));
-    if (!hash || json_object_size(request) != 2 || !take_edits(edits))
+    const char *hash = json_string_value(json_object_get(edits->request, "hash"));
+    if (!hash || json_object_size(edits->request) != 2 || !take_edits(edits))
         return setup_error(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
-    edits->old = setup_read(path, first);
+    edits->old = setup_read(edits->path, first);
     if (!edits->old)
-        return setup_error(503, "%s: %s", path, strerror(errno));
+        return setup_error(503, "%s: %s", edits->path, strerror(errno));
     edits_hash(edits->old, edits->hash);
     if (!name_secrets(edits))
         return setup_error(503, "the path of the configuration is too long");
     edits->fresh = edits_apply(edits->old, edits->edits, edits->count, edits->secrets, why);
     if (!edits->fresh)
         return setup_error(403, "%s", why);
-    if (strcmp(hash, edits->hash) != 0) {
-        json_t *answer = setup_error(409, "the configuration was edited meanwhile");
-        json_object_set_new(answer, "hash", json_string(edits->hash));
-        return answer;
-    }
-    return NULL;
+    if (strcmp(hash, edits->hash) == 0)
+        return NULL;
+    json_t *answer = setup_error(409, "the configuration was edited meanwhile");
+    json_object_set_new(answer, "hash", json_string(edits->hash));
+    return answer;
+}
+
+bool setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
+                      json_t *request)
+{
+    *edits = (struct setup_edits){.path = path, .request = request};
+    edits->refusal = make(edits, first);
+    return !edits->refusal;
 }
 
 void setup_edits_free(struct setup_edits *edits)

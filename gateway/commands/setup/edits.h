@@ -19,12 +19,13 @@ struct setup_edits {
     struct edit *edits;
     size_t count;
     json_t *request; /* has the edits' texts */
+    json_t *refusal; /* the caller releases it */
 };
 
 /** Reads the configuration of `path`, or of `first` while there is none, and makes the edits of `request`, {"hash", "edits": […]},
- * which is released later. NULL if that worked, else the answer to the request. To be freed in any case. */
-json_t *setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
-                         json_t *request);
+ * which is released later. False: `refusal` is the answer to the request. To be freed in any case. */
+bool setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
+                      json_t *request);
 void setup_edits_free(struct setup_edits *edits);
 
 /** The text of `path`, or of `first` (NULL: none) while it does not exist; NULL: errno. The caller frees it. */

@@ -165,9 +165,9 @@ static int serve(struct saving *saving)
         return EXIT_FAILED;
     struct setup_edits edits;
     json_t *refused = setup_edits_make(&edits, saving->path, saving->first,
-                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL));
-    if (!refused)
-        refused = save(saving, &edits);
+                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL))
+                          ? save(saving, &edits)
+                          : edits.refusal;
     const bool good = !refused;
     if (good)
         hold(saving, &edits);

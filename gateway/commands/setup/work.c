@@ -273,10 +273,9 @@ static json_t *check_edits(const struct setup_edits *edits)
 static json_t *with_edits(const struct work *work, json_t *(*show)(const struct setup_edits *edits))
 {
     struct setup_edits edits;
-    json_t *answer = setup_edits_make(&edits, work->path, work->first,
-                                      json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
-    if (!answer)
-        answer = show(&edits);
+    const bool good = setup_edits_make(&edits, work->path, work->first,
+                                       json_loads(work->request, JSON_REJECT_DUPLICATES, NULL));
+    json_t *answer = good ? show(&edits) : edits.refusal;
     setup_edits_free(&edits);
     return answer; // cppcheck-suppress returnDanglingLifetime ; JSON has copies of its texts
 }
@@ -323,10 +322,9 @@ static json_t *run_trial(const struct work *work)
         edits_hash(text, hash);
     free(text);
     struct setup_edits edits;
-    json_t *answer = setup_edits_make(&edits, work->path, work->first,
-                                      json_pack("{s:s, s:O*}", "hash", hash, "edits", list));
-    if (!answer)
-        answer = setup_try(&edits, kind ? kind : "", name ? name : "");
+    const bool good = setup_edits_make(&edits, work->path, work->first,
+                                       json_pack("{s:s, s:O*}", "hash", hash, "edits", list));
+    json_t *answer = good ? setup_try(&edits, kind ? kind : "", name ? name : "") : edits.refusal;
     setup_edits_free(&edits);
     json_decref(request);
     return answer;

@@ -259,9 +259,13 @@ char *config_without(const char *text, size_t size, const char *section, const c
     char *shorter = NULL;
     FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;
     if (out) {
+        static const char mark[] = "\xEF\xBB\xBF";
+        const bool marked = size >= 3 && memcmp(text, mark, 3) == 0;
         bool before = false; /* the line before is gone */
         unsigned number = 0;
         inifile_read(text, size, &events, &cut);
+        if (marked && cut.gone[1])
+            fputs(mark, out);
         for (size_t at = 0; at < size;) {
             const char *newline = memchr(text + at, '\n', size - at);
             const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+/* What a browser may change of a configuration, the difference that it is shown, and how the file is replaced. */
+#include "config/edits.h"
+#include "config/ini/diff.h"
+#include "config/ini/save.h"
+#include "bms/count.h"
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- edits ---- */
+
+#define TEXT "[pack a]\nunit = 1 ; one\n\n[mqtt home]\nbroker = mqtt://h\n"
+
+static void test_edits(void **state)
+{
+    (void) state;
+    const struct edit edits[] = {{EDIT_VALUE, "pack", "a", "unit", "2"},
+                                 {EDIT_SECRET, "mqtt", "home", "password_file", "x"},
+                                 {EDIT_VALUE, "pack", "b", "unit", "3"},
+                                 {EDIT_SECTION, "pack", "a", NULL, NULL}};
+    static const char *const after[] = {
+        TEXT, "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\n",
+        "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\npassword_file = "
+        "/e/7-mqtt-home-password\n",
+        "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\npassword_file = "
+        "/e/7-mqtt-home-password\n\n[pack b]\nunit = 3\n",
+        "[mqtt home]\nbroker = mqtt://h\npassword_file = "
+        "/e/7-mqtt-home-password\n\n[pack b]\nunit = 3\n"};
+    char why[EDITS_WHY];
+    for (size_t count = 0; count <= COUNT(edits); count++) {
+        char *text = edits_apply(TEXT, edits, count, "/e/7-", why);
+        assert_string_equal(text, after[count]);
+        free(text);
+    }
+}
+
+static void test_edits_that_are_refused(void **state)
+{
+    (void) state;
+    static const struct edit bad[] = {
+        {EDIT_VALUE, "pack", "a", "writable", "yes"},
+        {EDIT_VALUE, "pack", "a", "writable", NULL},
+        {EDIT_VALUE, "mqtt", "home", "password_file", "/etc/shadow"},
+        {EDIT_VALUE, "notify", "x", "type", "command"},
+        {EDIT_VALUE, "notify", "x", "url", "/etc/shadow"},
+        {EDIT_VALUE, "web", "", "setup", "yes"},
+        {EDIT_VALUE, "pack", "", "unit", "1"},
+        {EDIT_VALUE, "pack", "../x", "unit", "1"},
+        {EDIT_VALUE, "gateway", "x", "poll", "1s"},
+        {EDIT_VALUE, "pack", "a", "name", "x\nwritable = yes"},
+        {EDIT_SECRET, "pack", "a", "password_file", "x"},
+        {EDIT_SECRET, "mqtt", "../x", "password_file", "x"},
+        {EDIT_SECTION, "web", "", NULL, NULL},
+        {EDIT_SECTION, "limits", "x", NULL, NULL},
+    };
+    char why[EDITS_WHY];
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        why[0] = '\0';
+        char *text = edits_apply(TEXT, &bad[i], 1, "/e/7-", why);
+        if (text || !why[0])
+            fail_msg("%zu: %s", i, text ? text : "no reason");
+    }
+    char *large = calloc(2000, 1);
+    memset(large, 'x', 1999);
+    const struct edit secret = {EDIT_SECRET, "mqtt", "home", "password_file", large};
+    assert_null(edits_apply(TEXT, &secret, 1, "/e/7-", why));
+    free(large);
+}
+
+/* ---- the difference ---- */
+
+static void add_line(void *data, char op, unsigned number, const char *text, size_t size)
+{
+    char *out = data;
+    snprintf(out + strlen(out), 2000 - strlen(out), "%c%u%.*s\n", op, number, (int) size, text);
+}
+
+static void check_diff(const char *old, const char *fresh, const char *expected)
+{
+    char out[2000] = "";
+    diff_lines(old, fresh, add_line, out);
+    assert_string_equal(out, expected);
+}
+
+static void test_diff(void **state)
+{
+    (void) state;
+    check_diff("", "", "");
+    check_diff("a\nb\n", "a\nb\n", "");
+    check_diff("", "a\n", "+1a\n");
+    check_diff("a\n", "", "-1a\n");
+    check_diff("a\nb\nc\n", "a\nB\nc\n", " 1a\n-2b\n+2B\n 3c\n");
+    check_diff("a\nb\nc", "a\nc", " 1a\n-2b\n 2c\n");
+    check_diff("1\n2\n3\n4\n5\n6\n7\n8\n9\n", "1\n2\n3\n4\n5\n6\n7\n8\n9\nx\n",
+               " 7"
+               "7\n 8"
+               "8\n 9"
+               "9\n+10x\n");
+    /* Two places: what lies between them is left out. */
+    check_diff("a\n1\n2\n3\n4\n5\n6\n7\n8\nb\n", "A\n1\n2\n3\n4\n5\n6\n7\n8\nB\n",
+               "-1a\n+1A\n 2"
+               "1\n 3"
+               "2\n 4"
+               "3\n 7"
+               "6\n 8"
+               "7\n 9"
+               "8\n-10b\n+10B\n");
+    check_diff("x\na\nb\nc\n", "a\nb\nc\nx\n", "-1x\n 1a\n 2b\n 3c\n+4x\n");
+}
+
+/* ---- the file ---- */
+
+static char folder[40], path[60];
+
+static int make_folder(void **state)
+{
+    (void) state;
+    strcpy(folder, "/tmp/packgate-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.ini", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void) state;
+    char command[100];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_file(const char *behind, const char *text)
+{
+    char name[100];
+    snprintf(name, sizeof name, "%s%s", path, behind);
+    char *found = save_read(name);
+    if (!text && !found)
+        return;
+    assert_string_equal(found, text);
+    free(found);
+}
+
+static void test_keep_and_undo(void **state)
+{
+    (void) state;
+    write_file(path, "one");
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_true(save_begin(path, "two"));
+    assert_true(save_is_pending(path));
+    assert_false(save_begin(path, "three")); /* the one before is kept or undone first */
+    expect_file("", "two");
+    expect_file(".before", "one");
+    assert_true(save_keep(path));
+    expect_file("", "two");
+    expect_file(".before", NULL);
+    expect_file(".old/1", "one");
+    assert_true(save_begin(path, "three"));
+    assert_true(save_undo(path));
+    expect_file("", "two");
+    expect_file(".old/2", "three");
+    assert_true(save_undo(path)); /* there is nothing to be undone */
+    expect_file("", "two");
+    struct stat found;
+    assert_int_equal(stat(path, &found), 0);
+    assert_int_equal(found.st_mode & 0777, 0640);
+}
+
+static void test_no_file_before(void **state)
+{
+    (void) state;
+    assert_true(save_begin(path, "one"));
+    expect_file("", "one");
+    assert_true(save_undo(path));
+    expect_file("", NULL);
+    assert_false(save_is_pending(path));
+    assert_true(save_begin(path, "one"));
+    assert_true(save_keep(path));
+    expect_file("", "one");
+    assert_false(save_is_pending(path));
+}
+
+/* At each moment in which the power may fail, what lies there leads back to the file before. */
+static void test_cut_short(void **state)
+{
+    (void) state;
+    char name[100];
+    write_file(path, "one");
+    snprintf(name, sizeof name, "%s.before", path);
+    write_file(name, "one"); /* nothing but this was written */
+    assert_true(save_undo(path));
+    expect_file("", "one");
+    write_file(name, "one");
+    snprintf(name, sizeof name, "%s.new", path);
+    write_file(name, "tw"); /* half of the new one as well */
+    assert_true(save_undo(path));
+    expect_file("", "one");
+    assert_true(save_begin(path, "two")); /* the half does not matter */
+    expect_file("", "two");
+    assert_true(save_undo(path));
+    expect_file("", "one");
+    expect_file(".new", NULL);
+}
+
+static void test_links_are_not_followed(void **state)
+{
+    (void) state;
+    char name[100], other[100];
+    write_file(path, "one");
+    snprintf(name, sizeof name, "%s.new", path);
+    snprintf(other, sizeof other, "%s/other", folder);
+    write_file(other, "mine");
+    assert_int_equal(symlink(other, name), 0);
+    assert_true(save_begin(path, "two"));
+    char *text = save_read(other);
+    assert_string_equal(text, "mine");
+    free(text);
+    snprintf(name, sizeof name, "%s/secret", folder);
+    assert_int_equal(symlink(other, name), 0);
+    assert_false(save_secret(name, "x", geteuid(), getegid()));
+}
+
+static void test_only_ten_old_ones(void **state)
+{
+    (void) state;
+    char text[10];
+    write_file(path, "0");
+    for (unsigned n = 1; n <= 15; n++) {
+        snprintf(text, sizeof text, "%u", n);
+        assert_true(save_begin(path, text) && save_keep(path));
+        assert_int_equal(save_number(path), n + 1);
+    }
+    expect_file(".old/5", NULL);
+    expect_file(".old/6", "5");
+    expect_file(".old/15", "14");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_edits_that_are_refused),
+        cmocka_unit_test(test_diff),
+        cmocka_unit_test_setup_teardown(test_keep_and_undo, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_no_file_before, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_cut_short, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_only_ten_old_ones, make_folder, remove_folder),
+    };
+    return cmocka_run_group_tests_name("edits", tests, NULL, NULL);
+}

@@ -528,6 +528,18 @@ def show_by_ingress(supervisor, own, others, settings):
             # Who has come through it may set the gateway up, which saves the file itself.
             state = json.loads(curl(address + "api/v1/setup/state")[2])
             assert (state["by"], state["yours"], state["save"]) == ("ingress", True, "folder"), state
+            def post(what, body):
+                status, _, answer = curl(address + "api/v1/setup/" + what, "-H", "Origin: https://ha.example.net:8123", "-H",
+                                         "Sec-Fetch-Site: same-origin", "-H", "Content-Type: application/json", "-d", json.dumps(body))
+                assert status in (200, 202), (what, status, answer)
+            post("apply", {"hash": json.loads(curl(address + "api/v1/setup/config")[2])["hash"], "edits": [
+                {"section": "pack", "name": "house", "key": "name", "value": "Keller"}]})
+            running.wait_for("the new configuration is in force")
+            deadline = time.monotonic() + PATIENCE
+            while b'"name":"Keller"' not in curl(address + "api/v1/packs")[2]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            post("keep", {})
             # Values come as they change, not when a buffer is full.
             with subprocess.Popen(["curl", "-sSN", address + "api/v1/events"], stdout=subprocess.PIPE) as stream:
                 try:

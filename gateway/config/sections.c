@@ -424,16 +424,15 @@ static const struct config_key push_keys[] = {
              "number: that number as it stands."},
     {.name = "write", WHOLE(push_config), .type = &type_write,
      .on_change = CHANGE_SECTION,
-     .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of "
-             "its numbers "
-             "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
-             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). "
-             "What the map has for a silent pack, too (connection_state, age_s, counters), is written all the time. "
-             "gateway.seconds counts up while the gateway runs, 65535 is followed by 0. REGISTER counts from 0. "
-             "TYPE is u16, s16, u32, s32 or float32. Behind it may stand, each with a blank and its value: "
-             "scale and offset (value x scale + offset is what the register gets, rounded; what does not fit becomes "
-             "the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "
-             "(a change up to that is not written at once). Neighbouring registers are written with one request."},
+     .help = "A value and its register; once for each value. NAME is a pack or a bank, VALUE one of its numbers as "
+             "named by `packgate read` or the register map (house-1.cell_mv.1, house-1.charged_wh, "
+             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). Values "
+             "that the map serves even for a silent pack (connection_state, age_s, counters) are always written. "
+             "gateway.seconds is a counter of the running gateway, which wraps after 65535. REGISTER counts from "
+             "0. TYPE is u16, s16, u32, s32 or float32. These words can follow, each with a blank and its value: "
+             "scale and offset (the register gets value x scale + offset, rounded; a number that does not fit is "
+             "replaced by the nearest one), word_order and on_stale as above, and deadband in the unit of the "
+             "value (smaller changes are not written at once). Neighbouring registers are written with one request."},
     {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
      CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
 };
@@ -498,17 +497,17 @@ static const struct config_key view_keys[] = {
      .help = "What clients read while the pack does not answer. exception: a read that touches it gets exception "
              "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
     {.name = "register", WHOLE(view_config), .type = &type_register,
-     .help = "The content of a register; once for each. VALUE is as in `write` of a push, with NAME. before it where "
-             "it is not of the source, a number (0x8000), or for a string a text in double quotes, pack_name, "
-             "serial, model, firmware or driver; further values are level.ALARM (0, 1 warning, 2 protection), "
-             "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Several can stand "
-             "with blanks and + or - between them (unknown when one is), with | for the highest of those that are "
-             "known, or with & for the lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, "
-             "float32, float64, bits16, bits32 or string N (N registers, padded with NUL). Behind it may stand, each "
-             "with a blank and its value: map (IN:OUT pairs with blanks between them; what is not in them is "
-             "unknown), scale and offset, min and max, bit (several lines may name the same register then, and a bit "
-             "is set when one of its lines is not 0), word_order, on_unknown and on_stale. What does not fit becomes "
-             "the nearest that does."},
+     .help = "The content of a register; once for each. VALUE is as in `write` of a push, with NAME. before it "
+             "unless it is of the source; a number (0x8000); or for a string a text in double quotes, pack_name, "
+             "serial, model, firmware or driver. Further values are level.ALARM (0, 1 warning, 2 protection), "
+             "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Combine several "
+             "values with blanks and + or - between them (unknown if one is), with | for the highest of those that "
+             "are known, or with & for the lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, "
+             "float32, float64, bits16, bits32 or string N (N registers, padded with NUL). These words can follow, "
+             "each with a blank and its value: map (IN:OUT pairs separated by blanks; other numbers are unknown), "
+             "scale and offset, min and max, bit (several lines may then have the same register, and a bit is set "
+             "if one of its lines is not 0), word_order, on_unknown and on_stale. A number that does not fit is "
+             "replaced by the nearest one."},
     {.name = "fill", VIEW(fills), .type = &type_fill,
      .otherwise = "none",
      .help = "Registers that contain a constant where no `register` is defined. A read that touches any other "

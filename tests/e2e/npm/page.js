@@ -787,8 +787,9 @@ const cases = {
         await page.reload();
         await page.locator('.bat .soc').first().waitFor();
         await page.waitForRequest(request => request.url().endsWith('/api/v1/packs'));
+        const streams = page.waitForResponse(response => response.url().includes('/api/v1/events') && response.ok());
         await page.unroute('**/api/v1/events*');
-        await page.waitForResponse(response => response.url().includes('/api/v1/events') && response.ok());
+        await streams;
         await page.locator('#live[data-state=live]').waitFor();
         complaints.splice(0, Infinity, ...complaints.filter(words => !/status of 50[03]/.test(words)));
     },

@@ -332,10 +332,14 @@ static void test_bank_that_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unchanged),  cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_moved),      cmocka_unit_test(test_shares_survive),
-        cmocka_unit_test(test_own_limits), cmocka_unit_test(test_stale_bank),
-        cmocka_unit_test(test_stale_pack_that_stops), cmocka_unit_test(test_bank_that_waits),
+        cmocka_unit_test(test_unchanged),
+        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_shares_survive),
+        cmocka_unit_test(test_own_limits),
+        cmocka_unit_test(test_stale_bank),
+        cmocka_unit_test(test_stale_pack_that_stops),
+        cmocka_unit_test(test_bank_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,8 @@ static void tell_manager(struct gateway *gateway, double now)
 static void tick(struct gateway *gateway, double now)
 {
     packs_tick(gateway->packs, now);
+    if (gateway->outlets)
+        outlets_tick(gateway->outlets);
     watch_staleness(gateway, now);
     doubt_found_packs(gateway, now);
     tell_manager(gateway, now);

@@ -400,6 +400,8 @@ static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, i
         if (outlet->self && outlet->kind->commit)
             outlet->kind->commit(outlet->self);
         break;
+    case PIPE_ALIVE:
+        break;
     case PIPE_END:
         outlet->gone = true;
         end(outlet);

@@ -352,6 +352,17 @@ void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *
             hear_answer(process, ticket, text);
 }
 
+void outlets_tick(const struct outlets *outlets)
+{
+    uint8_t bytes[PIPE_SMALL_MAX];
+    for (struct process *process = outlets->first; process; process = process->next) {
+        if (process->fd < 0 || process->source_count > 0)
+            continue;
+        struct pipe_message message = pipe_new(PIPE_ALIVE, bytes, sizeof bytes);
+        tell_send(process, bytes, pipe_finish(&message));
+    }
+}
+
 bool outlets_commit(const struct outlets *outlets)
 {
     uint8_t bytes[PIPE_SMALL_MAX];

@@ -50,7 +50,8 @@ enum pipe_type {
     PIPE_REPORT,
     PIPE_QUESTION,
     PIPE_ANSWER,
-    PIPE_COMMIT
+    PIPE_COMMIT,
+    PIPE_ALIVE /* says only that the gateway does */
 };
 
 /* Facts about a pack or a bank beside its values. */

@@ -168,6 +168,18 @@ def is_started_again():
         assert read_value(client, "map_version", 1) == 3
 
 
+def hears_a_gateway_without_packs():
+    """An outlet counts a gateway as hung that it does not hear for ten seconds."""
+    with Gateway(f"[web]\nlisten = 127.0.0.1:{harness.free_port()}\n") as gateway:
+        def messages():
+            said = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout
+            return sum(outlet["messages"] for outlet in json.loads(said)["outlets"])
+
+        await_that(lambda: messages() > 0, "the outlet does not start")
+        first = messages()
+        await_that(lambda: messages() >= first + 3, "nothing is heard of the gateway")
+
+
 def a_reload_leaves_the_others_alone():
     server, url = simulate("daly", "profile=fixed")
     text = PACK.format("a", url, 1)
@@ -313,5 +325,5 @@ def each_has_its_own_libraries_alone():
 if __name__ == "__main__":
     main([a_stopped_one_holds_nobody_up, bad_ones_hold_nobody_up, one_that_asks_and_asks_is_slowed_down, a_reload_ends_a_stopped_one,
           gets_values_and_orders, says_what_was_ordered, tells_what_grew_old, has_nothing_of_the_gateway,
-          is_started_again, a_reload_leaves_the_others_alone, ends_with_the_gateway, is_nothing_by_itself,
+          is_started_again, hears_a_gateway_without_packs, a_reload_leaves_the_others_alone, ends_with_the_gateway, is_nothing_by_itself,
           each_has_its_own_libraries_alone], at_once=3)

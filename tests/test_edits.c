@@ -196,6 +196,8 @@ static void test_no_file_before(void **state)
     assert_true(save_keep(path));
     expect_file("", "one");
     assert_false(save_is_pending(path));
+    assert_int_equal(save_number(path),
+                     3); /* files with secrets of the next one get names of their own */
 }
 
 /* At each moment in which the power may fail, what lies there leads back to the file before. */

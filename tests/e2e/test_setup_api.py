@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-from control_harness import await_that, run
+from control_harness import Link, await_that, run
 from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
 from influx_harness import InfluxDB
 from mqtt_harness import Broker, make_certificates
@@ -93,6 +93,7 @@ def edit(section, name, key, value):
 
 
 def new_code(page):
+    Link(page).close()  # the page may be there before the socket
     return re.search(r"#/setup/start/([a-z2-9]{8})\n", run("setup", "-c", page.path))[1]
 
 
@@ -348,6 +349,23 @@ def test_try_encrypted():
                         edit("mqtt", "other", "topic", "other"), edit("mqtt", "other", "discovery", "off"))
         assert unknown["connect"] is True and "certificate" in unknown["tls"] and len(unknown) == 2, unknown
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_trial_that_hangs():
+    """The gateway goes on, and another trial takes its place."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        broker = edit("mqtt", "home", "broker", f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
+        assert browser.post("try", {"kind": "mqtt", "name": "home", "edits": [broker]})[0] == 202
+        assert deaf.accept()
+        assert browser.good(browser.get("try"))["running"]
+        polls = page.json("/api/v1/packs/shed")["polls"]
+        await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
+        assert browser.post("try", {"kind": "modbus", "edits": []})[0] == 202
+        assert browser.good(browser.get("try"))["steps"][0]["name"] == "request"
+        # The page alone is left.
+        await_that(lambda: subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split(),
+                   lambda children: len(children) == 1)
 
 
 def test_try_others():

@@ -169,12 +169,7 @@ bool save_begin(const char *path, const char *text)
 bool save_keep(const char *path)
 {
     char before[PATH_MAX];
-    struct stat found;
-    if (!beside(path, ".before", before) || stat(before, &found) < 0)
-        return false;
-    if (found.st_size == 0)
-        return unlink(before) == 0 && sync_folder(path);
-    return store(path, before, rename) && sync_folder(path);
+    return beside(path, ".before", before) && store(path, before, rename) && sync_folder(path);
 }
 
 bool save_undo(const char *path)

@@ -66,18 +66,17 @@ static void print_usage(FILE *out)
     fputs(
         "usage: packgate demo [--scenario NAME] [--set SECTION.KEY=VALUE]... [--folder FOLDER]\n\n"
         "Runs the gateway on four simulated packs and a bank, with a past of " PAST_DAYS
-        " days, a page and a "
-        "simulated inverter, until\n"
+        " days, the page and a simulated inverter, until\n"
         "SIGINT or SIGTERM. Nothing else is needed. It listens on 127.0.0.1, in a container on all "
         "addresses: the page on\n"
         "port 8080, Modbus TCP on port 1502.\n"
-        "      --scenario NAME  lets something happen:\n",
+        "      --scenario NAME  repeats an incident:\n",
         out);
     for (int i = 0; i < SCENARIOS; i++)
         fprintf(out, "                         %-12s %s\n", scenarios[i].name, scenarios[i].help);
     fputs("      --set SECTION.KEY=VALUE  changes a key of its configuration, such as "
           "web.listen=127.0.0.1:8081\n"
-          "      --folder FOLDER  where configuration, history and control socket are, " FOLDER
+          "      --folder FOLDER  folder for configuration, history and control socket, " FOLDER
           " by default\n"
           "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n",
           out);

@@ -96,6 +96,15 @@ async function picture(page, file, whole = false) {
     await blank.close();
 }
 
+const AXE = require.resolve('axe-core/axe.min.js');
+
+// axe-core, which is in the page already, finds nothing.
+async function accessible(page, rules = {}) {
+    const found = await page.evaluate(which => globalThis.axe.run({ resultTypes: ['violations'], ...which }), rules);
+    const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
+    check(!bad.length, `${page.url()}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
+}
+
 const cases = {
     // Every figure of a card is that of the API, and follows it.
     async live() {
@@ -250,7 +259,8 @@ const cases = {
     },
 
     async offline() {
-        const page = await open();
+        const page = await open({ bypassCSP: true });
+        await page.evaluate(fs.readFileSync(AXE, 'utf8'));
         await card(page, 'shed').waitFor();
         check(await page.locator('#banner').isHidden(), 'no banner while it is live');
         say('stop the gateway');
@@ -260,6 +270,7 @@ const cases = {
         check(await page.locator('.card:not([data-old])').count() === 0, 'all of it is old');
         check(await page.locator('.power').evaluateAll(all => all.every(n => !n.textContent.trim())), 'no power is shown');
         check((await page.title()).includes('⚠'), 'the tab says so');
+        await accessible(page, { runOnly: ['region'] });
         // A page that is opened meanwhile is no wiser, and does not call itself live for a while first.
         const other = await open();
         await other.locator('#banner:not([hidden])').waitFor();
@@ -330,12 +341,7 @@ const cases = {
     // Each view in each language on the narrowest phone: nothing is wider than the screen, no word was forgotten, nothing that a finger
     // taps is too small, nothing moves for those who do not want it. axe-core finds nothing, light or dark, wide or narrow.
     async views() {
-        const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'), seen = new Set();
-        async function accessible(page, rules = {}) {
-            const found = await page.evaluate(which => globalThis.axe.run({ resultTypes: ['violations'], ...which }), rules);
-            const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
-            check(!bad.length, `${page.url()}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
-        }
+        const axe = fs.readFileSync(AXE, 'utf8'), seen = new Set();
         async function go(page, hash) {
             await page.evaluate(h => { location.hash = h; }, hash);
             await settled(page, hash);

@@ -201,11 +201,15 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
         async guide_gateway() {
             const page = await open({}, `#/setup/start/${asked().code}`), apply = page.locator('.guide .bar:not(.feet) .primary');
             await heading(page, 'ports');
-            for (const port of asked().servers) {
-                await page.locator('form.row input').nth(0).fill('127.0.0.1');
-                await page.locator('form.row input').nth(1).fill(String(port));
+            const add = async (host, port) => {
+                await page.locator('form.row input').nth(0).fill(host);
+                if (port) await page.locator('form.row input').nth(1).fill(String(port));
                 await page.locator('form.row button').click();
-            }
+            };
+            await add(`tcp://127.0.0.1:${asked().servers[0]}`);
+            await add('127.0.0.1', asked().servers[1]);
+            await add('/dev/not-listed');
+            await page.locator('.pick', { hasText: 'serial:/dev/not-listed' }).locator('input').uncheck();
             await page.locator('.feet .primary').click();
             await heading(page, 'search');
             await page.locator('.guide .bar .primary').click();

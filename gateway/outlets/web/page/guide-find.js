@@ -23,6 +23,14 @@ function wiring() {
   el('figcaption', {}, el('p', {}, t('g_isolated')), el('p', {}, t('g_ground'))));
 }
 
+// People paste an address with its port, and name a serial port that is not listed.
+function typed(host, port) {
+  const name = host.trim().replace(/^tcp:\/\/|^serial:/, '');
+  if (name.startsWith('/')) return { address: `serial:${name}`, name };
+  const whole = /^(\[.*\]|[^:]*):\d+$/.test(name) ? name : `${/:.*:/.test(name) && !name.startsWith('[') ? `[${name}]` : name}:${port}`;
+  return { address: `tcp://${whole}`, name: t('g_server') };
+}
+
 export function ports() {
   const list = el('ul', { class: 'picks' }), said = status(), self = { node: null, isDone: () => draft.ports.length > 0 };
   let known = [], hasBluetooth = false;
@@ -54,8 +62,7 @@ export function ports() {
   const server = el('form', {
     class: 'row', onsubmit(event) {
       event.preventDefault();
-      const name = host.value.trim().replace(/^tcp:\/\//, '');
-      choose({ address: `tcp://${/:.*:/.test(name) && !name.startsWith('[') ? `[${name}]` : name}:${port.value}`, name: t('g_server') }, true);
+      choose(typed(host.value, port.value), true);
       host.value = '';
       said.say('');
       show();

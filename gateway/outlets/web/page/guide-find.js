@@ -105,7 +105,7 @@ function foundRow(found, onchange) {
     },
   });
   box.checked = isTaken(found);
-  const more = found.cells?.length ? el('small', {}, found.cells.map(mv => mv == null ? '–' : number(mv / 1000, 3)).join('  ')) : null;
+  const more = found.cells?.some(mv => mv != null) ? el('small', {}, found.cells.map(mv => mv == null ? '–' : number(mv / 1000, 3)).join('  ')) : null;
   return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, t('g_is_it')),
     el('span', {}, traits({ voltage: found.voltage_v, soc: found.soc_pct, cells: found.cells_count, model: found.model, serial: found.serial })),
     el('small', {}, [found.protocol, found.address == null ? null : `${t('address')} ${found.address}`, found.baud].filter(v => v != null).join(', ')), more)));

@@ -18,10 +18,8 @@
 
 static const char usage[] =
     "usage: packgate status [-c FILE] [--json] [--watch]\n\n"
-    "Shows the status of the running gateway: lines, packs and banks, pushes, outlets, Modbus "
-    "clients. "
-    "The gateway\n"
-    "itself answers; the lines are not used.\n"
+    "Shows the status of the running gateway: lines, packs and banks, limits, pushes, "
+    "outlets, Modbus\nclients. The gateway itself answers; the lines are not used.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
     "      --control PATH  the gateway behind this control socket\n"
     "      --json          everything as one JSON object\n"
@@ -176,6 +174,43 @@ static void write_banks(const json_t *status, double now, FILE *out)
     }
 }
 
+/* "2.0 A  cell_high of right, cell 7" */
+static void write_limit(FILE *out, const json_t *pack, const char *way)
+{
+    char name[40];
+    snprintf(name, sizeof name, "allowed_%s_current_a", way);
+    write_number(out, pack, name, "A", 1);
+    snprintf(name, sizeof name, "%s_limited_by", way);
+    fprintf(out, "\t%s", asking_text(pack, name));
+    snprintf(name, sizeof name, "%s_limited_pack", way);
+    const char *member = asking_text(pack, name);
+    if (member[0])
+        fprintf(out, " of %s", member);
+    snprintf(name, sizeof name, "%s_limited_cell", way);
+    const double cell = asking_number(pack, name);
+    if (cell > 0)
+        fprintf(out, ", cell %.0f", cell);
+}
+
+static void write_limits(const json_t *status, double now, FILE *out)
+{
+    size_t i, rows = 0;
+    json_t *pack;
+    (void) now;
+    json_array_foreach(json_object_get(status, "packs"), i, pack)
+    {
+        if (!json_object_get(pack, "charge_limited_by"))
+            continue;
+        if (rows++ == 0)
+            fprintf(out, "LIMITS OF\tVOLTAGE\tCHARGE\tBY\tDISCHARGE\tBY\n");
+        fprintf(out, "%s", asking_text(pack, "pack"));
+        write_number(out, pack, "allowed_charge_voltage_v", "V", 2);
+        write_limit(out, pack, "charge");
+        write_limit(out, pack, "discharge");
+        fputc('\n', out);
+    }
+}
+
 static void write_pushes(const json_t *status, double now, FILE *out)
 {
     size_t i;
@@ -267,8 +302,8 @@ static void write_tunnels(const json_t *status, double now, FILE *out)
 static void print_tables(const json_t *status)
 {
     static void (*const tables[])(const json_t *status, double now, FILE *out) = {
-        write_lines,   write_packs,   write_banks,  write_pushes,
-        write_outlets, write_tunnels, write_clients};
+        write_lines,  write_packs,   write_banks,   write_limits,
+        write_pushes, write_outlets, write_tunnels, write_clients};
     const double now = asking_number(status, "time");
     char span[ASKING_SPAN];
     if (asking_text(status, "name")[0])

@@ -212,7 +212,7 @@ static const struct config_key limits_keys[] = {
     {.name = "sensors", LIMITS(sensors), .type = &type_unsigned, .min = 1, .max = MAX_TEMPS,
      .help = "The number of temperature sensors of each pack. Nothing is allowed while fewer are known."},
     {.name = "cell_full", LIMITS(cell_full_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
-     .help = "The charge voltage in V of a cell."},
+     .help = "The charge voltage in V of a cell. `packgate limits --example lfp` prints this key and those below."},
     {.name = "cell_float", LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
      .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes."},
     {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100, .unit = '%',

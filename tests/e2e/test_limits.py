@@ -211,6 +211,9 @@ def check_bank(gateway, client):
     shown = status_of(gateway)["house"]
     assert [shown["charge_limited_" + what] for what in ("by", "pack", "cell", "cell_v")] == ["cell_high", "right", 7, 3.45], shown
     assert "discharge_limited_pack" not in shown, shown
+    table = subprocess.run([PACKGATE, "status", "-c", gateway.path], capture_output=True, text=True, check=True).stdout
+    row = next(line.split() for line in table[table.index("LIMITS OF"):].splitlines() if line.startswith("house"))
+    assert row[3:10] == "2.0 A cell_high of right, cell 7".split(), table
     until(lambda: gateway.json("/api/v1/packs/house")["charge_limited_by"] == "cell_high")
     told = gateway.json("/api/v1/packs/house")
     assert (told["charge_limited_pack"], told["charge_limited_cell"], told["charge_limited_cell_v"]) == ("right", 7, 3.45), told

@@ -166,7 +166,7 @@ def tables_have_all_protocols():
 ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo systemctl enable --now packgate",
                   "journalctl -u packgate", "sudo systemctl restart packgate",
                   "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
-                  "sudo packgate password", "sudo packgate setup", "printf [history]\\n[web]\\nlisten = 0.0.0.0:8080\\n | sudo tee /etc/packgate/packgate.ini",
+                  "sudo packgate password", "sudo packgate setup", 
                   "sudo systemctl edit packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
 NOT_HERE = ("docker ", "podman ", "skopeo ",  # test_container runs the image without them

@@ -117,8 +117,7 @@ enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t si
     uint32_t told = 0;
     pass_head(message, &version, &type, &told);
     *version_differs = !message->bad && version != PIPE_VERSION;
-    if (message->bad || *version_differs || told != size || type < PIPE_CONFIG ||
-        type > PIPE_ALIVE)
+    if (message->bad || *version_differs || told != size || type < PIPE_CONFIG || type > PIPE_ALIVE)
         return 0;
     return (enum pipe_type) type;
 }

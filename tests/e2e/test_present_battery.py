@@ -220,11 +220,11 @@ def a_bank_is_a_stack():
         wires = [stack.enter_context(Wire()) for _ in kinds]
         gateway = stack.enter_context(bank(*(f"protocol = {protocol}\nport = {port}" for (_, protocol), wire in zip(kinds, wires)
                                              for port in ("tcp-listen:127.0.0.1:0", f"serial:{wire.ends[0].path}"))))
-        shown = read("-c", gateway.path, "h")
         for number, ((kind, _), wire) in enumerate(zip(kinds, wires)):
             for port in (f"tcp://127.0.0.1:{port_of(gateway, f'p{2 * number}')}", f"serial:{wire.ends[1].path}"):
                 with Program(PACKGATE, "simulate", "--inverter", kind, "--port", port) as inverter:
                     told = inverter.wait_for(r"([\d.]+) V, (-?[\d.]+) A, SOC ([\d.]+) %, may charge ([\d.]+) A up to ([\d.]+) V, discharge")
+                shown = read("-c", gateway.path, "h")  # the voltage allowed rises from float
                 volts, amperes, soc = (float(told[n]) for n in (1, 2, 3))
                 assert abs(volts - shown["voltage_v"]) < 0.06 and abs(amperes - shown["current_a"]) < 0.06, (kind, port, told[0], shown)
                 assert soc == shown["soc_percent"] and abs(float(told[5]) - shown["allowed_charge_voltage_v"]) < 0.11, (kind, port, told[0], shown)

@@ -266,13 +266,12 @@ static bool depends_on(const struct dialect *dialect, chooser *choose, bool alar
 
 /* A reply without any values, such as an exception, may be sent unchanged. */
 static bool may_send(struct dialect *dialect, const struct bms_request *request,
-                     const struct bms_output *answer)
+                     const struct bms_output *answer, struct pack *told)
 {
     struct bms reader = dialect->reader;
-    struct pack pack;
-    pack_clear(&pack);
-    enum bms_result result = decode_answer(&reader, request, answer, &pack);
-    if (result == BMS_INVALID || result == BMS_FOREIGN || pack.implausible > 0)
+    pack_clear(told);
+    enum bms_result result = decode_answer(&reader, request, answer, told);
+    if (result == BMS_INVALID || result == BMS_FOREIGN || told->implausible > 0)
         return false;
     if (depends_on(dialect, is_wrong, dialect->wrong_alarms, request))
         return false;
@@ -282,11 +281,12 @@ static bool may_send(struct dialect *dialect, const struct bms_request *request,
 static bool send_checked(struct dialect *dialect, const struct bms_request *request,
                          struct bms_output *out)
 {
-    return send_all(dialect, request, out) && may_send(dialect, request, out);
+    struct pack told;
+    return send_all(dialect, request, out) && may_send(dialect, request, out, &told);
 }
 
 size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
-                      size_t size, struct bms_output *out)
+                      size_t size, struct bms_output *out, struct pack *told)
 {
     struct bms_request request = {.size = 0};
     const struct shown lowered = lower_limits(dialect, shown);
@@ -297,7 +297,7 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
     dialect->shown.stopping = shown->stopping;
     request.size = used < BMS_REQUEST_MAX ? used : BMS_REQUEST_MAX;
     memcpy(request.bytes, bytes, request.size);
-    if (!may_send(dialect, &request, out))
+    if (!may_send(dialect, &request, out, told))
         out->size = 0;
     return used;
 }

@@ -33,9 +33,10 @@ void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
 
 /** Handles bytes from an inverter. Returns the number of handled bytes; 0: a request may need more.
  * `out` is the reply; size 0: none. Requests that would change the battery are never answered.
- * While `shown` is stopping, only replies that say that nothing is allowed are sent. */
+ * While `shown` is stopping, only replies that say that nothing is allowed are sent. `told`
+ * gets the values that the driver decodes from the reply. */
 size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
-                      size_t size, struct bms_output *out);
+                      size_t size, struct bms_output *out, struct pack *told);
 
 /** The values that an inverter would decode that polls like the driver, from the replies that would
  * be sent. */

@@ -126,7 +126,7 @@ static unsigned write_firmware(uint8_t address, const char *text, uint8_t info[T
 }
 
 size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uint8_t *bytes,
-                           size_t size, struct bms_output *out)
+                           size_t size, struct bms_output *out, struct shown *told)
 {
     struct ydt_frame asked;
     size_t span = 0;
@@ -142,6 +142,7 @@ size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uin
     if (asked.head.address != address || asked.head.device != DEVICE)
         return span;
     unsigned used = is_version ? 0 : table_write(&pylon_system_table, command, shown, info);
+    table_read(&pylon_system_table, command, info, used, told);
     if (command == FIRMWARE_VERSION && !shown->stopping)
         used = write_firmware(address, shown->values.text[FIRMWARE], info);
     if (used == 0 && command != PROTOCOL_VERSION)

@@ -23,9 +23,10 @@ extern const struct table pylon_system_table;
 bool pylon_system_answers(const struct bms_driver *driver, int variant);
 
 /** Answers a request to the stack at this address (ADR). Returns the number of handled bytes; 0: a
- * request may need more, or this is another request. `out` is the reply; size 0: none. */
+ * request may need more, or this is another request. `out` is the reply; size 0: none. `told` gets
+ * the values in it. */
 size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uint8_t *bytes,
-                           size_t size, struct bms_output *out);
+                           size_t size, struct bms_output *out, struct shown *told);
 
 /** Some hosts send requests for a single battery with two bytes of INFO, the second of which is
  * meaningless: writes the same request with one byte, or without INFO if the command has none.

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate
 from test_present import Cable
@@ -242,6 +243,11 @@ def await_status(gateway, wanted):
         said = subprocess.run([PACKGATE, "status", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
+def told(gateway, name):
+    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
+    return next(outlet for outlet in status["outlets"] if outlet["name"] == name)["error"].partition("told: ")[2]
+
+
 def frames(data):
     return {line[1:4]: line[5:] for line in data.decode().split("\r") if line.startswith("t")}
 
@@ -260,6 +266,53 @@ def can_as_text():
             await_status(gateway, "no inverter was heard")
             stream.socket.sendall(b"t30580000000000000000\r")
             await_status(gateway, "acknowledged every")
+
+
+def limits_of_can(port):
+    """Of the last whole set of frames."""
+    with Stream(port) as stream:
+        data = b""
+        while "351" not in frames(data) or not data.endswith(b"\r"):
+            data += stream.hear(5)
+        stream.socket.sendall(b"t30580000000000000000\r")
+        frame = bytes.fromhex(frames(data)["351"])
+    volts, charge, discharge = (int.from_bytes(frame[n:n + 2], "little") / 10 for n in (0, 2, 4))
+    return f"charge {charge:g} A up to {volts:g} V, discharge {discharge:g} A"
+
+
+def limits_of_stack(port):
+    with Stream(port) as stream:
+        info = stream.ask(b"~200246630000FDA9\r")[13:]
+    volts, _, charge, discharge = (int(info[n:n + 4], 16) for n in range(0, 16, 4))
+    return f"charge {charge / 10:g} A up to {volts / 1000:.3f} V, discharge {discharge / 10:g} A"
+
+
+def limits_of_a_battery(protocol):
+    """As its driver reads them; of a protocol without limits its switches."""
+    def limits(port):
+        values = read("--port", f"tcp://127.0.0.1:{port}", "--protocol", protocol)
+        charge = f"charge {values['charge_current_limit_a']:g} A" if "charge_current_limit_a" in values else f"charging {('off', 'on')[values['charge_mos']]}"
+        return charge if protocol == "eg4-ll" else f"{charge}, discharging {('off', 'on')[values['discharge_mos']]}"
+    return limits
+
+
+def status_says_what_the_answer_carries():
+    """Neither what was allowed before it was rounded for the protocol, nor limits that the protocol does not have."""
+    forms = [("pylon-1.2", limits_of_can, "charge 33.3 A up to 54 V, discharge 44.4 A"),
+             ("topbms\nvariant = pylontech", limits_of_stack, "charge 33.3 A up to 54.064 V, discharge 44.4 A"),
+             ("eg4-ll", limits_of_a_battery("eg4-ll"), "charge 33 A"), ("daly", limits_of_a_battery("daly"), "charging on, discharging on")]
+    limits = LIMITS.replace("= 100", "= 33.37").replace("= 150", "= 44.48").replace("= 3.45\n", "= 3.379\n").replace("= 3.375\n", "= 3.379\n")
+    server, url = simulate("jk-pb", FIXED)
+    with server, Gateway(PACK.format(name="a", url=url, protocol="jk-pb", unit=1) + limits.format(of="a", cells=16, sensors=4) + "".join(
+            f"[present p{number}]\nof = a\nport = tcp-listen:127.0.0.1:0\nprotocol = {protocol}\n" for number, (protocol, *_) in enumerate(forms))) as gateway:
+        wait_presented(gateway, len(forms))
+        for number, (protocol, carried, wanted) in enumerate(forms):
+            port = port_of(gateway, f"p{number}")
+            while carried(port) != wanted:  # after half a minute
+                pass
+            deadline = time.monotonic() + PATIENCE
+            while (said := told(gateway, f"p{number}")) != wanted:
+                assert carried(port) == wanted and time.monotonic() < deadline, (protocol, said, wanted)
 
 
 def expect_stop(happens):
@@ -400,6 +453,6 @@ def an_inverter_needs_a_port_of_its_kind():
 
 
 if __name__ == "__main__":
-    main([one_that_is_killed_says_nothing_old, a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, a_bank_over_serial_lines, over_serial_lines, a_bank_is_read_as_it_is, is_read_as_it_is,
+    main([one_that_is_killed_says_nothing_old, status_says_what_the_answer_carries, a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, a_bank_over_serial_lines, over_serial_lines, a_bank_is_read_as_it_is, is_read_as_it_is,
           a_bank_is_a_stack, can_as_text, an_alarm_that_is_not_read_has_not_ended, unfit_sections_are_refused,
           check_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)

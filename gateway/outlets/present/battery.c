@@ -20,6 +20,7 @@ struct battery {
     bool stacked;                /* it also answers for the whole stack: Pylontech's system level */
     struct bms_request request;  /* the last one to it; size 0: none since others could answer it */
     struct bms_output out, sent; /* the last answer; size 0: its echo can no longer come */
+    struct shown told;           /* decoded from `out` */
 };
 
 static size_t answer_inverter(struct battery *battery, const struct shown *shown,
@@ -27,14 +28,19 @@ static size_t answer_inverter(struct battery *battery, const struct shown *shown
 {
     const uint8_t address = (uint8_t) bms_address(&battery->dialect.board);
     struct bms_request shorter;
-    size_t used =
-        battery->stacked ? pylon_system_answer(address, shown, bytes, size, &battery->out) : 0;
+    shown_clear(&battery->told);
+    pack_clear(&battery->told.values);
+    size_t used = battery->stacked ? pylon_system_answer(address, shown, bytes, size, &battery->out,
+                                                         &battery->told)
+                                   : 0;
     if (used > 0)
         return used;
     used = battery->stacked ? pylon_system_shorten(bytes, size, &shorter) : 0;
     if (used == 0)
-        return dialect_answer(&battery->dialect, shown, bytes, size, &battery->out);
-    dialect_answer(&battery->dialect, shown, shorter.bytes, shorter.size, &battery->out);
+        return dialect_answer(&battery->dialect, shown, bytes, size, &battery->out,
+                              &battery->told.values);
+    dialect_answer(&battery->dialect, shown, shorter.bytes, shorter.size, &battery->out,
+                   &battery->told.values);
     return used;
 }
 
@@ -70,12 +76,23 @@ static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t
     return result == BMS_DONE || result == BMS_PARTIAL ? span.size : 0;
 }
 
-static void send_answer(struct battery *battery, struct bus_link *link, const struct shown *shown,
-                        double now)
+/* Where another answer has the limit of a current, a switch alone says less. */
+static struct told_limits limits_in_answer(const struct battery *battery)
+{
+    const bool *carried = battery->dialect.carried;
+    struct pack decoded = battery->told.values;
+    if (carried[CHARGE_CURRENT_LIMIT_A])
+        pack_unset(&decoded, CHARGE_MOS);
+    if (carried[DISCHARGE_CURRENT_LIMIT_A])
+        pack_unset(&decoded, DISCHARGE_MOS);
+    return told_limits_of(&decoded);
+}
+
+static void send_answer(struct battery *battery, struct bus_link *link, double now)
 {
     bus_send(link, battery->out.bytes, battery->out.size);
     battery->sent = battery->out;
-    const struct told_limits told = told_limits_of(&shown->values);
+    const struct told_limits told = limits_in_answer(battery);
     present_answered(battery->present, link, "", &told, now);
 }
 
@@ -111,7 +128,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         note_request(battery, bytes + over, n);
         if ((state == PRESENT_RUNNING || state == PRESENT_STOPPING) &&
             !present_is_second(present, now))
-            send_answer(battery, link, &shown, now);
+            send_answer(battery, link, now);
     }
     return over;
 }

@@ -18,6 +18,7 @@ struct canbus {
     struct present *present;
     const struct outlet_pack *pack;
     const struct table *table;
+    struct shown told; /* decoded from the frames that were sent last */
 };
 
 static bool sends(const struct table *table, unsigned id)
@@ -30,6 +31,7 @@ static bool sends(const struct table *table, unsigned id)
 
 static void send_all(struct canbus *canbus, struct bus *bus, const struct shown *shown)
 {
+    pack_clear(&canbus->told.values);
     for (unsigned i = 0; i < canbus->table->message_count; i++) {
         const unsigned id = canbus->table->messages[i].message;
         uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
@@ -38,7 +40,8 @@ static void send_all(struct canbus *canbus, struct bus *bus, const struct shown 
         if (size == 0 || size > sizeof frame.data)
             continue;
         memcpy(frame.data, message, size);
-        bus_send_all(bus, line, slcan_write(&frame, line));
+        if (bus_send_all(bus, line, slcan_write(&frame, line)))
+            table_read(canbus->table, id, message, size, &canbus->told);
     }
 }
 
@@ -62,12 +65,10 @@ static bool is_of_inverter(unsigned id)
 /* For the status only: a battery goes on sending without an inverter. */
 static void note_inverter(struct canbus *canbus, const struct bus_link *link, double now)
 {
-    struct shown shown;
     const enum present_state state = present_may(canbus->present, canbus->pack, now);
     if (state != PRESENT_RUNNING && state != PRESENT_STOPPING)
         return;
-    present_show(canbus->present, &shown, now);
-    const struct told_limits told = told_limits_of(&shown.values);
+    const struct told_limits told = told_limits_of(&canbus->told.values);
     present_answered(canbus->present, link, "", &told, now);
 }
 
@@ -107,6 +108,8 @@ static void *start_canbus(struct present *present, double now)
     canbus->present = present;
     canbus->pack = present_find(present, present_config(present)->outlet.packs[0]);
     canbus->table = can_table_find(present_config(present)->protocol);
+    shown_clear(&canbus->told);
+    pack_clear(&canbus->told.values);
     return canbus;
 }
 

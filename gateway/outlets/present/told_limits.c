@@ -96,7 +96,7 @@ static void read_view(struct view *view, const struct mbap_range *range, struct 
 
 struct told_limits told_limits_read(const struct unit *unit, const struct mbap_range *range)
 {
-    struct told_limits told = {false, NAN, NAN, NAN};
+    struct told_limits told = {false, NAN, NAN, NAN, NAN, NAN};
     if (range->count == 0)
         return told;
     if (unit->view)
@@ -106,23 +106,41 @@ struct told_limits told_limits_read(const struct unit *unit, const struct mbap_r
     return told;
 }
 
-struct told_limits told_limits_of(const struct pack *shown)
+struct told_limits told_limits_of(const struct pack *decoded)
 {
-    return (struct told_limits){true, shown->value[CHARGE_VOLTAGE_LIMIT_V],
-                                shown->value[CHARGE_CURRENT_LIMIT_A],
-                                shown->value[DISCHARGE_CURRENT_LIMIT_A]};
+    const double *value = decoded->value;
+    struct told_limits told = {.charge_v = value[CHARGE_VOLTAGE_LIMIT_V],
+                               .charge_a = value[CHARGE_CURRENT_LIMIT_A],
+                               .discharge_a = value[DISCHARGE_CURRENT_LIMIT_A],
+                               .charge_switch = value[CHARGE_MOS],
+                               .discharge_switch = value[DISCHARGE_MOS]};
+    told.any = !isnan(told.charge_v) || !isnan(told.charge_a) || !isnan(told.discharge_a) ||
+               !isnan(told.charge_switch) || !isnan(told.discharge_switch);
+    return told;
+}
+
+static const char *on_or_off(double on)
+{
+    return on > 0 ? "on" : "off";
 }
 
 void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT])
 {
     size_t used = 0;
-    out[0] = '\0';
+    snprintf(out, TOLD_LIMITS_TEXT, "unknown");
     if (!isnan(told->charge_a))
-        used += (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charge %.4g A", told->charge_a);
+        used += (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charge %.5g A", told->charge_a);
+    else if (!isnan(told->charge_switch))
+        used +=
+            (size_t) snprintf(out, TOLD_LIMITS_TEXT, "charging %s", on_or_off(told->charge_switch));
     if (!isnan(told->charge_v))
-        used += (size_t) snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sup to %.1f V",
+        used += (size_t) snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sup to %.5g V",
                                   used ? " " : "charge ", told->charge_v);
+    const char *comma = used ? ", " : "";
     if (!isnan(told->discharge_a))
-        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarge %.4g A", used ? ", " : "",
+        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarge %.5g A", comma,
                  told->discharge_a);
+    else if (!isnan(told->discharge_switch))
+        snprintf(out + used, TOLD_LIMITS_TEXT - used, "%sdischarging %s", comma,
+                 on_or_off(told->discharge_switch));
 }

@@ -122,6 +122,9 @@ const cases = {
         check(await page.locator('#live').getAttribute('data-state') === 'live', 'it is live');
         check(/shed|Now/.test(await page.title()), 'the title');
         const boat = card(page, 'boat');
+        // A pack with a low cell does not flatten the others.
+        await has(shed.locator('.range'), '±20\u202fmV');
+        await has(boat.locator('.range'), '±200\u202fmV');
         await has(boat.locator('.bands'), 'State of charge low');
         await has(page.locator('.strip'), 'boat');
         await has(page.locator('.strip'), 'State of charge low');
@@ -271,6 +274,8 @@ const cases = {
         check(await page.locator('.power').evaluateAll(all => all.every(n => !n.textContent.trim())), 'no power is shown');
         check((await page.title()).includes('⚠'), 'the tab says so');
         await accessible(page, { runOnly: ['region'] });
+        await page.setViewportSize({ width: 320, height: 640 });
+        check(await page.locator('.brand span').evaluate(n => n.scrollWidth <= n.clientWidth), 'the name is cut');
         // A page that is opened meanwhile is no wiser, and does not call itself live for a while first.
         const other = await open();
         await other.locator('#banner:not([hidden])').waitFor();
@@ -351,9 +356,19 @@ const cases = {
             const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true, reducedMotion: 'reduce', ...isFirst ? { colorScheme: 'dark', bypassCSP: true } : {} });
             await page.waitForFunction(l => document.documentElement.lang === l, locale.slice(0, 2));
             if (isFirst) await page.evaluate(axe);
+            await page.evaluate(() => {
+                const draw = CanvasRenderingContext2D.prototype.fillText, cut = window.cut = new Set();
+                CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+                    draw.call(this, text, x, ...more);
+                    const { a, e } = this.getTransform(), { actualBoundingBoxLeft, actualBoundingBoxRight } = this.measureText(text);
+                    if (!this.canvas.isConnected) return;   // axe-core measures by drawing
+                    if (a * (x - actualBoundingBoxLeft) + e < -1 || a * (x + actualBoundingBoxRight) + e > this.canvas.width + 1) cut.add(text);
+                };
+            });
             // The words of these two are in others as well.
             for (const hash of VIEWS.filter(view => isFirst || !['#house', '#/charts'].includes(view))) {
                 await go(page, hash);
+                if (hash === '#/charts') await page.locator('[data-kind=heat] canvas').waitFor();
                 const bad = await page.evaluate(() => {
                     const describe = (words, n, more = '') => `${words}: ${n.outerHTML.slice(0, 120)} ${more}`, box = n => n.getBoundingClientRect();
                     const wide = [...document.querySelectorAll('main *')].filter(n => box(n).right > 321 && !n.closest('pre, .ini, .vh')).map(n => describe('wide', n));
@@ -365,7 +380,17 @@ const cases = {
                     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), raw = [];
                     while (walk.nextNode())
                         if (!walk.currentNode.parentNode.closest('code, pre') && /^\s*[a-z]+_[a-z_]+\s*$|\{\d\}|undefined|NaN|\[object/.test(walk.currentNode.data)) raw.push(walk.currentNode.data);
-                    return [...document.scrollingElement.scrollWidth > 320 ? ['scrolls sideways'] : [], ...wide, ...small, ...moving, ...raw];
+                    const [before, after] = ['‹', '›'].map(sign => [...document.querySelectorAll('.bar :is(a, button)')].find(n => n.textContent === sign));
+                    const torn = before && Math.abs(box(before).top - box(after).top) > 1 ? [describe('torn', after)] : [];
+                    const pen = document.createElement('canvas').getContext('2d');
+                    const short = [...document.querySelectorAll('.bar select, .brand span')].filter(n => n.checkVisibility()).filter(n => {
+                        if (n.localName !== 'select') return n.scrollWidth > n.clientWidth;
+                        const { font, paddingLeft, paddingRight } = getComputedStyle(n), arrow = 16;
+                        pen.font = font;
+                        return pen.measureText(n.selectedOptions[0].textContent).width + arrow + parseFloat(paddingLeft) + parseFloat(paddingRight) > n.clientWidth;
+                    }).map(n => describe('short', n));
+                    const cut = [...window.cut].map(text => `cut: ${text}`);
+                    return [...torn, ...short, ...cut, ...document.scrollingElement.scrollWidth > 320 ? ['scrolls sideways'] : [], ...wide, ...small, ...moving, ...raw];
                 });
                 check(!bad.length, `${locale} ${hash || 'now'}: ${bad.slice(0, 5).join('\n')}`);
                 if (isFirst) await accessible(page);
@@ -675,6 +700,11 @@ const cases = {
         await has(page.locator('[data-kind=from-first] h2'), 'State of charge');
         await page.locator('a[aria-label="Remove left"]').click();
         await page.locator('[data-kind=cells] canvas').waitFor();
+        // What an address asks for and there is not is said, until another period is chosen.
+        await page.evaluate(() => { location.hash = '#/charts/shed/5d/cell-99'; });
+        await has(page.locator('.hint'), /: 5d, cell-99$/);
+        await page.locator('button[value=r7d]').click();
+        await page.locator('.hint', { hasText: '5d' }).waitFor({ state: 'hidden' });
         await page.evaluate(() => { location.hash = '#/charts/nobody/7d'; });
         await has(page.locator('main'), 'There is no pack of this name.');
     },

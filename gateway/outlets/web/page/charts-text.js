@@ -12,6 +12,7 @@ export const TEXT = {
   heat_help: ['Choose a square to see that cell on that day. Arrow keys move, Enter chooses.', 'Ein Feld zeigt diese Zelle an diesem Tag. Pfeiltasten bewegen, Eingabe wählt.', 'Un carré montre cette cellule ce jour-là. Les flèches déplacent, Entrée choisit.', 'Un riquadro mostra quella cella in quel giorno. Le frecce spostano, Invio sceglie.', 'Un recuadro muestra esa celda en ese día. Las flechas desplazan, Intro elige.', 'Pole pokazuje to ogniwo w tym dniu. Strzałki przesuwają, Enter wybiera.', 'Een vakje toont die cel op die dag. Pijltjes verplaatsen, Enter kiest.'],
   compare: ['Compare with', 'Vergleichen mit', 'Comparer avec', 'Confronta con', 'Comparar con', 'Porównaj z', 'Vergelijken met'],
   remove: ['Remove {0}', '{0} entfernen', 'Retirer {0}', 'Togli {0}', 'Quitar {0}', 'Usuń {0}', '{0} verwijderen'],
+  not_known: ['Unknown in this address: {0}', 'Unbekannt in dieser Adresse: {0}', 'Inconnu dans cette adresse : {0}', 'Sconosciuto in questo indirizzo: {0}', 'Desconocido en esta dirección: {0}', 'Nieznane w tym adresie: {0}', 'Onbekend in dit adres: {0}'],
   report: ['Report', 'Bericht', 'Rapport', 'Rapporto', 'Informe', 'Raport', 'Rapport'],
   values: ['Values', 'Werte', 'Valeurs', 'Valori', 'Valores', 'Wartości', 'Waarden'],
   from_first: ['From {0}', 'Zu {0}', 'Écart à {0}', 'Da {0}', 'Respecto a {0}', 'Względem {0}', 'Ten opzichte van {0}'],

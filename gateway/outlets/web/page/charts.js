@@ -44,16 +44,17 @@ const nameOf = range => range.slice(1);
 /** The day of the calendar so many days later: "2026-11-22". */
 const dayAfter = (text, days) => new Date(Date.parse(text) + days * DAY_S * 1000).toISOString().slice(0, 10);
 
-/** What the parts of an address ask for, each known by its looks. */
-function understand(parts) {
-  const wanted = { range: null, day: null, end: null, zoom: null, cell: null };
+/** What the parts of an address ask for, each known by its looks. `count`: of cells; 0: not known. */
+function understand(parts, count) {
+  const wanted = { range: null, day: null, end: null, zoom: null, cell: null, unknown: [] };
   for (const part of parts) {
     const zoom = /^(\d+)-(\d+)$/.exec(part), cell = /^cell-(\d+)$/.exec(part);
     if (RANGES['r' + part]) wanted.range = 'r' + part;
     else if (/^\d{4}-\d\d-\d\d$/.test(part) && Date.parse(part)) wanted.day = part;
     else if (zoom && +zoom[1] < +zoom[2]) wanted.zoom = [+zoom[1], +zoom[2]];
     else if (/^\d+$/.test(part)) wanted.end = +part;
-    else if (cell) wanted.cell = +cell[1];
+    else if (cell && cell[1] >= 1 && !(count && cell[1] > count)) wanted.cell = +cell[1];
+    else if (part) wanted.unknown.push(part);
   }
   return wanted;
 }
@@ -131,7 +132,7 @@ export async function charts(wanted, parts = []) {
   let plots = [], daily = [], health = null, chosenMean = null, fromFirst = false, cameFrom = null;
 
   const message = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading')));
-  const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' }), lead = el('p', { class: 'hint' });
+  const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' }), lead = el('p', { class: 'hint' }), remark = el('p', { class: 'hint', role: 'status' });
   const now = () => gatewayTime(), today = () => dayOf(now());
   const rangeOf = () => ask.range || (RANGES[store.get('range')] ? store.get('range') : 'r24h');
   const isLive = () => !ask.day && !ask.end;
@@ -353,11 +354,18 @@ export async function charts(wanted, parts = []) {
     for (const c of daily) c.showTime?.(i == null ? null : data.t[at]);
   }
 
+  // What there is not of it is said: else one believes to see what one has asked for.
+  function understood(parts) {
+    ask = understand(parts, count);
+    remark.hidden = !ask.unknown.length;
+    setText(remark, t('not_known', ask.unknown.join(', ')));
+  }
+
   /** Another address; false: it is not of these charts. */
   function go(here) {
     if (here.name !== 'charts' || (here.pack || first?.pack) !== names.join('+')) return false;
     const before = { ...ask };
-    ask = understand(here.parts);
+    understood(here.parts);
     if (before.range !== ask.range) chosenMean = null;
     clearTimeout(timer);
     if (data && ['range', 'day', 'end', 'zoom'].every(key => String(before[key]) === String(ask[key]))) pick();
@@ -402,7 +410,7 @@ export async function charts(wanted, parts = []) {
     health?.resize();
   });
   resize.observe(area);
-  ask = understand(parts);
+  understood(parts);
   load();
   const heading = `${t('charts')}: ${list.map(one => one.title).join(', ')}`;
   return {
@@ -410,7 +418,7 @@ export async function charts(wanted, parts = []) {
     node: el('div', {}, el('h1', { class: 'vh' }, heading),
       el('div', { class: 'bar chartbar' }, choice, ...chips, beside, el('div', { class: 'seg ranges', role: 'group', 'aria-label': t('range') }, ...buttons),
         el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), paper, csv),
-      message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
+      remark, message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
     go,
     // The end moves on by itself, unless somebody looks at the past or into the detail.
     show() {

@@ -52,9 +52,11 @@ export function heatMap(days, count, on) {
     });
     ctx.fillStyle = tones.dim;
     const every = Math.ceil(70 / step);
-    ctx.textAlign = 'right';
-    for (let d = days.t.length - 1; d >= 0 && LEFT + (d + 1) * step > 60; d -= every) ctx.fillText(day(days.day[d], false), LEFT + (d + 1) * step, height - 9);
-    ctx.textAlign = 'left';
+    // Below the middle of its day, the last ones as far to the right as there is room.
+    for (let d = days.t.length - 1; d >= 0; d -= every) {
+      const name = day(days.day[d], false), wide = ctx.measureText(name).width, x = Math.min(LEFT + (d + .5) * step - wide / 2, width - wide);
+      if (x > 0) ctx.fillText(name, x, height - 9);
+    }
     if (!at) return;
     ctx.strokeStyle = tones.ink;
     ctx.lineWidth = 2;

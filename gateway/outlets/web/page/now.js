@@ -4,7 +4,7 @@ import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
 import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
-import { fold, hrefOf, rescale } from './parts.js';
+import { fold, hrefOf } from './parts.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
@@ -118,7 +118,6 @@ export function now() {
   let kind = 'all';
   const filters = singles().length > CARDS_MOST ? chips(chosen => { kind = chosen; show(); }) : null;
   function show() {
-    rescale(alone);
     head.show();
     whole?.show();
     renewToday(show);

@@ -4,7 +4,7 @@ import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
 import { energy, facts, num, number, signed } from './numbers.js';
 import { balancedCells, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
-import { chartsOf, hrefOf, rescale } from './parts.js';
+import { chartsOf, hrefOf } from './parts.js';
 import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
@@ -149,11 +149,10 @@ export function pack(name) {
   return {
     title: p.title,
     node: el('div', {}, el('div', { class: 'bar' }, back, el('span', { class: 'push' }),
-      el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), beside(-1, '‹', 'previous'), beside(1, '›', 'next')), body),
+      el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), el('span', { class: 'steps' }, beside(-1, '‹', 'previous'), beside(1, '›', 'next'))), body),
     show() {
       const p = packs.get(name);
       renewToday(() => {});
-      rescale([p]);
       setAttribute(body, 'data-old', isOld(p));
       for (const part of [...parts, set]) part.show(p);
     },

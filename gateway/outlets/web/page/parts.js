@@ -23,23 +23,20 @@ export function battery() {
   return node;
 }
 
-// Cells stand about their mean. All packs on the screen share one scale: the same height is the same millivolts, and a
-// healthy pack is flat on purpose. The scale grows at once and shrinks after half a minute.
+// Cells stand about their mean. Each pack has the scale that fits it, so that another one with a low cell does not flatten it. There are few
+// scales: packs alike have the same one, and a healthy pack is flat on purpose. A scale grows at once and shrinks after half a minute.
 const SCALES = [20, 50, 100, 200, 500, 1000];
-const scale = { mv: SCALES[0], until: 0 };
 
-export function rescale(list) {
+function rescale(scale, { state, values: v }) {
   const now = performance.now() / 1000;
-  let most = 0;
-  for (const { state, values: v } of list)
-    if (state === 'fresh' && v.cell_avg_mv) most = Math.max(most, v.cell_max_mv - v.cell_avg_mv, v.cell_avg_mv - v.cell_min_mv);
-  const fits = SCALES.find(mv => mv >= most) || SCALES.at(-1);
+  if (state !== 'fresh' || !v.cell_avg_mv) return;
+  const most = Math.max(v.cell_max_mv - v.cell_avg_mv, v.cell_avg_mv - v.cell_min_mv), fits = SCALES.find(mv => mv >= most) || SCALES.at(-1);
   if (fits >= scale.mv) scale.until = now + 30;
   if (fits > scale.mv || now > scale.until) scale.mv = fits;
 }
 
 export function cells(count, heading) {
-  const plot = el('div', { class: 'bars', role: 'img' }), rows = Math.ceil(count / 24);
+  const plot = el('div', { class: 'bars', role: 'img' }), rows = Math.ceil(count / 24), scale = { mv: SCALES[0], until: 0 };
   plot.style.setProperty('--n', Math.ceil(count / rows));
   const columns = Array.from({ length: count }, () => {
     const bar = el('i'), tag = el('b'), column = el('span', {}, bar, tag);
@@ -53,6 +50,7 @@ export function cells(count, heading) {
     el('p', { class: 'ends' }, end('▼ ', 'lowest', low), el('span', {}, t('mean') + ' ', mean), end('▲ ', 'highest', high)));
   node.show = p => {
     const v = p.values, on = new Set(balancedCells(p));
+    rescale(scale, p);
     row(p, 'cell_mv', count).forEach((mv, i) => {
       const { bar, tag, column } = columns[i], n = i + 1;
       const off = mv == null || v.cell_avg_mv == null ? null : Math.max(-1, Math.min(1, (mv - v.cell_avg_mv) / scale.mv));

@@ -9,6 +9,7 @@ import { locale, t } from './words.js';
 const sync = uPlot.sync('packgate');
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // lines differ by more than colour
 const DENSE = 1600;   // steps; thicker lines would be a blot
+const AXIS_END = 28;  // px, half of the widest time below an axis
 const SHADES = ['c1', 'c2', 'c3', 'c4'];
 
 export const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
@@ -187,7 +188,7 @@ export function plot(spec, times, known, range, on) {
 
   const data = () => [times, ...spec.bands || [], ...columns], firstLine = spec.bands ? 3 : 1;
   const u = new uPlot({
-    width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, 22, 0, 0],
+    width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, AXIS_END, 0, 0],
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 7, show: !isMany } },
     scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind, () => range) },
     axes: [{ ...axis(), size: 26, gap: 6, space: 64, values: timeLabels },
@@ -308,7 +309,7 @@ export function energyBars(days, on) {
   const named = u => middle.filter((_, i) => (middle.length - 1 - i) % Math.ceil(middle.length * 64 / Math.max(64, u.bbox.width / devicePixelRatio)) === 0);
   const shortDay = at => day(days.day[middle.indexOf(at)], false);
   const u = new uPlot({
-    width: 300, height: 160, legend: { show: false }, padding: [8, 8, 0, 0], cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    width: 300, height: 160, legend: { show: false }, padding: [8, AXIS_END, 0, 0], cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: [days.t[0], days.t.at(-1) + 86400] }, y: { range: (_, a, b) => [Math.min(-.1, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] } },
     axes: [{ ...axis(), size: 26, gap: 6, splits: named, values: (_, at) => at.map(shortDay), grid: { show: false } },
       { ...axis(), size: 54, values: (_, at) => at.map(v => number(Math.abs(v), Math.max(...at) < 5 ? 1 : 0)) }],

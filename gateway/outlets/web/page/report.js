@@ -140,7 +140,7 @@ export async function report(wanted, [asked]) {
   })();
   return {
     title: `${p.title}, ${monthName(month)}`,
-    node: el('div', {}, el('div', { class: 'bar' }, choice, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after'), el('span', { class: 'push' }),
+    node: el('div', {}, el('div', { class: 'bar' }, choice, el('div', { class: 'steps' }, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after')), el('span', { class: 'push' }),
       el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))), area),
   };
 }

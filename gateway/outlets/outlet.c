@@ -670,12 +670,11 @@ int outlet_run(const struct outlet_kind *kind, int fd)
         ev_run(outlet.loop, 0);
         kind->free(outlet.self);
     }
-    /* If the gateway dies now: this process is already ending and needs no signal. */
+    /* This process is already ending and needs no signal. (A SIGCONT would also make LeakSanitizer
+     * wait for ever: it takes back the SIGSTOP by which that holds the process.) */
+    prctl(PR_SET_PDEATHSIG, 0);
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
-#ifdef __SANITIZE_ADDRESS__ /* a signal would wake what the leak check has stopped, and it would wait for ever */
-    prctl(PR_SET_PDEATHSIG, 0);
-#endif
     late_turn_unwatch(outlet.loop, &outlet.watcher);
     free_outlet(&outlet);
     free(config);

@@ -8,7 +8,6 @@
 #include "config/outlets.h"
 #include "base/log.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,9 +329,6 @@ void outlets_free(struct outlets *outlets)
         outlets->first = process->next;
         process->source_count = 0; /* the lines are gone: no more orders */
         hear_last(process);
-        /* A stopped (SIGSTOP) outlet would stay for ever; the others end by end of file. */
-        if (process->pid > 0)
-            kill(process->pid, SIGCONT);
         process_free(process);
     }
     free(outlets->room);

@@ -37,7 +37,7 @@ double asker_next_due(const struct asker *asker, double now)
     return busy ? now : fmax(poller->pace.due, now);
 }
 
-/* Silence that the protocol before and the next one want between them. */
+/* The silence that the previous protocol and the next one need between them. */
 static double gap_s(const struct asker *asker, const struct poller *next)
 {
     if (asker->wire->config->gap_set)
@@ -55,7 +55,7 @@ bool asker_is_ready(struct asker *asker, double now)
     const struct order *order = order_queue_next(&asker->orders);
     const struct poller *next = order ? order->poller : turns_next(asker->turns, now)->poller;
     const double gap = gap_s(asker, next);
-    /* On a line that is never quiet as long as for a reply. */
+    /* A line that is never quiet is waited for no longer than for a reply. */
     const double at_last = asker->wanted_at + gap + reply_time_usual_s(asker->wire, next);
     double ready_at = fmin(asker->quiet_since + gap, at_last);
     ready_at = fmax(ready_at, asker->over_at + asker->wire->config->settle_ms / 1e3);
@@ -237,9 +237,8 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
                                          : plan_answered(poller, &reply, now);
 }
 
-/* A part of the reply is followed by the rest, and what has begun in time is waited for to its
- * end. All else that comes, be it noise or what others on the bus say to one another, gives the
- * pack no more time. */
+/* The rest follows a part of the reply, and a frame that began in time may end. Noise, and what others on the bus say to
+ * one another, give the pack no more time. */
 static void wait_on(struct asker *asker, bool is_part, bool consumed, double now)
 {
     struct flight *flight = &asker->flight;
@@ -247,7 +246,7 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
     const double later = fmin(now + reply_time_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
-    /* Its own reply comes right behind that of an earlier request, or not at all. */
+    /* The reply to the request in flight comes right behind that to an earlier one, or not at all. */
     if (poller->cycle.earlier_answered)
         flight->deadline =
             fmin(flight->deadline,
@@ -261,7 +260,7 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
     wire_wait(asker->wire, flight->give_up_at, now);
 }
 
-/* What was damaged counts for the pack in flight. What others say, and an echo, are whole frames. */
+/* Counts damage for the pack in flight. An echo, and what others say, are whole frames and no damage. */
 static void note_damage(struct asker *asker, const struct reply_counters *before, double now)
 {
     const struct reply_counters *after = &asker->buffer.counters;
@@ -313,7 +312,7 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
         wire_wait(asker->wire, now, now);
 }
 
-/* No reply came. Where the pack answers now and then, noise may have been pieces of its replies. */
+/* No reply came. If the pack has answered lately, noise may be pieces of its replies. */
 static void note_silence(struct asker *asker, double now)
 {
     const struct flight *flight = &asker->flight;

@@ -13,8 +13,8 @@ void cycle_begin(struct poller *poller, double now)
     spike_drop(&poller->spike);
 }
 
-/* How long a part may be used: until its next reading is well overdue. What a slow first cycle has brought is used
- * however long that took, and published as old as it is. */
+/* A part may be used until its next reading is well overdue. What a slow first cycle brought is used however long that
+ * took, with its true age. */
 static bool is_usable(const struct poller *poller, unsigned index, double now)
 {
     const double at = poller->steps[index].at,
@@ -31,7 +31,7 @@ static void set_values(struct poller *poller, double at)
     poller->published_at = at;
 }
 
-/* Whether a part belongs to each cycle, from the first vital one on: what comes before it only wakes the pack up. */
+/* Whether a part belongs to each cycle. Steps before the first vital one only wake the pack up. */
 static bool is_part(const struct poller *poller, unsigned index)
 {
     const struct bms_step *plan = poller->config->driver->plan;
@@ -70,8 +70,7 @@ bool cycle_publish(struct poller *poller, double now)
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
         if (is_usable(poller, i, now))
             pack_merge(&poller->values, &poller->steps[i].part);
-        /* A value that was refused is counted when it comes, not again with each cycle that it
-         * stays away. */
+        /* An implausible value is counted when it comes, not again in each cycle without a new one. */
         poller->steps[i].part.implausible = 0;
     }
     set_values(poller, first);
@@ -82,7 +81,7 @@ bool cycle_publish(struct poller *poller, double now)
     return true;
 }
 
-/* A sleeping BMS misses the request that wakes it up: each other time the next one follows soon. */
+/* A sleeping BMS misses the request that wakes it up: every other time the next one follows soon. */
 static double next_in_s(const struct poller *poller)
 {
     return poller->presence.silent_cycles % 2 == 1 ? poller->config->poll_s
@@ -118,14 +117,14 @@ void cycle_end(struct poller *poller, double now)
         poller->cycle.published && now - pace->first_at > poller_stale_after(poller);
 }
 
-/* After a long silence it may be another pack that answers: once, all is forgotten; what the
- * driver then tries out to find its way is kept. */
+/* After a long silence another pack may answer: all is forgotten, once, so that what the driver then finds out about its
+ * way of asking is kept. */
 void cycle_abandon(struct poller *poller, double now)
 {
     struct poller_presence *presence = &poller->presence;
     poller->cycle.vital_missed = true;
     presence->silent_cycles++;
-    /* It refuses, or its answers are in doubt: it is there. */
+    /* A pack that refuses, or whose answers are in doubt, is there. */
     if (presence->last_answer >= poller->cycle.started && presence->silent_cycles > ANSWERING_MOST)
         presence->silent_cycles = ANSWERING_MOST;
     if (!presence->forgotten && now - presence->last_answer > poller_stale_after(poller))
@@ -133,8 +132,8 @@ void cycle_abandon(struct poller *poller, double now)
     poller->cycle.step = poller->config->driver->steps;
 }
 
-/* The first values of a pack are asked twice on a weak protocol, unless others on its line wait for theirs. What is
- * asked only when there is need of it has no reading to compare with, and none that will follow. */
+/* On a protocol with a weak check the first values are asked for twice, unless other packs on the line wait for theirs.
+ * A rare step has no reading to compare with, and none follows soon. */
 enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
                                double now)
 {

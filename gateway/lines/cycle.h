@@ -14,10 +14,10 @@ void cycle_begin(struct poller *poller, double now);
 /** Publishes what was read if all steps were answered, close enough together. */
 bool cycle_publish(struct poller *poller, double now);
 
-/** Nothing of it is left to be asked: when the next one is due, and what is learned of the line's pace. */
+/** Nothing is left to ask: sets when the next cycle is due, and learns the line's pace. */
 void cycle_end(struct poller *poller, double now);
 
-/** Ends without the vital step, without which it is worth nothing. */
+/** Ends the cycle because its vital step is missing: without that it is worth nothing. */
 void cycle_abandon(struct poller *poller, double now);
 
 /** Whether the values in poller->incoming, the answer to a step's request, are believed at once, compared with what the
@@ -30,15 +30,14 @@ enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsig
 bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
                        const struct pack *reading, double now);
 
-/** Publishes poller->incoming, which was heard and is believed, and may be so old. */
+/** Publishes poller->incoming, which was heard and is believed; it may be `age_s` old. */
 void cycle_publish_heard(struct poller *poller, double now, double age_s);
 
-/** One that talks unasked has completed a set of values in poller->incoming, which may be so old.
- * False: they are in doubt, and its next ones will tell; else they are published. */
+/** A pack that talks unasked has completed a set of values in poller->incoming, which may be `age_s` old. Publishes it.
+ * False: it is in doubt, and the next sets will tell. */
 bool cycle_heard(struct poller *poller, double now, double age_s);
 
-/** It has not for so long that its values are stale. Half a set is dropped, and who speaks next may
- * be another device. */
+/** A pack that talks unasked was silent until its values became stale. Drops half a set; another device may talk next. */
 void cycle_unheard(struct poller *poller);
 
 #endif

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TAIL_S 0.1 /* of silence behind all answers: one more may follow */
+#define TAIL_S 0.1 /* of silence after all answers: one more may follow */
 
 void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *data, double now),
                  void *data)
@@ -72,7 +72,7 @@ void lender_pay(struct lender *lender, double now)
 
 /* ---- what is shown of it ---- */
 
-/* A request may set a password: only its head is shown. A request that reads is no longer than that, or zero behind it. */
+/* A request may set a password: only its head is shown. Requests that read are no longer than that, or zero behind it. */
 static void hide(const struct bms *bms, uint8_t *bytes, size_t size)
 {
     enum { HEAD = 6 };

@@ -31,11 +31,10 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       void *data);
 void line_free(struct line *line);
 
-/** Opens the port and polls from then on, whatever happens to the port. A line that runs is left
- * alone. */
+/** Opens the port and polls from then on, whatever happens to the port. Does nothing to a line that runs. */
 void line_start(struct line *line);
 
-/** The same settings from another configuration, which takes the place of the one before. */
+/** Takes the same settings from a new configuration. */
 void line_rebind(struct line *line, const struct line_config *config);
 
 /** Puts an order into the queue of its pack's line; it is carried out before the next poll and

@@ -30,7 +30,7 @@ struct loan {
     void (*received)(void *data, const uint8_t *bytes, size_t size); /* may take it back */
     void (*done)(void *data, enum loan_result result);
     void *data;
-    double queued_at;  /* waits since then */
+    double queued_at;  /* has waited since then */
     struct loan *next; /* in the line's queue */
 };
 

@@ -17,8 +17,7 @@ static unsigned next_switch(const struct order *order)
     return which;
 }
 
-/* Of what is ordered there is a whole number of steps. What has no steps in between, a switch for example,
- * is that exactly. */
+/* Rounds the value to whole steps. With steps of 1 or more, such as a switch has, it must fit exactly. */
 enum order_result order_check(const struct bms_driver *driver, struct switches *switches)
 {
     if (!switches->sets)
@@ -53,14 +52,14 @@ static bool is_too_late(const struct order *order, double now)
     return now - order->queued_at > (order->switches.sets ? SETTING_VALID_S : ORDER_VALID_S);
 }
 
-/* Half a step, as the reading is one of them: nearer it cannot be. */
+/* Within half a step: a reading is a whole number of steps and cannot be nearer. */
 static bool is_set(const struct order *order, double reading)
 {
     return fabs(reading - order->switches.value) <= 0.51 * setting_of(order)->step;
 }
 
-/* What the setting is now: ORDER_PENDING when that is known, and it is to be written. An order before that stayed
- * unanswered may still be carried out: then what is set already is written all the same, behind it. */
+/* Reads what the setting is now. ORDER_PENDING: it is known, and another value is to be written. If an earlier order may
+ * still be carried out (`open`), the value is written even if it is set already, so that it has the last word. */
 static enum order_result learn_setting(struct order *order, double since, bool open)
 {
     double reading = poller_read_since(order->poller, order->switches.setting, since);
@@ -76,7 +75,7 @@ static unsigned last_part(const struct order *order)
     return parts > 1 ? parts - 1 : 0;
 }
 
-/* The rest of a setting is left out, all but what brings the device back. */
+/* Skips the parts of a setting that are left, but not the last one, which brings the device back. */
 static void skip_parts(struct order *order, enum order_result fault)
 {
     order->fault = fault;
@@ -89,7 +88,7 @@ static bool build_part(struct order *order, const struct bms_moment *local)
     const struct switches *switches = &order->switches;
     bool built = bms->driver->set(bms, switches->setting, switches->value, order->part, local,
                                   &order->request);
-    /* A doubtful answer is forgotten, but not that the device may be in another mode since. */
+    /* A doubtful answer will be forgotten; that the device may be in another mode since will not. */
     order->poller->before = *bms;
     return built;
 }
@@ -145,7 +144,7 @@ static enum order_result try_other_way(struct order *order, double now)
     return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
 }
 
-/* One switch is in its position: on with the other one, if it is wanted. */
+/* One switch is in its position: the other one follows, if it is wanted. */
 static enum order_result go_on(struct order *order)
 {
     order->switches.wanted[next_switch(order)] = false;
@@ -153,7 +152,7 @@ static enum order_result go_on(struct order *order)
     return next_switch(order) == ORDER_SWITCHES ? ORDER_DONE : ORDER_PENDING;
 }
 
-/* What was refused before the device was back has not been written; what stayed unanswered may have been. */
+/* A part that was refused was not written; one that stayed unanswered may have been. */
 static enum order_result settle_setting(struct order *order, bool answered, bool denied)
 {
     const unsigned last = last_part(order);
@@ -173,10 +172,10 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
                                double now)
 {
     struct poller *poller = order->poller;
-    /* What comes while nothing is known of the pack may be the echo of its line. */
+    /* While nothing is known of the pack, an answer may be the echo of its line. */
     bool doubtful = poller->bms.driver->control_blindly || poller->presence.forgotten || !single;
     bool waits = answer == REPLY_WAITING || doubtful;
-    /* What a doubtful answer has taught the driver is forgotten as well. */
+    /* The driver also forgets what a doubtful answer has taught it. */
     if (waits && order->part == last_part(order))
         poller->bms = poller->before;
     if (order->switches.sets)
@@ -186,8 +185,8 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
     return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
 }
 
-/* Whether the reading is what was ordered. A charge that flows moves what was set meanwhile: what has come this near to it
- * from where it was is enough. */
+/* Whether the reading is what was ordered. A flowing charge moves the SOC that was set: a reading that came this near to
+ * it is enough. */
 static bool is_done(const struct order *order, double reading)
 {
     const struct switches *switches = &order->switches;
@@ -216,7 +215,7 @@ enum order_result order_look(struct order *order, bool open, double now)
         order->looking = result == ORDER_LOOK && !last;
         return result == ORDER_LOOK && last ? ORDER_NOT_NOW : result;
     }
-    /* Not what is published: that is of before the order while a cycle since did not come to its end. */
+    /* Published values may be from before the order, if no cycle has ended since. */
     const bool done =
         is_done(order, poller_read_since(order->poller, id_of(order), order->sent_at));
     if (!done && !last)

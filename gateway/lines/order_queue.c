@@ -22,7 +22,7 @@ struct order *order_queue_next(const struct order_queue *queue)
     return order;
 }
 
-/* What something was sent to is read anew. */
+/* A pack to which something was sent is read anew. */
 static void end_order(struct order_queue *queue, struct order *order, enum order_result result,
                       double now)
 {

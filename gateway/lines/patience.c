@@ -8,7 +8,7 @@
 #define USUAL_GAIN (1.0 / 8)
 #define VARIES_GAIN (1.0 / 4)
 #define VARIES_TIMES 4
-#define MARGIN 1.5 /* for one that took so long at most, as the next one may take a little longer */
+#define MARGIN 1.5 /* on an upper bound: the next reply may take a little longer */
 
 static double usual_wait_s(const struct patience *patience)
 {

@@ -13,21 +13,20 @@
 
 /* Zeroed is new. */
 struct patience {
-    double usual_s;  /* smoothed round-trip time; 0: not known */
-    double varies_s; /* and how far it is from that */
-    double
-        at_most_s; /* upper bound of the last reply, which several requests can have had; 0: none */
-    bool in_vain;  /* waiting that long brought nothing, and no reply was single since */
+    double usual_s;   /* smoothed round-trip time; 0: not known */
+    double varies_s;  /* and how far it is from that */
+    double at_most_s; /* upper bound of a reply that several requests can have had; 0: none */
+    bool in_vain;     /* waiting that long brought nothing, and no reply since was single */
 };
 
-/** The request in flight was answered after so long, and no other one can have had the reply. */
+/** The request in flight was answered after `took_s`, and the reply can belong to no other. */
 void patience_learn(struct patience *patience, double took_s);
 
-/** A reply came that was not waited for any more, or that several requests can have had: so long after the last and the
- * first of them. `waited_s`: how long a reply is waited for of which nothing is known. */
+/** A reply came after its timeout, or one that several requests can have had: `least_s` after the last of them, `most_s`
+ * after the first. `waited_s`: the timeout while no reply time is known. */
 void patience_suspect(struct patience *patience, double least_s, double most_s, double waited_s);
 
-/** A request stayed unanswered for so long. */
+/** A request stayed unanswered for `waited_s`. */
 void patience_miss(struct patience *patience, double waited_s);
 
 /** How long to wait for a reply, most_s at the most; 0: not known. */

@@ -25,7 +25,7 @@ static void next_step(struct poller *poller)
 
 /* ---- the next request ---- */
 
-/* It was never answered, or is given up: it is worth one request. */
+/* A step that was never answered, or is given up, is worth one request. */
 static bool may_be_unknown(const struct poller *poller, unsigned index)
 {
     const struct poller_step *step = &poller->steps[index];
@@ -33,8 +33,8 @@ static bool may_be_unknown(const struct poller *poller, unsigned index)
     return !plan_of(poller, index)->vital && isnan(step->at) && !good;
 }
 
-/* Such a step is tried when all else is read. What the driver asks before the first vital step leads to that, and is
- * asked in its place. */
+/* Such a step is tried when all else is read; but one before the first vital step prepares for that, and is asked in its
+ * place. */
 static bool is_trial(const struct poller *poller, unsigned index)
 {
     bool behind_vital = false;
@@ -43,8 +43,8 @@ static bool is_trial(const struct poller *poller, unsigned index)
     return behind_vital && may_be_unknown(poller, index);
 }
 
-/* While a pack is silent, the vital steps tell best whether it is there. If it is, the cycle begins
- * anew with what its driver wants to know first. */
+/* While a pack is silent, the vital steps tell best whether it is there. If it answers, the cycle begins anew with what
+ * its driver wants to know first. */
 static bool is_wanted(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -58,8 +58,8 @@ static bool is_wanted(struct poller *poller, double now)
     return !skipped;
 }
 
-/* All is asked that is known to be answered, or all that may be. The values are published before anything is tried
- * that may stay unanswered; what that brings is published as well. */
+/* The cycle has asked all steps of its pass: those known to be answered, then those that may stay unanswered. Values are
+ * published before the second pass, and again after it if it brought any. */
 static bool begin_pass(struct poller *poller, double now, bool *published)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -137,8 +137,8 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
 
 /* ---- what is answered ---- */
 
-/* A reply that cannot be used has taught the driver nothing either: it builds the same request anew,
- * knowing what it knew; but in which way it was answered is worth being tried first. */
+/* The driver forgets what an unusable reply has taught it and builds the same request anew. It only keeps the way in
+ * which it was answered, which is worth trying first. */
 void plan_ask_again(struct poller *poller, double now)
 {
     const uint8_t way = poller->bms.way;
@@ -149,7 +149,7 @@ void plan_ask_again(struct poller *poller, double now)
     poller->cycle.tries = 0;
 }
 
-/* Serial, model and number of cells are what a battery does not change. */
+/* A battery does not change its serial number, model and number of cells. */
 static bool is_other_device(const struct pack *before, const struct pack *after)
 {
     bool other = before->value[CELL_COUNT] != after->value[CELL_COUNT] &&
@@ -162,7 +162,7 @@ static bool is_other_device(const struct pack *before, const struct pack *after)
     return other;
 }
 
-/* What was kept of the device before is not this one's. */
+/* The slow values that were kept are those of another device. */
 static void forget_slow_values(struct poller *poller)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
@@ -200,7 +200,7 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     step->due = every_s ? reply->sent_at + every_s : 0;
 }
 
-/* The reply to a request that nobody waits for any more is taken if it is newer, and in no doubt. */
+/* Takes the reply to a request that timed out if it is newer than what is known, and not in doubt. */
 static void take_late(struct poller *poller, const struct plan_reply *reply, double now)
 {
     struct spike spike = poller->spike;
@@ -231,7 +231,7 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
         return true;
     store(poller, reply);
     cycle->earlier_answered = before;
-    if (before) /* that to the request in flight comes right behind it, or not at all */
+    if (before) /* the reply to the request in flight comes right behind this one, or not at all */
         return false;
     poller->trials.answered |= cycle->trials;
     next_step(poller);
@@ -262,7 +262,7 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
     return true;
 }
 
-/* ---- what is not ---- */
+/* ---- what is not answered ---- */
 
 static unsigned configured_tries(const struct poller *poller)
 {
@@ -283,7 +283,7 @@ bool plan_is_unsure(const struct poller *poller)
     return poller->presence.silent_cycles > 0 || may_be_unknown(poller, poller->cycle.step);
 }
 
-/* Nobody knows yet in which of several ways it is asked, and it is alone on its line: it may as well be asked in all of them. */
+/* The driver knows several ways of asking but not yet which one is right, and the pack is alone on its line: all are tried. */
 static bool looks_for_its_way(const struct poller *poller)
 {
     const struct bms *bms = &poller->bms;
@@ -291,9 +291,8 @@ static bool looks_for_its_way(const struct poller *poller)
            !bms->options.shared && configured_tries(poller) > 1;
 }
 
-/* What was never answered may not be known to this board, and a silent pack has neighbours that
- * wait: one request each time is enough. The very first may just have woken it up. Where something
- * came, there is somebody who answers. */
+/* A board may not know a request that was never answered, and while a pack is silent its neighbours wait: one try each
+ * time is enough. The very first one may just have woken it up. If anything came, the pack is there and gets all tries. */
 static unsigned allowed_tries(const struct poller *poller)
 {
     unsigned tries = configured_tries(poller);
@@ -306,8 +305,8 @@ static unsigned allowed_tries(const struct poller *poller)
     return twice && tries > 2 ? 2 : 1;
 }
 
-/* The waits for a request that stays unanswered are not worth much: less and less often. Where something came, it is
- * answered, and the next reply may be whole. */
+/* Asks less and less often what stays unanswered. If something damaged came, the pack does answer, and the next reply may
+ * be whole. */
 static double ask_again_s(const struct poller *poller, const struct poller_step *step)
 {
     const unsigned misses = poller->cycle.garbled ? 1 : step->misses;
@@ -318,7 +317,7 @@ static double ask_again_s(const struct poller *poller, const struct poller_step 
 }
 
 /* A board that does not know several requests leaves one after the other unanswered, and its values must not wait for all
- * of them: what there is no time for in this cycle comes in the next one, where this one ended. */
+ * of these. When the time of a cycle is used up, the next one goes on from there. */
 static void end_trials(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -334,7 +333,7 @@ static void miss_step(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->cycle.step];
     const struct bms_step *plan = plan_of(poller, poller->cycle.step);
-    /* That a board does not know a request, or was asleep, is no fault of the line. */
+    /* It is no fault of the line if a board does not know a request, or was asleep. */
     bool first = plan->vital && was_never_heard(poller) && poller->presence.silent_cycles == 0;
     poller->counters.timeouts += !first && (plan->vital || !isnan(step->at));
     if (plan->vital) {
@@ -357,11 +356,11 @@ void plan_unanswered(struct poller *poller, bool behind, double now)
     const bool last = poller->cycle.tries >= allowed_tries(poller);
     patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
     if (poller->cycle.earlier_answered && (last || !behind))
-        next_step(poller); /* it has the earlier answer, published as old as that is */
+        next_step(poller); /* the earlier answer serves, with its age */
     else if (last)
         miss_step(poller, now);
     else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
-        poller->bms = poller->before; /* the question was right: it is asked in the same way */
+        poller->bms = poller->before; /* the request was right: ask in the same way */
 }
 
 void plan_disturbed(struct poller *poller, double now)
@@ -380,7 +379,7 @@ static void drop_cycle(struct poller *poller, double now)
     poller->pace.due = now;
 }
 
-/* What is due now is known by what it brought last. What never brought anything may be what brings it. */
+/* Which steps bring the value shows in what they brought last. If none has brought it so far, any may. */
 void plan_reread_value(struct poller *poller, enum pack_value id, double now)
 {
     bool known = false;
@@ -416,7 +415,7 @@ bool plan_make_other_due(struct poller *poller, unsigned open, double now)
             return true;
         rare = rare ? rare : step;
     }
-    if (!rare || rare->due <= now) /* it was made due before, in vain */
+    if (!rare || rare->due <= now) /* it was made due before without success */
         return !poller->complete;
     rare->due = now;
     return true;

@@ -52,7 +52,7 @@ void plan_reread_all(struct poller *poller, double now);
 /** Drops the cycle under way and makes the steps that bring this value due: an order needs it read back. */
 void plan_reread_value(struct poller *poller, enum pack_value id, double now);
 
-/** True when orders have dropped some cycles in a row: poll before the next order, or orders without end starve the values. */
+/** Whether orders have dropped several cycles in a row: poll before the next order, or endless orders starve the values. */
 bool plan_is_due_first(const struct poller *poller);
 
 /** A request for step `open` may still be answered: the answer to another step settles that, so one is made due where
@@ -62,8 +62,7 @@ bool plan_make_other_due(struct poller *poller, unsigned open, double now);
 /** Makes a silent pack due at once, with two tries: its line is back. */
 void plan_wake(struct poller *poller, double now);
 
-/** Whether the request in flight may well stay unanswered: its pack is silent, or was never heard to
- * answer this one. */
+/** Whether the request in flight may well stay unanswered: its pack is silent, or has never answered this one. */
 bool plan_is_unsure(const struct poller *poller);
 
 #endif

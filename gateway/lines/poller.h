@@ -13,13 +13,13 @@
 #include "config/config.h"
 
 #define LATELY_S                                                                                   \
-    60 /* for so long it counts that a pack has answered, or that its answers were damaged */
+    60 /* how long it counts that a pack has answered, or that its answers were damaged */
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {
     struct pack part;  /* what it brought last */
     double at;         /* its request was sent then, at the earliest; NaN: part is empty */
-    double newest_at;  /* and at the latest */
+    double newest_at;  /* and then at the latest */
     double due;        /* not before */
     unsigned misses;   /* in a row */
     unsigned refusals; /* in a row, which may have been damage */
@@ -36,7 +36,7 @@ struct poller_cycle {
     struct bms_request request; /* the next one */
     bool built;                 /* `request` is */
     bool trials;                /* asks what may stay unanswered; all other steps were asked */
-    bool vital_missed;          /* which ends the cycle */
+    bool vital_missed;          /* a vital step was, which ends the cycle */
     bool incomplete;            /* a step that used to be answered was missed */
     bool skipped;               /* some steps were, as the pack was silent */
     bool published;             /* maybe without the trials */
@@ -47,7 +47,7 @@ struct poller_cycle {
 
 /* The steps that may stay unanswered are tried at the end of a cycle. */
 struct poller_trials {
-    unsigned from; /* the first step: where the time of an earlier cycle was over */
+    unsigned from; /* the first step: the time of an earlier cycle was over there */
     bool over;     /* the time of this cycle is over */
     bool answered; /* one was */
     bool busy;     /* set by asker.c: others wait, try nothing */
@@ -98,7 +98,7 @@ struct poller {
     uint32_t incoming_of;      /* and the number of its request */
     struct pack values;        /* the last cycle published */
     double published_at;       /* when the oldest of its parts was asked; NaN: never */
-    bool complete;             /* all that there is to ask was asked once, or had time to be */
+    bool complete;             /* each step was asked once, or had time to be */
     struct spike spike;        /* readings that are not believed yet */
     struct poller_cycle cycle;
     struct poller_trials trials;
@@ -121,10 +121,9 @@ void poller_forget_device(struct poller *poller, bool whole);
 /** Empties what a step brought. */
 void poller_forget_step(struct poller_step *step);
 
-/** How old its values may get. Many packs on a slow line have their turn less often than the
- * configured interval: unless the file says how long values are good, they are for two and a
- * half rounds of the line, at most for a minute. The first rounds differ in length, as much is asked once only:
- * pace.expected_s is the time that a full one takes. */
+/** How old its values may get. Where the file does not say it, values are good for two and a half rounds of the line, at
+ * most for a minute: many packs on a slow line have their turn less often than the configured interval. The first rounds
+ * differ in length, as much is asked once only: pace.expected_s is the time that a full one takes. */
 double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How long a reply is waited for. */
+/* How long to wait for a reply. */
 #include "reply_time.h"
 
 #include "ledger.h"
@@ -33,8 +33,8 @@ double reply_time_longest_s(const struct wire *wire, const struct turns *turns)
     return longest;
 }
 
-/* A request that may stay unanswered should not cost others more than an answer of theirs takes. Now and then it has all
- * its time: the pack may have become slower. */
+/* A request that may stay unanswered should not cost other packs more than one of their answers takes. One in
+ * SILENT_SHARE gets its full time: the pack may have become slower. */
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller)
 {
@@ -65,8 +65,7 @@ static void report_late(const struct wire *wire, const struct poller *slowest, d
                  line, pack->name, pack->stale_after_s);
 }
 
-/* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
- * the configuration. */
+/* Where replies regularly come after the timeout, values are true but rare. A key of the configuration cures that. */
 void reply_time_report(struct wire *wire, const struct turns *turns)
 {
     const struct poller *slowest = NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long the reply of a pack is waited for: as its protocol or the configuration says, longer where its replies are
- * known to come later (patience.h), shorter where it may well not answer.
+ * How long to wait for a pack's reply: as its protocol or the configuration says, longer where its replies are known to
+ * come later (patience.h), shorter where it may well not answer.
  */
 #ifndef PACKGATE_LINES_REPLY_TIME_H
 #define PACKGATE_LINES_REPLY_TIME_H
@@ -9,16 +9,16 @@
 #include "turns.h"
 #include "wire.h"
 
-/** What is usual; protocols on one line have their own. */
+/** The usual timeout, in seconds; each protocol on a line has its own. */
 double reply_time_usual_s(const struct wire *wire, const struct poller *poller);
 
-/** For so long it is waited for, in seconds, where a reply is expected. */
+/** How long to wait where a reply is expected, in seconds. */
 double reply_time_s(const struct wire *wire, const struct poller *poller);
 
-/** The longest of these on the line. */
+/** The longest reply_time_s of the packs on the line. */
 double reply_time_longest_s(const struct wire *wire, const struct turns *turns);
 
-/** The same for the next request of the pack's plan, which may well stay unanswered. */
+/** How long to wait for the next request of the pack's plan, which may well stay unanswered. */
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller);
 

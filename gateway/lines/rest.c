@@ -24,13 +24,13 @@ void rest_begin(struct rest *rest, struct poller *poller)
     poller->pace.due = fmax(poller->pace.due, ledger_rested_at(&rest->ledger, poller));
 }
 
-/* Any step's answer settles what is not of a step. */
+/* A request that belongs to no step is settled by the answer to any step. */
 static unsigned open_step(const struct open_request *request)
 {
     return request->owner == POLL ? request->step : BMS_PLAN_MAX;
 }
 
-/* If this cycle has settled a lost answer, and published nothing for it, the pack goes first: its next values will be new. */
+/* A cycle that settled a lost answer publishes nothing: the pack goes first then, as its next values will be new. */
 void rest_after_cycle(struct rest *rest, struct poller *poller, double now)
 {
     const struct open_request *oldest = ledger_oldest(&rest->ledger, poller);
@@ -43,9 +43,9 @@ void rest_after_cycle(struct rest *rest, struct poller *poller, double now)
         return;
     }
     const bool old = now - oldest->sent_at > poller->config->stale_after_s / 2;
-    /* Open requests for several steps may each be answered one late, for good. */
+    /* With open requests for several steps, each answer may be taken for that of the step before, for ever. */
     const bool behind = now - oldest->sent_at > ANSWER_MOST_S;
-    /* All was answered, but the parts may be too far apart. */
+    /* Every step was answered, but the parts may be too far apart. */
     const bool apart = oldest->sent_at < cycle->started && !cycle->published &&
                        !cycle->vital_missed && !cycle->incomplete;
     if (behind || apart || (!plan_make_other_due(poller, open_step(oldest), now) && old))
@@ -57,7 +57,7 @@ static void open_afresh(struct rest *rest, double now)
     wire_reopen(rest->wire, "replies may come late, opening it again", now);
 }
 
-/* What is still in the ledger then may be held back by the connection. */
+/* If a request is still open then, the connection may hold its answer back. */
 bool rest_end(struct rest *rest, struct poller *poller, double now)
 {
     const double rested_at = ledger_rested_at(&rest->ledger, poller);

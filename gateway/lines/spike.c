@@ -9,11 +9,11 @@
 #define KEPT_OF_MOVES (1 - 1.0 / 4096)
 #define MOVES_MARGIN 1.5
 #define LEARNING 100 /* readings, in which all moves that can be learned are believed */
-/* Steps that hardly any load makes: most of what damage makes of a current is further away. */
+/* Steps larger than hardly any load makes, and smaller than most of what damage makes of a current. */
 #define LEAP_A 100
 #define LEAP_W 5000
-#define USUAL_PART 5   /* so small a part of such a step may be usual, */
-#define SLOW_PART 0.02 /* or that of the value, where any step is believed */
+#define USUAL_PART 5   /* moves up to a fifth of the largest step can be learned as usual; */
+#define SLOW_PART 0.02 /* where any step is believed, up to this part of the value */
 
 enum kind {
     EXACT, /* states, counts and what hardly ever changes */
@@ -73,13 +73,13 @@ static double largest_step(const struct spike_limits *limits, enum kind kind, do
     }
 }
 
-/* By the configuration it is believed as it comes. */
+/* The configuration turns the check off: any reading is believed. */
 static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
 {
     return largest_step(limits, kind, 1) == 0;
 }
 
-/* How large a move can be learned of a kind. */
+/* The largest move that can be learned for a kind of value. */
 static double largest_move(const struct spike_limits *limits, enum kind kind, double value)
 {
     if (kind == INDEX)
@@ -89,8 +89,8 @@ static double largest_move(const struct spike_limits *limits, enum kind kind, do
     return largest_step(limits, kind, value) / USUAL_PART;
 }
 
-/* Whether how far the value was seen to move counts. A CRC-16 lets one in 65,536 of the worst damage
- * pass, which is too much only for what seldom changes: to ask again there costs next to nothing. */
+/* Whether a value may move only as far as it was seen to. A CRC-16 lets one in 65,536 of the worst damage pass. That is
+ * too much only for values that seldom change, and asking again costs next to nothing there. */
 static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
     bool is_steady = kind <= INDEX;
@@ -102,7 +102,7 @@ static bool first_is_doubted(const struct spike_rules *rules)
     return rules->noisy || (rules->weak && rules->first);
 }
 
-/* How far the value is known to move; while little is known, as far as can be learned. */
+/* How far the value is known to move; at first, as far as can be learned. */
 static double usual_move(const struct spike *spike, const struct spike_limits *limits, unsigned id,
                          double value)
 {
@@ -214,7 +214,7 @@ static enum spike_verdict believe(struct spike *spike, const struct spike_limits
     return verdict;
 }
 
-/* Of the two in the middle the upper one: two wrong ones have no influence. NaN: one of them is. */
+/* The upper one of the two in the middle: two wrong values have no influence. NaN: a value is NaN. */
 static double median_of(const double values[SPIKE_READINGS - 1])
 {
     const unsigned count = SPIKE_READINGS - 1;
@@ -230,9 +230,9 @@ static double median_of(const double values[SPIKE_READINGS - 1])
     return NAN;
 }
 
-/* Readings that never agreed tell how far a value moves, or else a pack whose values begin to wobble
- * after a long rest would not be believed any more. They may also all be damaged, each at another
- * place: what counts is how far half of them lie from their median. */
+/* Readings that never agreed tell how far a value moves. Without this, a pack whose values begin to wobble after a long
+ * rest would never be believed again. All of them may be damaged, each at another place: so what counts is how far half
+ * of them lie from their median. */
 static void learn_from_doubtful(struct spike *spike, const struct spike_limits *limits)
 {
     double readings[SPIKE_READINGS - 1];
@@ -248,11 +248,10 @@ static void learn_from_doubtful(struct spike *spike, const struct spike_limits *
     }
 }
 
-/* How many readings must agree. Two bytes that make up for each other pass a sum, and the next reply
- * may be damaged at one of the two again: with so many frames as a gateway sees, two are too few,
- * and where much is damaged three: in a short frame, of which half the bytes mean nothing, they were
- * seen to agree once in ten million. Where there was nothing before, somebody waits for the first
- * values; not for what is asked rarely and was known already. */
+/* How many readings must agree. Two wrong bytes that cancel each other out pass a sum, and the next reply may be damaged
+ * at one of the two again. Over all frames that a gateway sees, two readings are too few, and so are three where much is
+ * damaged: in short frames, of which half the bytes mean nothing, three were seen to agree once in ten million. Where
+ * somebody waits for first values, two are enough. */
 static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before)
 {
     if (!rules->weak || (rules->awaited && !before && !rules->noisy))
@@ -274,8 +273,8 @@ enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *ru
         return believe(spike, rules->limits, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {
-        /* A current can swing from each reading to the next. Damage that passes the check so often
-         * in a row is only to be feared where there is much of it. */
+        /* A current can swing from each reading to the next. Damage passes the check so often in a row only where there is
+         * much of it. */
         learn_from_doubtful(spike, rules->limits);
         if (!wary)
             return believe(spike, rules->limits, before, reading, SPIKE_BELIEVED);

@@ -110,7 +110,7 @@ void turns_expect(struct turns *turns)
         longest_s = fmax(longest_s, turns->list[i].poller->pace.took_s);
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *poller = turns->list[i].poller;
-        /* One that was not asked yet may take as long as the others. */
+        /* A pack that was not asked yet may take as long as the others. */
         if (poller->presence.silent_cycles == 0)
             round_s += poller->pace.took_s > 0 ? poller->pace.took_s : longest_s;
     }
@@ -118,7 +118,7 @@ void turns_expect(struct turns *turns)
         turns->list[i].poller->pace.expected_s = round_s;
 }
 
-/* ---- what is said of them ---- */
+/* ---- what is logged of them ---- */
 
 void turns_note_miss(struct member *member)
 {
@@ -132,7 +132,7 @@ static bool is_missed(const struct member *member)
            !isnan(member->missing_since);
 }
 
-/* A port that was away is not blamed on its packs: it is asked in vain for a while first. */
+/* After the port was away, packs are asked in vain for a while before one is reported. */
 static bool is_worth_a_word(const struct member *member, double started_at, double now)
 {
     const struct poller *poller = member->poller;
@@ -161,7 +161,7 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
         struct member *member = &turns->list[i];
         others_answer |= !poller_is_silent(member->poller);
         if (is_missed(member) && !is_worth_a_word(member, started_at, now))
-            return; /* all are told together */
+            return; /* all are reported together */
     }
     for (unsigned i = 0; i < turns->count; i++) {
         struct member *member = &turns->list[i];

@@ -5,7 +5,7 @@
 
 #include "poller.h"
 
-/* While others wait, they get so many times the time of silent packs, and one attempt in so many has its full timeout. */
+/* While others wait, silent packs get one part in so many + 1 of the time, and one attempt in so many its full timeout. */
 #define SILENT_SHARE 4
 
 struct member {

@@ -13,7 +13,7 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define AWAY_S 5.0 /* for longer: it is worth a warning, and another device may come back */
+#define AWAY_S 5.0 /* after longer than this: warn, and expect another device */
 
 /* Bytes that may be shown go to the log and to whoever looks. */
 static void show(void *data, char direction, const uint8_t *bytes, size_t size)
@@ -97,8 +97,8 @@ static void report_down(struct wire *wire, const char *why, double now)
     }
 }
 
-/* Nothing useful came: the pauses grow. One that worked a moment ago may just have closed because of a request that its
- * pack does not know. */
+/* Nothing useful came: the pauses grow. A port that worked a moment ago may have been closed because of a request that
+ * its pack does not know. */
 static void go_down(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
@@ -124,7 +124,7 @@ void wire_lose(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
     const bool was_open = wire->facts.state == LINE_IS_OPEN;
-    /* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
+    /* Nothing was asked and nothing is due: some serial servers close idle connections. */
     const double next = was_open && !health->asked ? wire->events->next_due(wire->data, now) : now;
     const bool idle = next > now;
     if (was_open)
@@ -139,8 +139,7 @@ void wire_lose(struct wire *wire, const char *why, double now)
         set_timer(wire, fmax(now + BACKOFF_FIRST_S, next), now);
         return;
     }
-    /* A serial server that closes after each reply is opened again at once, even for orders: it
-     * works that way. */
+    /* Some serial servers close after each reply: these are opened again at once, also for orders. */
     if (health->answered)
         health->backoff_s = 0;
     else
@@ -226,7 +225,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         wire->events->due(wire->data, clock_now());
 }
 
-/* The line's settings where it has its own, else what its first pack's protocol is used to. */
+/* The line's own settings, else the usual ones of its first pack's protocol. */
 static struct port_settings choose_settings(const struct line_config *config,
                                             const struct bms_driver *driver)
 {

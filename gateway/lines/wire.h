@@ -41,7 +41,7 @@ struct wire_events {
     void (*received)(void *data, const uint8_t *bytes, size_t size, double now);
     /** wire_wait is over. */
     void (*due)(void *data, double now);
-    /** When there is something to ask; `now` while there is, or something is under way. */
+    /** When something is to be asked next; `now`: something is due or under way. */
     double (*next_due)(void *data, double now);
     /** The port was lost, or is about to be reopened: ends what is under way. */
     void (*closed)(void *data, double now);
@@ -56,7 +56,7 @@ struct wire_health {
     double worked_at;     /* the last useful answer; NaN: none yet */
     double lost_at;       /* NaN: never, or closed while idle */
     double unheard_since; /* the first request since bytes were received; NaN: none */
-    bool opened;          /* at least once */
+    bool opened;          /* at least once before */
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down, reported_late;
 };
@@ -100,7 +100,7 @@ bool wire_receive(struct wire *wire, double now);
 /** Notes a useful answer. True: the first one for some seconds. */
 bool wire_answered(struct wire *wire, double now);
 
-/** Whether nothing was received for so long, although something was asked, that the port should be reopened. */
+/** Whether so many requests stayed without a byte in reply that the port should be reopened. */
 bool wire_is_deaf(const struct wire *wire, double now);
 
 /** Closes the port, which was lost, and opens it again after a pause. */
@@ -109,7 +109,7 @@ void wire_lose(struct wire *wire, const char *why, double now);
 /** Closes and opens it at once, by our own decision. */
 void wire_reopen(struct wire *wire, const char *why, double now);
 
-/** How long so many bytes take on the wire. */
+/** How long that many bytes take on the wire, in seconds. */
 double wire_s(const struct wire *wire, size_t bytes);
 
 struct line_facts wire_facts(const struct wire *wire);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A line on which nobody is asked by us. */
+/* A line on which we send no requests. */
 #include "hearer.h"
 
 #include "lines/cycle.h"
@@ -87,13 +87,13 @@ static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, 
     hearer->turns->list[0].noisy |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
 }
 
-/* What is lost on the air is not held up, and in a search all counts, however old it is. */
+/* Radio loses bytes but does not hold them up. In a search everything counts, however old it is. */
 static bool may_lag(const struct hearer *hearer)
 {
     return !port_is_prompt(hearer->wire->port) && !hearer->wire->config->any_age;
 }
 
-/* It is opened anew once in a while only, but before values are stale for that. */
+/* The port is reopened once in a while only, but before values become stale for that reason. */
 static bool open_afresh(struct hearer *hearer, double now)
 {
     if (now - hearer->afresh_at < poller_stale_after(hearer->turns->list[0].poller) / 2)

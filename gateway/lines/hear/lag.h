@@ -21,9 +21,9 @@ struct lag {
     double pause_ended_at; /* and its end; NaN: there was none */
     double heard_at;       /* the last byte, or the opening */
     bool opening;          /* nothing was heard since */
-    double first_s;        /* too long a silence after the last opening; NaN: it was not */
+    double first_s;        /* the silence after the last opening, if it was too long; else NaN */
     double constant_s;     /* a delay that is always there; 0: none */
-    double late_s;         /* bytes may be so old */
+    double late_s;         /* how old bytes may be */
 };
 
 /** `usual_s`: the longest normal pause. `learns`: longer ones may be normal. */

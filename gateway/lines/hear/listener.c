@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUESTION_MOST 13 /* bytes; what is longer sets something, a password maybe */
-#define HEAD_SIZE 5      /* of a frame that tells itself: what it is; what follows may count */
+#define QUESTION_MOST 13 /* bytes; a longer one sets something, maybe a password */
+#define HEAD_SIZE 5      /* of a frame that tells what it is; counters may follow */
 
 /* The last question, whose replies are shown, be they ours or not. */
 struct question {
@@ -96,7 +96,7 @@ static void drop(struct listener *listener, size_t size)
         listener->first_at = listener->last_at;
 }
 
-/* When the first byte was said, at the latest: what has come by then behind it took its time on the wire. */
+/* When the first byte was sent, at the latest: the bytes behind it took their time on the wire. */
 static double said_at(const struct listener *listener)
 {
     return fmin(listener->first_at,
@@ -151,7 +151,7 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
     return hash;
 }
 
-/* A copy of them: what is known is put together in the poller. */
+/* `values` is a copy: the poller puts together what is known. */
 static void take_values(struct listener *listener, struct rounds *rounds, uint32_t asked,
                         struct pack values, double at, double now)
 {
@@ -161,7 +161,7 @@ static void take_values(struct listener *listener, struct rounds *rounds, uint32
 
 /* ---- frames ---- */
 
-/* The master asks; true: it does, with so many bytes. */
+/* Finds a question of the master at the beginning of the buffer; its size is in *span. */
 static bool find_question(struct listener *listener, struct bms_span *span)
 {
     const uint8_t *bytes = listener->heard.bytes;
@@ -194,7 +194,7 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     return true;
 }
 
-/* A frame that says by itself whose it is and what is in it; `asked` is not told of it. */
+/* A frame that says by itself whose it is and what is in it. `asked` does not get it. */
 static void take_unasked(struct listener *listener, const struct bms_driver *driver,
                          const struct rounds *asked, const struct bms_span *span, double now)
 {

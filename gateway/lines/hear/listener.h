@@ -15,7 +15,7 @@
 #include "lines/mask.h"
 #include "lines/turns.h"
 
-/* Serial servers tear frames, or deliver what they kept, by less than that. */
+/* Serial servers tear frames apart, and deliver what they kept, by less than this. */
 #define QUIET_S 0.3
 
 struct listener;
@@ -36,12 +36,12 @@ void listener_free(struct listener *listener);
 /** The port was opened: what came before does not count any more. */
 void listener_reset(struct listener *listener);
 
-/** Bytes that have come, which may be so much older than now. */
+/** Bytes have come, which may be `lag_s` old. */
 void listener_take(struct listener *listener, const uint8_t *bytes, size_t size, double now,
                    double lag_s);
 
-/** Nothing came for a while: what only looks like the start of a frame is none. Returns when it wants
- * to be called again; INFINITY: not before there are more bytes. */
+/** Nothing came for a while: what only looks like the start of a frame is none. Returns when to call it again; INFINITY:
+ * not before more bytes come. */
 double listener_wait(struct listener *listener, double now);
 
 #endif

@@ -9,14 +9,14 @@
 
 #define LASTING_S 7200.0 /* for settings and the like, which we would ask for each hour */
 
-/* What hardly ever changes needs not be asked often. */
+/* These values hardly ever change and need not be asked often. */
 static bool is_lasting(enum pack_value id)
 {
     return id == RATED_AH || id == SOH_PERCENT || id == CYCLES || id == CELL_COUNT ||
            id == TEMP_COUNT || (id >= SETTINGS_FIRST && id < CELL_MV);
 }
 
-/* Whether there is more in it than what lasts. */
+/* Whether it holds more than lasting values. */
 static bool tells_values(const struct pack *pack)
 {
     for (unsigned id = 0; id < PACK_VALUES; id++)
@@ -47,8 +47,8 @@ static struct rounds_kind *kind_of(struct rounds *rounds, uint32_t asked)
     return kind;
 }
 
-/* Whether an answer is too old to be told. What the master asks so rarely that it grows stale in between goes sooner: its
- * age would make all the others look old. */
+/* Whether an answer is too old to be published. One that the master asks for so rarely that it becomes stale in between
+ * goes sooner: its age would make all others look old. */
 static bool is_old(const struct rounds *rounds, const struct rounds_kind *kind, double now)
 {
     const double stale_s = poller_stale_after(rounds->poller);
@@ -56,7 +56,7 @@ static bool is_old(const struct rounds *rounds, const struct rounds_kind *kind, 
     return now - kind->at > (tells_values(&kind->part) ? good_s : LASTING_S);
 }
 
-/* A master may take its time: values are good for as long as with a slow line of our own. One long round is no habit. */
+/* A slow master's values stay good for as long as those of a slow line of our own. One long round is no habit. */
 static void note_round(struct poller_pace *pace, double now)
 {
     const double round_s = now - pace->last_started;
@@ -98,8 +98,8 @@ static bool tell(struct rounds *rounds, double now)
     return true;
 }
 
-/* A question that comes again before all expected ones have shows that the master's rounds are other ones; one more in two
- * rounds in a row belongs to them. */
+/* A question that is repeated before all expected ones came shows that the rounds are different from what was thought. A
+ * question that comes in two rounds in a row belongs to them. */
 static bool end_round(struct rounds *rounds, bool begun_anew, double now)
 {
     for (unsigned i = 0; i < rounds->count; i++) {

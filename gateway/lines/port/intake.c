@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCK 2048        /* bytes; who brings as many at once brings more, */
-#define PAUSE_S 0.0125    /* and waits so long: 160 kB/s is more than any wire has */
+#define BLOCK 2048        /* bytes; after a full block more follow, */
+#define PAUSE_S 0.0125    /* read after this pause: 160 kB/s is more than any wire has */
 #define BLOCKS_AT_ONCE 32 /* more than a serial port's buffer holds */
 
 /* As read(2). */

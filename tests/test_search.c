@@ -91,6 +91,7 @@ struct result {
     struct ev_loop *loop;
     unsigned count;
     struct bms found[DEVICES_MOST];
+    unsigned with_cells;   /* of these, those whose cells came with them */
     double first_s, all_s; /* NaN: not */
     double began_at;
     bool ended;
@@ -106,6 +107,8 @@ static void note(struct result *result, const struct search_found *found)
     if (isnan(result->first_s))
         result->first_s = turned_clock_at - result->began_at;
     assert_true(pack_known(found->values, VOLTAGE_V));
+    result->with_cells +=
+        pack_known(found->values, CELL_COUNT) && pack_known(found->values, CELL_MV);
 }
 
 static void on_found(void *data, const struct search_found *found)
@@ -171,6 +174,15 @@ static void expect_all(const struct result *result)
     assert_int_equal(result->count, device_count);
 }
 
+/* A person compares cells with the battery, and two packs with each other: what was found brings them, though a driver asks
+ * for them last. A shunt has none. */
+static void expect_cells(const struct result *result)
+{
+    if (result->with_cells < result->count &&
+        strncmp(result->found[0].driver->name, "vedirect", 8) != 0)
+        fail_msg("%s: no cells", result->found[0].driver->name);
+}
+
 static void add_device(const struct bms_driver *driver, int address, int variant)
 {
     struct bms *device = &devices[device_count++];
@@ -212,6 +224,7 @@ static void finds_each_as_what_it_is(void **state)
             add_device(bms_drivers[d], -1, (int) variant);
             struct result first = run_search(SEARCH_FIRST, cells_for(bms_drivers[d]));
             expect_all(&first);
+            expect_cells(&first);
             assert_true(first.all_s < FIRST_MOST_S);
             struct result all = run_search(SEARCH_ALL, cells_for(bms_drivers[d]));
             expect_all(&all);
@@ -254,7 +267,27 @@ static void finds_all_of_a_bus(void **state)
         struct result all = run_search(SEARCH_ALL, "cells=16");
         expect_all(&all);
         assert_true(all.first_s < FIRST_MOST_S);
+        struct result line = run_search(SEARCH_LINE, "cells=16");
+        expect_all(&line);
+        expect_cells(&line);
+        assert_null(line.why);
+        assert_true(line.first_s < FIRST_MOST_S && line.all_s <= all.all_s);
     }
+}
+
+/* The other addresses of the protocol that was found, and those of no other. */
+static void goes_on_with_what_it_found(void **state)
+{
+    (void) state;
+    device_count = 0;
+    add_device(bms_driver_find("topbms"), 1, 0);
+    add_device(bms_driver_find("topbms"), 7, 0);
+    add_device(bms_driver_find("daly"), 3, 0);
+    struct result line = run_search(SEARCH_LINE, "cells=16");
+    assert_int_equal(line.count, 2);
+    assert_int_equal(bms_address(&line.found[0]), 1);
+    assert_int_equal(bms_address(&line.found[1]), 7);
+    assert_null(line.why);
 }
 
 /* ---- beside one another ---- */
@@ -286,6 +319,10 @@ static void is_over_soon_where_nobody_answers(void **state)
     assert_int_equal(first.count, 0);
     assert_non_null(first.why);
     assert_true(first.all_s < FIRST_MOST_S);
+    struct result line = run_search(SEARCH_LINE, "silent=1");
+    assert_int_equal(line.count, 0);
+    assert_non_null(line.why);
+    assert_true(line.all_s < FIRST_MOST_S);
     struct result all = run_search(SEARCH_ALL, "silent=1");
     assert_int_equal(all.count, 0);
     assert_non_null(all.why);
@@ -300,6 +337,7 @@ int main(void)
         cmocka_unit_test(finds_each_as_what_it_is),
         cmocka_unit_test(finds_all_addresses),
         cmocka_unit_test(finds_all_of_a_bus),
+        cmocka_unit_test(goes_on_with_what_it_found),
         cmocka_unit_test(finds_every_pair),
         cmocka_unit_test(is_over_soon_where_nobody_answers),
     };

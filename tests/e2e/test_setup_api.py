@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 
+from ble_harness import Air
 from control_harness import Link, await_that, run
 from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
 from influx_harness import InfluxDB
@@ -295,6 +296,51 @@ def test_probe():
             browser.good(browser.post("probe", {"port": port}))
             answer = await_probe(browser)
             assert answer["heard"] == "closed" and answer["found"] == [] and answer["advice"], answer
+
+
+def test_probe_goes_on():
+    """The other addresses of what was found first; with their cells, by which packs are compared."""
+    server, url = simulate("daly", "cells=8,soc=64", "--count", 3)
+    with server, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        browser.good(browser.post("probe", {"port": url}))
+        answer = await_probe(browser)
+        assert [(f["protocol"], f["address"], f["cells_count"], None in f["cells"]) for f in answer["found"]] == [("daly", n, 8, False) for n in (1, 2, 3)], answer
+        assert answer["heard"] is None and answer["advice"] is None, answer
+
+
+def test_probe_hears_another_master():
+    with socket.create_server(("127.0.0.1", 0)) as listener, Page(packs=PACKS) as page:
+        def speak():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(OSError):
+                        while True:
+                            connection.sendall(bytes.fromhex("010300000002c40b"))
+                            time.sleep(0.3)
+
+        threading.Thread(target=speak, daemon=True).start()
+        browser = Browser(page).arm()
+        browser.good(browser.post("probe", {"port": f"tcp://127.0.0.1:{listener.getsockname()[1]}"}))
+        answer = await_probe(browser)
+        assert answer["heard"] == "traffic" and "inverter" in answer["advice"] and not answer["found"], answer
+
+
+def test_probe_bluetooth():
+    shed = "C8:47:80:00:00:01"
+    with Air({shed: ("jk", "jk02", "profile=fixed,cells=8", "shed")}) as air, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        browser.good(browser.post("probe", {"port": "ble:"}))
+        (device,) = await_probe(browser)["devices"]
+        assert device["address"] == f"ble:{shed}" and device["name"] == "shed" and device["rssi_dbm"] == -60 and "jk02" in device["maybe"], device
+        browser.good(browser.post("probe", {"port": device["address"]}))
+        (found,) = await_probe(browser)["found"]
+        assert found["protocol"] == "jk02" and found["cells_count"] == 8 and "baud" not in found, found
+        air.switch("Power", False)
+        browser.good(browser.post("probe", {"port": "ble:"}))
+        answer = await_probe(browser)
+        assert answer["devices"] == [] and "adapter is off" in answer["advice"], answer
 
 
 def tried(browser, kind, name, *edits):

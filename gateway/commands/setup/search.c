@@ -116,10 +116,10 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     static const char *const words[] = {[SEARCH_HEARD_CLOSED] = "closed",
                                         [SEARCH_HEARD_NOTHING] = "nothing",
                                         [SEARCH_HEARD_ECHO] = "echo",
+                                        [SEARCH_HEARD_TRAFFIC] = "traffic",
                                         [SEARCH_HEARD_NOISE] = "noise"};
     struct report *report = data;
-    if (found)
-        on_found(data, found);
+    (void) found; /* was reported when it answered */
     if (json_array_size(report->found) == 0)
         report->heard = words[search_heard(report->search)];
     snprintf(report->advice, sizeof report->advice, "%s", why ? why : "");
@@ -173,7 +173,7 @@ static bool search(struct report *report, bool all)
     struct config *config = options_config("setup", lines, COUNT(lines));
     report->serial = config && strncmp(config->lines[0].port, "serial:", 7) == 0;
     report->search = config ? search_new(report->loop, &config->lines[0],
-                                         all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, report)
+                                         all ? SEARCH_ALL : SEARCH_LINE, NULL, &events, report)
                             : NULL;
     const bool good = report->search;
     if (good)

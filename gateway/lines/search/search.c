@@ -3,7 +3,7 @@
  * Finds out which protocol answers on a port. Attempts at one baud rate share an open port and take
  * turns on a line, as packs do: each asks for its vital values only. The answer to a single short
  * request may be chance, so that whoever gives one is then polled alone, for a whole cycle and at
- * the protocol's own settings.
+ * the protocol's own settings. A whole cycle has all that the pack reports, such as its cells.
  */
 #include "search.h"
 
@@ -72,6 +72,7 @@ struct search {
     void (*next)(struct search *search);
     /* What passed, and what the port said. */
     size_t sent, received;
+    bool unasked; /* some was received before anything was sent */
     unsigned downs;
     char why[200];
 };
@@ -96,6 +97,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 static bool is_on_air(const struct search *search)
 {
     return search_attempts_on_air(search->wanted);
+}
+
+/* Somebody waits for the first pack: the search has a limit, and the usual addresses are tried until then. */
+static bool seeks_first(const struct search *search)
+{
+    return search->extent != SEARCH_ALL && search->found_count == 0;
 }
 
 static double seconds_left(const struct search *search, double limit_s)
@@ -141,6 +148,7 @@ bool search_has_asked(const struct search *search)
 enum search_heard search_heard(const struct search *search)
 {
     return search->sent == 0                  ? SEARCH_HEARD_CLOSED
+           : search->unasked                  ? SEARCH_HEARD_TRAFFIC
            : search->received == 0            ? SEARCH_HEARD_NOTHING
            : search->received == search->sent ? SEARCH_HEARD_ECHO
                                               : SEARCH_HEARD_NOISE;
@@ -158,6 +166,9 @@ static void give_up(struct search *search)
                                        : "nothing answered; is the BMS awake, are both data wires "
                                          "the right way round, and is no "
                                          "other program on the port?");
+    else if (search->unasked)
+        fail(search, "bytes came before anything was sent; does another device, such as an "
+                     "inverter, ask on this line?");
     else if (search->received == search->sent)
         fail(search, "nothing answered, only the requests' own echo came back; is the BMS awake?");
     else
@@ -246,11 +257,13 @@ static void report_found(struct search *search)
         return;
     }
     search->events.found(search->data, &found);
+    const bool only_its_like = search->extent == SEARCH_LINE && search->found_count == 0;
     note_found(search, poller);
+    search->again = false;
     if (search->found_count == FOUND_MOST || bms_talks(attempt->driver) || is_on_air(search))
         give_up(search); /* who talks, or is behind a module, has the line for itself */
     else
-        go_on_from(search, search->first + 1);
+        go_on_from(search, only_its_like ? search->count : search->first + 1);
 }
 
 /* ---- attempts on an open port ---- */
@@ -306,6 +319,7 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
         search->sent += size;
     } else {
         search->received += size;
+        search->unasked |= search->sent == 0;
         search->downs = 0;
         if (!search->confirming)
             search->line_config.gap_ms = ATTEMPT_GAP_MS;
@@ -368,7 +382,7 @@ static void try_port(struct search *search)
     if (bms_talks(attempt->driver))
         continue_with(search, is_on_air(search) ? give_up : try_next_port,
                       is_on_air(search) ? limit_left(search) : ATTEMPT_LISTEN_S);
-    else if (search->extent == SEARCH_FIRST)
+    else if (seeks_first(search))
         continue_with(search, give_up, limit_left(search));
     else
         continue_with(search, try_next_port, seconds);
@@ -427,7 +441,7 @@ static bool make_next_list(struct search *search)
         next++;
     if (next < end)
         list_near(search, next);
-    else if (!search->far)
+    else if (!search->far && search->extent == SEARCH_ALL)
         list_far(search);
     else
         return false;
@@ -443,7 +457,7 @@ static void go_on_from(struct search *search, size_t first)
 {
     close_port(search);
     search->first = first;
-    if (search->extent == SEARCH_ALL) {
+    if (!seeks_first(search)) {
         if (first == search->count) {
             search->first = 0;
             if (!make_next_list(search)) {
@@ -497,6 +511,7 @@ static void confirm(struct search *search)
     search->first += at;
     const struct attempt *attempt = &search->attempts[search->first];
     poller->pace.due = 0;
+    poller->complete = false;
     for (unsigned i = 0; i < attempt->driver->steps; i++) {
         poller->steps[i].due = 0;
         poller->steps[i].at = NAN;
@@ -511,8 +526,7 @@ static void confirm(struct search *search)
     const double confirm_s = is_on_air(search) ? AIR_CONFIRM_S : CONFIRM_S;
     if (open_port(search))
         continue_with(search, end_confirmation,
-                      search->extent == SEARCH_ALL ? confirm_s
-                                                   : fmin(confirm_s, limit_left(search)));
+                      seeks_first(search) ? fmin(confirm_s, limit_left(search)) : confirm_s);
     else
         fail(search, "out of memory");
 }
@@ -530,6 +544,8 @@ static void on_found(void *data, struct poller *poller, double now)
 {
     struct search *search = data;
     bool whole = search->confirming || bms_talks(poller->config->driver);
+    if (search->confirming && !poller->complete)
+        return; /* the vital values: what it may report besides is asked next, in the same cycle */
     hold(search, now);
     if (!whole)
         continue_with(search, confirm, 0);
@@ -566,10 +582,10 @@ static void on_missed(void *data, struct poller *poller, double now)
 /* None of the usual addresses is wanted. */
 static void begin_with_next_list(struct search *search)
 {
-    if (search->extent == SEARCH_ALL)
-        go_on_from(search, 0);
-    else
+    if (seeks_first(search))
         give_up(search);
+    else
+        go_on_from(search, 0);
 }
 
 static bool make_list(struct search *search)
@@ -577,7 +593,7 @@ static bool make_list(struct search *search)
     size_t most = search_attempts_list(search->wanted, NULL), drivers = 0;
     while (bms_drivers[drivers])
         drivers++;
-    if (search->extent == SEARCH_ALL && most < drivers * SWEEP_MOST)
+    if (search->extent != SEARCH_FIRST && most < drivers * SWEEP_MOST)
         most = drivers * SWEEP_MOST;
     search->attempts = calloc(most, sizeof *search->attempts);
     search->packs = calloc(most, sizeof *search->packs);

@@ -25,12 +25,12 @@ struct search_found {
 struct search_events {
     /** One attempt begins; NULL where nobody looks. */
     void (*trying)(void *data, const struct attempt *attempt);
-    /** Of a search for all packs: one of them. */
+    /** Of a search for more than the first pack: one of them. */
     void (*found)(void *data, const struct search_found *found);
     /** Of a search for all packs: the usual addresses are through, all others take so long when
      * nobody answers there. NULL where nobody looks. */
     void (*widening)(void *data, double seconds);
-    /** The search is over: what answered, or NULL and why not. A search for all packs always ends
+    /** The search is over: what answered, or NULL and why not. A search for more than the first pack always ends
      * with NULL, and `why` is NULL too if any was found and nothing went wrong. The search may be
      * freed from within. */
     void (*done)(void *data, const struct search_found *found, const char *why);
@@ -38,6 +38,7 @@ struct search_events {
 
 enum search_extent {
     SEARCH_FIRST, /* over with the first that answers, after 20 s at the latest */
+    SEARCH_LINE,  /* the same, and then the other addresses of its protocol */
     SEARCH_ALL    /* every pack on the port: first where they usually are, then all addresses */
 };
 
@@ -60,6 +61,7 @@ enum search_heard {
     SEARCH_HEARD_CLOSED,  /* nothing was sent: the port did not open */
     SEARCH_HEARD_NOTHING, /* no byte came back */
     SEARCH_HEARD_ECHO,    /* as many as were sent */
+    SEARCH_HEARD_TRAFFIC, /* some before anything was sent: others speak there */
     SEARCH_HEARD_NOISE    /* something else */
 };
 

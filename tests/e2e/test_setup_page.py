@@ -43,19 +43,17 @@ def leads_from_nothing_to_a_kept_configuration():
 
 
 def sets_up_the_gateway_itself():
-    left, left_port = simulate("topbms", SHED)
-    right, right_port = simulate("topbms", SHED.replace("voltage_v=53.58", "voltage_v=53.4"))
-    with left, right, Broker() as broker, Gateway(f"# Keep me.\n[web]\nlisten = 127.0.0.1:{free_port()} ; and me\n") as gateway:
+    server, port = simulate("daly", SHED, "--count", 2)
+    with server, Broker() as broker, Gateway(f"# Keep me.\n[web]\nlisten = 127.0.0.1:{free_port()} ; and me\n") as gateway:
         with open(gateway.path, encoding="utf-8") as file:
             empty = file.read()
-        wanted = (f"[line line-1]\nport = {left_port}\nprotocol = topbms\n\n[pack kueche-links]\nline = line-1\naddress = 1\nunit = 1\nname = Küche links\n\n"
-                  f"[line line-2]\nport = {right_port}\nprotocol = topbms\n\n[pack kueche-rechts]\nline = line-2\naddress = 1\nunit = 2\nname = Küche rechts\n\n"
+        wanted = (f"[line line-1]\nport = {port}\nprotocol = daly\n\n[pack kueche-links]\nline = line-1\naddress = 1\nunit = 1\nname = Küche links\n\n"
+                  "[pack kueche-rechts]\nline = line-1\naddress = 2\nunit = 2\nname = Küche rechts\n\n"
                   "[bank bank-1]\npacks = kueche-links, kueche-rechts\nunit = 3\n\n"
                   f"[mqtt home]\nbroker = mqtt://127.0.0.1:{broker.port}\n")
         url = page_of(gateway)
         code = re.search(r"#/setup/start/(\S+)", run("setup", "-c", gateway.path))[1]
-        browser = Browser("guide_gateway", url, code=code, servers=[int(port.split(":")[-1]) for port in (left_port, right_port)],
-                          traits=["53.58", "53.40"], broker=f"mqtt://127.0.0.1:{broker.port}")
+        browser = Browser("guide_gateway", url, code=code, server=int(port.split(":")[-1]), traits=["53.60", "16 cells"], broker=f"mqtt://127.0.0.1:{broker.port}")
         for order in browser.orders():
             if order == "ask by Modbus":
                 with gateway.client() as client:

@@ -132,13 +132,17 @@ export function rename(pack, title) {
   for (const bank of banks) setMembers(bank, membersOf(bank).map(m => m === before ? pack.name : m));
 }
 
-/** New packs stand in the file in their order; by: -1 or 1. */
+// The new pack before or behind this one.
+function beside(pack, by) {
+  const mine = draft.added.filter(s => s.section === 'pack');
+  return pack.isNew ? mine[mine.indexOf(pack.self) + by] : undefined;
+}
+
+/** New packs stand in the file in their order, behind those that are there, which keep theirs: nothing else moves in the file. by: -1 or 1. */
+export const canMove = (pack, by) => !!beside(pack, by);
 export function move(pack, by) {
-  const mine = draft.added.filter(s => s.section === 'pack'), other = mine[mine.indexOf(pack.self) + by];
-  if (!other) return false;
-  const a = draft.added.indexOf(pack.self), b = draft.added.indexOf(other);
-  [draft.added[a], draft.added[b]] = [other, pack.self];
-  return true;
+  const a = draft.added.indexOf(pack.self), b = draft.added.indexOf(beside(pack, by));
+  [draft.added[a], draft.added[b]] = [draft.added[b], draft.added[a]];
 }
 
 export const membersOf = bank => bank.get('packs').split(',').map(name => name.trim()).filter(Boolean);
@@ -155,18 +159,17 @@ export function valuesOf(pack) {
   return { cells: now.shape.cells, voltage: now.values.voltage_v, soc: now.values.soc_percent, model: now.shape.texts.model, serial: now.shape.texts.serial };
 }
 
-/** Groups of packs that are in no bank and may be wired in parallel: as many cells, and within half a volt. */
+/** Groups of packs that are in no bank and may be wired in parallel: nothing that is known of them, cells or voltage, says otherwise. */
 export function parallels() {
-  const inBank = new Set(sections('bank').flatMap(membersOf));
-  const all = sections('pack').filter(p => !inBank.has(p.name)).map((pack, at) => ({ pack, at, ...valuesOf(pack) })).filter(p => p.cells && p.voltage != null)
-    .sort((a, b) => a.cells - b.cells || a.voltage - b.voltage);
-  const groups = [];
-  for (const p of all) {
-    const first = groups.at(-1)?.[0];
-    if (first && first.cells === p.cells && p.voltage - first.voltage <= SAME_V) groups.at(-1).push(p);
-    else groups.push([p]);
+  const inBank = new Set(sections('bank').flatMap(membersOf)), groups = [];
+  const differ = (a, b) => a.cells && b.cells && a.cells !== b.cells || Math.abs((a.voltage ?? NaN) - (b.voltage ?? NaN)) > SAME_V;
+  for (const pack of sections('pack')) {
+    if (inBank.has(pack.name)) continue;
+    const mine = { pack, ...valuesOf(pack) }, group = groups.find(others => !others.some(other => differ(mine, other)));
+    if (group) group.push(mine);
+    else groups.push([mine]);
   }
-  return groups.filter(group => group.length > 1).map(group => group.sort((a, b) => a.at - b.at));
+  return groups.filter(group => group.length > 1);
 }
 
 /** For check and apply, without those that are held. `only`: of these handles, held or not. */

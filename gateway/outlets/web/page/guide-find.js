@@ -3,7 +3,7 @@
 import { draw, el, icon, setText } from './dom.js';
 import { number } from './numbers.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
-import { add, draft, drop, freeUnit, general, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
+import { add, canMove, draft, drop, freeUnit, general, isTaken, lineAt, membersOf, move, parallels, removePack, rename, sections, take, valuesOf, wordFor } from './guide-draft.js';
 import { allKeys } from './guide-keys.js';
 import { hasText, t } from './words.js';
 
@@ -74,9 +74,9 @@ export function ports() {
     await api('probe', { port: 'ble:', protocol: 'auto' });
     airSaid.say(t('g_listening'));
     stop = every(LOOK_S, async () => {
-      const { running, devices = [] } = await api('probe').catch(() => ({}));
+      const { running, devices = [], advice } = await api('probe').catch(() => ({}));
       heard.replaceChildren(...devices.map(d => row({ address: d.address, name: [d.name, d.maybe].filter(Boolean).join(', ') })));
-      if (!running) airSaid.say(t('g_devices', devices.length));
+      if (!running) airSaid.say([t('g_devices', devices.length), advice].filter(Boolean).join('; '));
       return !running;
     });
   }, airSaid), airSaid, heard);
@@ -148,7 +148,7 @@ export function search() {
     body.rows ??= new Map();
     for (const f of found) if (!body.rows.has(f)) body.rows.set(f, foundRow(f, changed));
     body.replaceChildren(...found.length ? [el('ul', { class: 'picks' }, ...found.map(f => body.rows.get(f)))] : running ? [] : [advice(result)],
-      ...running || !found.length || result.isAll ? [] : [button(t('g_more'), () => run([port], true))]);
+      ...running || result.isAll || result.heard === 'closed' ? [] : [button(t('g_more'), () => run([port], true))]);
   }
 
   /** One port after another. */
@@ -232,10 +232,13 @@ function packCard(pack, renew, renewBanks) {
     setText(hint, idOf(pack));
     renewBanks();
   }, { placeholder: pack.name });
-  const step = (by, sign, word) => button(sign, () => move(pack, by) && renew(pack, by), { 'aria-label': t(word, titleOf(pack)), 'data-by': by });
+  const step = (by, sign, word) => button(sign, () => {
+    move(pack, by);
+    renew(pack, by);
+  }, { 'aria-label': t(word, titleOf(pack)), 'data-by': by, disabled: !canMove(pack, by) });
   const line = sections('line').find(l => l.name === pack.get('line'));
   const node = el('section', { class: 'card', 'data-pack': pack.name }, el('h2', {}, traits(valuesOf(pack)) || [pack.get('protocol') || line?.get('protocol'), pack.get('address') && `${t('address')} ${pack.get('address')}`].filter(Boolean).join(', ')),
-    el('div', { class: 'row' }, field(t('name'), name), unitField(pack), pack.isNew ? el('span', { class: 'buttons' }, step(-1, '↑', 'g_up'), step(1, '↓', 'g_down')) : null),
+    el('div', { class: 'row' }, field(t('name'), name), unitField(pack), canMove(pack, -1) || canMove(pack, 1) ? el('span', { class: 'buttons' }, step(-1, '↑', 'g_up'), step(1, '↓', 'g_down')) : null),
     hint, allKeys([[pack, ['name', 'unit', 'line']], ...line ? [[line, []]] : []]), button(t('g_remove'), () => {
       removePack(pack);
       renew();
@@ -257,11 +260,23 @@ function bankCard(bank, renew) {
     }, { 'aria-label': `${t('g_remove')}: ${bank.name}` }));
 }
 
-const proposal = (group, renew) => el('section', { class: 'card ask' }, el('h2', {}, t('g_parallel')), el('p', {}, t('g_parallel_why', group.length, group[0].cells)),
-  el('ul', {}, ...group.map(({ pack, voltage }) => el('li', {}, `${titleOf(pack)}: ${volts(voltage)}`))), button(t('g_parallel_yes'), () => {
-    add('bank', wordFor('bank-1', 'bank'), { packs: group.map(({ pack }) => pack.name).join(', '), unit: freeUnit() });
+function proposal(group, renew) {
+  const members = new Set(group.map(({ pack }) => pack));
+  const rows = group.map(({ pack, ...values }) => {
+    const box = el('input', {
+      type: 'checkbox', checked: true, onchange() {
+        members[box.checked ? 'add' : 'delete'](pack);
+        yes.disabled = members.size < 2;
+      },
+    });
+    return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, titleOf(pack)), el('span', {}, traits(values)))));
+  });
+  const yes = button(t('g_parallel_yes'), () => {
+    add('bank', wordFor('bank-1', 'bank'), { packs: group.filter(({ pack }) => members.has(pack)).map(({ pack }) => pack.name).join(', '), unit: freeUnit() });
     renew();
-  }, { class: 'primary' }));
+  }, { class: 'primary' });
+  return el('section', { class: 'card ask' }, el('h2', {}, t('g_parallel')), el('p', {}, t('g_parallel_why')), el('ul', { class: 'picks' }, ...rows), yes);
+}
 
 export function names() {
   const self = { isDone: () => sections('pack').length > 0 }, list = el('div'), banks = el('div');
@@ -271,7 +286,7 @@ export function names() {
     const cards = sections('pack').map(p => packCard(p, renew, renewBanks));
     list.replaceChildren(...cards.length ? cards : [el('p', { class: 'note' }, t('no_packs'))]);
     renewBanks();
-    if (pack) cards.find(card => card.pack === pack.self).querySelector(`[data-by="${by}"]`).focus();
+    if (pack) cards.find(card => card.pack === pack.self).querySelector(`[data-by="${canMove(pack, by) ? by : -by}"]`).focus();
     else if (self.node) document.getElementById('main').focus({ preventScroll: true });
     self.onchange?.();
   }

@@ -5,6 +5,7 @@
 #include "config/ini/save.h"
 #include "bms/count.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -119,6 +122,54 @@ static void test_diff(void **state)
     check_diff("x\na\nb\nc\n", "a\nb\nc\nx\n", "-1x\n 1a\n 2b\n 3c\n+4x\n");
 }
 
+/* ---- a power cut ---- */
+
+/* The calls of config/ini/save.c that reach the disk. Before the one that is number `steps_left` the power fails: this process
+ * ends, and of a file that was written and not synced nothing is left. */
+static unsigned steps_left; /* 0: it does not fail */
+static int unsynced = -1;
+
+static void step(void)
+{
+    if (steps_left == 0 || --steps_left > 0)
+        return;
+    if (unsynced >= 0 && ftruncate(unsynced, 0) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    step();
+    unsynced = steps_left > 0 ? fd : -1;
+    return syscall(SYS_write, fd, bytes, size);
+}
+
+int fsync(int fd)
+{
+    step();
+    unsynced = -1;
+    return (int) syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    step();
+    return (int) syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int link(const char *from, const char *to)
+{
+    step();
+    return (int) syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlink(const char *name)
+{
+    step();
+    return (int) syscall(SYS_unlinkat, AT_FDCWD, name, 0);
+}
+
 /* ---- the file ---- */
 
 static char folder[40], path[60];
@@ -155,6 +206,7 @@ static void expect_file(const char *behind, const char *text)
     char *found = save_read(name);
     if (!text && !found)
         return;
+    assert_non_null(found);
     assert_string_equal(found, text);
     free(found);
 }
@@ -198,6 +250,76 @@ static void test_no_file_before(void **state)
     assert_false(save_is_pending(path));
     assert_int_equal(save_number(path),
                      3); /* files with secrets of the next one get names of their own */
+}
+
+/* Does it in a process of its own, with the power failing at the step. False: it was done before. */
+static bool cut_at(unsigned number, bool (*work)(void))
+{
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        steps_left = number;
+        const bool good = work();
+        steps_left = 0;
+        _exit(good ? 0 : 3);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1));
+    return WEXITSTATUS(status) == 1;
+}
+
+static bool begin(void)
+{
+    return save_begin(path, "two");
+}
+
+static bool keep(void)
+{
+    return save_keep(path);
+}
+
+static bool undo(void)
+{
+    return save_undo(path);
+}
+
+/* Whenever the power fails, the next start finds the file before, or what was kept. */
+static void test_power_cuts(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *before; /* NULL: there was no file */
+        bool (*work)(void);
+    } cases[] = {{"one", begin}, {"one", keep}, {"one", undo}, {"\n", undo},
+                 {NULL, begin},  {NULL, keep},  {NULL, undo}};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (unsigned number = 1; number < 100; number++) {
+            if (cases[i].before)
+                write_file(path, cases[i].before);
+            else
+                unlink(path);
+            if (cases[i].work != begin)
+                assert_true(begin());
+            const bool cut = cut_at(number, cases[i].work);
+            const bool kept = cases[i].work == keep && !save_is_pending(path);
+            if (cut) {
+                assert_true(save_undo(path));
+                expect_file("", kept ? "two" : cases[i].before);
+                continue;
+            }
+            assert_true(number > 3);
+            save_undo(path);
+            break;
+        }
+}
+
+/* An empty file is a configuration, too. */
+static void test_empty_file_before(void **state)
+{
+    (void) state;
+    write_file(path, "");
+    assert_true(begin() && undo());
+    assert_int_equal(access(path, F_OK), 0);
 }
 
 /* At each moment in which the power may fail, what lies there leads back to the file before. */
@@ -263,6 +385,8 @@ int main(void)
         cmocka_unit_test(test_diff),
         cmocka_unit_test_setup_teardown(test_keep_and_undo, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_no_file_before, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_power_cuts, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_empty_file_before, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_cut_short, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_only_ten_old_ones, make_folder, remove_folder),

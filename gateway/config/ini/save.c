@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,18 +39,40 @@ char *save_read(const char *path)
     return text;
 }
 
-/* A name is durable when its folder is. */
-static bool sync_folder(const char *path)
+static int open_folder(const char *path)
 {
     char *copy = strdup(path);
     const int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const int err = errno;
+    free(copy);
+    errno = err;
+    return fd;
+}
+
+/* A name is durable when its folder is. */
+static bool sync_folder(const char *path)
+{
+    const int fd = open_folder(path);
     const bool good = fd >= 0 && fsync(fd) == 0;
     const int err = errno;
     if (fd >= 0)
         close(fd);
-    free(copy);
     errno = err;
     return good;
+}
+
+/* Of the folder: the file itself is replaced. */
+int save_lock(const char *path)
+{
+    const int fd = open_folder(path);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR) {
+            const int err = errno;
+            close(fd);
+            errno = err;
+            return -1;
+        }
+    return fd;
 }
 
 static bool write_all(int fd, const char *text)
@@ -79,6 +102,19 @@ static bool write_new(const char *path, const char *text, const struct stat *as)
     close(fd);
     if (!good)
         unlink(path);
+    errno = err;
+    return good;
+}
+
+/* Renamed when it is whole and on the disk: a power cut leaves `path` as it was, or all of the text. */
+static bool write_whole(const char *fresh, const char *path, const char *text,
+                        const struct stat *as)
+{
+    unlink(fresh); /* of an earlier one that was cut short */
+    const bool good = write_new(fresh, text, as) && rename(fresh, path) == 0 && sync_folder(path);
+    const int err = errno;
+    if (!good)
+        unlink(fresh);
     errno = err;
     return good;
 }
@@ -113,6 +149,41 @@ unsigned save_number(const char *path)
     return highest + 1;
 }
 
+static bool file_mentions(const char *path, const char *text)
+{
+    struct stat found;
+    if (stat(path, &found) < 0 || !S_ISREG(found.st_mode))
+        return false;
+    char *content = save_read(path);
+    const bool does = !content || strstr(content, text);
+    free(content);
+    return does;
+}
+
+static bool folder_mentions(const char *folder, const char *text, unsigned except)
+{
+    char path[PATH_MAX];
+    bool does = false;
+    DIR *list = opendir(folder);
+    for (const struct dirent *entry; list && !does && (entry = readdir(list));)
+        does = (except == 0 || number_of(entry) != except) &&
+               snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < PATH_MAX &&
+               file_mentions(path, text);
+    if (list)
+        closedir(list);
+    return does;
+}
+
+bool save_mentions(const char *path, const char *text, unsigned except)
+{
+    char old[PATH_MAX];
+    char *copy = strdup(path);
+    const bool does = !copy || folder_mentions(dirname(copy), text, 0) ||
+                      !beside(path, ".old", old) || folder_mentions(old, text, except);
+    free(copy);
+    return does;
+}
+
 /* Links or moves `from` into the folder of old ones, and removes the oldest. */
 static bool store(const char *path, const char *from, int (*put)(const char *from, const char *to))
 {
@@ -140,7 +211,7 @@ bool save_is_pending(const char *path)
     return beside(path, ".before", before) && access(before, F_OK) == 0;
 }
 
-/* An empty file before stands for none: that would be no configuration. */
+/* An empty file before stands for none; that of an empty one has a line end. */
 bool save_begin(const char *path, const char *text)
 {
     char before[PATH_MAX], fresh[PATH_MAX];
@@ -153,15 +224,12 @@ bool save_begin(const char *path, const char *text)
     }
     const bool exists = stat(path, &as) == 0;
     char *old = exists ? save_read(path) : strdup("");
-    unlink(fresh); /* of an earlier one that was cut short */
-    const bool good = old && write_new(before, old, &as) && write_new(fresh, text, &as) &&
-                      sync_folder(path) && rename(fresh, path) == 0 && sync_folder(path);
+    const bool good = old && write_whole(fresh, before, exists && !old[0] ? "\n" : old, &as) &&
+                      write_whole(fresh, path, text, &as);
     const int err = errno;
     free(old);
-    if (!good) {
-        unlink(fresh);
+    if (!good)
         save_undo(path);
-    }
     errno = err;
     return good;
 }
@@ -174,12 +242,13 @@ bool save_keep(const char *path)
 
 bool save_undo(const char *path)
 {
-    char before[PATH_MAX];
+    char before[PATH_MAX], fresh[PATH_MAX];
     struct stat found;
-    if (!beside(path, ".before", before))
+    if (!beside(path, ".before", before) || !beside(path, ".new", fresh))
         return false;
     if (stat(before, &found) < 0)
         return errno == ENOENT;
+    unlink(fresh); /* of one that was cut short */
     /* What is taken back may have been edited by hand meanwhile: it is not lost. */
     char *now = save_read(path), *old = save_read(before);
     if (now && old && strcmp(now, old) != 0)

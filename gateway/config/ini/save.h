@@ -22,8 +22,15 @@ bool save_undo(const char *path);
 /** Whether PATH is still to be kept. */
 bool save_is_pending(const char *path);
 
+/** Waits until nobody else saves this file or holds it until it is kept. Returns a descriptor; whoever closes it, or ends, makes room
+ * for the next. -1: errno. */
+int save_lock(const char *path);
+
 /** The number of the next file in PATH.old. */
 unsigned save_number(const char *path);
+
+/** Whether a file beside PATH, or one in PATH.old but for number `except`, contains `text`, or cannot be read. */
+bool save_mentions(const char *path, const char *text, unsigned except);
 
 /** Writes a new file with mode 0600, of the given owner (-1: the same as ours). It must not exist. False: errno. */
 bool save_secret(const char *path, const char *text, uid_t owner, gid_t group);

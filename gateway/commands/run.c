@@ -2,6 +2,8 @@
 /* `packgate run`: runs the gateway until a signal ends it. */
 #include "command.h"
 
+#include "setup/save.h"
+
 #include "daemon/gateway.h"
 #include "daemon/systemd.h"
 #include "control/socket.h"
@@ -223,6 +225,26 @@ static int run_gateway(struct running *running)
     return EXIT_DONE;
 }
 
+/* A configuration that nobody has kept, because the power or the gateway failed. Where only the helper may, it has. */
+static void recover(const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool undone;
+    if (save_is_pending(real ? real : path)) {
+        const int lock = setup_recover(real ? real : path, &undone);
+        if (lock < 0)
+            log_error("%s: what was set up in the browser was not kept, and the one before "
+                      "cannot be put back: %s",
+                      path, strerror(errno));
+        else if (undone)
+            log_warn("%s: what was set up in the browser was not kept: the one before is back",
+                     path);
+        if (lock >= 0)
+            close(lock);
+    }
+    free(real);
+}
+
 int command_run(int argc, char **argv)
 {
     enum { DEBUG = 256, FIRST, HELPER };
@@ -255,9 +277,7 @@ int command_run(int argc, char **argv)
     }
     log_never_wait(ev_default_loop(0));
     log_with_time();
-    /* A configuration that nobody has kept, because the power or the gateway failed. Where only the helper may, it has. */
-    if (save_is_pending(path) && save_undo(path))
-        log_warn("%s: what was set up in the browser was not kept: the one before is back", path);
+    recover(path);
     struct running running = {.path = path, .host = {first, helper, reload, &running}};
     running.config = load_first(&running);
     int status = running.config ? run_gateway(&running) : EXIT_FAILED;

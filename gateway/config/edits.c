@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define SECRET_MOST 1000 /* bytes of a secret: tokens are long, no file of another purpose fits */
 
@@ -38,11 +39,19 @@ static bool may_remove(const struct config_section *section)
     return any && section->times == SECTION_NAMED;
 }
 
-/* Rejects values that browsers must not set: a path in place of an address, and messages by a
+bool edits_is_port_good(const char *port)
+{
+    static const char serial[] = "serial:", devices[] = "serial:/dev/";
+    return strncmp(port, serial, sizeof serial - 1) != 0 ||
+           (strncmp(port, devices, sizeof devices - 1) == 0 && !strstr(port, "/.."));
+}
+
+/* Rejects values that browsers must not set: a path in place of an address or of a device, and messages by a
  * command. */
 static bool is_value_good(const struct edit *edit)
 {
-    return !edit->value || (edit->value[0] != '/' && strcmp(edit->value, "command") != 0);
+    return !edit->value || (edit->value[0] != '/' && strcasecmp(edit->value, "command") != 0 &&
+                            edits_is_port_good(edit->value));
 }
 
 static bool judge(const struct edit *edit, char why[EDITS_WHY])
@@ -78,6 +87,27 @@ bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PO
     return size < PORT_SIZE;
 }
 
+bool edits_is_secret_file(const char *name, unsigned *number)
+{
+    char *rest;
+    *number = (unsigned) strtoul(name, &rest, 10);
+    if (*number == 0 || *rest++ != '-')
+        return false;
+    for (unsigned s = 0; config_sections[s]; s++) {
+        const struct config_section *section = config_sections[s];
+        const size_t word = strlen(section->word), size = strlen(rest);
+        for (unsigned row = 0; row < section->key_count; row++) {
+            const char *key = section->keys[row].name;
+            const size_t tail = strcspn(key, "_");
+            if (section->keys[row].secret && size > word + tail + 2 &&
+                strncmp(rest, section->word, word) == 0 && rest[word] == '-' &&
+                rest[size - tail - 1] == '-' && strncmp(rest + size - tail, key, tail) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 char *edits_with_value(const char *text, const struct edit *edit, const char *value,
                        char why[EDITS_WHY])
 {
@@ -101,6 +131,72 @@ static char *apply(const char *text, const struct edit *edit, const char *secret
     return NULL;
 }
 
+/* ---- secrets stay where they were typed for ---- */
+
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* The value in both texts, if it is the same one and not none. The caller frees it. */
+static char *unchanged(const char *old, const char *fresh, const struct edit *edit, const char *key)
+{
+    char *was = config_value(old, edit->section, edit->name, key);
+    char *is = config_value(fresh, edit->section, edit->name, key);
+    const bool same = was && is_same(was, is) && strcasecmp(was, "none") != 0;
+    free(is);
+    if (same)
+        return was;
+    free(was);
+    return NULL;
+}
+
+/* token_file: of an older version, and accepted in files. */
+static bool holds_secret(const struct config_key *key)
+{
+    return key->secret || strcmp(key->name, "token_file") == 0;
+}
+
+static bool is_changed(const char *old, const char *fresh, const struct edit *edit)
+{
+    char *was = config_value(old, edit->section, edit->name, edit->key);
+    char *is = config_value(fresh, edit->section, edit->name, edit->key);
+    const bool changed = was && !is_same(was, is);
+    free(was);
+    free(is);
+    return changed;
+}
+
+/* A secret is never sent back, so it must not be sent to an address of the browser's choice either, and whoever may switch is not
+ * chosen there. True: `why` says it. */
+static bool leads_away(const char *old, const char *fresh, const struct edit *edit,
+                       char why[EDITS_WHY])
+{
+    const struct config_section *section = find_section(edit->section);
+    const int at = edit->kind == EDIT_VALUE ? config_key_find(section, edit->key) : -1;
+    bool leads = false;
+    if (at < 0 || !section->keys[at].sends || !is_changed(old, fresh, edit))
+        return false;
+    for (unsigned row = 0; row < section->key_count && !leads; row++) {
+        const struct config_key *key = &section->keys[row];
+        const bool switching = strcmp(key->name, "switching") == 0;
+        char *value =
+            switching || holds_secret(key) ? unchanged(old, fresh, edit, key->name) : NULL;
+        leads = value && (!switching || strcasecmp(value, "yes") == 0);
+        free(value);
+        if (leads && switching)
+            snprintf(why, EDITS_WHY,
+                     "'%s' of [%s %s] is not set from a browser, as 'switching' is on", edit->key,
+                     edit->section, edit->name);
+        else if (leads)
+            snprintf(why, EDITS_WHY,
+                     "'%s' of [%s %s] has changed: enter the password again, which was for the one "
+                     "before",
+                     edit->key, edit->section, edit->name);
+    }
+    return leads;
+}
+
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
                   char why[EDITS_WHY])
 {
@@ -111,6 +207,11 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
         free(now);
         now = next;
     }
+    for (size_t i = 0; now && i < count; i++)
+        if (leads_away(text, now, &edits[i], why)) {
+            free(now);
+            now = NULL;
+        }
     return now;
 }
 

@@ -39,6 +39,12 @@ bool edits_secret_path(const struct edit *edit, const char *secrets, char out[PO
 char *edits_with_value(const char *text, const struct edit *edit, const char *value,
                        char why[EDITS_WHY]);
 
+/** Whether `name` is one that edits_secret_path gives to a file. `*number` is what precedes its first '-'. */
+bool edits_is_secret_file(const char *name, unsigned *number);
+
+/** Whether a browser may name this port: of the files of this host, the devices only. */
+bool edits_is_port_good(const char *port);
+
 /** Whether the key of the section [word] names a file whose secret may be typed in a browser. */
 bool edits_is_secret(const char *word, const char *key);
 

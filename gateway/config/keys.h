@@ -66,6 +66,7 @@ struct config_key {
          * access */
         web;
     bool secret; /* names a file whose content, a password or a key, may be typed in a browser */
+    bool sends;  /* decides where the section's secret is sent */
     /* Of an older version: not listed, but accepted in files; `help` is a remark that names the
      * replacement. */
     bool folded;

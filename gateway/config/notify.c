@@ -323,10 +323,10 @@ static void init_notify(void *settings)
 #define NOTIFY(member) CONFIG_FIELD(notify_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key notify_keys[] = {
-    {.name = "type", NOTIFY(type), .type = &type_choice, .web = true,
+    {.name = "type", NOTIFY(type), .type = &type_choice, .web = true, .sends = true,
      CONFIG_WORDS("ntfy", "pushover", "pushsafer", "mail", "webhook", "command"),
      .help = "How messages are sent."},
-    {.name = "url", NOTIFY(url), .type = &type_url, .web = true,
+    {.name = "url", NOTIFY(url), .type = &type_url, .web = true, .sends = true,
      .otherwise = "that of the service, where there is only one",
      .help = "The destination: for ntfy with the topic (https://ntfy.sh/my-topic), for a webhook the whole address, "
              "for mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this "

@@ -718,7 +718,7 @@ static void check_history(const struct config_drafts *drafts, struct config_draf
 #define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key mqtt_keys[] = {
-    {.name = "broker", MQTT(broker), .type = &type_broker, .web = true,
+    {.name = "broker", MQTT(broker), .type = &type_broker, .web = true, .sends = true,
      .help = "The MQTT broker to which values are sent; with mqtts the connection is encrypted."},
     USER_ROW(MQTT, ""),
     {.name = "password_file", MQTT(password_file), .type = &type_path, .secret = true,
@@ -907,7 +907,7 @@ const struct config_section web_section = {
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key influx_keys[] = {
-    {.name = "url", INFLUX(url), .type = &type_url, .web = true,
+    {.name = "url", INFLUX(url), .type = &type_url, .web = true, .sends = true,
      .help = "The complete address at which the database accepts line protocol: http://HOST:8086/write?db=NAME for "
              "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, "
              "http://HOST:8428/write for VictoriaMetrics."},

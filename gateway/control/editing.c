@@ -5,6 +5,7 @@
 #include "hold.h"
 #include "job.h"
 
+#include "config/edits.h"
 #include "config/outlets.h"
 #include "packs/json.h"
 #include "base/clock.h"
@@ -190,6 +191,9 @@ static void ask_state(struct editing *editing, const struct query *query)
     /* Who logs in may set up, too. */
     json_object_set_new(state, "login", json_boolean(web && web->setup == WEB_SETUP_YES && !by));
     hold_add_state(editing->hold, state, now);
+    /* Everybody sees the masked configuration: with a hash of the whole one they could guess what is masked. */
+    if (query->entrance == BY_NOTHING)
+        json_object_del(json_object_get(state, "pending"), "hash");
     reply(editing, query->ticket, state);
 }
 
@@ -253,9 +257,13 @@ static void ask_check(struct editing *editing, const struct query *query)
     start_quick(editing, query, "check");
 }
 
+/* All of the file, with what is masked elsewhere: only where nobody but the browser can save it. */
 static void ask_text(struct editing *editing, const struct query *query)
 {
-    start_quick(editing, query, "text");
+    if (strcmp(hold_way(editing->hold), "download") == 0)
+        start_quick(editing, query, "text");
+    else
+        refuse(editing, query, 403, "the configuration is saved here, and not handed out");
 }
 
 static void start_long(struct editing *editing, const struct query *query, struct job *job,
@@ -296,12 +304,15 @@ static void ask_probe(struct editing *editing, const struct query *query)
     const char *line = port ? user_of(editing, port) : NULL;
     char why[80];
     snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
+    if (!port)
+        refuse(editing, query, 400, "expected {\"port\":\"…\"}");
+    else if (line)
+        refuse(editing, query, 409, why);
+    else if (!edits_is_port_good(port))
+        refuse(editing, query, 403, "only devices below /dev are searched");
+    else
+        start_long(editing, query, &editing->search, "probe");
     json_decref(request);
-    if (!port || line) {
-        refuse(editing, query, line ? 409 : 400, line ? why : "expected {\"port\":\"…\"}");
-        return;
-    }
-    start_long(editing, query, &editing->search, "probe");
 }
 
 static void ask_probed(struct editing *editing, const struct query *query)

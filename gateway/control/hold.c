@@ -40,6 +40,7 @@ struct hold {
     char hash[40];
     double until;
     bool keeps;       /* ENDING: it is to be kept */
+    bool again;       /* ENDING: by another one, as the one that had saved it was lost */
     char undone[200]; /* why the last one was put back; "" */
 };
 
@@ -60,6 +61,12 @@ static void refuse(const struct hold *hold, uint64_t ticket, int http, const cha
     free(text);
 }
 
+static void answer_error(struct hold *hold, int http, const char *why)
+{
+    refuse(hold, hold->ticket, http, why);
+    hold->ticket = 0;
+}
+
 static void hang_up(struct hold *hold)
 {
     if (hold->fd >= 0) {
@@ -70,6 +77,7 @@ static void hang_up(struct hold *hold)
     hold->fd = -1;
     hold->size = 0;
     hold->state = HOLD_NONE;
+    hold->keeps = hold->again = false;
 }
 
 /* ---- who saves ---- */
@@ -160,20 +168,31 @@ static void take_applied(struct hold *hold, const char *text)
     json_decref(said);
 }
 
-/* The file before is back, or the new one is kept. */
+/* The file before is back, or the new one is kept, or neither could be done. */
 static void take_ended(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
     const char *undone = json_string_value(json_object_get(said, "undone"));
+    const char *error = json_string_value(json_object_get(said, "error"));
     if (undone) {
         if (!hold->undone[0])
             snprintf(hold->undone, sizeof hold->undone, "%s", undone);
         log_warn("set-up: the configuration before is back: %s", hold->undone);
         reload_soon(hold);
-    } else {
+    } else if (!error && json_object_get(said, "hash")) {
+        hold->undone[0] = '\0';
         log_info("set-up: the new configuration is kept");
+    } else {
+        snprintf(hold->undone, sizeof hold->undone, "it could not be put back: %s",
+                 error ? error : "no reason is known");
+        log_error("set-up: a configuration that nobody has kept is in force: %s; the next start "
+                  "puts the one before back",
+                  hold->undone);
     }
-    answer_text(hold, text);
+    if (undone && hold->keeps)
+        answer_error(hold, 409, hold->undone);
+    else
+        answer_text(hold, text);
     hang_up(hold);
     json_decref(said);
 }
@@ -186,16 +205,55 @@ static void take_line(struct hold *hold, const char *text)
         take_ended(hold, text);
 }
 
+static bool tell(const struct hold *hold, const char *text)
+{
+    const size_t size = strlen(text);
+    return send(hold->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
+           send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+static void expect(struct hold *hold)
+{
+    ev_timer_stop(hold->loop, &hold->patience);
+    ev_timer_set(&hold->patience, ANSWER_S, 0);
+    ev_timer_start(hold->loop, &hold->patience);
+}
+
+/* Starts one, and says what it is to do. */
+static bool begin(struct hold *hold, enum hold_state state, const char *text)
+{
+    hold->fd = has_helper(hold)  ? connect_helper(hold->overview->host->helper)
+               : may_write(hold) ? start_child(hold)
+                                 : -1;
+    if (hold->fd < 0)
+        return false;
+    hold->state = state;
+    ev_io_set(&hold->readable, hold->fd, EV_READ);
+    ev_io_start(hold->loop, &hold->readable);
+    if (tell(hold, text)) {
+        expect(hold);
+        return true;
+    }
+    hang_up(hold);
+    return false;
+}
+
+/* What waited to be kept is put back by another one. If that one is lost as well, the next start does it. */
 static void lose(struct hold *hold, const char *why)
 {
     const bool pending = hold->state == HOLD_PENDING || hold->state == HOLD_ENDING;
+    const bool again = hold->again;
     log_error("set-up: %s", why);
-    refuse(hold, hold->ticket, 503, why);
-    hold->ticket = 0;
+    answer_error(hold, 503, why);
     hang_up(hold);
-    if (pending)
-        snprintf(hold->undone, sizeof hold->undone, "%s", why);
-    /* Who saves puts the file before back when it begins. */
+    if (!pending)
+        return;
+    snprintf(hold->undone, sizeof hold->undone, "%s", why);
+    if (again || !begin(hold, HOLD_ENDING, "undo"))
+        log_error("set-up: a configuration that nobody has kept is in force; the next start puts "
+                  "the one before back");
+    else
+        hold->again = true;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -232,23 +290,10 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     lose(timer->data, "the program that saves the configuration does not answer");
 }
 
-static void expect(struct hold *hold)
-{
-    ev_timer_stop(hold->loop, &hold->patience);
-    ev_timer_set(&hold->patience, ANSWER_S, 0);
-    ev_timer_start(hold->loop, &hold->patience);
-}
-
-static bool tell(const struct hold *hold, const char *text)
-{
-    const size_t size = strlen(text);
-    return send(hold->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
-           send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
-}
-
 static void end(struct hold *hold, bool keep)
 {
     hold->state = HOLD_ENDING;
+    hold->keeps = keep;
     if (tell(hold, keep ? "keep" : "undo"))
         expect(hold);
     else
@@ -278,27 +323,20 @@ void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
         return;
     }
     hold->undone[0] = '\0';
-    hold->fd = has_helper(hold)  ? connect_helper(hold->overview->host->helper)
-               : may_write(hold) ? start_child(hold)
-                                 : -1;
-    if (hold->fd < 0) {
-        refuse(hold, ticket, 501, "nothing here may write the configuration: save it yourself");
-        return;
-    }
     hold->ticket = ticket;
-    hold->state = HOLD_APPLYING;
-    ev_io_set(&hold->readable, hold->fd, EV_READ);
-    ev_io_start(hold->loop, &hold->readable);
-    if (tell(hold, request))
-        expect(hold);
-    else
-        lose(hold, "the program that saves the configuration does not listen");
+    if (!begin(hold, HOLD_APPLYING, request))
+        answer_error(hold, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
+                     "nothing here writes the configuration: save it yourself");
 }
 
 void hold_end(struct hold *hold, bool keep, uint64_t ticket)
 {
     if (hold->state != HOLD_PENDING) {
         refuse(hold, ticket, 409, "no configuration waits to be kept");
+        return;
+    }
+    if (keep && ev_is_active(&hold->reload)) {
+        refuse(hold, ticket, 409, "the gateway has not switched to it yet");
         return;
     }
     hold->ticket = ticket;

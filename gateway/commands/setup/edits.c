@@ -66,14 +66,23 @@ char *setup_read(const char *path, const char *first)
     return text || errno != ENOENT || !first ? text : save_read(first);
 }
 
+/* With a number that no file has: the folder of old configurations may have been removed. */
 static bool name_secrets(struct setup_edits *edits)
 {
-    char *copy = strdup(edits->path);
-    const int size = copy ? snprintf(edits->secrets, sizeof edits->secrets, "%s/%u-", dirname(copy),
-                                     save_number(edits->path))
-                          : -1;
+    char *copy = strdup(edits->path), path[PORT_SIZE];
+    const char *folder = copy ? dirname(copy) : "";
+    bool fits = copy, taken = true;
+    for (unsigned number = save_number(edits->path); fits && taken; number++) {
+        const int size = snprintf(edits->secrets, sizeof edits->secrets, "%s/%u-", folder, number);
+        fits = size > 0 && (size_t) size < sizeof edits->secrets;
+        taken = false;
+        for (size_t i = 0; fits && i < edits->count; i++)
+            taken |= edits->edits[i].kind == EDIT_SECRET &&
+                     edits_secret_path(&edits->edits[i], edits->secrets, path) &&
+                     access(path, F_OK) == 0;
+    }
     free(copy);
-    return size > 0 && (size_t) size < sizeof edits->secrets;
+    return fits;
 }
 
 static json_t *make(struct setup_edits *edits, const char *first)

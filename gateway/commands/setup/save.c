@@ -12,10 +12,12 @@
  *
  * While nothing came yet and the time is not over, the file before is one rename away; it is put back when the connection ends
  * in whatever way, as it does when the gateway dies, and a file that was left behind is put back when the next one
- * begins.
+ * begins. A gateway whose helper has died asks the next one for nothing else: its first line is `undo`. Only one of them works on the
+ * file at a time; the others wait.
  */
 #include "commands/command.h"
 #include "edits.h"
+#include "save.h"
 
 #include "control/hold.h"
 #include "config/load.h"
@@ -23,8 +25,11 @@
 #include "packs/json.h"
 #include "base/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -96,13 +101,23 @@ static bool write_secrets(const struct saving *saving, const struct setup_edits 
     return true;
 }
 
-static void remove_secrets(const struct setup_edits *edits)
+/* Removes the files with secrets that no configuration names any more, but those that were taken back: the number of the secret
+ * is that of the next configuration in PATH.old, which does not name it if it was kept. */
+static void prune_secrets(const char *path)
 {
-    char path[PORT_SIZE];
-    for (size_t i = 0; i < edits->count; i++)
-        if (edits->edits[i].kind == EDIT_SECRET && edits->edits[i].value &&
-            edits_secret_path(&edits->edits[i], edits->secrets, path))
-            unlink(path);
+    char name[PATH_MAX];
+    char *copy = strdup(path);
+    const char *folder = copy ? dirname(copy) : "";
+    DIR *list = opendir(folder);
+    unsigned number;
+    for (const struct dirent *entry; list && (entry = readdir(list));)
+        if (edits_is_secret_file(entry->d_name, &number) &&
+            snprintf(name, sizeof name, "%s/%s", folder, entry->d_name) < PATH_MAX &&
+            !save_mentions(path, name, number))
+            unlink(name);
+    if (list)
+        closedir(list);
+    free(copy);
 }
 
 /* NULL: it was saved. */
@@ -118,18 +133,17 @@ static json_t *save(const struct saving *saving, const struct setup_edits *edits
     if (write_secrets(saving, edits) && save_begin(saving->path, edits->fresh))
         return NULL;
     const int err = errno;
-    remove_secrets(edits);
+    prune_secrets(saving->path);
     return setup_error(503, "%s: %s", saving->path, strerror(err));
 }
 
-static void undo(const struct saving *saving, const struct setup_edits *edits, const char *why)
+static void undo(const struct saving *saving, const char *why)
 {
-    if (save_undo(saving->path)) {
-        remove_secrets(edits);
+    if (save_undo(saving->path))
         say(json_pack("{s:s}", "undone", why));
-    } else {
+    else
         say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
-    }
+    prune_secrets(saving->path);
 }
 
 static void hold(struct saving *saving, const struct setup_edits *edits)
@@ -144,25 +158,47 @@ static void hold(struct saving *saving, const struct setup_edits *edits)
         if (save_keep(saving->path))
             say(json_pack("{s:s}", "hash", hash));
         else
-            undo(saving, edits, strerror(errno));
+            undo(saving, strerror(errno));
+        prune_secrets(saving->path);
     } else {
-        undo(saving, edits,
-             line    ? "it was taken back"
-             : ended ? "the gateway has ended"
-                     : "it was not kept in time");
+        undo(saving, line    ? "it was taken back"
+                     : ended ? "the gateway has ended"
+                             : "it was not kept in time");
     }
+}
+
+int setup_recover(const char *path, bool *undone)
+{
+    const int lock = save_lock(path);
+    *undone = lock >= 0 && save_is_pending(path);
+    if (lock < 0 || !save_undo(path)) {
+        const int err = errno;
+        if (lock >= 0)
+            close(lock);
+        errno = err;
+        return -1;
+    }
+    if (*undone)
+        prune_secrets(path);
+    return lock;
 }
 
 static int serve(struct saving *saving)
 {
-    bool ended;
+    bool ended, undone;
     const char *line = next_line(saving, clock_now() + REQUEST_S, &ended);
-    if (!save_undo(saving->path)) {
+    /* Held until this process ends. */
+    if (setup_recover(saving->path, &undone) < 0) {
         say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
         return EXIT_FAILED;
     }
     if (!line)
         return EXIT_FAILED;
+    if (strcmp(line, "undo") == 0) {
+        say(undone ? json_pack("{s:s}", "undone", "the program that had saved it has ended")
+                   : json_pack("{s:s}", "hash", ""));
+        return EXIT_DONE;
+    }
     struct setup_edits edits;
     json_t *refused = setup_edits_make(&edits, saving->path, saving->first,
                                        json_loads(line, JSON_REJECT_DUPLICATES, NULL))
@@ -203,7 +239,8 @@ int command_setup_save(int argc, char **argv)
     saving.path = real ? real : saving.path;
     int status = EXIT_FAILED;
     if (only_undo) {
-        status = save_undo(saving.path) ? EXIT_DONE : EXIT_FAILED;
+        bool undone;
+        status = setup_recover(saving.path, &undone) >= 0 ? EXIT_DONE : EXIT_FAILED;
     } else if ((saving.line = malloc(LINE_MOST + 1))) {
         getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &who, &size);
         saving.owner = who.uid;

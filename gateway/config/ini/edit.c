@@ -211,6 +211,15 @@ char *config_edited(const char *text, size_t size, const struct config_edit *edi
     return NULL;
 }
 
+char *config_value(const char *text, const char *section, const char *name, const char *key)
+{
+    const struct config_edit edit = {.section = section, .name = name, .key = key};
+    struct place place = {.edit = &edit};
+    find_place(text, strlen(text), &place);
+    free(place.lines);
+    return place.value;
+}
+
 /* ---- a whole section ---- */
 
 struct cut {

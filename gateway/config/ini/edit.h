@@ -25,6 +25,9 @@ struct config_edit {
 char *config_edited(const char *text, size_t size, const struct config_edit *edit, size_t *new_size,
                     char why[CONFIG_EDIT_WHY]);
 
+/** Returns the value that a key has in its section, on the heap; NULL: none. */
+char *config_value(const char *text, const char *section, const char *name, const char *key);
+
 /** Returns `text` without the section, as above: its heading, its keys and what stands between them. Comments behind its last
  * key stay, as they may be about what follows; a blank line there goes. NULL: out of memory. */
 char *config_without(const char *text, size_t size, const char *section, const char *name,

@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: MIT
+# tests/run: 60 s
+"""Attacks on set-up in the browser: by requests made by hand, by a helper that fails or lies, by configurations that break the
+gateway. test_setup_api shows what works."""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+
+from control_harness import await_that, run
+from harness import PACKGATE, PATIENCE, Program, free_port, main
+from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, new_code, read, steady_page, tried
+from web_harness import Page, read_all
+
+UNIT_7 = edit("pack", "shed", "unit", "7")
+BROKER = "[mqtt home]\nbroker = mqtt://127.0.0.1:1\nuser = me\n"
+
+
+def secret_of(section, name, key, text):
+    return {"section": section, "name": name, "key": key, "secret": text}
+
+
+PASSWORD = secret_of("mqtt", "home", "password_file", "s3cret w0rd")
+
+
+def savers(page):
+    """The processes that hold the configuration of this page until it is kept."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            words = file.read().split(b"\0")
+            if b"setup-save" in words[:2] and page.path.encode() in words:
+                found.append(int(path.split("/")[2]))
+    return found
+
+
+def apply_and_wait(page, *edits):
+    browser = Browser(page).arm()
+    browser.good(browser.apply(*(edits or (UNIT_7,))))
+    assert await_reload(page, browser)["pending"]
+    return browser
+
+
+# ---- who saves it fails ----
+
+def test_who_saves_is_killed():
+    """Another one puts the file before back, and the gateway reloads it."""
+    for way in (helped, lambda: steady_page(packs=PACKS)):
+        with way() as given:
+            page = given[0] if isinstance(given, tuple) else given
+            before = read(page.path)
+            browser = apply_and_wait(page)
+            (saver,) = savers(page)
+            os.kill(saver, signal.SIGKILL)
+            page.wait_for(r"\[pack shed\] unit: 1, was 7")
+            state = await_reload(page, browser)
+            assert is_undone(page, before) and "has ended" in state["undone"] and not state["pending"], state
+            # And the next one works.
+            browser.good(browser.apply(UNIT_7))
+            assert await_reload(page, browser)["pending"]
+            browser.good(browser.post("keep"))
+            assert "unit = 7" in read(page.path)
+
+
+class Liar:
+    """A helper that does what the test says."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="packgate-setup-")
+        self.path = os.path.join(self.folder, "socket")
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(self.path)
+        self.socket.listen(5)
+        self.socket.settimeout(PATIENCE)
+
+    def accept(self):
+        """The next connection, and its first line."""
+        connection, _ = self.socket.accept()
+        connection.settimeout(PATIENCE)
+        file = connection.makefile("rw")
+        return file, file.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+        os.unlink(self.path)
+        os.rmdir(self.folder)
+
+
+def say(file, **said):
+    file.write(json.dumps(said) + "\n")
+    file.flush()
+
+
+def begin_apply(browser):
+    """In a thread: (thread, answers)"""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(browser.apply(UNIT_7)))
+    thread.start()
+    return thread, answers
+
+
+def test_rejected_reload():
+    """The gateway rejects what was saved, though it was checked: it says so, asks for the file before, and reloads that."""
+    with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
+        browser, before = Browser(page).arm(), read(page.path)
+        thread, answers = begin_apply(browser)
+        file, _ = helper.accept()
+        with open(page.path, "w") as config:
+            config.write(before.replace("unit = 1", "unit = 0"))
+        say(file, hash="0" * 16, keep_within_s=120)
+        thread.join()
+        assert answers[0][0] == 200
+        page.wait_for("the new configuration is rejected")
+        assert file.readline() == "undo\n"
+        with open(page.path, "w") as config:
+            config.write(before)
+        say(file, undone="it was taken back")
+        page.wait_for("the configuration before is back: the gateway could not switch to it")
+        page.wait_for("the new configuration is in force, without changes")
+        state = browser.await_state(lambda state: not state["pending"])
+        assert "could not switch" in state["undone"], state
+        assert page.json("/api/v1/packs/shed")["unit"] == 1
+
+
+def test_what_cannot_be_put_back_is_said():
+    with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
+        browser = Browser(page).arm()
+        for end, said, status in (("undo", {"error": "No space left on device", "http": 503}, 503), ("keep", {"undone": "it was not kept in time"}, 409),
+                                  ("keep", {"nonsense": 1}, 200)):
+            thread, answers = begin_apply(browser)
+            file, _ = helper.accept()
+            say(file, hash="0" * 16, keep_within_s=120)
+            thread.join()
+            assert answers[0][0] == 200
+            page.wait_for("the new configuration is in force")
+            ended = []
+            thread = threading.Thread(target=lambda: ended.append(browser.post(end)))  # pylint: disable=cell-var-from-loop
+            thread.start()
+            assert file.readline() == end + "\n"
+            say(file, **said)
+            thread.join()
+            assert ended[0][0] == status, (end, said, ended)
+            state = browser.good(browser.get("state"))
+            assert state["undone"] and not state["pending"], state
+            if "undone" not in said:
+                page.wait_for("nobody has kept is in force")
+    assert not any("the new configuration is kept" in line for line in page.lines), page.lines
+
+
+def test_kept_only_when_tried():
+    """A configuration that the gateway has not switched to is not kept, however fast somebody asks for it."""
+    with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
+        browser = Browser(page).arm()
+        thread, answers = begin_apply(browser)
+        file, _ = helper.accept()
+        say(file, hash="0" * 16, keep_within_s=120)
+        thread.join()
+        assert answers[0][0] == 200
+        kept = []
+        thread = threading.Thread(target=lambda: kept.append(await_that(lambda: browser.post("keep"), lambda answer: answer[0] != 409)))
+        thread.start()
+        assert file.readline() == "keep\n"
+        while not page.queue.empty():
+            page.lines.append(page.queue.get())
+        assert any("the new configuration is in force" in line for line in page.lines), page.lines
+        say(file, hash="0" * 16)
+        thread.join()
+        assert kept[0][0] == 200
+
+
+def test_a_second_connection_waits():
+    """Nobody takes back what waits to be kept by asking the helper for something else."""
+    with helped() as (page, path):
+        browser = apply_and_wait(page)
+        with contextlib.ExitStack() as stack:
+            for line in (b"undo\n", b"{}\n", json.dumps({"hash": browser.hash(), "edits": [edit("pack", "shed", "unit", "9")]}).encode() + b"\n"):
+                other = stack.enter_context(socket.socket(socket.AF_UNIX))
+                other.connect(path)
+                other.sendall(line)
+            await_that(lambda: len(savers(page)), lambda count: count == 4)
+            browser.good(browser.post("keep"))
+            assert "unit = 7" in read(page.path)
+
+
+# ---- time ----
+
+HASTE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+int poll(struct pollfd *list, nfds_t count, int timeout_ms)
+{
+    int (*real)(struct pollfd *, nfds_t, int) = (int (*)(struct pollfd *, nfds_t, int)) dlsym(RTLD_NEXT, "poll");
+    return real(list, count, timeout_ms > 60000 ? 3000 : timeout_ms);
+}
+"""
+
+
+@contextlib.contextmanager
+def hasty_helper():
+    """A helper for which the two minutes take three seconds."""
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    with open(f"{folder}/haste.c", "w") as file:
+        file.write(HASTE)
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/haste.so", f"{folder}/haste.c", "-ldl"], check=True)
+    path = f"{folder}/socket"
+    with steady_page(packs=PACKS, arguments=("--helper", path)) as page:
+        asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, "-E", f"LD_PRELOAD={folder}/haste.so",
+                         "-E", f"ASAN_OPTIONS={asan}", PACKGATE, "setup-save", "-c", page.path)
+        try:
+            await_that(lambda: os.path.exists(path), bool)
+            yield page
+        finally:
+            helper.stop()
+            subprocess.run(["rm", "-r", folder], check=True)
+
+
+def children(pid):
+    return [int(child) for child in subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, check=False).stdout.split()]
+
+
+def test_not_kept_in_time():
+    """With nobody there, with the page's process killed meanwhile, and with a gateway that hangs."""
+    for trouble in ("nobody", "page dies", "gateway hangs"):
+        with hasty_helper() as page:
+            before, browser = read(page.path), Browser(page).arm()
+            browser.good(browser.apply(UNIT_7))
+            page.wait_for(r"\[pack shed\] unit: 7, was 1")
+            page.wait_for("web: page at")
+            if trouble == "page dies":
+                (outlet,) = children(page.process.pid)
+                os.kill(outlet, signal.SIGKILL)
+            elif trouble == "gateway hangs":
+                os.kill(page.process.pid, signal.SIGSTOP)
+            try:
+                await_that(lambda: is_undone(page, before), bool)
+            finally:
+                os.kill(page.process.pid, signal.SIGCONT)
+            page.wait_for("the configuration before is back: it was not kept in time")
+            page.wait_for(r"\[pack shed\] unit: 1, was 7")
+            state = browser.await_state(lambda state: not state["pending"])
+            assert "not kept in time" in state["undone"], (trouble, state)
+            # The browser is still let in, and the unit is the one before.
+            assert browser.good(browser.get("config")) and page.json("/api/v1/packs/shed")["unit"] == 1
+
+
+def test_power_cut_behind_a_link():
+    """The configuration is a symbolic link: what was not kept is beside the file that it leads to."""
+    with Page(packs=PACKS) as page:
+        page.stop()
+        before = read(page.path)
+        there = os.path.join(page.folder, "there")
+        os.mkdir(there)
+        os.rename(page.path, there + "/real.ini")
+        os.symlink(there + "/real.ini", page.path)
+        with open(there + "/real.ini.before", "w") as file:
+            file.write(before)
+        with open(there + "/real.ini", "w") as file:
+            file.write(before.replace("unit = 1", "unit = 7"))
+        with Program(PACKGATE, "run", "-c", page.path) as again:
+            assert "is unit 1" in again.wait_for(r"pack shed .*")[0]
+        assert read(page.path) == before and os.path.islink(page.path) and os.listdir(there).count("real.ini.before") == 0
+
+
+# ---- secrets ----
+
+def deaf_broker():
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(PATIENCE)
+    return server, f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_secrets_do_not_follow_an_address():
+    """A secret that is stored is not sent to another address than it was typed for, neither for a trial nor by the gateway."""
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    path = os.path.join(folder, "password")
+    with open(path, "w") as file:
+        file.write("s3cret-word\n")
+    os.chmod(path, 0o600)
+    packs = PACKS + (f"[mqtt home]\nbroker = mqtts://127.0.0.1:1\nuser = me\npassword_file = {path}\n"
+                     f"[mqtt open]\nbroker = mqtt://127.0.0.1:1\ntopic = other\ndiscovery = off\nswitching = yes\n"
+                     f"[mqtt none]\nbroker = mqtt://127.0.0.1:1\ntopic = none\ndiscovery = off\npassword_file = none\n"
+                     f"[influx base]\nurl = https://127.0.0.1:1/write?db=x\nuser = me\npassword_file = {path}\n"
+                     f"[influx old]\nurl = https://127.0.0.1:1/write?db=x\ntoken_file = {path}\n"
+                     f"[notify phone]\ntype = ntfy\nurl = https://127.0.0.1:1/topic\nkey_file = {path}\n")
+    with Page(packs=packs) as page:
+        browser, before = Browser(page).arm(), read(page.path)
+        hash = browser.hash()
+        # The plain scheme of the same address is another one as well.
+        bad = [edit("mqtt", "home", "broker", "mqtts://evil.example"), edit("mqtt", "home", "broker", "mqtt://127.0.0.1:1"),
+               edit("mqtt", "open", "broker", "mqtt://evil.example"), edit("influx", "base", "url", "https://evil.example/write?db=x"),
+               edit("influx", "old", "url", "https://evil.example/write?db=x"), edit("notify", "phone", "url", "https://evil.example/topic"),
+               edit("notify", "phone", "type", "webhook")]
+        for one in bad:
+            for what in ("check", "apply"):
+                status, answer = browser.post(what, {"hash": hash, "edits": [UNIT_7, one]})
+                assert status == 403 and ("password again" in answer["error"] or "switching" in answer["error"]), (one, status, answer)
+        server, address = deaf_broker()
+        with server:
+            browser.good(browser.post("try", {"kind": "mqtt", "name": "home", "edits": [edit("mqtt", "home", "broker", address)]}))
+            status, answer = await_that(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
+            assert status == 403 and "password again" in answer["error"], answer
+            server.settimeout(0)
+            with contextlib.suppress(BlockingIOError):
+                raise AssertionError(server.accept())
+        # With a new password, without one, or where there is none, the address is free.
+        for good in ([bad[0], PASSWORD], [bad[0], {**PASSWORD, "secret": None}], [edit("mqtt", "home", "broker", "mqtts://127.0.0.1:1")],
+                     [edit("mqtt", "none", "broker", "mqtt://127.0.0.1:2")], [edit("mqtt", "home", "topic", "x")],
+                     [{"section": "mqtt", "name": "home", "remove": True}, bad[0]]):
+            status, answer = browser.post("check", {"hash": hash, "edits": good})
+            assert status == 200, (good, answer)
+        assert read(page.path) == before
+    subprocess.run(["rm", "-r", folder], check=True)
+
+
+def secret_files(page):
+    return sorted(name for name in os.listdir(page.folder) if name.endswith("-mqtt-home-password"))
+
+
+def test_secret_files_end_with_what_names_them():
+    with steady_page(packs=PACKS + BROKER) as page:
+        browser = Browser(page).arm()
+
+        def apply(end, *edits):
+            browser.good(browser.apply(*edits))
+            page.wait_for("the new configuration is in force")
+            browser.await_state(lambda state: state["pending"])
+            browser.good(browser.post(end))
+            if end == "undo":
+                page.wait_for("the new configuration is in force")
+            browser.await_state(lambda state: not state["pending"])
+
+        apply("undo", PASSWORD)
+        assert secret_files(page) == []
+        apply("keep", PASSWORD)
+        apply("keep", PASSWORD)
+        # The first one is named by an old configuration, until that is gone.
+        assert len(secret_files(page)) == 2
+        for n in range(10):
+            assert len(secret_files(page)) == 2, n
+            apply("keep", edit("mqtt", "home", "interval", f"{n + 20}s"))
+        (name,) = secret_files(page)
+        assert name in read(page.path)
+        # What a power cut leaves behind; and files of others, or that another configuration names, stay.
+        for other in ("99-mqtt-home-password", "98-mqtt-home-password", "97-backup-key", "password", "96-mqtt-home-password.txt"):
+            with open(f"{page.folder}/{other}", "w") as file:
+                file.write("x")
+        with open(f"{page.folder}/second.ini", "w") as file:
+            file.write(f"password_file = {page.folder}/98-mqtt-home-password\n")
+        apply("keep", edit("mqtt", "home", "interval", "11s"))
+        assert secret_files(page) == sorted([name, "98-mqtt-home-password"]) and os.path.exists(f"{page.folder}/97-backup-key")
+        assert os.path.exists(f"{page.folder}/96-mqtt-home-password.txt") and os.path.exists(f"{page.folder}/password")
+        # The numbers begin anew: the file in use is neither filled nor removed.
+        subprocess.run(["rm", "-r", page.path + ".old"], check=True)
+        os.rename(f"{page.folder}/{name}", f"{page.folder}/1-mqtt-home-password")
+        text = read(page.path).replace(name, "1-mqtt-home-password")
+        with open(page.path, "w") as file:
+            file.write(text)
+        apply("undo", {**PASSWORD, "secret": "other"})
+        assert read(f"{page.folder}/1-mqtt-home-password") == "s3cret w0rd" and read(page.path) == text
+
+
+def test_a_power_cut_leaves_no_secret():
+    with helped(packs=PACKS + BROKER) as (page, _):
+        browser, before = Browser(page).arm(), read(page.path)
+        browser.good(browser.apply(PASSWORD))
+        page.wait_for("the new configuration is in force")
+        assert len(secret_files(page)) == 1 and stat.S_IMODE(os.stat(f"{page.folder}/{secret_files(page)[0]}").st_mode) == 0o600
+        (saver,) = savers(page)
+        os.kill(page.process.pid, signal.SIGSTOP)
+        os.kill(saver, signal.SIGKILL)
+        page.stop(signal.SIGKILL)
+        assert not is_undone(page, before) and len(secret_files(page)) == 1
+        run("setup-save", "--undo", "-c", page.path)
+        assert is_undone(page, before) and secret_files(page) == []
+
+
+def test_secrets_are_not_handed_out():
+    """Neither the whole file nor a hash by which what is masked could be guessed."""
+    with steady_page(packs=PACKS.replace("# The big one.\n", "# password = s3cret\n")) as page:
+        browser = Browser(page).arm()
+        hash = browser.hash()
+        status, answer = browser.post("text", {"hash": hash, "edits": []})
+        assert status == 403 and "s3cret" not in str(answer), answer
+        browser.good(browser.apply(UNIT_7))
+        assert await_reload(page, browser)["pending"]["hash"] == browser.hash()
+        stranger = Browser(page)
+        state = stranger.good(stranger.get("state"))
+        assert state["pending"]["keep_within_s"] > 0 and "hash" not in state["pending"], state
+        for path in ("/api/v1/gateway", "/api/v1/setup/config", "/api/v1/packs", "/metrics", "/api/v1/setup/state", "/api/v1/setup/keys"):
+            _, _, text = page.ask(path, headers={"Cookie": f"packgate-setup={browser.cookies['packgate-setup']}"})
+            assert b"s3cret" not in text, path
+        connection = page.raw(f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode())
+        with connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert b"s3cret" not in read_all(connection)
+        browser.good(browser.post("keep"))
+    assert not any("s3cret" in line for line in page.lines)
+
+
+# ---- values ----
+
+def test_injection():
+    """A value is a value: it does not become a line, a section or a comment, and what cannot be one is refused."""
+    with Page(packs=PACKS + BROKER) as page:
+        browser, before = Browser(page).arm(), read(page.path)
+        hash = browser.hash()
+        values = ["x\nwritable = yes", "x\rwritable = yes", "x\r\n[web]\r\nallow = any", "x ; comment", "x\t; comment", " x", "x ", "x" * 5000,
+                  "\x0bx", "x\x7f", "x\x1b[2J", "/etc/passwd", "serial:/etc/passwd", "serial:/dev/../etc/passwd", "serial:/tmp/tty", "Command", "COMMAND"]
+        for value in values:
+            status, answer = browser.post("check", {"hash": hash, "edits": [edit("pack", "shed", "name", value)]})
+            assert status == 403 and answer["error"], (value, status, answer)
+        # These are good lines, and the check refuses them; nothing else of the file changes.
+        for value in ("", "x" * 150, "\ufeffx", "a\u202eb", "x\u2028y"):
+            answer = browser.good(browser.post("check", {"hash": hash, "edits": [edit("pack", "shed", "name", value)]}))
+            assert answer["errors"] == 1 and [line["op"] for line in answer["diff"] if line["op"] != " "] == ["+"], (value, answer)
+        for one in (edit("pack\n[web]", "shed", "unit", "2"), edit("pack", "shed]\n[web", "unit", "2"), edit("pack", "s;x", "unit", "2"),
+                    edit("pack", "shed\x00", "unit", "2"), edit("Pack", "shed", "unit", "2"), edit("pack", "shed", "Unit", "2"),
+                    edit("pack", "shed", "unit ", "2"), edit("pack", "shed", " unit", "2"), edit("pack", "x" * 300, "unit", "2"),
+                    edit("notify", "phone", "type", "Command"), edit("notify", "phone", "program", "/bin/sh"), edit("line", "shed", "port", "serial:/etc/shadow"),
+                    edit("line", "shed", "device", "/dev/ttyS0"), edit("line", "shed", "port", "SERIAL:/etc/shadow")):
+            status, answer = browser.post("check", {"hash": hash, "edits": [one]})
+            assert status in (400, 403) or (status == 200 and answer["errors"]), (one, status, answer)
+            assert browser.apply(one, hash=hash)[0] in (400, 403, 422), one
+        for text in ('{"hash":"%s","edits":[{"section":"pack","name":"shed","key":"name","value":"x\\u0000y"}]}', '{"hash":"%s","edits":[],"edits":[]}',
+                     '{"hash":"%s","edits":[{"section":"pack","name":"shed","key":"unit","key":"writable","value":"yes"}]}', "[" * 5000, "\xff", "", "{"):
+            body = (text % hash if "%" in text else text).encode("latin-1")
+            status, _, answer = page.ask("/api/v1/setup/apply", "POST", {"Origin": f"http://127.0.0.1:{page.web}", "Content-Type": "application/json",
+                                                                          "Cookie": f"packgate-setup={browser.cookies['packgate-setup']}"}, body)
+            assert status == 400, (text, status, answer)
+        for port in ("serial:/etc/passwd", "serial:/dev/../etc/passwd", "serial:"):
+            status, answer = browser.post("probe", {"port": port})
+            assert status == 403, (port, status, answer)
+        assert read(page.path) == before and not os.path.exists(page.path + ".old")
+
+
+# ---- browsers ----
+
+def test_cookie_fixation():
+    """A token that somebody has planted is not the one of the session that begins."""
+    with Page(packs=PACKS) as page:
+        planted = "ab" * 32
+        browser = Browser(page)
+        browser.cookies["packgate-setup"] = planted
+        browser.arm()
+        assert browser.cookies["packgate-setup"] != planted and browser.get("config")[0] == 200
+        thief = Browser(page)
+        thief.cookies["packgate-setup"] = planted
+        assert thief.get("config")[0] == 403
+        # A planted one beside the good one opens nothing to others, and tokens in other places do not count.
+        good = browser.cookies["packgate-setup"]
+        assert thief.get(f"config?packgate-setup={good}")[0] in (403, 404) and thief.get("config", Authorization=f"Bearer {good}")[0] == 403
+        assert thief.get("config", Cookie=f"packgate-setu={good}")[0] == 403 and thief.get("config", Cookie=f"xpackgate-setup={good}")[0] == 403
+
+
+def test_two_at_once():
+    """Of two that apply at the same moment one is saved."""
+    with steady_page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        hash, answers = browser.hash(), []
+        threads = [threading.Thread(target=lambda unit=unit: answers.append(browser.apply(edit("pack", "shed", "unit", unit), hash=hash)[0]))
+                   for unit in ("7", "8", "9")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(answers) == [200, 409, 409], answers
+        page.wait_for("the new configuration is in force")
+        browser.await_state(lambda state: state["pending"])
+        browser.good(browser.post("keep"))
+        assert len(re.findall("^unit = [789]$", read(page.path), re.M)) == 1
+
+
+def test_a_stranger_before_the_owner():
+    """A gateway that starts without a configuration, as in a container: its page is open, set-up is not."""
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    first, path, control = f"{folder}/first.ini", f"{folder}/packgate.ini", f"{folder}/control"
+    port = free_port()
+    with open(first, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {control}\n[web]\nlisten = 127.0.0.1:{port}\n")
+
+    class Bare(Program):
+        folder, path, web = None, None, port
+        ask = Page.ask
+
+    with Bare(PACKGATE, "run", "-c", path, "--first", first) as gateway:
+        gateway.wait_for("web: page at")
+        gateway.folder, gateway.path = folder, path
+        stranger = Browser(gateway)
+        state = stranger.good(stranger.get("state"))
+        assert not state["armed"] and state["packs"] == 0 and "hash" not in str(state)
+        for what in ("check", "apply", "ports", "probe", "try", "text", "keep", "undo"):
+            assert stranger.post(what, {"hash": "0" * 16, "edits": []})[0] == 403, what
+        assert stranger.post("arm", {"code": ""})[0] == 403 and stranger.post("arm", {"code": "null"})[0] == 403
+        assert not os.path.exists(path)
+        # The owner names the file that does not exist yet.
+        code = re.search(r"#/setup/start/([a-z2-9]{8})\n", run("setup", "-c", path, "--control", control))[1]
+        owner = Browser(gateway)
+        owner.good(owner.post("arm", {"code": code}))
+        assert stranger.get("config")[0] == 403 and owner.get("config")[0] == 200
+    subprocess.run(["rm", "-r", folder], check=True)
+
+
+# ---- exhaustion ----
+
+def test_huge_edits():
+    """The gateway polls on while the page is asked for as much as goes into a request, by more browsers than it has processes for."""
+    more = "".join(f"[line l{n}]\nport = tcp://127.0.0.1:{n + 1}\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n + 10}\n" for n in range(60))
+    with Page(packs=PACKS + more) as page:
+        browser = Browser(page).arm()
+        hash = browser.hash()
+        many = [edit("pack", f"p{n % 60}", "unit", str(n % 247)) for n in range(800)]
+        deep = {"hash": hash, "edits": many}
+        while len(json.dumps(deep)) > 63000:
+            many.pop()
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(browser.post("check", deep)[0])) for _ in range(8)]
+        polls = page.json("/api/v1/packs/shed")["polls"]
+        for thread in threads:
+            thread.start()
+        await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
+        for thread in threads:
+            thread.join()
+        assert set(answers) <= {200, 503} and 200 in answers, answers
+        status, _, _ = page.ask("/api/v1/setup/check", "POST", {"Content-Type": "application/json"}, b"[" * (65 * 1024))
+        assert status == 413, status
+        assert browser.good(browser.get("config"))["hash"] == hash
+
+
+def test_slow_connections_to_the_helper():
+    """Who connects to it and says nothing, half a line, or far too much does not keep others from saving."""
+    with helped() as (page, path), contextlib.ExitStack() as stack:
+        for text in (b"", b'{"hash": "', b"x" * 100000):
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(path)
+            connection.sendall(text)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(path)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(b"x" * 1000000)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        before = read(page.path)
+        browser = apply_and_wait(page)
+        browser.good(browser.post("undo"))
+        await_reload(page, browser)
+        assert is_undone(page, before)
+        assert ask_helper(path, b"x" * 70000)["http"] == 400
+
+
+if __name__ == "__main__":
+    main([value for name, value in list(globals().items()) if name.startswith("test_")], at_once=4)

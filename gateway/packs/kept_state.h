@@ -1,9 +1,38 @@
 // SPDX-License-Identifier: MIT
-/* The state in memory, and as the text of its file. For kept*.c only. */
+/* What is kept over a restart, in memory (kept.h): entries of packs and banks, and notes of outlets. */
 #ifndef PACKGATE_PACKS_KEPT_STATE_H
 #define PACKGATE_PACKS_KEPT_STATE_H
 
-#include "kept.h"
+#include "config/config.h"
+
+#include <time.h>
+
+struct kept_entry {
+    char name[NAME_SIZE];
+    double charged_wh, discharged_wh;
+    int peak_percent;           /* below 0: none yet */
+    int peak_hour, peak_minute; /* local time at which it was first reached */
+    int peak_day;               /* yyyymmdd */
+    double full_at;             /* time of day at which its cells were full last, in s; 0: never */
+    char protocol[NAME_SIZE];   /* found for `protocol = auto`; empty: not found yet */
+    int address, baud;          /* found with them */
+    int variant;                /* found with it, numbered as in version 0.1.0 */
+    int cells, sensors;         /* last known number of cells and sensors; 0: unknown */
+    int gone_day; /* yyyymmdd since when no such pack is configured; 0: it is configured */
+    bool used;    /* by the current configuration */
+    struct kept_entry *next;
+};
+
+/* A line that an outlet stores for itself. */
+#define KEPT_KEY_SIZE 64
+#define KEPT_TEXT_SIZE 192 /* as long as a line of the configuration can be */
+#define KEPT_ID_SIZE 9
+struct kept_note {
+    char outlet[2 * NAME_SIZE]; /* "mqtt home" */
+    char key[KEPT_KEY_SIZE];
+    char text[KEPT_TEXT_SIZE];
+    struct kept_note *next;
+};
 
 struct kept {
     struct kept_entry *first;
@@ -18,19 +47,49 @@ struct kept {
     bool foreign; /* another gateway has locked the file: it is neither read nor written here */
 };
 
-/** Whether a text can stand in a heading or as a key, in less than `room` bytes. */
-bool kept_text_is_plain(const char *text, size_t room);
+/** Switches to a configuration. To be called before kept_get for its packs and banks; pointers to
+ * entries of the previous configuration stay valid. Entries that have no pack or bank any more are
+ * kept for three years, the latest 500 of them. The log says what a removed or renamed pack means
+ * for its counters. `local` is the local time. */
+void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local);
 
-/** Whether a line of the file has room for both. */
-bool kept_text_fits(const char *key, const char *text);
+/** The entry of a pack, created if there is none; NULL: out of memory. The pointer is valid as long
+ * as the configuration has the name. */
+struct kept_entry *kept_get(struct kept *kept, const char *name);
 
-/** Whether a text can be the id of a gateway. */
-bool kept_text_is_id(const char *text);
+/** Eight hex digits that identify this gateway: drawn at random once, stored in the file and in its
+ * lock. They survive a change of the host name, and a downgrade to version 0.1.0, which does not
+ * write them. With an empty path they are derived from the machine id, which does not change
+ * either. */
+const char *kept_id(const struct kept *kept);
 
-/** Composes the content of the file. NULL: out of memory. The caller frees it. */
-char *kept_text_compose(const struct kept *kept);
+/** Stores a line for an outlet in place of the one with the same key; an empty text deletes it. Key
+ * and text are one line each, without ; # = [ ] " and without blanks at their ends. Others are
+ * ignored, and so is what would make the file too large. */
+void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text);
 
-/** Reads the content of a file into an empty state. False: it is damaged, and nothing was read. */
-bool kept_text_parse(struct kept *kept, const char *text, size_t size);
+/** The first note of an outlet (NULL: of any) if `at` is NULL, else the one after `at`; NULL: no
+ * more. */
+const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
+                                       const struct kept_note *at);
+
+/** Writes a text so that a line of the file brings it back unchanged, "%5B" for "[". */
+#define KEPT_ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
+void kept_escape(const char *text, char out[KEPT_ESCAPED_SIZE]);
+
+/** Updates the day's highest state of charge (NaN: not known), in whole percent. A new day of
+ * `local`, the local time now, resets it. A clock that was never set (before 2020) is ignored. */
+void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local);
+
+/** Whether its cells were last full longer ago than that, or never. False if the clock was never
+ * set (before 2020), or if the cells were full in the future: the clock was wrong then, or is now.
+ */
+bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall);
+
+/** Records that the cells are full now. A clock that was never set is ignored. */
+void full_charge_reached(struct kept_entry *entry, time_t wall);
+
+/** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
+struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The state as the text of its file. */
-#include "kept_state.h"
+#include "kept_text.h"
 
 #include "config/ini/inifile.h"
 #include "base/log.h"
@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23
 
@@ -35,18 +34,6 @@ static const struct {
     {"sensors", offsetof(struct kept_entry, sensors), true, 0, MAX_TEMPS},
 };
 
-/* Writes a text so that it is read back unchanged, "%5B" for "[". */
-static void escape(const char *text, char out[ESCAPED_SIZE])
-{
-    for (const char *c = text; *c; c++) {
-        const bool plain =
-            (unsigned char) *c > 0x20 && (unsigned char) *c < 0x7F && !strchr(";#=[]\"%", *c);
-        const bool inner = *c == ' ' && c > text && c[1];
-        out += sprintf(out, plain || inner ? "%c" : "%%%02X", (unsigned char) *c);
-    }
-    *out = '\0';
-}
-
 static void unescape(const char *text, char *out, size_t size)
 {
     size_t at = 0;
@@ -61,24 +48,6 @@ static void unescape(const char *text, char *out, size_t size)
         }
     }
     out[at] = '\0';
-}
-
-bool kept_text_is_plain(const char *text, size_t room)
-{
-    char escaped[ESCAPED_SIZE];
-    if (!text[0] || strlen(text) >= room || strchr(text, ':'))
-        return false;
-    escape(text, escaped);
-    return strcmp(escaped, text) == 0;
-}
-
-bool kept_text_fits(const char *key, const char *text)
-{
-    char escaped[ESCAPED_SIZE];
-    if (strlen(text) >= KEPT_TEXT_SIZE)
-        return false;
-    escape(text, escaped);
-    return strlen(key) + strlen(" = ") + strlen(escaped) <= INIFILE_LINE_MOST;
 }
 
 static void print_value(const struct kept_entry *entry, size_t key, FILE *out)
@@ -115,10 +84,10 @@ static void print_notes(const struct kept *kept, FILE *out)
             continue;
         fprintf(out, "\n[outlet %s]\n", first->outlet);
         for (const struct kept_note *note = first; note; note = note->next) {
-            char escaped[ESCAPED_SIZE];
+            char escaped[KEPT_ESCAPED_SIZE];
             if (strcmp(note->outlet, first->outlet) != 0)
                 continue;
-            escape(note->text, escaped);
+            kept_escape(note->text, escaped);
             fprintf(out, "%s = %s\n", note->key, escaped);
         }
     }

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/* What is kept over a restart. */
+#include "kept_state.h"
+
+#include "config/ini/inifile.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOTES_MAX 1500 /* notes of all outlets together */
+#define GONE_MOST 500  /* entries of packs that are not configured any more */
+#define GONE_YEARS 3
+#define NAMES_SIZE 200
+
+const char *kept_id(const struct kept *kept)
+{
+    return kept->id;
+}
+
+struct kept_entry *kept_get(struct kept *kept, const char *name)
+{
+    struct kept_entry **end = &kept->first;
+    for (; *end; end = &(*end)->next)
+        if (strcmp((*end)->name, name) == 0)
+            return *end;
+    struct kept_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return NULL;
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    entry->peak_percent = -1;
+    entry->address = -1;
+    *end = entry;
+    return entry;
+}
+
+/* ---- packs are added and removed ---- */
+
+#define FIRST_YEAR 2020 /* an earlier date means that the clock was never set */
+
+static int day_of(const struct tm *local)
+{
+    return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
+}
+
+static struct kept_entry *find_entry(const struct kept *kept, const char *name)
+{
+    struct kept_entry *entry = kept->first;
+    while (entry && strcmp(entry->name, name) != 0)
+        entry = entry->next;
+    return entry;
+}
+
+static bool is_worth_a_word(const struct kept_entry *entry)
+{
+    return entry->charged_wh > 0 || entry->discharged_wh > 0;
+}
+
+static void remove_entry(struct kept *kept, const struct kept_entry *entry)
+{
+    struct kept_entry **at = &kept->first;
+    while (*at != entry)
+        at = &(*at)->next;
+    struct kept_entry *gone = *at;
+    *at = gone->next;
+    free(gone);
+}
+
+/* Discards the entries that have had no pack for GONE_YEARS, and the oldest of more than
+ * GONE_MOST. No pointer refers to them. */
+static void remove_old_entries(struct kept *kept, int today)
+{
+    for (;;) {
+        const struct kept_entry *oldest = NULL;
+        unsigned count = 0;
+        for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
+            if (entry->gone_day == 0)
+                continue;
+            count++;
+            if (!oldest || entry->gone_day < oldest->gone_day)
+                oldest = entry;
+        }
+        if (!oldest || (count <= GONE_MOST && today - oldest->gone_day < GONE_YEARS * 10000))
+            return;
+        log_info(
+            "state file: '%s' has not been in the configuration since %d; its counters are deleted",
+            oldest->name, oldest->gone_day);
+        remove_entry(kept, oldest);
+    }
+}
+
+/* The names of a new configuration, for the log. */
+struct taking_up {
+    struct kept *kept;
+    char fresh[NAMES_SIZE]; /* names without an entry */
+};
+
+static void mark_used(struct taking_up *taking, const char *name)
+{
+    struct kept_entry *entry = find_entry(taking->kept, name);
+    if (!entry) {
+        const size_t used = strlen(taking->fresh);
+        snprintf(taking->fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+        return;
+    }
+    if (entry->gone_day > 0 && is_worth_a_word(entry))
+        log_info("'%s' is in the configuration again; its counters continue", name);
+    entry->gone_day = 0;
+    entry->used = true;
+}
+
+static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
+{
+    entry->gone_day = today;
+    if (!is_worth_a_word(entry))
+        return;
+    if (*fresh)
+        log_warn(
+            "'%s' is no longer in the configuration; its counters are kept under that name and "
+            "continue when it is back. New, counted from 0: %s. If one of these is the same pack, "
+            "use the old name in its heading, and set the name that people read with 'name = '",
+            entry->name, fresh);
+    else
+        log_info("'%s' is no longer in the configuration; its counters are kept under that name "
+                 "and continue when it is back",
+                 entry->name);
+}
+
+void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local)
+{
+    struct taking_up taking = {.kept = kept};
+    const int today = day_of(local);
+    for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
+        entry->used = false;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        mark_used(&taking, config->packs[i].name);
+    for (unsigned i = 0; i < config->bank_count; i++)
+        mark_used(&taking, config->banks[i].name);
+    /* A clock that was never set cannot date a removal: that is left for the next time. */
+    if (local->tm_year + 1900 < FIRST_YEAR)
+        return;
+    remove_old_entries(kept, today);
+    for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
+        if (!entry->used && entry->gone_day == 0)
+            mark_removed(entry, taking.fresh, today);
+}
+
+/* ---- notes of outlets ---- */
+
+void kept_escape(const char *text, char out[KEPT_ESCAPED_SIZE])
+{
+    for (const char *c = text; *c; c++) {
+        const bool plain =
+            (unsigned char) *c > 0x20 && (unsigned char) *c < 0x7F && !strchr(";#=[]\"%", *c);
+        const bool inner = *c == ' ' && c > text && c[1];
+        out += sprintf(out, plain || inner ? "%c" : "%%%02X", (unsigned char) *c);
+    }
+    *out = '\0';
+}
+
+/* Whether it can stand in a heading, or before the = of a line. */
+static bool is_plain(const char *text, size_t room)
+{
+    char escaped[KEPT_ESCAPED_SIZE];
+    if (!text[0] || strlen(text) >= room || strchr(text, ':'))
+        return false;
+    kept_escape(text, escaped);
+    return strcmp(escaped, text) == 0;
+}
+
+/* Whether a line of the file has room for it. */
+static bool fits(const char *key, const char *text)
+{
+    char escaped[KEPT_ESCAPED_SIZE];
+    if (strlen(text) >= KEPT_TEXT_SIZE)
+        return false;
+    kept_escape(text, escaped);
+    return strlen(key) + strlen(" = ") + strlen(escaped) <= INIFILE_LINE_MOST;
+}
+
+static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key)
+{
+    struct kept_note **at = &kept->notes;
+    while (*at && (strcmp((*at)->outlet, outlet) != 0 || strcmp((*at)->key, key) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text)
+{
+    struct kept_note **at = find_note(kept, outlet, key), *note = *at;
+    if (!text[0]) {
+        if (note) {
+            *at = note->next;
+            free(note);
+            kept->note_count--;
+        }
+        return;
+    }
+    if (!is_plain(key, KEPT_KEY_SIZE) || !is_plain(outlet, sizeof note->outlet) ||
+        !fits(key, text) || (!note && kept->note_count == NOTES_MAX)) {
+        log_debug("outlet %s: '%s' cannot be stored", outlet, key);
+        return;
+    }
+    if (!note) {
+        note = calloc(1, sizeof *note);
+        if (!note)
+            return;
+        snprintf(note->outlet, sizeof note->outlet, "%s", outlet);
+        snprintf(note->key, sizeof note->key, "%s", key);
+        *at = note;
+        kept->note_count++;
+    }
+    snprintf(note->text, sizeof note->text, "%s", text);
+}
+
+const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
+                                       const struct kept_note *at)
+{
+    for (at = at ? at->next : kept->notes; at; at = at->next)
+        if (!outlet || strcmp(at->outlet, outlet) == 0)
+            break;
+    return at;
+}
+
+/* ---- the day's highest state of charge, and full charges ---- */
+
+void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local)
+{
+    if (isnan(soc_percent) || local->tm_year + 1900 < FIRST_YEAR)
+        return;
+    int percent = (int) lround(soc_percent), day = day_of(local);
+    if (entry->peak_day == day && percent <= entry->peak_percent)
+        return;
+    entry->peak_day = day;
+    entry->peak_percent = percent;
+    entry->peak_hour = local->tm_hour;
+    entry->peak_minute = local->tm_min;
+}
+
+#define FIRST_TIME 1577836800 /* 2020-01-01 */
+
+bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall)
+{
+    return wall >= FIRST_TIME && fabs((double) wall - entry->full_at) >= every_s;
+}
+
+void full_charge_reached(struct kept_entry *entry, time_t wall)
+{
+    if (wall >= FIRST_TIME)
+        entry->full_at = (double) wall;
+}
+
+struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local)
+{
+    if (entry->peak_percent < 0 || entry->peak_day != day_of(local))
+        return (struct map_soc_peak){.percent = -1};
+    return (struct map_soc_peak){
+        .percent = entry->peak_percent, .hour = entry->peak_hour, .minute = entry->peak_minute};
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/* The state as the text of its file: INI with a checksum at its end. */
+#ifndef PACKGATE_PACKS_KEPT_TEXT_H
+#define PACKGATE_PACKS_KEPT_TEXT_H
+
+#include "kept_state.h"
+
+/** Whether a text can be the id of a gateway. */
+bool kept_text_is_id(const char *text);
+
+/** Composes the content of the file. NULL: out of memory. The caller frees it. */
+char *kept_text_compose(const struct kept *kept);
+
+/** Reads the content of a file into an empty state. False: it is damaged, and nothing was read. */
+bool kept_text_parse(struct kept *kept, const char *text, size_t size);
+
+#endif

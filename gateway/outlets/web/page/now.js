@@ -23,7 +23,7 @@ function bar(isOne) {
     setAttribute(top, 'class', level);
     sign.shape(level);
     setText(what, isOne ? word : word + ',');
-    setText(who, isOne ? titleOf(list[0]) : t('n_packs', list.length));
+    setText(who, isOne ? titleOf(list[0]) + ':' : t('n_packs', list.length));
     setText(how, level === 'stale' ? '' : since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level));
     if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
     else if (shown !== (shown = list.join('\n'))) names.replaceChildren(...list.map(name => el('a', { href: hrefOf(name) }, titleOf(name))));

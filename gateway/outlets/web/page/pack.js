@@ -122,7 +122,7 @@ function settings() {
 }
 
 function identity(p) {
-  const rows = ['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit'].filter(k => p.shape.texts[k] != null && p.shape.texts[k] !== '')
+  const rows = ['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit'].filter(k => p.shape.texts[k] != null && p.shape.texts[k] !== '' && !(isBank(p) && k === 'protocol'))
     .map(k => el('div', {}, el('dt', {}, t(k)), el('dd', {}, String(p.shape.texts[k]))));
   return rows.length ? el('section', {}, el('h2', {}, t('identity')), el('dl', { class: 'facts' }, ...rows)) : null;
 }

@@ -11,7 +11,7 @@ import { addWords, locale, t } from './words.js';
 const ROWS_MOST = 16, ALARMS_MOST = 10, SENTENCES_MOST = 8;   // what two sheets have room for
 const FAR_MV = 10;            // as in the rules of health: nearer to the others is no matter
 const HEALTH_DAYS = 400;
-const WIDTH = 700, LEFT = 52, HEIGHT = 150, BELOW = 18;
+const LEFT = 52, HEIGHT = 150, BELOW = 18, LABEL = 12;
 
 let loaded = null;
 const load = () => loaded ??= Promise.all([addWords('charts-text'), addWords('report-text'), new Promise((done, failed) => document.head.append(
@@ -26,6 +26,7 @@ const sum = column => known(column).length ? known(column).reduce((s, v) => s + 
 const most = column => known(column).length ? Math.max(...known(column)) : null;
 const least = column => known(column).length ? Math.min(...known(column)) : null;
 const text = (v, decimals, unit) => v == null ? '–' : `${number(v, decimals)}\u202f${unit}`;
+const charged = days => least(days.soc_percent_min) == null ? '–' : `${number(least(days.soc_percent_min))}…${text(most(days.soc_percent_max), 0, '%')}`;
 const wh = v => v == null ? '–' : energy(v).join('\u202f');
 const monthAfter = (month, n) => new Date(Date.UTC(+month.slice(0, 4), +month.slice(5) - 1 + n, 1)).toISOString().slice(0, 7);
 const monthName = month => new Date(month + '-01').toLocaleDateString(locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
@@ -39,16 +40,18 @@ async function get(path) {
 /** Bars by day as a drawing that a printer likes, below its heading: `columns` of {bars: [from, to] or null, looks, inset}. */
 function byDay(tag, label, days, unit, columns) {
   const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, 0), low = Math.min(...all, 0), span = high - low || 1;
-  const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (WIDTH - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
-  for (const v of [low, 0, high].filter((v, i, list) => list.indexOf(v) === i)) {
-    svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${WIDTH}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, `${number(v, Math.abs(high) < 10 ? 1 : 0)}`));
+  // As wide as the screen, roughly, so that its words are as large as others; on a phone there is room for every fourth day.
+  const isNarrow = innerWidth < 600, width = isNarrow ? 340 : 700, every = isNarrow ? 4 : 2;
+  const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (width - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
+  for (const v of [...new Set([low, 0, high])].filter(v => v === 0 || Math.abs(y(v) - y(0)) > LABEL)) {
+    svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${width}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, `${number(v, Math.abs(high) < 10 ? 1 : 0)}`));
   }
   for (const { bars, looks, inset = .12 } of columns)
     bars.forEach((bar, i) => {
       if (bar) svg.append(draw('rect', { x: LEFT + (i + inset) * step, width: (1 - 2 * inset) * step, y: y(Math.max(...bar)), height: Math.max(1, Math.abs(y(bar[0]) - y(bar[1]))), class: looks }));
     });
   days.forEach((name, i) => {
-    if (i % 2 === 0) svg.append(draw('text', { x: LEFT + (i + .5) * step, y: HEIGHT + 14, 'text-anchor': 'middle' }, String(+name.slice(8))));
+    if (i % every === 0) svg.append(draw('text', { x: LEFT + (i + .5) * step, y: HEIGHT + 14, 'text-anchor': 'middle' }, String(+name.slice(8))));
   });
   return [el(tag, {}, label, ' ', el('small', {}, unit)), svg];
 }
@@ -84,7 +87,7 @@ function packTable(months) {
   const rest = months.length - ROWS_MOST;
   return el('div', { class: 'wide' }, el('table', {}, el('thead', {}, el('tr', {}, ...head.map(key => el('th', { scope: 'col' }, t(key))))),
     el('tbody', {}, ...months.slice(0, ROWS_MOST).map(m => el('tr', {}, el('th', { scope: 'row' }, m.p.title), ...[wh(sum(m.days.charged_wh)), wh(sum(m.days.discharged_wh)),
-      `${text(least(m.days.soc_percent_min), 0, '')}… ${text(most(m.days.soc_percent_max), 0, '%')}`, cell(m, m.lowest), cell(m, m.highest),
+      charged(m.days), cell(m, m.lowest), cell(m, m.highest),
       text(most(m.days.cell_delta_mv_max), 0, 'mV'), String(m.alarms.length)].map((value, i) => el('td', { 'data-head': t(head[i + 1]) }, value)))))),
   rest > 0 ? el('p', { class: 'hint' }, t('more', rest)) : null);
 }
@@ -102,7 +105,7 @@ function sheets(p, month, whole, months) {
   });
   return [el('section', { class: 'sheet card' }, el('h1', {}, heading), made,
     el('dl', { class: 'facts' }, fact('energy_in', wh(sum(days.charged_wh))), fact('energy_out', wh(sum(days.discharged_wh))),
-      fact('soc', `${text(least(days.soc_percent_min), 0, '')}… ${text(most(days.soc_percent_max), 0, '%')}`),
+      fact('soc', charged(days)),
       fact('days_known', `${known(days.soc_percent).length} ${t('of')} ${count}`), fact('alarms', String(alarms.length))),
     ...byDay('h2', t('energy_day'), days.day, 'kWh', [{ bars: kwh(days.charged_wh, 1), looks: 'into' }, { bars: kwh(days.discharged_wh, -1), looks: 'out' }]),
     ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }]),

@@ -27,6 +27,10 @@
 #define LINE_A "[line a]\nport = tcp://h:1\nprotocol = daly\n"
 #define PACK_P "[pack p]\nline = a\nunit = 1\n"
 #define GOOD LINE_A PACK_P
+#define SERIAL                                                                                     \
+    "such as 9600 8N1 or 9600 8E1 rs485: a speed from 300 to 4000000, data bits 7 or 8, parity "   \
+    "N, "                                                                                          \
+    "E or O, stop bits 1 or 2, and of RTS default, on, off or rs485"
 #define PUSH GOOD "[push plc]\ntarget = tcp://h:502\n"
 
 /* Parses and hands out what was reported; the caller frees both. */
@@ -188,12 +192,10 @@ static void test_full(void **state)
                                        "[line one]\n"
                                        "port = serial:/dev/ttyUSB0\n"
                                        "protocol = daly\n"
-                                       "baud = 115200\n"
-                                       "framing = 7e1\n"
+                                       "baud = 115200 rs485 7e1\n"
                                        "reply_timeout = 750ms\n"
                                        "gap = 0s\n"
                                        "tries = 5\n"
-                                       "rts = rs485\n"
                                        "[line two]\n"
                                        "port = tcp://[fd00::7]:4001\n"
                                        "[pack cellar.1]\n"
@@ -495,6 +497,9 @@ static void test_folded(void **state)
         {GOOD "[gateway]\nlatitude = 45.5\nlongitude = -9\n",
          GOOD "[gateway]\nlocation = 45.5, -9\n", "'location = LATITUDE, LONGITUDE'"},
         {GOOD "adr = 3\naddress = 4\n", GOOD "address = 4, 3\n", "'address = ADDRESS, ADR'"},
+        {"[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 8E1\nrts = rs485\n" PACK_P,
+         "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = rs485 8E1\n" PACK_P,
+         "'baud = 9600 8N1 rs485'"},
         {GOOD "spike_cell = 7\n", GOOD, "'spikes' in [gateway] holds for all packs"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},
@@ -825,7 +830,7 @@ static const struct {
     {"swapped letters", LINE_A "tires = 2\n" PACK_P,
      "f:4: unknown key 'tires' in [line a]; did you mean 'tries'?\n"},
     {"another program's key", LINE_A "parity = even\n" PACK_P,
-     "f:4: unknown key 'parity' in [line a]; did you mean 'framing'?\n"},
+     "f:4: unknown key 'parity' in [line a]; did you mean 'baud'?\n"},
     {"key of another section", GOOD "baud = 9600\n",
      "f:7: unknown key 'baud' in [pack p]; it belongs in [line NAME] or [present NAME]\n"},
     {"unknown key", GOOD "[gateway]\ncolour = red\n",
@@ -872,13 +877,15 @@ static const struct {
      "f:8: 'also_at' is 'off'; expected a whole number from 0 to 65535, or none\n"},
     {"float_order", GOOD "[gateway]\nfloat_order = ltitle\n",
      "f:8: 'float_order' is 'ltitle'; expected little or big; did you mean 'little'?\n"},
-    {"rts", LINE_A "rts = rs-485\n" PACK_P,
-     "f:4: 'rts' is 'rs-485'; expected default, on, off or rs485; did you mean 'rs485'?\n"
-     "f:4: warning: 'rts' has no effect here: [line a] is no serial port of this host\n"},
+    {"rts", LINE_A "baud = rs-485\n" PACK_P,
+     "f:4: 'baud' is 'rs-485'; expected " SERIAL "; did you mean 'rs485'?\n"
+     "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"},
+    {"two speeds", "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 9600 19200\n" PACK_P,
+     "f:4: 'baud' is '9600 19200'; expected " SERIAL "\n"},
     {"state_file", GOOD "[gateway]\nstate_file = state\n",
      "f:8: 'state_file' is 'state'; expected the path of a file, starting with '/', or none\n"},
-    {"framing", "[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 9N1\n" PACK_P,
-     "f:4: 'framing' is '9N1'; expected data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1\n"},
+    {"framing", "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 9600 9N1\n" PACK_P,
+     "f:4: 'baud' is '9600 9N1'; expected " SERIAL "\n"},
     {"protocol", GOOD "protocol = dayl\n",
      "f:7: 'protocol' is 'dayl'; expected a protocol: {protocols}; did you mean 'daly'?\n"},
     {"protocol of the line", "[line a]\nport = tcp://h:1\nprotocol = nothing-like-it\n" PACK_P,
@@ -934,7 +941,7 @@ static const struct {
      "f:8: protocol 'jbd' has no variants; leave 'variant' out\n"},
     {"two speeds on a serial port",
      "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n",
-     "f:8: [line a] has no 'baud' and 'framing' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
+     "f:8: [line a] has no 'baud' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
 
     /* Banks. */
     {"tunnel without anything", GOOD "[tunnel t]\n",
@@ -1074,9 +1081,8 @@ static const struct {
      "[line c]\nport = ble:hci1/A4:C1:38:00:00:01\nprotocol = daly\n" GOOD
      "[pack q]\nline = b\nunit = 2\n[pack r]\nline = c\nunit = 3\n",
      "f:5: 'ble:hci1/A4:C1:38:00:00:01' is already the port of [line b] in line 2\n"},
-    {"serial settings of a serial server", LINE_A "baud = 9600\nframing = 8N1\n" PACK_P,
-     "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"
-     "f:5: warning: 'framing' has no effect here: [line a] is no serial port of this host\n"},
+    {"serial settings of a serial server", LINE_A "baud = 9600 8N1\n" PACK_P,
+     "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"},
 
     /* All of them are told, in the order of the file. */
     {"many", "[pack p]\nline = b\nunit = 300\nunti = 3\n[line a]\nport = com1\nprotocol = daly\n[gateway]\nbase = -1\npoll = 5\n",
@@ -1585,8 +1591,8 @@ static void test_damaged(void **state)
     static const char good[] =
         "[gateway]\nlisten = 127.0.0.1:502, [::]:502\nallow = 10.0.0.0/8, ::1\n"
         "base = 290 ; c\nalso_at = 100\npoll = 500ms\nstate_file = /x\n"
-        "[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 8N1\n"
-        "[line b]\nport = tcp://[::1]:4001\nrts = on\n"
+        "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 8N1\n"
+        "[line b]\nport = tcp://[::1]:4001\nbaud = on\n"
         "[pack p]\nline = a\nunit = 1\naddress = 3\nvariant = rs485\n"
         "[pack q]\nline = b\nprotocol = daly\nunit = 2\ncapacity = 28.5\n"
         "[push r]\ntarget = tcp://h:502\non_stale = 7\nwrite = p.soc_percent -> 4 u16 scale 10\n"

@@ -306,7 +306,7 @@ static void test_present(void **state)
         const char *section, *said; /* NULL: nothing */
     } cases[] = {
         {PRESENT ON_TCP, NULL},
-        {PRESENT "port = serial:/dev/ttyUSB1\nbaud = 19200\nframing = 8E1\nrts = rs485\n", NULL},
+        {PRESENT "port = serial:/dev/ttyUSB1\nbaud = 19200 8E1 rs485\n", NULL},
         {PRESENT ON_TCP "address = 7\nswitching = yes\n", NULL},
         {PRESENT ON_TCP "view = v\n" SOC_VIEW, NULL},
         {"[present x]\nof = nobody\nprotocol = modbus-rtu\n" ON_TCP,

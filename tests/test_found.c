@@ -62,7 +62,7 @@ static void writes_what_the_checks_accept(void **state)
     find(&found, "renogy", 247, 9600, 3320);
     char *text = write_down(&found, NULL, &count);
     assert_int_equal(count, 3);
-    assert_non_null(strstr(text, "\nbaud = 9600\n"));
+    assert_non_null(strstr(text, "\nbaud = 9600 8N1\n"));
     assert_null(strstr(text, "same cell voltages"));
     assert_non_null(strstr(text, "\n; a pack of the Pro series needs `variant = pro`"));
     check_good(text);

@@ -317,7 +317,7 @@ const struct bms_driver vedirect_hex_driver = {
     .guide = {.makes = "Victron SmartShunt, BMV-700, BMV-712, asked register by register",
               .port = "VE.Direct",
               .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
-                       "USB cable; the RS232 cable needs `rts = on`, both directions",
+                       "USB cable; the RS232 cable needs `baud = 19200 on`, both directions",
               .setting = "for shunts whose text is off, or stops while they are asked",
               .address = ""},
     .line = {.baud = 19200,

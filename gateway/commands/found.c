@@ -165,7 +165,7 @@ static const struct found_pack *find_twin(const struct found *found, const struc
 static void write_line(const struct found *found, const char *name, FILE *out)
 {
     const struct found_pack *first = NULL;
-    bool baud = false, framing = false;
+    bool serial = false;
     for (unsigned i = 0; i < found->count; i++) {
         const struct found_pack *pack = &found->packs[i];
         if (is_apart(found, pack))
@@ -173,16 +173,14 @@ static void write_line(const struct found *found, const char *name, FILE *out)
         first = first ? first : pack;
         const struct bms_line *usual = &pack->driver->line;
         const bool told = found->serial || pack == first;
-        baud |= told && first->baud != usual->baud;
-        framing |= told && strcmp(first->framing, usual->framing) != 0;
+        serial |=
+            told && (first->baud != usual->baud || strcmp(first->framing, usual->framing) != 0);
     }
     fprintf(out, "[line %s]\nport = %s\n", name, found->port);
     if (found->key_file && found->key_file[0])
         fprintf(out, "key_file = %s\n", found->key_file);
-    if (first && baud)
-        fprintf(out, "baud = %u\n", first->baud);
-    if (first && framing)
-        fprintf(out, "framing = %s\n", first->framing);
+    if (first && serial)
+        fprintf(out, "baud = %u %s\n", first->baud, first->framing);
 }
 
 static void write_pack(const struct found_pack *pack, const char *line, const char *name, int unit,

@@ -452,12 +452,13 @@ static int scan_devices(const struct arguments *arguments)
 /* The configuration's own checks apply to the port. */
 static struct config *config_for(const struct arguments *arguments)
 {
-    char full_port[PORT_SIZE], key_file[PORT_SIZE];
+    char full_port[PORT_SIZE], key_file[PORT_SIZE], serial[PORT_SIZE];
+    snprintf(serial, sizeof serial, "%s %s", arguments->baud ? arguments->baud : "",
+             arguments->framing ? arguments->framing : "");
     const struct option_line lines[] = {
         {NULL, NULL, "[line port]"},
         {"PORT", "port", options_port(arguments->port, full_port)},
-        {"--baud", "baud", arguments->baud},
-        {"--framing", "framing", arguments->framing},
+        {arguments->baud ? "--baud" : "--framing", "baud", serial[1] ? serial : NULL},
         {"--key-file", "key_file", options_file(arguments->key_file, key_file)},
         {NULL, NULL, "[pack pack]"},
         {NULL, "line", "port"},

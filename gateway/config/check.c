@@ -334,8 +334,8 @@ static bool same_settings(const struct config_draft *line, const struct bms_driv
 {
     if (strncmp(line_of(line)->port, "serial:", 7) != 0)
         return true;
-    return (config_draft_given(line, "baud") || a->line.baud == b->line.baud) &&
-           (config_draft_given(line, "framing") || strcmp(a->line.framing, b->line.framing) == 0);
+    return (line_of(line)->baud || a->line.baud == b->line.baud) &&
+           (line_of(line)->framing[0] || strcmp(a->line.framing, b->line.framing) == 0);
 }
 
 static void check_pair(const struct config_draft *pack, const struct config_draft *other,
@@ -345,7 +345,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
     const struct bms_driver *loner = find_loner(theirs, mine);
     const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
     if (mixed && strncmp(line_of(pack->line)->port, "serial:", 7) == 0 &&
-        !config_draft_given(pack->line, "baud"))
+        !line_of(pack->line)->baud)
         mistakes_add(mistakes, config_draft_line(pack, "line"),
                      "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
                      "'baud': expected the one that the others of its packs speak at",
@@ -363,7 +363,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
             config_draft_line(other, "address"));
     else if (!mixed && !same_settings(pack->line, mine, theirs))
         mistakes_add(mistakes, config_draft_line(pack, "line"),
-                     "[line %s] has no 'baud' and 'framing' of its own, and '%s' (%u %s) and '%s' "
+                     "[line %s] has no 'baud' of its own, and '%s' (%u %s) and '%s' "
                      "(%u %s) differ",
                      pack->line->name, theirs->name, theirs->line.baud, theirs->line.framing,
                      mine->name, mine->line.baud, mine->line.framing);
@@ -536,17 +536,14 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     }
 }
 
-/* Warns of keys that are without effect here. */
+/* Warns of a key that is without effect here. */
 static void warn_without_effect(const struct config_draft *line, struct mistakes *mistakes)
 {
-    static const char *const serial_only[] = {"baud", "framing", "rts"};
-    if (!config_draft_usable(line, "port") || strncmp(line_of(line)->port, "serial:", 7) == 0)
-        return;
-    for (size_t i = 0; i < sizeof serial_only / sizeof *serial_only; i++)
-        if (config_draft_given(line, serial_only[i]))
-            mistakes_warn(mistakes, config_draft_line(line, serial_only[i]),
-                          "'%s' has no effect here: [line %s] is no serial port of this host",
-                          serial_only[i], line->name);
+    if (config_draft_usable(line, "port") && strncmp(line_of(line)->port, "serial:", 7) != 0 &&
+        config_draft_given(line, "baud"))
+        mistakes_warn(mistakes, config_draft_line(line, "baud"),
+                      "'baud' has no effect here: [line %s] is no serial port of this host",
+                      line->name);
 }
 
 static void warn_without_pack(const struct config_drafts *drafts, const struct config_draft *line,

@@ -63,15 +63,16 @@ struct line_config {
     char name[NAME_SIZE];
     char port[PORT_SIZE];
     const struct bms_driver *driver; /* default for its packs; NULL: each pack names its own */
-    unsigned baud; /* these four: 0 or "" where the driver's usual setting holds */
-    unsigned
-        given_baud;  /* with `protocol = auto`: the one of the file, `baud` may have been found */
+    /* A run of three as in struct present_config, which `baud` sets. */
+    unsigned baud; /* 0 or "" where the driver's usual setting holds, as with reply_ms and gap_ms */
     char framing[4]; /* "8N1" */
+    enum rts_mode rts;
+    unsigned
+        given_baud; /* with `protocol = auto`: the one of the file, `baud` may have been found */
     unsigned reply_ms;
     unsigned gap_ms;
-    bool gap_set;   /* a gap of 0 can be meant */
-    unsigned tries; /* 0: the driver's */
-    enum rts_mode rts;
+    bool gap_set;             /* a gap of 0 can be meant */
+    unsigned tries;           /* 0: the driver's */
     bool listen;              /* the line has another master: nothing is ever sent */
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
     bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */

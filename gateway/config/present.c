@@ -13,10 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof((struct present_config){0}.framing) ==
-                   sizeof((struct line_config){0}.framing),
-               "type_framing fills it");
-
 static struct present_config *present_of(const struct config_draft *draft)
 {
     return draft->settings;
@@ -124,15 +120,12 @@ static void check_one_name(const struct config_draft *draft, struct mistakes *mi
 static void check_port(const struct config_drafts *drafts, const struct config_draft *draft,
                        struct mistakes *mistakes)
 {
-    static const char *const serial_only[] = {"baud", "framing", "rts"};
     const char *port = present_of(draft)->port;
     if (!config_draft_usable(draft, "port"))
         return;
-    for (size_t i = 0;
-         strncmp(port, "serial:", 7) != 0 && i < sizeof serial_only / sizeof *serial_only; i++)
-        if (config_draft_given(draft, serial_only[i]))
-            mistakes_warn(mistakes, config_draft_line(draft, serial_only[i]),
-                          "'%s' has no effect here: the port is not serial", serial_only[i]);
+    if (strncmp(port, "serial:", 7) != 0 && config_draft_given(draft, "baud"))
+        mistakes_warn(mistakes, config_draft_line(draft, "baud"),
+                      "'baud' has no effect here: the port is not serial");
     for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
          other++) {
         const bool line = other->section == &line_section;
@@ -376,6 +369,8 @@ static void init_present(void *settings)
 {
     struct present_config *present = settings;
     present->address = -1;
+    present->baud = 9600;
+    strcpy(present->framing, "8N1");
     present->soh_percent = present->discharge_voltage_v = NAN;
 }
 
@@ -409,16 +404,12 @@ static const struct config_key present_keys[] = {
      .otherwise = "none: the register map",
      .help = "With modbus-rtu: the [view NAME] whose registers are presented. There is no answer while `of` is not "
              "fresh."},
-    {.name = "baud", PRESENT(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
-     .preset = "9600",
-     .help = "Speed of a serial port."},
-    {.name = "framing", PRESENT(framing), .type = &type_framing,
-     .preset = "8N1",
-     .help = "Data bits, parity and stop bits of a serial port."},
-    {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS("default", "on", "off", "rs485"),
-     .preset = "default",
-     .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends "
-             "(TIOCSRS485)."},
+    {.name = "baud", SERIAL_FIELDS(present_config), .type = &type_serial, .min = 300, .max = 4000000, CONFIG_WORDS(RTS_WORDS),
+     .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
+     .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
+    {.name = "framing", PRESENT(framing), .type = &type_framing, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
+    {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(RTS_WORDS),
+     CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
     CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] says it for all that read them"),
     {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
      .otherwise = "none: messages that have it are not sent",
@@ -440,8 +431,8 @@ static const struct config_alias present_aliases[] = {
     {"slave_id", "address"},
     {"baudrate", "baud"},
     {"speed",    "baud"},
-    {"parity",   "framing"},
-    {"rs485",    "rts"},
+    {"parity",   "baud"},
+    {"rs485",    "baud"},
     {"writable", "switching"},
     {0}
 };

@@ -394,6 +394,57 @@ static void describe_framing(const struct config_key *key, char *out, size_t siz
 
 const struct config_type type_framing = {.parse = parse_framing, .describe = describe_framing};
 
+struct serial {
+    unsigned baud;
+    char framing[4];
+    unsigned rts;
+};
+#define IS_SERIAL(owner)                                                                           \
+    _Static_assert(offsetof(struct owner, rts) - offsetof(struct owner, baud) ==                   \
+                           offsetof(struct serial, rts) &&                                         \
+                       offsetof(struct owner, framing) - offsetof(struct owner, baud) ==           \
+                           sizeof(unsigned),                                                       \
+                   "type_serial fills it")
+IS_SERIAL(line_config);
+IS_SERIAL(present_config);
+
+/* Words in any order, each kind once at most. */
+static bool parse_serial(const struct config_key *key, const char *text, void *field)
+{
+    struct serial found = *(struct serial *) field;
+    bool baud = false, framing = false, rts = false;
+    for (text += strspn(text, " \t"); *text;) {
+        char word[16];
+        const size_t size = strcspn(text, " \t");
+        if (size >= sizeof word)
+            return false;
+        snprintf(word, sizeof word, "%.*s", (int) size, text);
+        if (!baud && parse_unsigned(key, word, &found.baud))
+            baud = true;
+        else if (!framing && parse_framing(key, word, found.framing))
+            framing = true;
+        else if (!rts && find_word(key, word, &found.rts))
+            rts = true;
+        else
+            return false;
+        text += size + strspn(text + size, " \t");
+    }
+    *(struct serial *) field = found;
+    return true;
+}
+
+static void describe_serial(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "such as 9600 8N1 or 9600 8E1 rs485: a speed from %.0f to %.0f, data bits 7 or 8, "
+             "parity N, E or O, stop bits 1 or 2, and of RTS ",
+             key->min, key->max);
+    describe_words(key, out + strlen(out), size - strlen(out));
+}
+
+const struct config_type type_serial = {
+    .parse = parse_serial, .describe = describe_serial, .offer = offer_words};
+
 static bool copy_text(const char *text, char *out, size_t size)
 {
     size_t length = strlen(text);

@@ -9,6 +9,10 @@
 
 #include "keys.h"
 
+/* Of a struct with this run of fields: unsigned baud; char framing[4]; enum rts_mode rts. */
+#define SERIAL_FIELDS(owner) .offset = offsetof(struct owner, baud), .size = 3 * sizeof(unsigned)
+#define RTS_WORDS "default", "on", "off", "rs485"
+
 // clang-format off
 /*                                                field                      text */
 extern const struct config_type type_int;      /* int                        "12", "0x0C" */
@@ -29,6 +33,7 @@ extern const struct config_type type_ca_file;  /* char[PORT_SIZE]            the
 extern const struct config_type type_socket;   /* char[PORT_SIZE]            the same, as short as a socket's must be */
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_framing;  /* char[4]                    "8N1" */
+extern const struct config_type type_serial;   /* SERIAL_FIELDS              "9600 8N1 rs485", or some of these */
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
 extern const struct config_type type_map;      /* struct pack_map            "/a/path" */
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */

@@ -62,7 +62,7 @@ def help_of_a_command():
 def speaks_of_options():
     expect(2, "packgate probe: PORT: 'port' is '127.0.0.1:6126'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; "
            "did you mean 'tcp://127.0.0.1:6126'?", "probe", "127.0.0.1:6126")
-    expect(2, "packgate probe: --framing: 'framing' is '9N1'; expected", "probe", "--framing", "9N1", "/dev/x")
+    expect(2, "packgate probe: --framing: 'baud' is '9N1'; expected", "probe", "--framing", "9N1", "/dev/x")
     expect(1, "packgate read: --address: 'address' is 77; expected 1 to 16 for protocol 'daly'",
            "read", "--port", "sim:", "--protocol", "daly", "--address", "77")
     # A value cannot bring in a line of its own.

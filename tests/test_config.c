@@ -500,6 +500,8 @@ static void test_folded(void **state)
         {"[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 8E1\nrts = rs485\n" PACK_P,
          "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = rs485 8E1\n" PACK_P,
          "'baud = 9600 8N1 rs485'"},
+        {GOOD "[tunnel t]\nline = a\nlisten = 127.0.0.1:1\nidle = 2m\n",
+         GOOD "[tunnel a]\nlisten = 127.0.0.1:1\n", "into the heading, [tunnel NAME]"},
         {GOOD "spike_cell = 7\n", GOOD, "'spikes' in [gateway] holds for all packs"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},
@@ -945,16 +947,16 @@ static const struct {
 
     /* Banks. */
     {"tunnel without anything", GOOD "[tunnel t]\n",
-     "f:7: [tunnel t] has no 'line'; expected a name: 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"
-     "f:7: [tunnel t] has no 'listen'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
-    {"tunnel to a line that there is not", GOOD "[tunnel t]\nline = k\nlisten = 127.0.0.1:1\n",
-     "f:8: there is no [line k]\n"},
+     "f:7: [tunnel t] has no 'listen'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"
+     "f:7: there is no [line t]\n"},
+    {"tunnel to a line that there is not", GOOD "[tunnel k]\nlisten = 127.0.0.1:1\n",
+     "f:7: there is no [line k]\n"},
     {"tunnel to a device that talks",
-     "[line l]\nport = tcp://h:1\nprotocol = vedirect\n[pack p]\nline = l\nunit = 1\n[tunnel t]\nline = l\nlisten = 127.0.0.1:1\n",
-     "f:8: [pack p] on [line l] talks unasked, which leaves no room for others; expected 'share = no'\n"},
+     "[line l]\nport = tcp://h:1\nprotocol = vedirect\n[pack p]\nline = l\nunit = 1\n[tunnel l]\nlisten = 127.0.0.1:1\n",
+     "f:7: [pack p] on [line l] talks unasked, which leaves no room for others; expected 'share = no'\n"},
     {"tunnel to a line that is listened to",
-     "[line l]\nport = tcp://h:1\nprotocol = jk-pb\nlisten = yes\n[pack p]\nline = l\nunit = 1\n[tunnel t]\nline = l\nlisten = 127.0.0.1:1\n",
-     "f:9: [line l] is only listened to: a tunnel could send nothing\n"},
+     "[line l]\nport = tcp://h:1\nprotocol = jk-pb\nlisten = yes\n[pack p]\nline = l\nunit = 1\n[tunnel l]\nlisten = 127.0.0.1:1\n",
+     "f:8: [line l] is only listened to: a tunnel could send nothing\n"},
     {"socket with a long name",
      "[gateway]\ncontrol = /run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" GOOD,
      "f:2: 'control' is '/run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; expected the path of a socket, starting with '/', at most 107 bytes, or none\n"},
@@ -1490,7 +1492,7 @@ static void check_whole(const struct config *config)
 }
 
 #define LIMITED                                                                                    \
-    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = " \
+    "[limits p]\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "         \
     "2\n"                                                                                          \
     "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90%\n"
 #define CURVES                                                                                     \
@@ -1572,8 +1574,8 @@ static void test_wrong_allowed_currents(void **state)
          "'full_every' is '12h'; expected a duration from 24h to 365d"},
         {"[gateway]\nstate_file = none\n" LIMITED CURVES "soc_ceiling = 90\nfull_every = 14d\n",
          "'full_every' without a state file"},
-        {LIMITED CURVES "[limits m]\nof = q\n", "there is no [pack q] or [bank q]"},
-        {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits l] already"},
+        {LIMITED CURVES "[limits q]\n", "there is no [pack q] or [bank q]"},
+        {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits p] already"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[1200], *messages;

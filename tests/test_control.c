@@ -39,7 +39,7 @@ static int set_up(void **state)
     static const char text[] =
         "[gateway]\ncontrol = none\n[line shed]\nport = sim:\nprotocol = daly\n"
         "[pack a]\nline = shed\nunit = 1\n"
-        "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n";
+        "[tunnel shed]\nlisten = 127.0.0.1:0\n";
     strcpy(bench.path, "/tmp/packgate-test-XXXXXX");
     int fd = mkstemp(bench.path);
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);

@@ -750,9 +750,9 @@ void config_check(struct config_drafts *drafts, unsigned last_line, struct mista
 void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
                          struct mistakes *mistakes)
 {
-    const struct tunnel_config *config = tunnel->settings;
-    if (!config_draft_usable(tunnel, "line"))
-        return;
+    struct tunnel_config *config = tunnel->settings;
+    if (!config_draft_given(tunnel, "line"))
+        memcpy(config->line, config->name, sizeof config->line);
     const struct config_draft *line = config_drafts_find(drafts, &line_section, config->line);
     if (!line) {
         report_no_line(drafts, config_draft_line(tunnel, "line"), config->line, mistakes);

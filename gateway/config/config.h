@@ -150,7 +150,7 @@ enum limits_stale { STALE_STOP, STALE_DISCHARGE };
 /* The most that a pack or a bank may be charged and discharged with. */
 struct limits_config {
     char name[NAME_SIZE];
-    char of[NAME_SIZE]; /* the pack or bank */
+    char of[NAME_SIZE]; /* the pack or bank: its name, or that of older files */
     double charge_current_a, discharge_current_a;
     unsigned cells, sensors; /* of each pack, all of which must be known */
     double cell_full_v, cell_float_v;

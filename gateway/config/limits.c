@@ -115,14 +115,15 @@ static void check_slope(const struct config_draft *draft, const char *key,
     }
 }
 
+/* [limits house] applies to the pack or bank house. */
 static void check_of(const struct config_drafts *drafts, const struct config_draft *draft,
                      struct mistakes *mistakes)
 {
-    const struct limits_config *limits = draft->settings;
+    struct limits_config *limits = draft->settings;
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
-    if (!config_draft_usable(draft, "of"))
-        return;
+    if (!config_draft_given(draft, "of"))
+        memcpy(limits->of, limits->name, sizeof limits->of);
     suggest_init(&suggest, limits->of);
     for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
          other++) {
@@ -199,8 +200,6 @@ static void check_limits(const struct config_drafts *drafts, struct config_draft
 #define LIMITS(member) CONFIG_FIELD(limits_config, member)
 
 static const struct config_key limits_keys[] = {
-    {.name = "of", LIMITS(of), .type = &type_name,
-     .help = "The pack or bank to which the limits apply."},
     {.name = "charge_current", LIMITS(charge_current_a), .type = &type_decimal, .min = 0, .max = 10000, .unit = 'A',
      .help = "The maximum charge current in A of cables, fuses and cells. For a bank: all packs together, each with "
              "an equal share."},
@@ -249,11 +248,13 @@ static const struct config_key limits_keys[] = {
     {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
      .preset = "stop",
      .help = "What stale values allow: nothing, or discharging as before for 10 s. Charging stops in either case."},
+    {.name = "of", LIMITS(of), .type = &type_name,
+     CONFIG_FOLDED("write its value into the heading, [limits NAME], and leave it out")},
 };
 
 const struct config_section limits_section = {
     .word = "limits", .heading = "[limits NAME]", .times = SECTION_NAMED,
-    .help = "The charge and discharge limits of a pack or a bank, for inverters and chargers that read them. They "
+    .help = "The charge and discharge limits of the pack or bank NAME, for inverters and chargers that read them. They "
             "replace neither the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints "
             "a section to start from.",
     .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),

@@ -545,9 +545,6 @@ const struct config_section view_section = {
 };
 
 static const struct config_key tunnel_keys[] = {
-    {.name = "line", TUNNEL(line), .type = &type_name,
-     .on_change = CHANGE_SECTION,
-     .help = "The line of the packs."},
     {.name = "listen", TUNNEL(listen), .type = &type_listen,
      .on_change = CHANGE_SECTION,
      .help = "The address for the program, by raw TCP, while the tunnel is open. Programs must be in the networks of "
@@ -557,25 +554,29 @@ static const struct config_key tunnel_keys[] = {
      .on_change = CHANGE_SECTION,
      .help = "yes: the program's requests are sent between two polls, one exchange at a time, and values stay fresh. "
              "no: nothing is polled while a program is connected, and the values of the packs become stale."},
+    {.name = "line", TUNNEL(line), .type = &type_name,
+     .on_change = CHANGE_SECTION, CONFIG_FOLDED("write its value into the heading, [tunnel NAME], and leave it out")},
     {.name = "idle", TUNNEL(idle_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .preset = "120s",
-     .on_change = CHANGE_SECTION,
-     .help = "A program that sends nothing for this time is disconnected."},
+     .on_change = CHANGE_SECTION, CONFIG_FOLDED("leave it out, a program is disconnected after 2 minutes without a byte")},
 };
 
 static const struct config_alias tunnel_aliases[] = {
-    {"port",    "listen"},
-    {"timeout", "idle"},
+    {"port", "listen"},
     {0}
 };
 
+static void init_tunnel(void *settings)
+{
+    ((struct tunnel_config *) settings)->idle_s = 120;
+}
+
 const struct config_section tunnel_section = {
     .word = "tunnel", .heading = "[tunnel NAME]", .times = SECTION_NAMED,
-    .help = "Access for the maker's own program to a polled line: closed until `packgate tunnel NAME --for 10m` "
+    .help = "Access for the maker's own program to the line NAME, which is polled: closed until `packgate tunnel NAME --for 10m` "
             "opens it.",
     .size = sizeof(struct tunnel_config), .at = offsetof(struct config, tunnels), .count = offsetof(struct config, tunnel_count),
     CONFIG_KEYS(tunnel_keys), .aliases = tunnel_aliases,
-    .check = config_check_tunnel,
+    .init = init_tunnel, .check = config_check_tunnel,
 };
 
 /* A section refers only to those before it. */

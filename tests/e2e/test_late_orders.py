@@ -15,7 +15,7 @@ from harness import Gateway, PATIENCE, await_value, free_port, main
 from web_harness import read_all
 
 PACK = "[line {0}]\nport = sim:profile=fixed\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {1}\npoll = 200ms\nwritable = yes\n"
-TUNNEL = "[tunnel {0}]\nline = {0}\nlisten = 127.0.0.1:{1}\nshare = {2}\n"
+TUNNEL = "[tunnel {0}]\nlisten = 127.0.0.1:{1}\nshare = {2}\n"
 PACKS = "modbus", "hand", "shared", "own"  # one for each way
 COIL = 1
 

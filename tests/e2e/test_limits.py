@@ -27,8 +27,7 @@ FINE = {"voltage_v": 53.0, "current_a": 20.5, "soc_percent": 60, "remaining_ah":
         **{f"cell_mv.{n}": 3300 for n in range(1, 17)}, "cell_mv.7": 3400}
 
 LIMITS = """
-[limits house]
-of = {of}
+[limits {of}]
 charge_current = {charge}
 discharge_current = 4
 cells = 16
@@ -274,7 +273,7 @@ def example_lacks_what_is_of_the_installation():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "packgate.ini")
         for filled, status in ((example, 1),
-                               (example.replace(";of = NAME", "of = house").replace("[limits NAME]", "[limits house]")
+                               (example.replace("[limits NAME]", "[limits house]")
                                 .replace(";charge_current =", "charge_current = 100")
                                 .replace(";discharge_current =", "discharge_current = 100")
                                 .replace(";cells =", "cells = 16").replace(";sensors =", "sensors = 2"), 0)):
@@ -341,7 +340,7 @@ def replay_of_a_history():
         ["0.00", "stale", "0.00", "stale"],              # and a gap of five minutes behind it
         ["8.00", "configuration", "4.00", "configuration"]], lines
     assert lines[1][0] == "2026-11-01T12:00:00+01:00" and lines[3][1] == "", lines
-    table = replay(csv_of(rows), "house").stdout
+    table = replay(csv_of(rows), "house-1").stdout
     assert "LIMITED BY" in table and "cell_high" in table, table
     for wrong in ("", "soc_percent\n1\n", "time,soc_percent\nnow,1\n", "time,soc_percent\n2,1\n1,1\n", "time,soc_percent\n1,x\n",
                   "time,soc_percent\n"):

@@ -33,7 +33,6 @@ protocol = daly
 line = shed
 unit = 1
 [limits shed]
-of = shed
 charge_current = {CHARGE:g}
 discharge_current = {DISCHARGE:g}
 cells = {CELLS}

@@ -777,7 +777,6 @@ def speaks_like_the_extractor():
 
 VENUS_LIMITS = """
 [limits shed]
-of = shed
 charge_current = 6
 discharge_current = 4
 cells = 8

@@ -317,7 +317,7 @@ def logs_in_and_switches():
         file = os.path.join(folder, "password")
         subprocess.run([PACKGATE, "password", file], input=b"open sesame\n", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
         text = pack("shed", 1, "sim:cells=16", "daly", "writable = yes\n") + pack("locked", 2, "sim:cells=8", "topbms")
-        text += pack("limits", 3, "sim:cells=16", "jk02") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
+        text += pack("limits", 3, "sim:cells=16", "jk02") + "[tunnel shed]\nlisten = 127.0.0.1:0\n"
         with Gateway(text + WEB + f"password_file = {file}\n") as gateway:
             url = page_of(gateway)
             gateway.wait_published("shed", "locked", "limits")
@@ -346,7 +346,7 @@ def tells_what_is_allowed():
     weak, weak_port = simulate("topbms", SHED.replace("cell_mv.7=3347", "cell_mv.7=3450") + ",current_a=12")
     curves = "cell_high = 3.375:1, 3.40:0.25, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n"
     text = pack("left", 1, good_port, "topbms") + pack("right", 2, weak_port, "topbms") + "[bank house]\npacks = left, right\nunit = 9\n"
-    text += ("[limits house]\nof = house\ncharge_current = 16.7\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+    text += ("[limits house]\ncharge_current = 16.7\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
              "cell_float = 3.375\nsoc_again = 90\n" + curves)
     with good, weak, Gateway(text + WEB) as gateway:
         look("allowed", page_of(gateway), pack="house", may="may charge 2.0 A: right, cell 7 at 3.45 V · may discharge 20 A",
@@ -355,7 +355,7 @@ def tells_what_is_allowed():
 
 def tells_what_inverters_are_told():
     bms, port = simulate("topbms", SHED)
-    text = pack("shed", 1, port, "topbms") + ("[limits shed]\nof = shed\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+    text = pack("shed", 1, port, "topbms") + ("[limits shed]\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
                                              "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n")
     text += "[present x]\nof = shed\nprotocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0\nsoh = 100\n" \
         "[present can]\nof = shed\nprotocol = pylon-1.2\nport = can:none\n"

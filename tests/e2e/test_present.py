@@ -40,7 +40,6 @@ writable = yes
 """
 PRESENT = "[present x]\nof = {of}\nport = {port}\nprotocol = modbus-rtu\n{more}"
 LIMITS = """[limits a]
-of = a
 charge_current = 100
 discharge_current = 150
 cells = 16

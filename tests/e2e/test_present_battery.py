@@ -20,7 +20,6 @@ from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate
 from test_present import Cable
 
 LIMITS = """[limits {of}]
-of = {of}
 charge_current = 100
 discharge_current = 150
 cells = {cells}

@@ -452,8 +452,7 @@ broker = mqtt://127.0.0.1:1
 [notify phone]
 type = command
 command = /bin/true
-[tunnel maker]
-line = shed
+[tunnel shed]
 listen = 127.0.0.1:0
 """
     with Page(packs=PACKS + extra) as page:
@@ -470,7 +469,7 @@ listen = 127.0.0.1:0
                edit("pack", "a]\n[web", "unit", "2"), edit("pack", "a b", "unit", "2"), edit("gateway", "x", "poll", "1s"),
                edit("pack", "shed", "name", "x\nwritable = yes"), edit("pack", "shed", "name", "x\rwritable = yes"),
                edit("pack", "shed", "name\nwritable", "yes"), edit("pack", "shed", "writable = yes\nname", "x"),
-               {"section": "tunnel", "name": "maker", "remove": True}, {"section": "gateway", "remove": True}, {"section": "web", "remove": True},
+               {"section": "tunnel", "name": "shed", "remove": True}, {"section": "gateway", "remove": True}, {"section": "web", "remove": True},
                {"section": "pack", "name": "shed", "key": "password_file", "secret": "x"},
                {"section": "web", "name": "", "key": "password_file", "secret": "x"}]
         for one in bad:

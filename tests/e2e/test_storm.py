@@ -211,7 +211,7 @@ class House:
         self.gateway = Gateway(f"[line a]\nport = {self.far.url}\nprotocol = {protocol}\n"
                                f"[pack a]\nline = a\nunit = 1\npoll = 500ms\nstale_after = 20s\n"
                                f"{'writable = yes' if orders else ''}\n{f'variant = {variant}' if variant else ''}\n"
-                               f"[tunnel t]\nline = a\nlisten = 127.0.0.1:{self.place}\nshare = {share}\n",
+                               f"[tunnel a]\nlisten = 127.0.0.1:{self.place}\nshare = {share}\n",
                                "allow_write = 127.0.0.1")
         self.threads = []
 
@@ -371,7 +371,7 @@ class House:
         if self.has_orders:
             self.in_turn(self.order)
         if self.far.theirs:
-            run("tunnel", "-c", self.gateway.path, "t", "--for", "10m")
+            run("tunnel", "-c", self.gateway.path, "a", "--for", "10m")
             self.in_turn(self.borrow)
             self.in_turn(self.send)
         self.busy.set()
@@ -388,7 +388,7 @@ class House:
         """Those who read go on; values are fresh again and again, with borrowers as well unless the line is theirs."""
         began = now()
         # Whoever asks before the gateway has noticed its last stop is disconnected.
-        while self.share == "no" and subprocess.run([PACKGATE, "tunnel", "-c", self.gateway.path, "t", "--close"], stderr=subprocess.DEVNULL).returncode:
+        while self.share == "no" and subprocess.run([PACKGATE, "tunnel", "-c", self.gateway.path, "a", "--close"], stderr=subprocess.DEVNULL).returncode:
             assert self.gateway.process.poll() is None and now() < began + PATIENCE
         for _ in range(3):
             seen = now()

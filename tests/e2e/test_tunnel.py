@@ -41,7 +41,7 @@ class Tunneled(Gateway):
         text = LINE.format(url, protocol) + more
         for number, name in enumerate(packs, 1):
             text += PACK.format(name, number) + (f"address = {number}\n" if len(packs) > 1 else "")
-        super().__init__(text + f"[tunnel shed]\nline = shed\nlisten = 127.0.0.1:{self.place}\n{tunnel}\n", general)
+        super().__init__(text + f"[tunnel shed]\nlisten = 127.0.0.1:{self.place}\n{tunnel}\n", general)
         self.wait_published(*packs)
         if open_it:
             self.tunnel("--for", "10m")

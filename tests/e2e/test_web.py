@@ -543,7 +543,7 @@ def request_of(page, path, body, cookie):
 def test_old_orders():
     """What lay in a socket while the page's server stood still is not carried out, whichever way it came; what lay in the
     pipe of a gateway that stood still, neither."""
-    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
+    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nlisten = 127.0.0.1:0\n"
     with locked(packs=tunnel) as page, contextlib.ExitStack() as opened:
         cookie, _ = log_in(page)
         off, tunnel = request_of(page, "packs/shed/switch", {"charge_mos": 0}, cookie), request_of(page, "tunnels/shed", {"for": "1h"}, cookie)
@@ -605,7 +605,7 @@ def test_only_pages_of_ours_change_anything():
 
 
 def test_tunnel():
-    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
+    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nlisten = 127.0.0.1:0\n"
     with locked(packs=tunnel) as page:
         def state():
             return page.json("/api/v1/gateway")["tunnels"][0]

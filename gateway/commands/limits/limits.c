@@ -45,10 +45,9 @@ static const char usage[] =
 /* As a section of the configuration, to be copied. */
 static const char lfp[] =
     "[limits NAME]\n"
-    "; For lithium iron phosphate (LiFePO4). Compare it with the data sheet of your cells. These "
-    "five are those of your\n"
-    "; installation:\n"
-    ";of = NAME                  ; the pack or bank\n"
+    "; For lithium iron phosphate (LiFePO4). Compare it with the data sheet of your cells. NAME "
+    "is the pack or bank; these\n"
+    "; four are those of your installation:\n"
     ";charge_current =           ; A, the most that cables, fuses and cells may be charged with\n"
     ";discharge_current =        ; A, the same for discharging\n"
     ";cells =                    ; in series\n"

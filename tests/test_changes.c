@@ -53,7 +53,7 @@ static const struct {
     {LINE PACK "poll = 5s\n", LINE PACK, "line: [pack p] poll: not given any more (the gateway's), was 5s\n"},
     /* What the pack takes from the gateway is told once, where it stands. */
     {LINE PACK, GATEWAY "poll = 2s\n" LINE PACK, "line: [gateway] poll: 2s, was 1s\n"},
-    {LINE PACK, GATEWAY "max_clients = 7\n" LINE PACK, "restart: [gateway] max_clients: 7, was 256\n"},
+    {LINE PACK, GATEWAY "state_file = none\n" LINE PACK, "restart: [gateway] state_file: none, was /var/lib/packgate/state\n"},
     {LINE PACK, GATEWAY "on_stale = hold\n" LINE PACK, "[gateway] on_stale: hold, was exception\n"},
     {GATEWAY "listen = 127.0.0.1:1, 127.0.0.1:2\n" LINE PACK, GATEWAY "listen = 127.0.0.1:2, [::1]:3\n" LINE PACK,
      "restart: [gateway] listen: '127.0.0.1:1' is gone\nrestart: [gateway] listen: '[::1]:3' is new\n"},

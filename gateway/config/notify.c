@@ -313,6 +313,7 @@ static void init_notify(void *settings)
 {
     struct notify_config *notify = settings;
     notify->verify = true;
+    notify->hold_s = 30;
     notify->repeat_s = 6 * 3600;
     notify->limit = 20;
 }
@@ -369,10 +370,9 @@ static const struct config_key notify_keys[] = {
     {.name = "report", NOTIFY(reports), .type = &type_reports, .web = true,
      .otherwise = "none",
      .help = "When the daily report is sent."},
-    {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .web = true, .min = 0, .max = 86400,
-     .preset = "30s",
-     .help = "The time that an event must last before it is reported, and be over before its end is reported."},
     OLD_VERIFY_ROW(NOTIFY),
+    {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .min = 0, .max = 86400,
+     CONFIG_FOLDED("leave it out, an event is reported after 30 seconds, and its end after the same time")},
     {.name = "device", NOTIFY(device), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose devices where the service has your account")},
     {.name = "sound", NOTIFY(sound), .type = &type_text,

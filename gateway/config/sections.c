@@ -21,6 +21,8 @@
 #define TUNNEL(member) CONFIG_FIELD(tunnel_config, member)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
+#define SPIKES "leave it out, a reading that jumps is always read again before it is published"
+
 static const struct config_key gateway_keys[] = {
     {.name = "name", GATEWAY(title), .type = &type_title, .web = true,
      .otherwise = "the name of the host",
@@ -60,16 +62,6 @@ static const struct config_key gateway_keys[] = {
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, .web = true, WORDS("exception", "hold"),
      .preset = "exception",
      .help = "What clients get for stale values: exception 0x0B, or the last values with the failure flag set."},
-    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .web = true, .min = 0, .max = 6000,
-     .otherwise = "10, 20, 300, 10",
-     .on_change = CHANGE_LINE,
-     .help = "The state of charge in percent, the pack's voltage in percent of the previous one, the voltage of a "
-             "cell in mV, a temperature in °C: a reading that jumps by more is read again at once, and published "
-             "when two readings agree. 0 publishes each reading."},
-    {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
-     .preset = "256",
-     .on_change = CHANGE_RESTART,
-     .help = "Number of simultaneous clients; a further one replaces the longest idle one."},
     {.name = "display", GATEWAY(map.display), .type = &type_several_u32, .min = 0, .max = 4294967295.0,
      .otherwise = "0, 0, 0",
      .help = "For displays that read them: the page number at base + 53, and two numbers at base + 54 and base + 56, "
@@ -90,14 +82,18 @@ static const struct config_key gateway_keys[] = {
      .otherwise = "not known",
      .help = "Latitude and longitude of the gateway in degrees, north and east positive: for reports at sunrise and "
              "sunset."},
+    {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
+     .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
+    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
     {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the first")},
+     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
     {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the second")},
+     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
     {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the third")},
+     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
     {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the fourth")},
+     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
     {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
      CONFIG_FOLDED("leave it out, a client is disconnected after 10 minutes without a request")},
     {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_u32, .min = 0, .max = 65535,
@@ -126,6 +122,7 @@ static void init_gateway(void *settings)
     gateway->location.latitude = gateway->location.longitude = NAN;
     gateway->spikes = (struct spike_limits){10, 20, 300, 10};
     gateway->idle_timeout_s = 600;
+    gateway->max_clients = 256;
 }
 
 const struct config_section gateway_section = {
@@ -165,10 +162,6 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent "
              "for this time, and received bytes are discarded."},
-    {.name = "tries", LINE(tries), .type = &type_unsigned, .web = true, .min = 1, .max = 10,
-     .otherwise = "the protocol's",
-     .on_change = CHANGE_LINE,
-     .help = "How often a request is sent before it counts as unanswered."},
     {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
@@ -178,6 +171,8 @@ static const struct config_key line_keys[] = {
      .preset = "no",
      .on_change = CHANGE_LINE,
      .help = "yes: an inverter or a master pack already polls this line. packgate decodes the bytes and never sends."},
+    {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
     {.name = "framing", LINE(framing), .type = &type_framing,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", LINE(rts), .type = &type_choice, WORDS(RTS_WORDS),
@@ -200,8 +195,6 @@ static const struct config_alias line_aliases[] = {
     {"stop_bits", "baud"},
     {"timeout",   "reply_timeout"},
     {"delay",     "gap"},
-    {"retries",   "tries"},
-    {"retry",     "tries"},
     {"key",       "key_file"},
     {0}
 };
@@ -282,10 +275,10 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
     /* It is compared: a change of the gateway's opens the line anew. */
     {.name = "spike_soc", PACK(spikes), .type = &type_ignored, .on_change = CHANGE_LINE,
-     CONFIG_FOLDED("it has no effect any more, as 'spikes' in [gateway] holds for all packs; leave it out")},
-    CONFIG_WITHOUT_EFFECT("spike_voltage", "as 'spikes' in [gateway] holds for all packs"),
-    CONFIG_WITHOUT_EFFECT("spike_cell", "as 'spikes' in [gateway] holds for all packs"),
-    CONFIG_WITHOUT_EFFECT("spike_temperature", "as 'spikes' in [gateway] holds for all packs"),
+     CONFIG_FOLDED(SPIKES)},
+    {.name = "spike_voltage", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
+    {.name = "spike_cell", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
+    {.name = "spike_temperature", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
 };
 
 static const struct config_alias pack_aliases[] = {

@@ -294,7 +294,7 @@ static void test_bank(void **state)
     assert_int_equal(other->pack_count, 2);
     assert_int_equal(other->unit, 5);
     assert_int_equal(other->min_packs, 2); /* all of them */
-    assert_string_equal(config->pushes[0].writes[0].source, "house.1");
+    assert_string_equal(config->pushes[0].writes[0].terms[0].source, "house.1");
     config_free(config);
 
     config = parse_good(GOOD);
@@ -345,6 +345,7 @@ static void test_push(void **state)
                "write = gateway.seconds -> 7 u16\n"
                "write = gateway.voltage_v -> 8 s32 on_stale skip\n"
                "write = p.fresh -> 1 u16\n"
+               "write = p.power_w -> 12 u16 min 0 map 1:2 3:4 max 900\n"
                "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms\non_change = yes\n"
                "function = 16\nword_order = big\non_stale = 65535\n"
                "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
@@ -360,7 +361,7 @@ static void test_push(void **state)
     assert_int_equal(plc->function, PUSH_MULTIPLE);
     static const struct {
         const char *source;
-        enum push_what what;
+        enum row_what what;
         enum value_kind kind;
         int id;
         unsigned address;
@@ -370,32 +371,35 @@ static void test_push(void **state)
         enum instead instead;
         double number;
     } expected[] = {
-        {"p", PUSH_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p", ROW_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"p", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
          65535},
-        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, REG_U16, 1, 0, 5, true,
+        {"p.cell_mv", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, REG_U16, 1, 0, 5, true,
          INSTEAD_NUMBER, 65535},
-        {"p.1", PUSH_VALUE, VALUE_ALARM, SOC_LOW, 6, REG_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
-        {"", PUSH_SECONDS, 0, 0, 7, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, REG_S32, 1, 0, 0, true, INSTEAD_SKIP,
-         0},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, REG_FLOAT32, -0.5, -1.25, 0, false,
+        {"p.1", ROW_VALUE, VALUE_ALARM, SOC_LOW, 6, REG_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
+        {"", ROW_SECONDS, 0, 0, 7, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"gateway", ROW_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, REG_S32, 1, 0, 0, true, INSTEAD_SKIP, 0},
+        {"p", ROW_VALUE, VALUE_NUMBER, CURRENT_A, 10, REG_FLOAT32, -0.5, -1.25, 0, false,
          INSTEAD_NUMBER, -7.5},
-        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p", ROW_VALUE, VALUE_NUMBER, POWER_W, 12, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"p.1", ROW_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
          65535},
     };
     assert_int_equal(plc->write_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
-        const struct push_write *write = &plc->writes[i];
-        if (strcmp(write->source, expected[i].source) != 0 || write->what != expected[i].what ||
-            write->value.kind != expected[i].kind || write->value.id != expected[i].id ||
-            write->address != expected[i].address || write->type != expected[i].type ||
-            write->scale != expected[i].scale || write->offset != expected[i].offset ||
-            write->deadband != expected[i].deadband || write->big_words != expected[i].big ||
-            write->on_stale.kind != expected[i].instead ||
+        const struct register_row *write = &plc->writes[i];
+        const struct row_term *term = &write->terms[0];
+        if (write->term_count != 1 || strcmp(term->source, expected[i].source) != 0 ||
+            term->what != expected[i].what || term->value.kind != expected[i].kind ||
+            term->value.id != expected[i].id || write->address != expected[i].address ||
+            write->type != expected[i].type || write->scale != expected[i].scale ||
+            write->offset != expected[i].offset || write->deadband != expected[i].deadband ||
+            write->big_words != expected[i].big || write->on_stale.kind != expected[i].instead ||
             write->on_stale.number != expected[i].number)
             fail_msg("write %zu, register %u: not as expected", i, write->address);
     }
+    const struct register_row *bounded = &plc->writes[7];
+    assert_true(bounded->min == 0 && bounded->max == 900 && bounded->pair_count == 2);
     assert_int_equal(other->unit, 1);
     assert_true(other->interval_s == 5 && other->timeout_s == 10);
     assert_false(other->on_change);
@@ -978,9 +982,9 @@ static const struct {
     {"second push", PUSH "write = p.voltage_v -> 1 u16\n[push plc]\ntarget = tcp://h:503\nwrite = p.voltage_v -> 1 u16\n",
      "f:10: a second [push plc]; the first is in line 7\n"},
     {"write: forms", PUSH "write = p.voltage_v 40 u16\nwrite = -> 40 u16\nwrite = p .voltage_v -> 40 u16\nwrite = p.voltage_v ->\n",
-     "f:9: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
-     "f:10: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
-     "f:11: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
+     "f:9: 'write' is 'p.voltage_v 40 u16'; expected NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16\n"
+     "f:10: 'write' is '-> 40 u16'; expected NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16\n"
+     "f:11: 'write' is 'p .voltage_v -> 40 u16'; expected NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16\n"
      "f:12: 'register' of 'p.voltage_v' is ''; expected a whole number from 0 to 65535\n"},
     {"write: no such pack", LINE_A "[pack house-1]\nline = a\nunit = 1\n[push plc]\ntarget = tcp://h:1\n"
      "write = huose-1.voltage_v -> 1 u16\nwrite = voltage_v -> 2 u16\nwrite = gatewy.seconds -> 3 u16\n"
@@ -1000,24 +1004,22 @@ static const struct {
     {"write: register and type", PUSH "write = p.voltage_v -> 65536 u16\nwrite = p.voltage_v -> 1 u17\nwrite = p.voltage_v -> 65535 float32\nwrite = p.voltage_v -> -1 u16\nwrite = p.voltage_v -> 1\n",
      "f:9: 'register' of 'p.voltage_v' is '65536'; expected a whole number from 0 to 65535\n"
      "f:10: 'type' of 'p.voltage_v' is 'u17'; expected u16, s16, u32, s32 or float32; did you mean 'u16'?\n"
-     "f:11: a float32 takes two registers, and 65535 is the last one\n"
+     "f:11: a float32 of 2 registers does not fit at 65535, 65535 is the last one\n"
      "f:12: 'register' of 'p.voltage_v' is '-1'; expected a whole number from 0 to 65535\n"
      "f:13: 'type' of 'p.voltage_v' is ''; expected u16, s16, u32, s32 or float32\n"},
-    {"write: both halves", PUSH "write = p.soc -> x u16\n",
-     "f:9: 'p' has no number 'soc'; did you mean 'soc_percent'?\n"
-     "f:9: 'register' of 'p.soc' is 'x'; expected a whole number from 0 to 65535\n"},
     {"write: options", PUSH "write = p.voltage_v -> 1 u16 scal 10\nwrite = p.voltage_v -> 1 u16 scale 0\nwrite = p.voltage_v -> 1 u16 scale\n"
-     "write = p.voltage_v -> 1 u16 scale 1 scale 2\nwrite = p.voltage_v -> 1 float32 word_order middle\nwrite = p.voltage_v -> 1 u16 deadband -1\n",
-     "f:9: 'scal' is no option of a write; expected scale, offset, word_order, deadband or on_stale; did you mean 'scale'?\n"
+     "write = p.voltage_v -> 1 u16 scale 1 scale 2\nwrite = p.voltage_v -> 1 float32 word_order middle\nwrite = p.voltage_v -> 1 u16 deadband -1\nwrite = p.voltage_v -> 1 u16 bit 1\n",
+     "f:9: 'scal' is no option of a write; expected deadband, on_stale, map, scale, offset, min, max or word_order; did you mean 'scale'?\n"
      "f:10: 'scale' of 'p.voltage_v' is 0; expected another number\n"
      "f:11: 'scale' of 'p.voltage_v' is ''; expected a number from -1e+06 to 1000000\n"
      "f:12: 'scale' of 'p.voltage_v' is given twice\n"
      "f:13: 'word_order' of 'p.voltage_v' is 'middle'; expected little or big\n"
-     "f:14: 'deadband' of 'p.voltage_v' is '-1'; expected a number from 0 to 1000000\n"},
+     "f:14: 'deadband' of 'p.voltage_v' is '-1'; expected a number from 0 to 1000000\n"
+     "f:15: 'bit' is no option of a write; expected deadband, on_stale, map, scale, offset, min, max or word_order\n"},
     {"write: does not fit", PUSH "write = p.current_a -> 1 u16\nwrite = p.voltage_v -> 1 u32 scale -1\nwrite = p.alarms_active -> 1 u16\nwrite = gateway.seconds -> 1 s16\n"
      "write = p.voltage_v -> 1 u16 on_stale -1\nwrite = p.voltage_v -> 1 s16 on_stale 0.5\n",
-     "f:9: 'p.current_a' can be negative, and a u16 cannot; expected s16, s32 or float32, or an offset\n"
-     "f:10: 'p.voltage_v' can be negative, and a u32 cannot; expected s16, s32 or float32, or an offset\n"
+     "f:9: 'p.current_a' can be negative, and a u16 cannot; expected s16, s32 or float32, an offset, or 'min 0' where that is meant\n"
+     "f:10: 'p.voltage_v' can be negative, and a u32 cannot; expected s16, s32 or float32, an offset, or 'min 0' where that is meant\n"
      "f:11: 'p.alarms_active' is up to 4194303, which does not fit into a u16\n"
      "f:12: 'gateway.seconds' is up to 65535, which does not fit into a s16\n"
      "f:13: 'on_stale' of 'p.voltage_v' is -1, which does not fit into a u16\n"
@@ -1027,8 +1029,8 @@ static const struct {
     {"write: two registers by function 6", PUSH "function = 6\nwrite = p.voltage_v -> 1 u32\n",
      "f:10: a u32 takes two registers, and function 6 writes them one by one; expected 'function' auto or 16\n"},
     {"write: overlap", PUSH "write = p.voltage_v -> 40 float32\nwrite = p.soc_percent -> 41 u16\nwrite = p.power_w -> 39 s32\nwrite = p.soc_percent -> 42 u16\n",
-     "f:10: register 41 is already written in line 9\n"
-     "f:11: register 40 is already written in line 9\n"},
+     "f:10: register 41 is already that of line 9\n"
+     "f:11: register 40 is already that of line 9\n"},
     {"write: overlap of two pushes", PUSH "write = p.voltage_v -> 40 u16\n[push again]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
      "[push unit-2]\ntarget = tcp://h:502\nunit = 2\nwrite = p.voltage_v -> 40 u16\n",
      "f:12: register 40 is already written in [push plc]\n"},

@@ -184,7 +184,10 @@ static void test_encode(void **state)
         {"known s32 is never unknown", REG_S32, true, INSTEAD_UNKNOWN, 0, 1, 0, -2147483648.0, PUSH_CLIPPED, {0x8000, 1}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct push_write write = {.type = cases[i].type,
+        struct register_row write = {.type = cases[i].type,
+                                   .size = map_types[cases[i].type].registers,
+                                   .min = -INFINITY,
+                                   .max = INFINITY,
                                    .big_words = cases[i].big,
                                    .scale = cases[i].scale,
                                    .offset = cases[i].offset,
@@ -202,16 +205,44 @@ static void test_encode(void **state)
 static void test_encode_limit(void **state)
 {
     (void) state;
-    struct push_write write = {.type = REG_U16, .scale = 10};
+    struct register_row write = {.type = REG_U16,
+                                 .scale = 10,
+                                 .min = -INFINITY,
+                                 .max = INFINITY,
+                                 .terms = {{.what = ROW_VALUE}},
+                                 .term_count = 1};
     uint16_t words[2];
-    assert_true(value_find("allowed_charge_current_a", &write.value));
+    assert_true(value_find("allowed_charge_current_a", &write.terms[0].value));
     push_encode(&write, 46.49, words);
     assert_int_equal(words[0], 464);
     push_encode(&write, 46.3, words);
     assert_int_equal(words[0], 463);
-    assert_true(value_find("current_a", &write.value));
+    assert_true(value_find("current_a", &write.terms[0].value));
     push_encode(&write, 46.49, words);
     assert_int_equal(words[0], 465);
+}
+
+/* The words that a register of a view has: what is not translated is unknown. */
+static void test_encode_bounds(void **state)
+{
+    (void) state;
+    struct register_row write = {.type = REG_U16,
+                                 .size = 1,
+                                 .scale = 10,
+                                 .min = 0,
+                                 .max = 500,
+                                 .on_stale = {INSTEAD_UNKNOWN, 0}};
+    uint16_t words[2];
+    assert_int_equal(push_encode(&write, -3, words), PUSH_EXACT);
+    assert_int_equal(words[0], 0);
+    assert_int_equal(push_encode(&write, 51, words), PUSH_EXACT);
+    assert_int_equal(words[0], 500);
+    write.pairs[0] = (struct row_pair){1, 4};
+    write.pair_count = 1;
+    assert_int_equal(push_encode(&write, 1, words), PUSH_EXACT);
+    assert_int_equal(words[0], 40);
+    assert_int_equal(push_encode(&write, 2, words), PUSH_EXACT);
+    assert_int_equal(words[0], 0xFFFF);
 }
 
 /* ---- requests and answers ---- */
@@ -301,7 +332,7 @@ static void test_answers(void **state)
 
 /* A push of one pack whose values, freshness and clock are the test's. */
 struct bench {
-    struct push_write writes[WRITES_MAX];
+    struct register_row writes[WRITES_MAX];
     struct push_config config;
     struct pack pack;
     struct source source;
@@ -334,11 +365,18 @@ static void bench_free(struct bench *bench)
     free(bench);
 }
 
-static struct push_write *add(struct bench *bench, unsigned address, enum map_type type, int id)
+static struct register_row *add(struct bench *bench, unsigned address, enum map_type type, int id)
 {
-    struct push_write *write = &bench->writes[bench->config.write_count++];
-    *write = (struct push_write){
-        .source = "p", .value = {VALUE_NUMBER, id}, .address = address, .type = type, .scale = 1};
+    struct register_row *write = &bench->writes[bench->config.write_count++];
+    *write = (struct register_row){
+        .terms = {{.what = ROW_VALUE, .source = "p", .value = {VALUE_NUMBER, id}}},
+        .term_count = 1,
+        .address = address,
+        .size = map_types[type].registers,
+        .type = type,
+        .scale = 1,
+        .min = -INFINITY,
+        .max = INFINITY};
     return write;
 }
 
@@ -532,7 +570,7 @@ static void test_dead_band_of_a_step(void **state)
     (void) state;
     struct bench *bench = bench_new();
     bench->config.on_change = true;
-    struct push_write *write = add(bench, 1, REG_U16, VOLTAGE_V);
+    struct register_row *write = add(bench, 1, REG_U16, VOLTAGE_V);
     write->scale = 10;
     write->deadband = 0.1;
     begin(bench);
@@ -561,7 +599,7 @@ static void test_interval_only(void **state)
     struct bench *bench = bench_new();
     add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct substitute){INSTEAD_NUMBER, 9999};
     add(bench, 3, REG_U16, SOC_PERCENT);
-    add(bench, 5, REG_U16, SOC_PERCENT)->what = PUSH_FRESH;
+    add(bench, 5, REG_U16, SOC_PERCENT)->terms[0].what = ROW_FRESH;
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     publish(bench);
@@ -594,7 +632,7 @@ static void test_limits_of_a_pack_that_is_late(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    assert_true(value_find("allowed_charge_current_a", &add(bench, 1, REG_U16, 0)->value));
+    assert_true(value_find("allowed_charge_current_a", &add(bench, 1, REG_U16, 0)->terms[0].value));
     bench->source.status = (struct map_status){
         .state = MAP_STATE_FRESH, .allowed = {.configured = true, .charge_current_a = 42}};
     begin(bench);
@@ -639,9 +677,9 @@ static void test_status_of_a_silent_pack(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    assert_true(value_find("connection_state", &add(bench, 1, REG_U16, 0)->value));
+    assert_true(value_find("connection_state", &add(bench, 1, REG_U16, 0)->terms[0].value));
     add(bench, 2, REG_U16, SOC_PERCENT);
-    assert_true(value_find("charged_wh", &add(bench, 3, REG_U16, 0)->value));
+    assert_true(value_find("charged_wh", &add(bench, 3, REG_U16, 0)->terms[0].value));
     bench->source.status = (struct map_status){.state = MAP_STATE_FRESH, .charged_wh = 1234.4};
     begin(bench);
     set(bench, SOC_PERCENT, 50);
@@ -698,7 +736,7 @@ static void test_busy(void **state)
         struct bench *bench = bench_new();
         bench->config.interval_s = 3600;
         add(bench, 1, REG_S16, CURRENT_A)->on_stale = (struct substitute){INSTEAD_NUMBER, 0};
-        add(bench, 2, REG_U16, 0)->what = PUSH_FRESH;
+        add(bench, 2, REG_U16, 0)->terms[0].what = ROW_FRESH;
         begin(bench);
         set(bench, CURRENT_A, -20);
         publish(bench);
@@ -1077,9 +1115,9 @@ static void test_counter(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    struct push_write *write = add(bench, 7, REG_U16, 0);
-    write->what = PUSH_SECONDS;
-    write->source[0] = 0;
+    struct register_row *write = add(bench, 7, REG_U16, 0);
+    write->terms[0].what = ROW_SECONDS;
+    write->terms[0].source[0] = 0;
     bench->counts_from = 900;
     begin(bench);
     static const struct {
@@ -1104,7 +1142,7 @@ static void test_no_source(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, REG_U16, SOC_PERCENT)->source[0] = 'q';
+    add(bench, 1, REG_U16, SOC_PERCENT)->terms[0].source[0] = 'q';
     assert_false(push_plan_init(&bench->plan, &bench->config, bench_find, bench, 0, bench->now));
     bench_free(bench);
 }
@@ -1117,6 +1155,7 @@ int main(void)
         cmocka_unit_test(test_mapped_values),
         cmocka_unit_test(test_encode),
         cmocka_unit_test(test_encode_limit),
+        cmocka_unit_test(test_encode_bounds),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_neighbours),

@@ -6,6 +6,7 @@
  */
 #include "print_view.h"
 
+#include "config/row.h"
 #include "registers/meaning.h"
 #include "base/text.h"
 
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_ROOM VIEW_LINE
+#define NAME_ROOM ROW_LINE
 #define MEANING_ROOM 400
 
 /* A register, a fill or a copy; a fill has neither unit nor scale. */
@@ -33,14 +34,14 @@ struct row {
 /* ---- columns ---- */
 
 /* The common unit of its values; none if they differ. */
-static const char *unit_of(const struct view_register *reg)
+static const char *unit_of(const struct register_row *reg)
 {
     struct meaning meaning;
     char name[VALUE_NAME_SIZE];
     if (reg->type == REG_STRING || reg->pair_count > 0 || reg->bit >= 0)
         return "";
     for (unsigned i = 0; i < reg->term_count; i++) {
-        if (reg->terms[i].what != VIEW_VALUE)
+        if (reg->terms[i].what != ROW_VALUE)
             continue;
         value_format(&reg->terms[i].value, name);
         char *dot = strrchr(name, '.');
@@ -61,19 +62,11 @@ static void add_substitute(struct text *text, const char *when, const struct sub
         text_format(text, "%s%s %s", text->size > 0 ? "; " : "", when, words[substitute->kind]);
 }
 
-static bool is_constant(const struct view_register *reg)
-{
-    for (unsigned i = 0; i < reg->term_count; i++)
-        if (reg->terms[i].what != VIEW_NUMBER)
-            return false;
-    return reg->type != REG_STRING || reg->text == VIEW_QUOTED;
-}
-
 /* What the other columns do not say. */
-static void describe_register(const struct view_register *reg, char out[MEANING_ROOM])
+static void describe_register(const struct register_row *reg, char out[MEANING_ROOM])
 {
     struct text text = text_in(out, MEANING_ROOM);
-    if (is_constant(reg)) {
+    if (config_row_is_constant(reg)) {
         text_add(&text, "constant");
         return;
     }
@@ -91,7 +84,7 @@ static void describe_register(const struct view_register *reg, char out[MEANING_
     add_substitute(&text, "stale:", &reg->on_stale);
 }
 
-static struct row row_of_register(const struct view_register *reg)
+static struct row row_of_register(const struct register_row *reg)
 {
     struct row row = {.address = reg->address,
                       .count = reg->size,

@@ -182,22 +182,55 @@ struct substitute {
     double number;
 };
 
-enum push_what {
-    PUSH_VALUE,  /* a number of the source, by `value` */
-    PUSH_FRESH,  /* 1 while the source's values are fresh, else 0 */
-    PUSH_SECONDS /* the gateway's own counter; it has no source */
+#define ROW_TERMS 8   /* values that one register is made of */
+#define ROW_PAIRS 24  /* of one enumeration */
+#define ROW_LINE 200  /* longest line of a configuration, and the NUL */
+#define ROW_STRING 64 /* registers of a text */
+
+enum row_what {
+    ROW_NUMBER, /* as it stands in the file */
+    ROW_VALUE,  /* of the source, by `value` */
+    ROW_FRESH,  /* 1 while the source's values are fresh, else 0 */
+    ROW_SECONDS /* the gateway's own counter */
 };
 
-/* One value that is written into one or two registers. */
-struct push_write {
-    char source[NAME_SIZE]; /* name of a pack or a bank */
-    enum push_what what;
+struct row_term {
+    enum row_what what;
+    bool minus;
+    char source[NAME_SIZE]; /* name of a pack or a bank; empty: none is needed */
     struct value_ref value;
-    unsigned address; /* zero-based */
+    double number;
+};
+
+/* How several terms are combined into one number. */
+enum row_join { ROW_SUM, ROW_HIGHEST, ROW_LOWEST };
+
+enum row_text { ROW_QUOTED, ROW_SERIAL, ROW_MODEL, ROW_FIRMWARE, ROW_DRIVER, ROW_PACK_NAME };
+
+struct row_pair {
+    double in, out;
+};
+
+/* One `register` of a view or `write` of a push: its address, content and format. A write has one
+ * term, which is no number. */
+struct register_row {
+    char line[ROW_LINE];    /* as it stands in the file */
+    unsigned from_size;     /* of `line`: what stands before the arrow */
+    unsigned line_number;   /* in the file */
+    unsigned address, size; /* zero-based; registers */
     enum map_type type;
-    double scale, offset; /* the register holds value * scale + offset */
-    double deadband;      /* in the unit of the value */
-    bool big_words;       /* high word first */
+    enum row_text text; /* of REG_STRING: its one term has the source */
+    char quoted[2 * ROW_STRING + 1];
+    struct row_term terms[ROW_TERMS];
+    unsigned term_count;
+    enum row_join join;
+    struct row_pair pairs[ROW_PAIRS]; /* none: the number is not translated */
+    unsigned pair_count;
+    double scale, offset, min, max; /* number * scale + offset, within min and max */
+    double deadband;                /* of a write; in the unit of the value */
+    int bit;                        /* of REG_BITS16 and REG_BITS32; -1: the whole register */
+    bool big_words;                 /* high word first */
+    struct substitute on_unknown;   /* of a register; a write has on_stale for both */
     struct substitute on_stale;
 };
 
@@ -211,60 +244,12 @@ struct push_config {
     enum push_function function;
     bool big_words; /* these two: of writes that say nothing else */
     struct substitute on_stale;
-    struct push_write *writes; /* by address */
+    struct register_row *writes; /* by address */
     unsigned write_count;
 };
 
-#define VIEW_UNITS 16  /* of one view */
-#define VIEW_TERMS 8   /* values that one register is made of */
-#define VIEW_PAIRS 24  /* of one enumeration */
-#define VIEW_FILLS 64  /* of one view; the same for copies */
-#define VIEW_LINE 200  /* longest line of a configuration, and the NUL */
-#define VIEW_STRING 64 /* registers of a text */
-
-enum view_what {
-    VIEW_NUMBER, /* as it stands in the file */
-    VIEW_VALUE,  /* of the source, by `value` */
-    VIEW_FRESH,  /* 1 while the source's values are fresh, else 0 */
-    VIEW_SECONDS /* the gateway's own counter */
-};
-
-struct view_term {
-    enum view_what what;
-    bool minus;
-    char source[NAME_SIZE]; /* name of a pack or a bank; empty: none is needed */
-    struct value_ref value;
-    double number;
-};
-
-/* How several terms are combined into one number. */
-enum view_join { VIEW_SUM, VIEW_HIGHEST, VIEW_LOWEST };
-
-enum view_text { VIEW_QUOTED, VIEW_SERIAL, VIEW_MODEL, VIEW_FIRMWARE, VIEW_DRIVER, VIEW_PACK_NAME };
-
-struct view_pair {
-    double in, out;
-};
-
-/* One `register`: its address, content and format. */
-struct view_register {
-    char line[VIEW_LINE];   /* as it stands in the file */
-    unsigned from_size;     /* of `line`: what stands before the arrow */
-    unsigned line_number;   /* in the file */
-    unsigned address, size; /* zero-based; registers */
-    enum map_type type;
-    enum view_text text; /* of REG_STRING: its one term has the source */
-    char quoted[2 * VIEW_STRING + 1];
-    struct view_term terms[VIEW_TERMS];
-    unsigned term_count;
-    enum view_join join;
-    struct view_pair pairs[VIEW_PAIRS]; /* none: the number is not translated */
-    unsigned pair_count;
-    double scale, offset, min, max; /* number * scale + offset, within min and max */
-    int bit;                        /* of REG_BITS16 and REG_BITS32; -1: the whole register */
-    bool big_words;                 /* high word first */
-    struct substitute on_unknown, on_stale;
-};
+#define VIEW_UNITS 16 /* of one view */
+#define VIEW_FILLS 64 /* of one view; the same for copies */
 
 /* Registers that return a constant where nothing else is defined. */
 struct view_fill {
@@ -298,7 +283,7 @@ struct view_config {
     struct substitute on_unknown, on_stale;
     struct view_fills fills;
     struct view_copies copies;
-    struct view_register *registers; /* by address, those that share bits one behind the other */
+    struct register_row *registers; /* by address, those that share bits one behind the other */
     unsigned register_count;
 };
 

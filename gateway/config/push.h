@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What [push NAME] writes: each `write` of the configuration is taken apart here, when all packs
- * are known.
- *
- *   house-1.current_a -> 17 s16 scale 100 deadband 0.5
- *   name    number      |  |    options, each with its value
- *                register  type
- *
- * A name may hold dots: which dot ends it is found by the names that there are.
+ * What [push NAME] writes, and whether two pushes write the same register.
  */
 #ifndef PACKGATE_CONFIG_PUSH_H
 #define PACKGATE_CONFIG_PUSH_H

@@ -420,9 +420,9 @@ static const struct config_key push_keys[] = {
              "that the map serves even for a silent pack (connection_state, age_s, counters) are always written. "
              "gateway.seconds is a counter of the running gateway, which wraps after 65535. REGISTER counts from "
              "0. TYPE is u16, s16, u32, s32 or float32. These words can follow, each with a blank and its value: "
-             "scale and offset (the register gets value x scale + offset, rounded; a number that does not fit is "
-             "replaced by the nearest one), word_order and on_stale as above, and deadband in the unit of the "
-             "value (smaller changes are not written at once). Neighbouring registers are written with one request."},
+             "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
+             "rounded; a number that does not fit is replaced by the nearest one), word_order and on_stale as above, "
+             "and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
     {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
      CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
 };

@@ -739,7 +739,7 @@ const struct config_type type_substitute = {.parse = parse_substitute,
                                             .same = same_substitute};
 
 /* Names can be checked only at the end of the file. */
-static bool parse_write(const struct config_key *key, const char *text, void *field)
+static bool parse_row(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
     (void) text;
@@ -747,22 +747,20 @@ static bool parse_write(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-static bool same_write(const struct push_write *a, const struct push_write *b)
+static bool same_rows(const struct register_row *a, unsigned a_count, const struct register_row *b,
+                      unsigned b_count)
 {
-    return strcmp(a->source, b->source) == 0 && a->what == b->what &&
-           a->value.kind == b->value.kind && a->value.id == b->value.id &&
-           a->address == b->address && a->type == b->type && a->scale == b->scale &&
-           a->offset == b->offset && a->deadband == b->deadband && a->big_words == b->big_words &&
-           same_substitute(&a->on_stale, &b->on_stale);
+    for (unsigned i = 0; i < a_count && i < b_count; i++)
+        if (strcmp(a[i].line, b[i].line) != 0 ||
+            strcmp(a[i].terms[0].source, b[i].terms[0].source) != 0)
+            return false;
+    return a_count == b_count;
 }
 
 static bool same_writes(const void *a, const void *b)
 {
     const struct push_config *x = a, *y = b;
-    for (unsigned i = 0; i < x->write_count && i < y->write_count; i++)
-        if (!same_write(&x->writes[i], &y->writes[i]))
-            return false;
-    return x->write_count == y->write_count;
+    return same_rows(x->writes, x->write_count, y->writes, y->write_count);
 }
 
 static void describe_write(const struct config_key *key, char *out, size_t size)
@@ -780,10 +778,7 @@ static void describe_register(const struct config_key *key, char *out, size_t si
 static bool same_registers(const void *a, const void *b)
 {
     const struct view_config *x = a, *y = b;
-    for (unsigned i = 0; i < x->register_count && i < y->register_count; i++)
-        if (strcmp(x->registers[i].line, y->registers[i].line) != 0)
-            return false;
-    return x->register_count == y->register_count;
+    return same_rows(x->registers, x->register_count, y->registers, y->register_count);
 }
 
 /* Parses a register's address at the start of a text; NULL: none. */
@@ -877,7 +872,7 @@ static void describe_units(const struct config_key *key, char *out, size_t size)
              VIEW_UNITS);
 }
 
-const struct config_type type_register = {.parse = parse_write,
+const struct config_type type_register = {.parse = parse_row,
                                           .describe = describe_register,
                                           .same = same_registers,
                                           .list = true,
@@ -886,7 +881,7 @@ const struct config_type type_fill = {.parse = parse_fill, .describe = describe_
 const struct config_type type_copy = {.parse = parse_copy, .describe = describe_copy, .list = true};
 const struct config_type type_units = {
     .parse = parse_units, .describe = describe_units, .list = true};
-const struct config_type type_write = {.parse = parse_write,
+const struct config_type type_write = {.parse = parse_row,
                                        .describe = describe_write,
                                        .same = same_writes,
                                        .list = true,

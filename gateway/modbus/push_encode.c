@@ -5,6 +5,8 @@
  */
 #include "push_encode.h"
 
+#include "row_number.h"
+
 #include "registers/types.h"
 #include "bms/bytes.h"
 
@@ -12,12 +14,12 @@
 #include <modbus.h>
 #include <string.h>
 
-static void put_words(const struct push_write *write, uint64_t pattern, uint16_t words[2])
+static void put_words(const struct register_row *write, uint64_t pattern, uint16_t words[2])
 {
     map_put_words(words, pattern, map_types[write->type].registers, write->big_words);
 }
 
-static enum push_encoded encode_substitute(const struct push_write *write, uint16_t words[2])
+static enum push_encoded encode_substitute(const struct register_row *write, uint16_t words[2])
 {
     switch (write->on_stale.kind) {
     case INSTEAD_UNKNOWN:
@@ -31,14 +33,14 @@ static enum push_encoded encode_substitute(const struct push_write *write, uint1
     }
 }
 
-enum push_encoded push_encode(const struct push_write *write, double value, uint16_t words[2])
+enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2])
 {
-    if (isnan(value))
+    double number = row_number(write, value);
+    if (isnan(number))
         return encode_substitute(write, words);
     /* If a pattern means "unknown", a known number must not be encoded as this pattern. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
-    double number = value * write->scale + write->offset;
-    if (write->what == PUSH_VALUE && value_traits(&write->value).is_limit)
+    if (row_is_limit(write))
         number = map_lower(write->type, number);
     if (write->type != REG_FLOAT32)
         number = round(number);

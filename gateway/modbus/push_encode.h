@@ -21,7 +21,7 @@ enum push_encoded {
 
 /** Encodes a value into registers; NaN: stale or unknown. Rounds to nearest. Does not write `words`
  * for PUSH_NOTHING. */
-enum push_encoded push_encode(const struct push_write *write, double value, uint16_t words[2]);
+enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2]);
 
 struct push_request {
     uint8_t bytes[MBAP_ADU_MAX];

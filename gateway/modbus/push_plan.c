@@ -2,6 +2,8 @@
 /* Decides which registers of a push are due. */
 #include "push_plan.h"
 
+#include "row_number.h"
+
 #include "base/backoff.h"
 
 #include <math.h>
@@ -31,9 +33,9 @@ bool push_plan_init(struct push_plan *plan, const struct push_config *config, pu
     for (unsigned i = 0; i < config->write_count; i++) {
         struct push_item *item = &plan->items[i];
         item->write = &config->writes[i];
-        if (item->write->what == PUSH_SECONDS)
+        if (item->write->terms[0].what == ROW_SECONDS)
             continue;
-        item->source = find(data, item->write->source);
+        item->source = find(data, item->write->terms[0].source);
         if (!item->source)
             return false;
     }
@@ -57,15 +59,16 @@ void push_plan_all(struct push_plan *plan)
 static double value_now(const struct push_plan *plan, const struct push_item *item, double now)
 {
     const struct source *source = item->source;
-    if (item->write->what == PUSH_SECONDS)
+    const struct row_term *term = &item->write->terms[0];
+    if (term->what == ROW_SECONDS)
         return (uint16_t) (uint64_t) (now - plan->counts_from); /* wraps, as in the register map */
     const bool fresh = source_fresh(source, now);
-    if (item->write->what == PUSH_FRESH)
+    if (term->what == ROW_FRESH)
         return fresh;
-    if (!fresh && !value_traits(&item->write->value).is_status)
+    if (!fresh && !value_traits(&term->value).is_status)
         return NAN;
     const struct map_status status = source_status(source, fresh);
-    return value_of(&item->write->value, source->values, &status);
+    return value_of(&term->value, source->values, &status);
 }
 
 /* Encodes the item for its registers. After the start, a pack gets time to answer before the
@@ -85,10 +88,9 @@ static bool has_changed(const struct push_plan *plan, const struct push_item *it
 {
     if (!item->sent || isnan(value) != isnan(item->sent_value))
         return true;
-    if (item->write->what == PUSH_VALUE && value_traits(&item->write->value).is_limit &&
-        value < item->sent_value)
+    if (row_is_limit(item->write) && value < item->sent_value)
         return true;
-    bool matters = plan->config->on_change || item->write->what == PUSH_FRESH;
+    bool matters = plan->config->on_change || item->write->terms[0].what == ROW_FRESH;
     if (!matters || isnan(value))
         return false;
     return memcmp(words, item->sent_words, sizeof item->sent_words) != 0 &&
@@ -134,7 +136,7 @@ static bool go_together(const struct push_item *left, const struct push_item *ri
 static bool append_item(const struct push_plan *plan, const struct push_item *item, double now,
                         struct push_span *span)
 {
-    unsigned size = map_types[item->write->type].registers;
+    unsigned size = item->write->size;
     unsigned most = plan->config->function == PUSH_SINGLE ? 1 : PUSH_REGISTERS_MAX;
     uint16_t words[2];
     double value;
@@ -228,7 +230,7 @@ static void search(struct push_plan *plan, const struct push_span *span)
 
 static bool are_neighbours(const struct push_item *left, const struct push_item *right)
 {
-    return left->write->address + map_types[left->write->type].registers == right->write->address;
+    return left->write->address + left->write->size == right->write->address;
 }
 
 /* The run of adjacent items around one, [first, end). */

@@ -36,7 +36,7 @@ enum push_state {
 
 /* One write, and the value that the target has. */
 struct push_item {
-    const struct push_write *write;
+    const struct register_row *write;
     const struct source *source; /* NULL: the gateway itself */
     bool due;
     bool ever_known;

@@ -32,7 +32,7 @@ static const char *list_registers(const struct push_item *first, const struct pu
         }
         unsigned from = first->write->address, to = from;
         for (; first < end && wanted(first, like, now) && first->write->address == to; first++)
-            to += map_types[first->write->type].registers;
+            to += first->write->size;
         registers += to - from;
         if (used + 24 > sizeof runs_text) {
             snprintf(runs_text + used, sizeof runs_text - used, ", ...");
@@ -136,8 +136,8 @@ void push_report_clipped(struct push_plan *plan, const struct push_span *span)
         if (item->clipped && !item->told_clipped)
             log_warn("push %s: %s.%s is %g, out of range for register %u; the nearest "
                      "number that fits is written",
-                     plan->config->name, item->write->source,
-                     value_format(&item->write->value, name), item->sent_value,
+                     plan->config->name, item->write->terms[0].source,
+                     value_format(&item->write->terms[0].value, name), item->sent_value,
                      item->write->address);
         item->told_clipped = item->clipped;
     }

@@ -5,6 +5,8 @@
  */
 #include "view.h"
 
+#include "row_number.h"
+
 #include "bms/count.h"
 
 #include <math.h>
@@ -25,12 +27,12 @@ struct watched {
 };
 
 struct item {
-    const struct view_register *config;
-    uint16_t sources[VIEW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
-    bool lasting[VIEW_TERMS];     /* known even while the pack is silent */
-    bool limit;                   /* has to do with what is allowed */
-    bool ticks;                   /* changes each second without new values */
-    bool leads;                   /* the first of the items that form a register */
+    const struct register_row *config;
+    uint16_t sources[ROW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
+    bool lasting[ROW_TERMS];     /* known even while the pack is silent */
+    bool limit;                  /* has to do with what is allowed */
+    bool ticks;                  /* changes each second without new values */
+    bool leads;                  /* the first of the items that form a register */
     uint64_t pattern;
     bool refused; /* it cannot be read at this moment */
 };
@@ -58,60 +60,47 @@ static double seconds_at(const struct view *view, double now)
 
 static double term_number(const struct view *view, const struct item *item, unsigned n)
 {
-    const struct view_term *term = &item->config->terms[n];
+    const struct row_term *term = &item->config->terms[n];
     const struct watched *watched =
         item->sources[n] == NO_SOURCE ? NULL : &view->watched[item->sources[n]];
     switch (term->what) {
-    case VIEW_NUMBER:
+    case ROW_NUMBER:
         return term->number;
-    case VIEW_SECONDS:
+    case ROW_SECONDS:
         return (uint16_t) (uint64_t) view->second;
-    case VIEW_FRESH:
+    case ROW_FRESH:
         return !watched->stale;
-    case VIEW_VALUE:
+    case ROW_VALUE:
         break;
     }
     return value_of(&term->value, watched->source->values, &watched->status);
 }
 
 /* fmax and fmin return the number if the other one is NaN. */
-static double join(enum view_join how, double so_far, double number, bool minus)
+static double join(enum row_join how, double so_far, double number, bool minus)
 {
     switch (how) {
-    case VIEW_HIGHEST:
+    case ROW_HIGHEST:
         return fmax(so_far, number);
-    case VIEW_LOWEST:
+    case ROW_LOWEST:
         return fmin(so_far, number);
-    case VIEW_SUM:
+    case ROW_SUM:
         break;
     }
     return minus ? so_far - number : so_far + number;
 }
 
-static double translate(const struct view_register *config, double number)
-{
-    if (config->pair_count == 0)
-        return number;
-    for (unsigned i = 0; i < config->pair_count; i++)
-        if (config->pairs[i].in == number)
-            return config->pairs[i].out;
-    return (double) NAN;
-}
-
-/* The value that the register shows; NaN: unknown. */
+/* The number in the register; NaN: unknown. */
 static double item_number(const struct view *view, const struct item *item)
 {
-    const struct view_register *config = item->config;
-    double number = term_number(view, item, 0);
+    const struct register_row *config = item->config;
+    double value = term_number(view, item, 0);
     for (unsigned n = 1; n < config->term_count; n++)
-        number = join(config->join, number, term_number(view, item, n), config->terms[n].minus);
-    number = translate(config, number);
-    if (isnan(number))
-        return number;
-    return fmin(fmax(number * config->scale + config->offset, config->min), config->max);
+        value = join(config->join, value, term_number(view, item, n), config->terms[n].minus);
+    return row_number(config, value);
 }
 
-static uint64_t bit_pattern(const struct view_register *config, bool set)
+static uint64_t bit_pattern(const struct register_row *config, bool set)
 {
     return (uint64_t) set << config->bit;
 }
@@ -119,8 +108,8 @@ static uint64_t bit_pattern(const struct view_register *config, bool set)
 /* A known number must not be encoded as the pattern that means "unknown". */
 static uint64_t number_pattern(const struct item *item, double number)
 {
-    const struct view_register *config = item->config;
-    const bool constant = config->term_count == 1 && config->terms[0].what == VIEW_NUMBER;
+    const struct register_row *config = item->config;
+    const bool constant = config->term_count == 1 && config->terms[0].what == ROW_NUMBER;
     const bool reserved = !constant && (config->on_unknown.kind == INSTEAD_UNKNOWN ||
                                         config->on_stale.kind == INSTEAD_UNKNOWN);
     if (config->bit >= 0)
@@ -133,7 +122,7 @@ static uint64_t number_pattern(const struct item *item, double number)
 /* No number can stand in for a text: an unknown text is empty. */
 static void apply_substitute(struct item *item, const struct substitute *substitute)
 {
-    const struct view_register *config = item->config;
+    const struct register_row *config = item->config;
     item->refused = substitute->kind == INSTEAD_EXCEPTION || substitute->kind == INSTEAD_HOLD;
     if (config->bit >= 0)
         item->pattern =
@@ -161,23 +150,23 @@ static bool is_stale(const struct view *view, const struct item *item, bool *kno
 
 static const char *item_text(const struct view *view, const struct item *item)
 {
-    const struct view_register *config = item->config;
+    const struct register_row *config = item->config;
     const struct watched *watched =
-        config->text == VIEW_QUOTED ? NULL : &view->watched[item->sources[0]];
+        config->text == ROW_QUOTED ? NULL : &view->watched[item->sources[0]];
     const char *text = NULL;
     switch (config->text) {
-    case VIEW_QUOTED:
+    case ROW_QUOTED:
         return config->quoted;
-    case VIEW_SERIAL:
+    case ROW_SERIAL:
         return watched->source->values->text[SERIAL];
-    case VIEW_MODEL:
+    case ROW_MODEL:
         return watched->source->values->text[MODEL];
-    case VIEW_FIRMWARE:
+    case ROW_FIRMWARE:
         return watched->source->values->text[FIRMWARE];
-    case VIEW_DRIVER:
+    case ROW_DRIVER:
         text = watched->status.driver;
         break;
-    case VIEW_PACK_NAME:
+    case ROW_PACK_NAME:
         text = watched->source->name;
         break;
     }
@@ -197,13 +186,13 @@ static void encode_characters(const struct view *view, const struct item *item, 
 
 static void encode_text(const struct view *view, struct item *item)
 {
-    const struct view_register *config = item->config;
+    const struct register_row *config = item->config;
     bool known;
     const bool stale = is_stale(view, item, &known);
     const bool replaced = stale && (config->on_stale.kind != INSTEAD_HOLD || !known);
     const char *text = replaced ? "" : item_text(view, item);
     const struct substitute *substitute = replaced ? &config->on_stale
-                                          : !*text && config->text != VIEW_QUOTED
+                                          : !*text && config->text != ROW_QUOTED
                                               ? &config->on_unknown
                                               : NULL;
     item->refused = false;
@@ -214,7 +203,7 @@ static void encode_text(const struct view *view, struct item *item)
 
 static void encode_number(const struct view *view, struct item *item)
 {
-    const struct view_register *config = item->config;
+    const struct register_row *config = item->config;
     bool known;
     const bool stale = is_stale(view, item, &known);
     item->refused = false;
@@ -229,7 +218,7 @@ static void encode_number(const struct view *view, struct item *item)
         item->pattern = number_pattern(item, number);
 }
 
-static void set_state(const struct view *view, const struct view_register *config, bool refused)
+static void set_state(const struct view *view, const struct register_row *config, bool refused)
 {
     memset(view->states + config->address, refused ? REFUSED : READABLE, config->size);
 }
@@ -309,26 +298,25 @@ static uint16_t watch(struct view *view, const struct source *source)
     return n;
 }
 
-static bool term_lasts(const struct view_register *config, const struct view_term *term)
+static bool term_lasts(const struct register_row *config, const struct row_term *term)
 {
     /* Texts are values as well: they need their source. */
     if (config->type == REG_STRING)
-        return config->text == VIEW_DRIVER || config->text == VIEW_PACK_NAME;
-    return term->what != VIEW_VALUE || value_traits(&term->value).is_status;
+        return config->text == ROW_DRIVER || config->text == ROW_PACK_NAME;
+    return term->what != ROW_VALUE || value_traits(&term->value).is_status;
 }
 
 static void make_item(struct view *view, unsigned i, view_find *find, void *data)
 {
     struct item *item = &view->items[i];
     item->config = &view->config->registers[i];
+    item->limit = row_is_limit(item->config);
     item->leads = i == 0 || item->config->address != item->config[-1].address;
     for (unsigned n = 0; n < item->config->term_count; n++) {
-        const struct view_term *term = &item->config->terms[n];
+        const struct row_term *term = &item->config->terms[n];
         item->sources[n] = term->source[0] ? watch(view, find(data, term->source)) : NO_SOURCE;
         item->lasting[n] = term_lasts(item->config, term);
-        item->limit |= item->config->type != REG_STRING && term->what == VIEW_VALUE &&
-                       value_traits(&term->value).is_limit;
-        item->ticks |= item->lasting[n] && term->what != VIEW_NUMBER;
+        item->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
     }
     view->ticks |= item->ticks;
 }

@@ -59,18 +59,18 @@ static void read_map(const struct unit *unit, const struct mbap_range *range,
 }
 
 /* The first limit among the terms of a register. */
-static size_t limit_of(const struct view_register *entry)
+static size_t limit_of(const struct register_row *entry)
 {
     char name[VALUE_NAME_SIZE];
     size_t n = COUNT(names);
     for (unsigned i = 0; entry->bit < 0 && i < entry->term_count && n == COUNT(names); i++)
-        if (entry->terms[i].what == VIEW_VALUE && entry->type != REG_STRING)
+        if (entry->terms[i].what == ROW_VALUE && entry->type != REG_STRING)
             n = find_name(value_format(&entry->terms[i].value, name));
     return n;
 }
 
 static bool holds_copy(const struct view_copies *copies, const struct mbap_range *range,
-                       const struct view_register *entry)
+                       const struct register_row *entry)
 {
     for (const struct view_copy *copy = copies->list; copy < copies->list + copies->count; copy++)
         if (entry->address >= copy->first && entry->address <= copy->last &&
@@ -83,7 +83,7 @@ static void read_view(struct view *view, const struct mbap_range *range, struct 
 {
     const struct view_config *config = view_config(view);
     for (unsigned i = 0; i < config->register_count; i++) {
-        const struct view_register *entry = &config->registers[i];
+        const struct register_row *entry = &config->registers[i];
         const size_t n = limit_of(entry);
         if (n == COUNT(names) || (!holds(range, entry->address, entry->size) &&
                                   !holds_copy(&config->copies, range, entry)))

@@ -433,7 +433,7 @@ static void test_mistakes(void **state)
         {"register = serial -> 1 u16\n", "f:19: 'serial' is a text, and a u16 is none"},
         {"register = q.1.serial -> 1 u32\n", "f:19: 'q.1.serial' is a text, and a u32 is none"},
         {"register = voltage_v -> 1 string 4\n", "f:19: 'voltage_v' is no text"},
-        {"register = \"x -> 1 string 4\n", "f:19: 'register' has no 'VALUE -> REGISTER TYPE'"},
+        {"register = \"x -> 1 string 4\n", "f:19: 'register' is '\"x -> 1 string 4'; expected VALUE -> REGISTER TYPE"},
         {"register = \"x\" -> 1 string\n", "f:19: 'string' of '\"x\"' is ''; expected a whole number from 1 to 64"},
         {"register = \"x\" -> 1 string 65\n", "f:19: 'string' of '\"x\"' is '65'"},
         {"register = \"x\" -> 1 string 4 scale 2\n", "f:19: 'scale' of '\"x\"' has no meaning for a string"},

@@ -4,8 +4,6 @@
 
 #include "modbus_map.h"
 
-#include "push.h"
-
 #include "simulator/simulator.h"
 #include "base/address.h"
 #include "base/bluetooth.h"

@@ -26,6 +26,12 @@ void config_check_bank(const struct config_drafts *drafts, struct config_draft *
 void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
                          struct mistakes *mistakes);
 
+/* These two also fill the writes and the registers, by address. */
+void config_check_push(const struct config_drafts *drafts, struct config_draft *push,
+                       struct mistakes *mistakes);
+void config_check_view(const struct config_drafts *drafts, struct config_draft *view,
+                       struct mistakes *mistakes);
+
 /** Whether two listen addresses conflict: the kernel gives an address and a port to one socket,
  * 0.0.0.0 is every IPv4 address, [::] every IPv6 one. */
 bool config_listen_collide(const char *text, const char *other);

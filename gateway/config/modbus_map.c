@@ -2,6 +2,9 @@
 /* Maps of unknown BMS: one row a line, words with blanks between. */
 #include "modbus_map.h"
 
+#include "types.h"
+#include "words.h"
+
 #include "base/regular.h"
 #include "base/suggest.h"
 
@@ -9,258 +12,148 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LARGEST_FILE 65536
-#define WORDS_MOST 16
 #define LINE_SIZE 256
 #define REGISTERS 0x10000
 
 /* The row that is being parsed, and the totals of all rows. */
 struct reader {
+    struct words words;
     struct modbus_user *map;
     unsigned fast, slow; /* reads so far */
-    bool head;           /* there was one */
-    const char *name;    /* of the file */
-    unsigned row;
-    unsigned line; /* of the configuration */
-    struct mistakes *mistakes;
-    unsigned wrong;
-    char *words[WORDS_MOST];
-    unsigned count;
 };
-
-static void add_mistake(struct reader *reader, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void add_mistake(struct reader *reader, const char *format, ...)
-{
-    char text[300];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    reader->wrong++;
-    mistakes_add(reader->mistakes, reader->line, "map %s:%u: %s", reader->name, reader->row, text);
-}
 
 /* ---- words ---- */
 
-static const char *word_at(const struct reader *reader, unsigned n)
+static bool parse_whole(struct reader *reader, const char *name, unsigned least, unsigned most,
+                        unsigned *out)
 {
-    return n < reader->count ? reader->words[n] : "";
+    const struct config_key key = {
+        .name = name, .type = &type_unsigned, .size = sizeof *out, .min = least, .max = most};
+    return words_value(&reader->words, &key, out);
 }
 
-/* Decimal, or hexadecimal with 0x. */
-static bool parse_whole(const char *word, long least, long most, long *out)
+static bool parse_register(struct reader *reader, unsigned *out)
 {
-    char *end;
-    bool hex = word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
-    errno = 0;
-    long number = strtol(word, &end, hex ? 16 : 10);
-    if (end == word || *end || errno || number < least || number > most)
-        return false;
-    *out = number;
-    return true;
+    return parse_whole(reader, "register", 0, REGISTERS - 1, out);
 }
 
-static bool parse_number(const char *word, double *out)
+static bool parse_choice(struct reader *reader, const char *name, const char *const *choices,
+                         unsigned *out)
 {
-    char *end;
-    double number = strtod(word, &end);
-    if (end == word || *end || !isfinite(number))
-        return false;
-    *out = number;
-    return true;
+    const struct config_key key = {
+        .name = name, .type = &type_choice, .size = sizeof *out, .words = choices};
+    return words_value(&reader->words, &key, out);
 }
 
-static bool parse_whole_word(struct reader *reader, unsigned n, const char *what, long least,
-                             long most, long *out)
+/* Whether the row ends here. */
+static bool parse_end(struct reader *reader)
 {
-    if (parse_whole(word_at(reader, n), least, most, out))
-        return true;
-    add_mistake(reader,
-                "'%s' is no %s; expected a whole number from %ld to %ld, or 0x and hex digits",
-                word_at(reader, n), what, least, most);
-    return false;
+    const char *word = words_next(&reader->words);
+    return !word || words_mistake(&reader->words, "'%s' is too much", word);
 }
 
-/* The position of a word in a list; otherwise reports a mistake that names all of them. */
-static int parse_choice(struct reader *reader, unsigned n, const char *what,
-                        const char *const *choices)
+/* Whether one more fits. */
+static bool has_room(struct reader *reader, size_t count, size_t most, const char *what)
 {
-    char list[160] = "";
-    for (int i = 0; choices[i]; i++) {
-        if (strcmp(word_at(reader, n), choices[i]) == 0)
-            return i;
-        size_t at = strlen(list);
-        snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", choices[i]);
-    }
-    add_mistake(reader, "'%s' is no %s; expected one of %s", word_at(reader, n), what, list);
-    return -1;
+    return count < most || words_mistake(&reader->words, "more than %zu %s", most, what);
 }
 
-/* ---- read FUNCTION START COUNT [slow] ---- */
+/* ---- read KIND START COUNT [slow] ---- */
 
-static void read_row(struct reader *reader)
+static void parse_read(struct reader *reader)
 {
-    static const char *const functions[] = {"coils", "discrete", "holding", "input", NULL};
-    int function = parse_choice(reader, 1, "kind of register", functions) + 1;
-    bool bits = function <= MODBUS_DISCRETE;
-    long start, count;
-    if (function == 0 || !parse_whole_word(reader, 2, "register", 0, REGISTERS - 1, &start) ||
-        !parse_whole_word(reader, 3, "number of registers", 1,
-                          bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, &count))
+    static const char *const kinds[] = {"coils", "discrete", "holding", "input", NULL};
+    static const struct config_key options[] = {{.name = "slow"}};
+    unsigned kind, start, count;
+    bool slow = false;
+    if (!parse_choice(reader, "kind of register", kinds, &kind) ||
+        !parse_register(reader, &start) ||
+        !parse_whole(reader, "number of registers", 1,
+                     kind < MODBUS_DISCRETE ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, &count))
         return;
-    bool slow = strcmp(word_at(reader, 4), "slow") == 0;
-    if (reader->count > (slow ? 5u : 4u)) {
-        add_mistake(reader, "'%s' is too much; only 'slow' can follow",
-                    word_at(reader, slow ? 5 : 4));
-        return;
-    }
-    if (start + count > REGISTERS) {
-        add_mistake(reader, "%ld registers from %ld on go beyond 65535", count, start);
-        return;
-    }
-    unsigned *used = slow ? &reader->slow : &reader->fast;
-    if (*used == MODBUS_USER_READS) {
-        add_mistake(reader, "more than %d reads%s", MODBUS_USER_READS,
-                    slow ? " that are slow" : "");
-        return;
-    }
-    reader->map->reads[(slow ? MODBUS_USER_READS : 0) + (*used)++] = (struct bms_read){
-        .function = (uint8_t) function, .start = (uint16_t) start, .count = (uint16_t) count};
-}
-
-/* ---- write REGISTER VALUE…, expect REGISTER VALUE, head BYTE… ---- */
-
-static void write_row(struct reader *reader)
-{
-    struct modbus_user *map = reader->map;
-    long reg, value;
-    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg))
-        return;
-    if (reader->count < 3 || reader->count > 2 + MODBUS_USER_WORDS) {
-        add_mistake(reader, "expected 'write REGISTER VALUE' with 1 to %d values",
-                    MODBUS_USER_WORDS);
-        return;
-    }
-    if (reader->fast == MODBUS_USER_READS) {
-        add_mistake(reader, "more than %d reads and writes", MODBUS_USER_READS);
-        return;
-    }
-    for (unsigned n = 2; n < reader->count; n++) {
-        if (!parse_whole_word(reader, n, "value", 0, UINT16_MAX, &value))
+    while (*words_peek(&reader->words))
+        if (words_option(&reader->words, options, COUNT(options), &slow, "a read", NULL) < 0)
             return;
-        map->written[reader->fast][n - 2] = (uint16_t) value;
-    }
-    map->reads[reader->fast++] = (struct bms_read){.function = MODBUS_WRITE_MANY,
-                                                   .start = (uint16_t) reg,
-                                                   .count = (uint16_t) (reader->count - 2)};
+    unsigned *used = slow ? &reader->slow : &reader->fast;
+    if (start + count > REGISTERS)
+        words_mistake(&reader->words, "%u registers from %u on go beyond 65535", count, start);
+    else if (has_room(reader, *used, MODBUS_USER_READS, slow ? "slow reads" : "reads"))
+        reader->map->reads[(slow ? MODBUS_USER_READS : 0) + (*used)++] =
+            (struct bms_read){.function = (uint8_t) (kind + MODBUS_COILS),
+                              .start = (uint16_t) start,
+                              .count = (uint16_t) count};
 }
 
-static void expect_row(struct reader *reader)
+/* ---- write REGISTER VALUE…, expect REGISTER VALUE, head BYTE…, raw REGISTER COUNT ---- */
+
+static void parse_write(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    long reg, value;
-    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !parse_whole_word(reader, 2, "value", 0, UINT16_MAX, &value))
+    unsigned reg, value, count = 0;
+    if (!parse_register(reader, &reg) ||
+        !has_room(reader, reader->fast, MODBUS_USER_READS, "reads and writes"))
         return;
-    if (reader->count > 3) {
-        add_mistake(reader, "'%s' is too much", word_at(reader, 3));
-    } else if (map->expected_count == MODBUS_USER_EXPECTED) {
-        add_mistake(reader, "more than %d 'expect'", MODBUS_USER_EXPECTED);
-    } else {
-        map->expected[map->expected_count].reg = (uint16_t) reg;
-        map->expected[map->expected_count++].value = (uint16_t) value;
-    }
+    do {
+        if (!has_room(reader, count, MODBUS_USER_WORDS, "values") ||
+            !parse_whole(reader, "value", 0, UINT16_MAX, &value))
+            return;
+        map->written[reader->fast][count++] = (uint16_t) value;
+    } while (*words_peek(&reader->words));
+    map->reads[reader->fast++] = (struct bms_read){
+        .function = MODBUS_WRITE_MANY, .start = (uint16_t) reg, .count = (uint16_t) count};
 }
 
-static void head_row(struct reader *reader)
+static void parse_expect(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    long byte;
-    if (reader->head || reader->count < 2 || reader->count > 1 + MODBUS_USER_HEAD) {
-        add_mistake(reader, "expected one 'head' with 1 to %d bytes, such as 'head 0xA5 0xA5'",
-                    MODBUS_USER_HEAD);
+    unsigned reg, value;
+    if (!parse_register(reader, &reg) || !parse_whole(reader, "value", 0, UINT16_MAX, &value) ||
+        !parse_end(reader) ||
+        !has_room(reader, map->expected_count, MODBUS_USER_EXPECTED, "'expect'"))
         return;
-    }
-    reader->head = true;
-    for (unsigned n = 1; n < reader->count; n++) {
-        if (!parse_whole_word(reader, n, "byte", 0, UINT8_MAX, &byte))
+    map->expected[map->expected_count].reg = (uint16_t) reg;
+    map->expected[map->expected_count++].value = (uint16_t) value;
+}
+
+static void parse_head(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    unsigned byte;
+    if (!has_room(reader, map->head_size > 0, 1, "'head'"))
+        return;
+    do {
+        if (!has_room(reader, map->head_size, MODBUS_USER_HEAD, "bytes") ||
+            !parse_whole(reader, "byte", 0, UINT8_MAX, &byte))
             return;
         map->head[map->head_size++] = (uint8_t) byte;
-    }
+    } while (*words_peek(&reader->words));
+}
+
+static void parse_raw(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    unsigned reg, count;
+    if (!has_room(reader, map->raw_count > 0, 1, "'raw'") || !parse_register(reader, &reg) ||
+        !parse_whole(reader, "number of registers", 1, MAX_RAW_ALARMS, &count) ||
+        !parse_end(reader))
+        return;
+    map->raw_first = (uint16_t) reg;
+    map->raw_count = (uint16_t) count;
 }
 
 /* ---- NAME REGISTER TYPE [scale X] [offset X] [count N] [counted R] [min A] [max B] ---- */
 
-/* A number or text of a pack; MAX_CELLS and MAX_TEMPS follow from the first one. */
-static bool find_value(const char *name, bool *text, uint8_t *id)
-{
-    char full[VALUE_NAME_SIZE];
-    for (int i = 0; i < PACK_TEXTS; i++)
-        if (strcmp(name, pack_text_name((enum pack_text) i)) == 0) {
-            *text = true;
-            *id = (uint8_t) i;
-            return true;
-        }
-    *text = false;
-    for (int i = 0; i < PACK_VALUES; i++) {
-        pack_value_name((enum pack_value) i, full);
-        bool stem = (i == CELL_MV && strcmp(name, "cell_mv") == 0) ||
-                    (i == TEMP_C && strcmp(name, "temp_c") == 0);
-        if (full[0] && (stem || strcmp(name, full) == 0)) {
-            *id = (uint8_t) i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void complain_of_name(struct reader *reader, const char *name)
-{
-    struct suggest suggest;
-    char hint[SUGGEST_HINT_SIZE];
-    static const char *const words[] = {"read", "alarm",  "raw",     "write",
-                                        "head", "expect", "cell_mv", "temp_c"};
-    suggest_init(&suggest, name);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        suggest_offer(&suggest, words[i]);
-    for (int i = 0; i < CELL_MV; i++)
-        if (pack_value_info((enum pack_value) i)->name)
-            suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
-    for (int i = 0; i < PACK_TEXTS; i++)
-        suggest_offer(&suggest, pack_text_name((enum pack_text) i));
-    add_mistake(reader,
-                "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
-                name, suggest_hint(&suggest, hint));
-}
-
-static const char *const types[] = {"u16",    "s16",    "u32",    "s32",  "f32",
-                                    "u32low", "s32low", "f32low", "s8",   "bit",
-                                    "text",   "u48",    "u48low", "coil", NULL};
-enum { TYPE_COIL = MODBUS_U48_LOW + 1 };
-
-/* How many values of its kind there is room for, from this one on. */
-static long room_behind(uint8_t id)
-{
-    if (id >= TEMP_C)
-        return PACK_VALUES - id;
-    return id >= CELL_MV ? TEMP_C - id : 1;
-}
-
-/* 0.01 is not exact in binary: dividing by 100 is. */
-static double divisor_of(double scale)
-{
-    double divisor = 1 / scale, whole = round(divisor);
-    return fabs(divisor - whole) < 1e-9 * fabs(whole) ? whole : divisor;
-}
-
-/* ---- what can stand behind the type ---- */
+/* A value or an alarm while it is parsed. */
+struct parsed {
+    struct modbus_value value;
+    double scale;
+    unsigned count, stride;
+};
 
 static bool is_bit(const struct modbus_value *value)
 {
@@ -298,203 +191,165 @@ static bool is_matchable(const struct modbus_value *value)
     return is_bit(value) || (is_short(value) && !value->digits);
 }
 
-static bool parse_count(struct reader *reader, unsigned *n, struct modbus_value *value)
+static bool suits_any(const struct modbus_value *value)
 {
-    long whole, most = value->digits ? TEXT_SIZE - 1 : room_behind(value->id);
-    if (!parse_whole_word(reader, (*n)++, "count", 1, most, &whole))
-        return false;
-    value->count = (uint8_t) whole;
-    return true;
-}
-
-static bool parse_counted(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long whole;
-    if (!parse_whole_word(reader, (*n)++, "register", 1, REGISTERS - 1, &whole))
-        return false;
-    value->counted = (uint16_t) whole;
-    return true;
-}
-
-static bool parse_real(struct reader *reader, unsigned *n, double *out)
-{
-    if (parse_number(word_at(reader, (*n)++), out))
-        return true;
-    add_mistake(reader, "'%s' is no number", word_at(reader, *n - 1));
-    return false;
-}
-
-static bool parse_scale(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    double number;
-    if (!parse_real(reader, n, &number))
-        return false;
-    if (number == 0) {
-        add_mistake(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
-        return false;
-    }
-    value->divisor = divisor_of(number);
-    return true;
-}
-
-static bool parse_offset(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    return parse_real(reader, n, &value->offset);
-}
-
-static bool parse_min(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    return parse_real(reader, n, &value->lowest);
-}
-
-static bool parse_max(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    return parse_real(reader, n, &value->highest);
-}
-
-static bool parse_mask(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long whole;
-    if (!parse_whole_word(reader, (*n)++, "mask", 1, UINT16_MAX, &whole))
-        return false;
-    value->mask = (uint16_t) whole;
-    return true;
-}
-
-static bool parse_match(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long whole;
-    if (!parse_whole_word(reader, (*n)++, "number", 0, is_bit(value) ? 1 : UINT16_MAX, &whole))
-        return false;
-    value->match = (uint16_t) whole;
-    value->matched = true;
-    return true;
-}
-
-static bool parse_swapped(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    (void) reader;
-    (void) n;
-    value->swapped = true;
-    return true;
-}
-
-static bool parse_stride(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long whole;
-    if (!parse_whole_word(reader, (*n)++, "number of registers", (long) modbus_width(value->type),
-                          UINT8_MAX, &whole))
-        return false;
-    value->stride = (uint8_t) whole;
-    return true;
-}
-
-/* negative R V, or negative R bit N. */
-static bool parse_negative(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long reg, number;
-    const bool bit = strcmp(word_at(reader, *n + 1), "bit") == 0;
-    if (!parse_whole_word(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
-        return false;
-    *n += bit;
-    if (!parse_whole_word(reader, (*n)++, bit ? "bit" : "number", 0, bit ? 15 : UINT16_MAX,
-                          &number))
-        return false;
-    value->sign_reg = (uint16_t) reg;
-    value->sign_mask = UINT16_MAX;
-    if (bit)
-        value->sign_mask = (uint16_t) (1u << number);
-    value->sign = bit ? value->sign_mask : (uint16_t) number;
-    return true;
-}
-
-static bool parse_exponent(struct reader *reader, unsigned *n, struct modbus_value *value)
-{
-    long reg;
-    if (!parse_whole_word(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
-        return false;
-    value->exponent = (uint16_t) reg;
-    value->scaled = true;
+    (void) value;
     return true;
 }
 
 // clang-format off
-static const struct option {
-    const char *name;
-    bool (*suits)(const struct modbus_value *value);
-    bool (*take)(struct reader *reader, unsigned *n, struct modbus_value *value);
-    bool of_alarms;
-} options[] = {
-    {"scale",    is_number,    parse_scale,    false},
-    {"offset",   is_number,    parse_offset,   false},
-    {"count",    is_number,    parse_count,    false},
-    {"counted",  is_number,    parse_counted,  false},
-    {"min",      is_number,    parse_min,      true},
-    {"max",      is_number,    parse_max,      true},
-    {"mask",     is_short,     parse_mask,     true},
-    {"is",       is_matchable, parse_match,    true},
-    {"swapped",  is_swappable, parse_swapped,  true},
-    {"stride",   is_strided,   parse_stride,   false},
-    {"negative", is_single,    parse_negative, false},
-    {"exponent", is_single,    parse_exponent, false},
+#define PARSED(member) CONFIG_FIELD(parsed, member)
+
+/* What can follow the type: of an alarm the words up to SWAPPED, of a value those from MIN on. */
+enum { WARNING, PROTECTION, MIN, MAX, MASK, IS, SWAPPED, SCALE, OFFSET, PER_RUN, COUNTED, STRIDE, NEGATIVE, EXPONENT, OPTIONS };
+static const struct config_key options[OPTIONS] = {
+    [WARNING]    = {.name = "warning"},
+    [PROTECTION] = {.name = "protection"},
+    [MIN]        = {.name = "min", PARSED(value.lowest), .type = &type_real},
+    [MAX]        = {.name = "max", PARSED(value.highest), .type = &type_real},
+    [MASK]       = {.name = "mask", PARSED(value.mask), .type = &type_u16, .min = 1, .max = UINT16_MAX},
+    [IS]         = {.name = "is", PARSED(value.match), .type = &type_u16, .max = UINT16_MAX},
+    [SWAPPED]    = {.name = "swapped"},
+    [SCALE]      = {.name = "scale", PARSED(scale), .type = &type_real},
+    [OFFSET]     = {.name = "offset", PARSED(value.offset), .type = &type_real},
+    [PER_RUN]    = {.name = "count", PARSED(count), .type = &type_unsigned, .min = 1},
+    [COUNTED]    = {.name = "counted", PARSED(value.counted), .type = &type_u16, .min = 1, .max = REGISTERS - 1},
+    [STRIDE]     = {.name = "stride", PARSED(stride), .type = &type_unsigned, .max = UINT8_MAX},
+    [NEGATIVE]   = {.name = "negative", PARSED(value.sign_reg), .type = &type_u16, .max = REGISTERS - 1},
+    [EXPONENT]   = {.name = "exponent", PARSED(value.exponent), .type = &type_u16, .max = REGISTERS - 1},
 };
+static bool (*const suits[OPTIONS])(const struct modbus_value *) = {
+    suits_any, suits_any, is_number, is_number, is_short, is_matchable, is_swappable,
+    is_number, is_number, is_number, is_number, is_strided, is_single, is_single};
 // clang-format on
 
-/* Parses the option at word n, and advances n. */
-static bool parse_option(struct reader *reader, unsigned *n, bool alarm, struct modbus_value *value)
+/* A number or text of a pack; MAX_CELLS and MAX_TEMPS follow from the first one. */
+static bool find_value(const char *name, bool *text, uint8_t *id)
 {
-    const char *word = word_at(reader, (*n)++);
-    char list[160] = "";
-    for (size_t i = 0; i < COUNT(options); i++) {
-        if (alarm && !options[i].of_alarms)
-            continue;
-        if (strcmp(word, options[i].name) == 0) {
-            if (options[i].suits(value))
-                return options[i].take(reader, n, value);
-            add_mistake(reader, "'%s' has no meaning for %s", word,
-                        is_bit(value)                ? "a bit"
-                        : value->type == MODBUS_TEXT ? "a text"
-                                                     : "this type");
-            return false;
+    char full[VALUE_NAME_SIZE];
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(name, pack_text_name((enum pack_text) i)) == 0) {
+            *text = true;
+            *id = (uint8_t) i;
+            return true;
         }
-        size_t at = strlen(list);
-        snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", options[i].name);
+    *text = false;
+    for (int i = 0; i < PACK_VALUES; i++) {
+        pack_value_name((enum pack_value) i, full);
+        bool stem = (i == CELL_MV && strcmp(name, "cell_mv") == 0) ||
+                    (i == TEMP_C && strcmp(name, "temp_c") == 0);
+        if (full[0] && (stem || strcmp(name, full) == 0)) {
+            *id = (uint8_t) i;
+            return true;
+        }
     }
-    add_mistake(reader, "'%s' is not known; expected one of %s%s", word, list,
-                alarm ? ", or warning or protection" : "");
     return false;
 }
 
-/* Parses the word that follows the type of a bit or a text, and advances n. */
-static bool parse_type(struct reader *reader, bool text, struct modbus_value *value, unsigned *n)
+/* How many values of its kind there is room for, from this one on. */
+static unsigned room_behind(uint8_t id)
 {
-    int type = parse_choice(reader, (*n)++, "type", types);
-    long number;
-    if (type < 0)
+    if (id >= TEMP_C)
+        return (unsigned) (PACK_VALUES - id);
+    return id >= CELL_MV ? TEMP_C - id : 1;
+}
+
+/* 0.01 is not exact in binary: dividing by 100 is. */
+static double divisor_of(double scale)
+{
+    double divisor = 1 / scale, whole = round(divisor);
+    return fabs(divisor - whole) < 1e-9 * fabs(whole) ? whole : divisor;
+}
+
+/* Parses the type, and what belongs to the one of a bit or a text. */
+static bool parse_type(struct reader *reader, bool text, struct modbus_value *value)
+{
+    static const char *const types[] = {"u16",    "s16",    "u32",    "s32",  "f32",
+                                        "u32low", "s32low", "f32low", "s8",   "bit",
+                                        "text",   "u48",    "u48low", "coil", NULL};
+    const struct words *words = &reader->words;
+    unsigned type, number;
+    if (!parse_choice(reader, "type", types, &type))
         return false;
-    if (!text && type == MODBUS_TEXT) {
-        add_mistake(reader, "%s is a number, not text", word_at(reader, 0));
-        return false;
-    }
-    value->type = type == TYPE_COIL ? MODBUS_BIT : (uint8_t) type;
+    const bool coil = type > MODBUS_U48_LOW;
+    if (!text && type == MODBUS_TEXT)
+        return words_mistake(words, "'%s' is a number, not text", words->subject);
+    value->type = coil ? MODBUS_BIT : (uint8_t) type;
     value->bit = MODBUS_COIL;
     value->digits = text && type != MODBUS_TEXT;
-    if (value->digits && is_bit(value)) {
-        add_mistake(reader,
-                    "%s is text; expected 'text' and its number of registers, or a number's type",
-                    word_at(reader, 0));
-        return false;
-    }
-    if (type != MODBUS_BIT && type != MODBUS_TEXT)
-        return true;
-    if (!parse_whole_word(reader, (*n)++, type == MODBUS_BIT ? "bit" : "number of registers",
-                          type == MODBUS_BIT ? 0 : 1, type == MODBUS_BIT ? 15 : TEXT_SIZE / 2,
-                          &number))
-        return false;
-    if (type == MODBUS_BIT)
+    if (value->digits && is_bit(value))
+        return words_mistake(words,
+                             "'%s' is text; expected 'text' and its number of registers, or a "
+                             "number's type",
+                             words->subject);
+    if (is_bit(value) && !coil) {
+        if (!parse_whole(reader, "bit", 0, 15, &number))
+            return false;
         value->bit = (uint8_t) number;
-    else
+    } else if (type == MODBUS_TEXT) {
+        if (!parse_whole(reader, "number of registers", 1, TEXT_SIZE / 2, &number))
+            return false;
         value->count = (uint8_t) number;
+    }
+    return true;
+}
+
+/* Behind `negative R`: V, or bit N. */
+static bool parse_sign(struct reader *reader, struct modbus_value *value)
+{
+    const char *word = words_peek(&reader->words);
+    const bool bit = strncmp(word, "bit", 3) == 0 && (!word[3] || strchr(WORDS_BLANKS, word[3]));
+    unsigned number;
+    if (bit)
+        words_next(&reader->words);
+    if (!parse_whole(reader, bit ? "bit" : "negative", 0, bit ? 15 : UINT16_MAX, &number))
+        return false;
+    value->sign_mask = bit ? (uint16_t) (1u << number) : UINT16_MAX;
+    value->sign = bit ? value->sign_mask : (uint16_t) number;
+    return true;
+}
+
+/* Parses what follows the register of a value, or of an alarm with its level. */
+static bool parse_format(struct reader *reader, bool alarm, bool text, struct modbus_value *value,
+                         bool given[OPTIONS])
+{
+    const struct words *words = &reader->words;
+    struct config_key keys[OPTIONS];
+    struct parsed parsed = {.value = *value, .scale = 1};
+    memcpy(keys, options, sizeof keys);
+    if (!parse_type(reader, text, &parsed.value))
+        return false;
+    parsed.count = parsed.value.count;
+    keys[IS].max = is_bit(&parsed.value) ? 1 : UINT16_MAX;
+    keys[PER_RUN].max = parsed.value.digits ? TEXT_SIZE - 1 : room_behind(parsed.value.id);
+    keys[STRIDE].min = modbus_width(parsed.value.type);
+    const unsigned first = alarm ? WARNING : MIN, end = alarm ? SCALE : OPTIONS;
+    while (*words_peek(words)) {
+        const int n = words_option(&reader->words, keys + first, end - first, given + first,
+                                   alarm ? "an alarm" : "a value", &parsed);
+        if (n < 0)
+            return false;
+        if (!suits[first + (unsigned) n](&parsed.value))
+            return words_mistake(words, "'%s' has no meaning for %s",
+                                 keys[first + (unsigned) n].name,
+                                 is_bit(&parsed.value)              ? "a bit"
+                                 : parsed.value.type == MODBUS_TEXT ? "a text"
+                                                                    : "this type");
+        if (parsed.scale == 0)
+            return words_mistake(
+                words, "'scale' is 0; expected another number, such as 0.01 (with a point)");
+        if (first + (unsigned) n == NEGATIVE && !parse_sign(reader, &parsed.value))
+            return false;
+    }
+    if (parsed.value.lowest > parsed.value.highest)
+        return words_mistake(words, "'min' of '%s' is above 'max'", words->subject);
+    *value = parsed.value;
+    value->count = (uint8_t) parsed.count;
+    value->stride = (uint8_t) parsed.stride;
+    value->divisor = given[SCALE] ? divisor_of(parsed.scale) : 0;
+    value->matched = given[IS];
+    value->swapped = given[SWAPPED];
+    value->scaled = given[EXPONENT];
     return true;
 }
 
@@ -518,141 +373,118 @@ static bool is_mapped(const struct modbus_user *map, const struct modbus_value *
     return false;
 }
 
-static void value_row(struct reader *reader)
+static void report_name(const struct reader *reader)
 {
-    struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
-    bool text;
-    unsigned n = 2;
-    long reg;
-    if (!find_value(word_at(reader, 0), &text, &value.id)) {
-        complain_of_name(reader, word_at(reader, 0));
-        return;
-    }
-    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !parse_type(reader, text, &value, &n))
-        return;
-    value.reg = (uint16_t) reg;
-    while (n < reader->count)
-        if (!parse_option(reader, &n, false, &value))
-            return;
-    if (value.lowest > value.highest)
-        add_mistake(reader, "min is above max");
-    else if (is_mapped(reader->map, &value))
-        add_mistake(reader, "%s has a row already", word_at(reader, 0));
-    else if (reader->map->value_count == MODBUS_USER_VALUES)
-        add_mistake(reader, "more than %d values", MODBUS_USER_VALUES);
-    else
-        reader->map->values[reader->map->value_count++] = value;
-}
-
-/* ---- alarm NAME REGISTER TYPE [is V] … LEVEL, raw REGISTER COUNT ---- */
-
-static int find_alarm(struct reader *reader, const char *name)
-{
+    static const char *const others[] = {"read",  "write", "expect",  "head",
+                                         "alarm", "raw",   "cell_mv", "temp_c"};
     struct suggest suggest;
     char hint[SUGGEST_HINT_SIZE];
-    suggest_init(&suggest, name);
+    suggest_init(&suggest, reader->words.subject);
+    for (size_t i = 0; i < COUNT(others); i++)
+        suggest_offer(&suggest, others[i]);
+    for (int i = 0; i < CELL_MV; i++)
+        if (pack_value_info((enum pack_value) i)->name)
+            suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        suggest_offer(&suggest, pack_text_name((enum pack_text) i));
+    words_mistake(&reader->words,
+                  "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
+                  reader->words.subject, suggest_hint(&suggest, hint));
+}
+
+static void parse_value(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
+    bool text, given[OPTIONS] = {false};
+    unsigned reg;
+    if (!find_value(reader->words.subject, &text, &value.id)) {
+        report_name(reader);
+        return;
+    }
+    if (!parse_register(reader, &reg) || !parse_format(reader, false, text, &value, given))
+        return;
+    value.reg = (uint16_t) reg;
+    if (is_mapped(map, &value))
+        words_mistake(&reader->words, "'%s' has a row already", reader->words.subject);
+    else if (has_room(reader, map->value_count, MODBUS_USER_VALUES, "values"))
+        map->values[map->value_count++] = value;
+}
+
+/* ---- alarm NAME REGISTER TYPE [is V] … LEVEL ---- */
+
+static bool find_alarm(struct reader *reader, uint8_t *alarm)
+{
+    const char *word = words_next(&reader->words);
+    struct suggest suggest;
+    char hint[SUGGEST_HINT_SIZE];
+    reader->words.subject = word ? word : "";
+    suggest_init(&suggest, reader->words.subject);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        if (strcmp(name, pack_alarm_name((enum pack_alarm) i)) == 0)
-            return i;
+        *alarm = (uint8_t) i;
+        if (strcmp(suggest.word, pack_alarm_name((enum pack_alarm) i)) == 0)
+            return true;
         suggest_offer(&suggest, pack_alarm_name((enum pack_alarm) i));
     }
-    add_mistake(reader, "'%s' is no alarm%s", name, suggest_hint(&suggest, hint));
-    return -1;
+    return words_mistake(&reader->words, "'%s' is no alarm%s", suggest.word,
+                         suggest_hint(&suggest, hint));
 }
 
-static int level_of(const char *word)
+static void parse_alarm(struct reader *reader)
 {
-    return strcmp(word, "warning") == 0      ? ALARM_WARNING
-           : strcmp(word, "protection") == 0 ? ALARM_PROTECTION
-                                             : 0;
-}
-
-static void alarm_row(struct reader *reader)
-{
+    struct modbus_user *map = reader->map;
     struct modbus_test test = {.value = {.lowest = -INFINITY, .highest = INFINITY}};
-    unsigned n = 3;
-    long reg;
-    int alarm = find_alarm(reader, word_at(reader, 1));
-    if (alarm < 0 || !parse_whole_word(reader, 2, "register", 0, REGISTERS - 1, &reg) ||
-        !parse_type(reader, false, &test.value, &n))
+    bool given[OPTIONS] = {false};
+    unsigned reg;
+    if (!find_alarm(reader, &test.alarm) || !parse_register(reader, &reg) ||
+        !parse_format(reader, true, false, &test.value, given))
         return;
     test.value.reg = (uint16_t) reg;
-    while (n < reader->count && !level_of(word_at(reader, n)))
-        if (!parse_option(reader, &n, true, &test.value))
-            return;
-    test.alarm = (uint8_t) alarm;
-    test.level = (uint8_t) level_of(word_at(reader, n));
-    if (!test.level)
-        add_mistake(reader, "no level at the end; expected 'warning' or 'protection'");
-    else if (reader->count > n + 1)
-        add_mistake(reader, "'%s' is too much", word_at(reader, n + 1));
+    test.level = given[WARNING] ? ALARM_WARNING : ALARM_PROTECTION;
+    if (given[WARNING] == given[PROTECTION])
+        words_mistake(&reader->words, "'%s' has no level; expected 'warning' or 'protection'",
+                      reader->words.subject);
     else if (modbus_registers(&test.value) > 1)
-        add_mistake(reader, "an alarm is in one register");
-    else if (reader->map->alarm_count == MODBUS_USER_ALARMS)
-        add_mistake(reader, "more than %d alarms", MODBUS_USER_ALARMS);
-    else
-        reader->map->alarms[reader->map->alarm_count++] = test;
-}
-
-static void raw_row(struct reader *reader)
-{
-    long reg, count;
-    if (!parse_whole_word(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
-        !parse_whole_word(reader, 2, "number of registers", 1, MAX_RAW_ALARMS, &count))
-        return;
-    if (reader->map->raw_count > 0 || reader->count > 3) {
-        add_mistake(reader, "expected one 'raw REGISTER COUNT'");
-        return;
-    }
-    reader->map->raw_first = (uint16_t) reg;
-    reader->map->raw_count = (uint16_t) count;
+        words_mistake(&reader->words, "'%s': an alarm is in one register", reader->words.subject);
+    else if (has_room(reader, map->alarm_count, MODBUS_USER_ALARMS, "alarms"))
+        map->alarms[map->alarm_count++] = test;
 }
 
 /* ---- the file ---- */
 
+static const struct {
+    const char *word;
+    void (*parse)(struct reader *reader);
+} rows[] = {{"read", parse_read}, {"write", parse_write}, {"expect", parse_expect},
+            {"head", parse_head}, {"alarm", parse_alarm}, {"raw", parse_raw}};
+
 /* Mistakes are printed to terminals: no control characters. */
-static bool is_plain(struct reader *reader, const char *line)
+static bool is_plain(const struct reader *reader, const char *line)
 {
     for (; *line; line++)
-        if (((unsigned char) *line < 0x20 && *line != '\t' && *line != '\r') || *line == 0x7F) {
-            add_mistake(reader, "control character 0x%02X; expected plain text", (unsigned) *line);
-            return false;
-        }
+        if (((unsigned char) *line < 0x20 && *line != '\t' && *line != '\r') || *line == 0x7F)
+            return words_mistake(&reader->words, "control character 0x%02X; expected plain text",
+                                 (unsigned) *line);
     return true;
 }
 
 static void parse_line(struct reader *reader, char *line)
 {
-    char *rest = NULL;
     line[strcspn(line, "#;")] = '\0';
-    reader->count = 0;
     if (!is_plain(reader, line))
         return;
-    for (char *word = strtok_r(line, " \t\r,=", &rest); word;
-         word = strtok_r(NULL, " \t\r,=", &rest)) {
-        if (reader->count == WORDS_MOST) {
-            add_mistake(reader, "too many words");
-            return;
-        }
-        reader->words[reader->count++] = word;
-    }
-    if (reader->count == 0)
-        return;
-    if (strcmp(reader->words[0], "read") == 0)
-        read_row(reader);
-    else if (strcmp(reader->words[0], "alarm") == 0)
-        alarm_row(reader);
-    else if (strcmp(reader->words[0], "raw") == 0)
-        raw_row(reader);
-    else if (strcmp(reader->words[0], "write") == 0)
-        write_row(reader);
-    else if (strcmp(reader->words[0], "expect") == 0)
-        expect_row(reader);
-    else if (strcmp(reader->words[0], "head") == 0)
-        head_row(reader);
-    else
-        value_row(reader);
+    /* Also a plus sign before a number. */
+    for (char *at = line; *at; at++)
+        if (strchr("\r,=", *at) || (*at == '+' && at > line && strchr(WORDS_BLANKS, at[-1])))
+            *at = ' ';
+    reader->words.rest = line;
+    reader->words.subject = words_next(&reader->words);
+    void (*parse)(struct reader *) = parse_value;
+    for (size_t i = 0; reader->words.subject && i < COUNT(rows); i++)
+        if (strcmp(reader->words.subject, rows[i].word) == 0)
+            parse = rows[i].parse;
+    if (reader->words.subject)
+        parse(reader);
 }
 
 /* Whether one request covers all these registers, and `beside` too (a register, or -1). */
@@ -670,11 +502,11 @@ static bool is_read(const struct modbus_user *map, bool coils, unsigned first, u
     return false;
 }
 
-static void complain_of_read(struct reader *reader, const char *what, unsigned first,
-                             unsigned count)
+static void report_read(const struct reader *reader, const char *what, unsigned first,
+                        unsigned count)
 {
-    add_mistake(reader, "%s: register %u%s is in no 'read'", what, first,
-                count > 1 ? " or one of those behind it" : "");
+    words_mistake(&reader->words, "%s: register %u%s is in no 'read'", what, first,
+                  count > 1 ? " or one of those behind it" : "");
 }
 
 static void check_row(struct reader *reader, const char *what, const struct modbus_value *value)
@@ -685,14 +517,15 @@ static void check_row(struct reader *reader, const char *what, const struct modb
     const unsigned others[] = {value->counted, value->sign_reg, value->exponent};
     const bool used[] = {value->counted > 0, value->sign_mask > 0, value->scaled};
     if (!is_read(map, coil, value->reg, count, -1)) {
-        complain_of_read(reader, what, value->reg, count);
+        report_read(reader, what, value->reg, count);
         return;
     }
     for (unsigned i = 0; i < COUNT(others); i++)
         if (used[i] && !is_read(map, false, others[i], 1, -1))
-            complain_of_read(reader, what, others[i], 1);
+            report_read(reader, what, others[i], 1);
         else if (used[i] && i > 0 && !is_read(map, false, value->reg, count, others[i]))
-            add_mistake(reader, "%s: register %u is not in the same 'read'", what, others[i]);
+            words_mistake(&reader->words, "%s: register %u is not in the same 'read'", what,
+                          others[i]);
 }
 
 /* Every row must be within one request, or its value is never known. */
@@ -712,9 +545,9 @@ static void check_reads(struct reader *reader)
                   &map->alarms[i].value);
     for (size_t i = 0; i < map->expected_count; i++)
         if (!is_read(map, false, map->expected[i].reg, 1, -1))
-            complain_of_read(reader, "expect", map->expected[i].reg, 1);
+            report_read(reader, "expect", map->expected[i].reg, 1);
     if (map->raw_count > 0 && !is_read(map, false, map->raw_first, map->raw_count, -1))
-        complain_of_read(reader, "raw", map->raw_first, map->raw_count);
+        report_read(reader, "raw", map->raw_first, map->raw_count);
 }
 
 /* Holding and input registers with the same number would be confused. */
@@ -730,8 +563,8 @@ static void check_kinds(struct reader *reader)
             if (reads[a].count > 0 && reads[b].count > 0 && alike &&
                 reads[a].start < reads[b].start + reads[b].count &&
                 reads[b].start < reads[a].start + reads[a].count) {
-                add_mistake(reader, "two reads overlap at %u",
-                            reads[a].start > reads[b].start ? reads[a].start : reads[b].start);
+                words_mistake(&reader->words, "two reads overlap at %u",
+                              reads[a].start > reads[b].start ? reads[a].start : reads[b].start);
                 return;
             }
         }
@@ -751,9 +584,9 @@ static void parse_lines(struct reader *reader, const char *text)
     char line[LINE_SIZE];
     while (*text) {
         size_t length = strcspn(text, "\n");
-        reader->row++;
+        reader->words.map_line++;
         if (length >= sizeof line) {
-            add_mistake(reader, "the line is too long");
+            words_mistake(&reader->words, "the line is too long");
         } else {
             memcpy(line, text, length);
             line[length] = '\0';
@@ -774,8 +607,9 @@ static bool reads_at_all(const struct modbus_user *map)
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes)
 {
-    struct reader reader = {
-        .map = calloc(1, sizeof *reader.map), .name = name, .line = line, .mistakes = mistakes};
+    struct reader reader = {.words = {.mistakes = mistakes, .line = line, .map = name},
+                            .map = calloc(1, sizeof *reader.map)};
+    const unsigned before = mistakes->count;
     if (!reader.map) {
         mistakes_add(mistakes, line, "out of memory");
         return NULL;
@@ -785,16 +619,16 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
     parse_lines(&reader, text);
-    if (reader.wrong == 0 && !reads_at_all(reader.map))
-        add_mistake(&reader,
-                    "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
-    if (reader.wrong == 0 && reader.map->value_count == 0)
-        add_mistake(&reader, "no values");
-    if (reader.wrong == 0) {
+    if (mistakes->count == before && !reads_at_all(reader.map))
+        words_mistake(&reader.words,
+                      "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
+    if (mistakes->count == before && reader.map->value_count == 0)
+        words_mistake(&reader.words, "no values");
+    if (mistakes->count == before) {
         check_reads(&reader);
         check_kinds(&reader);
     }
-    if (reader.wrong > 0) {
+    if (mistakes->count > before) {
         free(reader.map);
         return NULL;
     }

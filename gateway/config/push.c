@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What [push NAME] writes. */
-#include "push.h"
+#include "check.h"
 
 #include "row.h"
 
@@ -36,7 +36,7 @@ static void check_others(const struct config_drafts *drafts, const struct config
     }
 }
 
-void config_push_check(const struct config_drafts *drafts, struct config_draft *draft,
+void config_check_push(const struct config_drafts *drafts, struct config_draft *draft,
                        struct mistakes *mistakes)
 {
     struct push_config *push = push_of(draft);

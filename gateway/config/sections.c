@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The sections and their keys. */
 #include "check.h"
-#include "push.h"
 #include "types.h"
-#include "view.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -457,7 +455,7 @@ const struct config_section push_section = {
     .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
     .size = sizeof(struct push_config), .at = offsetof(struct config, pushes), .count = offsetof(struct config, push_count),
     CONFIG_KEYS(push_keys), .aliases = push_aliases,
-    .init = init_push, .check = config_push_check, .release = release_push,
+    .init = init_push, .check = config_check_push, .release = release_push,
 };
 
 static const struct config_key view_keys[] = {
@@ -534,7 +532,7 @@ const struct config_section view_section = {
             "chosen one by one. docs/views.md has ready ones.",
     .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
     CONFIG_KEYS(view_keys), .aliases = view_aliases,
-    .check = config_view_check, .release = release_view,
+    .check = config_check_view, .release = release_view,
 };
 
 static const struct config_key tunnel_keys[] = {

@@ -132,6 +132,24 @@ static bool parse_number(const struct config_key *key, const char *text, void *f
     return true;
 }
 
+/* Any number as C writes it, also 1e-3 or 0x10. */
+static bool parse_real(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    char *end;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value))
+        return false;
+    *(double *) field = value;
+    return true;
+}
+
+static void describe_real(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "a number");
+}
+
 static void describe_whole(const struct config_key *key, char *out, size_t size)
 {
     snprintf(out, size, "a whole number from %.0f to %.0f", key->min, key->max);
@@ -148,6 +166,7 @@ static void describe_decimal(const struct config_key *key, char *out, size_t siz
 }
 
 const struct config_type type_number = {.parse = parse_number, .describe = describe_decimal};
+const struct config_type type_real = {.parse = parse_real, .describe = describe_real};
 const struct config_type type_int = {.parse = parse_int, .describe = describe_whole};
 const struct config_type type_unsigned = {.parse = parse_unsigned, .describe = describe_whole};
 const struct config_type type_u16 = {.parse = parse_u16, .describe = describe_whole};

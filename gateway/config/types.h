@@ -37,6 +37,7 @@ extern const struct config_type type_serial;   /* SERIAL_FIELDS              "96
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
 extern const struct config_type type_map;      /* struct pack_map            "/a/path" */
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */
+extern const struct config_type type_real;     /* double                     the same, "1e-3", "0x10": in maps, any */
 extern const struct config_type type_target;   /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */
 extern const struct config_type type_substitute; /* struct substitute   "skip", "unknown", "-1" */

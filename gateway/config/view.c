@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What [view NAME] serves. */
-#include "view.h"
-
 #include "check.h"
+
 #include "row.h"
 
 #include <math.h>
@@ -205,7 +204,7 @@ static void check_units(const struct config_drafts *drafts, const struct config_
     }
 }
 
-void config_view_check(const struct config_drafts *drafts, struct config_draft *draft,
+void config_check_view(const struct config_drafts *drafts, struct config_draft *draft,
                        struct mistakes *mistakes)
 {
     check_source(drafts, draft, mistakes);

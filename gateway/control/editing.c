@@ -107,6 +107,13 @@ static enum entrance entrance_of(struct editing *editing, const struct query *qu
 
 /* ---- arming ---- */
 
+/* What was begun for a browser ends with its session: a search has a port for itself. */
+static void stop_long(struct editing *editing)
+{
+    job_stop(&editing->search);
+    job_stop(&editing->trial);
+}
+
 static void write_address(const struct web_config *web, char *out, size_t size)
 {
     char host[65] = "";
@@ -139,6 +146,7 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
         editing->code[i] = letters[random[i] % (sizeof letters - 1)];
     editing->code[CODE_SIZE - 1] = '\0';
     editing->token[0] = '\0';
+    stop_long(editing);
     editing->until = clock_now() + EDITING_ARMED_S;
     write_address(web, address, sizeof address);
     log_info("set-up: a code was made, for one browser within %.0f minutes", EDITING_ARMED_S / 60);
@@ -168,6 +176,7 @@ static void ask_arm(struct editing *editing, const struct query *query)
 static void ask_leave(struct editing *editing, const struct query *query)
 {
     editing->code[0] = editing->token[0] = '\0';
+    stop_long(editing);
     reply(editing, query->ticket, json_object());
 }
 
@@ -361,8 +370,10 @@ static void ask_tried(struct editing *editing, const struct query *query)
 
 /* ---- saving ---- */
 
+/* A search may still have the port that the new configuration names. */
 static void ask_apply(struct editing *editing, const struct query *query)
 {
+    stop_long(editing);
     hold_apply(editing->hold, query->body, query->ticket);
 }
 

@@ -5,6 +5,7 @@ gateway. test_setup_api shows what works."""
 
 import contextlib
 import glob
+import http.server
 import json
 import os
 import re
@@ -18,7 +19,8 @@ import time
 
 from control_harness import await_that, run
 from harness import PACKGATE, PATIENCE, Program, free_port, main
-from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, new_code, read, steady_page, tried
+from test_page import CHROMIUM
+from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, read, steady_page
 from web_harness import Page, read_all
 
 UNIT_7 = edit("pack", "shed", "unit", "7")
@@ -154,8 +156,7 @@ def test_what_cannot_be_put_back_is_said():
             assert ended[0][0] == status, (end, said, ended)
             state = browser.good(browser.get("state"))
             assert state["undone"] and not state["pending"], state
-            if "undone" not in said:
-                page.wait_for("nobody has kept is in force")
+            page.wait_for("the new configuration is in force" if "undone" in said else "nobody has kept is in force")
     assert not any("the new configuration is kept" in line for line in page.lines), page.lines
 
 
@@ -506,12 +507,160 @@ def test_a_stranger_before_the_owner():
             assert stranger.post(what, {"hash": "0" * 16, "edits": []})[0] == 403, what
         assert stranger.post("arm", {"code": ""})[0] == 403 and stranger.post("arm", {"code": "null"})[0] == 403
         assert not os.path.exists(path)
-        # The owner names the file that does not exist yet.
+        # The owner is told how to name a gateway whose file does not exist yet.
+        assert "--control SOCKET" in run("setup", "-c", path, status=1)
         code = re.search(r"#/setup/start/([a-z2-9]{8})\n", run("setup", "-c", path, "--control", control))[1]
         owner = Browser(gateway)
         owner.good(owner.post("arm", {"code": code}))
         assert stranger.get("config")[0] == 403 and owner.get("config")[0] == 200
     subprocess.run(["rm", "-r", folder], check=True)
+
+
+def test_who_tries_is_in_the_log():
+    with Page(packs=PACKS) as page:
+        browser = Browser(page)
+        assert browser.post("arm", {"code": "abcdefgh"})[0] == 403
+        page.wait_for(r"warning: web: 127\.0\.0\.1 has tried a wrong code for set-up")
+        browser.arm()
+        page.wait_for(r"web: 127\.0\.0\.1 sets up, by the code")
+
+
+def test_other_users_get_no_code():
+    """Neither other users nor the group of the service, which may look at the status."""
+    if os.geteuid() != 0:
+        return
+    folder = tempfile.mkdtemp(prefix="packgate-setup-")
+    os.chmod(folder, 0o755)
+    path = folder + "/control"
+    script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+              "try:\n    s.sendall(b'{\"ask\":\"setup\"}\\n')\nexcept OSError:\n    pass\nprint(s.makefile().readline())")
+    with Page(packs=PACKS, control=path) as page:
+        await_that(lambda: os.path.exists(path), bool)
+        os.chmod(path, 0o666)
+        for group in (os.getegid(), 65534):
+            said = subprocess.run(["/usr/bin/python3", "-c", script, path], user=65534, group=group, extra_groups=[], stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, check=False, timeout=PATIENCE).stdout
+            assert b"error" in said and b"code" not in said, said
+        assert not Browser(page).good(Browser(page).get("state"))["armed"]
+    subprocess.run(["rm", "-r", folder], check=True)
+
+
+def test_a_search_ends_with_its_session():
+    """It has the port for itself, which a new configuration may name."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf, steady_page(packs=PACKS) as page:
+        for end in ("leave", "new code", "apply"):
+            browser = Browser(page).arm()
+            browser.good(browser.post("probe", {"port": f"tcp://127.0.0.1:{deaf.getsockname()[1]}"}))
+            assert browser.good(browser.get("probe"))["running"]
+            if end == "apply":
+                browser.good(browser.apply(UNIT_7))
+            elif end == "leave":
+                browser.good(browser.post("leave"))
+            browser = browser if end == "apply" else Browser(page).arm()
+            assert browser.good(browser.get("probe")) == {"running": False}, end
+
+
+# What a browser may set. A key that is added here needs a look: is it a path, a command, an access right, an address to listen at?
+WEB_KEYS = {
+    "gateway": "name temperature poll stale_after on_stale spikes location",
+    "line": "port protocol baud framing reply_timeout gap settle tries rts listen key_file",
+    "pack": "name line protocol address variant current capacity unit poll stale_after",
+    "bank": "name packs unit min_packs",
+    "mqtt": "broker user password_file topic interval on_change layout discovery entities",
+    "history": "commit keep",
+    "influx": "url user password_file interval gateway layout backfill",
+    "notify": "type url key_file user from to priority events soc_below cell_delta report hold",
+}
+
+
+def test_all_other_keys():
+    """Of all keys that there are, those of older versions and those that only the manual lists included."""
+    keys, section = {}, None
+    for line in run("check", "--keys").splitlines():
+        heading, key = re.match(r"\[(\w+)", line), re.match(r"  (\w+)$", line)
+        section = heading[1] if heading else section
+        if key:
+            keys.setdefault(section, []).append(key[1])
+    assert len(keys) >= 12 and sum(len(names) for names in keys.values()) > 100, keys
+    old = {"mqtt": ["client_key", "discovery_prefix", "verify"], "influx": ["token_file", "client_key", "verify"], "notify": ["url_file", "verify", "topic"], "web": ["tls_key"]}
+    with Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        listed = browser.good(browser.get("keys"))
+        for word, rows in listed.items():
+            assert {row["key"] for row in rows} <= set(WEB_KEYS[word].split()), (word, rows)
+        hash, count = browser.hash(), 0
+        for word, names in keys.items():
+            for name in names + old.get(word, []):
+                if name in WEB_KEYS.get(word, "").split():
+                    continue
+                for title in ("", "x"):
+                    answer = browser.post("check", {"hash": hash, "edits": [edit(word, title, name, "no")]})
+                    assert answer[0] == 403, (word, name, answer)
+                    count += 1
+        assert count > 100, count
+
+
+# ---- a real browser ----
+
+EVIL = """<!doctype html><title>?</title><iframe name="sink"></iframe><script type="module">
+const to = 'http://127.0.0.1:%d/api/v1/setup/', body = JSON.stringify(%s), said = [];
+const ask = async (what, how) => said.push(await fetch(to + what, { credentials: 'include', ...how }).then(async r => r.type + ' ' + await r.text()).catch(() => 'blocked'));
+for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded'])
+  for (const mode of ['cors', 'no-cors'])
+    await ask('apply', { method: 'POST', mode, headers: { 'Content-Type': type }, body });
+await ask('config', {});
+await ask('config', { mode: 'no-cors' });
+navigator.sendBeacon(to + 'apply', new Blob([body], { type: 'text/plain' }));
+const form = document.createElement('form'), input = document.createElement('input');
+Object.assign(form, { method: 'post', enctype: 'text/plain', target: 'sink', action: to + 'apply' });
+[input.name, input.value] = [body.slice(0, -1) + ',"x":"', '"}'];
+form.append(input);
+document.body.append(form);
+form.submit();
+document.title = said.join('|');
+</script>"""
+
+
+def dump(url, *more):
+    """The document that a browser makes of an address."""
+    assert CHROMIUM, "chromium is missing"
+    return subprocess.run([CHROMIUM, "--headless", "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else []), "--virtual-time-budget=10000",
+                           *more, "--dump-dom", url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=60).stdout.decode()
+
+
+def test_pages_of_others_in_a_browser():
+    """Set-up that is open to whoever comes from this address, as behind a proxy with a login, and a page of another origin in that
+    browser: it changes and reads nothing. Nor does one whose own name leads here."""
+    with Page(packs=PACKS, web="allow = 127.0.0.1\nsetup = ingress") as page:
+        before, browser = read(page.path), Browser(page)
+        body = json.dumps({"hash": browser.hash(), "edits": [UNIT_7]})
+
+        class Evil(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                text = (EVIL % (page.web, body)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            port = server.server_address[1]
+            for host in ("127.0.0.1", "localhost", "evil.example"):
+                text = dump(f"http://{host}:{port}/", "--host-resolver-rules=MAP evil.example 127.0.0.1")
+                said = re.search("<title>(.*?)</title>", text)[1].split("|")
+                assert len(said) == 8 and all(word.strip() in ("blocked", "opaque") for word in said), said
+            server.shutdown()
+        text = dump(f"http://evil.example:{page.web}/api/v1/setup/config", "--host-resolver-rules=MAP evil.example 127.0.0.1")
+        assert "unknown host name" in text and "shed" not in text, text
+        state = browser.good(browser.get("state"))
+        assert read(page.path) == before and not state["pending"] and not state["undone"] and state["yours"]
+        # The same body from a page of its own is good.
+        browser.good(browser.post("apply", json.loads(body)))
 
 
 # ---- exhaustion ----

@@ -3,6 +3,7 @@
 #include "commands/asking.h"
 #include "commands/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@ static const char usage[] =
     "root and the\n"
     "service's own user only.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway behind this control socket\n"
+    "      --control PATH  the gateway behind this control socket, if there is no configuration "
+    "yet\n"
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
 /* The program that may write the configuration listens from now on, until the service ends. Where there is no systemd, or
@@ -62,10 +64,14 @@ int command_setup(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct control_link link;
+    const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
     json_t *armed = asking_open(&asking, &link)
                         ? asking_request(&asking, &link, json_pack("{s:s}", "ask", "setup"))
                         : NULL;
     control_link_close(&link);
+    if (!armed && missing)
+        fprintf(stderr, "packgate setup: a gateway that runs with --first until there is such a "
+                        "file is found by --control SOCKET\n");
     if (!armed)
         return EXIT_FAILED;
     start_helper();

@@ -130,13 +130,27 @@ static void answer(struct pending *pending, json_t *object)
         answer_json(pending->request, status, object);
 }
 
+/* Who sets up, and who tries to, is in the log. */
+static void note_try(const struct pending *pending, bool right)
+{
+    const struct sockaddr *client = (const struct sockaddr *) &pending->client;
+    char host[ADDRESS_TEXT];
+    address_format_host(client, host);
+    if (right) {
+        tries_forgive(&pending->web->tries, client);
+        log_info("web: %s sets up, by the code", host);
+    } else {
+        log_warn("web: %s has tried a wrong code for set-up", host);
+    }
+}
+
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
 {
     struct pending *pending = data;
     (void) ticket;
     json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
-    if (pending->arms && json_object_get(object, "token"))
-        tries_forgive(&pending->web->tries, (const struct sockaddr *) &pending->client);
+    if (pending->arms && object)
+        note_try(pending, json_object_get(object, "token"));
     if (pending->request) {
         pending->request->over = NULL;
         if (json_is_object(object))

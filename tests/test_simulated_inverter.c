@@ -91,23 +91,16 @@ static void test_can(void **state)
     assert_memory_equal(alive.bytes, "t30580000000000000000\r", alive.size);
 }
 
-/* The registers are where the map has them. */
-static void test_modbus(void **state)
+/* Asks for both ranges. */
+static void answer_modbus(struct inverter *inverter, const struct pack *values,
+                          const struct map_status *status)
 {
-    (void) state;
     struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_NONE};
     static uint16_t registers[2000];
-    struct shown shown = battery();
-    struct map_status status = {.state = MAP_STATE_FRESH,
-                                .allowed = {.configured = true,
-                                            .charge_voltage_v = 55.2,
-                                            .charge_current_a = 30,
-                                            .discharge_current_a = 80}};
-    struct inverter inverter = new_inverter("modbus-rtu", 50);
-    map_encode(&settings, &shown.values, &status, registers);
+    map_encode(&settings, values, status, registers);
     for (int i = 0; i < 2; i++) {
         struct bms_request request;
-        inverter_ask(&inverter, &request);
+        inverter_ask(inverter, &request);
         const unsigned start = (unsigned) (request.bytes[2] << 8 | request.bytes[3]);
         const unsigned count = request.bytes[5];
         uint8_t answer[40] = {1, MODBUS_HOLDING, (uint8_t) (2 * count)};
@@ -116,8 +109,22 @@ static void test_modbus(void **state)
             answer[4 + 2 * n] = (uint8_t) registers[start + n];
         }
         size_t size = modbus_put_crc(answer, 3 + 2 * count);
-        assert_int_equal(inverter_hear(&inverter, answer, size, 1), size);
+        assert_int_equal(inverter_hear(inverter, answer, size, 1), size);
     }
+}
+
+/* The registers are where the map has them. A limit that is unknown allows nothing. */
+static void test_modbus(void **state)
+{
+    (void) state;
+    struct shown shown = battery();
+    struct map_status status = {.state = MAP_STATE_FRESH,
+                                .allowed = {.configured = true,
+                                            .charge_voltage_v = 55.2,
+                                            .charge_current_a = 30,
+                                            .discharge_current_a = 80}};
+    struct inverter inverter = new_inverter("modbus-rtu", 50);
+    answer_modbus(&inverter, &shown.values, &status);
     expect_current(&inverter, 1, 30);
     char text[256];
     inverter_describe(&inverter, 1, text, sizeof text);
@@ -125,6 +132,14 @@ static void test_modbus(void **state)
         text,
         "53.20 V, -10.0 A, SOC 80.0 %, may charge 30.0 A up to 55.20 V, discharge 80.0 A: wants "
         "50.0 A, takes 30.0 A");
+    status.allowed.configured = false;
+    answer_modbus(&inverter, &shown.values, &status);
+    expect_current(&inverter, 1, 0);
+    inverter.wants_a = -50;
+    expect_current(&inverter, 1, 0);
+    inverter_describe(&inverter, 1, text, sizeof text);
+    assert_string_equal(text,
+                        "53.20 V, -10.0 A, SOC 80.0 %, limits unknown: wants -50.0 A, takes 0.0 A");
 }
 
 static void test_slcan(void **state)

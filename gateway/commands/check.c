@@ -295,7 +295,7 @@ static void write_presents(const struct config *config, FILE *out)
     fprintf(out, "PRESENT\tOF\tPORT\tPROTOCOL\tNOT REPORTED\n");
     for (unsigned i = 0; i < config->present_count; i++) {
         const struct present_config *present = &config->presents[i];
-        char list[200] = "";
+        char list[400] = "";
         bool stops = strcmp(present->protocol, PRESENT_MODBUS) == 0 ||
                      untold_list(config, present, list, sizeof list);
         fprintf(out, "%s\t%s\t%s\t%s\t%s%s\n", present->outlet.name, present->outlet.packs[0],

@@ -132,7 +132,7 @@ struct pipe_report {
     uint32_t refused;               /* orders received by the outlet and not carried out */
     uint32_t queued;
     uint32_t behind_s; /* age of the oldest unsent values; 0: all were sent */
-    char words[224];   /* the latest trouble: "connection refused" */
+    char words[480];   /* the latest trouble: "connection refused" */
 };
 
 struct pipe_question {

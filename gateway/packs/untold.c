@@ -7,29 +7,43 @@
 #include "show.h"
 
 #include "bms/battery_random.h"
+#include "bms/count.h"
 #include "bms/inverter/can.h"
 #include "bms/inverter/dialect.h"
 #include "bms/inverter/pylon_system.h"
 
+#include "base/text.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- the battery ---- */
 
-/* A pack that reports everything that its protocol has. For a pack that is not polled nothing is
- * known. */
-static void model_pack(const struct pack_config *config, struct pack *pack)
+static void keep_carried(const struct bms_driver *driver, const struct bms_options *options,
+                         struct pack *pack)
 {
-    uint64_t seed = 1;
-    battery_random(pack, &seed, 8, 4);
-    if (!config->driver || bms_talks(config->driver) || !config->driver->emulate)
-        return;
     static struct dialect dialect;
-    dialect_init(&dialect, config->driver, &config->options);
+    dialect_init(&dialect, driver, options);
     for (int id = 0; id < PACK_VALUES; id++)
         if (!dialect.carried[id])
             pack_unset(pack, (enum pack_value) id);
+}
+
+/* A pack that reports everything that its protocol has; `least`: that all of its variants have, if
+ * it is not known which one it is. For a pack that is not polled nothing is known. */
+static void model_pack(const struct pack_config *config, bool least, struct pack *pack)
+{
+    uint64_t seed = 1;
+    const struct bms_driver *driver = config->driver;
+    struct bms_options options = config->options;
+    battery_random(pack, &seed, 8, 4);
+    if (!driver || bms_talks(driver) || !driver->emulate)
+        return;
+    const char *const *variants = driver->variants;
+    keep_carried(driver, &options, pack);
+    if (least && variants && strcmp(variants[options.variant], "auto") == 0)
+        for (options.variant = 1; variants[options.variant]; options.variant++)
+            keep_carried(driver, &options, pack);
     pack_derive(pack);
 }
 
@@ -41,42 +55,59 @@ static const struct bank_config *find_bank(const struct config *config, const ch
     return NULL;
 }
 
-static void model_bank(const struct bank_config *config, struct pack *values,
+static void model_bank(const struct bank_config *config, bool least, struct pack *values,
                        struct map_bank *extras)
 {
     static struct pack packs[MAX_BANK_PACKS];
     struct bank_member members[MAX_BANK_PACKS];
     for (unsigned i = 0; i < config->pack_count; i++) {
-        model_pack(config->packs[i], &packs[i]);
+        model_pack(config->packs[i], least, &packs[i]);
         members[i] = (struct bank_member){
             .pack = &packs[i], .capacity_ah = config->packs[i]->options.capacity_ah, .fresh = true};
     }
     bank_combine(members, config->pack_count, values, extras);
 }
 
-static void model(const struct config *config, const struct present_config *present,
+static void show_allowed(struct shown *shown, struct source *source)
+{
+    source->name = "";
+    source->good_until = INFINITY;
+    source->status.allowed = (struct map_allowed){.configured = true,
+                                                  .charge_voltage_v = 54,
+                                                  .charge_current_a = 10,
+                                                  .discharge_current_a = 10};
+    show_source(shown, source, 0);
+}
+
+/* A pack that reports everything. */
+static void model_full(struct shown *shown)
+{
+    uint64_t seed = 1;
+    struct pack values;
+    struct source source = {.values = &values};
+    battery_random(&values, &seed, 8, 4);
+    show_allowed(shown, &source);
+}
+
+static void model(const struct config *config, const struct present_config *present, bool least,
                   struct shown *shown)
 {
     const char *of = present->outlet.packs[0];
     const struct bank_config *bank = find_bank(config, of);
     struct map_bank extras = {0};
     struct pack values;
-    struct source source = {.name = of, .values = &values, .good_until = INFINITY};
+    struct source source = {.values = &values};
     pack_clear(&values);
-    source.status.allowed = (struct map_allowed){.configured = true,
-                                                 .charge_voltage_v = 54,
-                                                 .charge_current_a = 10,
-                                                 .discharge_current_a = 10};
     if (bank) {
-        model_bank(bank, &values, &extras);
+        model_bank(bank, least, &values, &extras);
         source.status.bank = &extras;
     }
     for (unsigned i = 0; !bank && i < config->pack_count; i++)
         if (strcmp(config->packs[i].name, of) == 0) {
-            model_pack(&config->packs[i], &values);
+            model_pack(&config->packs[i], least, &values);
             source.capacity_ah = config->packs[i].options.capacity_ah;
         }
-    show_source(shown, &source, 0);
+    show_allowed(shown, &source);
     if (!isnan(present->soh_percent) && !pack_known(&shown->values, SOH_PERCENT))
         pack_set(&shown->values, SOH_PERCENT, present->soh_percent);
     if (!isnan(present->discharge_voltage_v) &&
@@ -109,20 +140,33 @@ static void read_dialect(const struct present_config *present, const struct show
     pack_merge(&told->values, &read);
 }
 
-static void read_all(const struct present_config *present, const struct shown *shown,
-                     struct shown *told)
+/* Requests for a stack of batteries are answered by a table, those for one battery by a driver. */
+enum level { LEVEL_TABLE, LEVEL_BATTERY, LEVELS };
+
+static bool is_stacked(const struct present_config *present)
 {
-    const struct table *table = can_table_find(present->protocol);
     const struct bms_driver *driver = bms_driver_find(present->protocol);
+    return driver && pylon_system_answers(driver, present->variant);
+}
+
+static bool has_level(const struct present_config *present, enum level level)
+{
+    if (level == LEVEL_TABLE)
+        return can_table_find(present->protocol) || is_stacked(present);
+    return bms_driver_find(present->protocol) != NULL;
+}
+
+static void read_level(const struct present_config *present, enum level level,
+                       const struct shown *shown, struct shown *told)
+{
     shown_clear(told);
     pack_clear(&told->values);
-    if (table || !driver) {
-        read_table(table, shown, told);
-        return;
-    }
-    if (pylon_system_answers(driver, present->variant))
+    if (level == LEVEL_BATTERY)
+        read_dialect(present, shown, told);
+    else if (is_stacked(present))
         read_table(&pylon_system_table, shown, told);
-    read_dialect(present, shown, told);
+    else
+        read_table(can_table_find(present->protocol), shown, told);
 }
 
 /* A group counts as sent if one of its two values is. */
@@ -137,24 +181,112 @@ static const struct {
     {"capacity", FULL_AH, RATED_AH},
     {"cycles", CYCLES, CYCLES},
     {"cell voltages", CELL_MAX_MV, CELL_MV},
-    {"temperatures", SHOWN_TEMP_MAX_C, TEMP_C},
+    {"cell temperatures", SHOWN_TEMP_MAX_C, TEMP_C},
     {"charge voltage", CHARGE_VOLTAGE_LIMIT_V, CHARGE_VOLTAGE_LIMIT_V},
     {"current limits", CHARGE_CURRENT_LIMIT_A, DISCHARGE_CURRENT_LIMIT_A},
 };
 
+#define ALARMS COUNT(groups)
+#define HEALTH 3
+
+struct untold {
+    bool missing[COUNT(groups) + 1]; /* by group; the last are the alarms */
+    bool stops;
+};
+
+static struct untold find_untold(const struct present_config *present, enum level level,
+                                 const struct shown *shown)
+{
+    struct untold untold;
+    struct shown told;
+    read_level(present, level, shown, &told);
+    for (size_t i = 0; i < COUNT(groups); i++)
+        untold.missing[i] =
+            isnan(shown_number(&told, groups[i].id)) && isnan(shown_number(&told, groups[i].or_id));
+    untold.missing[ALARMS] = !told.values.alarms_known;
+    untold.stops =
+        pack_known(&told.values, CHARGE_CURRENT_LIMIT_A) || pack_known(&told.values, CHARGE_MOS);
+    return untold;
+}
+
+/* Of a battery that reports everything. */
+static struct untold find_unfit(const struct present_config *present, enum level level)
+{
+    struct shown full;
+    model_full(&full);
+    return find_untold(present, level, &full);
+}
+
+/* Writes the groups that are missing, but not in `known`. Returns whether there are any. */
+static bool write_names(const struct untold *untold, const struct untold *known,
+                        const struct untold *unfit, const char *before, struct text *text)
+{
+    bool any = false;
+    size_t count = 0;
+    while (count <= ALARMS && untold->missing[count])
+        count++;
+    if (count > ALARMS && !known) {
+        text_add(text, before);
+        text_add(text, "everything");
+        return true;
+    }
+    for (size_t i = 0; i <= ALARMS; i++) {
+        if (!untold->missing[i] || (known && known->missing[i]))
+            continue;
+        text_add(text, any ? ", " : before);
+        text_add(text, i == ALARMS ? "alarms" : groups[i].name);
+        if (i == HEALTH && !unfit->missing[i])
+            text_add(text, " (set soh)");
+        any = true;
+    }
+    return any;
+}
+
+static const char *before_level(const struct text *text)
+{
+    return text->size > 0 ? "; " : "";
+}
+
+static void write_level(const struct present_config *present, enum level level, struct text *text)
+{
+    if (is_stacked(present))
+        text_add(text, level == LEVEL_TABLE ? " (of the stack)" : " (of one battery)");
+}
+
 bool untold_list(const struct config *config, const struct present_config *present, char *out,
                  size_t size)
 {
-    struct shown shown, told;
-    size_t used = 0;
-    out[0] = '\0';
-    model(config, present, &shown);
-    read_all(present, &shown, &told);
-    for (size_t i = 0; i < sizeof groups / sizeof *groups && used < size; i++)
-        if (isnan(shown_number(&told, groups[i].id)) && isnan(shown_number(&told, groups[i].or_id)))
-            used += (size_t) snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "",
-                                      groups[i].name);
-    if (!told.values.alarms_known && used < size)
-        snprintf(out + used, size - used, "%salarms", used > 0 ? ", " : "");
-    return pack_known(&told.values, CHARGE_CURRENT_LIMIT_A) || pack_known(&told.values, CHARGE_MOS);
+    struct shown shown, worst;
+    struct text text = text_in(out, size);
+    bool stops = false;
+    model(config, present, false, &shown);
+    model(config, present, true, &worst);
+    for (enum level level = 0; level < LEVELS; level++) {
+        if (!has_level(present, level))
+            continue;
+        const struct untold unfit = find_unfit(present, level),
+                            untold = find_untold(present, level, &shown),
+                            least = find_untold(present, level, &worst);
+        const bool some = write_names(&untold, NULL, &unfit, before_level(&text), &text);
+        const char *perhaps = text.size == 0 ? "perhaps " : some ? ", perhaps " : "; perhaps ";
+        if (write_names(&least, &untold, &unfit, perhaps, &text) || some)
+            write_level(present, level, &text);
+        stops |= untold.stops;
+    }
+    return stops;
+}
+
+void untold_now(const struct present_config *present, const struct shown *shown, char *out,
+                size_t size)
+{
+    struct text text = text_in(out, size);
+    for (enum level level = 0; level < LEVELS; level++) {
+        if (!has_level(present, level) || (is_stacked(present) && level == LEVEL_BATTERY &&
+                                           !pack_known(&shown->values, CELL_COUNT)))
+            continue;
+        const struct untold unfit = find_unfit(present, level),
+                            untold = find_untold(present, level, shown);
+        if (write_names(&untold, &unfit, &unfit, before_level(&text), &text))
+            write_level(present, level, &text);
+    }
 }

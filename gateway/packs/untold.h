@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 /* Lists the values that an inverter does not receive, because its protocol has no place for them,
- * or the BMS does not report them: for `check`. */
+ * or the BMS does not report them: for `check` and the status. */
 #ifndef PACKGATE_PACKS_UNTOLD_H
 #define PACKGATE_PACKS_UNTOLD_H
 
+#include "bms/inverter/shown.h"
 #include "config/config.h"
 
-/** Writes a list such as "health, cycles" for a section whose protocol is not Modbus; empty: it
- * receives everything. Assumes that the packs report everything that their protocols have. Returns
- * false if there is no message that makes the inverter stop. */
+/** Writes a list such as "capacity, cycles; perhaps health (set soh)" for a section whose protocol is
+ * not Modbus; empty: it receives everything. Assumes that the packs report everything that their
+ * protocols have; perhaps: some variants do not. Returns false if there is no message that makes the
+ * inverter stop. */
 bool untold_list(const struct config *config, const struct present_config *present, char *out,
                  size_t size);
+
+/** Writes what the protocol has a place for, but is not sent, as this battery does not report it or
+ * what is in the same message. A bank is never asked for as one battery of a stack. */
+void untold_now(const struct present_config *present, const struct shown *shown, char *out,
+                size_t size);
 
 #endif

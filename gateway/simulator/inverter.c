@@ -162,8 +162,11 @@ double inverter_current(const struct inverter *inverter, double now)
         return inverter->wants_a;
     if (is_lost(inverter, now))
         return 0;
-    return inverter->wants_a >= 0 ? fmin(inverter->wants_a, told[CHARGE_CURRENT_LIMIT_A])
-                                  : fmax(inverter->wants_a, -told[DISCHARGE_CURRENT_LIMIT_A]);
+    const bool charges = inverter->wants_a >= 0;
+    const double limit_a = told[charges ? CHARGE_CURRENT_LIMIT_A : DISCHARGE_CURRENT_LIMIT_A];
+    if (isnan(limit_a))
+        return 0;
+    return charges ? fmin(inverter->wants_a, limit_a) : fmax(inverter->wants_a, -limit_a);
 }
 
 static size_t print_number(char *out, size_t size, size_t used, const char *format, double number)
@@ -189,6 +192,9 @@ void inverter_describe(const struct inverter *inverter, double now, char *out, s
     used = print_number(out, size, used, "%.2f V, ", told[VOLTAGE_V]);
     used = print_number(out, size, used, "%.1f A, ", told[CURRENT_A]);
     used = print_number(out, size, used, "SOC %.1f %%, ", told[SOC_PERCENT]);
+    if (isnan(told[CHARGE_CURRENT_LIMIT_A]) && isnan(told[DISCHARGE_CURRENT_LIMIT_A]) &&
+        used < size)
+        used += (size_t) snprintf(out + used, size - used, "limits unknown");
     used = print_number(out, size, used, "may charge %.1f A", told[CHARGE_CURRENT_LIMIT_A]);
     used = print_number(out, size, used, " up to %.2f V", told[CHARGE_VOLTAGE_LIMIT_V]);
     used = print_number(out, size, used, ", discharge %.1f A", told[DISCHARGE_CURRENT_LIMIT_A]);

@@ -104,9 +104,9 @@ def wait_presented(gateway, count):
 
 
 @contextlib.contextmanager
-def source(*sections, protocol="jk-pb", options=FIXED, sensors=4):
+def source(*sections, protocol="jk-pb", variant=None, options=FIXED, sensors=4):
     """A gateway with one pack, "a", of which everything is presented."""
-    server, url = simulate(protocol, options)
+    server, url = simulate(protocol, options, *(("--variant", variant) if variant else ()))
     presents = "".join(f"[present p{number}]\nof = a\n{section}\n" for number, section in enumerate(sections))
     with server, Gateway(PACK.format(name="a", url=url, protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=sensors)
                          + presents) as gateway:
@@ -236,15 +236,16 @@ def a_bank_is_a_stack():
             assert stream.ask(b"~200346630000FDA8\r", 0.5) == b""
 
 
-def await_status(gateway, wanted):
-    said = ""
-    while wanted not in said:
-        said = subprocess.run([PACKGATE, "status", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout.decode()
-
-
-def told(gateway, name):
+def words_of(gateway, name):
     status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
-    return next(outlet for outlet in status["outlets"] if outlet["name"] == name)["error"].partition("told: ")[2]
+    return next(outlet for outlet in status["outlets"] if outlet["name"] == name).get("error", "")
+
+
+def await_status(gateway, wanted, name="p0"):
+    deadline = time.monotonic() + PATIENCE
+    while wanted not in (said := words_of(gateway, name)):
+        assert time.monotonic() < deadline, (name, said)
+        time.sleep(0.1)
 
 
 def frames(data):
@@ -264,7 +265,11 @@ def can_as_text():
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
             await_status(gateway, "no inverter was heard")
             stream.socket.sendall(b"t30580000000000000000\r")
+            await_status(gateway, "acknowledged by")  # once: of no time between two
+            time.sleep(1)
+            stream.socket.sendall(b"t30580000000000000000\r")
             await_status(gateway, "acknowledged every")
+            assert float(re.search(r"every ([\d.]+) s", words_of(gateway, "p0"))[1]) >= 0.9
 
 
 def limits_of_can(port):
@@ -310,7 +315,7 @@ def status_says_what_the_answer_carries():
             while carried(port) != wanted:  # after half a minute
                 pass
             deadline = time.monotonic() + PATIENCE
-            while (said := told(gateway, f"p{number}")) != wanted:
+            while not (said := words_of(gateway, f"p{number}")).endswith(f"; told: {wanted}"):
                 assert carried(port) == wanted and time.monotonic() < deadline, (protocol, said, wanted)
 
 
@@ -439,11 +444,25 @@ def an_alarm_that_is_not_read_has_not_ended():
 
 
 def check_names_what_is_not_told():
-    text = PACK.format(name="a", url="sim:", protocol="daly", unit=1) + LIMITS.format(of="a", cells=16, sensors=4) + "[present x]\nof = a\n" \
-        "protocol = pylon-1.2\nport = can:can0\n"
-    for more, wanted in (("", "state of charge, health, capacity, cycles"), ("soh = 100\n", "capacity, cycles")):
-        result = subprocess.run([PACKGATE, "check", "-"], input=(text + more).encode(), stdout=subprocess.PIPE, check=True)
+    health = r"state of charge, health \(set soh\)"
+    for protocol, more, wanted in (("daly", "", f"{health}, capacity, cycles, cell voltages, cell temperatures"), ("daly", "soh = 100\n", "capacity, cycles"),
+                                   ("topbms", "", f"capacity, cycles, cell voltages, cell temperatures, perhaps {health}\n"),  # not all variants have it
+                                   ("topbms", "soh = 99\n", "capacity, cycles, cell voltages, cell temperatures\n")):
+        text = PACK.format(name="a", url="sim:", protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=4)
+        result = subprocess.run([PACKGATE, "check", "-"], input=(text + "[present x]\nof = a\nprotocol = pylon-1.2\nport = can:can0\n" + more).encode(),
+                                stdout=subprocess.PIPE, check=True)
         assert re.search(rf"x +a +can:can0 +pylon-1.2 +{wanted}", result.stdout.decode()), result.stdout.decode()
+
+
+def status_names_what_is_not_told():
+    """What this BMS does not report: `check` cannot know it of all."""
+    sections = ("port = tcp-listen:127.0.0.1:0\nprotocol = victron", "port = tcp-listen:127.0.0.1:0\nprotocol = topbms\nvariant = pylontech",
+                "port = tcp-listen:127.0.0.1:0\nprotocol = victron\nsoh = 97", "port = tcp-listen:127.0.0.1:0\nprotocol = daly",
+                "port = tcp-listen:127.0.0.1:0\nprotocol = modbus-rtu")
+    everything = "voltage, current, state of charge, health (set soh), cycles, cell voltages, cell temperatures"
+    with source(*sections, protocol="topbms", variant="pace") as gateway:
+        for number, missing in enumerate(("state of charge, health (set soh)", everything + " (of the stack)", "", "", "")):
+            await_status(gateway, f"answers; not reported: {missing}; n" if missing else "answers; n", f"p{number}")
 
 
 def an_inverter_needs_a_port_of_its_kind():
@@ -454,4 +473,4 @@ def an_inverter_needs_a_port_of_its_kind():
 if __name__ == "__main__":
     main([one_that_is_killed_says_nothing_old, status_says_what_the_answer_carries, a_silent_bms_says_stop, a_gateway_that_hangs_says_stop, a_gateway_that_dies_says_stop, a_bank_over_serial_lines, over_serial_lines, a_bank_is_read_as_it_is, is_read_as_it_is,
           a_bank_is_a_stack, can_as_text, an_alarm_that_is_not_read_has_not_ended, unfit_sections_are_refused,
-          check_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)
+          check_names_what_is_not_told, status_names_what_is_not_told, an_inverter_needs_a_port_of_its_kind], at_once=4)

@@ -12,14 +12,18 @@
 #include "bms/inverter/can.h"
 #include "packs/alarms.h"
 #include "packs/show.h"
+#include "packs/untold.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define UNTOLD_TEXT 320 /* all values have 139, of a stack and of one battery */
 
 struct present {
     struct outlet *outlet;
@@ -33,10 +37,13 @@ struct present {
     bool ending;   /* the gateway is gone, or has told this process to end */
     ev_timer second, end;
     char title[2 * NAME_SIZE];
-    enum present_state said;   /* the state of `of` that the log knows */
-    struct shown shown;        /* of the last fresh values */
-    double second_at;          /* another device answered in our place; NaN: never */
-    struct pipe_report report; /* the last one */
+    enum present_state said;  /* the state of `of` that the log knows */
+    struct shown shown;       /* of the last fresh values */
+    char untold[UNTOLD_TEXT]; /* what the inverter does not receive of them */
+    bool
+        known[SHOWN_NUMBERS + 1]; /* of the values that `untold` is about; the last: their alarms */
+    double second_at;             /* another device answered in our place; NaN: never */
+    struct pipe_report report;    /* the last one */
     struct {
         char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
         double at, told_at, every_s; /* NaN: not yet; smoothed */
@@ -99,47 +106,49 @@ static const char *const states[] = {"waiting for the first values", "answers",
                                      "sending stop, its values are stale",
                                      "silent, its values are stale"};
 
-static void write_told(const struct present *present, double now, char *out, size_t size)
+static void write_told(const struct present *present, double now, struct text *text)
 {
     const double ago_s = now - present->asked.told_at;
     if (isnan(ago_s))
         return;
     if (ago_s > PRESENT_STOP_S)
-        snprintf(out, size, "; told %.0f s ago: %s", ago_s, present->asked.told);
+        text_format(text, "; told %.0f s ago: %s", ago_s, present->asked.told);
     else
-        snprintf(out, size, "; told: %s", present->asked.told);
+        text_format(text, "; told: %s", present->asked.told);
 }
 
 /* CAN frames are sent whether an inverter is heard or not. */
-static void write_asked(const struct present *present, double now, char *out, size_t size)
+static void write_asked(const struct present *present, double now, struct text *text)
 {
     const bool is_can = present->speaker == &can_speaker;
+    const char *asked = is_can ? "acknowledged" : "asked";
     const double ago_s = now - present->asked.at;
-    size_t used;
     if (present->asked.count == 0) {
-        snprintf(out, size, is_can ? "; no inverter was heard" : "; nobody has asked yet");
+        text_add(text, is_can ? "; no inverter was heard" : "; nobody has asked yet");
         return;
     }
     if (ago_s > PRESENT_STOP_S)
-        used = (size_t) snprintf(out, size, "; last %s %.0f s ago by %s",
-                                 is_can ? "acknowledged" : "asked", ago_s, present->asked.who);
+        text_format(text, "; last %s %.0f s ago", asked, ago_s);
+    else if (present->asked.count == 1)
+        text_format(text, "; %s", asked);
     else
-        used = (size_t) snprintf(out, size, "; %s every %.1f s by %s",
-                                 is_can ? "acknowledged" : "asked", present->asked.every_s,
-                                 present->asked.who);
+        text_format(text, "; %s every %.1f s", asked, present->asked.every_s);
+    text_format(text, " by %s", present->asked.who);
     if (present->asked.what[0])
-        used += (size_t) snprintf(out + used, size - used, ": %s", present->asked.what);
-    write_told(present, now, out + used, size - used);
+        text_format(text, ": %s", present->asked.what);
+    write_told(present, now, text);
 }
 
 static void write_words(const struct present *present, double now, char *out, size_t size)
 {
-    size_t used = (size_t) snprintf(out, size, "%s",
-                                    !bus_is_open(present->bus) ? "the port is not open"
-                                    : present_is_second(present, now)
-                                        ? "silent, another device answers in its place"
-                                        : states[present->said]);
-    write_asked(present, now, out + used, size - used);
+    struct text text = text_in(out, size);
+    const bool answers = bus_is_open(present->bus) && !present_is_second(present, now);
+    text_add(&text, answers                      ? states[present->said]
+                    : !bus_is_open(present->bus) ? "the port is not open"
+                                                 : "silent, another device answers in its place");
+    if (answers && present->said == PRESENT_RUNNING && present->untold[0])
+        text_format(&text, "; not reported: %s", present->untold);
+    write_asked(present, now, &text);
 }
 
 static void report_present(struct present *present, double now)
@@ -184,11 +193,10 @@ void present_answered(struct present *present, const struct bus_link *link, cons
         present->asked.told_at = now;
     }
     const double took_s = now - present->asked.at;
-    if (present->asked.count++ == 0)
-        present->asked.every_s = 0;
-    else
+    if (present->asked.count > 0)
         present->asked.every_s += (took_s - present->asked.every_s) /
                                   (present->asked.count < 10 ? present->asked.count : 10);
+    present->asked.count++;
     present->asked.at = now;
 }
 
@@ -225,6 +233,20 @@ void present_show(struct present *present, struct shown *shown, double now)
         *shown = *last;
         shown_stop(shown, discharge_a);
     }
+}
+
+/* Looked for only when other values are known than before, as that takes a while. */
+static void note_untold(struct present *present, const struct shown *shown)
+{
+    bool known[SHOWN_NUMBERS + 1];
+    for (unsigned id = 0; id < SHOWN_NUMBERS; id++)
+        known[id] = !isnan(shown_number(shown, id));
+    known[SHOWN_NUMBERS] = shown->values.alarms_known != 0;
+    if (shown->stopping || present->speaker == &modbus_speaker ||
+        memcmp(known, present->known, sizeof known) == 0)
+        return;
+    memcpy(present->known, known, sizeof known);
+    untold_now(present->config, shown, present->untold, sizeof present->untold);
 }
 
 bool present_is_second(const struct present *present, double now)
@@ -271,6 +293,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     const double now = clock_now();
     struct shown shown;
     present_show(present, &shown, now); /* keeps the last limits, whether a master asks or not */
+    note_untold(present, &shown);
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
     say_state(present, now);

@@ -53,10 +53,57 @@ static void test_levels(void **state)
     }
 }
 
+static struct pack cells_and_sensors(void)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, CELL_MAX_INDEX, 7);
+    pack_set(&pack, CELL_MIN_INDEX, 3);
+    pack_set(&pack, CELL_MAX_MV, 3400);
+    pack_set(&pack, CELL_AVG_MV, 3390);
+    pack_set(&pack, CELL_MIN_MV, 3350);
+    pack_set(&pack, (enum pack_value)(TEMP_C + 1), 21);
+    pack_set(&pack, (enum pack_value)(TEMP_C + 2), 40);
+    pack_set(&pack, (enum pack_value)(TEMP_C + 3), -4);
+    return pack;
+}
+
+static void test_places(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_alarm alarm;
+        int cell, sensor;
+    } cases[] = {
+        {CELL_OVER_VOLTAGE, 7, 0},
+        {CELL_UNDER_VOLTAGE, 3, 0},
+        {CELL_IMBALANCE, 3, 0},
+        {CHARGE_OVER_TEMPERATURE, 0, 3},
+        {DISCHARGE_OVER_TEMPERATURE, 0, 3},
+        {CHARGE_UNDER_TEMPERATURE, 0, 4},
+        {DISCHARGE_UNDER_TEMPERATURE, 0, 4},
+        {MOS_OVER_TEMPERATURE, 0, 0},
+        {SOC_LOW, 0, 0},
+    };
+    struct pack pack = cells_and_sensors(), empty;
+    pack_clear(&empty);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const enum pack_alarm alarm = cases[i].alarm;
+        if (alarms_cell(alarm, &pack) != cases[i].cell ||
+            alarms_sensor(alarm, &pack) != cases[i].sensor || alarms_cell(alarm, &empty) ||
+            alarms_sensor(alarm, &empty))
+            fail_msg("%s: cell %d, sensor %d", pack_alarm_name(alarm), alarms_cell(alarm, &pack),
+                     alarms_sensor(alarm, &pack));
+    }
+    pack_set(&pack, CELL_AVG_MV, 3360);
+    assert_int_equal(alarms_cell(CELL_IMBALANCE, &pack), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,9 @@
 /* Detects alarms that begin and end. */
 #include "alarms.h"
 
+#include <math.h>
+#include <stdbool.h>
+
 struct alarms alarms_after(struct alarms before, const struct pack *values)
 {
     return (struct alarms){
@@ -22,4 +25,38 @@ uint32_t alarms_changed(struct alarms before, struct alarms after)
     const uint32_t warned = before.warning & ~before.protection;
     const uint32_t warns = after.warning & ~after.protection;
     return (before.protection ^ after.protection) | (warned ^ warns);
+}
+
+static int cell_at(const struct pack *values, enum pack_value index)
+{
+    return isnan(values->value[index]) ? 0 : (int) values->value[index];
+}
+
+int alarms_cell(enum pack_alarm alarm, const struct pack *values)
+{
+    const double *value = values->value;
+    const bool high_is_further =
+        value[CELL_MAX_MV] - value[CELL_AVG_MV] > value[CELL_AVG_MV] - value[CELL_MIN_MV];
+    switch (alarm) {
+    case CELL_OVER_VOLTAGE:
+        return cell_at(values, CELL_MAX_INDEX);
+    case CELL_UNDER_VOLTAGE:
+        return cell_at(values, CELL_MIN_INDEX);
+    case CELL_IMBALANCE:
+        return cell_at(values, high_is_further ? CELL_MAX_INDEX : CELL_MIN_INDEX);
+    default:
+        return 0;
+    }
+}
+
+int alarms_sensor(enum pack_alarm alarm, const struct pack *values)
+{
+    const double *temp = &values->value[TEMP_C];
+    const bool hot = alarm == CHARGE_OVER_TEMPERATURE || alarm == DISCHARGE_OVER_TEMPERATURE;
+    const bool cold = alarm == CHARGE_UNDER_TEMPERATURE || alarm == DISCHARGE_UNDER_TEMPERATURE;
+    int found = -1;
+    for (int i = 0; (hot || cold) && i < MAX_TEMPS; i++)
+        if (!isnan(temp[i]) && (found < 0 || (hot ? temp[i] > temp[found] : temp[i] < temp[found])))
+            found = i;
+    return found + 1;
 }

@@ -21,6 +21,12 @@ struct alarms alarms_after(struct alarms before, const struct pack *values);
 /** 0 if the alarm is not active, else the worst enum alarm_level. */
 int alarms_level(struct alarms alarms, int alarm);
 
+/** The cell (from 1) that an active alarm most likely concerns, by the values of this poll cycle: the highest, the
+ * lowest, or of both the one further from the mean. 0: it concerns no cell, or its number is unknown. */
+int alarms_cell(enum pack_alarm alarm, const struct pack *values);
+/** The same of temperature sensors: the hottest or the coldest. */
+int alarms_sensor(enum pack_alarm alarm, const struct pack *values);
+
 /** A bit for each alarm that began, changed its level or ended. */
 uint32_t alarms_changed(struct alarms before, struct alarms after);
 

@@ -31,6 +31,17 @@ static void add_number(struct text *text, const char *name, double number, int d
     text_number(text, number, decimals);
 }
 
+/* In a bank a cell's number is not enough. */
+static void add_place(struct text *text, const struct source *source, enum pack_alarm alarm)
+{
+    const int cell = source->members ? 0 : alarms_cell(alarm, source->values);
+    const int sensor = source->members ? 0 : alarms_sensor(alarm, source->values);
+    if (cell)
+        text_format(text, ",\"cell\":%d", cell);
+    if (sensor)
+        text_format(text, ",\"sensor\":%d", sensor);
+}
+
 /* Active alarms, each with its beginning. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
@@ -42,9 +53,11 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
         const int level = alarms_level(alarms, i);
         if (!level)
             continue;
-        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld}", comma,
+        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld", comma,
                     pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level),
                     (long long) pack->alarm_since[i]);
+        add_place(text, &pack->pack->source, (enum pack_alarm) i);
+        text_add(text, "}");
         comma = ",";
     }
     text_add(text, "]");

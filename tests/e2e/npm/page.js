@@ -143,6 +143,7 @@ const cases = {
         await has(boat.locator('.bands'), 'State of charge low');
         await has(page.locator('.strip'), 'boat');
         await has(page.locator('.strip'), 'State of charge low');
+        for (const bars of ['.strip li', '.bands li']) await has(page.locator(bars), /Cell under voltage, cell 3\s*Protection/);
         check((await page.title()).startsWith('(1!)'), `the tab tells of the alarm: ${await page.title()}`);
         say('stop shed');
         await page.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
@@ -195,6 +196,10 @@ const cases = {
         const curve = card(page, 'shed').locator('.curve');
         check(/^M.*z$/.test(await curve.locator('.into').getAttribute('d') + await curve.locator('.out').getAttribute('d')), 'the power is drawn');
         await has(curve, /24 h · .*W … /);
+        // Until when, at this draw: rounded down, by the clock.
+        const { time_to_empty_s: left } = await page.evaluate(() => fetch('api/v1/packs/boat').then(r => r.json()));
+        check(left > 3600 && left < 86400, `empty in ${left} s`);
+        await has(card(page, 'boat').locator('.more'), /at this draw until about .*\d+:[03]0$/);
         const order = await page.locator('.grid h2').allTextContents();
         check(order.join() === 'house,shed,boat', `${order}`);
         // Anywhere on the card; a tile in it is a way of its own.
@@ -211,8 +216,29 @@ const cases = {
         await has(story, 'Cell 7 falls');
         await has(story, `${day.shed.soc_min_percent.toFixed(0)}…${day.shed.soc_max_percent.toFixed(0)}`);
         await has(story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' }), /\d+:\d\d, 30 min$/);
+        check(!/today/i.test(await page.locator('.detail > .card:not(:first-child, [data-section=story])').allTextContents()), 'today is what the history says');
         await page.goto(asked.url + '#boat');
         await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /goes on$/);
+        // By the clock of the gateway it is evening: what last night took, and what is left. With a hole in the night nothing is said.
+        const clock = async (hour, points) => {
+            const other = await page.context().newPage(), at = () => Math.floor(Date.now() / 1000);
+            await other.route('**/api/v1/packs', async route => {
+                const response = await route.fetch();
+                await route.fulfill({ response, headers: { ...response.headers(), 'x-packgate-zone': String(3600 * hour - at() % 86400) } });
+            });
+            await other.route('**/api/v1/today', route => route.fulfill({ json: { shed: { charged_wh: 1, discharged_wh: 1, power_w: points(at() - at() % 1800) } } }));
+            await other.goto(asked.url);
+            await has(card(other, 'shed').locator('.day'), 'kWh');
+            return other;
+        };
+        const half_hours = now => Array.from({ length: 48 }, (_, i) => [now - 1800 * (47 - i), -100]);
+        const evening = await clock(20.8, half_hours), night = other => card(other, 'shed').locator('.night');
+        await has(night(evening), /^Last night took 0.9\skWh; 4.9\skWh are left.$/);
+        check(await night(await clock(23, half_hours)).isHidden(), 'tonight is not last night');
+        check(await night(await clock(20.8, now => half_hours(now).filter((_, i) => i !== 10))).isHidden(), 'a night with a hole');
+        // At midnight a new day begins.
+        const late = await clock(24 - 6 / 3600, half_hours);
+        await late.waitForRequest('**/api/v1/today');
     },
 
     // To be put on the home screen of a phone: the browser finds nothing wrong in the manifest, and its pictures are there.
@@ -295,9 +321,13 @@ const cases = {
         const other = await open();
         await other.locator('#banner:not([hidden])').waitFor();
         check(await other.locator('#live').getAttribute('data-state') === 'offline', 'it says so at once');
-        await other.context().close();
+        // Set-up says what that means and what to do, and is there by itself when the gateway is.
+        await other.evaluate(() => { location.hash = '#/setup/ports'; });
+        await has(other.locator('main'), /Gateway does not answer.*systemctl status packgate/);
         say('go on');
+        await other.locator('.guide h1').waitFor();
         await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
+        complaints.splice(0, Infinity, ...complaints.filter(words => !/status of 503/.test(words)));
         await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();
     },
 
@@ -738,6 +768,7 @@ const cases = {
         await has(page.locator('.facts'), `${sum(day.discharged_wh)}\u202fkWh`);
         check(await page.locator('.sheet tbody tr').count() === 16, 'as many packs as there is room for');
         await has(page.locator('.wide'), 'and 2 more');
+        await has(page.locator('.sheet .hint'), 'one pack of House of all packs gives to another counts for these packs only');
         await has(page.locator('.worst'), 'The lowest cell of all: p07 in the cellar behind the door, cell 3');
         await has(page.locator('.to-do'), 'Look at p07 in the cellar behind the door, cell 3');
         const sheets = async () => ((await page.pdf({ preferCSSPageSize: true })).toString('latin1').match(/\/Type\s*\/Page\b/g) || []).length;

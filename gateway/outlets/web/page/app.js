@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The page of packgate: which view is shown, the banner, the colours. Views are modules; charts and setup are fetched when
 // somebody goes there.
-import { $, el, setAttribute, setText, store } from './dom.js';
+import { $, setAttribute, setText, store } from './dom.js';
 import { span } from './numbers.js';
 import { gatewayName, hasAnswered, hasSession, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
 import { now } from './now.js';
 import { pack } from './pack.js';
+import { noAnswer, silentView } from './parts.js';
 import { language, t } from './words.js';
 
 const RETRY_MS = 3000;
@@ -64,7 +65,7 @@ async function route(isSamePlace) {
   try {
     next = await make(here);
   } catch {
-    next = { title: t(here.name), node: el('p', { class: 'empty' }, t('offline')) };
+    next = silentView(t(here.name));
   }
   if (mine !== turn) return next.close?.();
   view?.close?.();
@@ -103,6 +104,7 @@ async function start() {
   } catch {
     setAttribute($('live'), 'data-state', 'offline');
     setText($('live').lastElementChild, t('offline'));
+    $('main').replaceChildren(noAnswer());
     setTimeout(start, RETRY_MS);
     return;
   }

@@ -7,6 +7,7 @@ import { clock, day, dayOf, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
+import { noAnswer } from './parts.js';
 import { cellsOf, fromMean, outermost } from './spread.js';
 import { addWords, t } from './words.js';
 
@@ -196,7 +197,7 @@ export async function charts(wanted, parts = []) {
   function fail(status) {
     clear();
     failed = status !== 404;
-    message.replaceChildren(el('p', { class: 'empty' }, t(failed ? 'offline' : 'no_history')), ...failed ? [] : [copyable('[history]\n')]);
+    message.replaceChildren(...failed ? [noAnswer()] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
   }
 
   const known = () => data.t.map((_, i) => data.all.map(one => one.soc_percent?.[i] ?? one.voltage_v?.[i] ?? one.power_w?.[i]).find(v => v != null) ?? null);

@@ -22,11 +22,11 @@ export async function api(path, body) {
 
 /** Asks again while the page's process is on its way back from a reload of the gateway. */
 export async function patient(path) {
-  for (let tries = RELOAD_S; ; tries--)
+  for (const begun = performance.now(); ;)
     try {
       return await api(path);
     } catch (error) {
-      if (tries <= 0 || ![0, 503].includes(error.status)) throw error;
+      if (performance.now() - begun > 1000 * RELOAD_S || ![0, 503].includes(error.status)) throw error;
       await new Promise(done => setTimeout(done, 1000));
     }
 }

@@ -3,8 +3,9 @@
 // Review, and nothing for good before Keep.
 import { el, setText } from './dom.js';
 import { copyable } from './copy.js';
-import { listen } from './packs.js';
+import { isOffline, listen } from './packs.js';
 import { span } from './numbers.js';
+import { silentView } from './parts.js';
 import { isPlain, login, passwordField, userField } from './session.js';
 import { begin, draft } from './guide-draft.js';
 import { api, button, field, patient, status } from './guide-parts.js';
@@ -96,10 +97,12 @@ async function prepare(by) {
 export async function guide(step) {
   listen([]);
   await dress();
+  if (isOffline()) return silentView(t('setup'));
   let state;
   try {
     state = await patient('state');
   } catch (error) {
+    if ([0, 503].includes(error.status)) return silentView(t('setup'));
     const isNone = error.status === 404;
     return { title: t('setup'), node: el('p', { class: 'empty' }, isNone ? t('no_packs_next', 'packgate probe') : error.message, ' ',
       isNone ? null : button(t('g_again'), () => dispatchEvent(new HashChangeEvent('hashchange')))) };

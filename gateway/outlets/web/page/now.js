@@ -4,7 +4,7 @@ import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
 import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
-import { fold, hrefOf } from './parts.js';
+import { alarmWords, fold, hrefOf } from './parts.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
@@ -19,10 +19,10 @@ function bar(isOne) {
   const line = el(isOne ? 'a' : 'summary', {}, sign, isOne ? who : what, isOne ? what : who, how);
   const top = isOne ? line : el('details', {}, line, names), node = el('li', {}, top);
   let shown = '';
-  node.show = ({ level, word, since, packs: list }) => {
+  node.show = ({ level, word, whole, since, packs: list }) => {
     setAttribute(top, 'class', level);
     sign.shape(level);
-    setText(what, isOne ? word : word + ',');
+    setText(what, isOne ? whole : word + ',');
     setText(who, isOne ? titleOf(list[0]) + ':' : t('n_packs', list.length));
     setText(how, level === 'stale' ? '' : since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level));
     if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
@@ -36,14 +36,14 @@ function strip() {
   const node = el('ul', { class: 'strip', 'aria-label': t('f_alarm') }), bars = new Map();
   let shown = null;
   node.show = () => {
-    const groups = new Map(), add = (key, level, rank, p, word, since) => {
-      const group = groups.get(key) || { key, level, rank, word, since, packs: [] };
+    const groups = new Map(), add = (key, level, rank, p, word, since, whole = word) => {
+      const group = groups.get(key) || { key, level, rank, word, whole, since, packs: [] };
       group.packs.push(p.pack);
       group.since = Math.min(group.since, since);
       groups.set(key, group);
     };
     for (const p of singles()) {
-      for (const a of p.alarms) add(a.level + a.name, a.level, a.level === 'protection' ? 2 : 1, p, t(a.name), a.since);
+      for (const a of p.alarms) add(a.level + a.name, a.level, a.level === 'protection' ? 2 : 1, p, t(a.name), a.since, alarmWords(a));
       if (p.state !== 'fresh' && !isOffline()) add('stale', 'stale', 0, p, stateOf(p).word);
     }
     const list = [...groups.values()].sort((a, b) => b.rank - a.rank);

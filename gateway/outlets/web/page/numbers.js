@@ -38,6 +38,9 @@ export function setZone(seconds) {
 /** The day of the gateway that a moment lies in, "2026-11-22". */
 export const dayOf = at => new Date(1000 * (at + east)).toISOString().slice(0, 10);
 
+/** Hours since midnight, by the clock of the gateway. */
+export const hourOf = at => (at + east) % 86400 / 3600;
+
 /** Unix seconds as a time of day, or with the day in front. */
 export const clock = (at, withDay) => dated(`${withDay ? 'moment' : 'time'} ${zone.timeZoneName}`,
   { ...zone, ...withDay ? { month: 'short', day: 'numeric' } : {}, hour: 'numeric', minute: '2-digit' }).format(at * 1000);

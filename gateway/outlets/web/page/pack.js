@@ -3,11 +3,13 @@
 import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
 import { energy, facts, num, number, signed } from './numbers.js';
-import { balancedCells, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
+import { balancedCells, gatewayTime, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
 import { chartsOf, hrefOf } from './parts.js';
 import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
+
+const RECORDED_S = 15;   // after so long an alarm is in the history
 
 // Each cell as a number and its distance from the mean, and the way to its curve.
 function cellList(name, count) {
@@ -67,18 +69,17 @@ function switches(p) {
 
 // What it can take and give, and what has gone through it. Facts that it does not report are left out.
 function figures() {
-  const f = facts('health', 'cycles', 'peak', 'mos', 'limit_in', 'limit_out', 'energy_in', 'energy_out');
+  const f = facts('health', 'cycles', 'mos', 'limit_in', 'limit_out', 'count_in', 'count_out');
   const node = el('section', {}, el('h2', {}, t('health')), f.node);
   node.show = p => {
     const v = p.values;
     f.health.put(v.soh_percent, 0, '%');
     f.cycles.put(v.cycles, 0);
-    f.peak.put(v.soc_peak_percent, 0, '%');
     f.mos.put(v.mos_temp_c, 0, '°C');
     f.limit_in.put(v.charge_current_limit_a, 0, 'A');
     f.limit_out.put(v.discharge_current_limit_a, 0, 'A');
-    f.energy_in.show(...v.charged_wh == null ? [null] : energy(v.charged_wh));
-    f.energy_out.show(...v.discharged_wh == null ? [null] : energy(v.discharged_wh));
+    f.count_in.show(...v.charged_wh == null ? [null] : energy(v.charged_wh));
+    f.count_out.show(...v.discharged_wh == null ? [null] : energy(v.discharged_wh));
     for (const value of Object.values(f)) if (value.row) value.row.hidden = value.textContent === '–';
     node.hidden = Object.values(f).every(value => !value.row || value.row.hidden);
   };
@@ -139,11 +140,17 @@ export function pack(name) {
   const body = el('div', { class: 'detail' }, main, list,
     el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);
   listen([name]);
-  // The past comes when it comes, and only where there is one.
-  renewToday(() => {}).then(async hasPast => {
-    const told = hasPast && await import('./story.js').then(m => m.story(name)).catch(() => null);
-    if (told) set.before(told);
-  });
+  // The past comes when it comes, and only where there is one. It is told anew with each look at today, and when an alarm has come or gone.
+  let told = null, due = Infinity;
+  const active = () => packs.get(name)?.alarms.map(a => a.name).join(), tell = async () => {
+    const next = await import('./story.js').then(m => m.story(name)).catch(() => null);
+    if (!next || next.outerHTML === told?.outerHTML) return;
+    if (told) told.replaceWith(next);
+    else set.before(next);
+    told = next;
+  };
+  let alarms = active();
+  renewToday(() => {}).then(hasPast => hasPast && tell());
   // Of an overview with tiles only seven values are there yet.
   if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
   return {
@@ -152,7 +159,12 @@ export function pack(name) {
       el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), el('span', { class: 'steps' }, beside(-1, '‹', 'previous'), beside(1, '›', 'next'))), body),
     show() {
       const p = packs.get(name);
-      renewToday(() => {});
+      renewToday(tell);
+      if (alarms !== (alarms = active())) due = gatewayTime() + RECORDED_S;
+      if (gatewayTime() > due) {
+        due = Infinity;
+        tell();
+      }
       setAttribute(body, 'data-old', isOld(p));
       for (const part of [...parts, set]) part.show(p);
     },

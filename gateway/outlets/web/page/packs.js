@@ -2,13 +2,14 @@
 // What is known of the packs: read once, then kept up by the stream of events. What grew old is said to be old, and never
 // looks like a fresh value: by the gateway's word for a pack, by the missing beat for the gateway itself.
 import { $, setText } from './dom.js';
-import { about as aboutHours, setZone, span } from './numbers.js';
+import { about as aboutHours, clock, setZone, span } from './numbers.js';
 import { t } from './words.js';
 
 const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
 const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so long when no more come
 const ASK_S = 10;        // how often values are asked for while no stream brings them
 const QUIET_S = 12;      // no beat for so long, and something between holds the stream back
+const DAY_S = 86400;
 const LATE_S = 5;        // what the stream brings so late is as bad
 const isBehind = time => lead != null && time < lead + performance.now() / 1000 - LATE_S;   // by the gateway's clock
 const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
@@ -239,6 +240,12 @@ export function house() {
   return { values, state: { kind, word: t(word), more: [t('packs_fresh', heard.length, all.length), up && down ? t('both', up, down) : null].filter(Boolean) } };
 }
 
+// Rounded down, so that it promises nothing; the day where the time alone could be that of today.
+function endOf(seconds) {
+  const now = gatewayTime(), step = seconds < 3600 ? 300 : 1800;
+  return clock(Math.max(now, Math.floor((now + seconds) / step) * step), seconds > DAY_S / 2);
+}
+
 /** {kind: charging | discharging | resting | stale, word, more: […]} */
 export function stateOf(p) {
   const v = p.values;
@@ -249,10 +256,9 @@ export function stateOf(p) {
   const kind = flowOf(v.power_w, restOf(p)), more = [];
   if (v.charge_mos === 0) more.push(t('charge_off'));
   if (v.discharge_mos === 0) more.push(t('discharge_off'));
-  for (const which of ['full', 'empty']) {
-    const s = kind === 'resting' ? null : v[`time_to_${which}_s`];
-    if (s > 100 && s < 86400) more.push(t(which + '_in', aboutHours(s / 3600)));
-  }
+  const full = v.time_to_full_s, empty = v.time_to_empty_s;
+  if (kind === 'charging' && full > 100 && full < DAY_S) more.push(t('full_in', aboutHours(full / 3600)));
+  if (kind === 'discharging' && empty > 100) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
   const on = balancedCells(p);
   if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
   else if (v.balancing) more.push(t('balancing'));

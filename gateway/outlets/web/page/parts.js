@@ -75,6 +75,9 @@ export function cells(count, heading) {
   return node;
 }
 
+/** The words of an alarm, with the cell or sensor that it concerns. */
+export const alarmWords = ({ name, cell, sensor }) => t(name) + (cell ? `, ${t('at_cell', cell)}` : sensor ? `, ${t('at_sensor', sensor)}` : '');
+
 /** The alarms of one pack, as bands across its card, the worst on top. Those of a silent pack say that they are old. */
 export function bands() {
   const node = el('ul', { class: 'bands' });
@@ -84,12 +87,13 @@ export function bands() {
     node.hidden = !list.length;
     if (key === shown) return;
     shown = key;
-    fold(node, list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, t(a.name)),
+    fold(node, list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, alarmWords(a)),
       el('span', {}, t(a.level), isOld ? `, ${t('before_silence')}` : ''))));
   };
   return node;
 }
 
+const LOOK_AGAIN_MS = 5000;
 const BARS_MOST = 3;   // bars of alarms in a row: more would leave no room for values
 
 /** Puts the bars into the list, those beyond the first few folded. */
@@ -97,6 +101,19 @@ export function fold(list, bars) {
   const rest = bars.slice(BARS_MOST), isOpen = list.querySelector(':scope > .rest > details')?.open;
   list.replaceChildren(...bars.slice(0, BARS_MOST), ...rest.length ? [el('li', { class: 'rest' },
     el('details', { open: isOpen }, el('summary', {}, t('more', rest.length)), el('ul', {}, ...rest)))] : []);
+}
+
+/** In place of a view: the gateway does not answer, what that means, and what to do. */
+export const noAnswer = () => el('div', { class: 'empty' }, el('p', {}, t('offline')), el('p', { class: 'hint' }, t('offline_what', 'systemctl status packgate')));
+
+/** A view of that, which looks again by itself. */
+export function silentView(title) {
+  let begun = performance.now();
+  return { title, node: noAnswer(), show() {
+    if (performance.now() - begun < LOOK_AGAIN_MS) return;
+    begun = performance.now();
+    dispatchEvent(new HashChangeEvent('hashchange'));
+  } };
 }
 
 export const hrefOf = name => '#' + encodeURIComponent(name);

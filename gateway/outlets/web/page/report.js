@@ -3,6 +3,7 @@
 // to do. #/report/NAME/2026-11. Days are those of the gateway.
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
+import { silentView } from './parts.js';
 import { dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
@@ -109,7 +110,7 @@ function sheets(p, month, whole, months) {
       fact('days_known', `${known(days.soc_percent).length} ${t('of')} ${count}`), fact('alarms', String(alarms.length))),
     ...byDay('h2', t('energy_day'), days.day, 'kWh', [{ bars: kwh(days.charged_wh, 1), looks: 'into' }, { bars: kwh(days.discharged_wh, -1), looks: 'out' }]),
     ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }]),
-    isBank(p) ? packTable(months) : null),
+    ...isBank(p) ? [packTable(months), el('p', { class: 'hint' }, t('between_packs', p.title))] : []),
   el('section', { class: 'sheet card' }, el('h2', {}, t('cells')),
     ...worst ? [el('p', { class: 'worst' }, t('worst', worst.p.title, worst.lowest + 1, `${signed(worst.means[worst.lowest], 1)}\u202fmV`)), el('p', { class: 'hint' }, t(worst.isLoad ? 'under_load' : 'all_day')),
       ...byDay('h3', t('worst_by_day', worst.p.title, worst.lowest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
@@ -125,6 +126,7 @@ export async function report(wanted, [asked]) {
   if (!p) return { title: wanted, node: el('div', {}, el('h1', {}, wanted || ''), el('p', { class: 'empty' }, t('unknown_pack'))) };
   await load();
   const now = dayOf(gatewayTime()).slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
+  let silent = null;
   const area = el('div', { class: 'report' }, el('p', { class: 'empty', role: 'status' }, t('loading')));
   const at = (name, when) => `#/report/${encodeURIComponent(name)}/${when}`, go = address => { location.hash = address; };
   const choice = el('select', { 'aria-label': t('pack'), onchange: () => go(at(choice.value, month)) }, ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
@@ -138,11 +140,13 @@ export async function report(wanted, [asked]) {
       if (months.length > ROWS_MOST) months.sort((a, b) => (a.means[a.lowest] ?? 0) - (b.means[b.lowest] ?? 0));
       area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, whole, months) : [el('p', { class: 'empty' }, t('no_rows'))]);
     } catch (status) {
-      area.replaceChildren(el('p', { class: 'empty' }, t(status === 404 ? 'no_history' : 'offline')));
+      silent = status === 404 ? null : silentView();
+      area.replaceChildren(silent?.node ?? el('p', { class: 'empty' }, t('no_history')));
     }
   })();
   return {
     title: `${p.title}, ${monthName(month)}`,
+    show() { silent?.show(); },
     node: el('div', {}, el('div', { class: 'bar' }, choice, el('div', { class: 'steps' }, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after')), el('span', { class: 'push' }),
       el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))), area),
   };

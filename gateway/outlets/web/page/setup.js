@@ -5,7 +5,7 @@ import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
 import { gatewayTime, hasSession, isBank, listen, packs, titleOf } from './packs.js';
-import { hrefOf } from './parts.js';
+import { hrefOf, noAnswer } from './parts.js';
 import { askTunnel, isPlain, login, logout, passwordField, userField } from './session.js';
 import { LANGUAGES, hasText, t } from './words.js';
 
@@ -142,7 +142,7 @@ const WRONG = '.problem, .mistake, .pill:is(.stale, .never, .no_line, .closed, .
 /** `chosen`: the section that somebody came for. */
 export async function setup(chosen) {
   listen([]);
-  const wait = el('p', { class: 'empty', role: 'status' }, t('loading')), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
+  const wait = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading'))), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
   const section = (key, ...children) => {
     const body = el('div', {}, ...children), sign = el('span', { class: 'wrong' }), wide = ['lines', 'packs_h', 'pushes', 'outlets', 'tunnels', 'clients'].includes(key);
     // What is wrong shows itself; for the rest this browser knows what somebody opened.
@@ -218,7 +218,7 @@ export async function setup(chosen) {
       if (!parts) build(g);
       fill(g);
     } catch {
-      if (!dead && !parts) setText(wait, t('offline'));
+      if (!dead && !parts) wait.replaceChildren(noAnswer());
     }
   }
   await renew();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What the last 24 hours brought, from the history: today's energy and the power as a small curve. Where there is no history there is
-// nothing of it.
+// What the last 24 hours brought, from the history: today's energy, what last night took, and the power as a small curve. Where there is no
+// history there is nothing of it. Today begins at midnight by the clock of the gateway, everywhere on this page.
 import { draw, el, setAttribute, setText } from './dom.js';
-import { energy, facts, watts } from './numbers.js';
+import { dayOf, energy, facts, hourOf, watts } from './numbers.js';
 import { gatewayTime, singles } from './packs.js';
 import { t } from './words.js';
 
@@ -10,7 +10,7 @@ const DAY_S = 86400;
 const RENEW_S = 300;   // the curve has a point each half hour
 const WIDTH = 240, HEIGHT = 40;
 
-let days = {}, at = -Infinity, asked = -Infinity, coming = null;   // by pack; when it was true; when it was asked for
+let days = {}, at = 0, asked = 0, coming = null;   // by pack; when it was true; when it was asked for
 
 async function ask(now) {
   try {
@@ -21,10 +21,12 @@ async function ask(now) {
   } catch { /* asked again later */ }
 }
 
+const isNew = (moment, seconds) => gatewayTime() - moment < seconds && dayOf(moment) === dayOf(gatewayTime());
+
 /** Asks for it where it is not known, or not any more, and calls drawn() then. Whether there is a history. */
 export async function renewToday(drawn) {
   const now = gatewayTime();
-  if (now - asked >= RENEW_S && !document.hidden) {
+  if (!document.hidden && !isNew(asked, RENEW_S)) {
     asked = now;
     coming = ask(now);
     coming.then(drawn);
@@ -34,7 +36,7 @@ export async function renewToday(drawn) {
 }
 
 /** Of a pack or a bank; null where nothing is known. What is old is not shown as today's. */
-export const todayOf = name => gatewayTime() - at < 2 * RENEW_S ? days[name] : null;
+export const todayOf = name => isNew(at, 2 * RENEW_S) ? days[name] : null;
 
 /** Of all packs: the sum of what is known. */
 export function houseToday() {
@@ -53,7 +55,7 @@ function curve() {
     node.hidden = !points?.length;
     if (node.hidden) return;
     const all = points.map(p => p[1]), high = Math.max(0, ...all), low = Math.min(0, ...all), scale = HEIGHT / (high - low || 1), zero = high * scale;
-    const step = Math.min(3600, ...points.slice(1).map((p, i) => p[0] - points[i][0])), begin = gatewayTime() - DAY_S, wide = step / DAY_S * WIDTH;
+    const step = stepOf(points), begin = gatewayTime() - DAY_S, wide = step / DAY_S * WIDTH;
     const place = time => `M${((time - begin) / DAY_S * WIDTH).toFixed(1)} ${zero.toFixed(1)}h${wide.toFixed(1)}`;
     const bars = sign => points.filter(p => p[1] * sign > 0).map(([time, watt]) => `${place(time)}v${(-watt * scale).toFixed(1)}h${(-wide).toFixed(1)}z`).join('');
     [points.map(p => place(p[0])).join(''), bars(1), bars(-1)].forEach((d, i) => setAttribute(paths[i], 'd', d || null));
@@ -64,15 +66,38 @@ function curve() {
   return node;
 }
 
-/** Today's energy and the curve of 24 hours; show(null) shows nothing. */
+const stepOf = points => Math.min(3600, ...points.slice(1).map((p, i) => p[0] - points[i][0]));
+
+// From evening to morning, both within the 24 hours of the curve for as long as it is day.
+const NIGHT_FROM = 22, NIGHT_TO = 7;
+const isNight = time => hourOf(time) >= NIGHT_FROM || hourOf(time) < NIGHT_TO;
+
+/** Wh that went out last night; null at night, and unless every step of it is known. */
+function lastNight(points) {
+  if (!points?.length || isNight(gatewayTime())) return null;
+  const step = stepOf(points), night = points.filter(([time]) => isNight(time));
+  if (night.length * step !== (24 - NIGHT_FROM + NIGHT_TO) * 3600) return null;
+  return night.reduce((wh, [, watt]) => wh + Math.max(0, -watt) * step / 3600, 0);
+}
+
+/** What a fresh pack still has, Wh; null where that is not known. */
+export function leftIn({ values: v, capacity }) {
+  const wh = (v.remaining_ah ?? capacity * v.soc_percent / 100) * v.voltage_v;
+  return Number.isFinite(wh) ? wh : null;
+}
+
+/** Today's energy, the curve of 24 hours, and beside what is left what last night took; show(null) shows nothing. */
 export function today() {
-  const f = facts('in_today', 'out_today'), power = curve(), node = el('div', { class: 'day' }, f.node, power);
-  node.show = d => {
+  const f = facts('in_today', 'out_today'), power = curve(), night = el('p', { class: 'night' }), node = el('div', { class: 'day' }, f.node, power, night);
+  node.show = (d, left) => {
     node.hidden = !d;
     if (!d) return;
     f.in_today.show(...d.charged_wh == null ? [null] : energy(d.charged_wh));
     f.out_today.show(...d.discharged_wh == null ? [null] : energy(d.discharged_wh));
     power.show(d.power_w);
+    const took = left == null ? null : lastNight(d.power_w);
+    night.hidden = took == null;
+    if (took != null) setText(night, t('night', ...[took, left].map(wh => energy(wh).join('\u202f'))));
   };
   return node;
 }

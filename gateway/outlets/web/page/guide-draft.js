@@ -103,7 +103,7 @@ export const isTaken = found => !!inDraft(found);
 /** A pack that was found, or that a person describes, on a port. */
 export function take(found) {
   const line = lineAt(found.port) ?? add('line', wordFor('line-1', 'line'), {
-    port: found.port, protocol: found.protocol, baud: [found.baud, found.framing].filter(Boolean).join(' '),
+    port: found.port, protocol: found.protocol, baud: [found.baud, found.framing].filter(Boolean).join(' ') || null,
   });
   return add('pack', wordFor('pack-1', 'pack'), {
     line: line.name, protocol: line.get('protocol') === found.protocol ? null : found.protocol,

@@ -368,6 +368,9 @@ static void test_discovery(void **state)
         json_integer_value(json_object_get(json_object_get(others, "voltage_v"), "sug_dsp_prc")),
         2);
     assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(others, "current_a"), "sug_dsp_prc")),
+        2);
+    assert_int_equal(
         json_integer_value(json_object_get(json_object_get(others, "remaining_ah"), "sug_dsp_prc")),
         1);
     assert_string_equal(

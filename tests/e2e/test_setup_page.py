@@ -59,6 +59,10 @@ def sets_up_the_gateway_itself():
                 with gateway.client() as client:
                     client.read_input_registers(0, 1, slave=1)
                 continue
+            if order.startswith("run mbpoll"):
+                said = subprocess.run(order.split()[1:], stdout=subprocess.PIPE, timeout=PATIENCE, text=True).stdout
+                assert re.search(r"\[470\]:\s+12345", said), said
+                continue
             with open(gateway.path, encoding="utf-8") as file:
                 text = file.read()
             assert text.startswith(empty) and text[len(empty):].strip() == wanted.strip(), text

@@ -186,7 +186,7 @@ static unsigned shown_decimals(const struct meaning *meaning)
     static const struct {
         const char *unit;
         unsigned decimals;
-    } shown[] = {{"V", 2}, {"%", 0}, {"Ah", 1}};
+    } shown[] = {{"V", 2}, {"A", 2}, {"%", 0}, {"Ah", 1}};
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         if (strcmp(meaning->unit, shown[i].unit) == 0)
             return shown[i].decimals;

@@ -16,7 +16,7 @@ const SERVER_PORT = 6126;
 function wiring() {
   const box = (x, width, word) => [draw('rect', { x, y: 34, width, height: 92, rx: 10 }), draw('text', { x: x + width / 2, y: 24, 'text-anchor': 'middle' }, word)];
   const wire = (y, name) => [draw('path', { d: `M72 ${y}h58` }), draw('text', { x: 101, y: y - 4, 'text-anchor': 'middle', class: 'small' }, name)];
-  return el('figure', { class: 'wiring' }, draw('svg', { viewBox: '0 0 320 134', role: 'img', 'aria-label': t('g_picture') },
+  return el('figure', { class: 'wiring' }, draw('svg', { viewBox: '0 0 330 134', role: 'img', 'aria-label': t('g_picture') },
     ...box(4, 68, t('pack')), ...box(130, 84, t('g_adapter')), ...box(248, 68, t('gateway')), ...wire(58, 'A'), ...wire(84, 'B'), ...wire(110, 'GND'),
     draw('path', { d: 'M214 80h34' }), draw('text', { x: 231, y: 74, 'text-anchor': 'middle', class: 'small' }, 'USB'),
     draw('path', { d: 'M172 36v88', class: 'gap' }), draw('path', { d: 'M16 72h20M26 62v20M46 72h14', class: 'poles' })),
@@ -43,7 +43,7 @@ export function ports() {
   const row = port => {
     const box = el('input', { type: 'checkbox', disabled: !!port.used_by, onchange: () => choose(port, box.checked) });
     box.checked = draft.ports.some(p => p.address === port.address);
-    return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, [port.name || port.address, port.maybe].filter(Boolean).join(', ')), el('code', {}, port.address),
+    return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, port.name || port.address), port.maybe ? el('small', { lang: 'en' }, port.maybe) : null, el('code', {}, port.address),
       port.used_by ? el('small', {}, t('g_used', port.used_by)) : port.readable === false ? el('small', {}, t('g_unreadable')) : null)));
   };
   const show = () => {
@@ -75,7 +75,7 @@ export function ports() {
     airSaid.say(t('g_listening'));
     stop = every(LOOK_S, async () => {
       const { running, devices = [], advice } = await api('probe').catch(() => ({}));
-      heard.replaceChildren(...devices.map(d => row({ address: d.address, name: [d.name, d.maybe].filter(Boolean).join(', ') })));
+      heard.replaceChildren(...devices.map(d => row({ address: d.address, name: d.name, maybe: d.maybe })));
       if (!running) airSaid.say([t('g_devices', devices.length), advice].filter(Boolean).join('; '));
       return !running;
     });

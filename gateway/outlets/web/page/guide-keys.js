@@ -20,7 +20,7 @@ export function keyField(section, row, label = row.key) {
   const now = section.get(row.key), write = event => section.set(row.key, event.target.value.trim());
   const input = row.choices?.length
     ? el('select', { onchange: write }, el('option', { value: '' }, row.preset ?? '–'), ...[...new Set([...row.choices, ...now ? [now] : []])].map(c => el('option', { value: c, selected: c === now }, c)))
-    : el('input', { type: 'text', spellcheck: 'false', autocapitalize: 'off', placeholder: row.preset, oninput: write });
+    : el('input', { type: 'text', spellcheck: 'false', autocapitalize: 'off', placeholder: row.preset, 'data-key': row.key, oninput: write });
   if (!row.choices?.length) input.value = now;
   return field(label, input, row.help && el('span', { lang: 'en' }, [row.help, row.expected && `(${row.expected})`].filter(Boolean).join(' ')));
 }

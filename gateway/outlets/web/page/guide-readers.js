@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Set-up, screen 4: who reads the values. Each is tried before it becomes a part of the draft.
 import { el } from './dom.js';
-import { copyable } from './copy.js';
 import { packs } from './packs.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
 import { add, draft, edits, place, sections, wordFor } from './guide-draft.js';
 import { allKeys, keyField, secretField } from './guide-keys.js';
+import { modbusHow } from './setup.js';
 import { hasText, t } from './words.js';
 
 const LOOK_S = .7;
 
-// What is asked for first.
+// What is asked for first; `scheme` is what people leave out of an address.
 const KINDS = [
-  { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
-  { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, secret: 'password_file' },
+  { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, scheme: { broker: 'mqtt://' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
+  { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, scheme: { url: 'http://' }, secret: 'password_file' },
   { kind: 'notify', word: 'phone', keys: { type: 'g_service', url: 'address', user: 'g_user' }, secret: 'key_file', preset: { type: 'ntfy', url: 'https://ntfy.sh/' } },
 ];
 
@@ -46,7 +46,8 @@ function trial() {
           now = await api('try');
         } catch (error) {
           if (!error.status) return false;
-          now = { running: false, steps: [{ name: [error.message, ...(error.said.remarks ?? []).map(r => r.text)].join(': '), ok: false }] };
+          const errors = (error.said.remarks ?? []).filter(r => r.level === 'error').map(r => r.text);
+          now = { running: false, steps: [{ name: 'settings', ok: false, text: errors.join('; ') || error.message }] };
         }
         if (!isMine) return true;
         const { running, steps = [] } = now;
@@ -62,7 +63,7 @@ function trial() {
 }
 
 // One section, in the file or to be: its fields, its trial, and what came of it.
-function reader({ kind, keys, secret }, section, onchange, renew) {
+function reader({ kind, keys, scheme = {}, secret }, section, onchange, renew) {
   const said = status(), result = trial(), rows = draft.keys[kind] ?? [];
   const first = Object.entries(keys).map(([key, word]) => [rows.find(row => row.key === key), word]).filter(([row]) => row);
   const wanted = () => JSON.stringify(edits([section])), id = place(section.self), hasNone = () => !edits([section]).length;
@@ -87,7 +88,10 @@ function reader({ kind, keys, secret }, section, onchange, renew) {
     anyway.hidden = good || hasNone();
   }, said, { class: 'primary' });
   const node = el('form', {
-    class: 'reader', onsubmit: event => event.preventDefault(), oninput() {
+    class: 'reader', onsubmit: event => event.preventDefault(), onchange({ target }) {
+      const start = scheme[target.dataset.key], text = target.value.trim();
+      if (start && text && !text.includes('://')) section.set(target.dataset.key, target.value = start + text);
+    }, oninput() {
       // Other words than those that were tried?
       settle(hasNone() || draft.tried.get(id) === wanted());
       said.say('');
@@ -121,12 +125,9 @@ function outlet(spec, onchange) {
 
 // Waits until it sees a request: then the way through network and firewall is free.
 function modbus(onchange) {
-  const said = status(), result = trial(), line = el('div');
-  const unit = sections('pack')[0]?.get('unit') || [...packs.values()][0]?.shape.texts.unit || 1;
-  fetch('api/v1/gateway').then(response => response.json()).then(({ modbus: m = {} }) => {
-    const host = location.hostname.replace(/^\[|\]$/g, ''), port = (m.listen?.[0] || '').match(/:(\d+)$/)?.[1] || 502;
-    line.replaceChildren(el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${(m.base ?? 290) + 210} -c 4 -t 4:float ${host}\n`));
-  }).catch(() => {});
+  const said = status(), result = trial(), line = el('div'), pack = sections('pack')[0];
+  const unit = pack?.get('unit') || [...packs.values()][0]?.shape.texts.unit || 1;
+  fetch('api/v1/gateway').then(response => response.json()).then(g => line.replaceChildren(...modbusHow(g, unit), pack?.isNew ? el('p', { class: 'hint' }, t('g_modbus_new')) : '')).catch(() => {});
   const node = el('section', { class: 'card', 'data-kind': 'modbus' }, el('h2', {}, 'Modbus TCP'), line, act(t('g_wait'), async () => {
     if (await result.run({ kind: 'modbus', edits: [] })) draft.tried.set('modbus', '');
     onchange();

@@ -13,14 +13,15 @@ const LOOK_S = 1;
 /* ---- 5: review ---- */
 
 const SIGN_WORDS = { '-': 'g_line_out', '+': 'g_line_in' };
-const difference = lines => el('ol', { class: 'diff', tabindex: 0, 'aria-label': t('g_difference') }, ...lines.map(d => el('li', { 'data-op': d.op },
+const difference = lines => el('ol', { class: 'diff', 'aria-label': t('g_difference') }, ...lines.map(d => el('li', { 'data-op': d.op },
   el('small', {}, d.line ?? ''), el('b', { 'aria-hidden': 'true' }, d.op), SIGN_WORDS[d.op] ? el('span', { class: 'vh' }, t(SIGN_WORDS[d.op])) : null, el('code', {}, d.text))));
 
 const remarks = list => el('ul', { class: 'remarks' }, ...list.map(r => el('li', { 'data-level': r.level }, icon(r.level === 'error' ? 'protection' : 'warning'),
   el('span', {}, r.line ? `${t('g_line_n', r.line)}: ` : '', el('span', { lang: 'en' }, r.text)))));
 
 export function review(state) {
-  const node = el('div'), said = status(), self = { node };
+  // The button that people expect in the corner is Apply, which nobody should leave out by accident.
+  const node = el('div'), said = status(), self = { node, isLast: () => state.save !== 'download' && edits().length > 0 };
   let checked = null;
 
   async function check() {
@@ -109,7 +110,8 @@ export function liveCards(state) {
     location.hash = '#/setup/review';
   }, said);
   const ask = el('section', { class: 'card ask', hidden: !pending }, el('h2', {}, t('g_keep_q')), el('p', {}, t('g_keep_why')), left, el('div', { class: 'bar' }, keep, undo));
-  self.node = el('div', {}, ask, said, grid);
+  const unsaved = () => !pending && edits().length ? el('p', { class: 'note' }, el('a', { href: '#/setup/review' }, t('g_unsaved'))) : null;
+  self.node = el('div', {}, ask, said, unsaved(), grid);
 
   self.show = () => {
     const seconds = pending ? Math.max(0, Math.round(pending.keep_within_s - (performance.now() - at) / 1000)) : 0;

@@ -61,8 +61,8 @@ function bar(step) {
     el('a', { href: hrefOf(name), 'aria-current': name === step ? 'step' : null }, el('b', {}, String(i + 1)), el('span', {}, t('g_' + name)))))));
 }
 
-// `isHeld`: the screen wants an answer first.
-function feet(step, { isDone, isHeld }) {
+// `isHeld`: the screen wants an answer first; `isLast`: what leads on is on the screen itself.
+function feet(step, { isDone, isHeld, isLast }) {
   const at = ORDER.indexOf(step), next = el('a', { class: 'button' });
   const node = el('p', { class: 'bar feet' }, at ? el('a', { class: 'button', href: hrefOf(ORDER[at - 1]) }, t('g_back')) : null, el('span', { class: 'push' }), next);
   node.renew = () => {
@@ -72,6 +72,7 @@ function feet(step, { isDone, isHeld }) {
     } else next.href = hrefOf(ORDER[at + 1]);
     const done = isDone?.();
     node.hidden = !!isHeld?.();
+    next.hidden = !!isLast?.();
     setText(next, at === ORDER.length - 1 ? t('g_finish') : done ? t('g_next') : t('g_skip'));
     next.className = done ? 'button primary' : 'button';
   };

@@ -82,10 +82,15 @@ function configuration(c) {
     el('code', {}, line || ' '), ...(mistakes.get(i + 1) || []).map(mark))))];
 }
 
-// How others are connected; with the addresses under which this page was reached.
-function connections(g) {
+/** How a Modbus client reads `unit`, by the address under which this page was reached; the command reads a register that never changes. */
+export function modbusHow(g, unit) {
   const host = location.hostname.replace(/^\[|\]$/g, ''), port = (g.modbus?.listen?.[0] || '').match(/:(\d+)$/)?.[1] || 502;
-  const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1, base = g.modbus?.base ?? 290;
+  return [el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -t 4 -r ${(g.modbus?.base ?? 290) + 180} -c 1 ${host}\n`)];
+}
+
+// How others are connected.
+function connections(g) {
+  const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1;
   const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
   const how = (title, open, ...children) => el('details', { open }, el('summary', {}, title), ...children);
   const file = ([name, title]) => el('li', {}, el('a', { href: 'api/v1/files/' + name, download: name }, el('span', { 'aria-hidden': 'true' }, '⤓'), el('span', {}, el('b', {}, title), el('small', {}, name))));
@@ -94,8 +99,7 @@ function connections(g) {
     how('Home Assistant (MQTT)', true, ...mqtt.length
       ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', o.connected ? null : problem(o.error)))
       : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /run/credentials/packgate.service/mqtt\n')]),
-    how('Modbus TCP', false, el('p', {}, t('modbus_how', `${host}:${port}`)),
-      copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${base + 210} -c 4 -t 4:float ${host}\n`)),
+    how('Modbus TCP', false, ...modbusHow(g, unit)),
     how(t('files'), true, el('p', {}, t('file_how')), el('ul', { class: 'files' }, ...known.map(file))),
     how('Prometheus, Grafana', false, el('p', {}, t('metrics_how')), copyable(`scrape_configs:\n  - job_name: packgate\n    static_configs:\n      - targets: ['${location.host}']\n`)),
     how('JSON', false, el('p', {}, t('api_how')), copyable(`curl ${location.origin}${location.pathname}api/v1/packs\n`)),

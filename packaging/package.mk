@@ -8,7 +8,7 @@ ARCH ?= $(shell dpkg --print-architecture)
 SUITE ?= $(shell . /etc/os-release; [ "$$VERSION_CODENAME" = trixie ] && echo trixie || echo bookworm)
 DIST := $(PACKED)/packgate-$(VERSION).tar.gz
 PACK_SETTINGS = ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
-       DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT) HERE=$(HERE) QUICK=$(QUICK) SECURITY=$(SECURITY)
+       DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT) HERE=$(HERE) QUICK=$(if $(QUICK),$(abspath $(BUILD))) SECURITY=$(SECURITY)
 # One at a time: two tests may want the packages at once.
 PACK = flock $(PACKED)/lock env $(PACK_SETTINGS)
 

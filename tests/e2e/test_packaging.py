@@ -292,6 +292,9 @@ def source_archive_is_whole():
     names = {name.split("/", 1)[1] for name in run("tar", "-tzf", archive).splitlines()}
     page = "gateway/outlets/web/page/uplot/"
     assert {f"{page}uPlot.iife.min.js", f"{page}uPlot.min.css", f"{page}LICENSE", "Makefile", "bms/jbd/jbd.c"} <= names
+    sources = {f"{room}/{name}" for room in ("bms", "conf", "docs", "gateway", "man", "packaging", "registers") for name in files_below(room)
+               if re.search(r"\.([1-5ch]|css|html|ini|js|md|mk|png|svg|txt|webp|yaml)$", name)}
+    assert len(sources) > 600 and sources <= names, f"{len(sources)}, missing: {sorted(sources - names)}"
     assert not [name for name in names if name.startswith("build/") or "node_modules" in name]
     make("dist")
     with open(archive, "rb") as file:

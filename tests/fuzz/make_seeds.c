@@ -171,6 +171,19 @@ static void put_on_line(const char *folder, const char *name, const unsigned cha
     close_seed(out);
 }
 
+/* More bytes than a frame has: the fuzzer itself takes long to make its inputs as long as that. */
+static void put_long_streams(const char *folder)
+{
+    static const struct {
+        const char *name;
+        unsigned char function;
+    } rows[] = {{"long-unknown", 0x40}, {"long-damaged", 0x03}, {"long-counted", 0x10}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned char bytes[300] = {1, rows[i].function, [6] = 0xF8};
+        put_on_line(folder, rows[i].name, bytes, sizeof bytes);
+    }
+}
+
 static void put_requests(const char *folder)
 {
     // clang-format off
@@ -211,6 +224,7 @@ static void put_requests(const char *folder)
         fwrite(rows[i].bytes, 1, rows[i].size, all);
     }
     close_seed(all);
+    put_long_streams(folder);
 }
 
 /* ---- maps ---- */

@@ -5,7 +5,6 @@ tests/run: 100 s
 
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 
-import atexit
 import contextlib
 import gzip
 import json
@@ -50,31 +49,15 @@ def page_of(gateway):
 
 
 class Browser:
-    """Looks at a page in one of the ways of npm/page.js. The browser itself is the same for all of them: to start one takes
-    longer than to look."""
+    """Looks at a page in one of the ways of npm/page.js. All cases of a process use the same browser, as a start takes longer than a look.
+    Processes do not share one: Playwright's server for that takes more processor time than a browser."""
 
-    program, server, address = None, None, CHROMIUM
-
-    @classmethod
-    def _start(cls, *arguments):
-        return Program("node", os.path.join(NPM, "page.js"), *arguments, stdin=subprocess.PIPE,
-                       env={**os.environ, "NODE_PATH": os.path.join(INSTALLED, "node_modules")})
-
-    @classmethod
-    def share(cls):
-        """One for all processes that begin from now on; to be closed by this one."""
-        cls.server = cls._start(CHROMIUM, "serve")
-        cls.address = cls.server.wait_for(r"^(ws://\S+)")[1]
-
-    @classmethod
-    def unshare(cls):
-        cls.server.process.stdin.close()
-        cls.server.process.wait(PATIENCE)
-        cls.server.stop()
+    program = None
 
     def __init__(self, case, url, **asked):
         if not Browser.program or Browser.program.process.poll() is not None:
-            Browser.program = self._start(self.address)
+            Browser.program = Program("node", os.path.join(NPM, "page.js"), CHROMIUM, stdin=subprocess.PIPE,
+                                      env={**os.environ, "NODE_PATH": os.path.join(INSTALLED, "node_modules")})
         self.begun = len(self.program.lines)
         self.program.process.stdin.write(json.dumps({"case": case, "url": url, **asked}).encode() + b"\n")
         self.program.process.stdin.flush()
@@ -508,8 +491,6 @@ if __name__ == "__main__":
         finally:
             Browser.close()
         sys.exit()
-    Browser.share()
-    atexit.register(Browser.unshare)
     # Those of the first two rows share the gateway of their row and look at it in turn; the others have their own.
     main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent],
           [tells_what_the_day_was, shows_no_event_that_was_held_back, is_an_app, sets_up_in_short, fits_a_narrow_screen_in_all_languages, is_dark_where_it_should_be, works_by_keyboard,

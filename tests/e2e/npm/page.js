@@ -2,8 +2,7 @@
 // Looks at the page with Debian's Chromium as somebody would: node page.js CHROMIUM. Each line that it reads is a case, as JSON:
 // its name, the url, and what the case wants. Says "now: …" where the test is to do something to the gateway, "done" at the end,
 // or "failed: …" when something is not as it should be. Whatever the case: no request to another host, nothing on the console.
-// One browser serves all cases, each with a memory of its own. `node page.js CHROMIUM serve` prints the address of a browser that several
-// of these share, to be given in place of CHROMIUM.
+// One browser serves all cases, each with a memory of its own.
 'use strict';
 
 const fs = require('fs');
@@ -1207,14 +1206,7 @@ async function run(line) {
 }
 
 async function main() {
-    const [, , where, isServer] = process.argv, how = { executablePath: where, args: process.getuid() === 0 ? ['--no-sandbox'] : [] };
-    if (isServer) {
-        const server = await chromium.launchServer(how);
-        console.log(server.wsEndpoint());
-        process.stdin.resume().on('end', () => server.close());
-        return;
-    }
-    browser = await (where.startsWith('ws:') ? chromium.connect(where) : chromium.launch(how));
+    browser = await chromium.launch({ executablePath: process.argv[2], args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
     for await (const line of readline.createInterface({ input: process.stdin })) await run(line);
     await browser.close();
 }

@@ -168,20 +168,23 @@ static void take_applied(struct hold *hold, const char *text)
     json_decref(said);
 }
 
-/* The file before is back, or the new one is kept, or neither could be done. */
+/* The file before is back, or the new one is kept, or neither could be done. Only the hash of what was saved says that it is
+ * kept: who is asked in place of one that was lost finds what that has left. */
 static void take_ended(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
     const char *undone = json_string_value(json_object_get(said, "undone"));
     const char *error = json_string_value(json_object_get(said, "error"));
-    if (undone) {
-        if (!hold->undone[0])
-            snprintf(hold->undone, sizeof hold->undone, "%s", undone);
-        log_warn("set-up: the configuration before is back: %s", hold->undone);
-        reload_soon(hold);
-    } else if (!error && json_object_get(said, "hash")) {
+    const char *hash = json_string_value(json_object_get(said, "hash"));
+    const bool kept = !undone && !error && hash && strcmp(hash, hold->hash) == 0;
+    if (kept) {
         hold->undone[0] = '\0';
         log_info("set-up: the new configuration is kept");
+    } else if (undone || (hash && !error)) {
+        if (!hold->undone[0])
+            snprintf(hold->undone, sizeof hold->undone, "%s", undone ? undone : "it is not there");
+        log_warn("set-up: the configuration before is back: %s", hold->undone);
+        reload_soon(hold);
     } else {
         snprintf(hold->undone, sizeof hold->undone, "it could not be put back: %s",
                  error ? error : "no reason is known");
@@ -189,7 +192,7 @@ static void take_ended(struct hold *hold, const char *text)
                   "puts the one before back",
                   hold->undone);
     }
-    if (undone && hold->keeps)
+    if (hold->keeps && !kept && !error)
         answer_error(hold, 409, hold->undone);
     else
         answer_text(hold, text);
@@ -238,19 +241,16 @@ static bool begin(struct hold *hold, enum hold_state state, const char *text)
     return false;
 }
 
-/* What waited to be kept is put back by another one. If that one is lost as well, the next start does it. */
+/* What it has saved, or may have, is put back by another one. If that one is lost as well, the next start does it. */
 static void lose(struct hold *hold, const char *why)
 {
-    const bool pending = hold->state == HOLD_PENDING || hold->state == HOLD_ENDING;
     const bool again = hold->again;
     log_error("set-up: %s", why);
     answer_error(hold, 503, why);
     hang_up(hold);
-    if (!pending)
-        return;
     snprintf(hold->undone, sizeof hold->undone, "%s", why);
     if (again || !begin(hold, HOLD_ENDING, "undo"))
-        log_error("set-up: a configuration that nobody has kept is in force; the next start puts "
+        log_error("set-up: a configuration that nobody has kept may be saved; the next start puts "
                   "the one before back");
     else
         hold->again = true;
@@ -274,13 +274,16 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         lose(hold, "the program that saves the configuration has ended");
         return;
     }
-    char *end = memchr(text + hold->size, '\n', (size_t) size);
     hold->size += (size_t) size;
-    if (!end)
-        return;
-    *end = '\0';
-    hold->size = 0;
-    take_line(hold, text);
+    /* With the last line it is over, and what has been received is gone. */
+    for (char *end; hold->size > 0 && (end = memchr(text, '\n', hold->size));) {
+        char *line = strndup(text, (size_t) (end - text));
+        hold->size -= (size_t) (end + 1 - text);
+        memmove(text, end + 1, hold->size);
+        if (line)
+            take_line(hold, line);
+        free(line);
+    }
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -324,6 +327,7 @@ void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
     }
     hold->undone[0] = '\0';
     hold->ticket = ticket;
+    hold->hash[0] = '\0';
     if (!begin(hold, HOLD_APPLYING, request))
         answer_error(hold, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
                      "nothing here writes the configuration: save it yourself");

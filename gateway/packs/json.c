@@ -3,6 +3,8 @@
 #include "json.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define DIGITS 12    /* significant digits, so that 53.58 does not read 53.579999999999998 */
 #define FRACTION 1e4 /* rounding to 4 decimals: finer than any protocol; averages need a limit */
@@ -35,6 +37,18 @@ json_t *json_of_pack(const struct pack *pack)
             json_object_set_new(object, pack_text_name((enum pack_text) i),
                                 json_string(pack->text[i]));
     return object;
+}
+
+json_t *json_printable(const char *text, size_t size)
+{
+    json_t *string = json_stringn(text, size);
+    char *plain = string ? NULL : strndup(text, size);
+    for (char *c = plain; c && *c; c++)
+        *c = (unsigned char) *c < 0x80 ? *c : '?';
+    if (plain)
+        string = json_string(plain);
+    free(plain);
+    return string;
 }
 
 char *json_text(json_t *object)

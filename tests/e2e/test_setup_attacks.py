@@ -140,7 +140,7 @@ def test_what_cannot_be_put_back_is_said():
     with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
         browser = Browser(page).arm()
         for end, said, status in (("undo", {"error": "No space left on device", "http": 503}, 503), ("keep", {"undone": "it was not kept in time"}, 409),
-                                  ("keep", {"nonsense": 1}, 200)):
+                                  ("keep", {"nonsense": 1}, 409)):
             thread, answers = begin_apply(browser)
             file, _ = helper.accept()
             say(file, hash="0" * 16, keep_within_s=120)
@@ -158,6 +158,44 @@ def test_what_cannot_be_put_back_is_said():
             assert state["undone"] and not state["pending"], state
             page.wait_for("the new configuration is in force" if "undone" in said else "nobody has kept is in force")
     assert not any("the new configuration is kept" in line for line in page.lines), page.lines
+
+
+def test_all_that_is_said_at_once():
+    """What the helper has said while the gateway could not listen is heard, in order; and one that is lost while it saves has nothing kept."""
+    with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
+        browser = Browser(page).arm()
+        thread, answers = begin_apply(browser)
+        file, _ = helper.accept()
+        file.write(json.dumps({"hash": "0" * 16, "keep_within_s": 120}) + "\n" + json.dumps({"undone": "it was not kept in time"}) + "\n")
+        file.close()
+        thread.join()
+        assert answers[0][0] == 200
+        page.wait_for("the configuration before is back: it was not kept in time")
+        page.wait_for("the new configuration is in force")
+        assert "in time" in browser.await_state(lambda state: not state["pending"])["undone"]
+        # The one that is asked next says whether anything is left to be put back.
+        for said, was in (({"undone": "the program that had saved it has ended"}, "has ended"), ({"hash": "1" * 16}, "has ended"), ({"hash": "0" * 16}, None)):
+            thread, answers = begin_apply(browser)
+            file, _ = helper.accept()
+            say(file, hash="0" * 16, keep_within_s=120)
+            thread.join()
+            page.wait_for("the new configuration is in force")
+            file.close()
+            file, line = helper.accept()
+            assert line == "undo"
+            say(file, **said)
+            page.wait_for("the configuration before is back" if was else "the new configuration is kept")
+            if was:
+                page.wait_for("the new configuration is in force")
+            state = browser.await_state(lambda state: not state["pending"])
+            assert was is state["undone"] or was in state["undone"], (said, state)
+        thread, answers = begin_apply(browser)
+        helper.accept()[0].close()
+        file, line = helper.accept()
+        thread.join()
+        assert answers[0][0] == 503 and line == "undo"
+        say(file, undone="the program that had saved it has ended")
+        page.wait_for("the configuration before is back")
 
 
 def test_kept_only_when_tried():
@@ -448,6 +486,29 @@ def test_injection():
         assert read(page.path) == before and not os.path.exists(page.path + ".old")
 
 
+def test_texts_that_are_cut():
+    """A message that is cut within a character is still an answer, and nobody is saved by it; a file in another encoding is shown."""
+    with helped() as (page, path):
+        browser, before = Browser(page).arm(), read(page.path)
+        hash = browser.hash()
+        for n in range(34, 42):
+            for one in (edit("pack", "a" * n + "ü" * 30, "unit", "2"), edit("x" * n + "€" * 30, "", "unit", "2"), edit("pack", "shed", "k" * n + "ü" * 30, "2"),
+                        secret_of("mqtt", "home", "k" * n + "ü" * 30, "x")):
+                request = {"hash": hash, "edits": [one]}
+                status, answer = browser.post("check", request)
+                assert status == 403 and answer["error"], (one, status, answer)
+                assert ask_helper(path, json.dumps(request).encode())["http"] == 403, one
+        assert is_undone(page, before)
+        with open(page.path, "ab") as file:
+            file.write("\n# Küche\n[pack k\xfcche]\nname = K\xfcche\nunit = 3\n[bank gr\xfcn]\npacks = shed\n".encode("latin-1"))
+        config = browser.good(browser.get("config"))
+        assert any(remark["level"] == "error" for remark in config["remarks"]), config
+        assert {(s["section"], s["name"]) for s in config["sections"]} >= {("pack", "shed")}, config
+        answer = browser.good(browser.post("check", {"hash": config["hash"], "edits": [UNIT_7]}))
+        assert answer["errors"] and any(line["text"] == "unit = 7" for line in answer["diff"]), answer
+        assert browser.apply(UNIT_7)[0] == 422
+
+
 # ---- browsers ----
 
 def test_cookie_fixation():
@@ -554,10 +615,12 @@ def test_a_search_ends_with_its_session():
             assert browser.good(browser.get("probe"))["running"]
             if end == "apply":
                 browser.good(browser.apply(UNIT_7))
+                assert await_reload(page, browser)["pending"]
             elif end == "leave":
                 browser.good(browser.post("leave"))
             browser = browser if end == "apply" else Browser(page).arm()
             assert browser.good(browser.get("probe")) == {"running": False}, end
+        browser.good(browser.post("keep"))
 
 
 # What a browser may set. A key that is added here needs a look: is it a path, a command, an access right, an address to listen at?
@@ -660,7 +723,7 @@ def test_pages_of_others_in_a_browser():
         state = browser.good(browser.get("state"))
         assert read(page.path) == before and not state["pending"] and not state["undone"] and state["yours"]
         # The same body from a page of its own is good.
-        browser.good(browser.post("apply", json.loads(body)))
+        browser.good(browser.post("check", json.loads(body)))
 
 
 # ---- exhaustion ----

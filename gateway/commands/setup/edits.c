@@ -8,6 +8,7 @@
 #include "config/file.h"
 #include "config/load.h"
 #include "config/ini/save.h"
+#include "packs/json.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -25,7 +26,7 @@ json_t *setup_error(int http, const char *format, ...)
     va_start(values, format);
     vsnprintf(text, sizeof text, format, values);
     va_end(values);
-    return json_pack("{s:s, s:i}", "error", text, "http", http);
+    return json_pack("{s:o, s:i}", "error", json_printable(text, strlen(text)), "http", http);
 }
 
 /* ---- the request ---- */
@@ -112,7 +113,7 @@ bool setup_edits_make(struct setup_edits *edits, const char *path, const char *f
 {
     *edits = (struct setup_edits){.path = path, .request = request};
     edits->refusal = make(edits, first);
-    return !edits->refusal;
+    return edits->fresh && !edits->refusal;
 }
 
 void setup_edits_free(struct setup_edits *edits)
@@ -130,9 +131,8 @@ static void add_line(void *data, char op, unsigned number, const char *text, siz
     const char sign[] = {op, '\0'};
     while (size > 0 && text[size - 1] == '\r')
         size--;
-    json_t *line = json_stringn(text, size);
     json_array_append_new(data, json_pack("{s:s, s:i, s:o}", "op", sign, "line", (int) number,
-                                          "text", line ? line : json_string("(not UTF-8)")));
+                                          "text", json_printable(text, size)));
 }
 
 json_t *setup_edits_diff(const char *old, const char *fresh)
@@ -164,7 +164,7 @@ static void add_remark(json_t *list, const char *line, size_t size)
     line += strspn(line, " ");
     const bool mild = strncmp(line, warning, sizeof warning - 1) == 0;
     line += mild ? sizeof warning - 1 : 0;
-    json_t *text = line < end ? json_stringn(line, (size_t) (end - line)) : NULL;
+    json_t *text = line < end ? json_printable(line, (size_t) (end - line)) : NULL;
     if (text)
         json_array_append_new(list,
                               json_pack("{s:o, s:s, s:o}", "line",

@@ -183,6 +183,18 @@ int setup_recover(const char *path, bool *undone)
     return lock;
 }
 
+/* For a gateway that does not know: it compares the hash with that of what was saved. */
+static void say_what_is(const char *path, bool undone)
+{
+    char hash[EDITS_HASH] = "";
+    char *text = save_read(path);
+    if (text)
+        edits_hash(text, hash);
+    free(text);
+    say(undone ? json_pack("{s:s}", "undone", "the program that had saved it has ended")
+               : json_pack("{s:s}", "hash", hash));
+}
+
 static int serve(struct saving *saving)
 {
     bool ended, undone;
@@ -195,16 +207,14 @@ static int serve(struct saving *saving)
     if (!line)
         return EXIT_FAILED;
     if (strcmp(line, "undo") == 0) {
-        say(undone ? json_pack("{s:s}", "undone", "the program that had saved it has ended")
-                   : json_pack("{s:s}", "hash", ""));
+        say_what_is(saving->path, undone);
         return EXIT_DONE;
     }
     struct setup_edits edits;
-    json_t *refused = setup_edits_make(&edits, saving->path, saving->first,
-                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL))
-                          ? save(saving, &edits)
-                          : edits.refusal;
-    const bool good = !refused;
+    const bool made = setup_edits_make(&edits, saving->path, saving->first,
+                                       json_loads(line, JSON_REJECT_DUPLICATES, NULL));
+    json_t *refused = made ? save(saving, &edits) : edits.refusal;
+    const bool good = made && !refused;
     if (good)
         hold(saving, &edits);
     else

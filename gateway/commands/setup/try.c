@@ -67,7 +67,8 @@ static void print_steps(json_t *steps)
 static void add_step(json_t *steps, const char *name, bool ok, const char *text)
 {
     json_array_append_new(steps,
-                          json_pack("{s:s, s:b, s:s}", "name", name, "ok", ok, "text", text));
+                          json_pack("{s:o, s:b, s:o}", "name", json_printable(name, strlen(name)),
+                                    "ok", ok, "text", json_printable(text, strlen(text))));
     print_steps(steps);
 }
 

@@ -48,8 +48,10 @@ static void list_heading(void *user, unsigned line, const char *text)
     snprintf(listing->word, sizeof listing->word, "%.*s", (int) length, text);
     listing->keys = json_array();
     json_array_append_new(listing->sections,
-                          json_pack("{s:s, s:s, s:i, s:o}", "section", listing->word, "name", name,
-                                    "line", (int) line, "keys", listing->keys));
+                          json_pack("{s:o, s:o, s:i, s:o}", "section",
+                                    json_printable(listing->word, strlen(listing->word)), "name",
+                                    json_printable(name, strlen(name)), "line", (int) line, "keys",
+                                    listing->keys));
 }
 
 /* The value as it may be shown. */
@@ -207,10 +209,11 @@ static json_t *show_ports(const struct work *work)
         snprintf(name, sizeof name, "%s%s%s%s%s", ports[i].maker, ports[i].maker[0] ? " " : "",
                  ports[i].product, ports[i].serial[0] ? " " : "", ports[i].serial);
         const char *user = user_of(config, port);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s?, s:b}", "address", port,
-                                              "name", name, "maybe", ports[i].seems, "used_by",
-                                              user ? user : user_of(config, device), "readable",
-                                              access(ports[i].device, R_OK | W_OK) == 0));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "address", port, "name",
+                                        json_printable(name, strlen(name)), "maybe", ports[i].seems,
+                                        "used_by", user ? user : user_of(config, device),
+                                        "readable", access(ports[i].device, R_OK | W_OK) == 0));
     }
     free(ports);
     config_free(config);

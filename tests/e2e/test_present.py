@@ -281,6 +281,20 @@ def answers_masters_of_others():
             library.close()
 
 
+def documented_commands_read():
+    """Those of docs/inverters.md, of unit 100 there."""
+    with open("docs/inverters.md") as file:
+        commands = [line.split() for line in file if line.startswith("mbpoll -m rtu ")]
+    assert len(commands) == 2, commands
+    server, url = simulate("daly", FIXED)
+    with Cable() as cable, server, Gateway(LINE.format(name="a", url=url, unit=100) + LIMITS + PRESENT.format(of="a", port=cable.url, more="")) as gateway, \
+            Bridge(cable, 9600) as bridge:
+        gateway.wait_for("present x: answers")
+        for command, wanted in zip(commands, (b"52.8", b"54.")):  # the voltage, and that of float
+            result = subprocess.run([*command[:-1], "-o", "10", bridge.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False)
+            assert result.returncode == 0 and wanted in result.stdout and result.stdout.count(b"]:") == int(command[command.index("-c") + 1]), result.stdout.decode()
+
+
 def counts_for_function_8():
     with Cable() as cable, presented(cable.url):
         def counter(what):
@@ -853,7 +867,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered, documented_commands_read,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

@@ -229,6 +229,8 @@ def commands_do_what_is_said():
             with Gateway(config) as gateway:
                 gateway.wait_published("shed", "garage")
                 for line, shown in command_lines():
+                    if line.startswith("mbpoll -m rtu "):
+                        continue  # test_present tries them on a serial port
                     if line.startswith("mbpoll ") and " -o 10 " not in line:  # test_settings writes
                         try_mbpoll(line, shown, gateway.port)
                     elif line.startswith("packgate ") and line.split()[1] in ASKING and "--watch" not in line:

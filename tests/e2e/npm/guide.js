@@ -104,15 +104,32 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
         forgive(/status of 503|net::ERR_/);
     };
     const unfold = async page => {
-        while (await page.locator('.guide details:not([open])').count()) await page.locator('.guide details:not([open]) > summary').first().click();
+        await page.evaluate(async () => {
+            const closed = () => [...document.querySelectorAll('.guide details:not([open]) > summary')];
+            for (let all; (all = closed()).length; await new Promise(requestAnimationFrame)) all.forEach(summary => summary.click());
+        });
     };
     const go = async (page, step) => {
         await page.locator(`.way a[href="#/setup/${step}"]`).click();
         await heading(page, step);
     };
 
-    // The way of most people, in whatever language: `look` is called on each screen when it is filled in.
-    async function walk(page, fake, look = () => {}) {
+    const axe = () => fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+    // axe, which is in the page already, finds nothing on this screen, and all targets are large enough for a finger.
+    async function accessible(page, step) {
+        await unfold(page);
+        const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+        const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
+        check(!bad.length, `${step}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
+        const small = await page.evaluate(() => [...document.querySelectorAll('.guide :is(a, button, select, summary, input):not(.card h2 a)')].filter(n => n.offsetParent)
+            .map(n => n.closest('label') ?? n).filter(n => n.getBoundingClientRect().height < 43.5 || n.getBoundingClientRect().width < 43.5).map(n => n.outerHTML.slice(0, 120)));
+        check(!small.length, `${step}, too small for a finger: ${small}`);
+    }
+
+    // The way of most people, in whatever language: `look` is called on each screen when it is filled in. The gateway gets the packs
+    // that were found if it `applies`.
+    async function walk(page, fake, look = () => {}, applies = asked().apply) {
         await fake.answer(page);
         await page.evaluate(() => { location.hash = '#/setup/start'; });
         await page.locator('.guide form input').waitFor();
@@ -152,7 +169,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
         await page.locator('.guide > div .primary').click();
         await heading(page, 'live');
         await page.locator('.ask .left').waitFor();
-        if (asked().apply) {
+        if (applies) {
             say('apply');
             await page.locator('.card .soc').nth(1).waitFor();
         }
@@ -176,9 +193,10 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
     ];
 
     return {
-        // From the page without packs to the kept configuration; what is applied is what a person saw, and nothing else.
+        // From the page without packs to the kept configuration; what is applied is what a person saw, and nothing else. On a light desktop.
         async guide_walk() {
-            const page = await open(), fake = new Fake();
+            const page = await open({ colorScheme: 'light', bypassCSP: true }), fake = new Fake();
+            await page.evaluate(axe());
             await fake.answer(page);
             await page.locator('.empty a.button').click();
             await page.locator('.guide form input').fill('WRONG');
@@ -186,7 +204,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await has(page.locator('.said'), 'wrong');
             forgive(/status of 403/);
             await page.evaluate(() => { location.hash = ''; });
-            await walk(page, fake);
+            await walk(page, fake, step => accessible(page, step));
             const { hash, edits } = fake.last('apply'), got = edits.map(e => [e.section, e.name, e.key, e.value]);
             check(hash === 'h1' && JSON.stringify(got) === JSON.stringify(DRAFT), JSON.stringify(got));
             check(JSON.stringify(fake.last('check')) === JSON.stringify(fake.last('apply')), 'checked what is applied');
@@ -528,15 +546,19 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             check(members.length === 2 && members.includes('keller'), `the bank follows a new name: ${members}`);
         },
 
-        // Every screen in every language on the narrowest phone: nothing is wider, no word is missing.
+        // Every screen in every language on the narrowest phone, a dark one: nothing is wider, no word is missing. The packs that come at the
+        // end look alike in all.
         async guide_languages() {
             const languages = await (await open()).evaluate(() => import(document.querySelector('script').src.replace('app.js', 'words.js')).then(m => m.LANGUAGES));
             const seen = new Set();
             for (const language of languages) {
-                const page = await open({ viewport: { width: 320, height: 640 }, locale: language, hasTouch: true, isMobile: true });
+                const isFirst = language === languages[0];
+                const page = await open({ viewport: { width: 320, height: 640 }, locale: language, hasTouch: true, isMobile: true, colorScheme: 'dark', bypassCSP: isFirst });
                 await page.waitForFunction(wanted => document.documentElement.lang === wanted, language);
+                if (isFirst) await page.evaluate(axe());
                 await walk(page, new Fake(), async step => {
                     await unfold(page);
+                    if (isFirst) await accessible(page, step);
                     const bad = await page.evaluate(() => {
                         const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > 321 && !n.closest('pre, .diff, .vh'));
                         const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
@@ -546,31 +568,11 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                     });
                     check(!bad.length, `${language} ${step}: ${bad}`);
                     if (step === 'ports') seen.add(await page.locator('.wiring').textContent());
-                });
-                await clear(page);
+                }, isFirst);
+                if (isFirst) await clear(page);
                 await page.context().close();
             }
             check(seen.size === languages.length, `${seen.size} of ${languages.length} languages`);
-        },
-
-        // axe finds nothing, and all targets are large enough for a finger: in both themes, on a phone and on a desktop.
-        async guide_accessible() {
-            const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-            for (const options of [{ colorScheme: 'light' }, { colorScheme: 'dark', viewport: { width: 320, height: 640 } }]) {
-                const page = await open({ ...options, bypassCSP: true });
-                await page.evaluate(axe);
-                await walk(page, new Fake(), async step => {
-                    await unfold(page);
-                    const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
-                    const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
-                    check(!bad.length, `${step} ${JSON.stringify(options)}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
-                    const small = await page.evaluate(() => [...document.querySelectorAll('.guide :is(a, button, select, summary, input):not(.card h2 a)')].filter(n => n.offsetParent)
-                        .map(n => n.closest('label') ?? n).filter(n => n.getBoundingClientRect().height < 43.5 || n.getBoundingClientRect().width < 43.5).map(n => n.outerHTML.slice(0, 120)));
-                    check(!small.length, `${step}, too small for a finger: ${small}`);
-                });
-                await clear(page);
-                await page.context().close();
-            }
         },
 
         // Pictures: [file, screen, theme, step].

@@ -53,7 +53,7 @@ def sets_up_the_gateway_itself():
                   f"[mqtt home]\nbroker = mqtt://127.0.0.1:{broker.port}\n")
         url = page_of(gateway)
         code = re.search(r"#/setup/start/(\S+)", run("setup", "-c", gateway.path))[1]
-        browser = Browser("guide_gateway", url, code=code, server=int(port.split(":")[-1]), traits=["53.60", "16 cells"], broker=f"mqtt://127.0.0.1:{broker.port}")
+        browser = Browser("guide_gateway", url, code=code, server=int(port.split(":")[-1]), traits=["53.60", "Cells: 16"], broker=f"mqtt://127.0.0.1:{broker.port}")
         for order in browser.orders():
             if order == "ask by Modbus":
                 with gateway.client() as client:

@@ -215,6 +215,9 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             check(file.suggestedFilename() === 'homeassistant.yaml' && fs.readFileSync(await file.path(), 'utf8').includes('modbus:'), file.suggestedFilename());
             await page.locator('.feet .primary').click();
             await page.locator('.now').waitFor();
+            const looks = () => page.locator('.card .more').first().evaluate(n => getComputedStyle(n).fontWeight), seen = await looks();
+            await page.reload();
+            check(seen === await looks(), 'what set-up looks like ends with it');
             check(fake.asked.at(-1)[0] === 'leave', 'set-up is closed at the end');
         },
 

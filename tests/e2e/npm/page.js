@@ -147,7 +147,7 @@ const cases = {
         say('stop shed');
         await page.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
         check(await shed.locator('.power').isHidden() || await shed.locator('.power').textContent() === '', 'an old power is not shown');
-        await has(shed.locator('.word'), /No answer for \d+ s/);
+        await has(shed.locator('.word'), /No answer for \d+\ss/);
         await has(shed.locator('.more'), 'last values');
         await has(page.locator('.strip'), 'shed');
         const grey = await shed.locator('.soc').evaluate(n => getComputedStyle(n).color), ink = await boat.locator('.soc').evaluate(n => getComputedStyle(n).color);
@@ -214,7 +214,7 @@ const cases = {
         const story = page.locator('[data-section=story]');
         await has(story, 'Cell 7 falls');
         await has(story, `${day.shed.soc_min_percent.toFixed(0)}…${day.shed.soc_max_percent.toFixed(0)}`);
-        await has(story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' }), /\d+:\d\d, 30 min$/);
+        await has(story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' }), /\d+:\d\d, 30\smin$/);
         check(!/today/i.test(await page.locator('.detail > .card:not(:first-child, [data-section=story])').allTextContents()), 'today is what the history says');
         await page.goto(asked.url + '#boat');
         await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /goes on$/);
@@ -299,6 +299,9 @@ const cases = {
         await has(ghost.locator('.word'), 'Has never answered');
         check((await ghost.locator('.soc').textContent()).trim() === '–', 'no state of charge');
         for (const value of await ghost.locator('.facts dd').allTextContents()) check(value === '–', `unknown, not ${value}`);
+        await page.goto(asked.url + '#ghost');
+        await has(page.locator('.detail'), 'daly');
+        check(await page.locator('.card').evaluateAll(all => all.every(n => !n.checkVisibility() || n.textContent)), 'a card has something in it');
     },
 
     async offline() {
@@ -956,6 +959,9 @@ const cases = {
         const page = await open({}, '#/charts');
         await has(page.locator('main'), 'There is no history yet');
         await has(page.locator('pre'), '[history]');
+        check(await page.locator('main .hint:visible').count() === 0, 'no chart to be zoomed');
+        await page.goto(asked.url + '#/report/shed');
+        await has(page.locator('.report pre'), '[history]');
         complaints.length = 0;   // the browser itself complains of an answer with 404
     },
 

@@ -104,7 +104,7 @@ export function bank(b, isOpen) {
       if (kindNow === 'all') store.set('fold.' + b.pack, fold.open ? 'open' : 'folded');
       node.show(packs.get(b.pack));
     },
-  }, el('summary', {}, t('n_packs', members.length),
+  }, el('summary', {}, members.length > 1 ? t('n_packs', members.length) : t('pack'),
     el('span', { class: 'minis', 'aria-hidden': 'true' }, ...members.map(m => m.mini))), tiles);
   const title = isOpen ? el('h1', {}, b.title) : el('h2', {}, el('a', { href: hrefOf(b.pack) }, b.title));
   const node = el('article', { class: 'card bank' }, alarms,
@@ -119,7 +119,7 @@ export function bank(b, isOpen) {
     alarms.show(b, old);
     bat.show(b, state);
     // Both directions are counted: a net sum would hide a pack that discharges into the others.
-    setText(more, [t('packs_fresh', members.length - count('stale'), members.length), up && down ? t('both', up, down) : null, ...state.more]
+    setText(more, [members.length > 1 ? t('packs_fresh', members.length - count('stale'), members.length) : null, up && down ? t('both', up, down) : null, ...state.more]
       .filter(Boolean).join(' · '));
     showFacts(f, b.values);
     may.show(b, old);

@@ -93,7 +93,7 @@ export function ports() {
 const volts = v => v == null ? null : `${number(v, 2)}\u202fV`;
 
 /** One line of what tells a battery from its neighbour. */
-export const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${v.cells} ${t('cells')}` : null,
+export const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
   v.model, v.serial && `${t('serial')} ${v.serial}`].filter(Boolean).join(' · ');
 
 function foundRow(found, onchange) {

@@ -48,20 +48,20 @@ export const clock = (at, withDay) => dated(`${withDay ? 'moment' : 'time'} ${zo
 export const day = (text, withWeekday = true) => dated(withWeekday ? 'weekday' : 'day',
   { weekday: withWeekday ? 'short' : undefined, day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(text));
 
-/** How long something has lasted: "40 s", "3 min", "2 h 5 min", "3 d". */
+/** How long something has lasted: "40 s", "3 min", "2 h 5 min", "3 d"; a unit stays with its number. */
 export function span(seconds) {
   const s = Math.max(0, seconds);
-  if (s < 60) return `${Math.round(s)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 36000) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
-  return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} ${t('days')}`;
+  if (s < 60) return `${Math.round(s)}\u00a0s`;
+  if (s < 3600) return `${Math.floor(s / 60)}\u00a0min`;
+  if (s < 36000) return `${Math.floor(s / 3600)}\u00a0h ${Math.floor(s % 3600 / 60)}\u00a0min`;
+  return s < 172800 ? `${Math.floor(s / 3600)}\u00a0h` : `${Math.floor(s / 86400)}\u00a0${t('days')}`;
 }
 
 /** A forecast follows the load, so it is never more exact than five minutes or half an hour. */
 export function about(hours) {
-  if (hours < 1) return `${Math.max(5, Math.round(hours * 12) * 5)} min`;
+  if (hours < 1) return `${Math.max(5, Math.round(hours * 12) * 5)}\u00a0min`;
   const halves = Math.round(hours * 2) / 2;
-  return `${hours < 10 ? number(halves, halves % 1 ? 1 : 0) : Math.round(hours)} h`;
+  return `${hours < 10 ? number(halves, halves % 1 ? 1 : 0) : Math.round(hours)}\u00a0h`;
 }
 
 /** A number with its unit, to be changed by show(text, unit); show(null) says unknown. */

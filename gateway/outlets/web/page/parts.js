@@ -68,7 +68,7 @@ export function cells(count, heading) {
     high.put(volts(v.cell_max_mv), 3, 'V');
     setText(range, `±${scale.mv}\u202fmV`);
     const say = mv => mv == null ? '–' : `${number(mv / 1000, 3)} V`;
-    setAttribute(plot, 'aria-label', [`${count} ${t('cells')}`, `${t('mean')} ${say(v.cell_avg_mv)}`,
+    setAttribute(plot, 'aria-label', [`${t('cells')}: ${count}`, `${t('mean')} ${say(v.cell_avg_mv)}`,
       `${t('lowest')} ${v.cell_min_index ?? '–'}: ${say(v.cell_min_mv)}`, `${t('highest')} ${v.cell_max_index ?? '–'}: ${say(v.cell_max_mv)}`,
       on.size ? t('balancing_cells', [...on].join(', ')) : null].filter(Boolean).join(', '));
   };

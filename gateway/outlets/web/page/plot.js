@@ -298,9 +298,10 @@ export function energyBars(days, on) {
   const kwh = (list, sign) => list.map(v => v == null ? null : v / 1000 * sign);
   const middle = days.t.map(at => at + 43200);
   const bars = () => uPlot.paths.bars({ size: [.8, 48], radius: [.12, 0], align: 0 });
-  function showAt(i) {
+  const known = days.t.map((_, i) => i).filter(i => days.charged_wh[i] != null);
+  function showAt(i = known.length === 1 ? known[0] : null) {
     const one = i != null && days.t[i] != null;
-    when.textContent = one ? day(days.day[i]) : t('sum_days', days.t.filter((_, k) => days.charged_wh[k] != null).length);
+    when.textContent = one ? day(days.day[i]) : t('sum_days', known.length);
     const pick = list => one ? (list[i] == null ? null : list[i] / 1000) : sum(list);
     into.put(pick(days.charged_wh), 1, 'kWh');
     out.put(pick(days.discharged_wh), 1, 'kWh');
@@ -315,16 +316,16 @@ export function energyBars(days, on) {
       { ...axis(), size: 54, values: (_, at) => at.map(v => number(Math.abs(v), Math.max(...at) < 5 ? 1 : 0)) }],
     series: [{}, { paths: bars(), fill: () => colour('in'), stroke: () => colour('in'), width: 0, points: { show: false } },
       { paths: bars(), fill: () => colour('out'), stroke: () => colour('out'), width: 0, points: { show: false } }],
-    hooks: { setCursor: [u => showAt(u.cursor.idx)] },
+    hooks: { setCursor: [u => showAt(u.cursor.idx ?? undefined)] },
   }, [middle, kwh(days.charged_wh, 1), kwh(days.discharged_wh, -1)], box);
   u.over.addEventListener('click', () => u.cursor.idx != null && on.day(days.day[u.cursor.idx]));
-  showAt(null);
-  const newest = days.t.map((_, i) => i).filter(i => days.charged_wh[i] != null).slice(-31);
+  showAt();
+  const newest = known.slice(-31);
   setAttribute(box, 'aria-label', `${t('energy_day')}: ` + newest.map(i => `${day(days.day[i])} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).join('; '));
   return {
     node, resize: () => fit(u, box), redraw: () => u.redraw(),
     destroy: () => u.destroy(),
     /** The day that a moment lies in; null: the sum. */
-    showTime: at => showAt(at == null ? null : days.t.findLastIndex(from => from <= at)),
+    showTime: at => showAt(at == null ? undefined : days.t.findLastIndex(from => from <= at)),
   };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A month of a bank or a pack on two sheets of paper: energy and state of charge by day, a line for each pack, the worst cell and what
 // to do. #/report/NAME/2026-11. Days are those of the gateway.
+import { copyable } from './copy.js';
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
 import { silentView } from './parts.js';
@@ -141,7 +142,7 @@ export async function report(wanted, [asked]) {
       area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, whole, months) : [el('p', { class: 'empty' }, t('no_rows'))]);
     } catch (status) {
       silent = status === 404 ? null : silentView();
-      area.replaceChildren(silent?.node ?? el('p', { class: 'empty' }, t('no_history')));
+      area.replaceChildren(...silent ? [silent.node] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
     }
   })();
   return {

@@ -63,6 +63,7 @@ struct question {
 struct query {
     sqlite3 *db;
     struct question *asked[HISTORY_LEVELS];
+    sqlite3_stmt *last_before[HISTORY_LEVELS]; /* prepared when first used */
 };
 
 struct query *query_open(const char *path, char *why, size_t size)
@@ -90,8 +91,10 @@ static void free_question(struct question *question)
 
 void query_close(struct query *query)
 {
-    for (int level = 0; query && level < HISTORY_LEVELS; level++)
+    for (int level = 0; query && level < HISTORY_LEVELS; level++) {
         free_question(query->asked[level]);
+        sqlite3_finalize(query->last_before[level]);
+    }
     if (query)
         sqlite3_close_v2(query->db);
     free(query);
@@ -297,16 +300,24 @@ long query_rows(struct query *query, const struct query_ask *ask,
     return count;
 }
 
+/* `statement` selects one number of the pack ?1; `fallback` where there is none. */
+static int64_t read_number(sqlite3_stmt *statement, const char *pack, int64_t fallback)
+{
+    int64_t number = fallback;
+    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return number;
+}
+
 /* One number of one pack; `fallback` where there is none. */
 static int64_t ask_number(struct query *query, const char *sql, const char *pack, int64_t fallback)
 {
     sqlite3_stmt *statement;
-    int64_t number = fallback;
     if (sqlite3_prepare_v2(query->db, sql, -1, &statement, NULL) != SQLITE_OK)
         return fallback;
-    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
-    if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
-        number = sqlite3_column_int64(statement, 0);
+    const int64_t number = read_number(statement, pack, fallback);
     sqlite3_finalize(statement);
     return number;
 }
@@ -341,12 +352,15 @@ int64_t query_last(struct query *query, const char *pack, enum history_level lev
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before)
 {
+    sqlite3_stmt **kept = &query->last_before[level];
     char sql[200];
     snprintf(sql, sizeof sql,
-             "SELECT max(t) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND t < "
-             "%lld",
-             levels[level].name, (long long) before);
-    return ask_number(query, sql, pack, INT64_MIN);
+             "SELECT max(t) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND t < ?2",
+             levels[level].name);
+    if (!*kept && sqlite3_prepare_v2(query->db, sql, -1, kept, NULL) != SQLITE_OK)
+        return INT64_MIN;
+    sqlite3_bind_int64(*kept, 2, before);
+    return read_number(*kept, pack, INT64_MIN);
 }
 
 /* ---- health ---- */

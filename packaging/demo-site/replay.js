@@ -70,9 +70,35 @@
     return out;
   }
 
+  // The last 24 hours and the day so far, out of the minutes: what was recorded ends with the recording.
+  async function todayAt(t) {
+    const midnight = new Date(t * 1000).setHours(0, 0, 0, 0) / 1000, STEP_S = 1800, days = {};
+    for (const { pack } of await recorded('packs')) {
+      const rows = await recorded(`${pack}/minute`), sums = new Map(), day = { charged_wh: 0, discharged_wh: 0 };
+      rows.t.forEach((at, i) => {
+        const power = rows.power_w[i], from = at - at % STEP_S;
+        if (power == null || at > t || from < t - 86400 - STEP_S) return;
+        const { sum = 0, count = 0 } = sums.get(from) ?? {};
+        sums.set(from, { sum: sum + power, count: count + 1 });
+        if (at >= midnight) day[power > 0 ? 'charged_wh' : 'discharged_wh'] += Math.abs(power) * rows.step / 3600;
+      });
+      const hours = await recorded(`${pack}/hour`);
+      for (const key of Object.keys(hours)) {
+        const [, what, end] = key.match(/^(soc|cell)_(?:percent|mv\.\d+)_(min|max)$/) ?? [];
+        const known = what ? hours[key].filter((value, i) => value != null && hours.t[i] >= midnight && hours.t[i] <= t) : [];
+        const name = `${what}_${end}_${what === 'soc' ? 'percent' : 'mv'}`;
+        if (known.length) day[name] = Math[end](...known, day[name] ?? known[0]);
+      }
+      days[pack] = { ...day, power_w: [...sums].map(([from, { sum, count }]) => [from, Math.round(sum / count)]) };
+    }
+    return days;
+  }
+
   async function answer(path, asked) {
     const [what, name, more] = path.split('/').map(decodeURIComponent);
     if (path === 'packs') return packsAt(now() / 1000);
+    if (path === 'today') return todayAt(now() / 1000);
+    if (path === 'setup/state') return { armed: false, yours: false, command: 'sudo packgate setup' };
     if (what === 'packs' && !more) return (await packsAt(now() / 1000)).find(p => p.pack === name);
     if (more === 'history') return history(name, asked);
     if (more === 'alarms') return (await recorded(`${name}/alarms`))?.filter(a => a.since < Number(asked.get('to') ?? Infinity) && (a.until ?? Infinity) > Number(asked.get('from') ?? 0));

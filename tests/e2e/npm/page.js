@@ -534,10 +534,15 @@ const cases = {
         check(at <= asked.until && at > asked.until - 86400, `the clock is not of the recorded day: ${at}`);
         const shed = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()));
         await has(card(page, 'shed').locator('.facts'), `${shed.voltage_v.toFixed(2)}\u202fV`);
+        // The 24 hours before this moment, whenever that is in the recorded day.
+        const day = (await page.evaluate(() => fetch('api/v1/today').then(r => r.json()))).shed, times = day.power_w.map(([time]) => time);
+        check(times.length > 40 && times[0] < at - 85000 && times.at(-1) > at - 3600 && times.at(-1) <= at, `the curve is of ${times[0] - at} to ${times.at(-1) - at} s`);
         for (const hash of ['#shed', '#/charts/shed', '#/setup']) {
             await page.goto(asked.url + hash);
             await settled(page, hash);
         }
+        await page.goto(asked.url + '#/setup/start');
+        await has(page.locator('.guide pre'), 'packgate setup');
         const [file] = await Promise.all([page.waitForEvent('download'), page.goto(asked.url + '#/charts/shed').then(() => page.locator('a[href*="history.csv"]').click())]);
         const lines = fs.readFileSync(await file.path(), 'utf8').split('\n');
         check(lines[0].startsWith('time,') && lines[0].includes('soc_percent') && lines.length > 500, `${lines.length} lines: ${lines[0]}`);

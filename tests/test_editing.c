@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Who may set up in the browser, under a clock that is turned: a code and a session are over in time, by use, and for others. */
 #include "control/editing.h"
+#include "control/hold.h"
 #include "config/load.h"
 #include "base/clock.h"
 #include "bms/count.h"
@@ -11,8 +12,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <cmocka.h>
 
@@ -202,6 +207,69 @@ static void test_questions_that_are_none(void **state)
     tear_down();
 }
 
+/* ---- a helper that hangs ---- */
+
+/* Listens where the gateway looks for its helper. */
+static int listen_as_helper(struct sockaddr_un *address)
+{
+    strcpy(address->sun_path, "/tmp/packgate-test-XXXXXX");
+    address->sun_family = AF_UNIX;
+    assert_non_null(mkdtemp(address->sun_path));
+    strcat(address->sun_path, "/socket");
+    const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *) address, sizeof *address), 0);
+    assert_int_equal(listen(listener, 5), 0);
+    return listener;
+}
+
+static void remove_helper(int listener, char *path)
+{
+    close(listener);
+    unlink(path);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(rmdir(path), 0);
+}
+
+static void expect_line(int fd, const char *line)
+{
+    char text[100];
+    const ssize_t size = read(fd, text, sizeof text - 1);
+    assert_true(size > 0);
+    text[size] = '\0';
+    assert_string_equal(text, line);
+}
+
+/* It neither puts the file before back in time, nor ends: another one is asked to. */
+static void test_helper_that_hangs(void **state)
+{
+    (void) state;
+    static const char saved[] = "{\"hash\":\"7\",\"keep_within_s\":120}\n";
+    struct sockaddr_un address;
+    const int listener = listen_as_helper(&address);
+    const struct overview_host host = {.helper = address.sun_path};
+    char code[100], token[100];
+    set_up("");
+    bench.overview.host = &host;
+    arm(code);
+    take_text(ask("arm", "code", "-", code), "token", token);
+    json_decref(ask("apply", "code", token, "edits"));
+    const int helper = accept(listener, NULL, NULL);
+    expect_line(helper, "edits\n");
+    assert_int_equal(write(helper, saved, sizeof saved - 1), sizeof saved - 1);
+    const double begun = turned_clock_at;
+    struct pollfd next = {.fd = listener, .events = POLLIN};
+    for (int turns = 0; turns < 1000 && poll(&next, 1, 0) == 0; turns++)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(next.revents, POLLIN);
+    assert_true(turned_clock_at - begun > HOLD_KEEP_S && turned_clock_at - begun < 2 * HOLD_KEEP_S);
+    const int other = accept(listener, NULL, NULL);
+    expect_line(other, "undo\n");
+    close(helper);
+    close(other);
+    tear_down();
+    remove_helper(listener, address.sun_path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_code_works_once),
         cmocka_unit_test(test_by_configuration),
         cmocka_unit_test(test_questions_that_are_none),
+        cmocka_unit_test(test_helper_that_hangs),
     };
     return cmocka_run_group_tests_name("editing", tests, NULL, NULL);
 }

@@ -147,6 +147,13 @@ static void reload_soon(struct hold *hold)
     ev_timer_start(hold->loop, &hold->reload);
 }
 
+static void expect(struct hold *hold, double within_s)
+{
+    ev_timer_stop(hold->loop, &hold->patience);
+    ev_timer_set(&hold->patience, within_s, 0);
+    ev_timer_start(hold->loop, &hold->patience);
+}
+
 static void take_applied(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
@@ -155,7 +162,7 @@ static void take_applied(struct hold *hold, const char *text)
         hold->state = HOLD_PENDING;
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
-        ev_timer_stop(hold->loop, &hold->patience);
+        expect(hold, HOLD_KEEP_S + ANSWER_S);
         answer_text(hold, text);
         log_info(
             "set-up: a new configuration was saved; it is put back unless it is kept within %.0f s",
@@ -215,13 +222,6 @@ static bool tell(const struct hold *hold, const char *text)
            send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
-static void expect(struct hold *hold)
-{
-    ev_timer_stop(hold->loop, &hold->patience);
-    ev_timer_set(&hold->patience, ANSWER_S, 0);
-    ev_timer_start(hold->loop, &hold->patience);
-}
-
 /* Starts one, and says what it is to do. */
 static bool begin(struct hold *hold, enum hold_state state, const char *text)
 {
@@ -234,7 +234,7 @@ static bool begin(struct hold *hold, enum hold_state state, const char *text)
     ev_io_set(&hold->readable, hold->fd, EV_READ);
     ev_io_start(hold->loop, &hold->readable);
     if (tell(hold, text)) {
-        expect(hold);
+        expect(hold, ANSWER_S);
         return true;
     }
     hang_up(hold);
@@ -298,7 +298,7 @@ static void end(struct hold *hold, bool keep)
     hold->state = HOLD_ENDING;
     hold->keeps = keep;
     if (tell(hold, keep ? "keep" : "undo"))
-        expect(hold);
+        expect(hold, ANSWER_S);
     else
         lose(hold, "the program that saves the configuration has ended");
 }

@@ -546,6 +546,22 @@ def test_two_at_once():
         assert len(re.findall("^unit = [789]$", read(page.path), re.M)) == 1
 
 
+def test_what_another_browser_has_changed():
+    """Who comes with the hash of before is shown what the other one has kept meanwhile, without secrets."""
+    with steady_page(packs=PACKS.replace("# The big one.\n", "# password = s3cret\n")) as page:
+        browser = Browser(page).arm()
+        hash = browser.hash()
+        browser.good(browser.apply(UNIT_7))
+        assert await_reload(page, browser)["pending"]
+        browser.good(browser.post("keep"))
+        for what in ("check", "apply"):
+            status, answer = browser.post(what, {"hash": hash, "edits": [edit("pack", "shed", "name", "Shed")]})
+            assert status == 409 and answer["hash"] == browser.hash() and "s3cret" not in str(answer), answer
+            assert [line["op"] + line["text"] for line in answer["theirs"] if line["op"] != " "] == ["-unit = 1", "+unit = 7"], answer
+        status, answer = browser.post("check", {"hash": "0" * 16, "edits": []})
+        assert status == 409 and "theirs" not in answer, answer
+
+
 def test_a_stranger_before_the_owner():
     """A gateway that starts without a configuration, as in a container: its page is open, set-up is not."""
     folder = tempfile.mkdtemp(prefix="packgate-setup-")

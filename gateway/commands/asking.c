@@ -55,18 +55,3 @@ double asking_number(const json_t *object, const char *name)
     const json_t *value = json_object_get(object, name);
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
-
-const char *asking_span(double s, char out[ASKING_SPAN])
-{
-    if (isnan(s))
-        snprintf(out, ASKING_SPAN, "-");
-    else if (s < 100)
-        snprintf(out, ASKING_SPAN, "%.*f s", s < 10 && s != floor(s), s);
-    else if (s < 100 * 60)
-        snprintf(out, ASKING_SPAN, "%.0f min", floor(s / 60));
-    else if (s < 100 * 3600)
-        snprintf(out, ASKING_SPAN, "%.0f h", floor(s / 3600));
-    else
-        snprintf(out, ASKING_SPAN, "%.0f d", floor(s / 86400));
-    return out;
-}

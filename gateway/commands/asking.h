@@ -25,8 +25,4 @@ json_t *asking_request(const struct asking *asking, struct control_link *link, j
 const char *asking_text(const json_t *object, const char *name);
 double asking_number(const json_t *object, const char *name);
 
-/** "12 s", "3 min", "2.5 h", "5 d"; "-" for NaN. Returns `out`. */
-#define ASKING_SPAN 24
-const char *asking_span(double s, char out[ASKING_SPAN]);
-
 #endif

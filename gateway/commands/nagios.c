@@ -9,6 +9,7 @@
 #include "command.h"
 #include "threshold.h"
 
+#include "base/duration.h"
 #include "base/suggest.h"
 #include "base/text.h"
 #include "registers/value.h"
@@ -301,7 +302,7 @@ static void add_number(struct text *text, const json_t *pack, const char *name, 
 
 static void evaluate_pack(const struct check *check, const json_t *pack, struct finding *finding)
 {
-    char age[ASKING_SPAN];
+    char age[DURATION_SIZE];
     *finding = (struct finding){.pack = pack, .state = OK};
     struct text text = text_in(finding->text, sizeof finding->text);
     const char *state = asking_text(pack, "state");
@@ -312,7 +313,7 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
             text_add(&text, no_line ? "no line, and no values yet" : "never answered");
         else
             text_format(&text, "%s, values are %s old", no_line ? "no line" : state,
-                        asking_span(value_in(pack, "age_s"), age));
+                        duration_words(value_in(pack, "age_s"), age));
         return;
     }
     add_number(&text, pack, "voltage_v", "V");

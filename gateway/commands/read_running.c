@@ -5,6 +5,7 @@
 #include "asking.h"
 #include "command.h"
 
+#include "base/duration.h"
 #include "packs/json.h"
 #include "base/clock.h"
 
@@ -90,7 +91,7 @@ static int report_missing(const struct read_running *reading, const json_t *pack
     int status = EXIT_DONE;
     for (size_t i = 0; i < json_array_size(packs); i++) {
         const json_t *pack = json_array_get(packs, i);
-        char span[ASKING_SPAN];
+        char span[DURATION_SIZE];
         if (!isnan(told[i].polls))
             continue;
         if (asking_number(pack, "fresh") > 0) {
@@ -98,7 +99,7 @@ static int report_missing(const struct read_running *reading, const json_t *pack
             continue;
         }
         fprintf(stderr, "packgate: %s: no answer; the running gateway has received none for %s\n",
-                asking_text(pack, "pack"), asking_span(asking_number(pack, "age_s"), span));
+                asking_text(pack, "pack"), duration_words(asking_number(pack, "age_s"), span));
         status = EXIT_FAILED;
     }
     return status;

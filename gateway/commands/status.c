@@ -4,6 +4,7 @@
 #include "command.h"
 #include "table.h"
 
+#include "base/duration.h"
 #include "packs/json.h"
 
 #include <getopt.h>
@@ -65,8 +66,8 @@ static void write_bytes(FILE *out, const json_t *object, const char *name)
 
 static void write_since(FILE *out, const json_t *object, const char *name, double now)
 {
-    char span[ASKING_SPAN];
-    fprintf(out, "\t%s", asking_span(fmax(now - asking_number(object, name), 0), span));
+    char span[DURATION_SIZE];
+    fprintf(out, "\t%s", duration_words(fmax(now - asking_number(object, name), 0), span));
 }
 
 /* The last cell of a row: the last error and its age. */
@@ -74,10 +75,10 @@ static void write_error(FILE *out, const json_t *object, double now)
 {
     const char *words = asking_text(object, "error");
     double at = asking_number(object, "error_at");
-    char span[ASKING_SPAN];
+    char span[DURATION_SIZE];
     fprintf(out, "\t%s", words[0] ? words : "-");
     if (words[0] && !isnan(at))
-        fprintf(out, " (%s ago)", asking_span(fmax(now - at, 0), span));
+        fprintf(out, " (%s ago)", duration_words(fmax(now - at, 0), span));
     fputc('\n', out);
 }
 
@@ -134,13 +135,13 @@ static void write_sources(const json_t *status, const char *kind, double now, FI
             strcmp(kind, "bank") == 0 ? "BANK" : "PACK");
     json_array_foreach(json_object_get(status, "packs"), i, pack)
     {
-        char span[ASKING_SPAN];
+        char span[DURATION_SIZE];
         if (strcmp(asking_text(pack, "kind"), kind) != 0)
             continue;
         const char *title = asking_text(pack, "name");
         fprintf(out, "%s%s%s%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), title[0] ? " (" : "",
                 title, title[0] ? ")" : "", asking_number(pack, "unit"), asking_text(pack, "state"),
-                asking_span(asking_number(pack, "age_s"), span));
+                duration_words(asking_number(pack, "age_s"), span));
         write_number(out, pack, "soc_percent", "%", 1);
         write_number(out, pack, "voltage_v", "V", 2);
         write_number(out, pack, "current_a", "A", 2);
@@ -284,12 +285,12 @@ static void write_tunnels(const json_t *status, double now, FILE *out)
         fprintf(out, "TUNNEL\tLINE\tSTATE\tPROGRAM\tSENT\tRECEIVED\tEXCHANGES\tUNANSWERED\n");
     json_array_foreach(tunnels, i, tunnel)
     {
-        char span[ASKING_SPAN];
+        char span[DURATION_SIZE];
         const char *client = asking_text(tunnel, "client");
         bool open = json_is_true(json_object_get(tunnel, "open"));
         fprintf(out, "%s\t%s\t%s%s\t%s", asking_text(tunnel, "name"), asking_text(tunnel, "line"),
                 open ? "open for " : "closed",
-                open ? asking_span(fmax(asking_number(tunnel, "until") - now, 0), span) : "",
+                open ? duration_words(fmax(asking_number(tunnel, "until") - now, 0), span) : "",
                 client[0] ? client : "-");
         write_bytes(out, tunnel, "sent");
         write_bytes(out, tunnel, "received");
@@ -305,11 +306,11 @@ static void print_tables(const json_t *status)
         write_lines,  write_packs,   write_banks,   write_limits,
         write_pushes, write_outlets, write_tunnels, write_clients};
     const double now = asking_number(status, "time");
-    char span[ASKING_SPAN];
+    char span[DURATION_SIZE];
     if (asking_text(status, "name")[0])
         printf("%s: ", asking_text(status, "name"));
     printf("packgate %s, running for %s with %s%s\n", asking_text(status, "version"),
-           asking_span(asking_number(status, "uptime_s"), span),
+           duration_words(asking_number(status, "uptime_s"), span),
            asking_text(status, "configuration"),
            json_is_false(json_object_get(status, "configuration_in_force"))
                ? ", which has changed and is not in force (packgate check)"

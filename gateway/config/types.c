@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "base/bluetooth.h"
+#include "base/duration.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -84,32 +85,10 @@ static bool parse_also_at(const struct config_key *key, const char *text, void *
     return true;
 }
 
-/* Digits with or without a decimal point; returns what follows them, NULL: no number. */
-static const char *read_decimal(const char *text, double *value)
-{
-    size_t length = strspn(text, DIGITS);
-    if (length == 0)
-        return NULL;
-    if (text[length] == '.') {
-        size_t decimals = strspn(text + length + 1, DIGITS);
-        if (decimals == 0)
-            return NULL;
-        length += 1 + decimals;
-    }
-    /* strtod must see these characters only: no sign, exponent, "inf" or 0x after them. */
-    char digits[64];
-    if (length >= sizeof digits)
-        return NULL;
-    memcpy(digits, text, length);
-    digits[length] = 0;
-    *value = strtod(digits, NULL);
-    return text + length;
-}
-
 static bool parse_decimal(const struct config_key *key, const char *text, void *field)
 {
     double value;
-    const char *rest = read_decimal(text, &value);
+    const char *rest = decimal_read(text, &value);
     if (rest && key->unit && *rest == key->unit)
         rest++;
     if (!rest || *rest || !in_range(key, value))
@@ -122,7 +101,7 @@ static bool parse_number(const struct config_key *key, const char *text, void *f
 {
     bool negative = text[0] == '-';
     double value;
-    const char *rest = read_decimal(text + negative, &value);
+    const char *rest = decimal_read(text + negative, &value);
     if (!rest || *rest)
         return false;
     value = negative ? -value : value;
@@ -174,30 +153,13 @@ const struct config_type type_u32 = {.parse = parse_u32, .describe = describe_wh
 const struct config_type type_also_at = {.parse = parse_also_at, .describe = describe_also_at};
 const struct config_type type_decimal = {.parse = parse_decimal, .describe = describe_decimal};
 
-/* Milliseconds in each unit, the longest first: dividing by 1000 makes 100ms the same number as
- * 0.1. */
-static const struct {
-    const char *name;
-    double ms;
-} units[] = {{"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
-
 static bool read_duration(const struct config_key *key, const char *text, double *seconds)
 {
-    double number;
-    const char *rest = read_decimal(text, &number);
-    if (!rest)
+    double found;
+    if (!duration_read(text, &found) || !in_range(key, found))
         return false;
-    rest += strspn(rest, " \t");
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (strcmp(rest, units[i].name) != 0)
-            continue;
-        double found = number * units[i].ms / 1e3;
-        if (!in_range(key, found))
-            return false;
-        *seconds = found;
-        return true;
-    }
-    return false;
+    *seconds = found;
+    return true;
 }
 
 static bool parse_seconds(const struct config_key *key, const char *text, void *field)
@@ -214,21 +176,11 @@ static bool parse_millis(const struct config_key *key, const char *text, void *f
     return true;
 }
 
-/* In the longest unit in which it is a whole number. */
-static void print_duration(double seconds, char *out, size_t size)
-{
-    size_t i = seconds > 86400 ? 0 : 1; /* a day is said in hours */
-    double ms = seconds * 1e3;
-    while (ms > 0 && i < sizeof units / sizeof *units - 1 && fmod(ms, units[i].ms) != 0)
-        i++;
-    snprintf(out, size, "%.0f%s", ms / units[i].ms, ms > 0 ? units[i].name : "");
-}
-
 static void describe_duration(const struct config_key *key, char *out, size_t size)
 {
     char from[32], to[32];
-    print_duration(key->min, from, sizeof from);
-    print_duration(key->max, to, sizeof to);
+    duration_format(key->min, from, sizeof from);
+    duration_format(key->max, to, sizeof to);
     snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
 }
 

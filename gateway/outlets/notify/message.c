@@ -3,6 +3,7 @@
 
 #include "packs/json.h"
 #include "config/outlets.h"
+#include "base/duration.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -34,21 +35,6 @@ static const enum detail details[PACK_ALARM_COUNT] = {
     [MOS_OVER_TEMPERATURE] = DETAIL_TEMPERATURE,
     [TEMPERATURE_IMBALANCE] = DETAIL_TEMPERATURE,
 };
-
-void message_duration(double seconds, char *out, size_t size)
-{
-    const long minutes = lround(fmax(seconds, 0) / 60);
-    if (isnan(seconds))
-        snprintf(out, size, "an unknown time");
-    else if (seconds < 90)
-        snprintf(out, size, "%.0f s", fmax(seconds, 0));
-    else if (minutes < 120)
-        snprintf(out, size, "%ld min", minutes);
-    else if (minutes < 48 * 60)
-        snprintf(out, size, "%ld h %ld min", minutes / 60, minutes % 60);
-    else
-        snprintf(out, size, "%ld d %ld h", minutes / 1440, minutes / 60 % 24);
-}
 
 void message_clock(double time, double now, char *out, size_t size)
 {
@@ -172,7 +158,7 @@ static void add_subject(struct text *text, const struct happening *happening,
 
 static void add_times(struct text *text, const struct happening *happening, double time)
 {
-    char clock[32], duration[32];
+    char clock[32], duration[DURATION_SIZE];
     if (happening->event == NOTIFY_FULL)
         return;
     if (!isnan(happening->began)) {
@@ -181,11 +167,10 @@ static void add_times(struct text *text, const struct happening *happening, doub
                     clock);
     }
     if (happening->phase == PHASE_ENDED && !isnan(happening->lasted_s)) {
-        message_duration(happening->lasted_s, duration, sizeof duration);
-        text_format(text, " and lasted %s", duration);
+        text_format(text, " and lasted %s", duration_words(round(happening->lasted_s), duration));
     } else if (happening->phase == PHASE_LASTS && !isnan(happening->began)) {
-        message_duration(time - happening->began, duration, sizeof duration);
-        text_format(text, ", that is %s", duration);
+        const double lasts_s = fmax(round(time - happening->began), 0);
+        text_format(text, ", that is %s", duration_words(lasts_s, duration));
     }
 }
 

@@ -54,9 +54,6 @@ const char *message_level(const struct message *message);
  * memory. */
 char *message_json(const struct message *message, const char *gateway);
 
-/** "14 min", "3 h 20 min", "2 d 4 h". */
-void message_duration(double seconds, char *out, size_t size);
-
 /** "13:05", with the day if it is not that of `now`. */
 void message_clock(double time, double now, char *out, size_t size);
 

@@ -2,6 +2,8 @@
 #include "report.h"
 #include "sun.h"
 
+#include "base/duration.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <time.h>
@@ -148,7 +150,7 @@ static void add_temperatures(struct text *text, const struct pack *values)
 void report_pack(struct text *text, const struct source *source, const struct tally *tally,
                  bool fresh, double time)
 {
-    char silent[32];
+    char silent[DURATION_SIZE];
     text_format(text, "%s: ", source->title);
     if (fresh)
         add_state(text, source);
@@ -162,8 +164,7 @@ void report_pack(struct text *text, const struct source *source, const struct ta
                    source->values->alarms_warning | source->values->alarms_protection);
     }
     add_alarms(text, "Alarms today", tally->alarms);
-    message_duration(tally->silent_s, silent, sizeof silent);
-    text_format(text, "Without data: %s.\n", silent);
+    text_format(text, "Without data: %s.\n", duration_words(round(tally->silent_s), silent));
 }
 
 /* ---- times ---- */

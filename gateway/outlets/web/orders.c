@@ -8,7 +8,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "config/types.h"
+#include "base/duration.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -378,7 +378,6 @@ static void ask_tunnel(struct web *web, struct web_request *request, const char 
 
 void orders_tunnel(struct web *web, struct web_request *request, const char *name)
 {
-    static const struct config_key duration = {.max = TUNNEL_LONGEST_S};
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     const size_t size = strlen(name);
@@ -394,7 +393,8 @@ void orders_tunnel(struct web *web, struct web_request *request, const char *nam
     if (!body)
         return;
     const char *text = json_string_value(json_object_get(body, "for"));
-    if (text && json_object_size(body) == 1 && type_seconds.parse(&duration, text, &for_s))
+    if (text && json_object_size(body) == 1 && duration_read(text, &for_s) &&
+        for_s <= TUNNEL_LONGEST_S)
         ask_tunnel(web, request, name, for_s);
     else
         http_error(request->http, MHD_HTTP_BAD_REQUEST,

@@ -134,12 +134,13 @@ struct map_status {
     uint32_t timeouts;        /* requests without an answer after all retries */
     uint32_t checksum_errors; /* frames with a wrong checksum, or malformed answers */
     uint32_t reconnects;
-    uint32_t implausible; /* values rejected because they were out of range */
-    uint32_t spikes;      /* readings discarded, because the next one contradicted them */
-    const char *driver;   /* its name; NULL: none */
-    uint16_t memory_mib;  /* available on the host */
-    uint16_t seconds;     /* counter, wraps */
-    int timezone_hours;   /* ahead of UTC, to the nearest whole hour */
+    uint32_t implausible;     /* values rejected because they were out of range */
+    uint32_t spikes;          /* readings discarded, because the next one contradicted them */
+    const char *driver;       /* its name; NULL: none */
+    const char *driver_title; /* begins with the make of the battery; NULL: the make is not known */
+    uint16_t memory_mib;      /* available on the host */
+    uint16_t seconds;         /* counter, wraps */
+    int timezone_hours;       /* ahead of UTC, to the nearest whole hour */
     struct map_soc_peak peak;
     double charged_wh, discharged_wh;       /* counted by the gateway; NaN: not counted */
     const char *pack_name;                  /* as configured, or the bank's own name; NULL: none */

@@ -56,6 +56,7 @@ static int make_sample(void **state)
         .values = pack,
         .status = {.state = MAP_STATE_FRESH,
                    .driver = "daly",
+                   .driver_title = "Daly, UART",
                    .peak = {.percent = 91},
                    .charged_wh = 1234.4,
                    .discharged_wh = NAN,
@@ -504,6 +505,7 @@ static void test_smartbms(void **state)
     assert_null(smartbms_flat(&text, &sample->source, 10));
     /* Of others than Daly nobody knows the bytes. */
     sample->source.status.driver = "jk-pb";
+    sample->source.status.driver_title = "JK-BMS, Modbus";
     text = text_in(sample->room, ROOM);
     smartbms_values(&text, &sample->source, LAYOUT_SMARTBMS_B);
     assert_non_null(strstr(text.bytes, "\"ALM\":\"0,0,0,0,0,0,0\",\"ALMF\":1"));

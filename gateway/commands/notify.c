@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include "config/load.h"
 #include "outlets/program.h"
 
 #include <errno.h>
@@ -27,14 +28,39 @@ static void print_usage(FILE *out)
           out);
 }
 
+static void report_missing(const struct config *config, const char *path, const char *name)
+{
+    fprintf(stderr, "packgate: %s has no [notify %s]%s", path, name,
+            config->notify_count ? "; there is" : "\n");
+    for (unsigned i = 0; i < config->notify_count; i++)
+        fprintf(stderr, "%s %s%s", i ? "," : "", config->notifies[i].outlet.name,
+                i + 1 == config->notify_count ? "\n" : "");
+}
+
+/* Executes the program with the section. */
+static int try_section(const char *path, const char *name)
+{
+    char program[PORT_SIZE], file[PROGRAM_FILE_SIZE];
+    struct config *config = config_load(path, stderr);
+    const bool found = config && program_put_section(config, "notify", name, file);
+    if (config && !found)
+        report_missing(config, path, name);
+    config_free(config);
+    if (!found)
+        return EXIT_FAILED;
+    program_find("notify", program);
+    execl(program, program, "test", file, NULL);
+    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
+    return EXIT_FAILED;
+}
+
 int command_notify(int argc, char **argv)
 {
     static const struct option options[] = {{"test", required_argument, NULL, 't'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    char program[PORT_SIZE], word[] = "notify-test", path[] = CONFIG_DEFAULT;
-    char *config = path, *name = NULL;
+    const char *config = CONFIG_DEFAULT, *name = NULL;
     for (int option; (option = getopt_long(argc, argv, "t:c:h", options, NULL)) != -1;) {
         if (option == 't') {
             name = optarg;
@@ -51,9 +77,5 @@ int command_notify(int argc, char **argv)
         print_usage(stderr);
         return EXIT_USAGE;
     }
-    char *list[] = {program, word, config, name, NULL};
-    program_find("notify", program);
-    execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
-    return EXIT_FAILED;
+    return try_section(config, name);
 }

@@ -109,3 +109,11 @@ bool allow_contains(const struct allow_list *list, const struct sockaddr *addres
     }
     return false;
 }
+
+bool allow_is_single(const struct allow_list *allow)
+{
+    for (unsigned i = 0; i < allow->count; i++)
+        if (allow->networks[i].bits < 128)
+            return false;
+    return true;
+}

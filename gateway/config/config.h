@@ -17,6 +17,7 @@
 #include "bms/driver.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_SIZE 33 /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
 #define TITLE_CHARACTERS 40
@@ -338,6 +339,12 @@ struct config {
 };
 
 /** Whether `name` may be the name of a line or a pack. */
-bool config_name_good(const char *name);
+static inline bool config_name_good(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const size_t length = strlen(name);
+    return length > 0 && length < NAME_SIZE && strspn(name, allowed) == length;
+}
 
 #endif

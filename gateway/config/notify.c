@@ -13,14 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const event_words[NOTIFY_EVENTS] = {
-    "alarm", "stale", "back", "soc_below", "full", "cell_delta", "switched", "report", "started"};
-
-const char *notify_event_name(enum notify_event event)
-{
-    return event_words[event];
-}
-
 /* ---- types ---- */
 
 /* In `events` of the file: alarms at that level only. */
@@ -34,7 +26,7 @@ static bool parse_events(const struct config_key *key, const char *text, void *f
         return true;
     }
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
-        if (strcmp(text, event_words[i]) == 0) {
+        if (strcmp(text, notify_event_name(i)) == 0) {
             *(unsigned *) field |= 1u << i;
             return true;
         }
@@ -46,8 +38,8 @@ static void describe_events(const struct config_key *key, char *out, size_t size
     (void) key;
     size_t used = 0;
     for (unsigned i = 0; i < NOTIFY_EVENTS && used < size; i++)
-        used +=
-            (size_t) snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", event_words[i]);
+        used += (size_t) snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                  notify_event_name(i));
     if (used < size)
         snprintf(out + used, size - used, " or protection, several with commas between");
 }
@@ -56,7 +48,7 @@ static void offer_events(const struct config_key *key, struct suggest *suggest)
 {
     (void) key;
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
-        suggest_offer(suggest, event_words[i]);
+        suggest_offer(suggest, notify_event_name(i));
     suggest_offer(suggest, "protection");
 }
 

@@ -210,4 +210,16 @@ struct present_config {
     char view_text[PRESENT_VIEW_SIZE]; /* the keys of that [view], a line each */
 };
 
+/** "alarm", "soc_below" and so on. */
+const char *notify_event_name(enum notify_event event);
+
+/** The address at which others in the network reach the page: its `link`, else the one that it listens on; if that
+ * is any, the first of its `hosts`, else the name of this host, with ".local" unless it has a
+ * domain. "http://gateway.local:8080/". False: only this host or single others, such as a proxy, reach it, or its port is
+ * not known. */
+bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size);
+
+/** Parses "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]". False: it is neither. */
+bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint);
+
 #endif

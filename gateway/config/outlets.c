@@ -14,31 +14,6 @@
 _Static_assert(OUTLET_NAME_SIZE == NAME_SIZE, "names of sections and packs");
 _Static_assert(OUTLET_PATH_SIZE == PORT_SIZE, "type_path fills PORT_SIZE bytes");
 
-bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
-{
-    static const struct {
-        const char *scheme;
-        bool tls;
-        const char *port;
-    } schemes[] = {{"mqtt://", false, ":1883"}, {"mqtts://", true, ":8883"}};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        size_t size = strlen(schemes[i].scheme);
-        if (strncmp(text, schemes[i].scheme, size) != 0)
-            continue;
-        char address[OUTLET_PATH_SIZE + 8];
-        *tls = schemes[i].tls;
-        snprintf(address, sizeof address - 6, "%s", text + size);
-        size = strcspn(address, "/");
-        if (strcmp(address + size, "/") == 0)
-            address[size] = '\0';
-        if (endpoint_parse(address, endpoint))
-            return endpoint->port > 0;
-        strcat(address, schemes[i].port);
-        return endpoint_parse(address, endpoint);
-    }
-    return false;
-}
-
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
 {
     bool tls_a, tls_b;
@@ -56,48 +31,6 @@ static bool is_own_url(const char *url)
     host += bracketed;
     snprintf(name, sizeof name, "%.*s", (int) strcspn(host, bracketed ? "]" : ":/?#"), host);
     return host_is_own(name);
-}
-
-static void write_host(const struct web_config *web, const char *host, const char *host_name,
-                       char *out, size_t size)
-{
-    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-    if (!any)
-        snprintf(out, size, strchr(host, ':') ? "[%s]" : "%s", host);
-    else if (web->hosts.count > 0)
-        snprintf(out, size, "%s", web->hosts.at[0]);
-    else
-        snprintf(out, size, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
-}
-
-/* Whether only single clients may ask: a proxy, and nobody else. */
-static bool is_of_single_addresses(const struct allow_list *allow)
-{
-    for (unsigned i = 0; i < allow->count; i++)
-        if (allow->networks[i].bits < 128)
-            return false;
-    return true;
-}
-
-bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size)
-{
-    const bool tls = web->tls_cert[0] != '\0';
-    if (web->link[0])
-        return snprintf(out, size, "%s", web->link) > 0;
-    if (is_of_single_addresses(&web->allow))
-        return false;
-    for (unsigned i = 0; i < web->listen.count; i++) {
-        struct endpoint endpoint;
-        char host[300];
-        if (!endpoint_parse(web->listen.at[i], &endpoint) || endpoint.port == 0 ||
-            host_is_own(endpoint.host))
-            continue;
-        write_host(web, endpoint.host, host_name, host, sizeof host);
-        const char *format = endpoint.port == (tls ? 443 : 80) ? "%s://%s/" : "%s://%s:%u/";
-        snprintf(out, size, format, tls ? "https" : "http", host, (unsigned) endpoint.port);
-        return true;
-    }
-    return false;
 }
 
 /* ---- types ---- */
@@ -565,7 +498,7 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
     outlet_check_packs(drafts, draft, mistakes);
     check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key, mistakes);
     /* Any name could be that of a stranger's page (DNS rebinding). */
-    if (web->hosts.any && !is_of_single_addresses(&web->allow))
+    if (web->hosts.any && !allow_is_single(&web->allow))
         mistakes_add(
             mistakes, config_draft_line(draft, "hosts"),
             "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
@@ -573,7 +506,7 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
     if (web->setup == WEB_SETUP_YES && !web->password_file[0])
         mistakes_add(mistakes, config_draft_line(draft, "setup"),
                      "'setup = yes' is for those who are logged in; expected a 'password_file'");
-    if (web->setup == WEB_SETUP_INGRESS && !is_of_single_addresses(&web->allow))
+    if (web->setup == WEB_SETUP_INGRESS && !allow_is_single(&web->allow))
         mistakes_add(mistakes, config_draft_line(draft, "setup"),
                      "'setup = ingress' is for a page that only a proxy may ask which logs people "
                      "in; expected single "

@@ -56,6 +56,8 @@ int main(int argc, char **argv)
     for (const struct outlet_command *command = kind->commands; command && command->name; command++)
         if (strcmp(command->name, name) == 0)
             return command->run(argc - 1, argv + 1);
+    if (kind->test && strcmp(name, "test") == 0 && argc == 3)
+        return outlet_test(kind, argv[2]);
     if (strcmp(kind->name, name) != 0) {
         print_help(stderr);
         return 2;

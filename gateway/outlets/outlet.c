@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -269,6 +270,7 @@ static void handle_values(struct outlet *outlet, struct pipe_message *message)
     pack->source.status = values.status;
     pack->source.status.pack_name = pack->facts.name;
     pack->source.status.driver = values.driver[0] ? pack->last.driver : NULL;
+    pack->source.status.driver_title = values.driver_title[0] ? pack->last.driver_title : NULL;
     pack->source.status.bank = values.status.bank ? &pack->last.bank : NULL;
     pack->source.good_until = values.good_until;
     pack->source.settle_s = values.settle_s;
@@ -556,29 +558,54 @@ static bool handle_packs(struct outlet *outlet, struct pipe_message *message)
     return true;
 }
 
+/* Parses a config message up to its packs; `config` points into it. */
+static bool parse_config(const struct outlet_kind *kind, uint8_t *bytes, size_t size,
+                         struct pipe_message *message, struct pipe_config *config)
+{
+    bool differs;
+    if (pipe_open(message, bytes, size, &differs) != PIPE_CONFIG) {
+        log_error("packgate-outlet %s: packgate is of another version: restart it", kind->name);
+        return false;
+    }
+    pipe_config(message, config);
+    if (message->bad || strcmp(config->version, PACKGATE_VERSION) != 0 ||
+        strcmp(config->kind, kind->name) != 0 || config->settings_size != kind->settings_size) {
+        log_error("packgate-outlet %s %s: packgate is version %s: restart it", kind->name,
+                  PACKGATE_VERSION, message->bad ? "unknown" : config->version);
+        return false;
+    }
+    return true;
+}
+
 static bool handle_config(struct outlet *outlet)
 {
-    const char *name = outlet->kind->name;
-    ssize_t size = await_message(outlet);
-    if (size <= 0) {
-        log_error("packgate-outlet %s: received no configuration from the gateway", name);
-        return false;
-    }
+    const ssize_t size = await_message(outlet);
     struct pipe_message message;
-    bool differs;
-    if (pipe_open(&message, outlet->room, (size_t) size, &differs) != PIPE_CONFIG) {
-        log_error("packgate-outlet %s: packgate is of another version: restart it", name);
+    if (size <= 0) {
+        log_error("packgate-outlet %s: received no configuration from the gateway",
+                  outlet->kind->name);
         return false;
     }
-    pipe_config(&message, &outlet->config);
-    if (message.bad || strcmp(outlet->config.version, PACKGATE_VERSION) != 0 ||
-        strcmp(outlet->config.kind, name) != 0 ||
-        outlet->config.settings_size != outlet->kind->settings_size) {
-        log_error("packgate-outlet %s %s: packgate is version %s: restart it", name,
-                  PACKGATE_VERSION, message.bad ? "unknown" : outlet->config.version);
-        return false;
-    }
-    return handle_packs(outlet, &message);
+    return parse_config(outlet->kind, outlet->room, (size_t) size, &message, &outlet->config) &&
+           handle_packs(outlet, &message);
+}
+
+int outlet_test(const struct outlet_kind *kind, const char *path)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct pipe_message message;
+    struct pipe_config config = {.pack_count = 0};
+    size_t size;
+    int status = 1;
+    char *bytes = pipe_file_text(file, PIPE_MESSAGE_MAX, &size);
+    if (!bytes)
+        log_error("packgate-outlet %s: %s has no section to try", kind->name, path);
+    else if (parse_config(kind, (uint8_t *) bytes, size, &message, &config))
+        status = kind->test(&config);
+    free(bytes);
+    if (file >= 0)
+        close(file);
+    return status;
 }
 
 static bool handle_notes(struct outlet *outlet)

@@ -58,6 +58,8 @@ struct outlet_kind {
     void (*commit)(void *self);
     /** The loop has ended: frees what `start` has allocated. */
     void (*free)(void *self);
+    /** Tries the section before it is saved, and prints what happened. Returns the exit status. NULL: nothing to try. */
+    int (*test)(const struct pipe_config *config);
     const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
@@ -129,6 +131,9 @@ void outlet_report(struct outlet *outlet, const struct pipe_report *report);
 
 /** The outlet has finished ending: the loop stops. */
 void outlet_over(struct outlet *outlet);
+
+/** Tries the section in a file of program_put_section. Returns the exit status. */
+int outlet_test(const struct outlet_kind *kind, const char *path);
 
 /** The whole life of the process on descriptor `fd`, whose kind is `kind`. Returns its exit
  * status. */

@@ -233,6 +233,7 @@ void pipe_values(struct pipe_message *message, struct pipe_values *values)
     pass_double(message, &values->settle_s);
     pass_status(message, &values->status);
     pass_text(message, values->driver, sizeof values->driver);
+    pass_text(message, values->driver_title, sizeof values->driver_title);
     pass_flag(message, &is_bank);
     if (is_bank)
         pass_bank(message, &values->bank);
@@ -241,6 +242,7 @@ void pipe_values(struct pipe_message *message, struct pipe_values *values)
         pass_values(message, &values->values);
     if (message->taking) {
         values->status.driver = values->driver[0] ? values->driver : NULL;
+        values->status.driver_title = values->driver_title[0] ? values->driver_title : NULL;
         values->status.bank = is_bank ? &values->bank : NULL;
     }
 }

@@ -27,7 +27,7 @@
 
 #include <sys/types.h>
 
-#define PIPE_VERSION 3
+#define PIPE_VERSION 4
 #define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
 #define PIPE_SMALL_MAX 2048
 #define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
@@ -94,8 +94,8 @@ struct pipe_values {
     double good_until;
     double settle_s; /* seconds after the start during which silence is not reported yet */
     struct map_status
-        status; /* of that moment; without pack_name; driver lies in `driver`, bank in `bank` */
-    char driver[NAME_SIZE];
+        status; /* of that moment; without pack_name; its texts and the bank lie behind it */
+    char driver[NAME_SIZE], driver_title[80];
     struct map_bank bank;
     bool whole; /* `values` is filled; otherwise they are as they were */
     struct pack values;
@@ -183,7 +183,7 @@ enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t si
 void pipe_config(struct pipe_message *message, struct pipe_config *config);
 /** One for each pack, behind the config. */
 void pipe_pack(struct pipe_message *message, struct pipe_pack *pack);
-/** When parsed, status.driver and status.bank point into the struct. */
+/** When parsed, texts and bank of the status point into the struct. */
 void pipe_values(struct pipe_message *message, struct pipe_values *values);
 void pipe_order(struct pipe_message *message, struct pipe_order *order);
 void pipe_done(struct pipe_message *message, struct pipe_done *done);

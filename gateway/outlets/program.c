@@ -2,9 +2,16 @@
 /* The program files of outlets. */
 #include "program.h"
 
+#include "pipe.h"
+
+#include "config/keys.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Beside the program in a build folder, else where both were installed. */
@@ -25,4 +32,51 @@ const char *program_why(int error)
 {
     return error == ENOENT ? "it is not installed; install the package packgate-outlets"
                            : strerror(error);
+}
+
+void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE])
+{
+    const int file = pipe_text_file(bytes, size);
+    path[0] = '\0';
+    if (file >= 0 && fchmod(file, 0600) == 0 && fcntl(file, F_SETFD, 0) == 0)
+        snprintf(path, PROGRAM_FILE_SIZE, "/proc/self/fd/%d", file);
+}
+
+/* The struct of the section [KIND NAME] and its size, or NULL. */
+static const struct outlet_config *find_section(const struct config *config, const char *kind,
+                                                const char *name, size_t *size)
+{
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        const char *at = config_structs(config, section);
+        const unsigned count =
+            strcmp(section->word, kind) == 0 ? config_struct_count(config, section) : 0;
+        *size = section->size;
+        for (unsigned n = 0; n < count; n++, at += section->size)
+            if (strcmp(((const struct outlet_config *) (const void *) at)->name, name) == 0)
+                return (const struct outlet_config *) (const void *) at;
+    }
+    return NULL;
+}
+
+bool program_put_section(const struct config *config, const char *kind, const char *name,
+                         char path[PROGRAM_FILE_SIZE])
+{
+    struct pipe_config section = {.started_at = 0};
+    section.settings = find_section(config, kind, name, &section.settings_size);
+    if (!section.settings)
+        return false;
+    snprintf(section.version, sizeof section.version, "%s", PACKGATE_VERSION);
+    snprintf(section.kind, sizeof section.kind, "%s", kind);
+    snprintf(section.section, sizeof section.section, "%s", name);
+    snprintf(section.gateway, sizeof section.gateway, "%s", config->gateway.title);
+    uint8_t *bytes = calloc(1, PIPE_MESSAGE_MAX);
+    struct pipe_message message = {.bad = true};
+    if (bytes) {
+        message = pipe_new(PIPE_CONFIG, bytes, PIPE_MESSAGE_MAX);
+        pipe_config(&message, &section);
+    }
+    program_put_file(bytes, bytes ? pipe_finish(&message) : 0, path);
+    free(bytes);
+    return true;
 }

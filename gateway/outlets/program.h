@@ -5,11 +5,22 @@
 
 #include "config/config.h"
 
+#define PROGRAM_FILE_SIZE 32
+
 /** The path of an outlet's program: beside packgate, or below lib/ of the same prefix. */
 void program_find(const char *kind, char out[PORT_SIZE]);
 
 /** The reason why it cannot be started, by errno: strerror, or what to install if the file is
  * missing. */
 const char *program_why(int error);
+
+/** Puts bytes into a file in memory that programs started by this one inherit. `path` is its name;
+ * "": there is none. */
+void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZE]);
+
+/** Puts the section [KIND NAME] into such a file, which `packgate-outlet-KIND test PATH` tries.
+ * False: the configuration has no such section. */
+bool program_put_section(const struct config *config, const char *kind, const char *name,
+                         char path[PROGRAM_FILE_SIZE]);
 
 #endif

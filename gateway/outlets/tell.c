@@ -50,6 +50,9 @@ static size_t compose_values(struct process *process, unsigned n, unsigned chang
     };
     if (source->status.driver)
         snprintf(values.driver, sizeof values.driver, "%s", source->status.driver);
+    if (source->status.driver_title)
+        snprintf(values.driver_title, sizeof values.driver_title, "%s",
+                 source->status.driver_title);
     if (source->status.bank)
         values.bank = *source->status.bank;
     if (values.whole)

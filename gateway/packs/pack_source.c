@@ -70,7 +70,10 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     status->reconnects = poller->counters.reconnects;
     status->implausible = poller->counters.implausible;
     status->spikes = poller->counters.spikes;
-    status->driver = poller->config->driver->name;
+    const struct bms_driver *driver = poller->config->driver;
+    status->driver = driver->name;
+    /* `auto` and `modbus`, which are not in the list, have no make. */
+    status->driver_title = bms_driver_find(driver->name) ? driver->title : NULL;
     status->pack_name = poller->config->name;
     status->peak = soc_peak_today(source->kept, local);
     status->charged_wh = source->kept->charged_wh;

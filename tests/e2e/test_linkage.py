@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What the program takes from its libraries: nothing that can make the event loop wait. libmodbus is there to compose
 answers; its calls that receive, flush, connect or ask would sleep or select. Only `packgate nagios` asks by them, which
-does nothing else."""
+does nothing else. And what the programs of outlets take from ours."""
 
+import glob
 import os
 import re
 import subprocess
@@ -40,4 +41,15 @@ def takes_nothing_that_waits():
     assert "sp_list_ports" in used and not used & waits, used & waits
 
 
-main([takes_from_libmodbus_only_what_cannot_wait, takes_nothing_that_waits])
+def an_outlet_links_no_driver_and_no_table_of_keys():
+    """It gets its section and the names that it needs from the gateway. Only `present` answers as a BMS, and reads a view."""
+    programs = set(glob.glob(os.path.join(os.path.dirname(PACKGATE), "packgate-outlet-*")))
+    programs = {program for program in programs if not program.endswith("-present")}
+    assert programs
+    for program in programs:
+        text = subprocess.run(["nm", "--defined-only", program], check=True, stdout=subprocess.PIPE).stdout.decode()
+        linked = set(re.findall(r" [DdRr] (\w+_driver|\w+_drivers|config_sections)$", text, re.M))
+        assert not linked, (program, linked)
+
+
+main([takes_from_libmodbus_only_what_cannot_wait, takes_nothing_that_waits, an_outlet_links_no_driver_and_no_table_of_keys])

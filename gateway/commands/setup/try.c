@@ -24,21 +24,9 @@
 #define LINE_SIZE 400
 
 static const struct {
-    const char *kind, *command;
+    const char *kind;
     const char *step; /* of a program that only ends well or not; NULL: it prints steps */
-} trials[] = {{"mqtt", "mqtt-test", NULL},
-              {"influx", "influx-test", NULL},
-              {"notify", "notify-test", "message"}};
-
-/* The name of a file in memory for programs that this one starts; "": there is none. */
-static void put_file(const char *text, char path[32])
-{
-    const int file = pipe_text_file(text, strlen(text));
-    path[0] = '\0';
-    if (file < 0 || fchmod(file, 0600) < 0 || fcntl(file, F_SETFD, 0) < 0)
-        return;
-    snprintf(path, 32, "/proc/self/fd/%d", file);
-}
+} trials[] = {{"mqtt", NULL}, {"influx", NULL}, {"notify", "message"}};
 
 /* The text with the names of the secrets' files in memory. */
 static char *text_to_try(const struct setup_edits *edits)
@@ -46,11 +34,11 @@ static char *text_to_try(const struct setup_edits *edits)
     char *text = strdup(edits->fresh);
     for (size_t i = 0; text && i < edits->count; i++) {
         const struct edit *edit = &edits->edits[i];
-        char there[PORT_SIZE], path[32], why[EDITS_WHY];
+        char there[PORT_SIZE], path[PROGRAM_FILE_SIZE], why[EDITS_WHY];
         if (edit->kind != EDIT_SECRET || !edit->value ||
             !edits_secret_path(edit, edits->secrets, there))
             continue;
-        put_file(edit->value, path);
+        program_put_file(edit->value, strlen(edit->value), path);
         char *next = edits_with_value(text, edit, path, why);
         free(text);
         text = next;
@@ -85,8 +73,7 @@ static void take_step(json_t *steps, char *line)
         add_step(steps, line, ok, text ? text + 1 : "");
 }
 
-static FILE *start(const char *kind, const char *command, const char *path, const char *name,
-                   pid_t *pid)
+static FILE *start(const char *kind, const char *path, pid_t *pid)
 {
     char program[PORT_SIZE];
     int pair[2];
@@ -98,7 +85,7 @@ static FILE *start(const char *kind, const char *command, const char *path, cons
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(pair[1], STDOUT_FILENO);
         dup2(pair[1], STDERR_FILENO);
-        execl(program, program, command, path, name, NULL);
+        execl(program, program, "test", path, NULL);
         printf("program failed %s\n", program_why(errno));
         fflush(stdout);
         _exit(127);
@@ -110,14 +97,14 @@ static FILE *start(const char *kind, const char *command, const char *path, cons
     return out;
 }
 
-static void run(size_t i, const char *path, const char *name)
+static void run(size_t i, const char *path)
 {
     char line[LINE_SIZE], last[LINE_SIZE] = "";
     pid_t pid = -1;
     int status = 1;
     json_t *steps = json_array();
     print_steps(steps);
-    FILE *out = start(trials[i].kind, trials[i].command, path, name, &pid);
+    FILE *out = start(trials[i].kind, path, &pid);
     while (out && fgets(line, sizeof line, out)) {
         line[strcspn(line, "\n")] = '\0';
         memcpy(last, line, sizeof last);
@@ -139,7 +126,7 @@ static void run(size_t i, const char *path, const char *name)
 json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
 {
     struct config *config;
-    char path[32];
+    char path[PROGRAM_FILE_SIZE];
     size_t i = 0;
     while (i < COUNT(trials) && strcmp(trials[i].kind, kind) != 0)
         i++;
@@ -155,8 +142,12 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
                          "remarks", remarks);
     json_decref(remarks);
     char *text = text_to_try(edits);
-    put_file(text ? text : "", path);
+    json_decref(setup_edits_remarks(text ? text : "", false, &config));
     free(text);
-    run(i, path, name);
+    const bool found = config && program_put_section(config, kind, name, path);
+    config_free(config);
+    if (!found)
+        return setup_error(404, "there is no [%s %s]", kind, name);
+    run(i, path);
     return NULL;
 }

@@ -29,6 +29,7 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -113,20 +114,6 @@ static bool has_history(const struct influx *influx)
     return influx->config->history[0] != '\0';
 }
 
-/* "3 d 4 h", "2 h 5 min", "40 s" */
-static const char *span_words(int64_t s, char out[32])
-{
-    if (s >= 86400)
-        snprintf(out, 32, "%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
-    else if (s >= 3600)
-        snprintf(out, 32, "%" PRId64 " h %" PRId64 " min", s / 3600, s / 60 % 60);
-    else if (s >= 120)
-        snprintf(out, 32, "%" PRId64 " min", s / 60);
-    else
-        snprintf(out, 32, "%" PRId64 " s", s);
-    return out;
-}
-
 /* Whether times occur a second time that the history already has. */
 static bool is_back(const struct influx *influx)
 {
@@ -169,9 +156,10 @@ static void gap_ends(struct influx *influx, int64_t from, int64_t to)
 
 static void tell_lost(struct influx *influx, int64_t s, const char *why)
 {
-    char span[32];
+    char span[DURATION_SIZE];
     if (!influx->lost_told)
-        log_warn("%s: %s of values are lost: %s", influx->who, span_words(s, span), why);
+        log_warn("%s: %s of values are lost: %s", influx->who, duration_words((double) s, span),
+                 why);
     influx->lost_told = true;
 }
 
@@ -199,17 +187,17 @@ static void count_rows(struct influx *influx, const struct batch *batch, double 
 static void note_success(struct influx *influx, double now)
 {
     double lasted;
-    char lasting[32], late[32];
+    char lasting[DURATION_SIZE], late[DURATION_SIZE];
     influx->pause_s = 0;
     influx->retry_at = now;
     influx->taken_at = now;
     influx->words[0] = '\0';
     if (!trouble_ends(&influx->trouble, now, &lasted))
         return;
-    const char *away = span_words((int64_t) lasted, lasting);
+    const char *away = duration_words(floor(lasted), lasting);
     if (behind(influx) > 2 * influx->step)
         log_info("%s: the database accepts values again after %s; sending those of %s now",
-                 influx->who, away, span_words(behind(influx), late));
+                 influx->who, away, duration_words((double) behind(influx), late));
     else
         log_info("%s: the database accepts values again after %s", influx->who, away);
 }
@@ -603,7 +591,7 @@ static void on_daily(void *data)
 
 static void report_influx(struct influx *influx)
 {
-    char span[32];
+    char span[DURATION_SIZE];
     const int64_t late = behind(influx);
     const int64_t queued = gaps_total(&influx->gaps) / influx->step * influx->count;
     struct pipe_report report = {
@@ -616,7 +604,8 @@ static void report_influx(struct influx *influx)
     };
     struct text text = text_in(report.words, sizeof report.words);
     if (late > 2 * influx->step)
-        text_format(&text, "%s behind%s", span_words(late, span), influx->words[0] ? ": " : "");
+        text_format(&text, "%s behind%s", duration_words((double) late, span),
+                    influx->words[0] ? ": " : "");
     text_add(&text, influx->words);
     outlet_report(influx->outlet, &report);
 }
@@ -835,11 +824,9 @@ static void stop_influx(void *self, bool gone)
     outlet_over(influx->outlet);
 }
 
-static const struct outlet_command commands[] = {{"influx-test", influx_try}, {NULL, NULL}};
-
 const struct outlet_kind outlet_influx = {
     .name = "influx",
-    .commands = commands,
+    .test = influx_test,
     .settings_size = sizeof(struct influx_config),
     .network = true,
     .connects = true,

@@ -3,8 +3,6 @@
 
 #include "post.h"
 
-#include "config/load.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -35,13 +33,9 @@ static void run(struct trial *trial, const struct influx_config *section)
     transfers_free(transfers);
 }
 
-int influx_try(int argc, char **argv)
+int influx_test(const struct pipe_config *config)
 {
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
-    struct config *config = argc == 3 ? config_load(argv[1], stderr) : NULL;
-    for (unsigned i = 0; config && i < config->influx_count; i++)
-        if (strcmp(config->influxes[i].outlet.name, argv[2]) == 0)
-            run(&trial, &config->influxes[i]);
-    config_free(config);
+    run(&trial, config->settings);
     return trial.status;
 }

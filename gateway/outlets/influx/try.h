@@ -3,8 +3,10 @@
 #ifndef PACKGATE_OUTLETS_INFLUX_TRY_H
 #define PACKGATE_OUTLETS_INFLUX_TRY_H
 
-/** argv[1] is the configuration, argv[2] the name of the section. Sends a comment, which is line protocol without any point, and
+#include "outlets/pipe.h"
+
+/** Sends a comment, which is line protocol without any point, and
  * prints "write ok" or "write failed TEXT". Returns the exit status. */
-int influx_try(int argc, char **argv);
+int influx_test(const struct pipe_config *config);
 
 #endif

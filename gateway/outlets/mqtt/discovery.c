@@ -90,15 +90,14 @@ static void put_page(struct text *text, const struct announcer *announcer, const
 /* The driver's title begins with the name of the make. */
 static void put_maker(struct text *text, const struct source *source)
 {
-    const struct bms_driver *driver =
-        source->status.driver ? bms_driver_find(source->status.driver) : NULL;
-    if (source->members || !driver) {
+    const char *title = source->status.driver_title;
+    if (source->members || !title) {
         text_member(text, "mf", source->members ? "packgate" : NULL);
         return;
     }
     char maker[32];
     struct text name = text_in(maker, sizeof maker);
-    text_format(&name, "%.*s", (int) strcspn(driver->title, ", "), driver->title);
+    text_format(&name, "%.*s", (int) strcspn(title, ", "), title);
     text_member(text, "mf", maker);
 }
 

@@ -446,11 +446,9 @@ static void *start_mqtt(struct outlet *outlet)
     return mqtt;
 }
 
-static const struct outlet_command commands[] = {{"mqtt-test", mqtt_try}, {NULL, NULL}};
-
 const struct outlet_kind outlet_mqtt = {
     .name = "mqtt",
-    .commands = commands,
+    .test = mqtt_test,
     .network = true,
     .connects = true,
     .settings_size = sizeof(struct mqtt_config),

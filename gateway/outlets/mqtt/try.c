@@ -4,8 +4,6 @@
 #include "connection.h"
 #include "topics.h"
 
-#include "config/load.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -145,13 +143,9 @@ static void run(struct trial *trial, const struct mqtt_config *section)
     connection_free(trial->connection);
 }
 
-int mqtt_try(int argc, char **argv)
+int mqtt_test(const struct pipe_config *config)
 {
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
-    struct config *config = argc == 3 ? config_load(argv[1], stderr) : NULL;
-    for (unsigned i = 0; config && i < config->mqtt_count; i++)
-        if (strcmp(config->mqtts[i].outlet.name, argv[2]) == 0)
-            run(&trial, &config->mqtts[i]);
-    config_free(config);
+    run(&trial, config->settings);
     return trial.status;
 }

@@ -3,9 +3,11 @@
 #ifndef PACKGATE_OUTLETS_MQTT_TRY_H
 #define PACKGATE_OUTLETS_MQTT_TRY_H
 
-/** argv[1] is the configuration, argv[2] the name of the section. Prints "STEP ok" or "STEP failed TEXT" for each of connect,
+#include "outlets/pipe.h"
+
+/** Prints "STEP ok" or "STEP failed TEXT" for each of connect,
  * tls, login and subscribe. For the last it sends a message below the section's topic and waits for it. Returns the exit
  * status. */
-int mqtt_try(int argc, char **argv);
+int mqtt_test(const struct pipe_config *config);
 
 #endif

@@ -468,8 +468,6 @@ static void *start_notify(struct outlet *outlet)
     return notify;
 }
 
-static const struct outlet_command commands[] = {{"notify-test", notify_try}, {NULL, NULL}};
-
 const struct outlet_kind outlet_notify = {
     .name = "notify",
     .network = true,
@@ -479,5 +477,5 @@ const struct outlet_kind outlet_notify = {
     .start = start_notify,
     .stop = stop_notify,
     .free = free_notify,
-    .commands = commands,
+    .test = notify_test,
 };

@@ -3,7 +3,9 @@
 #ifndef PACKGATE_OUTLETS_NOTIFY_TRY_H
 #define PACKGATE_OUTLETS_NOTIFY_TRY_H
 
-/** argv[1] is the configuration, argv[2] the name of the section. Returns the exit status. */
-int notify_try(int argc, char **argv);
+#include "outlets/pipe.h"
+
+/** Sends a message by the section and prints what became of it. Returns the exit status. */
+int notify_test(const struct pipe_config *config);
 
 #endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/* What the gateway and the programs of outlets ask of sections: here is no table of keys, which outlets do not link. */
+#include "outlet_config.h"
+
+#include <string.h>
+
+const char *notify_event_name(enum notify_event event)
+{
+    static const char *const words[NOTIFY_EVENTS] = {"alarm",     "stale",  "back",
+                                                     "soc_below", "full",   "cell_delta",
+                                                     "switched",  "report", "started"};
+    return words[event];
+}
+
+bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
+{
+    static const struct {
+        const char *scheme;
+        bool tls;
+        const char *port;
+    } schemes[] = {{"mqtt://", false, ":1883"}, {"mqtts://", true, ":8883"}};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t size = strlen(schemes[i].scheme);
+        if (strncmp(text, schemes[i].scheme, size) != 0)
+            continue;
+        char address[OUTLET_PATH_SIZE + 8];
+        *tls = schemes[i].tls;
+        snprintf(address, sizeof address - 6, "%s", text + size);
+        size = strcspn(address, "/");
+        if (strcmp(address + size, "/") == 0)
+            address[size] = '\0';
+        if (endpoint_parse(address, endpoint))
+            return endpoint->port > 0;
+        strcat(address, schemes[i].port);
+        return endpoint_parse(address, endpoint);
+    }
+    return false;
+}
+
+static void write_host(const struct web_config *web, const char *host, const char *host_name,
+                       char *out, size_t size)
+{
+    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+    if (!any)
+        snprintf(out, size, strchr(host, ':') ? "[%s]" : "%s", host);
+    else if (web->hosts.count > 0)
+        snprintf(out, size, "%s", web->hosts.at[0]);
+    else
+        snprintf(out, size, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
+}
+
+bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size)
+{
+    const bool tls = web->tls_cert[0] != '\0';
+    if (web->link[0])
+        return snprintf(out, size, "%s", web->link) > 0;
+    if (allow_is_single(&web->allow))
+        return false;
+    for (unsigned i = 0; i < web->listen.count; i++) {
+        struct endpoint endpoint;
+        char host[300];
+        if (!endpoint_parse(web->listen.at[i], &endpoint) || endpoint.port == 0 ||
+            host_is_own(endpoint.host))
+            continue;
+        write_host(web, endpoint.host, host_name, host, sizeof host);
+        const char *format = endpoint.port == (tls ? 443 : 80) ? "%s://%s/" : "%s://%s:%u/";
+        snprintf(out, size, format, tls ? "https" : "http", host, (unsigned) endpoint.port);
+        return true;
+    }
+    return false;
+}

@@ -620,11 +620,11 @@ bool store_prune(struct store *store, int64_t now)
             continue;
         char sql[512];
         const char *time = level == LEVEL_DAY ? "day" : "t";
+        const char *table = schema_tables[level];
         snprintf(sql, sizeof sql,
-                 "DELETE FROM %1$s WHERE (pack, %2$s) IN (SELECT %1$s.pack, %1$s.%2$s FROM pack "
-                 "CROSS JOIN "
-                 "%1$s ON %1$s.pack = pack.id AND %1$s.%2$s < %3$lld LIMIT %4$d)",
-                 schema_tables[level], time, (long long) oldest_kept(store, level, now),
+                 "DELETE FROM %s WHERE (pack, %s) IN (SELECT r.pack, r.%s FROM pack "
+                 "CROSS JOIN %s r ON r.pack = pack.id AND r.%s < %lld LIMIT %d)",
+                 table, time, time, table, time, (long long) oldest_kept(store, level, now),
                  PRUNE_STEP);
         if (!run_sql(store, sql))
             break;

@@ -214,7 +214,10 @@ const cases = {
         const story = page.locator('[data-section=story]');
         await has(story, 'Cell 7 falls');
         await has(story, `${day.shed.soc_min_percent.toFixed(0)}…${day.shed.soc_max_percent.toFixed(0)}`);
-        await has(story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' }), /\d+:\d\d, 30\smin$/);
+        const apart = story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' });
+        await has(apart, /\d+:\d\d, 30\smin$/);
+        const [, from, to] = /^#\/charts\/shed\/30d\/(\d+)-(\d+)$/.exec(await apart.locator('a').getAttribute('href'));
+        check(to - from === 1800 + 2 * 600, 'the alarm leads to its time');
         check(!/today/i.test(await page.locator('.detail > .card:not(:first-child, [data-section=story])').allTextContents()), 'today is what the history says');
         await page.goto(asked.url + '#boat');
         await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /goes on$/);

@@ -4,10 +4,12 @@ import { el, icon } from './dom.js';
 import { sentence } from './health.js';
 import { clock, facts, number, span } from './numbers.js';
 import { gatewayTime } from './packs.js';
+import { chartsOf } from './parts.js';
 import { todayOf } from './today.js';
 import { t } from './words.js';
 
 const DAYS = 30;
+const MARGIN_S = 600;
 const SHOWN = 8;   // alarms; older ones are folded
 
 const range = (low, high, decimals) => low == null || high == null ? null : `${number(low, decimals)}…${number(high, decimals)}`;
@@ -20,13 +22,16 @@ function extremes(d) {
   return f.soc.row.hidden && f.cells.row.hidden ? null : el('section', {}, el('h2', {}, t('today')), f.node);
 }
 
-function spell({ name, level, since, until }) {
-  const end = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('goes_on')}`;
-  return el('li', {}, el('span', { class: level }, icon(level), t(name)), el('span', {}, end));
+// Each leads to its time, where the cells show which it was.
+function spell(pack, { name, level, since, until }) {
+  const words = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('goes_on')}`;
+  const now = Math.round(gatewayTime()), end = until ?? now, margin = Math.max(MARGIN_S, Math.round((end - since) / 4));
+  return el('li', {}, el('a', { href: `${chartsOf(pack)}/30d/${since - margin}-${Math.min(now, end + margin)}` },
+    el('span', { class: level }, icon(level), t(name)), el('span', {}, words)));
 }
 
-function spells(list) {
-  const rows = [...list].sort((a, b) => b.since - a.since).map(spell), rest = rows.slice(SHOWN);
+function spells(pack, list) {
+  const rows = [...list].sort((a, b) => b.since - a.since).map(one => spell(pack, one)), rest = rows.slice(SHOWN);
   return el('section', { 'data-section': 'alarms' }, el('h2', {}, t('alarms_days', DAYS)), rows.length ? el('ul', { class: 'spells' }, ...rows.slice(0, SHOWN)) : el('p', {}, t('no_alarms')),
     rest.length ? el('details', {}, el('summary', {}, t('more', rest.length)), el('ul', { class: 'spells' }, ...rest)) : null);
 }
@@ -38,6 +43,6 @@ export async function story(name) {
   const parts = [extremes(todayOf(name)),
     health?.t.length ? el('section', { 'data-section': 'health' }, el('h2', {}, t('health')), ...health.findings.map(f => el('p', {}, sentence(f))),
       health.findings.length ? null : el('p', {}, t('health_fine'))) : null,
-    alarms && spells(alarms)].filter(Boolean);
+    alarms && spells(name, alarms)].filter(Boolean);
   return parts.length ? el('section', { class: 'card all', 'data-section': 'story' }, ...parts) : null;
 }

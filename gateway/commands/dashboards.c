@@ -2,6 +2,7 @@
 /* The MQTT sections that client files use. */
 #include "dashboards.h"
 
+#include "base/secret.h"
 #include "config/outlets.h"
 
 #include <stdlib.h>
@@ -21,18 +22,6 @@ struct dashboards {
     struct details *details;
     unsigned count;
 };
-
-/* Reads the first line. */
-static const char *read_password(const char *path, char password[PASSWORD_SIZE])
-{
-    FILE *file = fopen(path, "re");
-    const char *line = file ? fgets(password, PASSWORD_SIZE, file) : NULL;
-    if (line)
-        password[strcspn(password, "\r\n")] = '\0';
-    if (file)
-        fclose(file);
-    return line;
-}
 
 static unsigned cells_of(const struct map_clients *clients, const char *pack)
 {
@@ -64,14 +53,17 @@ static void add_section(struct dashboards *dashboards, const struct map_clients 
     struct details *own = &dashboards->details[dashboards->count];
     bool tls = false;
     own->config = config;
+    const char *why;
     mqtt_broker_parse(config->broker, &tls, &own->broker);
     *mqtt = (struct map_mqtt){
         .name = config->outlet.name,
         .host = own->broker.host,
         .user = config->user,
-        .password = with_password && config->password_file[0]
-                        ? read_password(config->password_file, own->password)
-                        : NULL,
+        .password =
+            with_password && config->password_file[0] &&
+                    secret_read(config->password_file, 0, own->password, PASSWORD_SIZE, &why)
+                ? own->password
+                : NULL,
         .port = (unsigned) own->broker.port,
         .tls = tls,
         .topic = config->topic,

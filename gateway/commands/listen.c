@@ -4,7 +4,6 @@
 #include "command.h"
 #include "exchange.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -74,25 +73,15 @@ static int listen_to(const struct asking *asking, const char *line, bool with_ti
 
 int command_listen(int argc, char **argv)
 {
-    enum { CONTROL = 256, TIME };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"control", required_argument, NULL, CONTROL},
-                                            {"time", no_argument, NULL, TIME},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        ASKING_OPTIONS, {"time", no_argument, NULL, ASKING_OTHER}, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "listen"};
     bool with_time = false;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            asking.config = optarg;
-        } else if (option == CONTROL) {
-            asking.control = optarg;
-        } else if (option == TIME) {
-            with_time = true;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
+    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
+        const int status = option == ASKING_OTHER ? -1 : asking_option(&asking, option, usage);
+        with_time |= option == ASKING_OTHER;
+        if (status >= 0)
+            return status;
     }
     if (argc - optind != 1) {
         fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",

@@ -3,7 +3,6 @@
 #include "asking.h"
 #include "command.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,21 +55,12 @@ static int send_bytes(const struct asking *asking, const char *line, const char 
 
 int command_send(int argc, char **argv)
 {
-    enum { CONTROL = 256 };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"control", required_argument, NULL, CONTROL},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {ASKING_OPTIONS, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            asking.config = optarg;
-        } else if (option == CONTROL) {
-            asking.control = optarg;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
+    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
+        const int status = asking_option(&asking, option, usage);
+        if (status >= 0)
+            return status;
     }
     if (argc - optind < 2) {
         fputs(usage, stderr);

@@ -7,7 +7,6 @@
 #include "base/duration.h"
 #include "packs/json.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -364,28 +363,20 @@ static int show(const struct asking *asking, bool json, bool watch)
 static int parse_options(int argc, char **argv, const char *help, struct asking *asking, bool *json,
                          bool *watch)
 {
-    enum { CONTROL = 256, JSON };
+    enum { JSON = ASKING_OTHER };
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"control", required_argument, NULL, CONTROL},
-        {"json", no_argument, NULL, JSON},        {"watch", no_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    static const struct option few[] = {{"config", required_argument, NULL, 'c'},
-                                        {"control", required_argument, NULL, CONTROL},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {0}};
-    for (int option; (option = getopt_long(argc, argv, json ? "c:wh" : "c:h", json ? options : few,
-                                           NULL)) != -1;) {
-        if (option == 'c') {
-            asking->config = optarg;
-        } else if (option == CONTROL) {
-            asking->control = optarg;
-        } else if (option == JSON) {
+        ASKING_OPTIONS, {"json", no_argument, NULL, JSON}, {"watch", no_argument, NULL, 'w'}, {0}};
+    static const struct option few[] = {ASKING_OPTIONS, {0}};
+    for (int option; (option = getopt_long(argc, argv, json ? ASKING_SHORT "w" : ASKING_SHORT,
+                                           json ? options : few, NULL)) != -1;) {
+        if (option == JSON) {
             *json = true;
         } else if (option == 'w') {
             *watch = true;
         } else {
-            fputs(help, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+            const int status = asking_option(asking, option, help);
+            if (status >= 0)
+                return status;
         }
     }
     if (optind == argc)

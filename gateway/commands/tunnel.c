@@ -3,8 +3,8 @@
 #include "asking.h"
 #include "command.h"
 
-#include <getopt.h>
-#include <math.h>
+#include "base/duration.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,18 +23,6 @@ static const char usage[] =
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
     "      --control PATH  the gateway behind this control socket\n"
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
-
-/* Parses "30s", "10m", "2h"; NaN: invalid. */
-static double parse_time(const char *text)
-{
-    char *end;
-    double value = strtod(text, &end);
-    double factor = strcmp(end, "s") == 0   ? 1
-                    : strcmp(end, "m") == 0 ? 60
-                    : strcmp(end, "h") == 0 ? 3600
-                                            : NAN;
-    return end > text && value > 0 ? value * factor : NAN;
-}
 
 static void print_addresses(const json_t *tunnel)
 {
@@ -100,21 +88,16 @@ static int change(const struct asking *asking, struct control_link *link, const 
 
 int command_tunnel(int argc, char **argv)
 {
-    enum { CONTROL = 256, FOR, CLOSE };
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"control", required_argument, NULL, CONTROL},
-        {"for", required_argument, NULL, FOR},    {"close", no_argument, NULL, CLOSE},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    enum { FOR = ASKING_OTHER, CLOSE };
+    static const struct option options[] = {ASKING_OPTIONS,
+                                            {"for", required_argument, NULL, FOR},
+                                            {"close", no_argument, NULL, CLOSE},
+                                            {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "tunnel"};
     double for_s = -1; /* below 0: neither opened nor closed */
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            asking.config = optarg;
-        } else if (option == CONTROL) {
-            asking.control = optarg;
-        } else if (option == FOR) {
-            for_s = parse_time(optarg);
-            if (isnan(for_s)) {
+    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
+        if (option == FOR) {
+            if (!duration_read(optarg, &for_s) || for_s == 0) {
                 fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n",
                         optarg);
                 return EXIT_USAGE;
@@ -122,8 +105,9 @@ int command_tunnel(int argc, char **argv)
         } else if (option == CLOSE) {
             for_s = 0;
         } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+            const int status = asking_option(&asking, option, usage);
+            if (status >= 0)
+                return status;
         }
     }
     if (argc - optind != (for_s < 0 ? 0 : 1)) {

@@ -4,7 +4,6 @@
 #include "commands/command.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,21 +42,12 @@ static void start_helper(void)
 
 int command_setup(int argc, char **argv)
 {
-    enum { CONTROL = 256 };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"control", required_argument, NULL, CONTROL},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {ASKING_OPTIONS, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            asking.config = optarg;
-        } else if (option == CONTROL) {
-            asking.control = optarg;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
+    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
+        const int status = asking_option(&asking, option, usage);
+        if (status >= 0)
+            return status;
     }
     if (optind != argc) {
         fprintf(stderr, "packgate setup: unexpected argument '%s'\n\n%s", argv[optind], usage);

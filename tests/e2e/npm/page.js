@@ -711,6 +711,7 @@ const cases = {
         await pressed('r30d');
         await idle();
         await page.waitForFunction(() => document.querySelectorAll('[data-kind=energy]').length === 1);
+        await has(page.locator('[data-kind=energy] .when'), 'Sum of 30 days');
         await page.locator('[data-kind=energy] .u-over').scrollIntoViewIfNeeded();
         const bars = await page.locator('[data-kind=energy] .u-over').boundingBox();
         await page.mouse.click(bars.x + bars.width * .5, bars.y + bars.height * .5);

@@ -262,11 +262,12 @@ export async function charts(wanted, parts = []) {
   }
 
   async function fetchDays() {
-    const days = Math.max(ENERGY_DAYS, Math.ceil((to - from) / DAY_S)), mine = asked;
+    // As many days as the period has, the last one with it: a week has seven.
+    const first = Math.min(rangeOf() === 'rall' ? from : from + DAY_S, to - (ENERGY_DAYS - 1) * DAY_S), mine = asked;
     let got = null;
     area.setAttribute('aria-busy', 'true');
     try {
-      got = await get(history(p.pack, 'history', Math.floor(to - days * DAY_S), Math.ceil(to), ['charged_wh', 'discharged_wh', ...cellKeys], '&level=day'));
+      got = await get(history(p.pack, 'history', Math.floor(first), Math.ceil(to), ['charged_wh', 'discharged_wh', ...cellKeys], '&level=day'));
     } catch { /* the other charts are there */ }
     if (dead || mine !== asked) return;
     area.removeAttribute('aria-busy');

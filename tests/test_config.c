@@ -476,6 +476,11 @@ static void test_folded(void **state)
          "'baud = 9600 8N1 rs485'"},
         {GOOD "[tunnel t]\nline = a\nlisten = 127.0.0.1:1\nidle = 2m\n",
          GOOD "[tunnel a]\nlisten = 127.0.0.1:1\n", "into the heading, [tunnel NAME]"},
+        {GOOD "[notify x]\ntype = command\ncommand = /c\nsoc_below = 30\ncell_delta = 50\nreport = "
+              "full\n",
+         GOOD "[notify x]\ntype = command\nurl = /c\n"
+              "events = alarm, stale, back, soc_below 30, cell_delta 50, report full\n",
+         "write it in 'events', as 'soc_below 20'"},
         {GOOD "spike_cell = 7\n", GOOD, "a reading that jumps is always read again"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},

@@ -252,16 +252,21 @@ static void test_mistakes(void **state)
         {"[notify x]\ntype = webhook\nurl = smtp://h\n", "'url' is not for 'type = webhook'",
          false},
         {"[notify x]\ntype = webhook\nurl = http://h\nurl_file = /x\n", "say the same", false},
-        {"[notify x]\ntype = command\ncommand = /x\nkey_file = /y\n",
+        {"[notify x]\ntype = command\nurl = /x\nkey_file = /y\n",
          "'key_file' is not for 'type = command'", false},
         {"[notify x]\ntype = webhook\nurl = http://h\nuser = me\n", "'user' without 'key_file'",
          false},
-        {"[notify x]\ntype = webhook\nurl = http://h\nreport = sunset\n", "expected 'location'",
-         false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = report sunset\n",
+         "expected 'location'", false},
         {"[notify x]\ntype = webhook\nurl = http://h\nevents = report\n",
-         "expected 'report' as well", false},
-        {"[notify x]\ntype = webhook\nurl = http://h\nreport = 24:00\n", "'report' is '24:00'",
+         "expected one such as 'report sunset'", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = report 24:00\n",
+         "'events' is 'report 24:00'", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = soc_below 100\n",
+         "'events' is 'soc_below 100'", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = alarm 7\n", "'events' is 'alarm 7'",
          false},
+        {"[notify x]\ntype = command\nurl = http://h\n", "expected the path of a program", false},
         {"[notify x]\ntype = webhook\nurl = http://h\nevents = alarms\n", "did you mean 'alarm'?",
          false},
         {"[notify x]\ntype = webhook\nurl = http://h\npacks = shad\n", "did you mean 'shed'?",
@@ -484,9 +489,10 @@ static void test_notify(void **state)
     char *messages;
     struct config *config =
         parse("[notify phone]\ntype = pushover\nkey_file = /etc/packgate/pushover\n"
-              "events = alarm, stale, back, full, report\npacks = all\nlevel = warning\n"
-              "soc_below = 20\ncell_delta = 100\nreport = sunset, 07:30\nhold = 30s\nrepeat = 6h\n"
-              "[notify other]\ntype = command\ncommand = /x\nevents = soc_below\n"
+              "events = alarm, stale, back, full, report sunset, report 07:30\npacks = all\nlevel "
+              "= warning\n"
+              "events = soc_below 20, cell_delta\nrepeat = 6h\n"
+              "[notify other]\ntype = command\nurl = /x\nevents = soc_below\n"
               "[gateway]\nlocation = 45.6758, -9.165\n",
               &messages);
     if (!config)

@@ -18,43 +18,6 @@
 /* In `events` of the file: alarms at that level only. */
 #define PROTECTION_ONLY (1u << NOTIFY_EVENTS)
 
-static bool parse_events(const struct config_key *key, const char *text, void *field)
-{
-    (void) key;
-    if (strcmp(text, "protection") == 0) {
-        *(unsigned *) field |= 1u << NOTIFY_ALARM | PROTECTION_ONLY;
-        return true;
-    }
-    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
-        if (strcmp(text, notify_event_name(i)) == 0) {
-            *(unsigned *) field |= 1u << i;
-            return true;
-        }
-    return false;
-}
-
-static void describe_events(const struct config_key *key, char *out, size_t size)
-{
-    (void) key;
-    size_t used = 0;
-    for (unsigned i = 0; i < NOTIFY_EVENTS && used < size; i++)
-        used += (size_t) snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
-                                  notify_event_name(i));
-    if (used < size)
-        snprintf(out + used, size - used, " or protection, several with commas between");
-}
-
-static void offer_events(const struct config_key *key, struct suggest *suggest)
-{
-    (void) key;
-    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
-        suggest_offer(suggest, notify_event_name(i));
-    suggest_offer(suggest, "protection");
-}
-
-static const struct config_type type_events = {
-    .parse = parse_events, .describe = describe_events, .offer = offer_events, .list = true};
-
 static bool parse_minute(const char *text, int *minute)
 {
     unsigned hours, minutes;
@@ -99,6 +62,69 @@ static void describe_report(const struct config_key *key, char *out, size_t size
 
 static const struct config_type type_reports = {
     .parse = parse_report, .describe = describe_report, .list = true};
+
+/* What follows an event, "20" of "soc_below 20", into its field. */
+static bool parse_detail(unsigned event, const char *text, struct notify_config *notify)
+{
+    static const struct config_key soc_below = {.min = 1, .max = 99},
+                                   cell_delta = {.min = 5, .max = 2000};
+    if (event == NOTIFY_SOC_BELOW)
+        return type_decimal.parse(&soc_below, text, &notify->soc_below);
+    if (event == NOTIFY_CELL_DELTA)
+        return type_decimal.parse(&cell_delta, text, &notify->cell_delta_mv);
+    return event == NOTIFY_REPORT && parse_report(NULL, text, &notify->reports);
+}
+
+static bool parse_events(const struct config_key *key, const char *text, void *field)
+{
+    struct notify_config *notify = field;
+    const size_t size = strcspn(text, " \t");
+    (void) key;
+    if (strcmp(text, "protection") == 0) {
+        notify->events |= 1u << NOTIFY_ALARM | PROTECTION_ONLY;
+        return true;
+    }
+    for (unsigned i = 0; i < NOTIFY_EVENTS; i++) {
+        const char *detail = text + size + strspn(text + size, " \t");
+        if (strlen(notify_event_name(i)) != size || strncmp(text, notify_event_name(i), size) != 0)
+            continue;
+        notify->events |= 1u << i;
+        return !*detail || parse_detail(i, detail, notify);
+    }
+    return false;
+}
+
+static bool same_events(const void *a, const void *b)
+{
+    const struct notify_config *x = a, *y = b;
+    return x->events == y->events && x->protection == y->protection &&
+           x->soc_below == y->soc_below && x->cell_delta_mv == y->cell_delta_mv &&
+           memcmp(&x->reports, &y->reports, sizeof x->reports) == 0;
+}
+
+static void describe_events(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "alarm or protection, stale, back, soc_below 20, full, cell_delta 100, switched, "
+             "report sunset (or sunrise, full, or a time such as 07:30, up to %d of them) and "
+             "started, with commas between",
+             NOTIFY_REPORTS_MAX);
+}
+
+static void offer_events(const struct config_key *key, struct suggest *suggest)
+{
+    (void) key;
+    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
+        suggest_offer(suggest, notify_event_name(i));
+    suggest_offer(suggest, "protection");
+}
+
+static const struct config_type type_events = {.parse = parse_events,
+                                               .describe = describe_events,
+                                               .offer = offer_events,
+                                               .same = same_events,
+                                               .list = true};
 
 /* A password in an address would be in a file that everybody may read. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
@@ -201,7 +227,7 @@ static const struct service {
     [NOTIFY_WEBHOOK] = {"webhook",
                         {"url", "url_file", "key_file", "user", "ca_file", "verify"},
                         {"url"}},
-    [NOTIFY_COMMAND] = {"command", {"command"}, {"command"}},
+    [NOTIFY_COMMAND] = {"command", {"url", "command"}, {"url"}},
 };
 
 static bool has_word(const char *const *list, const char *word)
@@ -210,6 +236,13 @@ static bool has_word(const char *const *list, const char *word)
         if (strcmp(*list, word) == 0)
             return true;
     return false;
+}
+
+static bool fits_type(const struct notify_config *notify)
+{
+    if (notify->type == NOTIFY_COMMAND)
+        return notify->url[0] == '/';
+    return (strncmp(notify->url, "smtp", 4) == 0) == (notify->type == NOTIFY_MAIL);
 }
 
 static void check_service(const struct config_draft *draft, struct mistakes *mistakes)
@@ -225,7 +258,7 @@ static void check_service(const struct config_draft *draft, struct mistakes *mis
                          "'%s' is not for 'type = %s'; expected a section without it", all[i],
                          service->word);
     for (const char *const *need = service->needs; *need; need++) {
-        const bool other = strcmp(*need, "url") == 0 && notify->url_file[0];
+        const bool other = strcmp(*need, "url") == 0 && (notify->url_file[0] || notify->command[0]);
         if (!config_draft_given(draft, *need) && !other)
             mistakes_add(mistakes, draft->heading,
                          "[notify %s] has no '%s', which 'type = %s' needs", draft->name, *need,
@@ -234,11 +267,12 @@ static void check_service(const struct config_draft *draft, struct mistakes *mis
     if (notify->url[0] && notify->url_file[0])
         mistakes_add(mistakes, config_draft_line(draft, "url_file"),
                      "'url' and 'url_file' say the same; expected one of them");
-    if (notify->url[0] && (strncmp(notify->url, "smtp", 4) == 0) != (notify->type == NOTIFY_MAIL))
+    if (notify->url[0] && !fits_type(notify))
         mistakes_add(mistakes, config_draft_line(draft, "url"),
                      "'url' is not for 'type = %s'; expected %s", service->word,
-                     notify->type == NOTIFY_MAIL ? "smtps://HOST or smtp://HOST"
-                                                 : "https://HOST/… or http://HOST/…");
+                     notify->type == NOTIFY_MAIL      ? "smtps://HOST or smtp://HOST"
+                     : notify->type == NOTIFY_COMMAND ? "the path of a program"
+                                                      : "https://HOST/… or http://HOST/…");
     if (notify->user[0] && !notify->key_file[0])
         mistakes_add(mistakes, config_draft_line(draft, "user"),
                      "'user' without 'key_file', which has the password; expected both or none");
@@ -264,15 +298,16 @@ static void check_notify(const struct config_drafts *drafts, struct config_draft
     if (config_draft_usable(draft, "type"))
         check_service(draft, mistakes);
     if (wants_sun(notify) && !placed)
-        mistakes_add(mistakes, config_draft_line(draft, "report"),
-                     "where the sun rises and sets is not known; expected 'location' in "
-                     "[gateway], or a time such as 20:00");
+        mistakes_add(
+            mistakes,
+            config_draft_line(draft, config_draft_given(draft, "report") ? "report" : "events"),
+            "where the sun rises and sets is not known; expected 'location' in "
+            "[gateway], or a time such as 20:00");
     if (notify->events & 1u << NOTIFY_REPORT && notify->reports.count == 0)
         mistakes_add(mistakes, config_draft_line(draft, "events"),
-                     "when to send the report is not said; expected 'report' as well");
+                     "when to send the report is not said; expected one such as 'report sunset'");
 }
 
-/* A threshold, or a time of the report, is enough of a wish. */
 static void link_notify(const struct config *config, void *settings,
                         const struct config_draft *draft)
 {
@@ -281,7 +316,8 @@ static void link_notify(const struct config *config, void *settings,
     notify->protection |= (notify->events & PROTECTION_ONLY) != 0;
     notify->events &= ~PROTECTION_ONLY;
     if (notify->url[0] == '/') {
-        memcpy(notify->url_file, notify->url, sizeof notify->url_file);
+        memcpy(notify->type == NOTIFY_COMMAND ? notify->command : notify->url_file, notify->url,
+               sizeof notify->url);
         memset(notify->url, 0, sizeof notify->url);
     }
     notify->verify &= strcmp(notify->ca_file, "any") != 0;
@@ -323,7 +359,9 @@ static const struct config_key notify_keys[] = {
      .otherwise = "that of the service, where there is only one",
      .help = "The destination: for ntfy with the topic (https://ntfy.sh/my-topic), for a webhook the whole address, "
              "for mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this "
-             "host). The path of a file: its first line is the address, if that is secret itself."},
+             "host). The path of a file: its first line is the address, if that is secret itself. For command, the "
+             "program that is started for each message, without a shell, with JSON on its standard input and "
+             "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
     {.name = "key_file", NOTIFY(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .help = "A file with the secrets, one per line: for pushover the token and the user key, for pushsafer the key, "
@@ -336,33 +374,28 @@ static const struct config_key notify_keys[] = {
     {.name = "to", NOTIFY(to), .type = &type_mails, .web = true,
      .otherwise = "none",
      .help = "The recipients' mail addresses, separated by commas."},
-    {.name = "command", NOTIFY(command), .type = &type_path,
-     .otherwise = "none",
-     .help = "A program that is started for each message, without a shell, with JSON on its standard input and "
-             "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
     {.name = "priority", NOTIFY(priority), .type = &type_int, .web = true, .min = -2, .max = 2,
      .preset = "1",
      .help = "The priority of alarms at protection level; 2 is repeated by the service until somebody confirms it. "
              "Other messages have 0, ends and reports less."},
     CA_FILE_ROW(NOTIFY, "server"),
     PACKS_ROW("to report about"),
-    {.name = "events", NOTIFY(events), .type = &type_events, .web = true,
-     .preset = "alarm, stale, back",
+    {.name = "events", .offset = 0, .size = sizeof(struct notify_config), .type = &type_events, .web = true,
+     .on_change = CHANGE_SECTION, .preset = "alarm, stale, back",
      .help = "The events to report: an alarm began, rose to protection or ended (protection in place of alarm: at "
-             "that level only); values became stale, and fresh again; the state of charge fell below soc_below; the "
-             "pack is full for the first time of the day; its cells differ by more than cell_delta; a MOS was "
-             "switched; the daily report; the gateway started."},
-    {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .web = true, .min = 1, .max = 99,
-     .otherwise = "20 where events has it",
-     .help = "In percent: a state of charge below it is reported, and again when it is 5 percent above it."},
-    {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_decimal, .web = true, .min = 5, .max = 2000,
-     .otherwise = "100 where events has it",
-     .help = "In mV: a larger difference between the highest and the lowest cell is reported, and again when it is a "
-             "fifth smaller."},
-    {.name = "report", NOTIFY(reports), .type = &type_reports, .web = true,
-     .otherwise = "none",
-     .help = "When the daily report is sent."},
+             "that level only); values became stale, and fresh again; the state of charge fell below so many percent, and "
+             "rose 5 percent above; the pack is full for the first time of the day; its highest and lowest cell "
+             "differ by more than so many mV, and by a fifth less; a MOS was switched; the daily report; the gateway "
+             "started."},
     OLD_VERIFY_ROW(NOTIFY),
+    {.name = "command", NOTIFY(command), .type = &type_path,
+     CONFIG_FOLDED("write it as 'url'")},
+    {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .min = 1, .max = 99,
+     CONFIG_FOLDED("write it in 'events', as 'soc_below 20'")},
+    {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_decimal, .min = 5, .max = 2000,
+     CONFIG_FOLDED("write it in 'events', as 'cell_delta 100'")},
+    {.name = "report", NOTIFY(reports), .type = &type_reports,
+     CONFIG_FOLDED("write it in 'events', as 'report sunset'")},
     {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .min = 0, .max = 86400,
      CONFIG_FOLDED("leave it out, an event is reported after 30 seconds, and its end after the same time")},
     {.name = "device", NOTIFY(device), .type = &type_text,
@@ -386,7 +419,7 @@ static const struct config_alias notify_aliases[] = {
     {"token",    "key_file"},
     {"key",      "key_file"},
     {"password", "key_file"},
-    {"program",  "command"},
+    {"program",  "url"},
     {"pack",     "packs"},
     {"event",    "events"},
     {0}

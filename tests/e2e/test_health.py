@@ -100,7 +100,7 @@ def the_report_has_a_line_of_it():
 
         def text(soc):
             return PATIENT.format("shed", f"sim:profile=fixed,cells={CELLS},soc_percent={soc}", 1, "") + HISTORY.format(place.file) + \
-                f"[notify somebody]\ntype = command\ncommand = {program}\nevents = started\nreport = full\nhold = 0s\n"
+                f"[notify somebody]\ntype = command\nurl = {program}\nevents = started, report full\nhold = 0s\n"
 
         with Gateway(text(90), "spikes = 0") as gateway:
             gateway.wait_published("shed")

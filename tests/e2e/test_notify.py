@@ -192,7 +192,7 @@ def await_outlet(gateway):
 def test(gateway_or_text, name="phone"):
     """`packgate notify --test`: (status, what it said)."""
     with tempfile.TemporaryDirectory() as folder:
-        path = write(folder, "p.ini", LINE.format("shed", CALM, 1, "") + gateway_or_text)
+        path = write(folder, "p.ini", LINE.format("shed", CALM, 1, "") + gateway_or_text.replace("hold = 0s\n", ""))
         done = subprocess.run([PACKGATE, "notify", "--test", name, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=PATIENCE)
         return done.returncode, done.stdout.decode()
@@ -410,7 +410,7 @@ def await_file(path):
 def starts_a_program():
     with tempfile.TemporaryDirectory() as folder:
         program = write(folder, "tell", PROGRAM.replace("FOLDER", folder).replace("STATUS", "0"), 0o755)
-        words = section(f"type = command\ncommand = {program}\nevents = alarm\n")
+        words = section(f"type = command\nurl = {program}\nevents = alarm\n")
         with Gateway(LINE.format("shed", ALARM, 1, "") + words) as gateway:
             found = json.loads(await_file(f"{folder}/came"))
             assert found["event"] == "alarm" and found["values"]["soc_percent"] > 0, found
@@ -419,7 +419,7 @@ def starts_a_program():
             assert environment["PACKGATE_LEVEL"] == found["level"] and environment["PACKGATE_TEXT"] == found["text"]
             assert len(found["descriptors"]) <= 4, found  # the fourth is that of the list itself
             gateway.wait_for("sent \"shed")
-        status, said = test(section(f"type = command\ncommand = {folder}/nothing\n"))
+        status, said = test(section(f"type = command\nurl = {folder}/nothing\n"))
         assert status == 1 and "No such file" in said, said
         write(folder, "tell", PROGRAM.replace("FOLDER", folder).replace("STATUS", "3"), 0o755)
         status, said = test(words)
@@ -578,7 +578,7 @@ def reports():
     set_local_time(11, 59, 30)  # the gateway has to be there before noon
     with Service() as service, tempfile.TemporaryDirectory() as folder:
         packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
-        words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = 12:00, sunset\n")
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = report 12:00, report sunset\n")
         general, state = "location = 45.6758, 9.1650", os.path.join(folder, "state")
         with Gateway(packs + words, general, state=state) as gateway:
             found = json.loads(service.next()[2])
@@ -601,7 +601,7 @@ def reports():
 def reports_when_full():
     set_local_time(12, 0, 0)
     with Service() as service:
-        words = section(f"type = webhook\nurl = {service.url}/\nevents = full\nreport = full\n")
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = full, report full\n")
         low, full = "sim:profile=fixed,soc_percent=90", "sim:profile=fixed,soc_percent=100"
         with Gateway(LINE.format("shed", low, 1, "") + words, "spikes = 0") as gateway:
             gateway.wait_published("shed")

@@ -451,14 +451,14 @@ def test_keys_that_no_browser_sets():
 broker = mqtt://127.0.0.1:1
 [notify phone]
 type = command
-command = /bin/true
+url = /bin/true
 [tunnel shed]
 listen = 127.0.0.1:0
 """
     with Page(packs=PACKS + extra) as page:
         browser = Browser(page).arm()
         before, hash = read(page.path), browser.hash()
-        bad = [edit("notify", "phone", "command", "/bin/sh"), edit("notify", "phone", "type", "command"),
+        bad = [edit("notify", "phone", "url", "/bin/sh"), edit("notify", "phone", "type", "command"),
                edit("mqtt", "home", "password_file", "/etc/passwd"), edit("mqtt", "home", "ca_file", "/etc/passwd"),
                edit("pack", "shed", "writable", "yes"), edit("web", "", "allow", "any"), edit("web", "", "listen", "0.0.0.0:80"),
                edit("web", "", "setup", "yes"), edit("gateway", "", "allow_write", "any"), edit("gateway", "", "listen", "0.0.0.0:1"),

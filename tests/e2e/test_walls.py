@@ -286,7 +286,7 @@ KINDS = {
     "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, CONNECT)),
     "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, CONNECT)),
     "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\nevents = started\n", (NETWORK, CONNECT)),
-    "notify by a command": ("[notify x]\ntype = command\ncommand = /bin/true\n", (NETWORK, CONNECT, LOCAL, PROGRAMS)),
+    "notify by a command": ("[notify x]\ntype = command\nurl = /bin/true\n", (NETWORK, CONNECT, LOCAL, PROGRAMS)),
 }
 
 

@@ -81,8 +81,8 @@ static void print_introduction(const struct map_settings *settings, FILE *out)
             MAP_VERSION, base, settings->big_floats ? "high" : "low", base,
             base + MAP_COMPAT_SIZE - 1);
     if (map_has_copy(settings))
-        fprintf(out, "| %d…%d | the same once more (`also_at`) |\n", settings->also_at,
-                settings->also_at + MAP_COMPAT_SIZE - 1);
+        fprintf(out, "| %d…%d | the same once more (the second address of `base`) |\n",
+                settings->also_at, settings->also_at + MAP_COMPAT_SIZE - 1);
     fprintf(out,
             "| %u…%u | [extended block](#extended-block): everything, with a special value for "
             "\"unknown\" |\n"
@@ -240,7 +240,7 @@ static void print_compatibility(const struct map_settings *settings, FILE *out)
         "are values of the pack. An offset counts from `base`",
         base + 50, base + 57);
     if (map_has_copy(settings))
-        fputs(", in this block from `also_at` as well", out);
+        fputs(", in this block from its second address as well", out);
     fputs(".\n", out);
     for (const struct map_group *group = map_groups; group < map_groups + map_group_count; group++)
         if (group->offset < MAP_EXTENDED_OFFSET)

@@ -28,9 +28,8 @@
 #define PACK_P "[pack p]\nline = a\nunit = 1\n"
 #define GOOD LINE_A PACK_P
 #define SERIAL                                                                                     \
-    "such as 9600 8N1 or 9600 8E1 rs485: a speed from 300 to 4000000, data bits 7 or 8, parity "   \
-    "N, "                                                                                          \
-    "E or O, stop bits 1 or 2, and of RTS default, on, off or rs485"
+    "a whole number from 300 to 4000000; data bits 7 or 8, parity N, E or O, stop bits 1 or 2, "   \
+    "such as 8N1 or 7E1; default, on, off or rs485"
 #define PUSH GOOD "[push plc]\ntarget = tcp://h:502\n"
 
 /* Parses and hands out what was reported; the caller frees both. */
@@ -179,8 +178,7 @@ static void test_full(void **state)
                                        "listen = 127.0.0.1:1502, [::1]:0\n"
                                        "allow = 10.0.0.0/8\n"
                                        "allow = 192.168.1.7 , fe80::/10\n"
-                                       "base = 1000\n"
-                                       "also_at = none\n"
+                                       "base = 1000, none\n"
                                        "float_order = big\n"
                                        "temperature = F\n"
                                        "poll = 500 ms\n"
@@ -346,7 +344,7 @@ static void test_push(void **state)
                "write = gateway.voltage_v -> 8 s32 on_stale skip\n"
                "write = p.fresh -> 1 u16\n"
                "write = p.power_w -> 12 u16 min 0 map 1:2 3:4 max 900\n"
-               "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms\non_change = yes\n"
+               "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms on_change\n"
                "function = 16\nword_order = big\non_stale = 65535\n"
                "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
                "write = p.allowed_charge_current_a -> 41 u16 scale 10\n"
@@ -481,6 +479,14 @@ static void test_folded(void **state)
          GOOD "[notify x]\ntype = command\nurl = /c\n"
               "events = alarm, stale, back, soc_below 30, cell_delta 50, report full\n",
          "write it in 'events', as 'soc_below 20'"},
+        {PUSH "on_change = yes\ninterval = 2s\nwrite = p.voltage_v -> 1 u16\n",
+         PUSH "interval = 2s on_change\nwrite = p.voltage_v -> 1 u16\n",
+         "'interval = 5s on_change'"},
+        {GOOD "[mqtt x]\nbroker = mqtt://h\ndiscovery = single\nentities = all\n",
+         GOOD "[mqtt x]\nbroker = mqtt://h\ndiscovery = all single\n", "write it in 'discovery'"},
+        {GOOD "[web]\nhosts = a.b\nlink = http://c.d:1/e\n", NULL, "write it in 'hosts'"},
+        {GOOD "[gateway]\nalso_at = none\nbase = 300\n", GOOD "[gateway]\nbase = 300, none\n",
+         "'base = 290, 100'"},
         {GOOD "spike_cell = 7\n", GOOD, "a reading that jumps is always read again"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},
@@ -509,7 +515,10 @@ static void test_folded(void **state)
             for (unsigned row = 0; a && row < section->key_count; row++) {
                 const struct config_key *key = &section->keys[row];
                 const bool text = key->type == &type_ca_file;
-                if (!text && !key->type->same &&
+                for (const struct config_part *part = key->parts; part && part->type; part++)
+                    if (memcmp(a + part->offset, b + part->offset, part->size) != 0)
+                        fail_msg("%s: %s", key->name, cases[i].old);
+                if (!text && !key->type->same && !key->parts &&
                     memcmp(a + key->offset, b + key->offset, key->size) != 0)
                     fail_msg("%s: %s", key->name, cases[i].old);
             }
@@ -656,7 +665,7 @@ static void test_limits(void **state)
     static const struct {
         const char *before, *key, *below, *lowest, *highest, *above, *after;
     } cases[] = {
-        {GOOD "[gateway]\nalso_at=none\n", "base", "-1", "0", "60000", "65536", ""},
+        {GOOD "[gateway]\n", "base", "none", "0, none", "60000, none", "65536", ""},
         {GOOD "[gateway]\n", "also_at", "-1", "0", "65478", "65536", ""},
         {GOOD "[gateway]\n", "poll", "99ms", "100ms", "1h", "1.001h", ""},
         {GOOD "[gateway]\npoll = 500ms\n", "stale_after", "999ms", "1s", "24h", "24.001h", ""},
@@ -792,7 +801,7 @@ static const struct {
      "f:7: unknown section []; expected {sections}\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
-     "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
+     "f:9: 'base' is 'x'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"},
     {"gateway with a name", GOOD "[gateway x]\n",
      "f:7: [gateway x] has a name; expected [gateway]\n"},
     {"pack without a name", GOOD "[pack]\nline = a\nunit = 2\naddress = 2\n",
@@ -855,8 +864,8 @@ static const struct {
     {"allow", GOOD "[gateway]\nallow = 10.0.0.0/8, 10.0.0.0/33, lan\n",
      "f:8: 'allow' is '10.0.0.0/33'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
      "f:8: 'allow' is 'lan'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"},
-    {"also_at", GOOD "[gateway]\nalso_at = off\n",
-     "f:8: 'also_at' is 'off'; expected a whole number from 0 to 65535, or none\n"},
+    {"a copy of the block", GOOD "[gateway]\nbase = 290, off\n",
+     "f:8: 'base' is '290, off'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"},
     {"float_order", GOOD "[gateway]\nfloat_order = ltitle\n",
      "f:8: 'float_order' is 'ltitle'; expected little or big; did you mean 'little'?\n"},
     {"rts", LINE_A "baud = rs-485\n" PACK_P,
@@ -1040,7 +1049,7 @@ static const struct {
      "[push unit-2]\ntarget = tcp://h:502\nunit = 2\nwrite = p.voltage_v -> 40 u16\n",
      "f:12: register 40 is already written in [push plc]\n"},
     {"deadband without on_change", PUSH "write = p.voltage_v -> 1 u16 deadband 0.5\n",
-     "f:9: warning: 'deadband' has no effect here: [push plc] has no 'on_change = yes'\n"},
+     "f:9: warning: 'deadband' has no effect here: [push plc] has no 'on_change' behind its 'interval'\n"},
 
     /* What can be lived with. */
     {"line without packs", GOOD "[line b]\nport = tcp://h:2\n",
@@ -1071,7 +1080,7 @@ static const struct {
      "f:4: unknown key 'unti' in [pack p]; did you mean 'unit'?\n"
      "f:5: warning: [line a] has no pack and stays unused\n"
      "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; `packgate probe` lists the serial ports that there are\n"
-     "f:9: 'base' is '-1'; expected a whole number from 0 to 65535\n"
+     "f:9: 'base' is '-1'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"
      "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
 };
 // clang-format on
@@ -1469,8 +1478,9 @@ static void check_whole(const struct config *config)
     }
 }
 
-#define LIMITED                                                                                    \
-    "[limits p]\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "         \
+#define LIMITED LIMITS_OF("p")
+#define LIMITS_OF(name)                                                                            \
+    "[limits " name "]\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "  \
     "2\n"                                                                                          \
     "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90%\n"
 #define CURVES                                                                                     \
@@ -1545,13 +1555,11 @@ static void test_wrong_allowed_currents(void **state)
         {LIMITED "cell_high = 3.4:0\ncell_low = 2.8:0\ntemperature = 1:0\n",
          "'cell_full' is 3.45, where 'cell_high' allows no current any more; expected at most 3.4"},
         {LIMITED CURVES "soc_ceiling = 0\n",
-         "'soc_ceiling' is '0'; expected a number from 1 to 100"},
-        {LIMITED CURVES "full_every = 14d\n",
-         "'full_every' without 'soc_ceiling'; expected both, as it lifts that one"},
-        {LIMITED CURVES "soc_ceiling = 90\nfull_every = 12h\n",
-         "'full_every' is '12h'; expected a duration from 24h to 365d"},
-        {"[gateway]\nstate_file = none\n" LIMITED CURVES "soc_ceiling = 90\nfull_every = 14d\n",
-         "'full_every' without a state file"},
+         "'soc_ceiling' is '0'; expected a number from 1 to 100; a duration from 24h to 365d"},
+        {LIMITED CURVES "soc_ceiling = 90, 12h\n", "'soc_ceiling' is '90, 12h'"},
+        {LIMITED CURVES "soc_ceiling = 90 9, 14d\n", "'soc_ceiling' is '90 9, 14d'"},
+        {"[gateway]\nstate_file = none\n" LIMITED CURVES "soc_ceiling = 90 , 14d\n",
+         "'soc_ceiling' is lifted without a state file"},
         {LIMITED CURVES "[limits q]\n", "there is no [pack q] or [bank q]"},
         {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits p] already"},
     };
@@ -1565,12 +1573,38 @@ static void test_wrong_allowed_currents(void **state)
     }
 }
 
+/* What is accepted, with a remark. */
+static void test_limits_remarks(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *message; /* NULL: none */
+    } cases[] = {
+        {GOOD LIMITED CURVES "soc_ceiling = 90, 14d\n", NULL},
+        {GOOD LIMITED CURVES "soc_ceiling = 90\nfull_every = 14d\n",
+         "as in 'soc_ceiling = 90, 14d'"},
+        {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\n" LIMITS_OF("b") CURVES, NULL},
+        {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\nmin_packs = 1\n" LIMITED CURVES, NULL},
+        {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\nmin_packs = 1\n" LIMITS_OF("b") CURVES,
+         "warning: with this 'min_packs' the [limits] of [bank b] go on without a missing pack"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages;
+        struct config *config = parse(cases[i].text, &messages);
+        if (!config ||
+            (cases[i].message ? !strstr(messages, cases[i].message) : messages[0] != '\0'))
+            fail_msg("%s: %s", cases[i].text, messages);
+        config_free(config);
+        free(messages);
+    }
+}
+
 static void test_damaged(void **state)
 {
     (void) state;
     static const char good[] =
         "[gateway]\nlisten = 127.0.0.1:502, [::]:502\nallow = 10.0.0.0/8, ::1\n"
-        "base = 290 ; c\nalso_at = 100\npoll = 500ms\nstate_file = /x\n"
+        "base = 290, 100 ; c\npoll = 500ms\nstate_file = /x\n"
         "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 8N1\n"
         "[line b]\nport = tcp://[::1]:4001\nbaud = on\n"
         "[pack p]\nline = a\nunit = 1\naddress = 3\nvariant = rs485\n"
@@ -1624,6 +1658,7 @@ int main(void)
         cmocka_unit_test(test_push_example),
         cmocka_unit_test(test_example_defaults),
         cmocka_unit_test(test_print_keys),
+        cmocka_unit_test(test_limits_remarks),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_titles),

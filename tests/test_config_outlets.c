@@ -58,7 +58,7 @@ static void test_values(void **state)
     char *messages;
     struct config *config = parse("[mqtt home]\nbroker = mqtts://broker.lan\nuser = me\n"
                                   "password_file = /etc/secret\npacks = shed, all-of-it\n"
-                                  "interval = 5s\nswitching = yes\nentities = all\n"
+                                  "interval = 5s\nswitching = yes\ndiscovery = all\n"
                                   "[mqtt flat]\nbroker = mqtt://[::1]:1884/\ntopic = SmartBMS\n"
                                   "packs = shed\nlayout = smartbms-flat\n"
                                   "[print x]\n",
@@ -133,9 +133,9 @@ static void test_web_address(void **state)
         {"[web]\nlisten = 127.255.0.1:8080, 192.0.2.7:81\n", "g", "http://192.0.2.7:81/"},
         {"[web]\nallow = 172.30.32.2\n", "gateway", NULL},
         {"[web]\nallow = 172.30.32.2, 10.0.0.0/8\n", "gateway", "http://gateway.local:8080/"},
-        {"[web]\nallow = 172.30.32.2\nlink = homeassistant://hassio/ingress/local_packgate\n", "g",
-         "homeassistant://hassio/ingress/local_packgate"},
-        {"[web]\nlink = https://b.example/p/\n", "g", "https://b.example/p/"},
+        {"[web]\nallow = 172.30.32.2\nhosts = any, homeassistant://hassio/ingress/local_packgate\n",
+         "g", "homeassistant://hassio/ingress/local_packgate"},
+        {"[web]\nhosts = https://b.example/p/, c\n", "g", "https://b.example/p/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *messages, address[192] = "";
@@ -238,9 +238,9 @@ static void test_mistakes(void **state)
         {"[web]\nproxy = here\n", "none, or networks", false},
         {"[web]\nframe = ha.local\n", "https://HOST", false},
         {"[web]\nlink = b.example\n", "an address such as", false},
-        {"[web]\nlink = javascript://b\n", "an address such as", false},
-        {"[web]\nlink = https://\n", "an address such as", false},
-        {"[web]\nlink = https://b/#x\n", "an address such as", false},
+        {"[web]\nhosts = javascript://b\n", "one of them as an address", false},
+        {"[web]\nhosts = https://\n", "one of them as an address", false},
+        {"[web]\nhosts = https://b/#x\n", "one of them as an address", false},
         {"[web]\nframe = https://ha.local; script-src *\n", "https://HOST", false},
         {"[web]\nframe = https://*\n", "https://HOST", false},
         {"[web]\npacks = nobody\n", "there is no pack or bank nobody", false},
@@ -425,6 +425,8 @@ static void test_influx(void **state)
         {"[influx x]\nurl = http://h/write\nbackfill = no\n", NULL},
         {"[history]\n[influx x]\nurl = http://h/write\npassword_file = /t\n",
          "warning: the token or password goes over the network in the clear"},
+        {"[history]\n[influx x]\nurl = http://h/write\ngateway = hut\n",
+         "write it as 'name' of [gateway]"},
         {"[influx x]\nurl = h:8086\n", "'url' is 'h:8086'; expected an address"},
         {"[influx x]\nurl = http:///write\n", "'url' is"},
         {"[influx x]\nurl = http://me:geheim@h/write\n", "'url' cannot be used"},
@@ -443,6 +445,24 @@ static void test_influx(void **state)
         if (config)
             config_free(config);
         free(messages);
+    }
+}
+
+/* The tag is what people call the gateway, or the host. */
+static void test_influx_gateway(void **state)
+{
+    (void) state;
+    static const char *const cases[][2] = {
+        {"[history]\n[influx x]\nurl = http://h/write\n", "%h"},
+        {"[gateway]\nname = Hütte 2\n[history]\n[influx x]\nurl = http://h/write\n", "Hütte 2"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *messages;
+        struct config *config = parse(cases[i][0], &messages);
+        if (!config)
+            fail_msg("%s", messages);
+        free(messages);
+        assert_string_equal(config->influxes[0].gateway, cases[i][1]);
+        config_free(config);
     }
 }
 
@@ -523,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_mail_addresses),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_influx),
+        cmocka_unit_test(test_influx_gateway),
         cmocka_unit_test(test_present),
         cmocka_unit_test(test_present_needs),
         cmocka_unit_test(test_no_secret_is_repeated),

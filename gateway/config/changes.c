@@ -7,6 +7,12 @@
 
 static bool same_key(const struct config_key *key, const void *a, const void *b)
 {
+    for (const struct config_part *part = key->parts; part && part->type; part++)
+        if (memcmp((const char *) a + part->offset, (const char *) b + part->offset, part->size) !=
+            0)
+            return false;
+    if (key->parts)
+        return true;
     const void *x = (const char *) a + key->offset, *y = (const char *) b + key->offset;
     return key->type->same ? key->type->same(x, y) : memcmp(x, y, key->size) == 0;
 }

@@ -469,8 +469,7 @@ void config_check_gateway(const struct config_drafts *drafts, struct config_draf
     (void) drafts;
     const struct gateway_config *gateway = gateway_of(draft);
     char reason[200];
-    bool placed = config_draft_usable(draft, "base") && config_draft_usable(draft, "also_at");
-    if (placed && !map_check(&gateway->map, reason, sizeof reason))
+    if (!map_check(&gateway->map, reason, sizeof reason))
         mistakes_add(
             mistakes,
             config_draft_line(draft, config_draft_given(draft, "base") ? "base" : "also_at"),

@@ -64,7 +64,6 @@ struct line_config {
     char name[NAME_SIZE];
     char port[PORT_SIZE];
     const struct bms_driver *driver; /* default for its packs; NULL: each pack names its own */
-    /* A run of three as in struct present_config, which `baud` sets. */
     unsigned baud; /* 0 or "" where the driver's usual setting holds, as with reply_ms and gap_ms */
     char framing[4]; /* "8N1" */
     enum rts_mode rts;

@@ -49,14 +49,25 @@ enum config_change {
     CHANGE_RESTART  /* logs that a restart is needed */
 };
 
+/* One of the values of a key with several kinds of them (type_parts). */
+struct config_part {
+    const struct config_type *type;
+    size_t offset, size; /* as in struct config_key, whose own are those of the whole struct */
+    double min, max;
+    char unit;
+    const char *const *words;
+    bool required; /* of the first: a value without it is invalid */
+};
+
 struct config_key {
     const char *name;
     const struct config_type *type;
-    size_t offset, size;      /* of the field in the section's struct */
-    double min, max;          /* numbers; durations in seconds; lists of names: how many at most */
-    char unit;                /* may follow the number; 0: none */
-    const char *const *words; /* choices, NULL at the end, in the order of their enum */
-    const char *preset;       /* what holds when the key is not given */
+    size_t offset, size; /* of the field in the section's struct */
+    double min, max;     /* numbers; durations in seconds; lists of names: how many at most */
+    char unit;           /* may follow the number; 0: none */
+    const struct config_part *parts; /* of type_parts, {0} at the end */
+    const char *const *words;        /* choices, NULL at the end, in the order of their enum */
+    const char *preset;              /* what holds when the key is not given */
     const char
         /* describes the default if it depends on others; without both, the key is required */
         *otherwise;
@@ -88,6 +99,29 @@ struct config_key {
         .name = (key), .type = &type_ignored,                                                      \
         CONFIG_FOLDED("it has no effect any more, " reason "; leave it out")                       \
     }
+#define CONFIG_PARTS(owner, ...)                                                                   \
+    .offset = 0, .size = sizeof(struct owner), .type = &type_parts,                                \
+    .parts = (const struct config_part[])                                                          \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
+/* Of a serial port: speed, framing and RTS. */
+#define CONFIG_SERIAL(owner)                                                                       \
+    CONFIG_PARTS(owner,                                                                            \
+                 {CONFIG_FIELD(owner, baud), .type = &type_unsigned, .min = 300, .max = 4000000},  \
+                 {CONFIG_FIELD(owner, framing), .type = &type_framing},                            \
+                 {CONFIG_FIELD(owner, rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS)})
+#define CONFIG_RTS "default", "on", "off", "rs485"
+/* How often, and whether changes are sent at once. */
+#define CONFIG_INTERVAL(owner, least, most)                                                        \
+    CONFIG_PARTS(                                                                                  \
+        owner,                                                                                     \
+        {CONFIG_FIELD(owner, interval_s), .type = &type_seconds, .min = (least), .max = (most),    \
+         .required = true},                                                                        \
+        {CONFIG_FIELD(owner, on_change), .type = &type_flag, CONFIG_WORDS("steady", "on_change")})
 /* The rows of a section. */
 #define CONFIG_KEYS(rows) .keys = (rows), .key_count = sizeof(rows) / sizeof *(rows)
 

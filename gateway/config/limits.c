@@ -146,6 +146,23 @@ static void check_of(const struct config_drafts *drafts, const struct config_dra
                 limits->of, other->name);
 }
 
+/* A missing pack is still wired in parallel, where nothing limits it. */
+static void warn_of_min_packs(const struct config_drafts *drafts, const struct config_draft *draft,
+                              struct mistakes *mistakes)
+{
+    const char *of = ((const struct limits_config *) draft->settings)->of;
+    const struct config_draft *bank = config_drafts_find(drafts, &bank_section, of);
+    unsigned count = 0;
+    while (bank && config_draft_text(bank, "packs", count))
+        count++;
+    if (bank && ((const struct bank_config *) bank->settings)->min_packs < count)
+        mistakes_warn(mistakes, config_draft_line(bank, "min_packs"),
+                      "with this 'min_packs' the [limits] of [bank %s] go on without a missing "
+                      "pack, which still takes its share of any current unless it disconnects "
+                      "itself; leave 'min_packs' out",
+                      bank->name);
+}
+
 static void check_cells(const struct config_draft *draft, struct mistakes *mistakes)
 {
     const struct limits_config *limits = draft->settings;
@@ -166,18 +183,13 @@ static void check_cells(const struct config_draft *draft, struct mistakes *mista
 static void check_full_every(const struct config_drafts *drafts, const struct config_draft *draft,
                              struct mistakes *mistakes)
 {
+    const struct limits_config *limits = draft->settings;
     const struct gateway_config *gateway =
         config_drafts_find(drafts, &gateway_section, NULL)->settings;
-    const unsigned line = config_draft_line(draft, "full_every");
-    if (!config_draft_given(draft, "full_every"))
-        return;
-    if (!config_draft_given(draft, "soc_ceiling"))
-        mistakes_add(mistakes, line,
-                     "'full_every' without 'soc_ceiling'; expected both, as it lifts that one");
-    if (!gateway->state_file[0])
-        mistakes_add(mistakes, line,
-                     "'full_every' without a state file; expected a 'state_file' in [gateway], "
-                     "which keeps over a restart when the cells were full");
+    if (limits->full_every_s > 0 && !gateway->state_file[0])
+        mistakes_add(mistakes, config_draft_line(draft, "soc_ceiling"),
+                     "'soc_ceiling' is lifted without a state file; expected a 'state_file' in "
+                     "[gateway], which keeps over a restart when the cells were full");
 }
 
 static void check_limits(const struct config_drafts *drafts, struct config_draft *draft,
@@ -194,6 +206,7 @@ static void check_limits(const struct config_drafts *drafts, struct config_draft
     check_slope(draft, "soc_low", &limits->soc_low, false, mistakes);
     check_cells(draft, mistakes);
     check_full_every(drafts, draft, mistakes);
+    warn_of_min_packs(drafts, draft, mistakes);
 }
 
 // clang-format off
@@ -237,17 +250,18 @@ static const struct config_key limits_keys[] = {
      .otherwise = "no limit",
      .help = "The share of discharge_current as a function of the state of charge in %. Nothing is allowed while it "
              "is unknown."},
-    {.name = "soc_ceiling", LIMITS(soc_ceiling_percent), .type = &type_decimal, .min = 1, .max = 100, .unit = '%',
+    {.name = "soc_ceiling",
+     CONFIG_PARTS(limits_config, {LIMITS(soc_ceiling_percent), .type = &type_decimal, .min = 1, .max = 100, .unit = '%', .required = true},
+                  {LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400}),
      .otherwise = "none",
      .help = "The state of charge in % at which charging stops, so that the cells age less. Charging is not allowed "
-             "while it is unknown."},
-    {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
-     .otherwise = "never",
-     .help = "After this time without full cells, such as 14d, soc_ceiling is lifted until they are full, so that "
-             "the BMS balances them and corrects its state of charge."},
+             "while it is unknown. Behind a comma, such as 90, 14d: after this time without full cells the ceiling is "
+             "lifted until they are full, so that the BMS balances them and corrects its state of charge."},
     {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
      .preset = "stop",
      .help = "What stale values allow: nothing, or discharging as before for 10 s. Charging stops in either case."},
+    {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
+     CONFIG_FOLDED("write it in 'soc_ceiling', as in 'soc_ceiling = 90, 14d'")},
     {.name = "of", LIMITS(of), .type = &type_name,
      CONFIG_FOLDED("write its value into the heading, [limits NAME], and leave it out")},
 };

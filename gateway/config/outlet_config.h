@@ -165,7 +165,7 @@ struct web_config {
 };
 
 #define INFLUX_URL_SIZE 1024
-#define INFLUX_GATEWAY_SIZE 65
+#define INFLUX_GATEWAY_SIZE 161 /* a name for people fits */
 
 enum influx_layout { INFLUX_SERIES, INFLUX_FIELDS };
 enum influx_backfill { BACKFILL_GAPS, BACKFILL_ALL, BACKFILL_NO };

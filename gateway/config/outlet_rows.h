@@ -8,6 +8,10 @@
     {.name = "packs", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, \
      .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION, .help = "The packs and banks " what "."}
 
+#define OLD_PACKS_ROW \
+    {.name = "packs", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, \
+     .max = OUTLET_PACKS_MAX, .on_change = CHANGE_SECTION, CONFIG_FOLDED("leave it out, all packs and banks are taken")}
+
 #define USER_ROW(FIELD, where) \
     {.name = "user", FIELD(user), .type = &type_text, .web = true, .otherwise = "none", .help = "The name to log in with" where "."}
 

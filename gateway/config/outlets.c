@@ -108,10 +108,8 @@ static void describe_topic(const struct config_key *key, char *out, size_t size)
 static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
 
 /* A host name as in a browser's address line, without a port. */
-static bool parse_host(const struct config_key *key, const char *text, void *field)
+static bool parse_host(const char *text, struct web_hosts *hosts)
 {
-    (void) key;
-    struct web_hosts *hosts = field;
     const size_t size = strlen(text);
     if (strcmp(text, "none") == 0)
         return hosts->count == 0;
@@ -130,18 +128,6 @@ static bool parse_host(const struct config_key *key, const char *text, void *fie
     hosts->count++;
     return true;
 }
-
-static void describe_host(const struct config_key *key, char *out, size_t size)
-{
-    (void) key;
-    snprintf(out, size,
-             "names such as battery.example.net, without a port, at most %d of them with commas "
-             "between, or any",
-             WEB_HOSTS_MAX);
-}
-
-static const struct config_type type_hosts = {
-    .parse = parse_host, .describe = describe_host, .list = true};
 
 static bool parse_networks(const struct config_key *key, const char *text, void *field)
 {
@@ -219,6 +205,42 @@ static void describe_link(const struct config_key *key, char *out, size_t size)
 }
 
 static const struct config_type type_link = {.parse = parse_link, .describe = describe_link};
+
+/* A name, or the address that links have, whose name is accepted as well. */
+static bool parse_hosts(const struct config_key *key, const char *text, void *field)
+{
+    static const struct config_key link = {.size = WEB_LINK_SIZE};
+    struct web_config *web = field;
+    char host[WEB_LINK_SIZE];
+    (void) key;
+    if (!strstr(text, "://"))
+        return parse_host(text, &web->hosts);
+    if (web->link[0] || !parse_link(&link, text, web->link))
+        return false;
+    snprintf(host, sizeof host, "%s", strstr(text, "://") + 3);
+    host[strcspn(host, ":/?")] = '\0';
+    return strncmp(text, "http", 4) != 0 || host[0] == '[' || web->hosts.any ||
+           parse_host(host, &web->hosts);
+}
+
+static bool same_hosts(const void *a, const void *b)
+{
+    const struct web_config *x = a, *y = b;
+    return memcmp(&x->hosts, &y->hosts, sizeof x->hosts) == 0 && strcmp(x->link, y->link) == 0;
+}
+
+static void describe_hosts(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "names such as battery.example.net, without a port, at most %d of them with commas "
+             "between, or any; one of them as an address, such as https://battery.example.net/ or "
+             "homeassistant://hassio/ingress/SLUG",
+             WEB_HOSTS_MAX);
+}
+
+static const struct config_type type_hosts = {
+    .parse = parse_hosts, .describe = describe_hosts, .same = same_hosts, .list = true};
 
 /* "http://host:8086/write?db=x": a password in it would be logged. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
@@ -591,6 +613,9 @@ static void link_influx(const struct config *config, void *settings,
     (void) draft;
     struct influx_config *influx = settings;
     influx->verify &= strcmp(influx->ca_file, "any") != 0;
+    if (!influx->gateway[0])
+        snprintf(influx->gateway, sizeof influx->gateway, "%s",
+                 config->gateway.title[0] ? config->gateway.title : "%h");
     if (!influx->user[0] && !influx->token_file[0]) {
         memcpy(influx->token_file, influx->password_file, sizeof influx->token_file);
         memset(influx->password_file, 0, sizeof influx->password_file);
@@ -607,6 +632,7 @@ static void init_mqtt(void *settings)
 {
     struct mqtt_config *mqtt = settings;
     mqtt->verify = true;
+    mqtt->entities = ENTITIES_NORMAL;
     strcpy(mqtt->discovery_prefix, "homeassistant");
 }
 
@@ -665,29 +691,30 @@ static const struct config_key mqtt_keys[] = {
      .help = "The beginning of all topics; %h is the name of this host. Each gateway at the same broker needs a "
              "different one."},
     PACKS_ROW("to publish"),
-    {.name = "interval", MQTT(interval_s), .type = &type_seconds, .web = true, .min = 1, .max = 3600,
+    {.name = "interval", CONFIG_INTERVAL(mqtt_config, 1, 3600), .web = true, .on_change = CHANGE_SECTION,
      .preset = "10s",
-     .help = "How often the values of a pack are published."},
-    {.name = "on_change", MQTT(on_change), .type = &type_flag, .web = true, CONFIG_WORDS("no", "yes"),
-     .preset = "no",
-     .help = "Whether changed values are also published at once, about once a second at most."},
+     .help = "How often the values of a pack are published. on_change: changed values are also published at once, "
+             "about once a second at most."},
     {.name = "layout", MQTT(layout), .type = &type_choice, .web = true,
      CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat", "venus"),
      .preset = "packgate",
      .help = "Which messages: those of packgate, or, for one pack or bank, those of the SmartBMS data extractor in "
              "one of its forms, so that dashboards made for it work unchanged, or those that make it the battery of "
              "a Victron GX device."},
-    {.name = "discovery", MQTT(discovery), .type = &type_choice, .web = true, CONFIG_WORDS("device", "single", "off"),
-     .preset = "device",
+    {.name = "discovery", .web = true,
+     CONFIG_PARTS(mqtt_config, {CONFIG_FIELD(mqtt_config, discovery), .type = &type_choice, CONFIG_WORDS("device", "single", "off")},
+                  {CONFIG_FIELD(mqtt_config, entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all")}),
+     .otherwise = "device normal", .on_change = CHANGE_SECTION,
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message per device; single: one "
-             "per value, for Domoticz, openHAB and older releases."},
-    {.name = "entities", MQTT(entities), .type = &type_choice, .web = true, CONFIG_WORDS("few", "normal", "all"),
-     .preset = "normal",
-     .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and "
-             "counter."},
+             "per value, for Domoticz, openHAB and older releases. How much it shows of a pack: few leaves out the "
+             "cells, all adds every alarm, sensor and counter."},
     {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
+    {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
+     CONFIG_FOLDED("write it in 'discovery', as in 'discovery = device all'")},
+    {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s on_change'")},
     CLIENT_KEY_ROW(MQTT),
     OLD_VERIFY_ROW(MQTT),
     {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
@@ -724,7 +751,6 @@ static const struct config_key history_keys[] = {
     {.name = "file", HISTORY(file), .type = &type_path,
      .preset = "/var/lib/packgate/history.db",
      .help = "The database, an SQLite file, which sqlite3, Grafana and others can read at any time. none: no history."},
-    PACKS_ROW("to store"),
     {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10m",
      .help = "How often the database is written. Values that are not written yet are lost in a power cut; each write "
@@ -732,6 +758,7 @@ static const struct config_key history_keys[] = {
     {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds, .web = true,
      .min = 3600, .max = 36500 * DAYS, .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
      .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
+    OLD_PACKS_ROW,
     {.name = "recent", HISTORY(recent_s), .type = &type_seconds, .min = 3600, .max = 31 * DAYS,
      CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the first")},
     {.name = "minutes", HISTORY(minutes_s), .type = &type_seconds, .min = 1 * DAYS, .max = 3650 * DAYS,
@@ -781,20 +808,18 @@ static const struct config_key web_keys[] = {
      .help = "Who may change this file from the page, besides the browser that has the code of `packgate setup`. "
              "yes: users who are logged in, as for switching. ingress: everybody who reaches the page, for one that "
              "only single addresses in `allow` may ask and that logs people in, such as Home Assistant's ingress."},
-    {.name = "hosts", WEB(hosts), .type = &type_hosts,
+    {.name = "hosts", .offset = 0, .size = sizeof(struct web_config), .on_change = CHANGE_SECTION, .type = &type_hosts,
      .preset = "none",
      .help = "Further host names of the page, besides addresses, localhost and the name of the host: that of a "
              "reverse proxy, or the one in a Prometheus configuration. Other names are rejected, because foreign web "
              "pages could read the values with them. any: all names are accepted, if `allow` has only single "
-             "addresses, such as that of a reverse proxy."},
+             "addresses, such as that of a reverse proxy. One that is written as an address, such as "
+             "https://battery.example.net/, is where links of Home Assistant and messages lead to; without one they "
+             "lead to where the page listens, or there is none if `allow` has only single addresses."},
     {.name = "frame", WEB(frame), .type = &type_frame,
      .preset = "none",
      .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the same "
              "host name, as behind a reverse proxy."},
-    {.name = "link", WEB(link), .type = &type_link,
-     .preset = "none",
-     .help = "The address of the page in links of Home Assistant and messages, if it is behind a reverse proxy. "
-             "none: where it listens, or no link if `allow` has only single addresses."},
     {.name = "proxy", WEB(proxy), .type = &type_networks,
      .preset = "none",
      .help = "The addresses of reverse proxies, whose X-Forwarded-For, -Proto and -Prefix are trusted. Requests with "
@@ -808,6 +833,7 @@ static const struct config_key web_keys[] = {
      .type = &type_several_unsigned, .min = 1, .max = 4000, .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
      .help = "Simultaneous connections, at least 4; of these from one address, at least 2; open pages that receive "
              "updates. A further connection closes the longest idle one."},
+    {.name = "link", WEB(link), .type = &type_link, CONFIG_FOLDED("write it in 'hosts'")},
     {.name = "tls_key", WEB(tls_key), .type = &type_path, CONFIG_FOLDED("write 'tls_cert = CERTIFICATE, KEY'")},
     {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,
      CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the second")},
@@ -856,9 +882,6 @@ static const struct config_key influx_keys[] = {
     {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10s",
      .help = "How often values are sent, all packs in one request. Each is the mean of the interval."},
-    {.name = "gateway", INFLUX(gateway), .type = &type_text, .web = true,
-     .preset = "%h",
-     .help = "The tag `gateway` of all values, which distinguishes several gateways; %h is the name of this host."},
     {.name = "layout", INFLUX(layout), .type = &type_choice, .web = true, CONFIG_WORDS("series", "fields"),
      .preset = "series",
      .help = "How cells, sensors and alarms are distinguished: by a tag, as in the metrics of the page, or all as "
@@ -872,6 +895,8 @@ static const struct config_key influx_keys[] = {
     CONFIG_WITHOUT_EFFECT("gzip", "as requests are always compressed"),
     {.name = "catch_up", INFLUX(catch_up), .type = &type_unsigned, .min = 1, .max = 100000,
      CONFIG_FOLDED("leave it out, 6000 rows a second are sent later at most")},
+    {.name = "gateway", INFLUX(gateway), .type = &type_text,
+     CONFIG_FOLDED("write it as 'name' of [gateway], which is the tag `gateway` of all values")},
     {.name = "token_file", INFLUX(token_file), .type = &type_path,
      CONFIG_FOLDED("write it as 'password_file' without 'user'")},
 };
@@ -888,20 +913,20 @@ static const struct config_alias influx_aliases[] = {
     {"certfile", "client_cert"},
     {"keyfile",  "client_cert"},
     {"pack",     "packs"},
-    {"tag",      "gateway"},
     {0}
 };
 
 const struct config_section influx_section = {
     .word = "influx", .heading = "[influx NAME]", .times = SECTION_NAMED,
     .help = "Sends all values to a database in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. Data that "
-            "could not be delivered is sent later from the history.",
+            "could not be delivered is sent later from the history. The tag `gateway` of all values is the `name` in "
+            "[gateway], or the name of the host.",
     .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
     .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .init = init_influx, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {
-    PACKS_ROW("to print"),
+    OLD_PACKS_ROW,
 };
 
 const struct config_section print_section = {

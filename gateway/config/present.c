@@ -404,11 +404,11 @@ static const struct config_key present_keys[] = {
      .otherwise = "none: the register map",
      .help = "With modbus-rtu: the [view NAME] whose registers are presented. There is no answer while `of` is not "
              "fresh."},
-    {.name = "baud", SERIAL_FIELDS(present_config), .type = &type_serial, .min = 300, .max = 4000000, CONFIG_WORDS(RTS_WORDS),
+    {.name = "baud", CONFIG_SERIAL(present_config),
      .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
      .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
     {.name = "framing", PRESENT(framing), .type = &type_framing, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
-    {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(RTS_WORDS),
+    {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
     CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] says it for all that read them"),
     {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,

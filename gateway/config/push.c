@@ -56,8 +56,9 @@ void config_check_push(const struct config_drafts *drafts, struct config_draft *
                          "expected 'function' auto or 16",
                          map_types[write->type].name);
         if (write->deadband > 0 && !push->on_change)
-            mistakes_warn(mistakes, write->line_number,
-                          "'deadband' has no effect here: [push %s] has no 'on_change = yes'",
-                          draft->name);
+            mistakes_warn(
+                mistakes, write->line_number,
+                "'deadband' has no effect here: [push %s] has no 'on_change' behind its 'interval'",
+                draft->name);
     }
 }

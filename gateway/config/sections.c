@@ -37,12 +37,11 @@ static const struct config_key gateway_keys[] = {
      .preset = "127.0.0.0/8, ::1/128",
      .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The "
              "default is this host."},
-    {.name = "base", GATEWAY(map.base), .type = &type_int, .min = 0, .max = 65535,
-     .preset = "290",
-     .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on."},
-    {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
-     .preset = "100",
-     .help = "Address of a copy of the compatibility block."},
+    {.name = "base", CONFIG_PARTS(gateway_config, {GATEWAY(map.base), .type = &type_int, .max = 65535, .required = true},
+                                  {GATEWAY(map.also_at), .type = &type_also_at, .max = 65535}),
+     .otherwise = "290, 100",
+     .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on. Behind a "
+             "comma the address of a copy of it, or none."},
     {.name = "float_order", GATEWAY(map.big_floats), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
      .help = "Order of the two registers of a float: little is low word first, big is high word first."},
@@ -80,6 +79,8 @@ static const struct config_key gateway_keys[] = {
      .otherwise = "not known",
      .help = "Latitude and longitude of the gateway in degrees, north and east positive: for reports at sunrise and "
              "sunset."},
+    {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
+     CONFIG_FOLDED("write it in 'base', as in 'base = 290, 100'")},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
      .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
     {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
@@ -121,6 +122,8 @@ static void init_gateway(void *settings)
     gateway->spikes = (struct spike_limits){10, 20, 300, 10};
     gateway->idle_timeout_s = 600;
     gateway->max_clients = 256;
+    gateway->map.base = MAP_BASE_DEFAULT;
+    gateway->map.also_at = MAP_ALSO_AT_DEFAULT;
 }
 
 const struct config_section gateway_section = {
@@ -141,7 +144,7 @@ static const struct config_key line_keys[] = {
      .otherwise = "each pack names its own",
      .on_change = CHANGE_LINE,
      .help = "The protocol of the packs on this line."},
-    {.name = "baud", SERIAL_FIELDS(line_config), .type = &type_serial, .web = true, .min = 300, .max = 4000000, WORDS(RTS_WORDS),
+    {.name = "baud", CONFIG_SERIAL(line_config), .web = true,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Speed, data bits, parity and stop bits of the serial port, and its RTS line: as the system sets it, "
@@ -173,7 +176,7 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE, CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
     {.name = "framing", LINE(framing), .type = &type_framing,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
-    {.name = "rts", LINE(rts), .type = &type_choice, WORDS(RTS_WORDS),
+    {.name = "rts", LINE(rts), .type = &type_choice, WORDS(CONFIG_RTS),
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
 };
 
@@ -386,15 +389,11 @@ static const struct config_key push_keys[] = {
      .preset = "1",
      .on_change = CHANGE_SECTION,
      .help = "The Modbus unit id of the server."},
-    {.name = "interval", PUSH(interval_s), .type = &type_seconds, .min = 0.1, .max = 86400,
+    {.name = "interval", CONFIG_INTERVAL(push_config, 0.1, 86400),
      .preset = "5s",
      .on_change = CHANGE_SECTION,
-     .help = "How often all values are written."},
-    {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
-     .preset = "no",
-     .on_change = CHANGE_SECTION,
-     .help = "Whether a value that changed by more than its dead band is also written at once, without waiting for "
-             "the interval."},
+     .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
+             "written at once."},
     {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
      .preset = "auto",
      .on_change = CHANGE_SECTION,
@@ -421,6 +420,8 @@ static const struct config_key push_keys[] = {
              "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
              "rounded; a number that does not fit is replaced by the nearest one), word_order and on_stale as above, "
              "and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
+    {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
+     .on_change = CHANGE_SECTION, CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
     {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
      CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
 };

@@ -365,57 +365,6 @@ static void describe_framing(const struct config_key *key, char *out, size_t siz
 
 const struct config_type type_framing = {.parse = parse_framing, .describe = describe_framing};
 
-struct serial {
-    unsigned baud;
-    char framing[4];
-    unsigned rts;
-};
-#define IS_SERIAL(owner)                                                                           \
-    _Static_assert(offsetof(struct owner, rts) - offsetof(struct owner, baud) ==                   \
-                           offsetof(struct serial, rts) &&                                         \
-                       offsetof(struct owner, framing) - offsetof(struct owner, baud) ==           \
-                           sizeof(unsigned),                                                       \
-                   "type_serial fills it")
-IS_SERIAL(line_config);
-IS_SERIAL(present_config);
-
-/* Words in any order, each kind once at most. */
-static bool parse_serial(const struct config_key *key, const char *text, void *field)
-{
-    struct serial found = *(struct serial *) field;
-    bool baud = false, framing = false, rts = false;
-    for (text += strspn(text, " \t"); *text;) {
-        char word[16];
-        const size_t size = strcspn(text, " \t");
-        if (size >= sizeof word)
-            return false;
-        snprintf(word, sizeof word, "%.*s", (int) size, text);
-        if (!baud && parse_unsigned(key, word, &found.baud))
-            baud = true;
-        else if (!framing && parse_framing(key, word, found.framing))
-            framing = true;
-        else if (!rts && find_word(key, word, &found.rts))
-            rts = true;
-        else
-            return false;
-        text += size + strspn(text + size, " \t");
-    }
-    *(struct serial *) field = found;
-    return true;
-}
-
-static void describe_serial(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "such as 9600 8N1 or 9600 8E1 rs485: a speed from %.0f to %.0f, data bits 7 or 8, "
-             "parity N, E or O, stop bits 1 or 2, and of RTS ",
-             key->min, key->max);
-    describe_words(key, out + strlen(out), size - strlen(out));
-}
-
-const struct config_type type_serial = {
-    .parse = parse_serial, .describe = describe_serial, .offer = offer_words};
-
 static bool copy_text(const char *text, char *out, size_t size)
 {
     size_t length = strlen(text);
@@ -896,6 +845,79 @@ const struct config_type type_several_decimal = SEVERAL(type_decimal, sizeof(dou
 const struct config_type type_several_number = SEVERAL(type_number, sizeof(double));
 const struct config_type type_several_paths = SEVERAL(type_path, PORT_SIZE);
 // clang-format on
+
+/* ---- values of several kinds in one key ---- */
+
+/* What a part is parsed and described by. */
+static struct config_key key_of(const struct config_part *part)
+{
+    return (struct config_key){.type = part->type,
+                               .size = part->size,
+                               .min = part->min,
+                               .max = part->max,
+                               .unit = part->unit,
+                               .words = part->words};
+}
+
+/* Finds the first part, of those that `done` does not have, that accepts the text. */
+static bool parse_part(const struct config_key *key, const char *text, void *field, unsigned *done)
+{
+    for (unsigned i = 0; key->parts[i].type; i++) {
+        const struct config_key one = key_of(&key->parts[i]);
+        if (!(*done >> i & 1) &&
+            one.type->parse(&one, text, (char *) field + key->parts[i].offset)) {
+            *done |= 1u << i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As much as a part accepts at a time, since a duration may have a blank in it. */
+static bool parse_parts(const struct config_key *key, const char *text, void *field)
+{
+    static const char separators[] = " \t,";
+    unsigned done = 0;
+    bool good = true;
+    for (text += strspn(text, separators); good && *text; text += strspn(text, separators)) {
+        char *piece = strdup(text);
+        size_t size = strlen(text);
+        for (good = false; piece && size > 0; size--) {
+            piece[size] = '\0';
+            good = (!text[size] || strchr(separators, text[size])) &&
+                   !strchr(separators, text[size - 1]) && parse_part(key, piece, field, &done);
+            if (good)
+                break;
+        }
+        text += size;
+        free(piece);
+    }
+    return good && (done & 1 || !key->parts[0].required);
+}
+
+static void describe_parts(const struct config_key *key, char *out, size_t size)
+{
+    size_t used = 0;
+    for (unsigned i = 0; key->parts[i].type && used < size; i++) {
+        const struct config_key one = key_of(&key->parts[i]);
+        used += (size_t) snprintf(out + used, size - used, "%s", i > 0 ? "; " : "");
+        if (used < size)
+            one.type->describe(&one, out + used, size - used);
+        used += strlen(out + used);
+    }
+}
+
+static void offer_parts(const struct config_key *key, struct suggest *suggest)
+{
+    for (unsigned i = 0; key->parts[i].type; i++) {
+        const struct config_key one = key_of(&key->parts[i]);
+        if (one.type->offer)
+            one.type->offer(&one, suggest);
+    }
+}
+
+const struct config_type type_parts = {
+    .parse = parse_parts, .describe = describe_parts, .offer = offer_parts};
 
 static bool parse_ignored(const struct config_key *key, const char *text, void *field)
 {

@@ -9,10 +9,6 @@
 
 #include "keys.h"
 
-/* Of a struct with this run of fields: unsigned baud; char framing[4]; enum rts_mode rts. */
-#define SERIAL_FIELDS(owner) .offset = offsetof(struct owner, baud), .size = 3 * sizeof(unsigned)
-#define RTS_WORDS "default", "on", "off", "rs485"
-
 // clang-format off
 /*                                                field                      text */
 extern const struct config_type type_int;      /* int                        "12", "0x0C" */
@@ -33,7 +29,6 @@ extern const struct config_type type_ca_file;  /* char[PORT_SIZE]            the
 extern const struct config_type type_socket;   /* char[PORT_SIZE]            the same, as short as a socket's must be */
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_framing;  /* char[4]                    "8N1" */
-extern const struct config_type type_serial;   /* SERIAL_FIELDS              "9600 8N1 rs485", or some of these */
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
 extern const struct config_type type_map;      /* struct pack_map            "/a/path" */
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */
@@ -49,6 +44,7 @@ extern const struct config_type type_name;     /* char[NAME_SIZE]            "ho
 extern const struct config_type type_line;     /* struct line_config *       the same, later */
 extern const struct config_type type_variant;  /* int                        the same, later */
 extern const struct config_type type_packs;    /* struct bank_config         the same; a list of at most .max, later */
+extern const struct config_type type_parts;    /* .parts                    "9600 8N1 rs485": each at most once, with blanks or commas between */
 extern const struct config_type type_ignored;  /* none                      anything: of a key without effect */
 /* Up to as many as there are fields of the kind in the key's size, with commas between; those not named stay as they are. */
 extern const struct config_type type_several_seconds, type_several_unsigned, type_several_int, type_several_u32,

@@ -40,8 +40,7 @@ static void choose_ceiling(struct limiter *limiter, time_t wall)
     if (settings->full_every_s > 0 && !limiter->state.fills &&
         full_charge_due(limiter->kept, settings->full_every_s, wall)) {
         limiter->state.fills = true;
-        log_info("limits %s: soc_ceiling is lifted until the cells are full (full_every)",
-                 settings->name);
+        log_info("limits %s: soc_ceiling is lifted until the cells are full", settings->name);
     }
 }
 

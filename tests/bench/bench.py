@@ -663,7 +663,7 @@ def bench_latency():
         lines = [(f"tcp://127.0.0.1:{port}", LATENCY_DRIVERS[n // LATENCY_PACKS]) for n, port in enumerate(bench.bms)]
         writes = [f"write = {n}.voltage_v -> {n} u16 scale 10\n" for n in range(1, len(lines) + 1)]
         gateway = Packgate(lines, 256, more=f"poll = 100ms\n[push bench]\ntarget = tcp://127.0.0.1:{bench.target}\n"
-                                            f"interval = 1h\non_change = yes\n{''.join(writes)}")
+                                            f"interval = 1h on_change\n{''.join(writes)}")
         running.insert(0, gateway)
         time.sleep(2)
         asked, quiet = (bench.measure(gateway, max(8, 16 * SECONDS), clients) for clients in (True, False))

@@ -144,7 +144,7 @@ def measure_latency(protocol):
 
         listener.client.on_message = arrived
         text = f"[line shed]\nport = {relay.url}\nprotocol = {protocol}\n[pack shed]\nline = shed\nunit = 1\npoll = 1s\n"
-        with Gateway(text + section(broker.port, "interval = 1h\non_change = yes")):
+        with Gateway(text + section(broker.port, "interval = 1h on_change")):
             assert done.wait(120), delays
     delays = sorted(1000 * delay for delay in delays[5:])
     print(f"MQTT, on_change, {protocol}: from the last byte of a reply to the message at a client of the broker "
@@ -191,7 +191,7 @@ def measure_faults(plain):
     a busy machine hits now one and now the other: the middle one of five windows tells them apart."""
     found = []
     text = FAULTY
-    quick = "interval = 1s\non_change = yes\nswitching = yes"
+    quick = "interval = 1s on_change\nswitching = yes"
 
     def measure(name, gateway):
         windows = [worst_answers([gateway.port, plain.port], SECONDS / 10) for _ in range(5)]

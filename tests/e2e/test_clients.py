@@ -85,7 +85,7 @@ class House:
             self.servers.append(server)
             text += f"[line {protocol}]\nport = {url}\nprotocol = {protocol}\n"
             text += f"[pack {protocol}]\nline = {protocol}\nunit = {unit}\npoll = 300ms\n"
-        self.gateway = Gateway(text, f"float_order = {self.order}\nalso_at = 100")
+        self.gateway = Gateway(text, f"float_order = {self.order}")
         self.port = self.gateway.port
         self.gateway.wait_published(*(protocol for protocol, _ in PACKS.values()))
         self.client = self.gateway.client()

@@ -168,7 +168,7 @@ def ceiling_is_lifted_until_full():
     """A pack of which nobody knows when it was full is charged beyond the ceiling, and one that was full an hour ago is not,
     also after a restart."""
     bms, url = simulate("daly", options({**FINE, "soc_percent": 95}))
-    limits = LIMITS.format(of="house-1", charge=8, sensors=2) + "soc_ceiling = 90\nfull_every = 14d\n"
+    limits = LIMITS.format(of="house-1", charge=8, sensors=2) + "soc_ceiling = 90, 14d\n"
     with bms, tempfile.TemporaryDirectory() as folder:
         state = os.path.join(folder, "state")
         with Gateway(configuration(url, limits), state=state) as gateway, gateway.client() as client:

@@ -101,7 +101,7 @@ def home_assistant_understands_all():
     for protocol, options in (("daly", SIMULATED), ("jk-pb", "profile=fixed"), ("topbms", "profile=fixed"),
                               ("vedirect", "profile=fixed")):
         server, url = simulate(protocol, options)
-        for more in ("entities = few\n", "entities = all\nswitching = yes\n"):
+        for more in ("discovery = few\n", "discovery = all\nswitching = yes\n"):
             writable = "writable = yes" if protocol != "vedirect" else ""
             text = LINE.format("shed", url, 1, writable).replace("daly", protocol)
             text = text.replace("poll = 100ms\nstale_after = 1s\n", "")
@@ -397,7 +397,7 @@ def withdraws_what_is_gone():
         found = await_retained(broker, lambda found: "packgate/b/status" not in found and "packgate/b/info" not in found, "b")
         assert device("b") not in found and device("a") in found, sorted(found)
         # Fewer entities: what is too much is taken away by name.
-        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\nentities = few\n"))
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ndiscovery = few\n"))
         listener.wait_json(device("a"), lambda root: root["cmps"].get("cell_mv_1") == {"p": "sensor"})
         found = await_retained(broker, lambda found: "cell_mv_1" not in json.loads(found[device("a")])["cmps"], "few")
         check_announcement(device("a"), found[device("a")])
@@ -565,7 +565,7 @@ def has_an_id_without_a_state_file():
 
 def survives_the_broker():
     server, url = simulate("daly", SIMULATED)
-    with server, Gateway(PATIENT.format("shed", url, 1, "") + section(1, "interval = 1s\non_change = yes\n")) as gateway, \
+    with server, Gateway(PATIENT.format("shed", url, 1, "") + section(1, "interval = 1s on_change\n")) as gateway, \
             gateway.client() as client:
         gateway.wait_for("mqtt home: broker .*Connection refused|mqtt home: broker .*refused")
         gateway.wait_published("shed")
@@ -603,8 +603,8 @@ def sends_nothing_old_after_a_stall():
     at most the one of each pack that was under way when it stopped."""
     text = "".join(LINE.format(name, f"sim:{SIMULATED}", unit, "") for name, unit in (("a", 1), ("b", 2), ("c", 3)))
     with Broker() as broker, Proxy(broker) as proxy, Gateway(
-            text + section(broker, "interval = 1s\ntopic = straight\ndiscovery = off\non_change = yes\n", name="straight") +
-            section(proxy, "interval = 1s\ntopic = round\ndiscovery = off\non_change = yes\n", name="round")) as gateway, \
+            text + section(broker, "interval = 1s on_change\ntopic = straight\ndiscovery = off\n", name="straight") +
+            section(proxy, "interval = 1s on_change\ntopic = round\ndiscovery = off\n", name="round")) as gateway, \
             Listener(broker) as listener:
         for place in "straight", "round":
             for name in "a", "b", "c":

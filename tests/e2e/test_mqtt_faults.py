@@ -215,7 +215,7 @@ def stays_with_a_broker_of_few_words():
     """That confirms no message: nothing is believed to have arrived, and nothing runs in circles."""
     server, url = simulate("daly", SIMULATED)
     with server, Scripted(publish="") as broker, Gateway(
-            LINE.format("shed", url, 1, "") + section(broker.port, "interval = 1s\non_change = yes\n")) as gateway:
+            LINE.format("shed", url, 1, "") + section(broker.port, "interval = 1s on_change\n")) as gateway:
         outlet = await_status(gateway, lambda outlet: outlet["connected"] and outlet["published"] > 10)
         assert outlet["queued"] > 0, outlet
         before = cpu_s(outlet["pid"])

@@ -333,7 +333,7 @@ def writes_what_changes_at_once():
     pack, url = simulate(QUICK, MOVING + ",speed=200")  # 1.1 Ah each second
     with pack, Server() as plc:
         text = pack_sections(url) + push_section(
-            plc.url, "interval = 1h", "on_change = yes", "write = house.remaining_ah -> 1 u16 scale 10",
+            plc.url, "interval = 1h on_change", "write = house.remaining_ah -> 1 u16 scale 10",
             "write = house.remaining_ah -> 3 u16 scale 10 deadband 2", "write = house.remaining_ah -> 5 u16 deadband 100",
             "write = house.cell_count -> 7 u16")
         with Gateway(text):
@@ -351,7 +351,7 @@ def writes_what_changes_at_once():
 def writes_at_least_every_interval():
     pack, url = fixed_pack()
     with pack, Server() as plc:
-        text = pack_sections(url) + push_section(plc.url, "interval = 100ms", "on_change = yes",
+        text = pack_sections(url) + push_section(plc.url, "interval = 100ms on_change",
                                                  "write = house.soc_percent -> 1 u16 deadband 50")
         with Gateway(text):
             for _ in range(4):
@@ -440,7 +440,7 @@ def a_slow_target_gets_new_values_only():
     """It answers late: the request that follows has the values of that moment."""
     pack, url = simulate(QUICK, MOVING + ",speed=1000")
     with pack, Target() as slow:
-        text = pack_sections(url) + push_section(slow.url, "interval = 100ms", "on_change = yes", "reply_timeout = 60s",
+        text = pack_sections(url) + push_section(slow.url, "interval = 100ms on_change", "reply_timeout = 60s",
                                                  "write = house.soc_percent -> 1 u16 scale 10")
         with Gateway(text) as gateway:
             connection = slow.accept()
@@ -521,7 +521,7 @@ def a_refused_register_does_not_stop_its_neighbours():
     with pack, Target() as target:
         target.serve(lambda request: 2 if refused & set(range(request[4], request[4] + len(request[5]))) else True)
         text = pack_sections(url) + push_section(
-            target.url, "interval = 300ms", "on_change = yes", "write = house.soc_percent -> 40 u16",
+            target.url, "interval = 300ms on_change", "write = house.soc_percent -> 40 u16",
             "write = house.remaining_ah -> 41 u16 scale 100", "write = house.remaining_ah -> 42 u16 scale 100",
             "write = house.cell_count -> 43 u16", "write = house.temp_count -> 44 u16")
         with Gateway(text) as gateway:

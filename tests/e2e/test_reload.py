@@ -121,7 +121,7 @@ def moves_the_map():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         assert read(client, 290, 1, 1) == [77]
-        rewrite(gateway, pack("a", url, 1), "base = 1000\nalso_at = none")
+        rewrite(gateway, pack("a", url, 1), "base = 1000, none")
         gateway.wait_for("the new configuration is in force")
         assert read(client, 1000, 1, 1) == [77]
         assert exception_of(client, 290, 1, 1) == 2 and exception_of(client, 100, 1, 1) == 2

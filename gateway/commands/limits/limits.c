@@ -62,8 +62,7 @@ static const char lfp[] =
     ";mos_temperature = 70:1, 80:0.25, 90:0\n"
     ";soc_high = 95:1, 100:0.2\n"
     ";soc_low = 10:0, 20:1\n"
-    ";soc_ceiling = 90\n"
-    ";full_every = 14d\n"
+    ";soc_ceiling = 90, 14d\n"
     "; What stale values allow: nothing, or discharge, as before for 10 s:\n"
     ";on_stale = stop\n";
 

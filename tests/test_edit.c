@@ -108,8 +108,9 @@ static void write_random_line(FILE *out, unsigned *seed)
 {
     static const char *const blanks[] = {"", "", " ", "\t", "  "};
     static const char *const comments[] = {"", "", " ; comment", "\t; a = b", " # no comment"};
-    static const char *const others[] = {"# text",  "; [pack a]", "",    "   ", "nothing",
-                                         "[pack a", "[web] more", "= 1", "\x01"};
+    static const char *const others[] = {
+        "# text",  "; [pack a]", "",    "   ", "nothing", "\xEF\xBB\xBF[pack z]",
+        "[pack a", "[web] more", "= 1", "\x01"};
     switch (next_random(seed) % 8) {
     case 0:
         fprintf(out, "%s[%s%s]%s", PICK(blanks, seed), PICK(blanks, seed), PICK(sections, seed),

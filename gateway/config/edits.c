@@ -91,7 +91,7 @@ bool edits_is_secret_file(const char *name, unsigned *number)
 {
     char *rest;
     *number = (unsigned) strtoul(name, &rest, 10);
-    if (*number == 0 || *rest++ != '-')
+    if (name[0] < '1' || name[0] > '9' || *rest++ != '-')
         return false;
     for (unsigned s = 0; config_sections[s]; s++) {
         const struct config_section *section = config_sections[s];

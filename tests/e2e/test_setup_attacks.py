@@ -394,13 +394,17 @@ def test_secret_files_end_with_what_names_them():
         (name,) = secret_files(page)
         assert name in read(page.path)
         # What a power cut leaves behind; and files of others, or that another configuration names, stay.
-        for other in ("99-mqtt-home-password", "98-mqtt-home-password", "97-backup-key", "password", "96-mqtt-home-password.txt"):
+        for other in ("99-mqtt-home-password", "98-mqtt-home-password", "97-backup-key", "password", "96-mqtt-home-password.txt", "+95-mqtt-home-password"):
             with open(f"{page.folder}/{other}", "w") as file:
                 file.write("x")
         with open(f"{page.folder}/second.ini", "w") as file:
             file.write(f"password_file = {page.folder}/98-mqtt-home-password\n")
+        # No configuration is that large.
+        with open(f"{page.folder}/large", "wb") as file:
+            file.write(b"x" * 2 * 1024 * 1024 + f"{page.folder}/99-mqtt-home-password".encode())
         apply("keep", edit("mqtt", "home", "interval", "11s"))
-        assert secret_files(page) == sorted([name, "98-mqtt-home-password"]) and os.path.exists(f"{page.folder}/97-backup-key")
+        assert secret_files(page) == sorted([name, "98-mqtt-home-password", "+95-mqtt-home-password"]), secret_files(page)
+        assert os.path.exists(f"{page.folder}/97-backup-key")
         assert os.path.exists(f"{page.folder}/96-mqtt-home-password.txt") and os.path.exists(f"{page.folder}/password")
         # The numbers begin anew: the file in use is neither filled nor removed.
         subprocess.run(["rm", "-r", page.path + ".old"], check=True)

@@ -259,6 +259,14 @@ static bool is_blank(const char *line, size_t size)
     return size == 0;
 }
 
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
+/* Counts at the beginning of the text only: a line that has it otherwise is no heading, and must not become one. */
+static bool has_mark(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, byte_order_mark, 3) == 0;
+}
+
 char *config_without(const char *text, size_t size, const char *section, const char *name,
                      size_t *new_size)
 {
@@ -268,19 +276,23 @@ char *config_without(const char *text, size_t size, const char *section, const c
     char *shorter = NULL;
     FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;
     if (out) {
-        static const char mark[] = "\xEF\xBB\xBF";
-        const bool marked = size >= 3 && memcmp(text, mark, 3) == 0;
+        const bool marked = has_mark(text, size);
         bool before = false; /* the line before is gone */
+        bool first = true;   /* no line has been written */
         unsigned number = 0;
         inifile_read(text, size, &events, &cut);
         if (marked && cut.gone[1])
-            fputs(mark, out);
+            fputs(byte_order_mark, out);
         for (size_t at = 0; at < size;) {
             const char *newline = memchr(text + at, '\n', size - at);
             const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
             const bool gone = cut.gone[++number];
-            if (!gone && !(before && is_blank(text + at, length)))
+            if (!gone && !(before && is_blank(text + at, length))) {
+                if (first && number > 1 && !marked && has_mark(text + at, length))
+                    fputs(byte_order_mark, out);
                 fwrite(text + at, 1, length, out);
+                first = false;
+            }
             before = gone;
             at += length;
         }

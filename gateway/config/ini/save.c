@@ -161,8 +161,9 @@ static bool file_mentions(const char *path, const char *text)
     struct stat found;
     if (stat(path, &found) < 0 || !S_ISREG(found.st_mode))
         return false;
+    errno = 0;
     char *content = save_read(path);
-    const bool does = !content || strstr(content, text);
+    const bool does = content ? strstr(content, text) != NULL : errno != EFBIG;
     free(content);
     return does;
 }

@@ -32,7 +32,8 @@ unsigned save_number(const char *path);
 /** Reads a file in PATH.old; NULL: errno. The caller frees it. */
 char *save_read_old(const char *path, unsigned number);
 
-/** Whether a file beside PATH, or one in PATH.old but for number `except`, contains `text`, or cannot be read. */
+/** Whether a file beside PATH, or one in PATH.old but for number `except`, contains `text`, or cannot be read. What is larger
+ * than a configuration may be is none. */
 bool save_mentions(const char *path, const char *text, unsigned except);
 
 /** Writes a new file with mode 0600, of the given owner (-1: the same as ours). It must not exist. False: errno. */

@@ -228,8 +228,10 @@ class House:
         """A thread that does it again and again; what is disconnected begins anew."""
         def loop():
             while not self.over.is_set():
-                with contextlib.suppress(OSError, ModbusException, AssertionError):
+                try:
                     what()
+                except (OSError, ModbusException, AssertionError):
+                    self.over.wait(0.05)
         thread = threading.Thread(target=loop, daemon=True)
         self.threads.append(thread)
         thread.start()

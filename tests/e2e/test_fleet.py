@@ -31,14 +31,16 @@ def the_page_leads_to_a_fleet_that_loses_nothing():
     assert "us a request" in said and "what limits" in said, said
 
 
-def package_of(program):
-    """The Debian package that a program is of; one of its own name, where the host does not have it."""
-    path = shutil.which(program)
-    for known in (path, path and path.removeprefix("/usr")):
-        found = subprocess.run(["dpkg", "-S", known or ""], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
-        if found:
-            return found.split(":")[0]
-    return program
+def ask_dpkg(*words):
+    return subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
+
+
+def packages_of(programs):
+    """The Debian package that each program is of; one of its own name, where the host does not have it."""
+    paths = {program: shutil.which(program) for program in programs}
+    known = {path: program for program, at in paths.items() if at for path in (at, at.removeprefix("/usr"))}
+    found = re.findall(r"^([^:\n]+).*: (.*)$", ask_dpkg("dpkg", "-S", *known), re.M)
+    return {**{program: program for program in programs}, **{known[path]: package for package, path in found}}
 
 
 def the_page_installs_what_it_calls():
@@ -49,12 +51,10 @@ def the_page_installs_what_it_calls():
     # "sudo -u USER program", and what stands in "$(…)" or behind "|".
     called = set(re.findall(r"(?:^|\$\(|\| )(?:sudo (?:-u \S+ )?)?([a-z][\w-]*)", "".join(blocks), re.M))
     assert {"mosquitto_sub", "curl", "vmbackup", "certbot", "tee"} <= called, called
-    for program in sorted(called - {"sudo", "cd", "umask", "fleet-admit"}):
-        package = package_of(program)
-        status = subprocess.run(["dpkg-query", "-W", "-f", "${Priority} ${Essential}", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                check=False).stdout.decode()
-        there = package in installed or re.match(r"required|important|.* yes$", status)
-        assert there, f"{program} is of {package}, which the page does not install"
+    packages = packages_of(called - {"sudo", "cd", "umask", "fleet-admit"})
+    status = ask_dpkg("dpkg-query", "-W", "-f", "${Package} ${Priority} ${Essential}\n", *set(packages.values()))
+    there = installed | set(re.findall(r"^(\S+) (?:required |important |.* yes$)", status, re.M))
+    assert set(packages.values()) <= there, {program: package for program, package in packages.items() if package not in there}
 
 
 # Values by the minute; each alert fires for `bad` and for nothing else.

@@ -31,7 +31,7 @@ STUBS = {
 if [ "$1" = -u ]; then user=$2; shift 2; exec setpriv --reuid="$user" --regid="$user" --init-groups "$@"; fi
 exec "$@"
 """,
-    "apt": "#!/bin/sh\nfor name; do case $name in install|certbot) ;; *) dpkg -s \"$name\" >/dev/null || exit 1;; esac; done\n",
+    "apt": "#!/bin/sh\nshift; for name; do shift; [ $name = certbot ] || set -- \"$@\" $name; done\nexec dpkg -s \"$@\" >/dev/null\n",
     # As certbot's: a lineage that root alone can read, and the hook once it is there.
     "certbot": """#!/bin/sh
 set -e

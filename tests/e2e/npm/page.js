@@ -1173,8 +1173,13 @@ const cases = {
         await has(page.locator('.tile .name'), 'Küche links');
         await has(page.locator('.tile .name'), 'boat');
         await card(page, 'Haus').waitFor();
-        await has(page.locator('.brand'), 'Hof <b> & Halle');
-        check((await page.title()).endsWith('Hof <b> & Halle'), await page.title());
+        await has(page.locator('.brand'), 'Hof <b> & Halle Sonnenhangstraße');
+        check((await page.title()).endsWith('Hof <b> & Halle Sonnenhangstraße'), await page.title());
+        for (const width of [320, 768]) {
+            await page.setViewportSize({ width, height: 860 });
+            const [brand, live, theme] = await Promise.all(['.brand', '.live', '#theme'].map(part => page.locator(part).boundingBox()));
+            check(brand.x + brand.width <= live.x && live.x + live.width <= theme.x && theme.x + theme.width <= width, `${width}: ${JSON.stringify({ brand, live, theme })}`);
+        }
         await page.locator('.tile', { hasText: 'Küche links' }).click();
         await has(page.locator('h1'), 'Küche links');
         check(new URL(page.url()).hash === '#shed', page.url());

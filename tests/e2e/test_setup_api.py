@@ -178,6 +178,12 @@ def test_only_the_gateway_may_arm():
         assert "usage" in run("setup", "more", status=2)
     with Page(packs=PACKS, web="password_file = none") as page:
         assert new_code(page)
+        assert "does not find" not in run("setup", "-c", page.path)
+    # Not every network knows the name of a host.
+    with Page(packs=PACKS, web="allow = 127.0.0.0/8", listen=f"0.0.0.0:{free_port()}") as page:
+        Link(page).close()
+        said = run("setup", "-c", page.path)
+        assert ("does not find" in said) == ("." not in socket.gethostname()), said
 
 
 def test_password():

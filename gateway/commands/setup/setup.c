@@ -3,7 +3,10 @@
 #include "commands/asking.h"
 #include "commands/command.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +43,32 @@ static void start_helper(void)
                         " does not start: what is set up has to be saved by hand\n");
 }
 
+/* Not every network knows NAME.local; the page is there by each address of the host, too. */
+static void print_other_addresses(const char *address)
+{
+    const char *name = strstr(address, "://") ? strstr(address, "://") + 3 : "";
+    const int length = (int) strcspn(name, ":/");
+    struct ifaddrs *all = NULL;
+    if (length < 6 || strncmp(name + length - 6, ".local", 6) != 0)
+        return;
+    printf("If the browser does not find %.*s, use an address of this host in its place", length,
+           name);
+    const char *before = ": ";
+    if (getifaddrs(&all) != 0)
+        all = NULL;
+    for (const struct ifaddrs *at = all; at; at = at->ifa_next) {
+        char text[INET_ADDRSTRLEN];
+        if (!at->ifa_addr || at->ifa_addr->sa_family != AF_INET || at->ifa_flags & IFF_LOOPBACK)
+            continue;
+        inet_ntop(AF_INET, &((const struct sockaddr_in *) (const void *) at->ifa_addr)->sin_addr,
+                  text, sizeof text);
+        printf("%s%s", before, text);
+        before = ", ";
+    }
+    freeifaddrs(all);
+    printf("\n\n");
+}
+
 int command_setup(int argc, char **argv)
 {
     static const struct option options[] = {ASKING_OPTIONS, {0}};
@@ -69,6 +98,7 @@ int command_setup(int argc, char **argv)
            "%s#/setup/start/%s\n\n",
            asking_number(armed, "for_s") / 60, asking_text(armed, "address"),
            asking_text(armed, "code"));
+    print_other_addresses(asking_text(armed, "address"));
     json_decref(armed);
     return EXIT_DONE;
 }

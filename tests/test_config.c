@@ -345,7 +345,7 @@ static void test_push(void **state)
                "write = p.fresh -> 1 u16\n"
                "write = p.power_w -> 12 u16 min 0 map 1:2 3:4 max 900\n"
                "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms on_change\n"
-               "function = 16\nword_order = big\non_stale = 65535\n"
+               "word_order = big\non_stale = 65535\n"
                "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
                "write = p.allowed_charge_current_a -> 41 u16 scale 10\n"
                "write = p.allowed_charge_voltage_v -> 42 u16 scale 100\n");
@@ -356,7 +356,6 @@ static void test_push(void **state)
     assert_int_equal(plc->unit, 255);
     assert_true(plc->interval_s == 0.1 && plc->timeout_s == 10);
     assert_true(plc->on_change);
-    assert_int_equal(plc->function, PUSH_MULTIPLE);
     static const struct {
         const char *source;
         enum row_what what;
@@ -401,7 +400,6 @@ static void test_push(void **state)
     assert_int_equal(other->unit, 1);
     assert_true(other->interval_s == 5 && other->timeout_s == 10);
     assert_false(other->on_change);
-    assert_int_equal(other->function, PUSH_AUTO);
     assert_false(other->writes[0].big_words);
     assert_int_equal(other->writes[0].on_stale.kind, INSTEAD_SKIP);
     config_free(config);
@@ -487,6 +485,9 @@ static void test_folded(void **state)
         {GOOD "[web]\nhosts = a.b\nlink = http://c.d:1/e\n", NULL, "write it in 'hosts'"},
         {GOOD "[gateway]\nalso_at = none\nbase = 300\n", GOOD "[gateway]\nbase = 300, none\n",
          "'base = 290, 100'"},
+        {PUSH "function = 16\nwrite = p.voltage_v -> 1 u16\n",
+         PUSH "write = p.voltage_v -> 1 u16\n",
+         "a server that refuses function 6 or 16 gets the other one"},
         {GOOD "spike_cell = 7\n", GOOD, "a reading that jumps is always read again"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},
@@ -1040,8 +1041,6 @@ static const struct {
      "f:14: 'on_stale' of 'p.voltage_v' is 0.5, which does not fit into a s16\n"},
     {"write: on_stale of the push does not fit", PUSH "write = p.voltage_v -> 1 u16\nwrite = p.current_a -> 2 s16\non_stale = 65535\n",
      "f:10: 'on_stale' of 'p.current_a' is 65535, which does not fit into a s16\n"},
-    {"write: two registers by function 6", PUSH "function = 6\nwrite = p.voltage_v -> 1 u32\n",
-     "f:10: a u32 takes two registers, and function 6 writes them one by one; expected 'function' auto or 16\n"},
     {"write: overlap", PUSH "write = p.voltage_v -> 40 float32\nwrite = p.soc_percent -> 41 u16\nwrite = p.power_w -> 39 s32\nwrite = p.soc_percent -> 42 u16\n",
      "f:10: register 41 is already that of line 9\n"
      "f:11: register 40 is already that of line 9\n"},

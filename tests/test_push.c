@@ -473,22 +473,6 @@ static void test_largest_request(void **state)
     bench_free(bench);
 }
 
-static void test_single(void **state)
-{
-    (void) state;
-    struct bench *bench = bench_new();
-    bench->config.function = PUSH_SINGLE;
-    add(bench, 1, REG_U16, SOC_PERCENT);
-    add(bench, 2, REG_U16, CELL_COUNT);
-    begin(bench);
-    set(bench, SOC_PERCENT, 50);
-    set(bench, CELL_COUNT, 2);
-    push_plan_all(&bench->plan);
-    EXPECT(bench, "first", 1, 50);
-    EXPECT(bench, "second", 2, 2);
-    bench_free(bench);
-}
-
 /* A slow target: the interval comes round before all requests are through. */
 static void test_turns(void **state)
 {
@@ -1160,7 +1144,6 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_neighbours),
         cmocka_unit_test(test_largest_request),
-        cmocka_unit_test(test_single),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_dead_band_of_a_step),

@@ -163,12 +163,6 @@ struct limits_config {
     unsigned on_stale;          /* enum limits_stale */
 };
 
-enum push_function {
-    PUSH_AUTO,
-    PUSH_SINGLE,
-    PUSH_MULTIPLE
-}; /* auto: 6 for one register, else 16 */
-
 /* Replaces a value that is stale or unknown. */
 enum instead {
     INSTEAD_SKIP,      /* nothing is written: what was written last stays at the target */
@@ -241,7 +235,6 @@ struct push_config {
     double interval_s;
     bool on_change;
     double timeout_s;
-    enum push_function function;
     bool big_words; /* these two: of writes that say nothing else */
     struct substitute on_stale;
     struct register_row *writes; /* by address */

@@ -50,11 +50,6 @@ void config_check_push(const struct config_drafts *drafts, struct config_draft *
     for (unsigned i = 0; i < push->write_count; i++) {
         const struct register_row *write = &push->writes[i];
         check_others(drafts, draft, write, mistakes);
-        if (write->size > 1 && push->function == PUSH_SINGLE)
-            mistakes_add(mistakes, write->line_number,
-                         "a %s takes two registers, and function 6 writes them one by one; "
-                         "expected 'function' auto or 16",
-                         map_types[write->type].name);
         if (write->deadband > 0 && !push->on_change)
             mistakes_warn(
                 mistakes, write->line_number,

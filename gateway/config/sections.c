@@ -394,11 +394,6 @@ static const struct config_key push_keys[] = {
      .on_change = CHANGE_SECTION,
      .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
              "written at once."},
-    {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
-     .preset = "auto",
-     .on_change = CHANGE_SECTION,
-     .help = "The Modbus function that writes: 6 writes one register per request, 16 neighbouring registers "
-             "together; auto uses 6 for a single register."},
     {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
      .on_change = CHANGE_SECTION,
@@ -422,6 +417,7 @@ static const struct config_key push_keys[] = {
              "and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
     {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
      .on_change = CHANGE_SECTION, CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
+    CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
     {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
      CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
 };

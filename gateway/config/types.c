@@ -216,7 +216,6 @@ static bool find_word(const struct config_key *key, const char *text, unsigned *
 
 _Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
                    sizeof(enum map_type) == sizeof(unsigned) &&
-                   sizeof(enum push_function) == sizeof(unsigned) &&
                    sizeof(enum rts_mode) == sizeof(unsigned) &&
                    sizeof(enum bms_current) == sizeof(unsigned),
                "an enum is stored as the unsigned that it is");

@@ -137,12 +137,11 @@ static bool append_item(const struct push_plan *plan, const struct push_item *it
                         struct push_span *span)
 {
     unsigned size = item->write->size;
-    unsigned most = plan->config->function == PUSH_SINGLE ? 1 : PUSH_REGISTERS_MAX;
     uint16_t words[2];
     double value;
-    if (span->count > 0 &&
-        (item->write->address != span->address + span->size || span->size + size > most ||
-         now < item->not_before || !go_together(item - 1, item)))
+    if (span->count > 0 && (item->write->address != span->address + span->size ||
+                            span->size + size > PUSH_REGISTERS_MAX || now < item->not_before ||
+                            !go_together(item - 1, item)))
         return false;
     if (encode(plan, item, now, &value, words) == PUSH_NOTHING)
         return false;
@@ -325,6 +324,12 @@ static void mark_rejected(struct push_plan *plan, unsigned index, enum push_stat
     set_state(item, state, now);
     item->exception = exception;
     pause_item(item, AGAIN_FIRST_S, most, now);
+}
+
+void push_plan_again(struct push_plan *plan, const struct push_span *span)
+{
+    for (unsigned i = 0; i < span->count; i++)
+        leave_due(&plan->items[span->first + i]);
 }
 
 void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,

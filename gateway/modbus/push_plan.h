@@ -91,6 +91,9 @@ void push_plan_changes(struct push_plan *plan, const struct source *source, doub
  * after they have waited for long. */
 bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_span *span);
 
+/** The span that was sent is due again at once. */
+void push_plan_again(struct push_plan *plan, const struct push_span *span);
+
 /** Reports the result of the span that was sent. */
 void push_plan_done(struct push_plan *plan, const struct push_span *span);
 void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,

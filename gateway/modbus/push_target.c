@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -39,6 +40,7 @@ struct push {
     ev_timer tick;       /* fires at the interval */
     bool introduced;     /* logged that it answers */
     bool answered;       /* its unit has answered since the last time-out of this push */
+    bool writes_many;    /* function 16 for one register as well: it refused function 6 */
     bool others;         /* another unit of the target has answered since then */
     struct trouble mute; /* its unit is silent while others answer */
     double pause_s, not_before;
@@ -210,8 +212,7 @@ static void send_request(struct push_target *target)
 
 static bool single(const struct push_target *target)
 {
-    enum push_function function = target->asked->config->function;
-    return function == PUSH_SINGLE || (function == PUSH_AUTO && target->span.size == 1);
+    return target->span.size == 1 && !target->asked->writes_many;
 }
 
 static void begin_request(struct push_target *target, struct push *push)
@@ -264,6 +265,18 @@ static void note_answered(struct push_target *target, unsigned unit)
     }
 }
 
+/* A server may know only one of the two functions. What only 6 writes is parted by the plan; for
+ * one register the other function is tried, and 6 again if both were refused. True: at once. */
+static bool try_other_function(struct push_target *target, struct push *push, uint8_t exception)
+{
+    if (exception != MODBUS_EXCEPTION_ILLEGAL_FUNCTION || target->span.size != 1)
+        return false;
+    push->writes_many = !push->writes_many;
+    if (push->writes_many)
+        push_plan_again(&push->plan, &target->span);
+    return push->writes_many;
+}
+
 static void handle_response(struct push_target *target, enum push_reply reply, uint8_t exception)
 {
     struct push *push = target->asked;
@@ -275,7 +288,7 @@ static void handle_response(struct push_target *target, enum push_reply reply, u
         push->counters.answers++;
         push_report_taken(&push->plan, &target->span);
         push_plan_done(&push->plan, &target->span);
-    } else {
+    } else if (reply != PUSH_REFUSED || !try_other_function(target, push, exception)) {
         if (reply == PUSH_REFUSED)
             push->counters.exceptions++;
         else

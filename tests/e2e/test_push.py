@@ -285,22 +285,21 @@ def writes_all_types_in_both_orders():
             assert plc.registers(30, 1)[0] in (1, 2)
 
 
-def writes_with_the_function_asked_for():
-    for function, expected in (("6", {(6, 1)}), ("16", {(16, 1), (16, 2)})):
+def finds_the_function_that_a_server_knows():
+    for knows in 6, 16:
         pack, url = fixed_pack()
-        with pack, Server(unit=9) as plc:
-            text = pack_sections(url) + push_section(
-                plc.url, "unit = 9", "interval = 1h", f"function = {function}",
-                "write = house.soc_percent -> 1 u16", "write = house.cell_mv.1 -> 2 u16",
-                "write = house.cell_mv.2 -> 4 u16")
+        with pack, Target() as target:
+            target.serve(lambda request: True if request[3] == knows else 1)
+            text = pack_sections(url) + push_section(target.url, "interval = 1h", "write = house.soc_percent -> 1 u16",
+                                                     "write = house.cell_mv.1 -> 2 u16", "write = house.cell_mv.2 -> 4 u16")
             with Gateway(text):
-                seen, written = set(), set()
-                while written != {1, 2, 4}:
-                    code, first, values = plc.next_write()
-                    seen.add((code, len(values)))
-                    written |= set(range(first, first + len(values)))
-                assert seen == expected, seen
-                assert plc.registers(1, 4) == [62, 3293, 0, 3296]
+                written = {}
+                while set(written) != {1, 2, 4}:
+                    _, function, address, words, result = target.next_request()
+                    if result is True:
+                        assert function == knows
+                        written.update(enumerate(words, address))
+                assert written == {1: 62, 2: 3293, 4: 3296}, written
 
 
 def writes_the_example():
@@ -691,7 +690,7 @@ def follows_a_changed_configuration():
 
 
 main([a_refused_register_does_not_stop_its_neighbours, an_ignored_register_is_found,
-      a_busy_target_is_asked_again_soon, writes_all_types_in_both_orders, writes_with_the_function_asked_for,
+      a_busy_target_is_asked_again_soon, writes_all_types_in_both_orders, finds_the_function_that_a_server_knows,
       writes_the_example, writes_what_changes_at_once, writes_at_least_every_interval,
       stale_values_are_skipped_or_replaced, unknown_values_are_skipped_or_replaced, a_silent_target_delays_nothing,
       a_silent_target_is_given_up_and_tried_again, a_slow_target_gets_new_values_only,

@@ -31,7 +31,7 @@ CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 CELLS = ",".join(f"cell_mv.{n}={3340 + n}" for n in range(1, 17))
 SHED = f"profile=fixed,cells=16,temps=4,voltage_v=53.58,current_a=12.4,soc_percent=61.7,remaining_ah=92,{CELLS}"
-BOAT = ("profile=fixed,cells=8,temps=2,voltage_v=26.1,current_a=-3,soc_percent=12,alarm.soc_low=1,alarm.cell_under_voltage=1,"
+BOAT = ("profile=fixed,cells=8,temps=2,voltage_v=26.1,current_a=-3,soc_percent=12,alarm.soc_low=1,alarm.cell_imbalance=1,"
         + ",".join(f"cell_mv.{n}={3100 if n == 3 else 3250 + n}" for n in range(1, 9)))
 BANK = ("[line cellar]\nport = sim:cells=15,capacity=100,soc=40,speed=1\nprotocol = topbms\n"
         "[pack left]\nline = cellar\naddress = 1\nunit = 3\n[pack right]\nline = cellar\naddress = 2\nunit = 4\n"

@@ -258,7 +258,8 @@ export function stateOf(p) {
   if (v.discharge_mos === 0) more.push(t('discharge_off'));
   const full = v.time_to_full_s, empty = v.time_to_empty_s;
   if (kind === 'charging' && full > 100 && full < DAY_S) more.push(t('full_in', aboutHours(full / 3600)));
-  if (kind === 'discharging' && empty > 100) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
+  // A pack whose lowest cell is at its end stops before it is empty.
+  if (kind === 'discharging' && empty > 100 && !p.alarms.some(a => a.name.endsWith('under_voltage'))) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
   const on = balancedCells(p);
   if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
   else if (v.balancing) more.push(t('balancing'));

@@ -393,6 +393,7 @@ int history_simulate(int argc, char **argv)
     const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = past.as_outlet ? DAY_S : 0}};
     long long before = 0;
     struct tm local;
+    setenv("TZ", ":/etc/localtime", 0); /* or mktime() looks that file up again for each poll */
     past.now = time(NULL);
     past.zone_s = localtime_r(&past.now, &local) ? local.tm_gmtoff : 0;
     past.store = store_new(argv[1], &limits);

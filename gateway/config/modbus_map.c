@@ -304,7 +304,7 @@ static bool parse_sign(struct reader *reader, struct modbus_value *value)
         words_next(&reader->words);
     if (!parse_whole(reader, bit ? "bit" : "negative", 0, bit ? 15 : UINT16_MAX, &number))
         return false;
-    value->sign_mask = bit ? (uint16_t) (1u << number) : UINT16_MAX;
+    value->sign_mask = (uint16_t) (bit ? 1u << number : UINT16_MAX);
     value->sign = bit ? value->sign_mask : (uint16_t) number;
     return true;
 }

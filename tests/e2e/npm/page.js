@@ -650,6 +650,7 @@ const cases = {
         await page.locator('select[aria-label=Pack]').selectOption('house');
         await page.locator('[data-kind=difference] canvas').waitFor();
         check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
+        await page.locator('.charts > [data-kind=energy]:first-child canvas').waitFor();
     },
 
     // What can be found out by charts, and that an address leads to each of it.

@@ -280,7 +280,9 @@ export async function charts(wanted, parts = []) {
     if (some(got.charged_wh)) daily.push(energyBars(got, { day: text => choose(text) }));
     const heat = count ? heatMap(got, count, { pick: choose }) : null;
     if (heat) daily.push(heat);
-    (plots.at(-1)?.node ?? message).after(...daily.map(c => c.node));
+    // Of a bank an owner wants to know what it did, of a pack a technician how its cells are.
+    if (isBank(p)) area.prepend(...daily.map(c => c.node));
+    else (plots.at(-1)?.node ?? message).after(...daily.map(c => c.node));
     for (const c of daily) c.resize();
   }
 
@@ -333,7 +335,7 @@ export async function charts(wanted, parts = []) {
         zoom, whole: reset, cursor: showAt, pick: i => visit({ cell: ask.cell === i + 1 ? null : i + 1 }, true),
         say(i, words) { setText(spoken, `${clock(data.t[i], true)}: ${words}`); },
       }), { shape: shape(spec) }));
-      area.replaceChildren(...plots.map(c => c.node), ...daily.map(c => c.node), alarmCard, ...health?.nodes || []);
+      area.replaceChildren(...(isBank(p) ? [...daily, ...plots] : [...plots, ...daily]).map(c => c.node), alarmCard, ...health?.nodes || []);
       for (const c of plots) c.resize();
     }
     for (const c of plots) c.setRange(...ends);

@@ -139,11 +139,11 @@ static json_t *save(const struct saving *saving, const struct setup_edits *edits
 
 static void undo(const struct saving *saving, const char *why)
 {
-    if (save_undo(saving->path))
-        say(json_pack("{s:s}", "undone", why));
-    else
-        say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
+    const bool undone = save_undo(saving->path);
+    const int err = errno;
     prune_secrets(saving->path);
+    say(undone ? json_pack("{s:s}", "undone", why)
+               : setup_error(503, "%s: %s", saving->path, strerror(err)));
 }
 
 static void hold(struct saving *saving, const struct setup_edits *edits)
@@ -155,11 +155,12 @@ static void hold(struct saving *saving, const struct setup_edits *edits)
     say(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
     const char *line = next_line(saving, until, &ended);
     if (line && strcmp(line, "keep") == 0) {
-        if (save_keep(saving->path))
+        if (save_keep(saving->path)) {
+            prune_secrets(saving->path);
             say(json_pack("{s:s}", "hash", hash));
-        else
+        } else {
             undo(saving, strerror(errno));
-        prune_secrets(saving->path);
+        }
     } else {
         undo(saving, line    ? "it was taken back"
                      : ended ? "the gateway has ended"

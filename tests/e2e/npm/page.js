@@ -432,7 +432,7 @@ const cases = {
                         .filter(([, style]) => style.transitionDuration.split(',').some(d => parseFloat(d) > 0) || style.animationName !== 'none').map(([n]) => describe('moves', n));
                     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), raw = [];
                     while (walk.nextNode())
-                        if (!walk.currentNode.parentNode.closest('code, pre') && /^\s*[a-z]+_[a-z_]+\s*$|\{\d\}|undefined|NaN|\[object/.test(walk.currentNode.data)) raw.push(walk.currentNode.data);
+                        if (!walk.currentNode.parentNode.closest('code, pre') && /^\s*[a-z]+_[a-z_]+\s*$|\{\d\}|undefined|NaN|\[object| [:;?!»]|« /.test(walk.currentNode.data)) raw.push(walk.currentNode.data);
                     const [before, after] = ['‹', '›'].map(sign => [...document.querySelectorAll('.bar :is(a, button)')].find(n => n.textContent === sign));
                     const torn = before && Math.abs(box(before).top - box(after).top) > 1 ? [describe('torn', after)] : [];
                     const pen = document.createElement('canvas').getContext('2d');

@@ -24,7 +24,7 @@ export const FILES = [
 function table(caption, heads, rows) {
   return el('table', {}, el('caption', { class: 'vh' }, caption), el('thead', {}, el('tr', {}, ...heads.map(h => el('th', { scope: 'col' }, t(h))))),
     el('tbody', {}, ...rows.map(cells => el('tr', {}, ...cells.map((cell, i) =>
-      el(i ? 'td' : 'th', { class: heads[i] === 'problem' || heads[i] === 'says' ? 'says' : null, 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
+      el(i ? 'td' : 'th', { class: ['problem', 'says', 'action'].includes(heads[i]) ? 'says' : null, 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
 }
 
 const count = n => n == null ? null : number(n);

@@ -10,14 +10,11 @@
 
 #include "lines/ble/bluez.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define STUB_CALLS 64
 
@@ -92,16 +89,11 @@ void bluez_list(struct bluez *bluez, bluez_reply *reply)
 
 void bluez_watch(struct bluez *bluez, const char *path, bool below)
 {
-    (void) bluez;
-    (void) path;
-    (void) below;
 }
 
 void bluez_call(struct bluez *bluez, const char *path, const char *interface, const char *method,
                 double patience_s, bluez_reply *reply)
 {
-    (void) interface;
-    (void) patience_s;
     stub_note(bluez, method, path, reply);
 }
 
@@ -136,14 +128,11 @@ void bluez_disconnect(struct bluez *bluez, const char *device)
 
 bool bluez_claim(struct bluez *bluez, const char *device)
 {
-    (void) bluez;
-    (void) device;
     return true;
 }
 
 void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
 {
-    (void) adapter;
     stub_note(bluez, "RemoveDevice", device, NULL);
 }
 

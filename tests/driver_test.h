@@ -9,12 +9,10 @@
 #include "bms/driver.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define NOTHING (-1) /* instead of an enum bms_result: no frame was found */
 

@@ -26,13 +26,11 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define BENCH_UNITS 6
 #define BENCH_ORDERS 8 /* noted; further ones are only counted */
@@ -181,8 +179,6 @@ static inline void bench_turn(struct bench *bench)
 
 static inline void bench_wake(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void) io;
-    (void) events;
     ev_break(loop, EVBREAK_ONE);
 }
 

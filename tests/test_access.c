@@ -5,14 +5,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static struct sockaddr_storage client_at(const char *text)
 {
@@ -80,7 +77,6 @@ static const struct {
 
 static void test_membership(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(memberships); i++) {
         struct allow_list list = {.count = 0};
         if (!allow_add(&list, memberships[i].network))
@@ -95,7 +91,6 @@ static void test_membership(void **state)
  * differs in the first bit behind it is in. */
 static void test_each_prefix(void **state)
 {
-    (void) state;
     for (unsigned bits = 97; bits < 128; bits++) {
         const uint32_t base = 0xC0A85AA5;
         char text[64];
@@ -139,7 +134,6 @@ static const char *const no_networks[] = {
 
 static void test_no_networks(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(no_networks); i++) {
         struct allow_list list = {.count = 0};
         if (allow_add(&list, no_networks[i]) || list.count != 0)
@@ -149,7 +143,6 @@ static void test_no_networks(void **state)
 
 static void test_list_full(void **state)
 {
-    (void) state;
     struct allow_list list = {.count = 0};
     char text[32];
     for (unsigned i = 0; i < MAX_ALLOW; i++) {
@@ -164,7 +157,6 @@ static void test_list_full(void **state)
 
 static void test_nobody(void **state)
 {
-    (void) state;
     const struct allow_list empty = {.count = 0};
     struct allow_list all = {.count = 0};
     const struct sockaddr_un local = {.sun_family = AF_UNIX};
@@ -246,7 +238,6 @@ static void check_decision(const struct decision *row, unsigned function)
 
 static void test_decide(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(decisions); i++)
         for (unsigned function = 0; function < 256; function++)
             if (kind_of(function) & decisions[i].functions)
@@ -256,7 +247,6 @@ static void test_decide(void **state)
 /* The second of several networks counts as the first does. */
 static void test_decide_by_any_network(void **state)
 {
-    (void) state;
     static const struct {
         const char *client;
         uint8_t exception;

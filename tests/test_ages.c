@@ -15,15 +15,12 @@
 #include "simulator/options.h"
 
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -131,8 +128,6 @@ static void look_at(struct bench *bench, unsigned i, double now)
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = timer->data;
     for (unsigned i = 0; i < bench->count; i++)
         look_at(bench, i, clock_now());
@@ -151,15 +146,10 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    (void) data;
-    (void) poller;
-    (void) now;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) data;
-    (void) why;
 }
 
 static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
@@ -311,7 +301,6 @@ static void check_cases(const char *const *cases, unsigned packs, double allowed
 /* A Wi-Fi bridge that loses its link, TCP that sends again and again. */
 static void survives_stalls(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"stall=1",  "stall=2",  "stall=3",  "stall=5",  "stall=8",
                                         "stall=12", "stall=15", "stall=22", "stall=30", NULL};
     check_cases(cases, 1, 0);
@@ -320,7 +309,6 @@ static void survives_stalls(void **state)
 /* Nothing comes yet when the line is opened, and then all at once; or the device is only turned on later. */
 static void survives_an_opening_in_a_stall(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"stall=8,stall_every=300",  "stall=12,stall_every=300",
                                         "stall=22,stall_every=300", "stall=30,stall_every=300",
                                         "stall=45,stall_every=300", NULL};
@@ -331,7 +319,6 @@ static void survives_an_opening_in_a_stall(void **state)
 /* The host of the far end, or our own, is busy: all comes in order, again and again later than it should. */
 static void survives_a_busy_host(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"stall=0.6,stall_every=1.6", "stall=0.9,stall_every=2.4",
                                         "stall=1.4,stall_every=3.75", NULL};
     check_cases(cases, 1, 0);
@@ -339,7 +326,6 @@ static void survives_a_busy_host(void **state)
 
 static void survives_stalls_and_losses(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"stall=2,stall_every=7.5,drop=0.2",
                                         "stall=8,stall_every=20,drop=0.1", "drop=0.1",
                                         "late=0.2,late_ms=700", NULL};
@@ -348,7 +334,6 @@ static void survives_stalls_and_losses(void **state)
 
 static void survives_constant_delay(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"delay=400",  LATE_CASE,     "delay=1500", "delay=3000",
                                         "delay=6000", "delay=12000", NULL};
     check_cases(cases, 1, 0);
@@ -356,7 +341,6 @@ static void survives_constant_delay(void **state)
 
 static void survives_several_packs(void **state)
 {
-    (void) state;
     static const char *const cases[] = {
         "stall=3",    "stall=8",     "stall=22", "delay=1500",
         "delay=3000", "delay=12000", "drop=0.1", "stall=8,stall_every=20,drop=0.1",
@@ -368,7 +352,6 @@ static void survives_several_packs(void **state)
  * nothing of it is left when the next request is sent. */
 static void survives_repeats_with_settle(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"repeat=5",
                                         "repeat=500",
                                         "repeat=980",

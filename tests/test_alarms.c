@@ -4,17 +4,12 @@
 #include "packs/alarms.h"
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 enum { WARNS = 1, PROTECTS = 2, BOTH = 3 };
 
 static void test_levels(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         int before, read, active; /* bits: at which levels */
@@ -70,7 +65,6 @@ static struct pack cells_and_sensors(void)
 
 static void test_places(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_alarm alarm;
         int cell, sensor;

@@ -16,30 +16,25 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static unsigned sleeps, selects, receives;
 static size_t send_at_most; /* 0: no limit */
 
 int nanosleep(const struct timespec *request, struct timespec *remaining)
 {
-    (void) request;
-    (void) remaining;
     sleeps++;
     return 0;
 }
 
 int select(int count, fd_set *reading, fd_set *writing, fd_set *excepted, struct timeval *wait)
 {
-    (void) count, (void) reading, (void) writing, (void) excepted, (void) wait;
     selects++;
     return 1;
 }
@@ -117,7 +112,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void) state;
     close(bench.ours);
     close(bench.theirs);
     answerer_close(&bench.answerer);
@@ -253,7 +247,6 @@ static const struct {
 
 static void test_sleep_and_flush(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(sleepers); i++) {
         send_waiting();
         sleeps = 0;
@@ -274,7 +267,6 @@ static void test_sleep_and_flush(void **state)
  * gets there. */
 static void test_select(void **state)
 {
-    (void) state;
     uint8_t request[MODBUS_TCP_MAX_ADU_LENGTH];
     send_waiting();
     modbus_set_socket(bench.answerer.modbus, bench.ours);
@@ -288,7 +280,6 @@ static void test_select(void **state)
  * request left there. */
 static void test_short_read(void **state)
 {
-    (void) state;
     uint8_t buffer[] = {0, 1, 0, 0, 0, 4, 1, 3, 1, 0x22, /* the end; left over: */ 0, 2};
     reply_unchecked(buffer, 10);
     receive();
@@ -302,7 +293,6 @@ static void test_short_read(void **state)
  */
 static void test_short_write(void **state)
 {
-    (void) state;
     uint16_t *registers = bench.unit.mapping.tab_registers;
     uint8_t buffer[] = {0,   1, 0, 0, 0, 7, 1, 16, 1, 0x22, 0, 1, 2, /* the end; left over: */ 0xDE,
                         0xAD};
@@ -320,7 +310,6 @@ static void test_short_write(void **state)
  * refuses afterwards; the register is changed then. */
 static void test_short_mask(void **state)
 {
-    (void) state;
     uint16_t *registers = bench.unit.mapping.tab_registers;
     uint8_t buffer[] = {0,   1, 0, 0, 0, 6, 1, 22, 1, 0x22, 0, 0, /* the end; left over: */ 0xBE,
                         0xEF};
@@ -347,7 +336,6 @@ static const uint8_t writers[][19] = {
 
 static void test_read_only(void **state)
 {
-    (void) state;
     struct unit *unit = &bench.unit;
     for (size_t i = 0; i < COUNT(writers); i++) {
         const size_t size = 6u + writers[i][5];
@@ -368,7 +356,6 @@ static void test_read_only(void **state)
 /* Whatever the unit id, libmodbus answers as if it was its own. */
 static void test_any_unit(void **state)
 {
-    (void) state;
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 0, 3, 1, 0x22, 0, 1};
     for (unsigned unit = 2; unit < 256; unit++) {
         frame[6] = (uint8_t) unit;
@@ -384,7 +371,6 @@ static void test_any_unit(void **state)
  * answer to a read. */
 static void test_function_wraps(void **state)
 {
-    (void) state;
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 1, 0x83, 1, 0x22, 0, 1};
     modbus_set_socket(bench.answerer.modbus, bench.ours);
     modbus_reply_exception(bench.answerer.modbus, frame, 1);
@@ -400,7 +386,6 @@ static void test_function_wraps(void **state)
 /* Function 7 gets no answer at all from libmodbus, and 17 tells the library's version. */
 static void test_left_out_functions(void **state)
 {
-    (void) state;
     uint8_t frame[] = {0, 1, 0, 0, 0, 2, 1, 7};
     assert_trap(reply_unchecked(frame, sizeof frame) == -1, "leave function 7 without an answer");
     receive();
@@ -417,7 +402,6 @@ static void test_left_out_functions(void **state)
 /* Every function with every length: an exception, or the right answer, and never a pause. */
 static void test_everything_short(void **state)
 {
-    (void) state;
     for (unsigned function = 0; function < 256; function++)
         for (unsigned length = 2; length <= 254; length++) {
             uint8_t frame[260] = {0, 1, 0, 0, 0, (uint8_t) length, 1, (uint8_t) function};
@@ -434,7 +418,6 @@ static void test_everything_short(void **state)
  * answers what is there, and never has to refuse. */
 static void test_everything_near_ends(void **state)
 {
-    (void) state;
     static const unsigned ends[] = {0, 2, 48, 100, 158, 290, 348, 400, 800, 0xFFFE};
     static const unsigned quantities[] = {0,    1,    2,    3,    47,     48,     49,    57,  58,
                                           59,   124,  125,  126,  127,    128,    255,   256, 257,
@@ -479,8 +462,6 @@ static unsigned orders_taken;
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
                           const struct sockaddr *client, uint64_t ticket)
 {
-    (void) switches;
-    (void) client;
     assert_ptr_equal(data, &bench);
     assert_ptr_equal(unit, &bench.unit);
     assert_int_equal(ticket, TICKET);
@@ -490,7 +471,6 @@ static uint8_t take_order(void *data, struct unit *unit, const struct switches *
 
 static void test_orders(void **state)
 {
-    (void) state;
     struct allow_list everybody = {.count = 0};
     assert_true(allow_add(&everybody, "0.0.0.0/0"));
     bench.unit.writable = true;
@@ -525,7 +505,6 @@ static void test_orders(void **state)
  * at that moment, says anything else. */
 static void test_judged_at_the_moment(void **state)
 {
-    (void) state;
     static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
                          state_and_age[] = {0, 2, 0, 0, 0, 6, 1, 3, 1, 0x91, 0, 11},
                          is_fresh[] = {0, 3, 0, 0, 0, 6, 1, 2, 0, 37, 0, 1};
@@ -587,7 +566,6 @@ static const struct {
 
 static void test_precedence(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(precedences); i++) {
         bench.unit.stale = precedences[i].stale;
         answer_checked(precedences[i].frame, precedences[i].size);
@@ -602,7 +580,6 @@ static void test_precedence(void **state)
 /* Registers go high byte first, from function 3 and 4 alike; bits fill bytes from the lowest. */
 static void test_values(void **state)
 {
-    (void) state;
     const uint16_t first = pattern(290), second = pattern(291);
     uint8_t frame[] = {0x12, 0x34, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 2};
     for (uint8_t function = 3; function <= 4; function++) {
@@ -620,7 +597,6 @@ static void test_values(void **state)
 
 static void test_identification(void **state)
 {
-    (void) state;
     static const char expected[] = "\x00\x05\x00\x00\x00\x29\x01"
                                    "\x2B\x0E\x01\x82\x00\x00\x03"
                                    "\x00\x08packgate\x01\x08packgate\x02";
@@ -642,7 +618,6 @@ static void test_identification(void **state)
 /* A socket that takes nothing, or only a part: the same error, for each kind of answer. */
 static void test_socket_full(void **state)
 {
-    (void) state;
     static const uint8_t requests[][12] = {
         {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1}, /* an answer of libmodbus, */
         {0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 0},    /* an exception, */
@@ -671,7 +646,6 @@ static void test_socket_full(void **state)
 
 static void test_socket_gone(void **state)
 {
-    (void) state;
     close(bench.theirs);
     bench.theirs = open("/dev/null", O_RDONLY);
     assert_int_equal(ask(waiting, sizeof waiting), ANSWER_FAILED);

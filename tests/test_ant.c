@@ -61,7 +61,6 @@ static enum bms_result take(const uint8_t *data, size_t size, struct pack *pack)
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&ant_driver);
     struct bms_request request = request_of_step(&bms, STEP_STATUS);
     assert_request(&request, STATUS_REQUEST);
@@ -71,7 +70,6 @@ static void test_requests(void **state)
 
 static void test_status(void **state)
 {
-    (void) state;
     uint8_t data[130];
     struct pack pack;
     assert_int_equal(take(data, fill(data), &pack), BMS_DONE);
@@ -94,7 +92,6 @@ static void test_status(void **state)
 /* Counts that the frame has no room for are refused, whatever its CRC says. */
 static void test_counts(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t temps, cells;
         enum bms_result expected;
@@ -121,7 +118,6 @@ static void test_counts(void **state)
 /* Section 4, once more. */
 static void test_alarms(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at; /* 4: protections, 12: warnings */
         unsigned bit, alarm;
@@ -186,7 +182,6 @@ static void test_alarms(void **state)
 /* Either end is good; AA 55 in the data is none. */
 static void test_ends(void **state)
 {
-    (void) state;
     static const struct {
         const char *end;
         enum bms_span_kind kind;
@@ -218,7 +213,6 @@ static void test_ends(void **state)
 /* An answer belongs to the function and register that were asked. */
 static void test_foreign(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&ant_driver);
     struct bms_request status = request_of(STATUS_REQUEST), none = {.size = 0};
     uint8_t data[130], identity[32] = "16ZM";
@@ -238,7 +232,6 @@ static void test_foreign(void **state)
 
 static void test_mask(void **state)
 {
-    (void) state;
     static const uint8_t functions[] = {0x23, 0x33, 0x43};
     struct bms bms = new_bms(&ant_driver);
     struct bms_request request = request_of(STATUS_REQUEST);
@@ -261,7 +254,6 @@ static void test_mask(void **state)
 /* Section 5: without the password a command is not permitted; other registers are not answered. */
 static void test_board(void **state)
 {
-    (void) state;
     static const struct {
         const char *request, *answer;
     } cases[] = {
@@ -302,7 +294,6 @@ static enum bms_result order(struct bms *bms, struct bms *board, struct pack *to
 /* Section 5: the password is told when it is wanted, and the order given once more; where it was the wrong one that is all. */
 static void test_switches(void **state)
 {
-    (void) state;
     static const char *const sent[4] = {"D8 E5", "79 25", "C8 E4", "69 24"};
     struct bms bms = new_bms(&ant_driver), board = new_bms(&ant_driver);
     struct bms_request request;
@@ -335,7 +326,6 @@ static void test_switches(void **state)
 /* What fails for another reason asks for no password; no answer of another order counts. */
 static void test_refusals(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&ant_driver);
     struct bms_request request;
     struct pack pack;

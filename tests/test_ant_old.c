@@ -40,7 +40,6 @@ static enum bms_result take(const struct bytes *frame, struct pack *pack)
 /* The paper's form has its turn when the other one stays unanswered, and what is answered stays. */
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&ant_old_driver);
     struct pack pack;
     struct bms_request request = request_of_step(&bms, 0);
@@ -62,7 +61,6 @@ static void test_requests(void **state)
 /* Section 3, once more. */
 static void test_reasons(void **state)
 {
-    (void) state;
     enum { NONE = PACK_ALARM_COUNT };
     static const uint8_t charge[] = {NONE,
                                      NONE,
@@ -118,7 +116,6 @@ static void test_reasons(void **state)
 
 static void test_values(void **state)
 {
-    (void) state;
     struct pack pack;
     struct bytes frame = make_status(1, 1);
     put_be32(frame.bytes + 70, (uint32_t) -107);
@@ -149,7 +146,6 @@ static void test_values(void **state)
 /* Section 4. The status that is asked for behind an order shows what became of it. */
 static void test_orders(void **state)
 {
-    (void) state;
     static const struct {
         enum bms_switch which;
         bool on;
@@ -187,7 +183,6 @@ static void test_orders(void **state)
 /* Without the apply frame nothing is switched. */
 static void test_board(void **state)
 {
-    (void) state;
     struct bms board = new_bms(&ant_old_driver);
     struct pack told;
     struct bms_output out;
@@ -204,7 +199,6 @@ static void test_board(void **state)
 
 static void test_mask(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&ant_old_driver);
     struct bms_request request = request_of(REQUEST);
     for (unsigned reg = 0; reg < 256; reg++) {
@@ -223,7 +217,6 @@ static void test_mask(void **state)
 /* Section 3: two of the four are not connected on most boards and read 0 then. */
 static void test_sensors(void **state)
 {
-    (void) state;
     static const struct {
         int celsius[4];
         int count; /* fitted, from the first on */

@@ -5,12 +5,9 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define UNKNOWN NAN
 
@@ -97,7 +94,6 @@ static struct pack small(void)
 
 static void test_unequal_packs(void **state)
 {
-    (void) state;
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
     struct pack bank;
@@ -152,7 +148,6 @@ static void test_unequal_packs(void **state)
 /* A bank has no cells, sensors and names of its own. */
 static void test_what_a_bank_has_not(void **state)
 {
-    (void) state;
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
     struct pack bank;
@@ -172,7 +167,6 @@ static void test_what_a_bank_has_not(void **state)
 /* Of a stale pack nothing is left, but that it is missing. */
 static void test_a_pack_is_missing(void **state)
 {
-    (void) state;
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &b}, {.pack = &a, .fresh = true}, {.pack = &b}};
     struct pack bank;
@@ -218,7 +212,6 @@ static void test_a_pack_is_missing(void **state)
 
 static void test_all_packs_are_missing(void **state)
 {
-    (void) state;
     const struct pack a = large();
     const struct bank_member members[] = {{.pack = &a, .capacity_ah = 280},
                                           {.pack = &a, .capacity_ah = 280}};
@@ -239,7 +232,6 @@ static void test_all_packs_are_missing(void **state)
 /* One value of three packs, all fresh. */
 static void test_each_value(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double in[3], expected;
@@ -295,7 +287,6 @@ static void test_each_value(void **state)
 /* What a pack weighs: full, rated, configured; and nothing when one of them has neither. */
 static void test_weights(void **state)
 {
-    (void) state;
     // clang-format off
     static const struct {
         const char *name;
@@ -337,7 +328,6 @@ static void test_weights(void **state)
 
 static void test_limits_of_packs_that_are_off(void **state)
 {
-    (void) state;
     static const struct {
         double mos[2], limit[2], expected;
     } cases[] = {
@@ -373,7 +363,6 @@ static void test_limits_of_packs_that_are_off(void **state)
 /* Equal extremes are those of the first pack; one without cells names nobody. */
 static void test_places(void **state)
 {
-    (void) state;
     struct pack nothing, a = large(), bank;
     pack_clear(&nothing);
     struct map_bank extras = {0};
@@ -399,7 +388,6 @@ static void test_places(void **state)
  * one of them is active. */
 static void test_alarms_that_were_not_read(void **state)
 {
-    (void) state;
     struct pack calm, lost, bank;
     struct map_bank extras = {0};
     pack_clear(&calm);
@@ -428,7 +416,6 @@ static void test_alarms_that_were_not_read(void **state)
 
 static void test_as_many_as_there_can_be(void **state)
 {
-    (void) state;
     const struct pack a = large();
     struct bank_member members[MAX_BANK_PACKS];
     for (unsigned i = 0; i < MAX_BANK_PACKS; i++)

@@ -7,12 +7,10 @@
 #include "bms/battery_random.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define HOUR 3600.0
 #define ALL_ALARMS ((UINT32_C(1) << PACK_ALARM_COUNT) - 1)
@@ -57,7 +55,6 @@ static void assert_sum(const struct pack *pack)
 /* Every value is there, for every number of cells and sensors, and none is out of its range. */
 static void test_complete(void **state)
 {
-    (void) state;
     for (unsigned cells = 1; cells <= MAX_CELLS; cells++) {
         struct battery_settings settings = usual(BATTERY_CYCLE);
         settings.cells = cells;
@@ -83,7 +80,6 @@ static void test_complete(void **state)
 
 static void test_counts_charge(void **state)
 {
-    (void) state;
     for (int direction = -1; direction <= 1; direction += 2) {
         struct battery_settings settings =
             usual(direction > 0 ? BATTERY_CHARGE : BATTERY_DISCHARGE);
@@ -108,7 +104,6 @@ static void test_counts_charge(void **state)
 
 static void test_idle_and_fixed(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_IDLE);
     struct battery battery;
     struct pack first, pack;
@@ -129,7 +124,6 @@ static void test_idle_and_fixed(void **state)
 
 static void test_charge_protection(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_CHARGE);
     settings.soc_percent = 90;
     struct battery battery;
@@ -156,7 +150,6 @@ static void test_charge_protection(void **state)
 
 static void test_discharge_protection(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_DISCHARGE);
     settings.soc_percent = 11;
     struct battery battery;
@@ -178,7 +171,6 @@ static void test_discharge_protection(void **state)
 
 static void test_switches(void **state)
 {
-    (void) state;
     static const struct {
         enum battery_profile profile;
         enum pack_value stops, other;
@@ -216,7 +208,6 @@ static void test_switches(void **state)
 
 static void test_temperatures(void **state)
 {
-    (void) state;
     static const struct {
         double ambient_c;
         enum battery_profile profile;
@@ -253,7 +244,6 @@ static void test_temperatures(void **state)
 /* Without sensors nothing can be said of the temperature, and nothing follows from it. */
 static void test_no_sensors(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_CHARGE);
     settings.temps = 0;
     settings.ambient_c = -30;
@@ -267,7 +257,6 @@ static void test_no_sensors(void **state)
 /* A day and a half of the cycle: full and empty come by turns, and no protection has to step in. */
 static void test_cycle(void **state)
 {
-    (void) state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct battery_settings settings = usual(BATTERY_CYCLE);
         settings.seed = seed;
@@ -302,7 +291,6 @@ static void test_cycle(void **state)
 
 static void test_ripple(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_CYCLE);
     struct battery battery;
     struct pack pack;
@@ -318,7 +306,6 @@ static void test_ripple(void **state)
 
 static void test_seeds(void **state)
 {
-    (void) state;
     struct battery_settings settings = usual(BATTERY_CYCLE);
     struct battery battery[3];
     struct pack pack[3];
@@ -337,7 +324,6 @@ static void test_seeds(void **state)
 
 static void test_odd_arguments(void **state)
 {
-    (void) state;
     struct battery_settings settings = {.cells = 0, .temps = 99, .capacity_ah = NAN};
     struct battery battery;
     struct pack pack;
@@ -379,7 +365,6 @@ static void assert_random_pack(const struct pack *pack, unsigned cells, unsigned
 
 static void test_random_packs(void **state)
 {
-    (void) state;
     uint64_t seed = 1;
     uint32_t warned = 0, protected = 0, both = 0, none = 0;
     bool flows[3] = {false};

@@ -20,13 +20,11 @@ static char why[160];
 
 static void on_opened(void *data, int fd)
 {
-    (void) data;
     opened = fd;
 }
 
 static void on_failed(void *data, const char *text)
 {
-    (void) data;
     opened = -1;
     snprintf(why, sizeof why, "%s", text);
 }
@@ -96,7 +94,6 @@ static unsigned frames(void)
 
 static void test_believes_three_that_agree(void **state)
 {
-    (void) state;
     struct port *port = listen_to(key_text);
     answer_question();
     advertise(port, 1, 2600);
@@ -115,7 +112,6 @@ static void test_believes_three_that_agree(void **state)
 
 static void test_takes_young_ones_only(void **state)
 {
-    (void) state;
     struct port *port = listen_to(key_text);
     for (uint16_t n = 1; n <= 5; n++)
         advertise(port, n, 2600); /* BlueZ has not answered yet */
@@ -145,7 +141,6 @@ static void test_takes_young_ones_only(void **state)
 /* Anybody can advertise in its name: what is not its is passed over, until nothing else comes any more. */
 static void test_passes_over_what_is_not_its(void **state)
 {
-    (void) state;
     struct port *port = listen_to(key_text);
     answer_question();
     for (uint16_t n = 1; n <= 3; n++)
@@ -183,7 +178,6 @@ static void test_passes_over_what_is_not_its(void **state)
 /* Each wrong key that begins like the right one: hundreds of records, and none is believed. */
 static void test_finds_noise_out(void **state)
 {
-    (void) state;
     unsigned found_out = 0;
     for (unsigned n = 0; n < 64; n++) {
         char text[sizeof key_text];
@@ -201,7 +195,6 @@ static void test_finds_noise_out(void **state)
 
 static void test_says_what_is_wrong(void **state)
 {
-    (void) state;
     char text[sizeof key_text];
     snprintf(text, sizeof text, "00%s", key_text + 2);
     struct port *port = listen_to(text);

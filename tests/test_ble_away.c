@@ -176,9 +176,6 @@ static void run_until(double until)
 
 static void on_published(void *data, struct poller *poller, double now)
 {
-    (void) data;
-    (void) poller;
-    (void) now;
 }
 
 static void add_line(unsigned n)
@@ -292,7 +289,6 @@ static void endure(double apart_s)
 
 static void test_device_away(void **state)
 {
-    (void) state;
     open_world(1);
     struct far *far = &world.fars[0];
     assert_true(back_after_s(far) < SOON_S);
@@ -307,7 +303,6 @@ static void test_device_away(void **state)
 
 static void test_adapter_off(void **state)
 {
-    (void) state;
     open_world(1);
     struct far *far = &world.fars[0];
     assert_true(back_after_s(far) < SOON_S);
@@ -323,7 +318,6 @@ static void test_adapter_off(void **state)
  * most once. */
 static void test_neighbours_away(void **state)
 {
-    (void) state;
     open_world(3);
     for (unsigned i = 0; i < 3; i++)
         assert_true(back_after_s(&world.fars[i]) < 3 * SOON_S);

@@ -5,14 +5,11 @@
 
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define N BLUEZ_NOTIFY
 #define W BLUEZ_WRITE
@@ -56,7 +53,6 @@ static const struct {
 
 static void test_pairs(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct module module = {0};
         char usable[MODULE_PAIRS + 1] = "", uuid[40], path[40];
@@ -82,7 +78,6 @@ static void test_pairs(void **state)
 /* The two of one name: each is taken for what it can do. */
 static void test_two_of_one_name(void **state)
 {
-    (void) state;
     struct module module = {0};
     static const char uuid[] = "0000ffe1-0000-1000-8000-00805f9b34fb";
     module_note(&module, &(struct bluez_object){.path = "/writes", .uuid = uuid, .flags = C});
@@ -107,7 +102,6 @@ static void test_two_of_one_name(void **state)
 
 static void test_guesses(void **state)
 {
-    (void) state;
     static const struct {
         const char *address, *name;
         unsigned services;

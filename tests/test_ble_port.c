@@ -159,7 +159,6 @@ static void open_it(struct port *port, struct result *result)
 
 static void test_opens(void **state)
 {
-    (void) state;
     struct result result;
     static const char *const addresses[] = {"ble:AA:BB:CC:DD:EE:01", "ble:hci0/aa:bb:cc:dd:ee:01",
                                             "ble:JK-shed"};
@@ -182,7 +181,6 @@ static void test_opens(void **state)
 /* Somebody else's name, address or adapter is not it. */
 static void test_is_not_mistaken(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:JK", &result);
@@ -206,7 +204,6 @@ static void test_is_not_mistaken(void **state)
 
 static void test_pairs_in_turn(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -235,7 +232,6 @@ static void test_pairs_in_turn(void **state)
 /* One at an adapter at a time: the other one looks only when this one is open. */
 static void test_one_at_a_time(void **state)
 {
-    (void) state;
     struct result results[2];
     stub_begin();
     struct port *ports[] = {make_port("ble:AA:BB:CC:DD:EE:01", &results[0]),
@@ -259,7 +255,6 @@ static void test_one_at_a_time(void **state)
 /* 3 s from telling it to disconnect to the next look for it; and as long where it is found connected, maybe for a moment only. */
 static void test_pauses(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -292,7 +287,6 @@ static void test_pauses(void **state)
 /* Requests in pieces of 20, the next one when BlueZ has taken the one before. */
 static void test_pieces(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -324,7 +318,6 @@ static void test_pieces(void **state)
 /* Who is silent is written to in the other way, and then on its other line. */
 static void test_silence(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -359,7 +352,6 @@ static void test_silence(void **state)
 /* It has both kinds of writing, and refuses the one that is tried first. */
 static void test_refused_kind(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -397,7 +389,6 @@ static void test_refused_kind(void **state)
  * disconnect. */
 static void test_tries_again(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -447,7 +438,6 @@ static void test_tries_again(void **state)
 /* Services that BlueZ remembers and the device has not any more are made to be forgotten, but not of a device that is paired. */
 static void test_stale_services(void **state)
 {
-    (void) state;
     struct result result;
     for (int paired = 0; paired < 2; paired++) {
         stub_begin();
@@ -473,7 +463,6 @@ static void test_stale_services(void **state)
 /* A scan that BlueZ never said it had begun cannot be ended; one that is seen before that is waited for. */
 static void test_scan_that_is_not_answered(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
@@ -491,7 +480,6 @@ static void test_scan_that_is_not_answered(void **state)
 
 static void test_what_can_be_wrong(void **state)
 {
-    (void) state;
     struct result result;
     stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);

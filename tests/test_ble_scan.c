@@ -13,7 +13,6 @@ static bool ended;
 
 static void on_done(void *data, const struct scan_device *devices, unsigned count, const char *text)
 {
-    (void) data;
     memcpy(listed, devices, count * sizeof *devices);
     listed_count = count;
     snprintf(why, sizeof why, "%s", text ? text : "");
@@ -69,7 +68,6 @@ static void await_end(struct scan *scan)
 /* Of thousands, those are kept that may be a BMS, and the nearest others. */
 static void test_crowd(void **state)
 {
-    (void) state;
     struct scan *scan = begin(3000);
     for (unsigned n = 0; n < 3000; n++)
         tell_device(&scan->bluez, n, "crowd", -90);
@@ -90,7 +88,6 @@ static void test_crowd(void **state)
 /* Names come from anybody with a radio. */
 static void test_names(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *shown;
     } cases[] = {
@@ -117,7 +114,6 @@ static void test_names(void **state)
 
 static void test_adapter_goes(void **state)
 {
-    (void) state;
     struct scan *scan = begin(0);
     tell_device(&scan->bluez, 1, "JK-shed", -60);
     tell_adapter(&scan->bluez, 0);

@@ -4,13 +4,10 @@
 
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define HCI0 "/org/bluez/hci0"
 #define HCI1 "/org/bluez/hci1"
@@ -44,7 +41,6 @@ static void run(struct ev_loop *loop)
 
 static void test_one_at_a_time(void **state)
 {
-    (void) state;
     struct ev_loop *loop = set_up();
     for (unsigned i = 0; i < 3; i++)
         turn_want(&turns[i], HCI0);
@@ -70,7 +66,6 @@ static void test_one_at_a_time(void **state)
 
 static void test_adapters_apart(void **state)
 {
-    (void) state;
     struct ev_loop *loop = set_up();
     turn_want(&turns[0], HCI0);
     turn_want(&turns[1], HCI1);
@@ -93,7 +88,6 @@ static void test_adapters_apart(void **state)
 /* One that goes away keeps nobody waiting, whether it had its turn, was about to have it, or waited. */
 static void test_going_away(void **state)
 {
-    (void) state;
     struct ev_loop *loop = set_up();
     for (unsigned i = 0; i < COUNT(turns); i++)
         turn_want(&turns[i], HCI0);

@@ -5,14 +5,12 @@
 #include "bms/driver.h"
 
 #include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define AIR "# air: 1A FF E1 02 "
 
@@ -38,7 +36,6 @@ static bool key_of(const char *text, uint8_t key[VICTRON_KEY], char *why, size_t
 
 static void test_vector(void **state)
 {
-    (void) state;
     uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
     char why[160];
     assert_true(key_of(vector_key, key, why, sizeof why));
@@ -56,7 +53,6 @@ static void test_vector(void **state)
 
 static void test_key_files(void **state)
 {
-    (void) state;
     uint8_t key[VICTRON_KEY] = {0};
     char why[160];
     static const char *const good[] = {"AFF4D0995B7D1E176C0C33ECB9E70DCD\n",
@@ -116,7 +112,6 @@ static void check_capture(const char *path)
 
 static void test_captures(void **state)
 {
-    (void) state;
     glob_t found;
     assert_int_equal(glob("tests/captures/victron-ble/*.exch", 0, NULL, &found), 0);
     assert_true(found.gl_pathc >= 3);
@@ -128,7 +123,6 @@ static void test_captures(void **state)
 /* Unused bits that are not ones: a wrong key that shares its first byte. */
 static void test_noise(void **state)
 {
-    (void) state;
     const struct bms_driver *driver = bms_driver_find("victron-ble");
     uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
     char why[160];

@@ -5,14 +5,11 @@
 
 #include <errno.h>
 #include <linux/can.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void open_pair(int pair[2])
 {
@@ -21,7 +18,6 @@ static void open_pair(int pair[2])
 
 static void test_frames(void **state)
 {
-    (void) state;
     const struct can_message sent = {
         .id = 0x351, .size = 8, .data = {0x14, 2, 0x74, 0xE, 0x74, 0xE, 0xCC, 1}};
     struct can_message got;
@@ -42,7 +38,6 @@ static void test_frames(void **state)
 /* As the kernel lays them out: long identifiers, requests for a frame, error frames. */
 static void test_other_frames(void **state)
 {
-    (void) state;
     static const canid_t others[] = {0x305 | CAN_EFF_FLAG, 0x305 | CAN_RTR_FLAG,
                                      0x4 | CAN_ERR_FLAG};
     struct can_frame raw = {.can_dlc = 8};
@@ -65,7 +60,6 @@ static void test_other_frames(void **state)
 /* Nobody reads: the queue is full at some time, and sending does not wait. */
 static void test_full_queue(void **state)
 {
-    (void) state;
     const struct can_message frame = {.id = 0x351, .size = 8};
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
@@ -78,7 +72,6 @@ static void test_full_queue(void **state)
 
 static void test_no_interface(void **state)
 {
-    (void) state;
     assert_int_equal(can_socket_open("no-such-can"), -1);
     assert_true(errno == ENODEV || errno == EAFNOSUPPORT); /* the latter of a kernel without CAN */
 }

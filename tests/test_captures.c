@@ -10,12 +10,10 @@
 
 #include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define MAX_FILES 256
 #define CAPTURES "tests/captures"
@@ -111,7 +109,6 @@ static void load_file(const char *path)
 /* All files of all drivers; a folder without a driver, or a driver without captures, is a failure. */
 static int load_all(void **state)
 {
-    (void) state;
     DIR *top = opendir(CAPTURES);
     assert_non_null(top);
     for (struct dirent *folder; (folder = readdir(top));) {
@@ -144,7 +141,6 @@ static int load_all(void **state)
 
 static int free_all(void **state)
 {
-    (void) state;
     while (capture_count > 0) {
         exchange_free(captures[--capture_count].exchange);
         free(captures[capture_count].places);
@@ -306,7 +302,6 @@ static void replay(const struct exchange *exchange, struct pack *pack,
 
 static void test_variations(void **state)
 {
-    (void) state;
     unsigned failed = 0, checked = 0;
     for (size_t v = 0; v < sizeof variations / sizeof *variations; v++)
         for (size_t i = 0; i < capture_count; i++) {
@@ -420,7 +415,6 @@ static unsigned long cut(struct capture *capture, struct exchange_item *item,
 
 static void test_truncated(void **state)
 {
-    (void) state;
     assert_int_equal(damage_each_reply(cut), 0);
 }
 
@@ -473,7 +467,6 @@ static unsigned long flip_bits(struct capture *capture, struct exchange_item *it
  * change a value. */
 static void test_bit_flips(void **state)
 {
-    (void) state;
     unsigned long believed = damage_each_reply(flip_bits);
     print_message("%lu bits flipped, %lu changed a value unseen\n", flips, believed);
     assert_int_equal(believed, 0);

@@ -85,7 +85,6 @@ static void read_row(struct row *row, char *text, unsigned line)
 
 static int read_table(void **state)
 {
-    (void) state;
     char text[4096];
     unsigned line = 0;
     bool heading = true;
@@ -115,9 +114,6 @@ static uint64_t ticket_under_way;
 
 static void on_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void) loop;
-    (void) timer;
-    (void) events;
     server_order_over(bench.server, ticket_under_way, 0);
 }
 
@@ -128,8 +124,6 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
         unsigned coil, registers[2];
     } places[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = {0, {118, 308}}, [BMS_DISCHARGE_MOS] = {1, {117, 307}}};
-    (void) data;
-    (void) client;
     for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
         if (!switches->wanted[i])
             continue;
@@ -145,7 +139,6 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
 
 static int start(void **state)
 {
-    (void) state;
     bench_prepare(&bench);
     assert_true(allow_add(&bench.config.allow_write, "127.0.0.0/8"));
     bench_start(&bench);
@@ -155,7 +148,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void) state;
     bench_close(&bench);
     return 0;
 }
@@ -202,7 +194,6 @@ static void expect_end(const struct row *row, int fd)
 
 static void test_rows(void **state)
 {
-    (void) state;
     for (unsigned i = 0; i < row_count; i++) {
         const int fd = bench_connect(&bench);
         bench_send(&bench, fd, rows[i].request, rows[i].request_size);
@@ -214,7 +205,6 @@ static void test_rows(void **state)
 
 static void test_rows_byte_by_byte(void **state)
 {
-    (void) state;
     for (unsigned i = 0; i < row_count; i++) {
         const int fd = bench_connect(&bench);
         bench_turn(&bench);
@@ -232,7 +222,6 @@ static void test_rows_byte_by_byte(void **state)
 /* All on one connection, and as many in one go as the socket takes. */
 static void test_rows_in_one_stream(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < row_count; i++)
         if (!rows[i].closes)
@@ -248,7 +237,6 @@ static void test_rows_in_one_stream(void **state)
  * written there. */
 static void test_content(void **state)
 {
-    (void) state;
     for (unsigned address = 0; address <= 0xFFFF; address++) {
         const bool there = (address >= 100 && address <= 157) ||
                            (address >= 290 && address <= 347) ||

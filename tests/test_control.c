@@ -9,15 +9,12 @@
 #include "bms/count.h"
 
 #include <jansson.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static struct bench {
     char path[40];
@@ -35,7 +32,6 @@ static const struct line_events no_events;
 
 static int set_up(void **state)
 {
-    (void) state;
     static const char text[] =
         "[gateway]\ncontrol = none\n[line shed]\nport = sim:\nprotocol = daly\n"
         "[pack a]\nline = shed\nunit = 1\n"
@@ -62,7 +58,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void) state;
     control_free(bench.control);
     packs_free(bench.packs);
     polling_free(bench.polling);
@@ -91,7 +86,6 @@ static json_t *ask(const char *from, const char *question)
 
 static void test_configuration(void **state)
 {
-    (void) state;
     json_t *answer = ask("mqtt home", "configuration");
     assert_non_null(answer);
     assert_non_null(strstr(json_string_value(json_object_get(answer, "text")), "[tunnel shed]"));
@@ -110,7 +104,6 @@ static int is_open(json_t *answer)
 /* Opened, kept open, closed, and who did it is told. */
 static void test_tunnel(void **state)
 {
-    (void) state;
     json_t *answer = ask("web", "tunnel shed 60 192.0.2.7");
     assert_string_equal(json_string_value(json_object_get(answer, "by")), "web 192.0.2.7");
     assert_true(json_is_false(json_object_get(answer, "was_open")));
@@ -128,7 +121,6 @@ static void test_tunnel(void **state)
 /* Nobody but the page is answered; what is wrong is said in words; what is no question is none. */
 static void test_refused(void **state)
 {
-    (void) state;
     static const struct {
         const char *from, *question;
         bool words;

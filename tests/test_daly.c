@@ -21,7 +21,6 @@ static bool build(struct bms *bms, const char *name, struct bms_request *request
 /* Section 3: the sums for board 1; each further board adds 1, host 0x80 adds 0x40. */
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
     assert_true(build(&bms, "pack voltage, current and SOC", &request));
@@ -69,7 +68,6 @@ static void answer(struct bms *bms, uint8_t host)
 /* Section 5: a few boards answer only what the Bluetooth dongle would ask. */
 static void test_other_host(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
     assert_hosts("nothing answers", &bms, "40 40 80 40 40 80 40 40 ");
@@ -89,7 +87,6 @@ static void test_other_host(void **state)
 /* Whoever has company or another number, or was told what to do, is asked in one way only. */
 static void test_one_host(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         int address, variant;
@@ -113,7 +110,6 @@ static void test_one_host(void **state)
 /* A simulated board listens as its variant says. */
 static void test_emulated_hosts(void **state)
 {
-    (void) state;
     static const struct {
         int variant;
         bool rs485, bluetooth;
@@ -137,7 +133,6 @@ static void test_emulated_hosts(void **state)
 /* Section 10. */
 static void test_switches(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
     struct pack pack;
@@ -160,7 +155,6 @@ static void test_switches(void **state)
 
 static void test_cells_wait_for_their_number(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
     struct pack pack;
@@ -190,7 +184,6 @@ static void test_cells_wait_for_their_number(void **state)
 /* A late frame of an earlier poll in front of the reply (section 7, mpp-solar issue 516). */
 static void test_late_cell_frame(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -209,7 +202,6 @@ static void test_late_cell_frame(void **state)
 /* Section 13, 8: after wake-up valid frames hold nonsense. */
 static void test_implausible(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -224,7 +216,6 @@ static void test_implausible(void **state)
 /* Section 8: the table of two units, and the rule. Raw 30021 is 2.1 A. */
 static void test_direction(void **state)
 {
-    (void) state;
     static const struct {
         int state;
         enum bms_current option;
@@ -262,7 +253,6 @@ static void test_direction(void **state)
 /* Section 11: two frames of seven characters. */
 static void test_versions(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -277,7 +267,6 @@ static void test_versions(void **state)
  * whichever order the pairs come. */
 static void test_settings(void **state)
 {
-    (void) state;
     static const struct {
         const char *ask, *reply;
         enum pack_value id[2];
@@ -310,7 +299,6 @@ static void test_settings(void **state)
 /* Section 5: a master may answer first when board 2 was asked. */
 static void test_other_boards(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -325,7 +313,6 @@ static void test_other_boards(void **state)
 /* A5 may stand in the data, and noise may end in the start of a frame. */
 static void test_framing(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *bytes;
         enum bms_span_kind kind;

@@ -67,7 +67,6 @@ static void fill_d2(uint16_t r[80])
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         int address;
@@ -98,7 +97,6 @@ static void test_requests(void **state)
 
 static void test_switches(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         enum bms_switch which;
@@ -127,7 +125,6 @@ static void test_switches(void **state)
 
 static void test_write_replies(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     struct bms d2 = new_bms(&daly_d2_driver), p81 = new_bms(&daly_p81_driver);
@@ -153,7 +150,6 @@ static void test_write_replies(void **state)
 /* Section 9: an echo with a wrong CRC has been recorded; it confirms nothing. */
 static void test_wrong_crc(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = request_of("D2 06 00 CF 00 01 6B 96");
     struct bms_request reply = request_of("D2 06 00 CF 00 01 1C 8A");
@@ -164,7 +160,6 @@ static void test_wrong_crc(void **state)
  * shown that the line echoes, the first copy does not count. */
 static void test_echoing_line(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -180,7 +175,6 @@ static void test_echoing_line(void **state)
 
 static void test_exceptions(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -197,7 +191,6 @@ static void test_exceptions(void **state)
  * is passed over. */
 static void test_noise(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = request_of("D2 03 00 0C 00 01 57 AA");
     uint8_t bytes[64];
@@ -224,7 +217,6 @@ static void test_noise(void **state)
 /* Cells whose bytes look like the CRC of a request that ends there: it is a reply all the same. */
 static void test_reply_like_a_request(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = make_read(0xD2, 0, 62);
     uint16_t r[80];
@@ -243,7 +235,6 @@ static void test_reply_like_a_request(void **state)
 
 static void test_foreign(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -262,7 +253,6 @@ static void test_foreign(void **state)
 
 static void test_not_ready(void **state)
 {
-    (void) state;
     for (int cells = 0; cells <= 33; cells += 33) {
         struct bms bms = new_bms(&daly_d2_driver);
         struct pack pack;
@@ -277,7 +267,6 @@ static void test_not_ready(void **state)
 
 static void test_absent_values(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -308,7 +297,6 @@ static void test_absent_values(void **state)
 /* Section 10: a board that only balances has the pack's volts behind its sensors, and 0 for all that it does not have. */
 static void test_balancer_board(void **state)
 {
-    (void) state;
     static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,     POWER_W,    REMAINING_AH,
                                             CYCLES,      DISCHARGE_MOS, CHARGE_MOS, FLOW};
     struct bms bms = new_bms(&daly_d2_driver);
@@ -331,7 +319,6 @@ static void test_balancer_board(void **state)
 
 static void test_other_windows(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -367,7 +354,6 @@ static void test_other_windows(void **state)
  * only where it stands in the midst of what we need, and can mask it. */
 static void test_password(void **state)
 {
-    (void) state;
     uint16_t r[3] = {0x3132, 0x3334, 0x3536};
     for (int dialect = 0; dialect < 2; dialect++) {
         struct bms bms = new_bms(dialect ? &daly_p81_driver : &daly_d2_driver);
@@ -393,7 +379,6 @@ static void test_password(void **state)
  * stays, and the CRC is right. */
 static void test_mask(void **state)
 {
-    (void) state;
     static const struct {
         unsigned count;      /* registers of the reply */
         unsigned first, end; /* bytes of the frame that are masked */
@@ -431,7 +416,6 @@ static void put_text(uint16_t *registers, const char *text)
 /* Older firmware: 32 characters for each version. A date there is no hardware. */
 static void test_versions(void **state)
 {
-    (void) state;
     static const struct {
         const char *at_177, *at_185, *model;
     } cases[] = {
@@ -462,7 +446,6 @@ static void assert_same(const char *name, double got, double expected)
 
 static void test_balance_mask(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         uint16_t balancing, low, high;
@@ -496,7 +479,6 @@ static void test_balance_mask(void **state)
  * tells one of them; how often to ask one that stays silent is the line's business. */
 static void test_mos_step(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         uint16_t mos, low, high;
@@ -539,7 +521,6 @@ static void test_mos_step(void **state)
 /* A unit that does not know these registers stays silent; it may answer later. */
 static void test_mos_step_unanswered(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request;
     for (int cycle = 0; cycle < 10; cycle++)
@@ -550,7 +531,6 @@ static void test_mos_step_unanswered(void **state)
 
 static void test_current(void **state)
 {
-    (void) state;
     const double unknown = NAN;
     const struct {
         const char *name;
@@ -689,7 +669,6 @@ static void check_fault(const struct expected_fault *fault, const struct pack *p
 
 static void test_d2_faults(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(d2_faults); i++) {
         struct bms bms = new_bms(&daly_d2_driver);
         struct pack pack;
@@ -707,7 +686,6 @@ static void test_d2_faults(void **state)
 
 static void test_p81_faults(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(p81_faults); i++) {
         struct bms bms = new_bms(&daly_p81_driver);
         struct pack pack;
@@ -723,7 +701,6 @@ static void test_p81_faults(void **state)
 /* Thermal runaway has no alarm of its own, but must not pass in silence. */
 static void test_thermal_runaway(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -736,7 +713,6 @@ static void test_thermal_runaway(void **state)
 /* Firmware without 6D-73 reads FFFF there and has the words of dialect D2 in 66-69. */
 static void test_p81_old_faults(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -836,7 +812,6 @@ static void check_same(const struct pack *simulated, const struct pack *pack, co
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++)
         for (unsigned cells = 1; cells <= (d ? 48 : 32); cells++) {
@@ -849,7 +824,6 @@ static void test_round_trip(void **state)
 
 static void test_alarm_round_trip(void **state)
 {
-    (void) state;
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++)
         for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
@@ -867,7 +841,6 @@ static void test_alarm_round_trip(void **state)
  * unit does. */
 static void test_emulates_recording(void **state)
 {
-    (void) state;
     static const char *const recorded = "D2 03 7C 0C DC 0C DB 0C DC 0C DC 0C DC 0C DC 0C DE 0C DC "
                                         "0C DC 0C DC 0C DC 0C DC 0C DC 0C DC "
                                         "0C DE 0C DC 0C DC 0C DC 0C DC 0C DC 0C DC 0C DE 0C DC 0C "
@@ -896,7 +869,6 @@ static void test_emulates_recording(void **state)
 
 static void test_emulated_switch(void **state)
 {
-    (void) state;
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++) {
         struct bms host = new_bms(drivers[d]), device = new_bms(drivers[d]);
@@ -916,7 +888,6 @@ static void test_emulated_switch(void **state)
 
 static void test_emulator_silence(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         const char *request;

@@ -79,7 +79,6 @@ static const struct {
 
 static void test_recorded(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(recorded); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
         struct pack pack;
@@ -100,7 +99,6 @@ static void test_recorded(void **state)
 /* The CRC covers the request: no reply answers another command of the same length. */
 static void test_reply_to_another_command(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_sinowealth_driver);
     for (unsigned command = 1; command <= 0x18; command++) {
         struct bms_request request = make_request(command, 2);
@@ -112,7 +110,6 @@ static void test_reply_to_another_command(void **state)
 
 static void test_surroundings(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *bytes;
     } cases[] = {
@@ -140,7 +137,6 @@ static void test_surroundings(void **state)
 /* No echo of a request passes as the reply to it. */
 static void test_echo_is_no_reply(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_sinowealth_driver);
     for (unsigned command = 0; command <= 255; command++) {
         struct bms_request request =
@@ -155,7 +151,6 @@ static void test_echo_is_no_reply(void **state)
 
 static void test_other_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -184,7 +179,6 @@ static void test_other_requests(void **state)
 
 static void test_ranges(void **state)
 {
-    (void) state;
     static const struct {
         unsigned command, wanted;
         uint32_t raw;
@@ -228,7 +222,6 @@ static void test_ranges(void **state)
 /* Section 8. */
 static void test_faults(void **state)
 {
-    (void) state;
     static const int8_t alarms[16] = {CELL_OVER_VOLTAGE,
                                       CELL_UNDER_VOLTAGE,
                                       CHARGE_OVER_CURRENT,
@@ -260,7 +253,6 @@ static void test_faults(void **state)
 /* Section 5: the configuration and the cells that have a voltage should agree. */
 static void test_cell_count(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         int config;
@@ -296,7 +288,6 @@ static void test_cell_count(void **state)
 
 static void test_second_sensor(void **state)
 {
-    (void) state;
     static const struct {
         int config;
         uint32_t raw;
@@ -323,7 +314,6 @@ static void test_second_sensor(void **state)
 /* Section 9. */
 static void test_16s(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack;
     pack_clear(&pack);
@@ -351,7 +341,6 @@ static void test_16s(void **state)
 /* Section 9: what 0B is, told by all ten cells. Until then nothing behind it is asked or believed. */
 static void test_eleventh_in_doubt(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         unsigned lost, dead, fitted; /* cells; 0: none */
@@ -402,7 +391,6 @@ static void test_eleventh_in_doubt(void **state)
  * has it. */
 static void test_last_cell_lost(void **state)
 {
-    (void) state;
     for (int config = 0; config <= 1; config++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
         struct pack pack;
@@ -433,7 +421,6 @@ static void test_last_cell_lost(void **state)
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_sinowealth_driver);
     static const char *const expected[] = {
         "0A 01 02", "0A 02 02", "0A 03 02", "0A 04 02", "0A 05 02", "0A 06 02", "0A 07 02",
@@ -523,7 +510,6 @@ static void check_same(const struct pack *simulated, const struct pack *pack)
 /* In the second cycle only the cells that are there are asked for. */
 static void test_round_trip(void **state)
 {
-    (void) state;
     for (unsigned cells = 3; cells <= 16; cells++) {
         struct bms host = new_bms(&daly_sinowealth_driver);
         struct pack simulated, pack;
@@ -537,7 +523,6 @@ static void test_round_trip(void **state)
 
 static void test_alarm_round_trip(void **state)
 {
-    (void) state;
     static const uint8_t alarms[] = {
         CELL_OVER_VOLTAGE,        CELL_UNDER_VOLTAGE,          CHARGE_OVER_CURRENT,
         DISCHARGE_OVER_CURRENT,   CHARGE_OVER_TEMPERATURE,     DISCHARGE_OVER_TEMPERATURE,
@@ -556,7 +541,6 @@ static void test_alarm_round_trip(void **state)
 /* The recorded replies of section 4 come out of the emulator as they came out of the boards. */
 static void test_emulates_recording(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(recorded); i++) {
         struct pack simulated;
         make_pack(&simulated, 10, 2, 0);
@@ -572,7 +556,6 @@ static void test_emulates_recording(void **state)
 
 static void test_emulator_silence(void **state)
 {
-    (void) state;
     struct pack simulated;
     make_pack(&simulated, 4, 1, 0);
     struct bms device = new_bms(&daly_sinowealth_driver);

@@ -6,11 +6,7 @@
  */
 #include "damage.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #define REPLIES 3000
 #define SEEDS 5
@@ -33,7 +29,6 @@ static void try_variant(const struct bms_driver *driver, unsigned variant, uint6
 
 static void test_damaged_replies(void **state)
 {
-    (void) state;
     for (unsigned i = 0; bms_drivers[i]; i++)
         for (unsigned variant = 0; variant < damage_variants(bms_drivers[i]); variant++)
             for (uint64_t seed = 1; seed <= SEEDS; seed++)
@@ -43,7 +38,6 @@ static void test_damaged_replies(void **state)
 /* Without it a driver would count as having a strong one. */
 static void test_each_driver_declares_its_check(void **state)
 {
-    (void) state;
     for (unsigned i = 0; bms_drivers[i]; i++)
         if (bms_drivers[i]->check == BMS_CHECK_UNDECLARED)
             fail_msg("%s does not say how strong its check is: `.check` in bms/driver.h",

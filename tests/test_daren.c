@@ -51,7 +51,6 @@ static int take_info(struct bms *bms, unsigned step, uint8_t code, const uint8_t
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         int address;
         unsigned step;
@@ -78,7 +77,6 @@ static void test_requests(void **state)
 /* Section 5. */
 static void test_states(void **state)
 {
-    (void) state;
     static const struct {
         unsigned word, bit;
         int warning, protection; /* -1: none */
@@ -155,7 +153,6 @@ static void test_states(void **state)
 
 static void test_switches_and_balancing(void **state)
 {
-    (void) state;
     for (unsigned fet = 0; fet < 4; fet++) {
         struct bms bms;
         struct pack pack;
@@ -176,7 +173,6 @@ static void test_switches_and_balancing(void **state)
 /* Section 4: newer firmware leaves the flag out. */
 static void test_without_flag(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     uint8_t d[YDT_INFO_MAX];
@@ -193,7 +189,6 @@ static void test_without_flag(void **state)
 /* What the cells do not add up to is not believed, nor what ends too early or says too much. */
 static void test_malformed(void **state)
 {
-    (void) state;
     static const struct {
         size_t at;
         uint8_t byte;
@@ -220,7 +215,6 @@ static void test_malformed(void **state)
 /* A reply does not say what it answers: its structure does. */
 static void test_late_replies(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack pack, got;
     struct bms_output out;
@@ -248,7 +242,6 @@ static void test_late_replies(void **state)
 /* FF stands where nothing was written, behind a text or in its place. */
 static void test_serial(void **state)
 {
-    (void) state;
     static const struct {
         const char *written, *serial;
     } cases[] = {{"JD2M02150860 1  ", "JD2M02150860 1"},
@@ -269,7 +262,6 @@ static void test_serial(void **state)
 
 static void test_refusals(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t code;
         enum bms_result result;
@@ -288,7 +280,6 @@ static void test_refusals(void **state)
 /* Neither takes the other's frames, whatever was asked: VER and CID1 tell. */
 static void test_siblings(void **state)
 {
-    (void) state;
     static const struct ydt_head heads[] = {
         {0x20, 1, 0x4A, 0}, {0x22, 1, 0x46, 0}, {0x25, 1, 0x46, 0}, {0x22, 2, 0x4A, 0}};
     struct bms bms;

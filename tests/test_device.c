@@ -6,9 +6,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pty.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- a port with a clock ---- */
 
@@ -55,7 +52,6 @@ int ioctl(int fd, unsigned long request, ...)
 
 static void test_rate_of_a_clock(void **state)
 {
-    (void) state;
     int master, slave;
     char name[100], why[200] = "";
     assert_int_equal(openpty(&master, &slave, name, NULL, NULL), 0);
@@ -89,7 +85,6 @@ static void expect_wrong(const char *path, const char *reason)
 
 static void test_wrong(void **state)
 {
-    (void) state;
     expect_wrong("/dev/packgate-has-none", "it does not exist");
     expect_wrong("/dev/null", "it is not a serial port");
     expect_wrong("/etc/passwd", "it is not a serial port");
@@ -99,7 +94,6 @@ static void test_wrong(void **state)
 /* A pseudo terminal takes any rate. What was set stays. */
 static void test_pty(void **state)
 {
-    (void) state;
     int master, slave;
     char name[100], why[200] = "";
     assert_int_equal(openpty(&master, &slave, name, NULL, NULL), 0);
@@ -121,7 +115,6 @@ static void test_pty(void **state)
 
 static void test_rates(void **state)
 {
-    (void) state;
     assert_true(device_rate_fits(9600, 9600));
     assert_true(device_rate_fits(9600, 9615));
     assert_true(device_rate_fits(115200, 115384));

@@ -3,15 +3,12 @@
 #include "base/dial.h"
 
 #include <arpa/inet.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* The C library's connect, but for what the system does by chance. */
 static bool own_end_is_target;
@@ -90,20 +87,17 @@ static void check_connection(const char *host)
 
 static void test_address(void **state)
 {
-    (void) state;
     check_connection("127.0.0.1");
 }
 
 /* "localhost" may stand for ::1 first, where nobody listens: the next address is tried. */
 static void test_name(void **state)
 {
-    (void) state;
     check_connection("localhost");
 }
 
 static void test_refused(void **state)
 {
-    (void) state;
     unsigned port;
     close(listen_anywhere(&port));
     struct dial dial;
@@ -119,7 +113,6 @@ static void test_refused(void **state)
 /* Nobody listens on the port, and it is what the system has picked for the connection's own end. */
 static void test_never_itself(void **state)
 {
-    (void) state;
     unsigned port;
     close(listen_anywhere(&port));
     struct dial dial;
@@ -136,7 +129,6 @@ static void test_never_itself(void **state)
 /* With nothing left to wait for, the loop ends by itself: nothing was forgotten in it. */
 static void test_stopped(void **state)
 {
-    (void) state;
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         unsigned port;
@@ -158,7 +150,6 @@ static void test_stopped(void **state)
 
 static void test_forms(void **state)
 {
-    (void) state;
     static const char *const bad[] = {"", "host", "host:", ":502", "::1:502", "host:65536"};
     struct dial dial;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

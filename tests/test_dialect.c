@@ -143,7 +143,6 @@ static unsigned expect_shown(const struct protocol *protocol, const struct shown
 /* All that a protocol carries is read when the battery knows all of it: nothing is left out in vain. */
 static void test_full_batteries(void **state)
 {
-    (void) state;
     uint64_t seed = 1;
     for (size_t p = 0; p < COUNT(protocols); p++)
         for (int i = 0; i < 20; i++) {
@@ -169,7 +168,6 @@ static void test_full_batteries(void **state)
 /* Whatever is unknown, no answer has a number for it. */
 static void test_unknown_values(void **state)
 {
-    (void) state;
     uint64_t seed = 2;
     unsigned read_count = 0;
     for (size_t p = 0; p < COUNT(protocols); p++)
@@ -189,7 +187,6 @@ static void test_unknown_values(void **state)
 
 static void test_unknown_alarms(void **state)
 {
-    (void) state;
     uint64_t seed = 3;
     for (size_t p = 0; p < COUNT(protocols); p++) {
         struct dialect dialect;
@@ -210,7 +207,6 @@ static void test_unknown_alarms(void **state)
 /* Banks of different makes have no single cells. What is read all the same is theirs. */
 static void test_banks(void **state)
 {
-    (void) state;
     uint64_t seed = 4;
     for (size_t p = 0; p < COUNT(protocols); p++) {
         struct dialect dialect;
@@ -243,7 +239,6 @@ static struct bytes ask(struct dialect *dialect, const struct shown *shown,
 /* A number that is too large for the protocol is not cut off. */
 static void test_too_large(void **state)
 {
-    (void) state;
     uint64_t seed = 5;
     const struct protocol *seplos = find_protocol("topbms", "seplos");
     struct dialect dialect;
@@ -264,7 +259,6 @@ static void test_too_large(void **state)
 /* An inverter switches nothing off, and is not told that it has. */
 static void test_orders(void **state)
 {
-    (void) state;
     uint64_t seed = 6;
     unsigned tried = 0;
     for (size_t p = 0; p < COUNT(protocols); p++) {
@@ -294,7 +288,6 @@ static void test_orders(void **state)
 /* Single registers, and others than a driver reads, have no unknown values either. */
 static void test_any_registers(void **state)
 {
-    (void) state;
     uint64_t seed = 7;
     const struct protocol *jk = find_protocol("jk-pb", "registers");
     struct dialect dialect;
@@ -315,7 +308,6 @@ static void test_any_registers(void **state)
 /* No step of a protocol allows more than is allowed. */
 static void test_limits_are_rounded_down(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double lowest;
@@ -352,7 +344,6 @@ static void test_limits_are_rounded_down(void **state)
 /* While stopping, only messages with limits or switches are sent. */
 static void test_stopping(void **state)
 {
-    (void) state;
     uint64_t seed = 8;
     const struct protocol *pylontech = find_protocol("topbms", "pylontech");
     struct dialect dialect;
@@ -384,7 +375,6 @@ static void test_stopping(void **state)
 /* Half a request waits, a wrong checksum and another address get nothing of the battery. */
 static void test_odd_requests(void **state)
 {
-    (void) state;
     uint64_t seed = 9;
     struct dialect dialect;
     struct bms_output out;
@@ -410,7 +400,6 @@ static void test_odd_requests(void **state)
 /* Whatever comes: no more is handled than came, and damaged requests get no values. */
 static void test_hostile_bytes(void **state)
 {
-    (void) state;
     uint64_t seed = 10;
     for (size_t p = 0; p < COUNT(protocols); p++) {
         struct dialect dialect;

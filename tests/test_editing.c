@@ -8,9 +8,6 @@
 
 #include "turned_clock.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static struct bench {
     struct ev_loop *loop;
@@ -38,8 +35,6 @@ static const struct overview_host no_host;
 
 void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text)
 {
-    (void) outlets;
-    (void) ticket;
     free(bench.answer);
     bench.answer = text ? strdup(text) : NULL;
 }
@@ -122,7 +117,6 @@ static bool may(const char *by, const char *token)
 
 static void test_code_is_over(void **state)
 {
-    (void) state;
     char code[100], token[100];
     set_up("");
     assert_false(may("code", "-"));
@@ -139,7 +133,6 @@ static void test_code_is_over(void **state)
 
 static void test_session_is_over(void **state)
 {
-    (void) state;
     char code[100], token[100];
     set_up("");
     arm(code);
@@ -158,7 +151,6 @@ static void test_session_is_over(void **state)
 
 static void test_code_works_once(void **state)
 {
-    (void) state;
     char code[100], token[100], other[100];
     set_up("");
     arm(code);
@@ -179,7 +171,6 @@ static void test_code_works_once(void **state)
 /* The outlet's word for it counts only where the configuration says so. */
 static void test_by_configuration(void **state)
 {
-    (void) state;
     set_up("");
     assert_false(may("password", "-") || may("ingress", "-") || may("nothing", "-"));
     tear_down();
@@ -195,7 +186,6 @@ static void test_by_configuration(void **state)
 
 static void test_questions_that_are_none(void **state)
 {
-    (void) state;
     static const char *const bad[] = {
         "", "state", "state code", "state code -", "state code - more\n", "state code\n-"};
     set_up("");
@@ -242,7 +232,6 @@ static void expect_line(int fd, const char *line)
 /* It neither puts the file before back in time, nor ends: another one is asked to. */
 static void test_helper_that_hangs(void **state)
 {
-    (void) state;
     static const char saved[] = "{\"hash\":\"7\",\"keep_within_s\":120}\n";
     struct sockaddr_un address;
     const int listener = listen_as_helper(&address);

@@ -7,9 +7,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- edits ---- */
 
@@ -27,7 +24,6 @@
 
 static void test_edits(void **state)
 {
-    (void) state;
     const struct edit edits[] = {{EDIT_VALUE, "pack", "a", "unit", "2"},
                                  {EDIT_SECRET, "mqtt", "home", "password_file", "x"},
                                  {EDIT_VALUE, "pack", "b", "unit", "3"},
@@ -50,7 +46,6 @@ static void test_edits(void **state)
 
 static void test_edits_that_are_refused(void **state)
 {
-    (void) state;
     static const struct edit bad[] = {
         {EDIT_VALUE, "pack", "a", "writable", "yes"},
         {EDIT_VALUE, "pack", "a", "writable", NULL},
@@ -98,7 +93,6 @@ static void check_diff(const char *old, const char *fresh, const char *expected)
 
 static void test_diff(void **state)
 {
-    (void) state;
     check_diff("", "", "");
     check_diff("a\nb\n", "a\nb\n", "");
     check_diff("", "a\n", "+1a\n");
@@ -176,7 +170,6 @@ static char folder[40], path[60];
 
 static int make_folder(void **state)
 {
-    (void) state;
     strcpy(folder, "/tmp/packgate-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/a.ini", folder);
@@ -185,7 +178,6 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    (void) state;
     char command[100];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command);
@@ -213,7 +205,6 @@ static void expect_file(const char *behind, const char *text)
 
 static void test_keep_and_undo(void **state)
 {
-    (void) state;
     write_file(path, "one");
     assert_int_equal(chmod(path, 0640), 0);
     assert_true(save_begin(path, "two"));
@@ -238,7 +229,6 @@ static void test_keep_and_undo(void **state)
 
 static void test_no_file_before(void **state)
 {
-    (void) state;
     assert_true(save_begin(path, "one"));
     expect_file("", "one");
     assert_true(save_undo(path));
@@ -286,7 +276,6 @@ static bool undo(void)
 /* Whenever the power fails, the next start finds the file before, or what was kept. */
 static void test_power_cuts(void **state)
 {
-    (void) state;
     static const struct {
         const char *before; /* NULL: there was no file */
         bool (*work)(void);
@@ -316,7 +305,6 @@ static void test_power_cuts(void **state)
 /* An empty file is a configuration, too. */
 static void test_empty_file_before(void **state)
 {
-    (void) state;
     write_file(path, "");
     assert_true(begin() && undo());
     assert_int_equal(access(path, F_OK), 0);
@@ -325,7 +313,6 @@ static void test_empty_file_before(void **state)
 /* At each moment in which the power may fail, what lies there leads back to the file before. */
 static void test_cut_short(void **state)
 {
-    (void) state;
     char name[100];
     write_file(path, "one");
     snprintf(name, sizeof name, "%s.before", path);
@@ -346,7 +333,6 @@ static void test_cut_short(void **state)
 
 static void test_links_are_not_followed(void **state)
 {
-    (void) state;
     char name[100], other[100];
     write_file(path, "one");
     snprintf(name, sizeof name, "%s.new", path);
@@ -364,7 +350,6 @@ static void test_links_are_not_followed(void **state)
 
 static void test_only_ten_old_ones(void **state)
 {
-    (void) state;
     char text[10];
     write_file(path, "0");
     for (unsigned n = 1; n <= 15; n++) {

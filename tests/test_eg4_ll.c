@@ -37,7 +37,6 @@ static enum bms_result take(struct bms *bms, const uint16_t words[39], struct pa
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&eg4_ll_driver);
     struct bms_request request = request_of_step(&bms, STEP_VALUES);
     assert_request(&request, "10 03 00 00 00 27 06 91");
@@ -51,7 +50,6 @@ static void test_requests(void **state)
 /* Section 3: seen once, it is kept, also when no number of the moment shows it. */
 static void test_tenths(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&eg4_ll_driver);
     struct pack pack;
     uint16_t words[39];
@@ -84,7 +82,6 @@ static void test_tenths(void **state)
 /* 0 of a pack that is not empty is not known; nor is a capacity of 0. */
 static void test_zeros(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&eg4_ll_driver);
     struct pack pack;
     uint16_t words[39];
@@ -103,7 +100,6 @@ static void test_zeros(void **state)
 
 static void test_sensors(void **state)
 {
-    (void) state;
     static const struct {
         int8_t bytes[6];
         double expected[6];
@@ -135,7 +131,6 @@ static void test_sensors(void **state)
 /* Section 4, once more. */
 static void test_alarms(void **state)
 {
-    (void) state;
     enum { RAW = PACK_ALARM_COUNT };
     static const uint8_t both[16] = {PACK_OVER_VOLTAGE,
                                      CELL_OVER_VOLTAGE,
@@ -182,7 +177,6 @@ static void test_alarms(void **state)
 /* Section 6; no cells is what a board with another map answers. */
 static void test_not_a_pack(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at;
         uint16_t word;
@@ -204,7 +198,6 @@ static void test_not_a_pack(void **state)
 /* Units of 12 V are asked for 46 registers by other programs, and have other texts there. */
 static void test_identity(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&eg4_ll_driver);
     uint16_t words[46];
     struct pack pack;

@@ -13,7 +13,6 @@ static struct exchange *parse(const char *text, char error[200])
 
 static void test_wrong(void **state)
 {
-    (void) state;
     static const struct {
         const char *text, *error;
     } cases[] = {
@@ -37,7 +36,6 @@ static void test_wrong(void **state)
 
 static void test_items(void **state)
 {
-    (void) state;
     char error[200];
     struct exchange *exchange = parse("# a comment\r\n"
                                       "  protocol   daly  \r\n"
@@ -67,7 +65,6 @@ static void test_items(void **state)
 
 static void test_written_can_be_read(void **state)
 {
-    (void) state;
     static const uint8_t bytes[] = {0x00, 0x7E, 0xFF};
     char *text = NULL, error[200];
     size_t size = 0;
@@ -89,7 +86,6 @@ static void test_written_can_be_read(void **state)
 /* NUL bytes and a file without line ends are no reason to read beyond its end. */
 static void test_binary(void **state)
 {
-    (void) state;
     char text[300], error[200];
     memset(text, 0, sizeof text);
     assert_null(exchange_parse(text, sizeof text, error, sizeof error));

@@ -14,7 +14,6 @@ enum { STEP_STATE, STEP_CELLS, STEP_LIMITS, STEP_SERIAL, STEP_VERSION };
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const char *const requests[] = {"01 03 13 02 00 0A", "01 03 13 2A 00 18",
                                            "01 03 13 1C 00 04", "01 03 F8 04 00 05",
                                            "01 03 F8 0B 00 01"};
@@ -31,7 +30,6 @@ static void test_requests(void **state)
 /* Section 4. */
 static void test_faults(void **state)
 {
-    (void) state;
     static const struct {
         unsigned bit;
         uint32_t alarms;
@@ -64,7 +62,6 @@ static void test_faults(void **state)
 /* Section 3: negative charges; inverted on demand; bits 0 and 2 of the state are permissions. */
 static void test_state(void **state)
 {
-    (void) state;
     static const struct {
         uint16_t raw;
         double current;
@@ -97,7 +94,6 @@ static enum bms_result take_cells(struct bms *bms, const uint16_t *words, struct
 /* Places that are empty are no cells, and no sensors. */
 static void test_empty_places(void **state)
 {
-    (void) state;
     for (unsigned cells = 1; cells <= 16; cells++) {
         struct bms bms = new_bms(&felicity_driver);
         struct pack pack;
@@ -121,7 +117,6 @@ static void test_empty_places(void **state)
 /* Section 5. */
 static void test_strangers(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&felicity_driver);
     struct pack pack;
     uint16_t words[] = {GOOD_STATE}, cells[24];
@@ -148,7 +143,6 @@ static void test_strangers(void **state)
 
 static void test_texts(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&felicity_driver);
     struct pack pack;
     pack_clear(&pack);

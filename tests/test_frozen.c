@@ -4,12 +4,9 @@
 #include "bms/count.h"
 #include "bms/driver.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define FROZEN_AFTER_S 60
 
@@ -65,7 +62,6 @@ static bool frozen_after(struct course *course, double seconds, double amps, dou
 
 static void test_frozen(void **state)
 {
-    (void) state;
     struct course course;
     begin(&course, FROZEN_AFTER_S);
     assert_false(frozen_after(&course, FROZEN_AFTER_S, -20, 3300, false));
@@ -81,7 +77,6 @@ static void test_frozen(void **state)
 
 static void test_a_reload_without_it(void **state)
 {
-    (void) state;
     struct course course;
     begin(&course, FROZEN_AFTER_S);
     assert_true(frozen_after(&course, FROZEN_AFTER_S + 1, -20, 3300, false));
@@ -95,7 +90,6 @@ static void test_a_reload_without_it(void **state)
 
 static void test_not_frozen(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double frozen_after_s, amps;
@@ -115,7 +109,6 @@ static void test_not_frozen(void **state)
 
 static void test_alarm_of_the_bms(void **state)
 {
-    (void) state;
     struct course course;
     begin(&course, FROZEN_AFTER_S);
     assert_true(frozen_after(&course, 1, -20, 3300, true));

@@ -7,9 +7,6 @@
 #include "outlets/history/recent.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define CELLS 16
 #define DAYS 200
@@ -69,7 +66,6 @@ static const char *judge(unsigned count)
 
 static void test_healthy(void **state)
 {
-    (void) state;
     assert_string_equal(judge(0), "");
     for (unsigned count = 1; count <= DAYS; count++) {
         build_days(count);
@@ -85,7 +81,6 @@ static void test_healthy(void **state)
 
 static void test_falling_cell(void **state)
 {
-    (void) state;
     build_days(42);
     for (unsigned n = 0; n < 42; n++)
         days[n].load_mv[6] += -10 - 4.0 / 7 * n;
@@ -112,7 +107,6 @@ static void test_falling_cell(void **state)
 
 static void test_other_cells(void **state)
 {
-    (void) state;
     build_days(42);
     for (unsigned n = 0; n < 42; n++) {
         days[n].load_mv[0] += -8 - 3.0 / 7 * n;
@@ -141,7 +135,6 @@ static void test_other_cells(void **state)
 /* Cells of a healthy pack whose differences come and go with the weather over a week: no course of six weeks is one. */
 static void test_weather(void **state)
 {
-    (void) state;
     double load[CELLS], rest[CELLS];
     unsigned said = 0;
     const double like = 0.8;
@@ -168,7 +161,6 @@ static void test_weather(void **state)
 /* Just below each limit and just above it. */
 static void test_limits(void **state)
 {
-    (void) state;
     static const struct {
         double drift_mv_week, low_mv, ratio, rise, fade, efficiency;
         double silent_s;
@@ -224,7 +216,6 @@ static void test_limits(void **state)
 
 static void test_rising_resistance(void **state)
 {
-    (void) state;
     build_days(120);
     for (unsigned n = 0; n < 120; n++)
         for (unsigned i = 0; i < CELLS; i++)
@@ -240,7 +231,6 @@ static void test_rising_resistance(void **state)
 
 static void test_pack(void **state)
 {
-    (void) state;
     build_days(DAYS);
     for (unsigned n = 5; n < DAYS; n += 10)
         days[n].capacity_ah = 280 - n * 0.2 + noise(2);
@@ -283,7 +273,6 @@ static struct history_row row_of(int64_t t, double ampere, double soc)
 
 static void test_steps(void **state)
 {
-    (void) state;
     struct health_work *work = health_work_new();
     struct health_day day;
     for (int i = 0; i < 1000; i++) {
@@ -302,7 +291,6 @@ static void test_steps(void **state)
 /* What does not suffice: a current that never changes or always does, gaps, ends of the charge, few rows. */
 static void test_no_steps(void **state)
 {
-    (void) state;
     enum { STEADY, RAMP, GAPS, FULL, FEW, CASES };
     for (int c = 0; c < CASES; c++) {
         struct health_work *work = health_work_new();
@@ -338,7 +326,6 @@ struct course {
 
 static void test_capacity(void **state)
 {
-    (void) state;
     const struct course courses[] = {
         {10, -20, 0, 0, 0, 90},
         {5, -20, 0, 0, 0, 90},
@@ -403,7 +390,6 @@ static void put(struct store *store, enum history_level level, struct history_ro
 
 static void test_checkup(void **state)
 {
-    (void) state;
     char path[] = "/tmp/packgate-health-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
     close(mkstemp(path));

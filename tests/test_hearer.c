@@ -12,13 +12,10 @@
 #include <fcntl.h>
 #include <math.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -61,8 +58,6 @@ static void wait_for_kernel(const struct bench *bench)
 
 static void on_say(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     static struct bms_output out;
     struct bench *bench = timer->data;
     struct pack pack;
@@ -99,7 +94,6 @@ static void run_until(double at)
 
 static void tells_no_pile_as_young(void **state)
 {
-    (void) state;
     static const struct line_events events = {.published = on_published};
     static struct bench bench;
     char name[PTY_NAME];

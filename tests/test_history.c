@@ -9,11 +9,8 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define START 1763769600 /* 2025-11-22 00:00:00 UTC */
 #define KEPT_MOST 2000
@@ -71,7 +68,6 @@ static void poll(double at, double voltage_v, double current_a, double soc_perce
 
 static void test_ten_seconds(void **state)
 {
-    (void) state;
     begin();
     poll(START + 0.5, 52, -10, 50);
     poll(START + 5, 54, -20, 51);
@@ -97,7 +93,6 @@ static void test_ten_seconds(void **state)
 /* What was allowed is averaged, its reason is the last one, and without limits there is nothing of it. */
 static void test_allowed(void **state)
 {
-    (void) state;
     const struct pack pack = pack_of(52, 1, 50);
     struct map_status status = {.allowed = {.configured = true,
                                             .charge_voltage_v = 55.2,
@@ -126,7 +121,6 @@ static void test_allowed(void **state)
 /* A pack that was silent has no rows for that time, and the minute is that of what there was. */
 static void test_gap(void **state)
 {
-    (void) state;
     begin();
     poll(START + 1, 52, 1, 50);
     history_pass(&series, START + 11, keep, &kept);
@@ -146,7 +140,6 @@ static void test_gap(void **state)
 /* A pack that is polled every half a minute is fresh all the time, until it is silent. */
 static void test_rare_polls(void **state)
 {
-    (void) state;
     begin();
     for (int s = 0; s < 600; s += 30)
         poll(START + s, 52, 1, 50);
@@ -167,7 +160,6 @@ static void test_rare_polls(void **state)
 
 static void test_levels(void **state)
 {
-    (void) state;
     begin();
     for (int s = 0; s < 2 * 3600; s += 5)
         poll(START + s, 50 + (s / 3600), s % 3600 == 0 ? 100 : 10, 50);
@@ -189,7 +181,6 @@ static void test_levels(void **state)
 /* Set back by an hour: no interval is lost, and none is filled with the other's. */
 static void test_clock_jumps(void **state)
 {
-    (void) state;
     begin();
     poll(START + 7200, 52, 1, 50);
     poll(START + 3600, 53, 1, 50);
@@ -207,7 +198,6 @@ static void test_clock_jumps(void **state)
 
 static void test_local_days(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         int64_t at;
@@ -236,7 +226,6 @@ static void test_local_days(void **state)
 /* An alarm whose reply is lost lasts until one says that it has ended, in the rows as in the events. */
 static void test_alarm_that_was_not_read(void **state)
 {
-    (void) state;
     static const struct {
         int seconds, level;
         bool read;
@@ -259,7 +248,6 @@ static void test_alarm_that_was_not_read(void **state)
 
 static void test_counter_begun_anew(void **state)
 {
-    (void) state;
     begin();
     const struct pack pack = pack_of(52, 1, 50);
     const double counters[] = {NAN, 100, 101, 3, 5};
@@ -281,7 +269,6 @@ static const struct store_limits limits = {
 
 static int open_place(void **state)
 {
-    (void) state;
     snprintf(folder, sizeof folder, "/tmp/packgate-history-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/history.db", folder);
@@ -290,7 +277,6 @@ static int open_place(void **state)
 
 static int close_place(void **state)
 {
-    (void) state;
     char command[200];
     snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command);
@@ -330,7 +316,6 @@ static void put(struct store *store, enum history_level level, const struct hist
 
 static void test_store_and_names(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 10, 53120, 16);
     for (int level = 0; level < HISTORY_LEVELS; level++)
@@ -362,7 +347,6 @@ static void change(const char *sql)
 /* A file of a version before there were limits gets their columns; that version would still write to it. */
 static void test_older_version(void **state)
 {
-    (void) state;
     static const char *const levels[] = {"recent", "minute", "hour", "day"};
     static const char *const columns[] = {"allowed_charge_mv", "allowed_charge_ma",
                                           "allowed_discharge_ma", "charge_limited_by",
@@ -415,7 +399,6 @@ static void test_older_version(void **state)
 /* Two parts of one interval become one, weighted by their polls. */
 static void test_parts_are_merged(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     struct history_row a = a_row(START, 30, 52000, 16), b = a_row(START, 10, 54000, 16);
     a.charged_mwh = 1500;
@@ -453,7 +436,6 @@ static void test_parts_are_merged(void **state)
 
 static void test_more_cells(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
     put(store, LEVEL_MINUTE, &row);
@@ -488,7 +470,6 @@ static bool is_there(const char *suffix)
 /* Damaged, twice: both are set aside, and what memory holds is in the new one. */
 static void test_damaged(void **state)
 {
-    (void) state;
     struct history_row row = a_row(START, 1, 52000, 16);
     for (int round = 0; round < 3; round++) {
         struct store *store = store_new(path, &limits);
@@ -505,7 +486,6 @@ static void test_damaged(void **state)
 
 static void test_deleted_under_way(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 1, 52000, 16);
     put(store, LEVEL_RECENT, &row);
@@ -520,7 +500,6 @@ static void test_deleted_under_way(void **state)
 /* The disk is full: rows are kept, and written when there is room. */
 static void test_full_disk(void **state)
 {
-    (void) state;
     struct rlimit before, small;
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
@@ -549,7 +528,6 @@ static void test_full_disk(void **state)
 /* More packs than memory has room for until the next commit: nothing is lost. */
 static void test_more_than_memory_holds(void **state)
 {
-    (void) state;
     enum { ROWS = 30000 };
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 0);
@@ -567,7 +545,6 @@ static void test_more_than_memory_holds(void **state)
 /* Where nothing can be written for long, the oldest rows of ten seconds go, and no hour. */
 static void test_memory_is_full(void **state)
 {
-    (void) state;
     char moved[200];
     snprintf(moved, sizeof moved, "%s.moved", path);
     assert_int_equal(mkdir(path, 0700), 0);
@@ -593,7 +570,6 @@ static void test_memory_is_full(void **state)
 /* The path of another program's database, or of one that somebody has changed: it stays as it is. */
 static void test_foreign(void **state)
 {
-    (void) state;
     static const char *const cases[] = {
         "CREATE TABLE states(id INTEGER); INSERT INTO states VALUES(7)",
         "CREATE TABLE recent(other INTEGER); PRAGMA user_version = 1",
@@ -623,7 +599,6 @@ static void test_foreign(void **state)
 /* A clock that is wrong by years would make all rows old at once. */
 static void test_steady(void **state)
 {
-    (void) state;
     const double day = 86400, wall = 1763800000;
     struct steady steady;
     steady_begin(&steady, wall, 100, 0);
@@ -645,7 +620,6 @@ static void test_steady(void **state)
 /* A damaged file that cannot be renamed is tried again at the next commit, not for ever in one. */
 static void test_damaged_and_stuck(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
     put(store, LEVEL_RECENT, &row);
@@ -676,7 +650,6 @@ static void test_damaged_and_stuck(void **state)
 
 static void test_newer_version(void **state)
 {
-    (void) state;
     sqlite3 *db;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
@@ -692,7 +665,6 @@ static void test_newer_version(void **state)
 
 static void test_old_rows_go(void **state)
 {
-    (void) state;
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
     for (int i = 0; i < 2500; i++) {
@@ -729,7 +701,6 @@ static bool find(void *data, const struct history_row *row)
 /* Nothing that stands in its place is waited for, and neither is what stands in that of its log. */
 static void test_pipes(void **state)
 {
-    (void) state;
     char why[200], log[200];
     struct history_row row = a_row(START, 1, 52000, 4);
     struct store *store = store_new(path, &limits);
@@ -749,7 +720,6 @@ static void test_pipes(void **state)
 
 static void test_query(void **state)
 {
-    (void) state;
     char why[200] = "";
     struct store *store = store_new(path, &limits);
     assert_null(query_open(path, why, sizeof why));
@@ -831,7 +801,6 @@ static void test_alarms(void **state)
          2,
          {{CELL_OVER_VOLTAGE, 2, START + 100, START + 300}, {SOC_LOW, 1, START + 700, 0}}},
     };
-    (void) state;
     char why[200];
     struct store *store = store_new(path, &limits);
     note(store, "shed", 50, "soc_low", 1, "on");
@@ -863,7 +832,6 @@ static void test_alarms(void **state)
 /* A row that is written while somebody reads is there for the next question. */
 static void test_query_beside_writer(void **state)
 {
-    (void) state;
     char why[200];
     struct store *store = store_new(path, &limits);
     assert_true(store_commit(store));
@@ -882,7 +850,6 @@ static void test_query_beside_writer(void **state)
 
 static void test_csv(void **state)
 {
-    (void) state;
     char line[CSV_LINE_MOST];
     struct query_ask ask = {.pack = "shed", .level = LEVEL_MINUTE};
     query_want_all(&ask, 2, false);

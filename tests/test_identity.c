@@ -3,12 +3,10 @@
 #include "modbus/identity.h"
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static const struct identity_object objects[] = {
     {0, "Company"}, {1, "code"}, {2, "V2.11"}, {4, "name"}, {6, "app"}};
@@ -51,7 +49,6 @@ static const struct {
 
 static void test_answers(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(answers); i++) {
         struct identity_reply reply;
         if (ask(answers[i].code, answers[i].id, &reply) != 0)
@@ -65,7 +62,6 @@ static void test_answers(void **state)
  * is exception 3. */
 static void test_exceptions(void **state)
 {
-    (void) state;
     struct identity_reply reply;
     for (unsigned id = 0; id < 256; id++) {
         const bool there = id <= 2 || id == 4 || id == 6;
@@ -79,7 +75,6 @@ static void test_exceptions(void **state)
  * Following "next object id" collects them all. */
 static void test_more_follows(void **state)
 {
-    (void) state;
     char text[101];
     memset(text, 'x', 100);
     text[100] = '\0';
@@ -108,7 +103,6 @@ static void test_more_follows(void **state)
  * block the stream. */
 static void test_longest(void **state)
 {
-    (void) state;
     char text[400];
     for (size_t length = 243; length < sizeof text; length++) {
         memset(text, 'y', length);

@@ -8,9 +8,6 @@
 #include "outlets/history/store.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- gaps ---- */
 
@@ -35,7 +32,6 @@ static const char *text_of(const struct gaps *gaps)
 
 static void test_gaps(void **state)
 {
-    (void) state;
     struct gaps gaps = {.count = 0};
     gaps_add(&gaps, 50, 60);
     gaps_add(&gaps, 10, 20);
@@ -59,7 +55,6 @@ static void test_gaps(void **state)
 /* Against a bitmap: whatever is added and removed, nothing that is owed is ever forgotten. */
 static void test_gaps_never_forget(void **state)
 {
-    (void) state;
     enum { SPAN = 300 };
     srand(1);
     for (int round = 0; round < 200; round++) {
@@ -87,7 +82,6 @@ static void test_gaps_never_forget(void **state)
 
 static void test_gaps_file(void **state)
 {
-    (void) state;
     char path[] = "/tmp/packgate-gaps-XXXXXX";
     struct gaps gaps = {.until = 1795377210, .health = 1795305600}, read;
     gaps_add(&gaps, 1795377000, 1795377100);
@@ -123,7 +117,6 @@ static void test_gaps_file(void **state)
 
 static void test_tags(void **state)
 {
-    (void) state;
     static const struct {
         const char *gateway, *line, *tags;
     } cases[] = {
@@ -160,7 +153,6 @@ static const char *written(enum influx_layout layout, const struct pack *values,
 /* The same words for the moment and for a row of the history. */
 static void test_limits(void **state)
 {
-    (void) state;
     static char room[POINTS_ROOM];
     struct history_row row = recent_empty(1763800000);
     assert_false(points_allowed(&row).configured);
@@ -187,7 +179,6 @@ static void test_limits(void **state)
 
 static void test_points(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     pack_set(&pack, VOLTAGE_V, 53.12);
@@ -219,7 +210,6 @@ static void test_points(void **state)
 
 static void test_gateway_points(void **state)
 {
-    (void) state;
     char room[512];
     struct text text = text_in(room, sizeof room);
     points_gateway(&text, "hut 1", 1763800000, 7500, false);
@@ -233,7 +223,6 @@ static void test_gateway_points(void **state)
 
 static void test_health_points(void **state)
 {
-    (void) state;
     char room[4000];
     struct health_day day;
     health_clear(&day);
@@ -276,7 +265,6 @@ static void test_health_points(void **state)
 
 static void test_numbers(void **state)
 {
-    (void) state;
     static const struct {
         double number;
         const char *text;
@@ -307,7 +295,6 @@ static void test_numbers(void **state)
 /* The fullest pack there can be fits. */
 static void test_the_longest(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     for (int i = 0; i < PACK_VALUES; i++)
@@ -330,7 +317,6 @@ static void test_the_longest(void **state)
 
 static void test_answers(void **state)
 {
-    (void) state;
     static const struct {
         long status;
         const char *answer;
@@ -417,7 +403,6 @@ static const char *voltages(const struct batch *batch)
 
 static void test_levels(void **state)
 {
-    (void) state;
     char path[] = "/tmp/packgate-backlog-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
     close(mkstemp(path));
@@ -492,7 +477,6 @@ static void test_levels(void **state)
 /* What is in the database and what only memory has yet: each row once. */
 static void test_memory(void **state)
 {
-    (void) state;
     char path[] = "/tmp/packgate-memory-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
     close(mkstemp(path));

@@ -3,15 +3,12 @@
  * while, or too many at once. */
 #include "outlets/influx/batch.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- a database in place of post.c ---- */
 
@@ -33,9 +30,6 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
                       const char *who, void (*done)(void *data, const struct post_outcome *outcome),
                       void *data)
 {
-    (void) transfers;
-    (void) config;
-    (void) who;
     struct post *post = calloc(1, sizeof *post);
     post->done = done;
     post->data = data;
@@ -51,12 +45,10 @@ void post_free(struct post *post)
 
 void post_release(struct post *post)
 {
-    (void) post;
 }
 
 bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
 {
-    (void) outcome;
     free(post->lines);
     post->lines = strndup(lines, size);
     return true;
@@ -95,7 +87,6 @@ static bool is_over;
 
 static void on_done(void *data)
 {
-    (void) data;
     is_over = true;
 }
 

@@ -3,14 +3,11 @@
 #include "lines/port/intake.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "base/clock.h"
 #include "turned_clock.h"
@@ -34,14 +31,12 @@ static void fill(struct bench *bench)
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct bench *bench = data;
-    (void) bytes;
     bench->received += size;
 }
 
 static void on_ended(void *data, const char *why)
 {
     struct bench *bench = data;
-    (void) why;
     bench->ended = true;
     intake_stop(&bench->intake);
 }
@@ -69,8 +64,6 @@ static int tear_down(void **state)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
-    (void) timer;
     ev_break(loop, EVBREAK_ONE);
 }
 

@@ -114,7 +114,6 @@ static void read_recorded(const struct table *table, unsigned id, const struct b
 
 static void test_pylon_12(void **state)
 {
-    (void) state;
     const struct table *table = table_of("pylon-1.2");
     struct shown shown = us5000();
     assert_int_equal(for_frames("tests/recordings/pylon-1.2.log", expect_recorded, table, &shown),
@@ -131,7 +130,6 @@ static void test_pylon_12(void **state)
 /* The recorded battery supports no alarms in 35A, and has an empty field in 355. */
 static void test_pylon_13(void **state)
 {
-    (void) state;
     const struct table *table = table_of("pylon-1.3");
     struct shown shown = us5000();
     set(&shown, CHARGE_VOLTAGE_LIMIT_V, 52.8);
@@ -148,7 +146,6 @@ static void test_pylon_13(void **state)
 /* Frames that several programs quote. */
 static void test_quoted_frames(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     set(&shown, CHARGE_CURRENT_LIMIT_A, 370);
     set(&shown, DISCHARGE_CURRENT_LIMIT_A, 370);
@@ -165,7 +162,6 @@ static void test_quoted_frames(void **state)
 
 static void test_alarm_bits(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     pack_alarm(&shown.values, CELL_OVER_VOLTAGE, ALARM_PROTECTION);
     pack_alarm(&shown.values, CELL_IMBALANCE, ALARM_WARNING);
@@ -178,7 +174,6 @@ static void test_alarm_bits(void **state)
 /* An alarm that is not known is 0 in a pair. Without any alarms neither form is sent. */
 static void test_unknown_alarms(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
     pack_clear_alarms(&shown.values);
@@ -194,7 +189,6 @@ static void test_unknown_alarms(void **state)
 /* Each number that is missing keeps its messages back, or ends them early. All others are sent. */
 static void test_unknown_numbers(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
     const struct table *table = table_of("pylon-1.2");
@@ -218,7 +212,6 @@ static void test_unknown_numbers(void **state)
 /* Limits are rounded down, and limited to what a frame can say. Measured values are not. */
 static void test_rounding(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
     set(&shown, CHARGE_VOLTAGE_LIMIT_V, 53.29);
@@ -231,7 +224,6 @@ static void test_rounding(void **state)
 
 static void test_stopping(void **state)
 {
-    (void) state;
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
     const struct table *table = table_of("pylon-1.2");
@@ -250,7 +242,6 @@ static void test_stopping(void **state)
 /* The whole of Victron's set, by hand. */
 static void test_victron(void **state)
 {
-    (void) state;
     const struct table *table = table_of("victron");
     struct shown shown = us5000();
     set(&shown, SOC_PERCENT, 80.44);
@@ -306,7 +297,6 @@ static void expect_answer(const struct shown *shown, const char *request, const 
 /* As recorded, but for the temperatures of the board, which packgate does not know. */
 static void test_system_level(void **state)
 {
-    (void) state;
     struct shown shown = new_shown();
     set(&shown, VOLTAGE_V, 49.855);
     set(&shown, CURRENT_A, 0);
@@ -346,7 +336,6 @@ static void test_system_level(void **state)
 /* Recorded from a battery of 8 cells: 28.8 V, 21.6 V, 160 A, 170 A; discharging is positive. */
 static void test_system_limits(void **state)
 {
-    (void) state;
     struct shown shown = new_shown();
     know_alarms(&shown);
     set(&shown, CHARGE_VOLTAGE_LIMIT_V, 28.8);
@@ -377,7 +366,6 @@ static void test_system_limits(void **state)
 /* As recorded from a program that reads batteries of this make. */
 static void test_two_bytes_of_info(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked, *shorter;
     } cases[] = {
@@ -403,7 +391,6 @@ static void test_two_bytes_of_info(void **state)
 
 static void test_versions(void **state)
 {
-    (void) state;
     struct shown shown = new_shown();
     expect_answer(&shown, "~2002464FC0048520FCB2", "~200246000000FDB2");
     expect_answer(&shown, "~20024696C0040202FCC8", "");
@@ -414,7 +401,6 @@ static void test_versions(void **state)
 /* Random batteries: what a message says is what was shown. */
 static void test_random(void **state)
 {
-    (void) state;
     uint64_t seed = 1;
     for (int n = 0; n < 200; n++) {
         struct shown shown = new_shown();
@@ -443,7 +429,6 @@ static void test_random(void **state)
 /* Whatever comes: nothing is read or written beyond a message. */
 static void test_hostile_bytes(void **state)
 {
-    (void) state;
     uint64_t seed = 11;
     struct shown shown = us5000(), read = new_shown();
     for (int n = 0; n < 5000; n++) {

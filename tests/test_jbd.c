@@ -40,7 +40,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         int address;
@@ -68,7 +67,6 @@ static void test_requests(void **state)
 
 static void test_lost_first_request_is_repeated(void **state)
 {
-    (void) state;
     assert_int_equal(jbd_driver.line.tries, 3);
     assert_true(jbd_driver.line.one_pack);
 }
@@ -88,7 +86,6 @@ static const char four_cells[] = "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77";
 
 static void test_recorded(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_driver);
@@ -119,7 +116,6 @@ static void test_recorded(void **state)
  * merged to it. */
 static void test_pieces(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request = request_of(ASK_BASIC);
     bms_init(&bms, &jbd_driver);
@@ -142,7 +138,6 @@ static void test_pieces(void **state)
 
 static void test_damaged(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_driver);
@@ -157,7 +152,6 @@ static void test_damaged(void **state)
 /* Section 2.2, 2: echoes are valid replies but for their register. */
 static void test_echoes(void **state)
 {
-    (void) state;
     static const char *const echoes[] = {ASK_BASIC, ASK_CELLS, ASK_NAME,
                                          "DD 5A E1 02 00 01 FF 1C 77",
                                          "DD 5A 06 07 06 00 00 00 00 00 00 FF ED 77"};
@@ -174,7 +168,6 @@ static void test_echoes(void **state)
 /* Section 2.3. */
 static void test_refusals(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request request;
@@ -199,7 +192,6 @@ static void test_refusals(void **state)
 /* Firmware 4.4 says nothing at all to what it does not know. */
 static void test_silence_on_name(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request request;
@@ -218,7 +210,6 @@ static void test_silence_on_name(void **state)
 
 static void test_counters_carry_nothing(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack, empty;
     bms_init(&bms, &jbd_driver);
@@ -260,7 +251,6 @@ static void fill_tail(uint8_t *d, size_t at, uint16_t full)
 
 static void test_coarse_units(void **state)
 {
-    (void) state;
     uint8_t d[64];
     struct bms bms;
     struct pack pack;
@@ -287,7 +277,6 @@ static void test_coarse_units(void **state)
 
 static void test_current_can_be_inverted(void **state)
 {
-    (void) state;
     uint8_t d[64];
     struct bms bms;
     struct pack pack;
@@ -302,7 +291,6 @@ static void test_current_can_be_inverted(void **state)
 /* The tail counts when it is whole; sensors as far as the frame goes; no more than that. */
 static void test_lengths(void **state)
 {
-    (void) state;
     static const struct {
         size_t size;
         uint8_t sensors;
@@ -341,7 +329,6 @@ static void test_lengths(void **state)
 /* What stands behind the sensors is the tail only if it repeats the remaining capacity. */
 static void test_other_tail(void **state)
 {
-    (void) state;
     for (size_t size = 9; size <= 17; size++) {
         uint8_t d[64];
         struct bms bms;
@@ -359,7 +346,6 @@ static void test_other_tail(void **state)
 
 static void test_cell_counts(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t said;
         size_t sent;
@@ -397,7 +383,6 @@ static void test_cell_counts(void **state)
  * not taken for another. */
 static void test_register_a5(void **state)
 {
-    (void) state;
     uint8_t d[64];
     struct bms bms;
     struct pack pack;
@@ -424,7 +409,6 @@ static void test_register_a5(void **state)
 /* Nothing was asked: what says itself what it is counts, a bare acknowledgement does not. */
 static void test_listening(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_driver);
@@ -468,7 +452,6 @@ static void command(struct bms *bms, const char *request)
 
 static void test_switch_needs_state(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request;
     bms_init(&bms, &jbd_driver);
@@ -477,7 +460,6 @@ static void test_switch_needs_state(void **state)
 
 static void test_switch_sequence(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &jbd_driver);
     read_state(&bms, 3, 0);
@@ -500,7 +482,6 @@ static void test_switch_sequence(void **state)
  * one. */
 static void test_switch_and_protections(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &jbd_driver);
     read_state(&bms, 2, 0x0001);
@@ -515,7 +496,6 @@ static void test_switch_and_protections(void **state)
 /* What another program has held off, or released, shows in the replies. */
 static void test_switch_of_others(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &jbd_driver);
     read_state(&bms, 2, 0x1000);
@@ -531,7 +511,6 @@ static void test_switch_of_others(void **state)
 /* Only status 80 to E1 makes it FB: its four frames, section 7. */
 static void test_new_switch(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_driver);
@@ -552,7 +531,6 @@ static void test_new_switch(void **state)
 
 static void test_addresses(void **state)
 {
-    (void) state;
     static const char reply[] = "DD 02 04 00 02 0C EF FE FD 77";
     struct bms bms;
     struct pack pack;
@@ -631,7 +609,6 @@ static void assert_same(const struct pack *pack, const struct pack *got, const e
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     static const struct bms_driver *const drivers[] = {&jbd_driver, &jbd_addressed_driver};
     static const enum pack_value common[] = {VOLTAGE_V,  CURRENT_A,     SOC_PERCENT, REMAINING_AH,
                                              FULL_AH,    CYCLES,        CELL_COUNT,  TEMP_COUNT,
@@ -656,7 +633,6 @@ static void test_round_trip(void **state)
 
 static void test_round_trip_of_large_packs(void **state)
 {
-    (void) state;
     struct pack pack, got;
     sample_pack(&pack, 16, 2);
     pack_set(&pack, CURRENT_A, 412.3);
@@ -669,7 +645,6 @@ static void test_round_trip_of_large_packs(void **state)
 /* Every alarm that a format has, alone: it comes back as itself and nothing else does. */
 static void test_alarms_one_by_one(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         unsigned protections, warnings;
@@ -699,7 +674,6 @@ static void test_alarms_one_by_one(void **state)
 /* Bits by number against the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
 static void test_alarm_bits(void **state)
 {
-    (void) state;
     static const int protections[16] = {CELL_OVER_VOLTAGE,
                                         CELL_UNDER_VOLTAGE,
                                         PACK_OVER_VOLTAGE,
@@ -742,7 +716,6 @@ static void test_alarm_bits(void **state)
 /* The recorded effect of E1: FET byte and bit 12; values other than 0…3 are refused. */
 static void test_emulated_switch(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack pack, got;
     bms_init(&host, &jbd_driver);
@@ -779,7 +752,6 @@ static void test_emulated_switch(void **state)
 /* Byte by byte, and what an emulated board makes of it. */
 static void test_settings(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double value;
@@ -820,7 +792,6 @@ static void test_settings(void **state)
 /* Only in factory mode; and not where the steps of the capacities are others. */
 static void test_settings_refused(void **state)
 {
-    (void) state;
     static const char *const outside[] = {"DD 5A E0 02 57 80 FE 47 77",
                                           "DD 5A 10 02 27 10 FF B7 77", "DD A5 10 00 FF F0 77",
                                           "DD 5A 00 02 56 79 FF 2F 77"};
@@ -847,7 +818,6 @@ static void test_settings_refused(void **state)
  * never by a gateway that does not write settings. */
 static void test_leaves_factory_mode(void **state)
 {
-    (void) state;
     const unsigned step = jbd_driver.steps - 1;
     struct bms host, device;
     struct bms_request request;
@@ -878,7 +848,6 @@ static void test_leaves_factory_mode(void **state)
 /* What the emulator says to others than the poller, in bytes. */
 static void test_emulated_answers(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         const char *asked, *expected;

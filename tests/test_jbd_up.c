@@ -36,7 +36,6 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         int address;
         unsigned step;
@@ -58,7 +57,6 @@ static void test_requests(void **state)
 /* Packs behind the master stay silent on it. */
 static void test_silence_on_serial(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request;
     struct pack pack;
@@ -90,7 +88,6 @@ static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 9
 
 static void test_behind_master(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_up_driver);
@@ -117,7 +114,6 @@ static void test_behind_master(void **state)
 
 static void test_foreign(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked, *received;
     } cases[] = {
@@ -145,7 +141,6 @@ static void test_foreign(void **state)
 /* Nothing was asked: a status says itself whose it is. */
 static void test_listening(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     bms_init(&bms, &jbd_up_driver);
@@ -157,7 +152,6 @@ static void test_listening(void **state)
 
 static void test_pieces(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request request = request_of(ASK_STATUS_2);
@@ -194,7 +188,6 @@ static void fill_status(uint8_t d[256], uint16_t cells, uint16_t temps, uint32_t
 
 static void test_lengths(void **state)
 {
-    (void) state;
     static const struct {
         uint16_t cells, temps;
         size_t size;
@@ -234,7 +227,6 @@ static void test_lengths(void **state)
 
 static void test_alarm_bits(void **state)
 {
-    (void) state;
     static const struct {
         unsigned bit;
         int protection, warning;
@@ -327,7 +319,6 @@ static void command(struct bms *bms, enum bms_switch which, bool on)
 
 static void test_switch_frame(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request;
     bms_init(&bms, &jbd_up_driver);
@@ -340,7 +331,6 @@ static void test_switch_frame(void **state)
 /* The other switch goes as it was commanded, the heater as it is. */
 static void test_switch_sequence(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &jbd_up_driver);
     read_state(&bms, 0x0B, 0);
@@ -357,7 +347,6 @@ static void test_switch_sequence(void **state)
 
 static void test_switch_and_protections(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &jbd_up_driver);
     read_state(&bms, 1, 0x01);
@@ -426,7 +415,6 @@ static int ask(struct bms *host, struct bms *device, const struct bms_request *r
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     static const enum pack_value ids[] = {VOLTAGE_V,
                                           CURRENT_A,
                                           SOC_PERCENT,
@@ -473,7 +461,6 @@ static void test_round_trip(void **state)
 
 static void test_alarms_one_by_one(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct bms_request request = request_of(ASK_STATUS);
     bms_init(&host, &jbd_up_driver);
@@ -501,7 +488,6 @@ static void test_alarms_one_by_one(void **state)
 
 static void test_emulated_switch(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack pack, got;
     struct bms_request status = request_of(ASK_STATUS), request;
@@ -523,7 +509,6 @@ static void test_emulated_switch(void **state)
 /* Silence on other addresses, other ranges, a wrong CRC, a write without the key. */
 static void test_emulated_silence(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked;
         size_t used;

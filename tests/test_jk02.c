@@ -124,7 +124,6 @@ static enum bms_result read_back(struct bms *bms, int variant, bool introduce,
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request r;
     bms_init(&bms, driver);
@@ -147,7 +146,6 @@ static void test_requests(void **state)
 
 static void test_control(void **state)
 {
-    (void) state;
     struct bms bms, simulator;
     struct pack simulated, pack;
     struct bms_output out;
@@ -189,7 +187,6 @@ static void assert_same(const struct pack *got, const struct pack *expected, uns
  * no cell wires. */
 static void test_layouts(void **state)
 {
-    (void) state;
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (unsigned cells = 0; cells <= layouts[l].cells; cells++)
             for (int introduce = 0; introduce < 2; introduce++) {
@@ -207,7 +204,6 @@ static void test_layouts(void **state)
  * resistances of cells that are not there; what fits neither is dropped. */
 static void test_no_cells(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         int variant;
@@ -248,7 +244,6 @@ static void test_no_cells(void **state)
 
 static void test_alarms(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t bit;
         enum pack_alarm alarm;
@@ -314,7 +309,6 @@ static void test_alarms(void **state)
  * stay away. */
 static void test_simulated_alarms(void **state)
 {
-    (void) state;
     static const enum pack_alarm absent[] = {CELL_IMBALANCE, TEMPERATURE_IMBALANCE, SOC_LOW,
                                              SOC_HIGH};
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
@@ -334,7 +328,6 @@ static void test_simulated_alarms(void **state)
 /* Sensors: -200 °C is not fitted, 0 in T4 and T5 is a temperature from software 14 on only. */
 static void test_temperatures(void **state)
 {
-    (void) state;
     static const struct {
         const char *software;
         int16_t t1, t2, t4, t5;
@@ -385,7 +378,6 @@ static void test_temperatures(void **state)
 /* Section 10 and what follows from it: a record that contradicts itself sets nothing at all. */
 static void test_contradictions(void **state)
 {
-    (void) state;
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int fault = 0; fault < 5; fault++) {
             struct bms bms;
@@ -419,7 +411,6 @@ static void test_contradictions(void **state)
  * guess. */
 static void test_broken_wire(void **state)
 {
-    (void) state;
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int variant = VARIANT_AUTO; variant <= layouts[l].variant;
              variant += layouts[l].variant) {
@@ -450,7 +441,6 @@ static void test_broken_wire(void **state)
  */
 static void test_dead_cell(void **state)
 {
-    (void) state;
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
         struct bms bms;
         struct pack simulated, pack;
@@ -474,7 +464,6 @@ static void test_dead_cell(void **state)
 /* Section 4, JK04: the same header, floats behind it. Only the names are taken. */
 static void test_old_hardware(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack simulated, pack, before;
     struct bms_output out;
@@ -500,7 +489,6 @@ static void test_old_hardware(void **state)
 /* One firmware sends a constant remaining capacity: SOC is right (section 10). */
 static void test_stuck_remaining(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack simulated, pack;
     bms_init(&bms, driver);
@@ -517,7 +505,6 @@ static void test_stuck_remaining(void **state)
  * What does not answer the request is left alone. */
 static void test_order(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
@@ -551,7 +538,6 @@ static void test_order(void **state)
  */
 static void test_stream(void **state)
 {
-    (void) state;
     static const size_t cuts[] = {1, 4, 5, 150, 280, 299};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         struct bms bms;
@@ -576,7 +562,6 @@ static void test_stream(void **state)
 /* PIN and password: never in the pack, and blanked for logs. */
 static void test_secrets(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
@@ -603,7 +588,6 @@ static void test_secrets(void **state)
 /* A board that was not asked for the about record first does not stream (section 2). */
 static void test_shy_simulator(void **state)
 {
-    (void) state;
     struct bms simulator;
     struct pack simulated;
     struct bms_output out;

@@ -87,7 +87,6 @@ static enum bms_result read_back(struct bms *bms, struct pack *simulated, struct
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request;
     bms_init(&bms, driver);
@@ -112,7 +111,6 @@ static void test_requests(void **state)
 /* The frames that the sheet built for sections 3 and 7. */
 static void test_short_replies(void **state)
 {
-    (void) state;
     static const uint8_t soc[] = {0x4E, 0x57, 0x00, 0x14, 0, 0, 0,    0, 0x03, 0x00, 0x01,
                                   0x85, 0x64, 0,    0,    0, 0, 0x68, 0, 0,    0x02, 0x0E};
     static const uint8_t written[] = {0x4E, 0x57, 0x00, 0x13, 0, 0,    0, 0, 0x02, 0x00, 0x01,
@@ -137,7 +135,6 @@ static void test_short_replies(void **state)
 
 static void test_current(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t protocol;
         uint16_t raw;
@@ -170,7 +167,6 @@ static void test_current(void **state)
 
 static void test_temperatures(void **state)
 {
-    (void) state;
     static const struct {
         uint16_t raw;
         double celsius;
@@ -206,7 +202,6 @@ static size_t insert(struct bms_output *out, size_t before, const uint8_t *bytes
  * C0, which is then asked for by itself and remembered. */
 static void test_unknown_code(void **state)
 {
-    (void) state;
     static const uint8_t unknown[] = {0xEE, 0x12, 0x34};
     static const uint8_t one = 1;
     struct bms bms;
@@ -236,7 +231,6 @@ static void test_unknown_code(void **state)
  * taken. */
 static void test_malformed(void **state)
 {
-    (void) state;
     static const uint8_t bad[][12] = {
         {0x79, 0x04, 1, 0x0C, 0x80, 2, 0x83, 0x14, 0xEF, 0x85, 0x0F,
          0x84}, /* a count that is no multiple of 3 */
@@ -261,7 +255,6 @@ static void test_malformed(void **state)
 /* B9 counts from software 10.10 on; the hardware version before it does not matter. */
 static void test_full_capacity(void **state)
 {
-    (void) state;
     static const struct {
         const char *version, *shown;
         bool known;
@@ -293,7 +286,6 @@ static void test_full_capacity(void **state)
 /* Section 6: the direction of battery temperatures follows from the MOS that is off. */
 static void test_direction(void **state)
 {
-    (void) state;
     for (unsigned mos = 0; mos < 4; mos++) {
         bool charge = mos & 1, discharge = mos & 2;
         struct bms bms;
@@ -316,7 +308,6 @@ static void test_direction(void **state)
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     static const enum pack_value same[] = {
         VOLTAGE_V,  CURRENT_A, SOC_PERCENT, RATED_AH,   FULL_AH,    CYCLES,        CELL_COUNT,
         TEMP_COUNT, TEMP_C,    TEMP_C + 1,  MOS_TEMP_C, CHARGE_MOS, DISCHARGE_MOS, BALANCING};
@@ -340,7 +331,6 @@ static void test_round_trip(void **state)
 
 static void test_alarms(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_alarm alarm;
         uint16_t word;
@@ -371,7 +361,6 @@ static void test_alarms(void **state)
 
 static void test_control(void **state)
 {
-    (void) state;
     struct bms bms, simulator;
     struct pack simulated, pack;
     struct bms_output out;
@@ -396,7 +385,6 @@ static void test_control(void **state)
 /* Section 8: starts of frames in texts and noise, and another protocol's lengths. */
 static void test_resynchronise(void **state)
 {
-    (void) state;
     static const uint8_t noise[] = {0x4E, 0x4E, 0x57, 0x6C, 0x81, 0x4E, 0x57, 0x00,
                                     0x13, 0,    0,    0,    0,    0x09, 0x4E};
     struct bms bms;
@@ -426,7 +414,6 @@ static bool contains(const uint8_t *bytes, size_t size, const char *text)
 
 static void test_mask(void **state)
 {
-    (void) state;
     static const char password[] = "hunter22";
     static const uint8_t unknown[] = {0xEE};
     struct bms bms;
@@ -453,7 +440,6 @@ static void test_mask(void **state)
  * left when it only looks as if it stood somewhere else. */
 static void test_mask_of_the_unreadable(void **state)
 {
-    (void) state;
     static const char password[] = "hunter22";
     uint8_t fooled[40] = {0xEE, 0xB2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xB3, 0xEE};
     uint8_t bytes[128];

@@ -44,7 +44,6 @@ static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
 /* The paper's section 4.1; another address. */
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk_balancer_driver);
     struct bms_request request;
     assert_true(jk_balancer_driver.build(&bms, 0, &request));
@@ -56,7 +55,6 @@ static void test_requests(void **state)
 
 static void test_alarms(void **state)
 {
-    (void) state;
     static const uint32_t alarms[8] = {
         [1] = 1u << VOLTAGE_SENSOR_FAULT, [2] = 1u << PACK_OVER_VOLTAGE};
     for (unsigned bit = 0; bit < 8; bit++) {
@@ -75,7 +73,6 @@ static void test_alarms(void **state)
 /* Charging a cell, taking from one, both; the switch; nothing that a balancer does not know. */
 static void test_states(void **state)
 {
-    (void) state;
     for (unsigned balances = 0; balances < 4; balances++) {
         struct bms bms = new_bms(&jk_balancer_driver);
         struct pack pack;
@@ -100,7 +97,6 @@ static void test_states(void **state)
 /* Each is right by its sum. */
 static void test_does_not_add_up(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at;
         uint16_t word;
@@ -135,7 +131,6 @@ static void test_does_not_add_up(void **state)
 /* A lost wire leaves mean and difference open, whatever the board makes of them. */
 static void test_lost_wire(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk_balancer_driver);
     struct pack pack;
     uint8_t d[SIZE];
@@ -150,7 +145,6 @@ static void test_lost_wire(void **state)
 
 static void test_foreign(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk_balancer_driver);
     struct pack pack;
     uint8_t d[SIZE];
@@ -169,7 +163,6 @@ static void test_foreign(void **state)
 /* A frame that was cut off, and a whole one behind it; an echo in front. */
 static void test_behind_a_cut_one(void **state)
 {
-    (void) state;
     const struct bms_request request = request_of(READ);
     for (size_t cut = 1; cut < SIZE; cut++) {
         struct bms bms = new_bms(&jk_balancer_driver);
@@ -189,7 +182,6 @@ static void test_behind_a_cut_one(void **state)
 /* It answers to its address alone, and changes nothing. */
 static void test_emulator(void **state)
 {
-    (void) state;
     static const char *const silent[] = {"55 AA 02 FF 00 00 00", "55 AA 01 F6 00 00 F6",
                                          "55 AA 01 FF 00 00 FE"};
     const struct battery_settings settings = {.cells = 16,

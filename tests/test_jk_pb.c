@@ -139,7 +139,6 @@ static enum reply_state receive_wire(struct bms *bms, const struct bms_request *
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         int address;
         unsigned step;
@@ -169,7 +168,6 @@ static void test_requests(void **state)
 /* Each variant keeps to its own steps. */
 static void test_variants(void **state)
 {
-    (void) state;
     for (int variant = 0; variant < 2; variant++)
         for (unsigned step = 0; step < driver->steps; step++) {
             struct bms bms;
@@ -183,7 +181,6 @@ static void test_variants(void **state)
 
 static void test_control(void **state)
 {
-    (void) state;
     static const struct {
         enum bms_switch which;
         bool on;
@@ -227,7 +224,6 @@ static void test_control(void **state)
 /* Exceptions: function 06 is unknown, blocks end at 0x124, a switch is 0 or 1. */
 static void test_refusals(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t request[11];
         size_t size;
@@ -348,7 +344,6 @@ static void put_part(struct wire *wire, enum part part)
 
 static void test_attribution(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         enum part parts[12];
@@ -402,7 +397,6 @@ static void test_attribution(void **state)
  * later exchanges. */
 static void test_others_are_remembered(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct wire first = {.size = 0}, second = {.size = 0};
@@ -428,7 +422,6 @@ static void test_others_are_remembered(void **state)
 /* All fifteen packs answer into one line, in every request's time: each takes its own. */
 static void test_fifteen_packs(void **state)
 {
-    (void) state;
     struct wire wire = {.size = 0};
     for (int address = 15; address >= 1; address--) {
         struct bms_request request = build(address, STEP_STATUS);
@@ -475,7 +468,6 @@ static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t wor
 /* Section 3: any part of a block can be read; what is not whole in it stays unknown. */
 static void test_parts_of_blocks(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack, expected;
     init(&bms, 1, VARIANT_REGISTERS);
@@ -514,7 +506,6 @@ static void test_parts_of_blocks(void **state)
 /* An answer with another number of words than was asked for is not taken. */
 static void test_wrong_count(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_output out;
@@ -535,7 +526,6 @@ static void test_wrong_count(void **state)
 /* An answer to our own read with a wrong CRC is counted as damaged, not passed over as noise. */
 static void test_damaged_registers(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_output out;
     struct bms_request request = build(1, STEP_READ_CELLS);
@@ -570,7 +560,6 @@ static void poll(struct bms *bms, unsigned cells, struct pack *pack)
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     for (int variant = 0; variant < 2; variant++)
         for (unsigned cells = 0; cells <= 32; cells++) {
             struct bms bms;
@@ -603,7 +592,6 @@ static void take_status(struct bms *bms, const struct bms_request *request)
  * for good after three. */
 static void test_wake_up(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bms_request request;
     unsigned missed = 0, led = 0;
@@ -635,7 +623,6 @@ static void test_wake_up(void **state)
 
 static void test_mask(void **state)
 {
-    (void) state;
     static const char pin[] = "pin-pin", password[] = "password";
     struct bms bms;
     struct pack pack;

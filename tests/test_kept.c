@@ -12,10 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -23,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* A directory of the test's own, and the files in it. */
 struct place {
@@ -179,7 +176,6 @@ static void test_round_trip(void **state)
 
 static void test_new_entry(void **state)
 {
-    (void) state;
     struct kept *empty = kept_load("");
     struct kept_entry *entry = kept_get(empty, "a");
     assert_true(entry->charged_wh == 0 && entry->discharged_wh == 0);
@@ -432,7 +428,6 @@ static void test_in_child(void **state)
 
 static void test_peak(void **state)
 {
-    (void) state;
     const struct {
         const char *name;
         struct tm now;
@@ -474,7 +469,6 @@ static void test_peak(void **state)
 
 static void test_full_charge(void **state)
 {
-    (void) state;
     struct kept_entry entry = {0};
     const double day = 86400;
     const time_t now = 1800000000, boot = 3600;
@@ -493,7 +487,6 @@ static void test_full_charge(void **state)
  * outlives that. */
 static void test_clock_not_set(void **state)
 {
-    (void) state;
     struct kept_entry entry = {.peak_percent = -1};
     const struct tm morning = at(2025, 6, 7, 9, 0), boot = at(1970, 1, 1, 1, 0),
                     later = at(2025, 6, 7, 9, 5);
@@ -568,7 +561,6 @@ static void test_notes(void **state)
 /* Where nothing can be kept, the id is the same all the same. */
 static void test_id_without_file(void **state)
 {
-    (void) state;
     struct kept *first = kept_load(""), *second = kept_load("");
     assert_non_null(first);
     assert_non_null(second);

@@ -3,11 +3,8 @@
 #include "lines/hear/lag.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define SILENCE_S 8.0
 
@@ -15,7 +12,6 @@
  * stood still. */
 static void stays_late_until_it_is_opened_anew(void **state)
 {
-    (void) state;
     struct lag lag;
     lag_init(&lag, 1, false);
     lag_opened(&lag, 100);
@@ -36,7 +32,6 @@ static void stays_late_until_it_is_opened_anew(void **state)
 /* A new connection brings the same, and it is not opened again and again. */
 static void knows_a_delay_that_stays(void **state)
 {
-    (void) state;
     struct lag lag;
     lag_init(&lag, 1, false);
     lag_opened(&lag, 100);
@@ -51,7 +46,6 @@ static void knows_a_delay_that_stays(void **state)
 /* A link that stands still for some seconds, again and again, is no delay that stays. */
 static void opens_anew_for_another_silence(void **state)
 {
-    (void) state;
     struct lag lag;
     lag_init(&lag, 1, false);
     lag_opened(&lag, 100);
@@ -63,7 +57,6 @@ static void opens_anew_for_another_silence(void **state)
 /* Rounds of a master 5 s apart, which take a second. */
 static void learns_the_pauses_of_a_master(void **state)
 {
-    (void) state;
     struct lag lag;
     lag_init(&lag, 1, true);
     lag_opened(&lag, 100);
@@ -80,7 +73,6 @@ static void learns_the_pauses_of_a_master(void **state)
 /* Two long silences of which nothing is alike are no habit. */
 static void learns_nothing_from_stalls(void **state)
 {
-    (void) state;
     struct lag lag;
     lag_init(&lag, 1, true);
     lag_opened(&lag, 100);

@@ -53,7 +53,6 @@ static struct bench bench;
 
 static int start(void **state)
 {
-    (void) state;
     bench_prepare(&bench);
     assert_true(allow_add(&bench.config.allow_write, "127.0.0.1"));
     bench.config.max_clients = CROWD + 10;
@@ -66,7 +65,6 @@ static int start(void **state)
 
 static int tear_down(void **state)
 {
-    (void) state;
     bench_close(&bench);
     return 0;
 }
@@ -133,23 +131,16 @@ static void on_late(void *data, double since, double at)
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void) loop;
-    (void) io;
-    (void) events;
     strcat(order_of_calls, "i");
 }
 
 static void on_check(struct ev_loop *loop, ev_check *check, int events)
 {
-    (void) loop;
-    (void) check;
-    (void) events;
     strcat(order_of_calls, "c");
 }
 
 static void test_only_what_is_late(void **state)
 {
-    (void) state;
     static const struct {
         double passes;
         bool late;
@@ -180,7 +171,6 @@ static void test_only_what_is_late(void **state)
 /* A stop within a turn: that is late from then on, and so is the next one, even where nothing waits for it. */
 static void test_late_within_a_turn(void **state)
 {
-    (void) state;
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
     assert_true(late_turn_watch(bench.loop, &watch.watcher));
     bench_turn(&bench);
@@ -198,7 +188,6 @@ static void test_late_within_a_turn(void **state)
 /* Before whatever else has its turn then, whoever was there first. */
 static void test_comes_first(void **state)
 {
-    (void) state;
     int ends[2];
     ev_check check;
     ev_io io;
@@ -238,7 +227,6 @@ static void test_comes_first(void **state)
 /* A loop with nothing to do is not late when somebody comes after a long time. */
 static void test_turns_by_itself(void **state)
 {
-    (void) state;
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
     assert_true(late_turn_watch(loop, &watch.watcher));
@@ -258,7 +246,6 @@ static void test_turns_by_itself(void **state)
 /* A client that was quiet for minutes: its order is taken. */
 static void test_in_time(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
     pass(300);
@@ -275,7 +262,6 @@ static void test_in_time(void **state)
 
 static void test_stopped(void **state)
 {
-    (void) state;
     static const double stops[] = {3.1, 16, 3600};
     for (size_t i = 0; i < COUNT(stops); i++) {
         const int fd = bench_connect(&bench), gone = bench_connect(&bench);
@@ -302,7 +288,6 @@ static void test_stopped(void **state)
  * answer is the last that the client gets. */
 static void test_stopped_within_a_turn(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         unsigned looks, taken;
@@ -336,7 +321,6 @@ static void test_stopped_within_a_turn(void **state)
 /* More clients than libev hears of in one turn. */
 static void test_crowd(void **state)
 {
-    (void) state;
     int fds[CROWD];
     for (unsigned i = 0; i < CROWD; i++) {
         fds[i] = bench_connect(&bench);
@@ -357,7 +341,6 @@ static void test_crowd(void **state)
 /* Clients that were not accepted yet, more of them than are in one turn, and one that came later. */
 static void test_not_accepted(void **state)
 {
-    (void) state;
     int fds[40];
     pass(20);
     for (unsigned i = 0; i < COUNT(fds); i++) {
@@ -378,7 +361,6 @@ static void test_not_accepted(void **state)
 /* For want of descriptors a client waits to be accepted while the loop turns as always. */
 static void test_long_without_descriptors(void **state)
 {
-    (void) state;
     struct rlimit usual, none;
     const int fd = bench_connect(&bench), later = bench_connect(&bench);
     send_order(fd, 1);
@@ -399,7 +381,6 @@ static void test_long_without_descriptors(void **state)
 /* What a client sends while its order is under way is not read until that is over. */
 static void test_behind_an_order(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
     bench_expect_served(&bench, other, 1);
@@ -427,7 +408,6 @@ static void test_behind_an_order(void **state)
 /* Read together with the order that it follows. */
 static void test_with_an_order(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     uint8_t both[2 * BENCH_REQUEST];
     bench_expect_served(&bench, fd, 1);
@@ -444,7 +424,6 @@ static void test_with_an_order(void **state)
 /* A client that waits for the end of its order is no exception. The order goes its way. */
 static void test_stopped_during_an_order(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     send_order(fd, 2);
     expect_taken(1);

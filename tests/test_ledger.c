@@ -4,19 +4,15 @@
 #include "lines/ledger.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- a protocol: a request is its kind and a number, an answer its kind and a value; '?' answers anything ---- */
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
     if (bytes[0] == ' ' || request->size == 0) /* as Modbus, it sees a frame for a request only */
         return (struct bms_span){BMS_SKIP, 1};
     return size < 2 ? (struct bms_span){BMS_MORE, 0} : (struct bms_span){BMS_FRAME, 2};
@@ -26,7 +22,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) size;
     if (request->bytes[0] != frame[0] || bms->options.address != request->bytes[2])
         return BMS_FOREIGN;
     if (frame[1] == '!')
@@ -38,7 +33,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static const struct bms_step plan[] = {{.name = "a", .vital = true}};
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) bms, (void) step, (void) request;
     return false;
 }
 static const struct bms_driver driver = {.name = "test",
@@ -55,7 +49,6 @@ static struct poller *packs[2];
 
 static int set_up(void **state)
 {
-    (void) state;
     memset(&ledger, 0, sizeof ledger);
     memset(&buffer, 0, sizeof buffer);
     for (int i = 0; i < 2; i++) {
@@ -67,7 +60,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void) state;
     poller_free(packs[0]);
     poller_free(packs[1]);
     return 0;
@@ -94,7 +86,6 @@ static bool hear(const char *frame, struct answer *answer)
 /* Rules 1 and 2. */
 static void test_counts_for_the_oldest(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("a0", POLL, 1);
     ask("a0", POLL, 2);
@@ -110,7 +101,6 @@ static void test_counts_for_the_oldest(void **state)
 
 static void test_is_nobodys(void **state)
 {
-    (void) state;
     struct answer answer;
     assert_false(hear("a1", &answer));
     assert_int_equal(buffer.size, 0);
@@ -123,7 +113,6 @@ static void test_is_nobodys(void **state)
 /* One answer that would be this to the one and that to the other. */
 static void test_throws_away_what_two_could_mean(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("a0", POLL, 1);
     ask("a1", POLL, 2);
@@ -138,7 +127,6 @@ static void test_throws_away_what_two_could_mean(void **state)
 
 static void test_puts_parts_together(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("a0", POLL, 1);
     assert_true(hear("a4", &answer));
@@ -152,7 +140,6 @@ static void test_puts_parts_together(void **state)
 /* The packs on a line answer independently of one another. */
 static void test_settles_its_own_pack_only(void **state)
 {
-    (void) state;
     struct answer answer;
     ask_pack(0, "a0", POLL, 1);
     ask_pack(1, "a0", POLL, 2);
@@ -168,7 +155,6 @@ static void test_settles_its_own_pack_only(void **state)
 /* Rule 3. */
 static void test_confirms_an_order_that_is_alone(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("o0", ORDER, 1);
     ask("o0", ORDER, 2);
@@ -185,7 +171,6 @@ static void test_confirms_an_order_that_is_alone(void **state)
 /* Rule 4: any frame of the pack can be what a borrower has asked for, but an echo. */
 static void test_gives_a_loan_any_frame(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("x0", LOAN, 1);
     ask("a0", POLL, 2);
@@ -202,7 +187,6 @@ static void test_gives_a_loan_any_frame(void **state)
 /* The pack was taken for switched off, and came back while the line was lent. */
 static void test_throws_away_what_was_open_when_lent(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("a0", POLL, 1);
     ledger_lend(&ledger);
@@ -216,7 +200,6 @@ static void test_throws_away_what_was_open_when_lent(void **state)
 /* Rule 5. */
 static void test_expires(void **state)
 {
-    (void) state;
     struct answer answer;
     ask("a0", POLL, 100);
     ask("b0", POLL, 101);
@@ -241,7 +224,6 @@ static void test_expires(void **state)
 /* A pack that is silent for days: what is left makes values look older, never younger. */
 static void test_makes_room(void **state)
 {
-    (void) state;
     struct answer answer;
     for (unsigned i = 0; i < LEDGER_MOST + 1; i++)
         ask("a0", POLL, i);
@@ -257,7 +239,6 @@ static void test_makes_room(void **state)
 /* Of a tunnel nobody has counted the requests: whatever comes may be an answer to them, until none can come. */
 static void test_counts_no_tunnel(void **state)
 {
-    (void) state;
     struct answer answer;
     ledger_send_uncounted(&ledger, packs[0], 1);
     ask("a0", POLL, 2);

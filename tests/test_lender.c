@@ -5,14 +5,11 @@
 
 #include "base/clock.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -37,18 +34,15 @@ struct bench {
 
 static void on_published(void *data, struct poller *poller, double now)
 {
-    (void) poller, (void) now;
     ((struct bench *) data)->published++;
 }
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    (void) data, (void) poller, (void) now;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) data, (void) why;
 }
 
 static void on_begun(void *data)
@@ -58,7 +52,6 @@ static void on_begun(void *data)
 
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
-    (void) bytes;
     ((struct bench *) data)->received += size;
 }
 
@@ -133,7 +126,6 @@ static double play(struct bench *bench, const uint8_t *bytes, size_t size)
 /* It is over soon when all that was asked is answered; else it has the time of a reply. */
 static void ends_when_all_is_answered(void **state)
 {
-    (void) state;
     struct bench bench;
     uint8_t both[2 * sizeof asked];
     memcpy(both, asked, sizeof asked);
@@ -152,7 +144,6 @@ static void ends_when_all_is_answered(void **state)
 
 static void takes_no_echo_for_an_answer(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench, ",echo=1");
     assert_true(play(&bench, asked, sizeof asked) < DELAY_S + REPLY_S / 2);
@@ -167,7 +158,6 @@ static void takes_no_echo_for_an_answer(void **state)
 /* A program that waits for longer than its bytes are worth is told so; one that wants the whole line waits on. */
 static void gives_up_what_waits_for_too_long(void **state)
 {
-    (void) state;
     struct bench bench;
     struct loan first;
     open_bench(&bench, "");
@@ -198,7 +188,6 @@ static void gives_up_what_waits_for_too_long(void **state)
 /* The answer to what nobody wants any more is waited for all the same, and is not taken for ours. */
 static void goes_on_without_the_borrower(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench, "");
     lend(&bench, asked, sizeof asked);

@@ -4,13 +4,10 @@
 #include "bms/driver.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define SETTLED_S 200 /* longer than a limit needs to rise from 0, twice */
 #define PACKS 2
@@ -134,7 +131,6 @@ static void expect_discharge(const char *what, const struct source *source, doub
 
 static void test_unchanged(void **state)
 {
-    (void) state;
     struct world world;
     struct limiter before, after, *list[] = {&before};
     open_world(&world);
@@ -150,7 +146,6 @@ static void test_unchanged(void **state)
 /* A section that changes begins at 0. What its pack has reported before is needed all the same. */
 static void test_changed(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         enum limit_reason by;
@@ -191,7 +186,6 @@ static void test_changed(void **state)
 /* The memory of a pack follows it into a bank in which it has another place. */
 static void test_moved(void **state)
 {
-    (void) state;
     struct world world;
     struct limiter before, after, *old[] = {&before}, *new[] = {&after};
     open_world(&world);
@@ -208,7 +202,6 @@ static void test_moved(void **state)
 /* The limits of a pack alone know nothing of the shares of a bank, which must survive them. */
 static void test_shares_survive(void **state)
 {
-    (void) state;
     struct world world;
     struct limiter bank, pack, again, *all[] = {&pack, &bank};
     open_world(&world);
@@ -232,7 +225,6 @@ static void test_shares_survive(void **state)
 
 static void test_own_limits(void **state)
 {
-    (void) state;
     struct world world;
     struct limits_config small = section;
     struct limiter bank, pack, *all[] = {&pack, &bank};
@@ -266,7 +258,6 @@ static const struct map_status *stale_bank(struct world *world, struct limiter *
 /* A bank with too few packs is stale, but the packs that answer limit it all the same. */
 static void test_stale_bank(void **state)
 {
-    (void) state;
     struct world world;
     struct limits_config discharging = section;
     struct limiter bank, *all[] = {&bank};
@@ -286,7 +277,6 @@ static void test_stale_bank(void **state)
 /* A pack whose own section stops when its values are stale stops its bank, too. */
 static void test_stale_pack_that_stops(void **state)
 {
-    (void) state;
     for (unsigned own = STALE_STOP; own <= STALE_DISCHARGE; own++) {
         struct world world;
         struct limits_config discharging = section, of_pack = section;
@@ -311,7 +301,6 @@ static void test_stale_pack_that_stops(void **state)
 /* A bank that is not published yet allows nothing, although all of its packs answer. */
 static void test_bank_that_waits(void **state)
 {
-    (void) state;
     struct world world;
     struct limits_config discharging = section;
     struct limiter bank;

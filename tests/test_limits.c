@@ -5,12 +5,9 @@
 #include "bms/prng.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define UNKNOWN NAN
 #define STALE_AFTER_S 15
@@ -124,7 +121,6 @@ static void expect(const char *what, struct map_allowed allowed, double charge_a
 
 static void test_each_limit(void **state)
 {
-    (void) state;
     const enum pack_value cell_2 = CELL_MV + 1, temp_1 = TEMP_C, temp_2 = TEMP_C + 1;
     const struct {
         const char *what;
@@ -174,7 +170,6 @@ static void test_each_limit(void **state)
 /* An empty pack must be chargeable, and a full one dischargeable. */
 static void test_alarms(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_alarm alarm;
         int level;
@@ -202,7 +197,6 @@ static void test_alarms(void **state)
 /* A cell that has no reading now was not read as 3300 mV. */
 static void test_what_is_not_read_any_more(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         bool charge, discharge;
@@ -230,7 +224,6 @@ static void test_what_is_not_read_any_more(void **state)
 
 static void test_alarm_that_is_not_read_any_more(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -247,7 +240,6 @@ static void test_alarm_that_is_not_read_any_more(void **state)
 /* A protection that was never active must be readable as well, of the direction that it is of. */
 static void test_protection_that_is_not_read_any_more(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -266,7 +258,6 @@ static void test_protection_that_is_not_read_any_more(void **state)
 /* More sensors than are configured: those that were there once must stay. */
 static void test_sensor_that_is_not_read_any_more(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -279,7 +270,6 @@ static void test_sensor_that_is_not_read_any_more(void **state)
 
 static void test_expiry(void **state)
 {
-    (void) state;
     static const struct {
         double age_s;
         double share;
@@ -304,7 +294,6 @@ static void test_expiry(void **state)
 
 static void test_not_fresh(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -319,7 +308,6 @@ static void test_not_fresh(void **state)
 /* on_stale = discharge: as before while the values age, and for 10 s after. */
 static void test_discharge_of_stale_values(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double age_s, cell_mv, seconds, discharge_a;
@@ -361,7 +349,6 @@ static void test_discharge_of_stale_values(void **state)
 /* A host that slept cannot say for how long the values were stale. */
 static void test_discharge_after_a_pause(void **state)
 {
-    (void) state;
     struct limits_config config = house;
     struct limits_state memory;
     double now = 1000;
@@ -376,7 +363,6 @@ static void test_discharge_after_a_pause(void **state)
 /* Of a bank that misses a pack: as before, but what the other packs report counts. */
 static void test_discharge_of_a_stale_bank(void **state)
 {
-    (void) state;
     struct limits_config config = house;
     struct limits_state memory;
     double now = 1000;
@@ -405,7 +391,6 @@ static void test_discharge_of_a_stale_bank(void **state)
 /* Down at once; up when more was allowed for 30 s, 5 A a second. */
 static void test_ramp(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double cell_mv, seconds, charge_a;
@@ -440,7 +425,6 @@ static void test_ramp(void **state)
 /* A host that slept has not seen that more was allowed. */
 static void test_a_pause_is_no_wait(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -476,7 +460,6 @@ static struct pack cells_of(double mv, double highest)
 
 static void test_voltage(void **state)
 {
-    (void) state;
     const double full = 4 * 3.45, floating = 4 * 3.375;
     const struct {
         const char *what;
@@ -509,7 +492,6 @@ static void test_voltage(void **state)
 
 static void test_float_ends_when_it_is_needed_again(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -525,7 +507,6 @@ static void test_float_ends_when_it_is_needed_again(void **state)
 /* Nobody knows whether they stayed full while the pack was silent. */
 static void test_full_is_seen_without_a_gap(void **state)
 {
-    (void) state;
     struct limits_state memory;
     double now = 1000;
     limits_init(&memory, &house, now);
@@ -543,7 +524,6 @@ static void test_full_is_seen_without_a_gap(void **state)
 
 static void test_ceiling(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double soc;
@@ -573,7 +553,6 @@ static void test_ceiling(void **state)
 
 static void test_voltage_of_the_bms(void **state)
 {
-    (void) state;
     struct pack pack = with(CHARGE_VOLTAGE_LIMIT_V, 13.2);
     expect_volts("lower", settled(&pack).charge_voltage_v, 13.2);
     pack = with(CHARGE_VOLTAGE_LIMIT_V, 15);
@@ -612,7 +591,6 @@ static struct map_allowed bank_of(const struct member *members, unsigned count, 
 
 static void test_banks(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         struct member members[3];
@@ -663,7 +641,6 @@ static void test_banks(void **state)
 /* The pack whose limit it is, for people; nobody in particular when all or none are to blame. */
 static void test_which_pack(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         struct member members[3];
@@ -986,7 +963,6 @@ static void run_course(uint64_t seed, double *most_seen)
 
 static void test_any_course(void **state)
 {
-    (void) state;
     double most_seen = 0;
     for (uint64_t seed = 1; seed <= COURSES; seed++)
         run_course(seed * 7919, &most_seen);

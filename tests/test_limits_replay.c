@@ -4,13 +4,10 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define ROWS 8
 #define BY(reason) LIMITED_BY_##reason
@@ -93,7 +90,6 @@ static void expect(struct course courses[2], unsigned needed, const struct limit
 /* The cell of one pack limits both. */
 static void test_weakest(void **state)
 {
-    (void) state;
     struct course courses[] = {{{3300, 3300, 3300}, 1, 0}, {{3300, 3450, 3300}, 1, 0}};
     static const struct expected expected[] = {{"0", 20, BY(CONFIGURATION), 0},
                                                {"1", 10, BY(CELL_HIGH), 2},
@@ -104,7 +100,6 @@ static void test_weakest(void **state)
 /* The one with most of the current, as the rows show. */
 static void test_shares(void **state)
 {
-    (void) state;
     struct course courses[] = {{{3300, 3300}, 9, 0}, {{3300, 3300}, 3, 0}};
     static const struct expected expected[] = {{"0", 10 / 0.75, BY(IMBALANCE), 1},
                                                {"1", 10 / 0.75, BY(IMBALANCE), 1}};
@@ -113,7 +108,6 @@ static void test_shares(void **state)
 
 static void test_missing(void **state)
 {
-    (void) state;
     const struct course courses[] = {{{3300, 3300, 3300, 3300, 3300}, 1, 0},
                                      {{3300, 3300, 0, 0, 3300}, 1, 0}};
     /* Its last row counts for half a minute more. */
@@ -135,7 +129,6 @@ static void test_missing(void **state)
 /* A pack with a single row does not last for ever, nor does one whose first gap is long. */
 static void test_few_rows(void **state)
 {
-    (void) state;
     struct course single[] = {{{3300, 3300, 3300}, 1, 0}, {{3300}, 1, 0}};
     struct course gap[] = {{{3300, 0, 0, 0, 3300}, 1, 0}, {{3300, 0, 0, 0, 3300}, 1, 0}};
     static const struct expected of_single[] = {
@@ -148,7 +141,6 @@ static void test_few_rows(void **state)
 
 static void test_own_section(void **state)
 {
-    (void) state;
     struct course courses[] = {{{3300, 3300}, 0, 0}, {{3300, 3300}, 0, 0}};
     struct limits_config small = section;
     /* It rises first, and the bank after it. */
@@ -159,7 +151,6 @@ static void test_own_section(void **state)
 
 static void test_nothing(void **state)
 {
-    (void) state;
     struct course courses[] = {{{0}, 1, 0}, {{0}, 1, 0}};
     expect(courses, 2, NULL, NAN, NULL, 0);
 }

@@ -18,10 +18,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -74,8 +71,6 @@ static uint8_t sum_of(const uint8_t *bytes)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     if (bytes[0] != '!')
         return (struct bms_span){BMS_SKIP, 1};
     if (size < REPLY_SIZE)
@@ -87,8 +82,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) bms;
-    (void) size;
     if (frame[1] != request->bytes[1] || frame[2] != request->bytes[2])
         return BMS_FOREIGN;
     if (request->bytes[0] == '?')
@@ -115,9 +108,6 @@ static const struct bms_driver patient = {
 static enum bms_result hear_half(struct bms *bms, const struct bms_request *request,
                                  const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) bms;
-    (void) request;
-    (void) size;
     pack_set(pack, frame[2] == VOLTAGE ? VOLTAGE_V : CELL_MV, frame[3]);
     return frame[2] == VOLTAGE ? BMS_PARTIAL : BMS_DONE;
 }
@@ -194,8 +184,6 @@ static void answer_well(struct bench *bench, const uint8_t *request)
 
 static void answer_never(struct bench *bench, const uint8_t *request)
 {
-    (void) bench;
-    (void) request;
 }
 
 static size_t request_size(const uint8_t *bytes)
@@ -205,8 +193,6 @@ static size_t request_size(const uint8_t *bytes)
 
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = io->data;
     ssize_t size =
         read(io->fd, bench->heard + bench->heard_size, sizeof bench->heard - bench->heard_size);
@@ -237,8 +223,6 @@ static void attach(struct bench *bench, int fd)
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = io->data;
     int fd = accept(io->fd, NULL, NULL);
     if (fd < 0)
@@ -252,7 +236,6 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
-    (void) now;
     if (!poller->complete)
         return; /* the voltage alone, which the rest follows */
     bench->published++;
@@ -265,21 +248,16 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    (void) poller;
-    (void) now;
     ((struct bench *) data)->missed++;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) why;
     ((struct bench *) data)->downs++;
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) timer;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 
@@ -696,8 +674,6 @@ static bool is_connected(struct bench *bench)
 /* Others on the bus talk all the time, a frame each 5 ms; the pack itself never answers. */
 static void on_chatter(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = timer->data;
     bench->chatter++;
     say(bench, NOBODY, VOLTAGE, 77);
@@ -705,7 +681,6 @@ static void on_chatter(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void note_chatter(struct bench *bench, const uint8_t *request)
 {
-    (void) request;
     bench->chatter_before[bench->requests % 2] = bench->chatter;
 }
 
@@ -741,8 +716,6 @@ static void send_without_end(int connection)
 
 static void on_accept_and_flood(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = io->data;
     int fd = accept(io->fd, NULL, NULL);
     if (fd < 0)
@@ -807,8 +780,6 @@ static void keeps_packs_apart(void **state)
 /* The second pack answers when the time-out of the first one's protocol is long over. */
 static void on_slow_answer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = timer->data;
     answer_well(bench, bench->slow_request);
 }

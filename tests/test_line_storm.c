@@ -19,16 +19,13 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -230,7 +227,6 @@ static void run_far_end(struct bench *bench)
 
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = io->data;
     uint8_t bytes[4096];
     const ssize_t size = read(io->fd, bytes, sizeof bytes);
@@ -260,7 +256,6 @@ static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct bench *bench = io->data;
     const int fd = accept(io->fd, NULL, NULL);
     if (fd < 0)
@@ -331,7 +326,6 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
 
 static void on_gone(void *data)
 {
-    (void) data;
 }
 
 /* ---- the values ---- */
@@ -359,7 +353,6 @@ static void look_at(struct bench *bench, unsigned i)
 static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
-    (void) now;
     for (unsigned i = 0; i < bench->count; i++)
         if (bench->pollers[i] == poller) {
             bench->published[i]++;
@@ -369,12 +362,10 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    (void) data, (void) poller, (void) now;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) data, (void) why;
 }
 
 /* ---- orders ---- */
@@ -465,7 +456,6 @@ static void on_begun(void *data)
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct bench *bench = data;
-    (void) bytes;
     unsigned ours = 0;
     for (size_t i = bench->read - size; i < bench->read; i++) {
         ours += bench->tags[i] == OURS;
@@ -567,7 +557,6 @@ static void turn_weather(struct bench *bench)
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = timer->data;
     turn_weather(bench);
     run_far_end(bench);
@@ -688,7 +677,6 @@ static unsigned play(const struct bms_driver *driver, unsigned count, bool keeps
 
 static void survives_a_storm(void **state)
 {
-    (void) state;
     unsigned wrong = 0;
     const unsigned from = getenv("SEED") ? (unsigned) atoi(getenv("SEED")) : 1,
                    seeds = getenv("SEEDS") ? (unsigned) atoi(getenv("SEEDS")) : 4;

@@ -15,16 +15,13 @@
 #include <fcntl.h>
 #include <math.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -73,7 +70,6 @@ static void say(struct bench *bench, enum jk_type type)
 
 static void on_stream(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = timer->data;
     say(bench, JK_STATUS);
     const bool fresh = !poller_stale(bench->poller, clock_now());
@@ -83,13 +79,11 @@ static void on_stream(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_answer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     say(timer->data, JK_ABOUT);
 }
 
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct bench *bench = io->data;
     uint8_t bytes[512];
     const ssize_t size = read(io->fd, bytes, sizeof bytes);
@@ -105,7 +99,6 @@ static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct bench *bench = io->data;
     bench->peer = accept(io->fd, NULL, NULL);
     setsockopt(bench->peer, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -189,7 +182,6 @@ static void close_bench(struct bench *bench)
 /* Two statuses that agree, one a second, and the request before them. */
 static void is_fresh_from_the_first_statuses_on(void **state)
 {
-    (void) state;
     for (unsigned moves = 0; moves < 2; moves++) {
         struct bench bench = {.moves = moves};
         const double start = open_bench(&bench);
@@ -206,7 +198,6 @@ static void is_fresh_from_the_first_statuses_on(void **state)
 /* An about record that comes late is used. */
 static void gets_a_late_about_record(void **state)
 {
-    (void) state;
     for (double delay_s = 0.2; delay_s < 2; delay_s *= 2.8) {
         struct bench bench = {.knows_about = true, .delay_s = delay_s};
         const double start = open_bench(&bench);
@@ -221,7 +212,6 @@ static void gets_a_late_about_record(void **state)
 
 static void comes_back(void **state)
 {
-    (void) state;
     struct bench bench = {.knows_about = false};
     open_bench(&bench);
     run_for(&bench, 60);

@@ -15,14 +15,11 @@
 
 #include <dirent.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define PACKS_MOST 3
 #define REPLY_S 0.06
@@ -73,7 +70,6 @@ static void on_heard(void *data, struct poller *poller, double now)
 static void on_show(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct bench *bench = data;
-    (void) bytes;
     bench->shown += direction == '#' ? 0 : size;
     bench->withheld += direction == '#' ? size : 0;
 }
@@ -251,7 +247,6 @@ static bool listens(const struct bms_driver *driver)
 
 static void hears_what_the_master_reads(void **state)
 {
-    (void) state;
     unsigned drivers = 0;
     for (size_t d = 0; bms_drivers[d]; d++)
         for (unsigned pieces = 0; listens(bms_drivers[d]) && pieces < PIECES; pieces++) {
@@ -271,7 +266,6 @@ static void hears_what_the_master_reads(void **state)
  * the wire takes. */
 static void tells_the_age(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++)
         for (unsigned pieces = 0; listens(bms_drivers[d]) && pieces < PIECES; pieces++) {
             struct bench bench;
@@ -293,16 +287,11 @@ static void tells_the_age(void **state)
 
 static bool lose_questions(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
-    (void) bench;
-    (void) bytes;
-    (void) size;
     return !question;
 }
 
 static bool cut_replies(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
-    (void) bench;
-    (void) bytes;
     if (!question)
         *size /= 2;
     return true;
@@ -322,7 +311,6 @@ static unsigned times_heard(const struct bms_driver *driver,
 
 static void believes_whole_exchanges_only(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]))
             continue;
@@ -338,8 +326,6 @@ static void believes_whole_exchanges_only(void **state)
 
 static bool delay_replies(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
-    (void) bytes;
-    (void) size;
     if (!question)
         bench->now += LATE_S;
     return true;
@@ -348,7 +334,6 @@ static bool delay_replies(struct bench *bench, uint8_t *bytes, size_t *size, boo
 /* A reply that comes late is as old as its question. */
 static void tells_what_comes_late_as_old(void **state)
 {
-    (void) state;
     unsigned heard = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || bms_drivers[d]->tells_itself)
@@ -374,7 +359,6 @@ static bool repeat_replies(struct bench *bench, uint8_t *bytes, size_t *size, bo
 /* A reply that comes again has no question any more. */
 static void believes_a_reply_once(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || bms_drivers[d]->tells_itself)
             continue;
@@ -416,7 +400,6 @@ static void count_record(struct reply *feed, uint8_t number)
  * be its turn: behind a question to somebody else that nobody has answered. */
 static void hears_what_a_master_tells_of_itself(void **state)
 {
-    (void) state;
     const struct bms_driver *driver = bms_driver_find("jk-pb");
     static struct reply feed;
     struct bench bench;
@@ -459,7 +442,6 @@ static void hears_what_a_master_tells_of_itself(void **state)
 /* Packs that are not of this line, asked by the same master. */
 static void keeps_to_its_own_packs(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || !bms_has_address(bms_drivers[d]))
             continue;
@@ -484,7 +466,6 @@ static void keeps_to_its_own_packs(void **state)
 /* An order that another master gives is none of ours, and tells nothing. */
 static void passes_over_orders(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
         if (!listens(driver) || !driver->control)
@@ -517,7 +498,6 @@ static void passes_over_orders(void **state)
  * took for all that is behind it. */
 static void reckons_with_a_backlog(void **state)
 {
-    (void) state;
     static uint8_t backlog[20000];
     static struct reply feed;
     struct bench bench;
@@ -548,7 +528,6 @@ static uint64_t damage_random;
 /* Every third frame has wrong bits, is cut or has junk in front. */
 static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
-    (void) question;
     uint8_t junk[8];
     const int what = prng_range(&damage_random, 0, 8);
     if (what == 0) {
@@ -569,7 +548,6 @@ static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool quest
 /* Behind a CRC of 16 bits nothing that a pack has not said is ever told, however torn. */
 static void believes_no_damage(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || bms_drivers[d]->check != BMS_CHECK_CRC16)
             continue;
@@ -623,7 +601,6 @@ static void ask_daly(struct bench *bench, const char *name, bool damaged)
  * round after round, while it is all that is known. */
 static void counts_a_rare_reading_once(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench, bms_driver_find("daly"), WHOLE);
     struct pack *told = &bench.told[0], *heard = &bench.pollers[0]->values;
@@ -650,7 +627,6 @@ static void counts_a_rare_reading_once(void **state)
 /* What hardly ever changes is good for longer than we would wait with asking for it, but not for good. */
 static void forgets_what_is_not_asked_any_more(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench, bms_driver_find("daly"), WHOLE);
     const struct pack *heard = &bench.pollers[0]->values;
@@ -674,7 +650,6 @@ static void forgets_what_is_not_asked_any_more(void **state)
 /* A serial server hands over a frame in two pieces, but not half a second apart: the rest of that is lost. */
 static void waits_for_the_rest_of_a_frame(void **state)
 {
-    (void) state;
     struct bench bench;
     static struct reply feed;
     open_bench(&bench, bms_driver_find("renogy"), WHOLE);
@@ -699,7 +674,6 @@ static void waits_for_the_rest_of_a_frame(void **state)
 /* Who looks on sees what a master asks, but not what may be a password. */
 static void hides_what_a_master_sets(void **state)
 {
-    (void) state;
     struct bench bench;
     uint8_t order[25] = {1, 0x10, 0x10, 0, 0, 8, 16, 's', 'e', 'c', 'r', 'e', 't'};
     open_bench(&bench, bms_driver_find("jk-pb"), WHOLE);
@@ -837,7 +811,6 @@ static int is_shown(const struct dirent *entry)
 
 static void hears_recordings(void **state)
 {
-    (void) state;
     unsigned files = 0, compared = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         char folder[200];

@@ -16,15 +16,12 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -179,7 +176,6 @@ static size_t answer(struct bench *bench, const uint8_t *request, size_t size, b
 /* Requests come one at a time, or as many as the program sends at once. */
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct bench *bench = io->data;
     const ssize_t size = read(io->fd, bench->heard, sizeof bench->heard);
     if (size == 0 && bench->scene->way != BY_PTY) {
@@ -203,7 +199,6 @@ static void attach(struct bench *bench, int fd)
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct bench *bench = io->data;
     int fd = accept(io->fd, NULL, NULL);
     assert_true(fd >= 0);
@@ -248,7 +243,6 @@ static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
     const struct pack *values = &poller->values;
-    (void) now;
     bench->published++;
     const double volts = values->value[VOLTAGE_V], mv = values->value[CELL_MV];
     bench->theirs_taken += fabs(volts - THEIRS_V) < 0.05 || fabs(mv - THEIRS_MV) < 0.5;
@@ -256,12 +250,10 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    (void) data, (void) poller, (void) now;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) data, (void) why;
 }
 
 /* ---- the program ---- */
@@ -306,7 +298,6 @@ static void on_done(void *data, enum loan_result result)
 
 static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = timer->data;
     struct bms bms = bench->poller->bms;
     struct bms_request request = {.size = 0};
@@ -333,7 +324,6 @@ static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     send_answers(timer->data);
 }
 
@@ -412,7 +402,6 @@ static bool play(const struct scene *scene)
  * program's, of which several can be open. */
 static void keeps_back_what_comes_very_late(void **state)
 {
-    (void) state;
     static const double late_s[] = {1.5, 4, 10};
     static const struct {
         unsigned ours, theirs, burst;
@@ -440,7 +429,6 @@ static void keeps_back_what_comes_very_late(void **state)
 
 static void keeps_answers_apart(void **state)
 {
-    (void) state;
     static const double late_s[] = {0.7, 1.2, 4};
     static const struct {
         unsigned ours, theirs;
@@ -461,7 +449,6 @@ static void keeps_answers_apart(void **state)
 /* Not even where all that a pack says is of one kind, so that none of its answers shows that an earlier one was lost. */
 static void goes_on_after_a_silence(void **state)
 {
-    (void) state;
     static const char *const drivers[] = {"ant-old", "jk-4e57", "renogy", "daly"};
     static const double silent_s[] = {2, 4, 7};
     unsigned wrong = 0;

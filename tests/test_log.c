@@ -12,10 +12,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +22,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define OUTPUT_SIZE 32768
 
@@ -113,7 +110,6 @@ static void say_frames(void)
 
 static void test_time(void **state)
 {
-    (void) state;
     char output[OUTPUT_SIZE];
     int year, month, day, hour, minute, second, end = 0;
     say(say_with_time, NO_JOURNAL, output);
@@ -130,7 +126,6 @@ static void test_time(void **state)
 
 static void test_output(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         void (*work)(void);
@@ -168,7 +163,6 @@ static void say_long(void)
 /* Long messages end in dots; the longest frame is whole; one that is longer still says so. */
 static void test_long(void **state)
 {
-    (void) state;
     char output[OUTPUT_SIZE], *line = output;
     say(say_long, NO_JOURNAL, output);
     char *end = strchr(line, '\n');
@@ -187,7 +181,6 @@ static void test_long(void **state)
 
 static void test_errno(void **state)
 {
-    (void) state;
     errno = EXDEV;
     log_debug("not written");
     assert_int_equal(errno, EXDEV);
@@ -206,7 +199,6 @@ static void say_stream(void)
 
 static void test_stream(void **state)
 {
-    (void) state;
     char output[OUTPUT_SIZE];
     say(say_stream, NO_JOURNAL, output);
     assert_string_equal(output, "error: a.ini:3: no such key\nwarning: a.ini:4: odd\nerror: end\n");
@@ -347,7 +339,6 @@ static void expect_no_wait(const char *name, open_ends *open_them, bool as_anoth
 
 static void test_nobody_reads(void **state)
 {
-    (void) state;
     expect_no_wait("pipe", open_pipe, false);
     expect_no_wait("pipe of another user", open_pipe, true);
     expect_no_wait("socket", open_socket, false);
@@ -358,7 +349,6 @@ static void test_nobody_reads(void **state)
 /* A file that is not appended to is gone on with where it is. */
 static void test_file(void **state)
 {
-    (void) state;
     char path[] = "/tmp/test_log.XXXXXX", text[200] = "";
     int fd = mkstemp(path);
     assert_true(fd >= 0 && unlink(path) == 0);
@@ -382,7 +372,6 @@ static void test_file(void **state)
 /* Whose reader is gone for good. */
 static void test_reader_gone(void **state)
 {
-    (void) state;
     int ends[2], status;
     open_pipe(ends);
     close(ends[0]);
@@ -405,7 +394,6 @@ static void test_reader_gone(void **state)
 /* Whose reader goes while something waits for it: that is waited for no longer. */
 static void test_reader_goes(void **state)
 {
-    (void) state;
     int ends[2], status;
     open_pipe(ends);
     pid_t child = fork();

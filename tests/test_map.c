@@ -11,12 +11,10 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define ADDRESSES 65536
 
@@ -126,7 +124,6 @@ static struct pack usual_pack(void)
 
 static void test_single_is_right(void **state)
 {
-    (void) state;
     /* 53.58 = 1.674375 * 2^5; 0.674375 * 2^23 = 5657067.52, rounded 0x5651EC */
     assert_int_equal(single(53.58), 0x425651EC);
     assert_int_equal(single(123456.0), 0x47F12000);
@@ -135,7 +132,6 @@ static void test_single_is_right(void **state)
 
 static void test_size(void **state)
 {
-    (void) state;
     struct map_settings settings = usual;
     assert_int_equal(map_size(&settings), 290 + 610 + 60);
     settings.also_at = 1000;
@@ -151,7 +147,6 @@ static void test_size(void **state)
 
 static void test_check(void **state)
 {
-    (void) state;
     static const struct {
         int base, also_at;
         const char *reason; /* a part of it; NULL: accepted */
@@ -194,7 +189,6 @@ static void test_check(void **state)
 
 static void test_range(void **state)
 {
-    (void) state;
     static const struct {
         unsigned address, count;
         enum map_range expected;
@@ -255,7 +249,6 @@ static void test_range(void **state)
 
 static void test_range_of_neighbours(void **state)
 {
-    (void) state;
     struct map_settings settings = {.base = 158, .also_at = 100};
     assert_int_equal(map_range(&settings, 150, 8), MAP_STATUS);
     assert_int_equal(map_range(&settings, 157, 2), MAP_VALUES);
@@ -267,7 +260,6 @@ static void test_range_of_neighbours(void **state)
 
 static void test_range_of_bits(void **state)
 {
-    (void) state;
     assert_int_equal(map_input_range(0, 1), MAP_VALUES);
     assert_int_equal(map_input_range(0, 48), MAP_VALUES);
     assert_int_equal(map_input_range(0, 49), MAP_OUTSIDE);
@@ -288,7 +280,6 @@ static void test_range_of_bits(void **state)
  */
 static void test_rows_lie_apart(void **state)
 {
-    (void) state;
     const struct map_row *owner[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {0};
     for (unsigned i = 0; i < map_row_count; i++) {
         const struct map_row *row = &map_rows[i];
@@ -317,7 +308,6 @@ static void test_rows_lie_apart(void **state)
 
 static void test_groups(void **state)
 {
-    (void) state;
     for (unsigned i = 0; i < map_group_count; i++) {
         const struct map_group *group = &map_groups[i];
         if (group->size > 125)
@@ -341,7 +331,6 @@ static void test_groups(void **state)
 /* What comes out of a pack has the name and the unit that it has everywhere. */
 static void test_names(void **state)
 {
-    (void) state;
     for (unsigned i = 0; i < map_row_count; i++) {
         const struct map_row *row = &map_rows[i];
         if (row->source == OF_PACK) {
@@ -363,7 +352,6 @@ static void test_names(void **state)
 
 static void test_compatibility_block(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     struct map_status status = fresh;
     status.peak = (struct map_soc_peak){.percent = 98, .hour = 13, .minute = 7};
@@ -416,7 +404,6 @@ static void test_compatibility_block(void **state)
 
 static void test_float_order(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     struct map_settings settings = usual;
     settings.big_floats = true;
@@ -439,7 +426,6 @@ static void test_float_order(void **state)
 
 static void test_fahrenheit(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     struct map_settings settings = usual;
     settings.fahrenheit = true;
@@ -454,7 +440,6 @@ static void test_fahrenheit(void **state)
 /* What is not configured is unknown; what is, is 0 in every state but fresh. */
 static void test_limits(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     struct map_status status = fresh;
     encode(&usual, &pack, &status);
@@ -502,7 +487,6 @@ static void test_limits(void **state)
 
 static void test_extended_block(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     struct map_status status = fresh;
     status.age_s = 86400.2; /* never told younger than they are */
@@ -573,7 +557,6 @@ static void test_extended_block(void **state)
 /* Whatever no row covers reads 0. */
 static void test_holes(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     encode(&usual, &pack, &fresh);
     bool covered[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {false};
@@ -587,7 +570,6 @@ static void test_holes(void **state)
 
 static void test_alarms(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     pack_alarm(&pack, CELL_OVER_VOLTAGE, ALARM_WARNING);
@@ -625,7 +607,6 @@ static void test_alarms(void **state)
 
 static void test_unknown(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     struct map_status status = fresh;
@@ -667,7 +648,6 @@ static void test_unknown(void **state)
  * block one short of the pattern that means unknown. */
 static void test_rounding_and_saturation(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double value;
@@ -725,7 +705,6 @@ static void test_rounding_and_saturation(void **state)
 
 static void test_failure_flag(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     static const enum map_state states[] = {MAP_STATE_NEVER, MAP_STATE_FRESH, MAP_STATE_STALE,
                                             MAP_STATE_NO_LINE};
@@ -762,7 +741,6 @@ static void expect_two_of_three(void)
 
 static void test_bank(void **state)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     struct map_status status = fresh;
@@ -797,7 +775,6 @@ static void test_bank(void **state)
 /* Between two polls the gateway's own values go on, those of the pack stand. */
 static void test_status_alone(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
     encode(&usual, &pack, &fresh);
@@ -832,7 +809,6 @@ static void test_status_alone(void **state)
 
 static void test_without_copy(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     static const int places[] = {MAP_NONE, MAP_BASE_DEFAULT};
     for (size_t i = 0; i < COUNT(places); i++) {
@@ -849,7 +825,6 @@ static void test_without_copy(void **state)
 
 static void test_bits(void **state)
 {
-    (void) state;
     struct pack pack = usual_pack();
     uint8_t inputs[MAP_INPUTS], coils[MAP_COILS];
     memset(inputs, 0xAA, sizeof inputs);
@@ -900,7 +875,6 @@ static char *printed(const struct map_settings *settings, const char *format)
 
 static void test_unknown_format(void **state)
 {
-    (void) state;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -912,7 +886,6 @@ static void test_unknown_format(void **state)
 
 static void test_register_map_md(void **state)
 {
-    (void) state;
     FILE *file = fopen("register-map.md", "r");
     if (!file)
         fail_msg("register-map.md is not here: run from the top of the source tree");
@@ -1122,7 +1095,6 @@ static void expect_entry(const json_t *array, const char *table, unsigned addres
 
 static void test_version_1_never_moves(void **state)
 {
-    (void) state;
     json_t *array = loaded(&usual);
     for (size_t i = 0; i < COUNT(version_1); i++) {
         unsigned address = version_1[i].address;
@@ -1155,7 +1127,6 @@ static void expect_bit(const char *csv, const char *table, unsigned number, cons
 
 static void test_version_1_bits_never_move(void **state)
 {
-    (void) state;
     char *csv = printed(&usual, "csv");
     for (size_t i = 0; i < COUNT(version_1_inputs); i++)
         expect_bit(csv, "discrete", version_1_inputs[i].number, version_1_inputs[i].name);
@@ -1166,7 +1137,6 @@ static void test_version_1_bits_never_move(void **state)
 
 static void test_json(void **state)
 {
-    (void) state;
     static const struct {
         const char *type;
         unsigned registers;
@@ -1227,7 +1197,6 @@ static unsigned csv_fields(const char *line)
 
 static void test_csv(void **state)
 {
-    (void) state;
     json_t *array = loaded(&usual);
     char *text = printed(&usual, "csv");
     size_t lines = 0;
@@ -1255,7 +1224,6 @@ static unsigned occurrences(const char *text, const char *part)
 
 static void test_home_assistant(void **state)
 {
-    (void) state;
     struct map_settings settings = usual;
     char *little = printed(&settings, "homeassistant");
     settings.big_floats = true;

@@ -98,7 +98,6 @@ static bool is_about(const uint8_t *frame, size_t size)
 /* Sheet `jk02` section 8: Bluetooth PIN at 62, settings password at 118, 16 bytes each; byte 299 is the sum. */
 static void test_about_record(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk02_driver);
     struct bms_request request = {.size = 0};
     uint8_t frame[BMS_FRAME_MAX];
@@ -127,14 +126,12 @@ static void test_about_record(void **state)
 
 static bool is_long(const uint8_t *frame, size_t size)
 {
-    (void) frame;
     return size > 200;
 }
 
 /* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum is over all up to 68. */
 static void test_4e57_password(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk_4e57_driver);
     struct bms_request request = {.size = 0};
     uint8_t frame[BMS_FRAME_MAX];
@@ -215,7 +212,6 @@ static void try_streams(const struct bms_driver *driver, const uint8_t *frame, s
 
 static void test_damaged_about_record(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk02_driver);
     uint8_t frame[BMS_FRAME_MAX];
     size_t size =
@@ -229,7 +225,6 @@ static void test_damaged_about_record(void **state)
 
 static void test_damaged_4e57_answer(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&jk_4e57_driver);
     uint8_t frame[BMS_FRAME_MAX];
     size_t size =
@@ -307,7 +302,6 @@ static unsigned count_unchanged(const char *path)
  * values are the same with and without the mask. */
 static void test_recorded_values_stay(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         char pattern[100];
         glob_t found = {0};
@@ -327,7 +321,6 @@ static void test_recorded_values_stay(void **state)
 /* Where a protocol has nothing to hide, everything is shown as it comes, frames or not. */
 static void test_nothing_to_hide(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&daly_driver);
     static const uint8_t bytes[] = {1, 2, 3, 0xA5, 1, 0x93, 8};
     struct shown shown = pass(&bms, bytes, sizeof bytes);
@@ -338,7 +331,6 @@ static void test_nothing_to_hide(void **state)
 /* The maker's program tells its password through a tunnel: neither protocol of ANT shows it, whatever stands before it. */
 static void test_sent_password(void **state)
 {
-    (void) state;
     static const struct {
         const struct bms_driver *driver;
         const char *sent, *shown;

@@ -2,19 +2,15 @@
 /* The displayed text of a configuration. */
 #include "config/file.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define KEY "aff4d0995b7d1e176c0c33ecb9e70dcd"
 
 static void test_secrets(void **state)
 {
-    (void) state;
     static const struct {
         const char *text, *shown;
     } cases[] = {

@@ -7,12 +7,10 @@
 #include "modbus/mbap.h"
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static struct mbap_span find(const uint8_t *bytes, size_t size)
 {
@@ -47,7 +45,6 @@ static const uint8_t read_two[] = {0, 1, 0, 0, 0, 6, 1, 3, 0x01, 0x22, 0, 2};
 
 static void test_find_grows(void **state)
 {
-    (void) state;
     for (size_t size = 0; size < sizeof read_two; size++)
         assert_int_equal(find(read_two, size).kind, MBAP_MORE);
     assert_int_equal(find(read_two, sizeof read_two).kind, MBAP_FRAME);
@@ -57,7 +54,6 @@ static void test_find_grows(void **state)
 /* What stands behind a frame does not change it. */
 static void test_find_first(void **state)
 {
-    (void) state;
     uint8_t bytes[2 * sizeof read_two];
     memcpy(bytes, read_two, sizeof read_two);
     memset(bytes + sizeof read_two, 0xFF, sizeof read_two);
@@ -70,7 +66,6 @@ static void test_find_first(void **state)
 /* The length counts from the unit id: 2 (no more than a function) to 254 (the longest PDU, 253). */
 static void test_find_lengths(void **state)
 {
-    (void) state;
     for (unsigned length = 0; length <= 0xFFFF; length++) {
         uint8_t bytes[260] = {0, 1, 0, 0, (uint8_t) (length >> 8), (uint8_t) length, 1, 3};
         const struct mbap_span span = mbap_find(bytes, sizeof bytes);
@@ -85,7 +80,6 @@ static void test_find_lengths(void **state)
 
 static void test_find_protocol(void **state)
 {
-    (void) state;
     for (unsigned protocol = 1; protocol <= 0xFFFF; protocol++) {
         uint8_t bytes[sizeof read_two];
         memcpy(bytes, read_two, sizeof bytes);
@@ -123,7 +117,6 @@ static const struct good_request {
 
 static void test_check_good(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(good_requests); i++) {
         const struct good_request *good = &good_requests[i];
         struct mbap_request request;
@@ -139,7 +132,6 @@ static void test_check_good(void **state)
 /* One byte less or more, up to the longest PDU, is exception 3; so is a function byte alone. */
 static void test_check_lengths(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(good_requests); i++) {
         const struct good_request *good = &good_requests[i];
         uint8_t pdu[MBAP_PDU_MAX] = {0};
@@ -155,7 +147,6 @@ static void test_check_lengths(void **state)
 
 static void test_check_functions(void **state)
 {
-    (void) state;
     for (unsigned function = 0; function < 256; function++) {
         bool served = false;
         for (size_t i = 0; i < COUNT(good_requests); i++)
@@ -171,7 +162,6 @@ static void test_check_functions(void **state)
 /* Reads: every quantity there is. */
 static void test_check_read_quantities(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t function;
         unsigned max;
@@ -208,7 +198,6 @@ static void check_write_quantities(uint8_t function, size_t fixed, unsigned max,
 
 static void test_check_write_quantities(void **state)
 {
-    (void) state;
     check_write_quantities(15, 6, 1968, 1);
     check_write_quantities(16, 6, 123, 16);
     check_write_quantities(23, 10, 121, 16);
@@ -217,7 +206,6 @@ static void test_check_write_quantities(void **state)
 /* The byte count must agree with the length of the PDU as well. */
 static void test_check_byte_counts(void **state)
 {
-    (void) state;
     uint8_t pdu[] = {16, 0, 1, 0, 2, 4, 0, 10, 1, 2};
     struct mbap_request request;
     for (unsigned bytes = 0; bytes < 256; bytes++) {
@@ -228,7 +216,6 @@ static void test_check_byte_counts(void **state)
 
 static void test_check_read_of_read_write(void **state)
 {
-    (void) state;
     for (unsigned quantity = 0; quantity <= 0xFFFF; quantity++) {
         const uint8_t pdu[] = {23, 0, 3, (uint8_t) (quantity >> 8), (uint8_t) quantity, 0, 14, 0, 1,
                                2,  0, 9};
@@ -240,7 +227,6 @@ static void test_check_read_of_read_write(void **state)
 
 static void test_check_coil_values(void **state)
 {
-    (void) state;
     for (unsigned value = 0; value <= 0xFFFF; value++) {
         const uint8_t pdu[] = {5, 0, 0, (uint8_t) (value >> 8), (uint8_t) value};
         struct mbap_request request;
@@ -253,7 +239,6 @@ static void test_check_coil_values(void **state)
  * short. */
 static void test_check_interface_types(void **state)
 {
-    (void) state;
     struct mbap_request request;
     const uint8_t bare = 43;
     assert_int_equal(check(&bare, 1, &request), 3);
@@ -266,7 +251,6 @@ static void test_check_interface_types(void **state)
 
 static void test_writes(void **state)
 {
-    (void) state;
     for (unsigned function = 0; function < 256; function++) {
         bool writes = false;
         for (size_t i = 0; i < COUNT(good_requests); i++)
@@ -278,7 +262,6 @@ static void test_writes(void **state)
 
 static void test_reply_header(void **state)
 {
-    (void) state;
     const uint8_t request[] = {0xAB, 0xCD, 0, 0, 0, 5, 0xF7, 43, 14, 1, 0};
     const uint8_t expected[7] = {0xAB, 0xCD, 0, 0, 0, 254, 0xF7};
     uint8_t header[7];

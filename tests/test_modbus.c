@@ -50,8 +50,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) bms;
-    (void) told;
     if (function == MODBUS_COILS)
         return reg < 60 ? reg % 3 == 0 : -1;
     return reg < 300 ? (int32_t) reg : -1;
@@ -59,8 +57,6 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
-    (void) bms;
-    (void) told;
     if (reg != 7)
         return MODBUS_BAD_ADDRESS;
     return value > 1 ? MODBUS_BAD_VALUE : 0;
@@ -100,7 +96,6 @@ static const uint16_t registers[20] = {
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0);
     assert_bytes(request.bytes, 6, "05 03 00 64 00 14");
@@ -116,7 +111,6 @@ static void test_requests(void **state)
 
 static void test_types(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct pack pack;
     pack_clear(&pack);
@@ -151,7 +145,6 @@ static void test_types(void **state)
 
 static void test_coils(void **state)
 {
-    (void) state;
     static const uint8_t coils[] = {0x28, 0x00}; /* 43 and 45 */
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 1);
@@ -167,7 +160,6 @@ static void test_coils(void **state)
 /* Other programs read other stretches: what is not whole in one stays unknown. */
 static void test_windows(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct pack pack;
     for (unsigned first = 0; first < 20; first++)
@@ -188,7 +180,6 @@ static void test_windows(void **state)
 /* A count in a reply is never more than what there is room for. */
 static void test_counted(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     uint16_t words[13] = {7000, 7001, 7002, 7003, 7004, 7005};
     static const struct {
@@ -218,7 +209,6 @@ static void test_counted(void **state)
 
 static void test_frames(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0), other;
     struct bytes good = reply_of(&request, registers);
@@ -261,7 +251,6 @@ static void test_frames(void **state)
 /* Without a request no reply means anything. */
 static void test_no_request(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0), none = {.size = 0};
     struct bytes good = reply_of(&request, registers);
@@ -272,7 +261,6 @@ static void test_no_request(void **state)
 
 static void test_exceptions(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0);
     for (unsigned code = 0; code < 256; code++) {
@@ -292,7 +280,6 @@ static void test_exceptions(void **state)
 
 static void test_written(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct bms_request request;
     uint8_t answer[8] = {0, 0x10, 0x15, 0x10, 0, 1};
@@ -315,7 +302,6 @@ static void test_written(void **state)
 
 static void test_board(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(&driver);
     struct pack told;
     pack_clear(&told);

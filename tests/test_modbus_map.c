@@ -65,7 +65,6 @@ static void poll_board(const struct bms_driver *driver, const struct modbus_user
 
 static void test_example(void **state)
 {
-    (void) state;
     struct modbus_user *map = load_example();
     struct battery battery;
     struct battery_settings settings = {.cells = 16,
@@ -99,7 +98,6 @@ static void test_example(void **state)
 /* One register of each type, through a map of one row. */
 static void test_rows(void **state)
 {
-    (void) state;
     static const struct {
         const char *row;
         uint16_t words[4];
@@ -226,7 +224,6 @@ static int answer_words(const char *text, const uint16_t words[4], struct pack *
 
 static void test_texts(void **state)
 {
-    (void) state;
     static const struct {
         const char *row;
         uint16_t words[4];
@@ -255,7 +252,6 @@ static void test_texts(void **state)
 
 static void test_alarms(void **state)
 {
-    (void) state;
     static const struct {
         const char *row;
         uint16_t word;
@@ -295,7 +291,6 @@ static void test_alarms(void **state)
 /* A reply in which an expected register reads something else is none: the device was not ready. */
 static void test_expected(void **state)
 {
-    (void) state;
     static const char text[] =
         "write 0x550 1 0x8100\nread holding 0 4\nexpect 1 0x8801\nvoltage_v 0 u16\n";
     struct pack pack;
@@ -307,7 +302,6 @@ static void test_expected(void **state)
 
 static void test_write(void **state)
 {
-    (void) state;
     struct mistakes mistakes = {0};
     struct modbus_user *map = modbus_map_parse(
         "head 0xA5 0x5A\nwrite 0x550 1 0x8100\nread holding 0 4\nvoltage_v 0 u16\n", "map", 1,
@@ -337,7 +331,6 @@ static void test_write(void **state)
 
 static void test_mistakes(void **state)
 {
-    (void) state;
     static const struct {
         const char *text, *said;
     } cases[] = {
@@ -439,7 +432,6 @@ static void test_mistakes(void **state)
 /* Any bytes: no crash, and either a map or a mistake. */
 static void test_limits(void **state)
 {
-    (void) state;
     static char text[20000];
     struct mistakes mistakes = {0};
     size_t at = 0;
@@ -584,7 +576,6 @@ static void replay_with(const struct exchange *exchange, size_t at,
 
 static void test_maps(void **state)
 {
-    (void) state;
     for (size_t n = 0; n < COUNT(maps); n++) {
         struct exchange *exchange = load_exchange(maps[n]);
         struct modbus_user *map = load_map(maps[n]);
@@ -624,7 +615,6 @@ static void test_maps(void **state)
 /* The alarm words of Huawei, 0x46 and up. The recording has none that is active. */
 static void test_huawei_alarms(void **state)
 {
-    (void) state;
     static const struct {
         unsigned word, bit;
         enum pack_alarm alarm;
@@ -664,7 +654,6 @@ static void test_huawei_alarms(void **state)
 /* What a board by the map says of a pack comes back through the map, and its requests are those of the exchange. */
 static void test_boards_by_maps(void **state)
 {
-    (void) state;
     for (size_t n = 0; n < COUNT(maps); n++) {
         struct exchange *exchange = load_exchange(maps[n]);
         struct modbus_user *map = load_map(maps[n]);
@@ -720,7 +709,6 @@ static struct config *configure(void)
  * before the reload. */
 static void test_reload(void **state)
 {
-    (void) state;
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     const struct line_events events = {0};
     struct config *config = configure(), *renewed = configure();
@@ -748,7 +736,6 @@ static void test_reload(void **state)
 
 static void test_configuration(void **state)
 {
-    (void) state;
     static const struct {
         const char *text, *said; /* NULL: good */
     } cases[] = {
@@ -784,7 +771,6 @@ static void test_configuration(void **state)
 /* As an editor of Windows writes it. */
 static void test_windows(void **state)
 {
-    (void) state;
     struct mistakes mistakes = {0};
     struct modbus_user *map =
         modbus_map_parse("\xEF\xBB\xBFread holding 0 4\r\nvoltage_v\t0 u16\r\n", "m", 1, &mistakes);

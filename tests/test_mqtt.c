@@ -7,15 +7,12 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define ROOM (128 * 1024)
 
@@ -221,7 +218,6 @@ static void test_event_and_result(void **state)
 
 static void test_topics(void **state)
 {
-    (void) state;
     char pack[33], out[TOPIC_SIZE], small[12];
     static const struct {
         const char *topic, *pack;
@@ -254,7 +250,6 @@ static void test_topics(void **state)
 
 static void test_payloads(void **state)
 {
-    (void) state;
     static const struct {
         const char *text;
         int wanted;
@@ -513,7 +508,6 @@ static void test_smartbms(void **state)
 
 static void test_text(void **state)
 {
-    (void) state;
     char room[16];
     struct text text = text_in(room, sizeof room);
     text_number(&text, 1.5, 3);

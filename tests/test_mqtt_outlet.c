@@ -9,15 +9,12 @@
 
 #include "base/clock.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 extern const struct outlet_kind outlet_mqtt;
 
@@ -43,7 +40,6 @@ struct outlet {
 
 struct ev_loop *outlet_loop(const struct outlet *outlet)
 {
-    (void) outlet;
     return ev_default_loop(0);
 }
 
@@ -64,15 +60,11 @@ struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *s
 
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now)
 {
-    (void) pack;
-    (void) now;
     return outlet->fresh;
 }
 
 double outlet_age(const struct outlet_pack *pack, double now)
 {
-    (void) pack;
-    (void) now;
     return 0;
 }
 
@@ -83,8 +75,6 @@ void outlet_observe(struct outlet *outlet, struct observer *observer)
 
 bool outlet_hears(const struct outlet *outlet, double now)
 {
-    (void) outlet;
-    (void) now;
     return true;
 }
 
@@ -93,8 +83,6 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
-    (void) pack;
-    (void) what;
     assert_true(outlet->order_count < ORDERS);
     outlet->orders[outlet->order_count].done = done;
     outlet->orders[outlet->order_count].data = data;
@@ -143,14 +131,11 @@ bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket)
 {
-    (void) outlet, (void) what, (void) done, (void) data, (void) ticket;
     return false;
 }
 
 void outlet_report(struct outlet *outlet, const struct pipe_report *report)
 {
-    (void) outlet;
-    (void) report;
 }
 
 void outlet_over(struct outlet *outlet)
@@ -174,15 +159,12 @@ static struct connection {
 struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
                                   const struct connection_events *events, void *data)
 {
-    (void) loop;
-    (void) settings;
     broker = (struct connection){.events = events, .data = data};
     return &broker;
 }
 
 void connection_free(struct connection *connection)
 {
-    (void) connection;
 }
 
 bool connection_is_up(const struct connection *connection)
@@ -203,8 +185,6 @@ unsigned connection_room(const struct connection *connection)
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
                         size_t size, int qos, bool retained, int *mid)
 {
-    (void) qos;
-    (void) retained;
     if (!connection->up || connection->no_memory)
         return false;
     assert_true(connection->sent_count < SENT);
@@ -218,17 +198,14 @@ bool connection_publish(struct connection *connection, const char *topic, const 
 
 void connection_drop(struct connection *connection)
 {
-    (void) connection;
 }
 
 void connection_knock(struct connection *connection)
 {
-    (void) connection;
 }
 
 void connection_subscribe(struct connection *connection, const char *topic, const char *what)
 {
-    (void) connection, (void) topic, (void) what;
 }
 
 struct connection_counters connection_counters(const struct connection *connection)
@@ -318,7 +295,6 @@ static void set_alarm(bool on)
  * still true nobody knows, so it is not told with the connection, but with the next values. */
 static void test_alarm_is_fresh_after_reconnect(void **state)
 {
-    (void) state;
     const char *last = NULL;
     start();
     gateway.fresh = true;
@@ -342,7 +318,6 @@ static void test_alarm_is_fresh_after_reconnect(void **state)
 /* Still fresh, it is told with the connection, once. */
 static void test_alarm_is_told_at_reconnect(void **state)
 {
-    (void) state;
     start();
     gateway.fresh = true;
     set_alarm(false);
@@ -361,7 +336,6 @@ static void test_alarm_is_told_at_reconnect(void **state)
  * broker has confirmed it. */
 static void test_withdrawal_without_memory(void **state)
 {
-    (void) state;
     const char *topic = "homeassistant/device/packgate_3f9a0c11_gone/config", *last = NULL;
     outlet_keep(&gateway, "topic", "packgate");
     outlet_keep(&gateway, "prefix", "homeassistant");
@@ -406,7 +380,6 @@ static const char *announced(double now)
  * read for long; another serial does. */
 static void test_identity_is_completed(void **state)
 {
-    (void) state;
     const double now = clock_now();
     char all[PIPE_NOTE_SIZE];
     struct pack *values = &gateway.pack.values;
@@ -440,7 +413,6 @@ static void order(void)
 /* Orders whose answers got lost give their places back. */
 static void test_orders_give_their_places_back(void **state)
 {
-    (void) state;
     const char *topic = "packgate/shed/set/result", *last = NULL;
     start();
     gateway.fresh = true;

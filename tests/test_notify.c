@@ -8,16 +8,13 @@
 #include "outlets/notify/sun.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define START 1763800000.0 /* Unix seconds when the clock of a test is 0 */
 #define HOUR 3600.0
@@ -32,7 +29,6 @@ static double began, lasted; /* of the last one */
 
 static void note(void *data, unsigned watch, const struct happening *happening)
 {
-    (void) data;
     static const char *const phases[] = {"began", "lasts", "ended"};
     char line[120];
     snprintf(line, sizeof line, "%s%.0f %s %s%s", told[0] ? ", " : "", at,
@@ -89,7 +85,6 @@ static void alarm_at(int level)
 
 static void test_holds(void **state)
 {
-    (void) state;
     begin();
     pass(10);
     alarm_at(1);
@@ -114,7 +109,6 @@ static void test_holds(void **state)
 /* A clock that was years away when it began, and is set right. */
 static void test_follows_the_clock(void **state)
 {
-    (void) state;
     static const double wrong[] = {-1e9, 3e8, 3600};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         begin();
@@ -134,7 +128,6 @@ static void test_follows_the_clock(void **state)
 
 static void test_levels(void **state)
 {
-    (void) state;
     begin();
     alarm_at(1);
     pass(40);
@@ -166,7 +159,6 @@ static void test_levels(void **state)
 
 static void test_repeats(void **state)
 {
-    (void) state;
     begin();
     config.repeat_s = 1000;
     alarm_at(1);
@@ -199,7 +191,6 @@ static void test_repeats(void **state)
 
 static void test_thresholds(void **state)
 {
-    (void) state;
     begin();
     values.value[SOC_PERCENT] = 19.9;
     pass(100);
@@ -229,7 +220,6 @@ static void test_thresholds(void **state)
 
 static void test_silence(void **state)
 {
-    (void) state;
     begin();
     pass(10);
     alarm_at(1);
@@ -253,7 +243,6 @@ static void test_silence(void **state)
 
 static void test_full(void **state)
 {
-    (void) state;
     begin();
     values.value[SOC_PERCENT] = 100;
     pass(100);
@@ -274,7 +263,6 @@ static void test_full(void **state)
 
 static void test_another_life(void **state)
 {
-    (void) state;
     char text[120];
     begin();
     alarm_at(1);
@@ -310,7 +298,6 @@ static void test_another_life(void **state)
 
 static void test_words(void **state)
 {
-    (void) state;
     setenv("TZ", "UTC", 1);
     tzset();
     begin();
@@ -388,7 +375,6 @@ static void add(struct delivery *delivery, const char *title, double now)
 
 static void test_tries(void **state)
 {
-    (void) state;
     struct delivery *delivery = malloc(sizeof *delivery);
     double now = 0, pause = 0;
     unsigned tries = 0;
@@ -424,7 +410,6 @@ static void test_tries(void **state)
 /* A name that only looks like an address of this host would get mail in the clear. */
 static void test_knows_this_host(void **state)
 {
-    (void) state;
     static const struct {
         const char *url;
         bool own;
@@ -452,7 +437,6 @@ static void test_knows_this_host(void **state)
  * lines, whole characters in each encoded word, nothing that gets lost at the end of a line. */
 static void test_mail_is_seven_bits(void **state)
 {
-    (void) state;
     const struct notify_config mail = {
         .type = NOTIFY_MAIL, .from = "hut@example.net", .to = "a@example.net, b@example.net"};
     const struct secrets secrets = {.url = "smtp://127.0.0.1"};
@@ -488,7 +472,6 @@ static void test_mail_is_seven_bits(void **state)
 
 static void test_flood(void **state)
 {
-    (void) state;
     struct delivery *delivery = malloc(sizeof *delivery);
     double pause;
     char title[20];
@@ -534,7 +517,6 @@ static double utc(int day, int hour, int minute)
  * (1990), the others are as almanacs publish them for these cities. */
 static void test_sun(void **state)
 {
-    (void) state;
     static const struct {
         const char *place;
         double latitude, longitude, ahead_h;
@@ -573,7 +555,6 @@ static void test_sun(void **state)
 
 static void test_due(void **state)
 {
-    (void) state;
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
     begin();
@@ -603,7 +584,6 @@ static void test_due(void **state)
 
 static void test_report(void **state)
 {
-    (void) state;
     setenv("TZ", "UTC", 1);
     tzset();
     begin();

@@ -7,13 +7,10 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define CANNOT (-1)
 #define NOW 1000.0
@@ -31,7 +28,6 @@ static struct {
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    (void) bms;
     device.asked++;
     assert_int_equal(request->size, 0); /* nothing is left over of the request before */
     if (device.size == CANNOT)
@@ -48,9 +44,6 @@ static const struct bms_setting settings[] = {
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) id;
-    (void) value;
-    (void) now;
     if (device.cannot == (int) part)
         return false;
     snprintf(device.parts + strlen(device.parts), sizeof device.parts - strlen(device.parts), "%u",
@@ -79,7 +72,6 @@ static struct order order;
 
 static int set_up(void **state)
 {
-    (void) state;
     device.size = 3;
     device.way = 0;
     device.asked = 0;
@@ -125,7 +117,6 @@ static void test_one(void **state)
  * it has left. */
 static void test_both(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -139,7 +130,6 @@ static void test_both(void **state)
 
 static void test_nothing_wanted(void **state)
 {
-    (void) state;
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
@@ -147,7 +137,6 @@ static void test_nothing_wanted(void **state)
 /* The state that a request builds on may not be known yet, at first or in between. */
 static void test_not_now(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     device.size = CANNOT;
@@ -172,7 +161,6 @@ static void read_back(enum pack_value id, double value, double at)
 /* Whether it was carried out is not known before the state is read back, and the first readings may be old. */
 static void test_unanswered(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -194,7 +182,6 @@ static void test_unanswered(void **state)
  * ordered, and what was read does not. */
 static void test_published_before(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, false);
     read_back(CHARGE_MOS, 0, NOW - 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -208,7 +195,6 @@ static void test_published_before(void **state)
 /* Sent once more, and only once. */
 static void test_not_carried_out(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, false);
     for (unsigned sent = 1; sent <= 2; sent++) {
         assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -225,7 +211,6 @@ static void test_not_carried_out(void **state)
 /* Nobody expects it any more. */
 static void test_not_sent_again_late(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, false);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW), ORDER_LOOK);
@@ -237,7 +222,6 @@ static void test_not_sent_again_late(void **state)
 /* Neither as the first, nor as the second of two whose first one took long, nor again. */
 static void test_not_sent_late(void **state)
 {
-    (void) state;
     const double late = NOW + 5 + 1;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, false);
@@ -275,7 +259,6 @@ static void test_late_answer(void **state)
  * before the pack has answered. */
 static void test_echo(void **state)
 {
-    (void) state;
     static struct reply reply;
     const struct line_config line = {.name = "line"};
     const struct pack_config daly = {.line = &line,
@@ -298,7 +281,6 @@ static void test_echo(void **state)
 /* An answer that can be one to anything never confirms. */
 static void test_blind_driver(void **state)
 {
-    (void) state;
     poller.bms.driver = &blind_driver;
     want(BMS_DISCHARGE_MOS, false);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -317,7 +299,6 @@ static void want_setting(enum pack_value id, double value)
 /* A setting whose value was just read: written, and believed only when it is read back. */
 static void test_setting(void **state)
 {
-    (void) state;
     want_setting(SET_BALANCER, 0);
     read_back(SET_BALANCER, 1, NOW - 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -332,7 +313,6 @@ static void test_setting(void **state)
 /* What it is has to be read first, as it was read long ago or never; what it is already is not written. */
 static void test_setting_read_first(void **state)
 {
-    (void) state;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW - 5 - 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_LOOK);
@@ -347,7 +327,6 @@ static void test_setting_read_first(void **state)
 /* An order before it was not seen to be carried out, and still may be: what is set already is put back behind it. */
 static void test_setting_behind_another(void **state)
 {
-    (void) state;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 1, NOW - 1);
     assert_int_equal(order_build(&order, NULL, true, NOW), ORDER_PENDING);
@@ -359,7 +338,6 @@ static void test_setting_behind_another(void **state)
 
 static void test_setting_unreadable(void **state)
 {
-    (void) state;
     want_setting(SET_BALANCER, 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_LOOK);
     for (unsigned looks = 1; looks < 5; looks++)
@@ -406,7 +384,6 @@ static void test_setting_answers(void **state)
 /* While a charge flows the SOC goes on from what was set. What it was anyway confirms nothing. */
 static void test_setting_moves(void **state)
 {
-    (void) state;
     want_setting(SOC_PERCENT, 80);
     read_back(SOC_PERCENT, 79.7, NOW - 1);
     order_build(&order, NULL, false, NOW);
@@ -422,7 +399,6 @@ static void test_setting_moves(void **state)
 
 static void test_setting_late(void **state)
 {
-    (void) state;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW + 10);
     assert_int_equal(order_build(&order, NULL, false, NOW + 10 + 1), ORDER_TOO_LATE);
@@ -434,7 +410,6 @@ static void test_setting_late(void **state)
 /* Range and steps are the protocol's; a switch is 0 or 1 and nothing between. */
 static void test_setting_checked(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double value, written;
@@ -467,7 +442,6 @@ static void test_setting_checked(void **state)
 /* No driver lets anything be set that it cannot read, and none lets secrets be set, which are no values. */
 static void test_setting_of_drivers(void **state)
 {
-    (void) state;
     for (size_t i = 0; bms_drivers[i]; i++)
         for (unsigned n = 0; n < bms_drivers[i]->setting_count; n++) {
             const struct bms_setting *row = &bms_drivers[i]->settings[n];
@@ -480,7 +454,6 @@ static void test_setting_of_drivers(void **state)
 /* Byte by byte as the sheets have them. */
 static void test_setting_requests(void **state)
 {
-    (void) state;
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0}, unset = {1970, 1, 1, 0, 0, 0};
     static const struct {
         const char *driver;
@@ -532,7 +505,6 @@ static void test_setting_requests(void **state)
 /* And the emulators take them: the value changes, and an answer comes that says so. */
 static void test_setting_emulated(void **state)
 {
-    (void) state;
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0};
     static struct bms_output out;
     static struct reply reply;
@@ -643,7 +615,6 @@ static void test_setting_in_doubt(void **state)
 /* One that took too long in the middle: the device is brought back, nothing more. */
 static void test_setting_in_several_late(void **state)
 {
-    (void) state;
     want_setting(RATED_AH, 280);
     read_back(RATED_AH, 100, NOW - 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -712,7 +683,6 @@ static void test_second_way(void **state)
 /* When the first switch is refused, the second one is left alone. */
 static void test_refused_first(void **state)
 {
-    (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -741,7 +711,6 @@ static const struct {
 
 static void test_format(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(texts); i++) {
         char out[SWITCHES_TEXT];
         memset(out, 'x', sizeof out);

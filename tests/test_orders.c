@@ -29,7 +29,6 @@ static struct bench bench;
 
 static int set_up(void **state)
 {
-    (void) state;
     bench_prepare(&bench);
     assert_true(allow_add(&bench.config.allow_write, "127.0.0.1"));
     send_error = 0;
@@ -46,7 +45,6 @@ static int start(void **state)
 /* No order has changed a register: only what the BMS says next does. */
 static int tear_down(void **state)
 {
-    (void) state;
     for (unsigned n = 0; n < BENCH_UNITS; n++) {
         for (unsigned i = 0; i < map_size(&bench.config.map); i++)
             assert_int_equal(bench.unit[n].mapping.tab_registers[i], bench_register(i));
@@ -141,7 +139,6 @@ static const struct {
 
 static void test_each_function(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(writes); i++) {
         bench.order_count = 0;
@@ -162,7 +159,6 @@ static void test_each_function(void **state)
 /* An order can end in any exception, and each answer has it. */
 static void test_exceptions(void **state)
 {
-    (void) state;
     static const uint8_t exceptions[] = {4, BUSY, 0x0B};
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(exceptions); i++) {
@@ -177,7 +173,6 @@ static void test_exceptions(void **state)
 /* The one who carries out may say no at once. */
 static void test_refused_at_once(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     uint8_t order[BENCH_REQUEST];
     bench.order_refused = BUSY;
@@ -222,7 +217,6 @@ static const struct {
 
 static void test_no_orders(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(no_orders); i++) {
         const uint8_t *request = no_orders[i].request;
@@ -239,7 +233,6 @@ static void test_no_orders(void **state)
 /* Who is let in may read; ordering is for the clients of allow_write. */
 static void test_other_client(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     uint8_t order[BENCH_REQUEST];
     bench.config.allow_write = (struct allow_list){.count = 0};
@@ -256,7 +249,6 @@ static void test_other_client(void **state)
  * once, what is behind it after its end. */
 static void test_pipelined(void **state)
 {
-    (void) state;
     uint8_t stream[5 * BENCH_REQUEST];
     const int other = bench_connect(&bench);
     for (uint16_t i = 0; i < 5; i++)
@@ -288,7 +280,6 @@ static void test_pipelined(void **state)
  * to free what it would be for. */
 static void test_not_from_within(void **state)
 {
-    (void) state;
     uint8_t stream[3 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     for (uint16_t i = 0; i < 3; i++)
@@ -313,7 +304,6 @@ static void test_not_from_within(void **state)
  * afterwards. */
 static void test_flood_behind(void **state)
 {
-    (void) state;
     static uint8_t stream[4000 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
@@ -336,8 +326,6 @@ static void test_flood_behind(void **state)
 
 static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void) timer;
-    (void) events;
     ev_break(loop, EVBREAK_ONE);
 }
 
@@ -379,7 +367,6 @@ static void leave(int fd, enum leaving how)
  * finds nobody and gives everything back. */
 static void test_leaves(void **state)
 {
-    (void) state;
     const int other = bench_connect(&bench);
     bench_expect_served(&bench, other, 1);
     const unsigned before = bench_descriptors();
@@ -404,7 +391,6 @@ static void test_leaves(void **state)
 /* A client that has sent all it wanted gets the answer all the same. */
 static void test_half_close(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
     shutdown(fd, SHUT_WR);
@@ -418,7 +404,6 @@ static void test_half_close(void **state)
 /* What is no Modbus behind an order ends the connection after its answer. */
 static void test_garbage_behind(void **state)
 {
-    (void) state;
     uint8_t stream[2 * BENCH_REQUEST];
     for (size_t cut = BENCH_REQUEST; cut <= sizeof stream; cut++) {
         const int fd = bench_connect(&bench);
@@ -439,7 +424,6 @@ static void test_garbage_behind(void **state)
 /* Another protocol's frame and a request that is refused, behind an order: each in its turn. */
 static void test_others_behind(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     uint8_t stream[3 * BENCH_REQUEST];
     const uint64_t ticket = give_order(fd, 1);
@@ -460,7 +444,6 @@ static void test_others_behind(void **state)
 /* Who waits is not idle, however long it takes; afterwards it is. */
 static void test_idle(void **state)
 {
-    (void) state;
     bench.config.idle_timeout_s = 0.02;
     bench_start(&bench);
     const int fd = bench_connect(&bench);
@@ -479,7 +462,6 @@ static void test_idle(void **state)
 /* Places are few: everybody else goes before those who wait. */
 static void test_limit(void **state)
 {
-    (void) state;
     bench.config.max_clients = 3;
     bench_start(&bench);
     const int fd = bench_connect(&bench), asking = bench_connect(&bench);
@@ -503,7 +485,6 @@ static void test_limit(void **state)
  * is nobody else's answer. */
 static void test_all_wait(void **state)
 {
-    (void) state;
     int fd[3];
     bench.config.max_clients = COUNT(fd);
     bench_start(&bench);
@@ -534,7 +515,6 @@ static void test_all_wait(void **state)
 /* An end that is told twice, or of an order that nobody gave, is no answer to anybody. */
 static void test_unknown_ticket(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     const uint64_t first = give_order(fd, 1);
     end_order(first + 1, 0);
@@ -555,7 +535,6 @@ static void test_unknown_ticket(void **state)
 /* A socket that cannot take the answer: the client is dropped as for any other answer. */
 static void test_answer_not_taken(void **state)
 {
-    (void) state;
     static const int errors[] = {EAGAIN, EPIPE, ECONNRESET};
     const int other = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(errors); i++)
@@ -576,7 +555,6 @@ static void test_answer_not_taken(void **state)
 /* Other units from now on, as after a reload: the order that is under way gets its answer. */
 static void test_other_units(void **state)
 {
-    (void) state;
     struct units units = {{0}};
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
@@ -593,7 +571,6 @@ static void test_other_units(void **state)
 /* Units 0 and 255 are the first pack, also for orders; the answer has the unit that was asked. */
 static void test_default_unit(void **state)
 {
-    (void) state;
     static const uint8_t ids[] = {0, 255, WRITABLE};
     const int fd = bench_connect(&bench);
     units_set_default(&bench.units, units_find(&bench.units, WRITABLE));
@@ -614,7 +591,6 @@ static void test_default_unit(void **state)
 /* A client that is not allowed any more goes, whatever it waits for. */
 static void test_other_policy(void **state)
 {
-    (void) state;
     struct gateway_config config = bench.config;
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
@@ -628,7 +604,6 @@ static void test_other_policy(void **state)
 /* Nor does it write any more, once that is taken from it; what is under way goes on. */
 static void test_other_allow_write(void **state)
 {
-    (void) state;
     const struct allow_list nobody = {.count = 0};
     uint8_t order[BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -645,7 +620,6 @@ static void test_other_allow_write(void **state)
 
 static void test_end(void **state)
 {
-    (void) state;
     const unsigned before = bench_descriptors();
     bench_start(&bench);
     const int fd = bench_connect(&bench);

@@ -6,15 +6,12 @@
 
 #include "turned_clock.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define PLACES 32 /* for orders under way */
 
@@ -30,7 +27,6 @@ static struct life {
 
 static void on_done(void *data, uint64_t ticket, enum order_result result)
 {
-    (void) data;
     life.over[ticket]++;
     life.unanswered += result == ORDER_UNANSWERED;
 }
@@ -43,9 +39,6 @@ static bool order(uint64_t ticket)
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) timer;
-    (void) revents;
     life.taken_afterwards = order(PLACES);
     outlet_over(life.outlet);
 }
@@ -72,14 +65,11 @@ static void *start(struct outlet *outlet)
 
 static void stop(void *self, bool gone)
 {
-    (void) self;
-    (void) gone;
     outlet_over(life.outlet);
 }
 
 static void let_go(void *self)
 {
-    (void) self;
 }
 
 static const struct outlet_kind kind = {
@@ -106,7 +96,6 @@ static void send_config(void)
 /* An answer that got lost does not keep a place for ever. */
 static void test_lost_answers(void **state)
 {
-    (void) state;
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
     gateway_end = ends[0];

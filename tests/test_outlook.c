@@ -4,12 +4,9 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define UNKNOWN NAN
 
@@ -31,7 +28,6 @@ static void expect(const char *what, double found, double expected)
 
 static void test_times(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double amps, remaining_ah, full_ah, full_s, empty_s;
@@ -63,7 +59,6 @@ static void test_times(void **state)
 /* What a BMS does not count follows from its state of charge and a capacity. */
 static void test_capacity(void **state)
 {
-    (void) state;
     struct outlook outlook;
     struct pack pack = pack_of(-10, UNKNOWN, UNKNOWN);
     outlook_init(&outlook);
@@ -82,7 +77,6 @@ static void test_capacity(void **state)
 /* A kettle of three minutes halves the time at most; a new load counts for itself after a while. */
 static void test_smoothing(void **state)
 {
-    (void) state;
     struct outlook outlook;
     const struct pack calm = pack_of(-10, 100, 200), kettle = pack_of(-50, 100, 200);
     double now = 1000;

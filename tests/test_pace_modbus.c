@@ -48,7 +48,6 @@ static void fill_long(uint16_t words[59])
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1);
     uint16_t words[37];
     struct bms_request request = request_of_step(&bms, STEP_VALUES);
@@ -74,7 +73,6 @@ static void test_requests(void **state)
 /* Section 4, once more; what is not here is in the raw words only. */
 static void test_alarms(void **state)
 {
-    (void) state;
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
     static const uint8_t both[16] = {CELL_OVER_VOLTAGE,
                                      CELL_UNDER_VOLTAGE,
@@ -141,7 +139,6 @@ static void test_alarms(void **state)
 /* F830 is a sensor that is not fitted. */
 static void test_sensors(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1);
     struct pack pack;
     uint16_t words[37];
@@ -164,7 +161,6 @@ static void test_sensors(void **state)
 
 static void test_long_layout(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1);
     struct pack first, pack;
     uint16_t words[59];
@@ -193,7 +189,6 @@ static void test_long_layout(void **state)
 
 static void test_not_a_pack(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at;
         uint16_t word;
@@ -214,7 +209,6 @@ static void test_not_a_pack(void **state)
 /* A pack that is known may lose a cell's wire. */
 static void test_broken_wire(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1);
     struct pack pack;
     uint16_t words[37];
@@ -230,7 +224,6 @@ static void test_broken_wire(void **state)
 
 static void test_board(void **state)
 {
-    (void) state;
     struct bms board = at_address(1);
     struct pack told;
     pack_clear(&told);

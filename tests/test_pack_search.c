@@ -3,12 +3,9 @@
 #include "packs/pack_search.h"
 #include "config/load.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static struct config *load(const char *line)
 {
@@ -28,7 +25,6 @@ static const struct kept_entry found = {
 
 static void recalls_what_was_found(void **state)
 {
-    (void) state;
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
     pack_search_recall(config, pack, &found);
@@ -42,7 +38,6 @@ static void recalls_what_was_found(void **state)
 /* It is still polled until the configuration is taken up anew: a driver's plan must not change under a cycle. */
 static void forgets_when_it_is_recalled_next(void **state)
 {
-    (void) state;
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
     struct kept_entry kept = found;
@@ -59,7 +54,6 @@ static void forgets_when_it_is_recalled_next(void **state)
 
 static void keeps_to_the_baud_rate_of_the_file(void **state)
 {
-    (void) state;
     for (int same = 0; same < 2; same++) {
         struct config *config = load("baud = 19200");
         struct kept_entry kept = found;
@@ -76,7 +70,6 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
 /* Several packs may share a line then, each by its own address. */
 static void keeps_to_the_address_of_the_file(void **state)
 {
-    (void) state;
     static const char text[] = "[line l]\nport = serial:/dev/ttyS0\nprotocol = auto\n"
                                "[pack p]\nline = l\naddress = 4\nunit = 1\n"
                                "[pack q]\nline = l\nunit = 2\n";
@@ -100,7 +93,6 @@ static void keeps_to_the_address_of_the_file(void **state)
 /* A later version may know more protocols. */
 static void searches_what_it_does_not_know(void **state)
 {
-    (void) state;
     struct config *config = load("");
     struct kept_entry kept = found;
     strcpy(kept.protocol, "of-tomorrow");

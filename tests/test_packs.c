@@ -7,15 +7,11 @@
 #include "bms/driver.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void test_time_zone(void **state)
 {
-    (void) state;
     static const struct {
         const char *name;
         long seconds; /* ahead of UTC */
@@ -41,7 +37,6 @@ static void test_time_zone(void **state)
 
 static void test_seconds(void **state)
 {
-    (void) state;
     const struct tm local = {0};
     assert_int_equal(packs_host_status(1000, 77, &local, 1000.9).seconds, 0);
     assert_int_equal(packs_host_status(1000, 77, &local, 1000 + 65536 + 5.5).seconds, 5);
@@ -94,7 +89,6 @@ static void expect_energy(double counted, double expected, const char *what)
 /* Each edge lies somewhere between two readings: on average in the middle. */
 static void test_energy_of_a_square_wave(void **state)
 {
-    (void) state;
     struct kept_entry kept = {.peak_percent = -1};
     count_an_hour(square_wave, &kept);
     expect_energy(kept.charged_wh, WATTS_IN / 2, "charged");
@@ -104,7 +98,6 @@ static void test_energy_of_a_square_wave(void **state)
 /* Two triangles. */
 static void test_energy_of_a_ramp(void **state)
 {
-    (void) state;
     const double turns_after_h = WATTS_IN / (WATTS_IN + WATTS_OUT);
     struct kept_entry kept = {.peak_percent = -1};
     count_an_hour(ramp, &kept);

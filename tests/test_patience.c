@@ -3,11 +3,8 @@
 #include "lines/patience.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define MOST_S 12.0
 
@@ -19,7 +16,6 @@ static void expect_wait(const struct patience *patience, double seconds)
 /* The figures of RFC 6298: srtt and rttvar by hand. */
 static void test_learns(void **state)
 {
-    (void) state;
     struct patience patience = {0};
     expect_wait(&patience, 0);
     patience_learn(&patience, 0.1);
@@ -37,7 +33,6 @@ static void test_learns(void **state)
  * again. Where that is in vain, it is not tried once more before a reply came in time. */
 static void test_tries_once(void **state)
 {
-    (void) state;
     struct patience patience = {0};
     patience_learn(&patience, 0.1);
     const double usual_s = patience_wait_s(&patience, MOST_S);
@@ -59,7 +54,6 @@ static void test_tries_once(void **state)
 /* Where nothing is known, what comes within the time that was waited for is no late reply. */
 static void test_suspects_nobody_at_first(void **state)
 {
-    (void) state;
     struct patience patience = {0};
     patience_suspect(&patience, 0.4, 3, 0.5);
     expect_wait(&patience, 0);

@@ -4,13 +4,10 @@
 #include "outlets/pipe.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 
 static const struct map_bank bank = {
     .present = 2, .needed = 2, .temp_max_c = 31.5, .temp_min_c = NAN};
@@ -52,7 +49,6 @@ static size_t put_values(struct pipe_values *values, uint8_t bytes[PIPE_SMALL_MA
 
 static void test_values(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
     struct pipe_message message;
@@ -90,7 +86,6 @@ static void test_values(void **state)
 
 static void test_values_of_a_bank(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
     struct pipe_message message;
@@ -111,7 +106,6 @@ static void test_values_of_a_bank(void **state)
 /* Cut anywhere, or longer than it says: never taken. */
 static void test_cut(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
     struct pipe_message message;
@@ -143,7 +137,6 @@ static void test_cut(void **state)
 /* Whatever stands in a message, taking it apart stays inside of it. */
 static void test_garbage(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
     struct pipe_message message;
@@ -169,7 +162,6 @@ static void test_garbage(void **state)
 
 static void test_version(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values();
     struct pipe_message message;
@@ -191,7 +183,6 @@ struct settings {
 
 static void test_config(void **state)
 {
-    (void) state;
     static const struct settings settings = {.name = "x", .number = 2.5};
     _Alignas(16) uint8_t bytes[4096] = {0};
     struct pipe_config sent = {
@@ -226,7 +217,6 @@ static void test_config(void **state)
 
 static void test_small_ones(void **state)
 {
-    (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     bool differs;
     struct pipe_order order = {.ticket = UINT64_C(1) << 40,
@@ -268,7 +258,6 @@ static void test_small_ones(void **state)
 /* What does not fit is told, not cut. */
 static void test_no_room(void **state)
 {
-    (void) state;
     uint8_t bytes[64];
     struct pipe_values sent = make_values();
     struct pipe_message message = pipe_new(PIPE_VALUES, bytes, sizeof bytes);

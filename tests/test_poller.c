@@ -5,12 +5,9 @@
 #include "answers.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- a driver that is easy to follow: the request is the step's number, nothing is decoded ---- */
 
@@ -24,7 +21,6 @@ static const struct bms_step plan[STEPS] = {
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) bms;
     request->bytes[0] = (uint8_t) step;
     request->size = 1;
     return true;
@@ -34,19 +30,12 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
-    (void) bytes;
-    (void) size;
     return (struct bms_span){BMS_FRAME, 1};
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) bms;
-    (void) size;
-    (void) pack;
     return *frame == *request->bytes ? BMS_DONE : BMS_FOREIGN;
 }
 
@@ -239,9 +228,6 @@ static void publishes_without_what_never_came(void **state)
 /* Many boards leave what they do not know unanswered. */
 static bool build_nothing(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) bms;
-    (void) step;
-    (void) request;
     return false;
 }
 
@@ -416,7 +402,6 @@ static void forgets_a_talker_after_a_long_silence(void **state)
 {
     static const struct bms_driver talker = {.name = "talker", .line = {.baud = 9600}};
     struct pack_config talking = config;
-    (void) state;
     talking.driver = &talker;
     struct poller *poller = poller_new(&talking);
     uint8_t *note = bms_memory(&poller->bms);

@@ -5,9 +5,6 @@
 
 #include <fcntl.h>
 #include <pty.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* glibc's cannot tell an unusual rate. */
 struct kernel_termios {

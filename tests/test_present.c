@@ -9,14 +9,11 @@
 #include "bms/count.h"
 #include "bms/prng.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- frames ---- */
 
@@ -34,7 +31,6 @@ static size_t frame_of(const char *text, uint8_t out[RTU_ADU_MAX])
 
 static void test_compose(void **state)
 {
-    (void) state;
     uint8_t out[RTU_ADU_MAX];
     assert_int_equal(frame_of("02 03 01 22 00 02", out), sizeof read_290);
     assert_memory_equal(out, read_290, sizeof read_290);
@@ -61,7 +57,6 @@ static const struct {
 
 static void test_whole_frames(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(kinds); i++) {
         uint8_t frame[RTU_ADU_MAX];
         const size_t size = frame_of(kinds[i].frame, frame);
@@ -80,7 +75,6 @@ static void test_whole_frames(void **state)
 /* Behind noise, behind half a request, behind a request that the master has given up, behind another device's answer. */
 static void test_the_last_of_several(void **state)
 {
-    (void) state;
     static const uint8_t before[][9] = {
         {0},
         {0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF, 0x00, 0xFF},
@@ -103,7 +97,6 @@ static void test_the_last_of_several(void **state)
 /* What a write carries is no request, even if it looks like one. */
 static void test_data_is_no_request(void **state)
 {
-    (void) state;
     uint8_t pdu[6 + sizeof read_290] = {0x10, 0, 0, 0, 4, sizeof read_290}, frame[RTU_ADU_MAX];
     memcpy(pdu + 6, read_290, sizeof read_290);
     const size_t size = rtu_compose(7, pdu, sizeof pdu, frame);
@@ -115,7 +108,6 @@ static void test_data_is_no_request(void **state)
 
 static void test_a_stream(void **state)
 {
-    (void) state;
     uint8_t bytes[600];
     for (unsigned i = 0; i < 3; i++)
         memcpy(bytes + 8 * i, read_290, 8);
@@ -140,7 +132,6 @@ static void test_a_stream(void **state)
 /* Any bytes in any pieces: what is found lies within them and is intact. */
 static void test_any_bytes(void **state)
 {
-    (void) state;
     uint64_t random = 27;
     unsigned requests = 0;
     for (unsigned round = 0; round < 20000; round++) {
@@ -172,7 +163,6 @@ static void test_any_bytes(void **state)
 
 static void test_silence(void **state)
 {
-    (void) state;
     assert_true(rtu_silence_s(9600, "8N1") > 0.00364 && rtu_silence_s(9600, "8N1") < 0.00365);
     assert_true(rtu_silence_s(9600, "8E1") > 0.0040 && rtu_silence_s(9600, "8E1") < 0.0041);
     assert_true(rtu_silence_s(19200, "8E1") > 0.0020 && rtu_silence_s(115200, "8N1") == 0.00175);
@@ -194,7 +184,6 @@ static unsigned ask(struct diagnostics *counted, unsigned what, unsigned data)
 
 static void test_diagnostics(void **state)
 {
-    (void) state;
     struct diagnostics counted = {1, 2, 3, 4, 5, 6, 0x10007};
     assert_int_equal(ask(&counted, 0, 0xA537), 0xA537);
     static const unsigned told[] = {1, 2, 3, 4, 5, 0, 6, 7};
@@ -221,7 +210,6 @@ static void test_diagnostics(void **state)
 
 static void test_states(void **state)
 {
-    (void) state;
     double until = NAN;
     assert_int_equal(present_state(until, 5), PRESENT_WAITING);
     present_update(&until, false, NAN,

@@ -8,16 +8,13 @@
 #include <errno.h>
 #include <linux/can.h>
 #include <net/if.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* ---- the kernel ---- */
 
@@ -26,7 +23,6 @@ static int far = -1; /* the other end of the interface; -1: it is not open */
 int socket(int family, int type, int protocol)
 {
     int pair[2];
-    (void) type, (void) protocol;
     if (family == AF_CAN && far < 0 &&
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0) {
         far = pair[1];
@@ -38,13 +34,11 @@ int socket(int family, int type, int protocol)
 
 int bind(int fd, const struct sockaddr *address, socklen_t size)
 {
-    (void) fd, (void) address, (void) size;
     return 0;
 }
 
 int ioctl(int fd, unsigned long request, ...)
 {
-    (void) fd, (void) request;
     return 0;
 }
 
@@ -64,7 +58,6 @@ static struct {
 static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
                        bool quiet, double now)
 {
-    (void) data, (void) now;
     assert_true(bus_is_shared(link) && !quiet);
     assert_null(bus_client(link));
     assert_true(heard.size + size <= sizeof heard.bytes);
@@ -75,14 +68,12 @@ static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, 
 
 static void on_opened(void *data, struct bus_link *link)
 {
-    (void) data;
     heard.opened++;
     bus_send(link, (const uint8_t *) SLCAN_OPEN, strlen(SLCAN_OPEN)); /* is for adapters */
 }
 
 static void on_gone(void *data, const struct bus_link *link)
 {
-    (void) data, (void) link;
     heard.gone++;
 }
 
@@ -97,7 +88,6 @@ static void send_frame(uint32_t id, uint8_t size)
 
 static void test_can(void **state)
 {
-    (void) state;
     static const struct present_config config = {.port = "can:can0"};
     struct ev_loop *loop = ev_default_loop(0);
     struct can_frame frame;

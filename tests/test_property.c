@@ -17,13 +17,11 @@
 #include "registers/map.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define ROWS(table) (sizeof(table) / sizeof *(table))
 #define PACKS 100      /* random ones of each protocol */
@@ -820,7 +818,6 @@ static void try_learned(const struct bms_driver *driver, const char *variant)
 static void test_without_a_row(void **state)
 {
     static const char *const none[] = {NULL, NULL};
-    (void) state;
     try_learned(bms_driver_find("jbd-addressed"), NULL);
     try_learned(bms_driver_find("daren"), NULL);
     for (size_t i = 0; bms_drivers[i]; i++) {

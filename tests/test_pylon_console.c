@@ -42,7 +42,6 @@ static int take(struct bms *bms, const char *command, const char *text, struct p
 
 static void test_requests(void **state)
 {
-    (void) state;
     struct bms bms = at_address(3);
     static const char *const expected[] = {"pwr 3\r\n", "bat 3\r\n", "stat 3\r\n", NULL,
                                            "info 3\r\n"};
@@ -59,7 +58,6 @@ static void test_requests(void **state)
 /* Section 2: a pack that refuses `stat 1` may take `stat`; the first one only. */
 static void test_stat_alone(void **state)
 {
-    (void) state;
     for (int address = 1; address <= 2; address++) {
         struct bms bms = at_address(address);
         struct bms_request request;
@@ -83,7 +81,6 @@ static void test_stat_alone(void **state)
 
 static void test_framing(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *text;
         int expected;
@@ -131,7 +128,6 @@ static void test_framing(void **state)
 /* Section 7, once more. */
 static void test_events(void **state)
 {
-    (void) state;
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
     static const struct {
         const char *name;
@@ -193,7 +189,6 @@ static void test_events(void **state)
 
 static void test_table(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *text;
         int expected;
@@ -239,7 +234,6 @@ static void test_table(void **state)
  * and so is what wants every cell. Nothing of the other rows is lost. */
 static void test_odd_row(void **state)
 {
-    (void) state;
     static const struct {
         const char *name, *row;
         bool temp, charge, balance, over; /* still known */
@@ -281,7 +275,6 @@ static void test_odd_row(void **state)
 /* Columns go by their titles; what a model does not have stays unknown. */
 static void test_columns(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1);
     struct pack pack;
     assert_int_equal(take(&bms, "bat 1\r\n",
@@ -304,7 +297,6 @@ static void test_columns(void **state)
  * unit does not tell it of packs that it is linked to. */
 static void test_charge(void **state)
 {
-    (void) state;
     static const struct {
         const char *text;
         double ah; /* 0: unknown */
@@ -352,7 +344,6 @@ static void test_charge(void **state)
 /* `stat` and `info` begin alike. */
 static void test_lists(void **state)
 {
-    (void) state;
     static const char stat[] = "stat 1\n\r@\r\r\nDevice address           1\r\r\nData Items : 109"
                                "\r\r\nCYCLE Times : 666\r\r\nSOH : 93" END,
                       info[] = "info 1\n\r@\r\n\rDevice address      : 1\r\n\rManufacturer : Pylon"
@@ -382,7 +373,6 @@ static void test_lists(void **state)
 /* Another program asks, we look on: the echo tells what was asked. */
 static void test_listening(void **state)
 {
-    (void) state;
     struct bms bms = at_address(1), other = at_address(2);
     struct pack pack;
     assert_int_equal(take(&bms, "", PWR_HEAD PWR_VALUES END, &pack), BMS_PARTIAL);
@@ -394,7 +384,6 @@ static void test_listening(void **state)
 
 static void test_board(void **state)
 {
-    (void) state;
     static const struct {
         int address;
         const char *line, *starts;

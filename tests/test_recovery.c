@@ -11,15 +11,12 @@
 #include "base/log.h"
 
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -138,16 +135,11 @@ static void on_published(void *data, struct poller *poller, double now)
 
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
-    (void) data;
-    (void) bytes;
-    (void) size;
     requests += direction == '>';
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bench *bench = timer->data;
     double now = clock_now();
     for (unsigned i = 0; i < bench->count; i++) {
@@ -243,7 +235,6 @@ static unsigned readings_of_first(const struct bms_driver *driver, unsigned pack
 /* The first values come with the first vital replies, and what else a board answers soon after. */
 static void tells_what_is_vital_first(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
             continue;
@@ -271,7 +262,6 @@ static void tells_what_is_vital_first(void **state)
 /* Nothing but the vital requests is ever answered: the values are there at once and stay fresh. */
 static void stays_fresh_where_little_is_answered(void **state)
 {
-    (void) state;
     static const unsigned counts[] = {1, 4, 7, 16};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct bench bench;
@@ -294,7 +284,6 @@ static void stays_fresh_where_little_is_answered(void **state)
 /* Where a board leaves several optional requests in a row unanswered, its values wait for one of them at most. */
 static void waits_for_one_vain_request_at_most(void **state)
 {
-    (void) state;
     struct bench bench;
     vital_only = true;
     open_bench(&bench, "daly", 1);
@@ -311,7 +300,6 @@ static void waits_for_one_vain_request_at_most(void **state)
 /* Before the first rounds of a slow line are over, nobody knows how long they take: no pack is stale meanwhile. */
 static void stays_fresh_from_the_first_round_on(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
             continue;
@@ -347,7 +335,6 @@ static double oldest_of(const char *protocol, unsigned dead_count)
 
 static void is_hardly_slowed_down_by_the_dead(void **state)
 {
-    (void) state;
     static const char *const protocols[] = {"topbms", "daly",   "daly-d2",
                                             "jk-pb",  "jbd-up", "jbd-addressed"};
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
@@ -364,7 +351,6 @@ static void is_hardly_slowed_down_by_the_dead(void **state)
  * is asked as often as before. */
 static void asks_on_who_answered_a_minute_ago(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench, "daly", 4);
     run_for(&bench, 30);
@@ -382,7 +368,6 @@ static void asks_on_who_answered_a_minute_ago(void **state)
 /* Among quick ones, one that takes most of its reply_timeout for an answer is found all the same. */
 static void finds_a_slow_one_that_is_turned_on_later(void **state)
 {
-    (void) state;
     static const struct {
         const char *protocol, *faults;
     } cases[] = {{"topbms", ",@3:delay=1500"}, {"jk-balancer", ",@3:delay=800"}};
@@ -409,7 +394,6 @@ static void finds_a_slow_one_that_is_turned_on_later(void **state)
 /* What came once from a dead address, or was a disturbance, is no reason to ask it three times each time from then on. */
 static void asks_the_dead_once_after_a_disturbance(void **state)
 {
-    (void) state;
     static const char *const protocols[] = {"topbms", "daly", "jk-pb", "jbd-addressed"};
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
         struct bench bench;
@@ -434,7 +418,6 @@ static void asks_the_dead_once_after_a_disturbance(void **state)
  * it shows how it is asked, and that it is there. */
 static void hears_a_pack_that_is_hard_to_understand(void **state)
 {
-    (void) state;
     double longest_s = 0;
     for (unsigned seed = 1; seed <= 60; seed++) {
         struct bench bench;
@@ -461,7 +444,6 @@ static void hears_a_pack_that_is_hard_to_understand(void **state)
 
 static void comes_back_together(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
             continue;
@@ -498,7 +480,6 @@ static void comes_back_together(void **state)
 /* The gateway is there before its packs are turned on. */
 static void finds_what_is_turned_on_later(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
             continue;

@@ -11,7 +11,6 @@ enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS, STEPS };
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const struct {
         int address;
         const char *requests[STEPS];
@@ -35,7 +34,6 @@ static void test_requests(void **state)
 /* Section 4, once more: status1, status2. */
 static void test_alarms(void **state)
 {
-    (void) state;
     enum { RAW = PACK_ALARM_COUNT };
     static const uint8_t protections[16] = {SHORT_CIRCUIT,
                                             RAW,
@@ -98,7 +96,6 @@ static void test_alarms(void **state)
 /* 5104 and 5105: pairs of bits, 1 low, 2 high. */
 static void test_other_alarms(void **state)
 {
-    (void) state;
     static const struct {
         uint32_t bits;
         int alarm; /* -1: none */
@@ -131,7 +128,6 @@ static void test_other_alarms(void **state)
 
 static void test_charge(void **state)
 {
-    (void) state;
     uint16_t words[7] = {0xFFF4, 136, 1, 0x7BB0, 1, 0x86A0, 15};
     for (int variant = 0; variant < 2; variant++) {
         struct bms bms = new_bms(&renogy_driver);
@@ -160,7 +156,6 @@ static void test_charge(void **state)
 /* Read out of a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
 static void test_limits(void **state)
 {
-    (void) state;
     static const uint16_t words[4] = {148, 100, 5000, 55536}, nothing[4] = {0};
     for (int variant = 0; variant < 2; variant++) {
         struct bms bms = new_bms(&renogy_driver);
@@ -189,7 +184,6 @@ static void test_limits(void **state)
 /* Another program reads without the cycles. */
 static void test_six_registers(void **state)
 {
-    (void) state;
     static const uint16_t words[6] = {0, 524, 0, 49842, 0, 50000};
     struct bms bms = new_bms(&renogy_driver);
     struct bms_request request = request_of("30 03 13 B2 00 06 00 00");
@@ -204,7 +198,6 @@ static void test_six_registers(void **state)
 
 static void test_not_a_pack(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at;
         uint16_t word;

@@ -35,7 +35,6 @@ static enum reply_state feed(struct bench *bench, const char *hex, bool silent)
 
 static void test_pieces(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     assert_int_equal(feed(&bench, "DD 04 00 08 0D 66 0D", false), REPLY_WAITING);
@@ -45,7 +44,6 @@ static void test_pieces(void **state)
 
 static void test_what_follows_stays(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     assert_int_equal(feed(&bench, CELLS " " CELLS, false), REPLY_DONE);
@@ -57,7 +55,6 @@ static void test_what_follows_stays(void **state)
 /* Noise that looks like the head of a long frame must not swallow the reply behind it. */
 static void test_false_start(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     assert_int_equal(feed(&bench, "DD 04 00 F0 " CELLS, false), REPLY_WAITING);
@@ -68,7 +65,6 @@ static void test_false_start(void **state)
 
 static void test_counts(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     /* Noise, a wrong sum, a reply to something else, an echo, then the reply. */
@@ -85,7 +81,6 @@ static void test_counts(void **state)
 
 static void test_refused(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     assert_int_equal(feed(&bench, "DD 04 80 00 FF 80 77", false), REPLY_REFUSED);
@@ -95,7 +90,6 @@ static void test_refused(void **state)
 /* A driver is never given more than its longest frame to wait in: a flood cannot fill the buffer for good. */
 static void test_flood(void **state)
 {
-    (void) state;
     struct bench bench;
     open_bench(&bench);
     uint8_t bytes[1000];

@@ -9,17 +9,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define MANY 20 /* more than RESOLVER_MAX */
 
@@ -105,7 +102,6 @@ static void assert_no_child(struct ev_loop *loop)
 
 static void test_found(void **state)
 {
-    (void) state;
     static const struct {
         const char *host;
         unsigned count;
@@ -126,7 +122,6 @@ static void test_found(void **state)
  * pipe. */
 static void test_holds_nothing_open(void **state)
 {
-    (void) state;
     struct resolver resolver;
     struct outcome outcome;
     int sockets[2];
@@ -141,7 +136,6 @@ static void test_holds_nothing_open(void **state)
 
 static void test_stopped(void **state)
 {
-    (void) state;
     struct resolver resolver;
     struct outcome outcome;
     unsigned descriptors = open_descriptors();
@@ -161,7 +155,6 @@ static void test_stopped(void **state)
 static void on_opened(void *data, int fd)
 {
     struct outcome *outcome = data;
-    (void) fd;
     outcome->done = true;
     ev_break(outcome->loop, EVBREAK_ALL);
 }
@@ -169,14 +162,12 @@ static void on_opened(void *data, int fd)
 static void on_failed(void *data, const char *why)
 {
     struct outcome *outcome = data;
-    (void) why;
     ev_break(outcome->loop, EVBREAK_ALL);
 }
 
 /* A name that led to a connection is not looked up for each one; when it leads nowhere any more, it is. */
 static void test_known_names(void **state)
 {
-    (void) state;
     static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;

@@ -7,9 +7,6 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <netdb.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static bool opens(const char *path, int how)
 {
@@ -102,13 +99,11 @@ static void check(bool network, bool local)
 
 static void test_without_network(void **state)
 {
-    (void) state;
     check(false, false);
 }
 
 static void test_with_network(void **state)
 {
-    (void) state;
     check(true, false);
     check(true, true);
 }

@@ -12,15 +12,12 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -43,7 +40,6 @@ struct bus {
 /* Takes the place of the library's own kind: what is emulated is the test's, not what the search asks for. */
 static void *create_bus(struct port *port, const struct port_simulated *simulated)
 {
-    (void) simulated;
     struct bus *bus = calloc(1, sizeof *bus);
     assert_non_null(bus);
     bus->port = port;
@@ -217,7 +213,6 @@ static unsigned searched_variants(const struct bms_driver *driver)
  * other protocol's whole search takes it. */
 static void finds_each_as_what_it_is(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++)
         for (unsigned variant = 0; variant < searched_variants(bms_drivers[d]); variant++) {
             device_count = 0;
@@ -236,7 +231,6 @@ static void finds_each_as_what_it_is(void **state)
 /* Wherever its switches may have put it, up to what a search for all packs goes through. */
 static void finds_all_addresses(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
         if (!bms_has_address(driver))
@@ -256,7 +250,6 @@ static void finds_all_addresses(void **state)
 /* A whole bus at once, as many as there are switches for. */
 static void finds_all_of_a_bus(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!bms_has_address(bms_drivers[d]))
             continue;
@@ -278,7 +271,6 @@ static void finds_all_of_a_bus(void **state)
 /* The other addresses of the protocol that was found, and those of no other. */
 static void goes_on_with_what_it_found(void **state)
 {
-    (void) state;
     device_count = 0;
     add_device(bms_driver_find("topbms"), 1, 0);
     add_device(bms_driver_find("topbms"), 7, 0);
@@ -295,7 +287,6 @@ static void goes_on_with_what_it_found(void **state)
 /* Every pair of protocols on one bus, those without addresses, too: each pack is found as what it is. */
 static void finds_every_pair(void **state)
 {
-    (void) state;
     for (size_t a = 0; bms_drivers[a]; a++)
         for (size_t b = 0; bms_drivers[b]; b++) {
             if (a == b || bms_talks(bms_drivers[a]) || bms_talks(bms_drivers[b]))
@@ -312,7 +303,6 @@ static void finds_every_pair(void **state)
 
 static void is_over_soon_where_nobody_answers(void **state)
 {
-    (void) state;
     device_count = 0;
     add_device(bms_driver_find("daly"), 1, 0);
     struct result first = run_search(SEARCH_FIRST, "silent=1");

@@ -9,12 +9,10 @@
 
 #include "bms/battery.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* For the whole list on a silent port: a search that finds nothing is to be over within 20 s, and ports take their time to
  * open. */
@@ -90,7 +88,6 @@ static double seconds_of_silence(const struct line_config *wanted, const struct 
 
 static void test_time(void **state)
 {
-    (void) state;
     const struct line_config *const lines[] = {&serial, &tcp, &slow, &fast};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct list list;
@@ -107,7 +104,6 @@ static void test_time(void **state)
  * rate. */
 static void test_order(void **state)
 {
-    (void) state;
     struct list list;
     get_list(&serial, &list);
     for (size_t i = 1; i < list.count; i++) {
@@ -129,7 +125,6 @@ static bool same_guess(const struct attempt *a, const struct attempt *b)
 /* The rate is another attempt only where it can be chosen. */
 static void test_rates(void **state)
 {
-    (void) state;
     const struct line_config *const lines[] = {&tcp, &slow, &fast};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct list list;
@@ -146,7 +141,6 @@ static void test_rates(void **state)
 /* Every driver is tried, and each guess is what a configuration may say. */
 static void test_guesses(void **state)
 {
-    (void) state;
     struct list list;
     get_list(&serial, &list);
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -260,7 +254,6 @@ static void check_guess(const struct bms_driver *driver, int address, int varian
 /* All variants at the usual address, and each guess. */
 static void test_pairs(void **state)
 {
-    (void) state;
     static struct list list;
     get_list(&tcp, &list);
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -339,7 +332,6 @@ static void check_strangers(const struct bms_driver *owner, int address, int var
  * put the addresses. */
 static void test_strangers(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
         if (driver->advertises)

@@ -18,7 +18,6 @@ static struct bms at_address(int address)
 
 static void test_requests(void **state)
 {
-    (void) state;
     static const char *const requests[] = {
         "01 04 10 00 00 11 34 C6", "01 04 11 00 00 1A 74 FD", "01 01 12 00 00 90 39 1E",
         "01 04 13 00 00 35 34 99", "01 04 13 35 00 35 24 97", "01 04 17 00 00 33 B5 AB",
@@ -33,7 +32,6 @@ static void test_requests(void **state)
 /* Section 6, once more. */
 static void test_alarms(void **state)
 {
-    (void) state;
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
     static const struct {
         unsigned byte, bit, alarm;
@@ -111,7 +109,6 @@ static void test_alarms(void **state)
 /* Both halves of the parameters have 53 registers. */
 static void test_late_half(void **state)
 {
-    (void) state;
     struct bms bms = at_address(0);
     uint16_t first[53] = {4, 15, 5400}, second[53] = {2731, 2631};
     struct pack pack;
@@ -132,7 +129,6 @@ static void test_late_half(void **state)
 /* The number of cells is a parameter; until it is read, zeros behind the last cell are none. */
 static void test_cells(void **state)
 {
-    (void) state;
     struct bms bms = at_address(0);
     uint16_t cells[26] = {0}, parameters[53] = {4, 14};
     struct pack pack;
@@ -157,7 +153,6 @@ static void test_cells(void **state)
 /* Without the parameters a place that reads 0.0 °C behind the others is no sensor. */
 static void test_sensors(void **state)
 {
-    (void) state;
     struct bms bms = at_address(0);
     uint16_t cells[26] = {3300}, parameters[53] = {4, 16};
     struct pack pack;
@@ -178,7 +173,6 @@ static void test_sensors(void **state)
 
 static void test_not_a_pack(void **state)
 {
-    (void) state;
     static const struct {
         unsigned at;
         uint16_t word;
@@ -201,7 +195,6 @@ static void test_not_a_pack(void **state)
 /* Section 8: `00 10 15 10 00 01 02 55 AA 52 BE` and `... AA 55 53 0E` were recorded. */
 static void test_switches(void **state)
 {
-    (void) state;
     static const struct {
         enum bms_switch which;
         bool on;

@@ -58,7 +58,6 @@ static struct bench bench;
 
 static int set_up(void **state)
 {
-    (void) state;
     bench_prepare(&bench);
     accept_error = receive_error = 0;
     return 0;
@@ -73,7 +72,6 @@ static int start(void **state)
 
 static int tear_down(void **state)
 {
-    (void) state;
     bench_close(&bench);
     return 0;
 }
@@ -91,7 +89,6 @@ static size_t heap_in_use(void)
 /* Two requests in one stream, cut at each pair of places: no cut loses or adds anything. */
 static void test_split(void **state)
 {
-    (void) state;
     uint8_t stream[2 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     bench_put_request(stream, 0x0102, 1, 3, 290, 1);
@@ -112,7 +109,6 @@ static void test_split(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-    (void) state;
     const int slow = bench_connect(&bench), other = bench_connect(&bench);
     uint8_t request[BENCH_REQUEST];
     for (uint16_t transaction = 0; transaction < 20; transaction++) {
@@ -131,7 +127,6 @@ static void test_byte_by_byte(void **state)
  * out. */
 static void test_merged(void **state)
 {
-    (void) state;
     static uint8_t stream[400 * BENCH_REQUEST];
     const int fd = bench_connect(&bench);
     for (unsigned count = 1; count <= 400; count += count < 100 ? 1 : 37) {
@@ -150,7 +145,6 @@ static void test_merged(void **state)
  * every place. */
 static void test_merged_lengths(void **state)
 {
-    (void) state;
     static uint8_t stream[400 * 260];
     size_t size = 0;
     const int fd = bench_connect(&bench);
@@ -172,7 +166,6 @@ static void test_merged_lengths(void **state)
  * order. */
 static void test_mixture(void **state)
 {
-    (void) state;
     uint8_t stream[6 * BENCH_REQUEST];
     const int fd = bench_connect(&bench);
     bench_put_request(stream, 1, 1, 3, 290, 1);
@@ -199,7 +192,6 @@ static void test_mixture(void **state)
  * write that is refused, and for another protocol alike. */
 static void test_hidden(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     uint8_t outer[MBAP_HEADER + 6 + BENCH_REQUEST] = {0, 1, 0, 0,    0, 1 + 6 + BENCH_REQUEST,
                                                       1, 3, 1, 0x22, 0, 1};
@@ -221,7 +213,6 @@ static void test_hidden(void **state)
  * touched. */
 static void test_broken(void **state)
 {
-    (void) state;
     static const uint16_t lengths[] = {0, 1, 255, 256, 0x0600, 0xFFFF};
     const int other = bench_connect(&bench);
     for (size_t i = 0; i < COUNT(lengths); i++) {
@@ -246,7 +237,6 @@ static void test_broken(void **state)
 
 static void test_half_close(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     uint8_t stream[2 * BENCH_REQUEST], more;
     bench_put_request(stream, 1, 1, 3, 290, 1);
@@ -264,7 +254,6 @@ static void test_half_close(void **state)
  * libmodbus does it, between one cork and one uncork, and all of the answers arrive together. */
 static void test_system_calls(void **state)
 {
-    (void) state;
     uint8_t stream[10 * BENCH_REQUEST], replies[10 * BENCH_ONE];
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -316,7 +305,6 @@ static int option_of(int fd, int level, int option)
 
 static void test_socket_options(void **state)
 {
-    (void) state;
     const int client = bench_connect(&bench);
     bench_expect_served(&bench, client, 1);
     const int fd = server_end(client);
@@ -334,7 +322,6 @@ static void test_socket_options(void **state)
  * to the other. */
 static void test_never_reads(void **state)
 {
-    (void) state;
     const int deaf = bench_connect_with(&bench, 4096), other = bench_connect(&bench);
     uint8_t request[BENCH_REQUEST];
     unsigned asked = 0;
@@ -355,7 +342,6 @@ static void test_never_reads(void **state)
 /* One that reads late gets all that it asked for, as long as it is not absurdly much. */
 static void test_reads_late(void **state)
 {
-    (void) state;
     uint8_t requests[200 * BENCH_REQUEST], reply[9 + 250];
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < 200; i++)
@@ -374,7 +360,6 @@ static void test_reads_late(void **state)
 /* Connections reset after any number of bytes, also with answers on their way. */
 static void test_resets(void **state)
 {
-    (void) state;
     uint8_t stream[4 * BENCH_REQUEST];
     const int other = bench_connect(&bench);
     for (unsigned i = 0; i < 4; i++)
@@ -397,7 +382,6 @@ static void test_resets(void **state)
 
 static void test_many_connects(void **state)
 {
-    (void) state;
     const int other = bench_connect(&bench);
     unsigned descriptors = 0;
     size_t heap = 0;
@@ -436,7 +420,6 @@ static void allow_descriptors(rlim_t count)
  * ends. */
 static void test_thousand_idle(void **state)
 {
-    (void) state;
     static int idle[1000];
     allow_descriptors(4096);
     bench.config.max_clients = 1001;
@@ -463,7 +446,6 @@ static void test_thousand_idle(void **state)
 /* Places are few: the longest idle client goes, the new one gets in. */
 static void test_limit(void **state)
 {
-    (void) state;
     int fd[7];
     bench.config.max_clients = 4;
     bench_start(&bench);
@@ -489,7 +471,6 @@ static void test_limit(void **state)
  * idle for the longest time goes. */
 static void test_oldest_of_both(void **state)
 {
-    (void) state;
     bench.config.max_clients = 4;
     bench_start(&bench);
     int fd[4];
@@ -517,7 +498,6 @@ static void test_oldest_of_both(void **state)
 /* A place knows nothing of who had it before. */
 static void test_place_used_again(void **state)
 {
-    (void) state;
     bench.config.max_clients = 4;
     bench_start(&bench);
     int fd[12];
@@ -544,7 +524,6 @@ static void test_place_used_again(void **state)
 /* With a single place each newcomer gets it. */
 static void test_one_place(void **state)
 {
-    (void) state;
     bench.config.max_clients = 1;
     bench_start(&bench);
     int before = bench_connect(&bench);
@@ -565,7 +544,6 @@ static void test_one_place(void **state)
  * once, before any of them has asked something. */
 static void test_come_back(void **state)
 {
-    (void) state;
     int lost[8], again[5];
     bench.config.max_clients = COUNT(lost);
     bench_start(&bench);
@@ -589,7 +567,6 @@ static void test_come_back(void **state)
  * even when it asks nothing meanwhile. */
 static void test_crowd(void **state)
 {
-    (void) state;
     static int silent[300];
     allow_descriptors(4096);
     bench_start(&bench);
@@ -611,7 +588,6 @@ static void test_crowd(void **state)
 
 static void test_idle(void **state)
 {
-    (void) state;
     bench.config.idle_timeout_s = 0.02;
     bench_start(&bench);
     const int silent = bench_connect(&bench), half = bench_connect(&bench),
@@ -628,7 +604,6 @@ static void test_idle(void **state)
 /* Sending is not asking: a client that has much to say in other protocols is idle all the same. */
 static void test_idle_talker(void **state)
 {
-    (void) state;
     static const uint8_t foreign[] = {0, 1, 0, 7, 0, 2, 1, 3};
     bench.config.idle_timeout_s = 0.02;
     bench_start(&bench);
@@ -674,7 +649,6 @@ static unsigned release_log(FILE *file, int saved, const char *word)
 /* The same misbehaviour once more within a minute is no news. */
 static void test_logged_once(void **state)
 {
-    (void) state;
     int saved;
     FILE *log = catch_log(&saved);
     for (unsigned i = 0; i < 5; i++) {
@@ -688,7 +662,6 @@ static void test_logged_once(void **state)
 
 static void test_refused(void **state)
 {
-    (void) state;
     int saved;
     bench.config.allow = (struct allow_list){.count = 0};
     assert_true(allow_add(&bench.config.allow, "10.0.0.0/8"));
@@ -712,7 +685,6 @@ static void test_refused(void **state)
  * is one. */
 static void test_no_descriptors(void **state)
 {
-    (void) state;
     struct rlimit usual, none;
     int saved;
     const int first = bench_connect(&bench), second = bench_connect(&bench);
@@ -741,7 +713,6 @@ static void test_no_descriptors(void **state)
  * to end. */
 static void test_descriptor_comes_free(void **state)
 {
-    (void) state;
     const int first = bench_connect(&bench);
     bench_expect_served(&bench, first, 1);
     const int second = bench_connect(&bench);
@@ -762,7 +733,6 @@ static void test_descriptor_comes_free(void **state)
 /* However often it is tried in vain, it is said once, and once when it is over. */
 static void test_want_is_logged_once(void **state)
 {
-    (void) state;
     int fd[5], saved;
     for (uint16_t i = 0; i < COUNT(fd); i++) {
         fd[i] = bench_connect(&bench);
@@ -789,7 +759,6 @@ static void test_want_is_logged_once(void **state)
 /* A receive that is interrupted says nothing about the client; any other error does. */
 static void test_receive_errors(void **state)
 {
-    (void) state;
     static const struct {
         int error;
         bool stays;
@@ -816,7 +785,6 @@ static void test_receive_errors(void **state)
 /* A connection that is gone again before it is accepted does not hold up the one behind it. */
 static void test_accept_errors(void **state)
 {
-    (void) state;
     static const int passing[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH, EPERM};
     for (size_t i = 0; i < COUNT(passing); i++) {
         const int fd = bench_connect(&bench);
@@ -836,7 +804,6 @@ static void test_accept_errors(void **state)
 /* Whatever bytes come: the server stays, and the other client never notices. */
 static void test_random_bytes(void **state)
 {
-    (void) state;
     const int other = bench_connect(&bench);
     uint32_t seed = 20240229;
     for (unsigned round = 0; round < 300; round++) {
@@ -866,7 +833,6 @@ static void test_random_bytes(void **state)
 /* Clients do not notice that other units are served. */
 static void test_other_units(void **state)
 {
-    (void) state;
     struct units units = {{0}};
     uint8_t request[BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -887,7 +853,6 @@ static void test_other_units(void **state)
  * address is told once more. */
 static void test_other_policy(void **state)
 {
-    (void) state;
     int saved;
     struct gateway_config config = bench.config;
     const int asking = bench_connect(&bench), silent = bench_connect(&bench);
@@ -921,7 +886,6 @@ static void test_other_policy(void **state)
 /* A new idle time-out holds from a client's next request on. */
 static void test_other_idle_timeout(void **state)
 {
-    (void) state;
     struct gateway_config config = bench.config;
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -936,7 +900,6 @@ static void test_other_idle_timeout(void **state)
  * gets to know it. */
 static void test_copies_in_child(void **state)
 {
-    (void) state;
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
     const pid_t child = fork();
@@ -981,7 +944,6 @@ static int connect_ipv6(unsigned port)
  * error at the start, and nothing stays open. */
 static void test_several_addresses(void **state)
 {
-    (void) state;
     const unsigned before = bench_descriptors();
     bench.config.listen.count = 2;
     strcpy(bench.config.listen.at[1], "127.0.0.1:0");
@@ -1010,7 +972,6 @@ static void test_several_addresses(void **state)
 /* A network of one family lets in nobody of the other. */
 static void test_refused_family(void **state)
 {
-    (void) state;
     static const struct {
         const char *network;
         bool four;
@@ -1038,7 +999,6 @@ static void test_refused_family(void **state)
  * minute. */
 static void test_restart(void **state)
 {
-    (void) state;
     bench_start(&bench);
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -1059,7 +1019,6 @@ static const char *const bad_addresses[] = {
 
 static void test_cannot_listen(void **state)
 {
-    (void) state;
     int saved;
     bench_start(&bench);
     const unsigned before = bench_descriptors();
@@ -1082,7 +1041,6 @@ static void test_cannot_listen(void **state)
 /* The server can go while clients are in the middle of something. */
 static void test_end(void **state)
 {
-    (void) state;
     const unsigned before = bench_descriptors();
     bench_start(&bench);
     const int fd = bench_connect(&bench), half = bench_connect(&bench);

@@ -365,8 +365,6 @@ static uint8_t take_order(void *data, struct unit *unit, const struct switches *
                           const struct sockaddr *client, uint64_t ticket)
 {
     struct sockaddr_in address;
-    (void) data;
-    (void) switches;
     assert_true(unit->writable && !unit->stale);
     memcpy(&address, client, sizeof address);
     for (unsigned i = 0; i < AT_ONCE; i++) {
@@ -487,7 +485,6 @@ static void check_unchanged(void)
 
 static void test_sessions(void **state)
 {
-    (void) state;
     const int other = bench_connect(&bench);
     unsigned number = 0;
     bench_expect_served(&bench, other, 1);
@@ -517,7 +514,6 @@ static void test_sessions(void **state)
 
 static int start(void **state)
 {
-    (void) state;
     bench_prepare(&bench);
     assert_true(allow_add(&bench.config.allow_write, "127.0.0.1"));
     bench_start(&bench);
@@ -527,7 +523,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void) state;
     bench_close(&bench);
     return 0;
 }

@@ -10,14 +10,11 @@
 #include "base/clock.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #include "turned_clock.h"
 
@@ -44,17 +41,14 @@ struct bench {
 
 static void on_published(void *data, struct poller *poller, double now)
 {
-    (void) data, (void) poller, (void) now;
 }
 
 static void on_down(void *data, const char *why)
 {
-    (void) data, (void) why;
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = timer->data;
     const double now = clock_now();
     for (unsigned i = 0; now >= bench->counts_from && i < bench->alive; i++)
@@ -65,7 +59,6 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
-    (void) data, (void) bytes, (void) size;
 }
 
 static void on_done(void *data, enum loan_result result)
@@ -78,7 +71,6 @@ static void on_done(void *data, enum loan_result result)
 /* What the program asks is what the protocol asks for its vital values. */
 static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop, (void) revents;
     struct bench *bench = timer->data;
     struct bms bms = bench->pollers[0]->bms;
     struct bms_request request = {.size = 0};
@@ -173,7 +165,6 @@ static void check_driver(const struct bms_driver *driver, unsigned count, unsign
 
 static void stays_fresh_beside_a_program(void **state)
 {
-    (void) state;
     unsigned wrong = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const char *only = getenv("DRIVER");

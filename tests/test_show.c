@@ -46,7 +46,6 @@ static void expect_number(const struct shown *shown, unsigned id, double expecte
 /* The limits are those of [limits], and a MOS is on while its direction is allowed. */
 static void test_limits(void **state)
 {
-    (void) state;
     struct source source = new_source();
     struct shown shown;
     show_source(&shown, &source, NOW);
@@ -61,7 +60,6 @@ static void test_limits(void **state)
 
 static void test_nothing_allowed(void **state)
 {
-    (void) state;
     struct source stale = new_source(), unlimited = new_source();
     struct shown shown;
     show_source(&shown, &stale, NOW + 6);
@@ -84,7 +82,6 @@ static void test_nothing_allowed(void **state)
 
 static void test_pack(void **state)
 {
-    (void) state;
     struct source source = new_source();
     struct shown shown;
     show_source(&shown, &source, NOW);
@@ -100,7 +97,6 @@ static void test_pack(void **state)
 /* The capacities give the state of charge, whatever the BMS counts. */
 static void test_capacities(void **state)
 {
-    (void) state;
     struct source source = new_source();
     struct shown shown;
     show_source(&shown, &source, NOW);
@@ -120,7 +116,6 @@ static void test_capacities(void **state)
 
 static void test_bank(void **state)
 {
-    (void) state;
     struct pack off, on;
     pack_clear(&off);
     pack_clear(&on);

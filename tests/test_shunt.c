@@ -5,12 +5,9 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define UNKNOWN NAN
 
@@ -45,7 +42,6 @@ static void expect(const char *what, double found, double expected)
 
 static void test_values(void **state)
 {
-    (void) state;
     const struct pack shunt = pack_of(33, 75, UNKNOWN);
     struct pack half = shunt;
     pack_unset(&half, SOC_PERCENT);
@@ -90,7 +86,6 @@ static bool differs_after(double shunt_a, double first_a, double second_a, doubl
 /* Many BMS report no other capacity than the rated one. */
 static void test_rated_capacity(void **state)
 {
-    (void) state;
     const struct pack shunt = pack_of(33, 75, UNKNOWN);
     struct pack bank = pack_of(30, 70, UNKNOWN);
     struct map_bank extras = {0};
@@ -102,7 +97,6 @@ static void test_rated_capacity(void **state)
 /* Two packs at rest may be wrong by 1 A each, the shunt by 0.2 A; at 100 A by 6 % of 50 A and 1 % more. */
 static void test_difference(void **state)
 {
-    (void) state;
     static const struct {
         const char *what;
         double shunt_a, first_a, second_a, seconds;
@@ -128,7 +122,6 @@ static void test_difference(void **state)
 /* They are not read at the same moment: a load that comes and goes is seen by one of them first. */
 static void test_other_moments(void **state)
 {
-    (void) state;
     const struct pack on = pack_of(-80, 50, UNKNOWN), off = pack_of(0, 50, UNKNOWN);
     const struct bank_member late = {.pack = &on}, early = {.pack = &off};
     struct shunt shunt;

@@ -57,7 +57,6 @@ static void answer_pylontech(struct inverter *inverter, const struct shown *show
 
 static void test_pylontech(void **state)
 {
-    (void) state;
     struct shown shown = battery();
     struct inverter inverter = new_inverter("pylontech", 50);
     expect_current(&inverter, 0, NAN);
@@ -75,7 +74,6 @@ static void test_pylontech(void **state)
 
 static void test_can(void **state)
 {
-    (void) state;
     struct shown shown = battery();
     struct inverter inverter = new_inverter("pylon-1.2", 50);
     uint8_t data[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
@@ -116,7 +114,6 @@ static void answer_modbus(struct inverter *inverter, const struct pack *values,
 /* The registers are where the map has them. A limit that is unknown allows nothing. */
 static void test_modbus(void **state)
 {
-    (void) state;
     struct shown shown = battery();
     struct map_status status = {.state = MAP_STATE_FRESH,
                                 .allowed = {.configured = true,
@@ -144,7 +141,6 @@ static void test_modbus(void **state)
 
 static void test_slcan(void **state)
 {
-    (void) state;
     struct can_message frame;
     assert_int_equal(slcan_read((const uint8_t *) "t3558", 5, &frame), 0);
     assert_int_equal(slcan_read((const uint8_t *) "t35541A006400\r", 14, &frame), 14);
@@ -162,7 +158,6 @@ static void test_slcan(void **state)
 
 static void test_names(void **state)
 {
-    (void) state;
     struct inverter inverter;
     char names[200];
     inverter_names(names, sizeof names);

@@ -19,9 +19,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define PATIENCE_S 60 /* until an awaited event counts as missing */
 #define LONG_REPLY 400
@@ -77,9 +75,6 @@ static const struct bms_driver parrot = {.name = "parrot",
 static size_t talker_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                              struct bms_output *out)
 {
-    (void) bms;
-    (void) pack;
-    (void) bytes;
     memcpy(out->bytes, "tick", 4);
     out->size = size == 0 ? 4 : 0;
     return size;
@@ -91,10 +86,6 @@ static const struct bms_driver talker = {.name = "talker", .emulate = talker_emu
 static size_t greedy_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                              struct bms_output *out)
 {
-    (void) bms;
-    (void) pack;
-    (void) bytes;
-    (void) size;
     out->size = 0;
     return 0;
 }
@@ -113,9 +104,6 @@ struct bench {
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
-    (void) timer;
     fail_msg("an awaited event has not come");
 }
 
@@ -213,7 +201,6 @@ static void assert_nothing(struct bench *bench)
 
 static void test_options(void **state)
 {
-    (void) state;
     static const struct {
         const char *options;
         const char *error; /* a part of it; NULL: fine */
@@ -300,7 +287,6 @@ static void test_options(void **state)
  */
 static void test_options_help(void **state)
 {
-    (void) state;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -325,7 +311,6 @@ static void test_options_help(void **state)
 /* What depends on a fixed value follows it; what is fixed stays. */
 static void test_fixed(void **state)
 {
-    (void) state;
     static const struct {
         const char *options;
         enum pack_value id;
@@ -368,7 +353,6 @@ static void test_fixed(void **state)
 
 static void test_fixed_alarms_and_texts(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "soc=1,profile=fixed,alarm.soc_low=0,alarm.short_circuit=warning,"
                           "alarm.hardware_fault=protection,alarm.soc_high=1,serial=A B,model=");
@@ -387,7 +371,6 @@ static void test_fixed_alarms_and_texts(void **state)
 
 static void test_addresses(void **state)
 {
-    (void) state;
     struct bms bms[3];
     for (int i = 0; i < 3; i++) {
         bms_init(&bms[i], &parrot);
@@ -411,7 +394,6 @@ static void test_addresses(void **state)
 /* Options of one BMS are nobody else's, and those that follow for all are its own as well. */
 static void test_own_options(void **state)
 {
-    (void) state;
     struct bms bms[3];
     for (int i = 0; i < 3; i++) {
         bms_init(&bms[i], &parrot);
@@ -438,7 +420,6 @@ static void test_own_options(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
     for (const char *byte = "[[1x]"; *byte; byte++) {
@@ -453,7 +434,6 @@ static void test_byte_by_byte(void **state)
  * ever: what follows a false start is looked at again once the line is quiet. */
 static void test_false_start(void **state)
 {
-    (void) state;
     struct bms bms[2];
     bms_init(&bms[0], &greedy);
     bms_init(&bms[1], &parrot);
@@ -470,7 +450,6 @@ static void test_false_start(void **state)
 
 static void test_connections(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
     int fds[15];
@@ -506,7 +485,6 @@ static void test_connections(void **state)
 
 static void test_talker(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, &talker);
     struct bench bench;
@@ -522,7 +500,6 @@ static void test_talker(void **state)
  * answers. */
 static void test_random_bytes(void **state)
 {
-    (void) state;
     uint64_t seed = 3;
     for (size_t d = 0; bms_drivers[d]; d++) {
         struct bms bms;
@@ -560,7 +537,6 @@ static void test_random_bytes(void **state)
 /* One that asks and asks and never reads is dropped; the others do not notice. */
 static void test_unread(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
     int other = attach(&bench);
@@ -581,7 +557,6 @@ static void test_unread(void **state)
 
 static void test_delays(void **state)
 {
-    (void) state;
     static const struct {
         const char *options;
         const char *request;
@@ -611,7 +586,6 @@ static void test_delays(void **state)
 /* A late reply does not hold up the next one. */
 static void test_overtaking(void **state)
 {
-    (void) state;
     struct bench bench;
     unsigned overtaken = 0;
     set_up_parrot(&bench, "delay=0,late=0.5,late_ms=50,seed=5");
@@ -630,7 +604,6 @@ static void test_overtaking(void **state)
 
 static void test_split(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0,split=1");
     ask(&bench, "[1L]");
@@ -646,7 +619,6 @@ static void test_split(void **state)
 
 static void test_echo(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0,echo=1");
     ask(&bench, "[1x]");
@@ -658,7 +630,6 @@ static void test_echo(void **state)
 
 static void test_silence(void **state)
 {
-    (void) state;
     static const char *const options[] = {"delay=0,silent=1", "delay=0,drop=1"};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         struct bench bench;
@@ -690,7 +661,6 @@ static size_t ask_at_once(struct bench *bench, uint8_t *reply, size_t size)
 
 static void test_spoilt(void **state)
 {
-    (void) state;
     const uint8_t *right = (const uint8_t *) "<1x>";
     struct bench bench;
     uint8_t reply[100];
@@ -721,7 +691,6 @@ static void test_spoilt(void **state)
 
 static void test_probability(void **state)
 {
-    (void) state;
     struct bench bench;
     unsigned wrong = 0;
     uint8_t reply[100];
@@ -736,7 +705,6 @@ static void test_probability(void **state)
 
 static void test_first_lost(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0,first_lost=1");
     ask(&bench, "[1a]");
@@ -753,7 +721,6 @@ static void test_first_lost(void **state)
 
 static void test_close(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "delay=0,close=1,echo=1");
     for (int i = 0; i < 20; i++) {
@@ -805,7 +772,6 @@ static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
 /* What a test sets is what a driver reads at the far end. */
 static void test_values_on_the_wire(void **state)
 {
-    (void) state;
     struct bms bms;
     bms_init(&bms, bms_driver_find("daly"));
     struct bench bench;
@@ -848,7 +814,6 @@ static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch whi
 /* A command reaches the model at once, also where the switch was held by an option. */
 static void test_control(void **state)
 {
-    (void) state;
     static const char *const options[] = {"delay=0,profile=discharge",
                                           "delay=0,profile=discharge,discharge_mos=1"};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -907,7 +872,6 @@ static void assert_same(const char *driver, const struct pack *got, const struct
  * all but balancers. */
 static void test_every_driver(void **state)
 {
-    (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
         struct bms bms;
@@ -937,7 +901,6 @@ static void test_every_driver(void **state)
 /* The model's time passes faster when so ordered. */
 static void test_speed(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "profile=discharge,speed=3600");
     const struct pack *pack = simulator_pack(bench.simulator, 0);
@@ -950,7 +913,6 @@ static void test_speed(void **state)
 /* Options with a time are set when it has come, of the pack they are for, and again when the script begins anew. */
 static void test_script(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(
         &bench, "profile=idle,ambient=20,+1:@1:ambient=-9,+1:@2:ambient=60,+2:ambient=30,every=3");
@@ -971,7 +933,6 @@ static void test_script(void **state)
 /* One cell that is charged less has the lowest voltage. */
 static void test_lag(void **state)
 {
-    (void) state;
     struct bench bench;
     set_up_parrot(&bench, "profile=idle,cells=8,soc=30,lag=25");
     const struct pack *pack = simulator_pack(bench.simulator, 0);
@@ -996,7 +957,6 @@ static void write_all(int fd, const void *bytes, size_t size)
 
 static void test_pty(void **state)
 {
-    (void) state;
     struct bench bench;
     char name[PTY_NAME];
     set_up_parrot(&bench, "delay=0,echo=1");
@@ -1031,7 +991,6 @@ static void test_pty(void **state)
 /* A talker whose pty nobody reads goes on talking; who opens it hears a fresh word. */
 static void test_pty_talker(void **state)
 {
-    (void) state;
     struct bms bms;
     struct bench bench;
     char name[PTY_NAME];
@@ -1115,7 +1074,6 @@ static void ask_daly(int fd)
 
 static void test_command(void **state)
 {
-    (void) state;
     char folder[] = "/tmp/packgate-test-XXXXXX", link[60], line[200], target[PTY_NAME] = "";
     assert_non_null(mkdtemp(folder));
     snprintf(link, sizeof link, "%s/tty", folder);
@@ -1163,7 +1121,6 @@ static void test_command(void **state)
 
 static void test_command_calls(void **state)
 {
-    (void) state;
     static struct {
         char *argv[12];
         int status;

@@ -13,13 +13,10 @@
 #include <glob.h>
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static const struct spike_limits usual = {10, 20, 300, 10};
 
@@ -176,14 +173,12 @@ static void run_sequence(const struct sequence *sequence, const struct spike_rul
 
 static void test_strong_protocol(void **state)
 {
-    (void) state;
     static const struct spike_rules strong = {.limits = &usual};
     RUN_ALL(strong_sequences, strong);
 }
 
 static void test_weak_protocol(void **state)
 {
-    (void) state;
     static const struct spike_rules weak = {
         .limits = &usual, .weak = true, .first = true, .awaited = true};
     static const struct spike_rules later = {.limits = &usual, .weak = true, .first = true};
@@ -198,7 +193,6 @@ static void test_weak_protocol(void **state)
 /* While nothing is known of how a value moves, readings of a moment may differ as far as it can. */
 static void test_first_readings_that_wobble(void **state)
 {
-    (void) state;
     static const struct spike_rules weak = {
         .limits = &usual, .weak = true, .first = true, .awaited = true};
     static const double cells[] = {3300, 3304, 3298, 3301};
@@ -220,7 +214,6 @@ static bool has_key(int id)
 
 static void test_turned_off(void **state)
 {
-    (void) state;
     static const struct spike_limits off = {0, 0, 0, 0};
     static const struct spike_rules strong = {.limits = &off};
     static const struct spike_rules weak = {.limits = &off, .weak = true};
@@ -240,7 +233,6 @@ static void test_turned_off(void **state)
 /* Alarms, raw words and texts have to agree as well. */
 static void test_states_and_texts(void **state)
 {
-    (void) state;
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
     struct pack packs[5], before;
     for (size_t i = 0; i < COUNT(packs); i++) {
@@ -276,7 +268,6 @@ static void measure(uint64_t *seed, double load_a, struct pack *pack)
 /* Steady operation costs nothing once the noise is known, and a load step one request more. */
 static void test_what_it_costs(void **state)
 {
-    (void) state;
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
     struct spike spike = {0};
     struct pack before, reading;
@@ -326,7 +317,6 @@ static char read_cell(struct spike *spike, double mv, unsigned count)
 /* Of what seldom changes a small part may be usual. */
 static void test_capacity(void **state)
 {
-    (void) state;
     struct spike spike = {0};
     read_value(&spike, REMAINING_AH, 100, 20);
     assert_int_equal(read_value(&spike, REMAINING_AH, 101, 1), 'b');
@@ -336,7 +326,6 @@ static void test_capacity(void **state)
 /* Of a value that stands still all moves are believed in the first minutes, none later. */
 static void test_learning_ends(void **state)
 {
-    (void) state;
     struct spike spike = {0};
     read_cell(&spike, 3300, 60);
     assert_int_equal(read_cell(&spike, 3304, 1), 'b');
@@ -348,7 +337,6 @@ static void test_learning_ends(void **state)
 /* A move may be a little larger than those before. */
 static void test_larger_move(void **state)
 {
-    (void) state;
     struct spike spike = {0};
     for (unsigned i = 0; i < 150; i++)
         read_cell(&spike, 3300 + 4 * (i % 2), 1);
@@ -359,7 +347,6 @@ static void test_larger_move(void **state)
 /* How far a value moves is remembered for an hour, not for a day. */
 static void test_moves_are_forgotten(void **state)
 {
-    (void) state;
     struct spike spike = {0};
     for (unsigned i = 0; i < 150; i++)
         read_cell(&spike, 3300 + 8 * (i % 2), 1);
@@ -372,7 +359,6 @@ static void test_moves_are_forgotten(void **state)
 /* After a rest so long that the noise is forgotten, on a line with damage: it is believed again after a few readings. */
 static void test_noise_after_a_rest(void **state)
 {
-    (void) state;
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
     struct spike spike = {.readings = UINT_MAX};
     struct pack before, reading;
@@ -396,7 +382,6 @@ static void test_noise_after_a_rest(void **state)
  * wrong, so that a small damage of it is still seen. */
 static void test_nothing_is_learned_from_damage(void **state)
 {
-    (void) state;
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
     static const double cells[] = {3315, 3315, 3313, 3283, 3315, 3315, 3315};
     struct spike spike = {.readings = UINT_MAX};
@@ -737,7 +722,6 @@ static void test_another_device(void **state)
 /* One that talks unasked is not asked again: its next set tells. */
 static void test_talker(void **state)
 {
-    (void) state;
     static const struct line_config line = {.name = "line"};
     static const struct bms_driver talker = {
         .name = "talker", .line = {.baud = 9600}, .check = BMS_CHECK_SUM};
@@ -788,7 +772,6 @@ static void try_value(const char *path, const struct pack *recorded, int id)
 
 static void test_captures(void **state)
 {
-    (void) state;
     glob_t paths;
     assert_int_equal(glob("tests/captures/*/*.exch", 0, NULL, &paths), 0);
     unsigned tried = 0;

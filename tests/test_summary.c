@@ -4,14 +4,11 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* What standard error gets while `summary` looks at the source. */
 static void update(struct summary *summary, const struct source *source, double now, char *said,
@@ -32,7 +29,6 @@ static void update(struct summary *summary, const struct source *source, double 
 
 static void test_priorities(void **state)
 {
-    (void) state;
     enum { LOW = 1u << 2, HIGH = 1u << 3, LOST = 1u << 30 }; /* LOST: the reply with them is */
     static const struct {
         const char *what;

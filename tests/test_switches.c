@@ -7,12 +7,10 @@
 #include "modbus/switches.h"
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define BAD_ADDRESS 2
 #define BAD_VALUE 3
@@ -52,7 +50,6 @@ static bool orders(const struct switches *switches, enum bms_switch which, bool 
 /* Of all 65536 coils two are switches. */
 static void test_each_coil(void **state)
 {
-    (void) state;
     for (unsigned address = 0; address <= 0xFFFF; address++)
         for (int on = 0; on <= 1; on++) {
             struct switches switches;
@@ -70,7 +67,6 @@ static void test_each_coil(void **state)
  * neighbour, it is nothing. */
 static void test_settings(void **state)
 {
-    (void) state;
     static const struct {
         struct map_settings map;
         unsigned address, count;
@@ -131,7 +127,6 @@ static const struct {
 
 static void test_each_register(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(maps); i++)
         for (unsigned address = 0; address <= 0xFFFF; address++) {
             const bool discharge =
@@ -152,7 +147,6 @@ static void test_each_register(void **state)
 /* 1 is on, 0 is off, and nothing else is guessed at: neither 0xFF00 nor 0xFFFF. */
 static void test_each_value(void **state)
 {
-    (void) state;
     for (unsigned value = 0; value <= 0xFFFF; value++) {
         struct switches switches;
         const uint8_t result = read_single(&usual, 6, 308, value, &switches);
@@ -166,7 +160,6 @@ static void test_each_value(void **state)
  * the last coil are padding and mean nothing. */
 static void test_coils(void **state)
 {
-    (void) state;
     for (unsigned address = 0; address < 4; address++)
         for (unsigned quantity = 1; quantity <= 8; quantity++)
             for (unsigned bits = 0; bits < 256; bits++) {
@@ -212,7 +205,6 @@ static const struct {
 
 static void test_registers(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(registers); i++) {
         const unsigned quantity = registers[i].quantity;
         uint8_t pdu[14] = {16,

@@ -3,9 +3,6 @@
 #include "daemon/systemd.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* The manager's end. `name` is what goes into NOTIFY_SOCKET. */
 static int open_manager(const char *name)
@@ -65,7 +62,6 @@ static void expect_all(const char *name)
 
 static void test_path(void **state)
 {
-    (void) state;
     char folder[] = "/tmp/packgate-notify-XXXXXX", name[64];
     assert_non_null(mkdtemp(folder));
     snprintf(name, sizeof name, "%s/socket", folder);
@@ -76,7 +72,6 @@ static void test_path(void **state)
 
 static void test_abstract_name(void **state)
 {
-    (void) state;
     char name[64];
     snprintf(name, sizeof name, "@packgate-notify-%d", (int) getpid());
     expect_all(name);
@@ -85,7 +80,6 @@ static void test_abstract_name(void **state)
 /* Nothing is sent, and nothing else happens either. */
 static void test_no_manager(void **state)
 {
-    (void) state;
     char too_long[200];
     memset(too_long, '/', sizeof too_long - 1);
     too_long[sizeof too_long - 1] = '\0';
@@ -107,7 +101,6 @@ static void test_no_manager(void **state)
 /* A manager that does not read: the call returns. */
 static void test_full_queue(void **state)
 {
-    (void) state;
     char name[64];
     snprintf(name, sizeof name, "@packgate-notify-full-%d", (int) getpid());
     int fd = open_manager(name);
@@ -120,7 +113,6 @@ static void test_full_queue(void **state)
 
 static void test_watchdog_interval(void **state)
 {
-    (void) state;
     char own[32], other[32];
     snprintf(own, sizeof own, "%d", (int) getpid());
     snprintf(other, sizeof other, "%d", (int) getppid());

@@ -3,13 +3,10 @@
 #include "registers/template.h"
 #include "bms/count.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static const struct map_unit units[] = {
     {.name = "house-1", .unit = 3, .cells = 2, .sensors = 1},
@@ -41,7 +38,6 @@ static char *print(const char *text, struct template_fault *fault, bool *good)
 
 static void test_what_is_printed(void **state)
 {
-    (void) state;
     static const struct {
         const char *text, *expected;
     } cases[] = {
@@ -101,7 +97,6 @@ static void test_what_is_printed(void **state)
 
 static void test_mistakes(void **state)
 {
-    (void) state;
     static const struct {
         const char *text;
         unsigned line;
@@ -137,7 +132,6 @@ static void test_mistakes(void **state)
 /* Blocks and parentheses without end do not use up the stack. */
 static void test_depth(void **state)
 {
-    (void) state;
     static const char *const repeated[] = {"{% if 1 %}", "{% if 0 %}", "{{ (", "{{ json("};
     for (size_t i = 0; i < COUNT(repeated); i++) {
         char text[100000] = "";
@@ -154,7 +148,6 @@ static void test_depth(void **state)
 /* Each template that there is, cut anywhere: it ends, and a mistake has a line. */
 static void test_cut(void **state)
 {
-    (void) state;
     for (const struct template_file *file = template_files; file->name; file++) {
         char *text = strdup(file->text);
         for (size_t size = strlen(text); size > 0; size -= size > 17 ? 17 : size) {

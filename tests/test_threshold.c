@@ -3,16 +3,12 @@
 #include "commands/threshold.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void test_examples(void **state)
 {
-    (void) state;
     // clang-format off
     static const struct {
         const char *range;
@@ -47,7 +43,6 @@ static void test_examples(void **state)
 
 static void test_none(void **state)
 {
-    (void) state;
     static const char *const cases[] = {"",     ":",     "@",        "~",      "x",   "10x",
                                         "10:x", "20:10", "10:20:30", "--5",    "-5",  "1e999",
                                         "inf:", "nan",   "0x10:",    "10: 20", " 10", "@@1:2"};

@@ -9,7 +9,6 @@
 
 static void test_requests_of_topbms(void **state)
 {
-    (void) state;
     static const char *const analog[] = {
         "~21014642E00201FD34", "~21024642E00202FD32", "~21034642E00203FD30", "~21044642E00204FD2E",
         "~21054642E00205FD2C", "~21064642E00206FD2A", "~21074642E00207FD28", "~21084642E00208FD26",
@@ -34,7 +33,6 @@ static void test_requests_of_topbms(void **state)
 /* As recorded or, for 92H and 93H, as other projects send them (python-pylontech). */
 static void test_requests_of_siblings(void **state)
 {
-    (void) state;
     static const struct {
         enum variant variant;
         int address;
@@ -72,7 +70,6 @@ static void test_requests_of_siblings(void **state)
  * turn, and in that way only once it has answered. */
 static void test_without_command(void **state)
 {
-    (void) state;
     static const char with[] = "~20004642E00200FD37", without[] = "~200046420000FDAE";
     static const char *const turns[] = {with, with, without, with};
     struct bms bms = new_bms(SEPLOS, 0, -1);
@@ -110,7 +107,6 @@ static void test_without_command(void **state)
  * are believed only where they were asked for. */
 static void test_creabest(void **state)
 {
-    (void) state;
     static const char asked[] = "~11014642E00201FD35";
     static const char info[] = "04 0D00 0CFE 0CFE 0CFE 02 FFC2 0000 FFF6 0085 0060 07 0003 0086 "
                                "0000 0000 0000 0000 0000";
@@ -151,7 +147,6 @@ static void test_creabest(void **state)
  * reach the master instead and is not asked. */
 static void test_behind_a_master(void **state)
 {
-    (void) state;
     struct bms_request request;
     struct bms bms = new_bms(PACE, 3, 1);
     assert_true(topbms_driver.build(&bms, ANALOG, &request));
@@ -172,7 +167,6 @@ static void test_behind_a_master(void **state)
 
 static void test_mos_requests(void **state)
 {
-    (void) state;
     static const struct {
         enum bms_switch which;
         bool on;
@@ -200,7 +194,6 @@ static void test_mos_requests(void **state)
  * asked for. */
 static void test_mos_replies(void **state)
 {
-    (void) state;
     static const struct {
         const char *request, *reply;
         enum bms_result result;
@@ -263,7 +256,6 @@ static enum bms_result decode_topbms(unsigned pack_number, const char *info, str
 /* Every number of cells and sensors, with and without INFOFLAG, with both counts. */
 static void test_all_sizes(void **state)
 {
-    (void) state;
     for (unsigned cells = 1; cells <= MAX_CELLS; cells++)
         for (unsigned sensors = 0; sensors <= MAX_TEMPS; sensors++)
             for (unsigned form = 0; form < 4; form++) {
@@ -290,7 +282,6 @@ static void test_all_sizes(void **state)
 /* Section 6: INFO starts with 10 10, and read with INFOFLAG that would be 13 cells. */
 static void test_pack_16_with_16_cells(void **state)
 {
-    (void) state;
     struct pack pack;
     assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "", REST_6), &pack), BMS_DONE);
     assert_value(&pack, CELL_COUNT, 16, 0);
@@ -302,7 +293,6 @@ static void test_pack_16_with_16_cells(void **state)
 /* Section 4: more bytes are ignored, fewer leave values unknown. */
 static void test_more_and_fewer_bytes(void **state)
 {
-    (void) state;
     struct pack pack;
     const char *longer = topbms_info(1, 16, 6, "", REST_6 "1234567890");
     assert_int_equal(decode_topbms(1, longer, &pack), BMS_DONE);
@@ -321,7 +311,6 @@ static void test_more_and_fewer_bytes(void **state)
 /* Neither counts nor values are believed that the length or the sum do not bear out. */
 static void test_malformed(void **state)
 {
-    (void) state;
     static const char *const infos[] = {
         "",
         "01",
@@ -363,7 +352,6 @@ static void test_malformed(void **state)
  * of another place makes a difference that is seen when it is large enough to matter. */
 static void test_swapped_characters(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -389,7 +377,6 @@ static void test_swapped_characters(void **state)
 /* Section 11, 12 and 13: what is not connected is unknown, not 0 mV or -40 °C. */
 static void test_missing_cells_and_sensors(void **state)
 {
-    (void) state;
     struct pack pack;
     const char *info = "0104 0CE4 0000 0CE6 0000 03 003C 0000 001C 0000 0294 1000 06 1000 0000 58 "
                        "64 0000 0000 0000";
@@ -420,7 +407,6 @@ static void test_missing_cells_and_sensors(void **state)
 
 static void test_not_the_answer(void **state)
 {
-    (void) state;
     static const struct {
         const char *request, *reply;
         enum bms_result result;
@@ -477,7 +463,6 @@ static void test_not_the_answer(void **state)
 /* The line is only listened to: what can be told by its structure is taken. */
 static void test_without_request(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -495,7 +480,6 @@ static void test_without_request(void **state)
 
 static void test_refusals(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t code;
         enum bms_result result;
@@ -528,7 +512,6 @@ static void test_refusals(void **state)
 /* E9H is asked once F1H is refused. */
 static void test_serial_number_after_refusal(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(TOPBMS, 1, -1);
     struct bms_request request;
     struct pack pack;
@@ -543,7 +526,6 @@ static void test_serial_number_after_refusal(void **state)
 /* C1H and C2H may both be 20 characters: a repeated reply to the former is not a serial number. */
 static void test_board_is_no_serial_number(void **state)
 {
-    (void) state;
     static const char board[] = "~25014600602850313653313030412D313831322D312E30302000F58E";
     struct bms bms = new_bms(PACE, 1, -1);
     struct bms_request request;
@@ -562,7 +544,6 @@ static void test_board_is_no_serial_number(void **state)
 /* Section 5: one bit of status 1…15 at a time, and what must follow. */
 static void test_status_bits_of_topbms(void **state)
 {
-    (void) state;
     static const struct {
         unsigned status, bit;
         int alarm; /* -1: none */
@@ -617,7 +598,6 @@ static void test_status_bits_of_topbms(void **state)
 /* The order of bits 1 and 2 of PACE's temperatures, and the direction of its balance bytes. */
 static void test_status_bits_of_pace(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(PACE, 1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -637,7 +617,6 @@ static void test_status_bits_of_pace(void **state)
 /* Older TopBMS firmware: nine status bytes, no short-circuit bytes; what it lacks stays unknown. */
 static void test_short_status(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -658,7 +637,6 @@ static void test_short_status(void **state)
 
 static void test_items(void **state)
 {
-    (void) state;
     static const struct {
         const char *items; /* cells, sensors, current, pack voltage */
         uint32_t warning, protection;

@@ -66,7 +66,6 @@ static const enum pack_value always_sent[] = {CELL_COUNT,   VOLTAGE_V, CURRENT_A
 /* What each sibling has on the wire comes back, whatever the size of the pack. */
 static void test_round_trips(void **state)
 {
-    (void) state;
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
         for (unsigned cells = 1;
              cells <= (variant == PACE || variant == PYLONTECH ? 18 : MAX_CELLS); cells++) {
@@ -107,7 +106,6 @@ static const uint32_t told_together[] = {
 /* Each alarm that a sibling has a bit for, at each level, by itself. */
 static void test_alarms_one_by_one(void **state)
 {
-    (void) state;
     for (int variant = TOPBMS; variant < VARIANTS; variant++) {
         unsigned reported = 0;
         for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
@@ -135,7 +133,6 @@ static void test_alarms_one_by_one(void **state)
 /* In auto the pack is found whichever it is, from its answers alone. */
 static void test_auto_finds_each(void **state)
 {
-    (void) state;
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
         for (int lost = 0; lost <= 1; lost++) {
             struct bms bms = new_bms(AUTO, 1, -1),
@@ -187,7 +184,6 @@ static bool emulate_sylcin(struct bms *emulated, struct pack *pack,
  * nothing, and then asked as VER 52 for all else. */
 static void test_finds_sylcin(void **state)
 {
-    (void) state;
     for (int variant = AUTO; variant <= TOPBMS; variant++)
         for (int refuses = 0; refuses < 2; refuses++) {
             struct bms bms = new_bms((enum variant) variant, 1, -1),
@@ -219,7 +215,6 @@ static void test_finds_sylcin(void **state)
 
 static void test_emulated_refusals(void **state)
 {
-    (void) state;
     static const struct {
         const char *request, *reply; /* NULL: silence */
     } cases[] = {
@@ -251,7 +246,6 @@ static void test_emulated_refusals(void **state)
 /* Section 8.4, all four switches in turn: the last MOS that conducts does not open. */
 static void test_emulated_switches(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(PACE, 1, -1), emulated = bms;
     struct pack pack = new_pack(16, 6), read;
     pack_set(&pack, DISCHARGE_MOS, 1);
@@ -283,7 +277,6 @@ static void test_emulated_switches(void **state)
 /* Requests that come in pieces, behind noise and merged are answered one by one. */
 static void test_emulated_stream(void **state)
 {
-    (void) state;
     static const char stream[] =
         "\r~2101~21014642E00201FD34\r~21014644E00201FD32\rx~21024642E00202FD32\r";
     struct bms emulated = new_bms(TOPBMS, 1, -1);

@@ -28,7 +28,6 @@ static const char *pace_block(unsigned mv)
  * the number of packs, 2, stands where the group byte 02 is expected. It starts with pack 1. */
 static void test_all_packs_for_one(void **state)
 {
-    (void) state;
     char two[800], info[800];
     struct bms bms = new_bms(AUTO, 2, 1);
     struct pack pack;
@@ -59,7 +58,6 @@ static void test_all_packs_for_one(void **state)
  * for the very COMMAND that was asked, and only if ADR did not name a master. */
 static void test_another_address(void **state)
 {
-    (void) state;
     static const struct {
         uint8_t version, asked_adr, command, adr, group, code;
         enum bms_result result;
@@ -93,7 +91,6 @@ static void test_another_address(void **state)
 /* Section 11, 6: 65536 is subtracted, not 65535. */
 static void test_current_at_its_limits(void **state)
 {
-    (void) state;
     static const struct {
         unsigned raw;
         double current_a;
@@ -118,7 +115,6 @@ static void test_current_at_its_limits(void **state)
  * 50 V exactly. */
 static void test_pack_voltage_and_cells(void **state)
 {
-    (void) state;
     static const struct {
         unsigned raw;
         double voltage_v; /* NaN: refused */
@@ -145,7 +141,6 @@ static void test_pack_voltage_and_cells(void **state)
 /* Values of one reply do not live on in the next: SOC that is worked out, a sensor that is lost. */
 static void test_nothing_lives_on(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, 1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -175,7 +170,6 @@ static void test_nothing_lives_on(void **state)
 /* PACE's tail is believed only where it goes with the capacities in front of it. */
 static void test_tail_of_something_else(void **state)
 {
-    (void) state;
     static const struct {
         const char *tail;
         double soc, soh;
@@ -205,7 +199,6 @@ static void test_tail_of_something_else(void **state)
 /* A pack configured as one sibling that answers as another: no value of wrong scale, an error. */
 static void test_wrong_variant_configured(void **state)
 {
-    (void) state;
     static const char pylontech[] = "~20014600C06E11010F0D450D440D450D440D450D440D3E0D450D4A0D4A0D4"
                                     "B0D4A0D4A0D4A0D4A050BC30BC30BC3"
                                     "0BCD0BCD0000C725BF6802C3500002E553";
@@ -224,7 +217,6 @@ static void test_wrong_variant_configured(void **state)
  * never in a mixture. */
 static void test_late_answer_while_searching(void **state)
 {
-    (void) state;
     static const char late[] =
         "~52014600408401100D120D150D0F0D0D0D130D160D150D210D130D130D130D130D10"
         "0D160D170D2306003D003E003E003E003B003B018014EE33B3063A980002586400000000"
@@ -264,7 +256,6 @@ static void test_late_answer_while_searching(void **state)
  * broken cell wires: asked for or not. */
 static void test_late_status(void **state)
 {
-    (void) state;
     static const struct {
         enum variant variant;
         uint8_t address;
@@ -305,7 +296,6 @@ static void test_late_status(void **state)
 /* 01 | 04 | 00 00 00 00 | 0E | 00 … | the 11 bytes of Topband: 64 characters, printable as text. */
 static void test_late_status_for_a_text(void **state)
 {
-    (void) state;
     const char *reply =
         framed(0x21, 1, 0x46, 0,
                "01 04 00000000 0E 0000000000000000000000000000 000008 09020000000000"
@@ -322,7 +312,6 @@ static void test_late_status_for_a_text(void **state)
  * like any other once it does. */
 static void test_patience_with_identity(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(PYLONTECH, 2, -1);
     struct bms_request request;
     struct pack pack;
@@ -355,7 +344,6 @@ static void test_patience_with_identity(void **state)
  * lies at the end of its memory), no value out of range, no value without "done". */
 static void test_damage_behind_checksums(void **state)
 {
-    (void) state;
     static const char *const infos[] = {
         "01 02 0CE4 0CE4 02 003C 003D 0000 0294 1000 06 1000 0000 58 64 0000 0000 0000",
         "01 04 00000000 02 0000 00 00 0000 0F 000000000000000000000000000000 00",
@@ -402,7 +390,6 @@ static void test_damage_behind_checksums(void **state)
 /* 44H whose rest has no known length, whose counts run over, or whose items are none. */
 static void test_malformed_status(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, 1, -1);
     struct pack pack;
     for (unsigned rest = 0; rest <= 40; rest++) {

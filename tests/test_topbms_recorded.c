@@ -223,7 +223,6 @@ static const struct recorded {
 
 static void test_recorded_elsewhere(void **state)
 {
-    (void) state;
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
         struct pack pack;
@@ -240,7 +239,6 @@ static void test_recorded_elsewhere(void **state)
  * 00 00 10 00 … 10 (standby) … 10. */
 static void test_recorded_seplos_alarms(void **state)
 {
-    (void) state;
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -262,7 +260,6 @@ static void test_recorded_seplos_alarms(void **state)
 /* 44H of a Sylcin 16S (section 5), VER 52 in both directions: both MOS on, no alarm. */
 static void test_recorded_sylcin_status(void **state)
 {
-    (void) state;
     for (int variant = AUTO; variant <= TOPBMS; variant++) {
         struct bms bms = new_bms((enum variant) variant, 1, -1);
         struct pack pack;
@@ -282,7 +279,6 @@ static void test_recorded_sylcin_status(void **state)
 
 static void test_texts(void **state)
 {
-    (void) state;
     static const struct {
         const char *request, *reply, *model, *firmware, *serial;
     } cases[] = {

@@ -4,11 +4,8 @@
 #include "lines/turns.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define NOW 1000.0
 #define REPLY_S 1.0  /* as it is configured */

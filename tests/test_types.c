@@ -5,18 +5,14 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static const double numbers[] = {0, 1, 12345, -1, -12345, 65534, 70000, -70000, 0x12345678};
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     for (int type = 0; type < MAP_TYPES; type++)
         for (size_t i = 0; type != REG_STRING && i < COUNT(numbers); i++)
             for (int high = 0; high <= 1; high++) {
@@ -31,7 +27,6 @@ static void test_round_trip(void **state)
 
 static void test_unknown(void **state)
 {
-    (void) state;
     for (int type = 0; type < MAP_TYPES; type++) {
         uint16_t words[16] = {0};
         map_put_words(words, map_types[type].unknown,

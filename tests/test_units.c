@@ -4,11 +4,9 @@
 #include "bms/count.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};
@@ -78,7 +76,6 @@ static uint8_t read_soc(const struct unit *unit)
 
 static void test_table(void **state)
 {
-    (void) state;
     struct units units = {{0}};
     struct unit first = {.id = 1}, again = {.id = 1}, last = {.id = 247};
     struct unit zero = {.id = 0}, beyond = {.id = 248};
@@ -102,7 +99,6 @@ static void test_table(void **state)
  * values. */
 static void test_never_read(void **state)
 {
-    (void) state;
     static const enum on_stale both[] = {STALE_EXCEPTION, STALE_HOLD};
     for (size_t i = 0; i < COUNT(both); i++) {
         struct unit unit;
@@ -119,7 +115,6 @@ static void test_never_read(void **state)
  * values. */
 static void test_status_before_values(void **state)
 {
-    (void) state;
     struct unit unit;
     const struct pack pack = pack_at(50);
     const struct map_status status = status_of(MAP_STATE_NEVER);
@@ -135,7 +130,6 @@ static void test_status_before_values(void **state)
 
 static void test_fresh_and_stale(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
     publish(&unit, 77, MAP_STATE_FRESH);
@@ -156,7 +150,6 @@ static void test_fresh_and_stale(void **state)
 
 static void test_hold(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_HOLD);
     publish(&unit, 77, MAP_STATE_FRESH);
@@ -174,7 +167,6 @@ static unsigned age_of(const struct unit *unit)
 /* Nobody has told the unit that its values grew old: it sees by itself. */
 static void test_judged(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
     unit_judge(&unit, NOW); /* never read: nothing to judge */
@@ -218,7 +210,6 @@ static const struct {
 
 static void test_ends(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
     publish(&unit, 77, MAP_STATE_FRESH);
@@ -246,7 +237,6 @@ static void test_ends(void **state)
 /* No range that passes reaches behind the arrays that libmodbus answers from. */
 static void test_inside_arrays(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_HOLD);
     publish(&unit, 77, MAP_STATE_FRESH);
@@ -264,7 +254,6 @@ static void test_inside_arrays(void **state)
 /* Function 23 has two ranges, and each counts. */
 static void test_two_ranges(void **state)
 {
-    (void) state;
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
     publish(&unit, 77, MAP_STATE_FRESH);

@@ -120,7 +120,6 @@ static const char worked[] = "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r
 
 static void test_worked_example(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -139,7 +138,6 @@ static void test_worked_example(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request none = {.size = 0};
@@ -157,7 +155,6 @@ static void test_byte_by_byte(void **state)
  * follow at once. */
 static void test_any_checksum(void **state)
 {
-    (void) state;
     bool seen[256] = {false};
     unsigned different = 0;
     for (unsigned v = 10000; v < 20000 && different < 256; v++) {
@@ -192,7 +189,6 @@ static void test_any_checksum(void **state)
 /* A record at every place inside a block leaves its values alone. */
 static void test_record_anywhere(void **state)
 {
-    (void) state;
     static const char record[] = ":A8DED00290A9E\n";
     struct stream plain = {.size = 0};
     add_block(&plain, MAIN);
@@ -221,7 +217,6 @@ static void test_record_anywhere(void **state)
  * with it. */
 static void test_broken_records(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct stream stream = {.size = 0};
@@ -246,7 +241,6 @@ static void test_broken_records(void **state)
 /* An end that was lost does not take the next block along; nor does noise with a line end in it. */
 static void test_restart(void **state)
 {
-    (void) state;
     static const char *const starts[] = {"\r\nPID\t0xA389\r\nV\t50000\r\nI\t0\r\nSO",
                                          "\r\n\r\n\x01\x02\t\n",
                                          "H16\t0\r\nH17\t156\r\nCh",
@@ -276,7 +270,6 @@ static void test_restart(void **state)
 
 static void test_limits(void **state)
 {
-    (void) state;
     static const struct {
         const char *fields;
         int result;
@@ -305,7 +298,6 @@ static void test_limits(void **state)
 /* What is no number is not known; what is not said any more neither. */
 static void test_not_known(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -342,7 +334,6 @@ static void test_not_known(void **state)
 
 static void test_last_field_counts(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -353,7 +344,6 @@ static void test_last_field_counts(void **state)
 /* Section 2.3, 5: the first block is believed only with its product id: a fragment has none. */
 static void test_first_block(void **state)
 {
-    (void) state;
     static const char fragment[] = "\r\nV\t53509\r\nI\t23866\r\nSOC\t548";
     struct bms bms;
     struct pack pack;
@@ -369,7 +359,6 @@ static void test_first_block(void **state)
 /* Solar chargers speak the same language. */
 static void test_wrong_device(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -391,7 +380,6 @@ static void test_wrong_device(void **state)
 
 static void test_texts(void **state)
 {
-    (void) state;
     static const struct {
         const char *fields, *model, *firmware, *serial;
     } cases[] = {
@@ -419,7 +407,6 @@ static void test_texts(void **state)
 
 static void test_alarm_bits(void **state)
 {
-    (void) state;
     static const uint32_t expected[16] = {
         [0] = 1u << PACK_UNDER_VOLTAGE,
         [1] = 1u << PACK_OVER_VOLTAGE,
@@ -445,7 +432,6 @@ static void test_alarm_bits(void **state)
 /* A history block's values stay with the main blocks after it, but not for ever. */
 static void test_history(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -467,7 +453,6 @@ static void test_history(void **state)
 
 static void test_inverted(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -482,7 +467,6 @@ static void test_inverted(void **state)
 /* Recorded and printed answers of sections 3.1 and 3.2. */
 static void test_answers(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked, *answer;
         int result;
@@ -534,7 +518,6 @@ static void test_answers(void **state)
 
 static void test_texts_by_hex(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -570,7 +553,6 @@ static void test_texts_by_hex(void **state)
  * the user's word counts more. */
 static void test_capacity(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -594,7 +576,6 @@ static void test_capacity(void **state)
 /* The coarse current does not take the place of the fine one. */
 static void test_two_currents(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -609,7 +590,6 @@ static void test_two_currents(void **state)
 /* An answer inside a block, the text beside it; asynchronous records do not overrule the text. */
 static void test_text_beside_questions(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct stream stream = {.size = 0};
@@ -631,7 +611,6 @@ static void test_text_beside_questions(void **state)
 /* A record that is taken is told, also where the text around it is of no use. */
 static void test_record_in_foreign_text(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct stream stream = {.size = 0};
@@ -650,7 +629,6 @@ static void test_record_in_foreign_text(void **state)
 /* Whatever comes: every span is of use, and none reads on. */
 static void test_rubbish(void **state)
 {
-    (void) state;
     static const char pieces[] = "\r\n\r\n\t::PIDVH1Checksum\t0123456789ABCDEFabc\x00\xFE-";
     uint32_t random = 12345;
     for (unsigned round = 0; round < 2000; round++) {
@@ -682,7 +660,6 @@ static void test_rubbish(void **state)
 /* A block that never ends is given up within what a line can hold. */
 static void test_endless_block(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request none = {.size = 0};
@@ -722,7 +699,6 @@ static void hear(struct bms *device, struct pack *pack, struct stream *stream)
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack pack, got;
     start(&host, &got);
@@ -753,7 +729,6 @@ static void test_round_trip(void **state)
 
 static void test_unknown_stays_unknown(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack pack, got;
     struct stream stream = {.size = 0};
@@ -772,7 +747,6 @@ static void test_unknown_stays_unknown(void **state)
 
 static void test_emulated_alarms(void **state)
 {
-    (void) state;
     static const enum pack_alarm alarms[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
                                              CELL_IMBALANCE};
     for (size_t i = 0; i < COUNT(alarms); i++) {
@@ -793,7 +767,6 @@ static void test_emulated_alarms(void **state)
 
 static void test_emulated_answers(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked, *expected;
         size_t used;

@@ -67,7 +67,6 @@ static int ask(struct bms *bms, const char *asked, const char *heard, struct pac
 /* Section 3.2; the synchronisation and the version are asked as in the recording. */
 static void test_requests(void **state)
 {
-    (void) state;
     static const char *const asked[] = {
         ":78DED00D4\n", ":78CED00D5\n", ":78FED00D2\n", ":78EED00D3\n",
         ":7FF0F0040\n", ":70010003E\n", ":7FFEE0061\n", ":7ECED0075\n",
@@ -90,7 +89,6 @@ static void test_requests(void **state)
  * answer without a value. */
 static void test_answers(void **state)
 {
-    (void) state;
     static const struct {
         const char *asked, *answer;
         int result;
@@ -135,7 +133,6 @@ static void test_answers(void **state)
  * the part of a slow step would keep it long after it was true. */
 static void test_text_is_skipped(void **state)
 {
-    (void) state;
     static const struct {
         const char *heard;
         int result;
@@ -169,7 +166,6 @@ static void test_text_is_skipped(void **state)
 /* Tenths of an ampere are asked for as long as there is nothing better. */
 static void test_coarse_current(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request request;
@@ -190,7 +186,6 @@ static void test_coarse_current(void **state)
  * minutes, must not hold it. */
 static void test_remaining(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     start(&bms, &pack);
@@ -210,7 +205,6 @@ static void test_remaining(void **state)
 
 static void test_unsynchronised(void **state)
 {
-    (void) state;
     static const struct {
         const char *answer;
         bool counts;
@@ -237,7 +231,6 @@ static void test_unsynchronised(void **state)
 /* The register and its wording are asked for when the product is not known by `:4`. */
 static void test_model(void **state)
 {
-    (void) state;
     struct bms bms;
     struct pack pack;
     struct bms_request request;
@@ -283,7 +276,6 @@ static void poll(struct bms *host, struct bms *device, struct pack *from, struct
 
 static void test_round_trip(void **state)
 {
-    (void) state;
     static const struct {
         enum pack_value id;
         double within; /* half a step of the register */
@@ -316,7 +308,6 @@ static void test_round_trip(void **state)
 /* A BMV has no alarms by HEX; a shunt that knows nothing says nothing. */
 static void test_less_is_known(void **state)
 {
-    (void) state;
     struct bms host, device;
     struct pack from, got;
     start(&host, &got);

@@ -9,13 +9,10 @@
 
 #include <math.h>
 #include <modbus.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 /* 15 lines: packs p and q.1, and both as the bank b. */
 #define PACKS                                                                                      \
@@ -137,7 +134,6 @@ static const char *show(struct house *house, unsigned count, double now)
 
 static void test_registers(void **state)
 {
-    (void) state;
     static const struct {
         const char *line;
         unsigned count;
@@ -251,7 +247,6 @@ static void test_registers(void **state)
 /* The keys of the view hold for registers that say nothing else. */
 static void test_presets(void **state)
 {
-    (void) state;
     struct house *house = open_house("word_order = little\non_unknown = 9\non_stale = 8\n"
                                      "register = cycles -> 10 u32\n"
                                      "register = soh_percent -> 12 u16\n"
@@ -266,7 +261,6 @@ static void test_presets(void **state)
 /* Lines that name the same register: each sets its bit, and one that is refused refuses all. */
 static void test_bits(void **state)
 {
-    (void) state;
     struct house *house =
         open_house("on_stale = unknown\n"
                    "register = fresh -> 10 bits32 bit 0 scale -1 offset 1\n"
@@ -286,7 +280,6 @@ static void test_bits(void **state)
 
 static void test_ranges(void **state)
 {
-    (void) state;
     struct house *house =
         open_house("fill = 20-29 0xFFFF, 40 7\n"
                    "register = voltage_v -> 22 u32\nregister = 1 -> 30 u16\n"
@@ -321,7 +314,6 @@ static void test_ranges(void **state)
 
 static void test_functions(void **state)
 {
-    (void) state;
     struct house *house = open_house("register = 1 -> 10 u16\nfill = 0-20 0\n");
     static const struct {
         uint8_t function, exception;
@@ -350,7 +342,6 @@ static void test_functions(void **state)
  * nothing else changes with it. */
 static void test_time(void **state)
 {
-    (void) state;
     struct house *house = open_house("register = soc_percent -> 10 u16\n"
                                      "register = q.1.soc_percent -> 11 u16 on_stale hold\n"
                                      "register = age_s -> 12 u16\nregister = fresh -> 13 u16\n"
@@ -390,7 +381,6 @@ static void test_time(void **state)
 
 static void test_mistakes(void **state)
 {
-    (void) state;
     static const struct {
         const char *lines, *message;
     } cases[] = {
@@ -480,7 +470,6 @@ static void test_mistakes(void **state)
 /* What looks like a mistake and is none. */
 static void test_good(void **state)
 {
-    (void) state;
     static const char *const cases[] = {
         "register = 1 -> 5 u16\nunit = 0, 255\n",
         "register = 1 -> 5 u16\nunit = 1, 100\nlisten = 127.0.0.1:0\n",

@@ -5,12 +5,9 @@
 
 #include "base/address.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
+#include "unit.h"
 
 static struct web_config config;
 static const struct guard guard = {
@@ -24,7 +21,6 @@ static bool knows(const char *text)
 
 static void test_names(void **state)
 {
-    (void) state;
     static const struct {
         const char *host;
         bool known;
@@ -75,7 +71,6 @@ static void test_names(void **state)
 /* A proxy passes on the port of its own. */
 static void test_names_behind_a_proxy(void **state)
 {
-    (void) state;
     config = (struct web_config){.hosts = {.at = {"battery.example.net"}, .count = 1}};
     allow_add(&config.proxy, "127.0.0.1");
     assert_true(knows("battery.example.net"));
@@ -85,7 +80,6 @@ static void test_names_behind_a_proxy(void **state)
 
 static void test_any_name(void **state)
 {
-    (void) state;
     config = (struct web_config){.hosts = {.any = true}};
     assert_true(knows("evil.example"));
     assert_true(knows("homeassistant.local:8123"));
@@ -93,7 +87,6 @@ static void test_any_name(void **state)
 
 static void test_names_with_a_certificate(void **state)
 {
-    (void) state;
     struct guard own = guard;
     struct guard_host host;
     config = (struct web_config){.tls_cert = "/a", .tls_key = "/b"};
@@ -107,7 +100,6 @@ static void test_names_with_a_certificate(void **state)
 
 static void test_origins(void **state)
 {
-    (void) state;
     static const struct {
         const char *host, *origin;
         bool same;
@@ -140,7 +132,6 @@ static void test_origins(void **state)
 
 static void test_forwarded(void **state)
 {
-    (void) state;
     static const struct {
         const char *list, *client; /* NULL: none */
     } cases[] = {
@@ -169,7 +160,6 @@ static void test_forwarded(void **state)
 
 static void test_prefixes(void **state)
 {
-    (void) state;
     assert_true(guard_prefix("/"));
     assert_true(guard_prefix("/api/hassio_ingress/a-b_c"));
     assert_false(guard_prefix(""));
@@ -180,7 +170,6 @@ static void test_prefixes(void **state)
 
 static void test_paths(void **state)
 {
-    (void) state;
     assert_true(guard_path(""));
     assert_true(guard_path("api/v1/packs/shed%20%E2%82%AC"));
     assert_false(guard_path("healthz%00"));
@@ -191,7 +180,6 @@ static void test_paths(void **state)
 
 static void test_sessions(void **state)
 {
-    (void) state;
     struct sessions sessions = {0};
     char first[SESSION_TOKEN], token[SESSION_TOKEN];
     assert_true(session_begin(&sessions, 100, first));
@@ -238,7 +226,6 @@ static void try(struct tries *tries, const char *from, double now)
 
 static void test_tries(void **state)
 {
-    (void) state;
     struct tries tries = {0};
     for (int i = 0; i < TRIES_OF_ONE; i++) {
         assert_float_equal(waits(&tries, "192.0.2.7", 100 + i), 0, 0);

@@ -6,17 +6,13 @@
 
 #include "config/load.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void test_left_out(void **state)
 {
-    (void) state;
     static const char *const sections[] = {"[mqtt home]\nbroker = mqtt://h\n", "[history]\n",
                                            "[influx x]\nurl = http://h/write\n", "[web]\n",
                                            "[notify x]\ntype = webhook\nurl = http://h\n"};

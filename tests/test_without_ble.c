@@ -5,17 +5,13 @@
 
 #include "config/load.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void test_left_out(void **state)
 {
-    (void) state;
     char *messages;
     size_t size;
     FILE *errors = open_memstream(&messages, &size);

@@ -5,12 +5,10 @@
 
 #include "bms/driver.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define REQUEST "~21014642E00201FD34\r"
 
@@ -32,7 +30,6 @@ static enum ydt_state find(const char *text, size_t *span)
 
 static void test_worked_examples(void **state)
 {
-    (void) state;
     static const struct {
         struct ydt_head head;
         uint8_t info;
@@ -58,7 +55,6 @@ static void test_worked_examples(void **state)
 /* LENGTH: 084H gives 4084, 012H gives D012. */
 static void test_length(void **state)
 {
-    (void) state;
     uint8_t info[0x084 / 2] = {0};
     struct ydt_head head = {0x52, 1, 0x46, 0};
     assert_memory_equal(written(head, info, 0x084 / 2) + 9, "4084", 4);
@@ -67,7 +63,6 @@ static void test_length(void **state)
 
 static void test_lower_case_and_line_feed(void **state)
 {
-    (void) state;
     /* The sum is over the characters as sent: 'e' is 20H more than 'E'. */
     size_t span;
     assert_int_equal(find("~21014642e00201fd14\r", &span), YDT_GOOD);
@@ -80,7 +75,6 @@ static void test_lower_case_and_line_feed(void **state)
 
 static void test_every_prefix_needs_more(void **state)
 {
-    (void) state;
     for (size_t size = 1; size < strlen(REQUEST); size++) {
         size_t span = 99;
         assert_int_equal(ydt_find((const uint8_t *) REQUEST, size, &span), YDT_MORE);
@@ -90,7 +84,6 @@ static void test_every_prefix_needs_more(void **state)
 /* What stands in front of a frame is passed over without touching the frame. */
 static void test_frame_behind_garbage(void **state)
 {
-    (void) state;
     static const char *const garbage[] = {
         "",
         "noise\r",
@@ -131,7 +124,6 @@ static void test_frame_behind_garbage(void **state)
  * buffer. */
 static void test_longest_frame(void **state)
 {
-    (void) state;
     uint8_t info[YDT_INFO_MAX], read[YDT_INFO_MAX];
     memset(info, 0xFF, sizeof info); /* a sum beyond 65535: modulo 65536, not 65535 */
     const char *text = written((struct ydt_head){0x52, 1, 0x46, 0}, info, sizeof info);
@@ -152,7 +144,6 @@ static void test_longest_frame(void **state)
 
 static void test_plain_text_and_odd_info(void **state)
 {
-    (void) state;
     uint8_t out[100], info[YDT_INFO_MAX];
     struct ydt_frame frame;
     size_t size = ydt_write_text(out, &(struct ydt_head){0x21, 1, 0x46, 0},

@@ -7,12 +7,10 @@
 #include "bms/topbms/ydt1363.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 extern const struct bms_driver topbms_driver;
 

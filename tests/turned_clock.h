@@ -22,7 +22,6 @@ static int turned_clock_patience_ms;
 
 int clock_gettime(clockid_t which, struct timespec *at)
 {
-    (void) which;
     at->tv_sec = (time_t) turned_clock_at;
     at->tv_nsec = (long) ((turned_clock_at - (double) at->tv_sec) * 1e9);
     return 0;

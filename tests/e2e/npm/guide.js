@@ -277,7 +277,8 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             check(!await page.locator('.remarks [data-level=error]').count(), await page.locator('.guide').textContent());
             await apply.click();
             await heading(page, 'live');
-            for (const name of ['Küche links', 'Küche rechts']) await page.locator('.card:not([data-old])', { hasText: name }).locator('.soc').waitFor();
+            for (const name of ['Küche links', 'Küche rechts']) await page.locator('.card:not(.bank, [data-old])', { hasText: name }).locator('.soc').waitFor();
+            await page.locator('.card.bank:not([data-old])', { hasText: 'bank-1' }).waitFor();
             await page.locator('.ask .primary').click();
             await page.locator('.ask').waitFor({ state: 'hidden' });
             say('look at the file');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Set-up, screens 5 to 7: what would change, the new configuration at work until it is kept, and files for clients.
 import { el, icon, setText } from './dom.js';
-import { card } from './cards.js';
-import { isBank, listen, packs } from './packs.js';
+import { bank, card } from './cards.js';
+import { isBank, listen, packs, singles } from './packs.js';
 import { act, api, every, patient, status } from './guide-parts.js';
 import { begin, draft, edits } from './guide-draft.js';
 import { FILES } from './setup.js';
@@ -119,9 +119,10 @@ export function liveCards(state) {
     const now = JSON.stringify([...packs.values()].map(p => [p.pack, p.title, p.shape.cells]));
     if (now !== shown) {
       shown = now;
-      cards = [...packs.values()].filter(p => !isBank(p)).map(p => ({ name: p.pack, node: card(p) }));
+      // What was made of the packs is looked at before it is kept, too.
+      cards = [...[...packs.values()].filter(isBank).map(p => ({ name: p.pack, node: bank(p) })), ...singles().map(p => ({ name: p.pack, node: card(p) }))];
       grid.replaceChildren(...cards.length ? cards.map(c => c.node) : [el('p', { class: 'empty' }, t('no_packs'))]);
-      grid.style.setProperty('--c', Math.min(2, cards.length));
+      grid.style.setProperty('--c', Math.min(2, singles().length));
       listen(cards.map(c => c.name));
     }
     for (const c of cards) c.node.show(packs.get(c.name));

@@ -296,6 +296,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('.card', { hasText: 'Halle' }).first().waitFor();
             await page.locator('.ask button').nth(1).click();
             await heading(page, 'review');
+            await has(page.locator('.diff'), 'name = Halle');
             say('look at the file');
             await go(page, 'files');
             await page.locator('.feet .primary').click();

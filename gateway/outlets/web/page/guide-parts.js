@@ -21,10 +21,10 @@ export async function api(path, body) {
 }
 
 /** Asks again while the page's process is on its way back from a reload of the gateway. */
-export async function patient(path) {
+export async function patient(path, body) {
   for (const begun = performance.now(); ;)
     try {
-      return await api(path);
+      return await api(path, body);
     } catch (error) {
       if (performance.now() - begun > 1000 * RELOAD_S || ![0, 503].includes(error.status)) throw error;
       await new Promise(done => setTimeout(done, 1000));

@@ -2,7 +2,7 @@
 // Set-up, screens 5 to 7: what would change, the new configuration at work until it is kept, and files for clients.
 import { el, icon, setText } from './dom.js';
 import { bank, card } from './cards.js';
-import { isBank, listen, packs, singles } from './packs.js';
+import { isBank, listen, load, packs, singles } from './packs.js';
 import { act, api, every, patient, status } from './guide-parts.js';
 import { begin, draft, edits } from './guide-draft.js';
 import { FILES } from './setup.js';
@@ -27,7 +27,7 @@ export function review(state) {
   async function check() {
     node.replaceChildren(el('p', { role: 'status' }, t('loading')));
     try {
-      checked = await api('check', { hash: draft.config.hash, edits: edits() });
+      checked = await patient('check', { hash: draft.config.hash, edits: edits() });
     } catch (error) {
       checked = null;
       if (error.status === 409) return meanwhile(error.said);
@@ -129,6 +129,8 @@ export function liveCards(state) {
   };
   // The gateway reloads, and may be away for a moment: only what it says itself counts.
   const stop = every(LOOK_S, async () => {
+    // A stream that began after the reload does not say that there are others now.
+    if (pending) await load().catch(() => {});
     self.show();
     const now = await api('state').catch(() => null);
     if (!now || isKept) return isKept;

@@ -167,9 +167,8 @@ static void test_full(void **state)
     struct config *config = parse_good("[pack roof]\n"
                                        "line = two\n"
                                        "unit = 247\n"
-                                       "protocol = daly\n"
+                                       "protocol = daly bluetooth\n"
                                        "address = 16, 3\n"
-                                       "variant = bluetooth\n"
                                        "current = inverted\n"
                                        "capacity = 280.5\n"
                                        "poll = 1.5s\n"
@@ -488,6 +487,7 @@ static void test_folded(void **state)
         {PUSH "function = 16\nwrite = p.voltage_v -> 1 u16\n",
          PUSH "write = p.voltage_v -> 1 u16\n",
          "a server that refuses function 6 or 16 gets the other one"},
+        {GOOD "variant = bluetooth\n", GOOD "protocol = daly bluetooth\n", "behind the protocol"},
         {GOOD "spike_cell = 7\n", GOOD, "a reading that jumps is always read again"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
          "where it is the third"},
@@ -528,6 +528,18 @@ static void test_folded(void **state)
         config_free(fresh);
         free(messages);
     }
+}
+
+/* Behind the protocol of the line, for packs that name none. */
+static void test_variant(void **state)
+{
+    (void) state;
+    struct config *config =
+        parse_good("[line a]\nport = tcp://h:1\nprotocol = daly bluetooth\n" PACK_P
+                   "[pack q]\nline = a\nunit = 2\naddress = 2\nprotocol = daly\n");
+    assert_int_equal(config->packs[0].options.variant, 2);
+    assert_int_equal(config->packs[1].options.variant, 0);
+    config_free(config);
 }
 
 /* What an editor can do to a file without changing what it says. */
@@ -902,7 +914,7 @@ static const struct {
      "f:7: address 1 of protocol 'daly' on [line a] is already that of [pack p] in line 4\n"},
     {"address out of the protocol's range", GOOD "address = 17\n",
      "f:7: 'address' is 17; expected 1 to 16 for protocol 'daly'\n"},
-    {"unknown variant", GOOD "variant = blutooth\n",
+    {"unknown variant", GOOD "protocol = daly blutooth\n",
      "f:7: protocol 'daly' has no variant 'blutooth'; expected one of auto, rs485, bluetooth; did you mean 'bluetooth'?\n"},
     {"same serial port", "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P
      "[line b]\nport = serial:/dev/x\n[pack q]\nline = b\nprotocol = daly\nunit = 2\n",
@@ -929,8 +941,8 @@ static const struct {
      "f:8: [line a] has [pack p] already, and protocol 'vedirect' talks unasked: one pack to a line\n"},
     {"address where there is none", GOOD "protocol = jbd\naddress = 1\n",
      "f:8: protocol 'jbd' has no addresses; leave 'address' out\n"},
-    {"variant where there is none", GOOD "protocol = jbd\nvariant = up\n",
-     "f:8: protocol 'jbd' has no variants; leave 'variant' out\n"},
+    {"variant where there is none", GOOD "protocol = jbd up\n",
+     "f:7: protocol 'jbd' has no variants; leave 'up' out\n"},
     {"two speeds on a serial port",
      "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n",
      "f:8: [line a] has no 'baud' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
@@ -1280,10 +1292,10 @@ static void test_hints(void **state)
         {"[gateway]\nlisten = 1502\n",           "did you mean '0.0.0.0:1502'?"},
         {"[gateway]\nlisten = 192.0.2.7\n",      "did you mean '192.0.2.7:502'?"},
         {"[gateway]\nlisten = *:502\n",          "did you mean '0.0.0.0:502'?"},
-        {LINE_A PACK_P "protocol = pylontech\n",  "'topbms' with variant = pylontech"},
-        {LINE_A PACK_P "protocol = Pace\n",       "'topbms' with variant = pace"},
-        {LINE_A PACK_P "protocol = seplos\n",     "'topbms' with variant = seplos"},
-        {LINE_A PACK_P "protocol = eg4\n",        "'topbms' with variant = eg4"},
+        {LINE_A PACK_P "protocol = pylontech\n",  "'topbms pylontech'"},
+        {LINE_A PACK_P "protocol = Pace\n",       "'topbms pace'"},
+        {LINE_A PACK_P "protocol = seplos\n",     "'topbms seplos'"},
+        {LINE_A PACK_P "protocol = eg4\n",        "'topbms eg4'"},
         {LINE_A PACK_P "protocol = JK\n",         "did you mean 'jk-pb', 'jk-4e57', 'jk02' or 'jk-balancer'?"},
         {LINE_A PACK_P "protocol = jk-bms\n",     "did you mean 'jk-pb', 'jk-4e57', 'jk02' or 'jk-balancer'?"},
         {LINE_A PACK_P "protocol = Victron\n",    "did you mean 'vedirect', 'vedirect-hex' or 'victron-ble'?"},
@@ -1606,7 +1618,7 @@ static void test_damaged(void **state)
         "base = 290, 100 ; c\npoll = 500ms\nstate_file = /x\n"
         "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 8N1\n"
         "[line b]\nport = tcp://[::1]:4001\nbaud = on\n"
-        "[pack p]\nline = a\nunit = 1\naddress = 3\nvariant = rs485\n"
+        "[pack p]\nline = a\nunit = 1\naddress = 3\nprotocol = daly rs485\n"
         "[pack q]\nline = b\nprotocol = daly\nunit = 2\ncapacity = 28.5\n"
         "[push r]\ntarget = tcp://h:502\non_stale = 7\nwrite = p.soc_percent -> 4 u16 scale 10\n"
         "write = q.voltage_v->5 float32 word_order big, gateway.seconds -> 3 u16\n";
@@ -1643,6 +1655,7 @@ int main(void)
         cmocka_unit_test(test_same_file),
         cmocka_unit_test(test_stale_default),
         cmocka_unit_test(test_folded),
+        cmocka_unit_test(test_variant),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_numbers),

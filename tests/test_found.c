@@ -64,7 +64,7 @@ static void writes_what_the_checks_accept(void **state)
     assert_int_equal(count, 3);
     assert_non_null(strstr(text, "\nbaud = 9600 8N1\n"));
     assert_null(strstr(text, "same cell voltages"));
-    assert_non_null(strstr(text, "\n; a pack of the Pro series needs `variant = pro`"));
+    assert_non_null(strstr(text, "\n; a pack of the Pro series needs `protocol = renogy pro`"));
     check_good(text);
     free(text);
 }

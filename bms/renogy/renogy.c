@@ -291,8 +291,9 @@ const struct bms_driver renogy_driver = {
               .wires = "RS485, RJ45: A and B on 4-5 and 7-8 by model",
               .setting = "a pack asleep needs a load or a charger; linked packs count from 48",
               .address = "247 if not given. `standard`, `pro` (Pro series: current in tenths)",
-              .unseen = "a pack of the Pro series needs `variant = pro`, or its current is a "
-                        "tenth of what flows"},
+              .unseen =
+                  "a pack of the Pro series needs `protocol = renogy pro`, or its current is a "
+                  "tenth of what flows"},
     .variants = variants,
     .address_min = 1,
     .address_max = 247,

@@ -187,12 +187,12 @@ static void write_pack(const struct found_pack *pack, const char *line, const ch
                        const char *indent, FILE *out)
 {
     const struct bms_driver *driver = pack->driver;
-    fprintf(out, "%s[pack %s]\n%sline = %s\n%sprotocol = %s\n", indent, name, indent, line, indent,
-            driver->name);
+    const bool variant = driver->variants && pack->variant > 0;
+    fprintf(out, "%s[pack %s]\n%sline = %s\n%sprotocol = %s%s%s\n", indent, name, indent, line,
+            indent, driver->name, variant ? " " : "",
+            variant ? driver->variants[pack->variant] : "");
     if (bms_has_address(driver))
         fprintf(out, "%saddress = %d\n", indent, pack->address);
-    if (driver->variants && pack->variant > 0)
-        fprintf(out, "%svariant = %s\n", indent, driver->variants[pack->variant]);
     fprintf(out, "%sunit = %d\n", indent, unit);
 }
 

@@ -90,8 +90,8 @@ static void print_page(FILE *out)
         "[tests/captures](../tests/captures) say what each\n"
         "protocol has been tested with: recordings of real packs, or examples from its document.\n"
         "\n"
-        "| `protocol` | port and wires | baud | in the maker's app or on the board | `address`, "
-        "`variant` | switch | listen |\n"
+        "| `protocol` | port and wires | baud | in the maker's app or on the board | `address`; "
+        "variants | switch | listen |\n"
         "|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);

@@ -71,7 +71,9 @@ struct reading {
 
 static struct config *config_of_options(const struct arguments *arguments)
 {
-    char port[PORT_SIZE], key_file[PORT_SIZE];
+    char port[PORT_SIZE], key_file[PORT_SIZE], protocol[PORT_SIZE];
+    snprintf(protocol, sizeof protocol, "%s %s", arguments->protocol,
+             arguments->variant ? arguments->variant : "");
     const struct option_line lines[] = {
         {NULL, NULL, "[line port]"},
         {"--port", "port", options_port(arguments->port, port)},
@@ -80,9 +82,9 @@ static struct config *config_of_options(const struct arguments *arguments)
         {NULL, NULL, "[pack pack]"},
         {NULL, "line", "port"},
         {NULL, "unit", "1"},
-        {"--protocol", "protocol", arguments->protocol},
+        {arguments->variant ? "--variant" : "--protocol", "protocol",
+         arguments->protocol ? protocol : NULL},
         {"--address", "address", arguments->address},
-        {"--variant", "variant", arguments->variant},
         {"--map", "map", arguments->map},
     };
     return options_config("read", lines, sizeof lines / sizeof *lines);

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "modbus_map.h"
+#include "types.h"
 
 #include "simulator/simulator.h"
 #include "base/address.h"
@@ -87,7 +88,7 @@ static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
                  pack->line->name, config_key_expected(key, expected));
 }
 
-static void report_variant(const struct config_draft *pack, const char *variant,
+static void report_variant(const struct config_draft *pack, const char *variant, unsigned line,
                            struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
@@ -99,29 +100,37 @@ static void report_variant(const struct config_draft *pack, const char *variant,
         snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", driver->variants[i]);
         suggest_offer(&suggest, driver->variants[i]);
     }
-    mistakes_add(mistakes, config_draft_line(pack, "variant"),
-                 "protocol '%s' has no variant '%s'; expected one of %s%s", driver->name, variant,
-                 known, suggest_hint(&suggest, hint));
+    mistakes_add(mistakes, line, "protocol '%s' has no variant '%s'; expected one of %s%s",
+                 driver->name, variant, known, suggest_hint(&suggest, hint));
 }
 
+/* It stands behind the protocol of the pack, or else of the line. */
 static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    if (!driver || !config_draft_usable(pack, "variant"))
+    const bool apart = config_draft_usable(pack, "variant");
+    const struct config_draft *from = config_draft_given(pack, "protocol") ? pack : pack->line;
+    char name[NAME_SIZE];
+    if (!driver || (!apart && !config_draft_usable(from, "protocol")))
         return;
-    if (!driver->variants) {
-        mistakes_add(mistakes, config_draft_line(pack, "variant"),
-                     "protocol '%s' has no variants; leave 'variant' out", driver->name);
-        return;
-    }
-    const char *variant = config_draft_text(pack, "variant", 0)->text;
-    for (int i = 0; driver->variants[i]; i++) {
+    const char *variant =
+        apart ? config_draft_text(pack, "variant", 0)->text
+              : config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
+    const unsigned line =
+        apart ? config_draft_line(pack, "variant") : config_draft_line(from, "protocol");
+    for (int i = 0; variant && driver->variants && driver->variants[i]; i++) {
         if (strcmp(driver->variants[i], variant) == 0) {
             pack_of(pack)->options.variant = i;
+            if (from == pack->line && !apart)
+                line_of(from)->variant = i;
             return;
         }
     }
-    report_variant(pack, variant, mistakes);
+    if (variant && driver->variants)
+        report_variant(pack, variant, line, mistakes);
+    else if (variant)
+        mistakes_add(mistakes, line, "protocol '%s' has no variants; leave '%s' out", driver->name,
+                     variant);
 }
 
 static bool is_listened_to(const struct config_draft *pack)

@@ -64,6 +64,7 @@ struct line_config {
     char name[NAME_SIZE];
     char port[PORT_SIZE];
     const struct bms_driver *driver; /* default for its packs; NULL: each pack names its own */
+    int variant;                     /* of that driver, for the packs that name none */
     unsigned baud; /* 0 or "" where the driver's usual setting holds, as with reply_ms and gap_ms */
     char framing[4]; /* "8N1" */
     enum rts_mode rts;

@@ -216,14 +216,12 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
         if (count == MOST_PROTOCOLS)
             return out;
         const char *variant = variant_of_make(bms_drivers[i], word);
-        snprintf(found[count++], sizeof *found, "'%s'%s%s", bms_drivers[i]->name,
-                 variant ? " with variant = " : "", variant ? variant : "");
+        snprintf(found[count++], sizeof *found, "'%s%s%s'", bms_drivers[i]->name,
+                 variant ? " " : "", variant ? variant : "");
     }
     for (unsigned i = 0; i < count; i++) {
         size_t used = strlen(out);
-        /* After a variant, the comma separates it from "or". */
-        const char *last = strstr(out, " with variant") ? ", or " : " or ";
-        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : last;
+        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";
         snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],
                  i + 1 == count ? "?" : "");
     }

@@ -63,8 +63,10 @@ static const struct bms_driver *driver_of(const char *protocol)
 
 static bool parse_presented_protocol(const struct config_key *key, const char *text, void *field)
 {
-    const bool known = strcmp(text, PRESENT_MODBUS) == 0 || can_table_find(text) || driver_of(text);
-    return known && snprintf(field, key->size, "%s", text) > 0;
+    char name[NAME_SIZE];
+    config_variant_of(text, name);
+    const bool known = strcmp(name, PRESENT_MODBUS) == 0 || can_table_find(name) || driver_of(name);
+    return known && snprintf(field, key->size, "%s", name) > 0;
 }
 
 /* The n-th of all protocols, from 0. */
@@ -148,17 +150,20 @@ static void check_variant(const struct config_draft *draft, const struct bms_dri
 {
     struct present_config *present = present_of(draft);
     const char *const *variants = driver ? driver->variants : NULL;
-    if (!config_draft_given(draft, "variant") || !config_draft_usable(draft, "variant"))
-        return;
-    const char *name = config_draft_text(draft, "variant", 0)->text;
-    for (int i = 0; variants && variants[i]; i++)
+    const struct config_text *apart = config_draft_text(draft, "variant", 0);
+    char protocol[NAME_SIZE];
+    const char *name =
+        apart ? apart->text
+              : config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+    for (int i = 0; name && variants && variants[i]; i++)
         if (strcmp(variants[i], name) == 0) {
             present->variant = i;
             return;
         }
-    mistakes_add(mistakes, config_draft_line(draft, "variant"),
-                 "protocol '%s' has no variant '%s'; expected %s", present->protocol, name,
-                 variants ? "one that `packgate protocols` lists" : "no 'variant'");
+    if (name)
+        mistakes_add(mistakes, config_draft_line(draft, "protocol"),
+                     "protocol '%s' has no variant '%s'; expected %s", present->protocol, name,
+                     variants ? "one that `packgate protocols` lists" : "none");
 }
 
 static void check_address(const struct config_draft *draft, const struct bms_driver *driver,
@@ -391,12 +396,10 @@ static const struct config_key present_keys[] = {
     {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
      .help = "The protocol of the master. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over "
              "TCP; while they say stop, values get exception 0x0B and the allowed currents read 0, that to discharge "
-             "with on_stale = discharge as before. The name of a BMS's protocol: inverters see `of` as such a BMS. "
+             "with on_stale = discharge as before. The name of a BMS's protocol, and its variant if it has several "
+             "(topbms pylontech): inverters see `of` as such a BMS. "
              "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "
              "have [limits]."},
-    {.name = "variant", PRESENT(variant), .type = &type_variant,
-     .otherwise = "the protocol's usual one",
-     .help = "The form of the protocol, if it has several."},
     {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
      .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
@@ -407,6 +410,8 @@ static const struct config_key present_keys[] = {
     {.name = "baud", CONFIG_SERIAL(present_config),
      .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
      .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
+    {.name = "variant", PRESENT(variant), .type = &type_variant,
+     CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pylontech'")},
     {.name = "framing", PRESENT(framing), .type = &type_framing, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},

@@ -17,6 +17,10 @@
 #define PUSH(member) CONFIG_FIELD(push_config, member)
 #define VIEW(member) CONFIG_FIELD(view_config, member)
 #define TUNNEL(member) CONFIG_FIELD(tunnel_config, member)
+/* A reload compares the variant as well. */
+#define PROTOCOL(owner, variant) \
+    CONFIG_FIELD(owner, driver), .type = &type_protocol, \
+    .parts = (const struct config_part[]) {{CONFIG_FIELD(owner, driver), .type = &type_protocol}, {CONFIG_FIELD(owner, variant), .type = &type_variant}, {0}}
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 #define SPIKES "leave it out, a reading that jumps is always read again before it is published"
@@ -140,10 +144,10 @@ static const struct config_key line_keys[] = {
      .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same when "
              "other adapters are plugged in), the raw TCP port of a serial server, a Bluetooth module "
              "(ble:AA:BB:CC:DD:EE:FF; packgate probe ble: lists devices in reach), or simulated packs."},
-    {.name = "protocol", LINE(driver), .type = &type_protocol, .web = true,
+    {.name = "protocol", PROTOCOL(line_config, variant), .web = true,
      .otherwise = "each pack names its own",
      .on_change = CHANGE_LINE,
-     .help = "The protocol of the packs on this line."},
+     .help = "The protocol of the packs on this line; behind it its variant, if several makes share it: topbms pace."},
     {.name = "baud", CONFIG_SERIAL(line_config), .web = true,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
@@ -216,10 +220,10 @@ static const struct config_key pack_keys[] = {
     {.name = "line", PACK(line), .type = &type_line, .web = true,
      .on_change = CHANGE_LINE,
      .help = "The line to which the pack is connected."},
-    {.name = "protocol", PACK(driver), .type = &type_protocol, .web = true,
+    {.name = "protocol", PROTOCOL(pack_config, options.variant), .web = true,
      .otherwise = "its line's",
      .on_change = CHANGE_LINE,
-     .help = "The protocol of the BMS. auto: found out at the start, which takes up to 20 s, or a minute or two for "
+     .help = "The protocol of the BMS, and behind it its variant, if several makes share it: topbms pace. auto: found out at the start, which takes up to 20 s, or a minute or two for "
              "several packs on a line, and stored in the state file. Other packs of the line are not polled until "
              "then; if they are on a serial port, the line needs its baud. docs/finding.md says what cannot be found."},
     {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .web = true, .min = 0, .max = 255,
@@ -227,10 +231,6 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "The BMS's own address on the line, as set by its switches or its app. If the protocol has two, as "
              "topbms behind a master, the second one follows after a comma; it is usually the same."},
-    {.name = "variant", PACK(options.variant), .type = &type_variant, .web = true,
-     .otherwise = "the protocol's first",
-     .on_change = CHANGE_LINE,
-     .help = "The make, if several share a protocol."},
     {.name = "current", PACK(options.current), .type = &type_choice, .web = true, WORDS("auto", "normal", "inverted"),
      .preset = "auto",
      .on_change = CHANGE_LINE,
@@ -272,6 +272,8 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "For protocol ant: the file with the password of 8 characters that the board requires before it "
              "switches its MOS. It is read at the start and on a reload."},
+    {.name = "variant", PACK(options.variant), .type = &type_variant,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pace'")},
     {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
     /* It is compared: a change of the gateway's opens the line anew. */

@@ -280,14 +280,24 @@ const struct bms_driver automatic_driver = {
     .frame = nothing_to_find,
 };
 
+const char *config_variant_of(const char *protocol, char name[NAME_SIZE])
+{
+    const size_t size = strcspn(protocol, " \t");
+    const char *variant = protocol + size + strspn(protocol + size, " \t");
+    snprintf(name, NAME_SIZE, "%.*s", (int) size, protocol);
+    return *variant ? variant : NULL;
+}
+
 static bool parse_protocol(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
+    char name[NAME_SIZE];
+    const char *variant = config_variant_of(text, name);
     const struct bms_driver *driver =
-        strcmp(text, automatic_driver.name) == 0 ? &automatic_driver : bms_driver_find(text);
-    if (strcmp(text, modbus_user_driver.name) == 0)
+        strcmp(name, automatic_driver.name) == 0 ? &automatic_driver : bms_driver_find(name);
+    if (strcmp(name, modbus_user_driver.name) == 0)
         driver = &modbus_user_driver;
-    if (!driver)
+    if (!driver || (variant && !config_name_good(variant)))
         return false;
     *(const struct bms_driver **) field = driver;
     return true;

@@ -9,6 +9,9 @@
 
 #include "keys.h"
 
+/** The variant behind a protocol, "pace" of "topbms pace", NULL: none. `name` is the protocol alone. */
+const char *config_variant_of(const char *protocol, char name[NAME_SIZE]);
+
 // clang-format off
 /*                                                field                      text */
 extern const struct config_type type_int;      /* int                        "12", "0x0C" */

@@ -49,7 +49,7 @@ def finds_the_protocol():
             air.switch("BreakNotify", D2, "fff1")
             air.switch("RefuseConnects", address, 1)  # as radio links do now and then
             status, out, error = probe("ble:" + address.lower())
-            assert status == 0 and f"port = ble:{address}\n" in out and f"protocol = {protocol}\n" in out, (out, error)
+            assert status == 0 and f"port = ble:{address}\n" in out and f"protocol = {protocol}" in out, (out, error)
             assert "baud" not in out, out
         air.switch("Stale", JK, True)
         air.switch("Hide", JBD, True)

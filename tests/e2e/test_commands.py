@@ -73,7 +73,7 @@ def speaks_of_options():
 def knows_makes():
     for arguments in ["read", "--port", "sim:"], ["simulate", "--tcp", "0"]:
         result = call(*arguments, "--protocol", "pylontech")
-        assert result.returncode in (1, 2) and "did you mean 'topbms' with variant = pylontech" in result.stderr, result
+        assert result.returncode in (1, 2) and "did you mean 'topbms pylontech" in result.stderr, result
 
 
 SITE = """[gateway]
@@ -86,8 +86,8 @@ port = serial:/dev/packgate-has-none
 protocol = jk-pb
 [pack house-1]
 line = shed
+protocol = topbms pace
 unit = 1
-variant = pace
 [pack roof]
 line = usb
 unit = 33

@@ -340,7 +340,7 @@ def tells_what_inverters_are_told():
     bms, port = simulate("topbms", SHED)
     text = pack("shed", 1, port, "topbms") + ("[limits shed]\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
                                              "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n")
-    text += "[present x]\nof = shed\nprotocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0\nsoh = 100\n" \
+    text += "[present x]\nof = shed\nprotocol = topbms pylontech\nport = tcp-listen:127.0.0.1:0\nsoh = 100\n" \
         "[present can]\nof = shed\nprotocol = pylon-1.2\nport = can:none\n"
     with bms, Gateway(text + WEB) as gateway:
         url = page_of(gateway)

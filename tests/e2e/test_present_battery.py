@@ -215,7 +215,7 @@ def a_bank_over_serial_lines():
 
 def a_bank_is_a_stack():
     """For an inverter, by TCP and over serial lines: what a bank knows, and no more."""
-    kinds = [("pylontech", "topbms\nvariant = pylontech"), ("victron", "victron"), ("pylon-1.2", "pylon-1.2"), ("pylon-1.3", "pylon-1.3")]
+    kinds = [("pylontech", "topbms pylontech"), ("victron", "victron"), ("pylon-1.2", "pylon-1.2"), ("pylon-1.3", "pylon-1.3")]
     with contextlib.ExitStack() as stack:
         wires = [stack.enter_context(Wire()) for _ in kinds]
         gateway = stack.enter_context(bank(*(f"protocol = {protocol}\nport = {port}" for (_, protocol), wire in zip(kinds, wires)
@@ -303,7 +303,7 @@ def limits_of_a_battery(protocol):
 def status_says_what_the_answer_carries():
     """Neither what was allowed before it was rounded for the protocol, nor limits that the protocol does not have."""
     forms = [("pylon-1.2", limits_of_can, "charge 33.3 A up to 54 V, discharge 44.4 A"),
-             ("topbms\nvariant = pylontech", limits_of_stack, "charge 33.3 A up to 54.064 V, discharge 44.4 A"),
+             ("topbms pylontech", limits_of_stack, "charge 33.3 A up to 54.064 V, discharge 44.4 A"),
              ("eg4-ll", limits_of_a_battery("eg4-ll"), "charge 33 A"), ("daly", limits_of_a_battery("daly"), "charging on, discharging on")]
     limits = LIMITS.replace("= 100", "= 33.37").replace("= 150", "= 44.48").replace("= 3.45\n", "= 3.379\n").replace("= 3.375\n", "= 3.379\n")
     server, url = simulate("jk-pb", FIXED)
@@ -321,7 +321,7 @@ def status_says_what_the_answer_carries():
 
 def expect_stop(happens):
     """First limits of 0, then nothing."""
-    with source("port = tcp-listen:127.0.0.1:0\nprotocol = topbms\nvariant = pylontech\n", "port = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\n") as gateway:
+    with source("port = tcp-listen:127.0.0.1:0\nprotocol = topbms pylontech\n", "port = tcp-listen:127.0.0.1:0\nprotocol = pylon-1.2\n") as gateway:
         ports = [port_of(gateway, name) for name in ("p0", "p1")]
         with Program(PACKGATE, "simulate", "--inverter", "pylontech", "--port", f"tcp://127.0.0.1:{ports[0]}") as asking, \
                 Program(PACKGATE, "simulate", "--inverter", "pylon-1.2", "--port", f"tcp://127.0.0.1:{ports[1]}") as listener:
@@ -380,7 +380,7 @@ def wait_listening(gateway, count):
 
 def one_that_is_killed_says_nothing_old():
     """Killed while it says stop: it does not know any more that it did, and waits for a whole fresh cycle."""
-    sections = ("protocol = modbus-rtu\nport = tcp-listen:127.0.0.1:0", "protocol = topbms\nvariant = pylontech\nport = tcp-listen:127.0.0.1:0",
+    sections = ("protocol = modbus-rtu\nport = tcp-listen:127.0.0.1:0", "protocol = topbms pylontech\nport = tcp-listen:127.0.0.1:0",
                 "protocol = pylon-1.2\nport = tcp-listen:127.0.0.1:0", "protocol = daly\nport = tcp-listen:127.0.0.1:0")
     requests = {"p0": RTU_READ_STATE, "p1": b"~200246630000FDA9\r", "p2": b"", "p3": bytes.fromhex("a5409008") + bytes(8) + b"\x7d"}
     with source(*sections) as gateway:

@@ -202,7 +202,7 @@ def compare(case, client):
 def check_found(case, port):
     result = probe(port)
     assert result.returncode == 0, result
-    assert f"\nprotocol = {case[0]}\n" in result.stdout, result.stdout
+    assert re.search(rf"\nprotocol = {re.escape(case[0])}( \w+)?\n", result.stdout), result.stdout
     if case[1] is not None:
         assert f"\naddress = {case[1]}\n" in result.stdout, result.stdout
     with Gateway(result.stdout) as gateway, gateway.client() as client:

@@ -106,8 +106,8 @@ export function take(found) {
     port: found.port, protocol: found.protocol, baud: [found.baud, found.framing].filter(Boolean).join(' ') || null,
   });
   return add('pack', wordFor('pack-1', 'pack'), {
-    line: line.name, protocol: line.get('protocol') === found.protocol ? null : found.protocol,
-    address: found.address == null ? null : String(found.address), variant: found.variant, unit: freeUnit(),
+    line: line.name, protocol: found.variant ? `${found.protocol} ${found.variant}` : line.get('protocol') === found.protocol ? null : found.protocol,
+    address: found.address == null ? null : String(found.address), unit: freeUnit(),
   }, { found });
 }
 

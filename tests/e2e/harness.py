@@ -111,6 +111,12 @@ def set_local_time(hour, minute, second):
     time.tzset()
 
 
+def pipe_version():
+    """Of the messages between the gateway and its outlets."""
+    with open(os.path.join(os.path.dirname(__file__), "../../gateway/outlets/pipe.h"), encoding="utf-8") as file:
+        return re.search(r"#define PIPE_VERSION (\d+)", file.read())[1]
+
+
 def simulate(protocol, options="", *more):
     """An emulated BMS on a TCP port; (program, "tcp://…")."""
     program = Program(PACKGATE, "simulate", "--protocol", protocol, "--tcp", "127.0.0.1:0", "--options", options, *more)

@@ -260,7 +260,7 @@ while answered < 100:
             what = os.memfd_create("what")
             os.write(what, b"configuration")
             try:
-                socket.send_fds(pipe, [struct.pack("<HHI", 3, 10, 8 + len(body)) + body], [what])
+                socket.send_fds(pipe, [struct.pack("<HHI", VERSION, 10, 8 + len(body)) + body], [what])
             finally:
                 os.close(what)
     except BlockingIOError:
@@ -283,7 +283,7 @@ def one_that_asks_and_asks_is_slowed_down():
     folder = tempfile.mkdtemp(prefix="packgate-outlets-")
     shutil.copy(PACKGATE, folder)
     with open(os.path.join(folder, "packgate-outlet-print"), "w") as file:
-        file.write(ASKING)
+        file.write(ASKING.replace("VERSION", harness.pipe_version()))
     os.chmod(file.name, 0o755)
     config = os.path.join(folder, "packgate.ini")
     with open(config, "w") as file:

@@ -157,7 +157,7 @@ def keeps_a_configuration():
         make("install", f"DESTDIR={root}", "PREFIX=/usr/local")
         assert read_text(root, "etc/packgate/packgate.ini") == "mine\n"
         unit = read_text(root, "usr/local/lib/systemd/system/packgate.service")
-        assert re.findall("^Exec.*=(.*packgate.*)$", unit, re.M) == ["+/usr/local/bin/packgate setup-save --undo",
+        assert re.findall("^Exec.*=(.*packgate.*)$", unit, re.M) == ["-+/usr/local/bin/packgate setup-save --undo",
                                                                      "/usr/local/bin/packgate run --helper /run/packgate-setup.sock",
                                                                      "/usr/local/bin/packgate check"]
 

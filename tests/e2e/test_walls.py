@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, pipe_version, read_value, simulate
 from influx_harness import outlet_pid
 
 # Runs in the thread that has given up its rights, where the outlet would begin with its loop. Prints "tried NAME ERROR" for each thing,
@@ -311,9 +311,7 @@ class Taken:
         path = os.path.join(self.folder.name, "inside")
         with open(f"{path}.c", "w") as file:
             file.write(INSIDE)
-        with open(os.path.join(os.path.dirname(__file__), "../../gateway/outlets/pipe.h"), encoding="utf-8") as file:
-            version = re.search(r"#define PIPE_VERSION (\d+)", file.read())[1]
-        subprocess.run([os.environ.get("CC", "cc"), f"-DPIPE_VERSION={version}", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
+        subprocess.run([os.environ.get("CC", "cc"), f"-DPIPE_VERSION={pipe_version()}", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
         self.server, url = simulate("daly", "profile=fixed")
         control = f"{self.folder.name}/control"
         # What stands for the gateway's Modbus server: another port of this host than the outlet's own server has.

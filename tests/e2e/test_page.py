@@ -287,7 +287,7 @@ def prints_a_month():
         with contextlib.closing(sqlite3.connect(file)) as database, database:
             database.execute("UPDATE day SET c3 = c3 - 40 WHERE pack = (SELECT id FROM pack WHERE name = 'p07')")
         text = "[line rack]\nport = sim:cells=8,capacity=100,soc=50\nprotocol = topbms\n"
-        text += "".join(f"[pack {name}]\nname = {name} in the cellar behind the door\nline = rack\naddress = {n}\nunit = {n}\n" for n, name in enumerate(names, 1))
+        text += "".join(f"[pack {name}]\nname = {'W' * 32 if name == 'p02' else f'{name} in the cellar behind the door'}\nline = rack\naddress = {n}\nunit = {n}\n" for n, name in enumerate(names, 1))
         text += f"[bank house]\nname = House of all packs\npacks = {', '.join(names)}\nunit = 99\n"
         with Gateway(text + WEB + f"[history]\nfile = {file}\n") as gateway:
             url = page_of(gateway)

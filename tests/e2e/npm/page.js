@@ -800,6 +800,10 @@ const cases = {
         await page.locator('button[aria-label="Month before"]').click();
         await page.locator('button[aria-label="Month before"]').click();
         await has(page.locator('.empty'), 'Nothing was recorded in this period.');
+        await page.setViewportSize({ width: 320, height: 640 });
+        await page.goto(asked.url + '#/charts/p01+p02/24h');
+        await page.locator('.plot canvas').first().waitFor();
+        check(await page.evaluate(() => document.scrollingElement.scrollWidth) <= 320, 'a name of wide letters');
     },
 
     // What the history tells of a pack's health: a sentence, figures, the cells day by day. Days are those of the gateway, wherever

@@ -166,6 +166,9 @@ struct bms_moment {
     int year, month, day, hour, minute, second; /* 2026, 1…12, 1…31 */
 };
 
+struct modbus_map;
+struct modbus_board;
+
 struct bms_driver {
     const char *name;  /* as in the configuration: "daly" */
     const char *title; /* "Daly, UART (A5 frames)" */
@@ -241,6 +244,11 @@ struct bms_driver {
      * fills in `out` with its unsolicited frames. */
     size_t (*emulate)(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
+
+    /* Of a driver by the engine of modbus/modbus.h: what `modbus_decode` takes and `modbus_emulate`
+     * answers. */
+    const struct modbus_map *map;
+    const struct modbus_board *board;
 };
 
 /** Prepares `bms` for a driver with default options. */

@@ -42,12 +42,6 @@ static const struct modbus_map map = {.values = values,
                                       .raw_first = 117,
                                       .raw_count = 1};
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     if (function == MODBUS_COILS)
@@ -67,12 +61,6 @@ static const struct modbus_board board = {.word = board_word,
                                           .functions = {MODBUS_COILS, MODBUS_HOLDING},
                                           .most = 50};
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 static const struct bms_driver driver = {
     .name = "engine",
     .address_min = 0,
@@ -82,9 +70,11 @@ static const struct bms_driver driver = {
     .steps = COUNT(plan),
     .build = modbus_build,
     .frame = modbus_frame,
-    .decode = decode,
+    .decode = modbus_decode,
+    .map = &map,
     .finish = modbus_finish,
-    .emulate = emulate,
+    .emulate = modbus_emulate,
+    .board = &board,
 };
 
 // clang-format off
@@ -320,10 +310,10 @@ static void test_board(void **state)
     struct bms_output out;
     struct bms_request request = request_of_step(&bms, 0);
     request.bytes[7] ^= 1;
-    assert_int_equal(emulate(&bms, &told, request.bytes, request.size, &out), 1);
+    assert_int_equal(modbus_emulate(&bms, &told, request.bytes, request.size, &out), 1);
     assert_int_equal(out.size, 0);
     for (size_t size = 0; size < request.size; size++)
-        assert_int_equal(emulate(&bms, &told, request.bytes, size, &out), 0);
+        assert_int_equal(modbus_emulate(&bms, &told, request.bytes, size, &out), 0);
 }
 
 int main(void)

@@ -139,12 +139,6 @@ static const struct modbus_map map = {
     .rest = decode_rest,
 };
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 /* Empty places show that a pack has no sensors. */
 static void finish(struct bms *bms, struct pack *pack)
 {
@@ -227,12 +221,6 @@ static const struct modbus_board board = {
     .functions = {MODBUS_HOLDING},
 };
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 static const struct bms_guess guesses[] = {{.address = 1}};
 
 const struct bms_driver felicity_driver = {
@@ -255,7 +243,9 @@ const struct bms_driver felicity_driver = {
     .build = modbus_build,
     .frame = modbus_frame,
     .question = modbus_question,
-    .decode = decode,
+    .decode = modbus_decode,
+    .map = &map,
     .finish = finish,
-    .emulate = emulate,
+    .emulate = modbus_emulate,
+    .board = &board,
 };

@@ -491,9 +491,15 @@ static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map
     return BMS_DONE;
 }
 
-enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
-                              const struct bms_request *request, const uint8_t *frame, size_t size,
-                              struct pack *pack)
+enum bms_result modbus_decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode_by(bms, bms->driver->map, request, frame, size, pack);
+}
+
+enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
+                                 const struct bms_request *request, const uint8_t *frame,
+                                 size_t size, struct pack *pack)
 {
     const uint8_t *asked = request->bytes;
     if (request->size < READ_SIZE || frame[0] != asked[0])

@@ -170,10 +170,12 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
 struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address);
 
-/** `decode` with the tables of a map. */
-enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
-                              const struct bms_request *request, const uint8_t *frame, size_t size,
-                              struct pack *pack);
+/** `decode` with the tables of the driver's map; and with others. */
+enum bms_result modbus_decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack);
+enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
+                                 const struct bms_request *request, const uint8_t *frame,
+                                 size_t size, struct pack *pack);
 
 /** `finish`: if the device does not report the number of cells and sensors, counts them up to the
  * last one present, and clears the sensors beyond that number. */
@@ -192,9 +194,9 @@ struct modbus_board {
     unsigned most;        /* registers per read; 0: MODBUS_READ_MAX */
 };
 
-/** `emulate` of a board at a slave's address. */
-size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t address,
-                      struct pack *told, const uint8_t *bytes, size_t size, struct bms_output *out);
+/** `emulate` of the driver's board, at the slave's address of the pack. */
+size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, size_t size,
+                      struct bms_output *out);
 
 /** Encodes value * per_unit + shift, rounded, within 16 bits; `blank` if the value is unknown. */
 int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,

@@ -103,16 +103,17 @@ static size_t request_size(const uint8_t *bytes, size_t size)
                                                                      : 1;
 }
 
-size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t address,
-                      struct pack *told, const uint8_t *bytes, size_t size, struct bms_output *out)
+size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
 {
+    const struct modbus_board *board = bms->driver->board;
     out->size = 0;
     size_t length = request_size(bytes, size);
     if (length == 0 || size < length)
         return 0;
     if (length == 1 || !modbus_crc_fits(bytes, length))
         return 1;
-    if (bytes[0] != address)
+    if (bytes[0] != (uint8_t) bms_address(bms))
         return length;
     struct pack derived = *told;
     pack_derive(&derived);

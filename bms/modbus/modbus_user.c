@@ -97,7 +97,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         .check = check,
     };
     const struct bms_request inner = without_head(bms, request);
-    return modbus_decode(bms, &map, &inner, frame, size, pack);
+    return modbus_decode_by(bms, &map, &inner, frame, size, pack);
 }
 
 /* ---- the device's side: a board with the registers of the map ---- */
@@ -315,8 +315,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 0;
     size_t used = 0;
     if (!answer_write(bms, bytes + head, size - head, &used, out))
-        used = modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes + head,
-                              size - head, out);
+        used = modbus_emulate(bms, pack, bytes + head, size - head, out);
     if (head > 0 && out->size > 0) {
         memmove(out->bytes + head, out->bytes, out->size);
         memcpy(out->bytes, user->head, head);
@@ -350,4 +349,5 @@ const struct bms_driver modbus_user_driver = {
     .decode = decode,
     .finish = modbus_finish,
     .emulate = emulate,
+    .board = &board,
 };

@@ -230,12 +230,6 @@ static const struct modbus_map map = {
     .rest = decode_layout,
 };
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 /* The short request is sent until the layout is known; the long one includes its registers. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
@@ -367,12 +361,6 @@ static const struct modbus_board board = {
     .most = VALUES_LONG,
 };
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 static const struct bms_guess guesses[] = {
     {.address = 1},
     {.address = 2},
@@ -400,7 +388,9 @@ const struct bms_driver pace_modbus_driver = {
     .build = build,
     .frame = modbus_frame,
     .question = modbus_question,
-    .decode = decode,
+    .decode = modbus_decode,
+    .map = &map,
     .finish = finish,
-    .emulate = emulate,
+    .emulate = modbus_emulate,
+    .board = &board,
 };

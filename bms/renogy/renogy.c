@@ -178,12 +178,6 @@ static const struct modbus_map map = {
     .rest = decode_rest,
 };
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 /* ---- emulator ---- */
 
 static int32_t cell_word(const struct pack *told, unsigned n)
@@ -269,12 +263,6 @@ static const struct modbus_board board = {
     .functions = {MODBUS_HOLDING},
 };
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 /* Section 1: as it comes, and what linked packs give themselves. */
 static const struct bms_guess guesses[] = {
     {.address = 247},
@@ -309,6 +297,8 @@ const struct bms_driver renogy_driver = {
     .build = modbus_build,
     .frame = modbus_frame,
     .question = modbus_question,
-    .decode = decode,
-    .emulate = emulate,
+    .decode = modbus_decode,
+    .map = &map,
+    .emulate = modbus_emulate,
+    .board = &board,
 };

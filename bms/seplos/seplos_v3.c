@@ -193,12 +193,6 @@ static const struct modbus_map map = {
     .rest = decode_state,
 };
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 /* Until the parameters are read, which contain the number of sensors, trailing sensors at 0.0 °C
  * are not counted: reserved registers read like this. */
 static void finish(struct bms *bms, struct pack *pack)
@@ -402,12 +396,6 @@ static const struct modbus_board board = {
     .functions = {MODBUS_COILS, MODBUS_INPUT},
 };
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 /* The address switches of a single pack are set to 0, those of a group from 1 up. */
 static const struct bms_guess guesses[] = {
     {.address = 0},
@@ -436,8 +424,10 @@ const struct bms_driver seplos_v3_driver = {
     .build = modbus_build,
     .frame = modbus_frame,
     .question = modbus_question,
-    .decode = decode,
+    .decode = modbus_decode,
+    .map = &map,
     .finish = finish,
     .control = build_switch,
-    .emulate = emulate,
+    .emulate = modbus_emulate,
+    .board = &board,
 };

@@ -59,12 +59,6 @@ static const struct modbus_map map = {
     .rest = take_current,
 };
 
-static enum bms_result decode(struct bms *bms, const struct bms_request *request,
-                              const uint8_t *frame, size_t size, struct pack *pack)
-{
-    return modbus_decode(bms, &map, request, frame, size, pack);
-}
-
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     (void) bms, (void) function;
@@ -87,12 +81,6 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 
 static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};
 
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
-}
-
 const struct bms_driver acme_driver = {
     .name = "acme",
     .title = "Acme, RS485 Modbus",
@@ -111,6 +99,8 @@ const struct bms_driver acme_driver = {
     .build = modbus_build,
     .frame = modbus_frame,
     .question = modbus_question,
-    .decode = decode,
-    .emulate = emulate,
+    .decode = modbus_decode,
+    .map = &map,
+    .emulate = modbus_emulate,
+    .board = &board,
 };

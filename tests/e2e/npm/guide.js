@@ -49,8 +49,8 @@ class Fake {
             'GET probe': () => [200, this.heard()],
             'POST probe/stop': () => [200, {}],
             'POST check': body => [200, { hash: this.config.hash, diff: this.difference(body.edits), remarks: [{ line: 1, level: 'remark', text: 'no pack is writable' }], errors: 0, reload: ['pack'], restart: [] }],
-            'POST apply': () => [200, { hash: 'h2', keep_within_s: 120 }, this.pending = { keep_within_s: 120, before: 'h1' }],
-            'POST keep': () => [200, {}, this.pending = null],
+            'POST apply': () => [200, { hash: 'h2', keep_within_s: 120 }, this.pending = { keep_within_s: 120, hash: 'h2' }],
+            'POST keep': () => [200, {}, this.config = { ...this.config, hash: this.pending.hash }, this.pending = null],
             'POST undo': () => [200, {}, this.pending = null],
             'POST text': () => [200, '[web]\n'],
             'POST try': body => [202, { try: 1 }, this.trying = body.kind],
@@ -443,6 +443,16 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await apply.click();
             check((await download).suggestedFilename() === 'packgate.ini', 'the whole text to save');
             await has(page.locator('.said'), 'Downloaded');
+            // Another one has applied something: that waits to be kept, and no file has changed under this one's feet.
+            fake.answers['POST apply'] = () => [409, { error: 'another configuration waits to be kept' }, fake.pending = { keep_within_s: 120, hash: 'theirs' }];
+            await apply.click();
+            await page.locator('.ask .left').waitFor();
+            // The other one keeps it.
+            fake.config = { ...fake.config, hash: 'theirs' };
+            fake.pending = null;
+            await has(page.locator('.said'), 'Kept');
+            await page.locator('.said + .note a').click();
+            await has(page.locator('.diff'), 'name = Halle');
             fake.answers['POST apply'] = applied;
             await apply.click();
             await page.locator('.ask .left').waitFor();
@@ -468,9 +478,20 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('[data-kind=modbus] > button').click();
             await page.locator('[data-kind=modbus] .steps-of [data-ok=null]').waitFor();
             await page.locator('[data-kind=mqtt] > button').click();
+            await page.locator('[data-kind=mqtt] input[type=password]').fill('open sesame');
             await page.locator('[data-kind=mqtt] .primary').click();
             await has(page.locator('[data-kind=mqtt] .said'), 'saved');
             check(!await page.locator('[data-kind=modbus] .steps-of li').count(), 'the other one is over');
+            // Where nobody writes the file, nobody writes that of the password either.
+            fake.answers['POST apply'] = () => [501, { error: 'no helper' }];
+            fake.answers['POST text'] = () => [200, '[mqtt home]\r\npassword_file = /etc/packgate/3-mqtt-home-password ; mine\r\n'];
+            await go(page, 'review');
+            await apply.click();
+            const secret = page.locator('.said button');
+            await has(secret, '3-mqtt-home-password');
+            const given = page.waitForEvent('download', file => file.suggestedFilename() === '3-mqtt-home-password');
+            await secret.click();
+            check(fs.readFileSync(await (await given).path(), 'utf8') === 'open sesame', 'the password in a file');
             // By the password, where the configuration says so.
             fake.armed = false;
             const state = fake.answers['GET state'];

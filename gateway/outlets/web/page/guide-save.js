@@ -3,7 +3,7 @@
 import { el, icon, setText } from './dom.js';
 import { bank, card } from './cards.js';
 import { isBank, listen, load, packs, singles } from './packs.js';
-import { act, api, every, patient, status } from './guide-parts.js';
+import { act, api, button, every, patient, status } from './guide-parts.js';
 import { begin, draft, edits } from './guide-draft.js';
 import { FILES } from './setup.js';
 import { t } from './words.js';
@@ -18,6 +18,13 @@ const difference = lines => el('ol', { class: 'diff', 'aria-label': t('g_differe
 
 const remarks = list => el('ul', { class: 'remarks' }, ...list.map(r => el('li', { 'data-level': r.level }, icon(r.level === 'error' ? 'protection' : 'warning'),
   el('span', {}, r.line ? `${t('g_line_n', r.line)}: ` : '', el('span', { lang: 'en' }, r.text)))));
+
+// As plain text, a browser would add ".txt" to a name without an ending.
+function save(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/octet-stream' }));
+  el('a', { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
+}
 
 export function review(state) {
   // The button that people expect in the corner is Apply, which nobody should leave out by accident.
@@ -47,22 +54,28 @@ export function review(state) {
   }
 
   async function download() {
-    const text = await api('text', { hash: draft.config.hash, edits: edits() });
-    const url = URL.createObjectURL(new Blob([text], { type: 'text/plain' })), link = el('a', { href: url, download: 'packgate.ini' });
-    link.click();
-    URL.revokeObjectURL(url);
+    const text = await api('text', { hash: draft.config.hash, edits: edits() }), secrets = edits().filter(e => e.secret);
+    save('packgate.ini', text);
     said.say(t('g_downloaded'));
+    // The text names files for what was typed, and only this browser can fill them.
+    if (secrets.length) said.append(' ', t('g_secret_files'), ...secrets.map(e => {
+      const name = text.match(new RegExp(`/(\\d+-${e.section}-${e.name}-${e.key.split('_')[0]})(?=\\s|$)`))[1];
+      return button(name, () => save(name, e.secret));
+    }));
   }
 
   async function apply() {
     try {
-      await api('apply', { hash: draft.config.hash, edits: edits() });
+      draft.applied = (await api('apply', { hash: draft.config.hash, edits: edits() })).hash;
     } catch (error) {
-      if (error.status === 409) return meanwhile(error.said);
+      // Without a hash, the file is the same: what somebody else has applied waits to be kept.
+      if (error.status === 409 && error.said.hash) return meanwhile(error.said);
       if (error.status === 422) return show(error.said.remarks);
       if (error.status === 501) return download();
+      const { pending } = await patient('state');
+      if (!pending) throw error;
       // The reload may have taken the answer with it.
-      if (!(await patient('state')).pending) throw error;
+      if (error.status !== 409) draft.applied = pending.hash;
     }
     location.hash = '#/setup/live';
   }
@@ -88,30 +101,32 @@ export function review(state) {
 
 export function liveCards(state) {
   const said = status(), left = el('p', { class: 'left', role: 'timer' }), grid = el('div', { class: 'grid' }), self = { isDone: () => !pending, isHeld: () => !!pending };
-  let pending = state.pending, shown = '', cards = [], at = performance.now(), isKept = false;
+  let pending = state.pending, shown = '', cards = [], at = performance.now(), isOver = false;
 
-  const settle = words => {
+  // Another browser may have kept it, or taken it back: the file says which. A draft ends with its being kept; that of somebody else leaves it.
+  async function settle() {
+    if (isOver) return;
+    isOver = true;
+    const config = await patient('config'), isKept = config.hash === pending.hash;
+    begin(config, !isKept || pending.hash !== draft.applied);
     pending = null;
     ask.hidden = true;
-    said.say(words);
+    unsaved.hidden = !edits().length;
+    said.say(t(isKept ? 'g_kept' : 'g_undone'));
     self.onchange?.();
-  };
+  }
   const keep = act(t('g_keep'), async () => {
     await api('keep', {});
-    isKept = true;
-    draft.config = null;
-    begin(await patient('config'));
-    settle(t('g_kept'));
+    await settle();
   }, said, { class: 'primary' });
   const undo = act(t('g_undo'), async () => {
     await api('undo', {});
-    begin(await patient('config'), true);
-    settle(t('g_undone'));
+    await settle();
     location.hash = '#/setup/review';
   }, said);
   const ask = el('section', { class: 'card ask', hidden: !pending }, el('h2', {}, t('g_keep_q')), el('p', {}, t('g_keep_why')), left, el('div', { class: 'bar' }, keep, undo));
-  const unsaved = () => !pending && edits().length ? el('p', { class: 'note' }, el('a', { href: '#/setup/review' }, t('g_unsaved'))) : null;
-  self.node = el('div', {}, ask, said, unsaved(), grid);
+  const unsaved = el('p', { class: 'note', hidden: !!pending || !edits().length }, el('a', { href: '#/setup/review' }, t('g_unsaved')));
+  self.node = el('div', {}, ask, said, unsaved, grid);
 
   self.show = () => {
     const seconds = pending ? Math.max(0, Math.round(pending.keep_within_s - (performance.now() - at) / 1000)) : 0;
@@ -133,14 +148,17 @@ export function liveCards(state) {
     if (pending) await load().catch(() => {});
     self.show();
     const now = await api('state').catch(() => null);
-    if (!now || isKept) return isKept;
-    if (pending && !now.pending) {
-      settle(t('g_undone'));
-      said.append(' ', el('small', { lang: 'en' }, now.undone ?? ''));
-      begin(await patient('config').catch(() => draft.config), true);
-    } else if (now.pending) {
+    if (!now || isOver) return isOver;
+    if (now.pending) {
       pending = now.pending;
       at = performance.now();
+    } else if (pending) {
+      try {
+        await settle();
+      } catch (error) {
+        said.say(error.message);
+      }
+      said.append(' ', el('small', { lang: 'en' }, now.undone ?? ''));
     }
     return !now.pending;
   });

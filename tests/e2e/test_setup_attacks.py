@@ -578,12 +578,13 @@ def test_a_stranger_before_the_owner():
         folder, path, web = None, None, port
         ask = Page.ask
 
-    with Bare(PACKGATE, "run", "-c", path, "--first", first) as gateway:
+    with Bare(PACKGATE, "run", "-c", path, "--first", first, env={**os.environ, "container": "oci"}) as gateway:
         gateway.wait_for("web: page at")
         gateway.folder, gateway.path = folder, path
         stranger = Browser(gateway)
         state = stranger.good(stranger.get("state"))
         assert not state["armed"] and state["packs"] == 0 and "hash" not in str(state)
+        assert state["command"] == "docker exec -it packgate packgate setup"
         for what in ("check", "apply", "ports", "probe", "try", "text", "keep", "undo"):
             assert stranger.post(what, {"hash": "0" * 16, "edits": []})[0] == 403, what
         assert stranger.post("arm", {"code": ""})[0] == 403 and stranger.post("arm", {"code": "null"})[0] == 403

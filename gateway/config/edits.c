@@ -46,12 +46,9 @@ bool edits_is_port_good(const char *port)
            (strncmp(port, devices, sizeof devices - 1) == 0 && !strstr(port, "/.."));
 }
 
-/* Rejects values that browsers must not set: a path in place of an address or of a device, and messages by a
- * command. */
-static bool is_value_good(const struct edit *edit)
+bool edits_is_value_good(const char *value)
 {
-    return !edit->value || (edit->value[0] != '/' && strcasecmp(edit->value, "command") != 0 &&
-                            edits_is_port_good(edit->value));
+    return value[0] != '/' && strcasecmp(value, "command") != 0 && edits_is_port_good(value);
 }
 
 static bool judge(const struct edit *edit, char why[EDITS_WHY])
@@ -71,7 +68,7 @@ static bool judge(const struct edit *edit, char why[EDITS_WHY])
                  section->word);
     else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
         snprintf(why, EDITS_WHY, "a secret of more than %d bytes", SECRET_MOST);
-    else if (edit->kind == EDIT_VALUE && !is_value_good(edit))
+    else if (edit->kind == EDIT_VALUE && edit->value && !edits_is_value_good(edit->value))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
                  section->word);
     else

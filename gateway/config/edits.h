@@ -45,6 +45,9 @@ bool edits_is_secret_file(const char *name, unsigned *number);
 /** Whether a browser may name this port: of the files of this host, the devices only. */
 bool edits_is_port_good(const char *port);
 
+/** False for values that browsers must not set: a path in place of an address or of a device, and messages by a command. */
+bool edits_is_value_good(const char *value);
+
 /** Whether the key of the section [word] names a file whose secret may be typed in a browser. */
 bool edits_is_secret(const char *word, const char *key);
 

@@ -124,7 +124,8 @@ static json_t *choices_of(const struct config_key *key)
 {
     json_t *list = json_array();
     for (const char *const *word = key->words; word && *word; word++)
-        json_array_append_new(list, json_string(*word));
+        if (edits_is_value_good(*word))
+            json_array_append_new(list, json_string(*word));
     for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++)
         json_array_append_new(list, json_string(bms_drivers[i]->name));
     return list;

@@ -195,7 +195,8 @@ static void ask_state(struct editing *editing, const struct query *query)
     const char *by = entrances[query->entrance];
     const struct web_config *web = web_of(editing);
     const bool armed = editing->code[0] || editing->token[0] || query->entrance != BY_NOTHING;
-    json_t *state = json_pack("{s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "by", by, "yours",
+    json_t *state = json_pack("{s:b, s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "taken",
+                              editing->token[0] && query->entrance != BY_CODE, "by", by, "yours",
                               query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
                               "command", command_for_code(),
                               "packs", (int) config->pack_count);

@@ -124,17 +124,18 @@ def test_code():
         one, other = Browser(page), Browser(page)
         code = new_code(page)
         state = one.good(one.get("state"))
-        assert state["armed"] and not state["yours"] and 800 < state["expires_s"] <= 900
+        assert state["armed"] and not state["taken"] and not state["yours"] and 800 < state["expires_s"] <= 900
         assert one.get("config")[0] == 403
         assert one.post("arm", {"code": code[:-1]})[0] == 403 and one.post("arm", {"code": code + "a"})[0] == 403
         assert one.post("arm", {"code": code, "more": 1})[0] == 400
         one.good(one.post("arm", {"code": code}))
         assert "HttpOnly" in one.attributes and "SameSite=Strict" in one.attributes
-        assert one.good(one.get("state"))["yours"] and one.get("config")[0] == 200
+        state = one.good(one.get("state"))
+        assert state["yours"] and not state["taken"] and one.get("config")[0] == 200
         # It works once, and for one browser.
         assert other.post("arm", {"code": code})[0] == 403
         state = other.good(other.get("state"))
-        assert state["armed"] and not state["yours"] and other.get("config")[0] == 403
+        assert state["armed"] and state["taken"] and not state["yours"] and other.get("config")[0] == 403
         other.cookies["packgate-setup"] = "0" * 64
         assert other.get("config")[0] == 403
         other.cookies["packgate-setup"] = "x y" * 20
@@ -243,6 +244,7 @@ def test_config_and_keys():
         names = {key["key"]: key for key in keys["pack"]}
         assert names["unit"]["required"] and "1 to 247" in names["unit"]["expected"] and "writable" not in names
         assert {"topbms", "daly", "jbd"} <= set(names["protocol"]["choices"])
+        assert "ntfy" in keys["notify"][0]["choices"] and "command" not in keys["notify"][0]["choices"]   # which would be refused
         assert {key["key"] for key in keys["mqtt"] if key.get("secret")} == {"password_file"}
         assert browser.good(browser.post("ports")).keys() == {"ports", "bluetooth"}
 

@@ -52,8 +52,8 @@ function start(state, offered) {
       if (words == null) location.hash = hrefOf('ports');
     },
   }, userField(), el('label', { for: 'guide-pass' }, t('password')), pass, el('button', { type: 'submit' }, t('login')), wrong) : null;
-  return [enter, el('p', {}, t('g_start')), state.armed && !state.yours ? el('p', { class: 'note' }, t('g_other')) : null,
-    copyable(state.command || 'sudo packgate setup'), form];
+  return [enter, el('p', {}, t('g_start')), copyable(state.command || 'sudo packgate setup'),
+    state.taken ? el('p', { class: 'note' }, t('g_other')) : null, form];
 }
 
 function bar(step) {

@@ -30,7 +30,7 @@ const KEYS = {
 // What the gateway answers, for as long as a test does not say otherwise: `fake.answers['POST apply'] = body => [409, {…}]`.
 class Fake {
     constructor(sections = []) {
-        this.armed = false;
+        this.armed = this.taken = false;
         this.pending = null;
         this.asked = [];
         this.tries = 0;
@@ -39,7 +39,7 @@ class Fake {
         this.config = { hash: 'h1', path: '/etc/packgate/packgate.ini', sections, remarks: [] };
         const at = (address, name, used = null) => ({ address, name, used_by: used, readable: !!used });
         this.answers = {
-            'GET state': () => [200, { armed: this.armed, yours: this.armed, by: 'code', expires_s: 900, save: 'helper', hash: this.config.hash, pending: this.pending, undone: 'it was not kept', packs: 0, command: 'sudo packgate setup' }],
+            'GET state': () => [200, { armed: true, taken: this.taken, yours: this.armed, by: 'code', expires_s: 900, save: 'helper', hash: this.config.hash, pending: this.pending, undone: 'it was not kept', packs: 0, command: 'sudo packgate setup' }],
             'POST arm': body => body.code === CODE ? [200, {}, this.armed = true] : [403, { error: 'wrong code' }],
             'POST leave': () => [200, {}, this.armed = false],
             'GET config': () => [200, this.config],
@@ -199,6 +199,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.evaluate(axe());
             await fake.answer(page);
             await page.locator('.empty a.button').click();
+            check(!await page.locator('.guide .note').count(), 'nobody else sets up');
             await page.locator('.guide form input').fill('WRONG');
             await page.locator('.guide form .primary').click();
             await has(page.locator('.said'), 'wrong');
@@ -243,6 +244,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             for (const box of await page.locator('.picks input').all()) await box.check();
             await page.locator('.feet .primary').click();
             await heading(page, 'names');
+            for (const address of [1, 2]) await has(page.locator('[data-pack]').nth(address - 1), `daly, Address ${address}, tcp://127.0.0.1:${asked().server}`);
             for (const [i, name] of ['Küche links', 'Küche rechts'].entries()) await page.locator('[data-pack] .entry input[type=text]').nth(i).fill(name);
             await page.locator('.ask .primary').click();
             await go(page, 'readers');
@@ -465,7 +467,9 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
             fake.armed = false;
+            fake.taken = true;
             await apply.click();
+            await has(page.locator('.guide .note'), 'Another browser');
             await page.locator('.guide form input').fill(CODE);
             await page.locator('.guide form .primary').click();
             await heading(page, 'ports');

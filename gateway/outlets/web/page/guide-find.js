@@ -96,6 +96,8 @@ const volts = v => v == null ? null : `${number(v, 2)}\u202fV`;
 export const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
   v.model, v.serial && `${t('serial')} ${v.serial}`].filter(Boolean).join(' · ');
 
+const wayTo = (protocol, address, ...more) => [protocol, address == null || address === '' ? null : `${t('address')} ${address}`, ...more].filter(Boolean).join(', ');
+
 function foundRow(found, onchange) {
   const box = el('input', {
     type: 'checkbox', onchange() {
@@ -108,7 +110,7 @@ function foundRow(found, onchange) {
   const more = found.cells?.some(mv => mv != null) ? el('small', {}, found.cells.map(mv => mv == null ? '–' : number(mv / 1000, 3)).join('  ')) : null;
   return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, t('g_is_it')),
     el('span', {}, traits({ voltage: found.voltage_v, soc: found.soc_pct, cells: found.cells_count, model: found.model, serial: found.serial })),
-    el('small', {}, [found.protocol, found.address == null ? null : `${t('address')} ${found.address}`, found.baud].filter(v => v != null).join(', ')), more)));
+    el('small', {}, wayTo(found.protocol, found.address, found.baud)), more)));
 }
 
 // What was heard where nothing was found decides what to try next.
@@ -237,7 +239,10 @@ function packCard(pack, renew, renewBanks) {
     renew(pack, by);
   }, { 'aria-label': t(word, titleOf(pack)), 'data-by': by, disabled: !canMove(pack, by) });
   const line = sections('line').find(l => l.name === pack.get('line'));
-  const node = el('section', { class: 'card', 'data-pack': pack.name }, el('h2', {}, traits(valuesOf(pack)) || [pack.get('protocol') || line?.get('protocol'), pack.get('address') && `${t('address')} ${pack.get('address')}`].filter(Boolean).join(', ')),
+  const seen = traits(valuesOf(pack)), way = wayTo(pack.get('protocol') || line?.get('protocol'), pack.get('address'), line?.get('port'));
+  const node = el('section', { class: 'card', 'data-pack': pack.name }, el('h2', {}, seen || way),
+    // Packs of one make often differ in their address only, which is what their owner has set.
+    seen ? el('p', { class: 'hint' }, way) : null,
     el('div', { class: 'row' }, field(t('name'), name), unitField(pack), canMove(pack, -1) || canMove(pack, 1) ? el('span', { class: 'buttons' }, step(-1, '↑', 'g_up'), step(1, '↓', 'g_down')) : null),
     hint, allKeys([[pack, ['name', 'unit', 'line']], ...line ? [[line, []]] : []]), button(t('g_remove'), () => {
       removePack(pack);

@@ -59,6 +59,8 @@ static const struct {
      "restart: [gateway] listen: '127.0.0.1:1' is gone\nrestart: [gateway] listen: '[::1]:3' is new\n"},
     {GATEWAY "listen = 127.0.0.1:1, 127.0.0.1:2\n" LINE PACK, GATEWAY "listen = 127.0.0.1:2, 127.0.0.1:1\n" LINE PACK,
      "restart: [gateway] listen: in another order, or written otherwise\n"},
+    {LINE PACK "adr = 3\n", LINE PACK "address = 1, 5\nadr = 3\n",
+     "line: [pack p] address: 1, 5, was not given (the protocol's)\n"},
     {LINE PACK, LINE "gap = 0ms\n" PACK, "line: [line a] gap: 0ms, was not given (the protocol's)\n"},
     {LINE PACK, LINE PACK "protocol = topbms seplos\n", "line: [pack p] protocol: topbms seplos, was not given (its line's)\n"},
     {LINE PACK, LINE PACK "writable = yes\n", "[pack p] writable: yes, was no\n"},

@@ -466,6 +466,17 @@ static void test_folded(void **state)
         {GOOD "[gateway]\nlatitude = 45.5\nlongitude = -9\n",
          GOOD "[gateway]\nlocation = 45.5, -9\n", "'location = LATITUDE, LONGITUDE'"},
         {GOOD "adr = 3\naddress = 4\n", GOOD "address = 4, 3\n", "'address = ADDRESS, ADR'"},
+        /* Where both say something, the newer key holds, which is the one that a browser sets. */
+        {GOOD "adr = 3\naddress = 4, 5\n", GOOD "address = 4, 5\n", "'address = ADDRESS, ADR'"},
+        {GOOD "address = 4, 5\nadr = 3\n", GOOD "address = 4, 5\n", "'address = ADDRESS, ADR'"},
+        {"[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 19200 7E1\nframing = 8N1\nrts = "
+         "on\n" PACK_P,
+         "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = 19200 7E1 on\n" PACK_P,
+         "'baud = 9600 8N1 rs485'"},
+        {GOOD "[history]\nkeep = 48h, 30d, 3650d\nrecent = 24h\n",
+         GOOD "[history]\nkeep = 48h, 30d, 3650d\n", "where it is the first"},
+        {GOOD "protocol = daly rs485\nvariant = bluetooth\n", GOOD "protocol = daly rs485\n",
+         "behind the protocol"},
         {"[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 8E1\nrts = rs485\n" PACK_P,
          "[line a]\nport = serial:/dev/x\nprotocol = daly\nbaud = rs485 8E1\n" PACK_P,
          "'baud = 9600 8N1 rs485'"},

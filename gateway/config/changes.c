@@ -110,6 +110,8 @@ static void tell_value(const struct telling *telling, const struct config_key *k
 {
     const char *was = text_of(telling, telling->old, key, 0);
     const char *is = text_of(telling, telling->fresh, key, 0);
+    if (key->folded && was && is && strcmp(was, is) == 0)
+        return; /* it gave way to another key, which is reported */
     if (was && is)
         report_change(telling, key->on_change, "%s: %s, was %s", key->name, is, was);
     else if (is)

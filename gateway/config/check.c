@@ -104,18 +104,18 @@ static void report_variant(const struct config_draft *pack, const char *variant,
                  driver->name, variant, known, suggest_hint(&suggest, hint));
 }
 
-/* It stands behind the protocol of the pack, or else of the line. */
+/* It stands behind the protocol of the pack, else in the older key of the pack, else behind the protocol of the line. */
 static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    const bool apart = config_draft_usable(pack, "variant");
     const struct config_draft *from = config_draft_given(pack, "protocol") ? pack : pack->line;
     char name[NAME_SIZE];
-    if (!driver || (!apart && !config_draft_usable(from, "protocol")))
+    if (!driver || !config_draft_usable(from, "protocol"))
         return;
-    const char *variant =
-        apart ? config_draft_text(pack, "variant", 0)->text
-              : config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
+    const char *variant = config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
+    const bool apart = config_draft_usable(pack, "variant") && !(variant && from == pack);
+    if (apart)
+        variant = config_draft_text(pack, "variant", 0)->text;
     const unsigned line =
         apart ? config_draft_line(pack, "variant") : config_draft_line(from, "protocol");
     for (int i = 0; variant && driver->variants && driver->variants[i]; i++) {

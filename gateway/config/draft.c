@@ -180,6 +180,17 @@ static bool set_any(struct config_draft *draft, unsigned row, const char *text, 
     return set_value(draft, key, text, line, mistakes);
 }
 
+/* A key of older versions does not change what a newer one in front of it says: a browser sets the newer one only,
+ * and nobody expects the order of lines to matter. What a list says is left alone, as it would be added again. */
+static void repeat_newer(struct config_draft *draft)
+{
+    for (unsigned i = 0; i < draft->text_count; i++) {
+        const struct config_key *key = draft->texts[i].key;
+        if (!key->folded && !key->type->list)
+            key->type->parse(key, draft->texts[i].text, (char *) draft->settings + key->offset);
+    }
+}
+
 void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
                       struct mistakes *mistakes)
 {
@@ -193,6 +204,8 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
         return;
     }
     bool good = text && set_any(draft, row, text, line, mistakes);
+    if (key->folded)
+        repeat_newer(draft);
     draft->usable[row] = good && (first || draft->usable[row]);
     draft->given[row] = first ? line : draft->given[row];
 }

@@ -152,9 +152,9 @@ static void check_variant(const struct config_draft *draft, const struct bms_dri
     const char *const *variants = driver ? driver->variants : NULL;
     const struct config_text *apart = config_draft_text(draft, "variant", 0);
     char protocol[NAME_SIZE];
-    const char *name =
-        apart ? apart->text
-              : config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+    const char *name = config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+    if (!name && apart)
+        name = apart->text;
     for (int i = 0; name && variants && variants[i]; i++)
         if (strcmp(variants[i], name) == 0) {
             present->variant = i;

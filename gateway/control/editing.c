@@ -198,8 +198,7 @@ static void ask_state(struct editing *editing, const struct query *query)
     json_t *state = json_pack("{s:b, s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "taken",
                               editing->token[0] && query->entrance != BY_CODE, "by", by, "yours",
                               query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
-                              "command", command_for_code(),
-                              "packs", (int) config->pack_count);
+                              "command", command_for_code(), "packs", (int) config->pack_count);
     json_object_set_new(state, "expires_s",
                         armed && (query->entrance == BY_CODE || !by)
                             ? json_number(fmax(editing->until - now, 0), 0)

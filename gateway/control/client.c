@@ -45,17 +45,9 @@ static void on_entry(void *user, unsigned line, const char *key, const char *val
     snprintf(finder->out, PORT_SIZE, "%s", none ? "" : value);
 }
 
-static void on_mistake(void *user, unsigned line, const char *message)
-{
-    (void) user;
-    (void) line;
-    (void) message;
-}
-
 void control_path(const char *config, char out[PORT_SIZE])
 {
-    static const struct inifile_events events = {
-        .heading = on_heading, .entry = on_entry, .mistake = on_mistake};
+    static const struct inifile_events events = {.heading = on_heading, .entry = on_entry};
     int row = config_key_find(&gateway_section, "control");
     snprintf(out, PORT_SIZE, "%s", gateway_section.keys[row].preset);
     FILE *file = fopen(config, "re");

@@ -89,17 +89,9 @@ static void list_entry(void *user, unsigned line, const char *key, const char *v
     free(masked);
 }
 
-static void list_mistake(void *user, unsigned line, const char *message)
-{
-    (void) user;
-    (void) line;
-    (void) message;
-}
-
 static json_t *show_config(const struct work *work)
 {
-    static const struct inifile_events events = {
-        .heading = list_heading, .entry = list_entry, .mistake = list_mistake};
+    static const struct inifile_events events = {.heading = list_heading, .entry = list_entry};
     char hash[EDITS_HASH];
     char *text = setup_read(work->path, work->first);
     if (!text)

@@ -73,17 +73,10 @@ static void see_lost(void *user, unsigned line, const char *key)
     see_key(user, line, key, NULL);
 }
 
-static void see_mistake(void *user, unsigned line, const char *message)
-{
-    (void) user;
-    (void) line;
-    (void) message;
-}
-
 static void find_place(const char *text, size_t size, struct place *place)
 {
     static const struct inifile_events events = {
-        .heading = see_heading, .entry = see_entry, .lost = see_lost, .mistake = see_mistake};
+        .heading = see_heading, .entry = see_entry, .lost = see_lost};
     inifile_read(text, size, &events, place);
 }
 
@@ -271,7 +264,7 @@ char *config_without(const char *text, size_t size, const char *section, const c
                      size_t *new_size)
 {
     static const struct inifile_events events = {
-        .heading = cut_heading, .entry = cut_key, .lost = cut_lost, .mistake = see_mistake};
+        .heading = cut_heading, .entry = cut_key, .lost = cut_lost};
     struct cut cut = {.edit = {.section = section, .name = name}, .gone = calloc(size + 3, 1)};
     char *shorter = NULL;
     FILE *out = cut.gone ? open_memstream(&shorter, new_size) : NULL;

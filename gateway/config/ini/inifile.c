@@ -30,7 +30,8 @@ struct span {
 
 static void mistake(const struct reader *reader, const char *message)
 {
-    reader->events->mistake(reader->user, reader->line, message);
+    if (reader->events->mistake)
+        reader->events->mistake(reader->user, reader->line, message);
 }
 
 static struct span trim(const char *start, size_t size)
@@ -97,7 +98,8 @@ static void parse_heading(const struct reader *reader, struct span span)
     }
     struct span inside = trim(span.start + 1, (size_t) (end - span.start) - 1);
     snprintf(text, sizeof text, "%.*s", (int) inside.size, inside.start);
-    reader->events->heading(reader->user, reader->line, text);
+    if (reader->events->heading)
+        reader->events->heading(reader->user, reader->line, text);
 }
 
 /* The key of a line that is too long is not missing in its section. */
@@ -159,7 +161,8 @@ static int parse_entry(void *user, const char *section, const char *key, const c
     (void) section;
     if (value) {
         reader->entry_wanted = false;
-        reader->events->entry(reader->user, reader->line, key, value);
+        if (reader->events->entry)
+            reader->events->entry(reader->user, reader->line, key, value);
     }
     return 1;
 }

@@ -44,6 +44,29 @@ static void test_edits(void **state)
     }
 }
 
+/* A variant in a key of its own goes with its protocol. */
+static void test_older_variant(void **state)
+{
+    static const struct {
+        const char *key, *value, *after;
+    } cases[] = {
+        {"protocol", "topbms pace", "protocol = topbms pace\n"},
+        {"protocol", "jbd", "protocol = jbd\n"},
+        {"protocol", NULL, ""},
+        {"unit", "1", "protocol = topbms\nvariant = eg4\nunit = 1\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char after[200], why[EDITS_WHY];
+        const struct edit edit = {EDIT_VALUE, "pack", "a", cases[i].key, cases[i].value};
+        snprintf(after, sizeof after, "[pack a]\n%s", cases[i].after);
+        char *text =
+            edits_apply("[pack a]\nprotocol = topbms\nvariant = eg4\n", &edit, 1, "/e/7-", why);
+        assert_non_null(text);
+        assert_string_equal(text, after);
+        free(text);
+    }
+}
+
 static void test_edits_that_are_refused(void **state)
 {
     static const struct edit bad[] = {
@@ -74,6 +97,39 @@ static void test_edits_that_are_refused(void **state)
     const struct edit secret = {EDIT_SECRET, "mqtt", "home", "password_file", large};
     assert_null(edits_apply(TEXT, &secret, 1, "/e/7-", why));
     free(large);
+}
+
+/* The password of a board goes to no other port than that of its line in the file. */
+static void test_password_of_a_pack(void **state)
+{
+    static const char text[] = "[line a]\nport = tcp://h:1\n[line b]\nport = tcp://h:2\n"
+                               "[pack  p]\nline = a\npassword_file = /p\nunit = 1\n"
+                               "[pack q]\nline = b\nunit = 2\n";
+    static const struct {
+        bool good;
+        struct edit edits[2];
+    } cases[] = {
+        {false, {{EDIT_VALUE, "line", "a", "port", "tcp://x:1"}}},
+        {false, {{EDIT_VALUE, "line", "a", "port", NULL}}},
+        {false, {{EDIT_VALUE, "pack", "p", "line", "b"}}},
+        {false,
+         {{EDIT_VALUE, "pack", "p", "line", "c"}, {EDIT_VALUE, "line", "c", "port", "tcp://x:1"}}},
+        {false,
+         {{EDIT_SECTION, "line", "a", NULL, NULL}, {EDIT_VALUE, "line", "a", "port", "tcp://x:1"}}},
+        {true, {{EDIT_VALUE, "line", "a", "port", "tcp://h:1"}}},
+        {true,
+         {{EDIT_VALUE, "line", "b", "port", "tcp://x:1"}, {EDIT_VALUE, "pack", "q", "line", "a"}}},
+        {true,
+         {{EDIT_SECTION, "pack", "p", NULL, NULL}, {EDIT_VALUE, "line", "a", "port", "tcp://x:1"}}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char why[EDITS_WHY] = "";
+        const size_t count = cases[i].edits[1].section ? 2 : 1;
+        char *after = edits_apply(text, cases[i].edits, count, "/e/7-", why);
+        if (!after == cases[i].good || (!after && !strstr(why, "[pack p] has a 'password_file'")))
+            fail_msg("%zu: %s", i, after ? after : why);
+        free(after);
+    }
 }
 
 /* ---- the difference ---- */
@@ -366,7 +422,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_older_variant),
         cmocka_unit_test(test_edits_that_are_refused),
+        cmocka_unit_test(test_password_of_a_pack),
         cmocka_unit_test(test_diff),
         cmocka_unit_test_setup_teardown(test_keep_and_undo, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_no_file_before, make_folder, remove_folder),

@@ -6,6 +6,7 @@
 #include "types.h"
 
 #include "ini/edit.h"
+#include "ini/inifile.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -113,6 +114,18 @@ char *edits_with_value(const char *text, const struct edit *edit, const char *va
     return config_edited(text, strlen(text), &one, &size, why);
 }
 
+/* Another protocol has other variants: a key of its own for the one before, as older files have it, would be a mistake. */
+static char *without_variant(char *text, const struct edit *edit, char why[EDITS_WHY])
+{
+    const struct config_section *section = find_section(edit->section);
+    if (!text || section->keys[config_key_find(section, edit->key)].type != &type_protocol)
+        return text;
+    const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
+    char *shorter = edits_with_value(text, &gone, NULL, why);
+    free(text);
+    return shorter;
+}
+
 static char *apply(const char *text, const struct edit *edit, const char *secrets,
                    char why[EDITS_WHY])
 {
@@ -120,8 +133,10 @@ static char *apply(const char *text, const struct edit *edit, const char *secret
     size_t size;
     if (edit->kind == EDIT_SECTION)
         return config_without(text, strlen(text), edit->section, edit->name, &size);
-    if (edit->kind == EDIT_VALUE || !edit->value)
-        return edits_with_value(text, edit, edit->value, why);
+    if (edit->kind == EDIT_VALUE)
+        return without_variant(edits_with_value(text, edit, edit->value, why), edit, why);
+    if (!edit->value)
+        return edits_with_value(text, edit, NULL, why);
     if (edits_secret_path(edit, secrets, path))
         return edits_with_value(text, edit, path, why);
     snprintf(why, EDITS_WHY, "the path of the file with the secret is too long");
@@ -194,6 +209,49 @@ static bool leads_away(const char *old, const char *fresh, const struct edit *ed
     return leads;
 }
 
+struct follow {
+    const char *old, *fresh;
+    const struct edit *edit;
+    char *why;
+    bool leads;
+};
+
+static void follow_pack(void *user, unsigned line, const char *heading)
+{
+    (void) line;
+    struct follow *follow = user;
+    const size_t word = strcspn(heading, " \t");
+    const struct edit pack = {.section = pack_section.word,
+                              .name = heading + word + strspn(heading + word, " \t")};
+    if (strlen(pack.section) != word || strncmp(heading, pack.section, word) != 0)
+        return;
+    char *password = unchanged(follow->old, follow->fresh, &pack, "password_file");
+    char *on = config_value(follow->fresh, pack.section, pack.name, "line");
+    const char *its = strcmp(follow->edit->section, pack.section) == 0 ? pack.name : on;
+    if (password && its && strcmp(its, follow->edit->name) == 0) {
+        follow->leads = true;
+        snprintf(follow->why, EDITS_WHY,
+                 "'%s' of [%s %s] is not set from a browser, as [pack %.32s] has a 'password_file'",
+                 follow->edit->key, follow->edit->section, follow->edit->name, pack.name);
+    }
+    free(password);
+    free(on);
+}
+
+/* The password of a pack goes to the port of its line. It is not typed in a browser. */
+static bool leads_pack_away(const char *old, const char *fresh, const struct edit *edit,
+                            char why[EDITS_WHY])
+{
+    static const struct inifile_events events = {.heading = follow_pack};
+    struct follow follow = {.old = old, .fresh = fresh, .edit = edit, .why = why};
+    const bool is_way = edit->kind == EDIT_VALUE &&
+                        ((strcmp(edit->section, "line") == 0 && strcmp(edit->key, "port") == 0) ||
+                         (strcmp(edit->section, "pack") == 0 && strcmp(edit->key, "line") == 0));
+    if (is_way && is_changed(old, fresh, edit))
+        inifile_read(fresh, strlen(fresh), &events, &follow);
+    return follow.leads;
+}
+
 char *edits_apply(const char *text, const struct edit *edits, size_t count, const char *secrets,
                   char why[EDITS_WHY])
 {
@@ -205,7 +263,7 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
         now = next;
     }
     for (size_t i = 0; now && i < count; i++)
-        if (leads_away(text, now, &edits[i], why)) {
+        if (leads_away(text, now, &edits[i], why) || leads_pack_away(text, now, &edits[i], why)) {
             free(now);
             now = NULL;
         }

@@ -5,19 +5,24 @@ kept. The screens are test_setup_page's subject."""
 import concurrent.futures
 import contextlib
 import ctypes
+import fcntl
 import glob
 import http.server
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 
 from ble_harness import Air
 from control_harness import Link, await_that, run
@@ -243,7 +248,7 @@ def test_config_and_keys():
         assert {"pack", "bank", "line", "mqtt", "gateway", "notify", "influx"} <= set(keys) and not {"web", "limits", "view"} & set(keys)
         names = {key["key"]: key for key in keys["pack"]}
         assert names["unit"]["required"] and "1 to 247" in names["unit"]["expected"] and "writable" not in names
-        assert {"topbms", "daly", "jbd"} <= set(names["protocol"]["choices"])
+        assert {"topbms", "daly", "jbd", "topbms pace", "daly bluetooth"} <= set(names["protocol"]["choices"]) and "daly auto" not in names["protocol"]["choices"]
         assert "ntfy" in keys["notify"][0]["choices"] and "command" not in keys["notify"][0]["choices"]   # which would be refused
         assert {key["key"] for key in keys["mqtt"] if key.get("secret")} == {"password_file"}
         assert browser.good(browser.post("ports")).keys() == {"ports", "bluetooth"}
@@ -314,6 +319,52 @@ def test_probe_goes_on():
         answer = await_probe(browser)
         assert [(f["protocol"], f["address"], f["cells_count"], None in f["cells"]) for f in answer["found"]] == [("daly", n, 8, False) for n in (1, 2, 3)], answer
         assert answer["heard"] is None and answer["advice"] is None, answer
+
+
+TCGETS2 = 0x802C542A  # of Linux, for speeds that are no constants
+
+
+@contextlib.contextmanager
+def serial_port(url, speed):
+    """A serial port that passes bytes at one speed only."""
+    master, slave = pty.openpty()
+    where = urllib.parse.urlsplit(url)
+    with socket.create_connection((where.hostname, where.port)) as far:
+        ended = threading.Event()
+
+        def pass_on():
+            while not ended.is_set():
+                for ready in select.select([master, far], [], [], 0.2)[0]:
+                    data = os.read(master, 4096) if ready is master else far.recv(4096)
+                    if struct.unpack("=11I", fcntl.ioctl(slave, TCGETS2, bytes(44)))[10] != speed:
+                        continue
+                    if ready is master:
+                        far.sendall(data)
+                    else:
+                        os.write(master, data)
+
+        thread = threading.Thread(target=pass_on)
+        thread.start()
+        try:
+            yield "serial:" + os.ttyname(slave)
+        finally:
+            ended.set()
+            thread.join()
+            os.close(master)
+            os.close(slave)
+
+
+def test_probe_says_what_goes_into_the_file():
+    server, url = simulate("topbms", "", "--address", 2, "--variant", "pylontech")
+    with server, serial_port(url, 115200) as port, Page(packs=PACKS) as page:
+        browser = Browser(page).arm()
+        browser.good(browser.post("probe", {"port": port}))
+        (found,) = await_probe(browser)["found"]
+        assert found["protocol"] == "topbms pylontech" and found["baud"] == "115200 8N1" and found["address"] == 2, found
+        wanted = [edit("line", "new", "port", port), edit("line", "new", "protocol", found["protocol"]), edit("line", "new", "baud", found["baud"]),
+                  edit("pack", "new", "line", "new"), edit("pack", "new", "address", "2"), edit("pack", "new", "unit", "2")]
+        checked = browser.good(browser.post("check", {"hash": browser.hash(), "edits": wanted}))
+        assert checked["errors"] == 0 and not any("baud" in remark["text"] for remark in checked["remarks"]), checked
 
 
 def test_probe_hears_another_master():

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 
-from control_harness import run
+from ble_harness import Air
 from harness import PATIENCE, Gateway, free_port, main, simulate
 from mqtt_harness import Broker
 from test_page import CHROMIUM, FONTS, INSTALLED, NPM, SHED, Browser, pack, page_of
+from test_setup_api import new_code, read
+from test_setup_attacks import turned_clock
 
 PACKS = ("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n[pack kueche-links]\nname = Küche links\nline = l\naddress = 1\nunit = 1\n"
          "[pack kueche-rechts]\nname = Küche rechts\nline = l\naddress = 2\nunit = 2\n" + pack("boot", 3, "sim:cells=8", "daly", "name = Boot\n") +
@@ -54,8 +56,7 @@ def sets_up_the_gateway_itself():
                   "[bank bank-1]\npacks = kueche-links, kueche-rechts\nunit = 3\n\n"
                   f"[mqtt home]\nbroker = mqtt://127.0.0.1:{broker.port}\n")
         url = page_of(gateway)
-        code = re.search(r"#/setup/start/(\S+)", run("setup", "-c", gateway.path))[1]
-        browser = Browser("guide_gateway", url, code=code, server=int(port.split(":")[-1]), traits=["53.60", "Cells: 16"], broker=f"mqtt://127.0.0.1:{broker.port}")
+        browser = Browser("guide_gateway", url, code=new_code(gateway), server=int(port.split(":")[-1]), traits=["53.60", "Cells: 16"], broker=f"mqtt://127.0.0.1:{broker.port}")
         for order in browser.orders():
             if order == "ask by Modbus":
                 with gateway.client() as client:
@@ -72,6 +73,23 @@ def sets_up_the_gateway_itself():
 
 def changes_lines_of_a_configuration_that_runs():
     look("guide_edits", PACKS.replace("kueche-links", "left").replace("kueche-rechts", "right").replace("name = ", ";name = ").replace("boot", "old").partition("[bank")[0])
+
+
+def finds_bluetooth_modules():
+    shed = "C8:47:80:00:00:01"
+    with Air({shed: ("jk", "jk02", "profile=fixed,cells=8", "shed")}), Gateway(f"[web]\nlisten = 127.0.0.1:{free_port()}\n") as gateway:
+        url = page_of(gateway)
+        Browser("guide_bluetooth", url, code=new_code(gateway), module=f"ble:{shed}").finish()
+
+
+def says_that_nobody_has_kept_it():
+    with turned_clock() as (page, let_time_pass):
+        before = read(page.path)
+        browser = Browser("guide_not_kept", f"http://127.0.0.1:{page.web}/", code=new_code(page))
+        for _ in browser.orders():
+            assert "name = Halle" in read(page.path)
+            let_time_pass()
+        assert read(page.path) == before
 
 
 def advises_by_what_was_heard():
@@ -108,4 +126,4 @@ if __name__ == "__main__":
             Browser.close()
         sys.exit()
     main([fits_a_narrow_screen_in_all_languages, [sets_up_the_gateway_itself, leads_from_nothing_to_a_kept_configuration, changes_lines_of_a_configuration_that_runs,
-          advises_by_what_was_heard, survives_what_goes_wrong, works_by_keyboard]], at_once=2, close=Browser.close)
+          finds_bluetooth_modules, says_that_nobody_has_kept_it, advises_by_what_was_heard, survives_what_goes_wrong, works_by_keyboard]], at_once=2, close=Browser.close)

@@ -84,26 +84,30 @@ static json_t *cells_of(const struct pack *values)
     return list;
 }
 
-/* Baud rate, framing and variant only where they must stand in the file. */
-static void add_settings(json_t *object, const struct report *report,
-                         const struct search_found *found)
+/* As it stands in the file: the variant behind the protocol. */
+static json_t *protocol_of(const struct search_found *found)
+{
+    const struct bms_driver *driver = found->driver;
+    const int variant = driver->variants ? found->options.variant : 0;
+    return json_sprintf("%s%s%s", driver->name, variant > 0 ? " " : "",
+                        variant > 0 ? driver->variants[variant] : "");
+}
+
+/* As it must stand in the file, where it is not the protocol's. */
+static void add_baud(json_t *object, const struct report *report, const struct search_found *found)
 {
     const struct bms_line *usual = &found->driver->line;
-    if (report->serial && found->baud != usual->baud)
-        json_object_set_new(object, "baud", json_integer((json_int_t) found->baud));
-    if (report->serial && strcmp(found->framing, usual->framing) != 0)
-        json_object_set_new(object, "framing", json_string(found->framing));
-    if (found->driver->variants && found->options.variant > 0)
-        json_object_set_new(object, "variant",
-                            json_string(found->driver->variants[found->options.variant]));
+    if (report->serial &&
+        (found->baud != usual->baud || strcmp(found->framing, usual->framing) != 0))
+        json_object_set_new(object, "baud", json_sprintf("%u %s", found->baud, found->framing));
 }
 
 static void on_found(void *data, const struct search_found *found)
 {
     struct report *report = data;
     const struct pack *values = found->values;
-    json_t *object = json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o}", "protocol",
-                               found->driver->name, "title", found->driver->title, "address",
+    json_t *object = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "protocol",
+                               protocol_of(found), "title", found->driver->title, "address",
                                address_of(found->driver, found->options.address), "port",
                                report->port, "model", printable(values->text[MODEL]), "serial",
                                printable(values->text[SERIAL]), "cells", cells_of(values));
@@ -111,7 +115,7 @@ static void on_found(void *data, const struct search_found *found)
     add_number(object, "current_a", values, CURRENT_A, 2);
     add_number(object, "soc_pct", values, SOC_PERCENT, 1);
     add_number(object, "cells_count", values, CELL_COUNT, 0);
-    add_settings(object, report, found);
+    add_baud(object, report, found);
     json_array_append_new(report->found, object);
     print_report(report);
 }

@@ -118,8 +118,13 @@ static json_t *choices_of(const struct config_key *key)
     for (const char *const *word = key->words; word && *word; word++)
         if (edits_is_value_good(*word))
             json_array_append_new(list, json_string(*word));
-    for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++)
-        json_array_append_new(list, json_string(bms_drivers[i]->name));
+    for (size_t i = 0; key->type == &type_protocol && bms_drivers[i]; i++) {
+        const struct bms_driver *driver = bms_drivers[i];
+        json_array_append_new(list, json_string(driver->name));
+        /* The first variant is the one without a word. */
+        for (unsigned v = 1; driver->variants && driver->variants[0] && driver->variants[v]; v++)
+            json_array_append_new(list, json_sprintf("%s %s", driver->name, driver->variants[v]));
+    }
     return list;
 }
 

@@ -100,13 +100,12 @@ export const lineAt = port => sections('line').find(line => bare(line.get('port'
 const inDraft = found => draft.added.find(s => s.found && ['port', 'protocol', 'address'].every(key => s.found[key] === found[key]));
 export const isTaken = found => !!inDraft(found);
 
-/** A pack that was found, or that a person describes, on a port. */
+/** A pack that was found, or that a person describes, on a port. The line has the speed that one of its packs needs it to have. */
 export function take(found) {
-  const line = lineAt(found.port) ?? add('line', wordFor('line-1', 'line'), {
-    port: found.port, protocol: found.protocol, baud: [found.baud, found.framing].filter(Boolean).join(' ') || null,
-  });
+  const line = lineAt(found.port) ?? add('line', wordFor('line-1', 'line'), { port: found.port, protocol: found.protocol });
+  if (found.baud && !line.get('baud')) line.set('baud', found.baud);
   return add('pack', wordFor('pack-1', 'pack'), {
-    line: line.name, protocol: found.variant ? `${found.protocol} ${found.variant}` : line.get('protocol') === found.protocol ? null : found.protocol,
+    line: line.name, protocol: line.get('protocol') === found.protocol ? null : found.protocol,
     address: found.address == null ? null : String(found.address), unit: freeUnit(),
   }, { found });
 }

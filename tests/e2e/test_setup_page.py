@@ -66,8 +66,12 @@ def sets_up_the_gateway_itself():
                 said = subprocess.run(order.split()[1:], stdout=subprocess.PIPE, timeout=PATIENCE, text=True).stdout
                 assert re.search(r"\[470\]:\s+12345", said), said
                 continue
-            with open(gateway.path, encoding="utf-8") as file:
-                text = file.read()
+            if order == "edit by hand":
+                wanted, text = (text.replace("unit = 2\n", "unit = 2\npoll = 2s\n") for text in (wanted, read(gateway.path)))
+                with open(gateway.path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                continue
+            text = read(gateway.path)
             assert text.startswith(empty) and text[len(empty):].strip() == wanted.strip(), text
 
 

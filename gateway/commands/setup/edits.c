@@ -86,22 +86,6 @@ static bool name_secrets(struct setup_edits *edits)
     return fits;
 }
 
-/* What has changed since the text with this hash, if that is one of the old ones. NULL: it is none. */
-static json_t *diff_since(const struct setup_edits *edits, const char *hash)
-{
-    const unsigned next = save_number(edits->path);
-    json_t *diff = NULL;
-    for (unsigned n = next > SAVE_OLD ? next - SAVE_OLD : 1; n < next && !diff; n++) {
-        char *text = save_read_old(edits->path, n), its[EDITS_HASH];
-        if (text)
-            edits_hash(text, its);
-        if (text && strcmp(its, hash) == 0)
-            diff = setup_edits_diff(text, edits->old);
-        free(text);
-    }
-    return diff;
-}
-
 static json_t *make(struct setup_edits *edits, const char *first)
 {
     char why[EDITS_WHY];
@@ -121,9 +105,6 @@ static json_t *make(struct setup_edits *edits, const char *first)
         return NULL;
     json_t *answer = setup_error(409, "the configuration was edited meanwhile");
     json_object_set_new(answer, "hash", json_string(edits->hash));
-    json_t *theirs = diff_since(edits, hash);
-    if (theirs)
-        json_object_set_new(answer, "theirs", theirs);
     return answer;
 }
 

@@ -149,13 +149,6 @@ unsigned save_number(const char *path)
     return highest + 1;
 }
 
-char *save_read_old(const char *path, unsigned number)
-{
-    char name[PATH_MAX], number_text[24];
-    snprintf(number_text, sizeof number_text, ".old/%u", number);
-    return beside(path, number_text, name) ? save_read(name) : NULL;
-}
-
 static bool file_mentions(const char *path, const char *text)
 {
     struct stat found;

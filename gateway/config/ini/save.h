@@ -29,9 +29,6 @@ int save_lock(const char *path);
 /** The number of the next file in PATH.old. */
 unsigned save_number(const char *path);
 
-/** Reads a file in PATH.old; NULL: errno. The caller frees it. */
-char *save_read_old(const char *path, unsigned number);
-
 /** Whether a file beside PATH, or one in PATH.old but for number `except`, contains `text`, or cannot be read. What is larger
  * than a configuration may be is none. */
 bool save_mentions(const char *path, const char *text, unsigned except);

@@ -16,6 +16,13 @@ const SIGN_WORDS = { '-': 'g_line_out', '+': 'g_line_in' };
 const difference = lines => el('ol', { class: 'diff', 'aria-label': t('g_difference') }, ...lines.map(d => el('li', { 'data-op': d.op },
   el('small', {}, d.line ?? ''), el('b', { 'aria-hidden': 'true' }, d.op), SIGN_WORDS[d.op] ? el('span', { class: 'vh' }, t(SIGN_WORDS[d.op])) : null, el('code', {}, d.text))));
 
+// From one configuration to another, key by key; comments are not in them.
+function since(before, now) {
+  const lines = config => new Set(config.sections.flatMap(s => s.keys.map(k => `[${[s.section, s.name].filter(Boolean).join(' ')}] ${k.key} = ${k.value ?? '***'}`)));
+  const was = lines(before), is = lines(now);
+  return [...[...was].filter(text => !is.has(text)).map(text => ({ op: '-', text })), ...[...is].filter(text => !was.has(text)).map(text => ({ op: '+', text }))];
+}
+
 const remarks = list => el('ul', { class: 'remarks' }, ...list.map(r => el('li', { 'data-level': r.level }, icon(r.level === 'error' ? 'protection' : 'warning'),
   el('span', {}, r.line ? `${t('g_line_n', r.line)}: ` : '', el('span', { lang: 'en' }, r.text)))));
 
@@ -37,18 +44,19 @@ export function review(state) {
       checked = await patient('check', { hash: draft.config.hash, edits: edits() });
     } catch (error) {
       checked = null;
-      if (error.status === 409) return meanwhile(error.said);
+      if (error.status === 409) return meanwhile();
       node.replaceChildren(error.said?.remarks ? remarks(error.said.remarks) : el('p', { class: 'note' }, error.message));
       return;
     }
     show();
   }
 
-  // Somebody else has changed the file: both are shown, and the same edits are tried on theirs.
-  function meanwhile(other) {
-    node.replaceChildren(el('section', { class: 'card ask' }, el('h2', {}, t('g_meanwhile')), el('p', {}, t('g_meanwhile_why')), other.theirs?.length ? difference(other.theirs) : null,
+  // Somebody else has changed the file: what is new in it is shown, and the same edits are tried on it.
+  async function meanwhile() {
+    const config = await patient('config'), lines = since(draft.config, config);
+    node.replaceChildren(el('section', { class: 'card ask' }, el('h2', {}, t('g_meanwhile')), el('p', {}, t('g_meanwhile_why')), lines.length ? difference(lines) : null,
       act(t('g_on_theirs'), async () => {
-        begin(await patient('config'), true);
+        begin(config, true);
         await check();
       }, said, { class: 'primary' }), said));
   }
@@ -69,7 +77,7 @@ export function review(state) {
       draft.applied = (await api('apply', { hash: draft.config.hash, edits: edits() })).hash;
     } catch (error) {
       // Without a hash, the file is the same: what somebody else has applied waits to be kept.
-      if (error.status === 409 && error.said.hash) return meanwhile(error.said);
+      if (error.status === 409 && error.said.hash) return meanwhile();
       if (error.status === 422) return show(error.said.remarks);
       if (error.status === 501) return download();
       const { pending } = await patient('state');

@@ -28,7 +28,6 @@
 #define LONG_S 900.0 /* s for a search or a trial */
 
 struct editing {
-    struct ev_loop *loop;
     const struct overview *overview;
     char code[CODE_SIZE];   /* "": none, or used */
     char token[TOKEN_SIZE]; /* "": no session */
@@ -452,7 +451,6 @@ struct editing *editing_new(struct ev_loop *loop, const struct overview *overvie
     struct editing *editing = calloc(1, sizeof *editing);
     if (!editing)
         return NULL;
-    editing->loop = loop;
     editing->overview = overview;
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_init(&editing->quick[i], loop, on_quick_over, editing);

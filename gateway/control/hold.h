@@ -2,7 +2,7 @@
 /*
  * A new configuration that holds until further notice. Another process writes the file: the helper behind its socket, which
  * has the right to, or a child of ours if we have it ourselves (commands/setup/save.c). It puts the file before back when the connection to it
- * ends, when SAVE_KEEP_S have passed, or when it is told to; only `keep` prevents that. So a configuration that ends the gateway is
+ * ends, when HOLD_KEEP_S have passed, or when it is told to; only `keep` prevents that. So a configuration that ends the gateway is
  * undone by the end itself.
  */
 #ifndef PACKGATE_CONTROL_HOLD_H

@@ -70,21 +70,14 @@ static char *mask_value(const char *key, const char *value)
 static void list_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct listing *listing = user;
+    const bool secret = edits_is_secret(listing->word, key);
     char *masked = mask_value(key, value);
-    json_t *text = masked ? json_string(masked) : NULL;
+    json_t *text = masked && !secret && strcmp(masked, value) == 0 ? json_string(value) : NULL;
     json_t *entry = json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web",
                               config_key_web(listing->word, key));
-    if (text && strcmp(masked, value) == 0)
-        json_object_set_new(entry, "value", text);
-    else
-        json_object_set_new(entry, "set", json_true());
-    if (text && strcmp(masked, value) != 0)
-        json_decref(text);
-    if (edits_is_secret(listing->word, key)) {
-        json_object_del(entry, "value");
-        json_object_set_new(entry, "set", json_true());
+    json_object_set_new(entry, text ? "value" : "set", text ? text : json_true());
+    if (secret)
         json_object_set_new(entry, "secret", json_true());
-    }
     json_array_append_new(listing->keys, entry);
     free(masked);
 }

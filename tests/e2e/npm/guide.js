@@ -370,8 +370,12 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             fake.armed = true;
             await fake.answer(page);
             await page.locator('.card .soc').nth(1).waitFor();
-            await page.evaluate(() => { location.hash = '#/setup/names'; });
-            await heading(page, 'names');
+            await page.evaluate(() => { location.hash = '#/setup/ports'; });
+            await heading(page, 'ports');
+            await page.locator('form.row input').first().fill('/dev/ttyS1');
+            await page.locator('form.row button').click();
+            await has(page.locator('form.row + .said'), 'in use by line m');
+            await go(page, 'names');
             await page.locator('[data-pack=left] input').first().fill('Küche');
             await page.locator('[data-pack=right] summary').click();
             const key = (name, label) => page.locator(`[data-pack=${name}] .entry`, { has: page.locator(`label:text-is("${label}")`) });

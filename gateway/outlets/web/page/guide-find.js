@@ -31,6 +31,12 @@ function typed(host, port) {
   return { address: `tcp://${whole}`, name: t('g_server') };
 }
 
+// The line of the running configuration that has this port.
+function userOf(port) {
+  const line = lineAt(port.address);
+  return port.used_by ?? (line && !line.isNew ? line.name : null);
+}
+
 export function ports() {
   const list = el('ul', { class: 'picks' }), said = status(), self = { node: null, isDone: () => draft.ports.length > 0 };
   let known = [], hasBluetooth = false;
@@ -41,10 +47,10 @@ export function ports() {
     self.onchange?.();
   };
   const row = port => {
-    const box = el('input', { type: 'checkbox', disabled: !!port.used_by, onchange: () => choose(port, box.checked) });
+    const user = userOf(port), box = el('input', { type: 'checkbox', disabled: !!user, onchange: () => choose(port, box.checked) });
     box.checked = draft.ports.some(p => p.address === port.address);
     return el('li', {}, el('label', { class: 'pick' }, box, el('span', {}, el('b', {}, port.name || port.address), port.maybe ? el('small', { lang: 'en' }, port.maybe) : null, el('code', {}, port.address),
-      port.used_by ? el('small', {}, t('g_used', port.used_by)) : port.readable === false ? el('small', {}, t('g_unreadable')) : null)));
+      user ? el('small', {}, t('g_used', user)) : port.readable === false ? el('small', {}, t('g_unreadable')) : null)));
   };
   const show = () => {
     const all = [...known, ...draft.ports.filter(p => !known.some(k => k.address === p.address))];
@@ -59,10 +65,13 @@ export function ports() {
   }
   const host = el('input', { type: 'text', inputmode: 'url', autocapitalize: 'off', spellcheck: 'false', required: true, placeholder: '192.168.1.49' });
   const port = el('input', { type: 'number', min: 1, max: 65535, value: SERVER_PORT, required: true });
-  const server = el('form', {
+  const serverSaid = status(), server = el('form', {
     class: 'row', onsubmit(event) {
       event.preventDefault();
-      choose(typed(host.value, port.value), true);
+      const given = typed(host.value, port.value), user = userOf(given);
+      serverSaid.say(user ? t('g_used', user) : '');
+      if (user) return;
+      choose(given, true);
       host.value = '';
       said.say('');
       show();
@@ -82,7 +91,7 @@ export function ports() {
   }, airSaid), airSaid, heard);
   self.node = el('div', {}, el('section', { class: 'card' }, el('h2', {}, t('g_wires')), wiring()),
     el('section', { class: 'card' }, el('h2', {}, t('g_this_host')), list, said, act(t('g_again'), look, said)),
-    el('section', { class: 'card' }, el('h2', {}, t('g_server')), el('p', { class: 'hint' }, t('g_server_how')), server), air);
+    el('section', { class: 'card' }, el('h2', {}, t('g_server')), el('p', { class: 'hint' }, t('g_server_how')), server, serverSaid), air);
   self.close = () => stop?.();
   look().catch(error => said.say(error.message));
   return self;

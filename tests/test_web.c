@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* The parts of the web outlet that need no server: the checks of a request. */
+/* The parts of the web outlet that need no server: the checks of a request, rows in memory. */
 #include "outlets/web/guard.h"
+#include "outlets/web/past.h"
 #include "outlets/web/session.h"
 
 #include "base/address.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "unit.h"
 
 static struct web_config config;
@@ -256,14 +260,59 @@ static void test_tries(void **state)
     assert_float_equal(waits(&tries, "203.0.113.1", 260), 0, 0);
 }
 
+static bool count_day(void *data, const struct history_row *row)
+{
+    struct history_row *days = data;
+    days[0].n++;
+    days[1] = *row;
+    return true;
+}
+
+/* Yesterday had 23 hours: its rows in memory are not of today, and what was not recorded of today is known. */
+static void test_day_after_summer_time(void **state)
+{
+    (void) state;
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    const int64_t midnight = 1774821600; /* 2026-03-30, the day before had 23 hours */
+    const struct map_status status = {.charged_wh = NAN, .discharged_wh = NAN};
+    struct past *past = past_new(EV_DEFAULT, 1, "none", 600);
+    struct pack values;
+    assert_int_equal(history_start(LEVEL_DAY, midnight), midnight);
+    assert_int_equal(history_start(LEVEL_DAY, midnight - 1), midnight - 23 * 3600);
+    pack_clear(&values);
+    pack_set(&values, SOC_PERCENT, 90);
+    past_add(past, 0, &values, &status, (double) midnight - 20);
+    past_add(past, 0, NULL, &status, (double) midnight);
+    pack_set(&values, SOC_PERCENT, 50);
+    for (int s = 600; s < 660; s += 10)
+        past_add(past, 0, &values, &status, (double) midnight + s);
+    struct history_row days[2] = {0};
+    char why[100];
+    const struct query_ask ask = {
+        .pack = "shed", .level = LEVEL_DAY, .from = midnight, .to = midnight + 660};
+    assert_true(past_rows(past, 0, NULL, &ask, count_day, days, why, sizeof why));
+    assert_int_equal(days[0].n, 1);
+    assert_int_equal(days[1].from, midnight);
+    assert_int_equal(days[1].max[ROW_SOC], 500);
+    assert_in_range(days[1].fresh_s, 50, 60);
+    past_free(past);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_names_behind_a_proxy),
-        cmocka_unit_test(test_any_name), cmocka_unit_test(test_names_with_a_certificate),
-        cmocka_unit_test(test_origins),  cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_sessions), cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_behind_a_proxy),
+        cmocka_unit_test(test_any_name),
+        cmocka_unit_test(test_names_with_a_certificate),
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_day_after_summer_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

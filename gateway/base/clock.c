@@ -20,3 +20,10 @@ double clock_wall(void)
 {
     return seconds_of(CLOCK_REALTIME);
 }
+
+long clock_zone(double wall)
+{
+    const time_t at = (time_t) wall;
+    struct tm local;
+    return localtime_r(&at, &local) ? local.tm_gmtoff : 0;
+}

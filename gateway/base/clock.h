@@ -13,4 +13,7 @@ double clock_now(void);
 /** Unix time in seconds, for people and files. It jumps when the clock is set. */
 double clock_wall(void);
 
+/** How many seconds the host's time zone is east of UTC at a Unix time. */
+long clock_zone(double wall);
+
 #endif

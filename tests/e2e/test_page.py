@@ -280,12 +280,15 @@ def draws_half_a_year():
 
 
 def prints_a_month():
-    """Of more packs than two sheets have lines for; one of them has a bad cell."""
+    """Of more packs than two sheets have lines for; one of them has a low cell; long ago one had a high one, and of a month no cells are known."""
     names = [f"p{n:02d}" for n in range(1, 19)]
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         file = past(folder, "0.2", *(f"{name}=8:100:50:{n}" for n, name in enumerate(names)), "house=" + "+".join(names))
         with contextlib.closing(sqlite3.connect(file)) as database, database:
             database.execute("UPDATE day SET c3 = c3 - 40 WHERE pack = (SELECT id FROM pack WHERE name = 'p07')")
+            cells = ", ".join(f"c{n}" for n in range(1, 9))
+            database.execute(f"INSERT INTO day(pack, day, n, soc_permille, {cells}) SELECT id, 20250215, 6, 500, 3300, 3340, 3300, 3300, 3300, 3300, 3300, 3300 FROM pack WHERE name = 'p01'")
+            database.execute("INSERT INTO day(pack, day, n, soc_permille) SELECT id, 20250115, 6, 500 FROM pack WHERE name = 'p01'")
         text = "[line rack]\nport = sim:cells=8,capacity=100,soc=50\nprotocol = topbms\n"
         text += "".join(f"[pack {name}]\nname = {'W' * 32 if name == 'p02' else f'{name} in the cellar behind the door'}\nline = rack\naddress = {n}\nunit = {n}\n" for n, name in enumerate(names, 1))
         text += f"[bank house]\nname = House of all packs\npacks = {', '.join(names)}\nunit = 99\n"

@@ -9,7 +9,7 @@
 /* A row without cells that the pack does not have. */
 struct recent_row {
     int64_t t;
-    uint32_t n;
+    uint32_t n, fresh_s;
     unsigned values; /* how many of each kind */
     int64_t charged_mwh, discharged_mwh;
     uint64_t flags;
@@ -64,6 +64,7 @@ static void keep(void *data, enum history_level level, const struct history_row 
     kept->values = values;
     kept->t = row->t;
     kept->n = row->n;
+    kept->fresh_s = row->fresh_s;
     kept->charged_mwh = row->charged_mwh;
     kept->discharged_mwh = row->discharged_mwh;
     kept->flags = row->flags;
@@ -115,6 +116,7 @@ void recent_walk(const struct recent *recent, int64_t from,
             continue;
         struct history_row row = recent_empty(kept->t);
         row.n = kept->n;
+        row.fresh_s = kept->fresh_s;
         row.charged_mwh = kept->charged_mwh;
         row.discharged_mwh = kept->discharged_mwh;
         row.flags = kept->flags;
@@ -157,6 +159,7 @@ void recent_join(struct history_row *row, const struct history_row *part)
     const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
     row->flags = (row->flags & ~last) | part->flags;
     row->n += part->n;
+    row->fresh_s += part->fresh_s;
     row->charged_mwh += part->charged_mwh;
     row->discharged_mwh += part->discharged_mwh;
     if (part->soc_peak > row->soc_peak) {

@@ -190,11 +190,7 @@ static void close_recent(struct history_series *series, history_keep *keep, void
     struct history_interval *recent = &series->levels[LEVEL_RECENT];
     if (!recent->open)
         return;
-    recent->row.fresh_s = recent->row.n > 0 ? fresh_span(series, recent->row.t) : 0;
     close_interval(recent, LEVEL_RECENT, keep, data);
-    if (recent->row.n == 0)
-        return;
-    series->fresh_from = recent->row.t;
     for (int level = LEVEL_MINUTE; level < HISTORY_LEVELS; level++) {
         struct history_interval *interval = &series->levels[level];
         const int64_t from = history_start((enum history_level) level, recent->row.t);
@@ -323,8 +319,11 @@ void history_add(struct history_series *series, const struct pack *pack,
     const int64_t now = (int64_t) floor(wall);
     struct history_interval *recent = &series->levels[LEVEL_RECENT];
     history_pass(series, wall, keep, data);
-    if (!recent->open)
+    if (!recent->open) {
         open_interval(recent, LEVEL_RECENT, history_start(LEVEL_RECENT, now));
+        recent->row.fresh_s = fresh_span(series, recent->row.t);
+    }
+    series->fresh_from = recent->row.t;
     series->alarms = alarms_after(series->alarms, pack);
     add_poll(recent, pack, &status->allowed, series->alarms, now);
     recent->row.charged_mwh += growth(&series->charged_wh, status->charged_wh);

@@ -8,6 +8,7 @@
 #include "rows.h"
 #include "store.h"
 
+#include "base/clock.h"
 #include "bms/pack.h"
 #include "bms/prng.h"
 
@@ -392,10 +393,9 @@ int history_simulate(int argc, char **argv)
             unlink(beside);
     const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = past.as_outlet ? DAY_S : 0}};
     long long before = 0;
-    struct tm local;
     setenv("TZ", ":/etc/localtime", 0); /* or mktime() looks that file up again for each poll */
     past.now = time(NULL);
-    past.zone_s = localtime_r(&past.now, &local) ? local.tm_gmtoff : 0;
+    past.zone_s = clock_zone((double) past.now);
     past.store = store_new(argv[1], &limits);
     good = past.store && make_past(&past, days, minutes, &before);
     if (past.store)

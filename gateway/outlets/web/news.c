@@ -37,7 +37,8 @@ static void publish_event(struct web *web, json_t *event)
     keep(web, event);
 }
 
-/* A change between warning and protection is an event as well. The end carries the last level. */
+/* A change between warning and protection is an event as well. The end carries the last level.
+ * Nobody knows when an alarm began that is there when it is read first, after a start or a silence. */
 static void follow_alarms(struct web *web, unsigned n)
 {
     struct render_pack *pack = &web->packs[n];
@@ -50,12 +51,13 @@ static void follow_alarms(struct web *web, unsigned n)
             continue;
         const int before = alarms_level(told, i), level = alarms_level(pack->alarms, i);
         if (!level || !before)
-            pack->alarm_since[i] = level ? (int64_t) clock_wall() : 0;
+            pack->alarm_since[i] = level && pack->alarms_read >> i & 1 ? (int64_t) clock_wall() : 0;
         publish_event(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind",
                                      "alarm", "name", pack_alarm_name((enum pack_alarm) i), "level",
                                      pack_alarm_level_name(level ? level : before), "active",
                                      level > 0));
     }
+    pack->alarms_read |= source->values->alarms_known;
 }
 
 void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
@@ -63,6 +65,8 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
     const struct source *source = &web->packs[n].pack->source;
     if (fresh && changes & SOURCE_PUBLISHED)
         follow_alarms(web, n);
+    if (!fresh)
+        web->packs[n].alarms_read = 0;
     if (fresh == web->packs[n].was_fresh)
         return;
     /* The first values after a start are no event. */

@@ -61,8 +61,7 @@ static void on_recent(void *data, const struct history_row *part)
     struct walk *walk = data;
     const enum history_level level = walk->ask->level;
     const int64_t from = history_start(level, part->from);
-    if (from + (level == LEVEL_DAY ? DAY_S : history_step(level)) <= walk->ask->from ||
-        from >= walk->ask->to)
+    if (from < history_start(level, walk->ask->from) || from >= walk->ask->to)
         return;
     if (!walk->holds || walk->held.from != from) {
         hand_on(walk);

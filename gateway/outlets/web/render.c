@@ -42,7 +42,7 @@ static void add_place(struct text *text, const struct source *source, enum pack_
         text_format(text, ",\"sensor\":%d", sensor);
 }
 
-/* Active alarms, each with its beginning. */
+/* Active alarms, each with its beginning where that was seen. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
     const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
@@ -53,9 +53,10 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
         const int level = alarms_level(alarms, i);
         if (!level)
             continue;
-        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld", comma,
-                    pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level),
-                    (long long) pack->alarm_since[i]);
+        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\"", comma,
+                    pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level));
+        if (pack->alarm_since[i])
+            text_format(text, ",\"since\":%lld", (long long) pack->alarm_since[i]);
         add_place(text, &pack->pack->source, (enum pack_alarm) i);
         text_add(text, "}");
         comma = ",";

@@ -19,7 +19,8 @@
 struct render_pack {
     const struct outlet_pack *pack;
     struct alarms alarms;                  /* as told; one whose end was not read is still there */
-    int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active */
+    uint32_t alarms_read;                  /* since it answers */
+    int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active, or not known */
     /* as reported last; values were received since the start */
     bool was_fresh, known;
 };

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
 {
@@ -44,13 +43,6 @@ static void add_number(struct MHD_Response *response, const char *header, double
 }
 
 /* Of the local time, from UTC. */
-static double seconds_east(double wall)
-{
-    const time_t now = (time_t) wall;
-    struct tm local;
-    return localtime_r(&now, &local) ? (double) local.tm_gmtoff : 0;
-}
-
 static void get_packs(struct web *web, struct web_request *request)
 {
     const size_t room = (size_t) (web->count + 1) * RENDER_WHOLE_MAX;
@@ -74,7 +66,7 @@ static void get_packs(struct web *web, struct web_request *request)
         compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
     if (response) {
         add_number(response, "X-Packgate-Time", clock_wall());
-        add_number(response, "X-Packgate-Zone", seconds_east(clock_wall()));
+        add_number(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
         add_number(response, "X-Packgate-Session", web_session(web, request, false));
         add_name(response, outlet_config(web->outlet)->gateway);
         if (!outlet_hears(web->outlet, now))

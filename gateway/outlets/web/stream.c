@@ -249,8 +249,9 @@ static void on_over(void *data)
 
 static size_t compose_beat(char text[64])
 {
-    return (size_t) snprintf(text, 64, "event: beat\ndata: {\"time\":%lld}\n\n",
-                             (long long) time(NULL));
+    const time_t now = time(NULL);
+    return (size_t) snprintf(text, 64, "event: beat\ndata: {\"time\":%lld,\"zone\":%ld}\n\n",
+                             (long long) now, clock_zone((double) now));
 }
 
 /* Silent packs are sent with each beat: nothing else reports them. */

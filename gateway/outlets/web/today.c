@@ -54,12 +54,21 @@ static void put_cells(json_t *object, const struct history_row *row)
     json_object_set_new(object, "cell_max_index", json_integer(highest + 1));
 }
 
+/* The day so far. */
+struct day {
+    json_t *object;
+    int64_t now;
+};
+
 static bool put_day(void *data, const struct history_row *row)
 {
-    put_energy(data, row);
-    put(data, "soc_min_percent", row->min[ROW_SOC], 10);
-    put(data, "soc_max_percent", row->max[ROW_SOC], 10);
-    put_cells(data, row);
+    const struct day *day = data;
+    const int64_t gap = day->now - row->from - row->fresh_s;
+    put_energy(day->object, row);
+    json_object_set_new(day->object, "gap_s", json_integer(gap > 0 ? gap : 0));
+    put(day->object, "soc_min_percent", row->min[ROW_SOC], 10);
+    put(day->object, "soc_max_percent", row->max[ROW_SOC], 10);
+    put_cells(day->object, row);
     return true;
 }
 
@@ -124,7 +133,8 @@ static bool put_pack(const struct asked *asked, unsigned n, struct query *query,
     ask.wanted[ROW_SOC] = ask.wanted[ROW_POWER] = true;
     for (unsigned i = 0; i < MAX_CELLS; i++)
         ask.wanted[ROW_CELL + i] = true;
-    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, object, why,
+    struct day day = {object, asked->now};
+    return past_rows(asked->past, asked->packs[n].pack->index, query, &ask, put_day, &day, why,
                      size) &&
            put_power(asked, n, query, object, why, size);
 }

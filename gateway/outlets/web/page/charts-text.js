@@ -5,7 +5,6 @@ export const TEXT = {
   until_day: ['Last day', 'Letzter Tag', 'Dernier jour', 'Ultimo giorno', 'Último día', 'Ostatni dzień', 'Laatste dag'],
   back_to: ['Back to {0}', 'Zurück zu {0}', 'Retour à {0}', 'Torna a {0}', 'Volver a {0}', 'Wróć do {0}', 'Terug naar {0}'],
   alarms: ['Alarms', 'Alarme', 'Alarmes', 'Allarmi', 'Alarmas', 'Alarmy', 'Alarmen'],
-  going_on: ['not ended', 'nicht beendet', 'non terminée', 'non terminato', 'sin terminar', 'niezakończony', 'niet beëindigd'],
   lit_low: ['Lowest in this period: cell {0}, {1} from the mean.', 'Niedrigste in diesem Zeitraum: Zelle {0}, {1} vom Mittel.', 'La plus basse de la période : cellule {0}, {1} de la moyenne.', 'La più bassa del periodo: cella {0}, {1} dalla media.', 'La más baja del periodo: celda {0}, {1} respecto a la media.', 'Najniższe w tym okresie: ogniwo {0}, {1} od średniej.', 'Laagste in deze periode: cel {0}, {1} van het gemiddelde.'],
   lit_high: ['Highest: cell {0}, {1}.', 'Höchste: Zelle {0}, {1}.', 'La plus haute : cellule {0}, {1}.', 'La più alta: cella {0}, {1}.', 'La más alta: celda {0}, {1}.', 'Najwyższe: ogniwo {0}, {1}.', 'Hoogste: cel {0}, {1}.'],
   heat: ['Cells by day, from the mean', 'Zellen nach Tagen, vom Mittel', 'Cellules par jour, écart à la moyenne', 'Celle per giorno, scarto dalla media', 'Celdas por día, respecto a la media', 'Ogniwa według dni, odchylenie od średniej', 'Cellen per dag, afwijking van het gemiddelde'],

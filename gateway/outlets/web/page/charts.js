@@ -315,7 +315,7 @@ export async function charts(wanted, parts = []) {
     alarmCard.replaceChildren(el('h2', {}, t('alarms')), el('ul', { class: 'marks' }, ...newest.map(({ name, level, since, until }) => {
       const end = until ?? to, margin = Math.max(SHORTEST_S, (end - since) / 4);
       return el('li', {}, el('a', { href: addressOf(names, { ...ask, range: rangeOf(), zoom: [Math.max(from, since - margin), Math.min(to, end + margin)] }) },
-        el('span', { class: level }, icon(level), el('b', {}, t(name))), ` ${clock(since, true)} – ${until ? `${clock(until, true)} (${span(until - since)})` : t('going_on')}`));
+        el('span', { class: level }, icon(level), el('b', {}, t(name))), ` ${clock(since, true)} – ${until ? `${clock(until, true)} (${span(until - since)})` : t('no_end')}`));
     })), alarms.length > newest.length ? el('p', { class: 'hint' }, t('more', alarms.length - newest.length)) : '');
   }
 

@@ -20,7 +20,7 @@ export function healthCards(got, plot) {
   const names = Array.from({ length: 48 }, (_, i) => String(i + 1)).filter(n => got['load_mv.' + n]);
   if (!got.findings.length && !figures.length && !names.length) return null;
   const card = el('section', { class: 'card', 'data-kind': 'health' }, el('div', { class: 'head' }, el('h2', {}, t('health'))),
-    ...got.findings.map(finding => el('p', {}, sentence(finding))), got.findings.length ? null : el('p', {}, t('health_fine')),
+    ...got.findings.map(finding => el('p', {}, sentence(finding))), got.findings.length ? null : el('p', {}, t('health_fine', got.t.length)),
     ...figures.map(([key, value, unit, decimals]) => el('p', {}, `${t(key)}: ${number(value, decimals)} ${unit}`)));
   let picked = null;
   const chart = names.length && got.t.length > 1 ? plot({

@@ -126,6 +126,7 @@ export async function load() {
   const sent = Number(response.headers.get('x-packgate-time'));   // not Date, in which a proxy puts its own
   gatewayName = decodeURIComponent(response.headers.get('x-packgate-name') || 'packgate');
   lead = sent ? sent - (performance.now() - ago) / 1000 : null;
+  if (sent) skew = sent - (Date.now() - ago) / 1000;
   // Taken out and put in again, so that the order is the gateway's.
   for (const report of list) {
     take(report, true, ago);
@@ -162,12 +163,13 @@ export function listen(names) {
     changed();
   });
   stream.addEventListener('beat', event => {
-    const { time } = JSON.parse(event.data);
+    const { time, zone } = JSON.parse(event.data);
     beaten = true;
     isLate = isBehind(time);
     if (isLate) return;
     beat = heard = mark();
     if (time) skew = time - Date.now() / 1000;
+    if (zone != null) setZone(zone);   // summer time may begin meanwhile
     watchers.drawn();
   });
   // A stream that was away may come back from another configuration.

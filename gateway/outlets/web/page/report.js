@@ -5,7 +5,7 @@ import { copyable } from './copy.js';
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
 import { silentView } from './parts.js';
-import { dayOf, energy, number, signed } from './numbers.js';
+import { clock, dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
 import { addWords, locale, t } from './words.js';
@@ -67,18 +67,22 @@ async function monthOf(p, month) {
     get(`${path}/alarms?${between}`), isBank(p) ? null : get(`${path}/health?days=${HEALTH_DAYS}`).catch(() => null)]);
   const load = cells.map((_, i) => health?.[`load_mv.${i + 1}`] && days.day.map(name => health[`load_mv.${i + 1}`][health.day.indexOf(name)] ?? null));
   const isLoad = load.some(c => c && known(c).length), off = isLoad ? load.map(c => c || []) : fromMean(cellsOf(days, count));
-  const means = off.map(c => known(c).length ? mean(known(c)) : null), lowest = means.indexOf(least(means)), highest = means.indexOf(most(means));
-  return { p, days, alarms, findings: health?.findings || [], off, isLoad, means, lowest, highest };
+  const means = off.map(c => known(c).length ? mean(known(c)) : null), at = v => v == null ? -1 : means.indexOf(v), lowest = at(least(means)), highest = at(most(means));
+  return { p, days, alarms, findings: health?.findings || [], off, isLoad, means, lowest, highest, farthest: means[highest] > -means[lowest] ? highest : lowest };
 }
 
-/** Of all packs the cell that lies lowest; null: no cells are known. */
-const worstOf = months => months.filter(m => m.lowest >= 0).sort((a, b) => a.means[a.lowest] - b.means[b.lowest])[0] || null;
+const far = m => Math.abs(m.means[m.farthest] ?? 0);
+const farthestFirst = (a, b) => far(b) - far(a);
+
+/** The pack with the cell that is farthest from the others; null: no cells are known. */
+const worstOf = months => months.filter(m => m.farthest >= 0).sort(farthestFirst)[0] || null;
 
 function toDo(months, worst, isNow) {
   // Sentences of health are those of today, so a report of last year has none.
   const sentences = isNow ? months.flatMap(m => m.findings.map(f => `${m.p.title}: ${sentence(f)}`)) : [];
-  if (worst && worst.means[worst.lowest] < -FAR_MV && !sentences.length) sentences.push(t('to_do_look', worst.p.title, worst.lowest + 1));
-  if (!sentences.length) sentences.push(t(worst ? 'to_do_nothing' : 'no_cells'));
+  if (worst && far(worst) > FAR_MV && !sentences.length) sentences.push(t('to_do_look', worst.p.title, worst.farthest + 1));
+  sentences.push(...months.filter(m => m.farthest < 0).map(m => `${m.p.title}: ${t('no_cells')}`));
+  if (!sentences.length) sentences.push(t('to_do_nothing'));
   const rest = sentences.length - SENTENCES_MOST;
   return [...sentences.slice(0, SENTENCES_MOST).map(words => el('li', {}, words)), rest > 0 ? el('li', {}, t('more', rest)) : null];
 }
@@ -94,18 +98,18 @@ function packTable(months) {
   rest > 0 ? el('p', { class: 'hint' }, t('more', rest)) : null);
 }
 
-function sheets(p, month, whole, months) {
+function sheets(p, month, heading, whole, months) {
   const { days } = whole, kwh = (list, sign) => (list || days.t.map(() => null)).map(v => v == null ? null : [0, sign * v / 1000]);
   const worst = worstOf(months), isNow = month >= monthAfter(dayOf(gatewayTime()).slice(0, 7), -1);
   const count = new Date(Date.UTC(+month.slice(0, 4), +month.slice(5), 0)).getUTCDate();
   const fact = (key, value) => el('div', {}, el('dt', {}, t(key)), el('dd', {}, value));
-  const heading = `${p.title}, ${monthName(month)}`, made = el('p', { class: 'hint' }, `${gatewayName} · ${t('made', new Date(gatewayTime() * 1000).toLocaleDateString(locale, { dateStyle: 'long' }))}`);
+  const made = el('p', { class: 'hint' }, `${gatewayName} · ${t('made', new Date(gatewayTime() * 1000).toLocaleDateString(locale, { dateStyle: 'long' }))}`);
   const alarms = months.flatMap(m => m.alarms.map(a => ({ ...a, title: m.p.title }))).sort((a, b) => b.since - a.since), more = alarms.length - ALARMS_MOST;
   const off = worst?.off, others = off && days.t.map((_, d) => {
-    const list = off.filter((_, c) => c !== worst.lowest).map(c => c[d]).filter(v => v != null);
+    const list = off.filter((_, c) => c !== worst.farthest).map(c => c[d]).filter(v => v != null);
     return list.length ? [Math.min(...list), Math.max(...list)] : null;
   });
-  return [el('section', { class: 'sheet card' }, el('h1', {}, heading), made,
+  return [el('section', { class: 'sheet card' }, heading, made,
     el('dl', { class: 'facts' }, fact('energy_in', wh(sum(days.charged_wh))), fact('energy_out', wh(sum(days.discharged_wh))),
       fact('soc', charged(days)),
       fact('days_known', `${known(days.soc_percent).length} ${t('of')} ${count}`), fact('alarms', String(alarms.length))),
@@ -113,11 +117,11 @@ function sheets(p, month, whole, months) {
     ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }]),
     ...isBank(p) ? [packTable(months), el('p', { class: 'hint' }, t('between_packs', p.title))] : []),
   el('section', { class: 'sheet card' }, el('h2', {}, t('cells')),
-    ...worst ? [el('p', { class: 'worst' }, t('worst', worst.p.title, worst.lowest + 1, `${signed(worst.means[worst.lowest], 1)}\u202fmV`)), el('p', { class: 'hint' }, t(worst.isLoad ? 'under_load' : 'all_day')),
-      ...byDay('h3', t('worst_by_day', worst.p.title, worst.lowest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
-        { bars: days.t.map((_, d) => off[worst.lowest][d] == null ? null : [0, off[worst.lowest][d]]), looks: 'out', inset: .3 }])] : [],
+    ...worst ? [el('p', { class: 'worst' }, t('worst', worst.p.title, worst.farthest + 1, `${signed(worst.means[worst.farthest], 1)}\u202fmV`)), el('p', { class: 'hint' }, t(worst.isLoad ? 'under_load' : 'all_day')),
+      ...byDay('h3', t('worst_by_day', worst.p.title, worst.farthest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
+        { bars: days.t.map((_, d) => off[worst.farthest][d] == null ? null : [0, off[worst.farthest][d]]), looks: 'out', inset: .3 }])] : [],
     isBank(p) ? null : packTable(months), el('h2', {}, t('to_do')), el('ul', { class: 'to-do' }, ...toDo(months, worst, isNow)),
-    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${new Date(a.since * 1000).toLocaleString(locale, { dateStyle: 'medium', timeStyle: 'short' })}: ${a.title}, ${t(a.name)}, ${t(a.level)}`)),
+    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${clock(a.since, true)}: ${a.title}, ${t(a.name)}, ${t(a.level)}`)),
       more > 0 ? el('li', {}, t('more', more)) : null))];
 }
 
@@ -128,7 +132,8 @@ export async function report(wanted, [asked]) {
   await load();
   const now = dayOf(gatewayTime()).slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
   let silent = null;
-  const area = el('div', { class: 'report' }, el('p', { class: 'empty', role: 'status' }, t('loading')));
+  const title = `${p.title}, ${monthName(month)}`, heading = el('h1', {}, title);
+  const area = el('div', { class: 'report' }, heading, el('p', { class: 'empty', role: 'status' }, t('loading')));
   const at = (name, when) => `#/report/${encodeURIComponent(name)}/${when}`, go = address => { location.hash = address; };
   const choice = el('select', { 'aria-label': t('pack'), onchange: () => go(at(choice.value, month)) }, ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
   const field = el('input', { type: 'month', 'aria-label': t('month'), value: month, max: now, onchange: () => field.value && go(at(p.pack, field.value)) });
@@ -138,15 +143,15 @@ export async function report(wanted, [asked]) {
     try {
       const [whole, ...months] = await Promise.all([p, ...members].map(one => monthOf(one, month)));
       // The worst first; where all have their place, that of the configuration.
-      if (months.length > ROWS_MOST) months.sort((a, b) => (a.means[a.lowest] ?? 0) - (b.means[b.lowest] ?? 0));
-      area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, whole, months) : [el('p', { class: 'empty' }, t('no_rows'))]);
+      if (months.length > ROWS_MOST) months.sort(farthestFirst);
+      area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, heading, whole, months) : [heading, el('p', { class: 'empty' }, t('no_rows'))]);
     } catch (status) {
       silent = status === 404 ? null : silentView();
-      area.replaceChildren(...silent ? [silent.node] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
+      area.replaceChildren(heading, ...silent ? [silent.node] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
     }
   })();
   return {
-    title: `${p.title}, ${monthName(month)}`,
+    title,
     show() { silent?.show(); },
     node: el('div', {}, el('div', { class: 'bar' }, choice, el('div', { class: 'steps' }, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after')), el('span', { class: 'push' }),
       el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))), area),

@@ -24,7 +24,7 @@ function extremes(d) {
 
 // Each leads to its time, where the cells show which it was.
 function spell(pack, { name, level, since, until }) {
-  const words = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('goes_on')}`;
+  const words = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('no_end')}`;
   const now = Math.round(gatewayTime()), end = until ?? now, margin = Math.max(MARGIN_S, Math.round((end - since) / 4));
   return el('li', {}, el('a', { href: `${chartsOf(pack)}/30d/${since - margin}-${Math.min(now, end + margin)}` },
     el('span', { class: level }, icon(level), t(name)), el('span', {}, words)));
@@ -42,7 +42,7 @@ export async function story(name) {
   const [health, alarms] = await Promise.all([ask(`health?days=${DAYS}`), ask(`alarms?from=${Math.round(gatewayTime()) - DAYS * 86400}`)]);
   const parts = [extremes(todayOf(name)),
     health?.t.length ? el('section', { 'data-section': 'health' }, el('h2', {}, t('health')), ...health.findings.map(f => el('p', {}, sentence(f))),
-      health.findings.length ? null : el('p', {}, t('health_fine'))) : null,
+      health.findings.length ? null : el('p', {}, t('health_fine', health.t.length))) : null,
     alarms && spells(name, alarms)].filter(Boolean);
   return parts.length ? el('section', { class: 'card all', 'data-section': 'story' }, ...parts) : null;
 }

@@ -3,11 +3,13 @@
 // history there is nothing of it. Today begins at midnight by the clock of the gateway, everywhere on this page.
 import { draw, el, setAttribute, setText } from './dom.js';
 import { dayOf, energy, facts, hourOf, watts } from './numbers.js';
-import { gatewayTime, singles } from './packs.js';
+import { gatewayTime, isOld, singles } from './packs.js';
 import { t } from './words.js';
 
 const DAY_S = 86400;
 const RENEW_S = 300;   // the curve has a point each half hour
+const EARLY_S = 15;
+const GAP_S = 600;     // a restart takes less
 const WIDTH = 240, HEIGHT = 40;
 
 let days = {}, at = 0, asked = 0, coming = null;   // by pack; when it was true; when it was asked for
@@ -21,12 +23,16 @@ async function ask(now) {
   } catch { /* asked again later */ }
 }
 
-const isNew = (moment, seconds) => gatewayTime() - moment < seconds && dayOf(moment) === dayOf(gatewayTime());
+// The gateway's clock may be set, also back.
+const isNew = (moment, seconds) => Math.abs(gatewayTime() - moment) < seconds && dayOf(moment) === dayOf(gatewayTime());
+
+// Shortly after midnight or a start: what is known is from before the first poll of a pack.
+const isEarly = () => singles().some(p => !isOld(p) && p.values.power_w != null && days[p.pack] && days[p.pack].charged_wh == null);
 
 /** Asks for it where it is not known, or not any more, and calls drawn() then. Whether there is a history. */
 export async function renewToday(drawn) {
   const now = gatewayTime();
-  if (!document.hidden && !isNew(asked, RENEW_S)) {
+  if (!document.hidden && !isNew(asked, isEarly() ? EARLY_S : RENEW_S)) {
     asked = now;
     coming = ask(now);
     coming.then(drawn);
@@ -38,12 +44,13 @@ export async function renewToday(drawn) {
 /** Of a pack or a bank; null where nothing is known. What is old is not shown as today's. */
 export const todayOf = name => isNew(at, 2 * RENEW_S) ? days[name] : null;
 
-/** Of all packs: the sum of what is known. */
+/** Of all packs: the sum of what is known; of a pack without energy all of the day is a gap. */
 export function houseToday() {
-  const known = singles().map(p => todayOf(p.pack)).filter(Boolean), power = new Map();
+  const all = singles().map(p => todayOf(p.pack)), known = all.filter(Boolean), power = new Map();
+  const gap_s = Math.max(...all.map(d => d?.charged_wh == null ? DAY_S : d.gap_s));
   const sum = key => known.some(d => d[key] != null) ? known.reduce((so_far, d) => so_far + (d[key] ?? 0), 0) : null;
   for (const d of known) for (const [time, watt] of d.power_w || []) power.set(time, (power.get(time) ?? 0) + watt);
-  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
+  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s, power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
 }
 
 // Charging above zero, discharging below, in their colours. Where nothing is known there is no line either.
@@ -86,14 +93,21 @@ export function leftIn({ values: v, capacity }) {
   return Number.isFinite(wh) ? wh : null;
 }
 
+// Nobody knows what flowed in a gap, so it is at least what was recorded.
+function recorded(wh, gap_s) {
+  if (wh == null) return [null];
+  const [text, unit] = energy(wh);
+  return [gap_s > GAP_S ? `≥\u202f${text}` : text, unit];
+}
+
 /** Today's energy, the curve of 24 hours, and beside what is left what last night took; show(null) shows nothing. */
 export function today() {
   const f = facts('in_today', 'out_today'), power = curve(), night = el('p', { class: 'night' }), node = el('div', { class: 'day' }, f.node, power, night);
   node.show = (d, left) => {
     node.hidden = !d;
     if (!d) return;
-    f.in_today.show(...d.charged_wh == null ? [null] : energy(d.charged_wh));
-    f.out_today.show(...d.discharged_wh == null ? [null] : energy(d.discharged_wh));
+    f.in_today.show(...recorded(d.charged_wh, d.gap_s));
+    f.out_today.show(...recorded(d.discharged_wh, d.gap_s));
     power.show(d.power_w);
     const took = left == null ? null : lastNight(d.power_w);
     night.hidden = took == null;

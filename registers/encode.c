@@ -289,17 +289,30 @@ struct map_number map_number_info(unsigned n)
     };
 }
 
-double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
+static double number_of(const struct map_row *row, const struct pack *pack,
+                        const struct map_status *status)
 {
     /* Settings only affect the form of registers, and the compatibility block. */
     static const struct map_settings none;
     double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
     const double *const numbers[] = {[OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank};
-    const struct map_row *row = number_row(n);
     gather_state(&none, pack, status, state);
     gather_gateway(&none, status, gateway);
     gather_bank(status, bank);
     return numbers[row->source][row->id];
+}
+
+double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
+{
+    return number_of(number_row(n), pack, status);
+}
+
+double map_number_named(const char *name, const struct pack *pack, const struct map_status *status)
+{
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (is_number(row) && strcmp(row->name, name) == 0)
+            return number_of(row, pack, status);
+    return NAN;
 }
 
 /* ---- bits ---- */

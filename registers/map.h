@@ -189,6 +189,8 @@ struct map_number map_number_info(unsigned n);
 
 /** Its value, in the unit of its row; NaN: unknown. */
 double map_number(unsigned n, const struct pack *pack, const struct map_status *status);
+/** The same by its name; NaN also if there is none. */
+double map_number_named(const char *name, const struct pack *pack, const struct map_status *status);
 
 /* What an address range contains; MAP_OUTSIDE takes precedence over MAP_VALUES, that over
  * MAP_STATUS. */

@@ -234,14 +234,6 @@ void entity_describe(unsigned n, struct entity *entity)
 
 /* ---- values ---- */
 
-static double mapped(const char *name, const struct source *source)
-{
-    for (unsigned n = 0; n < map_number_count(); n++)
-        if (strcmp(map_number_info(n).name, name) == 0)
-            return map_number(n, source->values, &source->status);
-    return NAN;
-}
-
 static double alarm_value(const struct pack *pack, int id)
 {
     return pack->alarms_known >> id & 1 ? (double) pack_alarm_active(pack, (enum pack_alarm) id)
@@ -264,7 +256,7 @@ static double value_of_row(const struct row *row, const struct source *source, d
     case OF_ALARM:
         return alarm_value(source->values, row->id);
     case OF_MAPPED:
-        return mapped(row->name, source);
+        return map_number_named(row->name, source->values, &source->status);
     case OF_PEAK:
         return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
     case OF_AGE:

@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #define CELLS_MOST 24 /* that the reader knows */
 #define TEMPS_MOST 4
@@ -46,10 +45,7 @@ static double value_now(const struct told *told, enum pack_value id)
 
 static double mapped(const struct told *told, const char *name)
 {
-    for (unsigned n = 0; told->fresh && n < map_number_count(); n++)
-        if (strcmp(map_number_info(n).name, name) == 0)
-            return map_number(n, told->source->values, &told->status);
-    return NAN;
+    return told->fresh ? map_number_named(name, told->source->values, &told->status) : (double) NAN;
 }
 
 /* ---- parts of a message ---- */

@@ -80,16 +80,11 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
     add_alarms(text, pack, fresh);
 }
 
-/* What the map has beside the numbers of struct pack, with the names that are wanted here. */
+/* What the map has beside the numbers of struct pack. */
 static void add_mapped(struct text *text, const struct source *source, const char *const names[])
 {
-    for (unsigned i = 0; i < map_number_count(); i++) {
-        const struct map_number info = map_number_info(i);
-        for (const char *const *name = names; *name; name++)
-            if (strcmp(*name, info.name) == 0)
-                add_number(text, info.name, map_number(i, source->values, &source->status),
-                           DECIMALS);
-    }
+    for (const char *const *name = names; *name; name++)
+        add_number(text, *name, map_number_named(*name, source->values, &source->status), DECIMALS);
 }
 
 static void add_values(struct text *text, const struct source *source)
@@ -110,8 +105,8 @@ static void add_values(struct text *text, const struct source *source)
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(pack->alarms_known >> i & 1))
             continue;
-        struct value_ref ref = {VALUE_ALARM, i};
-        add_number(text, value_format(&ref, name), pack_alarm_active(pack, (enum pack_alarm) i), 0);
+        snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
+        add_number(text, name, pack_alarm_active(pack, (enum pack_alarm) i), 0);
     }
 }
 

@@ -82,9 +82,11 @@ static void hang_up(struct hold *hold)
 
 /* ---- who saves ---- */
 
+/* Where the file is a link, the folder is that of the file which it leads to. */
 static bool may_write(const struct hold *hold)
 {
-    char *path = strdup(hold->overview->file->path);
+    const char *given = hold->overview->file->path;
+    char *real = realpath(given, NULL), *path = real ? real : strdup(given);
     const bool may = path && access(dirname(path), W_OK | X_OK) == 0;
     free(path);
     return may;

@@ -672,17 +672,21 @@ def test_download_only():
     drop_bounding, dac_override = 24, 1
     # What is started from here on may not write everywhere, even as root.
     assert os.geteuid() != 0 or ctypes.CDLL(None, use_errno=True).prctl(drop_bounding, dac_override, 0, 0, 0) == 0, ctypes.get_errno()
-    with Page(packs=PACKS) as page:
+    with Page(packs=PACKS) as page, tempfile.TemporaryDirectory(prefix="packgate-setup-") as other:
         browser, before = Browser(page).arm(), read(page.path)
-        os.chmod(page.folder, 0o500)
-        try:
-            assert browser.good(browser.get("state"))["save"] == "download"
-            assert browser.apply(edit("pack", "shed", "unit", "7"))[0] == 501
-            asked = {"hash": browser.hash(), "edits": [edit("pack", "shed", "unit", "7")]}
-            assert browser.good(browser.post("text", asked)) == before.replace("unit = 1", "unit = 7")
-            assert browser.post("text", {**asked, "hash": "0" * 16})[0] == 409
-        finally:
-            os.chmod(page.folder, 0o700)
+        for shut in (page.folder, other):
+            if shut == other:  # the file is a link to one that nobody may write
+                os.rename(page.path, os.path.join(other, "real.ini"))
+                os.symlink(os.path.join(other, "real.ini"), page.path)
+            os.chmod(shut, 0o500)
+            try:
+                assert browser.good(browser.get("state"))["save"] == "download"
+                assert browser.apply(edit("pack", "shed", "unit", "7"))[0] == 501
+                asked = {"hash": browser.hash(), "edits": [edit("pack", "shed", "unit", "7")]}
+                assert browser.good(browser.post("text", asked)) == before.replace("unit = 1", "unit = 7")
+                assert browser.post("text", {**asked, "hash": "0" * 16})[0] == 409
+            finally:
+                os.chmod(shut, 0o700)
 
 
 # ---- the helper ----

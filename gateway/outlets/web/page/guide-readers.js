@@ -135,7 +135,7 @@ function modbus(onchange) {
   return node;
 }
 
-// What else the file has that a browser may set: history, limits, …
+// What else the file has that a browser may set: history.
 function others() {
   const seen = ['gateway', 'line', 'pack', 'bank', ...KINDS.map(k => k.kind)];
   const list = Object.keys(draft.keys).filter(kind => !seen.includes(kind)).flatMap(sections);

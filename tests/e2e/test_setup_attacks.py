@@ -679,11 +679,11 @@ def test_all_other_keys():
         browser = Browser(page).arm()
         listed = browser.good(browser.get("keys"))
         for word, rows in listed.items():
-            assert {row["key"] for row in rows} == set(WEB_KEYS[word].split()), (word, rows)
+            assert {row["key"] for row in rows} <= set(WEB_KEYS[word].split()), (word, rows)
         hash, count = browser.hash(), 0
         for word, names in keys.items():
             for name in names + old.get(word, []):
-                if name in WEB_KEYS.get(word, "").split():
+                if any(row["key"] == name for row in listed.get(word, [])):
                     continue
                 for title in ("", "x"):
                     answer = browser.post("check", {"hash": hash, "edits": [edit(word, title, name, "no")]})

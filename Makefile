@@ -9,8 +9,9 @@ VERSION := 0.2.0
 
 # BLE=no leaves out Bluetooth, and with it libsystemd and nettle. SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
 BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without-$(WITHOUT))$(if $(filter no,$(BLE)),-without-ble)
+# Implementations of a callback do not use all of its parameters.
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
-            $(if $(CI),-Werror)
+            $(if $(CI),-Werror) -Wno-unused-parameter
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 # Files beyond 2 GiB and times after 2038 where a word has 32 bits; elsewhere it says nothing.
 LARGE    := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
@@ -98,9 +99,6 @@ $(BUILD)/gateway/commands/demo_config.c: conf/demo.ini Makefile
 $(BUILD)/registers/template_files.o $(BUILD)/gateway/commands/demo_config.o: $(BUILD)/%.o: $(BUILD)/%.c
 	$(call short,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
-
-# A test seldom wants the state that cmocka passes to each, nor a stand-in all that it is called with.
-$(BUILD)/tests/%.o: WARN += -Wno-unused-parameter
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

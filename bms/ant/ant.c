@@ -124,7 +124,6 @@ static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, s
 /* 7E A1 01 00 00 BE 18 55 AA 55 */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) bms;
     if (step == 0)
         request->size = put_frame(request->bytes, READ, IDENTITY, IDENTITY_SIZE, 0);
     else
@@ -177,8 +176,6 @@ static struct bms_span span_at(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     struct bms_span span = span_at(bytes, size);
     while (span.kind == BMS_SKIP && span.size < size &&
            span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)
@@ -281,7 +278,6 @@ static bool answers(const struct bms_request *request, const uint8_t *frame)
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) size;
     bool unasked = request->size == 0;
     if (!unasked && !answers(request, frame))
         return BMS_FOREIGN;
@@ -318,7 +314,6 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 /* Section 5: functions 23 and 43 write and confirm passwords in plain text. */
 static void mask(uint8_t *frame, size_t size)
 {
-    (void) size;
     if ((frame[2] & 0x0F) != 0x03)
         return;
     size_t data = data_size(frame);

@@ -85,7 +85,6 @@ static void put_command(uint8_t kind, uint8_t reg, unsigned value, struct bms_re
 /* Alternates between the form seen on the wire and the one in the paper until one is answered. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) step;
     struct memory *memory = bms_memory(bms);
     if (memory->awaited && !memory->answered)
         memory->papers_form = !memory->papers_form;
@@ -142,8 +141,6 @@ static struct bms_span span_at(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     struct bms_span span = span_at(bytes, size);
     while (span.kind == BMS_SKIP && span.size < size &&
            span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)

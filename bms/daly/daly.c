@@ -212,8 +212,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     const uint8_t *start = memchr(bytes, 0xA5, size);
     if (start != bytes)
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
@@ -246,7 +244,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
  * Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement. */
 static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
     /* The sign is still that of the wire; finish() corrects it when the state is known. */
     pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
@@ -259,7 +256,6 @@ static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], st
  *               | highest | cell | lowest | cell | -     | sum */
 static enum bms_result decode_extremes(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     pack_set(pack, CELL_MAX_MV, be16(d));
     pack_set(pack, CELL_MAX_INDEX, d[2]);
     pack_set(pack, CELL_MIN_MV, be16(d + 3));
@@ -272,7 +268,6 @@ static enum bms_result decode_extremes(struct memory *memory, const uint8_t d[8]
  *               | state | charge | discharge | heartbeat | mAh         | sum */
 static enum bms_result decode_state(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     pack_set(pack, FLOW, d[0]);
     pack_set(pack, CHARGE_MOS, d[1]);
     pack_set(pack, DISCHARGE_MOS, d[2]);
@@ -372,7 +367,6 @@ static enum bms_result decode_temps(struct memory *memory, const uint8_t d[8], s
 /* 0x97, balancing: 48 bits, bit 0 of byte 0 is cell 1. */
 static enum bms_result decode_balance(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     pack_set(pack, BALANCE_MASK, (double) ((uint64_t) le16(d + 4) << 32 | le32(d)));
     return BMS_DONE;
 }
@@ -380,7 +374,6 @@ static enum bms_result decode_balance(struct memory *memory, const uint8_t d[8],
 /* 0x98, faults: bytes 0…6 are bits (section 9), byte 7 a fault code. */
 static enum bms_result decode_faults(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     daly_alarms(pack, (uint64_t) le32(d + 4) << 32 | le32(d));
     return BMS_DONE;
 }
@@ -388,7 +381,6 @@ static enum bms_result decode_faults(struct memory *memory, const uint8_t d[8], 
 /* 0x50: u32 rated mAh, u32 nominal cell mV (section 11). */
 static enum bms_result decode_rated(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
-    (void) memory;
     pack_set(pack, RATED_AH, be32(d) / 1000.0);
     return BMS_DONE;
 }
@@ -404,7 +396,6 @@ static void set_limit(struct pack *pack, enum pack_value id, const uint8_t *raw,
 static enum bms_result decode_cell_limits(struct memory *memory, const uint8_t d[8],
                                           struct pack *pack)
 {
-    (void) memory;
     set_limit(pack, SET_CELL_HIGH_MV, d + 2, 1);
     set_limit(pack, SET_CELL_LOW_MV, d + 6, 1);
     return BMS_DONE;
@@ -414,7 +405,6 @@ static enum bms_result decode_cell_limits(struct memory *memory, const uint8_t d
 static enum bms_result decode_pack_limits(struct memory *memory, const uint8_t d[8],
                                           struct pack *pack)
 {
-    (void) memory;
     set_limit(pack, SET_PACK_HIGH_V, d + 2, 10);
     set_limit(pack, SET_PACK_LOW_V, d + 6, 10);
     return BMS_DONE;
@@ -425,7 +415,6 @@ static enum bms_result decode_pack_limits(struct memory *memory, const uint8_t d
 static enum bms_result decode_current_limits(struct memory *memory, const uint8_t d[8],
                                              struct pack *pack)
 {
-    (void) memory;
     for (int at = 2; at <= 6; at += 4) {
         const int raw = be16(d + at) - CURRENT_ZERO;
         if (raw != 0 && be16(d + at) != 0 && be16(d + at) != 0xFFFF)
@@ -439,7 +428,6 @@ static enum bms_result decode_current_limits(struct memory *memory, const uint8_
 static enum bms_result decode_differences(struct memory *memory, const uint8_t d[8],
                                           struct pack *pack)
 {
-    (void) memory;
     set_limit(pack, SET_CELL_DIFFERENCE_MV, d + 2, 1);
     return BMS_DONE;
 }
@@ -448,7 +436,6 @@ static enum bms_result decode_differences(struct memory *memory, const uint8_t d
 static enum bms_result decode_balancing(struct memory *memory, const uint8_t d[8],
                                         struct pack *pack)
 {
-    (void) memory;
     set_limit(pack, SET_BALANCE_START_MV, d, 1);
     set_limit(pack, SET_BALANCE_DIFFERENCE_MV, d + 2, 1);
     return BMS_DONE;
@@ -503,7 +490,6 @@ static const struct message {
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) size;
     if (request->size > 0 && request->size < FRAME_SIZE) /* a partial request asks for nothing */
         return BMS_FOREIGN;
     uint8_t command = frame[2];
@@ -551,7 +537,6 @@ static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) part;
     if (id != SOC_PERCENT || now->year < FIRST_YEAR || now->year > LAST_YEAR)
         return false;
     uint8_t data[8] = {(uint8_t) (now->year - 2000), (uint8_t) now->month,  (uint8_t) now->day,

@@ -130,7 +130,6 @@ static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes,
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) request;
     const struct daly_map *map = map_of(bms);
     struct bms_span span = span_at(map, bytes, size);
     while (span.kind == BMS_SKIP && span.size < size &&
@@ -191,8 +190,6 @@ static unsigned setting_register(const struct daly_map *map, enum pack_value id)
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) part;
-    (void) now;
     struct memory *memory = bms_memory(bms);
     const unsigned reg = setting_register(map_of(bms), id);
     if (reg == 0)

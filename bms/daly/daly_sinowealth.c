@@ -102,7 +102,6 @@ static bool is_reply(const uint8_t *asked, const uint8_t *bytes)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
     const uint8_t *asked = find_request(request);
     if (!asked)
         return (struct bms_span){BMS_SKIP, size};
@@ -231,7 +230,6 @@ static enum bms_result decode_voltage(struct bms *bms, const uint8_t *data, stru
 static enum bms_result decode_temp(struct bms *bms, const uint8_t *data, struct pack *pack,
                                    unsigned n)
 {
-    (void) bms;
     uint16_t raw = be16(data);
     if (raw >= ZERO_C - 500 && raw <= ZERO_C + 1300)
         pack_set_temp(pack, n, (raw - ZERO_C) / 10.0);
@@ -257,14 +255,12 @@ static enum bms_result decode_current(struct bms *bms, const uint8_t *data, stru
 
 static enum bms_result decode_full(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     pack_set(pack, FULL_AH, be32(data) / 1000.0);
     return BMS_DONE;
 }
 
 static enum bms_result decode_remaining(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     pack_set(pack, REMAINING_AH, be32(data) / 1000.0);
     return BMS_DONE;
 }
@@ -272,7 +268,6 @@ static enum bms_result decode_remaining(struct bms *bms, const uint8_t *data, st
 /* 0A 13 02 -> 00 5F | CC      95 %, the low byte is enough */
 static enum bms_result decode_soc(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     if (data[1] > 100)
         return BMS_INVALID;
     pack_set(pack, SOC_PERCENT, data[1]);
@@ -281,7 +276,6 @@ static enum bms_result decode_soc(struct bms *bms, const uint8_t *data, struct p
 
 static enum bms_result decode_cycles(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     pack_set(pack, CYCLES, be16(data));
     return BMS_DONE;
 }
@@ -290,7 +284,6 @@ static enum bms_result decode_cycles(struct bms *bms, const uint8_t *data, struc
  * (section 7) */
 static enum bms_result decode_status(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     uint16_t bits = be16(data);
     pack_set(pack, CHARGE_MOS, bits & 1);
     pack_set(pack, DISCHARGE_MOS, bits >> 1 & 1);
@@ -300,7 +293,6 @@ static enum bms_result decode_status(struct bms *bms, const uint8_t *data, struc
 /* 0A 16 02 -> 04 00 | 4C      too cold for charging */
 static enum bms_result decode_faults(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
-    (void) bms;
     pack_clear_alarms(pack);
     pack_alarm_bits(pack, fault_bits, FAULT_BITS, be16(data));
     pack_raw_alarm(pack, be16(data));
@@ -311,7 +303,6 @@ static enum bms_result decode_faults(struct bms *bms, const uint8_t *data, struc
 static enum bms_result decode_config(struct bms *bms, const uint8_t *data, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    (void) pack;
     memory->config = data[1];
     memory->config_known = true;
     return BMS_DONE;
@@ -543,7 +534,6 @@ static bool encode_reply(const struct pack *pack, unsigned command, unsigned wan
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    (void) bms;
     out->size = 0;
     if (size == 0)
         return 0;

@@ -103,7 +103,6 @@ static const struct modbus_alarm alarms[] = {
 /* Section 6. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
-    (void) bms;
     if (!modbus_has(window, 0, REG_CELL_COUNT + 1))
         return BMS_DONE;
     unsigned cells = modbus_word(window, REG_CELL_COUNT);
@@ -247,8 +246,6 @@ static int32_t value_word(const struct pack *told, unsigned reg)
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) bms;
-    (void) function;
     if (reg < VALUES)
         return value_word(told, reg);
     if (reg >= 105 && reg <= 116)

@@ -203,8 +203,6 @@ static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) bms;
-    (void) function;
     if (reg >= STATE && reg < STATE + STATE_COUNT)
         return state_word(told, reg);
     if (reg >= LIMITS && reg < LIMITS + LIMITS_COUNT)

@@ -200,7 +200,6 @@ static bool is_wrong(const struct dialect *dialect, unsigned id)
 
 static bool is_allowing(const struct dialect *dialect, unsigned id)
 {
-    (void) dialect;
     return shown_allows(id);
 }
 

@@ -153,7 +153,6 @@ static bool is_header(const struct layout *layout, const uint8_t *bytes)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) request;
     const struct layout *layout = layout_of(bms);
     const uint8_t *start = memchr(bytes, START, size);
     if (start != bytes)
@@ -466,7 +465,6 @@ static bool decode_name(struct bms *bms, const struct reply *reply, struct pack 
 /* Section 7: only the request shows what the board has confirmed. */
 static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    (void) pack;
     struct memory *memory = bms_memory(bms);
     const uint8_t *asked = reply->request->bytes;
     if (asked[1] != WRITE || asked[3] != 2)
@@ -485,7 +483,6 @@ static bool decode_switch(struct bms *bms, const struct reply *reply, struct pac
 /* Section 7.1: 11 | 00 | 02 | 6D 60                   280.00 Ah */
 static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    (void) pack;
     struct memory *memory = bms_memory(bms);
     memory->cycle_capacity = be16(reply->data);
     return true;
@@ -638,7 +635,6 @@ static const struct bms_setting settings[] = {
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) now;
     struct memory *memory = bms_memory(bms);
     const bool charge = id == SOC_PERCENT;
     uint8_t word[2];
@@ -765,7 +761,6 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
 
 static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
-    (void) bms;
     size_t count = scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
     for (size_t i = 0; i < count; i++)
         put_be16(d + 2 * i, scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
@@ -774,7 +769,6 @@ static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t 
 
 static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
-    (void) bms;
     size_t size = strlen(pack->text[MODEL]);
     memcpy(d, pack->text[MODEL], size);
     return size;

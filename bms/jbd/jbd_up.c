@@ -85,8 +85,6 @@ static bool is_head(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     if (!is_head(bytes, size))
         return (struct bms_span){BMS_SKIP, 1};
     if (size < HEAD_SIZE)
@@ -317,7 +315,6 @@ static bool decode_board(struct bms *bms, const struct reply *reply, struct pack
 /* The acknowledgement is empty: the request shows what it confirms. */
 static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    (void) pack;
     struct memory *memory = bms_memory(bms);
     size_t size = HEAD_SIZE + sizeof write_key + 2;
     if (reply->request->size != size + CRC_SIZE)

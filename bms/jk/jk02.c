@@ -107,8 +107,6 @@ static struct bms_span find_short(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     return bytes[0] == header[0] ? find_short(bytes, size) : jk_record_find(bytes, size);
 }
 
@@ -200,7 +198,6 @@ static void mask(uint8_t *frame, size_t size)
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    (void) bms;
     make_request(which == BMS_CHARGE_MOS ? SWITCH_CHARGE : SWITCH_DISCHARGE, 4, on, request);
     return true;
 }
@@ -211,9 +208,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) part;
-    (void) bms;
-    (void) now;
     if (id != SET_BALANCER)
         return false;
     make_request(SWITCH_BALANCER, 4, value > 0, request);

@@ -164,8 +164,6 @@ static bool may_start(const uint8_t *bytes, size_t size)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     if (!may_start(bytes, size))
         return skip_to_start(bytes, size);
     size_t whole = size > 3 ? be16(bytes + LENGTH_AT) + 2u : OVERHEAD;
@@ -575,7 +573,6 @@ static void mask(uint8_t *frame, size_t size)
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    (void) bms;
     uint8_t info[] = {which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on};
     request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
@@ -587,9 +584,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) part;
-    (void) bms;
-    (void) now;
     if (id != SET_BALANCER)
         return false;
     uint8_t info[] = {BALANCER_SWITCH, value > 0};

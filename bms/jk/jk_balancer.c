@@ -87,15 +87,12 @@ static struct bms_span find_span(uint8_t first, uint8_t second, size_t whole, co
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     return find_span(0xEB, 0x90, ANSWER_SIZE, bytes, size);
 }
 
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    (void) bms;
     const struct bms_span span = find_span(0x55, 0xAA, ASK_SIZE, bytes, size);
     if (span.kind == BMS_FRAME)
         *address = bytes[ADDRESS];
@@ -106,7 +103,6 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
  * start | address | command | data  | sum */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    (void) step;
     const uint8_t head[] = {0x55, 0xAA, (uint8_t) bms_address(bms), READ, 0, 0};
     memcpy(request->bytes, head, sizeof head);
     request->bytes[sizeof head] = (uint8_t) sum_bytes(head, sizeof head);
@@ -145,7 +141,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     const uint8_t *asked = request->bytes;
-    (void) bms;
     if (size != ANSWER_SIZE || request->size != ASK_SIZE || asked[COMMAND] != READ ||
         frame[COMMAND] != READ || frame[ADDRESS] != asked[ADDRESS])
         return BMS_FOREIGN;

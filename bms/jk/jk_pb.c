@@ -305,7 +305,6 @@ static struct bms_span find_message(const struct bms_request *request, const uin
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
     struct bms_span span = skip();
     if (bytes[0] == 0x55)
         span = find_record(bytes, size);
@@ -319,7 +318,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    (void) bms;
     if (size < 2)
         return more();
     if (bytes[1] != MODBUS_WRITE_MANY && bytes[1] != MODBUS_HOLDING)
@@ -473,8 +471,6 @@ static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) part;
-    (void) now;
     if (id != SET_BALANCER)
         return false;
     make_write((uint8_t) bms_address(bms), REGISTER_BALANCER, 2, value > 0, request);

@@ -159,7 +159,6 @@ static struct bms_span span_at(const struct bms_request *request, const uint8_t 
 struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
                              const uint8_t *bytes, size_t size)
 {
-    (void) bms;
     struct bms_span span = span_at(request, bytes, size);
     while (span.kind == BMS_SKIP && span.size < size &&
            span_at(request, bytes + span.size, size - span.size).kind == BMS_SKIP)
@@ -172,7 +171,6 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
 struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address)
 {
-    (void) bms;
     size_t length = READ_SIZE;
     if (size < 2)
         return more;
@@ -524,7 +522,6 @@ static unsigned last_known(const struct pack *pack, enum pack_value first, unsig
 
 void modbus_finish(struct bms *bms, struct pack *pack)
 {
-    (void) bms;
     unsigned cells = last_known(pack, CELL_MV, MAX_CELLS);
     unsigned temps = last_known(pack, TEMP_C, MAX_TEMPS);
     if (cells > 0 && !pack_known(pack, CELL_COUNT))

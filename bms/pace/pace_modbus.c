@@ -348,8 +348,6 @@ static int32_t long_word(const struct pack *told, unsigned reg)
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) bms;
-    (void) function;
     if (reg < 15)
         return common_word(told, reg);
     return told->value[CELL_COUNT] > 16 ? long_word(told, reg) : short_word(told, reg);

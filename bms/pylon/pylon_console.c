@@ -595,8 +595,6 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     return pylon_find((const char *) bytes, size);
 }
 

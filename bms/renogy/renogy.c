@@ -100,7 +100,6 @@ static bool are_cells(const struct modbus_window *window)
 
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
-    (void) bms;
     bool cells = modbus_has(window, REG_CELL_COUNT, REG_TEMP_COUNT - REG_CELL_COUNT + 1);
     return cells && !are_cells(window) ? BMS_INVALID : BMS_DONE;
 }
@@ -252,7 +251,6 @@ static int32_t status_word(const struct pack *told, unsigned reg)
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) function;
     if (reg >= 5000 && reg <= 5052)
         return value_word(bms->options.variant == VARIANT_PRO, told, reg);
     return reg >= 5100 && reg <= 5141 ? status_word(told, reg) : -1;

@@ -151,7 +151,6 @@ static bool is_first_half(const struct modbus_window *window, unsigned start)
 
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
-    (void) bms;
     if (modbus_has(window, PACK, 0x0E) && !is_pack(window))
         return BMS_INVALID;
     if (modbus_has(window, PARAMETERS, 2) && !is_first_half(window, PARAMETERS))
@@ -173,7 +172,6 @@ static unsigned byte_of(const struct modbus_window *window, unsigned byte)
 /* One bit per cell: bytes 0 to 3 are low and high cells, 6 and 7 balanced ones. */
 static void decode_state(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
-    (void) bms;
     if (!modbus_has_coils(window, STATE, STATE_COUNT))
         return;
     pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING,
@@ -362,7 +360,6 @@ static int32_t identity_word(const struct pack *told, unsigned n)
 /* Requests for blocks of another board's group, and function 04 for coils, are refused. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    (void) bms;
     if (function == MODBUS_COILS)
         return reg >= STATE && reg < STATE + STATE_COUNT ? state_bit(told, reg) : -1;
     if (reg >= PACK && reg < PACK + PACK_COUNT + 1)
@@ -378,7 +375,6 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
 
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
 {
-    (void) bms;
     if (reg != DISCHARGE_SWITCH && reg != CHARGE_OFF && reg != CHARGE_ON)
         return MODBUS_BAD_ADDRESS;
     bool charge = reg != DISCHARGE_SWITCH;

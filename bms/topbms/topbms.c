@@ -258,8 +258,6 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     size_t span = 0;
     switch (ydt_find(bytes, size, &span)) {
     case YDT_MORE:

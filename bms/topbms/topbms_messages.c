@@ -54,7 +54,6 @@ static bool names_pack(const struct topbms_reply *reply)
 static bool decode_product(struct topbms_board *board, const struct topbms_reply *reply,
                            struct pack *pack)
 {
-    (void) board;
     const uint8_t *d = reply->info + 1;
     if (!names_pack(reply))
         return false;
@@ -68,7 +67,6 @@ static bool decode_product(struct topbms_board *board, const struct topbms_reply
 static bool decode_serial(struct topbms_board *board, const struct topbms_reply *reply,
                           struct pack *pack)
 {
-    (void) board;
     if (!names_pack(reply) || !is_text(reply->info + 1, reply->size - 1))
         return false;
     set_text(pack, SERIAL, reply->info + 1, reply->size - 1);
@@ -106,7 +104,6 @@ static bool decode_serials(struct topbms_board *board, const struct topbms_reply
 static bool decode_maker(struct topbms_board *board, const struct topbms_reply *reply,
                          struct pack *pack)
 {
-    (void) board;
     const uint8_t *d = reply->info;
     if (!is_text(d, 10) || !is_text(d + 12, 20))
         return false;
@@ -130,7 +127,6 @@ static bool is_hexadecimal(const uint8_t *text, size_t size)
 static bool decode_plain_maker(struct topbms_board *board, const struct topbms_reply *reply,
                                struct pack *pack)
 {
-    (void) board;
     const uint8_t *text = reply->frame.info;
     if (!is_text(text, 20) || !is_text(text + 20, 4) || !is_text(text + 24, 40) ||
         is_hexadecimal(text, 64))
@@ -148,7 +144,6 @@ static bool decode_plain_maker(struct topbms_board *board, const struct topbms_r
 static bool decode_limits(struct topbms_board *board, const struct topbms_reply *reply,
                           struct pack *pack)
 {
-    (void) board;
     const uint8_t *d = reply->info;
     if (!names_pack(reply))
         return false;
@@ -164,7 +159,6 @@ static bool decode_limits(struct topbms_board *board, const struct topbms_reply 
 static bool decode_switched(struct topbms_board *board, const struct topbms_reply *reply,
                             struct pack *pack)
 {
-    (void) board;
     bool charge = reply->info[0] >> 1 & 1, discharge = reply->info[0] >> 2 & 1;
     bool now = reply->asked.code == TOPBMS_CHARGE_MOS ? charge : discharge;
     if (!reply->names_pack || reply->number > 1 || now != (reply->number == 0))

@@ -275,8 +275,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     return vedirect_scan(bytes, size);
 }
 

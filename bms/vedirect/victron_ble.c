@@ -67,8 +67,6 @@ static double signed_value(uint32_t raw, unsigned count)
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
     if (bytes[0] != 'V' || (size > 1 && bytes[1] != 'A') ||
         (size > 2 && (bytes[2] <= RECORD || bytes[2] > LENGTH_MAX)))
         return (struct bms_span){BMS_SKIP, 1};
@@ -115,7 +113,6 @@ static bool is_old(struct bms *bms, uint16_t nonce)
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    (void) request;
     const uint8_t *record = frame + HEAD, *values = record + RECORD;
     const size_t length = frame[2];
     if (size < HEAD + RECORD + 2 || record[0] != PRODUCT || record[4] != BATTERY_MONITOR)
@@ -176,7 +173,6 @@ static void fill_values(const struct bms *bms, const struct pack *pack, uint8_t 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    (void) bytes;
     if (size > 0)
         return size; /* it accepts no requests */
     struct vedirect_notes *notes = bms_memory(bms);

@@ -71,7 +71,6 @@ static bool is_joined_to_itself(int fd)
 
 static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct dial *dial = io->data;
     int error = 0;
     socklen_t size = sizeof error;
@@ -91,7 +90,6 @@ static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct dial *dial = timer->data;
     ev_io_stop(loop, &dial->connecting);
     if (dial->fd < 0)

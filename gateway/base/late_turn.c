@@ -21,7 +21,6 @@ struct turns {
 /* Runs first in each turn of the loop. */
 static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
 {
-    (void) revents;
     struct turns *turns = check->data;
     const double now = clock_now(), since = turns->began_at;
     const bool late = turns->late || now - since > IDLE_S + LATE_TURN_S;
@@ -39,9 +38,6 @@ static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
 
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) timer;
-    (void) revents;
 }
 
 /* Neither watcher keeps the loop from ending. */

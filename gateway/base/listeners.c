@@ -134,8 +134,6 @@ static void accept_clients(struct listeners *listeners, unsigned index)
 static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
 {
     struct listeners *listeners = io->data;
-    (void) loop;
-    (void) events;
     accept_clients(listeners, (unsigned) (io - listeners->sockets));
 }
 
@@ -150,8 +148,6 @@ void listeners_turn_away(struct listeners *listeners)
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void) loop;
-    (void) events;
     listeners_resume(timer->data);
 }
 

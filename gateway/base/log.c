@@ -174,7 +174,6 @@ static bool catch_up(void)
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     const int err = errno;
     /* Watch only while the reader can become ready: to a reader that is gone everything is
      * writable, and nothing arrives. */
@@ -294,7 +293,6 @@ static void write_streamed(const char *text, size_t length)
 
 static ssize_t take_lines(void *cookie, const char *bytes, size_t size)
 {
-    (void) cookie;
     for (size_t done = 0; done < size;) {
         const char *line = bytes + done, *end = memchr(line, '\n', size - done);
         const size_t length = end ? (size_t) (end - line) : size - done;

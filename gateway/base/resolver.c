@@ -50,8 +50,6 @@ static void look_up(int pipe, const char *host, const char *port)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct resolver *resolver = io->data;
     uint8_t *into = (uint8_t *) resolver->found + resolver->received;
     ssize_t n = read(resolver->fd, into, sizeof resolver->found - resolver->received);
@@ -69,7 +67,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 /* The child has exited; its result is read from the pipe. */
 static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 {
-    (void) revents;
     ev_child_stop(loop, child);
 }
 

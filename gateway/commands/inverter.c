@@ -57,8 +57,6 @@ static void close_port(struct run *run)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct run *run = io->data;
     struct can_message frame;
     const double now = clock_now();
@@ -101,7 +99,6 @@ static void on_opened(void *data, int fd)
 
 static void on_failed(void *data, const char *why)
 {
-    (void) data;
     fprintf(stderr, "packgate simulate: --port: %s\n", why);
 }
 
@@ -132,8 +129,6 @@ static void send_request(struct run *run)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct run *run = timer->data;
     char text[256];
     inverter_describe(&run->inverter, clock_now(), text, sizeof text);
@@ -148,8 +143,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
-    (void) watcher;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 

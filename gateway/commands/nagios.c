@@ -425,7 +425,6 @@ static int print_results(const struct check *check, const json_t *list)
 static void on_alarm(int number)
 {
     static const char text[] = "PACKGATE UNKNOWN - no answer in time\n";
-    (void) number;
     ssize_t written = write(STDOUT_FILENO, text, sizeof text - 1);
     (void) written;
     _exit(UNKNOWN);

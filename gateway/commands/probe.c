@@ -247,7 +247,6 @@ static void on_done(void *data, const struct search_found *found, const char *wh
 
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 {
-    (void) revents;
     struct probing *probing = signal->data;
     probing->ended = true;
     ev_break(loop, EVBREAK_ALL);

@@ -151,7 +151,6 @@ static void print_values(struct reading *reading, const struct poller *poller)
 /* The first values of a pack may be incomplete: the rest follows within seconds. */
 static void on_published(void *data, struct poller *poller, double now)
 {
-    (void) now;
     struct reading *reading = data;
     bool first = !reading->printed[poller->config - reading->packs];
     if (!poller->complete || (!first && !reading->arguments->watch))
@@ -175,14 +174,11 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
 
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 {
-    (void) signal;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct reading *reading = timer->data;
     if (reading->missing > 0)
         ev_break(loop, EVBREAK_ALL);

@@ -49,8 +49,6 @@ struct running {
 
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 {
-    (void) signal;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 
@@ -119,8 +117,6 @@ static bool reload(void *data)
  * pieces between what is still used: return it to the system. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 {
-    (void) loop;
-    (void) revents;
     reload(signal->data);
 #ifdef __GLIBC__
     malloc_trim(0);
@@ -129,9 +125,6 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) timer;
-    (void) revents;
     systemd_watchdog();
 }
 

@@ -238,7 +238,6 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
 
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
-    (void) address;
     struct simulation *simulation = data;
     simulator_attach(simulation->simulator, fd);
 }
@@ -333,8 +332,6 @@ static void print_values(const struct simulator *simulator, unsigned count)
 
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 {
-    (void) signal;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 

@@ -196,7 +196,6 @@ static void write_limits(const json_t *status, double now, FILE *out)
 {
     size_t i, rows = 0;
     json_t *pack;
-    (void) now;
     json_array_foreach(json_object_get(status, "packs"), i, pack)
     {
         if (!json_object_get(pack, "charge_limited_by"))

@@ -475,7 +475,6 @@ static void check_location(const struct config_draft *draft, struct mistakes *mi
 void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
                           struct mistakes *mistakes)
 {
-    (void) drafts;
     const struct gateway_config *gateway = gateway_of(draft);
     char reason[200];
     if (!map_check(&gateway->map, reason, sizeof reason))

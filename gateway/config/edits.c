@@ -218,7 +218,6 @@ struct follow {
 
 static void follow_pack(void *user, unsigned line, const char *heading)
 {
-    (void) line;
     struct follow *follow = user;
     const size_t word = strcspn(heading, " \t");
     const struct edit pack = {.section = pack_section.word,

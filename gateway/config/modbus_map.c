@@ -193,7 +193,6 @@ static bool is_matchable(const struct modbus_value *value)
 
 static bool suits_any(const struct modbus_value *value)
 {
-    (void) value;
     return true;
 }
 

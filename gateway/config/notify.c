@@ -31,7 +31,6 @@ static bool parse_minute(const char *text, int *minute)
 
 static bool parse_report(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     static const struct {
         const char *word;
         enum notify_when when;
@@ -53,7 +52,6 @@ static bool parse_report(const struct config_key *key, const char *text, void *f
 
 static void describe_report(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(
         out, size,
         "sunrise, sunset, full or a time such as 07:30, at most %d of them with commas between",
@@ -79,7 +77,6 @@ static bool parse_events(const struct config_key *key, const char *text, void *f
 {
     struct notify_config *notify = field;
     const size_t size = strcspn(text, " \t");
-    (void) key;
     if (strcmp(text, "protection") == 0) {
         notify->events |= 1u << NOTIFY_ALARM | PROTECTION_ONLY;
         return true;
@@ -104,7 +101,6 @@ static bool same_events(const void *a, const void *b)
 
 static void describe_events(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "alarm or protection, stale, back, soc_below 20, full, cell_delta 100, switched, "
              "report sunset (or sunrise, full, or a time such as 07:30, up to %d of them) and "
@@ -114,7 +110,6 @@ static void describe_events(const struct config_key *key, char *out, size_t size
 
 static void offer_events(const struct config_key *key, struct suggest *suggest)
 {
-    (void) key;
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
         suggest_offer(suggest, notify_event_name(i));
     suggest_offer(suggest, "protection");
@@ -149,7 +144,6 @@ static bool parse_url(const struct config_key *key, const char *text, void *fiel
 
 static void describe_url(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password, or "
              "the path of a file");
@@ -179,7 +173,6 @@ static bool parse_mail(const struct config_key *key, const char *text, void *fie
 
 static void describe_mail(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "an address such as shed@example.net, without a name beside it");
 }
 
@@ -312,7 +305,6 @@ static void link_notify(const struct config *config, void *settings,
                         const struct config_draft *draft)
 {
     struct notify_config *notify = settings;
-    (void) draft;
     notify->protection |= (notify->events & PROTECTION_ONLY) != 0;
     notify->events &= ~PROTECTION_ONLY;
     if (notify->url[0] == '/') {

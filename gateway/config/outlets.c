@@ -79,7 +79,6 @@ static bool parse_broker(const struct config_key *key, const char *text, void *f
 
 static void describe_broker(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883");
 }
 
@@ -171,7 +170,6 @@ static bool parse_frame(const struct config_key *key, const char *text, void *fi
 
 static void describe_frame(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "https://HOST or http://HOST, with :PORT unless it is the usual one, self or none");
 }
@@ -197,7 +195,6 @@ static bool parse_link(const struct config_key *key, const char *text, void *fie
 
 static void describe_link(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(
         out, size,
         "an address such as https://battery.example.net/, homeassistant://hassio/ingress/SLUG, "
@@ -212,7 +209,6 @@ static bool parse_hosts(const struct config_key *key, const char *text, void *fi
     static const struct config_key link = {.size = WEB_LINK_SIZE};
     struct web_config *web = field;
     char host[WEB_LINK_SIZE];
-    (void) key;
     if (!strstr(text, "://"))
         return parse_host(text, &web->hosts);
     if (web->link[0] || !parse_link(&link, text, web->link))
@@ -231,7 +227,6 @@ static bool same_hosts(const void *a, const void *b)
 
 static void describe_hosts(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "names such as battery.example.net, without a port, at most %d of them with commas "
              "between, or any; one of them as an address, such as https://battery.example.net/ or "
@@ -259,7 +254,6 @@ static bool parse_url(const struct config_key *key, const char *text, void *fiel
 
 static void describe_url(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "an address such as https://HOST:8086/write?db=packgate, without user and password");
 }
@@ -581,7 +575,6 @@ static void check_influx(const struct config_drafts *drafts, struct config_draft
  * first of them announces it, and the packs of all refer to it. */
 static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
 {
-    (void) draft;
     struct mqtt_config *mqtt = settings;
     mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
     for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
@@ -592,7 +585,6 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
 /* Charts use the history, client files the units that are served. */
 static void link_web(const struct config *config, void *settings, const struct config_draft *draft)
 {
-    (void) draft;
     struct web_config *web = settings;
     struct endpoint endpoint;
     web->map = config->gateway.map;
@@ -610,7 +602,6 @@ static void link_web(const struct config *config, void *settings, const struct c
 static void link_influx(const struct config *config, void *settings,
                         const struct config_draft *draft)
 {
-    (void) draft;
     struct influx_config *influx = settings;
     influx->verify &= strcmp(influx->ca_file, "any") != 0;
     if (!influx->gateway[0])

@@ -46,7 +46,6 @@ static bool parse_presented_port(const struct config_key *key, const char *text,
 
 static void describe_presented_port(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "serial:/dev/..., can:INTERFACE or tcp-listen:ADDRESS:PORT with a port from 1024 on, "
              "such as tcp-listen:127.0.0.1:5020");
@@ -86,7 +85,6 @@ static const char *protocol_at(unsigned n)
 
 static void describe_presented_protocol(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     size_t used = 0;
     const char *name;
     for (unsigned n = 0; (name = protocol_at(n)) && used < size; n++)
@@ -95,7 +93,6 @@ static void describe_presented_protocol(const struct config_key *key, char *out,
 
 static void offer_presented_protocols(const struct config_key *key, struct suggest *suggest)
 {
-    (void) key;
     const char *name;
     for (unsigned n = 0; (name = protocol_at(n)); n++)
         suggest_offer(suggest, name);
@@ -360,7 +357,6 @@ static double empty_v(const struct config *config, const char *of)
 static void link_present(const struct config *config, void *settings,
                          const struct config_draft *draft)
 {
-    (void) draft;
     struct present_config *present = settings;
     present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
     want_view(config, present);

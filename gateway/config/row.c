@@ -202,7 +202,6 @@ static bool is_number(const char *text, double *number)
 
 static bool parse_pair(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct register_row *row = field;
     struct row_pair pair;
     const char *colon = parse_number(text, &pair.in);
@@ -214,7 +213,6 @@ static bool parse_pair(const struct config_key *key, const char *text, void *fie
 
 static void describe_pair(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "IN:OUT, such as 0:6 1:4 2:3, at most %d of them", ROW_PAIRS);
 }
 

@@ -114,7 +114,6 @@ static bool parse_number(const struct config_key *key, const char *text, void *f
 /* Any number as C writes it, also 1e-3 or 0x10. */
 static bool parse_real(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     char *end;
     const double value = strtod(text, &end);
     if (end == text || *end || !isfinite(value))
@@ -125,7 +124,6 @@ static bool parse_real(const struct config_key *key, const char *text, void *fie
 
 static void describe_real(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "a number");
 }
 
@@ -261,9 +259,6 @@ const struct config_type type_flag = {
 static struct bms_span nothing_to_find(const struct bms *bms, const struct bms_request *request,
                                        const uint8_t *bytes, size_t size)
 {
-    (void) bms;
-    (void) request;
-    (void) bytes;
     return (struct bms_span){BMS_SKIP, size};
 }
 
@@ -290,7 +285,6 @@ const char *config_variant_of(const char *protocol, char name[NAME_SIZE])
 
 static bool parse_protocol(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     char name[NAME_SIZE];
     const char *variant = config_variant_of(text, name);
     const struct bms_driver *driver =
@@ -305,7 +299,6 @@ static bool parse_protocol(const struct config_key *key, const char *text, void 
 
 static void describe_protocol(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "a protocol: ");
     for (unsigned i = 0; bms_drivers[i]; i++)
         append_word(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
@@ -315,7 +308,6 @@ static void describe_protocol(const struct config_key *key, char *out, size_t si
 
 static void offer_protocols(const struct config_key *key, struct suggest *suggest)
 {
-    (void) key;
     for (unsigned i = 0; bms_drivers[i]; i++)
         suggest_offer(suggest, bms_drivers[i]->name);
     suggest_offer(suggest, modbus_user_driver.name);
@@ -328,7 +320,6 @@ const struct config_type type_protocol = {
 /* The file is read once the protocol is known to be modbus. */
 static bool parse_map(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct pack_map *map = field;
     if (!*text || strlen(text) >= sizeof map->path)
         return false;
@@ -338,7 +329,6 @@ static bool parse_map(const struct config_key *key, const char *text, void *fiel
 
 static void describe_map(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "the path of a file");
 }
 
@@ -356,7 +346,6 @@ const struct config_type type_map = {
 
 static bool parse_framing(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     if (strlen(text) != 3 || !strchr("78", text[0]) || !strchr("NEOneo", text[1]) ||
         !strchr("12", text[2]))
         return false;
@@ -368,7 +357,6 @@ static bool parse_framing(const struct config_key *key, const char *text, void *
 
 static void describe_framing(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1");
 }
 
@@ -385,13 +373,11 @@ static bool copy_text(const char *text, char *out, size_t size)
 
 static bool parse_name(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     return config_name_good(text) && copy_text(text, field, NAME_SIZE);
 }
 
 static void describe_name(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "a name: 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'", NAME_SIZE - 1);
 }
 
@@ -400,8 +386,6 @@ const struct config_type type_name = {.parse = parse_name, .describe = describe_
 /* The name of another section, which is looked up once all sections are read. */
 static bool parse_reference(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
-    (void) field;
     return config_name_good(text);
 }
 
@@ -489,7 +473,6 @@ static bool parse_title(const struct config_key *key, const char *text, void *fi
 
 static void describe_title(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "a name of 1 to %d characters (UTF-8)", TITLE_CHARACTERS);
 }
 
@@ -497,7 +480,6 @@ const struct config_type type_title = {.parse = parse_title, .describe = describ
 
 static bool parse_path(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     if (strcasecmp(text, "none") == 0)
         return copy_text("", field, PORT_SIZE);
     size_t length = strlen(text);
@@ -506,7 +488,6 @@ static bool parse_path(const struct config_key *key, const char *text, void *fie
 
 static void describe_path(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "the path of a file, starting with '/', or none");
 }
 
@@ -520,7 +501,6 @@ static bool parse_ca_file(const struct config_key *key, const char *text, void *
 
 static void describe_ca_file(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "the path of a file, starting with '/', none or any");
 }
 
@@ -534,7 +514,6 @@ static bool parse_socket(const struct config_key *key, const char *text, void *f
 
 static void describe_socket(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "the path of a socket, starting with '/', at most %zu bytes, or none",
              sizeof((struct sockaddr_un *) NULL)->sun_path - 1);
 }
@@ -543,7 +522,6 @@ const struct config_type type_socket = {.parse = parse_socket, .describe = descr
 
 static bool parse_listen(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct listen_list *list = field;
     struct endpoint endpoint;
     char four[16];
@@ -557,7 +535,6 @@ static bool parse_listen(const struct config_key *key, const char *text, void *f
 
 static void describe_listen(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most %d of them with commas between",
              MAX_LISTEN);
@@ -565,13 +542,11 @@ static void describe_listen(const struct config_key *key, char *out, size_t size
 
 static bool parse_allow(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     return allow_add(field, text);
 }
 
 static void describe_allow(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "networks such as 192.168.0.0/16 or fe80::/10, at most %d of them with commas between",
              MAX_ALLOW);
@@ -579,7 +554,6 @@ static void describe_allow(const struct config_key *key, char *out, size_t size)
 
 static bool parse_port(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct endpoint endpoint;
     bool serial = strncmp(text, "serial:/", 8) == 0 && text[8];
     bool tcp = strncmp(text, "tcp://", 6) == 0 && endpoint_parse(text + 6, &endpoint) &&
@@ -601,13 +575,11 @@ static bool parse_target(const struct config_key *key, const char *text, void *f
 
 static void describe_target(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "tcp://HOST:PORT, such as tcp://192.0.2.10:502");
 }
 
 static void describe_port(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:");
 }
 
@@ -670,9 +642,6 @@ const struct config_type type_substitute = {.parse = parse_substitute,
 /* Names can be checked only at the end of the file. */
 static bool parse_row(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
-    (void) text;
-    (void) field;
     return true;
 }
 
@@ -694,13 +663,11 @@ static bool same_writes(const void *a, const void *b)
 
 static void describe_write(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
 }
 
 static void describe_register(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100");
 }
 
@@ -739,7 +706,6 @@ static const char *parse_range(const char *text, unsigned *first, unsigned *last
 
 static bool parse_fill(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct view_fills *fills = field;
     struct view_fill fill;
     const char *rest = parse_range(text, &fill.first, &fill.last);
@@ -754,7 +720,6 @@ static bool parse_fill(const struct config_key *key, const char *text, void *fie
 
 static void describe_fill(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size,
              "FROM-TO VALUE, such as 256-331 0 or 40070-40133 0xFFFF, at most %d of them",
              VIEW_FILLS);
@@ -762,7 +727,6 @@ static void describe_fill(const struct config_key *key, char *out, size_t size)
 
 static bool parse_copy(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct view_copies *copies = field;
     struct view_copy copy;
     const char *rest = parse_range(text, &copy.first, &copy.last);
@@ -777,14 +741,12 @@ static bool parse_copy(const struct config_key *key, const char *text, void *fie
 
 static void describe_copy(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most %d of them",
              VIEW_FILLS);
 }
 
 static bool parse_units(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
     struct view_units *list = field;
     unsigned id;
     const char *end = parse_address(text, &id);
@@ -796,7 +758,6 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
 
 static void describe_units(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "unit ids from 0 to 255, at most %d of them with commas between",
              VIEW_UNITS);
 }
@@ -930,15 +891,11 @@ const struct config_type type_parts = {
 
 static bool parse_ignored(const struct config_key *key, const char *text, void *field)
 {
-    (void) key;
-    (void) text;
-    (void) field;
     return true;
 }
 
 static void describe_ignored(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
     snprintf(out, size, "nothing");
 }
 

@@ -31,13 +31,11 @@ struct finder {
 
 static void on_heading(void *user, unsigned line, const char *text)
 {
-    (void) line;
     ((struct finder *) user)->in_gateway = strcmp(text, gateway_section.word) == 0;
 }
 
 static void on_entry(void *user, unsigned line, const char *key, const char *value)
 {
-    (void) line;
     struct finder *finder = user;
     if (!finder->in_gateway || strcmp(key, "control") != 0)
         return;

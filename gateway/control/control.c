@@ -105,14 +105,12 @@ typedef void ask_function(struct control *control, struct control_client *client
 static void ask_status(struct control *control, struct control_client *client,
                        const json_t *request)
 {
-    (void) request;
     control_answer(client, status_text(control));
 }
 
 static void ask_configuration(struct control *control, struct control_client *client,
                               const json_t *request)
 {
-    (void) request;
     control_answer(client, configuration_text(control));
 }
 
@@ -139,7 +137,6 @@ static void ask_values(struct control *control, struct control_client *client,
 static void ask_health(struct control *control, struct control_client *client,
                        const json_t *request)
 {
-    (void) request;
     char words[STATUS_WORDS];
     status_words(control->overview, clock_now(), words);
     control_answer(client, json_text(json_pack("{s:b, s:s}", "healthy", 1, "status", words)));
@@ -208,7 +205,6 @@ static void ask_tunnel(struct control *control, struct control_client *client,
 static void ask_setup(struct control *control, struct control_client *client, const json_t *request)
 {
     char why[160];
-    (void) request;
     json_t *armed = editing_arm(control->editing, why, sizeof why);
     control_answer(client, armed ? json_text(armed) : error_text("%s", why));
 }

@@ -225,7 +225,6 @@ static void on_quick_over(struct job *job)
 
 static void on_long_over(struct job *job)
 {
-    (void) job;
 }
 
 /* The words of a job: what it does, and on which file. */

@@ -260,8 +260,6 @@ static void lose(struct hold *hold, const char *why)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct hold *hold = io->data;
     char *text = hold->size < ANSWER_MOST ? realloc(hold->text, hold->size + 65536) : NULL;
     if (!text) {
@@ -290,8 +288,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     lose(timer->data, "the program that saves the configuration does not answer");
 }
 
@@ -308,8 +304,6 @@ static void end(struct hold *hold, bool keep)
 /* The old configuration is still in force if the new one was rejected. */
 static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct hold *hold = timer->data;
     const struct overview_host *host = hold->overview->host;
     if (host->reload && !host->reload(host->data) && hold->state == HOLD_PENDING) {

@@ -93,8 +93,6 @@ static void take_lines(struct job *job)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct job *job = io->data;
     char *text = job->size <= LINE_MOST ? realloc(job->text, job->size + READ_AT_ONCE) : NULL;
     if (!text) {
@@ -115,7 +113,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 {
-    (void) revents;
     struct job *job = child->data;
     ev_child_stop(loop, child);
     job->pid = 0;
@@ -123,8 +120,6 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct job *job = timer->data;
     if (job->pid > 0)
         kill(job->pid, SIGKILL);

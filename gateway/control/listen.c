@@ -179,9 +179,6 @@ static void on_begun(void *data)
 /* Only counts: the tap delivers the bytes that may be shown. */
 static void on_bytes(void *data, const uint8_t *bytes, size_t size)
 {
-    (void) data;
-    (void) bytes;
-    (void) size;
 }
 
 static void on_done(void *data, enum loan_result result)

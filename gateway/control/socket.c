@@ -173,8 +173,6 @@ static void read_on(struct control_client *client)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct control_client *client = io->data;
     ssize_t size =
         recv(io->fd, client->in + client->in_size, CONTROL_REQUEST_MAX - client->in_size, 0);
@@ -227,15 +225,11 @@ static void send_on(struct control_client *client)
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     send_on(io->data);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     disconnect_client(timer->data);
 }
 
@@ -320,7 +314,6 @@ static void handle_request(struct control_client *client)
 
 static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct control_socket *socket = timer->data;
     const double begin = clock_now();
     if (late_turn_is_on(loop, begin)) /* the next turn disconnects all clients */
@@ -475,14 +468,11 @@ static void accept_clients(struct control_socket *socket)
 
 static void on_connecting(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     accept_clients(io->data);
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct control_socket *socket = timer->data;
     ev_timer_stop(loop, timer);
     if (socket->listening.fd < 0)
@@ -495,8 +485,6 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_late_turn(void *data, double since, double now)
 {
     struct control_socket *socket = data;
-    (void) since;
-    (void) now;
     drop_all(socket);
     socket->waited_since = -INFINITY;
     if (ev_is_active(&socket->listening))

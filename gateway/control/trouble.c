@@ -44,7 +44,6 @@ static const char *name_trouble(const struct map_status *before, const struct ma
 
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
-    (void) changes;
     struct troubles *troubles = data;
     for (unsigned i = 0; i < troubles->count; i++) {
         struct trouble_of *trouble = &troubles->list[i];

@@ -130,8 +130,6 @@ static void send_out(struct tunnel *tunnel)
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     send_out(io->data);
 }
 
@@ -297,8 +295,6 @@ static void proceed(struct tunnel *tunnel)
 
 static void on_proceed(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     proceed(timer->data);
 }
 
@@ -314,7 +310,6 @@ static void end_chunk(struct tunnel *tunnel)
 /* The program has paused: one request is complete. */
 static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct tunnel *tunnel = timer->data;
     ev_timer_stop(loop, timer);
     end_chunk(tunnel);
@@ -348,7 +343,6 @@ static bool is_flood(struct tunnel *tunnel, double now)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct tunnel *tunnel = io->data;
     make_room(tunnel);
     ssize_t size = recv(io->fd, tunnel->in + tunnel->in_size, IN_ROOM - tunnel->in_size, 0);
@@ -380,8 +374,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     hang_up(timer->data, "sent nothing for too long; disconnected");
 }
 
@@ -481,8 +473,6 @@ static void close_tunnel(struct tunnel *tunnel, const char *why)
 
 static void on_closing(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     close_tunnel(timer->data, "its time has expired");
 }
 
@@ -619,8 +609,6 @@ json_t *tunnels_status(const struct tunnels *tunnels, double now)
 static void on_late_turn(void *data, double since, double now)
 {
     const struct tunnels *tunnels = data;
-    (void) since;
-    (void) now;
     for (struct tunnel *tunnel = tunnels->first; tunnel; tunnel = tunnel->next) {
         hang_up(tunnel, "may have sent its bytes long ago; disconnected");
         listeners_turn_away(&tunnel->listeners);

@@ -95,8 +95,6 @@ static void watch_staleness(struct gateway *gateway, double now)
 
 static void on_stale(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct gateway *gateway = timer->data;
     const double now = clock_now();
     if (packs_next_stale(gateway->packs) < now)
@@ -106,8 +104,6 @@ static void on_stale(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     tick(timer->data, clock_now());
 }
 
@@ -174,8 +170,6 @@ static void end_searches(struct gateway *gateway)
  * the search's own callback has returned. */
 static void on_found(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct gateway *gateway = timer->data;
     struct config *config = gateway->config;
     for (unsigned i = 0; gateway->searches && i < config->line_count; i++)

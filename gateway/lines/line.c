@@ -154,7 +154,6 @@ static bool on_down(void *data, const char *why, double now)
 static void on_late_turn(void *data, double since, double now)
 {
     struct line *line = data;
-    (void) since;
     asker_end_orders(&line->asker, now);
 }
 

@@ -216,8 +216,6 @@ double wire_s(const struct wire *wire, size_t bytes)
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct wire *wire = timer->data;
     if (wire->facts.state == LINE_IS_CLOSED)
         open_port(wire);

@@ -20,7 +20,6 @@ static const struct source *find_source(const void *data, const char *name)
 
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
-    (void) changes;
     struct pushes *pushes = data;
     for (unsigned i = 0; i < pushes->count; i++)
         push_target_values_changed(pushes->targets[i], source, now);

@@ -107,8 +107,6 @@ void push_report_troubles(struct push_plan *plan, double now)
 
 static bool is_told(const struct push_item *item, const struct push_item *like, double now)
 {
-    (void) like;
-    (void) now;
     return item->told;
 }
 

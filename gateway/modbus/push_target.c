@@ -335,8 +335,6 @@ static bool handle_frames(struct push_target *target)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct push_target *target = io->data;
     ssize_t n = recv(target->fd, target->received + target->size,
                      sizeof target->received - target->size, 0);
@@ -376,8 +374,6 @@ static void on_failed(void *data, const char *why)
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct push_target *target = timer->data;
     if (target->fd < 0) {
         dial_start(&target->dial);
@@ -391,8 +387,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct push *push = timer->data;
     push_plan_all(&push->plan);
     send_due(push->target, clock_now());

@@ -266,7 +266,6 @@ static void handle_requests(struct client *client)
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
     struct client *client = io->data;
-    (void) loop;
 
     if (events & EV_CUSTOM) { /* bytes received behind an order */
         handle_requests(client);
@@ -333,8 +332,6 @@ void server_order_over(struct server *server, uint64_t ticket, uint8_t exception
 
 static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void) loop;
-    (void) events;
     end_client(timer->data, IDLE);
 }
 
@@ -424,8 +421,6 @@ static void end_all(struct server *server, enum ending ending)
 static void on_late_turn(void *data, double since, double now)
 {
     struct server *server = data;
-    (void) since;
-    (void) now;
     end_all(server, LATE);
     listeners_turn_away(&server->listeners);
 }

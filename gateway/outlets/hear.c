@@ -203,7 +203,6 @@ static void hang_up(struct process *process)
 
 void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct process *process = io->data;
     bool through = false;
     for (int i = 0; i < TURN_MESSAGES && process->fd >= 0 && !through; i++) {
@@ -222,7 +221,6 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct process *process = timer->data;
     ev_io_start(loop, &process->readable);
 }

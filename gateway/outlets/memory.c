@@ -34,7 +34,6 @@ static bool is_patched(const struct dl_phdr_info *object)
 /* Skips writable segments, and those that were writable until the loader closed them (RELRO). */
 static int give_back_object(struct dl_phdr_info *object, size_t size, void *data)
 {
-    (void) size;
     const uintptr_t page = *(const uintptr_t *) data, vdso = getauxval(AT_SYSINFO_EHDR);
     if (is_patched(object))
         return 0;

@@ -415,8 +415,6 @@ static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, i
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct outlet *outlet = io->data;
     for (int i = 0; i < TURN_MESSAGES && !outlet->ending; i++) {
         int file;
@@ -453,29 +451,22 @@ static void report_staleness(struct outlet *outlet, double now)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     report_staleness(timer->data, clock_now());
 }
 
 /* The timer was suspended together with the host. */
 static void on_late_turn(void *data, double since, double now)
 {
-    (void) since;
     report_staleness(data, now);
 }
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
 {
-    (void) loop;
-    (void) revents;
     end(async->data);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) timer;
-    (void) revents;
     ev_break(loop, EVBREAK_ALL);
 }
 

@@ -280,14 +280,12 @@ static void renew(struct outlets *outlets)
 
 static void on_renewed(void *data, double now)
 {
-    (void) now;
     renew(data);
 }
 
 static void on_late_turn(void *data, double since, double now)
 {
     struct outlets *outlets = data;
-    (void) since;
     for (struct process *process = outlets->first; process; process = process->next) {
         hear_late(process);
         process->read_at = now; /* it may have slept as well */

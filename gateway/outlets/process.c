@@ -138,7 +138,6 @@ static void start_successor(struct process *process)
 
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 {
-    (void) revents;
     struct process *process = child->data;
     ev_child_stop(loop, child);
     ev_timer_stop(loop, &process->timer);
@@ -161,8 +160,6 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct process *process = timer->data;
     if (process->pid > 0)
         kill(process->pid, SIGKILL);

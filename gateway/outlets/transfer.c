@@ -96,14 +96,12 @@ static void finish_transfers(struct transfers *transfers)
 /* Frees the memory that only a new connection needed. */
 static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     ev_timer_stop(loop, timer);
     memory_give_back();
 }
 
 static void on_event(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
     const struct watch *watch = io->data;
     struct transfers *transfers = watch->transfers;
     int running;
@@ -115,8 +113,6 @@ static void on_event(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct transfers *transfers = timer->data;
     int running;
     curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -125,7 +121,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of_socket)
 {
-    (void) easy;
     struct transfers *transfers = data;
     struct watch *watch = of_socket;
     if (watch)
@@ -151,7 +146,6 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *o
 
 static int set_timer(CURLM *multi, long ms, void *data)
 {
-    (void) multi;
     struct transfers *transfers = data;
     ev_timer_stop(transfers->loop, &transfers->timer);
     if (ms >= 0) {

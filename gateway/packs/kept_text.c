@@ -138,7 +138,6 @@ struct reader {
 static void take_heading(void *user, unsigned line, const char *text)
 {
     struct reader *reader = user;
-    (void) line;
     bool is_pack = strncmp(text, "pack ", 5) == 0 && config_name_good(text + 5);
     bool is_outlet = strncmp(text, "outlet ", 7) == 0;
     reader->entry = is_pack ? kept_get(reader->kept, text + 5) : NULL;
@@ -155,7 +154,6 @@ bool kept_text_is_id(const char *text)
 static void take_entry(void *user, unsigned line, const char *key, const char *text)
 {
     const struct reader *reader = user;
-    (void) line;
     if (reader->is_gateway && strcmp(key, "id") == 0 && kept_text_is_id(text))
         snprintf(reader->kept->id, sizeof reader->kept->id, "%s", text);
     if (reader->outlet[0]) {
@@ -184,7 +182,6 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
 
 static void take_mistake(void *user, unsigned line, const char *message)
 {
-    (void) user;
     log_debug("state file, line %u: %s", line, message);
 }
 

@@ -249,8 +249,6 @@ static void finish_search(struct pack_search *search)
 
 static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     finish_search(timer->data);
 }
 
@@ -348,8 +346,6 @@ static void begin_search(struct pack_search *search)
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     begin_search(timer->data);
 }
 

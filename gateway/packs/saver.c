@@ -9,7 +9,6 @@
 
 static void on_written(struct ev_loop *loop, ev_child *child, int revents)
 {
-    (void) revents;
     struct saver *saver = child->data;
     ev_child_stop(loop, child);
     kept_save_finish(saver->kept, saver->path, child->rstatus);
@@ -17,7 +16,6 @@ static void on_written(struct ev_loop *loop, ev_child *child, int revents)
 
 static void on_minute(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct saver *saver = timer->data;
     if (ev_is_active(&saver->child))
         return;

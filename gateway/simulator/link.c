@@ -77,7 +77,6 @@ static void on_absent(struct simulator_link *link)
 
 static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct simulator_link *link = timer->data;
     if (!pty_in_use(link->fd))
         return;
@@ -188,8 +187,6 @@ static bool speak(struct simulator_link *link, struct slot *slot)
 
 static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct simulator_link *link = timer->data;
     double now = clock_now();
     bool stalled = stalled_until(link, now) > now;
@@ -237,7 +234,6 @@ void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_
 
 static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct simulator_link *link = timer->data;
     ev_timer_stop(loop, timer);
     link->events.quiet(link->data);
@@ -245,7 +241,6 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct simulator_link *link = io->data;
     uint8_t bytes[1024];
     ssize_t size = read(link->fd, bytes, sizeof bytes);

@@ -296,8 +296,6 @@ static void follow_script(struct simulator *simulator, double now)
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct simulator *simulator = timer->data;
     double now = clock_now();
     double seconds = now - simulator->moved_at;

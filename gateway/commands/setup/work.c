@@ -138,7 +138,6 @@ static json_t *show_key(const struct config_key *key)
 
 static json_t *show_keys(const struct work *work)
 {
-    (void) work;
     json_t *object = json_object();
     for (unsigned s = 0; config_sections[s]; s++) {
         const struct config_section *section = config_sections[s];

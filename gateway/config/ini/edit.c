@@ -234,8 +234,6 @@ static void cut_heading(void *user, unsigned line, const char *text)
 static void cut_key(void *user, unsigned line, const char *key, const char *value)
 {
     struct cut *cut = user;
-    (void) key;
-    (void) value;
     if (cut->inside)
         memset(&cut->gone[cut->from], true, line + 1 - cut->from);
 }

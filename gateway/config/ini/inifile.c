@@ -158,7 +158,6 @@ static char *read_line(char *out, int size, void *stream)
 static int parse_entry(void *user, const char *section, const char *key, const char *value)
 {
     struct reader *reader = user;
-    (void) section;
     if (value) {
         reader->entry_wanted = false;
         if (reader->events->entry)

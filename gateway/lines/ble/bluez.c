@@ -206,7 +206,6 @@ static bool is_from_bluez(const struct bluez *bluez, sd_bus_message *message)
 
 static int on_added(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     struct bluez *bluez = data;
     const char *path;
     if (is_from_bluez(bluez, message) && sd_bus_message_read_basic(message, 'o', &path) > 0)
@@ -216,7 +215,6 @@ static int on_added(sd_bus_message *message, void *data, sd_bus_error *unused)
 
 static int on_removed(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     struct bluez *bluez = data;
     const char *path;
     if (is_from_bluez(bluez, message) && sd_bus_message_read_basic(message, 'o', &path) > 0)
@@ -226,7 +224,6 @@ static int on_removed(sd_bus_message *message, void *data, sd_bus_error *unused)
 
 static int on_changed(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     struct bluez *bluez = data;
     struct bluez_object object = {.path = sd_bus_message_get_path(message)};
     if (!is_from_bluez(bluez, message) ||
@@ -239,7 +236,6 @@ static int on_changed(sd_bus_message *message, void *data, sd_bus_error *unused)
 
 static int on_owner(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     const char *sender = sd_bus_message_get_sender(message);
     if (sender && strcmp(sender, "org.freedesktop.DBus") == 0)
         bluez_fail(data, "BlueZ was stopped or started");
@@ -305,15 +301,11 @@ static void process(struct bluez *bluez)
 
 static void on_ready(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     process(io->data);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     process(timer->data);
 }
 
@@ -347,7 +339,6 @@ static void end_call(struct bluez_call *call, sd_bus_message *message)
 
 static int on_reply(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     end_call(data, message);
     return 0;
 }
@@ -378,7 +369,6 @@ static void list_on(struct bluez *bluez)
 
 static int on_objects(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     struct bluez_call *call = data;
     struct bluez *bluez = call->bluez;
     const char *sender = sd_bus_message_get_sender(message);
@@ -448,7 +438,6 @@ void bluez_watch(struct bluez *bluez, const char *path, bool below)
  * has begun for us. */
 static int on_discovering(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    (void) unused;
     struct bluez_call *call = data;
     struct bluez_scan *scan = &call->bluez->scan;
     if (!sd_bus_message_is_method_error(message, BLUEZ_IN_PROGRESS) || scan->tries == 0) {
@@ -488,8 +477,6 @@ void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     discover(timer->data);
 }
 

@@ -8,13 +8,11 @@
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    (void) simulated;
     return port;
 }
 
 static void leave(void *state)
 {
-    (void) state;
 }
 
 static void open_none(void *state)
@@ -36,8 +34,6 @@ struct scan {
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct scan *scan = timer->data;
     scan->events->done(scan->data, NULL, 0, "this packgate was built without Bluetooth");
 }
@@ -45,7 +41,6 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
                       void *data)
 {
-    (void) adapter;
     struct scan *scan = calloc(1, sizeof *scan);
     if (!scan)
         return NULL;

@@ -185,8 +185,6 @@ static void wait_for(struct adverts *adverts, double seconds)
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct adverts *adverts = timer->data;
     bluez_fail(&adverts->bluez, adverts->scanning
                                     ? "it is not heard: too far away, or Instant Readout is "
@@ -216,8 +214,6 @@ static void on_answer(void *data, const struct bluez_error *error)
 
 static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct adverts *adverts = timer->data;
     if (adverts->asking)
         return;
@@ -269,7 +265,6 @@ static const struct bluez_events events = {
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    (void) simulated;
     struct adverts *adverts = calloc(1, sizeof *adverts);
     if (!adverts || !bluetooth_parse(port->address, &adverts->wanted)) {
         free(adverts);

@@ -441,8 +441,6 @@ static void on_settled(void *data)
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct ble *ble = timer->data;
     if (ble->step == LEAVING) {
         look(ble);
@@ -521,8 +519,6 @@ static void note_request(struct ble *ble, double now)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct ble *ble = io->data;
     uint8_t bytes[PENDING_MAX];
     const double now = clock_now();
@@ -550,7 +546,6 @@ static const struct bluez_events events = {
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    (void) simulated;
     struct ble *ble = calloc(1, sizeof *ble);
     if (!ble || !bluetooth_parse(port->address, &ble->wanted)) {
         free(ble);

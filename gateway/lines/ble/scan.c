@@ -209,8 +209,6 @@ static void finish(struct scan *scan, const char *why)
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct scan *scan = timer->data;
     if (!scan->bluez.bus)
         finish(scan, "the system bus (D-Bus) does not run");

@@ -30,8 +30,6 @@ static void wake_first(const char *adapter)
 
 static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct turn *turn = timer->data;
     turn->begins(turn->data);
 }

@@ -28,7 +28,6 @@ static bool may_go_on(ssize_t size)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct intake *intake = io->data;
     const ssize_t size = receive(intake);
     if (!may_go_on(size)) {
@@ -42,7 +41,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct intake *intake = timer->data;
     ev_io_start(loop, &intake->readable);
 }

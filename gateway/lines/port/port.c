@@ -10,8 +10,6 @@ static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kin
 
 static void on_start(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct port *port = timer->data;
     port->kind->open(port->state);
 }

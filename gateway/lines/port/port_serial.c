@@ -24,7 +24,6 @@ struct serial {
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
-    (void) simulated;
     struct serial *serial = calloc(1, sizeof *serial);
     if (serial)
         *serial = (struct serial){.port = port, .fd = -1};

@@ -19,7 +19,6 @@ static void on_failed(void *data, const char *why)
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
     static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
-    (void) simulated;
     struct dial *dial = calloc(1, sizeof *dial);
     if (dial && !dial_init(dial, port->loop, port->address, &events, port)) {
         free(dial);

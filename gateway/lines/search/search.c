@@ -88,8 +88,6 @@ static void continue_with(struct search *search, void (*next)(struct search *sea
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct search *search = timer->data;
     search->next(search);
 }
@@ -313,7 +311,6 @@ static void on_down(void *data, const char *why)
 
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
-    (void) bytes;
     struct search *search = data;
     if (direction == '>') {
         search->sent += size;

@@ -169,7 +169,6 @@ static void commit_asked(void *self)
  * `commit`: a process that is killed again and again has written at least half of its time. */
 static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct history *history = timer->data;
     commit(history, false);
     timer->repeat = fmin(clock_now() - history->began_at, config_of(history)->commit_s);
@@ -184,7 +183,6 @@ static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
 /* Checks one day of one pack at a time, which takes some ten milliseconds. */
 static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct history *history = timer->data;
     char why[200];
     struct query *query = query_open(config_of(history)->file, why, sizeof why);
@@ -206,7 +204,6 @@ static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) revents;
     struct history *history = timer->data;
     const double wall = clock_wall();
     if (!steady_clock(&history->steady, wall, clock_now()) ||
@@ -269,7 +266,6 @@ static void *start_history(struct outlet *outlet)
 
 static void stop_history(void *self, bool gone)
 {
-    (void) gone;
     struct history *history = self;
     commit(history, true);
     outlet_over(history->outlet);

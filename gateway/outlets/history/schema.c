@@ -71,14 +71,11 @@ static void declare(struct sql *sql, const char *name, const char *kind)
 
 static void list_name(struct sql *sql, const char *name, const char *kind)
 {
-    (void) kind;
     append_sql(sql, ", %s", name);
 }
 
 static void list_mark(struct sql *sql, const char *name, const char *kind)
 {
-    (void) name;
-    (void) kind;
     append_sql(sql, ", ?");
 }
 

@@ -471,8 +471,6 @@ static void fill(struct influx *influx)
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     fill(timer->data);
 }
 
@@ -650,8 +648,6 @@ static void note_jump(struct influx *influx, double wall, double now)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct influx *influx = timer->data;
     const double now = clock_now(), wall = clock_wall();
     const int64_t current = round_down(wall - GRACE_S, influx->step);

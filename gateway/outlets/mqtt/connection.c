@@ -279,7 +279,6 @@ static void check_result(struct connection *connection, int error)
 
 static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 {
-    (void) mosquitto;
     struct connection *connection = data;
     if (code != 0) {
         snprintf(connection->words, sizeof connection->words,
@@ -307,7 +306,6 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 static void on_message(struct mosquitto *mosquitto, void *data,
                        const struct mosquitto_message *message)
 {
-    (void) mosquitto;
     struct connection *connection = data;
     connection->events.message(connection->data, message->topic, message->payload,
                                message->payloadlen > 0 ? (size_t) message->payloadlen : 0,
@@ -316,7 +314,6 @@ static void on_message(struct mosquitto *mosquitto, void *data,
 
 static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
 {
-    (void) mosquitto;
     struct connection *connection = data;
     if (connection->outstanding > 0)
         connection->outstanding--;
@@ -329,7 +326,6 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
 static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int count,
                          const int *granted)
 {
-    (void) mosquitto;
     struct connection *connection = data;
     for (int i = 0; i < SUBSCRIPTIONS_MAX; i++) {
         if (connection->subscriptions[i].mid != mid)
@@ -345,7 +341,6 @@ static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int c
 /* The answer to a knock: the broker reads, and no more messages are dropped. */
 static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
 {
-    (void) mosquitto;
     struct connection *connection = data;
     if (!ev_is_active(&connection->knock) || mid != connection->knock_mid)
         return;
@@ -433,9 +428,6 @@ static int set_user(struct connection *connection)
  * where the library would ask for it. */
 static int no_passphrase(char *out, int size, int writing, void *data)
 {
-    (void) out;
-    (void) size;
-    (void) writing;
     struct connection *connection = mosquitto_userdata(data);
     snprintf(connection->words, sizeof connection->words,
              "the key of client_cert has a passphrase; expected a key without one");
@@ -519,7 +511,6 @@ static void attempt(struct connection *connection)
  * cached. */
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
 {
-    (void) addresses;
     struct connection *connection = data;
     if (count == 0)
         handle_failure(connection, error_text(connection, MOSQ_ERR_EAI));
@@ -562,7 +553,6 @@ static bool was_reached(const struct connection *connection)
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
     struct connection *connection = io->data;
     int error = MOSQ_ERR_SUCCESS;
     const bool ended = has_no_other_end(connection);
@@ -578,8 +568,6 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct connection *connection = timer->data;
     if (connection->up && connection->short_ones > 0 && clock_now() - connection->up_at >= STEADY_S)
         note_steady(connection);
@@ -593,8 +581,6 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct connection *connection = timer->data;
     if (connection->mosquitto)
         fail_at_once(connection, "it did not answer within 15 s");
@@ -604,15 +590,11 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     fail_at_once(timer->data, "it has read nothing for 10 s");
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     start_connecting(timer->data);
 }
 

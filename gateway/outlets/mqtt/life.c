@@ -166,8 +166,6 @@ static void do_everything(struct mqtt *mqtt)
 
 static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     do_everything(timer->data);
 }
 
@@ -239,8 +237,6 @@ static void on_answered(void *data)
 /* Sends the last messages until all have left. */
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct mqtt *mqtt = timer->data;
     bool left = !mqtt->withdrawals && !mqtt->todo;
     pace_send(mqtt, clock_now());

@@ -113,8 +113,6 @@ static void flush(struct mqtt *mqtt)
 
 void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     flush(timer->data);
 }
 
@@ -143,8 +141,6 @@ void pace_report(struct mqtt *mqtt)
 
 void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct mqtt *mqtt = timer->data;
     flush(mqtt);
     /* With switching, knocks prove how old an order is (connection.h); old ones are not executed.

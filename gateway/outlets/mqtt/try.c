@@ -73,9 +73,6 @@ static void on_message(void *data, const char *topic, const void *payload, size_
                        bool retained, double since)
 {
     struct trial *trial = data;
-    (void) payload;
-    (void) size;
-    (void) since;
     if (retained || strcmp(topic, trial->topic) != 0)
         return;
     puts("subscribe ok");
@@ -85,15 +82,11 @@ static void on_message(void *data, const char *topic, const void *payload, size_
 
 static void on_sent(void *data, int mid)
 {
-    (void) data;
-    (void) mid;
 }
 
 /* The first failure is the answer: it is not tried again. */
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct trial *trial = timer->data;
     const struct connection_counters counters = connection_counters(trial->connection);
     if (trial->stage < CONNECTION_UP)
@@ -105,8 +98,6 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     char words[TOPIC_SIZE + 100];
-    (void) loop;
-    (void) revents;
     struct trial *trial = timer->data;
     snprintf(words, sizeof words,
              "a message on %s did not come back: check what this user may write and read",

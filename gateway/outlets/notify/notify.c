@@ -309,7 +309,6 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct notify *notify = data;
-    (void) changes;
     check_events(notify, &notify->packs[outlet_pack_of(notify->outlet, source)->index], now);
 }
 
@@ -351,8 +350,6 @@ static void tell_start(struct notify *notify)
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct notify *notify = timer->data;
     const double now = clock_now(), time = clock_wall();
     for (unsigned i = 0; i < notify->pack_count; i++) {
@@ -380,8 +377,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct notify *notify = timer->data;
     if (notify->delivery.count > 0)
         log_warn("%s: %u messages are discarded unsent", notify->name, notify->delivery.count);
@@ -390,7 +385,6 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void stop_notify(void *self, bool gone)
 {
-    (void) gone;
     struct notify *notify = self;
     notify->ending = true;
     note_tallies(notify);

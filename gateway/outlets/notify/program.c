@@ -27,7 +27,6 @@ struct program {
 
 static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 {
-    (void) revents;
     struct program *program = child->data;
     const int status = child->rstatus;
     char why[80] = "";
@@ -47,8 +46,6 @@ static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct program *program = timer->data;
     program->killed = true;
     kill(-program->child.pid, SIGKILL);

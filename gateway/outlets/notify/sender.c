@@ -38,8 +38,6 @@ static void report_outcome(struct sender *sender, enum outcome outcome, const ch
 
 static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct sender *sender = timer->data;
     transfer_free(&sender->transfer);
     request_clear(&sender->request);

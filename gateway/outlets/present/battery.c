@@ -135,7 +135,6 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
 
 static void *start_battery(struct present *present, double now)
 {
-    (void) now;
     const struct present_config *config = present_config(present);
     const struct bms_driver *driver = bms_driver_find(config->protocol);
     struct battery *battery = driver ? calloc(1, sizeof *battery) : NULL;

@@ -157,8 +157,6 @@ static void pass_bytes(struct bus_link *link, bool quiet)
 /* Bytes that came in the meantime have set the timer anew: there is nothing to read then. */
 static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bus *bus = io->data;
     struct bus_link *link = &bus->links[0];
     uint64_t expired;
@@ -193,8 +191,6 @@ static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct bus_link *link = io->data;
     forget_old(link, clock_now());
     const ssize_t n = receive(link, link->bytes + link->size, sizeof link->bytes - link->size);
@@ -358,16 +354,12 @@ static void open_port(struct bus *bus)
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     open_port(timer->data);
 }
 
 static void on_late_turn(void *data, double since, double now)
 {
     struct bus *bus = data;
-    (void) since;
-    (void) now;
     if (bus->kind == BUS_SERIAL && in_use(&bus->links[0]))
         tcflush(bus->links[0].io.fd, TCIFLUSH);
     if (bus->kind != BUS_LISTENS) {

@@ -78,7 +78,6 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     struct canbus *canbus = self;
     struct can_message frame;
     size_t over = 0;
-    (void) quiet;
     for (size_t n; (n = slcan_read(bytes + over, size - over, &frame)) > 0; over += n) {
         char what[32];
         if (frame.size <= 8 && is_of_inverter(frame.id))
@@ -94,14 +93,12 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
 /* Initializes an SLCAN adapter; a program at the other end of a stream ignores it. */
 static void opened(void *self, struct bus_link *link)
 {
-    (void) self;
     if (bus_is_shared(link))
         bus_send(link, (const uint8_t *) SLCAN_OPEN, strlen(SLCAN_OPEN));
 }
 
 static void *start_canbus(struct present *present, double now)
 {
-    (void) now;
     struct canbus *canbus = calloc(1, sizeof *canbus);
     if (!canbus)
         return NULL;

@@ -187,7 +187,6 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
 {
     struct modbus *modbus = data;
     struct outlet *outlet = present_outlet(modbus->present);
-    (void) client;
     if (!present_has_gateway(modbus->present, clock_now()))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
     return outlet_order(outlet, served_of(modbus, unit)->pack, switches, on_order_over, modbus,
@@ -311,7 +310,6 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
 {
     struct modbus *modbus = self;
     const struct source *source = &pack->source;
-    (void) now;
     for (unsigned i = 0; i < modbus->count; i++) {
         struct unit *unit = &modbus->served[i].unit;
         if (unit->view)

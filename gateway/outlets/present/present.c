@@ -287,8 +287,6 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct present *present = timer->data;
     const double now = clock_now();
     struct shown shown;
@@ -302,8 +300,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct present *present = timer->data;
     log_info("%s: sends nothing any more, and ends", present->title);
     outlet_over(present->outlet);
@@ -401,7 +397,6 @@ static void stop_present(void *self, bool gone)
     struct present *present = self;
     const double now = clock_now();
     const bool waits = present_may(present, presented(present), now) == PRESENT_WAITING;
-    (void) gone;
     present->ending = true;
     for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
         on_changed(present, &outlet_pack(present->outlet, i)->source, SOURCE_STATE, now);

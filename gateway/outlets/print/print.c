@@ -48,7 +48,6 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 
 static void on_ordered(void *data, const struct source *source, const struct order_report *report)
 {
-    (void) data;
     char text[SWITCHES_TEXT];
     json_t *object = json_pack("{s:s, s:s, s:s, s:i}", "pack", source->name, "ordered",
                                switches_format(&report->ordered, text), "from", report->from,
@@ -59,8 +58,6 @@ static void on_ordered(void *data, const struct source *source, const struct ord
 
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
 {
-    (void) data;
-    (void) ticket;
     json_t *status = text ? json_loadb(text, size, 0, NULL) : NULL;
     json_t *version = json_object_get(status, "version");
     json_print(stdout,

@@ -147,7 +147,6 @@ static void note_try(const struct pending *pending, bool right)
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
 {
     struct pending *pending = data;
-    (void) ticket;
     json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
     if (pending->arms && object)
         note_try(pending, json_object_get(object, "token"));

@@ -77,29 +77,22 @@ static void run_library(struct http *http)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     run_library(io->data);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     run_library(timer->data);
 }
 
 static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
 {
-    (void) loop;
-    (void) revents;
     run_library(idle->data);
 }
 
 /* Before the loop waits: sets the timer to the library's own time-out. */
 static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
-    (void) revents;
     struct http *http = prepare->data;
     MHD_UNSIGNED_LONG_LONG ms;
     ev_timer_stop(loop, &http->due);
@@ -178,8 +171,6 @@ void http_cut(struct http_request *request)
  * nothing after its request: readable means that the client has closed the connection. */
 static void on_stream_ended(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     cut(io->data);
 }
 
@@ -187,8 +178,6 @@ static void on_late_turn(void *data, double since, double now)
 {
     struct http *http = data;
     struct client *client;
-    (void) since;
-    (void) now;
     TAILQ_FOREACH(client, &http->clients, entry)
     cut(client);
     listeners_turn_away(&http->listeners);
@@ -297,7 +286,6 @@ static void pass_to_library(struct client *client)
  * connection. */
 static void on_first(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) revents;
     struct client *client = io->data;
     struct http *http = client->request.http;
     uint8_t first = 0;
@@ -380,8 +368,6 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 /* Once a second: cuts clients that take too long. */
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     static const double limits[] = {[CLIENT_READING] = HTTP_REQUEST_S,
                                     [CLIENT_ANSWERING] = HTTP_ANSWER_S,
                                     [CLIENT_RESTING] = HTTP_IDLE_S};
@@ -406,8 +392,6 @@ static void enter(struct client *client, enum client_state state)
 static enum MHD_Result find_bad_name(void *data, enum MHD_ValueKind kind, const char *name,
                                      const char *value)
 {
-    (void) kind;
-    (void) value;
     bool *bad = data;
     for (const unsigned char *c = (const unsigned char *) name; *c; c++)
         *bad |= *c <= ' ' || *c >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", *c);
@@ -418,7 +402,6 @@ static enum MHD_Result find_bad_name(void *data, enum MHD_ValueKind kind, const 
 /* The target as received; the library later returns only the path, up to a NUL. */
 static void *on_target(void *data, const char *target, struct MHD_Connection *connection)
 {
-    (void) data;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct client *client = info ? info->socket_context : NULL;
@@ -545,9 +528,6 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 static void on_completed(void *data, struct MHD_Connection *connection, void **own,
                          enum MHD_RequestTerminationCode why)
 {
-    (void) data;
-    (void) connection;
-    (void) why;
     struct client *client = *own;
     *own = NULL;
     if (!client)
@@ -568,8 +548,6 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
 /* Keeps the path encoded, so that it is compared as received; http_argument decodes arguments. */
 static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *text)
 {
-    (void) data;
-    (void) connection;
     return strlen(text);
 }
 
@@ -588,8 +566,6 @@ struct counting {
 static enum MHD_Result count_header(void *data, enum MHD_ValueKind kind, const char *name,
                                     const char *value)
 {
-    (void) kind;
-    (void) value;
     struct counting *counting = data;
     counting->count += strcasecmp(name, counting->name) == 0;
     return MHD_YES;
@@ -752,7 +728,6 @@ struct http_counters http_counters(const struct http *http)
 
 static void on_log(void *data, const char *format, va_list arguments)
 {
-    (void) data;
     char text[300];
     vsnprintf(text, sizeof text, format, arguments);
     text[strcspn(text, "\n")] = '\0';

@@ -248,8 +248,6 @@ static void tell_address(const struct web *web)
 /* For `packgate status`. */
 static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     const struct web *web = timer->data;
     const struct http_counters counters = http_counters(web->http);
     const struct pipe_report report = {.connected = true,
@@ -288,7 +286,6 @@ static void *start_web(struct outlet *outlet)
 
 static void stop_web(void *self, bool gone)
 {
-    (void) gone;
     struct web *web = self;
     outlet_over(web->outlet);
 }

@@ -242,7 +242,6 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
         [ORDER_NOT_ALLOWED] = {MHD_HTTP_FORBIDDEN, "not writable"},
     };
     static const char confirmed[] = "{\"result\":\"confirmed\"}\n";
-    (void) ticket;
     struct ordered *ordered = data;
     if (ordered->request) {
         ordered->request->over = NULL;
@@ -335,7 +334,6 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 
 static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size)
 {
-    (void) ticket;
     struct ordered *ordered = data;
     struct http_request *request = ordered->request;
     setup_outdated(ordered->web->setup);

@@ -83,8 +83,6 @@ static void finish_check(struct check *check, enum password_result result)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     char result = PASSWORD_UNKNOWN;
     if (read(io->fd, &result, 1) != 1)
         result = PASSWORD_UNKNOWN;
@@ -93,8 +91,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct check *check = timer->data;
     kill(check->pid, SIGKILL);
     finish_check(check, PASSWORD_UNKNOWN);

@@ -559,7 +559,6 @@ static void on_piece(void *owner, struct worker_result *result, const void *data
 
 static ssize_t on_download(void *data, uint64_t position, char *room, size_t most)
 {
-    (void) position;
     struct download *download = data;
     const size_t left = download->size - download->taken, size = left < most ? left : most;
     if (size > 0) {

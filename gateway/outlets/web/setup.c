@@ -167,7 +167,6 @@ static void answer_all(struct setup *setup)
 static void on_configuration(void *data, uint64_t ticket, const char *text, size_t size)
 {
     struct setup *setup = data;
-    (void) ticket;
     json_decref(setup->configuration);
     setup->configuration = text ? json_loadb(text, size, 0, NULL) : NULL;
     answer_all(setup);
@@ -176,7 +175,6 @@ static void on_configuration(void *data, uint64_t ticket, const char *text, size
 static void on_status(void *data, uint64_t ticket, const char *text, size_t size)
 {
     struct setup *setup = data;
-    (void) ticket;
     json_decref(setup->status);
     setup->status = text ? json_loadb(text, size, 0, NULL) : NULL;
     setup->told_at = clock_now();

@@ -205,7 +205,6 @@ static void put_event(struct viewer *viewer, const char *bytes, size_t size)
 
 static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
 {
-    (void) position;
     struct viewer *viewer = data;
     if (viewer->at == viewer->size)
         fill(viewer);
@@ -344,8 +343,6 @@ static void serve(struct viewer *viewer, double now)
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct stream *stream = timer->data;
     const double now = clock_now();
     const bool hears = outlet_hears(stream->outlet, now);

@@ -153,15 +153,11 @@ static void finish_job(struct job *job)
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
-    (void) revents;
     finish_job(timer->data);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
-    (void) revents;
     struct job *job = io->data;
     if (job->room - job->size < PIECE) {
         char *more = realloc(job->bytes, 2 * job->room + PIECE);
@@ -255,7 +251,6 @@ static void on_gone(void *data)
 static void send_result(void *owner, struct worker_result *result, const void *data)
 {
     struct http_request *request = owner;
-    (void) data;
     request->over = NULL;
     if (!result->text || result->status != MHD_HTTP_OK) {
         http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,

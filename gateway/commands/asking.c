@@ -15,19 +15,6 @@ static void print_error(const struct asking *asking, const struct control_link *
     fprintf(stderr, "packgate %s: %s\n", asking->command, link->why);
 }
 
-int asking_option(struct asking *asking, int option, const char *usage)
-{
-    if (option == 'c') {
-        asking->config = optarg;
-    } else if (option == ASKING_CONTROL) {
-        asking->control = optarg;
-    } else {
-        fputs(usage, option == 'h' ? stdout : stderr);
-        return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-    }
-    return -1;
-}
-
 bool asking_open(const struct asking *asking, struct control_link *link)
 {
     char path[PORT_SIZE];

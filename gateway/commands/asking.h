@@ -8,28 +8,13 @@
 
 #include "control/client.h"
 
-#include <getopt.h>
-
-/* Which gateway to ask: the one of a configuration, or the one behind a socket. */
+/* Which gateway to ask: the one of a configuration, or the one behind a socket. The options -c, --config and --control set the
+ * first two. */
 struct asking {
     const char *config;  /* its file */
     const char *control; /* the socket; NULL: as configured */
     const char *command; /* "status", for messages */
 };
-
-/* The options that all of these commands have, for getopt_long; `ASKING_SHORT` are the short ones. */
-enum { ASKING_CONTROL = 256, ASKING_OTHER };
-#define ASKING_SHORT "c:h"
-#define ASKING_OPTIONS                                                                             \
-    {"config", required_argument, NULL, 'c'},                                                      \
-        {"control", required_argument, NULL, ASKING_CONTROL},                                      \
-    {                                                                                              \
-        "help", no_argument, NULL, 'h'                                                             \
-    }
-
-/** Handles one of them. Returns -1, or the exit status: the usage was printed, for --help or an
- * option that does not exist. */
-int asking_option(struct asking *asking, int option, const char *usage);
 
 /** Connects. False: no gateway answers; the error was printed to standard error. */
 bool asking_open(const struct asking *asking, struct control_link *link);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate check`: checks a configuration without starting anything. */
 #include "command.h"
+#include "options.h"
 
 #include "packs/untold.h"
 #include "check_files.h"
@@ -15,7 +16,6 @@
 #include "base/device.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -370,21 +370,15 @@ static void print_count(unsigned count, const char *what)
 
 int command_check(int argc, char **argv)
 {
-    static const struct option options[] = {{"keys", optional_argument, NULL, 'k'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    const char *path = CONFIG_DEFAULT;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            path = optarg;
-        } else if (option == 'k') {
-            return print_keys(optarg);
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    const char *path = CONFIG_DEFAULT, *section = NULL;
+    bool keys = false;
+    const struct option_row rows[] = {
+        {"keys", 0, &section, &keys}, {"config", 'c', .text = &path}, {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    if (keys)
+        return print_keys(section);
     if (argc - optind > 1) {
         fprintf(stderr, "packgate check: expected one FILE\n\n%s", usage);
         return EXIT_USAGE;

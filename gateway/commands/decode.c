@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* `packgate decode FILE.exch`: the values of a recorded exchange as JSON. */
 #include "command.h"
+#include "options.h"
 #include "exchange.h"
 
 #include "packs/json.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,28 +73,17 @@ static int decode_exchange(const struct exchange *exchange, const char *path, in
 
 int command_decode(int argc, char **argv)
 {
-    static const struct option options[] = {{"variant", required_argument, NULL, 'v'},
-                                            {"current", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     static const char *const currents[] = {"auto", "normal", "inverted"};
-    enum bms_current current = BMS_CURRENT_AUTO;
-    const char *variant_name = NULL;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        bool known = option == 'h' || option == 'v';
-        if (option == 'v')
-            variant_name = optarg;
-        for (int i = 0; option == 'c' && i < 3; i++)
-            if (strcmp(optarg, currents[i]) == 0) {
-                current = (enum bms_current) i;
-                known = true;
-            }
-        if (option == 'h' || !known) {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
-    if (optind != argc - 1) {
+    int current = BMS_CURRENT_AUTO;
+    const char *variant_name = NULL, *wanted = currents[current];
+    const struct option_row rows[] = {
+        {"variant", 0, .text = &variant_name}, {"current", 0, .text = &wanted}, {0}};
+    int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    for (current = 0; current < 3 && strcmp(wanted, currents[current]) != 0;)
+        current++;
+    if (optind != argc - 1 || current == 3) {
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
@@ -103,7 +92,8 @@ int command_decode(int argc, char **argv)
     if (!exchange)
         return EXIT_FAILED;
     const int variant = variant_name ? find_variant(exchange->driver, variant_name) : 0;
-    int status = variant < 0 ? EXIT_USAGE : decode_exchange(exchange, path, variant, current);
+    status = variant < 0 ? EXIT_USAGE
+                         : decode_exchange(exchange, path, variant, (enum bms_current) current);
     exchange_free(exchange);
     return status;
 }

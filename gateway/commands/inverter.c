@@ -2,6 +2,7 @@
 /* `packgate simulate --inverter`: an inverter that polls a battery and prints the values that it
  * receives. */
 #include "command.h"
+#include "options.h"
 
 #include "base/can_socket.h"
 #include "base/clock.h"
@@ -9,7 +10,6 @@
 #include "simulator/inverter.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,42 +194,30 @@ static bool parse_number(const char *text, double min, double max, double *out)
 
 int command_inverter(int argc, char **argv)
 {
-    enum { INVERTER = 256, PORT, BAUD, ADDRESS, WANTS, IGNORE };
-    static const struct option options[] = {{"inverter", required_argument, NULL, INVERTER},
-                                            {"port", required_argument, NULL, PORT},
-                                            {"baud", required_argument, NULL, BAUD},
-                                            {"address", required_argument, NULL, ADDRESS},
-                                            {"wants", required_argument, NULL, WANTS},
-                                            {"ignore", no_argument, NULL, IGNORE},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     static struct run run;
-    const char *name = NULL;
+    const char *name = NULL, *baud_text = NULL, *address_text = NULL, *wants_text = NULL;
     double baud = 9600, address = -1, wants = 50;
     bool ignores = false;
+    const struct option_row rows[] = {{"inverter", 0, .text = &name},
+                                      {"port", 0, .text = &run.port_name},
+                                      {"baud", 0, .text = &baud_text},
+                                      {"address", 0, .text = &address_text},
+                                      {"wants", 0, .text = &wants_text},
+                                      {"ignore", 0, .flag = &ignores},
+                                      {0}};
     char names[200];
     inverter_names(names, sizeof names);
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        bool good = true;
-        if (option == INVERTER)
-            name = optarg;
-        else if (option == PORT)
-            run.port_name = optarg;
-        else if (option == BAUD)
-            good = parse_number(optarg, 300, 4e6, &baud);
-        else if (option == ADDRESS)
-            good = parse_number(optarg, 0, 254, &address);
-        else if (option == WANTS)
-            good = parse_number(optarg, -5000, 5000, &wants);
-        else if (option == IGNORE)
-            ignores = true;
-        else if (option == 'h')
-            return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
-        else
-            return EXIT_USAGE;
-        if (!good)
-            return report_usage_error("wrong number", optarg);
-    }
+    const int status = options_parse(argc, argv, rows, NULL);
+    if (status == EXIT_DONE)
+        return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
+    if (status >= 0)
+        return status;
+    if (baud_text && !parse_number(baud_text, 300, 4e6, &baud))
+        return report_usage_error("wrong number", baud_text);
+    if (address_text && !parse_number(address_text, 0, 254, &address))
+        return report_usage_error("wrong number", address_text);
+    if (wants_text && !parse_number(wants_text, -5000, 5000, &wants))
+        return report_usage_error("wrong number", wants_text);
     if (optind != argc)
         return report_usage_error("unexpected argument", argv[optind]);
     if (!inverter_init(&run.inverter, name, (int) address))

@@ -2,6 +2,7 @@
 /* `packgate listen`: shows the bytes on a line of the running gateway. */
 #include "asking.h"
 #include "command.h"
+#include "options.h"
 #include "exchange.h"
 
 #include <math.h>
@@ -73,16 +74,15 @@ static int listen_to(const struct asking *asking, const char *line, bool with_ti
 
 int command_listen(int argc, char **argv)
 {
-    static const struct option options[] = {
-        ASKING_OPTIONS, {"time", no_argument, NULL, ASKING_OTHER}, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "listen"};
     bool with_time = false;
-    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
-        const int status = option == ASKING_OTHER ? -1 : asking_option(&asking, option, usage);
-        with_time |= option == ASKING_OTHER;
-        if (status >= 0)
-            return status;
-    }
+    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
+                                      {"control", 0, .text = &asking.control},
+                                      {"time", 0, .flag = &with_time},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (argc - optind != 1) {
         fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",
                 usage);

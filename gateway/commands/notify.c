@@ -4,29 +4,26 @@
  * outlet-notify, which implements the services.
  */
 #include "command.h"
+#include "options.h"
 
 #include "config/load.h"
 #include "outlets/program.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void print_usage(FILE *out)
-{
-    fputs("usage: packgate notify --test NAME [-c FILE]\n\n"
-          "Sends a test message by the section [notify NAME], as the gateway would, and reports "
-          "whether "
-          "the service\n"
-          "has accepted it.\n\n"
-          "  -t, --test NAME     the section\n"
-          "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
-          "  -h, --help\n"
-          "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n",
-          out);
-}
+static const char usage[] =
+    "usage: packgate notify --test NAME [-c FILE]\n\n"
+    "Sends a test message by the section [notify NAME], as the gateway would, and reports "
+    "whether "
+    "the service\n"
+    "has accepted it.\n\n"
+    "  -t, --test NAME     the section\n"
+    "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
+    "  -h, --help\n"
+    "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
 
 static void report_missing(const struct config *config, const char *path, const char *name)
 {
@@ -56,25 +53,16 @@ static int try_section(const char *path, const char *name)
 
 int command_notify(int argc, char **argv)
 {
-    static const struct option options[] = {{"test", required_argument, NULL, 't'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *config = CONFIG_DEFAULT, *name = NULL;
-    for (int option; (option = getopt_long(argc, argv, "t:c:h", options, NULL)) != -1;) {
-        if (option == 't') {
-            name = optarg;
-        } else if (option == 'c') {
-            config = optarg;
-        } else {
-            print_usage(option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    const struct option_row rows[] = {
+        {"test", 't', .text = &name}, {"config", 'c', .text = &config}, {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (!name || optind < argc) {
         fprintf(stderr,
-                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n");
-        print_usage(stderr);
+                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n%s",
+                usage);
         return EXIT_USAGE;
     }
     return try_section(config, name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Turns options of the command line into a configuration. */
 #include "options.h"
+#include "command.h"
 
 #include "config/load.h"
 
@@ -10,6 +10,41 @@
 
 #define FILE_NAME "options"
 #define MOST_LINES 16
+#define MOST_ROWS 14
+#define WITHOUT_LETTER 256 /* the value of the first row, for getopt */
+
+int options_parse(int argc, char **argv, const struct option_row *rows, const char *usage)
+{
+    struct option options[MOST_ROWS + 2] = {{0}};
+    char letters[2 * MOST_ROWS + 2] = "h", *end = letters + 1;
+    int count = 0, option;
+    for (const struct option_row *row = rows; row->name; row++) {
+        options[count] = (struct option){row->name,
+                                         !row->text  ? no_argument
+                                         : row->flag ? optional_argument
+                                                     : required_argument,
+                                         NULL, WITHOUT_LETTER + count};
+        if (row->letter)
+            end += sprintf(end, "%c%s", row->letter, row->text ? ":" : "");
+        count++;
+    }
+    options[count] = (struct option){"help", no_argument, NULL, 'h'};
+    while ((option = getopt_long(argc, argv, letters, options, NULL)) != -1) {
+        const struct option_row *row = rows;
+        while (row->name && row->letter != option && WITHOUT_LETTER + (row - rows) != option)
+            row++;
+        if (!row->name) {
+            if (usage)
+                fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+        if (row->text)
+            *row->text = optarg;
+        if (row->flag)
+            *row->flag = true;
+    }
+    return -1;
+}
 
 /* Rewrites "options:3: mistake", where line 3 is that of an option. */
 static void print_mistake(const char *command, const struct option_line *const *written,

@@ -1,12 +1,28 @@
 // SPDX-License-Identifier: MIT
 /*
- * Turns a pack or a port given by command-line options into a configuration, so that the same
- * rules check it.
+ * The options of commands. A pack or a port that they describe becomes a configuration, so that the
+ * same rules check it.
  */
 #ifndef PACKGATE_COMMANDS_OPTIONS_H
 #define PACKGATE_COMMANDS_OPTIONS_H
 
 #include "config/config.h"
+
+#include <getopt.h>
+
+/* An option and the fields that it sets. One with `text` has an argument, which is optional if it
+ * has a `flag` as well. */
+struct option_row {
+    const char *name; /* without its dashes */
+    char letter;      /* 0: it has none */
+    const char **text;
+    bool *flag;
+};
+
+/** Parses the options of a command. The last of `rows` has no name; --help is among them by itself.
+ * Returns -1, and `optind` is the first argument after them; or the exit status: `usage` was printed
+ * for --help or after a mistake, unless it is NULL. */
+int options_parse(int argc, char **argv, const struct option_row *rows, const char *usage);
 
 /* One line of the configuration. */
 struct option_line {

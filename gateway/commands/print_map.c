@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate map`: prints the register map, for people and for programs. */
 #include "command.h"
+#include "options.h"
 #include "dashboards.h"
 #include "print_view.h"
 
@@ -13,7 +14,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -270,32 +270,17 @@ static int print_map(const struct form *form, const char *path, const char *view
 
 int command_map(int argc, char **argv)
 {
-    enum { WITH_PASSWORD = 256, VIEW };
-    static const struct option options[] = {{"format", required_argument, NULL, 'f'},
-                                            {"template", required_argument, NULL, 't'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"view", required_argument, NULL, VIEW},
-                                            {"with-password", no_argument, NULL, WITH_PASSWORD},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     struct form form = {.format = "md"};
     const char *path = NULL, *view = NULL;
-    for (int option; (option = getopt_long(argc, argv, "f:t:c:h", options, NULL)) != -1;) {
-        if (option == 'f') {
-            form.format = optarg;
-        } else if (option == 't') {
-            form.path = optarg;
-        } else if (option == 'c') {
-            path = optarg;
-        } else if (option == VIEW) {
-            view = optarg;
-        } else if (option == WITH_PASSWORD) {
-            form.with_password = true;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    const struct option_row rows[] = {{"format", 'f', .text = &form.format},
+                                      {"template", 't', .text = &form.path},
+                                      {"config", 'c', .text = &path},
+                                      {"view", 0, .text = &view},
+                                      {"with-password", 0, .flag = &form.with_password},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (optind != argc) {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -508,69 +507,42 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
 }
 
-static bool parse_options(int argc, char **argv, struct arguments *arguments, int *status)
+/* Fills in the arguments; -1 to continue, or the exit status. */
+static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"baud", required_argument, NULL, 'b'},
-                                            {"framing", required_argument, NULL, 'f'},
-                                            {"key-file", required_argument, NULL, 'k'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    for (int option; (option = getopt_long(argc, argv, "ao:c:vh", options, NULL)) != -1;) {
-        switch (option) {
-        case 'a':
-            arguments->all = true;
-            break;
-        case 'o':
-            arguments->output = optarg;
-            break;
-        case 'c':
-            arguments->config = optarg;
-            break;
-        case 'b':
-            arguments->baud = optarg;
-            break;
-        case 'f':
-            arguments->framing = optarg;
-            break;
-        case 'k':
-            arguments->key_file = optarg;
-            break;
-        case 'v':
-            arguments->verbose = true;
-            break;
-        default:
-            fputs(usage, option == 'h' ? stdout : stderr);
-            *status = option == 'h' ? EXIT_DONE : EXIT_USAGE;
-            return false;
-        }
-    }
+    const struct option_row rows[] = {{"all", 'a', .flag = &arguments->all},
+                                      {"output", 'o', .text = &arguments->output},
+                                      {"config", 'c', .text = &arguments->config},
+                                      {"baud", 0, .text = &arguments->baud},
+                                      {"framing", 0, .text = &arguments->framing},
+                                      {"key-file", 0, .text = &arguments->key_file},
+                                      {"verbose", 'v', .flag = &arguments->verbose},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     arguments->port = optind < argc ? argv[optind] : NULL;
     const bool for_ports = arguments->all || arguments->output || arguments->baud ||
                            arguments->framing || arguments->key_file;
     const bool for_air = arguments->key_file && arguments->port &&
                          (!is_on_air(arguments->port) || is_scan(arguments->port));
     if (argc - optind <= 1 && !for_air && (arguments->port || !for_ports))
-        return true;
+        return -1;
     if (for_air)
         fprintf(stderr, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n");
     else if (!arguments->port)
         fprintf(stderr, "packgate probe: PORT is missing; `packgate probe` without options lists "
                         "all ports\n\n");
     fputs(usage, stderr);
-    *status = EXIT_USAGE;
-    return false;
+    return EXIT_USAGE;
 }
 
 int command_probe(int argc, char **argv)
 {
     struct arguments arguments = {0};
-    int status = EXIT_DONE;
     log_set_level(LOG_LEVEL_ERROR);
-    if (!parse_options(argc, argv, &arguments, &status))
+    int status = parse_options(argc, argv, &arguments);
+    if (status >= 0)
         return status;
     if (!arguments.port)
         return list_ports(&arguments);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* `packgate protocols`: lists the supported protocols, from the descriptions in the drivers. */
 #include "command.h"
+#include "options.h"
 
 #include "bms/count.h"
 #include "bms/modbus/modbus_user.h"
 #include "packs/json.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -173,27 +173,23 @@ static void print_json(FILE *out)
 
 int command_protocols(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
     static const struct {
         const char *name;
         void (*print)(FILE *out);
     } formats[] = {
         {"text", print_text}, {"json", print_json}, {"md", print_page}, {"makes", print_makes}};
-    void (*print)(FILE * out) = print_text;
-    for (int option; (option = getopt_long(argc, argv, "f:h", options, NULL)) != -1;) {
-        if (option != 'f') {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-        print = NULL;
-        for (size_t i = 0; i < COUNT(formats); i++)
-            if (strcmp(optarg, formats[i].name) == 0)
-                print = formats[i].print;
-        if (!print) {
-            fprintf(stderr, "packgate: unknown format '%s'\n\n%s", optarg, usage);
-            return EXIT_USAGE;
-        }
+    const char *format = "text";
+    const struct option_row rows[] = {{"format", 'f', .text = &format}, {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    void (*print)(FILE * out) = NULL;
+    for (size_t i = 0; i < COUNT(formats); i++)
+        if (strcmp(format, formats[i].name) == 0)
+            print = formats[i].print;
+    if (!print) {
+        fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
+        return EXIT_USAGE;
     }
     if (optind < argc) {
         fputs(usage, stderr);

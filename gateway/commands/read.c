@@ -12,7 +12,6 @@
 #include "base/suggest.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,85 +341,52 @@ static bool check_options(const struct arguments *arguments)
     return !arguments->port || (arguments->protocol && arguments->name_count == 0);
 }
 
+static bool parse_timeout(const char *text, double *seconds)
+{
+    char *end;
+    *seconds = strtod(text, &end);
+    return end != text && !*end && *seconds > 0 && *seconds < 1e6;
+}
+
 /* Fills in the arguments; -1 to continue, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
-    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, MAP, KEY_FILE, RECORD, DEBUG };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"port", required_argument, NULL, PORT},
-                                            {"protocol", required_argument, NULL, PROTOCOL},
-                                            {"address", required_argument, NULL, ADDRESS},
-                                            {"variant", required_argument, NULL, VARIANT},
-                                            {"baud", required_argument, NULL, BAUD},
-                                            {"map", required_argument, NULL, MAP},
-                                            {"key-file", required_argument, NULL, KEY_FILE},
-                                            {"record", required_argument, NULL, RECORD},
-                                            {"watch", no_argument, NULL, 'w'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"debug", no_argument, NULL, DEBUG},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    for (int option; (option = getopt_long(argc, argv, "c:wt:h", options, NULL)) != -1;) {
-        char *end = NULL;
-        switch (option) {
-        case 'c':
-            arguments->config = optarg;
-            break;
-        case PORT:
-            arguments->port = optarg;
-            break;
-        case PROTOCOL:
-            arguments->protocol = optarg;
-            break;
-        case ADDRESS:
-            arguments->address = optarg;
-            break;
-        case VARIANT:
-            arguments->variant = optarg;
-            break;
-        case BAUD:
-            arguments->baud = optarg;
-            break;
-        case MAP:
-            arguments->map = optarg;
-            break;
-        case KEY_FILE:
-            arguments->key_file = optarg;
-            break;
-        case RECORD:
-            arguments->record = optarg;
-            break;
-        case 'w':
-            arguments->watch = true;
-            break;
-        case 't':
-            arguments->timeout_s = strtod(optarg, &end);
-            if (end == optarg || *end || !(arguments->timeout_s > 0 && arguments->timeout_s < 1e6))
-                return EXIT_USAGE;
-            break;
-        case DEBUG:
-            log_set_level(LOG_LEVEL_DEBUG);
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            return EXIT_DONE;
-        default:
-            return EXIT_USAGE;
-        }
-    }
+    const char *timeout = NULL;
+    bool debug = false;
+    const struct option_row rows[] = {{"config", 'c', .text = &arguments->config},
+                                      {"port", 0, .text = &arguments->port},
+                                      {"protocol", 0, .text = &arguments->protocol},
+                                      {"address", 0, .text = &arguments->address},
+                                      {"variant", 0, .text = &arguments->variant},
+                                      {"baud", 0, .text = &arguments->baud},
+                                      {"map", 0, .text = &arguments->map},
+                                      {"key-file", 0, .text = &arguments->key_file},
+                                      {"record", 0, .text = &arguments->record},
+                                      {"watch", 'w', .flag = &arguments->watch},
+                                      {"timeout", 't', .text = &timeout},
+                                      {"debug", 0, .flag = &debug},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    if (debug)
+        log_set_level(LOG_LEVEL_DEBUG);
     arguments->names = argv + optind;
     arguments->name_count = argc - optind;
-    return check_options(arguments) ? -1 : EXIT_USAGE;
+    if (timeout && !parse_timeout(timeout, &arguments->timeout_s)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (check_options(arguments))
+        return -1;
+    fputs(usage, stderr);
+    return EXIT_USAGE;
 }
 
 int command_read(int argc, char **argv)
 {
-    struct arguments arguments = {
-        .config = CONFIG_DEFAULT,
-    };
+    struct arguments arguments = {.config = CONFIG_DEFAULT};
     log_set_level(LOG_LEVEL_WARN);
-    int status = parse_options(argc, argv, &arguments);
-    if (status == EXIT_USAGE)
-        fputs(usage, stderr);
+    const int status = parse_options(argc, argv, &arguments);
     return status >= 0 ? status : read_packs(&arguments);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate run`: runs the gateway until a signal ends it. */
 #include "command.h"
+#include "options.h"
 
 #include "setup/save.h"
 
@@ -14,7 +15,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <getopt.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -240,28 +240,18 @@ static void recover(const char *path)
 
 int command_run(int argc, char **argv)
 {
-    enum { DEBUG = 256, FIRST, HELPER };
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"first", required_argument, NULL, FIRST},
-                                            {"helper", required_argument, NULL, HELPER},
-                                            {"debug", no_argument, NULL, DEBUG},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *path = CONFIG_DEFAULT, *first = NULL, *helper = NULL;
-    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-        if (option == 'c')
-            path = optarg;
-        else if (option == FIRST)
-            first = optarg;
-        else if (option == HELPER)
-            helper = optarg;
-        else if (option == DEBUG)
-            log_set_level(LOG_LEVEL_DEBUG);
-        else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    bool debug = false;
+    const struct option_row rows[] = {{"config", 'c', .text = &path},
+                                      {"first", 0, .text = &first},
+                                      {"helper", 0, .text = &helper},
+                                      {"debug", 0, .flag = &debug},
+                                      {0}};
+    int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    if (debug)
+        log_set_level(LOG_LEVEL_DEBUG);
     if (optind != argc) {
         fprintf(stderr,
                 "packgate run: unexpected argument '%s'; the configuration is given by -c\n\n%s",
@@ -273,7 +263,7 @@ int command_run(int argc, char **argv)
     recover(path);
     struct running running = {.path = path, .host = {first, helper, reload, &running}};
     running.config = load_first(&running);
-    int status = running.config ? run_gateway(&running) : EXIT_FAILED;
+    status = running.config ? run_gateway(&running) : EXIT_FAILED;
     config_free(running.config);
     config_file_free(&running.file);
     return status;

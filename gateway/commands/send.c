@@ -2,6 +2,7 @@
 /* `packgate send`: sends one request by hand on a line of the running gateway. */
 #include "asking.h"
 #include "command.h"
+#include "options.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -55,13 +56,12 @@ static int send_bytes(const struct asking *asking, const char *line, const char 
 
 int command_send(int argc, char **argv)
 {
-    static const struct option options[] = {ASKING_OPTIONS, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
-    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
-        const int status = asking_option(&asking, option, usage);
-        if (status >= 0)
-            return status;
-    }
+    const struct option_row rows[] = {
+        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (argc - optind < 2) {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -2,6 +2,7 @@
 /* `packgate status` and `packgate health`: show the status of the running gateway. */
 #include "asking.h"
 #include "command.h"
+#include "options.h"
 #include "table.h"
 
 #include "base/duration.h"
@@ -362,24 +363,14 @@ static int show(const struct asking *asking, bool json, bool watch)
 static int parse_options(int argc, char **argv, const char *help, struct asking *asking, bool *json,
                          bool *watch)
 {
-    enum { JSON = ASKING_OTHER };
-    static const struct option options[] = {
-        ASKING_OPTIONS, {"json", no_argument, NULL, JSON}, {"watch", no_argument, NULL, 'w'}, {0}};
-    static const struct option few[] = {ASKING_OPTIONS, {0}};
-    for (int option; (option = getopt_long(argc, argv, json ? ASKING_SHORT "w" : ASKING_SHORT,
-                                           json ? options : few, NULL)) != -1;) {
-        if (option == JSON) {
-            *json = true;
-        } else if (option == 'w') {
-            *watch = true;
-        } else {
-            const int status = asking_option(asking, option, help);
-            if (status >= 0)
-                return status;
-        }
-    }
-    if (optind == argc)
-        return -1;
+    const struct option_row rows[] = {{"config", 'c', .text = &asking->config},
+                                      {"control", 0, .text = &asking->control},
+                                      {json ? "json" : NULL, 0, .flag = json},
+                                      {"watch", 'w', .flag = watch},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, help);
+    if (status >= 0 || optind == argc)
+        return status;
     fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n%s", asking->command, argv[optind],
             help);
     return EXIT_USAGE;

@@ -2,6 +2,7 @@
 /* `packgate tunnel`: opens and closes tunnels for the maker's own program. */
 #include "asking.h"
 #include "command.h"
+#include "options.h"
 
 #include "base/duration.h"
 
@@ -88,35 +89,31 @@ static int change(const struct asking *asking, struct control_link *link, const 
 
 int command_tunnel(int argc, char **argv)
 {
-    enum { FOR = ASKING_OTHER, CLOSE };
-    static const struct option options[] = {ASKING_OPTIONS,
-                                            {"for", required_argument, NULL, FOR},
-                                            {"close", no_argument, NULL, CLOSE},
-                                            {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "tunnel"};
     double for_s = -1; /* below 0: neither opened nor closed */
-    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
-        if (option == FOR) {
-            if (!duration_read(optarg, &for_s) || for_s == 0) {
-                fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n",
-                        optarg);
-                return EXIT_USAGE;
-            }
-        } else if (option == CLOSE) {
-            for_s = 0;
-        } else {
-            const int status = asking_option(&asking, option, usage);
-            if (status >= 0)
-                return status;
-        }
+    const char *span = NULL;
+    bool closes = false;
+    const struct option_row rows[] = {{"config", 'c', .text = &asking.config},
+                                      {"control", 0, .text = &asking.control},
+                                      {"for", 0, .text = &span},
+                                      {"close", 0, .flag = &closes},
+                                      {0}};
+    int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
+    if (span && (!duration_read(span, &for_s) || for_s == 0)) {
+        fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n", span);
+        return EXIT_USAGE;
     }
+    if (closes)
+        for_s = 0;
     if (argc - optind != (for_s < 0 ? 0 : 1)) {
         fprintf(stderr, "packgate tunnel: expected %s\n\n%s",
                 for_s < 0 ? "--for TIME or --close after NAME" : "the NAME of one tunnel", usage);
         return EXIT_USAGE;
     }
     struct control_link link;
-    int status = EXIT_FAILED;
+    status = EXIT_FAILED;
     if (asking_open(&asking, &link))
         status = for_s < 0 ? show_all(&asking, &link) : change(&asking, &link, argv[optind], for_s);
     control_link_close(&link);

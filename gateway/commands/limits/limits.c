@@ -4,6 +4,7 @@
 #include "replay.h"
 
 #include "commands/command.h"
+#include "commands/options.h"
 #include "commands/exchange.h"
 #include "commands/table.h"
 
@@ -11,7 +12,6 @@
 #include "config/load.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,46 +365,17 @@ static int print_example(const char *kind)
 
 int command_limits(int argc, char **argv)
 {
-    static const struct option options[] = {{"example", required_argument, NULL, 'e'},
-                                            {"replay", required_argument, NULL, 'r'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"csv", no_argument, NULL, 'v'},
-                                            {"pack", required_argument, NULL, 'p'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"to", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *example = NULL, *path = NULL, *config = CONFIG_DEFAULT;
     struct past_ask ask = {0};
     bool csv = false;
-    for (int option; (option = getopt_long(argc, argv, "e:r:c:h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'e':
-            example = optarg;
-            break;
-        case 'r':
-            path = optarg;
-            break;
-        case 'c':
-            config = optarg;
-            break;
-        case 'v':
-            csv = true;
-            break;
-        case 'p':
-            ask.pack = optarg;
-            break;
-        case 'f':
-            ask.from = optarg;
-            break;
-        case 't':
-            ask.to = optarg;
-            break;
-        default:
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    const struct option_row rows[] = {
+        {"example", 'e', .text = &example}, {"replay", 'r', .text = &path},
+        {"config", 'c', .text = &config},   {"csv", 0, .flag = &csv},
+        {"pack", 0, .text = &ask.pack},     {"from", 0, .text = &ask.from},
+        {"to", 0, .text = &ask.to},         {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (example && !path && optind == argc)
         return print_example(example);
     if (path && !example && argc - optind <= 1)

@@ -2,6 +2,7 @@
 /* `packgate setup`: lets one browser set the gateway up. */
 #include "commands/asking.h"
 #include "commands/command.h"
+#include "commands/options.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -71,13 +72,12 @@ static void print_other_addresses(const char *address)
 
 int command_setup(int argc, char **argv)
 {
-    static const struct option options[] = {ASKING_OPTIONS, {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
-    for (int option; (option = getopt_long(argc, argv, ASKING_SHORT, options, NULL)) != -1;) {
-        const int status = asking_option(&asking, option, usage);
-        if (status >= 0)
-            return status;
-    }
+    const struct option_row rows[] = {
+        {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
+    const int status = options_parse(argc, argv, rows, usage);
+    if (status >= 0)
+        return status;
     if (optind != argc) {
         fprintf(stderr, "packgate setup: unexpected argument '%s'\n\n%s", argv[optind], usage);
         return EXIT_USAGE;

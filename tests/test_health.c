@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Health findings: constructed histories, each with one fault, and some without any. */
-#include "outlets/history/checkup.h"
-#include "outlets/history/health.h"
+#include "past/checkup.h"
+#include "past/health.h"
 #include "outlets/history/store.h"
 
-#include "outlets/history/recent.h"
+#include "past/recent.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The history: rows computed from poll cycles, and their database. */
-#include "outlets/history/csv.h"
-#include "outlets/history/query.h"
-#include "outlets/history/rows.h"
+#include "past/csv.h"
+#include "past/query.h"
+#include "past/rows.h"
 #include "outlets/history/steady.h"
 #include "outlets/history/store.h"
 

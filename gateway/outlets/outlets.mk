@@ -30,9 +30,9 @@ OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) pri
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/certificate.c gateway/outlets/memory.c gateway/outlets/names.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
-# The page, the line protocol and the report read the history, whether this build writes one or not.
-ifneq ($(filter influx notify web,$(OUTLETS)),)
-OUTLET_SOURCES += $(foreach part,checkup csv file health query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+# Those that write or read the history.
+ifneq ($(filter history influx notify web,$(OUTLETS)),)
+OUTLET_SOURCES += $(wildcard gateway/past/*.c)
 endif
 # Those that speak through libcurl.
 ifneq ($(filter influx notify,$(OUTLETS)),)

@@ -10,7 +10,7 @@ from harness import main
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 # From the top down. Rooms in one row are neighbours that do not know each other.
-FLOORS = [["main"], ["commands"], ["daemon"], ["control"], ["outlets"], ["modbus"], ["packs"], ["lines"], ["config"], ["simulator"], ["base"],
+FLOORS = [["main"], ["commands"], ["daemon"], ["control"], ["outlets"], ["past"], ["modbus"], ["packs"], ["lines"], ["config"], ["simulator"], ["base"],
           ["registers"], ["bms"]]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # bms/ does without anything else; registers/ knows the values of bms/ and nothing of its drivers.

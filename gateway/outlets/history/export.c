@@ -2,9 +2,9 @@
 /* Rows of the history as CSV, with or without a running gateway. */
 #include "export.h"
 
-#include "csv.h"
+#include "past/csv.h"
 #include "store.h"
-#include "when.h"
+#include "past/when.h"
 
 #include <getopt.h>
 #include <stdio.h>

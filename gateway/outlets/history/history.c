@@ -6,10 +6,10 @@
  */
 #include "outlets/outlet.h"
 #include "outlets/told.h"
-#include "checkup.h"
+#include "past/checkup.h"
 #include "export.h"
-#include "query.h"
-#include "rows.h"
+#include "past/query.h"
+#include "past/rows.h"
 #include "simulate.h"
 #include "steady.h"
 #include "store.h"

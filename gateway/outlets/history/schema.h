@@ -6,7 +6,7 @@
 #ifndef PACKGATE_OUTLETS_HISTORY_SCHEMA_H
 #define PACKGATE_OUTLETS_HISTORY_SCHEMA_H
 
-#include "rows.h"
+#include "past/rows.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>

@@ -5,7 +5,7 @@
  */
 #include "simulate.h"
 
-#include "rows.h"
+#include "past/rows.h"
 #include "store.h"
 
 #include "base/clock.h"

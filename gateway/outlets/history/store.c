@@ -2,7 +2,7 @@
 /* The database of the history. */
 #include "store.h"
 
-#include "file.h"
+#include "past/file.h"
 #include "schema.h"
 
 #include "base/log.h"

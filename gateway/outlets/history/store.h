@@ -10,8 +10,8 @@
 #ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
 #define PACKGATE_OUTLETS_HISTORY_STORE_H
 
-#include "health.h"
-#include "rows.h"
+#include "past/health.h"
+#include "past/rows.h"
 
 #include <stdbool.h>
 #include <stddef.h>

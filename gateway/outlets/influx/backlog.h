@@ -10,8 +10,8 @@
 #include "batch.h"
 #include "points.h"
 
-#include "outlets/history/query.h"
-#include "outlets/history/recent.h"
+#include "past/query.h"
+#include "past/recent.h"
 #include "outlets/outlet.h"
 
 /* A pack as seen by this outlet. */

@@ -23,7 +23,7 @@
 #include "gaps.h"
 #include "try.h"
 
-#include "outlets/history/checkup.h"
+#include "past/checkup.h"
 #include "outlets/outlet.h"
 #include "outlets/memory.h"
 

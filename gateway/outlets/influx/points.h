@@ -14,8 +14,8 @@
 #define PACKGATE_OUTLETS_INFLUX_POINTS_H
 
 #include "config/outlet_config.h"
-#include "outlets/history/health.h"
-#include "outlets/history/rows.h"
+#include "past/health.h"
+#include "past/rows.h"
 #include "packs/source.h"
 
 #include "base/text.h"

@@ -10,7 +10,7 @@
 #include "sender.h"
 #include "try.h"
 
-#include "outlets/history/checkup.h"
+#include "past/checkup.h"
 #include "outlets/outlet.h"
 #include "outlets/rights.h"
 

@@ -2,7 +2,7 @@
 /* What a request for history asks for. */
 #include "ask.h"
 
-#include "outlets/history/when.h"
+#include "past/when.h"
 
 #include <math.h>
 #include <stdio.h>

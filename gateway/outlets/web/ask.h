@@ -5,7 +5,7 @@
 
 #include "http.h"
 
-#include "outlets/history/query.h"
+#include "past/query.h"
 
 #define ASK_POINTS 1500
 #define ASK_POINTS_MAX 20000

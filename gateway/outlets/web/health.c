@@ -2,7 +2,7 @@
 /* Health as JSON. */
 #include "health.h"
 
-#include "outlets/history/checkup.h"
+#include "past/checkup.h"
 #include "packs/json.h"
 
 #include <math.h>

@@ -4,8 +4,8 @@
 
 #include "ask.h"
 
-#include "outlets/history/csv.h"
-#include "outlets/history/recent.h"
+#include "past/csv.h"
+#include "past/recent.h"
 
 #include "base/log.h"
 #include "base/text.h"

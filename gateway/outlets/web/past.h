@@ -10,7 +10,7 @@
 #include "http.h"
 #include "worker.h"
 
-#include "outlets/history/query.h"
+#include "past/query.h"
 #include "outlets/outlet.h"
 
 struct past;

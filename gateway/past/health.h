@@ -4,8 +4,8 @@
  * Pure; the rules and their reasons are in docs/health.md, their constants here. Figures for which
  * the data do not suffice are unknown (NaN) and yield no finding.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_HEALTH_H
-#define PACKGATE_OUTLETS_HISTORY_HEALTH_H
+#ifndef PACKGATE_PAST_HEALTH_H
+#define PACKGATE_PAST_HEALTH_H
 
 #include "rows.h"
 

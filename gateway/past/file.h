@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The file of the history as SQLite opens it. */
-#ifndef PACKGATE_OUTLETS_HISTORY_FILE_H
-#define PACKGATE_OUTLETS_HISTORY_FILE_H
+#ifndef PACKGATE_PAST_FILE_H
+#define PACKGATE_PAST_FILE_H
 
 #include <sqlite3.h>
 

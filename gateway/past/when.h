@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Parses times. */
-#ifndef PACKGATE_OUTLETS_HISTORY_WHEN_H
-#define PACKGATE_OUTLETS_HISTORY_WHEN_H
+#ifndef PACKGATE_PAST_WHEN_H
+#define PACKGATE_PAST_WHEN_H
 
 #include <stdbool.h>
 #include <stdint.h>

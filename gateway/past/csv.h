@@ -3,8 +3,8 @@
  * Rows of history as CSV (RFC 4180): the first column is the time as ISO 8601 with its zone, the
  * others have the names of the map. Unknown values are empty, and there are no rows in gaps.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_CSV_H
-#define PACKGATE_OUTLETS_HISTORY_CSV_H
+#ifndef PACKGATE_PAST_CSV_H
+#define PACKGATE_PAST_CSV_H
 
 #include "query.h"
 

@@ -2,8 +2,8 @@
 /*
  * The last rows of ten seconds of a pack, in memory, until they are in the database for certain.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_RECENT_H
-#define PACKGATE_OUTLETS_HISTORY_RECENT_H
+#ifndef PACKGATE_PAST_RECENT_H
+#define PACKGATE_PAST_RECENT_H
 
 #include "rows.h"
 

@@ -3,8 +3,8 @@
  * Reads the history while it is written: sees whole transactions only, and never writes. For the
  * page, for CSV files and for `packgate export`.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_QUERY_H
-#define PACKGATE_OUTLETS_HISTORY_QUERY_H
+#ifndef PACKGATE_PAST_QUERY_H
+#define PACKGATE_PAST_QUERY_H
 
 #include "health.h"
 #include "rows.h"
@@ -41,10 +41,8 @@ long query_rows(struct query *query, const struct query_ask *ask,
 /** Start of the oldest row of a pack and level; INT64_MAX: none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);
 
-/** Start of the newest one; INT64_MIN: none. */
-int64_t query_last(struct query *query, const char *pack, enum history_level level);
-/** The newest that begins before a time: a wrong clock may have left rows in the future. Not for
- * days. */
+/** Start of the newest one that begins before a time, as a wrong clock may have left rows in the
+ * future; INT64_MIN: none. Not for days. */
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before);
 

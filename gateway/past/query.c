@@ -327,26 +327,14 @@ int64_t query_complete(struct query *query)
     return ask_number(query, "SELECT upto FROM complete", NULL, INT64_MIN);
 }
 
-/* The time of the first or the last row of a pack. */
-static int64_t ask_end(struct query *query, const char *pack, enum history_level level,
-                       const char *end, int64_t fallback)
+int64_t query_first(struct query *query, const char *pack, enum history_level level)
 {
     char sql[200];
     snprintf(sql, sizeof sql,
-             "SELECT %s(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)", end,
+             "SELECT min(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)",
              time_column(level), levels[level].name);
-    const int64_t found = ask_number(query, sql, pack, fallback);
-    return found == fallback || level != LEVEL_DAY ? found : start_of(found);
-}
-
-int64_t query_first(struct query *query, const char *pack, enum history_level level)
-{
-    return ask_end(query, pack, level, "min", INT64_MAX);
-}
-
-int64_t query_last(struct query *query, const char *pack, enum history_level level)
-{
-    return ask_end(query, pack, level, "max", INT64_MIN);
+    const int64_t found = ask_number(query, sql, pack, INT64_MAX);
+    return found == INT64_MAX || level != LEVEL_DAY ? found : start_of(found);
 }
 
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,

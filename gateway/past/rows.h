@@ -7,8 +7,8 @@
  * two parts of one interval (a restart, a commit in the middle of an hour, a clock that was set
  * back) are merged with that weight. There is no row for an interval without values.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_ROWS_H
-#define PACKGATE_OUTLETS_HISTORY_ROWS_H
+#ifndef PACKGATE_PAST_ROWS_H
+#define PACKGATE_PAST_ROWS_H
 
 #include "packs/alarms.h"
 #include "registers/map.h"

@@ -3,8 +3,8 @@
  * Health from the database: a finished day is examined once, and its figures are stored; findings
  * about a pack are derived from the stored days.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_CHECKUP_H
-#define PACKGATE_OUTLETS_HISTORY_CHECKUP_H
+#ifndef PACKGATE_PAST_CHECKUP_H
+#define PACKGATE_PAST_CHECKUP_H
 
 #include "health.h"
 #include "query.h"

@@ -555,10 +555,9 @@ static void test_answer_not_taken(void **state)
 /* Other units from now on, as after a reload: the order that is under way gets its answer. */
 static void test_other_units(void **state)
 {
-    struct units units = {{0}};
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
-    server_set_units(bench.server, &units);
+    bench.units = (struct units){{0}};
     end_order(ticket, 0);
     expect_confirmed(fd, 1);
     uint8_t order[BENCH_REQUEST];

@@ -833,13 +833,12 @@ static void test_random_bytes(void **state)
 /* Clients do not notice that other units are served. */
 static void test_other_units(void **state)
 {
-    struct units units = {{0}};
     uint8_t request[BENCH_REQUEST];
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
     bench.unit[0].id = 77;
-    assert_true(units_add(&units, &bench.unit[0]));
-    server_set_units(bench.server, &units);
+    bench.units = (struct units){{0}};
+    assert_true(units_add(&bench.units, &bench.unit[0]));
     bench_put_request(request, 2, 77, 3, 290, 1);
     bench_send(&bench, fd, request, sizeof request);
     bench_expect_one(&bench, fd, 2, 77, 290);

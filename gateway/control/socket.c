@@ -42,7 +42,6 @@ struct control_client {
     struct control_socket *socket;
     enum client_state state;
     struct control_peer peer;
-    void *kept;
     ev_io readable, writable;
     ev_timer deadline;
     double active_at;
@@ -110,11 +109,6 @@ static void disconnect_client(struct control_client *client)
 const struct control_peer *control_peer(const struct control_client *client)
 {
     return &client->peer;
-}
-
-void **control_keep(struct control_client *client)
-{
-    return &client->kept;
 }
 
 unsigned control_clients(const struct control_socket *socket)
@@ -424,7 +418,6 @@ static void admit(struct control_socket *socket, int fd)
         return;
     }
     client->peer = peer;
-    client->kept = NULL;
     client->ended = client->to_end = client->watching = false;
     client->in_size = client->out_size = client->out_sent = 0;
     client->out = NULL;

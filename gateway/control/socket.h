@@ -53,9 +53,6 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
 
 const struct control_peer *control_peer(const struct control_client *client);
 
-/** A pointer that the owner can store with a client; NULL at first. */
-void **control_keep(struct control_client *client);
-
 /** Answers with a line (malloc'ed, without newline), which is released. NULL: memory ran out, the
  * client gets an error. */
 void control_answer(struct control_client *client, char *text);

@@ -463,11 +463,6 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     return server;
 }
 
-void server_set_units(struct server *server, const struct units *units)
-{
-    server->answerer.units = units;
-}
-
 static void apply_policy(struct client_list *list)
 {
     for (struct client *client = TAILQ_FIRST(list), *next; client; client = next) {

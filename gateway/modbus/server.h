@@ -39,9 +39,6 @@ struct server;
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
 
-/** Serves other units from now on; clients stay connected. */
-void server_set_units(struct server *server, const struct units *units);
-
 /** Applies `allow` and `idle_timeout` of a changed configuration. Clients that are not allowed any
  * more are disconnected. */
 void server_set_policy(struct server *server, const struct gateway_config *config);

@@ -128,14 +128,3 @@ void view_ports_serve(struct view_ports *ports, const struct config *config, str
         port->fresh = false;
     }
 }
-
-const char *view_ports_at(const struct view_ports *ports, unsigned n, unsigned *number)
-{
-    const struct port *port = TAILQ_FIRST(&ports->list);
-    for (; port && n > 0; n--)
-        port = TAILQ_NEXT(port, entry);
-    if (!port)
-        return NULL;
-    *number = server_port(port->server, 0);
-    return port->at;
-}

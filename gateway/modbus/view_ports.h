@@ -23,7 +23,4 @@ bool view_ports_open(struct view_ports *ports, const struct config *config);
  * no view uses any more. To be called after view_ports_open. */
 void view_ports_serve(struct view_ports *ports, const struct config *config, struct unit *units);
 
-/** The n-th open port: the configured address and the actual one. NULL: no more. */
-const char *view_ports_at(const struct view_ports *ports, unsigned n, unsigned *port);
-
 #endif

@@ -153,6 +153,9 @@ struct config_section {
     /** Whether that process may switch packs for its clients. NULL: it may not. */
     bool (*may_order)(const void *settings);
     bool may_set; /* its orders may also write settings */
+    bool stores;  /* it writes values to a file, and does so at once when it is asked to */
+    /** Whether a section with these settings gets a process. NULL: always. */
+    bool (*runs)(const void *settings);
     const struct config_key *keys;
     unsigned key_count;
     const struct config_alias *aliases; /* {0} at the end; NULL: none */

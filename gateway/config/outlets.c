@@ -766,12 +766,17 @@ static const struct config_alias history_aliases[] = {
     {0}
 };
 
+static bool history_runs(const void *settings)
+{
+    return ((const struct history_config *) settings)->file[0] != '\0';
+}
+
 const struct config_section history_section = {
     .word = "history", .heading = "[history]", .times = SECTION_ONCE,
     .help = "Stores the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and events.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    .outlet = true, CONFIG_KEYS(history_keys), .aliases = history_aliases, .init = init_history, .check = check_history,
+    .outlet = true, .stores = true, .runs = history_runs, CONFIG_KEYS(history_keys), .aliases = history_aliases, .init = init_history, .check = check_history,
 };
 
 #define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION

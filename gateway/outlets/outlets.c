@@ -70,9 +70,8 @@ static bool compose_config(struct process *process, const void *section)
              packs_config(outlets->packs)->gateway.title);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
     put_page(process, &config);
-    struct pipe_message message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);
     memset(outlets->room, 0, 1024); /* the gap before the settings */
-    message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);
+    struct pipe_message message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);
     pipe_config(&message, &config);
     for (unsigned n = 0; n < process->source_count; n++)
         put_pack(&message, process->sources[n]);
@@ -246,13 +245,6 @@ static void withdraw_all_former(struct outlets *outlets)
             withdraw_former(outlets, kind_of(note->outlet), note->outlet);
 }
 
-/* [history] with `file = none`. */
-static bool is_off(const struct config_section *kind, const void *section)
-{
-    const struct history_config *history = section;
-    return strcmp(kind->word, "history") == 0 && !history->file[0];
-}
-
 static void renew(struct outlets *outlets)
 {
     const struct config *config = packs_config(outlets->packs);
@@ -263,7 +255,7 @@ static void renew(struct outlets *outlets)
         const unsigned count = kind->outlet ? config_struct_count(config, kind) : 0;
         for (unsigned n = 0; n < count; n++) {
             const struct outlet_config *section = (const void *) (list + n * kind->size);
-            if (is_off(kind, section))
+            if (kind->runs && !kind->runs(section))
                 continue;
             struct process *fresh = new_process(outlets, kind, section);
             if (fresh)
@@ -362,7 +354,7 @@ bool outlets_commit(const struct outlets *outlets)
     uint8_t bytes[PIPE_SMALL_MAX];
     bool asked = false;
     for (const struct process *process = outlets->first; process; process = process->next) {
-        if (process->leaving || process->fd < 0 || strcmp(process->kind->word, "history") != 0)
+        if (process->leaving || process->fd < 0 || !process->kind->stores)
             continue;
         struct pipe_message message = pipe_new(PIPE_COMMIT, bytes, sizeof bytes);
         const size_t size = pipe_finish(&message);

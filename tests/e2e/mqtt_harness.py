@@ -16,7 +16,8 @@ import paho.mqtt.client as paho
 
 from harness import PATIENCE, Program, Standin, free_port
 
-LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n{3}\n"
+LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 60s\n{3}\n"
+SOON_STALE = LINE.replace("60s", "2s")  # for what becomes of that; otherwise a busy machine does not make a pack stale
 # A reply that a busy machine brings late is no lost one: what counts is that none is missing.
 PATIENT = LINE.replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60s\n")
 

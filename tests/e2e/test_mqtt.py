@@ -16,7 +16,7 @@ import time
 
 from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
-from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
+from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, SOON_STALE, await_retained, flood, huge, make_certificates,
                           retained)
 from venus_reader import NEEDED, Battery
 
@@ -104,7 +104,7 @@ def home_assistant_understands_all():
         for more in ("discovery = few\n", "discovery = all\nswitching = yes\n"):
             writable = "writable = yes" if protocol != "vedirect" else ""
             text = LINE.format("shed", url, 1, writable).replace("daly", protocol)
-            text = text.replace("poll = 100ms\nstale_after = 1s\n", "")
+            text = text.replace("poll = 100ms\nstale_after = 60s\n", "")
             with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, "interval = 1s\n" + more)):
                 message = listener.wait_for("packgate/shed/state")
                 # The slow values come later, and what is announced grows with them.
@@ -220,7 +220,7 @@ def await_refused(gateway, count):
 def switches_and_answers():
     server, url = simulate("daly", SIMULATED)
     text = LINE.format("shed", url, 1, "writable = yes") + LINE.format("fixed", "sim:", 2, "")
-    text = text.replace("stale_after = 1s", "stale_after = 5s")  # a stale pack takes no orders
+    text = text.replace("stale_after = 60s", "stale_after = 5s")  # a stale pack takes no orders
     with Broker() as broker, Listener(broker) as listener, server:
         listener.publish("packgate/shed/set/discharge_mos", "0", retain=True)
         with Gateway(text + "[bank all]\npacks = shed, fixed\nunit = 100\n" +
@@ -314,7 +314,7 @@ def tells_an_alarm_once_and_for_sure():
 def says_who_is_there():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server:
-        with Gateway(LINE.format("shed", url, 1, "") + section(broker)) as gateway:
+        with Gateway(SOON_STALE.format("shed", url, 1, "") + section(broker)) as gateway:
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
             server.process.send_signal(signal.SIGSTOP)
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
@@ -739,7 +739,7 @@ def logs_in():
 def speaks_like_the_extractor():
     server, url = simulate("daly", SIMULATED)
     # An order to a pack that is late for a moment, as on a busy machine, is not carried out.
-    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 8s")
+    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 60s", "stale_after = 8s")
     for layout in ("smartbms-bat", "smartbms-b", "smartbms-flat"):
         more = f"topic = SmartBMS-1\ninterval = 1s\nlayout = {layout}\nswitching = yes\n"
         with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, more)) as gateway:
@@ -793,7 +793,7 @@ temperature = -20:0, 0:1, 40:1, 55:0
 def is_the_battery_of_a_gx():
     """Held against a reader of its own: nothing that it holds may look fresh when the pack is silent or packgate is gone."""
     server, url = simulate("daly", SIMULATED)
-    packs = LINE.format("shed", url, 1, "").replace("stale_after = 1s", "stale_after = 4s") + VENUS_LIMITS
+    packs = LINE.format("shed", url, 1, "").replace("stale_after = 60s", "stale_after = 4s") + VENUS_LIMITS
     battery = Battery()
 
     def feed(listener, wanted):

@@ -21,8 +21,7 @@ SECTION = "[mqtt home]\nbroker = mqtt://127.0.0.1:{}\ninterval = 1s\nswitching =
 
 
 def house(url, broker):
-    line = LINE.replace("stale_after = 1s", "stale_after = 60s")  # a busy machine shall not keep the order from a pack
-    return Gateway(line.format("shed", url, 1, "writable = yes") + SECTION.format(broker.port))
+    return Gateway(LINE.format("shed", url, 1, "writable = yes") + SECTION.format(broker.port))
 
 
 def came(listener, topic, wanted=lambda value: True):

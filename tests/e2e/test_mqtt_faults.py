@@ -297,7 +297,7 @@ def old_orders_are_not_carried_out():
     that stood still."""
     server, url = simulate("daly", SIMULATED)
     # Fresh for so long that nothing but its age speaks against the order.
-    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 60s")
+    text = LINE.format("shed", url, 1, "writable = yes")
     with server, Broker() as broker, Listener(broker) as listener, Gateway(
             text + section(broker.port, "interval = 1s\nswitching = yes\n")) as gateway:
         listener.wait_for("packgate/shed/state")

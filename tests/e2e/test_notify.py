@@ -22,7 +22,7 @@ import time
 import urllib.parse
 
 from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time
-from mqtt_harness import LINE, make_certificates, name_servers_silent
+from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
 
@@ -222,7 +222,7 @@ def tells_what_lasts():
     """Through the seconds in which nothing new comes but the age of the values."""
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\n", hold="4s")
-        pack = LINE.format("shed", ALARM, 1, "").replace("poll = 100ms\nstale_after = 1s", "poll = 2s\nstale_after = 60s")
+        pack = LINE.format("shed", ALARM, 1, "").replace("poll = 100ms", "poll = 2s")
         with Gateway(pack + words) as gateway:
             assert service.event("alarm", True)["alarm"] == "soc_low"
             rewrite(gateway, pack.replace(ALARM, CALM) + words)
@@ -232,9 +232,9 @@ def tells_what_lasts():
 def tells_silence_and_return():
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\n")
-        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+        with Gateway(SOON_STALE.format("shed", CALM, 1, "") + words) as gateway:
             gateway.wait_published("shed")
-            rewrite(gateway, LINE.format("shed", "tcp://127.0.0.1:1", 1, "") + words)
+            rewrite(gateway, SOON_STALE.format("shed", "tcp://127.0.0.1:1", 1, "") + words)
             found = service.event("stale", True)
             assert found["values"] == {} and "does not answer" in found["text"], found
             rewrite(gateway, LINE.format("shed", CALM, 1, "") + words)
@@ -266,7 +266,7 @@ def tells_nothing_twice():
 def tells_who_switched():
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\nevents = switched\n")
-        text = LINE.format("shed", CALM, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 60s")
+        text = LINE.format("shed", CALM, 1, "writable = yes")
         with Gateway(text + words) as gateway, gateway.client() as client:
             gateway.wait_published("shed")
             assert not client.write_coil(0, False, slave=1).isError()

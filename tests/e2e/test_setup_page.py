@@ -34,8 +34,6 @@ def look(case, packs="", **asked):
             empty = file.read()
         browser = Browser(case, page_of(gateway), apply=not packs, **asked)
         for order in browser.orders():
-            if order not in ("apply", "take the packs away"):
-                continue  # a step that may take as long as others
             with open(gateway.path + ".new", "w", encoding="utf-8") as file:
                 file.write(empty + (PACKS if order == "apply" else ""))
             os.replace(file.name, gateway.path)

@@ -641,7 +641,6 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             const languages = await (await open()).evaluate(() => import(document.querySelector('script').src.replace('app.js', 'words.js')).then(m => m.LANGUAGES));
             const seen = new Set();
             for (const language of languages) {
-                say(language);
                 const isFirst = language === languages[0];
                 const page = await open({ viewport: { width: 320, height: 640 }, locale: language, hasTouch: true, isMobile: true, colorScheme: 'dark', bypassCSP: isFirst });
                 await page.waitForFunction(wanted => document.documentElement.lang === wanted, language);

@@ -11,7 +11,7 @@ const path = require('path');
 const readline = require('readline');
 const { chromium } = require('playwright-core');
 
-const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
+const PATIENCE = Number(process.env.PATIENCE) || 120000; // a busy machine is slow, not broken
 const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT', 'es-ES', 'pl-PL', 'nl-NL'];
 const VIEWS = ['', '#shed', '#house', '#/charts', '#/charts/shed+boat/7d', '#/report/house', '#/report/shed', '#/setup'];
 
@@ -27,9 +27,12 @@ async function open(options = {}, hash = '', url = asked.url) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB', ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
+    // The gateway closes its clients after a turn that was late, as on a busy machine: what is shown comes with the next request.
+    const goto = page.goto.bind(page), isReset = error => /ERR_CONNECTION_RESET/.test(error);
+    page.goto = address => goto(address).catch(error => isReset(error) ? page.goto(address) : Promise.reject(error));
     // Except for what reading pixels brings about, which only this file does.
     page.on('console', message => {
-        if (['error', 'warning'].includes(message.type()) && !message.text().includes('willReadFrequently')) complaints.push(message.text());
+        if (['error', 'warning'].includes(message.type()) && !message.text().includes('willReadFrequently') && !isReset(message.text())) complaints.push(message.text());
     });
     page.on('pageerror', error => complaints.push(String(error)));
     page.on('request', request => { if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks ${request.url()}`); });
@@ -225,13 +228,14 @@ const cases = {
         const clock = async (hour, points, later) => {
             const other = await page.context().newPage(), at = () => Math.floor(Date.now() / 1000), zone = hour => Math.round(3600 * hour - at() % 86400);
             await other.route('**/api/v1/packs', async route => {
-                const response = await route.fetch(), list = await response.json();
+                const response = await route.fetch({ maxRetries: 5 }), list = await response.json();
                 list.find(p => p.pack === 'boat').alarms.push({ name: 'cell_under_voltage', level: 'protection', since: at(), cell: 3 });
                 await route.fulfill({ response, json: list, headers: { ...response.headers(), 'x-packgate-zone': String(zone(hour)) } });
             });
             // Never answered, or by a beat with another zone.
             await other.route('**/api/v1/events*', route => later && route.fulfill({ contentType: 'text/event-stream', body: `event: beat\ndata: {"time":${at()},"zone":${zone(later)}}\n\n` }));
-            await other.route('**/api/v1/today', route => route.fulfill({ json: { shed: { charged_wh: 1, discharged_wh: 1, gap_s: hour > 22 ? 601 : 600, power_w: points(at() - at() % 1800) } } }));
+            other.days = 0;
+            await other.route('**/api/v1/today', route => ++other.days && route.fulfill({ json: { shed: { charged_wh: 1, discharged_wh: 1, gap_s: hour > 22 ? 601 : 600, power_w: points(at() - at() % 1800) } } }));
             await other.goto(asked.url);
             await has(card(other, 'shed').locator('.day'), 'kWh');
             return other;
@@ -252,7 +256,7 @@ const cases = {
         check(await night(await clock(20.8, now => half_hours(now).filter((_, i) => i !== 10))).isHidden(), 'a night with a hole');
         // At midnight a new day begins.
         const late = await clock(24 - 6 / 3600, half_hours);
-        await late.waitForRequest('**/api/v1/today');
+        while (late.days < 2) await late.waitForTimeout(50);
         // The browser's clock is two days ahead; the gateway's counts. An answer from before the first poll of the day is asked for again
         // soon, and any when the gateway's clock is set back.
         const ahead = await page.context().newPage();
@@ -303,7 +307,7 @@ const cases = {
         const page = await open({ viewport: { width: 320, height: 640 } }), long = '/srv/' + 'a-long-name-without-any-space-in-it/'.repeat(6) + 'packgate.ini';
         let broken = false;
         await page.route('**/api/v1/gateway', async route => {
-            const g = await (await route.fetch()).json();
+            const g = await (await route.fetch({ maxRetries: 5 })).json();
             g.config.path = g.lines[0].port = long;
             if (broken) Object.assign(g.lines[1], { state: 'closed', error: `cannot open ${long}` });
             await route.fulfill({ json: g });

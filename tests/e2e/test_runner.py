@@ -114,6 +114,16 @@ def is_gone(pid):
     return not os.path.exists(f"/proc/{pid}")
 
 
+def more_run_at_once_while_processors_are_idle():
+    """Each of them waits for all others; the first one says that time passes in which nothing is done."""
+    each = 'echo "1..1"; touch here-$$; until [ "$(ls here-* | wc -l)" = 8 ]; do sleep 0.1; done; echo "ok 1 - a"'
+    first = f"n=0; (until [ -e over ]; do n=$((n + 1000)); echo cpu 0 0 0 $n 0 >new; mv new stat; sleep 0.1; done) & {each}; touch over"
+    with folder_of(**{f"t{n}": each if n else first for n in range(8)}) as folder:
+        put(f"{folder}/stat", "cpu 0 0 0 0 0\n")
+        status, lines = run(folder, "e2e", JOBS="1", TEST_STAT=f"{folder}/stat")
+        assert status == 0 and lines[-1] == "8 passed, 0 failed", lines
+
+
 def nothing_outlives_its_test():
     with folder_of(bad="setsid sh -c 'echo $$ >left; exec sleep 1000' & until [ -s left ]; do :; done; " + GOOD) as folder:
         status, lines = run(folder, "e2e/bad", TEST_GRACE="0.1")
@@ -210,7 +220,7 @@ def one_that_fails_beside_others_runs_again_alone():
 
 
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
-      skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
+      skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test, more_run_at_once_while_processors_are_idle,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
       busy_ones_run_beside_those_that_wait, sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
       one_that_fails_beside_others_runs_again_alone])

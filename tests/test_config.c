@@ -177,9 +177,8 @@ static void test_full(void **state)
                                        "listen = 127.0.0.1:1502, [::1]:0\n"
                                        "allow = 10.0.0.0/8\n"
                                        "allow = 192.168.1.7 , fe80::/10\n"
-                                       "base = 1000, none\n"
+                                       "base = 1000, none Fahrenheit\n"
                                        "float_order = big\n"
-                                       "temperature = F\n"
                                        "poll = 500 ms\n"
                                        "stale_after = 30s\n"
                                        "on_stale = hold\n"
@@ -336,7 +335,7 @@ static void test_push(void **state)
                "[push plc.1]\n"
                "write = p.1.soc_percent->0x28 U16\n"
                "write = p.cell_mv.3 -> 2 u16, p.cell_mv.cell_mv.3 -> 3 u16 deadband 5\n"
-               "write = p.current_a -> 10 float32 scale -0.5 offset -1.25 word_order little "
+               "write = p.current_a -> 10 float32 scale -0.5 offset -1.25 word_order big "
                "on_stale -7.5\n"
                "write = p.1.alarm.soc_low -> 6 u16 on_stale unknown\n"
                "write = gateway.seconds -> 7 u16\n"
@@ -344,7 +343,7 @@ static void test_push(void **state)
                "write = p.fresh -> 1 u16\n"
                "write = p.power_w -> 12 u16 min 0 map 1:2 3:4 max 900\n"
                "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms on_change\n"
-               "word_order = big\non_stale = 65535\n"
+               "on_stale = 65535\n"
                "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
                "write = p.allowed_charge_current_a -> 41 u16 scale 10\n"
                "write = p.allowed_charge_voltage_v -> 42 u16 scale 100\n");
@@ -367,18 +366,19 @@ static void test_push(void **state)
         enum instead instead;
         double number;
     } expected[] = {
-        {"p", ROW_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p", ROW_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, false, INSTEAD_NUMBER, 65535},
+        {"p", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, REG_U16, 1, 0, 0, false, INSTEAD_NUMBER,
          65535},
-        {"p.cell_mv", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, REG_U16, 1, 0, 5, true,
+        {"p.cell_mv", ROW_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, REG_U16, 1, 0, 5, false,
          INSTEAD_NUMBER, 65535},
-        {"p.1", ROW_VALUE, VALUE_ALARM, SOC_LOW, 6, REG_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
-        {"", ROW_SECONDS, 0, 0, 7, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"gateway", ROW_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, REG_S32, 1, 0, 0, true, INSTEAD_SKIP, 0},
-        {"p", ROW_VALUE, VALUE_NUMBER, CURRENT_A, 10, REG_FLOAT32, -0.5, -1.25, 0, false,
+        {"p.1", ROW_VALUE, VALUE_ALARM, SOC_LOW, 6, REG_U16, 1, 0, 0, false, INSTEAD_UNKNOWN, 0},
+        {"", ROW_SECONDS, 0, 0, 7, REG_U16, 1, 0, 0, false, INSTEAD_NUMBER, 65535},
+        {"gateway", ROW_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, REG_S32, 1, 0, 0, false, INSTEAD_SKIP,
+         0},
+        {"p", ROW_VALUE, VALUE_NUMBER, CURRENT_A, 10, REG_FLOAT32, -0.5, -1.25, 0, true,
          INSTEAD_NUMBER, -7.5},
-        {"p", ROW_VALUE, VALUE_NUMBER, POWER_W, 12, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p.1", ROW_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p", ROW_VALUE, VALUE_NUMBER, POWER_W, 12, REG_U16, 1, 0, 0, false, INSTEAD_NUMBER, 65535},
+        {"p.1", ROW_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, REG_U16, 1, 0, 0, false, INSTEAD_NUMBER,
          65535},
     };
     assert_int_equal(plc->write_count, COUNT(expected));
@@ -452,6 +452,14 @@ static void test_stale_default(void **state)
     }
 }
 
+#define LIMITS_OF_P                                                                                \
+    "[limits p]\ncharge_current = 100\ndischarge_current = 150\ncells = 16\nsensors = 2\n"         \
+    "cell_full = 3.45\n"
+#define CURVES                                                                                     \
+    "cell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = "                       \
+    "-5.5:0,10:1,40:1,55:0\n"
+#define A_VIEW "[view v]\nsource = p\nunit = 9\nregister = soc_percent -> 1 u16\n"
+
 /* Keys of older versions: the file is good and says the same as a newer one, but a remark says how to write it. */
 static void test_folded(void **state)
 {
@@ -495,9 +503,34 @@ static void test_folded(void **state)
         {GOOD "[web]\nhosts = a.b\nlink = http://c.d:1/e\n", NULL, "write it in 'hosts'"},
         {GOOD "[gateway]\nalso_at = none\nbase = 300\n", GOOD "[gateway]\nbase = 300, none\n",
          "'base = 290, 100'"},
+        {GOOD "[gateway]\ntemperature = f\nbase = 300\n", GOOD "[gateway]\nbase = 300 fahrenheit\n",
+         "'base = 290, 100 fahrenheit'"},
+        {LINE_A "gap = 0ms\nsettle = 1.5s\n" PACK_P, LINE_A "gap = 0ms, settle 1.5s\n" PACK_P,
+         "'gap = settle 3s'"},
+        {GOOD LIMITS_OF_P "cell_float = 3.3\nsoc_again = 80\n" CURVES,
+         GOOD LIMITS_OF_P "cell_float = 3.3V, 80\n" CURVES, "'cell_float = 3.375, 90%'"},
+        {GOOD "[view v]\nsource = p\nunit = 9\nregister = voltage_v -> 1 u16\nfill = 2-9 7\n"
+              "copy = 1 -> 40\n",
+         GOOD "[view v]\nsource = p\nunit = 9\nregister = voltage_v -> 1 u16\nfill = 1 -> 40\n"
+              "fill = 2-9 7\n",
+         "'fill = 40000-40131 -> 0'"},
+        {PUSH "word_order = big\nwrite = p.power_w -> 1 s32\n", NULL, "behind each value"},
+        {GOOD "[notify x]\ntype = mail\nurl = smtps://h\nfrom = a@h\nto = b@h\n",
+         GOOD "[notify x]\ntype = mail\nurl = smtps://h\nto = b@h, from a@h\n",
+         "'to = me@example.net, from shed@example.net'"},
+        {GOOD "[present x]\nof = p\nport = tcp-listen:127.0.0.1:5020\nprotocol = modbus-rtu\nview "
+              "= v\n" A_VIEW,
+         GOOD
+         "[present x]\nof = p\nport = tcp-listen:127.0.0.1:5020\nprotocol = modbus-rtu v\n" A_VIEW,
+         "'protocol = modbus-rtu NAME'"},
+        {GOOD "[web]\npacks = p\n", NULL, "all packs and banks are taken"},
         {PUSH "function = 16\nwrite = p.voltage_v -> 1 u16\n",
          PUSH "write = p.voltage_v -> 1 u16\n",
          "a server that refuses function 6 or 16 gets the other one"},
+        {"[line a]\nport = tcp://h:1\n" PACK_P
+         "protocol = modbus\nmap = conf/modbus-map-example.txt\n",
+         "[line a]\nport = tcp://h:1\n" PACK_P "protocol = modbus conf/modbus-map-example.txt\n",
+         "'protocol = modbus /etc/packgate/my-bms.txt'"},
         {GOOD "variant = bluetooth\n", GOOD "protocol = daly bluetooth\n", "behind the protocol"},
         {GOOD "spike_cell = 7\n", GOOD, "a reading that jumps is always read again"},
         {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
@@ -715,6 +748,7 @@ static void test_limits(void **state)
          PACK_P},
         {LINE_A, "reply_timeout", "9ms", "10ms", "60s", "60001ms", PACK_P},
         {LINE_A, "gap", "-1ms", "0ms", "10s", "10001ms", PACK_P},
+        {LINE_A, "gap", "settle 31s", "settle 0s", "10s, settle 30s", "settle", PACK_P},
         {LINE_A, "tries", "0", "1", "10", "11", PACK_P},
         {GOOD, "address", "0", "1", "16", "17", ""},
         {GOOD, "adr", "-1", "0", "255", "256", ""},
@@ -825,7 +859,7 @@ static const struct {
      "f:7: unknown section []; expected {sections}\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
-     "f:9: 'base' is 'x'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"},
+     "f:9: 'base' is 'x'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none; celsius or fahrenheit\n"},
     {"gateway with a name", GOOD "[gateway x]\n",
      "f:7: [gateway x] has a name; expected [gateway]\n"},
     {"pack without a name", GOOD "[pack]\nline = a\nunit = 2\naddress = 2\n",
@@ -889,7 +923,7 @@ static const struct {
      "f:8: 'allow' is '10.0.0.0/33'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
      "f:8: 'allow' is 'lan'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"},
     {"a copy of the block", GOOD "[gateway]\nbase = 290, off\n",
-     "f:8: 'base' is '290, off'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"},
+     "f:8: 'base' is '290, off'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none; celsius or fahrenheit\n"},
     {"float_order", GOOD "[gateway]\nfloat_order = ltitle\n",
      "f:8: 'float_order' is 'ltitle'; expected little or big; did you mean 'little'?\n"},
     {"rts", LINE_A "baud = rs-485\n" PACK_P,
@@ -1102,7 +1136,7 @@ static const struct {
      "f:4: unknown key 'unti' in [pack p]; did you mean 'unit'?\n"
      "f:5: warning: [line a] has no pack and stays unused\n"
      "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; `packgate probe` lists the serial ports that there are\n"
-     "f:9: 'base' is '-1'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none\n"
+     "f:9: 'base' is '-1'; expected a whole number from 0 to 65535; a whole number from 0 to 65535, or none; celsius or fahrenheit\n"
      "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
 };
 // clang-format on
@@ -1504,10 +1538,7 @@ static void check_whole(const struct config *config)
 #define LIMITS_OF(name)                                                                            \
     "[limits " name "]\ncharge_current = 100\ndischarge_current = 150.5A\ncells = 16\nsensors = "  \
     "2\n"                                                                                          \
-    "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90%\n"
-#define CURVES                                                                                     \
-    "cell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = "                       \
-    "-5.5:0,10:1,40:1,55:0\n"
+    "cell_full = 3.45\ncell_float = 3.375V, 90%\n"
 
 static void test_allowed_currents(void **state)
 {
@@ -1545,6 +1576,8 @@ static void test_wrong_allowed_currents(void **state)
                          "series. Nothing is allowed while"},
         {"[limits l]\n", "has no 'temperature'; expected VALUE:SHARE"},
         {"[limits l]\n", "has no 'cell_high'"},
+        {LIMITS_OF_P CURVES "cell_float = 3.3\n",
+         "expected a state of charge behind it, as in 'cell_float = 3.3, 90%'"},
         {"[limits l]\n", "has no 'sensors'"},
         {LIMITED CURVES "soc_ceiling = 90A\n", "'soc_ceiling' is '90A'"},
         {LIMITED CURVES "soc_high = 90\n", "'soc_high' is '90'; expected VALUE:SHARE"},

@@ -247,8 +247,8 @@ static void test_mistakes(void **state)
         {"[mqtt x]\n", "has no 'broker'", false},
         {"[notify x]\n", "has no 'type'", false},
         {"[notify x]\ntype = ntfy\n", "has no 'url', which 'type = ntfy' needs", false},
-        {"[notify x]\ntype = mail\nurl = https://h\nfrom = a\nto = b\n",
-         "'url' is not for 'type = mail'", false},
+        {"[notify x]\ntype = mail\nurl = https://h\nto = b\n", "'url' is not for 'type = mail'",
+         false},
         {"[notify x]\ntype = webhook\nurl = smtp://h\n", "'url' is not for 'type = webhook'",
          false},
         {"[notify x]\ntype = webhook\nurl = http://h\nurl_file = /x\n", "say the same", false},
@@ -301,6 +301,7 @@ static void test_mistakes(void **state)
 }
 
 #define PRESENT "[present x]\nof = shed\nprotocol = modbus-rtu\n"
+#define PRESENT_VIEW "[present x]\nof = shed\nprotocol = modbus-rtu v\n"
 #define ON_TCP "port = tcp-listen:127.0.0.1:5020\n"
 #define SOC_VIEW "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
 
@@ -313,7 +314,7 @@ static void test_present(void **state)
         {PRESENT ON_TCP, NULL},
         {PRESENT "port = serial:/dev/ttyUSB1\nbaud = 19200 8E1 rs485\n", NULL},
         {PRESENT ON_TCP "address = 7\nswitching = yes\n", NULL},
-        {PRESENT ON_TCP "view = v\n" SOC_VIEW, NULL},
+        {PRESENT_VIEW ON_TCP SOC_VIEW, NULL},
         {"[present x]\nof = nobody\nprotocol = modbus-rtu\n" ON_TCP,
          "f:18: there is no pack or bank nobody"},
         {"[present x]\nof = all\nprotocol = modbus-rtu\n" ON_TCP, "expected the name of one"},
@@ -327,7 +328,8 @@ static void test_present(void **state)
         {PRESENT ON_TCP "address = 0\n", "expected 1 to 247 for protocol"},
         {PRESENT ON_TCP "address = 248\n", "expected 1 to 247 for protocol"},
         {"[present x]\nof = shed\nprotocol = modbus-rtu one\n" ON_TCP,
-         "has no variant 'one'; expected none"},
+         "f:19: there is no [view one]"},
+        {"[present x]\nof = shed\nprotocol = modbus-rtu a view\n" ON_TCP, "'protocol' is"},
         {PRESENT "port = can:can0\n", "is none of a CAN bus; expected pylon-1.2"},
         {"[present x]\nof = shed\nprotocol = pylon-1.2\nport = can:can0\n",
          "warning: shed has no [limits]"},
@@ -343,22 +345,23 @@ static void test_present(void **state)
          "for protocol 'modbus-rtu' only"},
         {"[present x]\nof = shed\nprotocol = ant\n" ON_TCP, "expected modbus-rtu, "},
         {PRESENT ON_TCP "baud = 9600\n", "warning: 'baud' has no effect here"},
-        {PRESENT ON_TCP "view = w\n" SOC_VIEW, "there is no [view w]"},
+        {"[present x]\nof = shed\nprotocol = modbus-rtu w\n" ON_TCP SOC_VIEW,
+         "there is no [view w]"},
         {PRESENT ON_TCP "soh = 98.5\n", NULL},
         {PRESENT ON_TCP "on_stale = discharge\n", "warning: 'on_stale' is a key of older versions: "
                                                   "it has no effect any more, 'on_stale' of the"},
         {PRESENT ON_TCP "soh = 101\n", "'soh' is '101'"},
-        {PRESENT ON_TCP "view = v\n" SOC_VIEW "on_stale = hold\n", "old values for new ones"},
-        {PRESENT ON_TCP
-         "view = v\n[view v]\nsource = shed\nunit = 0, 255\nregister = soc_percent -> 1 u16\n",
+        {PRESENT_VIEW ON_TCP SOC_VIEW "on_stale = hold\n", "old values for new ones"},
+        {PRESENT_VIEW ON_TCP
+         "[view v]\nsource = shed\nunit = 0, 255\nregister = soc_percent -> 1 u16\n",
          "expected an 'address' from 1 to 247"},
-        {PRESENT ON_TCP "view = v\naddress = 9\n[view v]\nsource = shed\nunit = 0\nregister = "
-                        "soc_percent -> 1 u16\n",
+        {PRESENT_VIEW ON_TCP "address = 9\n[view v]\nsource = shed\nunit = 0\nregister = "
+                             "soc_percent -> 1 u16\n",
          NULL},
-        {PRESENT ON_TCP "view = v\n[view v]\nsource = shed\nunit = 9\n"
-                        "register = soc_percent -> 1 u16 on_stale hold\n",
+        {PRESENT_VIEW ON_TCP "[view v]\nsource = shed\nunit = 9\n"
+                             "register = soc_percent -> 1 u16 on_stale hold\n",
          "old values for new ones"},
-        {PRESENT ON_TCP "view = v\nswitching = yes\n" SOC_VIEW, "a view takes no orders"},
+        {PRESENT_VIEW ON_TCP "switching = yes\n" SOC_VIEW, "a view takes no orders"},
         {PRESENT ON_TCP "[present y]\nof = shed\nprotocol = modbus-rtu\n" ON_TCP,
          "already that of [present x] in line 20"},
         {PRESENT "port = serial:/dev/ttyS0\n[line d]\nport = serial:/dev/ttyS0\nprotocol = daly\n",
@@ -379,13 +382,13 @@ static void test_present_needs(void **state)
 {
     (void) state;
     char *messages;
-    struct config *config = parse(
-        "[gateway]\nallow_write = 192.0.2.7\n"
-        "[present bank]\nof = all-of-it\nprotocol = modbus-rtu\nport = serial:/dev/ttyS0\n"
-        "[present view]\nof = shed\nview = v\nprotocol = modbus-rtu\nport = serial:/dev/ttyS1\n"
-        "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
-        "register = a.b.soc_percent | soc_percent -> 2 u16\n",
-        &messages);
+    struct config *config =
+        parse("[gateway]\nallow_write = 192.0.2.7\n"
+              "[present bank]\nof = all-of-it\nprotocol = modbus-rtu\nport = serial:/dev/ttyS0\n"
+              "[present view]\nof = shed\nprotocol = modbus-rtu v\nport = serial:/dev/ttyS1\n"
+              "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
+              "register = a.b.soc_percent | soc_percent -> 2 u16\n",
+              &messages);
     assert_non_null(config);
     assert_int_equal(config->present_count, 2);
     const struct present_config *bank = &config->presents[0], *view = &config->presents[1];
@@ -471,33 +474,41 @@ static void test_mail_addresses(void **state)
 {
     (void) state;
     static const struct {
-        const char *from, *to;
-        bool good;
+        const char *user, *to, *from, *recipients; /* NULL: rejected */
     } cases[] = {
-        {"shed@example.net", "me@example.net", true},
-        {"shed@example.net", "me@example.net, you@example.net", true},
-        {"packgate", "root", true},
-        {"shed+hut@example.net", "me@[192.0.2.1]", true},
-        {"Shed <shed@example.net>", "me@example.net", false},
-        {"shed@example.net", "Me <me@example.net>", false},
-        {"shed@example.net", "me@example.net; you@example.net", false},
-        {"shed@", "me@example.net", false},
-        {"shed@example.net", "@example.net", false},
-        {"a@b@c", "me@example.net", false},
-        {"sch\303\274r@example.net", "me@example.net", false},
-        {"shed@example.net", ",", false},
+        {"shed@example.net", "me@example.net", "shed@example.net", "me@example.net"},
+        {"shed", "me@example.net, you@example.net", "me@example.net",
+         "me@example.net, you@example.net"},
+        {"a@b c", "root", "root", "root"},
+        {"shed", "me@[192.0.2.1], from shed+hut@example.net", "shed+hut@example.net",
+         "me@[192.0.2.1]"},
+        {"shed@example.net", "from packgate, a@h,b@h", "packgate", "a@h, b@h"},
+        {"shed", "me@example.net, from Shed <shed@example.net>", NULL, NULL},
+        {"shed", "Me <me@example.net>", NULL, NULL},
+        {"shed", "me@example.net; you@example.net", NULL, NULL},
+        {"shed", "me@example.net, from", NULL, NULL},
+        {"shed", "from me@example.net", NULL, NULL},
+        {"shed", "me@example.net, from a@h, from b@h", NULL, NULL},
+        {"shed", "shed@", NULL, NULL},
+        {"shed", "@example.net", NULL, NULL},
+        {"shed", "a@b@c", NULL, NULL},
+        {"shed", "sch\303\274r@example.net", NULL, NULL},
+        {"shed", ",", NULL, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char section[200], *messages;
         snprintf(section, sizeof section,
-                 "[notify x]\ntype = mail\nurl = smtps://h\nfrom = %s\nto = %s\n", cases[i].from,
-                 cases[i].to);
+                 "[notify x]\ntype = mail\nurl = smtps://h\nkey_file = /k\nuser = %s\nto = %s\n",
+                 cases[i].user, cases[i].to);
         struct config *config = parse(section, &messages);
-        if ((config != NULL) != cases[i].good ||
-            (!cases[i].good && !strstr(messages, "expected an address such as shed@example.net")))
+        if ((config != NULL) != (cases[i].from != NULL) ||
+            (!config && !strstr(messages, "expected an address such as shed@example.net")))
             fail_msg("%s: %s", section, messages);
-        if (config)
+        if (config) {
+            assert_string_equal(config->notifies->from, cases[i].from);
+            assert_string_equal(config->notifies->to, cases[i].recipients);
             config_free(config);
+        }
         free(messages);
     }
 }

@@ -74,6 +74,8 @@ static void test_edits_that_are_refused(void **state)
         {EDIT_VALUE, "pack", "a", "writable", NULL},
         {EDIT_VALUE, "mqtt", "home", "password_file", "/etc/shadow"},
         {EDIT_VALUE, "notify", "x", "type", "command"},
+        {EDIT_VALUE, "pack", "a", "protocol", "modbus \t/etc/shadow"},
+        {EDIT_VALUE, "line", "l", "protocol", "modbus map.txt"},
         {EDIT_VALUE, "notify", "x", "url", "/etc/shadow"},
         {EDIT_VALUE, "web", "", "setup", "yes"},
         {EDIT_VALUE, "pack", "", "unit", "1"},

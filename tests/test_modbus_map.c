@@ -699,7 +699,7 @@ static struct config *configure(void)
 {
     struct config *config =
         config_parse("[line l]\nport = tcp://127.0.0.1:1\n[pack p]\nline = l\nunit = 1\n"
-                     "protocol = modbus\nmap = " EXAMPLE "\n",
+                     "protocol = modbus " EXAMPLE "\n",
                      "test", stderr);
     assert_non_null(config);
     return config;
@@ -739,17 +739,19 @@ static void test_configuration(void **state)
     static const struct {
         const char *text, *said; /* NULL: good */
     } cases[] = {
-        {PACK "protocol = modbus\nmap = " EXAMPLE "\n", NULL},
-        {PACK "protocol = modbus\naddress = 0\nmap = " EXAMPLE "\n", NULL},
-        {PACK "protocol = modbus\n", "f:3: [pack p] has protocol 'modbus' and no 'map'"},
-        {PACK "protocol = modbus\nmap = /nowhere\n", "f:7: map /nowhere: cannot be opened"},
-        {PACK "protocol = modbus\nmap = /dev/zero\n",
-         "f:7: map /dev/zero: cannot be opened: it is not a regular file"},
-        {PACK "protocol = modbus\nmap = conf/demo.ini\n", "map conf/demo.ini:"},
+        {PACK "protocol = modbus " EXAMPLE "\n", NULL},
+        {PACK "address = 0\nprotocol = modbus " EXAMPLE "\n", NULL},
+        {PACK "protocol = modbus\n", "f:3: [pack p] has protocol 'modbus' without a map"},
+        {PACK "protocol = modbus /nowhere\n", "f:6: map /nowhere: cannot be opened"},
+        {PACK "protocol = modbus /dev/zero\n",
+         "f:6: map /dev/zero: cannot be opened: it is not a regular file"},
+        {PACK "protocol = modbus conf/demo.ini\n", "map conf/demo.ini:"},
+        {"[line l]\nport = tcp://h:1\nprotocol = modbus " EXAMPLE
+         "\n[pack p]\nline = l\nunit = 1\n",
+         NULL},
         {PACK "protocol = daly\nmap = " EXAMPLE "\n", "'map' is for protocol 'modbus' only"},
-        {PACK "protocol = modbus\nwritable = yes\nmap = " EXAMPLE "\n", "no documented way"},
-        {"[line l]\nport = sim:\n[pack p]\nline = l\nunit = 1\nprotocol = modbus\nmap = " EXAMPLE
-         "\n",
+        {PACK "writable = yes\nprotocol = modbus " EXAMPLE "\n", "no documented way"},
+        {"[line l]\nport = sim:\n[pack p]\nline = l\nunit = 1\nprotocol = modbus " EXAMPLE "\n",
          NULL},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -284,7 +284,7 @@ static void test_ranges(void **state)
         open_house("fill = 20-29 0xFFFF, 40 7\n"
                    "register = voltage_v -> 22 u32\nregister = 1 -> 30 u16\n"
                    "register = cycles -> 65534 u32\n"
-                   "copy = 20-30 -> 0\ncopy = 2-3 -> 50\nfill = 60-62 5\ncopy = 30-31 -> 60\n");
+                   "fill = 20-30 -> 0\nfill = 2-3 -> 50\nfill = 60-62 5\nfill = 30-31 -> 60\n");
     static const struct {
         unsigned address, count;
         uint8_t fresh, stale;
@@ -435,12 +435,12 @@ static void test_mistakes(void **state)
         {"register = 1 -> 5 u16\nfill = 9-1 0\n", "f:20: 'fill' is '9-1 0'; expected FROM-TO VALUE"},
         {"register = 1 -> 5 u16\nfill = 1-9 65536\n", "f:20: 'fill' is '1-9 65536'; expected FROM-TO VALUE"},
         {"register = 1 -> 5 u16\nfill = 1-9\n", "f:20: 'fill' is '1-9'; expected FROM-TO VALUE"},
-        {"register = 1 -> 5 u16\ncopy = 5\n", "f:20: 'copy' is '5'; expected FROM-TO -> REGISTER"},
-        {"register = 1 -> 5 u16\ncopy = 7-8 -> 1\n", "f:20: nothing is defined from 7 to 8, so there is nothing to copy"},
-        {"register = 1 -> 5 u32\ncopy = 5-6 -> 6\n", "f:20: the copy (6 to 7) overlaps what it is made of"},
-        {"register = 1 -> 5 u16\nregister = 1 -> 9 u16\ncopy = 5-6 -> 8\n", "f:21: register 9 is already that of line 20"},
-        {"register = 1 -> 5 u16\ncopy = 5 -> 8\ncopy = 5 -> 8\n", "f:21: register 8 is already copied to in line 20"},
-        {"register = 1 -> 5 u16\ncopy = 5-6 -> 65535\n", "f:20: the copy would reach to 65536"},
+        {"register = 1 -> 5 u16\nfill = 5\n", "f:20: 'fill' is '5'; expected FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER"},
+        {"register = 1 -> 5 u16\nfill = 7-8 -> 1\n", "f:20: nothing is defined from 7 to 8, so there is nothing to copy"},
+        {"register = 1 -> 5 u32\nfill = 5-6 -> 6\n", "f:20: the copy (6 to 7) overlaps what it is made of"},
+        {"register = 1 -> 5 u16\nregister = 1 -> 9 u16\nfill = 5-6 -> 8\n", "f:21: register 9 is already that of line 20"},
+        {"register = 1 -> 5 u16\nfill = 5 -> 8\nfill = 5 -> 8\n", "f:21: register 8 is already copied to in line 20"},
+        {"register = 1 -> 5 u16\nfill = 5-6 -> 65535\n", "f:20: the copy would reach to 65536"},
         {"register = 1 -> 5 u16\nunit = 256\n", "f:20: 'unit' is '256'; expected unit ids from 0 to 255"},
         {"register = 1 -> 5 u16\nunit = 7\n", "f:20: unit 7 is given twice"},
         /* beside the others */
@@ -479,7 +479,7 @@ static void test_good(void **state)
         "u16\n",
         "register = b.voltage_v - p.voltage_v -> 5 s16\n",
         "register = power_w -> 5 u16 min 0\nregister = power_w -> 6 u16 offset 1000\n",
-        "register = 65535 -> 5 u16\nfill = 1-9 0\ncopy = 1-5 -> 6\n",
+        "register = 65535 -> 5 u16\nfill = 1-9 0\nfill = 1-5 -> 6\n",
         "on_unknown = -1\nregister = \"x\" -> 5 string 1\nregister = level.soc_low -> 6 bits16 bit "
         "1\n",
     };

@@ -71,8 +71,8 @@ struct reading {
 static struct config *config_of_options(const struct arguments *arguments)
 {
     char port[PORT_SIZE], key_file[PORT_SIZE], protocol[PORT_SIZE];
-    snprintf(protocol, sizeof protocol, "%s %s", arguments->protocol,
-             arguments->variant ? arguments->variant : "");
+    const char *behind = arguments->variant ? arguments->variant : arguments->map;
+    snprintf(protocol, sizeof protocol, "%s %s", arguments->protocol, behind ? behind : "");
     const struct option_line lines[] = {
         {NULL, NULL, "[line port]"},
         {"--port", "port", options_port(arguments->port, port)},
@@ -81,10 +81,11 @@ static struct config *config_of_options(const struct arguments *arguments)
         {NULL, NULL, "[pack pack]"},
         {NULL, "line", "port"},
         {NULL, "unit", "1"},
-        {arguments->variant ? "--variant" : "--protocol", "protocol",
-         arguments->protocol ? protocol : NULL},
+        {arguments->variant ? "--variant"
+         : behind           ? "--map"
+                            : "--protocol",
+         "protocol", arguments->protocol ? protocol : NULL},
         {"--address", "address", arguments->address},
-        {"--map", "map", arguments->map},
     };
     return options_config("read", lines, sizeof lines / sizeof *lines);
 }

@@ -101,7 +101,7 @@ static void tell_list(const struct telling *telling, const struct config_key *ke
 {
     unsigned told = tell_items(telling, key, telling->old, telling->fresh, "is gone") +
                     tell_items(telling, key, telling->fresh, telling->old, "is new");
-    if (told == 0)
+    if (told == 0 && text_of(telling, telling->fresh, key, 0))
         report_change(telling, key->on_change, "%s: in another order, or written otherwise",
                       key->name);
 }

@@ -104,11 +104,18 @@ static void report_variant(const struct config_draft *pack, const char *variant,
                  driver->name, variant, known, suggest_hint(&suggest, hint));
 }
 
-/* It stands behind the protocol of the pack, else in the older key of the pack, else behind the protocol of the line. */
+/* The section whose protocol the pack has. */
+static const struct config_draft *protocol_from(const struct config_draft *pack)
+{
+    return config_draft_given(pack, "protocol") ? pack : pack->line;
+}
+
+/* It stands behind the protocol of the pack, else in the older key of the pack, else behind the protocol of the line.
+ * So does the file of `protocol = modbus`. */
 static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    const struct config_draft *from = config_draft_given(pack, "protocol") ? pack : pack->line;
+    const struct config_draft *from = protocol_from(pack);
     char name[NAME_SIZE];
     if (!driver || !config_draft_usable(from, "protocol"))
         return;
@@ -118,6 +125,11 @@ static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
         variant = config_draft_text(pack, "variant", 0)->text;
     const unsigned line =
         apart ? config_draft_line(pack, "variant") : config_draft_line(from, "protocol");
+    if (variant && !apart && driver == &modbus_user_driver) {
+        if (from == pack || !config_draft_given(pack, "map"))
+            snprintf(pack_of(pack)->map.path, PORT_SIZE, "%s", variant);
+        return;
+    }
     for (int i = 0; variant && driver->variants && driver->variants[i]; i++) {
         if (strcmp(driver->variants[i], variant) == 0) {
             pack_of(pack)->options.variant = i;
@@ -255,14 +267,17 @@ static void load_password(const struct config_draft *draft, struct mistakes *mis
 static void load_map(const struct config_draft *draft, struct mistakes *mistakes)
 {
     struct pack_config *pack = pack_of(draft);
-    unsigned line = config_draft_line(draft, "map");
-    bool given = config_draft_given(draft, "map"), modbus = driver_of(draft) == &modbus_user_driver;
+    const bool given = config_draft_given(draft, "map"),
+               modbus = driver_of(draft) == &modbus_user_driver;
+    const unsigned line = given    ? config_draft_line(draft, "map")
+                          : modbus ? config_draft_line(protocol_from(draft), "protocol")
+                                   : draft->heading;
     if (given && driver_of(draft) && !modbus)
         mistakes_add(mistakes, line, "'map' is for protocol 'modbus' only; leave it out");
-    if (modbus && !given)
+    if (modbus && !given && !pack->map.path[0])
         mistakes_add(mistakes, draft->heading,
-                     "[pack %s] has protocol 'modbus' and no 'map'; expected the file that says "
-                     "what stands in which register",
+                     "[pack %s] has protocol 'modbus' without a map; expected the file that "
+                     "describes its registers, as in 'protocol = modbus /etc/packgate/my-bms.txt'",
                      draft->name);
     if (modbus && pack->map.path[0])
         pack->options.map = pack->map.rows = modbus_map_load(pack->map.path, line, mistakes);

@@ -8,6 +8,8 @@
 #include "ini/edit.h"
 #include "ini/inifile.h"
 
+#include "bms/modbus/modbus_user.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +54,14 @@ bool edits_is_value_good(const char *value)
     return value[0] != '/' && strcasecmp(value, "command") != 0 && edits_is_port_good(value);
 }
 
+/* `protocol = modbus FILE` reads a file. */
+static bool names_map(const struct edit *edit)
+{
+    char name[NAME_SIZE];
+    return strcmp(edit->key, "protocol") == 0 && config_variant_of(edit->value, name) &&
+           strcmp(name, modbus_user_driver.name) == 0;
+}
+
 static bool judge(const struct edit *edit, char why[EDITS_WHY])
 {
     const struct config_section *section = find_section(edit->section);
@@ -69,7 +79,8 @@ static bool judge(const struct edit *edit, char why[EDITS_WHY])
                  section->word);
     else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
         snprintf(why, EDITS_WHY, "a secret of more than %d bytes", SECRET_MOST);
-    else if (edit->kind == EDIT_VALUE && edit->value && !edits_is_value_good(edit->value))
+    else if (edit->kind == EDIT_VALUE && edit->value &&
+             (!edits_is_value_good(edit->value) || names_map(edit)))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set to this from a browser", edit->key,
                  section->word);
     else

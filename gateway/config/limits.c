@@ -171,6 +171,12 @@ static void check_cells(const struct config_draft *draft, struct mistakes *mista
         mistakes_add(mistakes, config_draft_line(draft, "cell_float"),
                      "'cell_float' is %g; expected at most 'cell_full', which is %g",
                      limits->cell_float_v, limits->cell_full_v);
+    if (config_draft_usable(draft, "cell_float") && limits->soc_again_percent < 0 &&
+        !config_draft_given(draft, "soc_again"))
+        mistakes_add(mistakes, config_draft_line(draft, "cell_float"),
+                     "'cell_float' does not say when to charge to 'cell_full' again; expected a "
+                     "state of charge behind it, as in 'cell_float = %g, 90%%'",
+                     limits->cell_float_v);
     const struct curve *high = &limits->cell_high;
     if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_high") &&
         high->count > 0 && high->points[high->count - 1].at < limits->cell_full_v)
@@ -209,6 +215,11 @@ static void check_limits(const struct config_drafts *drafts, struct config_draft
     warn_of_min_packs(drafts, draft, mistakes);
 }
 
+static void init_limits(void *settings)
+{
+    ((struct limits_config *) settings)->soc_again_percent = -1;
+}
+
 // clang-format off
 #define LIMITS(member) CONFIG_FIELD(limits_config, member)
 
@@ -225,10 +236,11 @@ static const struct config_key limits_keys[] = {
      .help = "The number of temperature sensors of each pack. Nothing is allowed while fewer are known."},
     {.name = "cell_full", LIMITS(cell_full_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
      .help = "The charge voltage in V of a cell. `packgate limits --example lfp` prints this key and those below."},
-    {.name = "cell_float", LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
-     .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes."},
-    {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100, .unit = '%',
-     .help = "The state of charge in % below which a battery at cell_float is charged to cell_full again."},
+    {.name = "cell_float",
+     CONFIG_PARTS(limits_config, {LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V', .required = true},
+                  {LIMITS(soc_again_percent), .type = &type_decimal, .max = 100, .unit = '%'}),
+     .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes. Behind a comma, "
+             "such as 3.375, 90%: the state of charge below which the battery is charged to cell_full again."},
     {.name = "cell_high", LIMITS(cell_high), .type = &type_curve, .min = 1, .max = 5,
      .help = "The share of charge_current as a function of the highest cell's voltage in V. It is linear between two "
              "points and constant outside of them; the last one must be 0."},
@@ -260,6 +272,8 @@ static const struct config_key limits_keys[] = {
     {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
      .preset = "stop",
      .help = "What stale values allow: nothing, or discharging as before for 10 s. Charging stops in either case."},
+    {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100, .unit = '%',
+     CONFIG_FOLDED("write it in 'cell_float', as in 'cell_float = 3.375, 90%'")},
     {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
      CONFIG_FOLDED("write it in 'soc_ceiling', as in 'soc_ceiling = 90, 14d'")},
     {.name = "of", LIMITS(of), .type = &type_name,
@@ -273,6 +287,6 @@ const struct config_section limits_section = {
             "a section to start from.",
     .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),
     CONFIG_KEYS(limits_keys), .explains = true,
-    .check = check_limits,
+    .init = init_limits, .check = check_limits,
 };
 // clang-format on

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The file that `map` of a pack names: what stands in which register of a BMS that no driver knows.
+ * The file of `protocol = modbus FILE`: what stands in which register of a BMS that no driver knows.
  * docs/modbus-map.md is its manual.
  */
 #ifndef PACKGATE_CONFIG_MODBUS_MAP_H

@@ -178,25 +178,52 @@ static void describe_mail(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_mail = {.parse = parse_mail, .describe = describe_mail};
 
+/* "me@example.net, you@example.net, from shed@example.net" */
 static bool parse_mails(const struct config_key *key, const char *text, void *field)
 {
-    for (const char *at = text + strspn(text, ", "); *at;) {
-        const size_t size = strcspn(at, ", ");
-        if (!is_mail_address(at, size))
+    static const char between[] = ", \t", from[] = "from";
+    struct notify_config *notify = field;
+    char to[sizeof notify->to] = "", sender[sizeof notify->from] = "";
+    for (const char *at = text + strspn(text, between); *at; at += strspn(at, between)) {
+        size_t size = strcspn(at, between);
+        const bool sends = size == strlen(from) && memcmp(at, from, size) == 0;
+        if (sends) {
+            at += size + strspn(at + size, " \t");
+            size = strcspn(at, between);
+        }
+        const size_t used = strlen(to);
+        if (!is_mail_address(at, size) || (sends && sender[0]) ||
+            (!sends && used + size + 2 >= sizeof to))
             return false;
-        at += size + strspn(at + size, ", ");
+        if (sends)
+            snprintf(sender, sizeof sender, "%.*s", (int) size, at);
+        else
+            snprintf(to + used, sizeof to - used, "%s%.*s", used > 0 ? ", " : "", (int) size, at);
+        at += size;
     }
-    return text[strspn(text, ", ")] && strlen(text) < key->size &&
-           snprintf(field, key->size, "%s", text) > 0;
+    if (!to[0])
+        return false;
+    memcpy(notify->to, to, sizeof to);
+    if (sender[0])
+        memcpy(notify->from, sender, sizeof sender);
+    return true;
+}
+
+static bool same_mails(const void *a, const void *b)
+{
+    const struct notify_config *x = a, *y = b;
+    return strcmp(x->to, y->to) == 0 && strcmp(x->from, y->from) == 0;
 }
 
 static void describe_mails(const struct config_key *key, char *out, size_t size)
 {
     describe_mail(key, out, size);
-    snprintf(out + strlen(out), size - strlen(out), ", or several with commas between");
+    snprintf(out + strlen(out), size - strlen(out),
+             ", or several with commas between, one of them with from before it");
 }
 
-static const struct config_type type_mails = {.parse = parse_mails, .describe = describe_mails};
+static const struct config_type type_mails = {
+    .parse = parse_mails, .describe = describe_mails, .same = same_mails};
 
 /* ---- checks ---- */
 
@@ -216,7 +243,7 @@ static const struct service {
                           {"key_file"}},
     [NOTIFY_MAIL] = {"mail",
                      {"url", "key_file", "user", "from", "to", "ca_file", "verify"},
-                     {"url", "from", "to"}},
+                     {"url", "to"}},
     [NOTIFY_WEBHOOK] = {"webhook",
                         {"url", "url_file", "key_file", "user", "ca_file", "verify"},
                         {"url"}},
@@ -312,6 +339,13 @@ static void link_notify(const struct config *config, void *settings,
                sizeof notify->url);
         memset(notify->url, 0, sizeof notify->url);
     }
+    if (notify->type == NOTIFY_MAIL && !notify->from[0]) {
+        const bool user =
+            strchr(notify->user, '@') && is_mail_address(notify->user, strlen(notify->user));
+        snprintf(notify->from, sizeof notify->from, "%.*s",
+                 user ? (int) strlen(notify->user) : (int) strcspn(notify->to, ", "),
+                 user ? notify->user : notify->to);
+    }
     notify->verify &= strcmp(notify->ca_file, "any") != 0;
     notify->latitude = config->gateway.location.latitude;
     notify->longitude = config->gateway.location.longitude;
@@ -360,12 +394,10 @@ static const struct config_key notify_keys[] = {
              "for mail the password, for ntfy and a webhook the token, or with user the password. Only packgate "
              "should be able to read it."},
     USER_ROW(NOTIFY, ""),
-    {.name = "from", NOTIFY(from), .type = &type_mail, .web = true,
+    {.name = "to", .offset = 0, .size = sizeof(struct notify_config), .type = &type_mails, .web = true, .on_change = CHANGE_SECTION,
      .otherwise = "none",
-     .help = "The sender's mail address."},
-    {.name = "to", NOTIFY(to), .type = &type_mails, .web = true,
-     .otherwise = "none",
-     .help = "The recipients' mail addresses, separated by commas."},
+     .help = "The recipients' mail addresses, separated by commas. The sender is `user`, if that is an address, or the "
+             "first recipient, unless one is given here: me@example.net, from shed@example.net."},
     {.name = "priority", NOTIFY(priority), .type = &type_int, .web = true, .min = -2, .max = 2,
      .preset = "1",
      .help = "The priority of alarms at protection level; 2 is repeated by the service until somebody confirms it. "
@@ -380,6 +412,8 @@ static const struct config_key notify_keys[] = {
              "differ by more than so many mV, and by a fifth less; a MOS was switched; the daily report; the gateway "
              "started."},
     OLD_VERIFY_ROW(NOTIFY),
+    {.name = "from", NOTIFY(from), .type = &type_mail,
+     CONFIG_FOLDED("leave it out if it is 'user', or write it in 'to', as in 'to = me@example.net, from shed@example.net'")},
     {.name = "command", NOTIFY(command), .type = &type_path,
      CONFIG_FOLDED("write it as 'url'")},
     {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .min = 1, .max = 99,

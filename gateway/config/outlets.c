@@ -785,7 +785,6 @@ static const struct config_key web_keys[] = {
     {.name = "listen", WEB(listen), .type = &type_listen,
      .preset = "0.0.0.0:8080",
      .help = "The addresses for browsers. Port 0 is any free port."},
-    PACKS_ROW("on the page"),
     {.name = "allow", WEB(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
      .help = "The networks from which browsers are accepted; all others are rejected. The default is this host and "
@@ -829,6 +828,7 @@ static const struct config_key web_keys[] = {
      .type = &type_several_unsigned, .min = 1, .max = 4000, .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
      .help = "Simultaneous connections, at least 4; of these from one address, at least 2; open pages that receive "
              "updates. A further connection closes the longest idle one."},
+    OLD_PACKS_ROW,
     {.name = "link", WEB(link), .type = &type_link, CONFIG_FOLDED("write it in 'hosts'")},
     {.name = "tls_key", WEB(tls_key), .type = &type_path, CONFIG_FOLDED("write 'tls_cert = CERTIFICATE, KEY'")},
     {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,

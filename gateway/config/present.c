@@ -60,12 +60,27 @@ static const struct bms_driver *driver_of(const char *protocol)
     return driver && dialect_possible(driver) ? driver : NULL;
 }
 
+/* Behind the protocol stands its variant, which is looked up when all keys are read, or with modbus-rtu a view. */
 static bool parse_presented_protocol(const struct config_key *key, const char *text, void *field)
 {
+    struct present_config *present = field;
     char name[NAME_SIZE];
-    config_variant_of(text, name);
-    const bool known = strcmp(name, PRESENT_MODBUS) == 0 || can_table_find(name) || driver_of(name);
-    return known && snprintf(field, key->size, "%s", name) > 0;
+    const char *behind = config_variant_of(text, name);
+    const bool modbus = strcmp(name, PRESENT_MODBUS) == 0;
+    if (!modbus && !can_table_find(name) && !driver_of(name))
+        return false;
+    if (modbus && behind && !config_name_good(behind))
+        return false;
+    if (modbus && behind)
+        snprintf(present->view, sizeof present->view, "%s", behind);
+    return snprintf(present->protocol, sizeof present->protocol, "%s", name) > 0;
+}
+
+static bool same_presented_protocol(const void *a, const void *b)
+{
+    const struct present_config *x = a, *y = b;
+    return strcmp(x->protocol, y->protocol) == 0 && x->variant == y->variant &&
+           strcmp(x->view, y->view) == 0;
 }
 
 /* The n-th of all protocols, from 0. */
@@ -100,6 +115,7 @@ static void offer_presented_protocols(const struct config_key *key, struct sugge
 
 static const struct config_type type_presented_protocol = {.parse = parse_presented_protocol,
                                                            .describe = describe_presented_protocol,
+                                                           .same = same_presented_protocol,
                                                            .offer = offer_presented_protocols};
 
 /* ---- checks ---- */
@@ -107,6 +123,11 @@ static const struct config_type type_presented_protocol = {.parse = parse_presen
 static bool is_modbus(const struct config_draft *draft)
 {
     return strcmp(present_of(draft)->protocol, PRESENT_MODBUS) == 0;
+}
+
+static unsigned view_line(const struct config_draft *draft)
+{
+    return config_draft_line(draft, config_draft_given(draft, "view") ? "view" : "protocol");
 }
 
 static void check_one_name(const struct config_draft *draft, struct mistakes *mistakes)
@@ -150,6 +171,8 @@ static void check_variant(const struct config_draft *draft, const struct bms_dri
     const struct config_text *apart = config_draft_text(draft, "variant", 0);
     char protocol[NAME_SIZE];
     const char *name = config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+    if (is_modbus(draft))
+        name = NULL; /* of a view */
     if (!name && apart)
         name = apart->text;
     for (int i = 0; name && variants && variants[i]; i++)
@@ -227,7 +250,7 @@ static void check_held(const struct config_draft *draft, const struct view_confi
     for (unsigned i = 0; i < view->register_count; i++)
         held |= holds(&view->registers[i].on_stale);
     if (held)
-        mistakes_add(mistakes, config_draft_line(draft, "view"),
+        mistakes_add(mistakes, view_line(draft),
                      "[view %s] has 'on_stale hold', with which a master would take old values for "
                      "new ones; expected another 'on_stale'",
                      view->name);
@@ -241,7 +264,7 @@ static void check_units(const struct config_draft *draft, const struct view_conf
     for (unsigned i = 0; i < view->units.count; i++)
         served |= view->units.id[i] >= 1 && view->units.id[i] <= 247;
     if (!served)
-        mistakes_add(mistakes, config_draft_line(draft, "view"),
+        mistakes_add(mistakes, view_line(draft),
                      "[view %s] has no unit that a device on a bus can have; expected an 'address' "
                      "from 1 to 247",
                      view->name);
@@ -261,7 +284,7 @@ static void parse_view_text(const struct config_draft *draft, const struct confi
                                       text->key->name, text->text);
     }
     if (used >= PRESENT_VIEW_SIZE)
-        mistakes_add(mistakes, config_draft_line(draft, "view"),
+        mistakes_add(mistakes, view_line(draft),
                      "[view %s] is too long to be presented; expected at most %d characters",
                      view->name, PRESENT_VIEW_SIZE - 1);
 }
@@ -270,11 +293,11 @@ static void check_view(const struct config_drafts *drafts, const struct config_d
                        struct mistakes *mistakes)
 {
     const struct present_config *present = present_of(draft);
-    if (!present->view[0] || !config_draft_usable(draft, "view"))
+    if (!present->view[0])
         return;
     const struct config_draft *view = config_drafts_find(drafts, &view_section, present->view);
     if (!is_modbus(draft)) {
-        mistakes_add(mistakes, config_draft_line(draft, "view"),
+        mistakes_add(mistakes, view_line(draft),
                      "'view' is for protocol 'modbus-rtu' only; leave it out");
         return;
     }
@@ -285,8 +308,8 @@ static void check_view(const struct config_drafts *drafts, const struct config_d
         for (const struct config_draft *other = config_drafts_find(drafts, &view_section, NULL);
              other; other = config_drafts_next(drafts, other))
             suggest_offer(&suggest, other->name);
-        mistakes_add(mistakes, config_draft_line(draft, "view"), "there is no [view %s]%s",
-                     present->view, suggest_hint(&suggest, hint));
+        mistakes_add(mistakes, view_line(draft), "there is no [view %s]%s", present->view,
+                     suggest_hint(&suggest, hint));
         return;
     }
     check_held(draft, view->settings, mistakes);
@@ -389,25 +412,24 @@ static const struct config_key present_keys[] = {
     {.name = "port", PRESENT(port), .type = &type_presented_port,
      .help = "The port to which the master is connected. TCP clients must be in the networks of [gateway] allow; "
              "port 0 is any free port. A CAN interface must be brought up by the system, with 500 kbit/s."},
-    {.name = "protocol", PRESENT(protocol), .type = &type_presented_protocol,
+    {.name = "protocol", .offset = 0, .size = sizeof(struct present_config), .type = &type_presented_protocol, .on_change = CHANGE_SECTION,
      .help = "The protocol of the master. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over "
              "TCP; while they say stop, values get exception 0x0B and the allowed currents read 0, that to discharge "
-             "with on_stale = discharge as before. The name of a BMS's protocol, and its variant if it has several "
+             "with on_stale = discharge as before. modbus-rtu NAME: the registers of [view NAME] instead; there is no "
+             "answer while `of` is not fresh. The name of a BMS's protocol, and its variant if it has several "
              "(topbms pylontech): inverters see `of` as such a BMS. "
              "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "
              "have [limits]."},
     {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
      .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
-    {.name = "view", PRESENT(view), .type = &type_name,
-     .otherwise = "none: the register map",
-     .help = "With modbus-rtu: the [view NAME] whose registers are presented. There is no answer while `of` is not "
-             "fresh."},
     {.name = "baud", CONFIG_SERIAL(present_config),
      .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
      .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,
      CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pylontech'")},
+    {.name = "view", PRESENT(view), .type = &type_name,
+     CONFIG_FOLDED("write it behind the protocol, as in 'protocol = modbus-rtu NAME'")},
     {.name = "framing", PRESENT(framing), .type = &type_framing, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},

@@ -21,6 +21,8 @@
 #define PROTOCOL(owner, variant) \
     CONFIG_FIELD(owner, driver), .type = &type_protocol, \
     .parts = (const struct config_part[]) {{CONFIG_FIELD(owner, driver), .type = &type_protocol}, {CONFIG_FIELD(owner, variant), .type = &type_variant}, {0}}
+/* Whether it is given is a part of it: a configured gap of 0 differs from none. */
+#define GAP .offset = offsetof(struct line_config, gap_ms), .size = offsetof(struct line_config, gap_set) + 1 - offsetof(struct line_config, gap_ms)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 #define SPIKES "leave it out, a reading that jumps is always read again before it is published"
@@ -42,16 +44,14 @@ static const struct config_key gateway_keys[] = {
      .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The "
              "default is this host."},
     {.name = "base", CONFIG_PARTS(gateway_config, {GATEWAY(map.base), .type = &type_int, .max = 65535, .required = true},
-                                  {GATEWAY(map.also_at), .type = &type_also_at, .max = 65535}),
-     .otherwise = "290, 100",
+                                  {GATEWAY(map.also_at), .type = &type_also_at, .max = 65535},
+                                  {GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("celsius", "fahrenheit")}),
+     .otherwise = "290, 100 celsius",
      .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on. Behind a "
-             "comma the address of a copy of it, or none."},
+             "comma the address of a copy of it, or none, and the unit of the block's average temperature."},
     {.name = "float_order", GATEWAY(map.big_floats), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
      .help = "Order of the two registers of a float: little is low word first, big is high word first."},
-    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, .web = true, WORDS("c", "f"),
-     .preset = "c",
-     .help = "Unit of the average temperature in the compatibility block: Celsius or Fahrenheit."},
     {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
      .preset = "1s",
      .on_change = CHANGE_LINE,
@@ -85,6 +85,8 @@ static const struct config_key gateway_keys[] = {
              "sunset."},
     {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
      CONFIG_FOLDED("write it in 'base', as in 'base = 290, 100'")},
+    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("c", "f"),
+     CONFIG_FOLDED("leave c out, and write f in 'base', as in 'base = 290, 100 fahrenheit'")},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
      .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
     {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
@@ -159,14 +161,12 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "The time after which a request counts as unanswered. If replies regularly come later, the line waits "
              "for them for up to 30 s, and the log says what to set."},
-    {.name = "gap", WHOLE(line_config), .type = &type_gap, .web = true, .min = 0, .max = 10,
+    {.name = "gap", CONFIG_PARTS(line_config, {GAP, .type = &type_gap, .max = 10},
+                                 {LINE(settle_ms), .type = &type_settle, .max = 30}), .web = true,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "Silence before each request."},
-    {.name = "settle", LINE(settle_ms), .type = &type_millis, .web = true, .min = 0, .max = 30, .preset = "0s",
-     .on_change = CHANGE_LINE,
-     .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent "
-             "for this time, and received bytes are discarded."},
+     .help = "Silence before each request. With settle, for a line behind radio or UDP that repeats or reorders "
+             "replies: after each exchange nothing is sent for that time, and received bytes are discarded."},
     {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
@@ -178,6 +178,8 @@ static const struct config_key line_keys[] = {
      .help = "yes: an inverter or a master pack already polls this line. packgate decodes the bytes and never sends."},
     {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
+    {.name = "settle", LINE(settle_ms), .type = &type_millis, .min = 0, .max = 30,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it in 'gap', as in 'gap = settle 3s'")},
     {.name = "framing", LINE(framing), .type = &type_framing,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", LINE(rts), .type = &type_choice, WORDS(CONFIG_RTS),
@@ -223,7 +225,9 @@ static const struct config_key pack_keys[] = {
     {.name = "protocol", PROTOCOL(pack_config, options.variant), .web = true,
      .otherwise = "its line's",
      .on_change = CHANGE_LINE,
-     .help = "The protocol of the BMS, and behind it its variant, if several makes share it: topbms pace. auto: found out at the start, which takes up to 20 s, or a minute or two for "
+     .help = "The protocol of the BMS, and behind it its variant, if several makes share it: topbms pace. modbus "
+             "FILE: as the file describes the registers of the BMS, see docs/modbus-map.md; a path without / at its "
+             "start is relative to the folder in which the gateway is started, which for the service is /. auto: found out at the start, which takes up to 20 s, or a minute or two for "
              "several packs on a line, and stored in the state file. Other packs of the line are not polled until "
              "then; if they are on a serial port, the line needs its baud. docs/finding.md says what cannot be found."},
     {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .web = true, .min = 0, .max = 255,
@@ -242,12 +246,6 @@ static const struct config_key pack_keys[] = {
      .otherwise = "what the BMS says",
      .on_change = CHANGE_LINE,
      .help = "Capacity of the pack in Ah, for meters that do not report it."},
-    {.name = "map", PACK(map), .type = &type_map,
-     .otherwise = "none",
-     .on_change = CHANGE_LINE,
-     .help = "For protocol modbus: the file that describes the registers of the BMS, see docs/modbus-map.md. A path "
-             "without / at its start is relative to the folder in which the gateway is started, which for the "
-             "service is /."},
     {.name = "unit", PACK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
     {.name = "poll", PACK(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
@@ -274,6 +272,8 @@ static const struct config_key pack_keys[] = {
              "switches its MOS. It is read at the start and on a reload."},
     {.name = "variant", PACK(options.variant), .type = &type_variant,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pace'")},
+    {.name = "map", PACK(map), .type = &type_map,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = modbus /etc/packgate/my-bms.txt'")},
     {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
     /* It is compared: a change of the gateway's opens the line anew. */
@@ -396,10 +396,6 @@ static const struct config_key push_keys[] = {
      .on_change = CHANGE_SECTION,
      .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
              "written at once."},
-    {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
-     .preset = "little",
-     .on_change = CHANGE_SECTION,
-     .help = "Order of the two registers of u32, s32 and float32: little is low word first, big is high word first."},
     {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
      .preset = "skip",
      .on_change = CHANGE_SECTION,
@@ -415,8 +411,10 @@ static const struct config_key push_keys[] = {
              "gateway.seconds is a counter of the running gateway, which wraps after 65535. REGISTER counts from "
              "0. TYPE is u16, s16, u32, s32 or float32. These words can follow, each with a blank and its value: "
              "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
-             "rounded; a number that does not fit is replaced by the nearest one), word_order and on_stale as above, "
-             "and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
+             "rounded; a number that does not fit is replaced by the nearest one), word_order of u32, s32 and float32 "
+             "(little, which is low word first, or big), on_stale as above, and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
+    {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
+     .on_change = CHANGE_SECTION, CONFIG_FOLDED("leave little out, and write big behind each value, as in 'write = house-1.power_w -> 46 s32 word_order big'")},
     {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
      .on_change = CHANGE_SECTION, CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
     CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
@@ -434,7 +432,6 @@ static const struct config_alias push_aliases[] = {
     {"slave",       "unit"},
     {"slave_id",    "unit"},
     {"register",    "write"},
-    {"float_order", "word_order"},
     {0}
 };
 
@@ -467,8 +464,7 @@ static const struct config_key view_keys[] = {
     {.name = "listen", VIEW(listen), .type = &type_listen,
      .otherwise = "where the packs are served",
      .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
-             "that scan and misinterpret registers do not see the packs. [gateway] allow and max_clients apply "
-             "there, too."},
+             "that scan and misinterpret registers do not see the packs. [gateway] allow applies there, too."},
     {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "big",
      .help = "Order of the registers of wider types: little is low word first, big is high word first."},
@@ -495,13 +491,13 @@ static const struct config_key view_keys[] = {
              "scale and offset, min and max, bit (several lines may then have the same register, and a bit is set "
              "if one of its lines is not 0), word_order, on_unknown and on_stale. A number that does not fit is "
              "replaced by the nearest one."},
-    {.name = "fill", VIEW(fills), .type = &type_fill,
+    {.name = "fill", WHOLE(view_config), .type = &type_fill,
      .otherwise = "none",
-     .help = "Registers that contain a constant where no `register` is defined. A read that touches any other "
-             "register gets exception 0x02."},
+     .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
+             "registers can also be read from another address on. A read that touches any other register gets "
+             "exception 0x02."},
     {.name = "copy", VIEW(copies), .type = &type_copy,
-     .otherwise = "none",
-     .help = "Registers that can also be read at another address."},
+     CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
 };
 
 static const struct config_alias view_aliases[] = {

@@ -182,24 +182,32 @@ static void describe_duration(const struct config_key *key, char *out, size_t si
     snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
 }
 
-/* A configured gap of 0 differs from none. */
 static bool parse_gap(const struct config_key *key, const char *text, void *field)
 {
-    struct line_config *line = field;
-    line->gap_set = parse_millis(key, text, &line->gap_ms);
-    return line->gap_set;
+    bool *set = (bool *) ((char *) field + key->size - sizeof *set);
+    *set = parse_millis(key, text, field);
+    return *set;
 }
 
-static bool same_gap(const void *a, const void *b)
+static bool parse_settle(const struct config_key *key, const char *text, void *field)
 {
-    const struct line_config *x = a, *y = b;
-    return x->gap_set == y->gap_set && x->gap_ms == y->gap_ms;
+    static const char word[] = "settle";
+    const size_t size = strlen(word);
+    return strncmp(text, word, size) == 0 && isblank((unsigned char) text[size]) &&
+           parse_millis(key, text + size + strspn(text + size, " \t"), field);
+}
+
+static void describe_settle(const struct config_key *key, char *out, size_t size)
+{
+    char to[32];
+    duration_format(key->max, to, sizeof to);
+    snprintf(out, size, "settle and a duration to %s, such as settle 3s", to);
 }
 
 const struct config_type type_seconds = {.parse = parse_seconds, .describe = describe_duration};
 const struct config_type type_millis = {.parse = parse_millis, .describe = describe_duration};
-const struct config_type type_gap = {
-    .parse = parse_gap, .describe = describe_duration, .same = same_gap};
+const struct config_type type_gap = {.parse = parse_gap, .describe = describe_duration};
+const struct config_type type_settle = {.parse = parse_settle, .describe = describe_settle};
 
 static bool find_word(const struct config_key *key, const char *text, unsigned *index)
 {
@@ -287,11 +295,12 @@ static bool parse_protocol(const struct config_key *key, const char *text, void 
 {
     char name[NAME_SIZE];
     const char *variant = config_variant_of(text, name);
-    const struct bms_driver *driver =
-        strcmp(name, automatic_driver.name) == 0 ? &automatic_driver : bms_driver_find(name);
-    if (strcmp(name, modbus_user_driver.name) == 0)
-        driver = &modbus_user_driver;
-    if (!driver || (variant && !config_name_good(variant)))
+    const bool modbus = strcmp(name, modbus_user_driver.name) == 0;
+    const struct bms_driver *driver = strcmp(name, automatic_driver.name) == 0 ? &automatic_driver
+                                      : modbus                                 ? &modbus_user_driver
+                                               : bms_driver_find(name);
+    if (!driver ||
+        (variant && (modbus ? strlen(variant) >= PORT_SIZE : !config_name_good(variant))))
         return false;
     *(const struct bms_driver **) field = driver;
     return true;
@@ -704,27 +713,6 @@ static const char *parse_range(const char *text, unsigned *first, unsigned *last
     return end && *first <= *last ? skip_blanks(end) : NULL;
 }
 
-static bool parse_fill(const struct config_key *key, const char *text, void *field)
-{
-    struct view_fills *fills = field;
-    struct view_fill fill;
-    const char *rest = parse_range(text, &fill.first, &fill.last);
-    if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
-        return false;
-    const char *end = parse_address(rest, &fill.value);
-    if (!end || *end)
-        return false;
-    fills->list[fills->count++] = fill;
-    return true;
-}
-
-static void describe_fill(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "FROM-TO VALUE, such as 256-331 0 or 40070-40133 0xFFFF, at most %d of them",
-             VIEW_FILLS);
-}
-
 static bool parse_copy(const struct config_key *key, const char *text, void *field)
 {
     struct view_copies *copies = field;
@@ -743,6 +731,38 @@ static void describe_copy(const struct config_key *key, char *out, size_t size)
 {
     snprintf(out, size, "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most %d of them",
              VIEW_FILLS);
+}
+
+static bool parse_fill(const struct config_key *key, const char *text, void *field)
+{
+    struct view_config *view = field;
+    struct view_fills *fills = &view->fills;
+    struct view_fill fill;
+    if (strstr(text, "->"))
+        return parse_copy(key, text, &view->copies);
+    const char *rest = parse_range(text, &fill.first, &fill.last);
+    if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
+        return false;
+    const char *end = parse_address(rest, &fill.value);
+    if (!end || *end)
+        return false;
+    fills->list[fills->count++] = fill;
+    return true;
+}
+
+static void describe_fill(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER, such as 40000-40131 -> 0, "
+             "at most %d of each",
+             VIEW_FILLS);
+}
+
+static bool same_fills(const void *a, const void *b)
+{
+    const struct view_config *x = a, *y = b;
+    return memcmp(&x->fills, &y->fills, sizeof x->fills) == 0 &&
+           memcmp(&x->copies, &y->copies, sizeof x->copies) == 0;
 }
 
 static bool parse_units(const struct config_key *key, const char *text, void *field)
@@ -767,7 +787,8 @@ const struct config_type type_register = {.parse = parse_row,
                                           .same = same_registers,
                                           .list = true,
                                           .later = true};
-const struct config_type type_fill = {.parse = parse_fill, .describe = describe_fill, .list = true};
+const struct config_type type_fill = {
+    .parse = parse_fill, .describe = describe_fill, .same = same_fills, .list = true};
 const struct config_type type_copy = {.parse = parse_copy, .describe = describe_copy, .list = true};
 const struct config_type type_units = {
     .parse = parse_units, .describe = describe_units, .list = true};

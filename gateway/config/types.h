@@ -22,7 +22,8 @@ extern const struct config_type type_also_at;  /* int                        the
 extern const struct config_type type_decimal;  /* double                     "12", "12.5" */
 extern const struct config_type type_seconds;  /* double, in s               "500ms", "1.5s", "2m" */
 extern const struct config_type type_millis;   /* unsigned, in ms            the same */
-extern const struct config_type type_gap;      /* struct line_config         the same */
+extern const struct config_type type_gap;      /* unsigned, in ms, and bool  the same */
+extern const struct config_type type_settle;   /* unsigned, in ms            "settle 3s" */
 extern const struct config_type type_choice;   /* an enum                    one of the words */
 extern const struct config_type type_flag;     /* bool                       one of two words */
 extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */
@@ -40,7 +41,7 @@ extern const struct config_type type_target;   /* char[PORT_SIZE]            "tc
 extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */
 extern const struct config_type type_substitute; /* struct substitute   "skip", "unknown", "-1" */
 extern const struct config_type type_register; /* struct view_config         "soc_percent -> 843 u16"; a list, later */
-extern const struct config_type type_fill;     /* struct view_fills          "256-331 0"; a list */
+extern const struct config_type type_fill;     /* struct view_config         "256-331 0", or as type_copy; a list */
 extern const struct config_type type_copy;     /* struct view_copies         "40000-40131 -> 0"; a list */
 extern const struct config_type type_units;    /* struct view_units          "225"; a list */
 extern const struct config_type type_name;     /* char[NAME_SIZE]            "house-1" */

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "row.h"
+#include "types.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,6 +17,18 @@ static struct view_config *view_of(const struct config_draft *draft)
 
 /* ---- what lies around them ---- */
 
+/* The line of the n-th copy or constant of `fill`, and of `copy` in older files. */
+static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
+{
+    for (unsigned i = 0; i < draft->text_count; i++) {
+        const struct config_text *text = &draft->texts[i];
+        const bool fills = text->key->type == &type_fill || text->key->type == &type_copy;
+        if (fills && (strstr(text->text, "->") != NULL) == copy && n-- == 0)
+            return text->line;
+    }
+    return draft->heading;
+}
+
 static void check_fills(const struct config_draft *draft, struct mistakes *mistakes)
 {
     const struct view_fills *fills = &view_of(draft)->fills;
@@ -24,10 +37,9 @@ static void check_fills(const struct config_draft *draft, struct mistakes *mista
             const struct view_fill *a = &fills->list[i], *b = &fills->list[before];
             if (a->first > b->last || b->first > a->last)
                 continue;
-            const struct config_text *one = config_draft_text(draft, "fill", i);
-            mistakes_add(mistakes, one->line, "register %u is already filled in line %u",
-                         (unsigned) fmax(a->first, b->first),
-                         config_draft_text(draft, "fill", before)->line);
+            mistakes_add(mistakes, line_of(draft, false, i),
+                         "register %u is already filled in line %u",
+                         (unsigned) fmax(a->first, b->first), line_of(draft, false, before));
             break;
         }
 }
@@ -53,7 +65,7 @@ static void check_copy(const struct config_draft *draft, unsigned n, struct mist
 {
     const struct view_config *view = view_of(draft);
     const struct view_copy *copy = &view->copies.list[n];
-    const unsigned line = config_draft_text(draft, "copy", n)->line;
+    const unsigned line = line_of(draft, true, n);
     const unsigned end = copy->to + (copy->last - copy->first);
     if (end >= REGISTERS) {
         mistakes_add(mistakes, line, "the copy would reach to %u, %u is the last register", end,
@@ -79,8 +91,7 @@ static void check_copy(const struct config_draft *draft, unsigned n, struct mist
         const struct view_copy *other = &view->copies.list[i];
         if (other->to <= end && copy->to <= other->to + (other->last - other->first)) {
             mistakes_add(mistakes, line, "register %u is already copied to in line %u",
-                         (unsigned) fmax(other->to, copy->to),
-                         config_draft_text(draft, "copy", i)->line);
+                         (unsigned) fmax(other->to, copy->to), line_of(draft, true, i));
             return;
         }
     }

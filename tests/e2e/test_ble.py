@@ -59,7 +59,7 @@ def reads_by_maps_over_modules_of_their_own():
         return profile, "modbus", f"profile=fixed,soc={soc}", make, "--map", f"conf/maps/{make}.txt"
 
     packs = {DALY: by_map("nordic", "vatrer", 61), JBD: by_map("buknuwo", "buknuwo", 62)}
-    text = "".join(line(name, "ble:" + address, "modbus") + pack(name, unit, f"map = conf/maps/{make}.txt")
+    text = "".join(line(name, "ble:" + address, f"modbus conf/maps/{make}.txt") + pack(name, unit)
                    for unit, (name, address, make) in enumerate((("a", DALY, "vatrer"), ("b", JBD, "buknuwo")), 1))
     with Air(packs), Gateway(text) as gateway, gateway.client() as client:
         gateway.wait_published("a", "b")

@@ -18,7 +18,7 @@ EXAMPLE = "conf/modbus-map-example.txt"
 
 
 def pack(url, path):
-    return f"[line bus]\nport = {url}\nprotocol = modbus\nreply_timeout = 5s\n[pack house]\nline = bus\naddress = 1\nunit = 1\npoll = 100ms\nmap = {path}\n"
+    return f"[line bus]\nport = {url}\nprotocol = modbus {path}\nreply_timeout = 5s\n[pack house]\nline = bus\naddress = 1\nunit = 1\npoll = 100ms\n"
 
 
 def simulated():
@@ -205,7 +205,7 @@ def writes_before_it_reads():
 
 
 def checks_the_map():
-    text = "[line l]\nport = tcp://192.0.2.1:1\n[pack p]\nline = l\nprotocol = modbus\nunit = 1\nmap = %s\n"
+    text = "[line l]\nport = tcp://192.0.2.1:1\n[pack p]\nline = l\nunit = 1\nprotocol = modbus %s\n"
     for path, status in (EXAMPLE, 0), ("README.md", 1), ("/nowhere", 1):
         result = subprocess.run([PACKGATE, "check", "-c", "-"], input=(text % path).encode(), stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)

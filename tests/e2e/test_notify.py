@@ -345,7 +345,7 @@ def sends_mail():
         tls = (f"{folder}/server.pem", f"{folder}/server.key")
         with MailServer(tls) as server:
             words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nuser = me\nkey_file = {key}\nca_file = "
-                            f"{folder}/ca.pem\nfrom = shed@example.net\nto = a@example.net, b@example.net\nevents = alarm\n")
+                            f"{folder}/ca.pem\nto = a@example.net, from shed@example.net, b@example.net\nevents = alarm\n")
             with Gateway(LINE.format("shed", "sim:profile=fixed,alarm.charge_over_temperature=1", 1, "") + words):
                 mail, safe = server.next()
             assert safe and server.logins[-1] == b"\0me\0geheim", server.logins
@@ -365,7 +365,7 @@ def sends_mail():
             status, said = test(words.replace("ca.pem", "other.pem"))
             assert status == 1 and "certificate" in said.lower() and len(server.logins) == logins, said
         with MailServer() as server:
-            words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nfrom = a@example.net\nto = b@example.net\n")
+            words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nto = b@example.net\n")
             assert test(words) == (0, "notify phone: the message was sent\n")
             mail, safe = server.next()
             assert not safe and mail["to"] == ["b@example.net"]
@@ -551,10 +551,10 @@ def checks_certificates():
             with Service() as plain:
                 status, said = test(words.replace(service.url, plain.url.replace("http:", "https:")))
                 assert status == 1 and said.endswith(": its port may be one for http://\n"), said
-            status, said = test(section(f"type = mail\nurl = smtp://127.0.0.1:{service.port}\nfrom = a@b.example\nto = c@d.example\n"))
+            status, said = test(section(f"type = mail\nurl = smtp://127.0.0.1:{service.port}\nto = c@d.example\n"))
             assert status == 1 and said.endswith(": its port may be one for smtps://\n"), said
             with MailServer() as plain:
-                status, said = test(section(f"type = mail\nurl = smtps://127.0.0.1:{plain.port}\nfrom = a@b.example\nto = c@d.example\n"))
+                status, said = test(section(f"type = mail\nurl = smtps://127.0.0.1:{plain.port}\nto = c@d.example\n"))
                 assert status == 1 and said.endswith(": its port may be one for smtp://\n"), said
             assert test(section(f"type = webhook\nurl = {service.url}/\nca_file = any\n"))[0] == 0
             assert len(service.came) == 2

@@ -334,7 +334,7 @@ def tells_what_is_allowed():
     curves = "cell_high = 3.375:1, 3.40:0.25, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n"
     text = pack("left", 1, good_port, "topbms") + pack("right", 2, weak_port, "topbms") + "[bank house]\npacks = left, right\nunit = 9\n"
     text += ("[limits house]\ncharge_current = 16.7\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
-             "cell_float = 3.375\nsoc_again = 90\n" + curves)
+             "cell_float = 3.375, 90\n" + curves)
     with good, weak, Gateway(text + WEB) as gateway:
         look("allowed", page_of(gateway), pack="house", may="may charge 2.0 A: right, cell 7 at 3.45 V · may discharge 20 A",
              german="darf mit 2,0 A laden: right, Zelle 7 bei 3,45 V · darf mit 20 A entladen")
@@ -343,7 +343,7 @@ def tells_what_is_allowed():
 def tells_what_inverters_are_told():
     bms, port = simulate("topbms", SHED)
     text = pack("shed", 1, port, "topbms") + ("[limits shed]\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
-                                             "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n")
+                                             "cell_float = 3.375, 90\ncell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n")
     text += "[present x]\nof = shed\nprotocol = topbms pylontech\nport = tcp-listen:127.0.0.1:0\nsoh = 100\n" \
         "[present can]\nof = shed\nprotocol = pylon-1.2\nport = can:none\n"
     with bms, Gateway(text + WEB) as gateway:

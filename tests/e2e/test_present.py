@@ -39,15 +39,14 @@ poll = 200ms
 stale_after = 60s
 writable = yes
 """
-PRESENT = "[present x]\nof = {of}\nport = {port}\nprotocol = modbus-rtu\n{more}"
+PRESENT = "[present x]\nof = {of}\nport = {port}\nprotocol = modbus-rtu{view}\n{more}"
 LIMITS = """[limits a]
 charge_current = 100
 discharge_current = 150
 cells = 16
 sensors = 4
 cell_full = 3.45
-cell_float = 3.375
-soc_again = 90
+cell_float = 3.375, 90
 cell_high = 3.375:1, 3.40:0.25, 3.45:0
 cell_low = 2.80:0, 3.19:1
 temperature = 0:0, 10:1, 40:1, 55:0
@@ -193,11 +192,11 @@ class Bridge:
 
 
 @contextlib.contextmanager
-def presented(port, more="", options=FIXED, general="", stale_s=60, **how):
+def presented(port, more="", options=FIXED, general="", stale_s=60, view="", **how):
     """A gateway with pack a presented on a port, which answers already; `bms` is its BMS."""
     server, url = simulate("daly", options)
     text = LINE.format(name="a", url=url, unit=1).replace("60s", f"{stale_s}s") + \
-        PRESENT.format(of="a", port=port, more=more)
+        PRESENT.format(of="a", port=port, view=view, more=more)
     with server, Gateway(text, general, **how) as gateway:
         gateway.bms, gateway.bms_url = server, url
         gateway.wait_for("present x: answers")
@@ -288,7 +287,7 @@ def documented_commands_read():
         commands = [line.split() for line in file if line.startswith("mbpoll -m rtu ")]
     assert len(commands) == 2, commands
     server, url = simulate("daly", FIXED)
-    with Cable() as cable, server, Gateway(LINE.format(name="a", url=url, unit=100) + LIMITS + PRESENT.format(of="a", port=cable.url, more="")) as gateway, \
+    with Cable() as cable, server, Gateway(LINE.format(name="a", url=url, unit=100) + LIMITS + PRESENT.format(of="a", port=cable.url, view="", more="")) as gateway, \
             Bridge(cable, 9600) as bridge:
         gateway.wait_for("present x: answers")
         for command, wanted in zip(commands, (b"52.8", b"54.")):  # the voltage, and that of float
@@ -324,7 +323,7 @@ def serves_a_bank_and_its_packs():
     first, second = simulate("daly", FIXED), simulate("daly", FIXED.replace("52.8", "51.2"))
     text = LINE.format(name="a", url=first[1], unit=1) + LINE.format(name="b", url=second[1], unit=2).replace("60s", f"{STALE_S}s") + \
         "[bank house]\npacks = a, b\nunit = 100\nmin_packs = 1\n"
-    with first[0], second[0], Gateway(text + PRESENT.format(of="house", port=ON_TCP, more="") + "[present y]\nof = house\naddress = 7\n"
+    with first[0], second[0], Gateway(text + PRESENT.format(of="house", port=ON_TCP, view="", more="") + "[present y]\nof = house\naddress = 7\n"
                                       f"port = {ON_TCP}\nprotocol = modbus-rtu\n") as gateway:
         gateway.wait_for("present x: answers")
         with rtu_client(gateway) as client:
@@ -358,7 +357,7 @@ copy = 40010-40012 -> 10
 
 
 def serves_a_view():
-    with presented(ON_TCP, "view = meter\n" + VIEW.format(port=0), stale_s=STALE_S) as gateway, rtu_client(gateway) as client:
+    with presented(ON_TCP, VIEW.format(port=0), view=" meter", stale_s=STALE_S) as gateway, rtu_client(gateway) as client:
         for unit in (3, 126):
             assert client.read_holding_registers(40000, 2, unit).registers == [0x5375, 0x6E53]
             assert client.read_holding_registers(40010, 1, unit).registers == [528]
@@ -368,7 +367,7 @@ def serves_a_view():
         gateway.bms.stop()
         gateway.wait_for("present x: sending stop")
         assert client.read_holding_registers(40010, 1, 3).exception_code == 11
-    with presented(ON_TCP, "view = meter\naddress = 9\n" + VIEW.format(port=0)) as gateway, Stream(gateway) as stream:
+    with presented(ON_TCP, "address = 9\n" + VIEW.format(port=0), view=" meter") as gateway, Stream(gateway) as stream:
         assert stream.ask(frame(9, 3, 0x9C, 0x4A, 0, 1)) == frame(9, 3, 2, 2, 16)
         assert stream.ask(frame(3, 3, 0x9C, 0x4A, 0, 1), 0.2) == b""
 
@@ -406,7 +405,7 @@ def writes_settings_where_it_may():
     for writable, switching, codes in (("settings", "yes", [None, 3, 3, 2, 2, 2]), ("yes", "yes", [2, 2, 3, 2, 2, 2]), ("settings", "no", [1] * 6)):
         server, url = simulate("daly", FIXED)
         text = LINE.format(name="a", url=url, unit=1).replace("writable = yes", f"writable = {writable}") + \
-            PRESENT.format(of="a", port=ON_TCP, more=f"switching = {switching}\n")
+            PRESENT.format(of="a", port=ON_TCP, view="", more=f"switching = {switching}\n")
         with server, Gateway(text) as gateway, gateway.client() as tcp:
             gateway.wait_for("present x: answers")
             with rtu_client(gateway) as rtu:
@@ -556,7 +555,7 @@ def says_nothing_before_the_first_values():
     """Of a BMS that was never heard, of a gateway that goes without it, and while two packs of a bank are missing."""
     server, url = simulate("daly", FIXED)
     server.stop()
-    with Cable() as cable, Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=cable.url, more="")) as gateway:
+    with Cable() as cable, Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=cable.url, view="", more="")) as gateway:
         gateway.wait_for("line a: ")
         for request in (VOLTS, STATES, frame(1, 8, 0, 0, 1, 2), frame(1, *SWITCH_OFF)):
             assert cable.ask(request, 0.5) == b""
@@ -671,7 +670,7 @@ def a_battery_answers_its_own_protocol():
 
 def check_looks_for_the_port():
     text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n" + \
-        PRESENT.format(of="a", port="serial:/dev/there-is-none", more="")
+        PRESENT.format(of="a", port="serial:/dev/there-is-none", view="", more="")
     said = subprocess.run([PACKGATE, "check", "-"], input=text.encode(), check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert b"[present x] /dev/there-is-none: it does not exist" in said.stdout, said.stdout
 
@@ -777,7 +776,7 @@ def a_port_that_is_missing_is_not_answered():
     server, url = simulate("daly", FIXED)
     with Cable() as cable, server:
         cable.pull()
-        text = LINE.format(name="a", url=url, unit=1) + LIMITS + PRESENT.format(of="a", port=cable.url, more="") + \
+        text = LINE.format(name="a", url=url, unit=1) + LIMITS + PRESENT.format(of="a", port=cable.url, view="", more="") + \
             f"[present can]\nof = a\nport = can:none\nprotocol = pylon-1.2\n[present ready]\nof = a\nport = {ON_TCP}\nprotocol = modbus-rtu\n"
         with Gateway(text) as gateway:
             gateway.wait_for("present ready: answers")
@@ -840,7 +839,7 @@ def status_says_what_was_told():
     """The limits in the last answer that had any: of the map, and of a view with its own scale."""
     view = "[view meter]\nsource = a\nlisten = 127.0.0.1:0\nunit = 3\n" \
         "register = charge_voltage_limit_v & allowed_charge_voltage_v -> 40010 u16 min 0 scale 100\n" \
-        "register = discharge_current_limit_a & allowed_discharge_current_a -> 40011 u16 min 0 scale 5.12\ncopy = 40010-40011 -> 10\n"
+        "register = discharge_current_limit_a & allowed_discharge_current_a -> 40011 u16 min 0 scale 5.12\nfill = 40010-40011 -> 10\n"
     limits = [find(f"allowed_{name}") for name in ("charge_voltage_v", "charge_current_a", "discharge_current_a")]
     whole = frame(1, 3, *struct.pack(">HH", limits[0]["address"], limits[2]["address"] + 2 - limits[0]["address"]))
     with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, LIMITS, control=f"{folder}/control") as gateway, Stream(gateway) as stream:
@@ -858,7 +857,7 @@ def status_says_what_was_told():
         told = await_words(r"2 from \d+ of unit 1; told: charge (\S+) A up to (\S+) V, discharge (\S+) A$", whole, VOLTS)
         volts, charge, discharge = (decode(limit, struct.unpack(">2H", stream.ask(reading(limit))[3:-2])) for limit in limits)
         assert abs(float(told[2]) - volts) < 1.5 and float(told[1]) <= charge + 0.1 and float(told[3]) <= discharge + 0.1, (told[0], volts, charge, discharge)
-    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, "view = meter\n" + view + LIMITS, control=f"{folder}/control") as gateway, \
+    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, view + LIMITS, view=" meter", control=f"{folder}/control") as gateway, \
             Stream(gateway) as stream:
         for address in (40010, 10):
             request = frame(3, 4, *struct.pack(">HH", address, 2))

@@ -250,12 +250,12 @@ def writes_all_types_in_both_orders():
     pack, url = fixed_pack("daly", **{"alarm.soc_low": 1})
     with pack, Server() as plc:
         text = pack_sections(url, protocol="daly") + push_section(
-            plc.url, "word_order = big", "interval = 1s",
-            "write = house.voltage_v -> 10 float32",
+            plc.url, "interval = 1s",
+            "write = house.voltage_v -> 10 float32 word_order big",
             "write = house.current_a -> 12 float32 word_order little",
-            "write = house.power_w -> 14 s32 scale 10",
+            "write = house.power_w -> 14 s32 scale 10 word_order big",
             "write = house.current_a -> 16 s32 scale 1000 word_order little",
-            "write = house.remaining_ah -> 18 u32 scale 1000",
+            "write = house.remaining_ah -> 18 u32 scale 1000 word_order big",
             "write = house.cycles -> 20 u32 word_order little",
             "write = house.current_a -> 22 s16 scale 100",
             "write = house.soc_percent -> 23 u16",

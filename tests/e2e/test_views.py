@@ -572,7 +572,7 @@ def hands_on_what_is_allowed():
     """Clients that ask for limits get those of [limits], where the BMS reports none; and when the pack is silent, none of them
     gets a number that could be taken for one of now."""
     limits = ("[limits house]\ncharge_current = 8.06A\ndischarge_current = 16\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
-              "cell_float = 3.375\nsoc_again = 90\ncell_high = 3.40:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\n"
+              "cell_float = 3.375, 90\ncell_high = 3.40:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\n"
               "temperature = 0:0, 5:1, 50:1, 55:0\n")
     ports = Ports("victron", "sunspec", "solaredge")
     server, url = simulate("topbms", options())

@@ -182,10 +182,11 @@ static int listen_on(struct listeners *listeners, const char *text, const char *
     }
     const int fd = open_socket(&address, size);
     if (fd < 0) {
-        log_error("cannot listen on %s (%s): %s%s", text, key, strerror(errno),
-                  errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the "
-                                    "service has for Modbus only; choose one such as 1502 or 8080)"
-                                  : "");
+        (listeners->refused ? log_debug : log_error)(
+            "cannot listen on %s (%s): %s%s", text, key, strerror(errno),
+            errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the "
+                              "service has for Modbus only; choose one such as 1502 or 8080)"
+                            : "");
         return -1;
     }
     ev_io *io = &listeners->sockets[listeners->count++];
@@ -201,16 +202,19 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
-    *listeners = (struct listeners){.loop = loop, .accepted = accepted, .data = data};
+    *listeners = (struct listeners){
+        .loop = loop, .accepted = accepted, .data = data, .refused = listeners->refused};
     ev_init(&listeners->pause, on_pause_over);
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
     for (unsigned i = 0; i < list->count; i++) {
         if (listen_on(listeners, list->at[i], key) < 0) {
             listeners_close(listeners);
+            listeners->refused = true;
             return -1;
         }
     }
+    listeners->refused = false;
     return 0;
 }
 

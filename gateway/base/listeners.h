@@ -26,13 +26,15 @@ struct listeners {
     unsigned count;
     ev_timer pause; /* runs while no client can be accepted, because descriptors ran out */
     bool starved;   /* the last attempt to accept failed for this reason */
+    bool refused;   /* the last attempt to listen failed, which is in the log */
     /** Takes over the socket of a new client: non-blocking, keep-alive, TCP_NODELAY. */
     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address);
     void *data;
 };
 
-/** Listens on all addresses of the list. 0, or -1 if one of them fails (logged; no socket stays
- * open). `key` names the setting in log messages: "'listen' of [web]". */
+/** Listens on all addresses of the list. 0, or -1 if one of them fails (logged, the first time in a
+ * row; no socket stays open). The struct is zero before the first call. `key` names the setting in
+ * log messages: "'listen' of [web]". */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    const struct listen_list *list, const char *key,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),

@@ -771,6 +771,19 @@ def a_port_that_is_pulled_comes_back():
             gateway.wait_for("present x: serial:.*open again")
 
 
+def a_port_in_use_is_awaited():
+    """The log says once that it is in use, however often it is tried."""
+    server, url = simulate("daly", FIXED)
+    with server, socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=f"tcp-listen:{address}", more=""), arguments=("--debug",)) as gateway:
+            for _ in range(3):
+                gateway.wait_for(f"cannot listen on {address}")
+            other.close()
+            gateway.wait_for("present x: tcp-listen:.*open again")
+            assert sum("error: cannot listen" in line for line in gateway.lines) == 1
+
+
 def a_port_that_is_missing_is_not_answered():
     """Values alone are no answer: the log says so once the port is there."""
     server, url = simulate("daly", FIXED)
@@ -870,7 +883,7 @@ if __name__ == "__main__":
     main([a_battery_on_a_can_bus_stops, a_battery_on_a_can_bus_discharges, a_gateway_that_is_not_heard_stops, a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters,
           a_battery_answers_its_own_protocol, falls_silent_before_another_battery, falls_silent_before_another_device, answers_masters_of_others,
           a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop,
-          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_that_is_missing_is_not_answered, documented_commands_read,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, writes_settings_where_it_may, answers_an_order_while_others_ask, gives_an_order_up_when_the_master_goes_on, skips_its_echo, a_port_that_is_pulled_comes_back, a_port_in_use_is_awaited, a_port_that_is_missing_is_not_answered, documented_commands_read,
           what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks, status_says_what_was_told,
           a_new_gateway_takes_the_port_over, one_that_is_killed_comes_back, one_that_hangs_comes_back,
           says_nothing_before_the_first_values, says_what_port_502_says, check_looks_for_the_port], at_once=6)

@@ -66,7 +66,8 @@ function curve() {
     const place = time => `M${((time - begin) / DAY_S * WIDTH).toFixed(1)} ${zero.toFixed(1)}h${wide.toFixed(1)}`;
     const bars = sign => points.filter(p => p[1] * sign > 0).map(([time, watt]) => `${place(time)}v${(-watt * scale).toFixed(1)}h${(-wide).toFixed(1)}z`).join('');
     [points.map(p => place(p[0])).join(''), bars(1), bars(-1)].forEach((d, i) => setAttribute(paths[i], 'd', d || null));
-    const words = [low, high].map(w => watts(w).join('\u202f')).join(' … ');
+    // A moment's power may well be outside.
+    const words = `${t('mean')} ${[low, high].map(w => watts(w).join('\u202f')).join(' … ')}`;
     setText(range, `${t('r24h')} · ${words}`);
     setAttribute(plot, 'aria-label', `${t('power')}, ${t('r24h')}: ${words}`);
   };

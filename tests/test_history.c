@@ -829,7 +829,7 @@ static void test_alarms(void **state)
     store_free(store);
 }
 
-/* A row that is written while somebody reads is there for the next question. */
+/* A row that is written while somebody reads is there for the next question, unless it asks for all of one moment. */
 static void test_query_beside_writer(void **state)
 {
     char why[200];
@@ -839,12 +839,17 @@ static void test_query_beside_writer(void **state)
     struct query_ask ask = {.pack = "shed", .level = LEVEL_RECENT, .from = 0, .to = START * 2ll};
     struct found found = {0};
     query_want_all(&ask, 0, false);
+    struct query *held = query_open(path, why, sizeof why);
+    query_hold(held);
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
+    assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
     put(store, LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 1);
+    assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
     query_close(query);
+    query_close(held);
     store_free(store);
 }
 

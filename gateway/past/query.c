@@ -54,7 +54,7 @@ struct columns {
 /* The last statement of a level: a reader of all packs asks the same of each, and preparing it
  * takes longer than reading a few rows. */
 struct question {
-    bool wanted[ROW_VALUES], extremes;
+    bool wanted[ROW_VALUES], extremes, only_wanted;
     struct columns columns;
     sqlite3_stmt *statement;
     bool busy; /* its rows are being read */
@@ -80,6 +80,11 @@ struct query *query_open(const char *path, char *why, size_t size)
     snprintf(why, size, "%s: %s", path, file_why(path, query->db));
     query_close(query);
     return NULL;
+}
+
+void query_hold(struct query *query)
+{
+    sqlite3_exec(query->db, "BEGIN", NULL, NULL, NULL);
 }
 
 static void free_question(struct question *question)
@@ -163,6 +168,8 @@ static void list_columns(struct query *query, const struct query_ask *ask, struc
         for (int kind = 0; kind < kinds_of(ask, value); kind++)
             append_sql(columns, ", %s%s", name, kinds[kind]);
     }
+    if (ask->only_wanted)
+        return;
     if (ask->level >= LEVEL_HOUR)
         append_sql(columns, ", charged_wh, discharged_wh");
     if (ask->level == LEVEL_DAY)
@@ -194,6 +201,8 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
         row->min[value] = number_at(statement, at++);
         row->max[value] = number_at(statement, at++);
     }
+    if (ask->only_wanted)
+        return;
     if (ask->level >= LEVEL_HOUR) {
         row->charged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
         row->discharged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
@@ -212,6 +221,7 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
 static bool is_same(const struct question *question, const struct query_ask *ask)
 {
     return question && !question->busy && question->extremes == ask->extremes &&
+           question->only_wanted == ask->only_wanted &&
            memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0;
 }
 
@@ -231,6 +241,7 @@ static struct question *prepare(struct query *query, const struct query_ask *ask
     }
     memcpy(question->wanted, ask->wanted, sizeof question->wanted);
     question->extremes = ask->extremes;
+    question->only_wanted = ask->only_wanted;
     append_sql(&question->columns, "SELECT %s, n", time);
     list_columns(query, ask, &question->columns);
     append_sql(

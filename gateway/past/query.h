@@ -17,6 +17,8 @@ struct query;
 /** Opens the file for reading; may wait for a lock. NULL: `why` has the error. */
 struct query *query_open(const char *path, char *why, size_t size);
 void query_close(struct query *query);
+/** Until it is closed all is read as it is in the file at the first read. */
+void query_hold(struct query *query);
 
 /* The request: rows of one pack and level whose interval begins in from … to (exclusive). */
 struct query_ask {
@@ -25,6 +27,8 @@ struct query_ask {
     int64_t from, to; /* UTC in seconds; for days the local day that contains them */
     bool wanted[ROW_VALUES];
     bool extremes;
+    bool
+        only_wanted; /* without energy, flags and what else is kept beside: several times as fast */
 };
 
 /** Requests all values with the first `cells` cells and, if there were `limits`, the allowed

@@ -102,9 +102,13 @@ static void read_memory(const struct past *past, unsigned pack, struct query *qu
     hand_on(walk);
 }
 
+/* A commit between two reads would move rows out of what memory adds. */
 struct query *past_open(const struct past *past, char *why, size_t size)
 {
-    return query_open(past->file, why, size);
+    struct query *query = query_open(past->file, why, size);
+    if (query)
+        query_hold(query);
+    return query;
 }
 
 bool past_rows(const struct past *past, unsigned pack, struct query *query,

@@ -114,7 +114,8 @@ static bool put_power(const struct asked *asked, unsigned n, struct query *query
                                   .level = fine ? LEVEL_MINUTE : LEVEL_HOUR,
                                   .from = asked->now - DAY_S - asked->now % curve.step,
                                   .to = asked->now + 1,
-                                  .wanted = {[ROW_POWER] = true}};
+                                  .wanted = {[ROW_POWER] = true},
+                                  .only_wanted = true};
     const bool good = past_rows(asked->past, asked->packs[n].pack->index, query, &ask, add_power,
                                 &curve, why, size);
     end_step(&curve);

@@ -828,6 +828,7 @@ const cases = {
         await page.emulateMedia({ media: 'screen' });
         await page.locator('select').selectOption('p01');
         await has(page.locator('h1'), /^p01 in the cellar behind the door, /);
+        await page.locator('.sheet').nth(1).waitFor();
         check(await sheets() === 2, `${await sheets()} sheets of one pack`);
         await page.locator('button[aria-label="Month before"]').click();
         await page.locator('button[aria-label="Month before"]').click();

@@ -24,7 +24,9 @@ static void print_column(struct line *line, const char *format, ...)
     line->size += (size_t) n < CSV_LINE_MOST - line->size ? (size_t) n : 0;
 }
 
-const char *csv_time(int64_t at, char out[CSV_TIME_SIZE])
+/* "2026-11-22T13:05:10+01:00" */
+#define CSV_TIME_SIZE 40
+static const char *format_time(int64_t at, char out[CSV_TIME_SIZE])
 {
     const time_t wall = (time_t) at;
     struct tm local;
@@ -72,7 +74,7 @@ size_t csv_row(const struct query_ask *ask, const struct history_row *row, char 
 {
     struct line line = {.text = text};
     char time[CSV_TIME_SIZE];
-    print_column(&line, "%s", csv_time(row->from, time));
+    print_column(&line, "%s", format_time(row->from, time));
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         if (!ask->wanted[v])
             continue;

@@ -14,8 +14,4 @@
 size_t csv_heading(const struct query_ask *ask, char *line);
 size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *line);
 
-/** "2026-11-22T13:05:10+01:00" */
-#define CSV_TIME_SIZE 40
-const char *csv_time(int64_t at, char out[CSV_TIME_SIZE]);
-
 #endif

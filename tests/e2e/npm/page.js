@@ -235,13 +235,17 @@ const cases = {
             // Never answered, or by a beat with another zone.
             await other.route('**/api/v1/events*', route => later && route.fulfill({ contentType: 'text/event-stream', body: `event: beat\ndata: {"time":${at()},"zone":${zone(later)}}\n\n` }));
             other.days = 0;
-            await other.route('**/api/v1/today', route => ++other.days && route.fulfill({ json: { shed: { charged_wh: 1, discharged_wh: 1, gap_s: hour > 22 ? 601 : 600, power_w: points(at() - at() % 1800) } } }));
+            await other.route('**/api/v1/today', route => {
+                other.days++;
+                const power_w = points(at() - at() % 1800), day = { charged_wh: 1000, discharged_wh: 1000, gap_s: 600, power_w };
+                return route.fulfill({ json: { shed: { ...day, gap_s: hour > 22 ? 601 : 600 }, house: day, left: day, right: { ...day, gap_s: 4000, power_w: power_w.filter((_, i) => i !== 10) } } });
+            });
             await other.goto(asked.url);
             await has(card(other, 'shed').locator('.day'), 'kWh');
             return other;
         };
         const half_hours = now => Array.from({ length: 48 }, (_, i) => [now - 1800 * (47 - i), -100]);
-        const evening = await clock(20.8, half_hours), night = other => card(other, 'shed').locator('.night');
+        const evening = await clock(20.8, half_hours), night = (other, name = 'shed') => card(other, name).locator('.night');
         await has(night(evening), /^Last night took 0.9\skWh; 4.9\skWh are left.$/);
         await has(evening.locator('.strip'), /Cell under voltage, cell 3\s*Protection for \d/);   // it began while somebody looked
         check(!/draw/.test(await card(evening, 'boat').locator('.left').textContent()), 'it ends before it is empty');
@@ -250,9 +254,12 @@ const cases = {
         // Summer time begins while the page is open.
         await has(night(await clock(23, half_hours, 20.8)), 'Last night took');
         // What flowed in a gap is not known: of this pack, and in the house of packs without energy.
-        await has(card(tonight, 'shed').locator('.day'), '≥\u202f0.0\u202fkWh');
+        await has(card(tonight, 'shed').locator('.day'), '≥\u202f1.0\u202fkWh');
         check(!/≥/.test(await card(evening, 'shed').locator('.day').textContent()), 'a restart is no gap');
-        await has(evening.locator('.house .day'), '≥\u202f0.0\u202fkWh');
+        await has(evening.locator('.house .day'), '≥\u202f3.0\u202fkWh');
+        // A bank that went on without one of its packs.
+        await has(card(evening, 'house').locator('.day'), '≥\u202f1.0\u202fkWh');
+        check(await night(evening, 'house').isHidden(), 'the night of a bank without a pack');
         check(await night(await clock(20.8, now => half_hours(now).filter((_, i) => i !== 10))).isHidden(), 'a night with a hole');
         // At midnight a new day begins.
         const late = await clock(24 - 6 / 3600, half_hours);

@@ -9,7 +9,7 @@ import { t } from './words.js';
 
 const FOLDED_ABOVE = 36; // more packs than that: banks begin folded
 
-export const lastSeen = p => t('last', clock(gatewayTime() - ageOf(p), ageOf(p) > 43200));
+const lastSeen = p => t('last', clock(gatewayTime() - ageOf(p), ageOf(p) > 43200));
 
 /** "21…24" or "22" */
 function degrees(v) {

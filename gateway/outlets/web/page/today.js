@@ -3,7 +3,7 @@
 // history there is nothing of it. Today begins at midnight by the clock of the gateway, everywhere on this page.
 import { draw, el, setAttribute, setText } from './dom.js';
 import { dayOf, energy, facts, hourOf, watts } from './numbers.js';
-import { gatewayTime, isOld, singles } from './packs.js';
+import { gatewayTime, isBank, isOld, packs, singles } from './packs.js';
 import { t } from './words.js';
 
 const DAY_S = 86400;
@@ -18,9 +18,20 @@ async function ask(now) {
   try {
     const response = await fetch('api/v1/today');
     if (!response.ok) return;
-    days = await response.json();
+    const got = await response.json();
+    for (const b of packs.values()) if (isBank(b) && got[b.pack]) got[b.pack] = ofBank(got[b.pack], b.members.map(name => got[name]));
+    days = got;
     at = now;
   } catch { /* asked again later */ }
+}
+
+// Where no energy is known, all of the day is a gap.
+const gapOf = all => Math.max(...all.map(d => d?.charged_wh == null ? DAY_S : d.gap_s));
+
+// A bank may go on without a pack that does not answer: what that one did is not known.
+function ofBank(day, members) {
+  const times = members.filter(d => d?.power_w.length).map(d => new Set(d.power_w.map(([time]) => time)));
+  return { ...day, gap_s: gapOf([day, ...members]), power_w: day.power_w.filter(([time]) => times.every(known => known.has(time))) };
 }
 
 // The gateway's clock may be set, also back.
@@ -44,13 +55,12 @@ export async function renewToday(drawn) {
 /** Of a pack or a bank; null where nothing is known. What is old is not shown as today's. */
 export const todayOf = name => isNew(at, 2 * RENEW_S) ? days[name] : null;
 
-/** Of all packs: the sum of what is known; of a pack without energy all of the day is a gap. */
+/** Of all packs: the sum of what is known. */
 export function houseToday() {
   const all = singles().map(p => todayOf(p.pack)), known = all.filter(Boolean), power = new Map();
-  const gap_s = Math.max(...all.map(d => d?.charged_wh == null ? DAY_S : d.gap_s));
   const sum = key => known.some(d => d[key] != null) ? known.reduce((so_far, d) => so_far + (d[key] ?? 0), 0) : null;
   for (const d of known) for (const [time, watt] of d.power_w || []) power.set(time, (power.get(time) ?? 0) + watt);
-  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s, power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
+  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s: gapOf(all), power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
 }
 
 // Charging above zero, discharging below, in their colours. Where nothing is known there is no line either.

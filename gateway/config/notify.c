@@ -42,8 +42,12 @@ static bool parse_report(const struct config_key *key, const char *text, void *f
     for (size_t i = 0; i < COUNT(words); i++)
         if (strcmp(text, words[i].word) == 0)
             when = words[i].when;
-    if (reports->count == NOTIFY_REPORTS_MAX ||
-        (when == NOTIFY_AT_TIME && !parse_minute(text, &minute)))
+    if (when == NOTIFY_AT_TIME && !parse_minute(text, &minute))
+        return false;
+    for (unsigned i = 0; i < reports->count; i++)
+        if (reports->at[i].when == when && reports->at[i].minute == minute)
+            return true;
+    if (reports->count == NOTIFY_REPORTS_MAX)
         return false;
     reports->at[reports->count].when = when;
     reports->at[reports->count++].minute = minute;
@@ -314,6 +318,10 @@ static void check_notify(const struct config_drafts *drafts, struct config_draft
     const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
     const bool placed =
         gateway && !isnan(((const struct gateway_config *) gateway->settings)->location.longitude);
+    const struct config_text *event;
+    /* A key of older versions does not change what 'events' says, wherever it stands. */
+    for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
+        parse_events(NULL, event->text, draft->settings);
     outlet_check_packs(drafts, draft, mistakes);
     if (config_draft_usable(draft, "type"))
         check_service(draft, mistakes);

@@ -67,6 +67,20 @@ static void test_older_variant(void **state)
     }
 }
 
+/* A name for people is neither a path nor a command. */
+static void test_names(void **state)
+{
+    static const char *const names[] = {"Command", "/ship", "serial: the grey one"};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char why[EDITS_WHY];
+        const struct edit edit = {EDIT_VALUE, "pack", "a", "name", names[i]};
+        char *text = edits_apply(TEXT, &edit, 1, "/e/7-", why);
+        if (!text || !strstr(text, names[i]))
+            fail_msg("%s: %s", names[i], text ? text : why);
+        free(text);
+    }
+}
+
 static void test_edits_that_are_refused(void **state)
 {
     static const struct edit bad[] = {
@@ -425,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_older_variant),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_edits_that_are_refused),
         cmocka_unit_test(test_password_of_a_pack),
         cmocka_unit_test(test_diff),

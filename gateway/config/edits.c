@@ -74,6 +74,9 @@ static bool judge(const struct edit *edit, char why[EDITS_WHY])
     else if (edit->kind == EDIT_VALUE && !config_key_web(section->word, edit->key))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
                  section->word);
+    else if (edit->kind == EDIT_VALUE &&
+             section->keys[config_key_find(section, edit->key)].type == &type_title)
+        return true;
     else if (edit->kind == EDIT_SECRET && !edits_is_secret(section->word, edit->key))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] takes no secret from a browser", edit->key,
                  section->word);

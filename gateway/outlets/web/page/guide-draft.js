@@ -30,7 +30,7 @@ export function sections(kind) {
   return [...inFile().filter(s => s.section === kind && !draft.removed.has(place(s))), ...draft.added.filter(s => s.section === kind)].map(handle);
 }
 
-export function handle(s) {
+function handle(s) {
   const isNew = !Array.isArray(s.keys), changes = () => draft.changed.get(place(s)) ?? {};
   return {
     section: s.section, isNew, self: s, found: s.found,

@@ -80,7 +80,7 @@ export function ports() {
   const heard = el('ul', { class: 'picks' }), airSaid = status();
   let stop = null;
   const air = el('section', { class: 'card', hidden: true }, el('h2', {}, 'Bluetooth'), el('p', { class: 'hint' }, t('g_bluetooth')), act(t('g_listen'), async () => {
-    await api('probe', { port: 'ble:', protocol: 'auto' });
+    await api('probe', { port: 'ble:' });
     airSaid.say(t('g_listening'));
     stop = every(LOOK_S, async () => {
       const { running, devices = [], advice } = await api('probe').catch(() => ({}));
@@ -102,7 +102,7 @@ export function ports() {
 const volts = v => v == null ? null : `${number(v, 2)}\u202fV`;
 
 /** One line of what tells a battery from its neighbour. */
-export const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
+const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
   v.model, v.serial && `${t('serial')} ${v.serial}`].filter(Boolean).join(' · ');
 
 const wayTo = (protocol, address, ...more) => [protocol, address == null || address === '' ? null : `${t('address')} ${address}`, ...more].filter(Boolean).join(', ');
@@ -174,7 +174,7 @@ export function search() {
       show(port);
       said.say(t('g_searching', port.name || port.address));
       try {
-        await api('probe', { port: port.address, protocol: 'auto', ...all && { all } });
+        await api('probe', { port: port.address, ...all && { all } });
         await new Promise(done => {
           stop = every(LOOK_S, async () => {
             let now;

@@ -86,7 +86,6 @@ export const TEXT = {
   g_modbus_new: ['Until the new packs are saved, the command ends with an error. Its request is seen all the same.', 'Solange die neuen Packs nicht gespeichert sind, endet der Befehl mit einem Fehler. Seine Anfrage zählt trotzdem.', 'Tant que les nouveaux packs ne sont pas enregistrés, la commande se termine par une erreur. Sa requête compte quand même.', 'Finché i nuovi pacchi non sono salvati, il comando termina con un errore. La sua richiesta conta comunque.', 'Hasta guardar los packs nuevos, el comando termina con un error. Su petición cuenta igualmente.', 'Dopóki nowe pakiety nie są zapisane, polecenie kończy się błędem. Jego zapytanie i tak się liczy.', 'Zolang de nieuwe packs niet zijn opgeslagen, eindigt de opdracht met een fout. Het verzoek telt toch.'],
   g_failed: ['failed', 'fehlgeschlagen', 'échec', 'non riuscito', 'falló', 'nie udało się', 'mislukt'],
   g_try_settings: ['Settings', 'Einstellungen', 'Réglages', 'Impostazioni', 'Ajustes', 'Ustawienia', 'Instellingen'],
-  g_try_address: ['Address', 'Adresse', 'Adresse', 'Indirizzo', 'Dirección', 'Adres', 'Adres'],
   g_try_connect: ['Connection', 'Verbindung', 'Connexion', 'Connessione', 'Conexión', 'Połączenie', 'Verbinding'],
   g_try_tls: ['Encryption (TLS)', 'Verschlüsselung (TLS)', 'Chiffrement (TLS)', 'Cifratura (TLS)', 'Cifrado (TLS)', 'Szyfrowanie (TLS)', 'Versleuteling (TLS)'],
   g_try_login: ['Login', 'Anmeldung', 'Identification', 'Accesso', 'Acceso', 'Logowanie', 'Aanmelding'],

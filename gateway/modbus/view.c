@@ -447,8 +447,10 @@ void view_update(struct view *view, const struct source *source, double now)
         }
 }
 
-static void go_on(struct view *view, double now)
+void view_judge(struct view *view, double now)
 {
+    if (now < view->until)
+        return;
     bool aged = view->ticks && seconds_at(view, now) != view->second;
     view->second = seconds_at(view, now);
     for (unsigned n = 0; n < view->watched_count; n++) {
@@ -466,12 +468,6 @@ static void go_on(struct view *view, double now)
     if (aged)
         encode(view, NO_SOURCE, true);
     find_change(view);
-}
-
-void view_judge(struct view *view, double now)
-{
-    if (now >= view->until)
-        go_on(view, now);
 }
 
 uint8_t view_check(const struct view *view, const struct mbap_request *request)

@@ -20,8 +20,7 @@
 
 #define CONFIG_WAIT_MS 10000
 #define TURN_MESSAGES 256 /* at most so many a turn, before timers and sockets are served */
-#define ORDERS_MAX 32     /* orders in flight */
-#define QUESTIONS_MAX 32  /* questions in flight */
+#define REQUESTS_MAX 32   /* orders in flight, and questions */
 #define ANSWER_MOST (64 * 1024 * 1024)
 
 struct note {
@@ -29,22 +28,15 @@ struct note {
     struct note *next;
 };
 
-/* An order that the gateway has not answered yet. */
-struct waiting {
+/* An order or a question that the gateway has not answered yet. */
+struct request {
     uint64_t number; /* of this process; 0: free */
-    double sent_at;
+    double until; /* then it counts as unanswered: the gateway drops an answer if this process has
+                      * read none of its messages for long */
     uint64_t ticket;
-    void (*done)(void *data, uint64_t ticket, enum order_result result);
     void *data;
-};
-
-/* A question that the gateway has not answered yet. */
-struct asking {
-    uint64_t number; /* of this process; 0: free */
-    double at;
-    uint64_t ticket;
-    void (*done)(void *data, uint64_t ticket, const char *text, size_t size);
-    void *data;
+    void (*ordered)(void *data, uint64_t ticket, enum order_result result); /* an order's */
+    void (*answered)(void *data, uint64_t ticket, const char *text, size_t size);
 };
 
 struct outlet {
@@ -60,10 +52,8 @@ struct outlet {
     struct outlet_pack *packs;
     TAILQ_HEAD(, observer) observers;
     struct note *notes;
-    struct waiting waiting[ORDERS_MAX];
-    uint64_t orders;
-    struct asking asking[QUESTIONS_MAX];
-    uint64_t questions;
+    struct request orders[REQUESTS_MAX], questions[REQUESTS_MAX];
+    uint64_t request_count; /* since the start */
     double heard_at;
     bool ending, gone;
     uint8_t *room; /* for messages */
@@ -200,25 +190,43 @@ void outlet_report(struct outlet *outlet, const struct pipe_report *report)
     transmit(outlet, &message);
 }
 
+/* The request in flight with a number; 0: a free place. */
+static struct request *find_request(struct request list[REQUESTS_MAX], uint64_t number)
+{
+    for (struct request *at = list; at < list + REQUESTS_MAX; at++)
+        if (at->number == number)
+            return at;
+    return NULL;
+}
+
+static void finish_request(struct request *request, enum order_result result, const char *text,
+                           size_t size)
+{
+    const struct request found = *request;
+    request->number = 0;
+    if (found.ordered)
+        found.ordered(found.data, found.ticket, result);
+    else
+        found.answered(found.data, found.ticket, text, size);
+}
+
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
-    struct waiting *free_one = NULL;
-    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX && !free_one; w++)
-        if (w->number == 0)
-            free_one = w;
     const double now = clock_now();
-    if (!free_one || is_late(outlet, now))
+    struct request *request = find_request(outlet->orders, 0);
+    if (!request || is_late(outlet, now))
         return false;
-    struct pipe_order order = {.ticket = ++outlet->orders, .pack = pack->index, .what = *what};
+    struct pipe_order order = {
+        .ticket = ++outlet->request_count, .pack = pack->index, .what = *what};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
     pipe_order(&message, &order);
     if (!transmit(outlet, &message))
         return false;
-    *free_one = (struct waiting){order.ticket, now, ticket, done, data};
+    *request = (struct request){order.ticket, now + OUTLET_ORDER_S, ticket, data, .ordered = done};
     return true;
 }
 
@@ -226,14 +234,11 @@ bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket)
 {
-    struct asking *free_one = NULL;
-    for (struct asking *a = outlet->asking; a < outlet->asking + QUESTIONS_MAX && !free_one; a++)
-        if (a->number == 0)
-            free_one = a;
     const double now = clock_now();
-    if (!free_one || is_late(outlet, now))
+    struct request *request = find_request(outlet->questions, 0);
+    if (!request || is_late(outlet, now))
         return false;
-    struct pipe_question question = {.ticket = ++outlet->questions};
+    struct pipe_question question = {.ticket = ++outlet->request_count};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);
     pipe_question(&message, &question);
@@ -243,7 +248,8 @@ bool outlet_ask(struct outlet *outlet, const char *what,
         close(text);
     if (!sent)
         return false;
-    *free_one = (struct asking){question.ticket, now, ticket, done, data};
+    *request =
+        (struct request){question.ticket, now + OUTLET_ANSWER_S, ticket, data, .answered = done};
     return true;
 }
 
@@ -282,32 +288,14 @@ static void handle_values(struct outlet *outlet, struct pipe_message *message)
     notify_observers(outlet, &pack->source, changes, now);
 }
 
-static void finish_order(struct waiting *waiting, enum order_result result)
-{
-    struct waiting found = *waiting;
-    waiting->number = 0;
-    found.done(found.data, found.ticket, result);
-}
-
 static void handle_done(struct outlet *outlet, struct pipe_message *message)
 {
     struct pipe_done done = {0};
     pipe_done(message, &done);
-    if (!pipe_over(message))
-        return;
-    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
-        if (w->number && w->number == done.ticket) {
-            finish_order(w, done.result);
-            return;
-        }
-}
-
-/* The gateway drops an answer when an outlet has read none of its messages for long. */
-static void give_up_orders(struct outlet *outlet, double now)
-{
-    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
-        if (w->number && now - w->sent_at > OUTLET_ORDER_S)
-            finish_order(w, ORDER_UNANSWERED);
+    struct request *request =
+        pipe_over(message) && done.ticket ? find_request(outlet->orders, done.ticket) : NULL;
+    if (request)
+        finish_request(request, done.result, NULL, 0);
 }
 
 static void handle_ordered(struct outlet *outlet, struct pipe_message *message)
@@ -327,29 +315,22 @@ static void handle_ordered(struct outlet *outlet, struct pipe_message *message)
 static void hear_answer(struct outlet *outlet, struct pipe_message *message, int file)
 {
     struct pipe_answer answer = {0};
+    size_t size = 0;
     pipe_answer(message, &answer);
-    for (struct asking *a = outlet->asking;
-         pipe_over(message) && a < outlet->asking + QUESTIONS_MAX; a++) {
-        if (!a->number || a->number != answer.ticket)
-            continue;
-        struct asking found = *a;
-        size_t size = 0;
-        char *text = answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
-        a->number = 0;
-        found.done(found.data, found.ticket, text, size);
-        free(text);
+    struct request *request =
+        pipe_over(message) && answer.ticket ? find_request(outlet->questions, answer.ticket) : NULL;
+    if (!request)
         return;
-    }
+    char *text = answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
+    finish_request(request, ORDER_UNANSWERED, text, size);
+    free(text);
 }
 
-static void give_up_questions(struct outlet *outlet, double now)
+static void give_up_requests(struct request list[REQUESTS_MAX], double now)
 {
-    for (struct asking *a = outlet->asking; a < outlet->asking + QUESTIONS_MAX; a++)
-        if (a->number && now - a->at > OUTLET_ANSWER_S) {
-            struct asking found = *a;
-            a->number = 0;
-            found.done(found.data, found.ticket, NULL, 0);
-        }
+    for (struct request *at = list; at < list + REQUESTS_MAX; at++)
+        if (at->number && now > at->until)
+            finish_request(at, ORDER_UNANSWERED, NULL, 0);
 }
 
 /* Only the gateway knows for how long stale values still allow to discharge (on_stale). An outlet that lingers ends it
@@ -435,7 +416,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 /* Values become stale without a message when the gateway hangs. */
 static void report_staleness(struct outlet *outlet, double now)
 {
-    give_up_orders(outlet, now);
+    give_up_requests(outlet->orders, now);
     if (!outlet_hears(outlet, now))
         end_discharging(outlet);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
@@ -446,7 +427,7 @@ static void report_staleness(struct outlet *outlet, double now)
         pack->fresh = fresh;
         notify_observers(outlet, &pack->source, SOURCE_STATE, now);
     }
-    give_up_questions(outlet, now);
+    give_up_requests(outlet->questions, now);
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -238,18 +238,14 @@ static void assign_all(struct pack_search *search)
         }
 }
 
-static void finish_search(struct pack_search *search)
+static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+    struct pack_search *search = timer->data;
     search_free(search->search);
     search->search = NULL;
     assign_all(search);
     search->finished = true;
     search->found(search->data);
-}
-
-static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    finish_search(timer->data);
 }
 
 /* Whether the address belongs to a pack with a configured protocol: what answers there is that

@@ -19,23 +19,19 @@ static void on_done(void *data, const struct post_outcome *outcome)
     ev_break(trial->loop, EVBREAK_ALL);
 }
 
-static void run(struct trial *trial, const struct influx_config *section)
+int influx_test(const struct pipe_config *config)
 {
     static const char line[] = "# a trial of packgate\n";
+    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
     struct post_outcome outcome;
-    struct transfers *transfers = transfers_new(trial->loop);
-    struct post *post = transfers ? post_new(transfers, section, "try", on_done, trial) : NULL;
+    struct transfers *transfers = transfers_new(trial.loop);
+    struct post *post =
+        transfers ? post_new(transfers, config->settings, "try", on_done, &trial) : NULL;
     if (post && post_send(post, line, sizeof line - 1, &outcome))
-        ev_run(trial->loop, 0);
+        ev_run(trial.loop, 0);
     else
         printf("write failed %s\n", post ? outcome.words : "out of memory");
     post_free(post);
     transfers_free(transfers);
-}
-
-int influx_test(const struct pipe_config *config)
-{
-    struct trial trial = {.loop = ev_default_loop(0), .status = 1};
-    run(&trial, config->settings);
     return trial.status;
 }

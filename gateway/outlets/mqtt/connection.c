@@ -518,8 +518,9 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
         attempt(connection);
 }
 
-static void start_connecting(struct connection *connection)
+static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+    struct connection *connection = timer->data;
     char port[8];
     ev_timer_set(&connection->deadline, DEADLINE_S, 0);
     ev_timer_start(connection->loop, &connection->deadline);
@@ -591,11 +592,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     fail_at_once(timer->data, "it has read nothing for 10 s");
-}
-
-static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    start_connecting(timer->data);
 }
 
 /* ---- life ---- */

@@ -216,6 +216,12 @@ const struct map_bit map_coils[] = {
 const unsigned map_coil_count = COUNT(map_coils);
 // clang-format on
 
+const char *map_state_name(enum map_state state)
+{
+    static const char *const names[] = {"never", "fresh", "stale", "no_line"};
+    return names[state];
+}
+
 const char *map_limit_reason_name(enum limit_reason reason)
 {
 #define LIMIT_REASON_NAME(symbol, name) name,

@@ -77,6 +77,9 @@ struct map_soc_peak {
 
 enum map_state { MAP_STATE_NEVER, MAP_STATE_FRESH, MAP_STATE_STALE, MAP_STATE_NO_LINE };
 
+/** "never", "fresh", "stale", "no_line". */
+const char *map_state_name(enum map_state state);
+
 /* Values that only a bank has. Packs are counted from 1 in the order of the configuration; 0: no
  * pack has the value. */
 struct map_bank {

@@ -158,7 +158,6 @@ static json_t *object_of(const struct unit *unit, int id, const char *state)
 
 static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **out)
 {
-    static const char *const states[] = {"never", "fresh", "stale", "no_line"};
     struct unit unit = {.bus = bus, .base = (unsigned) afar->base};
     modbus_set_slave(bus, id);
     enum found found = read_class(&unit, false);
@@ -175,7 +174,9 @@ static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **o
         memset(unit.known + find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET, false,
                sizeof unit.known - (find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET));
     }
-    *out = object_of(&unit, id, state >= 0 && state <= 3 ? states[(int) state] : "never");
+    const bool known = state >= MAP_STATE_NEVER && state <= MAP_STATE_NO_LINE;
+    *out =
+        object_of(&unit, id, map_state_name(known ? (enum map_state)(int) state : MAP_STATE_NEVER));
     return FOUND;
 }
 

@@ -105,20 +105,6 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
 
 /* ---- packs and banks ---- */
 
-static const char *state_name(const struct source *source, double now)
-{
-    if (source_fresh(source, now))
-        return "fresh";
-    switch (source->status.state) {
-    case MAP_STATE_NEVER:
-        return "never";
-    case MAP_STATE_NO_LINE:
-        return "no_line";
-    default:
-        return "stale";
-    }
-}
-
 static json_t *alarms_of(const struct pack *pack)
 {
     json_t *alarms = json_array();
@@ -182,8 +168,10 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
         add_member(object, "line", json_string(source->line));
     if (driver && !source->members)
         add_member(object, "protocol", json_string(driver));
-    add_member(object, "state", json_string(state_name(source, now)));
-    add_count(object, "fresh", source_fresh(source, now));
+    const bool fresh = source_fresh(source, now);
+    const enum map_state state = fresh ? MAP_STATE_FRESH : source_status(source, false).state;
+    add_member(object, "state", json_string(map_state_name(state)));
+    add_count(object, "fresh", fresh);
     double age_s = troubles_age(troubles, source, now);
     if (!isnan(age_s))
         add_member(object, "age_s", seconds(age_s));

@@ -28,13 +28,13 @@ struct watch {
 
 struct events {
     struct watch watches[WATCHES];
-    struct alarms alarms;      /* as read last */
-    bool was_full, below_full; /* it can only become full after it was below */
-    double full_since;         /* clock */
-    int full_day;              /* yyyymmdd on which it was reported */
-    bool fresh;                /* as seen last */
-    bool seen;                 /* there were fresh values in this process */
-    double offset;             /* of the time of day to the clock; NaN: unknown yet */
+    struct alarms alarms; /* as read last */
+    bool below_full;      /* it can only become full after it was below */
+    double full_since;    /* clock */
+    int full_day;         /* yyyymmdd on which it was reported */
+    bool fresh;           /* as seen last */
+    bool seen;            /* there were fresh values in this process */
+    double offset;        /* of the time of day to the clock; NaN: unknown yet */
 };
 
 /* A pack at this moment. */

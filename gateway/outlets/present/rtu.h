@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #define RTU_ADU_MAX 256 /* bytes of a frame */
-#define RTU_PDU_MAX 253
 
 enum rtu_kind {
     RTU_NOTHING, /* no frame ends here; it may be the beginning of one */

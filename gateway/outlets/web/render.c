@@ -12,17 +12,6 @@
 
 #define DECIMALS 4 /* finer than any protocol is; averages have no end */
 
-static const char *state_name(const struct source *source, bool fresh)
-{
-    static const char *const names[] = {
-        [MAP_STATE_NEVER] = "never",
-        [MAP_STATE_FRESH] = "fresh",
-        [MAP_STATE_STALE] = "stale",
-        [MAP_STATE_NO_LINE] = "no_line",
-    };
-    return names[source_status(source, fresh).state];
-}
-
 static void add_number(struct text *text, const char *name, double number, int decimals)
 {
     if (isnan(number))
@@ -72,7 +61,7 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
     if (strcmp(source->title, source->name) != 0)
         text_member(text, "name", source->title);
     text_member(text, "kind", source->members ? "bank" : "pack");
-    text_member(text, "state", state_name(source, fresh));
+    text_member(text, "state", map_state_name(source_status(source, fresh).state));
     text_key(text, "fresh");
     text_add(text, fresh ? "1" : "0");
     add_number(text, "age_s", age, 1);

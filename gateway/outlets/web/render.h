@@ -13,7 +13,6 @@
 #include "base/text.h"
 
 #define RENDER_WHOLE_MAX 8192 /* of a pack with everything */
-#define RENDER_BRIEF_MAX 4096 /* most of it alarms */
 
 /* State of a pack beside its values. */
 struct render_pack {

@@ -600,6 +600,20 @@ const cases = {
         page.on('response', async response => {
             if (response.url().includes('/history?')) asks.push({ url: new URL(response.url()), body: await response.json().catch(() => null) });
         });
+        // Each figure beside an axis is that of its line: they differ by as much as they lie apart.
+        await page.evaluate(() => {
+            const draw = CanvasRenderingContext2D.prototype.fillText, wrong = window.wrong = new Set();
+            let last = {};
+            CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
+                draw.call(this, text, x, y, ...more);
+                const { kind } = this.canvas.closest('[data-kind]').dataset;
+                if (this.textAlign !== 'right' || kind === 'energy') return;   // that counts from zero in both directions
+                const value = Number(text.replace('−', '-').replace(',', '')), isNext = last.canvas === this.canvas && y < last.y;
+                const slope = isNext ? (value - last.value) / (last.y - y) : null;
+                if (isNext && last.slope != null && !(Math.abs(slope - last.slope) <= .05 * Math.abs(slope))) wrong.add(`${text} of ${kind}`);
+                last = { canvas: this.canvas, y, value, slope };
+            };
+        });
         const kinds = ['cells', 'soc', 'power', 'temperature', 'energy'];
         const drawn = kind => page.waitForFunction(k => {
             const canvas = document.querySelector(`[data-kind=${k}] canvas`);
@@ -623,6 +637,8 @@ const cases = {
             check(first && (!level || first.body.level === level), `${range} is made of ${first && first.body.level}, not ${level}`);
             check(first.body.soc_percent.some(v => v != null), `${range} has values`);
         }
+        const wrong = await page.evaluate(() => [...window.wrong]);
+        check(!wrong.length, `figures beside an axis: ${wrong}`);
         // Zoom by drag: minutes instead of hours, of that period alone.
         await page.locator('button[value=r7d]').click();
         await drawn('soc');

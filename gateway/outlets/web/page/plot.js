@@ -95,6 +95,9 @@ function fit(u, { clientWidth }) {
   if (clientWidth && clientWidth !== u.width) u.setSize({ width: Math.max(200, clientWidth), height: u.height });
 }
 
+// As many decimals as the figures of the axis differ by: 17.5 is not 18, and 0.05 not 0.1.
+const figuresOf = of => (_, at, _axis, _space, step) => at.map(v => number(of(v), (String(step).split('.')[1] ?? '').length));
+
 const axis = () => ({ stroke: () => colour('dim'), grid: { stroke: () => colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
 
 /** Charging above zero, discharging below: the two colours of energy meet at zero. */
@@ -192,7 +195,7 @@ export function plot(spec, times, known, range, on) {
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 7, show: !isMany } },
     scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind, () => range) },
     axes: [{ ...axis(), size: 26, gap: 6, space: 64, values: timeLabels },
-      { ...axis(), size: 54, values: (_, at) => at.map(v => number(v, kind === 'power' ? 1 : isMany && unit === 'V' ? 3 : decimals > 1 ? 1 : 0)) }],
+      { ...axis(), size: 54, values: figuresOf(v => v) }],
     series: seriesOf(spec),
     bands: spec.bands ? [{ series: [1, 2], fill: kind === 'power' ? aboutZero : () => colour('soc-soft') }] : null,
     hooks: {
@@ -313,7 +316,7 @@ export function energyBars(days, on) {
     width: 300, height: 160, legend: { show: false }, padding: [8, AXIS_END, 0, 0], cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: [days.t[0], days.t.at(-1) + 86400] }, y: { range: (_, a, b) => [Math.min(-.1, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] } },
     axes: [{ ...axis(), size: 26, gap: 6, splits: named, values: (_, at) => at.map(shortDay), grid: { show: false } },
-      { ...axis(), size: 54, values: (_, at) => at.map(v => number(Math.abs(v), Math.max(...at) < 5 ? 1 : 0)) }],
+      { ...axis(), size: 54, values: figuresOf(Math.abs) }],
     series: [{}, { paths: bars(), fill: () => colour('in'), stroke: () => colour('in'), width: 0, points: { show: false } },
       { paths: bars(), fill: () => colour('out'), stroke: () => colour('out'), width: 0, points: { show: false } }],
     hooks: { setCursor: [u => showAt(u.cursor.idx ?? undefined)] },

@@ -224,6 +224,24 @@ const cases = {
         check(!/today/i.test(await page.locator('.detail > .card:not(:first-child, [data-section=story])').allTextContents()), 'today is what the history says');
         await page.goto(asked.url + '#boat');
         await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /no end reported$/);
+        // What is old has the scale that it needs. A switch that is open in one pack is said of its bank as that, and in no other words.
+        const other = await page.context().newPage();
+        await other.route('**/api/v1/packs', async route => {
+            const response = await route.fetch(), list = await response.json(), of = name => list.find(p => p.pack === name);
+            Object.assign(of('boat'), { state: 'stale', fresh: false });
+            of('shed').discharge_mos = of('left').discharge_mos = of('house').discharge_mos = 0;
+            await route.fulfill({ response, json: list });
+        });
+        await other.route('**/api/v1/events*', () => {});   // never answered
+        await other.goto(asked.url);
+        await has(card(other, 'boat').locator('.range'), '±200\u202fmV');
+        await has(card(other, 'house').locator('.more'), 'discharging is switched off (at least one pack)');
+        await has(card(other, 'shed').locator('.more.off'), /discharging is switched off(?! \()/);
+        check(!/draw/.test(await card(other, 'house').locator('.left').textContent()), 'what an open switch keeps back has no end');
+        await other.goto(asked.url + '#house');
+        await has(other.locator('.more.off'), '(at least one pack)');
+        check(await other.locator('.switch').count() === 0, 'a bank has no switches');
+        await other.close();
         // By the clock of the gateway it is evening: what last night took, and what is left. With a hole in the night nothing is said.
         const clock = async (hour, points, later) => {
             const other = await page.context().newPage(), at = () => Math.floor(Date.now() / 1000), zone = hour => Math.round(3600 * hour - at() % 86400);
@@ -346,6 +364,7 @@ const cases = {
         for (const value of await ghost.locator('.facts dd').allTextContents()) check(value === '–', `unknown, not ${value}`);
         await page.goto(asked.url + '#ghost');
         await has(page.locator('.detail'), 'daly');
+        check(await page.locator('.num').evaluateAll(all => all.every(n => !n.checkVisibility() || !/\d/.test(n.textContent))), 'figures of a pack that has never answered');
         check(await page.locator('.card').evaluateAll(all => all.every(n => !n.checkVisibility() || n.textContent)), 'a card has something in it');
     },
 

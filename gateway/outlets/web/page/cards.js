@@ -63,6 +63,7 @@ export function card(p, isOpen) {
     setAttribute(node, 'data-old', old);
     alarms.show(p, old);
     bat.show(p, state);
+    setAttribute(more, 'class', state.isOff ? 'more off' : 'more');
     setText(more, !old ? state.more.join(' · ') : state.never || p.values.voltage_v == null ? '' : lastSeen(p));
     showFacts(f, p.values);
     may.show(p, old);
@@ -118,6 +119,7 @@ export function bank(b, isOpen) {
     setAttribute(node, 'data-old', old);
     alarms.show(b, old);
     bat.show(b, state);
+    setAttribute(more, 'class', state.isOff ? 'more off' : 'more');
     // Both directions are counted: a net sum would hide a pack that discharges into the others.
     setText(more, [members.length > 1 ? t('packs_fresh', members.length - count('stale'), members.length) : null, up && down ? t('both', up, down) : null, ...state.more]
       .filter(Boolean).join(' · '));

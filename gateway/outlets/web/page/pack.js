@@ -3,7 +3,7 @@
 import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
 import { energy, facts, num, number, signed } from './numbers.js';
-import { balancedCells, gatewayTime, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
+import { balancedCells, gatewayTime, isBank, isOld, listen, load, packs, row, singles, stateOf } from './packs.js';
 import { chartsOf, hrefOf } from './parts.js';
 import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
@@ -61,7 +61,7 @@ function switches(p) {
       button.disabled = old;
       any ||= !button.hidden;
     }
-    hint.hidden = any || isBank(p);
+    hint.hidden = any;
     node.hidden = rows.every(r => p.values[r.which + '_mos'] == null);
   };
   return node;
@@ -81,7 +81,7 @@ function figures() {
     f.count_in.show(...v.charged_wh == null ? [null] : energy(v.charged_wh));
     f.count_out.show(...v.discharged_wh == null ? [null] : energy(v.discharged_wh));
     for (const value of Object.values(f)) if (value.row) value.row.hidden = value.textContent === '–';
-    node.hidden = Object.values(f).every(value => !value.row || value.row.hidden);
+    node.hidden = stateOf(p).never || Object.values(f).every(value => !value.row || value.row.hidden);
   };
   return node;
 }
@@ -134,7 +134,7 @@ export function pack(name) {
   const names = singles().map(x => x.pack), at = names.indexOf(name);
   const beside = (step, sign, words) => names.length > 1 && at >= 0
     ? el('a', { class: 'button', href: hrefOf(names[(at + step + names.length) % names.length]), 'aria-label': t(words) }, sign) : null;
-  const parts = isBank(p) ? [bank(p, true), switches(p), figures()]
+  const parts = isBank(p) ? [bank(p, true), figures()]
     : [card(p, true), cellList(name, p.shape.cells), temperatures(p.shape.temps), switches(p), figures()], set = settings();
   const [main, ...others] = parts, list = isBank(p) ? null : others.shift();
   const body = el('div', { class: 'detail' }, main, list,

@@ -248,7 +248,7 @@ function endOf(seconds) {
   return clock(Math.max(now, Math.floor((now + seconds) / step) * step), seconds > DAY_S / 2);
 }
 
-/** {kind: charging | discharging | resting | stale, word, more: […]} */
+/** {kind: charging | discharging | resting | stale, word, more: […], isOff: whether a switch is open} */
 export function stateOf(p) {
   const v = p.values;
   if (isOld(p)) {
@@ -256,16 +256,18 @@ export function stateOf(p) {
     return { kind: 'stale', word: never || (p.state === 'no_line' && !isOffline()) ? t(p.state) : t('stale', span(ageOf(p))), never, more: [] };
   }
   const kind = flowOf(v.power_w, restOf(p)), more = [];
-  if (v.charge_mos === 0) more.push(t('charge_off'));
-  if (v.discharge_mos === 0) more.push(t('discharge_off'));
+  // Of a bank: in one of its packs, of which the others may go on.
+  for (const way of ['charge', 'discharge']) if (v[way + '_mos'] === 0) more.push(p.members.length > 1 ? t('bank_off', t(way + '_off')) : t(way + '_off'));
+  const isOff = more.length > 0;
   const full = v.time_to_full_s, empty = v.time_to_empty_s;
-  if (kind === 'charging' && full > 100 && full < DAY_S) more.push(t('full_in', aboutHours(full / 3600)));
+  // Of what an open switch keeps back nobody knows when it comes.
+  if (kind === 'charging' && v.charge_mos !== 0 && full > 100 && full < DAY_S) more.push(t('full_in', aboutHours(full / 3600)));
   // A pack whose lowest cell is at its end stops before it is empty.
-  if (kind === 'discharging' && empty > 100 && !p.alarms.some(a => a.name.endsWith('under_voltage'))) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
+  if (kind === 'discharging' && v.discharge_mos !== 0 && empty > 100 && !p.alarms.some(a => a.name.endsWith('under_voltage'))) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
   const on = balancedCells(p);
   if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
   else if (v.balancing) more.push(t('balancing'));
-  return { kind, word: v.power_w == null ? t('power_unknown') : t(kind), more };
+  return { kind, word: v.power_w == null ? t('power_unknown') : t(kind), more, isOff };
 }
 
 /** Numbers of the cells that are being balanced. */

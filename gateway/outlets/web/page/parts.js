@@ -27,9 +27,9 @@ export function battery() {
 // scales: packs alike have the same one, and a healthy pack is flat on purpose. A scale grows at once and shrinks after half a minute.
 const SCALES = [20, 50, 100, 200, 500, 1000];
 
-function rescale(scale, { state, values: v }) {
+function rescale(scale, { values: v }) {
   const now = performance.now() / 1000;
-  if (state !== 'fresh' || !v.cell_avg_mv) return;
+  if (!v.cell_avg_mv) return;
   const most = Math.max(v.cell_max_mv - v.cell_avg_mv, v.cell_avg_mv - v.cell_min_mv), fits = SCALES.find(mv => mv >= most) || SCALES.at(-1);
   if (fits >= scale.mv) scale.until = now + 30;
   if (fits > scale.mv || now > scale.until) scale.mv = fits;

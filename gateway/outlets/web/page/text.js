@@ -25,6 +25,7 @@ export const TEXT = {
   balancing: ['balancing', 'balanciert', 'équilibrage', 'bilanciamento', 'equilibrando', 'balansowanie', 'balanceert'],
   balancing_cells: ['balancing cell {0}', 'balanciert Zelle {0}', 'équilibrage cellule {0}', 'bilanciamento cella {0}', 'equilibrando celda {0}', 'balansuje ogniwo {0}', 'balanceert cel {0}'],
   charge_off: ['charging is switched off', 'Laden ist abgeschaltet', 'charge coupée', 'carica disattivata', 'la carga está desconectada', 'ładowanie jest wyłączone', 'laden is uitgeschakeld'],
+  bank_off: ['{0} (at least one pack)', '{0} (mindestens ein Pack)', '{0} (au moins un pack)', '{0} (almeno un pacco)', '{0} (al menos un pack)', '{0} (co najmniej jeden pakiet)', '{0} (minstens één pack)'],
   discharge_off: ['discharging is switched off', 'Entladen ist abgeschaltet', 'décharge coupée', 'scarica disattivata', 'la descarga está desconectada', 'rozładowanie jest wyłączone', 'ontladen is uitgeschakeld'],
   soc: ['State of charge', 'Ladestand', 'État de charge', 'Stato di carica', 'Estado de carga', 'Stan naładowania', 'Laadtoestand'], power: ['Power', 'Leistung', 'Puissance', 'Potenza', 'Potencia', 'Moc', 'Vermogen'],
   voltage: ['Voltage', 'Spannung', 'Tension', 'Tensione', 'Tensión', 'Napięcie', 'Spanning'], current: ['Current', 'Strom', 'Courant', 'Corrente', 'Corriente', 'Prąd', 'Stroom'],

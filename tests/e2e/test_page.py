@@ -410,8 +410,8 @@ def begins_without_packs():
 
 def shows_names():
     with Gateway("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n"
-                 "[pack shed]\nname = Küche links\nline = l\naddress = 1\nunit = 1\n[pack boat]\nline = l\naddress = 2\nunit = 2\n"
-                 "[bank all]\nname = Haus\npacks = shed, boat\nunit = 9\n" + WEB, general="name = Hof <b> & Halle Sonnenhangstraße\n") as gateway:
+                 "[pack shed]\nname = Küchenbatterie links\nline = l\naddress = 1\nunit = 1\n[pack boat]\nline = l\naddress = 2\nunit = 2\n"
+                 "[bank all]\nname = Batteriespeicher Haus\npacks = shed, boat\nunit = 9\n" + WEB, general="name = Hof <b> & Halle Sonnenhangstraße\n") as gateway:
         url = page_of(gateway)
         gateway.wait_published("shed", "boat")
         look("names", url)

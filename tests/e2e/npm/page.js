@@ -521,6 +521,11 @@ const cases = {
         await settled(wide, '');
         check(await wide.locator('.fill').first().evaluate(n => parseFloat(getComputedStyle(n).transitionDuration)) > 0, 'the level moves');
         await wide.context().close();
+        // Beside one another two cards are as narrow as on a phone: a sign stands beside its words.
+        const tablet = await open({ viewport: { width: 768, height: 1024 }, locale: 'fr-FR' });
+        const [sign, words] = await Promise.all(['.bands .icon', '.bands b'].map(part => tablet.locator(part).first().evaluate(n => n.getClientRects()[0].top)));
+        check(Math.abs(sign - words) < 12, `the sign of an alarm at ${sign}, its words at ${words}`);
+        await tablet.context().close();
         // One of another browser: English; and what is chosen stays.
         const page = await open({ locale: 'ja-JP' }, '#/setup');
         await has(page.locator('nav'), 'Charts');
@@ -1050,6 +1055,10 @@ const cases = {
         await whole.waitFor({ state: 'hidden' });
         await page.locator('[data-kind=cells] .legend button').nth(2).tap();
         check(await page.locator('[data-kind=cells] .legend button').nth(2).getAttribute('aria-pressed') === 'true', 'a cell by a tap');
+        await page.evaluate(() => { location.hash = '#boat'; });
+        await page.locator('.cellgrid .min').waitFor();
+        const room = await page.locator('.cellgrid a').evaluateAll(all => Math.min(...all.map(n => n.children[2].getBoundingClientRect().left - n.children[1].getBoundingClientRect().right)));
+        check(room > 2 && (await overlapping(page)).length === 0, `${room} px between a voltage and how far it is from the mean`);
         const narrow = await page.evaluate(() => [...document.querySelectorAll('main :is(a, button, select, input)')].filter(n => n.offsetParent)
             .map(n => [n.textContent.slice(0, 20), n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44).map(([text, r]) => `${text} ${r.width} × ${r.height}`));
         check(!narrow.length, `less than 44 px: ${narrow}`);
@@ -1067,7 +1076,7 @@ const cases = {
     },
 
     async switches() {
-        const page = await open({}, '#shed'), complained = () => complaints.splice(0, Infinity).filter(c => !/status of 40[19]|status of 50[34]/.test(c));
+        const page = await open({ hasTouch: true, isMobile: true }, '#shed'), complained = () => complaints.splice(0, Infinity).filter(c => !/status of 40[19]|status of 50[34]/.test(c));
         const row = page.locator('.switch').first(), dialog = page.locator('dialog');
         await has(row, 'on');
         await row.locator('button', { hasText: 'Switch off' }).click();
@@ -1080,6 +1089,7 @@ const cases = {
         await page.keyboard.press('Escape');
         await dialog.waitFor({ state: 'detached' });
         await row.locator('button').click();
+        check((await dialog.locator('input[type=password]').boundingBox()).height >= 44, 'a field for a finger');
         await dialog.locator('input[type=password]').fill('no');
         await dialog.locator('button[type=submit]').click();
         await has(dialog.locator('[role=status]'), 'Wrong password');
@@ -1262,21 +1272,29 @@ const cases = {
     // Names are what people see, the ids stay in the addresses.
     async names() {
         const page = await open();
-        await has(page.locator('.tile .name'), 'Küche links');
+        await has(page.locator('.tile .name'), 'Küchenbatterie links');
         await has(page.locator('.tile .name'), 'boat');
-        await card(page, 'Haus').waitFor();
+        await card(page, 'Batteriespeicher Haus').waitFor();
         await has(page.locator('.brand'), 'Hof <b> & Halle Sonnenhangstraße');
         check((await page.title()).endsWith('Hof <b> & Halle Sonnenhangstraße'), await page.title());
-        for (const width of [320, 768]) {
+        for (const width of [320, 768, 1280]) {
             await page.setViewportSize({ width, height: 860 });
+            // As long as words are where packs are called by what they are and where they stand.
+            const torn = await page.locator('.card h2 a, .tile .name').evaluateAll(all => all.flatMap(n => [...n.firstChild.data.matchAll(/\S+/g)].filter(word => {
+                const range = document.createRange();
+                range.setStart(n.firstChild, word.index);
+                range.setEnd(n.firstChild, word.index + word[0].length);
+                return range.getClientRects().length > 1;
+            })).join());
+            check(!torn || width < 400, `${width}: torn: ${torn}`);
             const [brand, live, theme] = await Promise.all(['.brand', '.live', '#theme'].map(part => page.locator(part).boundingBox()));
             check(brand.x + brand.width <= live.x && live.x + live.width <= theme.x && theme.x + theme.width <= width, `${width}: ${JSON.stringify({ brand, live, theme })}`);
         }
-        await page.locator('.tile', { hasText: 'Küche links' }).click();
-        await has(page.locator('h1'), 'Küche links');
+        await page.locator('.tile', { hasText: 'Küchenbatterie links' }).click();
+        await has(page.locator('h1'), 'Küchenbatterie links');
         check(new URL(page.url()).hash === '#shed', page.url());
         await page.goto(asked.url + '#/setup/at/packs_h');
-        await has(page.locator('tr', { hasText: 'Küche links' }), 'shed');
+        await has(page.locator('tr', { hasText: 'Küchenbatterie links' }), 'shed');
     },
 
     // A gateway without packs says what to do.

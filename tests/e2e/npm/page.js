@@ -1072,6 +1072,7 @@ const cases = {
         check(await page.locator('main .hint:visible').count() === 0, 'no chart to be zoomed');
         await page.goto(asked.url + '#/report/shed');
         await has(page.locator('.report pre'), '[history]');
+        await has(page.locator('h1'), /^shed, /);
         complaints.length = 0;   // the browser itself complains of an answer with 404
     },
 
@@ -1300,6 +1301,9 @@ const cases = {
     // A gateway without packs says what to do.
     async without_packs() {
         const page = await open();
+        await page.goto(asked.url + '#/charts');
+        await has(page.locator('h1'), 'Charts');
+        await page.goto(asked.url + '#');
         await page.locator('.empty a[href="#/setup/ports"]').waitFor();
         say('add a pack');
         await card(page, 'shed').waitFor();

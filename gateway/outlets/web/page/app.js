@@ -104,7 +104,7 @@ async function start() {
   } catch {
     setAttribute($('live'), 'data-state', 'offline');
     setText($('live').lastElementChild, t('offline'));
-    $('main').replaceChildren(noAnswer());
+    $('main').replaceChildren(noAnswer(gatewayName));
     setTimeout(start, RETRY_MS);
     return;
   }

@@ -103,13 +103,13 @@ export function fold(list, bars) {
     el('details', { open: isOpen }, el('summary', {}, t('more', rest.length)), el('ul', {}, ...rest)))] : []);
 }
 
-/** In place of a view: the gateway does not answer, what that means, and what to do. */
-export const noAnswer = () => el('div', { class: 'empty' }, el('p', {}, t('offline')), el('p', { class: 'hint' }, t('offline_what', 'systemctl status packgate')));
+/** In place of a view: the gateway does not answer, what that means, and what to do. `title`: of a view that has no heading of its own. */
+export const noAnswer = title => el('div', { class: 'empty' }, title ? el('h1', { class: 'vh' }, title) : null, el('p', {}, t('offline')), el('p', { class: 'hint' }, t('offline_what', 'systemctl status packgate')));
 
 /** A view of that, which looks again by itself. */
 export function silentView(title) {
   let begun = performance.now();
-  return { title, node: noAnswer(), show() {
+  return { title, node: noAnswer(title), show() {
     if (performance.now() - begun < LOOK_AGAIN_MS) return;
     begun = performance.now();
     dispatchEvent(new HashChangeEvent('hashchange'));

@@ -119,7 +119,6 @@ export function bank(b, isOpen) {
     setAttribute(node, 'data-old', old);
     alarms.show(b, old);
     bat.show(b, state);
-    setAttribute(more, 'class', state.isOff ? 'more off' : 'more');
     // Both directions are counted: a net sum would hide a pack that discharges into the others.
     setText(more, [members.length > 1 ? t('packs_fresh', members.length - count('stale'), members.length) : null, up && down ? t('both', up, down) : null, ...state.more]
       .filter(Boolean).join(' · '));

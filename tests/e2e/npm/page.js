@@ -502,8 +502,11 @@ const cases = {
                     }).map(n => describe('short', n));
                     // What an alarm is called stands on one line where there is room for it.
                     const broken = [...document.querySelectorAll('.bands b')].filter(n => {
-                        pen.font = getComputedStyle(n).font;
-                        return n.getClientRects().length > 1 && pen.measureText(n.textContent).width + 60 < n.parentNode.clientWidth;
+                        const range = document.createRange();
+                        range.selectNodeContents(n.firstChild);
+                        const { fontWeight, fontSize, fontFamily } = getComputedStyle(n);
+                        pen.font = `${fontWeight} ${fontSize} ${fontFamily}`;
+                        return range.getClientRects().length > 1 && pen.measureText(n.textContent).width + 60 < n.parentNode.clientWidth;
                     }).map(n => describe('broken', n));
                     const cut = [...window.cut].map(text => `cut: ${text}`);
                     return [...torn, ...short, ...broken, ...cut, ...document.scrollingElement.scrollWidth > 320 ? ['scrolls sideways'] : [], ...wide, ...small, ...moving, ...raw];

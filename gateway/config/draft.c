@@ -56,6 +56,27 @@ struct config_draft *config_drafts_next(const struct config_drafts *drafts,
     return seek(drafts, &drafts->list[draft - drafts->list + 1], draft->section);
 }
 
+bool config_is_source(const struct config_draft *draft)
+{
+    return draft->section == &pack_section || draft->section == &bank_section;
+}
+
+const struct config_draft *config_drafts_find_source(const struct config_drafts *drafts,
+                                                     const char *name, char hint[SUGGEST_HINT_SIZE])
+{
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (unsigned i = 0; i < drafts->count; i++) {
+        if (!config_is_source(&drafts->list[i]))
+            continue;
+        if (strcmp(drafts->list[i].name, name) == 0)
+            return &drafts->list[i];
+        suggest_offer(&suggest, drafts->list[i].name);
+    }
+    suggest_hint(&suggest, hint);
+    return NULL;
+}
+
 void config_drafts_free(struct config_drafts *drafts)
 {
     for (unsigned i = 0; i < drafts->count; i++) {

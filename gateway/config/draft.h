@@ -43,6 +43,12 @@ struct config_draft *config_drafts_find(const struct config_drafts *drafts,
 /** The next draft of the same section after `draft`, or NULL. */
 struct config_draft *config_drafts_next(const struct config_drafts *drafts,
                                         const struct config_draft *draft);
+/** Whether it is a pack or a bank. */
+bool config_is_source(const struct config_draft *draft);
+/** The pack or the bank of that name; `hint` proposes another where there is none, and NULL is returned. */
+const struct config_draft *config_drafts_find_source(const struct config_drafts *drafts,
+                                                     const char *name,
+                                                     char hint[SUGGEST_HINT_SIZE]);
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */

@@ -121,22 +121,11 @@ static void check_of(const struct config_drafts *drafts, const struct config_dra
 {
     struct limits_config *limits = draft->settings;
     char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
     if (!config_draft_given(draft, "of"))
         memcpy(limits->of, limits->name, sizeof limits->of);
-    suggest_init(&suggest, limits->of);
-    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
-         other++) {
-        const bool is_source = other->section == &pack_section || other->section == &bank_section;
-        if (is_source && strcmp(other->name, limits->of) == 0)
-            break;
-        if (is_source)
-            suggest_offer(&suggest, other->name);
-        if (other == drafts->list + drafts->count - 1)
-            mistakes_add(mistakes, config_draft_line(draft, "of"),
-                         "there is no [pack %s] or [bank %s]%s", limits->of, limits->of,
-                         suggest_hint(&suggest, hint));
-    }
+    if (!config_drafts_find_source(drafts, limits->of, hint))
+        mistakes_add(mistakes, config_draft_line(draft, "of"),
+                     "there is no [pack %s] or [bank %s]%s", limits->of, limits->of, hint);
     for (const struct config_draft *other = config_drafts_find(drafts, draft->section, NULL);
          other && other != draft; other = config_drafts_next(drafts, other))
         if (strcmp(((const struct limits_config *) other->settings)->of, limits->of) == 0)

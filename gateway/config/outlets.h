@@ -14,6 +14,9 @@ struct mistakes;
 extern const struct config_type type_outlet_packs;
 void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
                         struct mistakes *mistakes);
+/** A certificate and its key are given in the key `name`, both or none. */
+void outlet_check_certificate(const struct config_draft *draft, const char *name, const char *cert,
+                              const char *key, struct mistakes *mistakes);
 
 /** Whether two sections have the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);

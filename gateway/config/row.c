@@ -86,11 +86,6 @@ static const char *behind(const char *text, const char *name)
                                                                                  : NULL;
 }
 
-bool config_is_source(const struct config_draft *draft)
-{
-    return draft->section == &pack_section || draft->section == &bank_section;
-}
-
 static bool find_value(struct row_term *term, const char *name, const char *source)
 {
     if (strcmp(name, "fresh") == 0)
@@ -591,3 +586,54 @@ void config_rows_read(const struct row_rules *rules, const struct config_drafts 
     }
     qsort(*rows, *count, sizeof **rows, by_address);
 }
+
+/* ---- the keys that have them ---- */
+
+/* Names can be checked only at the end of the file. */
+static bool parse_row(const struct config_key *key, const char *text, void *field)
+{
+    return true;
+}
+
+static bool same_rows(const struct register_row *a, unsigned a_count, const struct register_row *b,
+                      unsigned b_count)
+{
+    for (unsigned i = 0; i < a_count && i < b_count; i++)
+        if (strcmp(a[i].line, b[i].line) != 0 ||
+            strcmp(a[i].terms[0].source, b[i].terms[0].source) != 0)
+            return false;
+    return a_count == b_count;
+}
+
+static bool same_writes(const void *a, const void *b)
+{
+    const struct push_config *x = a, *y = b;
+    return same_rows(x->writes, x->write_count, y->writes, y->write_count);
+}
+
+static void describe_write(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
+}
+
+static void describe_register(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100");
+}
+
+static bool same_registers(const void *a, const void *b)
+{
+    const struct view_config *x = a, *y = b;
+    return same_rows(x->registers, x->register_count, y->registers, y->register_count);
+}
+
+const struct config_type type_register = {.parse = parse_row,
+                                          .describe = describe_register,
+                                          .same = same_registers,
+                                          .list = true,
+                                          .later = true};
+const struct config_type type_write = {.parse = parse_row,
+                                       .describe = describe_write,
+                                       .same = same_writes,
+                                       .list = true,
+                                       .later = true};

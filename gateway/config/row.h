@@ -35,7 +35,4 @@ bool config_rows_overlap(const struct register_row *a, const struct register_row
 /** Whether a row has the same content whatever the packs report. */
 bool config_row_is_constant(const struct register_row *row);
 
-/** Whether others can name this draft as the source of values: a pack or a bank. */
-bool config_is_source(const struct config_draft *draft);
-
 #endif

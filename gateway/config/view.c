@@ -5,8 +5,11 @@
 #include "row.h"
 #include "types.h"
 
+#include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define REGISTERS 65536
 
@@ -14,6 +17,110 @@ static struct view_config *view_of(const struct config_draft *draft)
 {
     return draft->settings;
 }
+
+/* ---- types ---- */
+
+/* Parses a register's address at the start of a text; NULL: none. */
+static const char *parse_address(const char *text, unsigned *address)
+{
+    const bool hex = strncasecmp(text, "0x", 2) == 0 && isxdigit((unsigned char) text[2]);
+    char *end;
+    if (!isdigit((unsigned char) *text))
+        return NULL;
+    const unsigned long number = strtoul(text, &end, hex ? 16 : 10);
+    *address = (unsigned) number;
+    return number <= 65535 ? end : NULL;
+}
+
+static const char *skip_blanks(const char *text)
+{
+    return text + strspn(text, " \t");
+}
+
+/* "FROM-TO", or one register. */
+static const char *parse_range(const char *text, unsigned *first, unsigned *last)
+{
+    const char *end = parse_address(text, first);
+    *last = *first;
+    if (end && *end == '-')
+        end = parse_address(end + 1, last);
+    return end && *first <= *last ? skip_blanks(end) : NULL;
+}
+
+static bool parse_copy(const struct config_key *key, const char *text, void *field)
+{
+    struct view_copies *copies = field;
+    struct view_copy copy;
+    const char *rest = parse_range(text, &copy.first, &copy.last);
+    if (!rest || strncmp(rest, "->", 2) != 0 || copies->count == VIEW_FILLS)
+        return false;
+    const char *end = parse_address(skip_blanks(rest + 2), &copy.to);
+    if (!end || *end)
+        return false;
+    copies->list[copies->count++] = copy;
+    return true;
+}
+
+static void describe_copy(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most %d of them",
+             VIEW_FILLS);
+}
+
+static bool parse_fill(const struct config_key *key, const char *text, void *field)
+{
+    struct view_config *view = field;
+    struct view_fills *fills = &view->fills;
+    struct view_fill fill;
+    if (strstr(text, "->"))
+        return parse_copy(key, text, &view->copies);
+    const char *rest = parse_range(text, &fill.first, &fill.last);
+    if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
+        return false;
+    const char *end = parse_address(rest, &fill.value);
+    if (!end || *end)
+        return false;
+    fills->list[fills->count++] = fill;
+    return true;
+}
+
+static void describe_fill(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER, such as 40000-40131 -> 0, "
+             "at most %d of each",
+             VIEW_FILLS);
+}
+
+static bool same_fills(const void *a, const void *b)
+{
+    const struct view_config *x = a, *y = b;
+    return memcmp(&x->fills, &y->fills, sizeof x->fills) == 0 &&
+           memcmp(&x->copies, &y->copies, sizeof x->copies) == 0;
+}
+
+static bool parse_units(const struct config_key *key, const char *text, void *field)
+{
+    struct view_units *list = field;
+    unsigned id;
+    const char *end = parse_address(text, &id);
+    if (!end || *end || id > UINT8_MAX || list->count == VIEW_UNITS)
+        return false;
+    list->id[list->count++] = (uint8_t) id;
+    return true;
+}
+
+static void describe_units(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "unit ids from 0 to 255, at most %d of them with commas between",
+             VIEW_UNITS);
+}
+
+const struct config_type type_fill = {
+    .parse = parse_fill, .describe = describe_fill, .same = same_fills, .list = true};
+const struct config_type type_copy = {.parse = parse_copy, .describe = describe_copy, .list = true};
+const struct config_type type_units = {
+    .parse = parse_units, .describe = describe_units, .list = true};
 
 /* ---- what lies around them ---- */
 
@@ -104,19 +211,10 @@ static void check_source(const struct config_drafts *drafts, const struct config
 {
     const char *name = view_of(draft)->source;
     char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    if (!config_draft_given(draft, "source") || !config_draft_usable(draft, "source"))
-        return;
-    suggest_init(&suggest, name);
-    for (unsigned i = 0; i < drafts->count; i++) {
-        if (!config_is_source(&drafts->list[i]))
-            continue;
-        if (strcmp(drafts->list[i].name, name) == 0)
-            return;
-        suggest_offer(&suggest, drafts->list[i].name);
-    }
-    mistakes_add(mistakes, config_draft_line(draft, "source"),
-                 "there is no [pack %s] or [bank %s]%s", name, name, suggest_hint(&suggest, hint));
+    if (config_draft_given(draft, "source") && config_draft_usable(draft, "source") &&
+        !config_drafts_find_source(drafts, name, hint))
+        mistakes_add(mistakes, config_draft_line(draft, "source"),
+                     "there is no [pack %s] or [bank %s]%s", name, name, hint);
 }
 
 static void check_listen(const struct config_drafts *drafts, const struct config_draft *draft,

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+/* The section [mqtt NAME]: its keys, and sections that share a broker. */
+#include "outlets.h"
+
+#include "draft.h"
+#include "outlet_rows.h"
+#include "types.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
+{
+    bool tls_a, tls_b;
+    struct endpoint x, y;
+    return mqtt_broker_parse(a->broker, &tls_a, &x) && mqtt_broker_parse(b->broker, &tls_b, &y) &&
+           tls_a == tls_b && x.port == y.port && strcasecmp(x.host, y.host) == 0;
+}
+
+static bool parse_broker(const struct config_key *key, const char *text, void *field)
+{
+    bool tls;
+    struct endpoint endpoint;
+    return strlen(text) < key->size && mqtt_broker_parse(text, &tls, &endpoint) &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_broker(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883");
+}
+
+static const struct config_type type_broker = {.parse = parse_broker, .describe = describe_broker};
+
+/* What MQTT allows in a topic for publishing, without empty levels and blanks. */
+static bool parse_topic(const struct config_key *key, const char *text, void *field)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size >= key->size || text[0] == '/' || text[0] == '$' ||
+        text[size - 1] == '/' || strstr(text, "//"))
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F || strchr("+#\"\\;", *c))
+            return false;
+    return snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_topic(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "1 to %zu of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #",
+             key->size - 1);
+}
+
+static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
+
+static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
+{
+    return draft->settings;
+}
+
+static bool wants(const struct outlet_config *outlet, const char *name)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++)
+        if (strcmp(outlet->packs[i], name) == 0)
+            return true;
+    return outlet->pack_count == 0;
+}
+
+static bool mqtt_may_order(const void *settings)
+{
+    return ((const struct mqtt_config *) settings)->switching;
+}
+
+static void check_password(const struct config_draft *draft, const char *password_file,
+                           const char *user, struct mistakes *mistakes)
+{
+    if (password_file[0] && !user[0])
+        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
+                     "'password_file' without 'user'; expected both or none");
+}
+
+static void check_keys(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
+    check_password(draft, mqtt->password_file, mqtt->user, mistakes);
+    outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key, mistakes);
+    for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
+        if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
+            mistakes_warn(mistakes, config_draft_line(draft, tls_only[i]),
+                          "'%s' has no effect here: the broker is not mqtts://", tls_only[i]);
+}
+
+/* The layouts of other devices have no room for the name of a pack. */
+static void check_layout(const struct config_drafts *drafts, const struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    static const char *const without_effect[] = {"discovery", "discovery_prefix", "entities",
+                                                 "retain"};
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    unsigned count = 0;
+    if (mqtt->layout == LAYOUT_PACKGATE)
+        return;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += config_is_source(&drafts->list[i]) && wants(&mqtt->outlet, drafts->list[i].name);
+    if (count > 1)
+        mistakes_add(mistakes, config_draft_line(draft, "packs"),
+                     "'layout' is that of a device with one pack, and these are %u; expected one "
+                     "name in 'packs', and a section with a topic of its own for each further pack",
+                     count);
+    for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)
+        if (config_draft_given(draft, without_effect[i]))
+            mistakes_warn(mistakes, config_draft_line(draft, without_effect[i]),
+                          "'%s' has no effect with this layout", without_effect[i]);
+}
+
+/* Whether two names become the same id of Home Assistant. */
+static bool same_id(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (*a != *b &&
+            (isalnum((unsigned char) *a) || *a == '-' || isalnum((unsigned char) *b) || *b == '-'))
+            return false;
+    return *a == *b;
+}
+
+static bool announces(const struct mqtt_config *mqtt)
+{
+    return mqtt->layout == LAYOUT_PACKGATE && mqtt->discovery != DISCOVERY_OFF;
+}
+
+static void check_ids(const struct config_drafts *drafts, const struct config_draft *draft,
+                      struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    for (unsigned i = 0; i < drafts->count && announces(mqtt); i++) {
+        const struct config_draft *one = &drafts->list[i];
+        if (!config_is_source(one) || !wants(&mqtt->outlet, one->name))
+            continue;
+        if (mqtt->discovery == DISCOVERY_SINGLE &&
+            (strstr(one->name, "_alarm") || strstr(one->name, "_address") ||
+             strstr(one->name, "_calibration")))
+            mistakes_warn(mistakes, one->heading,
+                          "Domoticz skips sensors whose id has '_alarm', '_address' or "
+                          "'_calibration' in it, as those of %s will",
+                          one->name);
+        for (unsigned k = 0; k < i; k++)
+            if (config_is_source(&drafts->list[k]) && wants(&mqtt->outlet, drafts->list[k].name) &&
+                strcmp(drafts->list[k].name, one->name) != 0 &&
+                same_id(drafts->list[k].name, one->name))
+                mistakes_add(mistakes, one->heading,
+                             "%s and %s in line %u are the same to Home Assistant, where a '.' is "
+                             "a '_'; expected another name",
+                             one->name, drafts->list[k].name, drafts->list[k].heading);
+    }
+}
+
+/* Whether two sections publish to the same topics, and overwrite each other. */
+static void check_company(const struct config_drafts *drafts, const struct config_draft *draft,
+                          struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    for (const struct config_draft *other = drafts->list; other < draft; other++) {
+        if (other->section != &mqtt_section || !mqtt_same_broker(mqtt_of(other), mqtt))
+            continue;
+        if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
+            mistakes_add(mistakes, config_draft_line(draft, "topic"),
+                         "'%s' is already the topic of [mqtt %s] at this broker", mqtt->topic,
+                         other->name);
+        if (!announces(mqtt) || !announces(mqtt_of(other)) ||
+            strcmp(mqtt->discovery_prefix, mqtt_of(other)->discovery_prefix) != 0)
+            continue;
+        for (unsigned i = 0; i < drafts->count; i++) {
+            const char *name = drafts->list[i].name;
+            if (!config_is_source(&drafts->list[i]) || !wants(&mqtt->outlet, name) ||
+                !wants(&mqtt_of(other)->outlet, name))
+                continue;
+            mistakes_add(mistakes, config_draft_line(draft, "packs"),
+                         "%s is already announced to Home Assistant by [mqtt %s]; expected "
+                         "'discovery = off' in one of them",
+                         name, other->name);
+            break;
+        }
+    }
+}
+
+static void check_switching(const struct config_drafts *drafts, const struct config_draft *draft,
+                            struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    if (!mqtt->switching)
+        return;
+    for (unsigned i = 0; i < drafts->count; i++) {
+        const struct config_draft *pack = &drafts->list[i];
+        if (pack->section == &pack_section && wants(&mqtt->outlet, pack->name) &&
+            pack_is_writable(pack->settings))
+            return;
+    }
+    mistakes_warn(mistakes, config_draft_line(draft, "switching"),
+                  "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
+}
+
+/* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
+static void check_state_file(const struct config_drafts *drafts, const struct config_draft *draft,
+                             struct mistakes *mistakes)
+{
+    const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
+    if (gateway && announces(mqtt_of(draft)) &&
+        !((const struct gateway_config *) gateway->settings)->state_file[0])
+        mistakes_warn(mistakes, draft->heading,
+                      "with 'state_file = none' nothing that Home Assistant was told can be "
+                      "withdrawn later");
+}
+
+static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,
+                       struct mistakes *mistakes)
+{
+    outlet_check_packs(drafts, draft, mistakes);
+    check_keys(draft, mistakes);
+    check_layout(drafts, draft, mistakes);
+    check_ids(drafts, draft, mistakes);
+    check_company(drafts, draft, mistakes);
+    check_switching(drafts, draft, mistakes);
+    check_state_file(drafts, draft, mistakes);
+}
+
+/* Home Assistant sees the gateway as one device, however many sections are at its broker: the
+ * first of them announces it, and the packs of all refer to it. */
+static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
+{
+    struct mqtt_config *mqtt = settings;
+    mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
+    for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
+        mqtt->second |= announces(other) && mqtt_same_broker(other, mqtt) &&
+                        strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
+}
+
+static void init_mqtt(void *settings)
+{
+    struct mqtt_config *mqtt = settings;
+    mqtt->verify = true;
+    mqtt->entities = ENTITIES_NORMAL;
+    strcpy(mqtt->discovery_prefix, "homeassistant");
+}
+
+/* ---- rows ---- */
+
+// clang-format off
+#define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
+
+static const struct config_key mqtt_keys[] = {
+    {.name = "broker", MQTT(broker), .type = &type_broker, .web = true, .sends = true,
+     .help = "The MQTT broker to which values are sent; with mqtts the connection is encrypted."},
+    USER_ROW(MQTT, ""),
+    {.name = "password_file", MQTT(password_file), .type = &type_path, .secret = true,
+     .preset = "none",
+     .help = "A file whose first line is the password. Only packgate should be able to read it. There is no key for "
+             "the password itself, because everybody may read this file."},
+    CA_FILE_ROW(MQTT, "broker"),
+    CLIENT_CERT_ROW(mqtt_config),
+    {.name = "topic", MQTT(topic), .type = &type_topic, .web = true,
+     .preset = "packgate",
+     .help = "The beginning of all topics; %h is the name of this host. Each gateway at the same broker needs a "
+             "different one."},
+    PACKS_ROW("to publish"),
+    {.name = "interval", CONFIG_INTERVAL(mqtt_config, 1, 3600), .web = true, .on_change = CHANGE_SECTION,
+     .preset = "10s",
+     .help = "How often the values of a pack are published. on_change: changed values are also published at once, "
+             "about once a second at most."},
+    {.name = "layout", MQTT(layout), .type = &type_choice, .web = true,
+     CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat", "venus"),
+     .preset = "packgate",
+     .help = "Which messages: those of packgate, or, for one pack or bank, those of the SmartBMS data extractor in "
+             "one of its forms, so that dashboards made for it work unchanged, or those that make it the battery of "
+             "a Victron GX device."},
+    {.name = "discovery", .web = true,
+     CONFIG_PARTS(mqtt_config, {CONFIG_FIELD(mqtt_config, discovery), .type = &type_choice, CONFIG_WORDS("device", "single", "off")},
+                  {CONFIG_FIELD(mqtt_config, entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all")}),
+     .otherwise = "device normal", .on_change = CHANGE_SECTION,
+     .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message per device; single: one "
+             "per value, for Domoticz, openHAB and older releases. How much it shows of a pack: few leaves out the "
+             "cells, all adds every alarm, sensor and counter."},
+    {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "no",
+     .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
+    {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
+     CONFIG_FOLDED("write it in 'discovery', as in 'discovery = device all'")},
+    {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s on_change'")},
+    CLIENT_KEY_ROW(MQTT),
+    OLD_VERIFY_ROW(MQTT),
+    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
+     CONFIG_FOLDED("leave it out, and let Home Assistant look below homeassistant")},
+    {.name = "retain", MQTT(retain), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     CONFIG_FOLDED("leave it out, values that a broker keeps look fresh however old they are")},
+};
+
+static const struct config_alias mqtt_aliases[] = {
+    {"host",     "broker"},
+    {"server",   "broker"},
+    {"url",      "broker"},
+    {"username", "user"},
+    {"password", "password_file"},
+    {"prefix",   "topic"},
+    {"pack",     "packs"},
+    {"cafile",   "ca_file"},
+    {"certfile", "client_cert"},
+    {"keyfile",  "client_cert"},
+    {0}
+};
+
+const struct config_section mqtt_section = {
+    .word = "mqtt", .heading = "[mqtt NAME]", .times = SECTION_NAMED,
+    .help = "Publishes values, alarms and states to an MQTT broker, and accepts orders from it. Home Assistant "
+            "creates devices for the packs by itself.",
+    .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
+    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
+};
+// clang-format on

@@ -1623,7 +1623,7 @@ static void test_wrong_allowed_currents(void **state)
         {LIMITED CURVES "soc_ceiling = 90, 12h\n", "'soc_ceiling' is '90, 12h'"},
         {LIMITED CURVES "soc_ceiling = 90 9, 14d\n", "'soc_ceiling' is '90 9, 14d'"},
         {"[gateway]\nstate_file = none\n" LIMITED CURVES "soc_ceiling = 90 , 14d\n",
-         "'soc_ceiling' is lifted without a state file"},
+         "'soc_ceiling' with a time needs a state file"},
         {LIMITED CURVES "[limits q]\n", "there is no [pack q] or [bank q]"},
         {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits p] already"},
     };

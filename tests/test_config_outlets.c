@@ -330,7 +330,7 @@ static void test_present(void **state)
         {"[present x]\nof = shed\nprotocol = modbus-rtu one\n" ON_TCP,
          "f:19: there is no [view one]"},
         {"[present x]\nof = shed\nprotocol = modbus-rtu a view\n" ON_TCP, "'protocol' is"},
-        {PRESENT "port = can:can0\n", "is none of a CAN bus; expected pylon-1.2"},
+        {PRESENT "port = can:can0\n", "is not for a CAN bus; expected pylon-1.2"},
         {"[present x]\nof = shed\nprotocol = pylon-1.2\nport = can:can0\n",
          "warning: shed has no [limits]"},
         {"[present x]\nof = shed\nprotocol = victron\nport = can:can0\naddress = 1\n",
@@ -340,7 +340,7 @@ static void test_present(void **state)
          "warning: shed has no [limits]"},
         {"[present x]\nof = shed\nprotocol = topbms nobody\n" ON_TCP, "has no variant 'nobody'"},
         {"[present x]\nof = shed\nprotocol = topbms\nswitching = yes\n" ON_TCP,
-         "this protocol takes no orders"},
+         "this protocol accepts no orders"},
         {"[present x]\nof = shed\nprotocol = topbms\nview = v\n" ON_TCP SOC_VIEW,
          "for protocol 'modbus-rtu' only"},
         {"[present x]\nof = shed\nprotocol = ant\n" ON_TCP, "expected modbus-rtu, "},
@@ -351,7 +351,7 @@ static void test_present(void **state)
         {PRESENT ON_TCP "on_stale = discharge\n", "warning: 'on_stale' is a key of older versions: "
                                                   "it has no effect any more, 'on_stale' of the"},
         {PRESENT ON_TCP "soh = 101\n", "'soh' is '101'"},
-        {PRESENT_VIEW ON_TCP SOC_VIEW "on_stale = hold\n", "old values for new ones"},
+        {PRESENT_VIEW ON_TCP SOC_VIEW "on_stale = hold\n", "stale values as fresh"},
         {PRESENT_VIEW ON_TCP
          "[view v]\nsource = shed\nunit = 0, 255\nregister = soc_percent -> 1 u16\n",
          "expected an 'address' from 1 to 247"},
@@ -360,8 +360,8 @@ static void test_present(void **state)
          NULL},
         {PRESENT_VIEW ON_TCP "[view v]\nsource = shed\nunit = 9\n"
                              "register = soc_percent -> 1 u16 on_stale hold\n",
-         "old values for new ones"},
-        {PRESENT_VIEW ON_TCP "switching = yes\n" SOC_VIEW, "a view takes no orders"},
+         "stale values as fresh"},
+        {PRESENT_VIEW ON_TCP "switching = yes\n" SOC_VIEW, "a view accepts no orders"},
         {PRESENT ON_TCP "[present y]\nof = shed\nprotocol = modbus-rtu\n" ON_TCP,
          "already that of [present x] in line 20"},
         {PRESENT "port = serial:/dev/ttyS0\n[line d]\nport = serial:/dev/ttyS0\nprotocol = daly\n",

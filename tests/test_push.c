@@ -104,7 +104,7 @@ static void test_values(void **state)
     assert_true(look_up(&pack, "alarms_protection") == 1 << SHORT_CIRCUIT);
 }
 
-/* What the gateway knows beside the pack, of a pack and of a bank. */
+/* The gateway's own values, for a pack and for a bank. */
 static void test_mapped_values(void **state)
 {
     (void) state;
@@ -138,7 +138,7 @@ static void test_encode(void **state)
         enum map_type type;
         bool big;
         enum instead instead;
-        double number; /* of INSTEAD_NUMBER */
+        double number; /* for INSTEAD_NUMBER */
         double scale, offset, value;
         enum push_encoded result;
         uint16_t words[2];
@@ -201,7 +201,7 @@ static void test_encode(void **state)
 }
 // clang-format on
 
-/* What is passed on of a limit is never more than it. */
+/* A limit is never rounded up. */
 static void test_encode_limit(void **state)
 {
     (void) state;
@@ -222,7 +222,7 @@ static void test_encode_limit(void **state)
     assert_int_equal(words[0], 465);
 }
 
-/* The words that a register of a view has: what is not translated is unknown. */
+/* Translated values of a register of a view: a value without a translation is unknown. */
 static void test_encode_bounds(void **state)
 {
     (void) state;
@@ -272,7 +272,7 @@ static void test_requests(void **state)
     assert_int_equal(request.bytes[4] << 8 | request.bytes[5], request.size - 6);
     assert_int_equal(request.bytes[12], 246);
     assert_int_equal(request.bytes[request.size - 1], 0xCD);
-    /* Our own server's checks agree. */
+    /* Our own server's checks accept the request. */
     struct mbap_request found;
     assert_int_equal(mbap_find(request.bytes, request.size).kind, MBAP_FRAME);
     assert_int_equal(mbap_check(request.bytes, request.size, &found), 0);
@@ -312,7 +312,7 @@ static void test_answers(void **state)
         struct push_request request;
         uint8_t exception = 0;
         push_request_build(&request, 0x0102, 9, cases[i].single, 1, (const uint16_t[]){3, 4}, cases[i].single ? 1 : 2);
-        /* A copy of just that size: what is read behind it is found by the sanitizer. */
+        /* A copy of exactly this size: the sanitizer detects reads beyond it. */
         uint8_t *frame = malloc(cases[i].size);
         memcpy(frame, cases[i].frame, cases[i].size);
         assert_int_equal(mbap_find(frame, cases[i].size).kind, MBAP_FRAME);
@@ -330,7 +330,7 @@ static void test_answers(void **state)
 #define WRITES_MAX 130
 #define SETTLE_S 10
 
-/* A push of one pack whose values, freshness and clock are the test's. */
+/* A push of one pack whose values, freshness and clock the test controls. */
 struct bench {
     struct register_row writes[WRITES_MAX];
     struct push_config config;
@@ -396,7 +396,7 @@ static void publish(struct bench *bench)
     push_plan_changes(&bench->plan, &bench->source, bench->now);
 }
 
-/* The next request is for these registers. */
+/* The next request must write these registers. */
 static void expect(struct bench *bench, const char *name, unsigned address, unsigned size,
                    const uint16_t *words)
 {
@@ -440,7 +440,7 @@ static void test_neighbours(void **state)
     EXPECT(bench, "behind the gap", 15, 3300, 3301);
     expect_nothing(bench, "all taken");
 
-    /* What is not known splits the run; it stays due until it is known. */
+    /* An unknown value splits the run; it stays due until it is known. */
     pack_unset(&bench->pack, CYCLES);
     bench->now += SETTLE_S;
     push_plan_all(&bench->plan);
@@ -473,7 +473,7 @@ static void test_largest_request(void **state)
     bench_free(bench);
 }
 
-/* A slow target: the interval comes round before all requests are through. */
+/* A slow target: the interval ends before all requests are done. */
 static void test_turns(void **state)
 {
     (void) state;
@@ -548,7 +548,7 @@ static void test_changes(void **state)
     bench_free(bench);
 }
 
-/* Steps of 0.1 are not exactly 0.1. */
+/* Steps of 0.1 are not exactly 0.1 in binary. */
 static void test_dead_band_of_a_step(void **state)
 {
     (void) state;
@@ -576,7 +576,7 @@ static void test_dead_band_of_a_step(void **state)
     bench_free(bench);
 }
 
-/* Where only the interval counts: a change has to wait, what becomes known or unknown has not. */
+/* If only the interval counts, changes wait for it; values that become known or unknown do not. */
 static void test_interval_only(void **state)
 {
     (void) state;
@@ -611,7 +611,7 @@ static void test_interval_only(void **state)
     bench_free(bench);
 }
 
-/* The time of a pack can be over before anybody has said so, as after a pause of the host. */
+/* The values of a pack may have turned stale without a notification, as after a pause of the host. */
 static void test_limits_of_a_pack_that_is_late(void **state)
 {
     (void) state;
@@ -656,7 +656,7 @@ static void test_settling(void **state)
     bench_free(bench);
 }
 
-/* What the gateway knows of a pack it knows while the pack is silent, too. */
+/* The gateway's own values about a pack are known while it is silent, too. */
 static void test_status_of_a_silent_pack(void **state)
 {
     (void) state;
@@ -698,7 +698,7 @@ static void test_lost(void **state)
 
 /* ---- what the target does not take ---- */
 
-/* The next span, which must be these registers. */
+/* The next span, which must have these registers. */
 static struct push_span take(struct bench *bench, const char *name, bool last, unsigned address,
                              unsigned size)
 {
@@ -711,7 +711,7 @@ static struct push_span take(struct bench *bench, const char *name, bool last, u
     return span;
 }
 
-/* A target that says once that it is busy must not keep "fresh" for a whole interval. */
+/* A target that reports once that it is busy must not keep "fresh" for a whole interval. */
 static void test_busy(void **state)
 {
     (void) state;
@@ -751,8 +751,8 @@ static void test_busy(void **state)
     }
 }
 
-/* No pause is longer than the interval, as it would have been tried again by then in any case, nor
- * than half a minute. */
+/* A pause is never longer than the interval, because the register would have been retried by then anyway, nor than
+ * half a minute. */
 static void test_pauses(void **state)
 {
     (void) state;
@@ -764,7 +764,7 @@ static void test_pauses(void **state)
         {3600, 6, {0.5, 1, 2, 4, 8, 16, 30, 30}},
         {5, 6, {0.5, 1, 2, 4, 5, 5, 5, 5}},
         {5, PUSH_NO_EXCEPTION, {0.5, 1, 2, 4, 5, 5, 5, 5}},
-        {5, 3, {0.5, 1, 2, 4, 5, 5, 5, 5}}, /* another value may be taken */
+        {5, 3, {0.5, 1, 2, 4, 5, 5, 5, 5}}, /* another value may be accepted */
         {5, 2, {0.5, 1, 2, 4, 8, 16, 30, 30}},
         {0.1, 6, {0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5}},
     };
@@ -787,22 +787,22 @@ static void test_pauses(void **state)
     }
 }
 
-/* A far end of 64 registers from 100 on, of a character that the test gives it. */
+/* A device with 64 registers from 100 on, whose behaviour the test sets. */
 #define DEVICE_SIZE 64
 #define DEVICE_FIRST 100
 struct link {
-    bool answered; /* since the last silence */
-    bool down;     /* nothing was answered between two of them */
+    bool answered; /* since the last time-out */
+    bool down;     /* nothing was answered between two time-outs */
 };
 struct device {
     struct link link;
-    bool refuses[DEVICE_SIZE]; /* any request with it: exception 2 */
+    bool refuses[DEVICE_SIZE]; /* a request with it gets exception 2 */
     bool ignores[DEVICE_SIZE];
-    bool puts_off[DEVICE_SIZE]; /* with exception 6 */
+    bool puts_off[DEVICE_SIZE]; /* a request with it gets exception 6 */
     unsigned most;              /* registers in a request; 0: any */
-    bool dead, one_by_one;      /* takes single registers only */
+    bool dead, one_by_one;      /* never answers; accepts only single registers */
     unsigned requests, refusals, silences, largest;
-    unsigned written[DEVICE_SIZE]; /* how often */
+    unsigned written[DEVICE_SIZE]; /* number of writes */
 };
 
 static bool device_has(const bool *which, const struct push_span *span)
@@ -813,7 +813,7 @@ static bool device_has(const bool *which, const struct push_span *span)
     return false;
 }
 
-/* All that is due goes to the device, as push_target.c would send it. */
+/* Sends everything that is due to the device, as push_target.c would. */
 #define TIMEOUT_S 10
 static void drive(struct bench *bench, struct device *device)
 {
@@ -838,7 +838,7 @@ static void drive(struct bench *bench, struct device *device)
             continue;
         }
         if (link->down)
-            push_plan_hope(&bench->plan);
+            push_plan_end_pauses(&bench->plan);
         *link = (struct link){.answered = true};
         if (device_has(device->refuses, &span) || (device->most && span.size > device->most) ||
             (device->one_by_one && span.count > 1)) {
@@ -884,7 +884,7 @@ static void forget_counts(struct device *device)
     memset(device->written, 0, sizeof device->written);
 }
 
-/* Which registers are not taken is found out by halves; the others go without them, together. */
+/* Bisection finds the rejected registers; the others are written together without them. */
 static void test_refused_registers(void **state)
 {
     (void) state;
@@ -897,7 +897,7 @@ static void test_refused_registers(void **state)
         assert_false(bench->plan.items[i].searching);
     }
     assert_in_range(device.requests, 1, 40);
-    /* From then on three requests for the good ones, and one for each bad one now and then. */
+    /* Then three requests for the accepted ones, and one for each rejected one now and then. */
     run(bench, &device, 120);
     forget_counts(&device);
     run(bench, &device, 300);
@@ -905,7 +905,7 @@ static void test_refused_registers(void **state)
     assert_int_equal(device.largest, 22);
     assert_in_range(device.refusals, 3 * 8, 3 * 12); /* each 30 s */
     assert_int_equal(device.requests - device.refusals, 3 * 60);
-    /* The device was set right. */
+    /* The device now accepts them. */
     memset(device.refuses, 0, sizeof device.refuses);
     run(bench, &device, 40);
     forget_counts(&device);
@@ -915,8 +915,8 @@ static void test_refused_registers(void **state)
     bench_free(bench);
 }
 
-/* Requests that are too long for the target, or that write more than one register: it is not
- * refused what is asked for in a way that it takes. */
+/* Requests that are too long for the target, or that write more than one register: values are still written in the
+ * way that it accepts. */
 static void test_limits_of_a_target(void **state)
 {
     (void) state;
@@ -934,7 +934,7 @@ static void test_limits_of_a_target(void **state)
     }
 }
 
-/* A register that is never answered is found, comes last and seldom, and the others go on. */
+/* A register that is never answered is found and tried last and rarely; the others are written. */
 static void test_ignored_register(void **state)
 {
     (void) state;
@@ -950,7 +950,7 @@ static void test_ignored_register(void **state)
     assert_in_range(device.silences, 5, 7); /* each 10 minutes */
     assert_in_range(device.written[10], 3600 / 5 - 30, 3600 / 5);
     assert_int_equal(device.largest, 11);
-    /* It is taken when it is answered. */
+    /* It is written again when it answers. */
     device.ignores[11] = false;
     run(bench, &device, 620);
     assert_int_equal(bench->plan.items[11].state, PUSH_TAKEN);
@@ -960,8 +960,8 @@ static void test_ignored_register(void **state)
     bench_free(bench);
 }
 
-/* A register that is always put off does not put off its neighbours for long; when it is taken after
- * all, all go together again. */
+/* A register that is always deferred does not delay its neighbours for long; when it is accepted, all are written
+ * together again. */
 static void test_register_that_is_put_off(void **state)
 {
     (void) state;
@@ -984,7 +984,7 @@ static void test_register_that_is_put_off(void **state)
     bench_free(bench);
 }
 
-/* All else goes before it, and it has its turn all the same when there is always something else. */
+/* All others take precedence, but it gets its turn even if others are always due. */
 static void test_doubtful_comes_last(void **state)
 {
     (void) state;
@@ -1036,8 +1036,8 @@ static void test_dead_target(void **state)
     bench_free(bench);
 }
 
-/* Devices of all kinds: what they take is written in every interval once they are known, and what
- * they do not take is known. */
+/* Devices of all kinds: after a while the accepted registers are written in every interval, and the rejected ones are
+ * known. */
 static void test_any_device(void **state)
 {
     (void) state;
@@ -1073,7 +1073,7 @@ static void test_any_device(void **state)
     }
 }
 
-/* After the target was away, what it did not take is tried at once. */
+/* After the target was away, rejected registers are retried at once. */
 static void test_hope(void **state)
 {
     (void) state;
@@ -1085,7 +1085,7 @@ static void test_hope(void **state)
     while (push_plan_take(&bench->plan, bench->now, true, &span))
         push_plan_done(&bench->plan, &span);
     assert_int_equal(bench->plan.items[2].state, PUSH_IGNORED);
-    push_plan_hope(&bench->plan);
+    push_plan_end_pauses(&bench->plan);
     push_plan_all(&bench->plan);
     memset(device.refuses, 0, sizeof device.refuses);
     memset(device.ignores, 0, sizeof device.ignores);

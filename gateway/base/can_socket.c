@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Frames of a CAN bus, by a socket of the kernel. */
+/* Sends and receives CAN frames. */
 #include "can_socket.h"
 
 #include <errno.h>

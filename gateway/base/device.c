@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A serial port, looked at. glibc's termios knows the usual rates only: this file talks to the kernel in the kernel's own
- * struct, which cannot stand beside that of glibc.
+ * Checks a serial port. glibc's termios supports only the standard rates, so this file uses the kernel's own struct, which
+ * cannot be included together with glibc's.
  */
 #include "device.h"
 
@@ -21,10 +21,10 @@
 bool device_rate_fits(unsigned wanted, unsigned got)
 {
     unsigned apart = wanted > got ? wanted - got : got - wanted;
-    return apart <= wanted / 33; /* 3 %: with more, the last bits of a byte are taken wrong */
+    return apart <= wanted / 33; /* 3 %: beyond that, the last bits of a byte are sampled wrong */
 }
 
-/* The rate that the driver made of `baud`; 0 with errno: it refused. */
+/* Requests `baud` and returns the rate that the driver set; 0 with errno: it refused. */
 static unsigned try_rate(int fd, const struct termios2 *before, unsigned baud)
 {
     struct termios2 settings = *before, after;
@@ -96,7 +96,7 @@ bool device_check(const char *path, unsigned baud, bool rs485, char *why, size_t
     const int error = errno;
     if (fd < 0) {
         explain(error, why, size);
-        return error == EBUSY; /* held by a program that lets nobody else open it */
+        return error == EBUSY; /* another program has opened it exclusively */
     }
     bool good = check_open(fd, baud, rs485, why, size);
     close(fd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The serial ports of this host. */
+/* Lists the serial ports of this host. */
 #include "port_list.h"
 
 #include <dirent.h>
@@ -15,8 +15,8 @@
 
 #define LINKS "/dev/serial"
 
-/* The chips of adapters, and devices that are adapters themselves. Ids as in the kernel's drivers
- * and in usb.ids. */
+/* Chips of adapters, and devices that have a USB serial port of their own. Ids as in the kernel's
+ * drivers and in usb.ids. */
 static const struct {
     int vendor_id, product_id; /* 0: any */
     const char *seems;
@@ -57,7 +57,7 @@ const char *port_list_seems(int vendor_id, int product_id)
     return NULL;
 }
 
-/* Ports that are no USB adapters, by the kernel's names for their drivers. */
+/* Ports that are not USB adapters, by the names that the kernel's drivers give them. */
 static const struct {
     const char *stem, *seems;
 } own_ports[] = {
@@ -87,7 +87,7 @@ static int is_link(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* Whether a link in `folder` leads to the device, which is then its name. */
+/* Sets `name` to the first link in `folder` that points to the device. False: there is none. */
 static bool find_link(struct port_listed *port, const char *folder)
 {
     struct dirent **entries;

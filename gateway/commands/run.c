@@ -218,7 +218,8 @@ static int run_gateway(struct running *running)
     return EXIT_DONE;
 }
 
-/* A configuration that nobody has kept, because the power or the gateway failed. Where only the helper may, it has. */
+/* Undoes a configuration from the browser that was not kept, because the power or the gateway failed. If only the helper may
+ * write the file, it has done this already. */
 static void recover(const char *path)
 {
     char *real = realpath(path, NULL);
@@ -226,12 +227,13 @@ static void recover(const char *path)
     if (save_is_pending(real ? real : path)) {
         const int lock = setup_recover(real ? real : path, &undone);
         if (lock < 0)
-            log_error("%s: what was set up in the browser was not kept, and the one before "
-                      "cannot be put back: %s",
+            log_error("%s: the configuration from the browser was not kept, and the previous one "
+                      "cannot be restored: %s",
                       path, strerror(errno));
         else if (undone)
-            log_warn("%s: what was set up in the browser was not kept: the one before is back",
-                     path);
+            log_warn(
+                "%s: the configuration from the browser was not kept: the previous one is back",
+                path);
         if (lock >= 0)
             close(lock);
     }

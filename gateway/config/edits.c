@@ -16,7 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define SECRET_MOST 1000 /* bytes of a secret: tokens are long, no file of another purpose fits */
+#define SECRET_MOST 1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
 
 static const struct config_section *find_section(const char *word)
 {
@@ -33,7 +33,7 @@ bool edits_is_secret(const char *word, const char *key)
     return row >= 0 && section->keys[row].secret;
 }
 
-/* A section without any key for browsers, such as [limits], cannot be removed by them either. */
+/* Browsers cannot remove a section in which they can set no key, such as [limits]. */
 static bool may_remove(const struct config_section *section)
 {
     bool any = false;
@@ -128,7 +128,7 @@ char *edits_with_value(const char *text, const struct edit *edit, const char *va
     return config_edited(text, strlen(text), &one, &size, why);
 }
 
-/* Another protocol has other variants: a key of its own for the one before, as older files have it, would be a mistake. */
+/* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
 static char *without_variant(char *text, const struct edit *edit, char why[EDITS_WHY])
 {
     const struct config_section *section = find_section(edit->section);
@@ -157,14 +157,14 @@ static char *apply(const char *text, const struct edit *edit, const char *secret
     return NULL;
 }
 
-/* ---- secrets stay where they were typed for ---- */
+/* ---- secrets belong to their address ---- */
 
 static bool is_same(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* The value in both texts, if it is the same one and not none. The caller frees it. */
+/* The value of a key that is equal in both texts; NULL: it differs or is missing. The caller frees it. */
 static char *unchanged(const char *old, const char *fresh, const struct edit *edit, const char *key)
 {
     char *was = config_value(old, edit->section, edit->name, key);
@@ -177,7 +177,7 @@ static char *unchanged(const char *old, const char *fresh, const struct edit *ed
     return NULL;
 }
 
-/* token_file: of an older version, and accepted in files. */
+/* token_file is a key of older versions that files may still have. */
 static bool holds_secret(const struct config_key *key)
 {
     return key->secret || strcmp(key->name, "token_file") == 0;
@@ -193,9 +193,9 @@ static bool is_changed(const char *old, const char *fresh, const struct edit *ed
     return changed;
 }
 
-/* A secret is never sent back, so it must not be sent to an address of the browser's choice either, and whoever may switch is not
- * chosen there. True: `why` says it. */
-static bool leads_away(const char *old, const char *fresh, const struct edit *edit,
+/* Whether an edit would send a stored secret to another address, or choose from which broker orders are accepted. A browser never
+ * gets a secret back, so it must not have it sent to an address of its choice either. The reason is in `why`. */
+static bool redirects_secret(const char *old, const char *fresh, const struct edit *edit,
                        char why[EDITS_WHY])
 {
     const struct config_section *section = find_section(edit->section);
@@ -251,7 +251,8 @@ static void follow_pack(void *user, unsigned line, const char *heading)
     free(on);
 }
 
-/* The password of a pack goes to the port of its line. It is not typed in a browser. */
+/* Whether an edit would send the password of a pack to another port than that of its line. Passwords of packs are never entered in a
+ * browser. */
 static bool leads_pack_away(const char *old, const char *fresh, const struct edit *edit,
                             char why[EDITS_WHY])
 {
@@ -276,14 +277,14 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
         now = next;
     }
     for (size_t i = 0; now && i < count; i++)
-        if (leads_away(text, now, &edits[i], why) || leads_pack_away(text, now, &edits[i], why)) {
+        if (redirects_secret(text, now, &edits[i], why) || leads_pack_away(text, now, &edits[i], why)) {
             free(now);
             now = NULL;
         }
     return now;
 }
 
-/* FNV-1a: nobody gains anything by making two texts collide. */
+/* FNV-1a suffices: an attacker gains nothing if two texts have the same hash. */
 void edits_hash(const char *text, char out[EDITS_HASH])
 {
     uint64_t hash = 0xCBF29CE484222325;

@@ -66,13 +66,13 @@ static const struct {
     const char *reason;
 } curves[] = {
     {"cell_high", offsetof(struct limits_config, cell_high), ENDS_HIGH,
-     "a cell that is higher still must not be charged"},
+     "a cell with a higher voltage must not be charged"},
     {"cell_low", offsetof(struct limits_config, cell_low), ENDS_LOW,
-     "a cell that is lower still must not be discharged"},
+     "a cell with a lower voltage must not be discharged"},
     {"temperature", offsetof(struct limits_config, temperature), ENDS_HIGH | ENDS_LOW,
-     "a battery that is hotter or colder still must not be used"},
+     "a hotter or colder battery must not be used"},
     {"mos_temperature", offsetof(struct limits_config, mos_temperature), ENDS_HIGH,
-     "MOS that are hotter still must carry nothing"},
+     "hotter MOS must not carry current"},
     {"soc_high", offsetof(struct limits_config, soc_high), 0, NULL},
     {"soc_low", offsetof(struct limits_config, soc_low), 0, NULL},
 };
@@ -147,7 +147,7 @@ static void warn_of_min_packs(const struct config_drafts *drafts, const struct c
     if (bank && ((const struct bank_config *) bank->settings)->min_packs < count)
         mistakes_warn(mistakes, config_draft_line(bank, "min_packs"),
                       "with this 'min_packs' the [limits] of [bank %s] go on without a missing "
-                      "pack, which still takes its share of any current unless it disconnects "
+                      "pack, which still carries its share of the current unless it disconnects "
                       "itself; leave 'min_packs' out",
                       bank->name);
 }
@@ -183,8 +183,8 @@ static void check_full_every(const struct config_drafts *drafts, const struct co
         config_drafts_find(drafts, &gateway_section, NULL)->settings;
     if (limits->full_every_s > 0 && !gateway->state_file[0])
         mistakes_add(mistakes, config_draft_line(draft, "soc_ceiling"),
-                     "'soc_ceiling' is lifted without a state file; expected a 'state_file' in "
-                     "[gateway], which keeps over a restart when the cells were full");
+                     "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
+                     "[gateway], which stores when the cells were last full");
 }
 
 static void check_limits(const struct config_drafts *drafts, struct config_draft *draft,

@@ -157,8 +157,8 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
         const size_t size = strlen(port);
         if (strcmp(taken, port) == 0 && (size < 2 || strcmp(port + size - 2, ":0") != 0))
             mistakes_add(mistakes, config_draft_line(draft, "port"),
-                         "'port' is already that of [%s %s] in line %u; a port has either packs or "
-                         "a master",
+                         "'port' is already that of [%s %s] in line %u; expected a port of its own for "
+                         "each line and each master",
                          other->section->word, other->name, config_draft_line(other, "port"));
     }
 }
@@ -212,15 +212,15 @@ static void check_protocol(const struct config_draft *draft, struct mistakes *mi
     check_address(draft, driver, mistakes);
     if (is_can(present->port) && !can_table_find(present->protocol))
         mistakes_add(mistakes, config_draft_line(draft, "protocol"),
-                     "protocol '%s' is none of a CAN bus; expected %s, %s or %s", present->protocol,
+                     "protocol '%s' is not for a CAN bus; expected %s, %s or %s", present->protocol,
                      can_tables[0].name, can_tables[1].name, can_tables[2].name);
     if (present->switching && (present->view[0] || !is_modbus(draft)))
         mistakes_add(mistakes, config_draft_line(draft, "switching"),
-                     "%s takes no orders; leave 'switching' out",
+                     "%s accepts no orders; leave 'switching' out",
                      present->view[0] ? "a view" : "this protocol");
 }
 
-/* Inverters need limits, from the BMS or from [limits]. */
+/* Inverters get currents only from [limits], never those of the BMS alone. */
 static void check_limits(const struct config_drafts *drafts, const struct config_draft *draft,
                          struct mistakes *mistakes)
 {
@@ -232,8 +232,8 @@ static void check_limits(const struct config_drafts *drafts, const struct config
         if (strcmp(((const struct limits_config *) limits->settings)->of, of) == 0)
             return;
     mistakes_warn(mistakes, draft->heading,
-                  "%s has no [limits]: the inverter is told that it may neither charge nor "
-                  "discharge",
+                  "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
+                  "discharges",
                   of);
 }
 
@@ -242,7 +242,7 @@ static bool holds(const struct substitute *substitute)
     return substitute->kind == INSTEAD_HOLD;
 }
 
-/* A master takes held values for fresh ones. */
+/* A master cannot tell held values from fresh ones. */
 static void check_held(const struct config_draft *draft, const struct view_config *view,
                        struct mistakes *mistakes)
 {
@@ -251,12 +251,12 @@ static void check_held(const struct config_draft *draft, const struct view_confi
         held |= holds(&view->registers[i].on_stale);
     if (held)
         mistakes_add(mistakes, view_line(draft),
-                     "[view %s] has 'on_stale hold', with which a master would take old values for "
-                     "new ones; expected another 'on_stale'",
+                     "[view %s] has 'on_stale hold', which would present stale values as fresh "
+                     "ones; expected another 'on_stale'",
                      view->name);
 }
 
-/* Modbus TCP has unit ids that a serial bus does not allow. */
+/* Modbus TCP allows unit ids that a serial bus does not. */
 static void check_units(const struct config_draft *draft, const struct view_config *view,
                         struct mistakes *mistakes)
 {
@@ -270,8 +270,8 @@ static void check_units(const struct config_draft *draft, const struct view_conf
                      view->name);
 }
 
-/* The outlet parses these lines again: a view's contents have no bound that would fit into a
- * struct. */
+/* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
+ * struct could hold. */
 static void parse_view_text(const struct config_draft *draft, const struct config_draft *view,
                             struct mistakes *mistakes)
 {
@@ -328,7 +328,7 @@ static void check_present(const struct config_drafts *drafts, struct config_draf
     check_view(drafts, draft, mistakes);
 }
 
-/* ---- what the outlet needs of other sections ---- */
+/* ---- what the outlet needs from other sections ---- */
 
 static void add_needed_pack(struct outlet_config *outlet, const char *name)
 {
@@ -350,7 +350,7 @@ static void add_needed_members(const struct config *config, struct outlet_config
                 add_needed_pack(outlet, config->banks[n].packs[k]->name);
 }
 
-static void want_view(const struct config *config, struct present_config *present)
+static void add_needed_sources(const struct config *config, struct present_config *present)
 {
     for (const struct view_config *view = config->views; view < config->views + config->view_count;
          view++)
@@ -382,7 +382,7 @@ static void link_present(const struct config *config, void *settings,
 {
     struct present_config *present = settings;
     present->discharge_voltage_v = empty_v(config, present->outlet.packs[0]);
-    want_view(config, present);
+    add_needed_sources(config, present);
     add_needed_members(config, &present->outlet);
     present->allow = config->gateway.allow;
     present->allow_write = config->gateway.allow_write;
@@ -433,7 +433,7 @@ static const struct config_key present_keys[] = {
     {.name = "framing", PRESENT(framing), .type = &type_framing, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
-    CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] says it for all that read them"),
+    CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] applies to all that read them"),
     {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
      .otherwise = "none: messages that have it are not sent",
      .help = "The state of health in % that is sent if no BMS reports one. Not with modbus-rtu."},

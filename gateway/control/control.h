@@ -26,7 +26,7 @@ void control_renew(struct control *control);
  * is the control. */
 char *control_tell_outlet(void *data, const char *from, bool may_order, const char *question);
 
-/** Answers all questions of outlets (outlets_serve), set-up in the browser included. */
+/** Answers all questions of outlets (outlets_serve), including set-up in the browser. */
 void control_asked(void *data, const struct pipe_heard *question);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Set-up in the browser, as the gateway sees it. */
+/* The gateway's part of set-up in the browser. */
 #include "editing.h"
 
 #include "hold.h"
@@ -22,10 +22,10 @@
 
 #define CODE_SIZE 9   /* eight letters and digits, 40 bits, and the NUL */
 #define TOKEN_SIZE 65 /* 256 bits in hex digits, and the NUL */
-#define QUICK_MAX 4   /* short jobs at one time */
+#define QUICK_MAX 4   /* short jobs at the same time */
 #define QUICK_S                                                                                    \
     12.0 /* s for a short job: less than the outlet waits for an answer (OUTLET_ANSWER_S) */
-#define LONG_S 900.0 /* s for a search or a trial */
+#define LONG_S 900.0 /* s for a search or a test of an outlet */
 
 struct editing {
     const struct overview *overview;
@@ -34,18 +34,18 @@ struct editing {
     double until;           /* of the code, or of the session */
     struct job quick[QUICK_MAX];
     struct job search, trial;
-    bool awaits_request; /* the trial is one of a Modbus client */
-    uint32_t requests;   /* of all clients when it began */
+    bool awaits_request; /* the trial waits for a request of a Modbus client */
+    uint32_t requests;   /* of all Modbus clients when it began */
     struct hold *hold;
 };
 
-/* How a browser has got in. */
+/* How a browser was authenticated. */
 enum entrance { BY_NOTHING, BY_CODE, BY_PASSWORD, BY_INGRESS };
 
 static const char *const entrances[] = {
     [BY_CODE] = "code", [BY_PASSWORD] = "password", [BY_INGRESS] = "ingress"};
 
-/* What is asked. */
+/* A request of a browser. */
 struct query {
     const char *by, *token, *body;
     enum entrance entrance;
@@ -75,7 +75,7 @@ static const struct web_config *web_of(const struct editing *editing)
 }
 
 /* Compares in constant time. */
-static bool same(const char *secret, const char *text, size_t size)
+static bool equals_secret(const char *secret, const char *text, size_t size)
 {
     unsigned difference = 0;
     if (!secret[0] || strlen(text) != size - 1)
@@ -85,7 +85,7 @@ static bool same(const char *secret, const char *text, size_t size)
     return difference == 0;
 }
 
-static void drop_if_over(struct editing *editing, double now)
+static void drop_expired(struct editing *editing, double now)
 {
     if (now >= editing->until)
         editing->code[0] = editing->token[0] = '\0';
@@ -94,9 +94,9 @@ static void drop_if_over(struct editing *editing, double now)
 static enum entrance entrance_of(struct editing *editing, const struct query *query, double now)
 {
     const struct web_config *web = web_of(editing);
-    drop_if_over(editing, now);
+    drop_expired(editing, now);
     if (strcmp(query->by, "code") == 0)
-        return same(editing->token, query->token, TOKEN_SIZE) ? BY_CODE : BY_NOTHING;
+        return equals_secret(editing->token, query->token, TOKEN_SIZE) ? BY_CODE : BY_NOTHING;
     if (strcmp(query->by, "password") == 0)
         return web && web->setup == WEB_SETUP_YES ? BY_PASSWORD : BY_NOTHING;
     if (strcmp(query->by, "ingress") == 0)
@@ -106,7 +106,7 @@ static enum entrance entrance_of(struct editing *editing, const struct query *qu
 
 /* ---- arming ---- */
 
-/* What was begun for a browser ends with its session: a search has a port for itself. */
+/* A search or a trial ends with the session that started it, because a search occupies its port. */
 static void stop_long(struct editing *editing)
 {
     job_stop(&editing->search);
@@ -120,7 +120,7 @@ static void write_address(const struct web_config *web, char *out, size_t size)
     gethostname(host, sizeof host - 1);
     if (web_address(web, host, out, size))
         return;
-    /* Only this host reaches it, or its port is any. */
+    /* The page is bound to this host alone, or to any free port. */
     const bool good = endpoint_parse(web->listen.at[0], &endpoint);
     snprintf(out, size, "%s://127.0.0.1:%u/", web->tls_cert[0] ? "https" : "http",
              good ? (unsigned) endpoint.port : 0);
@@ -128,7 +128,7 @@ static void write_address(const struct web_config *web, char *out, size_t size)
 
 json_t *editing_arm(struct editing *editing, char *why, size_t size)
 {
-    /* Letters and digits that are not taken for one another. */
+    /* Without letters and digits that look alike. */
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     uint8_t random[CODE_SIZE - 1];
     char address[300];
@@ -138,7 +138,7 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
         return NULL;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        snprintf(why, size, "there is no randomness for a code yet");
+        snprintf(why, size, "the kernel has no random numbers yet; try again");
         return NULL;
     }
     for (size_t i = 0; i < sizeof random; i++)
@@ -148,7 +148,8 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
     stop_long(editing);
     editing->until = clock_now() + EDITING_ARMED_S;
     write_address(web, address, sizeof address);
-    log_info("set-up: a code was made, for one browser within %.0f minutes", EDITING_ARMED_S / 60);
+    log_info("set-up: created a code, valid for one browser for %.0f minutes",
+             EDITING_ARMED_S / 60);
     return json_pack("{s:s, s:s, s:f}", "code", editing->code, "address", address, "for_s",
                      EDITING_ARMED_S);
 }
@@ -156,12 +157,12 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
 static void ask_arm(struct editing *editing, const struct query *query)
 {
     uint8_t random[(TOKEN_SIZE - 1) / 2];
-    if (!same(editing->code, query->body, CODE_SIZE)) {
-        refuse(editing, query, 403, "this code is wrong, was used already, or is over");
+    if (!equals_secret(editing->code, query->body, CODE_SIZE)) {
+        refuse(editing, query, 403, "this code is wrong, expired or already used");
         return;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        refuse(editing, query, 503, "there is no randomness");
+        refuse(editing, query, 503, "the kernel has no random numbers yet; try again");
         return;
     }
     for (size_t i = 0; i < sizeof random; i++)
@@ -202,10 +203,10 @@ static void ask_state(struct editing *editing, const struct query *query)
                         armed && (query->entrance == BY_CODE || !by)
                             ? json_number(fmax(editing->until - now, 0), 0)
                             : json_null());
-    /* Who logs in may set up, too. */
+    /* A user who logs in may set up, too. */
     json_object_set_new(state, "login", json_boolean(web && web->setup == WEB_SETUP_YES && !by));
     hold_add_state(editing->hold, state, now);
-    /* Everybody sees the masked configuration: with a hash of the whole one they could guess what is masked. */
+    /* Everybody can read the masked configuration; with the hash of the whole text they could test guesses of its secrets. */
     if (query->entrance == BY_NOTHING)
         json_object_del(json_object_get(state, "pending"), "hash");
     reply(editing, query->ticket, state);
@@ -219,7 +220,7 @@ static void on_quick_over(struct job *job)
     const char *text = job->line;
     outlets_answer(editing->overview->outlets, job->ticket,
                    text ? text
-                        : "{\"error\":\"this took too long, or a process failed\",\"http\":503}");
+                        : "{\"error\":\"the process failed or took too long\",\"http\":503}");
     job_stop(job);
 }
 
@@ -227,8 +228,9 @@ static void on_long_over(struct job *job)
 {
 }
 
-/* The words of a job: what it does, and on which file. */
-static void compose(const struct editing *editing, const char *verb, const char *words[JOB_WORDS])
+/* Writes the command line of a job: what it does, and on which file. */
+static void write_command_line(const struct editing *editing, const char *verb,
+                               const char *words[JOB_WORDS])
 {
     const char *first = editing->overview->host->first;
     const char *list[] = {
@@ -243,7 +245,7 @@ static void start_quick(struct editing *editing, const struct query *query, cons
     struct job *job = editing->quick;
     while (job < editing->quick + QUICK_MAX && job_runs(job))
         job++;
-    compose(editing, verb, words);
+    write_command_line(editing, verb, words);
     if (job == editing->quick + QUICK_MAX || !job_start(job, words, query->body, QUICK_S))
         refuse(editing, query, 503, "busy");
     else
@@ -270,28 +272,30 @@ static void ask_check(struct editing *editing, const struct query *query)
     start_quick(editing, query, "check");
 }
 
-/* All of the file, with what is masked elsewhere: only where nobody but the browser can save it. */
+/* The whole text, unmasked: only if nothing but the browser can save it. */
 static void ask_text(struct editing *editing, const struct query *query)
 {
     if (strcmp(hold_way(editing->hold), "download") == 0)
         start_quick(editing, query, "text");
     else
-        refuse(editing, query, 403, "the configuration is saved here, and not handed out");
+        refuse(editing, query, 403,
+               "the gateway can save the configuration itself, so it does not send it");
 }
 
 static void start_long(struct editing *editing, const struct query *query, struct job *job,
                        const char *verb)
 {
     const char *words[JOB_WORDS];
-    compose(editing, verb, words);
+    write_command_line(editing, verb, words);
     if (job_start(job, words, query->body, LONG_S))
         reply(editing, query->ticket, json_pack("{s:i}", "http", 202));
     else
         refuse(editing, query, 503, "busy");
 }
 
-/* What it has said last. */
-static void show_long(struct editing *editing, const struct query *query, const struct job *job)
+/* Answers with the last line of the job. */
+static void answer_last_line(struct editing *editing, const struct query *query,
+                             const struct job *job)
 {
     json_t *object = job->line ? json_loads(job->line, 0, NULL) : NULL;
     if (!object)
@@ -300,8 +304,8 @@ static void show_long(struct editing *editing, const struct query *query, const 
     reply(editing, query->ticket, object);
 }
 
-/* The line of ours that has a port; a search would ask in between. NULL: none. */
-static const char *user_of(const struct editing *editing, const char *port)
+/* The configured line that uses a port: a search would send between its polls. NULL: none. */
+static const char *line_on_port(const struct editing *editing, const char *port)
 {
     const struct config *config = packs_config(editing->overview->packs);
     for (unsigned i = 0; i < config->line_count; i++)
@@ -314,7 +318,7 @@ static void ask_probe(struct editing *editing, const struct query *query)
 {
     json_t *request = json_loads(query->body, 0, NULL);
     const char *port = json_string_value(json_object_get(request, "port"));
-    const char *line = port ? user_of(editing, port) : NULL;
+    const char *line = port ? line_on_port(editing, port) : NULL;
     char why[80];
     snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
     if (!port)
@@ -330,7 +334,7 @@ static void ask_probe(struct editing *editing, const struct query *query)
 
 static void ask_probed(struct editing *editing, const struct query *query)
 {
-    show_long(editing, query, &editing->search);
+    answer_last_line(editing, query, &editing->search);
 }
 
 static void ask_stop(struct editing *editing, const struct query *query)
@@ -344,7 +348,7 @@ static uint32_t count_requests(const struct editing *editing)
     return server_counters(editing->overview->server).requests;
 }
 
-/* That somebody reads by Modbus is seen here; all others are tried by a process. */
+/* The gateway itself sees whether a Modbus client reads; a process tries everything else. */
 static void ask_try(struct editing *editing, const struct query *query)
 {
     json_t *request = json_loads(query->body, 0, NULL);
@@ -363,7 +367,7 @@ static void ask_try(struct editing *editing, const struct query *query)
 static void ask_tried(struct editing *editing, const struct query *query)
 {
     if (!editing->awaits_request) {
-        show_long(editing, query, &editing->trial);
+        answer_last_line(editing, query, &editing->trial);
         return;
     }
     const bool came = count_requests(editing) != editing->requests;
@@ -374,7 +378,7 @@ static void ask_tried(struct editing *editing, const struct query *query)
 
 /* ---- saving ---- */
 
-/* A search may still have the port that the new configuration names. */
+/* A search may still use a port that the new configuration names. */
 static void ask_apply(struct editing *editing, const struct query *query)
 {
     stop_long(editing);
@@ -396,8 +400,8 @@ static void ask_undo(struct editing *editing, const struct query *query)
 static const struct {
     const char *verb;
     void (*ask)(struct editing *editing, const struct query *query);
-    bool open;  /* to all who reach the page */
-    bool looks; /* only looks: the session is not used by it */
+    bool open;  /* to every browser that reaches the page */
+    bool looks; /* does not extend the session */
 } verbs[] = {
     {.verb = "state", .ask = ask_state, .open = true, .looks = true},
     {.verb = "arm", .ask = ask_arm, .open = true, .looks = true},
@@ -424,7 +428,7 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
     int used = 0;
     struct query query = {.by = by, .token = token, .ticket = ticket};
     if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
-        refuse(editing, &query, 400, "this is no question");
+        refuse(editing, &query, 400, "expected setup VERB BY TOKEN");
         return;
     }
     query.body = text + used + 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The connection to who saves the configuration. */
+/* The connection to the process that saves the configuration. */
 #include "hold.h"
 
 #include "job.h"
@@ -21,9 +21,9 @@
 #include <unistd.h>
 
 #define ANSWER_MOST (1024 * 1024) /* bytes of an answer of the helper */
-#define ANSWER_S 12.0             /* s for it: less than the outlet waits (OUTLET_ANSWER_S) */
+#define ANSWER_S 12.0 /* s to wait for it: less than the outlet waits (OUTLET_ANSWER_S) */
 #define RELOAD_LATER_S                                                                             \
-    0.2 /* s, for the answer to reach the browser: a reload may end the page's outlet */
+    0.2 /* s for the answer to reach the browser: a reload may restart the page's outlet */
 
 enum hold_state { HOLD_NONE, HOLD_APPLYING, HOLD_PENDING, HOLD_ENDING };
 
@@ -36,12 +36,12 @@ struct hold {
     ev_timer patience, reload;
     char *text; /* received */
     size_t size;
-    uint64_t ticket; /* of the question that is not answered yet; 0: none */
+    uint64_t ticket; /* of the unanswered request; 0: none */
     char hash[40];
     double until;
-    bool keeps;       /* ENDING: it is to be kept */
-    bool again;       /* ENDING: by another one, as the one that had saved it was lost */
-    char undone[200]; /* why the last one was put back; "" */
+    bool keeps;       /* ENDING: keep was requested */
+    bool again;       /* ENDING: through a second process, because the first was lost */
+    char undone[200]; /* why the last one was undone; "": it was not */
 };
 
 /* ---- answers ---- */
@@ -67,7 +67,7 @@ static void answer_error(struct hold *hold, int http, const char *why)
     hold->ticket = 0;
 }
 
-static void hang_up(struct hold *hold)
+static void disconnect(struct hold *hold)
 {
     if (hold->fd >= 0) {
         ev_io_stop(hold->loop, &hold->readable);
@@ -80,7 +80,7 @@ static void hang_up(struct hold *hold)
     hold->keeps = hold->again = false;
 }
 
-/* ---- who saves ---- */
+/* ---- the process that saves ---- */
 
 /* Where the file is a link, the folder is that of the file which it leads to. */
 static bool may_write(const struct hold *hold)
@@ -117,7 +117,7 @@ static int connect_helper(const char *path)
     return -1;
 }
 
-/* The child does not die with us: its work is what follows then. */
+/* The child outlives the gateway: it then restores the previous file. */
 static int start_child(const struct hold *hold)
 {
     int pair[2];
@@ -140,7 +140,7 @@ static int start_child(const struct hold *hold)
     return pair[0];
 }
 
-/* ---- what it says ---- */
+/* ---- its replies ---- */
 
 static void reload_soon(struct hold *hold)
 {
@@ -149,14 +149,14 @@ static void reload_soon(struct hold *hold)
     ev_timer_start(hold->loop, &hold->reload);
 }
 
-static void expect(struct hold *hold, double within_s)
+static void start_patience(struct hold *hold, double within_s)
 {
     ev_timer_stop(hold->loop, &hold->patience);
     ev_timer_set(&hold->patience, within_s, 0);
     ev_timer_start(hold->loop, &hold->patience);
 }
 
-static void take_applied(struct hold *hold, const char *text)
+static void handle_applied(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
     const char *hash = json_string_value(json_object_get(said, "hash"));
@@ -164,22 +164,21 @@ static void take_applied(struct hold *hold, const char *text)
         hold->state = HOLD_PENDING;
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
-        expect(hold, HOLD_KEEP_S + ANSWER_S);
+        start_patience(hold, HOLD_KEEP_S + ANSWER_S);
         answer_text(hold, text);
-        log_info(
-            "set-up: a new configuration was saved; it is put back unless it is kept within %.0f s",
-            HOLD_KEEP_S);
+        log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
+                 HOLD_KEEP_S);
         reload_soon(hold);
     } else {
         answer_text(hold, text);
-        hang_up(hold);
+        disconnect(hold);
     }
     json_decref(said);
 }
 
-/* The file before is back, or the new one is kept, or neither could be done. Only the hash of what was saved says that it is
- * kept: who is asked in place of one that was lost finds what that has left. */
-static void take_ended(struct hold *hold, const char *text)
+/* The previous file is back, or the new one is kept, or both failed. Only the hash of the saved text proves that it is
+ * kept, because a second process reports whatever file the lost one has left. */
+static void handle_ended(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
     const char *undone = json_string_value(json_object_get(said, "undone"));
@@ -191,41 +190,42 @@ static void take_ended(struct hold *hold, const char *text)
         log_info("set-up: the new configuration is kept");
     } else if (undone || (hash && !error)) {
         if (!hold->undone[0])
-            snprintf(hold->undone, sizeof hold->undone, "%s", undone ? undone : "it is not there");
-        log_warn("set-up: the configuration before is back: %s", hold->undone);
+            snprintf(hold->undone, sizeof hold->undone, "%s",
+                     undone ? undone : "the new one was not found");
+        log_warn("set-up: the previous configuration is back: %s", hold->undone);
         reload_soon(hold);
     } else {
-        snprintf(hold->undone, sizeof hold->undone, "it could not be put back: %s",
-                 error ? error : "no reason is known");
-        log_error("set-up: a configuration that nobody has kept is in force: %s; the next start "
-                  "puts the one before back",
+        snprintf(hold->undone, sizeof hold->undone, "the previous one could not be restored: %s",
+                 error ? error : "unknown reason");
+        log_error("set-up: a configuration that was not kept is in force: %s; the next start "
+                  "restores the previous one",
                   hold->undone);
     }
     if (hold->keeps && !kept && !error)
         answer_error(hold, 409, hold->undone);
     else
         answer_text(hold, text);
-    hang_up(hold);
+    disconnect(hold);
     json_decref(said);
 }
 
-static void take_line(struct hold *hold, const char *text)
+static void handle_line(struct hold *hold, const char *text)
 {
     if (hold->state == HOLD_APPLYING)
-        take_applied(hold, text);
+        handle_applied(hold, text);
     else
-        take_ended(hold, text);
+        handle_ended(hold, text);
 }
 
-static bool tell(const struct hold *hold, const char *text)
+static bool send_line(const struct hold *hold, const char *text)
 {
     const size_t size = strlen(text);
     return send(hold->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t) size &&
            send(hold->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
-/* Starts one, and says what it is to do. */
-static bool begin(struct hold *hold, enum hold_state state, const char *text)
+/* Connects to a process that saves, and sends it a request. */
+static bool start_saving(struct hold *hold, enum hold_state state, const char *text)
 {
     hold->fd = has_helper(hold)  ? connect_helper(hold->overview->host->helper)
                : may_write(hold) ? start_child(hold)
@@ -235,25 +235,25 @@ static bool begin(struct hold *hold, enum hold_state state, const char *text)
     hold->state = state;
     ev_io_set(&hold->readable, hold->fd, EV_READ);
     ev_io_start(hold->loop, &hold->readable);
-    if (tell(hold, text)) {
-        expect(hold, ANSWER_S);
+    if (send_line(hold, text)) {
+        start_patience(hold, ANSWER_S);
         return true;
     }
-    hang_up(hold);
+    disconnect(hold);
     return false;
 }
 
-/* What it has saved, or may have, is put back by another one. If that one is lost as well, the next start does it. */
-static void lose(struct hold *hold, const char *why)
+/* The process is lost: another one undoes what it may have saved. If that is lost as well, the next start does it. */
+static void handle_loss(struct hold *hold, const char *why)
 {
     const bool again = hold->again;
     log_error("set-up: %s", why);
     answer_error(hold, 503, why);
-    hang_up(hold);
+    disconnect(hold);
     snprintf(hold->undone, sizeof hold->undone, "%s", why);
-    if (again || !begin(hold, HOLD_ENDING, "undo"))
-        log_error("set-up: a configuration that nobody has kept may be saved; the next start puts "
-                  "the one before back");
+    if (again || !start_saving(hold, HOLD_ENDING, "undo"))
+        log_error("set-up: a configuration that was not kept may be saved; the next start restores "
+                  "the previous one");
     else
         hold->again = true;
 }
@@ -263,7 +263,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct hold *hold = io->data;
     char *text = hold->size < ANSWER_MOST ? realloc(hold->text, hold->size + 65536) : NULL;
     if (!text) {
-        lose(hold, "the program that saves the configuration says too much");
+        handle_loss(hold, "the reply of the program that saves the configuration is too long");
         return;
     }
     hold->text = text;
@@ -271,37 +271,37 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size <= 0) {
-        lose(hold, "the program that saves the configuration has ended");
+        handle_loss(hold, "the program that saves the configuration has ended");
         return;
     }
     hold->size += (size_t) size;
-    /* With the last line it is over, and what has been received is gone. */
+    /* Handling the last line disconnects and sets `size` to 0. */
     for (char *end; hold->size > 0 && (end = memchr(text, '\n', hold->size));) {
         char *line = strndup(text, (size_t) (end - text));
         hold->size -= (size_t) (end + 1 - text);
         memmove(text, end + 1, hold->size);
         if (line)
-            take_line(hold, line);
+            handle_line(hold, line);
         free(line);
     }
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    lose(timer->data, "the program that saves the configuration does not answer");
+    handle_loss(timer->data, "the program that saves the configuration does not answer");
 }
 
-static void end(struct hold *hold, bool keep)
+static void send_end(struct hold *hold, bool keep)
 {
     hold->state = HOLD_ENDING;
     hold->keeps = keep;
-    if (tell(hold, keep ? "keep" : "undo"))
-        expect(hold, ANSWER_S);
+    if (send_line(hold, keep ? "keep" : "undo"))
+        start_patience(hold, ANSWER_S);
     else
-        lose(hold, "the program that saves the configuration has ended");
+        handle_loss(hold, "the program that saves the configuration has ended");
 }
 
-/* The old configuration is still in force if the new one was rejected. */
+/* If the gateway rejects the new configuration, the old one stays in force. */
 static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct hold *hold = timer->data;
@@ -309,30 +309,31 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
     if (host->reload && !host->reload(host->data) && hold->state == HOLD_PENDING) {
         snprintf(hold->undone, sizeof hold->undone,
                  "the gateway could not switch to it; the log says why");
-        end(hold, false);
+        send_end(hold, false);
     }
 }
 
-/* ---- what is asked ---- */
+/* ---- requests ---- */
 
 void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 {
     if (hold->state != HOLD_NONE) {
-        refuse(hold, ticket, 409, "another configuration waits to be kept");
+        refuse(hold, ticket, 409, "another configuration is not kept yet");
         return;
     }
     hold->undone[0] = '\0';
     hold->ticket = ticket;
     hold->hash[0] = '\0';
-    if (!begin(hold, HOLD_APPLYING, request))
-        answer_error(hold, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
-                     "nothing here writes the configuration: save it yourself");
+    if (!start_saving(hold, HOLD_APPLYING, request))
+        answer_error(
+            hold, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
+            "nothing on this host can write the configuration: download it and save it yourself");
 }
 
 void hold_end(struct hold *hold, bool keep, uint64_t ticket)
 {
     if (hold->state != HOLD_PENDING) {
-        refuse(hold, ticket, 409, "no configuration waits to be kept");
+        refuse(hold, ticket, 409, "there is no configuration to keep or to undo");
         return;
     }
     if (keep && ev_is_active(&hold->reload)) {
@@ -341,8 +342,8 @@ void hold_end(struct hold *hold, bool keep, uint64_t ticket)
     }
     hold->ticket = ticket;
     if (!keep)
-        snprintf(hold->undone, sizeof hold->undone, "it was taken back");
-    end(hold, keep);
+        snprintf(hold->undone, sizeof hold->undone, "it was undone in the browser");
+    send_end(hold, keep);
 }
 
 void hold_add_state(const struct hold *hold, json_t *state, double now)
@@ -377,7 +378,7 @@ void hold_free(struct hold *hold)
 {
     if (!hold)
         return;
-    hang_up(hold);
+    disconnect(hold);
     ev_timer_stop(hold->loop, &hold->reload);
     free(hold->text);
     free(hold);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A new configuration that holds until further notice. Another process writes the file: the helper behind its socket, which
- * has the right to, or a child of ours if we have it ourselves (commands/setup/save.c). It puts the file before back when the connection to it
- * ends, when HOLD_KEEP_S have passed, or when it is told to; only `keep` prevents that. So a configuration that ends the gateway is
- * undone by the end itself.
+ * Saves a new configuration on probation. Another process writes the file (commands/setup/save.c): the helper behind its
+ * socket, which has the right to, or a child of the gateway, if the gateway has it. This process restores the previous
+ * file when the connection to it ends, after HOLD_KEEP_S, or on request, unless it was sent `keep`. So a configuration
+ * that makes the gateway exit is undone by the exit itself.
  */
 #ifndef PACKGATE_CONTROL_HOLD_H
 #define PACKGATE_CONTROL_HOLD_H
@@ -13,7 +13,7 @@
 #include <ev.h>
 #include <jansson.h>
 
-#define HOLD_KEEP_S 120.0 /* until a configuration has to be kept */
+#define HOLD_KEEP_S 120.0 /* s within which a new configuration must be kept */
 
 struct hold;
 
@@ -21,17 +21,17 @@ struct hold;
 struct hold *hold_new(struct ev_loop *loop, const struct overview *overview);
 void hold_free(struct hold *hold);
 
-/** Who would save a configuration: "helper", "folder" (we may ourselves) or "download" (nobody). */
+/** How a configuration would be saved: "helper", "folder" (the gateway may write it) or "download" (only the user can). */
 const char *hold_way(const struct hold *hold);
 
-/** Adds to the state "pending", {"keep_within_s", "hash"} of a configuration that is not kept yet or null, and "undone", why
- * the last one was put back, or null. */
+/** Adds two members to `state`: "pending", {"keep_within_s", "hash"} of a configuration that is not kept yet, else null;
+ * and "undone", why the last one was undone, else null. */
 void hold_add_state(const struct hold *hold, json_t *state, double now);
 
-/** Saves what `request` says (one line of JSON) and switches to it; answers the question with what the helper says. */
+/** Saves the configuration of `request` (one line of JSON) and switches to it; answers with the reply of the helper. */
 void hold_apply(struct hold *hold, const char *request, uint64_t ticket);
 
-/** Keeps the configuration, or puts the one before back; answers the question. */
+/** Keeps the configuration or restores the previous one; answers the request. */
 void hold_end(struct hold *hold, bool keep, uint64_t ticket);
 
 #endif

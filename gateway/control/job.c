@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Processes that work for set-up in the browser. */
+/* Runs processes for set-up in the browser. */
 #include "job.h"
 
 #include "outlets/pipe.h"
@@ -23,7 +23,7 @@ void job_run(const char *const *words, int input, int output)
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(input, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO); /* what it has to say is in its output */
+    dup2(null, STDERR_FILENO); /* its output contains its errors, too */
     child_settle(-1);
     child_reset_signals();
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -42,7 +42,7 @@ static void close_output(struct job *job)
     job->fd = -1;
 }
 
-static void forget(struct job *job)
+static void discard_output(struct job *job)
 {
     free(job->text);
     free(job->line);
@@ -56,10 +56,10 @@ void job_stop(struct job *job)
     ev_timer_stop(job->loop, &job->deadline);
     if (job->pid > 0)
         kill(job->pid, SIGKILL);
-    /* Who has been killed is still waited for, by libev itself. */
+    /* libev reaps the killed process without a watcher, too. */
     ev_child_stop(job->loop, &job->ended);
     job->pid = 0;
-    forget(job);
+    discard_output(job);
 }
 
 bool job_runs(const struct job *job)
@@ -74,8 +74,8 @@ static void finish(struct job *job)
     job->over(job);
 }
 
-/* Keeps what follows the last newline, and the line before it. */
-static void take_lines(struct job *job)
+/* Keeps the last whole line, and the incomplete one behind it. */
+static void keep_last_line(struct job *job)
 {
     char *end = memrchr(job->text, '\n', job->size);
     if (!end)
@@ -108,7 +108,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         return;
     }
     job->size += (size_t) size;
-    take_lines(job);
+    keep_last_line(job);
 }
 
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
@@ -148,7 +148,7 @@ bool job_start(struct job *job, const char *const *words, const char *request, d
     }
     const pid_t pid = fork();
     if (pid == 0) {
-        /* Whatever it does has no purpose without the gateway. */
+        /* Its result is useless without the gateway. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A process that works for set-up in the browser: `packgate setup-work VERB`, with a request on its standard input and one
- * JSON object a line on its standard output. The gateway waits for none of them.
+ * Runs `packgate setup-work VERB` for set-up in the browser: the request is the standard input of the process, and each
+ * line of its standard output is a JSON object. The gateway never blocks on it.
  */
 #ifndef PACKGATE_CONTROL_JOB_H
 #define PACKGATE_CONTROL_JOB_H
@@ -16,14 +16,14 @@
 
 struct job {
     struct ev_loop *loop;
-    pid_t pid; /* 0: it has ended */
-    int fd;    /* its output; -1: it has been read to the end */
+    pid_t pid; /* 0: none runs */
+    int fd;    /* its output; -1: read to the end */
     ev_io readable;
     ev_child ended;
     ev_timer deadline;
-    char *text, *line; /* received; the last whole line of it, NUL-terminated, NULL: none yet */
+    char *text, *line; /* received output; its last whole line, NUL-terminated, NULL: none yet */
     size_t size;
-    /** All output has been read; `line` is the last one. Not called after job_stop. */
+    /** The output has ended or the deadline has passed; `line` is the last line. Not called after job_stop. */
     void (*over)(struct job *job);
     void *data;
     uint64_t ticket; /* the owner's */
@@ -32,15 +32,16 @@ struct job {
 /** Prepares a zeroed job that does not run. */
 void job_init(struct job *job, struct ev_loop *loop, void (*over)(struct job *job), void *data);
 
-/** Starts `packgate WORDS…` (NULL at the end), which is killed after `most_s`. `request` is its standard input. False: it
- * cannot be started. */
+/** Starts `packgate WORDS…` (NULL at the end) and kills it after `most_s` seconds. `request` is its standard input. A
+ * previous run is stopped. False: it cannot be started. */
 bool job_start(struct job *job, const char *const *words, const char *request, double most_s);
 bool job_runs(const struct job *job);
 
-/** Kills it, and forgets what it has said. */
+/** Kills the process and discards its output. */
 void job_stop(struct job *job);
 
-/** In a new process: runs `packgate WORDS…` with these descriptors as input and output. Does not return. */
+/** To be called in a child process: executes `packgate WORDS…` with these descriptors as standard input and output. Does
+ * not return. */
 void job_run(const char *const *words, int input, int output);
 
 #endif

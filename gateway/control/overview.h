@@ -14,13 +14,12 @@
 
 #include <string.h>
 
-/* What set-up in the browser wants of who runs the gateway. */
+/* What set-up in the browser needs from the program that runs the gateway. */
 struct overview_host {
     const char
-        *first; /* read at the start while the configuration does not exist; NULL: nothing is */
-    const char *
-        helper; /* the socket of the program that may write the configuration; NULL: there is none */
-    /** Reads the configuration anew. False: it was rejected, and logged why. */
+        *first; /* the file that is read while the configuration does not exist; NULL: none */
+    const char *helper; /* socket of the program that may write the configuration; NULL: none */
+    /** Reloads the configuration. False: it was rejected, and the reason logged. */
     bool (*reload)(void *data);
     void *data;
 };

@@ -200,7 +200,7 @@ bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_s
 
 /* ---- responses of the target ---- */
 
-static void leave_due(struct push_item *item)
+static void keep_due(struct push_item *item)
 {
     item->sent = false;
     item->due = true;
@@ -306,7 +306,7 @@ static bool is_permanent(uint8_t exception)
 }
 
 /* None of the span is known to be rejected, maybe none is: tries the halves all the same. */
-static void part(struct push_plan *plan, const struct push_span *span)
+static void split_by_guess(struct push_plan *plan, const struct push_span *span)
 {
     if (span->count > 1)
         plan->items[span->first + span->count / 2].apart_by_guess = true;
@@ -329,7 +329,7 @@ static void mark_rejected(struct push_plan *plan, unsigned index, enum push_stat
 void push_plan_again(struct push_plan *plan, const struct push_span *span)
 {
     for (unsigned i = 0; i < span->count; i++)
-        leave_due(&plan->items[span->first + i]);
+        keep_due(&plan->items[span->first + i]);
 }
 
 void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,
@@ -337,7 +337,7 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
 {
     struct push_item *first = &plan->items[span->first];
     for (unsigned i = 0; i < span->count; i++)
-        leave_due(first + i);
+        keep_due(first + i);
     note_answered(plan, span);
     if (span->count > 1 && !is_temporary(exception)) {
         for (unsigned i = 0; i < span->count; i++)
@@ -347,7 +347,7 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
     }
     bool barred = !is_temporary(exception) || first->state == PUSH_BARRED;
     if (span->count > 1 && first->state == PUSH_PUT_OFF && now - first->since >= BUSY_S) {
-        part(plan, span);
+        split_by_guess(plan, span);
         for (unsigned i = 0; i < span->count; i++)
             first[i].pause_s = 0;
     }
@@ -360,7 +360,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
 {
     struct push_item *first = &plan->items[span->first];
     for (unsigned i = 0; i < span->count; i++) {
-        leave_due(first + i);
+        keep_due(first + i);
         first[i].unheard = true;
     }
     /* The other registers come first now, however long these have waited. */
@@ -368,7 +368,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
         if (comes_last(&plan->items[i]))
             plan->items[i].not_before = fmax(plan->items[i].not_before, now);
     if (!others) {
-        part(plan, span);
+        split_by_guess(plan, span);
         return;
     }
     if (is_doubted(first) && span->count == 1) {
@@ -388,7 +388,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
     }
 }
 
-void push_plan_hope(struct push_plan *plan)
+void push_plan_end_pauses(struct push_plan *plan)
 {
     for (unsigned i = 0; i < plan->count; i++)
         plan->items[i].pause_s = plan->items[i].not_before = 0;

@@ -106,8 +106,8 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
 void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,
                           double now);
 
-/** The target is back after it was away, or was silent for another reason: it may now accept what
- * it rejected before. */
-void push_plan_hope(struct push_plan *plan);
+/** Ends all pauses: the target is back after it was away or silent, and may now accept what it
+ * rejected before. */
+void push_plan_end_pauses(struct push_plan *plan);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define PASSING_S 20.0 /* s for which a target may be busy before it is logged */
 #define AGAIN_S 60.0   /* s that any repeated trouble must last before it is logged */
-/* for so long, what is found is kept back until all is: one message is enough */
+/* s for which a running search delays the message, so that one message lists all registers it finds */
 #define SEARCH_S 30.0
 #define LIST_SIZE 100
 
@@ -48,7 +48,7 @@ static const char *list_registers(const struct push_item *first, const struct pu
 
 /* ---- trouble ---- */
 
-static bool is_ripe(const struct push_item *item, double now)
+static bool is_to_be_logged(const struct push_item *item, double now)
 {
     double patience = item->was_told ? AGAIN_S : item->state == PUSH_PUT_OFF ? PASSING_S : 0;
     bool found =
@@ -56,9 +56,11 @@ static bool is_ripe(const struct push_item *item, double now)
     return found && !item->told && now - item->since >= patience;
 }
 
-static bool is_ripe_like(const struct push_item *item, const struct push_item *like, double now)
+static bool is_to_be_logged_like(const struct push_item *item, const struct push_item *like,
+                                 double now)
 {
-    return is_ripe(item, now) && item->state == like->state && item->exception == like->exception;
+    return is_to_be_logged(item, now) && item->state == like->state &&
+           item->exception == like->exception;
 }
 
 static void describe_trouble(const struct push_item *item, char text[120])
@@ -79,9 +81,9 @@ static void report_like(struct push_plan *plan, const struct push_item *like, do
     struct push_item *end = plan->items + plan->count;
     describe_trouble(&sample, why);
     log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
-             list_registers(plan->items, end, is_ripe_like, &sample, now, registers), why);
+             list_registers(plan->items, end, is_to_be_logged_like, &sample, now, registers), why);
     for (struct push_item *item = plan->items; item < end; item++)
-        if (is_ripe_like(item, &sample, now))
+        if (is_to_be_logged_like(item, &sample, now))
             item->told = item->was_told = true;
 }
 
@@ -98,7 +100,7 @@ void push_report_troubles(struct push_plan *plan, double now)
     bool searching = is_searching(plan);
     for (unsigned i = 0; i < plan->count; i++) {
         const struct push_item *item = &plan->items[i];
-        if (is_ripe(item, now) && (!searching || now - item->since >= SEARCH_S))
+        if (is_to_be_logged(item, now) && (!searching || now - item->since >= SEARCH_S))
             report_like(plan, item, now);
     }
 }

@@ -21,7 +21,8 @@
 #define BACKOFF_MOST_S 30.0
 /* a silent unit gets a tenth of the time, because the others wait for its time-outs */
 #define MUTE_TIMES 9
-#define LAST_S 10.0 /* s for which others go before it even then */
+#define LAST_S                                                                                     \
+    10.0 /* s for which other pushes take precedence over a silent unit, even when its pause is over */
 #define NAMES_SIZE 120
 
 struct push_counters {
@@ -118,14 +119,14 @@ static void report_answer(struct push *push)
     if (trouble_ends(&push->mute, now, &lasted_s)) {
         log_info("push %s: %s answers for unit %u again after %.0f s", push->config->name,
                  target->address, push->config->unit, lasted_s);
-        push_plan_hope(&push->plan);
+        push_plan_end_pauses(&push->plan);
     } else if (!push->introduced && !back) {
         log_info("push %s: %s answers, unit %u", push->config->name, target->address,
                  push->config->unit);
     }
     push->introduced = true;
     for (unsigned i = 0; back && i < target->count; i++)
-        push_plan_hope(&target->pushes[i].plan);
+        push_plan_end_pauses(&target->pushes[i].plan);
 }
 
 static void report_counters(const struct push *push)
@@ -265,8 +266,8 @@ static void note_answered(struct push_target *target, unsigned unit)
     }
 }
 
-/* A server may know only one of the two functions. What only 6 writes is parted by the plan; for
- * one register the other function is tried, and 6 again if both were refused. True: at once. */
+/* A server may support only one of functions 6 and 16. For a single register the other function is
+ * tried, and 6 again if both were refused. True: send the request again at once. */
 static bool try_other_function(struct push_target *target, struct push *push, uint8_t exception)
 {
     if (exception != MODBUS_EXCEPTION_ILLEGAL_FUNCTION || target->span.size != 1)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What limits a pack or a bank, for people: the pack of the bank, and its cell. */
+/* What limits a pack or a bank, for status and messages: the pack of the bank, and its cell. */
 #ifndef PACKGATE_PACKS_LIMITED_H
 #define PACKGATE_PACKS_LIMITED_H
 

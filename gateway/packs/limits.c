@@ -439,7 +439,7 @@ static double lowered(const struct limits_config *config, double highest,
 }
 
 /* Cells whose values are unknown do not count as full. */
-static double forget_full(struct limits_state *state)
+static double reset_full(struct limits_state *state)
 {
     state->full_since = NAN;
     state->full = false;
@@ -469,7 +469,7 @@ static double limit_voltage(const struct limits_config *config, const struct lim
         bms = fmin(bms, limit_v);
     }
     if (!known)
-        return forget_full(state);
+        return reset_full(state);
     choose_float(config, all, spread, soc, state, now);
     state->cell_v =
         towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
@@ -531,7 +531,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : parts[i].pack;
     }
     const double volts =
-        usable < needed ? forget_full(state) : limit_voltage(config, packs, count, state, now);
+        usable < needed ? reset_full(state) : limit_voltage(config, packs, count, state, now);
     state->at = now;
     return (struct map_allowed){
         .configured = true,

@@ -3,9 +3,10 @@
  * Computes the charge and discharge limits of a pack or a bank, from its values, their age, and a
  * [limits] section. Pure.
  *
- * Everything fails to 0: a required value that is unknown allows no current, and neither do stale
- * values; only with on_stale = discharge these allow discharging as before, for LIMITS_STOP_S. A
- * limit falls at once. It rises slowly, and only after more was allowed for a while.
+ * Every failure means 0 A: while a required value is unknown or the values are stale, no current is
+ * allowed. The only exception is on_stale = discharge, with which stale values allow discharging as
+ * before for LIMITS_STOP_S. A limit falls at once. It rises slowly, and only after its inputs have
+ * allowed more for a while.
  *
  * Packs of a bank are wired in parallel, so the current of a single one cannot be controlled: the
  * pack that reaches its limit first, by its measured share of the current, limits the bank.
@@ -18,8 +19,8 @@
 #include "config/config.h"
 #include "registers/map.h"
 
-/* Seconds for which stale values still allow discharging with on_stale = discharge; and for which
- * inverters are told to stop. */
+/* Seconds for which stale values still allow discharging with on_stale = discharge, and for which
+ * the outlet `present` sends a stop. */
 #define LIMITS_STOP_S 10.0
 
 /* A pack at one moment. */
@@ -35,7 +36,7 @@ enum limits_direction { LIMITS_CHARGE, LIMITS_DISCHARGE, LIMITS_DIRECTIONS };
 /* A rising current limit. */
 struct limits_ramp {
     double allowed_a;
-    double waits_since; /* since then more has been allowed; NaN: it is not */
+    double waits_since; /* since when more could be allowed; NaN: it cannot */
 };
 
 /* A pack, between two updates. */

@@ -36,7 +36,7 @@ static void show_limits(struct pack *values, const struct map_allowed *allowed)
 /* ---- measured values ---- */
 
 /* Some protocols have no state of charge, only capacities: these must yield the same percentage. */
-static void settle_capacities(struct pack *values, double capacity_ah)
+static void complete_capacities(struct pack *values, double capacity_ah)
 {
     const double *value = values->value;
     if (isnan(value[FULL_AH]) && !isnan(value[RATED_AH]))
@@ -104,7 +104,7 @@ void show_source(struct shown *shown, const struct source *source, double now)
     shown->values = *source->values;
     shown->stopping = !fresh;
     show_limits(&shown->values, &allowed);
-    settle_capacities(&shown->values, source->capacity_ah);
+    complete_capacities(&shown->values, source->capacity_ah);
     pack_derive(&shown->values);
     if (source->status.bank)
         show_bank(shown, source->status.bank);

@@ -29,8 +29,9 @@ static void keep_carried(const struct bms_driver *driver, const struct bms_optio
             pack_unset(pack, (enum pack_value) id);
 }
 
-/* A pack that reports everything that its protocol has; `least`: that all of its variants have, if
- * it is not known which one it is. For a pack that is not polled nothing is known. */
+/* Fills in a pack that reports every value of its protocol. `least`: if its variant is unknown, only
+ * those that all variants report. Of a pack that only talks or has no emulator, everything counts as
+ * reported. */
 static void model_pack(const struct pack_config *config, bool least, struct pack *pack)
 {
     uint64_t seed = 1;
@@ -79,7 +80,7 @@ static void show_allowed(struct shown *shown, struct source *source)
     show_source(shown, source, 0);
 }
 
-/* A pack that reports everything. */
+/* Fills in a pack that reports everything. */
 static void model_full(struct shown *shown)
 {
     uint64_t seed = 1;
@@ -140,7 +141,7 @@ static void read_dialect(const struct present_config *present, const struct show
     pack_merge(&told->values, &read);
 }
 
-/* Requests for a stack of batteries are answered by a table, those for one battery by a driver. */
+/* A table answers requests about a stack of batteries, a driver those about a single battery. */
 enum level { LEVEL_TABLE, LEVEL_BATTERY, LEVELS };
 
 static bool is_stacked(const struct present_config *present)
@@ -209,7 +210,7 @@ static struct untold find_untold(const struct present_config *present, enum leve
     return untold;
 }
 
-/* Of a battery that reports everything. */
+/* What is missing even if the battery reports everything. */
 static struct untold find_unfit(const struct present_config *present, enum level level)
 {
     struct shown full;

@@ -14,8 +14,9 @@
 bool untold_list(const struct config *config, const struct present_config *present, char *out,
                  size_t size);
 
-/** Writes what the protocol has a place for, but is not sent, as this battery does not report it or
- * what is in the same message. A bank is never asked for as one battery of a stack. */
+/** Writes the values that the protocol could carry but that are not sent, because this battery
+ * reports neither them nor another value that the same message needs. For a bank, skips messages
+ * about a single battery of a stack, which only packs answer. */
 void untold_now(const struct present_config *present, const struct shown *shown, char *out,
                 size_t size);
 

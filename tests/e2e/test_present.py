@@ -829,7 +829,7 @@ def a_reload_ends_it_with_a_stop():
                 file.write(text.split("[present x]")[0])
             gateway.process.send_signal(signal.SIGHUP)
             expect_stop_then_silence(stream, time.monotonic())
-        gateway.wait_for("present x: sends nothing any more, and ends")
+        gateway.wait_for("present x: stops sending, and exits")
 
 
 def status_says_who_asks():
@@ -838,7 +838,7 @@ def status_says_who_asks():
             return outlet_of(f"{folder}/control").get("error", "")
 
         deadline = time.monotonic() + PATIENCE
-        while "nobody has asked yet" not in words():
+        while "no request yet" not in words():
             assert time.monotonic() < deadline, words()
             time.sleep(0.2)
         with Stream(gateway) as stream:

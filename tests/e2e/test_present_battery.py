@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A pack or a bank on a port, in the protocols that inverters know: what `packgate read` and a simulated inverter read there is what
-the pack reports, by TCP and over pseudo terminals; CAN as text; and what they are told when the values turn stale."""
+"""A pack or a bank on a port, in the protocols that inverters use: `packgate read` and a simulated inverter read the
+values that the pack reports, over TCP and pseudo terminals; CAN as text; and the messages when values turn stale."""
 
 # tests/run: 60 s
 
@@ -44,9 +44,9 @@ FIXED = "profile=fixed,cells=16,temps=4,charge_mos=1,discharge_mos=1,current_a=-
 SPOKEN = [("topbms", "pylontech"), ("topbms", "pace"), ("topbms", "seplos"), ("seplos-v3", None), ("pace-modbus", None),
           ("jk-pb", "registers"), ("jk-pb", "trigger"), ("eg4-ll", None), ("daly", None), ("daly-d2", None), ("jbd", None),
           ("daren", None), ("felicity", None)]
-# Values that [limits] decides.
+# Values that come from [limits].
 ALLOWED = re.compile("limit|_mos$")
-# In the unit of the value: half of the coarsest step of any protocol, and what depends on it.
+# In the unit of the value: half of the coarsest step of any protocol, and of dependent values.
 STEPS = {"voltage_v": 0.06, "current_a": 0.06, "power_w": 6, "soc_percent": 1, "remaining_ah": 1, "full_ah": 1, "rated_ah": 1, "cell_mv": 0.6,
          "temp_c": 0.6, "temp_avg_c": 0.6, "mos_temp_c": 0.6, "cell_avg_mv": 0.6, "soh_percent": 0.6, "cell_max_mv": 0.6, "cell_min_mv": 0.6,
          "cell_delta_mv": 0.6}
@@ -64,7 +64,7 @@ def expect_same(shown, got, title, least=15):
         if name == "temp_avg_c" and sum(other.startswith("temp_c.") for other in got) != shown["temp_count"]:
             continue
         if name.startswith("temp_c.") and name not in shown:
-            name = "mos_temp_c"  # some have a place for it among the sensors
+            name = "mos_temp_c"  # some protocols have it among the sensors
         step = STEPS.get(name.split(".")[0], 0)
         assert name in shown and abs(value - shown[name]) <= step, (title, name, value, shown.get(name))
         compared += 1
@@ -78,7 +78,7 @@ class Stream:
         self.socket = socket.create_connection(("127.0.0.1", port))
 
     def hear(self, seconds):
-        """What comes until it is quiet for so long."""
+        """Reads until it is quiet for so long."""
         heard = b""
         while select.select([self.socket], [], [], seconds)[0] and (data := self.socket.recv(4096)):
             heard += data
@@ -104,7 +104,7 @@ def wait_presented(gateway, count):
 
 @contextlib.contextmanager
 def source(*sections, protocol="jk-pb", variant=None, options=FIXED, sensors=4):
-    """A gateway with one pack, "a", of which everything is presented."""
+    """A gateway with one pack, "a", which is presented."""
     server, url = simulate(protocol, options, *(("--variant", variant) if variant else ()))
     presents = "".join(f"[present p{number}]\nof = a\n{section}\n" for number, section in enumerate(sections))
     with server, Gateway(PACK.format(name="a", url=url, protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=sensors)
@@ -147,7 +147,7 @@ class Wire:
 
 
 def presented_by_all(wires=None):
-    """A [present] for each of SPOKEN, by TCP, or on these wires."""
+    """A [present] for each of SPOKEN, over TCP, or on these wires."""
     for number, (protocol, variant) in enumerate(SPOKEN):
         port = f"serial:{wires[number].ends[0].path}" if wires else "tcp-listen:127.0.0.1:0"
         yield f"port = {port}\nprotocol = {protocol}\n" + (f"variant = {variant}\n" if variant else "")
@@ -158,7 +158,7 @@ def port_of_form(gateway, wires, number):
 
 
 def read_by_all(gateway, wires=None):
-    """Of each [present] of presented_by_all the exit status and the text of a reader, all at once."""
+    """The exit status and the output of a reader for each [present] of presented_by_all, all at once."""
     readers = [subprocess.Popen([PACKGATE, "read", "--port", port_of_form(gateway, wires, number), *arguments_for(*form)], stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL) for number, form in enumerate(SPOKEN)]
     for reader in readers:
@@ -196,7 +196,7 @@ def bank(*sections):
 
 
 def a_bank_is_read_as_it_is(wires=None):
-    """It has no single cells and sensors: protocols that need them for everything say nothing, the others nothing of them."""
+    """It has no single cells and sensors: protocols whose messages all need them send nothing, the others omit them."""
     with bank(*presented_by_all(wires)) as gateway:
         shown, told = read("-c", gateway.path, "h"), {}
         for (protocol, variant), (status, text) in zip(SPOKEN, read_by_all(gateway, wires)):
@@ -213,7 +213,7 @@ def a_bank_over_serial_lines():
 
 
 def a_bank_is_a_stack():
-    """For an inverter, by TCP and over serial lines: what a bank knows, and no more."""
+    """For an inverter, over TCP and serial lines: the values that a bank has, and no others."""
     kinds = [("pylontech", "topbms pylontech"), ("victron", "victron"), ("pylon-1.2", "pylon-1.2"), ("pylon-1.3", "pylon-1.3")]
     with contextlib.ExitStack() as stack:
         wires = [stack.enter_context(Wire()) for _ in kinds]
@@ -224,14 +224,14 @@ def a_bank_is_a_stack():
                 before = read("-c", gateway.path, "h")
                 with Program(PACKGATE, "simulate", "--inverter", kind, "--port", port) as inverter:
                     told = inverter.wait_for(r"([\d.]+) V, (-?[\d.]+) A, SOC ([\d.]+) %, may charge ([\d.]+) A up to ([\d.]+) V, discharge")
-                shown = read("-c", gateway.path, "h")  # the voltage allowed rises from float
+                shown = read("-c", gateway.path, "h")  # the allowed voltage rises from float
                 volts, amperes, soc = (float(told[n]) for n in (1, 2, 3))
                 assert abs(volts - shown["voltage_v"]) < 0.06 and abs(amperes - shown["current_a"]) < 0.06, (kind, port, told[0], shown)
                 assert before["soc_percent"] <= soc <= shown["soc_percent"], (kind, port, told[0], shown)
                 least, most = (of["allowed_charge_voltage_v"] for of in (before, shown))
                 assert least - 0.11 < float(told[5]) < most + 0.11, (kind, port, told[0], before, shown)
         with Stream(port_of(gateway, "p0")) as stream:
-            # Of a single battery: its cells are not known, so nothing is said.
+            # As a single battery: its cells are unknown, so there is no answer.
             assert stream.ask(b"~20024642E00202FD33\r", 1) == b""
             assert stream.ask(b"~200246630000FDA9\r")[:13] == b"~20024600D012"
             # Neither a switch nor another address
@@ -267,7 +267,7 @@ def can_as_text():
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
             await_status(gateway, "no inverter was heard")
             stream.socket.sendall(b"t30580000000000000000\r")
-            await_status(gateway, "acknowledged by")  # once: of no time between two
+            await_status(gateway, "acknowledged by")  # only once, so there is no time between two
             time.sleep(1)
             stream.socket.sendall(b"t30580000000000000000\r")
             await_status(gateway, "acknowledged every")
@@ -275,7 +275,7 @@ def can_as_text():
 
 
 def limits_of_can(port):
-    """Of the last whole set of frames."""
+    """Decodes the last complete set of frames."""
     with Stream(port) as stream:
         data = b""
         while "351" not in frames(data) or not data.endswith(b"\r"):
@@ -294,7 +294,7 @@ def limits_of_stack(port):
 
 
 def limits_of_a_battery(protocol):
-    """As its driver reads them; of a protocol without limits its switches."""
+    """As decoded by its driver; for a protocol without limits, its switches."""
     def limits(port):
         values = read("--port", f"tcp://127.0.0.1:{port}", "--protocol", protocol)
         charge = f"charge {values['charge_current_limit_a']:g} A" if "charge_current_limit_a" in values else f"charging {('off', 'on')[values['charge_mos']]}"
@@ -303,7 +303,7 @@ def limits_of_a_battery(protocol):
 
 
 def status_says_what_the_answer_carries():
-    """Neither what was allowed before it was rounded for the protocol, nor limits that the protocol does not have."""
+    """Neither unrounded limits, nor limits that the protocol does not have."""
     forms = [("pylon-1.2", limits_of_can, "charge 33.3 A up to 54 V, discharge 44.4 A"),
              ("topbms pylontech", limits_of_stack, "charge 33.3 A up to 54.064 V, discharge 44.4 A"),
              ("eg4-ll", limits_of_a_battery("eg4-ll"), "charge 33 A"), ("daly", limits_of_a_battery("daly"), "charging on, discharging on")]
@@ -351,7 +351,7 @@ def a_gateway_that_dies_says_stop():
 
 def unfit_sections_are_refused():
     for protocol, more, complaint in (("victron", "address = 2\n", "has no addresses"),
-                                      ("daly", "variant = toast\n", "has no variant"), ("jk-pb", "port = can:can0\n", "none of a CAN bus"),
+                                      ("daly", "variant = toast\n", "has no variant"), ("jk-pb", "port = can:can0\n", "is not for a CAN bus"),
                                       ("toast", "", "protocol")):
         port = "" if "port" in more else "port = tcp-listen:127.0.0.1:0\n"
         text = PACK.format(name="a", url="sim:", protocol="daly", unit=1) + LIMITS.format(of="a", cells=16, sensors=4) + f"[present x]\nof = a\nprotocol = {protocol}\n{port}{more}"
@@ -360,7 +360,7 @@ def unfit_sections_are_refused():
 
 
 def kill_outlets(gateway):
-    """Kills the processes of all [present]. Returns how many."""
+    """Kills the processes of all [present]. Returns their number."""
     status = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout)
     pids = [outlet["pid"] for outlet in status["outlets"] if outlet["kind"] == "present"]
     for pid in pids:
@@ -372,7 +372,7 @@ RTU_READ_STATE = b"\x01\x04\x01\x90\x00\x08\xf0\x1d"
 
 
 def wait_listening(gateway, count):
-    """The port of each [present] that has started again."""
+    """The port of each restarted [present]."""
     ports = {}
     while len(ports) < count:
         line = gateway.wait_for(r"present (p\d+): listening on port (\d+)")
@@ -381,7 +381,7 @@ def wait_listening(gateway, count):
 
 
 def one_that_is_killed_says_nothing_old():
-    """Killed while it says stop: it does not know any more that it did, and waits for a whole fresh cycle."""
+    """Killed during the stop: it no longer knows about it, and waits for a whole fresh cycle."""
     sections = ("protocol = modbus-rtu\nport = tcp-listen:127.0.0.1:0", "protocol = topbms pylontech\nport = tcp-listen:127.0.0.1:0",
                 "protocol = pylon-1.2\nport = tcp-listen:127.0.0.1:0", "protocol = daly\nport = tcp-listen:127.0.0.1:0")
     requests = {"p0": RTU_READ_STATE, "p1": b"~200246630000FDA9\r", "p2": b"", "p3": bytes.fromhex("a5409008") + bytes(8) + b"\x7d"}
@@ -410,7 +410,7 @@ def one_that_is_killed_says_nothing_old():
 
 
 class LossyWay(Way):
-    """To a Daly, whose alarms it loses from some time on."""
+    """A proxy to a Daly, whose alarms are lost from some time on."""
 
     lost = False
 
@@ -448,7 +448,7 @@ def an_alarm_that_is_not_read_has_not_ended():
 def check_names_what_is_not_told():
     health = r"state of charge, health \(set soh\)"
     for protocol, more, wanted in (("daly", "", f"{health}, capacity, cycles, cell voltages, cell temperatures"), ("daly", "soh = 100\n", "capacity, cycles"),
-                                   ("topbms", "", f"capacity, cycles, cell voltages, cell temperatures, perhaps {health}\n"),  # not all variants have it
+                                   ("topbms", "", f"capacity, cycles, cell voltages, cell temperatures, perhaps {health}\n"),  # not all variants report it
                                    ("topbms", "soh = 99\n", "capacity, cycles, cell voltages, cell temperatures\n")):
         text = PACK.format(name="a", url="sim:", protocol=protocol, unit=1) + LIMITS.format(of="a", cells=16, sensors=4)
         result = subprocess.run([PACKGATE, "check", "-"], input=(text + "[present x]\nof = a\nprotocol = pylon-1.2\nport = can:can0\n" + more).encode(),
@@ -457,7 +457,7 @@ def check_names_what_is_not_told():
 
 
 def status_names_what_is_not_told():
-    """What this BMS does not report: `check` cannot know it of all."""
+    """Values that this BMS does not report: `check` cannot know that about all of them."""
     sections = ("port = tcp-listen:127.0.0.1:0\nprotocol = victron", "port = tcp-listen:127.0.0.1:0\nprotocol = topbms\nvariant = pylontech",
                 "port = tcp-listen:127.0.0.1:0\nprotocol = victron\nsoh = 97", "port = tcp-listen:127.0.0.1:0\nprotocol = daly",
                 "port = tcp-listen:127.0.0.1:0\nprotocol = modbus-rtu")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Set-up in the browser, by requests made by hand: who may, what may be changed, and what happens to a configuration that is not
-kept. The screens are test_setup_page's subject."""
+"""Set-up in the browser, by requests made by hand: who may set up, what may be changed, and what happens to a
+configuration that is not kept. test_setup_page tests the screens."""
 
 import concurrent.futures
 import contextlib
@@ -44,7 +44,7 @@ poll = 200ms
 
 
 class Browser:
-    """One that keeps its cookies and comes from a page of the gateway."""
+    """A browser with cookies, on a page of the gateway."""
 
     def __init__(self, page, **headers):
         self.page, self.cookies, self.headers = page, {}, headers
@@ -100,7 +100,7 @@ def edit(section, name, key, value):
 
 
 def new_code(page):
-    Link(page).close()  # the page may be there before the socket
+    Link(page).close()  # the page may be ready before the socket
     return re.search(r"#/setup/start/([a-z2-9]{8})\n", run("setup", "-c", page.path))[1]
 
 
@@ -145,7 +145,7 @@ def test_code():
         assert other.get("config")[0] == 403
         other.cookies["packgate-setup"] = "x y" * 20
         assert other.get("config")[0] == 403
-        # A new code ends the session before.
+        # A new code ends the previous session.
         code = new_code(page)
         assert one.get("config")[0] == 403
         one.good(one.post("arm", {"code": code}))
@@ -171,7 +171,7 @@ def test_other_pages_and_names():
             assert browser.get("config", Sec_Fetch_Site=site)[0] == 403
         assert browser.get("config", Origin="http://evil.example")[0] == 403
         assert browser.post("ports", Content_Type="text/plain")[0] == 415
-        # The name of a stranger that leads here.
+        # A foreign host name that resolves to this host.
         assert browser.get("state", Host=f"evil.example:{page.web}")[0] == 421
         assert browser.post("ports", Host=f"evil.example:{page.web}", Origin=f"http://evil.example:{page.web}")[0] == 421
         assert browser.post("ports", X_Forwarded_For="192.0.2.7")[0] == 403
@@ -185,7 +185,7 @@ def test_only_the_gateway_may_arm():
     with Page(packs=PACKS, web="password_file = none") as page:
         assert new_code(page)
         assert "does not find" not in run("setup", "-c", page.path)
-    # Not every network knows the name of a host.
+    # Not every network resolves the name of a host.
     with Page(packs=PACKS, web="allow = 127.0.0.0/8", listen=f"0.0.0.0:{free_port()}") as page:
         Link(page).close()
         said = run("setup", "-c", page.path)
@@ -193,7 +193,7 @@ def test_only_the_gateway_may_arm():
 
 
 def test_password():
-    """`setup = yes`: who is logged in may. Its networks are those of switching."""
+    """`setup = yes`: users who are logged in may set up, from the networks that may switch."""
     for allowed in (True, False):
         folder = tempfile.mkdtemp(prefix="packgate-setup-")
         path = os.path.join(folder, "password")
@@ -210,13 +210,13 @@ def test_password():
                 state = browser.good(browser.get("state"))
                 assert state["by"] == "password" and state["yours"] and not state["login"]
             assert browser.get("config")[0] == (200 if allowed else 403)
-            # A code works beside it.
+            # A code still works.
             assert Browser(page).arm().get("config")[0] == 200
         shutil.rmtree(folder)
 
 
 def test_ingress():
-    """Everybody who reaches the page has logged in at the proxy. A page of somebody else has not."""
+    """Everybody who reaches the page has logged in at the proxy. A foreign page has not."""
     with Page(packs=PACKS, web="allow = 127.0.0.1\nhosts = any\nframe = self\nsetup = ingress") as page:
         browser = Browser(page, **{"X-Forwarded-For": "192.168.7.7", "Host": "ha.local:8123"})
         state = browser.good(browser.get("state"))
@@ -295,7 +295,7 @@ def test_probe():
         assert found["protocol"] == "topbms" and found["cells_count"] == 15 == len(found["cells"]) and 63 < found["soc_pct"] < 65, answer
         assert found["port"] == url and 40 < found["voltage_v"] < 60 and "baud" not in found and answer["tried"], answer
         assert {"protocol", "address", "baud"} == set(answer["tried"][0])
-        # Another master, or nobody.
+        # Another master, or silence.
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             port = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
             browser.good(browser.post("probe", {"port": port}))
@@ -311,7 +311,7 @@ def test_probe():
 
 
 def test_probe_goes_on():
-    """The other addresses of what was found first; with their cells, by which packs are compared."""
+    """The other addresses of the first protocol that was found; with their cells, by which users compare packs."""
     server, url = simulate("daly", "cells=8,soc=64", "--count", 3)
     with server, Page(packs=PACKS) as page:
         browser = Browser(page).arm()
@@ -402,7 +402,7 @@ def test_probe_bluetooth():
 
 
 def tried(browser, kind, name, *edits):
-    """The steps of a trial: {name: True, or what is wrong}."""
+    """The steps of a trial: {name: True, or the error}."""
     status, answer = browser.post("try", {"kind": kind, "name": name, "edits": list(edits)})
     assert status == 202, answer
     answer = await_that(lambda: browser.good(browser.get("try")), lambda answer: not answer["running"])
@@ -456,7 +456,7 @@ def test_try_encrypted():
 
 
 def test_a_trial_that_hangs():
-    """The gateway goes on, and another trial takes its place."""
+    """The gateway continues, and another trial replaces the hanging one."""
     with socket.create_server(("127.0.0.1", 0)) as deaf, Page(packs=PACKS) as page:
         browser = Browser(page).arm()
         broker = edit("mqtt", "home", "broker", f"mqtt://127.0.0.1:{deaf.getsockname()[1]}")
@@ -467,7 +467,7 @@ def test_a_trial_that_hangs():
         await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
         assert browser.post("try", {"kind": "modbus", "edits": []})[0] == 202
         assert browser.good(browser.get("try"))["steps"][0]["name"] == "request"
-        # The page alone is left.
+        # Only the page is left.
         await_that(lambda: subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split(),
                    lambda children: len(children) == 1)
 
@@ -494,7 +494,7 @@ def test_try_others():
         assert came and b"test" in came[0]
         wrong = tried(browser, "notify", "phone", *given)
         assert wrong["message"] is not True and wrong["message"], wrong
-        # Somebody reads.
+        # A client reads.
         assert browser.post("try", {"kind": "modbus", "edits": []})[0] == 202
         assert browser.good(browser.get("try")) == {"running": True, "steps": [{"name": "request", "ok": None, "text": ""}]}
         with page.client() as client:
@@ -547,7 +547,7 @@ listen = 127.0.0.1:0
 # ---- a new configuration ----
 
 def steady_page(**options):
-    """Its port stays the same when it starts anew, as it does for other packs."""
+    """Its port stays the same after a restart, as for other packs."""
     return Page(listen=f"127.0.0.1:{free_port()}", **options)
 
 
@@ -570,7 +570,7 @@ def test_apply_and_keep():
         assert 0 < state["pending"]["keep_within_s"] <= 120 and state["pending"]["hash"] == answer["hash"]
         assert read(page.path) == before.replace("unit = 1", "unit = 7") and stat.S_IMODE(os.stat(page.path).st_mode) == 0o640
         assert read(page.path + ".before") == before
-        # Another one has to wait.
+        # Another browser has to wait.
         assert browser.apply(edit("pack", "shed", "unit", "8"))[0] == 409
         browser.good(browser.post("keep"))
         assert browser.good(browser.get("state"))["pending"] is None and not os.path.exists(page.path + ".before")
@@ -580,7 +580,7 @@ def test_apply_and_keep():
 
 
 def await_reload(page, browser):
-    """The unit of a pack has changed: the page's server starts anew."""
+    """The unit of a pack has changed: the page's process is restarted."""
     page.wait_for("the new configuration is in force")
     page.wait_for("web: page at")
     return browser.good(browser.get("state"))
@@ -595,8 +595,8 @@ def test_undo():
         browser.good(browser.post("undo"))
         page.wait_for(r"\[pack shed\] unit: 1, was 7")
         state = await_reload(page, browser)
-        assert is_undone(page, before) and "taken back" in state["undone"]
-        # What was tried is not lost.
+        assert is_undone(page, before) and "undone in the browser" in state["undone"]
+        # The undone configuration is not lost.
         assert "unit = 7" in read(page.path + ".old/1")
 
 
@@ -634,7 +634,7 @@ def test_ten_old_ones():
 
 
 def test_the_gateway_dies():
-    """A configuration that ends the gateway is undone by that end."""
+    """A configuration that makes the gateway exit is undone by that exit."""
     for how in (signal.SIGKILL, signal.SIGTERM):
         with Page(packs=PACKS) as page:
             browser = Browser(page).arm()
@@ -647,7 +647,8 @@ def test_the_gateway_dies():
 
 
 def test_power_cut():
-    """Between the rename and the reload, or before it was kept: the next start finds what was not kept."""
+    """Between the rename and the reload, or before it was kept: the next start finds the configuration that was not
+    kept."""
     with Page(packs=PACKS) as page:
         page.stop()
         before = read(page.path)
@@ -668,9 +669,9 @@ def test_power_cut():
 
 
 def test_download_only():
-    """Nobody may write the file: the browser gets all of it."""
+    """Nothing can write the file: the browser gets the whole text."""
     drop_bounding, dac_override = 24, 1
-    # What is started from here on may not write everywhere, even as root.
+    # Processes that are started from here on cannot write everywhere, even as root.
     assert os.geteuid() != 0 or ctypes.CDLL(None, use_errno=True).prctl(drop_bounding, dac_override, 0, 0, 0) == 0, ctypes.get_errno()
     with Page(packs=PACKS) as page, tempfile.TemporaryDirectory(prefix="packgate-setup-") as other:
         browser, before = Browser(page).arm(), read(page.path)
@@ -693,7 +694,7 @@ def test_download_only():
 
 @contextlib.contextmanager
 def helped(packs=PACKS, **options):
-    """A gateway beside a helper that is started as systemd does it: one for each connection."""
+    """A gateway beside a helper that is started like by systemd: one for each connection."""
     folder = tempfile.mkdtemp(prefix="packgate-setup-")
     path, there = os.path.join(folder, "socket"), {}
     with steady_page(packs=packs, arguments=("--helper", path), **options) as page:
@@ -752,13 +753,13 @@ def test_helper_asked_for_other_things():
         assert ask_helper(path, json.dumps({"hash": "0" * 16, "edits": one}).encode())["http"] == 409
         assert ask_helper(path, json.dumps({"hash": hash, "edits": [edit("pack", "shed", "unit", "0")]}).encode())["http"] == 422
         assert is_undone(page, before) and read(other) == "[gateway]\n" and not os.path.exists(page.path + ".old")
-        # One that hangs up is undone.
+        # A helper whose connection ends undoes the configuration.
         ask_helper(path, json.dumps({"hash": hash, "edits": one}).encode())
         await_that(lambda: is_undone(page, before), bool)
 
 
 def test_a_helper_that_hangs():
-    """The gateway goes on, and the browser is told."""
+    """The gateway continues, and the browser gets an error."""
     folder = tempfile.mkdtemp(prefix="packgate-setup-")
     path = os.path.join(folder, "socket")
     with socket.socket(socket.AF_UNIX) as deaf, Page(packs=PACKS, arguments=("--helper", path)) as page:
@@ -798,7 +799,7 @@ def test_secrets():
         page.wait_for("the new configuration is in force")
         browser.await_state(lambda state: state["pending"])
         browser.good(browser.post("keep"))
-        # It never comes back.
+        # It is never sent back.
         for answer in (browser.get("config"), browser.get("state"), browser.get("keys"), browser.post("ports"), browser.get("probe"),
                        browser.post("check", {"hash": browser.hash(), "edits": [edit("mqtt", "home", "topic", "x")]}),
                        page.ask("/api/v1/gateway")):
@@ -807,7 +808,7 @@ def test_secrets():
         (section,) = [s for s in config["sections"] if s["section"] == "mqtt"]
         assert [key for key in section["keys"] if key["key"] == "password_file"] == \
             [{"key": "password_file", "line": section["line"] + 3, "web": False, "set": True, "secret": True}]
-        # It may be taken away.
+        # It can be removed.
         browser.good(browser.apply({**secret, "secret": None}))
         page.wait_for("the new configuration is in force")
         assert "password_file" not in read(page.path).split("[web]")[0]
@@ -815,7 +816,7 @@ def test_secrets():
 
 
 def test_secrets_in_the_clear():
-    """From another host, without encryption: refused. 127.0.0.1 behind a proxy is another host."""
+    """From another host, without encryption: rejected. 127.0.0.1 behind a proxy counts as another host."""
     with Page(packs=PACKS + "[mqtt home]\nbroker = mqtt://127.0.0.1:1\nuser = me\n", web="proxy = 127.0.0.1") as page:
         far = Browser(page, **{"X-Forwarded-For": "192.168.7.7", "X-Forwarded-Proto": "http"})
         far.arm()

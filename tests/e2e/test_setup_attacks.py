@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 60 s
-"""Attacks on set-up in the browser: by requests made by hand, by a helper that fails or lies, by configurations that break the
-gateway. test_setup_api shows what works."""
+"""Attacks on set-up in the browser: requests made by hand, a helper that fails or lies, configurations that break the
+gateway. test_setup_api tests the normal cases."""
 
 import contextlib
 import glob
@@ -55,7 +55,7 @@ def apply_and_wait(page, *edits):
 # ---- who saves it fails ----
 
 def test_who_saves_is_killed():
-    """Another one puts the file before back, and the gateway reloads it."""
+    """Another helper restores the previous file, and the gateway reloads it."""
     for way in (helped, lambda: steady_page(packs=PACKS)):
         with way() as given:
             page = given[0] if isinstance(given, tuple) else given
@@ -66,7 +66,7 @@ def test_who_saves_is_killed():
             page.wait_for(r"\[pack shed\] unit: 1, was 7")
             state = await_reload(page, browser)
             assert is_undone(page, before) and "has ended" in state["undone"] and not state["pending"], state
-            # And the next one works.
+            # The next attempt works.
             browser.good(browser.apply(UNIT_7))
             assert await_reload(page, browser)["pending"]
             browser.good(browser.post("keep"))
@@ -74,7 +74,7 @@ def test_who_saves_is_killed():
 
 
 class Liar:
-    """A helper that does what the test says."""
+    """A helper whose behaviour the test sets."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="packgate-setup-")
@@ -106,7 +106,7 @@ def say(file, **said):
 
 
 def begin_apply(browser):
-    """In a thread: (thread, answers)"""
+    """Runs in a thread: (thread, answers)"""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(browser.apply(UNIT_7)))
     thread.start()
@@ -114,7 +114,8 @@ def begin_apply(browser):
 
 
 def test_rejected_reload():
-    """The gateway rejects what was saved, though it was checked: it says so, asks for the file before, and reloads that."""
+    """The gateway rejects the saved configuration, although it was checked: it reports that, requests the previous
+    file, and reloads that."""
     with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
         browser, before = Browser(page).arm(), read(page.path)
         thread, answers = begin_apply(browser)
@@ -128,8 +129,8 @@ def test_rejected_reload():
         assert file.readline() == "undo\n"
         with open(page.path, "w") as config:
             config.write(before)
-        say(file, undone="it was taken back")
-        page.wait_for("the configuration before is back: the gateway could not switch to it")
+        say(file, undone="it was undone in the browser")
+        page.wait_for("the previous configuration is back: the gateway could not switch to it")
         page.wait_for("the new configuration is in force, without changes")
         state = browser.await_state(lambda state: not state["pending"])
         assert "could not switch" in state["undone"], state
@@ -156,12 +157,13 @@ def test_what_cannot_be_put_back_is_said():
             assert ended[0][0] == status, (end, said, ended)
             state = browser.good(browser.get("state"))
             assert state["undone"] and not state["pending"], state
-            page.wait_for("the new configuration is in force" if "undone" in said else "nobody has kept is in force")
+            page.wait_for("the new configuration is in force" if "undone" in said else "was not kept is in force")
     assert not any("the new configuration is kept" in line for line in page.lines), page.lines
 
 
 def test_all_that_is_said_at_once():
-    """What the helper has said while the gateway could not listen is heard, in order; and one that is lost while it saves has nothing kept."""
+    """Replies that the helper has sent while the gateway could not read are handled in order; and if it is lost while
+    it saves, nothing counts as kept."""
     with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
         browser = Browser(page).arm()
         thread, answers = begin_apply(browser)
@@ -170,11 +172,11 @@ def test_all_that_is_said_at_once():
         file.close()
         thread.join()
         assert answers[0][0] == 200
-        page.wait_for("the configuration before is back: it was not kept in time")
+        page.wait_for("the previous configuration is back: it was not kept in time")
         page.wait_for("the new configuration is in force")
         assert "in time" in browser.await_state(lambda state: not state["pending"])["undone"]
-        # The one that is asked next says whether anything is left to be put back.
-        for said, was in (({"undone": "the program that had saved it has ended"}, "has ended"), ({"hash": "1" * 16}, "has ended"), ({"hash": "0" * 16}, None)):
+        # The next helper reports whether there is anything to restore.
+        for said, was in (({"undone": "the program that saved it has ended"}, "has ended"), ({"hash": "1" * 16}, "has ended"), ({"hash": "0" * 16}, None)):
             thread, answers = begin_apply(browser)
             file, _ = helper.accept()
             say(file, hash="0" * 16, keep_within_s=120)
@@ -184,7 +186,7 @@ def test_all_that_is_said_at_once():
             file, line = helper.accept()
             assert line == "undo"
             say(file, **said)
-            page.wait_for("the configuration before is back" if was else "the new configuration is kept")
+            page.wait_for("the previous configuration is back" if was else "the new configuration is kept")
             if was:
                 page.wait_for("the new configuration is in force")
             state = browser.await_state(lambda state: not state["pending"])
@@ -194,12 +196,12 @@ def test_all_that_is_said_at_once():
         file, line = helper.accept()
         thread.join()
         assert answers[0][0] == 503 and line == "undo"
-        say(file, undone="the program that had saved it has ended")
-        page.wait_for("the configuration before is back")
+        say(file, undone="the program that saved it has ended")
+        page.wait_for("the previous configuration is back")
 
 
 def test_kept_only_when_tried():
-    """A configuration that the gateway has not switched to is not kept, however fast somebody asks for it."""
+    """A configuration to which the gateway has not switched cannot be kept, however fast a browser requests it."""
     with Liar() as helper, steady_page(packs=PACKS, arguments=("--helper", helper.path)) as page:
         browser = Browser(page).arm()
         thread, answers = begin_apply(browser)
@@ -220,7 +222,7 @@ def test_kept_only_when_tried():
 
 
 def test_a_second_connection_waits():
-    """Nobody takes back what waits to be kept by asking the helper for something else."""
+    """Other requests to the helper cannot undo a configuration that is not kept yet."""
     with helped() as (page, path):
         browser = apply_and_wait(page)
         with contextlib.ExitStack() as stack:
@@ -280,7 +282,7 @@ def children(pid):
 
 
 def test_not_kept_in_time():
-    """With nobody there, with the page's process killed meanwhile, and with a gateway that hangs."""
+    """Without a browser, after the page's process was killed, and with a gateway that hangs."""
     for trouble in ("nobody", "page dies", "gateway hangs"):
         with turned_clock() as (page, let_time_pass):
             before, browser = read(page.path), Browser(page).arm()
@@ -297,16 +299,16 @@ def test_not_kept_in_time():
                 await_that(lambda: is_undone(page, before), bool)
             finally:
                 os.kill(page.process.pid, signal.SIGCONT)
-            page.wait_for("the configuration before is back: it was not kept in time")
+            page.wait_for("the previous configuration is back: it was not kept in time")
             page.wait_for(r"\[pack shed\] unit: 1, was 7")
             state = browser.await_state(lambda state: not state["pending"])
             assert "not kept in time" in state["undone"], (trouble, state)
-            # The browser is still let in, and the unit is the one before.
+            # The browser is still authorized, and the unit is the previous one.
             assert browser.good(browser.get("config")) and page.json("/api/v1/packs/shed")["unit"] == 1
 
 
 def test_power_cut_behind_a_link():
-    """The configuration is a symbolic link: what was not kept is beside the file that it leads to."""
+    """The configuration is a symbolic link: the file to restore is beside its target."""
     with Page(packs=PACKS) as page:
         page.stop()
         before = read(page.path)
@@ -347,7 +349,7 @@ def deaf_broker():
 
 
 def test_secrets_do_not_follow_an_address():
-    """A secret that is stored is not sent to another address than it was typed for, neither for a trial nor by the gateway."""
+    """A stored secret is sent only to the address for which it was entered, in a trial as well as by the gateway."""
     folder = tempfile.mkdtemp(prefix="packgate-setup-")
     path = os.path.join(folder, "password")
     with open(path, "w") as file:
@@ -362,7 +364,7 @@ def test_secrets_do_not_follow_an_address():
     with Page(packs=packs) as page:
         browser, before = Browser(page).arm(), read(page.path)
         hash = browser.hash()
-        # The plain scheme of the same address is another one as well.
+        # The unencrypted scheme of the same address counts as another address.
         bad = [edit("mqtt", "home", "broker", "mqtts://evil.example"), edit("mqtt", "home", "broker", "mqtt://127.0.0.1:1"),
                edit("mqtt", "open", "broker", "mqtt://evil.example"), edit("influx", "base", "url", "https://evil.example/write?db=x"),
                edit("influx", "old", "url", "https://evil.example/write?db=x"), edit("notify", "phone", "url", "https://evil.example/topic"),
@@ -379,7 +381,7 @@ def test_secrets_do_not_follow_an_address():
             server.settimeout(0)
             with contextlib.suppress(BlockingIOError):
                 raise AssertionError(server.accept())
-        # With a new password, without one, or where there is none, the address is free.
+        # With a new password, without one, or if none is stored, the address can be changed.
         for good in ([bad[0], PASSWORD], [bad[0], {**PASSWORD, "secret": None}], [edit("mqtt", "home", "broker", "mqtts://127.0.0.1:1")],
                      [edit("mqtt", "none", "broker", "mqtt://127.0.0.1:2")], [edit("mqtt", "home", "topic", "x")],
                      [{"section": "mqtt", "name": "home", "remove": True}, bad[0]]):
@@ -410,14 +412,14 @@ def test_secret_files_end_with_what_names_them():
         assert secret_files(page) == []
         apply("keep", PASSWORD)
         apply("keep", PASSWORD)
-        # The first one is named by an old configuration, until that is gone.
+        # An old configuration still names the first one.
         assert len(secret_files(page)) == 2
         for n in range(10):
             assert len(secret_files(page)) == 2, n
             apply("keep", edit("mqtt", "home", "interval", f"{n + 20}s"))
         (name,) = secret_files(page)
         assert name in read(page.path)
-        # What a power cut leaves behind; and files of others, or that another configuration names, stay.
+        # Files left behind by a power cut; foreign files, and those that another configuration names, stay.
         for other in ("99-mqtt-home-password", "98-mqtt-home-password", "97-backup-key", "password", "96-mqtt-home-password.txt", "+95-mqtt-home-password"):
             with open(f"{page.folder}/{other}", "w") as file:
                 file.write("x")
@@ -430,7 +432,7 @@ def test_secret_files_end_with_what_names_them():
         assert secret_files(page) == sorted([name, "98-mqtt-home-password", "+95-mqtt-home-password"]), secret_files(page)
         assert os.path.exists(f"{page.folder}/97-backup-key")
         assert os.path.exists(f"{page.folder}/96-mqtt-home-password.txt") and os.path.exists(f"{page.folder}/password")
-        # The numbers begin anew: the file in use is neither filled nor removed.
+        # The numbers start over: the file in use is neither overwritten nor removed.
         subprocess.run(["rm", "-r", page.path + ".old"], check=True)
         os.rename(f"{page.folder}/{name}", f"{page.folder}/1-mqtt-home-password")
         text = read(page.path).replace(name, "1-mqtt-home-password")
@@ -456,7 +458,7 @@ def test_a_power_cut_leaves_no_secret():
 
 
 def test_secrets_are_not_handed_out():
-    """Neither the whole file nor a hash by which what is masked could be guessed."""
+    """Neither the whole file nor a hash with which masked values could be guessed."""
     with steady_page(packs=PACKS.replace("# The big one.\n", "# password = s3cret\n")) as page:
         browser = Browser(page).arm()
         hash = browser.hash()
@@ -481,7 +483,7 @@ def test_secrets_are_not_handed_out():
 # ---- values ----
 
 def test_injection():
-    """A value is a value: it does not become a line, a section or a comment, and what cannot be one is refused."""
+    """A value stays a value: it never becomes a line, a section or a comment, and an impossible one is rejected."""
     with Page(packs=PACKS + BROKER) as page:
         browser, before = Browser(page).arm(), read(page.path)
         hash = browser.hash()
@@ -490,7 +492,7 @@ def test_injection():
         for value in values:
             status, answer = browser.post("check", {"hash": hash, "edits": [edit("pack", "shed", "name", value)]})
             assert status == 403 and answer["error"], (value, status, answer)
-        # These are good lines, and the check refuses them; nothing else of the file changes.
+        # These are valid lines, but the check rejects them; nothing else of the file changes.
         for value in ("", "x" * 150, "\ufeffx", "a\u202eb", "x\u2028y"):
             answer = browser.good(browser.post("check", {"hash": hash, "edits": [edit("pack", "shed", "name", value)]}))
             assert answer["errors"] == 1 and [line["op"] for line in answer["diff"] if line["op"] != " "] == ["+"], (value, answer)
@@ -516,7 +518,8 @@ def test_injection():
 
 
 def test_texts_that_are_cut():
-    """A message that is cut within a character is still an answer, and nobody is saved by it; a file in another encoding is shown."""
+    """A message that was cut within a character is still an answer, and the session continues; a file in another
+    encoding is shown."""
     with helped() as (page, path):
         browser, before = Browser(page).arm(), read(page.path)
         hash = browser.hash()
@@ -541,7 +544,7 @@ def test_texts_that_are_cut():
 # ---- browsers ----
 
 def test_cookie_fixation():
-    """A token that somebody has planted is not the one of the session that begins."""
+    """A token that an attacker has planted is not the token of the session that begins."""
     with Page(packs=PACKS) as page:
         planted = "ab" * 32
         browser = Browser(page)
@@ -551,14 +554,14 @@ def test_cookie_fixation():
         thief = Browser(page)
         thief.cookies["packgate-setup"] = planted
         assert thief.get("config")[0] == 403
-        # A planted one beside the good one opens nothing to others, and tokens in other places do not count.
+        # A planted cookie beside the right one opens nothing for others, and tokens elsewhere do not count.
         good = browser.cookies["packgate-setup"]
         assert thief.get(f"config?packgate-setup={good}")[0] in (403, 404) and thief.get("config", Authorization=f"Bearer {good}")[0] == 403
         assert thief.get("config", Cookie=f"packgate-setu={good}")[0] == 403 and thief.get("config", Cookie=f"xpackgate-setup={good}")[0] == 403
 
 
 def test_two_at_once():
-    """Of two that apply at the same moment one is saved."""
+    """Of two simultaneous requests to apply, one is saved."""
     with steady_page(packs=PACKS) as page:
         browser = Browser(page).arm()
         hash, answers = browser.hash(), []
@@ -576,7 +579,7 @@ def test_two_at_once():
 
 
 def test_a_stranger_before_the_owner():
-    """A gateway that starts without a configuration, as in a container: its page is open, set-up is not."""
+    """A gateway that starts without a configuration, as in a container: its page can be opened, set-up cannot."""
     folder = tempfile.mkdtemp(prefix="packgate-setup-")
     first, path, control = f"{folder}/first.ini", f"{folder}/packgate.ini", f"{folder}/control"
     port = free_port()
@@ -598,8 +601,8 @@ def test_a_stranger_before_the_owner():
             assert stranger.post(what, {"hash": "0" * 16, "edits": []})[0] == 403, what
         assert stranger.post("arm", {"code": ""})[0] == 403 and stranger.post("arm", {"code": "null"})[0] == 403
         assert not os.path.exists(path)
-        # The owner is told how to name a gateway whose file does not exist yet.
-        assert "--control SOCKET" in run("setup", "-c", path, status=1)
+        # The owner gets a hint how to name a gateway whose file does not exist yet.
+        assert "--control PATH" in run("setup", "-c", path, status=1)
         code = re.search(r"#/setup/start/([a-z2-9]{8})\n", run("setup", "-c", path, "--control", control))[1]
         owner = Browser(gateway)
         owner.good(owner.post("arm", {"code": code}))
@@ -611,13 +614,13 @@ def test_who_tries_is_in_the_log():
     with Page(packs=PACKS) as page:
         browser = Browser(page)
         assert browser.post("arm", {"code": "abcdefgh"})[0] == 403
-        page.wait_for(r"warning: web: 127\.0\.0\.1 has tried a wrong code for set-up")
+        page.wait_for(r"warning: web: 127\.0\.0\.1 has entered a wrong code for set-up")
         browser.arm()
-        page.wait_for(r"web: 127\.0\.0\.1 sets up, by the code")
+        page.wait_for(r"web: 127\.0\.0\.1 has opened set-up with the code")
 
 
 def test_other_users_get_no_code():
-    """Neither other users nor the group of the service, which may look at the status."""
+    """Neither other users nor the group of the service, which may read the status."""
     if os.geteuid() != 0:
         return
     folder = tempfile.mkdtemp(prefix="packgate-setup-")
@@ -637,7 +640,7 @@ def test_other_users_get_no_code():
 
 
 def test_a_search_ends_with_its_session():
-    """It has the port for itself, which a new configuration may name."""
+    """It occupies a port, which a new configuration may need."""
     with socket.create_server(("127.0.0.1", 0)) as deaf, steady_page(packs=PACKS) as page:
         for end in ("leave", "new code", "apply"):
             browser = Browser(page).arm()
@@ -653,7 +656,8 @@ def test_a_search_ends_with_its_session():
         browser.good(browser.post("keep"))
 
 
-# What a browser may set. A key that is added here needs a look: is it a path, a command, an access right, an address to listen at?
+# Keys that a browser can set. A key that is added here needs a review: is it a path, a command, an access right, an
+# address to listen on?
 WEB_KEYS = {
     "gateway": "name temperature poll stale_after on_stale location",
     "line": "port protocol baud reply_timeout gap settle listen key_file",
@@ -667,7 +671,7 @@ WEB_KEYS = {
 
 
 def test_all_other_keys():
-    """Of all keys that there are, those of older versions and those that only the manual lists included."""
+    """Of all existing keys, including those of older versions and those that only the manual lists."""
     keys, section = {}, None
     for line in run("check", "--keys").splitlines():
         heading, key = re.match(r"\[(\w+)", line), re.match(r"  (\w+)$", line)
@@ -715,15 +719,15 @@ document.title = said.join('|');
 
 
 def dump(url, *more):
-    """The document that a browser makes of an address."""
+    """The document that a browser creates for an address."""
     assert CHROMIUM, "chromium is missing"
     return subprocess.run([CHROMIUM, "--headless", "--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else []), "--virtual-time-budget=10000",
                            *more, "--dump-dom", url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=60).stdout.decode()
 
 
 def test_pages_of_others_in_a_browser():
-    """Set-up that is open to whoever comes from this address, as behind a proxy with a login, and a page of another origin in that
-    browser: it changes and reads nothing. Nor does one whose own name leads here."""
+    """Set-up is open to everybody at this address, as behind a proxy with a login, and the browser has a page of
+    another origin: this can neither change nor read anything. Nor can a page whose own host name resolves here."""
     with Page(packs=PACKS, web="allow = 127.0.0.1\nsetup = ingress") as page:
         before, browser = read(page.path), Browser(page)
         body = json.dumps({"hash": browser.hash(), "edits": [UNIT_7]})
@@ -752,14 +756,15 @@ def test_pages_of_others_in_a_browser():
         assert "unknown host name" in text and "shed" not in text, text
         state = browser.good(browser.get("state"))
         assert read(page.path) == before and not state["pending"] and not state["undone"] and state["yours"]
-        # The same body from a page of its own is good.
+        # The same body from a page of the gateway is accepted.
         browser.good(browser.post("check", json.loads(body)))
 
 
 # ---- exhaustion ----
 
 def test_huge_edits():
-    """The gateway polls on while the page is asked for as much as goes into a request, by more browsers than it has processes for."""
+    """The gateway continues to poll while the page gets the largest possible requests, from more browsers than it has
+    processes for."""
     more = "".join(f"[line l{n}]\nport = tcp://127.0.0.1:{n + 1}\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n + 10}\n" for n in range(60))
     with Page(packs=PACKS + more) as page:
         browser = Browser(page).arm()
@@ -783,7 +788,8 @@ def test_huge_edits():
 
 
 def test_slow_connections_to_the_helper():
-    """Who connects to it and says nothing, half a line, or far too much does not keep others from saving."""
+    """Clients that connect to the helper and send nothing, half a line, or far too much do not prevent others from
+    saving."""
     with helped() as (page, path), contextlib.ExitStack() as stack:
         for text in (b"", b'{"hash": "', b"x" * 100000):
             connection = stack.enter_context(socket.socket(socket.AF_UNIX))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Edits of a browser. */
+/* Applies the edits of a browser. */
 #include "edits.h"
 
 #include "commands/check_host.h"
@@ -31,7 +31,7 @@ json_t *setup_error(int http, const char *format, ...)
 
 /* ---- the request ---- */
 
-static bool take_edit(json_t *from, struct edit *edit)
+static bool parse_edit(json_t *from, struct edit *edit)
 {
     const json_t *value = json_object_get(from, "value"), *secret = json_object_get(from, "secret");
     const json_t *what = value ? value : secret;
@@ -47,7 +47,7 @@ static bool take_edit(json_t *from, struct edit *edit)
     return edit->section && edit->key && (edit->value || json_is_null(what)) && fields == 3;
 }
 
-static bool take_edits(struct setup_edits *edits)
+static bool parse_edits(struct setup_edits *edits)
 {
     const json_t *list = json_object_get(edits->request, "edits");
     size_t i;
@@ -57,7 +57,7 @@ static bool take_edits(struct setup_edits *edits)
         edits->count <= EDITS_MOST ? calloc(edits->count + 1, sizeof *edits->edits) : NULL;
     if (!json_is_array(list) || !edits->edits)
         return false;
-    json_array_foreach(list, i, one) if (!take_edit(one, &edits->edits[i])) return false;
+    json_array_foreach(list, i, one) if (!parse_edit(one, &edits->edits[i])) return false;
     return true;
 }
 
@@ -67,7 +67,7 @@ char *setup_read(const char *path, const char *first)
     return text || errno != ENOENT || !first ? text : save_read(first);
 }
 
-/* With a number that no file has: the folder of old configurations may have been removed. */
+/* Chooses a number that no secret file has yet: with PATH.old removed, numbers start over. */
 static bool name_secrets(struct setup_edits *edits)
 {
     char *copy = strdup(edits->path), path[PORT_SIZE];
@@ -86,11 +86,11 @@ static bool name_secrets(struct setup_edits *edits)
     return fits;
 }
 
-static json_t *make(struct setup_edits *edits, const char *first)
+static json_t *apply_request(struct setup_edits *edits, const char *first)
 {
     char why[EDITS_WHY];
     const char *hash = json_string_value(json_object_get(edits->request, "hash"));
-    if (!hash || json_object_size(edits->request) != 2 || !take_edits(edits))
+    if (!hash || json_object_size(edits->request) != 2 || !parse_edits(edits))
         return setup_error(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
     edits->old = setup_read(edits->path, first);
     if (!edits->old)
@@ -112,7 +112,7 @@ bool setup_edits_make(struct setup_edits *edits, const char *path, const char *f
                       json_t *request)
 {
     *edits = (struct setup_edits){.path = path, .request = request};
-    edits->refusal = make(edits, first);
+    edits->refusal = apply_request(edits, first);
     return edits->fresh && !edits->refusal;
 }
 
@@ -178,8 +178,8 @@ static void add_remarks(json_t *list, const char *text)
         add_remark(list, text, strcspn(text, "\n"));
 }
 
-/* What it prints is read back: one rule says how a remark looks. */
-static void add_host(json_t *list, const struct config *config)
+/* Reads back what check_host prints, so that the form of a remark is defined once. */
+static void add_host_remarks(json_t *list, const struct config *config)
 {
     FILE *out = tmpfile();
     const int before = out ? dup(STDERR_FILENO) : -1;
@@ -213,6 +213,6 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
     add_remarks(list, mistakes);
     free(mistakes);
     if (*config && host)
-        add_host(list, *config);
+        add_host_remarks(list, *config);
     return list;
 }

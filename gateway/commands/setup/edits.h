@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The edits that a browser sends, and the text that they make of a configuration: the same for the review, which
- * only shows it, and for the program that saves it.
+ * Applies the edits that a browser sends to the text of a configuration. The review, which only shows the result, and the
+ * program that saves it use the same code.
  */
 #ifndef PACKGATE_COMMANDS_SETUP_EDITS_H
 #define PACKGATE_COMMANDS_SETUP_EDITS_H
@@ -13,29 +13,29 @@
 
 struct setup_edits {
     const char *path;        /* of the configuration */
-    char *old, *fresh;       /* the text in force, and the one with all edits */
-    char secrets[PORT_SIZE]; /* in front of the names of new files with secrets */
+    char *old, *fresh;       /* the current text, and the text with all edits */
+    char secrets[PORT_SIZE]; /* prefix of the paths of new secret files */
     char hash[EDITS_HASH];   /* of `old` */
     struct edit *edits;
     size_t count;
-    json_t *request; /* has the edits' texts */
+    json_t *request; /* owns the strings of `edits` */
     json_t *refusal; /* the caller releases it */
 };
 
-/** Reads the configuration of `path`, or of `first` while there is none, and makes the edits of `request`, {"hash", "edits": […]},
- * which is released later. False: `refusal` is the answer to the request. To be freed in any case. */
+/** Reads the configuration at `path`, or at `first` while it does not exist, and applies the edits of `request`, {"hash",
+ * "edits": […]}, whose reference it takes over. False: `refusal` is the answer to the request. Must be freed in any case. */
 bool setup_edits_make(struct setup_edits *edits, const char *path, const char *first,
                       json_t *request);
 void setup_edits_free(struct setup_edits *edits);
 
-/** The text of `path`, or of `first` (NULL: none) while it does not exist; NULL: errno. The caller frees it. */
+/** The text of `path`, or of `first` (NULL: none) while it does not exist. NULL with errno. The caller frees it. */
 char *setup_read(const char *path, const char *first);
 
-/** The lines of the difference of the two texts, without secrets. */
+/** The difference of two texts, line by line, with secrets masked. */
 json_t *setup_edits_diff(const char *old, const char *fresh);
 
-/** What `packgate check` says of a text: a list of {"line", "level", "text"}. `*config` is the configuration, NULL if it
- * has errors. `host`: as well what this host lacks. */
+/** What `packgate check` reports about a text: a list of {"line", "level", "text"}. `*config` is the configuration, NULL
+ * if it has errors. With `host`, also what this host lacks. */
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config);
 
 /** {"error", "http"} */

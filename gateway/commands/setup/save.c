@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate setup-save`: saves a configuration that was set up in a browser. Its standard input is a connection to the gateway:
- * systemd starts one of these as root for each connection to the helper's socket, or the gateway starts one itself where it
- * may write the file. It is asked for one thing, edits of the one file that its command line names, and makes the text itself, so that
- * nobody can have anything else written.
+ * `packgate setup-save`: saves a configuration that was set up in a browser. Its standard input is a connection to the
+ * gateway: systemd starts one process as root for each connection to the helper's socket, or the gateway starts one itself
+ * where it may write the file. It accepts only edits of the file that its command line names, and applies them itself, so
+ * that no client can make it write anything else.
  *
  *     gateway -> helper   {"hash": …, "edits": […]}     once, first
- *     helper -> gateway   {"hash": …, "keep_within_s": 120}, or {"error": …, "http": …} and its end
+ *     helper -> gateway   {"hash": …, "keep_within_s": 120}, or {"error": …, "http": …} and exits
  *     gateway -> helper   keep, or undo
  *     helper -> gateway   {"hash": …}, or {"undone": why}
  *
- * While nothing came yet and the time is not over, the file before is one rename away; it is put back when the connection ends
- * in whatever way, as it does when the gateway dies, and a file that was left behind is put back when the next one
- * begins. A gateway whose helper has died asks the next one for nothing else: its first line is `undo`. Only one of them works on the
- * file at a time; the others wait.
+ * Until `keep` arrives, the previous file is one rename away. It is restored when the time is over or the connection ends
+ * for any reason, such as the death of the gateway. If this process itself dies, the next one restores the file when it
+ * starts: a gateway that has lost its helper starts another one with `undo` as the first line. Processes wait for one
+ * another with a lock, so only one works on the file at a time.
  */
 #include "commands/command.h"
 #include "edits.h"
@@ -45,13 +45,13 @@ struct saving {
     const char *path, *first;
     char *line; /* received; LINE_MOST bytes and a NUL */
     size_t size;
-    uid_t owner; /* of files with secrets: who asks */
+    uid_t owner; /* of new secret files: the user of the gateway */
     gid_t group;
 };
 
 /* ---- the connection ---- */
 
-/* Waits for a line until `until`. NULL: there is none, `*ended` says whether the connection is over. */
+/* Waits for a line until `until`. NULL: none arrived; `*ended` is true if the connection has ended. */
 static const char *next_line(struct saving *saving, double until, bool *ended)
 {
     *ended = false;
@@ -78,7 +78,7 @@ static const char *next_line(struct saving *saving, double until, bool *ended)
     }
 }
 
-static void say(json_t *object)
+static void send_object(json_t *object)
 {
     char *text = json_text(object);
     if (text) {
@@ -101,8 +101,8 @@ static bool write_secrets(const struct saving *saving, const struct setup_edits 
     return true;
 }
 
-/* Removes the files with secrets that no configuration names any more, but those that were taken back: the number of the secret
- * is that of the next configuration in PATH.old, which does not name it if it was kept. */
+/* Removes secret files that no configuration mentions. For a secret with number N, PATH.old/N does not count: it mentions
+ * the secret only if that configuration was undone. */
 static void prune_secrets(const char *path)
 {
     char name[PATH_MAX];
@@ -120,7 +120,7 @@ static void prune_secrets(const char *path)
     free(copy);
 }
 
-/* NULL: it was saved. */
+/* Returns NULL if it was saved, else the error. */
 static json_t *save(const struct saving *saving, const struct setup_edits *edits)
 {
     struct config *config;
@@ -142,27 +142,27 @@ static void undo(const struct saving *saving, const char *why)
     const bool undone = save_undo(saving->path);
     const int err = errno;
     prune_secrets(saving->path);
-    say(undone ? json_pack("{s:s}", "undone", why)
-               : setup_error(503, "%s: %s", saving->path, strerror(err)));
+    send_object(undone ? json_pack("{s:s}", "undone", why)
+                       : setup_error(503, "%s: %s", saving->path, strerror(err)));
 }
 
-static void hold(struct saving *saving, const struct setup_edits *edits)
+static void await_keep(struct saving *saving, const struct setup_edits *edits)
 {
     bool ended;
     char hash[EDITS_HASH];
     const double until = clock_now() + HOLD_KEEP_S;
     edits_hash(edits->fresh, hash);
-    say(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
+    send_object(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
     const char *line = next_line(saving, until, &ended);
     if (line && strcmp(line, "keep") == 0) {
         if (save_keep(saving->path)) {
             prune_secrets(saving->path);
-            say(json_pack("{s:s}", "hash", hash));
+            send_object(json_pack("{s:s}", "hash", hash));
         } else {
             undo(saving, strerror(errno));
         }
     } else {
-        undo(saving, line    ? "it was taken back"
+        undo(saving, line    ? "it was undone in the browser"
                      : ended ? "the gateway has ended"
                              : "it was not kept in time");
     }
@@ -184,31 +184,31 @@ int setup_recover(const char *path, bool *undone)
     return lock;
 }
 
-/* For a gateway that does not know: it compares the hash with that of what was saved. */
-static void say_what_is(const char *path, bool undone)
+/* The gateway compares the hash with that of the text it saved, to see whether it was kept. */
+static void report_state(const char *path, bool undone)
 {
     char hash[EDITS_HASH] = "";
     char *text = save_read(path);
     if (text)
         edits_hash(text, hash);
     free(text);
-    say(undone ? json_pack("{s:s}", "undone", "the program that had saved it has ended")
-               : json_pack("{s:s}", "hash", hash));
+    send_object(undone ? json_pack("{s:s}", "undone", "the program that saved it has ended")
+                       : json_pack("{s:s}", "hash", hash));
 }
 
 static int serve(struct saving *saving)
 {
     bool ended, undone;
     const char *line = next_line(saving, clock_now() + REQUEST_S, &ended);
-    /* Held until this process ends. */
+    /* Takes the lock, which is held until this process ends. */
     if (setup_recover(saving->path, &undone) < 0) {
-        say(setup_error(503, "%s: %s", saving->path, strerror(errno)));
+        send_object(setup_error(503, "%s: %s", saving->path, strerror(errno)));
         return EXIT_FAILED;
     }
     if (!line)
         return EXIT_FAILED;
     if (strcmp(line, "undo") == 0) {
-        say_what_is(saving->path, undone);
+        report_state(saving->path, undone);
         return EXIT_DONE;
     }
     struct setup_edits edits;
@@ -217,14 +217,13 @@ static int serve(struct saving *saving)
     json_t *refused = made ? save(saving, &edits) : edits.refusal;
     const bool good = made && !refused;
     if (good)
-        hold(saving, &edits);
+        await_keep(saving, &edits);
     else
-        say(refused);
+        send_object(refused);
     setup_edits_free(&edits);
     return good ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* The gateway may end at any time: what it is told then is not the end of this process. */
 int command_setup_save(int argc, char **argv)
 {
     enum { FIRST = 256, UNDO };

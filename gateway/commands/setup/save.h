@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What a start does for a configuration that was set up in a browser. */
+/* Undoes a configuration of a browser that was not kept. */
 #ifndef PACKGATE_COMMANDS_SETUP_SAVE_H
 #define PACKGATE_COMMANDS_SETUP_SAVE_H
 
 #include <stdbool.h>
 
-/** Puts the file before back where a configuration was not kept, with the lock of save_lock, which is returned: the caller closes
- * it. `*undone`: there was one. -1: errno. */
+/** Takes the lock of save_lock, and restores the previous file if the last configuration was not kept (`*undone`). Returns
+ * the lock, which the caller closes; -1 with errno. */
 int setup_recover(const char *path, bool *undone);
 
 #endif

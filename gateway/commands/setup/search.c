@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What `packgate probe` does, for set-up in the browser: each line of output is the whole report so far, and the last one is
- * what the browser gets.
+ * Searches a port, as `packgate probe` does, for set-up in the browser. Each line of output is the whole report so far; the
+ * browser gets the last one.
  */
 #include "search.h"
 
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIED_MOST 300 /* of the last attempts */
+#define TRIED_MOST 300 /* the last attempts to report */
 
 struct report {
     struct ev_loop *loop;
@@ -84,7 +84,7 @@ static json_t *cells_of(const struct pack *values)
     return list;
 }
 
-/* As it stands in the file: the variant behind the protocol. */
+/* The value of `protocol` as in the file: the variant follows the protocol. */
 static json_t *protocol_of(const struct search_found *found)
 {
     const struct bms_driver *driver = found->driver;
@@ -93,7 +93,7 @@ static json_t *protocol_of(const struct search_found *found)
                         variant > 0 ? driver->variants[variant] : "");
 }
 
-/* As it must stand in the file, where it is not the protocol's. */
+/* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
 static void add_baud(json_t *object, const struct report *report, const struct search_found *found)
 {
     const struct bms_line *usual = &found->driver->line;
@@ -128,7 +128,7 @@ static void on_done(void *data, const struct search_found *found, const char *wh
                                         [SEARCH_HEARD_TRAFFIC] = "traffic",
                                         [SEARCH_HEARD_NOISE] = "noise"};
     struct report *report = data;
-    (void) found; /* was reported when it answered */
+    (void) found; /* on_found has reported it */
     if (json_array_size(report->found) == 0)
         report->heard = words[search_heard(report->search)];
     snprintf(report->advice, sizeof report->advice, "%s", why ? why : "");

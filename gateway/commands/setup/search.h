@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* A search for set-up in the browser. */
+/* Searches a port for set-up in the browser. */
 #ifndef PACKGATE_COMMANDS_SETUP_SEARCH_H
 #define PACKGATE_COMMANDS_SETUP_SEARCH_H
 
 #include <stdbool.h>
 
-/** Searches a port ("ble:": for Bluetooth devices), and prints {"tried", "found", "heard", "advice"} as one line of JSON after each
- * step. Returns when it is over. */
+/** Searches a port, or for Bluetooth devices ("ble:"). Prints {"tried", "found", "heard", "advice"} as one line of JSON
+ * after each step. Returns when the search has ended. `all`: find every pack on the port, rather than the
+ * first one and others of its protocol. */
 void setup_search(const char *port, bool all);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate setup`: lets one browser set the gateway up. */
+/* `packgate setup`: prints an address with a code, with which one browser can set the gateway up. */
 #include "commands/asking.h"
 #include "commands/command.h"
 #include "commands/options.h"
@@ -27,8 +27,8 @@ static const char usage[] =
     "yet\n"
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
-/* The program that may write the configuration listens from now on, until the service ends. Where there is no systemd, or
- * no such unit, somebody else saves it, or nobody. */
+/* Starts the socket of the helper that may write the configuration; it listens until the service stops. Without systemd
+ * the gateway saves the configuration itself, or the user does. */
 static void start_helper(void)
 {
     if (geteuid() != 0 || access("/run/systemd/system", F_OK) != 0)
@@ -41,10 +41,10 @@ static void start_helper(void)
     int status = 0;
     if (pid > 0 && waitpid(pid, &status, 0) == pid && status != 0)
         fprintf(stderr, "packgate setup: " HELPER_UNIT
-                        " does not start: what is set up has to be saved by hand\n");
+                        " could not be started: you will have to save the configuration by hand\n");
 }
 
-/* Not every network knows NAME.local; the page is there by each address of the host, too. */
+/* Not every network resolves NAME.local; the page also answers at each address of the host. */
 static void print_other_addresses(const char *address)
 {
     const char *name = strstr(address, "://") ? strstr(address, "://") + 3 : "";
@@ -89,8 +89,9 @@ int command_setup(int argc, char **argv)
                         : NULL;
     control_link_close(&link);
     if (!armed && missing)
-        fprintf(stderr, "packgate setup: a gateway that runs with --first until there is such a "
-                        "file is found by --control SOCKET\n");
+        fprintf(stderr,
+                "packgate setup: if the gateway runs with --first because this file does not exist "
+                "yet, name its control socket: --control PATH\n");
     if (!armed)
         return EXIT_FAILED;
     start_helper();

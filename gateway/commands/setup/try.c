@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration and the secrets that are tried are in memory only: the program finds them as files of its own.
+ * Tests an outlet with a configuration and secrets that are not saved yet. They exist in memory only; the outlet's program
+ * gets them as files in memory.
  */
 #include "try.h"
 
@@ -25,10 +26,11 @@
 
 static const struct {
     const char *kind;
-    const char *step; /* of a program that only ends well or not; NULL: it prints steps */
+    const char *
+        step; /* name of the only step, if the program reports by its exit status; NULL: it prints steps */
 } trials[] = {{"mqtt", NULL}, {"influx", NULL}, {"notify", "message"}};
 
-/* The text with the names of the secrets' files in memory. */
+/* The text with all edits, in which new secrets are files in memory. */
 static char *text_to_try(const struct setup_edits *edits)
 {
     char *text = strdup(edits->fresh);
@@ -60,8 +62,8 @@ static void add_step(json_t *steps, const char *name, bool ok, const char *text)
     print_steps(steps);
 }
 
-/* "login failed wrong password" */
-static void take_step(json_t *steps, char *line)
+/* Parses "login failed wrong password": step, result, text. */
+static void parse_step(json_t *steps, char *line)
 {
     char *space = strchr(line, ' ');
     char *text = space ? strchr(space + 1, ' ') : NULL;
@@ -73,7 +75,7 @@ static void take_step(json_t *steps, char *line)
         add_step(steps, line, ok, text ? text + 1 : "");
 }
 
-static FILE *start(const char *kind, const char *path, pid_t *pid)
+static FILE *start_program(const char *kind, const char *path, pid_t *pid)
 {
     char program[PORT_SIZE];
     int pair[2];
@@ -97,19 +99,19 @@ static FILE *start(const char *kind, const char *path, pid_t *pid)
     return out;
 }
 
-static void run(size_t i, const char *path)
+static void run_test(size_t i, const char *path)
 {
     char line[LINE_SIZE], last[LINE_SIZE] = "";
     pid_t pid = -1;
     int status = 1;
     json_t *steps = json_array();
     print_steps(steps);
-    FILE *out = start(trials[i].kind, path, &pid);
+    FILE *out = start_program(trials[i].kind, path, &pid);
     while (out && fgets(line, sizeof line, out)) {
         line[strcspn(line, "\n")] = '\0';
         memcpy(last, line, sizeof last);
         if (!trials[i].step || strncmp(line, "program ", 8) == 0)
-            take_step(steps, line);
+            parse_step(steps, line);
     }
     if (out)
         fclose(out);
@@ -148,6 +150,6 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
     config_free(config);
     if (!found)
         return setup_error(404, "there is no [%s %s]", kind, name);
-    run(i, path);
+    run_test(i, path);
     return NULL;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate setup-work VERB`: what set-up in the browser wants to know. Started by the gateway (control/job.h), with the request
- * on its standard input; its answer is one line of JSON. It has no other right than the gateway, and changes nothing.
+ * `packgate setup-work VERB`: answers a request of set-up in the browser. The gateway starts it (control/job.h) with the
+ * request as standard input; the last line of output, a JSON object, is the answer. It has the rights of the gateway and
+ * changes nothing.
  */
 #include "commands/command.h"
 #include "edits.h"
@@ -30,7 +31,7 @@
 
 struct work {
     const char *path, *first;
-    char *request; /* as it came */
+    char *request; /* unparsed */
 };
 
 /* ---- config ---- */
@@ -54,7 +55,7 @@ static void list_heading(void *user, unsigned line, const char *text)
                                     listing->keys));
 }
 
-/* The value as it may be shown. */
+/* The value with secrets masked. */
 static char *mask_value(const char *key, const char *value)
 {
     char *line = NULL, *masked = NULL;
@@ -167,7 +168,7 @@ static struct config *load_config(const struct work *work)
     return config;
 }
 
-static const char *user_of(const struct config *config, const char *port)
+static const char *line_on_port(const struct config *config, const char *port)
 {
     for (unsigned i = 0; config && i < config->line_count; i++)
         if (strcmp(config->lines[i].port, port) == 0)
@@ -198,11 +199,11 @@ static json_t *show_ports(const struct work *work)
         snprintf(device, sizeof device, "serial:%s", ports[i].device);
         snprintf(name, sizeof name, "%s%s%s%s%s", ports[i].maker, ports[i].maker[0] ? " " : "",
                  ports[i].product, ports[i].serial[0] ? " " : "", ports[i].serial);
-        const char *user = user_of(config, port);
+        const char *user = line_on_port(config, port);
         json_array_append_new(list,
                               json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "address", port, "name",
                                         json_printable(name, strlen(name)), "maybe", ports[i].seems,
-                                        "used_by", user ? user : user_of(config, device),
+                                        "used_by", user ? user : line_on_port(config, device),
                                         "readable", access(ports[i].device, R_OK | W_OK) == 0));
     }
     free(ports);
@@ -223,7 +224,7 @@ static void add_change(void *data, enum config_change change, const char *text)
                           json_string(text));
 }
 
-/* Files with secrets are written together with the file: that they are not there yet is no remark. */
+/* Drops remarks about missing files below `secrets`: new secrets are written only when the configuration is saved. */
 static json_t *remarks_without(json_t *remarks, const char *secrets)
 {
     for (size_t i = json_array_size(remarks); i-- > 0;) {
@@ -290,7 +291,7 @@ static json_t *show_text(const struct work *work)
 
 /* ---- probe ---- */
 
-/* Its reports are its answer. */
+/* setup_search has printed the answer. */
 static json_t *run_search(const struct work *work)
 {
     json_t *request = json_loads(work->request, 0, NULL);
@@ -302,7 +303,7 @@ static json_t *run_search(const struct work *work)
 
 /* ---- try ---- */
 
-/* {"kind", "name", "edits"}: of the text as it is now, so without a hash. */
+/* The request is {"kind", "name", "edits"}, without a hash: the edits apply to the current text. */
 static json_t *run_trial(const struct work *work)
 {
     json_t *request = json_loads(work->request, JSON_REJECT_DUPLICATES, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The longest common subsequence of lines, by the textbook's table, over what is left between the equal beginnings and ends of
- * both texts: an edited configuration differs in a few lines.
+ * Finds the longest common subsequence of lines by dynamic programming. Equal lines at the beginning and the end are skipped first,
+ * so the table is small: an edited configuration differs in a few lines.
  */
 #include "diff.h"
 
@@ -24,12 +24,12 @@ struct lines {
 
 struct diff {
     struct lines old, fresh;
-    unsigned first;              /* lines that both begin with */
-    unsigned old_end, fresh_end; /* from there on they are the same */
+    unsigned first;              /* number of equal lines at the beginning */
+    unsigned old_end, fresh_end; /* from these lines on both are equal */
     uint16_t *common;            /* NULL: no table */
     void (*line)(void *data, char op, unsigned number, const char *text, size_t size);
     void *data;
-    unsigned said; /* lines of the new text that were passed on or left out */
+    unsigned said; /* lines of the new text that were reported or skipped */
 };
 
 static struct lines split(const char *text)
@@ -73,7 +73,7 @@ static uint16_t *entry(const struct diff *diff, unsigned a, unsigned b)
     return &diff->common[(a - diff->first) * width + (b - diff->first)];
 }
 
-/* How many lines both have in common from (a, b) on. */
+/* Fills the table with the number of common lines from (a, b) on. */
 static void fill(struct diff *diff)
 {
     const size_t rows = diff->old_end - diff->first + 1, width = diff->fresh_end - diff->first + 1;
@@ -88,17 +88,17 @@ static void fill(struct diff *diff)
         }
 }
 
-static void tell(struct diff *diff, char op, const struct lines *lines, unsigned n)
+static void report_line(struct diff *diff, char op, const struct lines *lines, unsigned n)
 {
     diff->line(diff->data, op, n + 1, lines->list[n].at, lines->list[n].size);
 }
 
-/* Equal lines up to `to`, of which only those near a difference are shown. */
-static void tell_same(struct diff *diff, unsigned to, bool behind, bool before)
+/* Reports equal lines up to `to`, but only those near a difference. */
+static void report_equal(struct diff *diff, unsigned to, bool behind, bool before)
 {
     for (unsigned n = diff->said; n < to; n++)
         if ((behind && n < diff->said + DIFF_AROUND) || (before && n + DIFF_AROUND >= to))
-            tell(diff, ' ', &diff->fresh, n);
+            report_line(diff, ' ', &diff->fresh, n);
     diff->said = to;
 }
 
@@ -113,18 +113,18 @@ static void walk(struct diff *diff)
             b++;
             continue;
         }
-        tell_same(diff, b, any, true);
+        report_equal(diff, b, any, true);
         any = true;
         const bool fewer = both && diff->common && *entry(diff, a + 1, b) < *entry(diff, a, b + 1);
         if (a < diff->old_end && !fewer) {
-            tell(diff, '-', &diff->old, a++);
+            report_line(diff, '-', &diff->old, a++);
         } else {
-            tell(diff, '+', &diff->fresh, b++);
+            report_line(diff, '+', &diff->fresh, b++);
             diff->said = b;
         }
     }
     if (any)
-        tell_same(diff, diff->fresh.count, true, false);
+        report_equal(diff, diff->fresh.count, true, false);
 }
 
 void diff_lines(const char *old, const char *fresh,

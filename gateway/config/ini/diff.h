@@ -5,10 +5,10 @@
 
 #include <stddef.h>
 
-#define DIFF_AROUND 3 /* lines that are the same, shown before and behind those that differ */
+#define DIFF_AROUND 3 /* equal lines that are reported before and after a difference */
 
-/** Calls `line` for each line that only one of the texts has, in order, and for some around them. `op` is '-' (of the old
- * text), '+' (of the new one) or ' '; `number` counts from 1 in the text that it is of, the new one for ' '. If memory
+/** Calls `line` for each line that only one of the texts has, in order, and for some equal lines around them. `op` is '-' (old
+ * text), '+' (new text) or ' ' (both); `number` is the line's number in its text, from 1, in the new one for ' '. If memory
  * runs out, or the texts differ in very many lines, all lines between the first and the last difference count as
  * different. */
 void diff_lines(const char *old, const char *fresh,

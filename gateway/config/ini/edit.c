@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where the lines are is asked of the reader (inifile), so that no second opinion exists of what is a heading, a key or a
- * comment. What comes out is read once more: only what reads back as it was meant is returned.
+ * The reader (inifile) finds the lines, so that only one piece of code defines headings, keys and comments. The result is parsed
+ * again, and returned only if it has the intended value.
  */
 #include "edit.h"
 
@@ -13,20 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the reader says of the section and of the key. */
+/* Where the reader has found the section and the key. */
 struct place {
     const struct config_edit *edit;
-    bool inside;         /* of the section, at the line being read */
-    unsigned section;    /* the section's first one; 0: there is none */
-    unsigned last;       /* the last key of that first one, or its heading */
-    unsigned *lines;     /* on which the key is, in order */
-    unsigned line_count; /* of them */
-    bool first;          /* inside of that first one */
-    char *value;         /* of the first of `lines`; NULL: the line is too long to be read */
+    bool inside;         /* the current line is in the section */
+    unsigned section;    /* line of the section's first heading; 0: none */
+    unsigned last;       /* line of the last key below that heading, or of the heading */
+    unsigned *lines;     /* lines with the key, in order */
+    unsigned line_count; /* of `lines` */
+    bool first;          /* the current line is below the first heading */
+    char *value;         /* on the first of `lines`; NULL: that line is too long for the reader */
     bool failed;
 };
 
-/* "pack  house" is [pack house]. */
+/* Blanks between word and name do not matter: "pack  house" is [pack house]. */
 static bool is_heading_of(const struct config_edit *edit, const char *text)
 {
     const size_t length = strcspn(text, " \t");
@@ -95,14 +95,14 @@ static const char *line_end(const char *text, size_t size)
     return end && end > text && end[-1] == '\r' ? "\r\n" : "\n";
 }
 
-/* A line of its own behind what is written so far, which may lack its last line end: then the new line has none either,
- * so that the one before it stays as it is. */
+/* Writes a line with the key. If the text before it lacks its last line end (`ended` false), the new line lacks it, too, and the
+ * line end is written before it. */
 static void write_key(FILE *out, const struct config_edit *edit, const char *end, bool ended)
 {
     fprintf(out, "%s%s = %s%s", ended ? "" : end, edit->key, edit->value, ended ? end : "");
 }
 
-/* A line with another value: what stands before and behind the value stays, but behind one that is too long to be read. */
+/* Writes a line with another value, and keeps the text before and after the value; the rest of a line that is too long is dropped. */
 static void write_changed(FILE *out, const struct config_edit *edit, const char *line, size_t size,
                           const char *old)
 {
@@ -164,7 +164,7 @@ static void write_text(FILE *out, const char *text, size_t size, const struct pl
         write_section(out, place->edit, end, ended, size == 0);
 }
 
-/* ---- whether it reads as it was meant ---- */
+/* ---- verifying the result ---- */
 
 static bool reads_back(const char *text, size_t size, const struct config_edit *edit)
 {
@@ -218,8 +218,8 @@ char *config_value(const char *text, const char *section, const char *name, cons
 struct cut {
     struct config_edit edit;
     bool inside;
-    bool *gone;    /* of each line, from 1 */
-    unsigned from; /* the heading's line */
+    bool *gone;    /* by line, from 1 */
+    unsigned from; /* line of the heading */
 };
 
 static void cut_heading(void *user, unsigned line, const char *text)
@@ -252,7 +252,7 @@ static bool is_blank(const char *line, size_t size)
 
 static const char byte_order_mark[] = "\xEF\xBB\xBF";
 
-/* Counts at the beginning of the text only: a line that has it otherwise is no heading, and must not become one. */
+/* A byte order mark counts only at the beginning of the text: elsewhere, a line with it is not a heading, and must not become one. */
 static bool has_mark(const char *text, size_t size)
 {
     return size >= 3 && memcmp(text, byte_order_mark, 3) == 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Changes of a configuration's text, line by line: comments, order, blank lines, line ends and a byte order mark stay as
- * they are. What else is wrong with the text does not matter.
+ * Changes single keys in the text of a configuration. Comments, order, blank lines, line ends and a byte order mark are preserved.
+ * Mistakes elsewhere in the text do not matter.
  */
 #ifndef PACKGATE_CONFIG_INI_EDIT_H
 #define PACKGATE_CONFIG_INI_EDIT_H
@@ -13,23 +13,22 @@
 /* One change. */
 struct config_edit {
     const char *section; /* the word of the heading, such as "pack" */
-    const char *name;    /* of a section with a name; "" */
+    const char *name;    /* "" for sections without one */
     const char *key;
-    const char *value; /* NULL: the key is removed */
+    const char *value; /* NULL: removes the key */
 };
 
-/** Returns `text` after the change, NUL-terminated, on the heap; `*new_size` is without the NUL. A key that is there keeps
- * its line with indentation and comment; of one on several lines the first stays. A new key goes behind the last
- * key of its section, a new section to the end. NULL: the value does not fit into a line as it is, or there is no memory;
- * `why` says it. */
+/** Returns `text` after the change, NUL-terminated, on the heap; `*new_size` excludes the NUL. An existing key keeps its line
+ * with indentation and comment; if several lines set it, only the first remains. A new key is added after the last key of its
+ * section, a new section at the end. NULL: the value cannot be written on a line, or out of memory; the reason is in `why`. */
 char *config_edited(const char *text, size_t size, const struct config_edit *edit, size_t *new_size,
                     char why[CONFIG_EDIT_WHY]);
 
 /** Returns the value that a key has in its section, on the heap; NULL: none. */
 char *config_value(const char *text, const char *section, const char *name, const char *key);
 
-/** Returns `text` without the section, as above: its heading, its keys and what stands between them. Comments behind its last
- * key stay, as they may be about what follows; a blank line there goes. NULL: out of memory. */
+/** Returns `text` without the section, as above: removes its heading, its keys and everything between them, and a blank line
+ * after its last key. Comments there stay, because they may belong to the next section. NULL: out of memory. */
 char *config_without(const char *text, size_t size, const char *section, const char *name,
                      size_t *new_size);
 

@@ -16,14 +16,14 @@
 
 #define INIFILE_LINE_MOST 198 /* characters of a line that inih takes whole */
 
-/* What is found, in the order of the file; NULL: of no interest. Lines count from 1; texts are valid during the call
+/* Callbacks for what is found, in the order of the file; NULL: not needed. Lines count from 1; texts are valid during the call
  * only. */
 struct inifile_events {
     /** What stands between the brackets, without blanks at its ends. */
     void (*heading)(void *user, unsigned line, const char *text);
     /** `value` may be empty. */
     void (*entry)(void *user, unsigned line, const char *key, const char *value);
-    /** The key of an entry whose line is too long, which is reported as a mistake as well. */
+    /** The key of an entry whose line is too long; the line is also reported as a mistake. */
     void (*lost)(void *user, unsigned line, const char *key);
     /** What is wrong and what was expected. Reading goes on with the next line. */
     void (*mistake)(void *user, unsigned line, const char *message);

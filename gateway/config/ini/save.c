@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The configuration's file, replaced whole and durably. */
+/* Replaces the configuration file durably. */
 #include "save.h"
 
 #include "base/regular.h"
@@ -49,7 +49,7 @@ static int open_folder(const char *path)
     return fd;
 }
 
-/* A name is durable when its folder is. */
+/* A new file name is durable only after its folder was synced. */
 static bool sync_folder(const char *path)
 {
     const int fd = open_folder(path);
@@ -61,7 +61,7 @@ static bool sync_folder(const char *path)
     return good;
 }
 
-/* Of the folder: the file itself is replaced. */
+/* Locks the folder, because the file itself is replaced. */
 int save_lock(const char *path)
 {
     const int fd = open_folder(path);
@@ -89,13 +89,13 @@ static bool write_all(int fd, const char *text)
     return true;
 }
 
-/* A new file at `path`, which is not followed if it is a link. */
+/* Writes a new file at `path`; does not follow a link there. */
 static bool write_new(const char *path, const char *text, const struct stat *as)
 {
     const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return false;
-    /* One that may not change the owner has the same already, or does without. */
+    /* Only root must be able to set the owner: other users own the file already, or do without. */
     bool good = fchown(fd, as->st_uid, as->st_gid) == 0 || geteuid() != 0;
     good = good && fchmod(fd, as->st_mode & 07777) == 0 && write_all(fd, text) && fsync(fd) == 0;
     const int err = errno;
@@ -106,11 +106,11 @@ static bool write_new(const char *path, const char *text, const struct stat *as)
     return good;
 }
 
-/* Renamed when it is whole and on the disk: a power cut leaves `path` as it was, or all of the text. */
+/* Renames the file after it was synced: a power cut leaves either the old file at `path`, or all of the text. */
 static bool write_whole(const char *fresh, const char *path, const char *text,
                         const struct stat *as)
 {
-    unlink(fresh); /* of an earlier one that was cut short */
+    unlink(fresh); /* left by an interrupted attempt */
     const bool good = write_new(fresh, text, as) && rename(fresh, path) == 0 && sync_folder(path);
     const int err = errno;
     if (!good)
@@ -127,7 +127,7 @@ static bool beside(const char *path, const char *what, char out[PATH_MAX])
     return false;
 }
 
-/* ---- old ones ---- */
+/* ---- old configurations ---- */
 
 static unsigned number_of(const struct dirent *entry)
 {
@@ -185,8 +185,9 @@ bool save_mentions(const char *path, const char *text, unsigned except)
     return does;
 }
 
-/* Links or moves `from` into the folder of old ones, and removes the oldest. */
-static bool store(const char *path, const char *from, int (*put)(const char *from, const char *to))
+/* Links or moves `from` into PATH.old, and removes the oldest files there. */
+static bool store_old(const char *path, const char *from,
+                      int (*put)(const char *from, const char *to))
 {
     char folder[PATH_MAX], to[PATH_MAX + 16];
     const unsigned number = save_number(path);
@@ -212,7 +213,7 @@ bool save_is_pending(const char *path)
     return beside(path, ".before", before) && access(before, F_OK) == 0;
 }
 
-/* An empty file before stands for none; that of an empty one has a line end. */
+/* An empty PATH.before means that there was no file; an empty previous file is stored with a newline. */
 bool save_begin(const char *path, const char *text)
 {
     char before[PATH_MAX], fresh[PATH_MAX];
@@ -238,7 +239,7 @@ bool save_begin(const char *path, const char *text)
 bool save_keep(const char *path)
 {
     char before[PATH_MAX];
-    return beside(path, ".before", before) && store(path, before, rename) && sync_folder(path);
+    return beside(path, ".before", before) && store_old(path, before, rename) && sync_folder(path);
 }
 
 bool save_undo(const char *path)
@@ -249,11 +250,11 @@ bool save_undo(const char *path)
         return false;
     if (stat(before, &found) < 0)
         return errno == ENOENT;
-    unlink(fresh); /* of one that was cut short */
-    /* What is taken back may have been edited by hand meanwhile: it is not lost. */
+    unlink(fresh); /* left by an interrupted attempt */
+    /* The undone file may have been edited by hand in the meantime, so it is stored, too. */
     char *now = save_read(path), *old = save_read(before);
     if (now && old && strcmp(now, old) != 0)
-        store(path, path, link);
+        store_old(path, path, link);
     free(now);
     free(old);
     if (found.st_size == 0)

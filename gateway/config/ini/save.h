@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration's file, replaced whole and durably. A new one holds until further notice: beside it lies PATH.before, the file
- * that it replaces, and whoever finds that at a start puts it back. So a power cut at any moment leaves one whole
- * configuration, and one that was kept. What was replaced or taken back is in the folder PATH.old, the last SAVE_OLD of them.
+ * Replaces the configuration file as a whole and durably, at first on probation: the previous file is stored as PATH.before, and
+ * a start that finds it there restores it. So a power cut at any moment leaves one whole configuration that was kept. Replaced and
+ * undone files are moved to the folder PATH.old, which holds the last SAVE_OLD of them.
  */
 #ifndef PACKGATE_CONFIG_INI_SAVE_H
 #define PACKGATE_CONFIG_INI_SAVE_H
@@ -13,30 +13,30 @@
 
 #define SAVE_OLD 10
 
-/** Replaces PATH by `text`; a new file gets owner and mode of the one before. PATH need not exist. False: errno. */
+/** Replaces PATH by `text`; the new file has the owner and mode of the previous one. PATH need not exist. False with errno. */
 bool save_begin(const char *path, const char *text);
-/** The new one stays. False: errno; it is put back at the next start, then. */
+/** Keeps the new file. False with errno: the next start restores the previous one. */
 bool save_keep(const char *path);
-/** The one before is back; if there was none, there is none. True as well if none is waiting to be kept. False: errno. */
+/** Restores the previous file, or removes PATH if there was none. Does nothing if no file is on probation. False with errno. */
 bool save_undo(const char *path);
-/** Whether PATH is still to be kept. */
+/** Whether PATH is on probation. */
 bool save_is_pending(const char *path);
 
-/** Waits until nobody else saves this file or holds it until it is kept. Returns a descriptor; whoever closes it, or ends, makes room
- * for the next. -1: errno. */
+/** Waits for the lock of this file, which a process holds until its configuration is kept or undone. Returns a descriptor; closing
+ * it, or exiting, releases the lock. -1 with errno. */
 int save_lock(const char *path);
 
 /** The number of the next file in PATH.old. */
 unsigned save_number(const char *path);
 
-/** Whether a file beside PATH, or one in PATH.old but for number `except`, contains `text`, or cannot be read. What is larger
- * than a configuration may be is none. */
+/** Whether a file in the folder of PATH, or in PATH.old except number `except`, contains `text`. A file that cannot be read counts as
+ * containing it; a file that is too large for a configuration is ignored. */
 bool save_mentions(const char *path, const char *text, unsigned except);
 
-/** Writes a new file with mode 0600, of the given owner (-1: the same as ours). It must not exist. False: errno. */
+/** Writes a new file with mode 0600 and the given owner (-1: our own). It must not exist. False with errno. */
 bool save_secret(const char *path, const char *text, uid_t owner, gid_t group);
 
-/** Reads a file of at most 1 MiB; NULL: errno. The caller frees it. */
+/** Reads a file of at most 1 MiB. NULL with errno. The caller frees it. */
 char *save_read(const char *path);
 
 #endif

@@ -17,9 +17,9 @@ struct battery {
     struct present *present;
     const struct outlet_pack *pack;
     struct dialect dialect;
-    bool stacked;                /* it also answers for the whole stack: Pylontech's system level */
-    struct bms_request request;  /* the last one to it; size 0: none since others could answer it */
-    struct bms_output out, sent; /* the last answer; size 0: its echo can no longer come */
+    bool stacked; /* also answers Pylontech's system-level requests for the whole stack */
+    struct bms_request request;  /* the last one that we can answer; size 0: none yet */
+    struct bms_output out, sent; /* the last answer; sent.size 0: its echo can no longer come */
     struct shown told;           /* decoded from `out` */
 };
 
@@ -76,7 +76,7 @@ static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t
     return result == BMS_DONE || result == BMS_PARTIAL ? span.size : 0;
 }
 
-/* Where another answer has the limit of a current, a switch alone says less. */
+/* If another answer of this protocol contains a current limit, the switch in this one is not reported. */
 static struct told_limits limits_in_answer(const struct battery *battery)
 {
     const bool *carried = battery->dialect.carried;
@@ -96,7 +96,7 @@ static void send_answer(struct battery *battery, struct bus_link *link, double n
     present_answered(battery->present, link, "", &told, now);
 }
 
-static void note_request(struct battery *battery, const uint8_t *bytes, size_t size)
+static void remember_request(struct battery *battery, const uint8_t *bytes, size_t size)
 {
     battery->request.size = size < BMS_REQUEST_MAX ? size : BMS_REQUEST_MAX;
     memcpy(battery->request.bytes, bytes, battery->request.size);
@@ -114,20 +114,20 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     size_t over = bus_is_shared(link) ? skip_echo(battery, bytes, size, &more) : 0;
     if (more)
         return 0;
-    present_show(present, &shown, now);
+    present_fill_shown(present, &shown, now);
     for (size_t n = 1; n > 0 && over < size; over += n) {
-        const enum present_state state = present_may(present, battery->pack, now);
+        const enum present_state state = present_state_of(present, battery->pack, now);
         if (bus_is_shared(link) && (n = find_foreign(battery, bytes + over, size - over)) > 0) {
-            present_second(present, "its protocol", now);
+            present_note_duplicate(present, "its protocol", now);
             continue;
         }
         battery->out.size = 0;
         n = answer_inverter(battery, &shown, bytes + over, size - over);
         if (battery->out.size == 0)
             continue;
-        note_request(battery, bytes + over, n);
+        remember_request(battery, bytes + over, n);
         if ((state == PRESENT_RUNNING || state == PRESENT_STOPPING) &&
-            !present_is_second(present, now))
+            !present_has_duplicate(present, now))
             send_answer(battery, link, now);
     }
     return over;

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define BUS_ROOM 512  /* unhandled bytes of a master; longer than any request */
-#define BUS_CLIENTS 8 /* TCP masters; the one that was idle for longest makes room for a new one */
+#define BUS_CLIENTS 8 /* TCP masters; a further one takes the place of the longest idle one */
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 5.0 /* longest pause before a lost adapter is opened again */
 
@@ -44,13 +44,13 @@ struct bus {
     enum { BUS_SERIAL, BUS_LISTENS, BUS_CAN } kind;
     struct port *port; /* of a serial port */
     ev_io
-        quiet; /* the same: a timer of the kernel, as libev's own are late by up to 1 ms; fd < 0: none */
+        quiet; /* of a serial port: a kernel timer, because those of libev are up to 1 ms late; fd < 0: none */
     struct listeners listeners; /* of a TCP port */
     bool open;
     ev_timer retry;
     double pause_s;
     struct trouble trouble;
-    struct bus_link links[BUS_CLIENTS]; /* of a serial port the first */
+    struct bus_link links[BUS_CLIENTS]; /* serial ports and CAN use only the first */
 };
 
 static bool in_use(const struct bus_link *link)
@@ -96,7 +96,7 @@ static void report_open(struct bus *bus)
         log_info("%s: %s: open again after %.0f s", bus->title, bus->config->port, lasted_s);
 }
 
-/* From now on in seconds; 0: not at all. */
+/* Starts the timer: on_quiet is called after `silence_s`; 0 stops it. */
 static void await_quiet(const struct bus *bus, double silence_s)
 {
     const struct itimerspec once = {.it_value.tv_nsec = (long) (silence_s * 1e9)};
@@ -119,7 +119,7 @@ static void close_link(struct bus_link *link)
         bus->events->gone(bus->data, link);
 }
 
-static void lose_port(struct bus *bus, const char *why)
+static void close_lost_port(struct bus *bus, const char *why)
 {
     close_link(&bus->links[0]);
     if (bus->port)
@@ -131,7 +131,7 @@ static void lose_port(struct bus *bus, const char *why)
 static void end_link(struct bus_link *link, const char *why)
 {
     if (bus_is_shared(link))
-        lose_port(link->bus, why);
+        close_lost_port(link->bus, why);
     else
         close_link(link);
 }
@@ -154,7 +154,7 @@ static void pass_bytes(struct bus_link *link, bool quiet)
         link->size = 0;
 }
 
-/* Bytes that came in the meantime have set the timer anew: there is nothing to read then. */
+/* If bytes have arrived in the meantime, they have restarted the timer, and there is nothing to read. */
 static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bus *bus = io->data;
@@ -164,15 +164,15 @@ static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
         pass_bytes(link, true);
 }
 
-/* An incomplete request is discarded if more bytes come only much later. */
-static void forget_old(struct bus_link *link, double now)
+/* Discards an incomplete request if more bytes arrive only much later. */
+static void discard_old(struct bus_link *link, double now)
 {
     if (now - link->heard_at > LATE_TURN_S)
         link->size = 0;
     link->heard_at = now;
 }
 
-/* Returns what one read gives; on a CAN interface one frame, as a line of SLCAN. */
+/* Reads once; from a CAN interface one frame, as a line of SLCAN. */
 static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 {
     struct can_message frame;
@@ -192,7 +192,7 @@ static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bus_link *link = io->data;
-    forget_old(link, clock_now());
+    discard_old(link, clock_now());
     const ssize_t n = receive(link, link->bytes + link->size, sizeof link->bytes - link->size);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -217,8 +217,7 @@ static void open_link(struct bus_link *link, int fd)
         link->bus->events->opened(link->bus->data, link);
 }
 
-/* Sends whole lines of SLCAN as CAN frames. Commands to an adapter are no frames, and are skipped.
- */
+/* Sends whole lines of SLCAN as CAN frames. Skips commands to an adapter, which are not frames. */
 static bool send_frames(const struct bus_link *link, const uint8_t *bytes, size_t size)
 {
     struct can_message frame;
@@ -236,7 +235,7 @@ void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
         link->broken |= send(link->io.fd, bytes, size, MSG_NOSIGNAL) != (ssize_t) size;
     else if (link->bus->kind == BUS_CAN)
         link->broken |= !send_frames(link, bytes, size);
-    /* After half an answer, the rest would be sent later, in front of the next one. */
+    /* Otherwise the rest of a partly accepted answer would be sent later, before the next one. */
     else if (write(link->io.fd, bytes, size) != (ssize_t) size)
         tcflush(link->io.fd, TCOFLUSH);
 }

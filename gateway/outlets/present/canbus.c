@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Frames of a CAN bus on the port of a [present] section: all of a dialect's table each second, whether somebody asks or not. On a
- * serial port and by TCP they are lines of SLCAN.
+ * CAN on the port of a [present] section: has_message all frames of a dialect's table each second, without being asked. On a serial
+ * port and by TCP frames are lines of SLCAN.
  */
 #include "present.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(CAN_PERIOD_S == 1.0, "what the timer of present.c has");
+_Static_assert(CAN_PERIOD_S == 1.0, "the period of the timer in present.c");
 
 struct canbus {
     struct present *present;
@@ -21,7 +21,7 @@ struct canbus {
     struct shown told; /* decoded from the frames that were sent last */
 };
 
-static bool sends(const struct table *table, unsigned id)
+static bool has_message(const struct table *table, unsigned id)
 {
     for (unsigned i = 0; i < table->message_count; i++)
         if (table->messages[i].message == id)
@@ -48,12 +48,12 @@ static void send_all(struct canbus *canbus, struct bus *bus, const struct shown 
 static void second(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
-    const enum present_state state = present_may(canbus->present, canbus->pack, now);
+    const enum present_state state = present_state_of(canbus->present, canbus->pack, now);
     struct shown shown;
     if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
-        present_is_second(canbus->present, now))
+        present_has_duplicate(canbus->present, now))
         return;
-    present_show(canbus->present, &shown, now);
+    present_fill_shown(canbus->present, &shown, now);
     send_all(canbus, bus, &shown);
 }
 
@@ -62,10 +62,10 @@ static bool is_of_inverter(unsigned id)
     return id == CAN_INVERTER_ALIVE || id == CAN_INVERTER_NAME;
 }
 
-/* For the status only: a battery goes on sending without an inverter. */
+/* For the status only: a battery has_message whether an inverter is present or not. */
 static void note_inverter(struct canbus *canbus, const struct bus_link *link, double now)
 {
-    const enum present_state state = present_may(canbus->present, canbus->pack, now);
+    const enum present_state state = present_state_of(canbus->present, canbus->pack, now);
     if (state != PRESENT_RUNNING && state != PRESENT_STOPPING)
         return;
     const struct told_limits told = told_limits_of(&canbus->told.values);
@@ -82,10 +82,10 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         char what[32];
         if (frame.size <= 8 && is_of_inverter(frame.id))
             note_inverter(canbus, link, now);
-        if (frame.size > 8 || !bus_is_shared(link) || !sends(canbus->table, frame.id))
+        if (frame.size > 8 || !bus_is_shared(link) || !has_message(canbus->table, frame.id))
             continue;
         snprintf(what, sizeof what, "frame %03X", frame.id);
-        present_second(canbus->present, what, now);
+        present_note_duplicate(canbus->present, what, now);
     }
     return over;
 }

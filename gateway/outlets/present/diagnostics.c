@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus function 8. Follows "MODBUS Application Protocol Specification V1.1b3", 6.8. "Force listen only" (4) is left out on purpose:
- * whoever is on the line could silence the stop that a master waits for.
+ * Modbus function 8. Follows "MODBUS Application Protocol Specification V1.1b3", 6.8. Rejects "force listen only" (4) on
+ * purpose: any device on the line could use it to suppress the stop that a master waits for.
  */
 #include "diagnostics.h"
 

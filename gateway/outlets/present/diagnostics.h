@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus function 8, diagnostics of a serial line: what a device counts, and the answers to its sub-functions. Pure.
+ * Modbus function 8, diagnostics of a serial line: the counters of a device, and the answers to the sub-functions. Pure.
  */
 #ifndef PACKGATE_OUTLETS_PRESENT_DIAGNOSTICS_H
 #define PACKGATE_OUTLETS_PRESENT_DIAGNOSTICS_H
@@ -11,18 +11,18 @@
 #define DIAGNOSTICS_FC 8
 #define DIAGNOSTICS_ANSWER 5 /* bytes of the PDU */
 
-/* Counters; they wrap, as only 16 bits are reported. */
+/* Counters; an answer contains their low 16 bits. */
 struct diagnostics {
-    uint32_t messages;   /* whole frames on the line, to whatever address */
-    uint32_t errors;     /* bytes with a wrong CRC or in no frame, each time that such came */
-    uint32_t exceptions; /* that we answered with */
-    uint32_t ours;       /* requests to one of our addresses, or to all */
-    uint32_t unanswered; /* of these: broadcasts, and while nothing may be said */
-    uint32_t busy;       /* exceptions 6 */
-    uint32_t overruns;   /* more bytes than a frame can have */
+    uint32_t messages;   /* whole frames on the line, to any address */
+    uint32_t errors;     /* times that bytes had a wrong CRC or belonged to no frame */
+    uint32_t exceptions; /* exception responses that we sent */
+    uint32_t ours;       /* requests to one of our addresses, and broadcasts */
+    uint32_t unanswered; /* of these: broadcasts, and requests while the state forbids an answer */
+    uint32_t busy;       /* of the exceptions: code 6, busy */
+    uint32_t overruns;   /* times that more bytes arrived than a frame can have */
 };
 
-/** Answers a request of `size` bytes from its function code on. Returns 0 with the answer, or an exception code. */
+/** Answers a request whose PDU has `size` bytes. Returns 0 with the answer, or an exception code. */
 uint8_t diagnostics_answer(struct diagnostics *counted, const uint8_t *pdu, size_t size,
                            uint8_t answer[DIAGNOSTICS_ANSWER]);
 

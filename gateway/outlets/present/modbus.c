@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus RTU on the port of a [present] section: the units and views, access rules and exceptions of port 502, answered by the same
- * code. That speaks Modbus TCP: each request goes to it behind an MBAP header, and its answer comes back through a pair of sockets.
+ * Modbus RTU on the port of a [present] section: the same units, views, access rules and exceptions as on port 502, answered by
+ * the same code. That code speaks Modbus TCP: it gets each request with an MBAP header, and writes its answer to a socket pair.
  *
- * While values are stale it answers as port 502 does: exception 11 for values, and registers that a silent pack has too, among which
- * are the allowed currents, 0 then. Afterwards, and before the first values, it does not answer at all.
+ * When values turn stale, it answers like port 502 for PRESENT_STOP_S: exception 11 for values, while registers that exist even for
+ * a silent pack can be read, such as the allowed currents, which are then 0. After that, and before the first values, it does not
+ * answer at all.
  */
 #include "diagnostics.h"
 #include "present.h"
@@ -29,11 +30,11 @@
 /* A unit id and the pack or bank it belongs to. */
 struct served {
     struct unit unit;
-    struct outlet_pack *pack; /* of a view: `of` */
+    struct outlet_pack *pack; /* for a view: the first pack or bank of the section */
 };
 
-/* An order in flight. It is answered later, unless its master has sent another request meanwhile:
- * the master has then given it up, and would take the answer for that of the new request. */
+/* An order in flight. It is answered later, unless its master sends another request first: the
+ * master has then stopped waiting, and would take the answer for that of the new request. */
 struct ordered {
     uint64_t ticket; /* 0: none */
     struct bus_link *link;
@@ -93,7 +94,7 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
-/* The limits in an answer: its registers are still those of the unit. */
+/* The limits in an answer. The registers of the unit have not changed since it was composed. */
 static struct told_limits limits_in(const struct modbus *modbus, const struct mbap_request *request,
                                     const uint8_t *pdu)
 {
@@ -103,8 +104,9 @@ static struct told_limits limits_in(const struct modbus *modbus, const struct mb
                             reads ? &request->read : &(struct mbap_range){0, 0});
 }
 
-/* Passes on what answer() has written. */
-static void pass_on(struct modbus *modbus, struct bus_link *link, const struct question *question)
+/* Sends the response that answer() has written to the socket pair. */
+static void send_answer(struct modbus *modbus, struct bus_link *link,
+                        const struct question *question)
 {
     struct mbap_request request = {0};
     uint8_t adu[MBAP_ADU_MAX];
@@ -132,8 +134,8 @@ static void answer_diagnostics(struct modbus *modbus, struct bus_link *link, con
     present_answered(modbus->present, link, "diagnostics", NULL, now);
 }
 
-/* Before the header of Modbus TCP. */
-static size_t wrap(const uint8_t *frame, size_t size, uint8_t adu[MBAP_ADU_MAX])
+/* Converts an RTU frame to an ADU of Modbus TCP. */
+static size_t convert_to_tcp(const uint8_t *frame, size_t size, uint8_t adu[MBAP_ADU_MAX])
 {
     const uint8_t request[MBAP_HEADER] = {[MBAP_HEADER - 1] = frame[0]};
     mbap_reply_header(request, size - 3, adu);
@@ -149,14 +151,15 @@ static void answer_request(struct modbus *modbus, struct bus_link *link, const u
     const struct question question = {.fd = modbus->pair[0],
                                       .client = bus_client(link),
                                       .frame = adu,
-                                      .size = wrap(frame, size, adu),
+                                      .size = convert_to_tcp(frame, size, adu),
                                       .ticket = modbus->tickets + 1};
-    static const struct allow_list on_the_line; /* a master without an address needs none */
+    static const struct allow_list
+        on_the_line; /* empty: a master without an address is always allowed */
     modbus->answerer.allow_write = !config->switching    ? NULL
                                    : bus_is_shared(link) ? &on_the_line
                                                          : &config->allow_write;
     if (answer(&modbus->answerer, &question, now) != ANSWER_PENDING) {
-        pass_on(modbus, link, &question);
+        send_answer(modbus, link, &question);
         return;
     }
     modbus->tickets++;
@@ -178,7 +181,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
         return;
     ordered->ticket = 0;
     answer_order(&modbus->answerer, question.fd, question.frame, switches_exception(result));
-    pass_on(modbus, ordered->link, &question);
+    send_answer(modbus, ordered->link, &question);
 }
 
 /* The callback answer_switch. */
@@ -197,8 +200,8 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
 
 /* ---- frames ---- */
 
-/* Two-wire adapters echo what is sent. An answer to a write looks like its request: it is taken
- * for an echo until the line is known to have none. Returns how many bytes are echo. */
+/* Two-wire adapters echo what is sent. A repeated write request looks like the echo of our answer:
+ * it counts as an echo until the line is known to have none. Returns how many bytes are echo. */
 static size_t skip_echo(struct modbus *modbus, const uint8_t *bytes, size_t size)
 {
     const size_t sent = modbus->sent_size;
@@ -220,15 +223,16 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
 {
     const struct unit *unit = units_find(&modbus->units, frame[0]);
     const bool to_all = frame[0] == 0;
-    if (modbus->ordered.link == link) /* also by a request to another device */
+    if (modbus->ordered.link == link) /* a request to another device counts, too */
         modbus->ordered.ticket = 0;
     if (!unit && !to_all)
         return;
     modbus->counted.ours++;
     const enum present_state state =
-        to_all ? PRESENT_SILENT : present_may(modbus->present, served_of(modbus, unit)->pack, now);
+        to_all ? PRESENT_SILENT
+               : present_state_of(modbus->present, served_of(modbus, unit)->pack, now);
     if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
-        present_is_second(modbus->present, now))
+        present_has_duplicate(modbus->present, now))
         modbus->counted.unanswered++;
     else if (frame[1] == DIAGNOSTICS_FC)
         answer_diagnostics(modbus, link, frame, size, now);
@@ -245,12 +249,12 @@ static void handle_frame(struct modbus *modbus, struct bus_link *link, const uin
         handle_request(modbus, link, frame, span->size, now);
     } else if (bus_is_shared(link) && units_find(&modbus->units, frame[0])) {
         snprintf(what, sizeof what, "at address %u", frame[0]);
-        present_second(modbus->present, what, now);
+        present_note_duplicate(modbus->present, what, now);
     }
 }
 
-/* Silence ends a frame. Bytes that form none may be its first half, if an adapter has delayed the
- * rest. */
+/* Silence ends a frame. Bytes that form no frame may be the first half of one whose rest an adapter
+ * has delayed, so they are kept. */
 static size_t handle_serial(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
                             size_t size, bool quiet, double now)
 {
@@ -351,7 +355,7 @@ static bool serve_view(struct modbus *modbus, double now)
         units_add_view(&modbus->units, &served->unit);
     else
         modbus->units.by_id[config->address] = &served->unit;
-    /* On a bus 0 is all devices, and 248 and above are reserved. */
+    /* On a bus, 0 addresses all devices, and 248 to 255 are reserved. */
     modbus->units.by_id[0] = NULL;
     for (unsigned id = UNIT_LAST + 1; id <= UINT8_MAX; id++)
         modbus->units.by_id[id] = NULL;

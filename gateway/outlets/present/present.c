@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet that answers masters on a port. Nothing is said before one whole fresh cycle of what is asked for. What turns stale is
- * answered with an explicit stop for PRESENT_STOP_S, and then no more (state.h). The process outlives the gateway for as long as that
- * takes, so that the gateway may hang, die or be stopped: the values turn stale by their own age here.
+ * The outlet that answers masters on a port. It does not answer before the first whole fresh poll cycle. When values turn stale, it
+ * sends an explicit stop for PRESENT_STOP_S, and then does not answer any more (state.h). The process outlives the gateway for as
+ * long as that takes. It checks the age of the values itself, so the rule holds even if the gateway hangs, dies or is stopped.
  */
 #include "present.h"
 
@@ -23,30 +23,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTOLD_TEXT 320 /* all values have 139, of a stack and of one battery */
+#define UNTOLD_TEXT                                                                                \
+    320 /* bytes; the list of all values has 139, for a stack as well as for one battery */
 
 struct present {
     struct outlet *outlet;
     const struct present_config *config;
     const struct speaker *speaker;
-    struct alarms alarms; /* of what is presented, as read last */
+    struct alarms alarms; /* of the presented pack or bank, as read last */
     void *self;           /* of the speaker */
     struct bus *bus;
     struct observer observer;
     double *until; /* by pack: see state.h */
-    bool ending;   /* the gateway is gone, or has told this process to end */
+    bool ending;   /* the gateway is gone, or has asked this process to end */
     ev_timer second, end;
     char title[2 * NAME_SIZE];
-    enum present_state said;  /* the state of `of` that the log knows */
+    enum present_state said;  /* the state of the presented pack that was logged last */
     struct shown shown;       /* of the last fresh values */
-    char untold[UNTOLD_TEXT]; /* what the inverter does not receive of them */
-    bool
-        known[SHOWN_NUMBERS + 1]; /* of the values that `untold` is about; the last: their alarms */
-    double second_at;             /* another device answered in our place; NaN: never */
-    struct pipe_report report;    /* the last one */
+    char untold[UNTOLD_TEXT]; /* those of them that the protocol cannot report */
+    bool known[SHOWN_NUMBERS +
+               1]; /* the values that were known when `untold` was written; the last one: alarms */
+    double duplicate_at;       /* when another device last answered at our address; NaN: never */
+    struct pipe_report report; /* the last one */
     struct {
         char who[ADDRESS_TEXT], what[64], told[TOLD_LIMITS_TEXT];
-        double at, told_at, every_s; /* NaN: not yet; smoothed */
+        double at, told_at; /* NaN: not yet */
+        double every_s;     /* smoothed time between two requests */
         uint32_t count;
     } asked;
 };
@@ -84,7 +86,7 @@ bool present_has_gateway(const struct present *present, double now)
     return !present->ending && outlet_hears(present->outlet, now);
 }
 
-/* While the gateway is not heard no values are fresh, whatever their own time. */
+/* While the gateway is silent, no values are fresh, whatever their age. */
 static void update_state(struct present *present, struct outlet_pack *pack, double now)
 {
     struct source *source = &pack->source;
@@ -94,13 +96,13 @@ static void update_state(struct present *present, struct outlet_pack *pack, doub
                    now);
 }
 
-enum present_state present_may(const struct present *present, const struct outlet_pack *pack,
-                               double now)
+enum present_state present_state_of(const struct present *present, const struct outlet_pack *pack,
+                                    double now)
 {
     return present_state(present->until[pack->index], now);
 }
 
-/* ---- for people ---- */
+/* ---- status and log ---- */
 
 static const char *const states[] = {"waiting for the first values", "answers",
                                      "sending stop, its values are stale",
@@ -117,14 +119,14 @@ static void write_told(const struct present *present, double now, struct text *t
         text_format(text, "; told: %s", present->asked.told);
 }
 
-/* CAN frames are sent whether an inverter is heard or not. */
+/* On CAN nothing is asked: an inverter only acknowledges. */
 static void write_asked(const struct present *present, double now, struct text *text)
 {
     const bool is_can = present->speaker == &can_speaker;
     const char *asked = is_can ? "acknowledged" : "asked";
     const double ago_s = now - present->asked.at;
     if (present->asked.count == 0) {
-        text_add(text, is_can ? "; no inverter was heard" : "; nobody has asked yet");
+        text_add(text, is_can ? "; no inverter was heard" : "; no request yet");
         return;
     }
     if (ago_s > PRESENT_STOP_S)
@@ -142,7 +144,7 @@ static void write_asked(const struct present *present, double now, struct text *
 static void write_words(const struct present *present, double now, char *out, size_t size)
 {
     struct text text = text_in(out, size);
-    const bool answers = bus_is_open(present->bus) && !present_is_second(present, now);
+    const bool answers = bus_is_open(present->bus) && !present_has_duplicate(present, now);
     text_add(&text, answers                      ? states[present->said]
                     : !bus_is_open(present->bus) ? "the port is not open"
                                                  : "silent, another device answers in its place");
@@ -155,7 +157,7 @@ static void report_present(struct present *present, double now)
 {
     struct pipe_report fresh = {
         .connected = bus_is_open(present->bus) && present->said == PRESENT_RUNNING &&
-                     !present_is_second(present, now),
+                     !present_has_duplicate(present, now),
         .sent = present->asked.count,
     };
     write_words(present, now, fresh.words, sizeof fresh.words);
@@ -165,10 +167,10 @@ static void report_present(struct present *present, double now)
     outlet_report(present->outlet, &fresh);
 }
 
-/* Each change of the state is logged: people read it after an inverter has stopped. */
-static void say_state(struct present *present, double now)
+/* Logs each change of the state: after an inverter has stopped, the log must show why. */
+static void log_state(struct present *present, double now)
 {
-    const enum present_state state = present_may(present, presented(present), now);
+    const enum present_state state = present_state_of(present, presented(present), now);
     if (state == present->said || !bus_is_open(present->bus))
         return;
     present->said = state;
@@ -200,13 +202,13 @@ void present_answered(struct present *present, const struct bus_link *link, cons
     present->asked.at = now;
 }
 
-static void fill_in(struct pack *values, enum pack_value id, double value)
+static void set_if_unknown(struct pack *values, enum pack_value id, double value)
 {
     if (!pack_known(values, id) && !isnan(value))
         pack_set(values, id, value);
 }
 
-/* An alarm that was not read has not ended. */
+/* An alarm ends only when the BMS reports so, not when it could not be read. */
 static void keep_alarms(struct pack *values, struct alarms alarms)
 {
     values->alarms_warning |= alarms.warning;
@@ -216,17 +218,17 @@ static void keep_alarms(struct pack *values, struct alarms alarms)
     values->alarms_known |= alarms.warning | alarms.protection;
 }
 
-/* Stop is a current of 0 at the last voltage: some protocols cannot express it without one. What may still be discharged
- * while values are stale is part of the limits. */
-void present_show(struct present *present, struct shown *shown, double now)
+/* A stop is a current of 0 at the last voltage, because some protocols need a voltage to express it. The limits may still
+ * allow discharging while values are stale (`on_stale` of [limits]). */
+void present_fill_shown(struct present *present, struct shown *shown, double now)
 {
     const struct present_config *config = present->config;
     struct shown *last = &present->shown;
     show_source(shown, &presented(present)->source, now);
     keep_alarms(&shown->values, present->alarms);
     if (!shown->stopping) {
-        fill_in(&shown->values, SOH_PERCENT, config->soh_percent);
-        fill_in(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
+        set_if_unknown(&shown->values, SOH_PERCENT, config->soh_percent);
+        set_if_unknown(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
         *last = *shown;
     } else {
         const double discharge_a = shown->values.value[DISCHARGE_CURRENT_LIMIT_A];
@@ -235,7 +237,7 @@ void present_show(struct present *present, struct shown *shown, double now)
     }
 }
 
-/* Looked for only when other values are known than before, as that takes a while. */
+/* Updates `untold` only if other values are known than before, because that takes a while. */
 static void note_untold(struct present *present, const struct shown *shown)
 {
     bool known[SHOWN_NUMBERS + 1];
@@ -249,23 +251,23 @@ static void note_untold(struct present *present, const struct shown *shown)
     untold_now(present->config, shown, present->untold, sizeof present->untold);
 }
 
-bool present_is_second(const struct present *present, double now)
+bool present_has_duplicate(const struct present *present, double now)
 {
-    return now - present->second_at <= PRESENT_STOP_S;
+    return now - present->duplicate_at <= PRESENT_STOP_S;
 }
 
-void present_second(struct present *present, const char *what, double now)
+void present_note_duplicate(struct present *present, const char *what, double now)
 {
-    if (!present_is_second(present, now))
+    if (!present_has_duplicate(present, now))
         log_error("%s: another device answers on %s (%s); two devices must not have the same "
                   "address. Not answering until it has been quiet for %.0f s",
                   present->title, present->config->port, what, PRESENT_STOP_S);
-    present->second_at = now;
+    present->duplicate_at = now;
 }
 
 /* ---- life ---- */
 
-/* They are kept over a restart: an alarm that is not read then has not ended either. */
+/* Stores the alarms, so that one that cannot be read after a restart does not count as ended. */
 static void note_alarms(struct present *present, const struct source *source)
 {
     const struct alarms before = present->alarms;
@@ -290,18 +292,19 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     struct present *present = timer->data;
     const double now = clock_now();
     struct shown shown;
-    present_show(present, &shown, now); /* keeps the last limits, whether a master asks or not */
+    present_fill_shown(present, &shown,
+                       now); /* keeps the last limits, whether a master asks or not */
     note_untold(present, &shown);
     if (present->speaker->second)
         present->speaker->second(present->self, present->bus, now);
-    say_state(present, now);
+    log_state(present, now);
     report_present(present, now);
 }
 
 static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct present *present = timer->data;
-    log_info("%s: sends nothing any more, and ends", present->title);
+    log_info("%s: stops sending, and exits", present->title);
     outlet_over(present->outlet);
 }
 
@@ -371,7 +374,7 @@ static void *start_present(struct outlet *outlet)
     present->speaker = strcmp(present->config->protocol, PRESENT_MODBUS) == 0 ? &modbus_speaker
                        : can_table_find(present->config->protocol)            ? &can_speaker
                                                                               : &battery_speaker;
-    present->second_at = present->asked.at = present->asked.told_at = NAN;
+    present->duplicate_at = present->asked.at = present->asked.told_at = NAN;
     snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
     if (strncmp(present->config->port, "serial:", 7) != 0)
         rights_give_up_devices();
@@ -380,7 +383,7 @@ static void *start_present(struct outlet *outlet)
     ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
     present->second.data = present->end.data = present;
     if (!open_present(present)) {
-        log_error("%s: out of memory, or nothing to present", present->title);
+        log_error("%s: cannot start: out of memory, or there is no such pack", present->title);
         release(present);
         return NULL;
     }
@@ -390,13 +393,13 @@ static void *start_present(struct outlet *outlet)
     return present;
 }
 
-/* For whatever reason it ends, masters that keep asking are told to stop. A master that has had no
- * values yet gets none. */
+/* Sends a stop to masters whatever the reason of the end. Masters that have had no values yet get
+ * no answer. */
 static void stop_present(void *self, bool gone)
 {
     struct present *present = self;
     const double now = clock_now();
-    const bool waits = present_may(present, presented(present), now) == PRESENT_WAITING;
+    const bool waits = present_state_of(present, presented(present), now) == PRESENT_WAITING;
     present->ending = true;
     for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
         on_changed(present, &outlet_pack(present->outlet, i)->source, SOURCE_STATE, now);

@@ -14,13 +14,13 @@
 
 #define ADU_MIN 4 /* address, function, CRC */
 
-/* The length of a frame. A count is that of the bytes that follow it. */
+/* The length of a frame: fixed, or fixed plus a byte count in the frame. */
 struct length {
-    uint8_t size;     /* without what is counted; 0: not known */
-    uint8_t count_at; /* 0: nothing is counted */
+    uint8_t size;     /* without the counted bytes; 0: unknown */
+    uint8_t count_at; /* position of the byte count; 0: none */
 };
 
-/* By function: of a request, of an answer. */
+/* By function: the length of a request and of an answer. */
 // clang-format off
 static const struct {
     uint8_t function;
@@ -69,8 +69,8 @@ static bool has_answer_length(const uint8_t *bytes, size_t size)
     return false;
 }
 
-/* Classifies intact bytes. A write request and its answer look alike: both count as the master's.
- * Bytes of no known length are a request that the server rejects. */
+/* Classifies bytes with a valid CRC. A write request and its answer look alike: both count as
+ * requests. Bytes of an unknown length count as a request, which the server rejects. */
 static enum rtu_kind classify_frame(const uint8_t *bytes, size_t size)
 {
     const struct length *request = request_length(bytes[1]);
@@ -101,7 +101,7 @@ struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
     if (size < 2)
         return (struct rtu_span){.kind = RTU_NOTHING};
     const struct length *request = request_length(bytes[1]);
-    if (!request) { /* only the end of the bytes can be its end */
+    if (!request) { /* unknown length: only the last byte can end it */
         if (is_intact(bytes, size))
             return (struct rtu_span){classify_frame(bytes, size), 0, size};
         return (struct rtu_span){size < RTU_ADU_MAX ? RTU_NOTHING : RTU_NOISE, 0, size};
@@ -113,7 +113,7 @@ struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
         return (struct rtu_span){.kind = RTU_NOTHING};
     if (is_intact(bytes, length))
         return (struct rtu_span){RTU_REQUEST, 0, length};
-    /* A wrong length or a damaged byte: the next request can be anywhere behind. */
+    /* A wrong length or a damaged byte: the next request can begin anywhere after it. */
     const struct rtu_span last = rtu_find_last(bytes, size);
     return last.kind == RTU_NOTHING ? (struct rtu_span){RTU_NOISE, 0, size} : last;
 }

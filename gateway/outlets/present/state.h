@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Whether a presented pack may be spoken of. One rule: nothing before its first whole fresh poll cycle; then its values while they are
- * fresh; PRESENT_STOP_S of explicit stop from the moment on at which they were fresh last; then nothing. Pure: only the clock and that
- * moment decide, so that it holds without the gateway, without a timer, and after a sleep.
+ * The rule of what masters get for a presented pack: no answer before its first whole fresh poll cycle; its values while they are
+ * fresh; an explicit stop for PRESENT_STOP_S after they turned stale; then no answer. Pure: only the clock and the end of freshness
+ * decide, so the rule holds without the gateway, without a timer, and after the host has slept.
  */
 #ifndef PACKGATE_OUTLETS_PRESENT_STATE_H
 #define PACKGATE_OUTLETS_PRESENT_STATE_H
@@ -12,11 +12,12 @@
 #include <math.h>
 #include <stdbool.h>
 
-#define PRESENT_STOP_S LIMITS_STOP_S /* inverters wait as long for a battery that is silent */
+#define PRESENT_STOP_S LIMITS_STOP_S /* s; inverters wait about as long for a silent battery */
 
 enum present_state { PRESENT_WAITING, PRESENT_RUNNING, PRESENT_STOPPING, PRESENT_SILENT };
 
-/** Updates until when the values were, or will be, fresh. It starts as NaN. `fresh`: they are now, and until `good_until`. */
+/** Updates `*until`, the time until which the values are or were fresh; it starts as NaN. `fresh`: they are fresh now, and until
+ * `good_until`. */
 static inline void present_update(double *until, bool fresh, double good_until, double now)
 {
     if (fresh)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The limits that a master was told. */
+/* The limits in the answers to a master. */
 #include "told_limits.h"
 
 #include "bms/count.h"
@@ -23,7 +23,7 @@ static const struct {
     {"discharge_current_limit_a", offsetof(struct told_limits, discharge_a)},
 };
 
-static void note(struct told_limits *told, size_t n, double value)
+static void set_limit(struct told_limits *told, size_t n, double value)
 {
     double *field = (void *) ((char *) told + names[n].at);
     told->any = true;
@@ -31,7 +31,7 @@ static void note(struct told_limits *told, size_t n, double value)
         *field = value;
 }
 
-/* Index of a name; COUNT(names): it is no limit. */
+/* Index of a name; COUNT(names): not a limit. */
 static size_t find_name(const char *name)
 {
     size_t n = 0;
@@ -40,7 +40,7 @@ static size_t find_name(const char *name)
     return n;
 }
 
-static bool holds(const struct mbap_range *range, unsigned address, unsigned size)
+static bool range_has(const struct mbap_range *range, unsigned address, unsigned size)
 {
     return address >= range->address && address + size <= range->address + range->count;
 }
@@ -51,10 +51,12 @@ static void read_map(const struct unit *unit, const struct mbap_range *range,
     for (size_t n = 0; n < COUNT(names); n++)
         for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
             const unsigned address = (unsigned) unit->settings->base + row->offset;
-            if (strcmp(row->name, names[n].name) == 0 && holds(range, address, map_row_size(row)))
-                note(told, n,
-                     row->scale * map_number_of(row->type, unit->mapping.tab_registers + address,
-                                                map_row_high_first(unit->settings, row)));
+            if (strcmp(row->name, names[n].name) == 0 &&
+                range_has(range, address, map_row_size(row)))
+                set_limit(told, n,
+                          row->scale * map_number_of(row->type,
+                                                     unit->mapping.tab_registers + address,
+                                                     map_row_high_first(unit->settings, row)));
         }
 }
 
@@ -69,12 +71,12 @@ static size_t limit_of(const struct register_row *entry)
     return n;
 }
 
-static bool holds_copy(const struct view_copies *copies, const struct mbap_range *range,
-                       const struct register_row *entry)
+static bool range_has_copy(const struct view_copies *copies, const struct mbap_range *range,
+                           const struct register_row *entry)
 {
     for (const struct view_copy *copy = copies->list; copy < copies->list + copies->count; copy++)
         if (entry->address >= copy->first && entry->address <= copy->last &&
-            holds(range, entry->address - copy->first + copy->to, entry->size))
+            range_has(range, entry->address - copy->first + copy->to, entry->size))
             return true;
     return false;
 }
@@ -85,12 +87,12 @@ static void read_view(struct view *view, const struct mbap_range *range, struct 
     for (unsigned i = 0; i < config->register_count; i++) {
         const struct register_row *entry = &config->registers[i];
         const size_t n = limit_of(entry);
-        if (n == COUNT(names) || (!holds(range, entry->address, entry->size) &&
-                                  !holds_copy(&config->copies, range, entry)))
+        if (n == COUNT(names) || (!range_has(range, entry->address, entry->size) &&
+                                  !range_has_copy(&config->copies, range, entry)))
             continue;
         const double shown =
             map_number_of(entry->type, view_registers(view) + entry->address, entry->big_words);
-        note(told, n, (shown - entry->offset) / entry->scale);
+        set_limit(told, n, (shown - entry->offset) / entry->scale);
     }
 }
 

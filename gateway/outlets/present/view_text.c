@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Only their names and kinds matter. With a port of its own the view shares unit ids with nobody. */
+/* Writes placeholders of the packs and banks, of which only names and kinds matter, and the view. The view gets a port of its
+ * own, so that its unit ids collide with none. */
 static void write_sections(const struct present *present, FILE *out)
 {
     struct outlet *outlet = present_outlet(present);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a request for history asks for. */
+/* Parses the arguments of a request for history. */
 #include "ask.h"
 
 #include "past/when.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A request for history: what its arguments ask for. */
+/* The arguments of a request for history. */
 #ifndef PACKGATE_OUTLETS_WEB_ASK_H
 #define PACKGATE_OUTLETS_WEB_ASK_H
 
@@ -11,17 +11,17 @@
 #define ASK_POINTS_MAX 20000
 
 struct ask {
-    struct query_ask query; /* its level counts only where `level_given` */
+    struct query_ask query; /* its level is valid only with `level_given` */
     bool level_given;
-    unsigned points; /* steps at most */
-    /* Kept for hours and days, and for recent rows in memory: energy of the interval; for days
-     * also the highest state of charge. */
+    unsigned points; /* maximum number of steps */
+    /* Requested: the energy of each interval, which exists for hours, days and recent rows in memory;
+     * and the highest state of charge, which exists for days. */
     bool charged, discharged, soc_peak;
     bool all; /* no value was named */
 };
 
 /** Parses the arguments from, to, day, level, values, points, extremes; `wall` is now. False: one
- * of them is wrong, and the request was answered. `pack` must outlive it. */
+ * of them is wrong, and the request was answered. Keeps `pack` by reference. */
 bool ask_parse(struct http_request *request, const char *pack, double wall, struct ask *ask);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The files of the page, compressed and linked into the program: no request ever touches the file
- * system. The table is made by page/embed when packgate is built.
+ * system. page/embed makes the table when packgate is built.
  */
 #ifndef PACKGATE_OUTLETS_WEB_ASSET_H
 #define PACKGATE_OUTLETS_WEB_ASSET_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct web_asset {
-    const char *path; /* below the root: "" is the page, "a/HASH/app.js" what it loads */
+    const char *path; /* below the root: "" is the page, "a/HASH/app.js" a file that it loads */
     const char *type; /* "text/html; charset=utf-8" */
     const uint8_t *bytes;
     size_t size;

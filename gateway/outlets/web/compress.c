@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Large answers, compressed. */
+/* Compresses large answers. */
 #include "compress.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #define GZIP_BITS (15 + 16) /* the largest window, and the frame of gzip */
 #define MEMORY 8            /* zlib's own */
 
-/* Accept-Encoding has gzip, and not with "q=0" (RFC 9110, 12.5.3). */
+/* Whether Accept-Encoding contains gzip, not excluded by "q=0" (RFC 9110, 12.5.3). */
 static bool takes_gzip(const struct http_request *request)
 {
     const char *list = http_header(request, "Accept-Encoding");
@@ -26,7 +26,7 @@ static bool takes_gzip(const struct http_request *request)
     return false;
 }
 
-/* From malloc. NULL: it cannot, or it would not be smaller. */
+/* Returns bytes from malloc. NULL: out of memory, or the result would not be smaller. */
 static char *compress_gzip(const char *bytes, size_t size, size_t *packed_size)
 {
     z_stream stream = {.next_in = (Bytef *) (uintptr_t) bytes, .avail_in = (uInt) size};

@@ -6,10 +6,10 @@
 
 #include "http.h"
 
-#define COMPRESS_FROM 2048 /* bytes; below that it does not pay */
+#define COMPRESS_FROM 2048 /* bytes; smaller answers are sent as they are */
 
-/** An answer made of bytes from malloc, which it takes over, with gzip if the request allows it. It
- * is not to be stored. NULL: out of memory; the bytes were freed. */
+/** Makes an answer of `bytes` (from malloc), which it takes over, compressed if the client accepts
+ * gzip. Clients must not store it. NULL: out of memory; the bytes were freed. */
 struct MHD_Response *compress_response(const struct http_request *request, const char *type,
                                        char *bytes, size_t size);
 

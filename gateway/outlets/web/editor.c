@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Set-up in the browser. */
+/* Passes requests of set-up in the browser on to the gateway. */
 #include "editor.h"
 
 #include "compress.h"
@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- who asks ---- */
+/* ---- credentials ---- */
 
-/* What the gateway is told of the browser. */
+/* The credentials of the browser, as the gateway expects them. */
 struct proof {
     const char *by;
     char token[SESSION_TOKEN];
 };
 
-/* Somebody who is logged in counts as for switching: from a network in `allow_write`, and known. */
+/* The same conditions as for switching: a session, from a known client in `allow_write`. */
 static bool is_logged_in(struct web *web, const struct web_request *request)
 {
     return web->config->setup == WEB_SETUP_YES && !request->unclear &&
@@ -44,7 +44,7 @@ static struct proof proof_of(struct web *web, const struct web_request *request)
     return proof;
 }
 
-/* A page of somebody else may have the browser ask, but not from its own site. */
+/* A foreign page can make the browser send requests, but these carry the foreign site or origin. */
 static bool is_own_site(struct web_request *request)
 {
     const char *site = http_header(request->http, "Sec-Fetch-Site");
@@ -56,7 +56,7 @@ static bool is_own_site(struct web_request *request)
     return false;
 }
 
-/* Passwords are typed where nobody listens: on this host, encrypted, or where the proxy sees to it. */
+/* Whether secrets can be sent: over an encrypted connection, from this host, or through the ingress proxy. */
 static bool is_private(const struct web *web, const struct web_request *request)
 {
     return request->encrypted || web->config->setup == WEB_SETUP_INGRESS ||
@@ -77,10 +77,10 @@ static bool has_secret(const json_t *body)
 
 /* ---- answers ---- */
 
-/* A question that is not answered yet. */
+/* A request that the gateway has not answered yet. */
 struct pending {
     struct web *web;
-    struct http_request *request; /* NULL: it is gone */
+    struct http_request *request; /* NULL: the client has disconnected */
     struct sockaddr_storage client;
     bool arms;
     char cookie_tail[ORDERS_TAIL];
@@ -98,7 +98,7 @@ static void answer_json(struct http_request *request, unsigned status, json_t *o
                 text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
 }
 
-/* The session belongs to this browser from now on. */
+/* Sets the cookie that makes the session this browser's. */
 static void answer_armed(const struct pending *pending, const char *token)
 {
     static const char body[] = "{}\n";
@@ -130,17 +130,17 @@ static void answer(struct pending *pending, json_t *object)
         answer_json(pending->request, status, object);
 }
 
-/* Who sets up, and who tries to, is in the log. */
-static void note_try(const struct pending *pending, bool right)
+/* Logs which client sets up or tried a wrong code. */
+static void log_attempt(const struct pending *pending, bool right)
 {
     const struct sockaddr *client = (const struct sockaddr *) &pending->client;
     char host[ADDRESS_TEXT];
     address_format_host(client, host);
     if (right) {
         tries_forgive(&pending->web->tries, client);
-        log_info("web: %s sets up, by the code", host);
+        log_info("web: %s has opened set-up with the code", host);
     } else {
-        log_warn("web: %s has tried a wrong code for set-up", host);
+        log_warn("web: %s has entered a wrong code for set-up", host);
     }
 }
 
@@ -149,7 +149,7 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
     struct pending *pending = data;
     json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
     if (pending->arms && object)
-        note_try(pending, json_object_get(object, "token"));
+        log_attempt(pending, json_object_get(object, "token"));
     if (pending->request) {
         pending->request->over = NULL;
         if (json_is_object(object))
@@ -163,8 +163,8 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
 
 /* ---- requests ---- */
 
-static void ask(struct web *web, struct web_request *request, const char *verb, const char *body,
-                bool arms)
+static void ask_gateway(struct web *web, struct web_request *request, const char *verb,
+                        const char *body, bool arms)
 {
     const struct proof proof = proof_of(web, request);
     struct pending *pending = calloc(1, sizeof *pending);
@@ -187,7 +187,7 @@ static void ask(struct web *web, struct web_request *request, const char *verb, 
     free(question);
 }
 
-/* Tries with a code count as those with a password do. */
+/* Attempts with a code count towards the same limit as those with a password. */
 static void arm(struct web *web, struct web_request *request, const char *verb, json_t *body)
 {
     const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
@@ -199,7 +199,7 @@ static void arm(struct web *web, struct web_request *request, const char *verb, 
         http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"code\":\"…\"}");
     } else {
         tries_begin(&web->tries, client, now);
-        ask(web, request, verb, code, true);
+        ask_gateway(web, request, verb, code, true);
     }
 }
 
@@ -209,11 +209,12 @@ static void change(struct web *web, struct web_request *request, const char *ver
     if (!text)
         http_answer(request->http, 0, NULL);
     else if (has_secret(body) && !is_private(web, request))
-        http_error(request->http, MHD_HTTP_FORBIDDEN,
-                   "a secret is not taken over an unencrypted connection; use https, or this "
-                   "host's own browser");
+        http_error(
+            request->http, MHD_HTTP_FORBIDDEN,
+            "a secret is not accepted over an unencrypted connection; use https, or a browser "
+            "on this host");
     else
-        ask(web, request, verb, text, false);
+        ask_gateway(web, request, verb, text, false);
     free(text);
 }
 
@@ -237,7 +238,7 @@ static void answer_post(struct web *web, struct web_request *request, size_t i)
         return;
     if (request->unclear && web->config->setup != WEB_SETUP_INGRESS) {
         http_error(request->http, MHD_HTTP_FORBIDDEN,
-                   "it is not clear on whose behalf this comes; see 'proxy' in [web]");
+                   "the client behind the proxy is unknown; see 'proxy' in [web]");
         return;
     }
     json_t *body = orders_body(request->http);
@@ -265,9 +266,10 @@ void editor_answer(struct web *web, struct web_request *request, const char *wha
         if (addresses[i].post)
             answer_post(web, request, i);
         else
-            ask(web, request, addresses[i].verb, NULL, false);
+            ask_gateway(web, request, addresses[i].verb, NULL, false);
         return;
     }
     http_error(request->http, known ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
-               known ? "not with this method" : "there is nothing at this address");
+               known ? "this address does not support this method"
+                     : "there is nothing at this address");
 }

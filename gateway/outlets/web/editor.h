@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Set-up in the browser: passes requests on to the gateway (control/editing.h) if they come from a page of ours, with what the
- * browser has to prove that it may. The gateway decides, and does it.
+ * Set-up in the browser: passes requests of our own pages on to the gateway (control/editing.h), together with the browser's
+ * credentials. The gateway checks these and carries out the request.
  */
 #ifndef PACKGATE_OUTLETS_WEB_EDITOR_H
 #define PACKGATE_OUTLETS_WEB_EDITOR_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Judges requests. */
+/* Checks requests. */
 #include "guard.h"
 
 #include <arpa/inet.h>
@@ -92,7 +92,7 @@ bool guard_same_page(const char *origin, const struct guard_host *host)
         return false;
     if (!guard_host_parse(origin + (tls ? 8 : 7), &other))
         return false;
-    /* Neither header contains a port that is the usual one of the scheme. */
+    /* Both headers omit the default port of the scheme. */
     const unsigned usual = tls ? 443 : 80;
     const unsigned port = other.port ? other.port : usual;
     return strcmp(other.name, host->name) == 0 && port == (host->port ? host->port : usual);

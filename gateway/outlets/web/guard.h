@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a request has to look like before anything is done for it: under which name it asks, on
- * whose behalf, from which page. Pure.
+ * Checks a request before it is handled: the host name that it uses, the client on whose behalf it
+ * comes, and the page that sent it. Pure.
  *
- * The name (Host) is what stops a stranger's page from having its own name point here (DNS
- * rebinding): Origin is no help against that, as it then equals Host.
+ * Only the check of the name (Host) stops DNS rebinding, in which a foreign page lets its own name
+ * resolve to this host: Origin does not help, because it then equals Host.
  */
 #ifndef PACKGATE_OUTLETS_WEB_GUARD_H
 #define PACKGATE_OUTLETS_WEB_GUARD_H
@@ -20,14 +20,14 @@ struct guard {
     unsigned port_count;
 };
 
-/* A name and a port, taken apart. */
+/* A host name and a port. */
 struct guard_host {
-    char name[GUARD_HOST_SIZE]; /* in lower case, without a dot behind it and without brackets */
+    char name[GUARD_HOST_SIZE]; /* in lower case, without a trailing dot and without brackets */
     unsigned port;              /* 0: not given */
     bool is_address;
 };
 
-/** Of a Host header, or of what stands behind :// in an Origin. False: it is none. */
+/** Parses a Host header, or the part of an Origin after "://". False: malformed. */
 bool guard_host_parse(const char *text, struct guard_host *host);
 
 /** Whether a request with this Host is meant for this gateway. */
@@ -37,7 +37,7 @@ bool guard_knows(const struct guard *guard, const struct guard_host *host);
  * `host`. The scheme does not count: a proxy may have changed it. */
 bool guard_same_page(const char *origin, const struct guard_host *host);
 
-/** The last address of an X-Forwarded-For header. False: it has none. */
+/** Reads the last address of an X-Forwarded-For header. False: there is none. */
 bool guard_forwarded(const char *list, struct sockaddr_storage *client);
 
 /** Whether an undecoded path is free of encoded NULs and control characters. A decoder would cut it

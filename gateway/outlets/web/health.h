@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* What the history tells of a pack's health, as JSON: columns of days, and findings. */
+/* A pack's health according to the history, as JSON: columns of days, and findings. */
 #ifndef PACKGATE_OUTLETS_WEB_HEALTH_H
 #define PACKGATE_OUTLETS_WEB_HEALTH_H
 
 #include "past.h"
 
-/** Answers `…/health`: the last `days` of the request, 186 unless it says so. */
+/** Answers `…/health`: the last `days` of the request, 186 by default. */
 void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
                    double wall);
 

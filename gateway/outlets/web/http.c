@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A HTTP server on libmicrohttpd, with an accept of our own. */
+/* An HTTP server on libmicrohttpd that accepts clients itself. */
 #include "http.h"
 
 #include "base/address.h"
@@ -18,13 +18,13 @@
 
 #define CUT_SPARE 32 /* cut connections that the library has not closed yet */
 #define LOG_AGAIN_S 60.0
-#define UNREAD_MOST 8    /* pieces that are read of a request that is refused */
+#define UNREAD_MOST 8    /* pieces of 4 KiB that are read of a refused request */
 #define TLS_HANDSHAKE 22 /* the first byte of an encrypted connection */
 
 enum client_state {
     CLIENT_READING,   /* the first request, or the body of a later one */
-    CLIENT_ANSWERING, /* or held */
-    CLIENT_RESTING    /* nothing of the next request is known yet */
+    CLIENT_ANSWERING, /* the answer is being sent, or the request is held */
+    CLIENT_RESTING    /* no whole head of the next request was received */
 };
 
 struct client {
@@ -33,13 +33,13 @@ struct client {
     enum client_state state;
     double since; /* of the state */
     bool is_proxy, is_stream, paused, cut, ends;
-    bool begun; /* the request's first call */
+    bool begun; /* the library has called for this request before */
     double begun_at;
     unsigned status;
     struct MHD_Response *response; /* response that waits to be queued */
-    size_t target_size;            /* of the target up to a NUL, with its arguments */
-    ev_io first;                   /* where encrypted: its first byte, before the library has it */
-    ev_io ended;                   /* of a stream: its end, which the library does not watch */
+    size_t target_size;            /* of the target with its arguments, up to a NUL */
+    ev_io first; /* TLS only: waits for the first byte, before the library reads it */
+    ev_io ended; /* streams only: waits for the end, which the library does not watch */
     struct http_request request;
 };
 TAILQ_HEAD(client_list, client);
@@ -106,7 +106,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
     ev_timer_start(loop, &http->due);
 }
 
-/* ---- who comes in ---- */
+/* ---- connections ---- */
 
 static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
@@ -420,7 +420,7 @@ static bool has_nul(const struct client *client)
 }
 
 /* Rejects a head that two parsers could read in two ways (RFC 9112, 6.3). */
-static unsigned judge_head(const struct http_request *request, const char **why)
+static unsigned check_head(const struct http_request *request, const char **why)
 {
     const char *length = http_header(request, "Content-Length");
     bool bad = false;
@@ -475,7 +475,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     request->over = NULL;
     request->data = client;
     request->http->counters.requests++;
-    const unsigned status = has_nul(client) ? MHD_HTTP_BAD_REQUEST : judge_head(request, &why);
+    const unsigned status = has_nul(client) ? MHD_HTTP_BAD_REQUEST : check_head(request, &why);
     if (status == 0)
         return MHD_YES;
     /* What follows may be a body or a request: the connection is closed. */
@@ -673,7 +673,7 @@ void http_is_stream(struct http_request *request, void (*over)(void *data), void
     client->is_stream = true;
     request->http->counters.streams++;
     ev_io_init(&client->ended, on_stream_ended, client->fd, EV_READ);
-    ev_set_priority(&client->ended, EV_MAXPRI); /* before a request that needs its place */
+    ev_set_priority(&client->ended, EV_MAXPRI); /* before a new client that needs its place */
     client->ended.data = client;
     ev_io_start(request->http->loop, &client->ended);
     http_hold(request, over, data);
@@ -699,7 +699,7 @@ size_t http_send(struct http_request *request, struct iovec *pieces, unsigned co
         return 0;
     const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
     const ssize_t sent = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent > 0 ? (size_t) sent : 0; /* of an error the library learns when it sends */
+    return sent > 0 ? (size_t) sent : 0; /* the library detects an error at its next send */
 }
 
 void http_wake(struct http_request *request)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * A HTTP/1.1 server in the loop: libmicrohttpd parses and writes, but who comes in and how long he
- * may take is decided here. Its own listener would let 64 half requests shut everybody else out, and
- * its time-out begins anew with each byte.
+ * An HTTP/1.1 server in the loop. libmicrohttpd parses requests and writes responses; accepting
+ * clients and their time-outs are our own. The library's listener would let 64 incomplete requests
+ * block all other clients, and its time-out restarts with each byte.
  *
- * A connection that has no whole request HTTP_REQUEST_S after it came, or after the one before, is
- * cut; one that rests is cut after HTTP_IDLE_S, or earlier when somebody else needs its place. All are cut when a turn of
- * the loop begins late (late_turn.h).
+ * A connection is cut if its first request, or the body of a later one, is incomplete after
+ * HTTP_REQUEST_S; if the next request does not begin with a whole head within HTTP_IDLE_S; or
+ * earlier, if another client needs its place. All are cut when a turn of the loop begins late
+ * (late_turn.h).
  */
 #ifndef PACKGATE_OUTLETS_WEB_HTTP_H
 #define PACKGATE_OUTLETS_WEB_HTTP_H
@@ -20,9 +21,9 @@
 
 #define HTTP_REQUEST_S 10.0
 #define HTTP_IDLE_S 30.0
-#define HTTP_ANSWER_S 900.0       /* for an answer of known end, however slowly it is read */
-#define HTTP_BODY_MAX (64 * 1024) /* edits of a configuration with hundreds of keys */
-#define HTTP_MEMORY (16 * 1024)   /* of a connection: head of the request, piece of the answer */
+#define HTTP_ANSWER_S 900.0       /* for a client to read an answer, unless it is a stream */
+#define HTTP_BODY_MAX (64 * 1024) /* bytes: the edits of a configuration with hundreds of keys */
+#define HTTP_MEMORY (16 * 1024) /* bytes per connection: head of the request, piece of the answer */
 
 struct http;
 
@@ -31,14 +32,14 @@ struct http;
 struct http_request {
     struct http *http;
     struct MHD_Connection *connection;
-    const char *method;  /* "GET"; a HEAD is one as well, its answer has no body */
-    const char *target;  /* as it came: "/api/v1/packs", "http://host/api/v1/packs" */
+    const char *method;  /* "GET", also for HEAD, whose answer has no body */
+    const char *target;  /* as received: "/api/v1/packs", "http://host/api/v1/packs" */
     const char *version; /* "HTTP/1.1" */
     bool is_head;
-    char *body; /* with a NUL behind it; NULL: none */
+    char *body; /* NUL-terminated; NULL: none */
     size_t body_size;
     struct sockaddr_storage peer;   /* the connected host */
-    struct sockaddr_storage client; /* the client: the peer, or the host that a proxy names */
+    struct sockaddr_storage client; /* the peer, or the client that a proxy names */
     bool proxied;                   /* the peer is a proxy that may name its client */
     /** The request is over: the holder must drop its pointer. NULL: not held. */
     void (*over)(void *data);
@@ -62,7 +63,7 @@ struct http_counters {
     uint64_t requests, refused, dropped; /* refused: not accepted; dropped: cut by the gateway */
 };
 
-/** NULL: it cannot start, and has logged why. What `settings` points to must outlive it. */
+/** NULL: it cannot start; the reason is logged. What `settings` points to must outlive it. */
 struct http *http_new(struct ev_loop *loop, const struct http_settings *settings);
 void http_free(struct http *http);
 
@@ -78,12 +79,12 @@ unsigned http_header_count(const struct http_request *request, const char *name)
 /** The decoded value of a query argument in `out`. False: it is missing or malformed. */
 bool http_argument(const struct http_request *request, const char *name, char *out, size_t size);
 
-/** A response with the headers that all have: no sniffing, no referrer, not to be stored, and a policy by which a browser loads
- * nothing for it and shows it in no frame. The caller adds headers with MHD_add_response_header, and replaces those with
+/** A response with the common headers: no sniffing, no referrer, no storing, and a policy with which a browser loads nothing
+ * for it and shows it in no frame. The caller adds headers with MHD_add_response_header, and replaces common ones with
  * http_replace_header. NULL: out of memory. */
 struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
                                    enum MHD_ResponseMemoryMode mode);
-/** Adds those headers to a response that was made with a callback. */
+/** Adds the common headers to a response that was made with a callback. */
 void http_dress(struct MHD_Response *response, const char *type);
 void http_replace_header(struct MHD_Response *response, const char *name, const char *value);
 
@@ -106,9 +107,9 @@ void http_is_stream(struct http_request *request, void (*over)(void *data), void
  * must return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
-/** Sends data of a paused stream directly, with one system call for all pieces; the library takes
- * far longer. Returns how many bytes the kernel took, maybe 0; the rest has to go through the
- * callback. */
+/** Sends data of a paused stream directly, with one system call for all pieces, which is much faster
+ * than through the library. Returns how many bytes the kernel accepted, maybe 0; the rest must go
+ * through the callback. */
 size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count);
 /** Cuts the connection at once. `over` follows later. */
 void http_cut(struct http_request *request);

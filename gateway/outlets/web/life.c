@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The outlet for browsers and programs that speak HTTP: the page, its values, and metrics. What
- * comes in from a network is parsed here, in a process that has neither rights nor a line to a pack.
+ * The outlet for browsers and other HTTP clients: the page, its values, and metrics. Requests from
+ * the network are parsed here, in a process that has neither rights nor a line to a pack.
  */
 #include "news.h"
 #include "password.h"
@@ -23,7 +23,7 @@
 
 #define REPORT_S 10.0
 
-/* ---- what the gateway says ---- */
+/* ---- reports of the gateway ---- */
 
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
@@ -54,7 +54,7 @@ static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
 }
 
 /* Splits the target into path and host name. False: refused. */
-static bool take_target(struct web *web, struct web_request *request)
+static bool split_target(struct web *web, struct web_request *request)
 {
     struct http_request *http = request->http;
     const char *host = http_header(http, "Host"), *target = http->target;
@@ -88,10 +88,10 @@ static bool take_target(struct web *web, struct web_request *request)
     return true;
 }
 
-/* Finds the client that a proxy speaks for. False: refused. A request through a proxy has its own
- * connection: whatever the two parse differently, bytes behind one client's request are not taken
- * for another's. */
-static bool take_forwarded(struct web *web, struct web_request *request)
+/* Finds the client on whose behalf a proxy asks. False: refused. Each request through a proxy gets
+ * its own connection, so that bytes which proxy and server parse differently are never taken for
+ * the request of another client. */
+static bool find_client(struct web *web, struct web_request *request)
 {
     static const char *const headers[] = {"Forwarded",          "X-Forwarded-For",
                                           "X-Forwarded-Host",   "X-Forwarded-Proto",
@@ -135,7 +135,7 @@ static void handle(void *data, struct http_request *http)
 {
     struct web *web = data;
     struct web_request request = {.http = http};
-    if (take_target(web, &request) && take_forwarded(web, &request))
+    if (split_target(web, &request) && find_client(web, &request))
         routes_answer(web, &request);
 }
 
@@ -229,8 +229,8 @@ static bool open_server(struct web *web)
     return true;
 }
 
-/* Logs the page's address, in the form that a browser takes. */
-static void tell_address(const struct web *web)
+/* Logs the page's address as a URL. */
+static void log_address(const struct web *web)
 {
     for (unsigned i = 0; i < web->config->listen.count; i++) {
         struct endpoint endpoint;
@@ -277,7 +277,7 @@ static void *start_web(struct outlet *outlet)
     web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
     outlet_observe(outlet, &web->observer);
     news_begin(web);
-    tell_address(web);
+    log_address(web);
     ev_timer_init(&web->report, on_report, 0, REPORT_S);
     web->report.data = web;
     ev_timer_start(outlet_loop(outlet), &web->report);

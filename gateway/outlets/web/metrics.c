@@ -107,7 +107,7 @@ static void put_array(const struct page *page, enum pack_value first, unsigned c
         }
 }
 
-/* Numbers of the map that are derived, counted, or of a bank. `always`: also for a silent pack. */
+/* Numbers of the register map that are derived, counted, or of a bank. `always`: also for a silent pack. */
 static void put_mapped(const struct page *page, const char *name, const char *tail, bool always)
 {
     struct value_ref ref;
@@ -173,7 +173,7 @@ static void put_values(const struct page *page)
     put_alarms(page);
 }
 
-/* What is known of a silent pack, too. */
+/* Metrics that exist for a silent pack, too. */
 static void put_states(const struct page *page)
 {
     static const struct {

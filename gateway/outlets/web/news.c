@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What happened. */
+/* Events for the page. */
 #include "news.h"
 
 #include "base/clock.h"
@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* If the gateway was up for longer than this when the outlet began, they were not started
- * together. */
+/* Seconds: if the gateway was up for longer when the outlet began, only the outlet was started. */
 #define TOGETHER_S 30.0
 
-static void keep(struct web *web, json_t *event)
+static void keep_event(struct web *web, json_t *event)
 {
     if (!event)
         return;
@@ -34,11 +33,11 @@ static void publish_event(struct web *web, json_t *event)
     if (text)
         stream_event(web->stream, "alarm", text);
     free(text);
-    keep(web, event);
+    keep_event(web, event);
 }
 
-/* A change between warning and protection is an event as well. The end carries the last level.
- * Nobody knows when an alarm began that is there when it is read first, after a start or a silence. */
+/* A change between warning and protection is an event, too. The end of an alarm has its last level.
+ * If an alarm is already active in the first reading after a start or a silence, its beginning is unknown. */
 static void follow_alarms(struct web *web, unsigned n)
 {
     struct render_pack *pack = &web->packs[n];
@@ -69,7 +68,7 @@ void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
         web->packs[n].alarms_read = 0;
     if (fresh == web->packs[n].was_fresh)
         return;
-    /* The first values after a start are no event. */
+    /* The first values after a start are not an event. */
     if (web->packs[n].known)
         publish_event(
             web, json_pack("{s:s, s:s}", "pack", source->name, "kind", fresh ? "back" : "stale"));
@@ -101,14 +100,14 @@ void news_begin(struct web *web)
     const double up_s = clock_now() - outlet_config(web->outlet)->started_at;
     if (up_s > TOGETHER_S)
         return;
-    /* The history records the start as well, a little later: its events end here. */
+    /* The history records the start, too, a little later: its events are shown only up to here. */
     web->begun_at -= up_s;
-    keep(web,
-         json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
+    keep_event(
+        web, json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
 }
 
-/* The database has one row for an order, "charge off, discharge on", with who gave it as its text and 1 as its
- * level if it was confirmed; here each switch is an event, as when it happens. */
+/* The database has one row per order: "charge off, discharge on", the sender as its text, and level 1 if it was confirmed.
+ * Makes one event of each switch, as for a live order. */
 static void add_past_order(json_t *list, const struct query_event *event)
 {
     static const struct {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What happened: told to everybody who looks, and kept for those who come later. As kind, name and
- * level, never as a sentence: the page says it in its reader's language.
+ * Events: sent to all viewers, and kept for later ones. An event consists of kind, name and level,
+ * never of a sentence, because the page shows it in its reader's language.
  */
 #ifndef PACKGATE_OUTLETS_WEB_NEWS_H
 #define PACKGATE_OUTLETS_WEB_NEWS_H
@@ -11,7 +11,7 @@
 /** Records what has changed in a source. */
 void news_changed(struct web *web, unsigned pack, unsigned changes, bool fresh);
 void news_ordered(struct web *web, const struct source *source, const struct order_report *report);
-/** The outlet has begun. */
+/** Records the start of the outlet, or of the gateway. */
 void news_begin(struct web *web);
 
 /** The latest events since the start, the newest first, as an array. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The password of the page: a file with its hash (yescrypt, by crypt(3)), which `packgate password`
- * writes. To compare takes long on purpose, so a child process does it.
+ * writes. Comparing takes long on purpose, so a child process does it.
  */
 #ifndef PACKGATE_OUTLETS_WEB_PASSWORD_H
 #define PACKGATE_OUTLETS_WEB_PASSWORD_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #define PASSWORD_MAX 256
-#define PASSWORD_CHECKS_MAX 8 /* under way at one time */
+#define PASSWORD_CHECKS_MAX 8 /* comparisons at the same time */
 
 enum password_result {
     PASSWORD_RIGHT,

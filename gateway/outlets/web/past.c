@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What was, as JSON and as CSV. */
+/* Past values as JSON and as CSV. */
 #include "past.h"
 
 #include "ask.h"
@@ -16,15 +16,16 @@
 #include <string.h>
 #include <time.h>
 
-#define OVERLAP_S 120.0 /* seconds; a commit may be late */
+#define OVERLAP_S                                                                                  \
+    120.0 /* s by which the rows in memory overlap the database, because a commit may be late */
 #define DAY_S 86400
-#define DOWNLOAD_PIECE 262144 /* bytes of a download in memory, about */
+#define DOWNLOAD_PIECE 262144 /* approximate bytes of a download that are in memory */
 
 struct past {
     const char *file;
     struct recent *recents; /* of each pack */
     unsigned count;
-    bool told; /* that the file cannot be read */
+    bool told; /* logged that the file cannot be read */
     struct workers *workers;
 };
 
@@ -40,7 +41,7 @@ struct walk {
     bool holds, over;
 };
 
-static void hand_on(struct walk *walk)
+static void pass_held_row(struct walk *walk)
 {
     if (walk->holds && !walk->over)
         walk->over = !walk->each(walk->data, &walk->held);
@@ -50,7 +51,7 @@ static void hand_on(struct walk *walk)
 static bool on_row(void *data, const struct history_row *row)
 {
     struct walk *walk = data;
-    hand_on(walk);
+    pass_held_row(walk);
     walk->held = *row;
     walk->holds = true;
     return !walk->over;
@@ -64,14 +65,14 @@ static void on_recent(void *data, const struct history_row *part)
     if (from < history_start(level, walk->ask->from) || from >= walk->ask->to)
         return;
     if (!walk->holds || walk->held.from != from) {
-        hand_on(walk);
+        pass_held_row(walk);
         walk->held = recent_empty(from);
         walk->holds = true;
     }
     recent_join(&walk->held, part);
 }
 
-/* From when on memory has rows of this level that the database has not. */
+/* The time from which on memory has rows of this level that are not in the database. */
 static int64_t memory_from(struct query *query, const struct query_ask *ask)
 {
     if (!query)
@@ -99,7 +100,7 @@ static void read_memory(const struct past *past, unsigned pack, struct query *qu
                         struct walk *walk)
 {
     recent_walk(&past->recents[pack], memory_from(query, walk->ask), on_recent, walk);
-    hand_on(walk);
+    pass_held_row(walk);
 }
 
 /* A commit between two reads would move rows out of what memory adds. */
@@ -182,8 +183,7 @@ static void add_columns(struct table *table, const struct ask *ask)
         add_column(table, PEAK, 0, "soc_peak_percent", "", 10);
 }
 
-/* The database keeps energy for hours and days only; an interval that is in memory alone has it as
- * well. */
+/* Energy exists for hours and days in the database, and for all intervals that are only in memory. */
 static int32_t number_of(const struct table *table, const struct column *column,
                          const struct history_row *row)
 {
@@ -239,7 +239,7 @@ static bool lay_out_days(struct table *table, int64_t to)
 }
 
 /* Sets up the steps from `from` to `to`, all unknown. */
-static bool lay_out(struct table *table, const struct query_ask *ask, double wall)
+static bool prepare_steps(struct table *table, const struct query_ask *ask, double wall)
 {
     const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
     const int64_t step = history_step(table->level);
@@ -266,7 +266,7 @@ static void free_table(struct table *table)
     free(table);
 }
 
-/* As text_number, but some ten times as fast: an answer has up to 100 000 numbers. */
+/* Like text_number, but about ten times as fast: an answer has up to 100,000 numbers. */
 static char *print_number(char *at, int32_t number, double scale)
 {
     char digits[16];
@@ -291,8 +291,8 @@ static char *print_number(char *at, int32_t number, double scale)
     return at;
 }
 
-#define NUMBER_MOST 16 /* "-2147483.648," */
-#define TIME_MOST 34   /* seconds, and of days their names */
+#define NUMBER_MOST 16 /* bytes: "-2147483.648," */
+#define TIME_MOST 34   /* bytes: seconds, and the dates of days */
 
 /* A client cannot derive the days from their start, since only the gateway knows the time zone. */
 static char *print_days(char *at, const struct table *table)
@@ -389,7 +389,7 @@ static unsigned cells_of(const struct outlet_pack *pack)
 }
 
 /* If a request names no values, it gets all that the pack has. */
-static void want_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
+static void request_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     unsigned cells = cells_of(pack);
     bool limits = pack->source.status.allowed.configured;
@@ -404,12 +404,12 @@ static void want_all(struct ask *ask, struct query *query, const struct outlet_p
 }
 
 /* Completes the request with what only the file knows. */
-static void settle_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
+static void complete_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     if (!ask->level_given)
         ask->query.level = choose_level(query, ask);
     if (ask->all)
-        want_all(ask, query, pack);
+        request_all(ask, query, pack);
 }
 
 /* The task of a worker. */
@@ -430,7 +430,7 @@ static char *make_table(struct asked *asked, struct query *query, char *why, siz
     table->level = ask->level;
     add_columns(table, &asked->ask);
     ask->from = history_start(table->level, ask->from);
-    if (lay_out(table, ask, asked->wall)) {
+    if (prepare_steps(table, ask, asked->wall)) {
         if (past_rows(asked->past, asked->pack->index, query, ask, fill_row, table, why, size))
             text = print_table(table);
     }
@@ -443,7 +443,7 @@ static void work(void *data, struct worker_result *result)
     struct asked *asked = data;
     struct ask *ask = &asked->ask;
     struct query *query = past_open(asked->past, result->why, sizeof result->why);
-    settle_ask(ask, query, asked->pack);
+    complete_ask(ask, query, asked->pack);
     if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
         result->text = strdup("too many rows for JSON; choose a coarser level, or CSV");
@@ -477,7 +477,7 @@ struct lines {
     const struct query_ask *ask;
     char *bytes;
     size_t size, room;
-    size_t most; /* no further row is taken beyond */
+    size_t most; /* bytes after which the piece ends */
     bool failed;
 };
 
@@ -501,7 +501,7 @@ static bool add_line(void *data, const struct history_row *row)
 static void begin_piece(struct piece *piece, struct query *query, struct lines *lines)
 {
     piece->begun = true;
-    settle_ask(&piece->ask, query, piece->pack);
+    complete_ask(&piece->ask, query, piece->pack);
     piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
     add_line(lines, NULL);
 }
@@ -542,8 +542,8 @@ static void work_piece(void *data, struct worker_result *result)
 struct download {
     struct http_request *request;
     struct piece next;
-    struct job *job; /* NULL: none is under way */
-    char *bytes;     /* to be taken from `taken` on */
+    struct job *job; /* NULL: none runs */
+    char *bytes;     /* the piece; bytes from `taken` on are unsent */
     size_t size, taken;
     bool failed;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What was: the database of [history], read only, and what is not written there yet, from memory, so
- * that a chart ends now. Rows come as JSON by columns, with a step and null where there is none, or
- * as CSV.
+ * Past values: from the database of [history], read-only, and from memory for those that are not
+ * written yet, so that a chart ends now. As JSON in columns with regular steps, null where a row is
+ * missing, or as CSV.
  */
 #ifndef PACKGATE_OUTLETS_WEB_PAST_H
 #define PACKGATE_OUTLETS_WEB_PAST_H
@@ -15,7 +15,7 @@
 
 struct past;
 
-/** For so many packs; the database at `file` is written every `commit_s`. NULL: out of memory. */
+/** For `count` packs; the history writes the database at `file` every `commit_s`. NULL: out of memory. */
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 void past_free(struct past *past);
 
@@ -26,16 +26,16 @@ struct workers *past_workers(struct past *past);
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall);
 
-/* ---- for what a worker does ---- */
+/* ---- for use in a worker ---- */
 
-/** Opens the database; NULL: it cannot be read, and `why` says so. What memory has is read without it as well. */
+/** Opens the database. NULL: it cannot be read; the reason is in `why`. Rows in memory can be read without it. */
 struct query *past_open(const struct past *past, char *why, size_t size);
-/** Calls `each` for the rows of the database (NULL: none) and then of memory, the oldest first; it returns false to stop. An hour or
- * day that is in both comes once, joined. False: `why` has the error. */
+/** Calls `each` for the rows of the database (NULL: none) and then for those of memory, the oldest first, until it returns false.
+ * An hour or day that is in both is passed once, joined. False: the error is in `why`. */
 bool past_rows(const struct past *past, unsigned pack, struct query *query,
                const struct query_ask *ask, bool (*each)(void *data, const struct history_row *row),
                void *data, char *why, size_t size);
-/** Calls `each` for the rows of ten seconds that only memory has. */
+/** Calls `each` for the ten-second rows, which exist only in memory. */
 void past_recent(const struct past *past, unsigned pack, struct query *query, const char *name,
                  void (*each)(void *data, const struct history_row *row), void *data);
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DECIMALS 4 /* finer than any protocol is; averages have no end */
+#define DECIMALS 4 /* finer than any protocol; averages would have any number of digits */
 
 static void add_number(struct text *text, const char *name, double number, int decimals)
 {
@@ -20,7 +20,7 @@ static void add_number(struct text *text, const char *name, double number, int d
     text_number(text, number, decimals);
 }
 
-/* In a bank a cell's number is not enough. */
+/* Omitted for a bank, where a cell's number alone does not identify it. */
 static void add_place(struct text *text, const struct source *source, enum pack_alarm alarm)
 {
     const int cell = source->members ? 0 : alarms_cell(alarm, source->values);
@@ -31,7 +31,7 @@ static void add_place(struct text *text, const struct source *source, enum pack_
         text_format(text, ",\"sensor\":%d", sensor);
 }
 
-/* Active alarms, each with its beginning where that was seen. */
+/* Active alarms, each with its beginning if that was seen. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
     const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
@@ -69,7 +69,7 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
     add_alarms(text, pack, fresh);
 }
 
-/* What the map has beside the numbers of struct pack. */
+/* Adds the numbers that are in the register map, but not in struct pack. */
 static void add_mapped(struct text *text, const struct source *source, const char *const names[])
 {
     for (const char *const *name = names; *name; name++)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which address is answered by whom. */
+/* Maps addresses to the functions that answer them. */
 #include "routes.h"
 
 #include "asset.h"
@@ -24,7 +24,7 @@ static bool is_fresh(const struct web *web, const struct render_pack *pack, doub
     return outlet_fresh(web->outlet, pack->pack, now);
 }
 
-/* What people call the gateway, as a header can have it: percent-encoded. */
+/* The title of the gateway as a header, percent-encoded. */
 static void add_name(struct MHD_Response *response, const char *name)
 {
     char encoded[3 * TITLE_SIZE] = "", *out = encoded;
@@ -42,7 +42,7 @@ static void add_number(struct MHD_Response *response, const char *header, double
     MHD_add_response_header(response, header, digits);
 }
 
-/* Of the local time, from UTC. */
+/* The offset of the local time from UTC, in seconds. */
 static void get_packs(struct web *web, struct web_request *request)
 {
     const size_t room = (size_t) (web->count + 1) * RENDER_WHOLE_MAX;
@@ -111,7 +111,7 @@ static bool has_past(const struct web *web, struct web_request *request)
     return web->past;
 }
 
-/* Each page asks: without a history nothing is known of any pack, which is no error. */
+/* Every page sends this request, so a missing history is not an error: the answer is empty. */
 static void get_today(struct web *web, struct web_request *request)
 {
     if (web->past)
@@ -207,7 +207,7 @@ static bool is_method(struct web_request *request, const char *method)
 typedef void past_answer(struct past *past, struct http_request *request,
                          const struct outlet_pack *pack, double wall);
 
-/* What comes from the history, below the address of a pack. */
+/* Addresses below that of a pack that the history answers. */
 static const struct past_route {
     const char *path;
     past_answer *answer;

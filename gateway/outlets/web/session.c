@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Sessions and tries. */
+/* Sessions and attempts. */
 #include "session.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include <sys/random.h>
 
 /* Compares in constant time. */
-static bool same(const char *token, const char *text)
+static bool equals_token(const char *token, const char *text)
 {
     unsigned difference = 0;
     if (strlen(text) != SESSION_TOKEN - 1)
@@ -43,7 +43,7 @@ bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOK
 double session_left(struct sessions *sessions, const char *token, double now, bool use)
 {
     for (int i = 0; i < SESSIONS_MAX; i++) {
-        if (is_over(sessions, i, now) || !same(sessions->list[i].token, token))
+        if (is_over(sessions, i, now) || !equals_token(sessions->list[i].token, token))
             continue;
         if (use)
             sessions->list[i].used_at = now;
@@ -55,13 +55,13 @@ double session_left(struct sessions *sessions, const char *token, double now, bo
 void session_end(struct sessions *sessions, const char *token)
 {
     for (int i = 0; i < SESSIONS_MAX; i++)
-        if (sessions->list[i].token[0] && same(sessions->list[i].token, token))
+        if (sessions->list[i].token[0] && equals_token(sessions->list[i].token, token))
             memset(&sessions->list[i], 0, sizeof sessions->list[i]);
 }
 
 /* ---- tries ---- */
 
-/* An IPv6 client has a whole /64 network at its disposal. */
+/* An IPv6 client can use a whole /64 network. */
 static void key_of(const struct sockaddr *client, uint8_t key[16])
 {
     memset(key, 0, 16);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who is logged in, and who has tried too often. Both are in memory only: a restart logs everybody
- * out. Pure, but for where tokens come from.
+ * Sessions of users who have logged in, and the limit of attempts. Both are in memory only: a restart
+ * logs everybody out. Pure, except for the random tokens.
  */
 #ifndef PACKGATE_OUTLETS_WEB_SESSION_H
 #define PACKGATE_OUTLETS_WEB_SESSION_H
@@ -13,7 +13,7 @@
 #define SESSIONS_MAX 16
 #define SESSION_IDLE_S 1800.0
 #define SESSION_TOKEN 65 /* 256 bits in hex digits, and the NUL */
-#define TRIES_OF_ONE 5   /* failures within TRIES_S of one address, or one /64 network of IPv6 */
+#define TRIES_OF_ONE 5   /* failures within TRIES_S from one address, or one /64 network of IPv6 */
 #define TRIES_OF_ALL 20
 #define TRIES_S 60.0
 
@@ -24,13 +24,13 @@ struct sessions {
     } list[SESSIONS_MAX];
 };
 
-/** Begins one; the one that was idle for longest makes room. False: there is no randomness. */
+/** Begins a session; if all are taken, it replaces the longest idle one. False: the kernel has no random numbers. */
 bool session_begin(struct sessions *sessions, double now, char token[SESSION_TOKEN]);
-/** For how many seconds the one with this token (any text) still lasts; 0: there is none. `use`: it begins to be idle anew. */
+/** Seconds for which the session with this token (any text) still lasts; 0: there is none. `use`: restarts its idle time. */
 double session_left(struct sessions *sessions, const char *token, double now, bool use);
 void session_end(struct sessions *sessions, const char *token);
 
-/* A try counts as a failure from its beginning, so that parallel tries do not bypass the limit. */
+/* An attempt counts as a failure from its beginning, so that parallel ones do not bypass the limit. */
 struct tries {
     struct
     try {
@@ -40,11 +40,11 @@ struct tries {
     list[TRIES_OF_ALL];
 };
 
-/** For how many seconds this client may not try; 0: it may. */
+/** Seconds until this client may try again; 0: it may now. */
 double tries_wait(const struct tries *tries, const struct sockaddr *client, double now);
-/** Counts a try. */
+/** Counts an attempt. */
 void tries_begin(struct tries *tries, const struct sockaddr *client, double now);
-/** The password was right: the client's latest try is taken back. */
+/** The password was right: uncounts the client's latest attempt. */
 void tries_forgive(struct tries *tries, const struct sockaddr *client);
 
 #endif

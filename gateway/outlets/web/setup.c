@@ -30,7 +30,7 @@ struct waiting {
 
 struct setup {
     struct web *web;
-    json_t *status, *configuration; /* as the gateway told them last; NULL: not yet */
+    json_t *status, *configuration; /* the gateway's last answer; NULL: none yet */
     double told_at;
     bool asking;
     TAILQ_HEAD(, waiting) waiting;
@@ -85,7 +85,7 @@ static char *print_composed(json_t *object)
     return text;
 }
 
-/* For whom an answer is. */
+/* What the client of an answer may see. */
 struct asked {
     const struct setup *setup;
     bool trusted, has_session;
@@ -267,7 +267,7 @@ static unsigned count_of(const struct outlet_pack *pack, enum pack_value value, 
     return pack->source.members ? 0 : isnan(count) ? usual : (unsigned) count;
 }
 
-/* For the packs of the page, at the address under which it was asked for. */
+/* Prints a file for the packs of the page, with the host name of the request as the address. */
 static bool print_file(const struct web *web, const char *host, const char *format, FILE *out)
 {
     struct map_unit *units = calloc(web->count + 1, sizeof *units);

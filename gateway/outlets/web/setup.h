@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The gateway as a whole: what `packgate status` shows, what happened, the configuration, and files
- * for programs that read Modbus. The gateway is asked at most once a second, however many ask us.
+ * The gateway as a whole: its status, events, configuration, and files for programs that read Modbus.
+ * Sends at most one request a second to the gateway, however many clients ask.
  */
 #ifndef PACKGATE_OUTLETS_WEB_SETUP_H
 #define PACKGATE_OUTLETS_WEB_SETUP_H
@@ -14,8 +14,8 @@ struct setup;
 struct setup *setup_new(struct web *web);
 void setup_free(struct setup *setup);
 
-/** Answers `api/v1/gateway`. Addresses of clients and the configuration are for those who are logged
- * in and for this host; secrets are for nobody. */
+/** Answers `api/v1/gateway`. Only users who are logged in and clients on this host get addresses of
+ * clients and the configuration; nobody gets secrets. */
 void setup_answer(struct web *web, struct web_request *request);
 
 /** Answers a request from the gateway's own report (as `packgate status --json`; NULL: it did not
@@ -23,7 +23,7 @@ void setup_answer(struct web *web, struct web_request *request);
 typedef void setup_told(struct web *web, struct http_request *request, const json_t *status);
 void setup_ask(struct web *web, struct http_request *request, setup_told *told);
 
-/** The gateway's last answer is outdated. */
+/** Marks the gateway's last answer as outdated. */
 void setup_outdated(struct setup *setup);
 
 /** Answers `api/v1/files/NAME`. */

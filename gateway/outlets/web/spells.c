@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Alarms as spells with a beginning and an end. The database has the events up to the last commit, to the second; what came later is
- * found in the rows of ten seconds that memory has.
+ * Alarms as spells with a beginning and an end. Up to the last commit they come from the events of the database, exact to the
+ * second; after it, from the ten-second rows in memory.
  */
 #include "spells.h"
 
@@ -21,7 +21,7 @@ struct asked {
 struct spells {
     struct query_alarm *list;
     size_t count, room;
-    int64_t last[PACK_ALARM_COUNT];    /* up to when the database knows an alarm */
+    int64_t last[PACK_ALARM_COUNT];    /* the end of an alarm in the database */
     size_t going_on[PACK_ALARM_COUNT]; /* place in the list plus 1; 0: it is not active */
     bool seen[PACK_ALARM_COUNT];       /* active in a row of memory */
 };
@@ -44,8 +44,9 @@ static void add_spell(void *data, const struct query_alarm *spell)
         spells->last[spell->alarm] = spell->until;
 }
 
-/* After a start of this process a row may be without an alarm that was not read yet: only one that
- * was seen can end. A row in which the database saw the end has the alarm as well. */
+/* An alarm ends only if it was seen in a row of memory before: the first rows after a start may lack
+ * an alarm that was not read yet. Rows before its end in the database begin no new spell,
+ * because the row in which it ended still contains it. */
 static void add_row(void *data, const struct history_row *row)
 {
     struct spells *spells = data;

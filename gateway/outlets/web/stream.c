@@ -16,7 +16,7 @@
 #define BUFFER_KEEP 8192 /* bytes; a larger buffer is freed after it was sent */
 #define PIECES_MOST 256  /* pieces in one system call */
 #define TURN_VIEWERS                                                                               \
-    250 /* at a tick, which would hold up everybody else: of more, each has a turn every second or third */
+    250 /* viewers served at a tick; with more, each is served only at every second or third one */
 #define FRAME "event: pack\ndata: "
 
 /* A pack as an event, as it was at a tick. */
@@ -34,7 +34,7 @@ struct viewer {
     char *bytes; /* bytes from `at` to `size` are still unsent */
     size_t at, size, room;
     double taken_at;
-    unsigned number; /* decides its turn if there are many viewers */
+    unsigned number; /* decides at which ticks it is served if there are many viewers */
     bool beat_owed;
     bool *detail, *owed; /* by pack */
     uint32_t *seen;      /* by pack: the version that it got last */
@@ -56,10 +56,10 @@ struct stream {
     TAILQ_HEAD(, viewer) viewers;
 };
 
-/* ---- in words ---- */
+/* ---- rendering ---- */
 
-/* Whether two events of a pack are equal but for the age of its values and their time, which are between "age_s" and "alarms". */
-static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b_size)
+/* Whether two events of a pack differ only in the age and time of its values, which are between "age_s" and "alarms". */
+static bool is_same_but_age(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     static const char age[] = "\"age_s\":", alarms[] = "\"alarms\":";
     if (a_size == 0 || b_size == 0)
@@ -92,7 +92,7 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     memcpy(bytes, FRAME, sizeof FRAME - 1);
     text.size = sizeof FRAME - 1 + object.size;
     text_add(&text, "\n\n");
-    if (!tells_the_same(rendering->bytes, rendering->size, bytes, text.size) &&
+    if (!is_same_but_age(rendering->bytes, rendering->size, bytes, text.size) &&
         ++rendering->version == 0)
         rendering->version = 1;
     if (rendering->room < text.size) {
@@ -108,8 +108,8 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     return rendering;
 }
 
-/* What was rendered in a late turn is as old as the turn is late. It is not sent, and the next
- * turn cuts all viewers (http.h). */
+/* In a late turn, values were rendered an unknown time ago: they are not sent, and the next turn
+ * cuts all viewers (http.h). */
 static bool is_late(const struct stream *stream)
 {
     return late_turn_is_on(outlet_loop(stream->outlet), clock_now());
@@ -201,7 +201,7 @@ static void put_event(struct viewer *viewer, const char *bytes, size_t size)
         http_cut(viewer->request);
 }
 
-/* ---- the library takes ---- */
+/* ---- sending through the library ---- */
 
 static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
 {
@@ -265,7 +265,7 @@ static void beat(struct stream *stream, double now)
 
 /* `sent` bytes of the first `count` pieces were sent. The rest of a piece that was begun goes into
  * the buffer; those after it stay owed. */
-static void take_over(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
+static void keep_rest(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
 {
     struct stream *stream = viewer->stream;
     for (unsigned i = 0; i < count && sent > 0; i++) {
@@ -276,7 +276,7 @@ static void take_over(struct viewer *viewer, const unsigned *packs, unsigned cou
             has_got(viewer, packs[i], render(stream, packs[i], viewer->detail[packs[i]]));
         if (taken < piece->iov_len &&
             !append_bytes(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
-            http_cut(viewer->request); /* half an event is not to be followed by another */
+            http_cut(viewer->request); /* another event must not follow half an event */
     }
 }
 
@@ -308,14 +308,14 @@ static void send_at_once(struct viewer *viewer)
             (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
     }
     const size_t sent = count > 0 ? send_pieces(viewer, stream->pieces, count) : 0;
-    take_over(viewer, packs, count, sent);
+    keep_rest(viewer, packs, count, sent);
     if (sent == 0 && viewer->beat_owed)
         append_beat(viewer);
 }
 
 /* Marks what is new to this viewer: one that connected since the last tick has the latest already.
  */
-static void owe_news(struct viewer *viewer)
+static void mark_changes(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count; n++) {
@@ -359,7 +359,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
         next = TAILQ_NEXT(viewer, entry);
         viewer->beat_owed &= hears;
-        owe_news(viewer);
+        mark_changes(viewer);
         if (viewer->number % turns == stream->round % turns)
             serve(viewer, now);
     }
@@ -386,7 +386,7 @@ void stream_event(struct stream *stream, const char *name, const char *data)
 /* ---- life ---- */
 
 /* Unknown names are ignored: a page may be older than a reload. */
-static void want_detail(struct viewer *viewer, const char *detail)
+static void mark_detail(struct viewer *viewer, const char *detail)
 {
     const struct stream *stream = viewer->stream;
     while (*detail) {
@@ -420,7 +420,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
         free_viewer(viewer);
         return NULL;
     }
-    want_detail(viewer, detail);
+    mark_detail(viewer, detail);
     for (unsigned n = 0; n < stream->count; n++)
         owe(viewer, n);
     return viewer;
@@ -437,7 +437,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
         viewer ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, on_taken, viewer, NULL)
                : NULL;
     if (response) {
-        stream->ticks++; /* what was put into words before is older than this */
+        stream->ticks++; /* earlier renderings are older than this viewer */
         fill(viewer);
         TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
         stream->viewer_count++;

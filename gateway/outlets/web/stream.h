@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Live values for everybody who looks: Server-Sent Events. A pack is put into words once a tick,
- * however many look at it, and sent when something in it has changed; a silent one with each beat. Who reads slowly gets the latest values later, never old ones in a row:
- * each viewer has a bounded buffer and a list of packs that it is owed.
+ * Live values as Server-Sent Events. A pack is rendered once per tick for all viewers, and sent when
+ * something in it has changed; a silent pack is sent with each beat. A slow viewer gets the latest
+ * values later, never a queue of old ones: each viewer has a bounded buffer and a list of packs that
+ * are still to be sent.
  */
 #ifndef PACKGATE_OUTLETS_WEB_STREAM_H
 #define PACKGATE_OUTLETS_WEB_STREAM_H
@@ -10,13 +11,13 @@
 #include "http.h"
 #include "render.h"
 
-#define STREAM_BUFFER_MAX (64 * 1024) /* of one viewer */
-#define STREAM_STALL_S 20.0           /* a viewer that reads nothing for so long is cut */
+#define STREAM_BUFFER_MAX (64 * 1024) /* bytes per viewer */
+#define STREAM_STALL_S 20.0           /* a viewer that reads nothing for this long is cut */
 #define STREAM_BEAT_S 10.0
 
 struct stream;
 
-/** For these packs, which must outlive it, and at most so many viewers. NULL: out of memory. */
+/** For `count` packs, which must outlive it, and at most `max_viewers`. NULL: out of memory. */
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
                           unsigned max_viewers);
 /** Call after the server was freed: no viewers are left. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Today as JSON: an object of each pack and bank. */
+/* Today as JSON: an object for each pack and bank. */
 #include "today.h"
 
 #include "packs/json.h"
@@ -20,13 +20,13 @@ struct asked {
     int64_t now;
 };
 
-static void put(json_t *object, const char *name, int32_t number, double scale)
+static void set_value(json_t *object, const char *name, int32_t number, double scale)
 {
     if (number != ROW_UNKNOWN)
         json_object_set_new(object, name, json_number(number / scale, 1));
 }
 
-/* Where the power was never known, the energy is not 0 but unknown. */
+/* If the power was never known, the energy is unknown rather than 0. */
 static void put_energy(json_t *object, const struct history_row *row)
 {
     if (row->mean[ROW_POWER] == ROW_UNKNOWN)
@@ -48,9 +48,9 @@ static void put_cells(json_t *object, const struct history_row *row)
     }
     if (lowest < 0 || highest < 0)
         return;
-    put(object, "cell_min_mv", low[lowest], 1);
+    set_value(object, "cell_min_mv", low[lowest], 1);
     json_object_set_new(object, "cell_min_index", json_integer(lowest + 1));
-    put(object, "cell_max_mv", high[highest], 1);
+    set_value(object, "cell_max_mv", high[highest], 1);
     json_object_set_new(object, "cell_max_index", json_integer(highest + 1));
 }
 
@@ -66,8 +66,8 @@ static bool put_day(void *data, const struct history_row *row)
     const int64_t gap = day->now - row->from - row->fresh_s;
     put_energy(day->object, row);
     json_object_set_new(day->object, "gap_s", json_integer(gap > 0 ? gap : 0));
-    put(day->object, "soc_min_percent", row->min[ROW_SOC], 10);
-    put(day->object, "soc_max_percent", row->max[ROW_SOC], 10);
+    set_value(day->object, "soc_min_percent", row->min[ROW_SOC], 10);
+    set_value(day->object, "soc_max_percent", row->max[ROW_SOC], 10);
     put_cells(day->object, row);
     return true;
 }
@@ -103,7 +103,7 @@ static bool add_power(void *data, const struct history_row *row)
     return true;
 }
 
-/* Half hours are made of minutes. Of many packs these are too many to read, and hours will do. */
+/* Computes half hours from minutes. With many packs that would read too many rows, so hours are used. */
 static bool put_power(const struct asked *asked, unsigned n, struct query *query, json_t *object,
                       char *why, size_t size)
 {

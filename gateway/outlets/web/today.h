@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* What today brought, of each pack and bank, from the history. */
+/* The values of today of each pack and bank, from the history. */
 #ifndef PACKGATE_OUTLETS_WEB_TODAY_H
 #define PACKGATE_OUTLETS_WEB_TODAY_H
 
 #include "render.h"
 #include "past.h"
 
-/** Answers `api/v1/today` for so many packs. */
+/** Answers `api/v1/today` for `count` packs. */
 void today_answer(struct past *past, struct http_request *request, const struct render_pack *packs,
                   unsigned count, double wall);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the parts of the web outlet share. */
+/* Shared by the parts of the web outlet. */
 #include "web.h"
 
 #include "base/clock.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the parts of the web outlet share. Of those that stand on it news.h has the events, setup.h the gateway, orders.h
- * sessions and switches, routes.h who answers which address, life.c the server and the life.
+ * Shared by the parts of the web outlet. Above it: events in news.h, the gateway in setup.h, sessions and switches in
+ * orders.h, addresses in routes.h, start and end in life.c.
  */
 #ifndef PACKGATE_OUTLETS_WEB_WEB_H
 #define PACKGATE_OUTLETS_WEB_WEB_H
@@ -16,8 +16,8 @@
 #include <jansson.h>
 
 #define WEB_NEWS_KEPT 100
-#define WEB_COOKIE "packgate"             /* has the token of a session */
-#define WEB_SETUP_COOKIE "packgate-setup" /* the same of set-up, which the gateway knows */
+#define WEB_COOKIE "packgate"             /* contains the token of a session */
+#define WEB_SETUP_COOKIE "packgate-setup" /* the same for set-up; the gateway checks it */
 
 struct web {
     struct outlet *outlet;
@@ -33,18 +33,18 @@ struct web {
     struct render_pack *packs; /* in the order of the configuration, packs before banks */
     unsigned count;
     struct setup *setup;
-    char *tls_cert, *tls_key;    /* what is in the files; NULL: not encrypted */
-    json_t *news[WEB_NEWS_KEPT]; /* a ring, `news_next` is the place of the next */
+    char *tls_cert, *tls_key;    /* contents of the files; NULL: not encrypted */
+    json_t *news[WEB_NEWS_KEPT]; /* a ring; the next event goes to `news_next` */
     unsigned news_next, news_count;
     double begun_at; /* Unix time */
 };
 
-/* A request that may be answered. */
+/* A request that has passed the checks of guard.h. */
 struct web_request {
     struct http_request *http;
-    const char *path;       /* without the slash in front and without a query */
-    struct guard_host host; /* under which name it was asked */
-    bool encrypted;         /* as far as the browser sees it */
+    const char *path;       /* without the leading slash and without the query */
+    struct guard_host host; /* the host name of the request */
+    bool encrypted;         /* between the browser and us, or the proxy */
     bool unclear;           /* the client is unknown: it may read, but not switch */
 };
 
@@ -54,7 +54,7 @@ const struct render_pack *web_pack(const struct web *web, const char *name, size
 /** The token in a cookie of the request. False: it has none. */
 bool web_token(const struct web_request *request, const char *cookie, char token[SESSION_TOKEN]);
 
-/** For how many seconds the request's session still lasts; 0: it has none. `use`: restarts the session's idle time. */
+/** Seconds for which the request's session still lasts; 0: it has none. `use`: restarts the session's idle time. */
 double web_session(struct web *web, const struct web_request *request, bool use);
 
 /** Whether the client is on this host, without a proxy: it could log in to the host anyway. */

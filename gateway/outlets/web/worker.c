@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Answers that take long to make. */
+/* Runs work in child processes. */
 #include "worker.h"
 
 #include "compress.h"
@@ -20,7 +20,7 @@
 #define LONGEST_S 10.0
 #define PIECE 65536
 
-/* What the child sends before its data and its text. */
+/* The child sends this before its data and its text. */
 struct head {
     unsigned status;
     bool has_text;
@@ -35,7 +35,7 @@ struct job {
     size_t data_size;
     void (*done)(void *owner, struct worker_result *result, const void *data);
     void *owner;
-    pid_t pid; /* 0: it waits */
+    pid_t pid; /* 0: the job waits */
     int fd;
     ev_io readable;
     ev_timer limit;

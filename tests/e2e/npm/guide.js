@@ -351,7 +351,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('.card', { hasText: 'Halle' }).first().waitFor();
             check(/^[012]:\d\d$/.test(await page.locator('.ask .left').textContent()), 'two minutes at most');
             say('let two minutes pass');
-            await has(page.locator('.said'), 'The configuration before is back');
+            await has(page.locator('.said'), 'The previous configuration is back');
             await has(page.locator('.said [lang=en]'), 'it was not kept in time');
             await page.locator('.ask').waitFor({ state: 'hidden' });
             await page.locator('.card', { hasText: 'Halle' }).waitFor({ state: 'detached' });
@@ -521,7 +521,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.evaluate(() => { location.hash = '#/setup/ports'; });
             await heading(page, 'live');
             fake.pending = null;   // two minutes later
-            await has(page.locator('.said'), 'The configuration before is back');
+            await has(page.locator('.said'), 'The previous configuration is back');
             await has(page.locator('.said [lang=en]'), 'it was not kept');
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');

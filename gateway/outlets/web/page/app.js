@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The page of packgate: which view is shown, the banner, the colours. Views are modules; charts and setup are fetched when
-// somebody goes there.
+// The page of packgate: chooses the view, and shows banner and theme. Views are modules; charts, set-up and the report are
+// fetched when they are opened.
 import { $, setAttribute, setText, store } from './dom.js';
 import { span } from './numbers.js';
 import { gatewayName, hasAnswered, hasSession, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
@@ -13,7 +13,7 @@ const RETRY_MS = 3000;
 const THEMES = ['auto', 'light', 'dark'];
 let view = null, turn = 0, isDrawing = false;
 
-// At most once a frame, whatever comes.
+// Draws at most once per frame, however many events arrive.
 function draw() {
   if (isDrawing) return;
   isDrawing = true;
@@ -31,7 +31,7 @@ function status() {
   setAttribute(document.documentElement, 'data-away', away);
   $('session').hidden = !hasSession();
   if ($('banner').hidden === away) {
-    // Said once; the seconds on the banner are for the eye only.
+    // Screen readers announce this once; only the banner counts the seconds.
     $('banner').hidden = !away;
     say(t(state));
   }
@@ -41,7 +41,7 @@ function status() {
   if (document.title !== title) document.title = title;
 }
 
-// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed' and what charts.js says of the rest, '#/setup', '#/setup/at/events',
+// Addresses: '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed…' (see charts.js), '#/setup', '#/setup/at/events',
 // '#/setup/ports', '#/report/house/2026-11'.
 function place() {
   const [first, second, third, ...parts] = location.hash.slice(1).split('/').map(part => {
@@ -95,7 +95,7 @@ $('theme').addEventListener('click', () => theme(THEMES[(THEMES.indexOf(store.ge
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => view?.retheme?.());
 addEventListener('hashchange', () => route());
 
-// Another configuration makes another screen; a chart or a form that somebody looks at stays.
+// A new configuration rebuilds Now; an open chart or form stays.
 watch({ drawn: draw, reshaped: () => view && place().name === 'now' && route(true) });
 
 async function start() {

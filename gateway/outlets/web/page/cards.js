@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A pack as a card or as a tile, a bank as a line with its packs folded below.
+// A pack as a card or a tile; a bank as a line with its packs folded below.
 import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, facts, num, number, signed } from './numbers.js';
 import { ageOf, gatewayTime, house, levelOf, packs, stateOf, titleOf } from './packs.js';
@@ -26,7 +26,7 @@ function showFacts(f, v) {
   f.temperature.show(degrees(v), '°C');
 }
 
-// What limits a current. A reason without words, such as BMS, stands for itself.
+// Text keys of the reasons that limit a current. A key without a text, such as BMS, is shown as it is.
 const REASONS = { temperature: 'temperature', mos: 'mos', soc: 'soc', stale: 'f_stale', alarm: 'f_alarm', pack_missing: 'communication_fault',
   imbalance: 'by_imbalance', unknown: 'by_unknown', ramp: 'by_ramp', bms: 'BMS' };
 
@@ -35,11 +35,11 @@ function allowed(v, way) {
   if (amps == null) return null;
   const why = volts != null ? t('by_cell', v[way + '_limited_cell'] ?? '?', `${number(volts, 2)}\u202fV`) : by in REASONS ? t(REASONS[by]) : null;
   const by_pack = v[way + '_limited_pack'], reason = [by_pack && titleOf(by_pack), why].filter(Boolean).join(', ');
-  const steps = amps < 10 ? 10 : 1; // never more than is allowed
+  const steps = amps < 10 ? 10 : 1; // rounded down: never more than is allowed
   return t('may_' + way, `${number(Math.floor(amps * steps) / steps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
 }
 
-/** "may charge 42 A: cell 7 at 3.43 V · may discharge 150 A"; nothing without limits. */
+/** Shows "may charge 42 A: cell 7 at 3.43 V · may discharge 150 A"; hidden without limits. */
 function limits() {
   const node = el('p', { class: 'more may' });
   node.show = (p, old) => {
@@ -50,7 +50,7 @@ function limits() {
   return node;
 }
 
-/** `isOpen`: the card stands alone on the page of its pack. */
+/** `isOpen`: the card is on the page of its pack. */
 export function card(p, isOpen) {
   const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
   const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null, may = limits();
@@ -92,7 +92,7 @@ export function tile(p) {
   return node;
 }
 
-/** The members of a bank as tiles; show() leaves out what is folded away. */
+/** A bank with its members as tiles; show() skips folded tiles. */
 export function bank(b, isOpen) {
   const bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
   const f = facts('voltage', 'current', 'remaining', 'difference', 'temperature');
@@ -146,7 +146,7 @@ export function bank(b, isOpen) {
   return node;
 }
 
-/** All packs as one, in a line above the others. */
+/** All packs as one, in a line above the rest. */
 export function houseLine() {
   const bat = battery(), more = el('p', { class: 'more' }), day = today();
   const node = el('section', { class: 'card bank house' }, el('div', { class: 'left' }, el('div', { class: 'head' }, el('h2', {}, t('back')), more), bat, day));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Words of the charts alone, which the first view does not wait for; as in text.js.
+// Words that only the charts use, so the first view need not load them; the form is that of text.js.
 export const TEXT = {
   span: ['difference', 'Differenz', 'écart', 'differenza', 'diferencia', 'różnica', 'verschil'],
   until_day: ['Last day', 'Letzter Tag', 'Dernier jour', 'Ultimo giorno', 'Último día', 'Ostatni dzień', 'Laatste dag'],

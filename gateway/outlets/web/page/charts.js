@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Charts: what a pack or a bank did over hours to years, or several side by side. Coarse rows first; zooming in fetches the finer ones
-// that there are. What is shown is in the address, so that Back works and a link shows the same:
+// Charts: the values of a pack or a bank over hours to years, or of several side by side. Coarse rows are fetched first, and finer
+// ones when zooming in. The address contains everything that is shown, so that Back works and a link shows the same:
 // #/charts/NAME[+NAME…][/30d][/2026-11-22 or seconds: where it ends][/FROM-TO: zoom][/cell-7].
 import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, day, dayOf, signed, span } from './numbers.js';
@@ -13,16 +13,16 @@ import { addWords, t } from './words.js';
 
 const DAY_S = 86400;
 const RANGES = { r6h: 21600, r24h: DAY_S, r7d: 7 * DAY_S, r30d: 30 * DAY_S, r186d: 186 * DAY_S, r366d: 366 * DAY_S, rall: 3660 * DAY_S };
-// As many steps as show what there is: ten seconds for six hours, minutes for a day, hours for half a year, then days.
+// Steps per range, for the finest rows: ten seconds for six hours, minutes for a day, hours for half a year, then days.
 const POINTS = { r6h: 2200, r24h: 1500, r7d: 1500, r30d: 1500, r186d: 4500, r366d: 1500, rall: 4000 };
 const EXTREMES_FROM_S = 2 * DAY_S;   // hours and days have a band of their lowest and highest values
-const FROM_MEAN_FROM_S = 7 * DAY_S;  // longer, and the cells' way through each day hides how they differ
-const ENERGY_DAYS = 7;               // at least
+const FROM_MEAN_FROM_S = 7 * DAY_S;  // in longer ranges the daily rise and fall of the cells hides how they differ
+const ENERGY_DAYS = 7;               // at least so many bars
 const SHORTEST_S = 120;
 const MOVE_ON_S = 60;
 const TRY_AGAIN_S = 5;
 const ALARMS_MOST = 30;
-const COMPARED_MOST = 4;             // lines that can be told apart
+const COMPARED_MOST = 4;             // more lines could not be told apart
 const VALUES = ['soc_percent', 'power_w', 'voltage_v', 'cell_delta_mv', 'temp_avg_c', 'mos_temp_c'];
 
 let loaded = null;
@@ -42,10 +42,10 @@ const some = column => !!column && column.some(v => v != null);
 const scaled = (column, factor) => column.map(v => v == null ? null : v * factor);
 const nameOf = range => range.slice(1);
 
-/** The day of the calendar so many days later: "2026-11-22". */
+/** The date so many days later: "2026-11-22". */
 const dayAfter = (text, days) => new Date(Date.parse(text) + days * DAY_S * 1000).toISOString().slice(0, 10);
 
-/** What the parts of an address ask for, each known by its looks. `count`: of cells; 0: not known. */
+/** Parses the parts of an address, each recognized by its form. `count`: number of cells; 0: unknown. */
 function understand(parts, count) {
   const wanted = { range: null, day: null, end: null, zoom: null, cell: null, unknown: [] };
   for (const part of parts) {
@@ -68,7 +68,7 @@ function segment(label, chosen, choices) {
     ...choices.map(([value, words, choose]) => el('button', { type: 'button', 'aria-pressed': String(value === chosen), onclick: choose }, words)));
 }
 
-/** The chart of the cells, and which of them was lowest and highest on the whole. */
+/** The chart of the cells, with the cells that were lowest and highest on average. */
 function cellSpec(data, count, isFromMean, choose) {
   const cells = cellsOf(data, count);
   if (!cells.some(some)) return null;
@@ -81,7 +81,7 @@ function cellSpec(data, count, isFromMean, choose) {
   };
 }
 
-/** What to draw of the columns of one pack or bank. */
+/** The charts to draw from the columns of one pack or bank. */
 function specs(p, data, alarms, isFromMean, choose) {
   const out = [], cells = isBank(p) ? null : cellSpec(data, p.shape.cells, isFromMean, choose);
   if (cells) out.push(cells);
@@ -102,7 +102,7 @@ function specs(p, data, alarms, isFromMean, choose) {
   return out.map(spec => ({ ...spec, alarms }));
 }
 
-/** The same values of several packs, each in one chart, or how far the others are from the first. */
+/** The charts of several packs: one for each value, or the differences of the others from the first. */
 function compared(list, data, isFromFirst, choose) {
   const kinds = [['soc_percent', 'soc', '%', 0, 1], ['power_w', 'power', 'kW', 2, .001], ['voltage_v', 'voltage', 'V', 2, 1],
     ['cell_delta_mv', 'cell_difference', 'mV', 0, 1], ['temp_avg_c', 'temperature', '°C', 1, 1]];
@@ -146,7 +146,7 @@ export async function charts(wanted, parts = []) {
     return response.json();
   }
 
-  // Another address of the same charts; `quietly`: not one more step for Back.
+  // Goes to another address of the same charts; `quietly`: without a new entry in the browser's history.
   function visit(change, quietly) {
     const address = addressOf(names, { ...ask, range: rangeOf(), ...change });
     if (address === location.hash) return;
@@ -154,7 +154,7 @@ export async function charts(wanted, parts = []) {
     go({ name: 'charts', pack: names.join('+'), parts: address.split('/').slice(3) });
   }
 
-  // Where the day of the gateway ends: only it knows its time zone.
+  // The end of a day; only the gateway knows its time zone.
   async function endOf(text) {
     const { t: starts } = await get(history(p.pack, 'history', text, dayAfter(text, 2), ['charged_wh'], '&level=day'));
     return starts[1] ?? now();
@@ -172,11 +172,11 @@ export async function charts(wanted, parts = []) {
         isOne ? get(below(p.pack, `alarms?from=${a}&to=${b}`)) : [],
         ...list.slice(1).map(other => get(history(other.pack, 'history', a, b, VALUES, `&points=${points}`)))]);
       if (dead || mine !== asked) return false;
-      // Another pack may have other rows for the same time.
+      // Another pack may have rows of another level for the same time.
       for (const [i, other] of others.entries())
         if (other.level !== values.level) others[i] = await get(history(list[i + 1].pack, 'history', a, b, VALUES, `&level=${values.level}`));
       if (dead || mine !== asked) return false;
-      // Between the answers a step may have begun: the shortest one decides.
+      // A step may have begun between the answers: all are cut to the shortest one.
       const all = [{ ...cells, ...values }, ...others], length = Math.min(...[values, cells, ...others].filter(Boolean).map(one => one.t.length));
       for (const one of all) for (const [key, column] of Object.entries(one)) if (Array.isArray(column)) one[key] = column.slice(0, length);
       data = { ...all[0], all };
@@ -224,7 +224,7 @@ export async function charts(wanted, parts = []) {
     whole.hidden = !zoomed;
     if (!await fetchRows(...zoomed || [from, to])) return;
     if (range === 'rall' && !zoomed) {
-      // The beginning is not known before the first look; from there on finer rows may fit.
+      // Only the first answer shows where the data begin; from there, finer rows may fit.
       const first = known().findIndex(v => v != null);
       if (first > 0) {
         from = data.t[first];
@@ -242,7 +242,7 @@ export async function charts(wanted, parts = []) {
     if (a <= from && b >= to) return reset();
     zoomed = [Math.max(from, a), Math.min(to, b)];
     for (const c of plots) c.setRange(...zoomed);
-    // Then with all the detail there is; Back leads to the whole period.
+    // Then fetches the finest rows; Back leads to the whole period.
     clearTimeout(timer);
     timer = setTimeout(() => visit({ zoom: zoomed }, !!ask.zoom), 250);
   }
@@ -262,13 +262,13 @@ export async function charts(wanted, parts = []) {
   }
 
   async function fetchDays() {
-    // As many days as the period has, the last one with it: a week has seven.
+    // As many days as the period has, including the last one: seven for a week.
     const first = Math.min(rangeOf() === 'rall' ? from : from + DAY_S, to - (ENERGY_DAYS - 1) * DAY_S), mine = asked;
     let got = null;
     area.setAttribute('aria-busy', 'true');
     try {
       got = await get(history(p.pack, 'history', Math.floor(first), Math.ceil(to), ['charged_wh', 'discharged_wh', ...cellKeys], '&level=day'));
-    } catch { /* the other charts are there */ }
+    } catch { /* the other charts are shown without them */ }
     if (dead || mine !== asked) return;
     area.removeAttribute('aria-busy');
     for (const c of daily) {
@@ -280,7 +280,7 @@ export async function charts(wanted, parts = []) {
     if (some(got.charged_wh)) daily.push(energyBars(got, { day: text => choose(text) }));
     const heat = count ? heatMap(got, count, { pick: choose }) : null;
     if (heat) daily.push(heat);
-    // Of a bank an owner wants to know what it did, of a pack a technician how its cells are.
+    // For a bank, energy comes first (for its owner); for a pack, the cells (for a technician).
     if (isBank(p)) area.prepend(...daily.map(c => c.node));
     else (plots.at(-1)?.node ?? message).after(...daily.map(c => c.node));
     for (const c of daily) c.resize();
@@ -291,7 +291,7 @@ export async function charts(wanted, parts = []) {
     if (health || isBank(p)) return;
     try {
       got = await get(below(p.pack, 'health'));
-    } catch { /* the other charts are there */ }
+    } catch { /* the other charts are shown without it */ }
     if (dead || health || !got) return;
     health = healthCards(got, plot);
     if (health) area.append(...health.nodes);
@@ -307,7 +307,7 @@ export async function charts(wanted, parts = []) {
     area.replaceChildren();
   }
 
-  // When alarms were active, in words; each leads to its time.
+  // Lists when alarms were active; each links to its time.
   const alarmCard = el('section', { class: 'card', 'data-kind': 'alarms' });
   function showAlarms() {
     const newest = alarms.slice(-ALARMS_MOST).reverse();
@@ -319,7 +319,7 @@ export async function charts(wanted, parts = []) {
     })), alarms.length > newest.length ? el('p', { class: 'hint' }, t('more', alarms.length - newest.length)) : '');
   }
 
-  // The same lines get other data; other lines (a pack that has reported its cells, another unit) are built anew.
+  // Updates charts whose lines are the same, and rebuilds them if lines differ (cells were reported, another unit).
   function show() {
     const isMean = chosenMean ?? to - from > FROM_MEAN_FROM_S;
     const drawn = isOne ? specs(p, data, alarms, isMean, value => { chosenMean = value; show(); })
@@ -347,7 +347,7 @@ export async function charts(wanted, parts = []) {
 
   const pick = () => plots.find(c => c.kind === 'cells')?.pick(ask.cell ? ask.cell - 1 : null);
 
-  // The values at the cursor, or the latest that are known.
+  // Shows the values at the cursor, or the latest known ones.
   function showAt(i) {
     if (!data || !data.t.length) return;
     const have = known();
@@ -358,14 +358,14 @@ export async function charts(wanted, parts = []) {
     for (const c of daily) c.showTime?.(i == null ? null : data.t[at]);
   }
 
-  // What there is not of it is said: else one believes to see what one has asked for.
+  // Parts of the address that are unknown are named, because the user would otherwise take the charts for what the address says.
   function understood(parts) {
     ask = understand(parts, count);
     remark.hidden = !ask.unknown.length;
     setText(remark, t('not_known', ask.unknown.join(', ')));
   }
 
-  /** Another address; false: it is not of these charts. */
+  /** Goes to another address; false: it is not one of these charts. */
   function go(here) {
     if (here.name !== 'charts' || (here.pack || first?.pack) !== names.join('+')) return false;
     const before = { ...ask };
@@ -383,7 +383,7 @@ export async function charts(wanted, parts = []) {
       visit({ range: key, zoom: null });
     },
   }, t(key)));
-  // By whole days where there is a day, so that one is looked at after the other.
+  // Steps by whole days if the range has at least a day.
   function step(sign) {
     const seconds = Math.min(RANGES[rangeOf()], to - from);
     if (seconds < DAY_S) {
@@ -424,7 +424,7 @@ export async function charts(wanted, parts = []) {
         el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), paper, csv),
       remark, message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
     go,
-    // The end moves on by itself, unless somebody looks at the past or into the detail.
+    // The end follows the time, unless the user looks at the past, zooms, or uses the cursor.
     show() {
       if (failed && now() - loadedAt > TRY_AGAIN_S) load();
       else if (data && isLive() && !zoomed && plots.every(c => c.cursorIndex() == null) && now() - loadedAt > MOVE_ON_S) load();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Lines to be pasted somewhere else, with a button that copies them.
+// Lines of text with a button that copies them.
 import { el, setText } from './dom.js';
 import { t } from './words.js';
 
@@ -10,7 +10,7 @@ export function copyable(text) {
       try {
         await navigator.clipboard.writeText(text);
       } catch {
-        // Pages without TLS have no clipboard of their own.
+        // Pages without TLS have no navigator.clipboard.
         getSelection().selectAllChildren(lines);
         document.execCommand('copy');
       }

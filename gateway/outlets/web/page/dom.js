@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Making and changing what is on the page. Everything is made once with el() and then changed in place.
+// Creates and changes elements. Everything is created once with el() and then changed in place.
 
 export const $ = id => document.getElementById(id);
 
-/** el('a', {href, class, onclick, 'aria-label'}, children…): attributes that are null or false and children that are null
- *  are left out. */
+/** el('a', {href, class, onclick, 'aria-label'}, children…): omits attributes that are null or false, and children
+ *  that are null. */
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -15,7 +15,7 @@ export function el(tag, properties = {}, ...children) {
   return node;
 }
 
-// Each state has a shape of its own, so that none depends on colour.
+// Each state has its own shape, so that none depends on colour alone.
 const SHAPES = {
   charging: 'M10 3 17 12H3zM8 12h4v5H8z',
   discharging: 'M10 17 3 8h14zM8 3h4v5H8z',
@@ -25,7 +25,7 @@ const SHAPES = {
   protection: 'M6 1h8l5 5v8l-5 5H6l-5-5V6zm3 4v6h2V5zm0 8v2h2v-2z',
 };
 
-/** An element of SVG. */
+/** Creates an SVG element. */
 export function draw(tag, properties, ...children) {
   const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
   for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
@@ -39,7 +39,7 @@ export function icon(shape) {
   return svg;
 }
 
-// What has not changed is not touched: that is what keeps 64 packs cheap, and a screen reader quiet.
+// Changes only what differs: this keeps 64 packs fast, and screen readers quiet.
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -49,12 +49,12 @@ export function setAttribute(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value === true ? '' : value);
 }
 
-/** What this browser remembers of the page; a private window forgets it. */
+/** Settings of this browser; a private window does not keep them. */
 export const store = {
   get(key, otherwise) {
     try { return localStorage.getItem('packgate.' + key) ?? otherwise; } catch { return otherwise; }
   },
   set(key, value) {
-    try { localStorage.setItem('packgate.' + key, value); } catch { /* not remembered */ }
+    try { localStorage.setItem('packgate.' + key, value); } catch { /* storage is forbidden or full */ }
   },
 };

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// What the set-up is about to change: a list of edits to the configuration that the gateway has. Nothing here draws, and nothing is
-// kept in the browser's storage: it may contain secrets.
+// The draft of the set-up: a list of edits to the configuration of the gateway. Draws nothing, and keeps nothing in the browser's
+// storage, because the draft may contain secrets.
 import { packs } from './packs.js';
 
-const SAME_V = .5;      // packs in parallel have the same voltage, but for the error of two BMS
+const SAME_V = .5;      // packs in parallel have the same voltage, apart from the measuring errors of two BMS
 const UNIT_MOST = 247;
 const NAME_MOST = 32;
 
-/** `config` and `keys` are the gateway's. `added`: sections that are not in the file yet, {section, name, keys, found, members}, in the
- *  order in which they will stand there; `by`: how this browser got in. `tried`: "section name" → the edits that were tried with success, `held`: those that were not, and so are not saved. `changed`: of sections that are, "section name" → {key: value, or null for none}. */
+/** `config` and `keys` come from the gateway. `by`: how this browser was authenticated.
+ *  `added`: new sections {section, name, keys, found, members}, in the order in which they will be in the file.
+ *  `changed`: changed sections of the file, "section name" → {key: value, or null to remove it}.
+ *  `tried`: "section name" → the edits that were tried with success. `held`: sections whose trial did not succeed; they are not saved. */
 export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map(), held: new Set() };
 
 /** "section name" */
@@ -16,7 +18,7 @@ export const place = s => `${s.section} ${s.name ?? ''}`;
 const inFile = () => draft.config?.sections ?? [];
 const keyOf = (s, key) => s.keys.find(k => k.key === key);
 
-/** Begins anew with the file as it is now. `keep`: with the same changes. */
+/** Starts over with the current file. `keep`: keeps the changes. */
 export function begin(config, keep) {
   draft.config = config;
   if (keep) return;
@@ -25,7 +27,7 @@ export function begin(config, keep) {
   for (const kept of [draft.searches, draft.changed, draft.removed, draft.tried, draft.held]) kept.clear();
 }
 
-/** The sections of a kind, those of the file first, as handles: get(key), set(key, value), isSet(key) of a secret. */
+/** The sections of a kind as handles, those of the file first: get(key), set(key, value), isSet(key) for a secret. */
 export function sections(kind) {
   return [...inFile().filter(s => s.section === kind && !draft.removed.has(place(s))), ...draft.added.filter(s => s.section === kind)].map(handle);
 }
@@ -60,7 +62,7 @@ export function add(section, name, keys = {}, more = {}) {
   return handle(s);
 }
 
-/** [gateway], which comes into being with its first key and goes with its last. */
+/** [gateway]: created with its first key, removed with its last. */
 export const general = {
   section: 'gateway', name: null,
   get: key => sections('gateway')[0]?.get(key) ?? '',
@@ -71,11 +73,11 @@ export const general = {
   },
 };
 
-/** "Küche links" → "kueche-links": what may stand in the heading of a section, and is not taken. */
+/** Makes an id that is valid in a heading and not taken: "Küche links" → "kueche-links". */
 export function wordFor(text, kind, mine) {
   const plain = text.toLowerCase().replace(/ä/g, 'ae').replace(/ö/g, 'oe').replace(/ü/g, 'ue').replace(/ß/g, 'ss').replace(/ł/g, 'l').normalize('NFD')
     .replace(/[^a-z0-9_.-]+/g, ' ').trim().replace(/ /g, '-').slice(0, NAME_MOST - 3).replace(/-+$/, '') || kind + '-1';
-  // A bank has its place among the packs.
+  // Packs and banks share their names.
   const same = ['pack', 'bank'].includes(kind) ? ['pack', 'bank'] : [kind];
   const taken = new Set(same.flatMap(k => sections(k)).filter(h => h.self !== mine).map(h => h.name));
   const stem = plain.replace(/-\d+$/, '');
@@ -84,7 +86,7 @@ export function wordFor(text, kind, mine) {
   return word;
 }
 
-/** Not that of a pack which is about to go, either: clients know it by this number. */
+/** A unit id that is not taken, not even by a pack that is being removed: clients know that pack by it. */
 export function freeUnit() {
   const taken = new Set([...inFile(), ...draft.added].map(s => Number(handle(s).get('unit'))));
   let unit = 1;
@@ -92,15 +94,15 @@ export function freeUnit() {
   return String(unit);
 }
 
-/** A port without what a person may leave out: "/dev/ttyUSB0" is "serial:/dev/ttyUSB0". */
+/** A port without the optional prefix: "/dev/ttyUSB0" is the same as "serial:/dev/ttyUSB0". */
 const bare = port => port.replace(/^serial:/, '');
 export const lineAt = port => sections('line').find(line => bare(line.get('port')) === bare(port));
 
-// A second search brings the same packs again.
+// A second search finds the same packs again.
 const inDraft = found => draft.added.find(s => s.found && ['port', 'protocol', 'address'].every(key => s.found[key] === found[key]));
 export const isTaken = found => !!inDraft(found);
 
-/** A pack that was found, or that a person describes, on a port. The line has the speed that one of its packs needs it to have. */
+/** Adds a pack that was found, or entered by hand, and its line, with the baud rate that the pack needs. */
 export function take(found) {
   const line = lineAt(found.port) ?? add('line', wordFor('line-1', 'line'), { port: found.port, protocol: found.protocol });
   if (found.baud && !line.get('baud')) line.set('baud', found.baud);
@@ -115,7 +117,7 @@ export function drop(found) {
   if (s) removePack(handle(s));
 }
 
-/** With its line, if it was the last one there, and out of its bank. */
+/** Removes a pack, also from its bank; and its line, if that has no other pack. */
 export function removePack(pack) {
   const line = pack.get('line');
   for (const bank of sections('bank')) setMembers(bank, membersOf(bank).filter(m => m !== pack.name));
@@ -123,7 +125,7 @@ export function removePack(pack) {
   if (!sections('pack').some(p => p.get('line') === line)) sections('line').find(l => l.name === line)?.remove();
 }
 
-/** A new pack by another name: its id follows as long as it is in no file. */
+/** Renames a pack or a bank. The id follows the name only while it is not in the file. */
 export function rename(pack, title) {
   const before = pack.name, banks = sections('bank').filter(bank => membersOf(bank).includes(before));
   if (pack.isNew) pack.self.name = wordFor(title, pack.section, pack.self);
@@ -131,13 +133,13 @@ export function rename(pack, title) {
   for (const bank of banks) setMembers(bank, membersOf(bank).map(m => m === before ? pack.name : m));
 }
 
-// The new pack before or behind this one.
+// The new pack before (by = -1) or after (by = 1) this one.
 function beside(pack, by) {
   const mine = draft.added.filter(s => s.section === 'pack');
   return pack.isNew ? mine[mine.indexOf(pack.self) + by] : undefined;
 }
 
-/** New packs stand in the file in their order, behind those that are there, which keep theirs: nothing else moves in the file. by: -1 or 1. */
+/** Only new packs can be moved, among each other: they are appended to the file in this order, and nothing else moves in it. by: -1 or 1. */
 export const canMove = (pack, by) => !!beside(pack, by);
 export function move(pack, by) {
   const a = draft.added.indexOf(pack.self), b = draft.added.indexOf(beside(pack, by));
@@ -150,7 +152,7 @@ function setMembers(bank, names) {
   else bank.remove();
 }
 
-/** What is known of a pack, from the search or from the running gateway. */
+/** The values of a pack, from the search or from the running gateway. */
 export function valuesOf(pack) {
   const now = packs.get(pack.name), { found } = pack;
   if (found) return { cells: found.cells_count, voltage: found.voltage_v, soc: found.soc_pct, model: found.model, serial: found.serial };
@@ -158,7 +160,7 @@ export function valuesOf(pack) {
   return { cells: now.shape.cells, voltage: now.values.voltage_v, soc: now.values.soc_percent, model: now.shape.texts.model, serial: now.shape.texts.serial };
 }
 
-/** Groups of packs that are in no bank and may be wired in parallel: nothing that is known of them, cells or voltage, says otherwise. */
+/** Groups of packs that are in no bank and may be wired in parallel, because neither their cell counts nor their voltages differ. */
 export function parallels() {
   const inBank = new Set(sections('bank').flatMap(membersOf)), groups = [];
   const differ = (a, b) => a.cells && b.cells && a.cells !== b.cells || Math.abs((a.voltage ?? NaN) - (b.voltage ?? NaN)) > SAME_V;
@@ -171,7 +173,7 @@ export function parallels() {
   return groups.filter(group => group.length > 1);
 }
 
-/** For check and apply, without those that are held. `only`: of these handles, held or not. */
+/** The edits for check and apply, without held sections. `only`: the edits of these handles, held or not. */
 export function edits(only) {
   const list = [], wanted = s => only ? only.some(h => h.self === s) : !draft.held.has(place(s));
   const put = (s, keys) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Set-up, screens 1 to 3: where packs are connected, which they are, and what they are called.
+// Set-up, screens 1 to 3: the ports, the search for packs, and their names.
 import { draw, el, icon, setText } from './dom.js';
 import { number } from './numbers.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
@@ -12,7 +12,7 @@ const SERVER_PORT = 6126;
 
 /* ---- 1: ports ---- */
 
-// Pack, adapter, gateway; A, B and ground between the first two, and the gap of the isolation in the adapter.
+// A drawing of pack, adapter and gateway: A, B and ground between the first two, and the isolation gap in the adapter.
 function wiring() {
   const box = (x, width, word) => [draw('rect', { x, y: 34, width, height: 92, rx: 10 }), draw('text', { x: x + width / 2, y: 24, 'text-anchor': 'middle' }, word)];
   const wire = (y, name) => [draw('path', { d: `M72 ${y}h58` }), draw('text', { x: 101, y: y - 4, 'text-anchor': 'middle', class: 'small' }, name)];
@@ -23,7 +23,7 @@ function wiring() {
   el('figcaption', {}, el('p', {}, t('g_isolated')), el('p', {}, t('g_ground'))));
 }
 
-// People paste an address with its port, and name a serial port that is not listed.
+// Users may enter an address with its port, or the path of a serial port that is not listed.
 function typed(host, port) {
   const name = host.trim().replace(/^tcp:\/\/|^serial:/, '');
   if (name.startsWith('/')) return { address: `serial:${name}`, name };
@@ -101,7 +101,7 @@ export function ports() {
 
 const volts = v => v == null ? null : `${number(v, 2)}\u202fV`;
 
-/** One line of what tells a battery from its neighbour. */
+/** One line of values that distinguish a battery from its neighbour. */
 const traits = v => [volts(v.voltage), v.soc == null ? null : `${number(v.soc)}\u202f%`, v.cells ? `${t('cells')}: ${v.cells}` : null,
   v.model, v.serial && `${t('serial')} ${v.serial}`].filter(Boolean).join(' · ');
 
@@ -122,7 +122,7 @@ function foundRow(found, onchange) {
     el('small', {}, wayTo(found.protocol, found.address, found.baud)), more)));
 }
 
-// What was heard where nothing was found decides what to try next.
+// If nothing was found, what was heard on the port decides what to try next.
 function advice(result) {
   const key = 'g_heard_' + result.heard;
   return el('div', { class: 'note' }, icon('warning'), el('div', {}, el('p', {}, hasText(key) ? t(key) : t(result.heard ? 'g_heard_nothing' : 'g_not_yet')),
@@ -155,14 +155,14 @@ export function search() {
     const result = draft.searches.get(port.address), body = cards.get(port.address);
     if (!result) return body.replaceChildren(el('p', { class: 'hint' }, t('g_not_yet')));
     const { found = [], running } = result;
-    // What a person may be about to tick stays the same node.
+    // Rows are reused, so that a box which the user is about to tick does not vanish.
     body.rows ??= new Map();
     for (const f of found) if (!body.rows.has(f)) body.rows.set(f, foundRow(f, changed));
     body.replaceChildren(...found.length ? [el('ul', { class: 'picks' }, ...found.map(f => body.rows.get(f)))] : running ? [] : [advice(result)],
       ...running || result.isAll || result.heard === 'closed' ? [] : [button(t('g_more'), () => run([port], true))]);
   }
 
-  /** One port after another. */
+  /** Searches one port after another. */
   async function run(list, all) {
     go.disabled = true;
     halt.hidden = false;
@@ -295,7 +295,7 @@ function proposal(group, renew) {
 export function names() {
   const self = { isDone: () => sections('pack').length > 0 }, list = el('div'), banks = el('div');
   const renewBanks = () => banks.replaceChildren(...parallels().map(group => proposal(group, renew)), ...sections('bank').map(bank => bankCard(bank, renew)));
-  // What a person acted on keeps the focus, or the screen has it where that is gone.
+  // The element that the user acted on keeps the focus; if it is gone, the screen gets it.
   function renew(pack, by) {
     const cards = sections('pack').map(p => packCard(p, renew, renewBanks));
     list.replaceChildren(...cards.length ? cards : [el('p', { class: 'note' }, t('no_packs'))]);

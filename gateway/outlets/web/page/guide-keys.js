@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Set-up: the keys of a section as the gateway describes them. Those that are not for a browser are not among them.
+// Set-up: fields for the keys of a section, as the gateway describes them. It lists only keys that a browser may set.
 import { el } from './dom.js';
 import { draft } from './guide-draft.js';
 import { field } from './guide-parts.js';
 import { isPlain } from './session.js';
 import { t } from './words.js';
 
-/** A secret goes into a file of its own, which only the gateway reads: it can be typed, and never comes back. */
+/** A field for a secret, which is stored in a file that only the gateway reads: it can be entered, but is never shown. */
 export function secretField(section, key, label = t('g_secret')) {
-  // Home Assistant's ingress is a way of its own.
+  // With ingress, Home Assistant's proxy is responsible for encryption.
   if (isPlain() && draft.by !== 'ingress') return el('p', { class: 'hint' }, t('g_no_secret'));
   const input = el('input', { type: 'password', autocomplete: 'new-password', oninput: () => section.set(key, input.value ? { secret: input.value } : null) });
   return field(label, input, section.isSet(key) ? t('g_secret_set') : null);
 }
 
-/** A field for `row` of GET keys in a section; empty: what holds without the key. */
+/** A field for `row` of the answer to GET keys. An empty field shows the default. */
 export function keyField(section, row, label = row.key) {
   if (row.secret) return secretField(section, row.key, label);
   const now = section.get(row.key), write = event => section.set(row.key, event.target.value.trim());
@@ -25,7 +25,7 @@ export function keyField(section, row, label = row.key) {
   return field(label, input, row.help && el('span', { lang: 'en' }, [row.help, row.expected && `(${row.expected})`].filter(Boolean).join(' ')));
 }
 
-/** Folded: all keys of [section, without these] that a browser may set. */
+/** A folded list of all keys that a browser may set, for a list of [section, keys to omit]. */
 export function allKeys(list) {
   const fields = list.map(([section, without]) => [section, (draft.keys[section.section] ?? []).filter(row => !without.includes(row.key))]).filter(([, rows]) => rows.length);
   if (!fields.length) return null;

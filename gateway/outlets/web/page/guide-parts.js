@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What the screens of the set-up share: asking the gateway, fields, buttons, and what is said beside them.
+// Shared by the screens of the set-up: requests to the gateway, fields, buttons, and messages.
 import { el, setText } from './dom.js';
 import { t } from './words.js';
 
 const RELOAD_S = 10;
 
-/** Asks the gateway: GET without a body. Throws an error with `status` and what the gateway says of it. */
+/** Sends a request: GET without a body, else POST. Throws an error with `status`, and the answer as `said`. */
 export async function api(path, body) {
   let response;
   try {
@@ -15,12 +15,12 @@ export async function api(path, body) {
   }
   const isJson = /json/.test(response.headers.get('Content-Type')), said = isJson ? await response.json().catch(() => ({})) : await response.text();
   if (response.ok) return said;
-  // Not this edit, or is the session over? Then back to the door, with the draft.
+  // Either this edit is forbidden, or the session is over: then back to the start, with the draft kept.
   if (response.status === 403 && path !== 'arm' && !(await api('state').catch(() => ({ yours: true }))).yours) location.hash = '#/setup/start';
   throw Object.assign(new Error(said.error || `${response.status}`), { status: response.status, said });
 }
 
-/** Asks again while the page's process is on its way back from a reload of the gateway. */
+/** Retries while the page's process restarts because of a reload of the gateway. */
 export async function patient(path, body) {
   for (const begun = performance.now(); ;)
     try {
@@ -31,7 +31,7 @@ export async function patient(path, body) {
     }
 }
 
-/** Calls `look` until it returns true or the screen is gone. */
+/** Calls `look` repeatedly until it returns true. Returns a function that stops it. */
 export function every(seconds, look) {
   let isOver = false, timer = null;
   const again = async () => {
@@ -45,14 +45,14 @@ export function every(seconds, look) {
   };
 }
 
-/** What went wrong, or went well, beside what a person has just done. */
+/** A message about the result of an action. */
 export function status() {
   const node = el('p', { role: 'status', class: 'said' });
   node.say = words => setText(node, words ?? '');
   return node;
 }
 
-/** A label above a field; `hint` below it. `write` is called with what a person has entered. */
+/** A label above a field, and `hint` below it. */
 export function field(label, input, hint) {
   input.id ||= 'f' + field.count++;
   const below = hint && el('small', { id: input.id + 'h' }, hint);
@@ -63,7 +63,7 @@ field.count = 1;
 
 export const button = (words, onclick, properties = {}) => el('button', { type: 'button', onclick, ...properties }, words);
 
-/** A button that is dead while it acts, and says what went wrong. */
+/** A button that is disabled while `work` runs, and shows its error in `said`. */
 export function act(words, work, said, properties) {
   const node = button(words, async () => {
     node.disabled = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Set-up, screen 4: who reads the values. Each is tried before it becomes a part of the draft.
+// Set-up, screen 4: the readers of the values. Each is tried before it is saved.
 import { el } from './dom.js';
 import { packs } from './packs.js';
 import { act, api, button, every, field, status } from './guide-parts.js';
@@ -10,7 +10,7 @@ import { hasText, t } from './words.js';
 
 const LOOK_S = .7;
 
-// What is asked for first; `scheme` is what people leave out of an address.
+// The first fields of each kind; `scheme` is added to an address without one.
 const KINDS = [
   { kind: 'mqtt', word: 'home', keys: { broker: 'g_broker', user: 'g_user' }, scheme: { broker: 'mqtt://' }, secret: 'password_file', preset: { broker: 'mqtt://homeassistant.local' } },
   { kind: 'influx', word: 'database', keys: { url: 'address', user: 'g_user' }, scheme: { url: 'http://' }, secret: 'password_file' },
@@ -19,9 +19,9 @@ const KINDS = [
 
 const SIGNS = { true: '✓', false: '✗', null: '–' };
 
-let abandon = null;   // the trial that runs: the gateway has one at a time
+let abandon = null;   // stops the running trial: the gateway runs one at a time
 
-/** Tries, and shows step by step how it goes: resolves to whether all went well, null where another trial took its place. */
+/** Runs a trial and shows its steps. Resolves to whether all succeeded; null if another trial has replaced it. */
 function trial() {
   const list = el('ol', { class: 'steps-of' }), node = el('div', { role: 'status' }, list);
   node.run = async what => {
@@ -62,7 +62,7 @@ function trial() {
   return node;
 }
 
-// One section, in the file or to be: its fields, its trial, and what came of it.
+// One section, new or of the file: its fields, its trial, and the result.
 function reader({ kind, keys, scheme = {}, secret }, section, onchange, renew) {
   const said = status(), result = trial(), rows = draft.keys[kind] ?? [];
   const first = Object.entries(keys).map(([key, word]) => [rows.find(row => row.key === key), word]).filter(([row]) => row);
@@ -92,7 +92,7 @@ function reader({ kind, keys, scheme = {}, secret }, section, onchange, renew) {
       const start = scheme[target.dataset.key], text = target.value.trim();
       if (start && text && !text.includes('://')) section.set(target.dataset.key, target.value = start + text);
     }, oninput() {
-      // Other words than those that were tried?
+      // Held again unless these exact edits were tried with success.
       settle(hasNone() || draft.tried.get(id) === wanted());
       said.say('');
     },
@@ -123,7 +123,7 @@ function outlet(spec, onchange) {
   return node;
 }
 
-// Waits until it sees a request: then the way through network and firewall is free.
+// Waits for a request of a Modbus client, which proves that network and firewall let it through.
 function modbus(onchange) {
   const said = status(), result = trial(), line = el('div'), pack = sections('pack')[0];
   const unit = pack?.get('unit') || [...packs.values()][0]?.shape.texts.unit || 1;
@@ -135,7 +135,7 @@ function modbus(onchange) {
   return node;
 }
 
-// What else the file has that a browser may set: history.
+// The other sections of the file with keys that a browser may set: history.
 function others() {
   const seen = ['gateway', 'line', 'pack', 'bank', ...KINDS.map(k => k.kind)];
   const list = Object.keys(draft.keys).filter(kind => !seen.includes(kind)).flatMap(sections);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Set-up, screens 5 to 7: what would change, the new configuration at work until it is kept, and files for clients.
+// Set-up, screens 5 to 7: review of the changes, the running new configuration until it is kept, and files for clients.
 import { el, icon, setText } from './dom.js';
 import { bank, card } from './cards.js';
 import { isBank, listen, load, packs, singles } from './packs.js';
@@ -16,7 +16,7 @@ const SIGN_WORDS = { '-': 'g_line_out', '+': 'g_line_in' };
 const difference = lines => el('ol', { class: 'diff', 'aria-label': t('g_difference') }, ...lines.map(d => el('li', { 'data-op': d.op },
   el('small', {}, d.line ?? ''), el('b', { 'aria-hidden': 'true' }, d.op), SIGN_WORDS[d.op] ? el('span', { class: 'vh' }, t(SIGN_WORDS[d.op])) : null, el('code', {}, d.text))));
 
-// From one configuration to another, key by key; comments are not in them.
+// The differences between two configurations, key by key, without comments.
 function since(before, now) {
   const lines = config => new Set(config.sections.flatMap(s => s.keys.map(k => `[${[s.section, s.name].filter(Boolean).join(' ')}] ${k.key} = ${k.value ?? '***'}`)));
   const was = lines(before), is = lines(now);
@@ -26,7 +26,7 @@ function since(before, now) {
 const remarks = list => el('ul', { class: 'remarks' }, ...list.map(r => el('li', { 'data-level': r.level }, icon(r.level === 'error' ? 'protection' : 'warning'),
   el('span', {}, r.line ? `${t('g_line_n', r.line)}: ` : '', el('span', { lang: 'en' }, r.text)))));
 
-// As plain text, a browser would add ".txt" to a name without an ending.
+// The type is not plain text, for which a browser would add ".txt" to a name without an extension.
 function save(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: 'application/octet-stream' }));
   el('a', { href: url, download: name }).click();
@@ -34,7 +34,7 @@ function save(name, text) {
 }
 
 export function review(state) {
-  // The button that people expect in the corner is Apply, which nobody should leave out by accident.
+  // Apply replaces the Next button in the corner, so that nobody skips it by accident.
   const node = el('div'), said = status(), self = { node, isLast: () => state.save !== 'download' && edits().length > 0 };
   let checked = null;
 
@@ -51,7 +51,7 @@ export function review(state) {
     show();
   }
 
-  // Somebody else has changed the file: what is new in it is shown, and the same edits are tried on it.
+  // Somebody else has changed the file: shows their changes, and offers to apply the same edits to the new file.
   async function meanwhile() {
     const config = await patient('config'), lines = since(draft.config, config);
     node.replaceChildren(el('section', { class: 'card ask' }, el('h2', {}, t('g_meanwhile')), el('p', {}, t('g_meanwhile_why')), lines.length ? difference(lines) : null,
@@ -65,7 +65,7 @@ export function review(state) {
     const text = await api('text', { hash: draft.config.hash, edits: edits() }), secrets = edits().filter(e => e.secret);
     save('packgate.ini', text);
     said.say(t('g_downloaded'));
-    // The text names files for what was typed, and only this browser can fill them.
+    // The text names files for the secrets, and only this browser has their contents.
     if (secrets.length) said.append(' ', t('g_secret_files'), ...secrets.map(e => {
       const name = text.match(new RegExp(`/(\\d+-${e.section}-${e.name}-${e.key.split('_')[0]})(?=\\s|$)`))[1];
       return button(name, () => save(name, e.secret));
@@ -76,13 +76,13 @@ export function review(state) {
     try {
       draft.applied = (await api('apply', { hash: draft.config.hash, edits: edits() })).hash;
     } catch (error) {
-      // Without a hash, the file is the same: what somebody else has applied waits to be kept.
+      // An answer without a hash: the file is the same, but another browser's configuration is not kept yet.
       if (error.status === 409 && error.said.hash) return meanwhile();
       if (error.status === 422) return show(error.said.remarks);
       if (error.status === 501) return download();
       const { pending } = await patient('state');
       if (!pending) throw error;
-      // The reload may have taken the answer with it.
+      // The reload may have ended the connection before the answer arrived.
       if (error.status !== 409) draft.applied = pending.hash;
     }
     location.hash = '#/setup/live';
@@ -111,7 +111,7 @@ export function liveCards(state) {
   const said = status(), left = el('p', { class: 'left', role: 'timer' }), grid = el('div', { class: 'grid' }), self = { isDone: () => !pending, isHeld: () => !!pending };
   let pending = state.pending, shown = '', cards = [], at = performance.now(), isOver = false;
 
-  // Another browser may have kept it, or taken it back: the file says which. A draft ends with its being kept; that of somebody else leaves it.
+  // Another browser may have kept or undone it; the hash of the file shows which. The draft ends only when its own configuration was kept.
   async function settle() {
     if (isOver) return;
     isOver = true;
@@ -142,7 +142,7 @@ export function liveCards(state) {
     const now = JSON.stringify([...packs.values()].map(p => [p.pack, p.title, p.shape.cells]));
     if (now !== shown) {
       shown = now;
-      // What was made of the packs is looked at before it is kept, too.
+      // Rebuilds the cards, so that the user sees the new packs before keeping the configuration.
       cards = [...[...packs.values()].filter(isBank).map(p => ({ name: p.pack, node: bank(p) })), ...singles().map(p => ({ name: p.pack, node: card(p) }))];
       grid.replaceChildren(...cards.length ? cards.map(c => c.node) : [el('p', { class: 'empty' }, t('no_packs'))]);
       grid.style.setProperty('--c', Math.min(2, singles().length));
@@ -150,9 +150,9 @@ export function liveCards(state) {
     }
     for (const c of cards) c.node.show(packs.get(c.name));
   };
-  // The gateway reloads, and may be away for a moment: only what it says itself counts.
+  // The gateway reloads and may not answer for a moment: only its own answers count.
   const stop = every(LOOK_S, async () => {
-    // A stream that began after the reload does not say that there are others now.
+    // A stream that began after the reload does not report that the list of packs has changed.
     if (pending) await load().catch(() => {});
     self.show();
     const now = await api('state').catch(() => null);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Set-up in the browser: its seven screens, what lets a person use them, and the way from one to the next. Nothing is changed before
-// Review, and nothing for good before Keep.
+// Set-up in the browser: opens it with a code or a password, and leads through its seven screens. Nothing is changed before Apply, and
+// nothing permanently before Keep.
 import { el, setText } from './dom.js';
 import { copyable } from './copy.js';
 import { isOffline, listen } from './packs.js';
@@ -29,7 +29,7 @@ async function arm(code, said) {
   }
 }
 
-// The door: how set-up is opened, and its code. The code may stand in the address that the command prints.
+// The first screen: how to open set-up, and the field for the code. The address that the command prints contains the code.
 function start(state, offered) {
   const said = status(), code = el('input', { type: 'text', autocomplete: 'one-time-code', autocapitalize: 'none', spellcheck: 'false', required: true });
   const form = el('form', {
@@ -61,7 +61,7 @@ function bar(step) {
     el('a', { href: hrefOf(name), 'aria-current': name === step ? 'step' : null }, el('b', {}, String(i + 1)), el('span', {}, t('g_' + name)))))));
 }
 
-// `isHeld`: the screen wants an answer first; `isLast`: what leads on is on the screen itself.
+// `isHeld`: the screen needs an answer first; `isLast`: the screen itself has the button that leads on.
 function feet(step, { isDone, isHeld, isLast }) {
   const at = ORDER.indexOf(step), next = el('a', { class: 'button' });
   const node = el('p', { class: 'bar feet' }, at ? el('a', { class: 'button', href: hrefOf(ORDER[at - 1]) }, t('g_back')) : null, el('span', { class: 'push' }), next);
@@ -80,7 +80,7 @@ function feet(step, { isDone, isHeld, isLast }) {
   return node;
 }
 
-// The style is fetched with the first screen.
+// Fetches the style with the first screen.
 function dress() {
   if (document.getElementById('guide-style')) return null;
   return new Promise(done => document.head.append(el('link', { id: 'guide-style', rel: 'stylesheet', href: new URL('guide.css', import.meta.url).href, onload: done, onerror: done })));
@@ -109,9 +109,9 @@ export async function guide(step) {
       isNone ? null : button(t('g_again'), () => dispatchEvent(new HashChangeEvent('hashchange')))) };
   }
   const isIn = state.armed && state.yours, offered = location.hash.split('/')[3];
-  // A configuration that waits to be kept goes before everything else.
+  // A configuration that is not kept yet takes precedence over every other screen.
   const at = !isIn ? 'start' : state.pending ? 'live' : step in STEPS ? step : 'ports';
-  // Without the code, which nobody is to find in the history of the browser.
+  // Removes the code from the address, so that it does not stay in the browser's history.
   if (location.hash !== hrefOf(at)) history.replaceState(null, '', hrefOf(at));
   const heading = el('h1', {}, at === 'start' ? t('setup') : t('g_' + at)), node = el('div', { class: 'guide' });
   if (at === 'start') {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// What the history tells of a pack's health: sentences, the latest figures, and the cells under load day by day.
+// A pack's health from the history: findings as sentences, the latest figures, and the cells under load by day.
 import { el } from './dom.js';
 import { day, number } from './numbers.js';
 import { hasText, t } from './words.js';
 
 const last = column => (column || []).filter(v => v != null).at(-1);
 
-/** As the gateway says it, or in the language of the page. */
+/** A finding in the language of the page, or as the gateway words it. */
 export function sentence(finding) {
   const key = 'health_' + finding.kind, figure = finding.kind === 'silent' ? number(finding.number / 3600, 1)
     : number(finding.number, finding.kind.startsWith('resistance') ? 1 : 0);
   return hasText(key) ? t(key, finding.cell, figure, finding.days) : finding.text;
 }
 
-/** A card, and a chart where days tell of cells. `plot` is that of plot.js. Nothing where nothing is known: null. */
+/** A card, and a chart if there are days with cells. `plot` is that of plot.js. null: nothing is known. */
 export function healthCards(got, plot) {
   const figures = [['efficiency_percent', '%', 1], ['capacity_seen_ah', 'Ah', 1]].map(([key, unit, decimals]) => [key, last(got[key]), unit, decimals])
     .filter(([, value]) => value != null);

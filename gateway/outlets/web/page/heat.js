@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A map of cells by days: how far each was from the mean of all. Above it is teal, below it indigo, without a value it is blank.
+// A map of cells by days: the distance of each cell from the mean. Teal is above it, indigo below, blank unknown.
 import { el, setAttribute, setText } from './dom.js';
 import { day, number, signed } from './numbers.js';
 import { colour } from './plot.js';
@@ -8,11 +8,11 @@ import { t } from './words.js';
 
 const ROW = 14, LEFT = 30, BELOW = 22, LEAST_MV = 5;
 
-/** The card. `days`: {t, day, cell_mv.1 …}; on.pick(day, cell): a square was chosen. null: there is nothing to show. */
+/** A card with the map. `days`: {t, day, cell_mv.1 …}; on.pick(day, cell) is called when a square is chosen. null: no data. */
 export function heatMap(days, count, on) {
   const cells = fromMean(cellsOf(days, count)), all = cells.flat().filter(v => v != null).map(Math.abs).sort((a, b) => a - b);
   if (!all.length) return null;
-  const most = Math.max(LEAST_MV, all[Math.floor(all.length * .99)]);   // one bad day must not pale all others
+  const most = Math.max(LEAST_MV, all[Math.floor(all.length * .99)]);   // one bad day must not make all others pale
   const canvas = el('canvas', { tabindex: 0, role: 'application' }), said = el('p', { class: 'figures', 'aria-live': 'polite' });
   const node = el('section', { class: 'card heat', 'data-kind': 'heat' }, el('div', { class: 'head' }, el('h2', {}, t('heat'), ' ', el('small', {}, 'mV')),
     el('span', { class: 'when' }, `±${number(most)}\u202fmV`)), canvas, said, el('p', { class: 'hint' }, t('heat_help')));
@@ -52,7 +52,7 @@ export function heatMap(days, count, on) {
     });
     ctx.fillStyle = tones.dim;
     const every = Math.ceil(70 / step);
-    // Below the middle of its day, the last ones as far to the right as there is room.
+    // Each date is centred below its day; the last ones are shifted left to fit.
     for (let d = days.t.length - 1; d >= 0; d -= every) {
       const name = day(days.day[d], false), wide = ctx.measureText(name).width, x = Math.min(LEFT + (d + .5) * step - wide / 2, width - wide);
       if (x > 0) ctx.fillText(name, x, height - 9);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Now: all packs and banks on one screen, what needs somebody on top.
+// Now: all packs and banks on one screen, with alarms on top.
 import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
@@ -9,11 +9,11 @@ import { renewToday } from './today.js';
 import { t } from './words.js';
 
 const CARDS_MOST = 8;    // more packs than that are tiles
-const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // rem of a tile at least, up to so many: a screen with few is read from further away
-const WIDEST = 32, BELOW = 2, TALLER = 5;   // rem: of a tile; below the tiles; what a tile has below and above its battery
-const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // for so many cards: four stand 2 × 2, six 3 × 2
+const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // [up to so many tiles, least width of one in rem]: a screen with few tiles is read from further away
+const WIDEST = 32, BELOW = 2, TALLER = 5;   // rem: widest tile; space below the tiles; height of a tile without its battery
+const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // by number of cards: four as 2 × 2, six as 3 × 2
 
-// A bar for an alarm, whichever packs have it: one leads to its pack, several unfold their names.
+// A bar for one alarm of one or several packs: a single pack is a link, several unfold their names.
 function bar(isOne) {
   const sign = icon('stale'), who = el('b'), what = el('span', { class: 'what' }), how = el('span'), names = isOne ? null : el('p', { class: 'names' });
   const line = el(isOne ? 'a' : 'summary', {}, sign, isOne ? who : what, isOne ? what : who, how);
@@ -31,7 +31,7 @@ function bar(isOne) {
   return node;
 }
 
-// What needs somebody, the worst first, above everything else. A single pack says it on its card.
+// The bars of all alarms, the worst first, above everything else. Hidden for a single pack, whose card shows them.
 function strip() {
   const node = el('ul', { class: 'strip', 'aria-label': t('f_alarm') }), bars = new Map();
   let shown = null;
@@ -62,19 +62,19 @@ function strip() {
   return node;
 }
 
-// As wide as lets all of them stand on the screen at once: a wall has room.
+// The largest width with which all tiles fit on the screen.
 function tileWidth(count, above) {
   const rem = parseFloat(getComputedStyle(document.documentElement).fontSize), wide = innerWidth / rem - 2.5, high = (innerHeight - above) / rem - BELOW;
   const width = columns => (wide + .7) / columns - .7, height = columns => Math.ceil(count / columns) * (.36 * width(columns) + TALLER);
   let columns = 1;
   while (columns < count && (width(columns) > WIDEST || height(columns) > high)) columns++;
-  // A hair less, so that the browser finds room for as many.
+  // Slightly less, so that rounding in the browser does not push a tile into the next row.
   return Math.max(WIDTHS.find(([most]) => count <= most)[1], width(columns) - .05);
 }
 
 const matches = (p, kind) => kind === 'all' || (kind === 'alarm' ? !!levelOf(p) : stateOf(p).kind === kind);
 
-// Filters hide, they never sort. Kinds that no pack has are not offered.
+// Filters hide packs, they never sort them. Kinds that no pack has are not offered.
 function chips(filter) {
   const shapes = { alarm: 'warning', charging: 'charging', discharging: 'discharging', resting: 'resting', stale: 'stale' };
   const buttons = ['all', 'charging', 'discharging', 'resting', 'alarm', 'stale'].map(kind => {
@@ -98,7 +98,7 @@ export function now() {
   const inBank = banked(), alone = singles().filter(p => !inBank.has(p.pack)), top = [...packs.values()].filter(isBank).concat(alone);
   const asTiles = alone.length > CARDS_MOST;
   const items = top.map(p => ({ name: p.pack, isBank: isBank(p), node: isBank(p) ? bank(p) : asTiles ? tile(p) : card(p) }));
-  // A run of tiles is one block of the grid; packs and banks keep the order of the configuration.
+  // Adjacent tiles form one block of the grid; packs and banks keep the order of the configuration.
   const grid = el('div', { class: top.length === 1 ? 'grid solo' : 'grid' });
   for (const item of items) {
     if (item.isBank || !asTiles) grid.append(item.node);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One pack with everything: each cell with its number, each sensor, limits, switches, what it is. A bank with its packs.
+// The page of one pack: each cell, each sensor, limits, switches, identity. Or of a bank with its packs.
 import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
 import { energy, facts, num, number, signed } from './numbers.js';
@@ -9,9 +9,9 @@ import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
-const RECORDED_S = 15;   // after so long an alarm is in the history
+const RECORDED_S = 15;   // after this time an alarm is in the history
 
-// Each cell as a number and its distance from the mean, and the way to its curve.
+// Each cell with its voltage and its distance from the mean, as a link to its chart.
 function cellList(name, count) {
   const items = Array.from({ length: count }, (_, i) => {
     const value = num(), off = num('dev');
@@ -42,7 +42,7 @@ function temperatures(count) {
   return node;
 }
 
-// The state is the one that the BMS reports, never the one that was asked for.
+// Shows the state that the BMS reports, never the requested one.
 function switches(p) {
   const rows = ['charge', 'discharge'].map(which => {
     const state = el('b'), button = el('button', { type: 'button', onclick: () => askSwitch(packs.get(p.pack), which) });
@@ -67,7 +67,7 @@ function switches(p) {
   return node;
 }
 
-// What it can take and give, and what has gone through it. Facts that it does not report are left out.
+// Health, limits of the BMS, and energy counters. Values that the pack does not report are hidden.
 function figures() {
   const f = facts('health', 'cycles', 'mos', 'limit_in', 'limit_out', 'count_in', 'count_out');
   const node = el('section', {}, el('h2', {}, t('health')), f.node);
@@ -86,7 +86,7 @@ function figures() {
   return node;
 }
 
-// What is set in the BMS, each limit with where it is released. [words, limit, release, factor, decimals, unit]
+// The settings of the BMS, each limit with its release value. [words, limit, release, factor, decimals, unit]
 const SETTINGS = [
   ['cell_over_voltage', 'set_cell_high_mv', 'set_cell_high_release_mv', .001, 3, 'V'], ['cell_under_voltage', 'set_cell_low_mv', 'set_cell_low_release_mv', .001, 3, 'V'],
   ['pack_over_voltage', 'set_pack_high_v', null, 1, 1, 'V'], ['pack_under_voltage', 'set_pack_low_v', null, 1, 1, 'V'],
@@ -140,7 +140,7 @@ export function pack(name) {
   const body = el('div', { class: 'detail' }, main, list,
     el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);
   listen([name]);
-  // The past comes when it comes, and only where there is one. It is told anew with each look at today, and when an alarm has come or gone.
+  // The past is loaded later, and only if there is a history; again whenever the values of today are renewed, and after alarms have changed.
   let told = null, due = Infinity;
   const active = () => packs.get(name)?.alarms.map(a => a.name).join(), tell = async () => {
     const next = await import('./story.js').then(m => m.story(name)).catch(() => null);
@@ -151,7 +151,7 @@ export function pack(name) {
   };
   let alarms = active();
   renewToday(() => {}).then(hasPast => hasPast && tell());
-  // Of an overview with tiles only seven values are there yet.
+  // An overview with tiles has loaded only seven values of each pack.
   if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
   return {
     title: p.title,

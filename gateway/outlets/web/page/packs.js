@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: MIT
-// What is known of the packs: read once, then kept up by the stream of events. What grew old is said to be old, and never
-// looks like a fresh value: by the gateway's word for a pack, by the missing beat for the gateway itself.
+// The state of all packs: read once, then updated by the stream of events. A stale value never looks like a fresh one: the
+// gateway reports that a pack is stale, and a missing beat shows that the gateway itself is silent.
 import { $, setText } from './dom.js';
 import { about as aboutHours, clock, setZone, span } from './numbers.js';
 import { t } from './words.js';
 
-const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
-const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so long when no more come
-const ASK_S = 10;        // how often values are asked for while no stream brings them
-const QUIET_S = 12;      // no beat for so long, and something between holds the stream back
+const LIVE_S = 25;       // the gateway sends a beat every 10 s; without one for this long it counts as away
+const KEEP_FULL_S = 5;   // s for which values beyond the seven of an overview stay valid without an update
+const ASK_S = 10;        // s between two requests for values while there is no stream
+const QUIET_S = 12;      // s without a beat after which a proxy is assumed to buffer the stream
 const DAY_S = 86400;
-const LATE_S = 5;        // what the stream brings so late is as bad
-const isBehind = time => lead != null && time < lead + performance.now() / 1000 - LATE_S;   // by the gateway's clock
+const LATE_S = 5;        // s of delay after which the stream counts as buffered, too
+const isBehind = time => lead != null && time < lead + performance.now() / 1000 - LATE_S;   // `time` is of the gateway's clock
 const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
 
-/** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. `values` are the last ones unless state is "fresh";
- *  `lastAlarms` those when it was heard last. The order is that of the configuration, and never changes: place is memory. */
+/** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. Unless state is "fresh", `values` are the last known ones;
+ *  `lastAlarms` are those of the last fresh report. The order is that of the configuration, so that each pack keeps its place. */
 export const packs = new Map();
 
-/** What people call the gateway. */
+/** The title of the gateway. */
 export let gatewayName = 'packgate';
 
 let loggedInUntil = 0;
-/** Whether this browser has a session: the gateway says for how long when it is asked for everything. */
+/** Whether this browser has a session; each answer to load() contains how long it lasts. */
 export const hasSession = () => Date.now() < loggedInUntil;
 
 let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
-let heard = null, isLate = false, lead = null;   // of the stream; the gateway's clock before performance.now()
+let heard = null, isLate = false, lead = null;   // of the stream; `lead`: the gateway's clock minus performance.now()
 const watchers = { drawn() {}, reshaped() {} };
 
-// performance.now() may stand still while a laptop sleeps, the wall clock may be set back: the longer of both counts.
+// performance.now() may stop while a laptop sleeps, and the wall clock may be set back: the longer time counts.
 const mark = (ago = 0) => ({ monotonic: performance.now() - ago, wall: Date.now() - ago });
 const since = at => Math.max(performance.now() - at.monotonic, Date.now() - at.wall) / 1000;
 
@@ -38,14 +38,14 @@ export const gatewayTime = () => Date.now() / 1000 + skew;
 export const isOffline = () => answered && since(beat) > LIVE_S;
 export const hasAnswered = () => answered;
 export const silence = () => since(beat);
-// What has not changed is not told again: of a fresh pack the beat says that all is as it was told.
+// The gateway sends only changes: for a fresh pack, each beat confirms the values that were sent last.
 export const ageOf = p => p.age + (p.state === 'fresh' ? Math.min(since(p.seen), since(beat)) : since(p.seen));
 export const isBank = p => p.kind === 'bank';
 export const isOld = p => p.state !== 'fresh' || isOffline();
 export const singles = () => [...packs.values()].filter(p => !isBank(p));
 export const banked = () => new Set([...packs.values()].flatMap(p => p.members));
 
-/** What people call it; the name itself of one that is not known. */
+/** The title of a pack; its name if the pack is unknown. */
 export const titleOf = name => packs.get(name)?.title ?? name;
 
 /** "protection", "warning" or null. */
@@ -54,13 +54,13 @@ export function levelOf(p) {
   return p.alarms.length ? 'warning' : null;
 }
 
-/** Calls drawn() after every change, and reshaped() when there are other packs, or packs with other cells. */
+/** Calls drawn() after every change, and reshaped() when the list of packs, or the cells of one, have changed. */
 export const watch = callbacks => Object.assign(watchers, callbacks);
 
 const worstFirst = alarms => [...alarms].sort((a, b) => (b.level === 'protection') - (a.level === 'protection'));
 
-/** `ago`: for how many milliseconds the report has been here. */
-function take(report, isFull, ago = 0) {
+/** Applies a report. `ago`: milliseconds since it was received. */
+function applyReport(report, isFull, ago = 0) {
   const { pack, name = pack, state, age_s, time, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
   const old = packs.get(pack), p = old || { pack, values: {}, shape: {}, members: [], alarms: [], lastAlarms: [], full: null };
   if (old) announce(old, report);
@@ -68,7 +68,7 @@ function take(report, isFull, ago = 0) {
     p.full = mark(ago);
     p.kind = report.kind || p.kind || 'pack';
     p.members = report.members || p.members;
-    // What it is: stays known while it is silent.
+    // The identity stays known while the pack is silent.
     const known = { ...lastValues, ...values };
     p.capacity = known.full_ah ?? known.rated_ah ?? known.capacity_ah ?? p.capacity;
     p.shape = {
@@ -88,7 +88,7 @@ function take(report, isFull, ago = 0) {
   packs.set(pack, p);
 }
 
-// Said once, to those who listen rather than look. Of a silent pack nobody knows whether an alarm has ended.
+// Announces changes once, for screen readers. Alarms of a silent pack are not announced as ended, because that is unknown.
 function announce(p, report) {
   if (isBank(p)) return;
   const words = [], was = new Map(p.lastAlarms.map(a => [a.name, a.level])), is = new Set((report.alarms || []).map(a => a.name));
@@ -113,40 +113,40 @@ function changed() {
   watchers.drawn();
 }
 
-/** Asks for everything. */
+/** Requests all packs with all values. */
 export async function load() {
   const response = await fetch('api/v1/packs');
   if (!response.ok) throw new Error(response.statusText);
-  // page.html has this asked for before any script is there. What came then is older by so much.
+  // page.html preloads this request before any script runs; `ago` is the age of that answer.
   const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
   loggedInUntil = Date.now() + 1000 * response.headers.get('x-packgate-session');
   setZone(Number(response.headers.get('x-packgate-zone')));
-  const sent = Number(response.headers.get('x-packgate-time'));   // not Date, in which a proxy puts its own
+  const sent = Number(response.headers.get('x-packgate-time'));   // not Date, which a proxy may replace
   gatewayName = decodeURIComponent(response.headers.get('x-packgate-name') || 'packgate');
   lead = sent ? sent - (performance.now() - ago) / 1000 : null;
   if (sent) skew = sent - (Date.now() - ago) / 1000;
-  // Taken out and put in again, so that the order is the gateway's.
+  // Removed and inserted again, so that the order is the gateway's.
   for (const report of list) {
-    take(report, true, ago);
+    applyReport(report, true, ago);
     const p = packs.get(report.pack);
     packs.delete(report.pack);
     packs.set(report.pack, p);
   }
-  // The page's server answers, the gateway behind it may be silent: that is as if no beat came.
+  // The page's process answers, but the gateway behind it may be silent: this counts as a missing beat.
   if (response.headers.get('x-packgate') !== 'silent') beat = mark(ago);
-  else if (!beat) miss();
+  else if (!beat) countAsSilent();
   answered = true;
   changed();
 }
 
-/** Names the packs of which all values are on the screen; the others send seven. */
+/** Opens the stream with all values of the named packs, which are on the screen, and seven values of the others. */
 export function listen(names) {
   if (stream && stream.readyState !== EventSource.CLOSED && names.join() === detail.join()) return;
-  for (const name of names) if (!detail.includes(name)) trim(packs.get(name));
+  for (const name of names) if (!detail.includes(name)) dropDetails(packs.get(name));
   detail = names;
-  hang();
+  closeStream();
   if (document.hidden) return;
   const full = new Set(names);
   let dropped = false, beaten = false;
@@ -157,9 +157,9 @@ export function listen(names) {
   stream.addEventListener('pack', event => {
     const report = JSON.parse(event.data);
     isLate ||= isBehind(report.time + report.age_s);   // when it was sent
-    if (isLate || !packs.has(report.pack)) return;   // or of a configuration that this page has not read yet
-    take(report, full.has(report.pack));
-    if (!beaten) hush();
+    if (isLate || !packs.has(report.pack)) return;   // the pack may be of a configuration that this page has not read yet
+    applyReport(report, full.has(report.pack));
+    if (!beaten) startSilent();
     changed();
   });
   stream.addEventListener('beat', event => {
@@ -172,7 +172,7 @@ export function listen(names) {
     if (zone != null) setZone(zone);   // summer time may begin meanwhile
     watchers.drawn();
   });
-  // A stream that was away may come back from another configuration.
+  // After a reconnect, the configuration may be another one.
   stream.addEventListener('open', () => {
     if (dropped) load().catch(() => {});
     dropped = false;
@@ -184,36 +184,36 @@ export function listen(names) {
   });
 }
 
-// A pack that comes to be shown whole: what nobody has kept up to date is not known until it comes.
-function trim(p) {
+// Before all values of a pack are shown: drops those that the stream has not updated.
+function dropDetails(p) {
   if (p?.state === 'fresh' && since(p.full) > KEEP_FULL_S)
     p.values = Object.fromEntries(BRIEF.filter(key => p.values[key] != null).map(key => [key, p.values[key]]));
 }
 
-// A stream begins with a beat, unless the gateway behind it is silent: nobody has to wait until that is missed.
-function hush() {
-  if (!isOffline()) miss();
+// A stream begins with a beat, unless the gateway is silent: this shows it at once rather than after LIVE_S.
+function startSilent() {
+  if (!isOffline()) countAsSilent();
 }
 
-function miss() {
+function countAsSilent() {
   const youngest = Math.min(...[...packs.values()].map(p => p.age + since(p.seen)));
   beat = mark(1000 * Math.max(LIVE_S + 1, Number.isFinite(youngest) ? youngest : 0));
 }
 
-function hang() {
+function closeStream() {
   if (stream) stream.close();
   stream = null;
 }
 
-// A hidden tab gives its connection back; when shown again it asks for everything before it calls itself live.
+// A hidden tab closes its connection; when shown again, it loads everything before it counts as live.
 document.addEventListener('visibilitychange', () => {
-  if (document.hidden) return hang();
+  if (document.hidden) return closeStream();
   watchers.drawn();
   load().catch(() => {});
   listen(detail);
 });
 
-// Ages go on by themselves. Where the gateway has no stream to give, or a proxy between keeps it, the values are asked for.
+// Updates ages each second, and requests the values if the gateway refuses a stream or a proxy buffers it.
 setInterval(() => {
   if (document.hidden || !answered) return;
   const quiet = refused || (stream && since(heard) > QUIET_S);
@@ -224,13 +224,13 @@ setInterval(() => {
   watchers.drawn();
 }, 1000);
 
-// ---- what a pack does, in words
+// ---- the state of a pack in words
 
-// Below this nobody would call it charging: 3 W, 0.15 A, or a five hundredth of the capacity.
+// The power below which a pack counts as resting: 3 W, 0.15 A, or 1/500 of the capacity.
 const restOf = p => Math.max(3, Math.abs(p.values.voltage_v || 0) * Math.max(.15, (p.capacity || 0) * .002));
 const flowOf = (power, rest) => Math.abs(power ?? 0) < rest ? 'resting' : power > 0 ? 'charging' : 'discharging';
 
-/** All packs as if they were one, with its state: of those that answer. A sum of which a part is not known is not known. */
+/** All fresh packs as one, with its state. A sum is unknown if a part of it is. */
 export function house() {
   const all = singles(), heard = all.filter(p => !isOld(p));
   const sum = of => heard.reduce((so_far, p) => so_far + (of(p) ?? NaN), 0), known = number => Number.isFinite(number) ? number : null;
@@ -242,7 +242,7 @@ export function house() {
   return { values, state: { kind, word: t(word), more: [t('packs_fresh', heard.length, all.length), up && down ? t('both', up, down) : null].filter(Boolean) } };
 }
 
-// Rounded down, so that it promises nothing; the day where the time alone could be that of today.
+// Rounded down, so that it promises too little rather than too much; with the date if it may be tomorrow.
 function endOf(seconds) {
   const now = gatewayTime(), step = seconds < 3600 ? 300 : 1800;
   return clock(Math.max(now, Math.floor((now + seconds) / step) * step), seconds > DAY_S / 2);
@@ -260,9 +260,9 @@ export function stateOf(p) {
   for (const way of ['charge', 'discharge']) if (v[way + '_mos'] === 0) more.push(p.members.length > 1 ? t('bank_off', t(way + '_off')) : t(way + '_off'));
   const isOff = more.length > 0;
   const full = v.time_to_full_s, empty = v.time_to_empty_s;
-  // Of what an open switch keeps back nobody knows when it comes.
+  // No forecast for a direction whose switch is open.
   if (kind === 'charging' && v.charge_mos !== 0 && full > 100 && full < DAY_S) more.push(t('full_in', aboutHours(full / 3600)));
-  // A pack whose lowest cell is at its end stops before it is empty.
+  // No forecast while a cell is too low: the pack stops before it is empty.
   if (kind === 'discharging' && v.discharge_mos !== 0 && empty > 100 && !p.alarms.some(a => a.name.endsWith('under_voltage'))) more.push(empty < DAY_S ? t('lasts_until', endOf(empty)) : t('lasts_long'));
   const on = balancedCells(p);
   if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
@@ -277,5 +277,5 @@ export function balancedCells(p) {
   return Array.from({ length: p.shape.cells }, (_, i) => i + 1).filter(n => mask >> BigInt(n - 1) & 1n);
 }
 
-/** "cell_mv.1" … of the values; null where unknown. */
+/** The values "cell_mv.1", "cell_mv.2", …; null where unknown. */
 export const row = (p, name, count) => Array.from({ length: count || 0 }, (_, i) => p.values[`${name}.${i + 1}`] ?? null);

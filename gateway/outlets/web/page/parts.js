@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The parts that all views are made of: the battery, its cells, its alarms. Each has show(), which changes what is there.
+// The parts that views share: battery, cells, alarms. Each has show(), which updates it.
 import { el, icon, setAttribute, setText } from './dom.js';
 import { num, number, span, watts } from './numbers.js';
 import { ageOf, balancedCells, row } from './packs.js';
 import { t } from './words.js';
 
-/** The one picture of this page: a battery lying on its side, filled to its state of charge. Cards, banks and tiles are
- *  the same battery in three sizes. */
+/** A battery lying on its side, filled to its state of charge; in three sizes for cards, banks and tiles. */
 export function battery() {
   const fill = el('i', { class: 'fill' }), soc = num('soc'), power = num('power'), word = el('span'), sign = icon('resting');
   const node = el('div', { class: 'bat' }, fill, soc, el('div', { class: 'flow' }, power, el('span', { class: 'word' }, sign, '\u2060', word)));
@@ -23,8 +22,8 @@ export function battery() {
   return node;
 }
 
-// Cells stand about their mean. Each pack has the scale that fits it, so that another one with a low cell does not flatten it. There are few
-// scales: packs alike have the same one, and a healthy pack is flat on purpose. A scale grows at once and shrinks after half a minute.
+// Bars of the cells around their mean. Each pack has its own scale, so that a low cell in one does not flatten the others. There are few
+// scales, so that similar packs have the same one and healthy packs look flat. A scale grows at once and shrinks after half a minute.
 const SCALES = [20, 50, 100, 200, 500, 1000];
 
 function rescale(scale, { values: v }) {
@@ -75,10 +74,10 @@ export function cells(count, heading) {
   return node;
 }
 
-/** The words of an alarm, with the cell or sensor that it concerns. */
+/** The text of an alarm, with its cell or sensor. */
 export const alarmWords = ({ name, cell, sensor }) => t(name) + (cell ? `, ${t('at_cell', cell)}` : sensor ? `, ${t('at_sensor', sensor)}` : '');
 
-/** The alarms of one pack, as bands across its card, the worst on top. Those of a silent pack say that they are old. */
+/** The alarms of one pack as bands across its card, the worst on top. Those of a silent pack are marked as old. */
 export function bands() {
   const node = el('ul', { class: 'bands' });
   let shown = '';
@@ -96,17 +95,17 @@ export function bands() {
 const LOOK_AGAIN_MS = 5000;
 const BARS_MOST = 3;   // bars of alarms in a row: more would leave no room for values
 
-/** Puts the bars into the list, those beyond the first few folded. */
+/** Fills the list with bars; those after the first few are folded. */
 export function fold(list, bars) {
   const rest = bars.slice(BARS_MOST), isOpen = list.querySelector(':scope > .rest > details')?.open;
   list.replaceChildren(...bars.slice(0, BARS_MOST), ...rest.length ? [el('li', { class: 'rest' },
     el('details', { open: isOpen }, el('summary', {}, t('more', rest.length)), el('ul', {}, ...rest)))] : []);
 }
 
-/** In place of a view: the gateway does not answer, what that means, and what to do. `title`: of a view that has no heading of its own. */
+/** Replaces a view while the gateway does not answer: what that means, and what to do. `title` is a heading for readers of the screen alone. */
 export const noAnswer = title => el('div', { class: 'empty' }, title ? el('h1', { class: 'vh' }, title) : null, el('p', {}, t('offline')), el('p', { class: 'hint' }, t('offline_what', 'systemctl status packgate')));
 
-/** A view of that, which looks again by itself. */
+/** The same as a view that retries by itself. */
 export function silentView(title) {
   let begun = performance.now();
   return { title, node: noAnswer(title), show() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One chart: uPlot with gaps that can be seen, zoom by drag, pinch, wheel and keys, and the values at the cursor below it.
+// One chart: uPlot with visible gaps, zoom by drag, pinch, wheel and keys, and the values at the cursor.
 import uPlot from './uplot.js';
 import { el, setAttribute } from './dom.js';
 import { day, num, number, signed } from './numbers.js';
@@ -7,14 +7,14 @@ import { outermost } from './spread.js';
 import { locale, t } from './words.js';
 
 const sync = uPlot.sync('packgate');
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // lines differ by more than colour
-const DENSE = 1600;   // steps; thicker lines would be a blot
-const AXIS_END = 28;  // px, half of the widest time below an axis
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // so that lines differ not only by colour
+const DENSE = 1600;   // steps; with more, lines are thin, because thick ones would merge
+const AXIS_END = 28;  // px: half the width of the widest label of the time axis
 const SHADES = ['c1', 'c2', 'c3', 'c4'];
 
 export const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
 
-// Where there are no values nothing is drawn but this: a hatched band that says so.
+// Draws a hatched band with the words "no data" where values are missing.
 function drawGaps(u, times, known) {
   const { ctx, bbox } = u, ratio = devicePixelRatio, step = times.length > 1 ? times[1] - times[0] : 60;
   ctx.save();
@@ -48,7 +48,7 @@ function drawGaps(u, times, known) {
   ctx.restore();
 }
 
-// On the time axis, when alarms were active: protections twice as high as warnings, and none too short to be seen.
+// Marks the times of alarms on the time axis: protections twice as high as warnings, all at least 3 px wide.
 function drawAlarms(u, alarms) {
   const { ctx, bbox } = u, ratio = devicePixelRatio, { max } = u.scales.x;
   for (const { since, until, level } of alarms) {
@@ -60,7 +60,7 @@ function drawAlarms(u, alarms) {
   }
 }
 
-// Two fingers zoom, ctrl and wheel too (which is what a touch pad sends); one finger moves the cursor sideways and scrolls
+// Two fingers zoom, and so does ctrl with the wheel, which touch pads send; one finger moves the cursor sideways and scrolls
 // the page up and down.
 function followFingers(u, zoom) {
   let start = null;
@@ -100,7 +100,7 @@ const figuresOf = of => (_, at, _axis, _space, step) => at.map(v => number(of(v)
 
 const axis = () => ({ stroke: () => colour('dim'), grid: { stroke: () => colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
 
-/** Charging above zero, discharging below: the two colours of energy meet at zero. */
+/** A fill with the colour of charging above zero, and that of discharging below. */
 function aboutZero(u) {
   const { top, height } = u.bbox, gradient = u.ctx.createLinearGradient(0, top, 0, top + height);
   const zero = Math.min(1, Math.max(0, (u.valToPos(0, 'y', true) - top) / height)) || 0;
@@ -111,7 +111,7 @@ function aboutZero(u) {
   return gradient;
 }
 
-// One spike must not flatten all the rest: a value counts up to twice the 99th percentile, on each side of zero.
+// The range of power, limited to twice the 99th percentile on each side of zero, so that a spike does not flatten the rest.
 function powerRange([times, ...columns], [from, to], least, most) {
   const sides = [[], []];
   for (const column of columns)
@@ -127,7 +127,7 @@ const yScale = (kind, during) => ({
   power: { range: (u, a, b) => powerRange(u.data, during(), a ?? 0, b ?? 0) },
 }[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
 
-// What is drawn first lies below: the band before the line.
+// Series are drawn in this order: the band first, so that the line is on top of it.
 function seriesOf({ kind, names, columns, isMany, bands }) {
   const isPlain = bands || names.length > 1;
   const lines = names.map((label, i) => ({
@@ -140,7 +140,7 @@ function seriesOf({ kind, names, columns, isMany, bands }) {
   return [{}, ...edges, ...lines];
 }
 
-/** The lowest and the highest of columns from one time to another; null: nothing is known. */
+/** The lowest and highest value of columns within a time range; null: unknown. */
 function extremes(columns, times, [from, to]) {
   let low = null, high = null;
   for (const column of columns)
@@ -152,9 +152,9 @@ function extremes(columns, times, [from, to]) {
   return { low, high };
 }
 
-/** A card with one chart. `spec`: kind, heading, unit, decimals, names and columns of its lines; `isMany`: alike and grey until
- *  one is picked, but for the lowest and the highest; `isSigned`: with a plus; `isCompared`: each with its distance from the first; `bands`: [highest, lowest] of the intervals of
- *  the first line; `tools`: what stands beside the heading; `alarms`: [{since, until, level}].
+/** A card with one chart. `spec`: kind, heading, unit, decimals, names and columns of its lines; `isMany`: lines are grey, except the lowest
+ *  and the highest, until one is picked; `isSigned`: with a plus sign; `isCompared`: values with their distance from the first line; `bands`:
+ *  [highest, lowest] columns for the first line; `tools`: elements beside the heading; `alarms`: [{since, until, level}].
  *  `on`: zoom(from, to), whole(), cursor(index), say(index), pick(i). */
 export function plot(spec, times, known, range, on) {
   const { kind, heading, unit, decimals, names, isMany, isSigned } = spec;
@@ -169,8 +169,8 @@ export function plot(spec, times, known, range, on) {
     list.append(el('li', {}, entry));
     return { value, entry };
   });
-  const isLone = names.length === 1;   // a single value stands beside the heading
-  // Of many lines those of the moment, else those of what is drawn.
+  const isLone = names.length === 1;   // a single value is shown beside the heading
+  // The extremes: with many lines those at the cursor, else those of the visible range.
   const ends = ['lowest', 'highest', 'difference'].map(key => ({ which: el('b'), value: num(), key }));
   const figures = el('p', { class: 'figures' }, ...ends.map(({ which, value, key }) => el('span', {}, t(key === 'difference' ? 'span' : key) + ' ', which, value)));
   const node = el('section', { class: 'card', 'data-kind': kind },
@@ -225,7 +225,7 @@ export function plot(spec, times, known, range, on) {
     if (!step) return;
     e.preventDefault();
     const i = Math.max(0, Math.min(last, at + step * (e.shiftKey ? 10 : 1)));
-    // The first and the last step may begin outside of what is drawn.
+    // The first and the last step may begin outside of the visible range.
     const left = Math.max(0, Math.min(u.over.clientWidth - 1, u.valToPos(times[i], 'x')));
     u.setCursor({ left, top: u.over.clientHeight / 2 }, true, true);
     const each = columns.map((c, n) => (names.length > 1 ? names[n] + ' ' : '') + (c[i] == null ? t('no_data') : `${written(c[i])} ${unit}`));
@@ -250,7 +250,7 @@ export function plot(spec, times, known, range, on) {
 
   return {
     node, kind,
-    /** Other data of the same lines. */
+    /** Replaces the data of the same lines. */
     setData(next, nextTimes, nextKnown) {
       ({ columns } = next);
       Object.assign(spec, { bands: next.bands, alarms: next.alarms });
@@ -266,7 +266,7 @@ export function plot(spec, times, known, range, on) {
       if (!isMany) putPeriod();
     },
     cursorIndex: () => u.cursor.idx,
-    /** The values of one moment, and which is the highest and the lowest of them. */
+    /** Shows the values at one index, and marks the highest and the lowest of them. */
     showAt(i, text) {
       when.textContent = text;
       const moment = columns.map(c => c[i]), known = moment.filter(v => v != null);
@@ -278,7 +278,7 @@ export function plot(spec, times, known, range, on) {
       });
       if (isMany) putEnds(moment[low], moment[high], names[low] && `${names[low]}: `, names[high] && `${names[high]}: `);
     },
-    /** Lifts one line out of many; null: all the same, but for those that are lit. */
+    /** Highlights one of many lines; null: only the lowest and the highest. */
     pick(i) {
       picked = i;
       style();
@@ -290,7 +290,7 @@ export function plot(spec, times, known, range, on) {
   };
 }
 
-/** Energy in and out, a pair of bars a day. `days`: {t, day, charged_wh, discharged_wh}; on.day(name): one was chosen. */
+/** A pair of bars per day: energy in and out. `days`: {t, day, charged_wh, discharged_wh}; on.day(name) is called when a day is chosen. */
 export function energyBars(days, on) {
   const box = el('div', { class: 'plot bars-by-day', role: 'img' }), when = el('span', { class: 'when' });
   const into = num(), out = num(), sum = list => list.some(v => v != null) ? list.reduce((s, v) => s + (v || 0), 0) / 1000 : null;
@@ -309,7 +309,7 @@ export function energyBars(days, on) {
     into.put(pick(days.charged_wh), 1, 'kWh');
     out.put(pick(days.discharged_wh), 1, 'kWh');
   }
-  // A name below as many bars as there is room for.
+  // The bars with a date below them: as many as there is room for.
   const named = u => middle.filter((_, i) => (middle.length - 1 - i) % Math.ceil(middle.length * 64 / Math.max(64, u.bbox.width / devicePixelRatio)) === 0);
   const shortDay = at => day(days.day[middle.indexOf(at)], false);
   const u = new uPlot({
@@ -328,7 +328,7 @@ export function energyBars(days, on) {
   return {
     node, resize: () => fit(u, box), redraw: () => u.redraw(),
     destroy: () => u.destroy(),
-    /** The day that a moment lies in; null: the sum. */
+    /** Shows the values of the day of a moment; null: the sum. */
     showTime: at => showAt(at == null ? undefined : days.t.findLastIndex(from => from <= at)),
   };
 }

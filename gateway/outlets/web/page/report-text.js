@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Words of the report alone; as in text.js.
+// Words that only the report uses; the form is that of text.js.
 export const TEXT = {
   made: ['Made by packgate on {0}', 'Von packgate erstellt am {0}', 'Établi par packgate le {0}', 'Redatto da packgate il {0}', 'Hecho por packgate el {0}', 'Utworzony przez packgate {0}', 'Gemaakt door packgate op {0}'],
   print: ['Print', 'Drucken', 'Imprimer', 'Stampa', 'Imprimir', 'Drukuj', 'Afdrukken'],

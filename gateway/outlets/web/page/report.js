@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A month of a bank or a pack on two sheets of paper: energy and state of charge by day, a line for each pack, the worst cell and what
-// to do. #/report/NAME/2026-11. Days are those of the gateway.
+// A month of a bank or a pack on two sheets of paper: energy and state of charge by day, a row for each pack, the worst cell and what
+// to do. #/report/NAME/2026-11. Days are in the time zone of the gateway.
 import { copyable } from './copy.js';
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
@@ -10,8 +10,8 @@ import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './pack
 import { cellsOf, fromMean } from './spread.js';
 import { addWords, locale, t } from './words.js';
 
-const ROWS_MOST = 16, ALARMS_MOST = 10, SENTENCES_MOST = 8;   // what two sheets have room for
-const FAR_MV = 10;            // as in the rules of health: nearer to the others is no matter
+const ROWS_MOST = 16, ALARMS_MOST = 10, SENTENCES_MOST = 8;   // as many as fit on two sheets
+const FAR_MV = 10;            // as in the rules of health: smaller distances do not matter
 const HEALTH_DAYS = 400;
 const LEFT = 52, HEIGHT = 150, BELOW = 18, LABEL = 12;
 
@@ -39,10 +39,10 @@ async function get(path) {
   return response.json();
 }
 
-/** Bars by day as a drawing that a printer likes, below its heading: `columns` of {bars: [from, to] or null, looks, inset}. */
+/** A heading and bars by day as SVG, which prints well. `columns`: a list of {bars: [from, to] or null for each day, looks, inset}. */
 function byDay(tag, label, days, unit, columns) {
   const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, 0), low = Math.min(...all, 0), span = high - low || 1;
-  // As wide as the screen, roughly, so that its words are as large as others; on a phone there is room for every fourth day.
+  // About as wide as the screen, so that its text has the usual size; on a phone only every fourth day is labelled.
   const isNarrow = innerWidth < 600, width = isNarrow ? 340 : 700, every = isNarrow ? 4 : 2;
   const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (width - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
   for (const v of [...new Set([low, 0, high])].filter(v => v === 0 || Math.abs(y(v) - y(0)) > LABEL)) {
@@ -58,7 +58,7 @@ function byDay(tag, label, days, unit, columns) {
   return [el(tag, {}, label, ' ', el('small', {}, unit)), svg];
 }
 
-/** What a month was for one pack: the sums, and each cell's mean distance, under load where that is known. */
+/** The data of a month for one pack, with each cell's mean distance from the others, under load if that is known. */
 async function monthOf(p, month) {
   const path = encodeURIComponent(p.pack), count = isBank(p) ? 0 : p.shape.cells, cells = Array.from({ length: count }, (_, i) => `cell_mv.${i + 1}`);
   const between = `from=${month}-01&to=${monthAfter(month, 1)}-01`;
@@ -74,11 +74,11 @@ async function monthOf(p, month) {
 const far = m => Math.abs(m.means[m.farthest] ?? 0);
 const farthestFirst = (a, b) => far(b) - far(a);
 
-/** The pack with the cell that is farthest from the others; null: no cells are known. */
+/** The month of the pack whose cell is farthest from the others; null: no cells are known. */
 const worstOf = months => months.filter(m => m.farthest >= 0).sort(farthestFirst)[0] || null;
 
 function toDo(months, worst, isNow) {
-  // Sentences of health are those of today, so a report of last year has none.
+  // Health findings describe today, so reports of earlier months have none.
   const sentences = isNow ? months.flatMap(m => m.findings.map(f => `${m.p.title}: ${sentence(f)}`)) : [];
   if (worst && far(worst) > FAR_MV && !sentences.length) sentences.push(t('to_do_look', worst.p.title, worst.farthest + 1));
   sentences.push(...months.filter(m => m.farthest < 0).map(m => `${m.p.title}: ${t('no_cells')}`));
@@ -142,7 +142,7 @@ export async function report(wanted, [asked]) {
     const members = isBank(p) ? p.members.map(name => packs.get(name)).filter(Boolean) : [p];
     try {
       const [whole, ...months] = await Promise.all([p, ...members].map(one => monthOf(one, month)));
-      // The worst first; where all have their place, that of the configuration.
+      // The worst first if not all fit; else in the order of the configuration.
       if (months.length > ROWS_MOST) months.sort(farthestFirst);
       area.replaceChildren(...known(whole.days.soc_percent).length ? sheets(p, month, heading, whole, months) : [heading, el('p', { class: 'empty' }, t('no_rows'))]);
     } catch (status) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Logging in, and what takes it: switching, which is shown only when the BMS confirms it, and tunnels.
+// Logging in, and the actions that need it: tunnels, and switching, which is shown as done only after the BMS has confirmed it.
 import { el, setText } from './dom.js';
 import { span } from './numbers.js';
 import { hasSession, load } from './packs.js';
@@ -7,14 +7,14 @@ import { t } from './words.js';
 
 const LOGIN = Symbol('log in first');
 
-// Each of these begins, prolongs or ends a session.
+// load() after each request, because it may have begun, extended or ended a session.
 async function post(path, body) {
   const response = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
   await load().catch(() => {});
   return response;
 }
 
-/** Null when it went well, else the words for what is wrong. */
+/** Returns null after success, else the text of the error. */
 export async function login(password) {
   const response = await post('api/v1/login', { password });
   if (response.ok) return null;
@@ -27,7 +27,7 @@ export async function login(password) {
 export const logout = () => post('api/v1/logout', {});
 
 export const passwordField = id => el('input', { type: 'password', autocomplete: 'current-password', id, required: true });
-/** Beside a password, for those who keep it for you: they want a name for it. */
+/** A hidden user name beside a password, which password managers need. */
 export const userField = () => el('input', { type: 'text', autocomplete: 'username', value: 'packgate', hidden: true });
 export const isPlain = () => location.protocol !== 'https:' && !/^(localhost|127\.|\[::1\])/.test(location.hostname);
 
@@ -45,8 +45,8 @@ async function tunnel(name, time) {
   return response.ok ? '' : { 401: LOGIN, 503: t('too_late'), 504: t('offline') }[response.status] || refusal(response);
 }
 
-// A dialog that says what will come of it, asks for the password where that is needed, and waits for `act`, which gives the words for
-// what came of it, or LOGIN. It ends by itself when `isGood` says so of them.
+// A dialog that explains an action, asks for the password if needed, and runs `act`, which resolves to the text of the result, or to
+// LOGIN. It closes by itself if isGood(text).
 function ask({ question, why, verb, waiting, act, isGood, after }) {
   const field = passwordField('pass'), result = el('p', { role: 'status' });
   const access = el('div', { hidden: hasSession() }, el('label', { for: 'pass' }, t('password')), field, isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null);
@@ -87,7 +87,7 @@ export function askSwitch(p, which) {
   });
 }
 
-/** `time`: for how long, "10m"; "0s" closes it. */
+/** Asks before opening a tunnel for `time`, such as "10m"; "0s" closes it. */
 export function askTunnel(name, line, time, after) {
   const isOpening = time !== '0s';
   ask({

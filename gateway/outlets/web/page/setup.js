@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Setup: what the gateway is, what it is connected to, what happened, how it is configured and how others connect to it. It shows
-// and hands out files; it changes nothing but what this browser remembers. guide.js changes the configuration.
+// Setup: the gateway, its connections, events and configuration, and how other programs connect to it. It only shows values and offers
+// files, and changes nothing but settings of this browser; guide.js changes the configuration.
 import { el, icon, setText, store } from './dom.js';
 import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
@@ -12,7 +12,7 @@ import { LANGUAGES, hasText, t } from './words.js';
 const RENEW_S = 10;
 const EVENTS_SHOWN = 12;
 
-// Files of `packgate map --format`, in the order in which people ask for them.
+// Files of `packgate map --format`, the most common first.
 export const FILES = [
   ['homeassistant.yaml', 'Home Assistant (Modbus)'], ['homeassistant-basic.yaml', 'Home Assistant (Modbus, few)'],
   ['homeassistant-cells.yaml', 'Home Assistant (Modbus, cells)'], ['evcc.yaml', 'evcc'], ['telegraf.conf', 'Telegraf'],
@@ -20,7 +20,7 @@ export const FILES = [
   ['mbpoll.txt', 'mbpoll'], ['register-map.md', 'Markdown'], ['map.csv', 'CSV'], ['map.json', 'JSON'],
 ];
 
-// Rows become cards on a narrow screen: each cell carries its column's name.
+// Each cell has the name of its column, because rows become cards on a narrow screen.
 function table(caption, heads, rows) {
   return el('table', {}, el('caption', { class: 'vh' }, caption), el('thead', {}, el('tr', {}, ...heads.map(h => el('th', { scope: 'col' }, t(h))))),
     el('tbody', {}, ...rows.map(cells => el('tr', {}, ...cells.map((cell, i) =>
@@ -31,7 +31,7 @@ const count = n => n == null ? null : number(n);
 const pill = state => el('span', { class: 'pill ' + state }, hasText('is_' + state) ? t('is_' + state) : state);
 const problem = (words, at) => words ? el('span', { class: 'problem' }, icon('warning'), at ? `${clock(at, true)}: ${words}` : words) : null;
 
-// What happened, in the reader's language; what is not known here stays as the gateway calls it.
+// An event in the reader's language; words unknown here are shown as the gateway sends them.
 function eventWords(e) {
   const name = e.name && hasText(e.name) ? t(e.name) : e.name || '', on = e.active ?? e.text !== 'off';
   switch (e.kind) {
@@ -39,7 +39,7 @@ function eventWords(e) {
   case 'stale': return t('f_stale');
   case 'back': return t('answers_again');
   case 'started': return t('started');
-  // A setting that was written has no text.
+  // An order that writes a setting has no text.
   case 'switched': return [e.text ? t('switched', name, t(e.text)) : name, e.confirmed ? null : t('not_confirmed'), e.from].filter(Boolean).join(', ');
   default: return hasText(e.kind) ? t(e.kind) : [e.kind, name, e.text].filter(Boolean).join(' ');
   }
@@ -82,13 +82,13 @@ function configuration(c) {
     el('code', {}, line || ' '), ...(mistakes.get(i + 1) || []).map(mark))))];
 }
 
-/** How a Modbus client reads `unit`, by the address under which this page was reached; the command reads a register that never changes. */
+/** How a Modbus client reads `unit`, with the host name of this page; the command reads a register that never changes. */
 export function modbusHow(g, unit) {
   const host = location.hostname.replace(/^\[|\]$/g, ''), port = (g.modbus?.listen?.[0] || '').match(/:(\d+)$/)?.[1] || 502;
   return [el('p', {}, t('modbus_how', `${host}:${port}`)), copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -t 4 -r ${(g.modbus?.base ?? 290) + 180} -c 1 ${host}\n`)];
 }
 
-// How others are connected.
+// How to connect other programs.
 function connections(g) {
   const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1;
   const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
@@ -106,7 +106,7 @@ function connections(g) {
   ];
 }
 
-// What only this browser knows, and the session.
+// Settings of this browser, and the session.
 function thisPage(renew) {
   const choice = el('select', {
     id: 'language', onchange() {
@@ -136,20 +136,20 @@ function thisPage(renew) {
   return node;
 }
 
-// "Open" is for a while, and asks again.
+// The buttons of a tunnel, which is opened or extended for ten minutes.
 const tunnelButtons = (x, renew) => el('span', { class: 'buttons' },
   ...(x.open ? [['0s', 'close_tunnel'], ['10m', 'longer']] : [['10m', 'open_tunnel']]).map(([time, word]) =>
     el('button', { type: 'button', 'data-time': time, onclick: () => askTunnel(x.name, x.line, time, renew) }, t(word))));
 
 const WRONG = '.problem, .mistake, .pill:is(.stale, .never, .no_line, .closed, .not_connected)';
 
-/** `chosen`: the section that somebody came for. */
+/** `chosen`: the section that the address names. */
 export async function setup(chosen) {
   listen([]);
   const wait = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading'))), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
   const section = (key, ...children) => {
     const body = el('div', {}, ...children), sign = el('span', { class: 'wrong' }), wide = ['lines', 'packs_h', 'pushes', 'outlets', 'tunnels', 'clients'].includes(key);
-    // What is wrong shows itself; for the rest this browser knows what somebody opened.
+    // Headings show the number of problems; this browser remembers which sections are open.
     const fold = el('details', { open: key === chosen || store.get('open.' + key, key === 'gateway' ? 'yes' : '') === 'yes' },
       el('summary', { onclick: () => store.set('open.' + key, fold.open ? 'no' : 'yes') }, el('h2', {}, t(key)), sign), body);
     const card = el('section', { class: wide ? 'card wide' : 'card', 'aria-label': t(key), 'data-section': key }, fold);

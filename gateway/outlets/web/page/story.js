@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the history has of one pack, on the pack's page: today's extremes, sentences of its health, when alarms were active.
+// The history of one pack, on its page: today's extremes, health findings, and when alarms were active.
 import { el, icon } from './dom.js';
 import { sentence } from './health.js';
 import { clock, facts, number, span } from './numbers.js';
@@ -22,7 +22,7 @@ function extremes(d) {
   return f.soc.row.hidden && f.cells.row.hidden ? null : el('section', {}, el('h2', {}, t('today')), f.node);
 }
 
-// Each leads to its time, where the cells show which it was.
+// An alarm as a link to the charts at its time, where the cells show its cause.
 function spell(pack, { name, level, since, until }) {
   const words = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('no_end')}`;
   const now = Math.round(gatewayTime()), end = until ?? now, margin = Math.max(MARGIN_S, Math.round((end - since) / 4));
@@ -36,7 +36,7 @@ function spells(pack, list) {
     rest.length ? el('details', {}, el('summary', {}, t('more', rest.length)), el('ul', { class: 'spells' }, ...rest)) : null);
 }
 
-/** A card; null where nothing is known. */
+/** A card; null: nothing is known. */
 export async function story(name) {
   const ask = path => fetch(`api/v1/packs/${encodeURIComponent(name)}/${path}`).then(r => r.ok ? r.json() : null).catch(() => null);
   const [health, alarms] = await Promise.all([ask(`health?days=${DAYS}`), ask(`alarms?from=${Math.round(gatewayTime()) - DAYS * 86400}`)]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// All words of the page: key: [one text for each of LANGUAGES in words.js]. {0} {1} are filled in. `embed` makes a file of each
-// language, where a missing text is the English one: no quotation marks ' in a text, and nothing but texts in a row.
+// All words of the page: key: [a text for each of LANGUAGES in words.js]; {0} and {1} are replaced by values. `embed` makes a file for
+// each language, with the English text if one is missing. It needs rows that contain only texts, and texts without the character '.
 export const TEXT = {
   skip: ['Skip to content', 'Zum Inhalt', 'Aller au contenu', 'Vai al contenuto', 'Ir al contenido', 'Do treści', 'Naar de inhoud'], now: ['Now', 'Jetzt', 'Actuel', 'Adesso', 'Ahora', 'Teraz', 'Nu'],
   charts: ['Charts', 'Verlauf', 'Courbes', 'Grafici', 'Gráficos', 'Wykresy', 'Grafieken'], setup: ['Setup', 'Einrichtung', 'Réglages', 'Impostazioni', 'Ajustes', 'Ustawienia', 'Instellingen'],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the last 24 hours brought, from the history: today's energy, what last night took, and the power as a small curve. Where there is no
-// history there is nothing of it. Today begins at midnight by the clock of the gateway, everywhere on this page.
+// The last 24 hours, from the history: today's energy, last night's consumption, and the power as a small curve; hidden without a
+// history. Everywhere on this page, today begins at midnight in the time zone of the gateway.
 import { draw, el, setAttribute, setText } from './dom.js';
 import { dayOf, energy, facts, hourOf, watts } from './numbers.js';
 import { gatewayTime, isBank, isOld, packs, singles } from './packs.js';
@@ -12,7 +12,7 @@ const EARLY_S = 15;
 const GAP_S = 600;     // a restart takes less
 const WIDTH = 240, HEIGHT = 40;
 
-let days = {}, at = 0, asked = 0, coming = null;   // by pack; when it was true; when it was asked for
+let days = {}, at = 0, asked = 0, coming = null;   // by pack; time of the answer; time of the request
 
 async function ask(now) {
   try {
@@ -22,25 +22,25 @@ async function ask(now) {
     for (const b of packs.values()) if (isBank(b) && got[b.pack]) got[b.pack] = ofBank(got[b.pack], b.members.map(name => got[name]));
     days = got;
     at = now;
-  } catch { /* asked again later */ }
+  } catch { /* renewToday retries */ }
 }
 
-// Where no energy is known, all of the day is a gap.
+// If the energy is unknown, the whole day is a gap.
 const gapOf = all => Math.max(...all.map(d => d?.charged_wh == null ? DAY_S : d.gap_s));
 
-// A bank may go on without a pack that does not answer: what that one did is not known.
+// A bank may continue without a silent pack: what that pack did is unknown.
 function ofBank(day, members) {
   const times = members.filter(d => d?.power_w.length).map(d => new Set(d.power_w.map(([time]) => time)));
   return { ...day, gap_s: gapOf([day, ...members]), power_w: day.power_w.filter(([time]) => times.every(known => known.has(time))) };
 }
 
-// The gateway's clock may be set, also back.
+// The gateway's clock may be set, even back.
 const isNew = (moment, seconds) => Math.abs(gatewayTime() - moment) < seconds && dayOf(moment) === dayOf(gatewayTime());
 
-// Shortly after midnight or a start: what is known is from before the first poll of a pack.
+// Shortly after midnight or a start: the values are from before the first poll of a pack.
 const isEarly = () => singles().some(p => !isOld(p) && p.values.power_w != null && days[p.pack] && days[p.pack].charged_wh == null);
 
-/** Asks for it where it is not known, or not any more, and calls drawn() then. Whether there is a history. */
+/** Requests the values if they are unknown or outdated, then calls drawn(). Resolves to whether there is a history. */
 export async function renewToday(drawn) {
   const now = gatewayTime();
   if (!document.hidden && !isNew(asked, isEarly() ? EARLY_S : RENEW_S)) {
@@ -52,10 +52,10 @@ export async function renewToday(drawn) {
   return Object.keys(days).length > 0;
 }
 
-/** Of a pack or a bank; null where nothing is known. What is old is not shown as today's. */
+/** The values of a pack or a bank; null if unknown or outdated. */
 export const todayOf = name => isNew(at, 2 * RENEW_S) ? days[name] : null;
 
-/** Of all packs: the sum of what is known. */
+/** The sum of the known values of all packs. */
 export function houseToday() {
   const all = singles().map(p => todayOf(p.pack)), known = all.filter(Boolean), power = new Map();
   const sum = key => known.some(d => d[key] != null) ? known.reduce((so_far, d) => so_far + (d[key] ?? 0), 0) : null;
@@ -63,7 +63,7 @@ export function houseToday() {
   return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s: gapOf(all), power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
 }
 
-// Charging above zero, discharging below, in their colours. Where nothing is known there is no line either.
+// Draws charging above zero and discharging below, in their colours; nothing, not even the zero line, where the power is unknown.
 function curve() {
   const paths = ['zero', 'into', 'out'].map(name => draw('path', { class: name })), range = el('small');
   const plot = draw('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' }, ...paths);
@@ -86,11 +86,11 @@ function curve() {
 
 const stepOf = points => Math.min(3600, ...points.slice(1).map((p, i) => p[0] - points[i][0]));
 
-// From evening to morning, both within the 24 hours of the curve for as long as it is day.
+// Hours of the clock. During the day, the whole last night is within the 24 hours of the curve.
 const NIGHT_FROM = 22, NIGHT_TO = 7;
 const isNight = time => hourOf(time) >= NIGHT_FROM || hourOf(time) < NIGHT_TO;
 
-/** Wh that went out last night; null at night, and unless every step of it is known. */
+/** The Wh that were discharged last night; null at night, and if a step is unknown. */
 function lastNight(points) {
   if (!points?.length || isNight(gatewayTime())) return null;
   const step = stepOf(points), night = points.filter(([time]) => isNight(time));
@@ -98,20 +98,20 @@ function lastNight(points) {
   return night.reduce((wh, [, watt]) => wh + Math.max(0, -watt) * step / 3600, 0);
 }
 
-/** What a fresh pack still has, Wh; null where that is not known. */
+/** The Wh that remain in a fresh pack; null: unknown. */
 export function leftIn({ values: v, capacity }) {
   const wh = (v.remaining_ah ?? capacity * v.soc_percent / 100) * v.voltage_v;
   return Number.isFinite(wh) ? wh : null;
 }
 
-// Nobody knows what flowed in a gap, so it is at least what was recorded.
+// The energy in a gap is unknown, so the sum is at least the recorded one.
 function recorded(wh, gap_s) {
   if (wh == null) return [null];
   const [text, unit] = energy(wh);
   return [gap_s > GAP_S ? `≥\u202f${text}` : text, unit];
 }
 
-/** Today's energy, the curve of 24 hours, and beside what is left what last night took; show(null) shows nothing. */
+/** Today's energy, the curve of 24 hours, and last night's consumption next to the remaining energy; show(null) hides it. */
 export function today() {
   const f = facts('in_today', 'out_today'), power = curve(), night = el('p', { class: 'night' }), node = el('div', { class: 'day' }, f.node, power, night);
   node.show = (d, left) => {

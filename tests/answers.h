@@ -6,7 +6,7 @@
 #include "lines/cycle.h"
 #include "lines/plan.h"
 
-/* The reply comes into poller->incoming, which is empty then. */
+/* Decodes the reply into poller->incoming, which is cleared first. */
 static inline bool next_request(struct poller *poller, double now, struct bms_request *request,
                                 bool *published)
 {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * In place of BlueZ on the bus: notes what a port wants of it, and tells the port what a test has it say. The port's own file is
- * included behind this one, and the clock is turned.
- */
+/* A stand-in for BlueZ on the bus: records the calls of a port, and sends the port what a test wants BlueZ to report.
+ * The source file of the port is included after this file; the clock is test-controlled. */
 #ifndef PACKGATE_TESTS_BLE_STUB_H
 #define PACKGATE_TESTS_BLE_STUB_H
 
@@ -18,11 +16,11 @@
 
 #define STUB_CALLS 64
 
-/* What was asked for, in the order of asking: "Connect /path". */
+/* the calls in order: "Connect /path" */
 static struct stub_call {
     struct bluez *bluez;
     char text[200];
-    bluez_reply *reply; /* NULL: nobody waits for it */
+    bluez_reply *reply; /* NULL: nothing awaits the reply */
     double at;
     unsigned char bytes[64];
     size_t size;
@@ -144,7 +142,7 @@ static void stub_begin(void)
     stub_no_bus = false;
 }
 
-/* The next call, which has to be this one. Timers run until it comes. */
+/* Checks that the next call is this one. Timers run until it is made. */
 static __attribute__((unused)) struct stub_call *stub_await(struct ev_loop *loop, const char *text)
 {
     for (int more = 1; stub_looked == stub_count; more = ev_run(loop, EVRUN_ONCE))
@@ -167,7 +165,7 @@ static void stub_tell(struct bluez *bluez, const struct bluez_object *object)
     bluez->events->settled(bluez->data);
 }
 
-/* What is not told of an object. */
+/* Properties that BlueZ has not reported yet. */
 #define STUB_UNTOLD .connected = -1, .resolved = -1, .powered = -1, .paired = -1, .trusted = -1
 
 #endif

@@ -19,24 +19,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAMAGE_WARM_UP 6 /* cycles; by then all that the pack says was read */
-#define DAMAGE_FIRST 120 /* and by then it is known to stand still */
-#define DAMAGE_STORM 100 /* cycles, in which half of the replies are damaged, */
-#define DAMAGE_CALM 200  /* and cycles before, in which some are */
+#define DAMAGE_WARM_UP 6 /* cycles; after them everything that the pack reports has been read */
+#define DAMAGE_FIRST 120 /* cycles after which all values are known not to change */
+#define DAMAGE_STORM 100 /* cycles in which half of the replies are damaged */
+#define DAMAGE_CALM 200  /* cycles before a storm, in which a few replies are damaged */
 #define DAMAGE_EXCHANGE_S 0.05
 
 struct damage_counts {
     unsigned long damaged;   /* replies that were changed on the way */
-    unsigned long passed;    /* of these, intact to the framer and an answer to the decoder */
+    unsigned long passed;    /* of these, accepted by the framer and by the decoder */
     unsigned long published; /* cycles */
-    unsigned long wrong;     /* cycles with a value, state or text that the pack never said */
-    unsigned long unknown;   /* cycles between storms without a value that the pack always said */
+    unsigned long wrong;     /* cycles with a value, state or text that the pack never sent */
+    unsigned long unknown;   /* cycles between storms without a value that the pack always sends */
     unsigned long asked;     /* requests */
-    char first_wrong[200];   /* empty: nothing was */
+    char first_wrong[200];   /* describes the first wrong cycle; empty: none */
 };
 
-/* What the far end said to a request. Its driver is pure and its values stand still: asked the same
- * in the same state it says the same, which is most of the work that a trial would be. */
+/* Caches the replies of the far end: its driver is pure and its values do not change, so the same request in the same
+ * state gets the same reply. Computing replies would be most of the work of a trial. */
 struct damage_reply {
     struct bms before, after;
     struct bms_request request;
@@ -52,15 +52,15 @@ struct damage {
     struct bms far_end;
     struct damage_reply replies[DAMAGE_REPLIES];
     struct pack told, truth;
-    struct pack readable; /* what was read at the end of the last storm */
+    struct pack readable; /* values known at the end of the last storm */
     struct reply reply;
     struct damage_counts counts;
     uint64_t seed;
     double now;
-    unsigned left; /* replies that are still to be damaged one after the other */
+    unsigned left; /* replies that are still to be damaged in a row */
     bool storm;
     bool armed; /* damage may begin in this cycle */
-    bool known; /* the truth is */
+    bool known; /* `truth` has been read */
 };
 
 /* ---- damage ---- */
@@ -71,7 +71,7 @@ static inline void damage_flip(uint8_t *bytes, size_t size, uint64_t *seed)
     bytes[bit / 8] ^= (uint8_t) (1u << bit % 8);
 }
 
-/* Two bits of the same place in their bytes, one up and one down: no sum notices. */
+/* Flips the same bit of two bytes, one up and one down: no sum detects that. */
 static inline void damage_compensate(uint8_t *bytes, size_t size, uint64_t *seed)
 {
     uint8_t bit = (uint8_t) (1u << prng_range(seed, 0, 7));
@@ -87,7 +87,7 @@ static inline void damage_compensate(uint8_t *bytes, size_t size, uint64_t *seed
     damage_flip(bytes, size, seed);
 }
 
-/* A byte is lost or comes out of nothing; returns the new size. */
+/* Loses or inserts a byte; returns the new size. */
 static inline size_t damage_shift(uint8_t *bytes, size_t size, size_t room, uint64_t *seed)
 {
     size_t at = (size_t) (prng_next(seed) % size);
@@ -100,7 +100,7 @@ static inline size_t damage_shift(uint8_t *bytes, size_t size, size_t room, uint
     return size + 1;
 }
 
-/* Always another reply than before; returns its size. */
+/* Returns the size of the damaged reply, which always differs from the original. */
 static inline size_t damage_reply(uint8_t *bytes, size_t size, size_t room, uint64_t *seed)
 {
     size_t at = (size_t) (prng_next(seed) % size), run = (size_t) prng_range(seed, 2, 8);
@@ -160,8 +160,8 @@ static inline void damage_note(struct damage *damage, unsigned long *count, cons
                  name, got, expected);
 }
 
-/* Of cells or sensors some may be missing after a storm; what follows from the others is right. So
- * is a power that follows from voltage and current, where the pack's own word was not read. */
+/* After a storm some cells or sensors may be missing; values derived from the others are right. So is a power that
+ * was computed from voltage and current because the reported power was not read. */
 static inline bool damage_follows(const struct pack *got, const struct pack *truth, int id)
 {
     if (id == POWER_W)
@@ -175,7 +175,7 @@ static inline bool damage_follows(const struct pack *got, const struct pack *tru
     return missing && (of_cells || id == TEMP_AVG_C);
 }
 
-/* A storm may well take a value away for a while: it was not read then. */
+/* During a storm a value may become unknown: it could not be read. */
 static inline void damage_compare(struct damage *damage)
 {
     const struct pack *got = &damage->poller->values, *truth = &damage->truth;
@@ -268,7 +268,7 @@ static inline void damage_ask(struct damage *damage, const struct bms_request *r
     memcpy(out->bytes, reply->out.bytes, out->size);
 }
 
-/* What the pack says to a request, damaged or not, is in the buffer. */
+/* Puts the reply of the pack, damaged or not, into the buffer. */
 static inline bool damage_bring(struct damage *damage, const struct bms_request *request)
 {
     struct bms_output out;
@@ -326,7 +326,7 @@ static inline void damage_cycle(struct damage *damage)
     struct poller *poller = damage->poller;
     struct bms_request request;
     bool published = false;
-    /* Sometimes it is the first damage for a long time. */
+    /* Sometimes this is the first damage for a long time. */
     if (damage->known && !damage->storm && prng_range(&damage->seed, 0, 1) == 0)
         poller->presence.noisy_until = -INFINITY;
     damage->armed = damage->left == 0 && prng_range(&damage->seed, 0, 1) == 0;
@@ -399,20 +399,20 @@ static inline void damage_close(struct damage *damage)
     poller_free(damage->poller);
 }
 
-/** Goes on until so many replies were damaged. */
+/* * Runs until so many replies were damaged. */
 static inline void damage_run(struct damage *damage, unsigned long replies)
 {
     for (unsigned long cycle = 0; damage->known && damage->counts.damaged < replies; cycle++) {
         bool storm = cycle % (DAMAGE_CALM + DAMAGE_STORM) >= DAMAGE_CALM;
         if (damage->storm && !storm) {
-            /* So long that nothing is left of the storm: what was given up is asked again. */
+            /* Long enough to recover completely: requests that were given up are sent again. */
             damage->now += 4000;
             damage->known = false;
             for (int i = 0; i < DAMAGE_WARM_UP; i++)
                 damage_cycle(damage);
             damage->known = true;
             damage->readable =
-                damage->poller->values; /* a few give up for long what was not answered */
+                damage->poller->values; /* some drivers pause unanswered requests for long */
         }
         damage->storm = storm;
         damage_cycle(damage);

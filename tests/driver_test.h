@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * What the tests of drivers share: bytes written as in the sheets, and one frame through framer and decoder.
- */
+/* Shared by the tests of drivers: bytes as written in the sheets, and a frame through framer and decoder. */
 #ifndef PACKGATE_TESTS_DRIVER_TEST_H
 #define PACKGATE_TESTS_DRIVER_TEST_H
 
@@ -14,9 +12,9 @@
 
 #include "unit.h"
 
-#define NOTHING (-1) /* instead of an enum bms_result: no frame was found */
+#define NOTHING (-1) /* in place of an enum bms_result: no frame was found */
 
-/** "A5 40 90" or "A54090" into bytes; returns how many. */
+/* * Converts "A5 40 90" or "A54090" to bytes; returns their number. */
 static inline size_t parse_hex(const char *hex, uint8_t *out)
 {
     size_t size = 0;
@@ -57,7 +55,7 @@ static inline struct bms new_bms(const struct bms_driver *driver)
     return bms;
 }
 
-/** One frame, which must be a whole one, through framer and decoder. */
+/* * Passes a single whole frame through framer and decoder. */
 static inline enum bms_result receive_frame(struct bms *bms, const struct bms_request *request,
                                             const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -76,8 +74,7 @@ static inline enum bms_result receive(struct bms *bms, const char *request_hex,
     return receive_frame(bms, &request, frame.bytes, frame.size, pack);
 }
 
-/** What was received, all of it there; what the decoder made of the last frame in it, or
- * NOTHING. */
+/* * Passes all received bytes through framer and decoder. Returns the result of the last frame, or NOTHING. */
 static inline int receive_all(struct bms *bms, const struct bms_request *request,
                               const uint8_t *bytes, size_t size, struct pack *pack)
 {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * What holds of every change of a configuration's text: the reader finds the same as before but for that key, and all
- * lines but those of that key are the same, byte for byte.
- */
+/* The properties of every change of a configuration text: the parser finds the same as before except for that key,
+ * and all lines except those of that key are the same, byte for byte. */
 #ifndef PACKGATE_TESTS_EDIT_PROPERTY_H
 #define PACKGATE_TESTS_EDIT_PROPERTY_H
 
@@ -14,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One thing that the reader found. */
+/* Something that the parser has found. */
 struct found {
     char what; /* heading, entry, lost, mistake */
     unsigned line;
@@ -80,7 +78,7 @@ static bool is_same_heading(const struct config_edit *edit, const char *text)
     return got >= 1 && strcmp(word, edit->section) == 0 && strcmp(name, edit->name) == 0;
 }
 
-/* Marks the lines of the key, from 1; `section`: those of the section's first heading (0: none). */
+/* Marks the lines of the key, from 1; `section`: the lines below the first heading of the section (0: none). */
 static bool *lines_of(const struct findings *findings, const struct config_edit *edit,
                       unsigned lines, unsigned *section)
 {
@@ -109,7 +107,7 @@ static unsigned count_lines(const char *text, size_t size)
     return count + (size > 0 && text[size - 1] != '\n');
 }
 
-/* The next line that is not left out; false: there is none. */
+/* The next line that is not skipped; false: none. */
 static bool next_kept(const char *text, size_t size, size_t *at, unsigned *number,
                       const bool *left_out, const char **line, size_t *length)
 {
@@ -127,7 +125,7 @@ static bool next_kept(const char *text, size_t size, size_t *at, unsigned *numbe
 static bool is_same_line(const char *a, size_t a_size, const char *b, size_t b_size, bool last)
 {
     if (last && b_size == a_size + 1 && b[a_size] == '\r')
-        b_size--; /* it had no line end, and got one */
+        b_size--; /* it had no line end; the change added one */
     return a_size == b_size && memcmp(a, b, a_size) == 0;
 }
 
@@ -149,7 +147,7 @@ static const char *compare_lines(const char *before, size_t before_size, const b
     }
 }
 
-/* What was found, without the key, must be the same. The mistake of a line that is too long goes with it. */
+/* Everything except the key must be the same. The mistake about a line that is too long disappears with the line. */
 static const char *compare_findings(const struct findings *before, const bool *before_out,
                                     const struct findings *after, const bool *after_out)
 {
@@ -167,7 +165,7 @@ static const char *compare_findings(const struct findings *before, const bool *b
     }
 }
 
-/** NULL: the property holds. `*made` says whether the change was made at all. */
+/* * Returns NULL if the properties hold. `*made`: whether the change could be made. */
 static const char *edit_property(const char *text, size_t size, const struct config_edit *edit,
                                  bool *made)
 {
@@ -211,7 +209,7 @@ static const char *edit_property(const char *text, size_t size, const struct con
     return wrong;
 }
 
-/* The n-th finding from `*at` on that is no mistake and not of the section; NULL: no more. */
+/* The n-th finding from `*at` on that is neither a mistake nor in the section; NULL: no more. */
 static const struct found *next_other(const struct findings *findings, unsigned *at, bool *inside,
                                       const struct config_edit *edit)
 {
@@ -225,7 +223,7 @@ static const struct found *next_other(const struct findings *findings, unsigned 
     return NULL;
 }
 
-/* Whether the lines of `after` are among those of `before`, in that order. */
+/* Whether all lines of `after` are in `before`, in the same order. */
 static bool has_lines_of(const char *before, size_t before_size, const char *after,
                          size_t after_size)
 {
@@ -243,7 +241,8 @@ static bool has_lines_of(const char *before, size_t before_size, const char *aft
     return good;
 }
 
-/* What holds of a section that is removed: the reader finds none of it, and all else as before. NULL, or what is wrong. */
+/* The properties of removing a section: the parser finds nothing of it, and everything else as before. Returns NULL,
+ * or what is wrong. */
 static inline const char *without_property(const char *text, size_t size, const char *section,
                                            const char *name)
 {
@@ -269,7 +268,7 @@ static inline const char *without_property(const char *text, size_t size, const 
     for (unsigned i = 0; i < after.count; i++)
         if (after.list[i].what == 'h' && is_same_heading(&edit, after.list[i].key))
             wrong = "the section is still there";
-    /* A line that begins with a mark, and is the first one now, has another in front. */
+    /* A line that begins with a byte order mark and is now the first one gets another mark before it. */
     const bool two =
         !marked && shorter_size >= 6 && memcmp(shorter, "\xEF\xBB\xBF\xEF\xBB\xBF", 6) == 0;
     const size_t added = two ? 3 : skip;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-/*
- * What the tests of Modbus drivers share: registers as a device would answer with them, and what
- * the driver makes of one reply.
- */
+/* Shared by the tests of Modbus drivers: replies made of registers, and what the driver decodes from a reply. */
 #ifndef PACKGATE_TESTS_MODBUS_TEST_H
 #define PACKGATE_TESTS_MODBUS_TEST_H
 
@@ -19,7 +16,7 @@ static inline struct bms_request request_of_step(struct bms *bms, unsigned step)
     return request;
 }
 
-/** A reply made of registers to a request for as many of them. */
+/* * A reply with these registers, to a request for as many of them. */
 static inline struct bytes reply_of(const struct bms_request *request, const uint16_t *registers)
 {
     struct bytes out = {.bytes = {request->bytes[0], request->bytes[1]}};
@@ -33,7 +30,7 @@ static inline struct bytes reply_of(const struct bms_request *request, const uin
     return out;
 }
 
-/** The same in bytes as they stand behind the count. */
+/* * The same registers as bytes, as they follow the byte count. */
 static inline struct bytes reply_of_bytes(const struct bms_request *request, const uint8_t *data,
                                           size_t size)
 {
@@ -44,7 +41,7 @@ static inline struct bytes reply_of_bytes(const struct bms_request *request, con
     return out;
 }
 
-/** What a driver makes of registers that answer a step of its plan. */
+/* * Decodes registers that answer a step of the driver's plan. */
 static inline enum bms_result take_registers(struct bms *bms, unsigned step,
                                              const uint16_t *registers, struct pack *pack)
 {
@@ -53,7 +50,7 @@ static inline enum bms_result take_registers(struct bms *bms, unsigned step,
     return receive_frame(bms, &request, reply.bytes, reply.size, pack);
 }
 
-/** One alarm active, at one level, and no other. */
+/* * Asserts that one alarm is active at one level, and no other. */
 static inline void assert_only_alarm(const struct pack *pack, enum pack_alarm alarm, int level)
 {
     uint32_t warning = level == ALARM_WARNING ? 1u << alarm : 0;
@@ -63,7 +60,7 @@ static inline void assert_only_alarm(const struct pack *pack, enum pack_alarm al
                  pack->alarms_protection);
 }
 
-/** What an emulated board answers to a request, in hexadecimal; "" for nothing. */
+/* * The reply of an emulated board to a request, in hexadecimal; "" for none. */
 static inline void assert_answer(struct bms *board, struct pack *told, const char *request,
                                  const char *answer)
 {

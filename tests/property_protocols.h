@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-/*
- * What each protocol carries, and how finely, as its sheet has it: for the property tests. A row is
- * one driver and variant, or one part of it that differs, as by address or number of cells.
- */
+/* The values that each protocol carries and their resolution, from its sheet, for the property tests. A row is a
+ * driver and a variant, or a part of it that differs, for example by address or number of cells. */
 #ifndef PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
 #define PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
 
 #include "bms/driver.h"
 
-/* A value and its step on the wire. CELL_MV and TEMP_C stand for all cells and sensors. */
+/* A value and its resolution on the wire. CELL_MV and TEMP_C stand for all cells and sensors. */
 struct carried {
     uint8_t id;
     double step;
@@ -18,28 +16,29 @@ enum { W = ALARM_WARNING, P = ALARM_PROTECTION, WP = W | P };
 
 struct protocol {
     const char *driver;
-    const char *variant; /* NULL: it has none */
-    bool undetected;     /* `auto` does not look for this variant */
-    int address;         /* for which this row holds; 0: all */
+    const char *variant; /* NULL: the driver has none */
+    bool undetected;     /* `auto` does not try this variant */
+    int address;         /* the address to which this row applies; 0: all */
     unsigned cells_min, cells_max;
     unsigned temps_min, temps_max;
     unsigned mask_bits;               /* of the balance mask */
-    unsigned mos_sensor;              /* the one among the sensors that is at the MOS */
-    bool mos_sensor_last;             /* that is the last one */
+    unsigned mos_sensor;              /* the number of the sensor at the MOS */
+    bool mos_sensor_last;             /* the sensor at the MOS is the last one */
     double hottest_mos_c;             /* 0: no limit */
-    bool counts_temps_read;           /* the wire has no number of sensors */
-    bool temp_per_cell;               /* and no other sensors */
-    bool no_checksum;                 /* a flipped bit can make another value */
-    bool no_zero_celsius;             /* which it takes for a sensor that is not there */
-    bool capacity_given;              /* by the user, as the rated capacity */
+    bool counts_temps_read;           /* the number of sensors is not on the wire, but counted */
+    bool temp_per_cell;               /* one sensor per cell, and no others */
+    bool no_checksum;                 /* a flipped bit can produce another valid value */
+    bool no_zero_celsius;             /* 0 °C means that the sensor is missing */
+    bool capacity_given;              /* configured by the user, as the rated capacity */
     const struct carried *values;     /* ends with step 0 */
-    const char *texts[PACK_TEXTS];    /* told, and read again; NULL: not carried */
+    const char *texts[PACK_TEXTS];    /* sent and read back; NULL: not carried */
     uint8_t alarms[PACK_ALARM_COUNT]; /* levels; 0: not carried */
     uint32_t always_off;              /* alarms without a bit that count as known and inactive */
-    uint32_t unsaid_warnings;         /* that the driver knows and the emulated board never says */
-    const uint8_t (*twins)[2];        /* alarms that share their bit, ends with two equal ones */
-    bool alarms_are_reasons;          /* one for each MOS, and only while it is off */
-    bool twins_by_mos;                /* the MOS that is off tells which of the two it is */
+    uint32_t
+        unsaid_warnings; /* warnings that the driver decodes and the emulated board never sends */
+    const uint8_t (*twins)[2]; /* pairs of alarms that share a bit; ends with two equal ones */
+    bool alarms_are_reasons;   /* one alarm for each MOS, and only while it is off */
+    bool twins_by_mos;         /* the MOS that is off decides which of the two alarms it is */
 };
 
 // clang-format off
@@ -128,8 +127,8 @@ static const struct carried jk_record_values[] = {
     {SET_DISCHARGE_HOT_RELEASE_C, 0.1}, {SET_MOS_HOT_C, 0.1}, {SET_MOS_HOT_RELEASE_C, 0.1},
     {0, 0},
 };
-/* The sheet `topbms`, sections 4, 8 and 8.1. Without an SOC on the wire it is remaining by full, which are rounded to
- * 0.01 Ah: 0.1 % of the smallest capacity here. A voltage in mV goes up to 65 V. */
+/* The sheet `topbms`, sections 4, 8 and 8.1. If the wire has no SOC, it is computed from the remaining and the full
+ * capacity, which are rounded to 0.01 Ah: 0.1 % of the smallest capacity here. A voltage in mV is at most 65 V. */
 static const struct carried topbms_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
     {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
@@ -218,7 +217,7 @@ static const struct carried felicity_values[] = {
     {MOS_TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {CHARGE_VOLTAGE_LIMIT_V, 0.01},
     {DISCHARGE_VOLTAGE_LIMIT_V, 0.01}, {CHARGE_CURRENT_LIMIT_A, 0.1}, {DISCHARGE_CURRENT_LIMIT_A, 0.1}, {0, 0},
 };
-/* The sheet `renogy`, section 3. Cells are cut off to 100 mV: nothing else is as coarse. */
+/* The sheet `renogy`, section 3. Cells are truncated to 100 mV, the coarsest step of all. */
 static const struct carried renogy_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
     {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
@@ -254,7 +253,7 @@ static const struct carried vedirect_values[] = {
     {CYCLES, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {0, 0},
 };
 
-/* Section 3.2: what was consumed is told in 0.1 Ah. */
+/* Section 3.2: the consumed charge has steps of 0.1 Ah. */
 static const struct carried vedirect_hex_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.001}, {POWER_W, 1}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.1}, {RATED_AH, 1},
     {CYCLES, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.01}, {0, 0},
@@ -266,7 +265,7 @@ static const struct carried victron_ble_values[] = {
     {0, 0},
 };
 
-/* Hot and cold are told without a direction. */
+/* Over- and undertemperature are reported without a direction. */
 static const uint8_t temperature_twins[][2] = {
     {CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE},
     {CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE},
@@ -317,7 +316,7 @@ static const uint8_t temperature_twins[][2] = {
     [VOLTAGE_SENSOR_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, \
     [HARDWARE_FAULT] = P}
 
-/* `jk-4e57`, section 6: hot and cold by the MOS that is off. */
+/* `jk-4e57`, section 6: the MOS that is off decides the direction of temperature alarms. */
 #define JK_4E57_ALARMS { \
     [SOC_LOW] = W, [MOS_OVER_TEMPERATURE] = P, [PACK_OVER_VOLTAGE] = P, [PACK_UNDER_VOLTAGE] = P, \
     [CHARGE_OVER_TEMPERATURE] = P, [DISCHARGE_OVER_TEMPERATURE] = P, [CHARGE_UNDER_TEMPERATURE] = P, \
@@ -330,10 +329,10 @@ static const uint8_t temperature_twins[][2] = {
     [PACK_OVER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = P, \
     [CHARGE_UNDER_TEMPERATURE] = P, [COMMUNICATION_FAULT] = P, [CELL_UNDER_VOLTAGE] = P, [PACK_UNDER_VOLTAGE] = P, \
     [DISCHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_TEMPERATURE] = P
-/* The recording of such a pack has these as 0. */
+/* These are 0 in the recording of such a pack. */
 #define JK_24S_ALWAYS_OFF (1u << CHARGE_MOS_FAULT | 1u << DISCHARGE_MOS_FAULT | 1u << TEMP_SENSOR_FAULT | \
     1u << DISCHARGE_UNDER_TEMPERATURE)
-/* Bit 21, hot without a direction. */
+/* Bit 21, overtemperature without a direction. */
 #define JK_32S_UNSAID (1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE)
 #define JK_32S_ALARMS { JK_24S_ALARMS, \
     [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [DISCHARGE_UNDER_TEMPERATURE] = P}

@@ -33,7 +33,7 @@
 #include "unit.h"
 
 #define BENCH_UNITS 6
-#define BENCH_ORDERS 8 /* noted; further ones are only counted */
+#define BENCH_ORDERS 8 /* orders that are recorded; further ones are only counted */
 
 struct bench_order {
     uint8_t unit;
@@ -49,7 +49,7 @@ struct bench {
     struct server *server;
     struct bench_order orders[BENCH_ORDERS];
     unsigned order_count;
-    uint8_t order_refused; /* the exception that every order is answered with at once; 0: none */
+    uint8_t order_refused; /* the exception with which each order is rejected at once; 0: none */
 };
 
 static inline uint16_t bench_register(unsigned address)
@@ -99,7 +99,7 @@ static inline void bench_open_units(struct bench *bench)
     units_set_default(&bench->units, &bench->unit[0]);
 }
 
-/* Units and a usual configuration, but no server yet. */
+/* Units and a usual configuration, without a server. */
 static inline void bench_prepare(struct bench *bench)
 {
     memset(bench, 0, sizeof *bench);
@@ -115,7 +115,7 @@ static inline void bench_prepare(struct bench *bench)
     bench_open_units(bench);
 }
 
-/* An answer_switch. */
+/* The callback answer_switch. */
 static inline uint8_t bench_take_order(void *data, struct unit *unit,
                                        const struct switches *switches,
                                        const struct sockaddr *client, uint64_t ticket)
@@ -147,8 +147,8 @@ static inline void bench_close(struct bench *bench)
     ev_loop_destroy(bench->loop);
 }
 
-/* A client's socket, non-blocking, with a receive buffer of so many bytes (0: the usual one). The
- * kernel completes the connection, the server may not have accepted it yet. */
+/* A client's non-blocking socket with a receive buffer of this size (0: the default). The kernel completes the
+ * connection, even if the server has not accepted it yet. */
 static inline int bench_connect_with(struct bench *bench, int receive_buffer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -171,7 +171,7 @@ static inline int bench_connect(struct bench *bench)
     return bench_connect_with(bench, 0);
 }
 
-/* Lets the server do what there is to do now. */
+/* Lets the server handle all pending events. */
 static inline void bench_turn(struct bench *bench)
 {
     ev_run(bench->loop, EVRUN_NOWAIT);
@@ -192,7 +192,7 @@ static inline void bench_await(struct bench *bench, int fd)
     ev_io_stop(bench->loop, &io);
 }
 
-/* Sends all, running the loop while the socket is full. */
+/* Sends everything; runs the loop while the socket is full. */
 static inline void bench_send(struct bench *bench, int fd, const void *bytes, size_t size)
 {
     const uint8_t *next = bytes;
@@ -208,7 +208,7 @@ static inline void bench_send(struct bench *bench, int fd, const void *bytes, si
     }
 }
 
-/* Waits for `size` bytes; fewer are returned when the server closes before. */
+/* Waits for `size` bytes; returns fewer if the server closes the connection. */
 static inline size_t bench_receive(struct bench *bench, int fd, void *bytes, size_t size)
 {
     uint8_t *next = bytes;
@@ -225,7 +225,7 @@ static inline size_t bench_receive(struct bench *bench, int fd, void *bytes, siz
     return got;
 }
 
-/* Waits until the server closes the connection, whatever it sends before. */
+/* Waits until the server closes the connection; ignores bytes before that. */
 static inline void bench_await_close(struct bench *bench, int fd)
 {
     uint8_t bytes[4096];
@@ -234,7 +234,7 @@ static inline void bench_await_close(struct bench *bench, int fd)
     close(fd);
 }
 
-/* Ends a connection by a reset. */
+/* Resets a connection. */
 static inline void bench_reset(int fd)
 {
     const struct linger now = {.l_onoff = 1};
@@ -242,11 +242,11 @@ static inline void bench_reset(int fd)
     close(fd);
 }
 
-#define BENCH_REQUEST 12 /* bytes of a request of function 1 to 6, */
-#define BENCH_ONE 11     /* of the answer with one register, */
-#define BENCH_REFUSAL 9  /* and of an exception */
+#define BENCH_REQUEST 12 /* bytes of a request of functions 1 to 6 */
+#define BENCH_ONE 11     /* bytes of a response with one register */
+#define BENCH_REFUSAL 9  /* bytes of an exception response */
 
-/* A request whose PDU is a function and two words: address and quantity, or value. */
+/* A request whose PDU is a function and two words: address, and quantity or value. */
 static inline void bench_put_request(uint8_t *at, uint16_t transaction, uint8_t unit,
                                      uint8_t function, uint16_t address, uint16_t word)
 {
@@ -273,7 +273,7 @@ static inline void bench_expect(struct bench *bench, int fd, const uint8_t *expe
         fail_msg("%zu of %zu bytes came, or other ones", n, size);
 }
 
-/* The answer to a read of one register. */
+/* The response to a read of one register. */
 static inline void bench_expect_one(struct bench *bench, int fd, uint16_t transaction, uint8_t unit,
                                     uint16_t address)
 {
@@ -299,8 +299,8 @@ static inline void bench_expect_refusal(struct bench *bench, int fd, uint16_t tr
     bench_expect(bench, fd, expected, sizeof expected);
 }
 
-/* Asks for one register and waits for it: the client is served. What came before must have been
- * taken from the socket, so that nothing else can have been sent to it either. */
+/* Reads a register, to show that the client is served. All earlier responses must have been read, so this also shows
+ * that the client has received nothing else. */
 static inline void bench_expect_served(struct bench *bench, int fd, uint16_t transaction)
 {
     uint8_t request[BENCH_REQUEST];
@@ -310,7 +310,7 @@ static inline void bench_expect_served(struct bench *bench, int fd, uint16_t tra
     bench_expect_one(bench, fd, transaction, 1, address);
 }
 
-/* Open in this process, which has both ends of all connections. */
+/* Descriptors in this process, which holds both ends of all connections. */
 static inline unsigned bench_descriptors(void)
 {
     unsigned count = 0;

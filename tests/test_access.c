@@ -87,8 +87,8 @@ static void test_membership(void **state)
     }
 }
 
-/* For each length of prefix, the address that differs in the last bit of it is out, the one that
- * differs in the first bit behind it is in. */
+/* For each prefix length: an address that differs in the last bit of the prefix is outside, one that differs in the
+ * first bit after it is inside. */
 static void test_each_prefix(void **state)
 {
     for (unsigned bits = 97; bits < 128; bits++) {
@@ -166,8 +166,7 @@ static void test_nobody(void **state)
     assert_false(allow_contains(&all, (const struct sockaddr *) &local));
 }
 
-/* Who asks for what, and the exception that it gets. Functions by the specification: 5, 6, 15, 16,
- * 22 and 23 write. */
+/* Requests and the exceptions that they get. By the specification functions 5, 6, 15, 16, 22 and 23 write. */
 enum { READS = 1, SETS = 2, MIXES = 4 }; /* kinds of functions */
 
 static int kind_of(unsigned function)
@@ -183,7 +182,7 @@ static const struct decision {
     const char *client;
     int functions;
     bool writable;
-    const char *allow_write; /* NULL: there is no list; "": an empty one */
+    const char *allow_write; /* NULL: no list; "": an empty list */
     uint8_t exception;
 } decisions[] = {
     /* name                                    client              functions writable allow_write    exception */
@@ -211,7 +210,7 @@ static const struct decision {
 };
 // clang-format on
 
-/* The same for each unit and range: whether they exist is not decided here. */
+/* The same for each unit and range: access control does not check whether these exist. */
 static void check_decision(const struct decision *row, unsigned function)
 {
     static const struct {
@@ -244,7 +243,7 @@ static void test_decide(void **state)
                 check_decision(&decisions[i], function);
 }
 
-/* The second of several networks counts as the first does. */
+/* The second of several networks counts, too. */
 static void test_decide_by_any_network(void **state)
 {
     static const struct {

@@ -28,15 +28,14 @@
     0.1 /* and right behind each publication; the clock in the values has ticks of 0.25 s */
 #define PACKS_MOST 4
 #define STALE_S 10.0
-#define TICK_S 0.25     /* what the clock in the values can tell apart */
-#define EXCHANGE_S 0.75 /* the slowest */
-#define TALK_S 1.0      /* for a talker, who says all once a second, that is an exchange */
-#define RUN_S 240.0     /* of the clock that is turned; AGES_SECONDS in the environment: longer */
-#define MOSTLY 0.97     /* of the time there are fresh values beside a busy host */
-#define LATE_FRESH 0.7  /* of the time where each reply is late, once that is known */
+#define TICK_S 0.25     /* s, resolution of the clock that is encoded in the values */
+#define EXCHANGE_S 0.75 /* s, the longest exchange of all drivers */
+#define TALK_S 1.0      /* s: a talker sends a whole set each second */
+#define RUN_S 240.0     /* s of the test-controlled clock; AGES_SECONDS overrides it */
+#define MOSTLY 0.97     /* least share of the time with fresh values, beside a busy host */
+#define LATE_FRESH 0.7  /* the same where every reply is late, once that is known */
 #define STALLS_AGREE_S 6000
-#define TOO_OLD_S                                                                                  \
-    (SIMULATOR_CLOCK_S - 15) /* the clock in the values begins anew: too old to tell */
+#define TOO_OLD_S (SIMULATOR_CLOCK_S - 15) /* the clock in the values wraps: too old to tell */
 
 /* ---- one line ---- */
 
@@ -54,11 +53,11 @@ struct bench {
     bool has_voltage, has_cells;
     /* what was seen */
     unsigned published[PACKS_MOST], looks, fresh, lies, old, mixtures, said;
-    double took_s[PACKS_MOST]; /* the cycle published last */
+    double took_s[PACKS_MOST]; /* duration of the cycle published last */
     double worst_lie_s, oldest_s, widest_s, last_fresh_at, longest_gap_s;
 };
 
-/* How long ago what a cell has was measured, at most by one tick too much; NaN: unknown. */
+/* Age of the measurement that a cell encodes, at most one tick too large; NaN: unknown. */
 static double measured_ago(double cell_mv, double now)
 {
     double then = round((cell_mv - SIMULATOR_CLOCK_FROM_MV) / 10) / 4;
@@ -66,7 +65,7 @@ static double measured_ago(double cell_mv, double now)
     return since < -TICK_S ? since + SIMULATOR_CLOCK_S : since;
 }
 
-/* A Sinowealth board with more than ten has no voltage of its own, and its cells take seconds. */
+/* A Sinowealth board with more than ten cells reports no voltage, and reading its cells takes seconds. */
 static unsigned cells_of(const struct bms_driver *driver)
 {
     return strcmp(driver->name, "daly-sinowealth") == 0 ? 10 : 16;
@@ -197,7 +196,7 @@ static void close_bench(struct bench *bench)
         poller_free(bench->pollers[i]);
 }
 
-/* Which of the values a protocol carries, and how finely: those that tell the time while nothing is wrong. */
+/* Whether a protocol carries a value with sufficient resolution to encode the time. */
 static void measure(struct bench *bench, const struct bms_driver *driver)
 {
     *bench = (struct bench){.name = driver->name};
@@ -206,7 +205,7 @@ static void measure(struct bench *bench, const struct bms_driver *driver)
     run_until(bench, clock_now() + 90);
     double now = clock_now();
     const struct pack *values = &bench->pollers[0]->values;
-    /* Cells that come in steps of 100 mV cannot tell the time. */
+    /* Cells in steps of 100 mV cannot encode the time. */
     bool coarse = strcmp(driver->name, "renogy") == 0;
     bool voltage = voltage_ago(values, cells_of(driver), now) < 3,
          cells = !coarse && cells_ago(values, now) < 3;
@@ -218,7 +217,7 @@ static void measure(struct bench *bench, const struct bms_driver *driver)
     assert_true(voltage || cells);
 }
 
-static double start_s; /* of a case, so much later than usual */
+static double start_s; /* offset of the start of a case */
 
 static void run_case(struct bench *bench, const struct bms_driver *driver, unsigned count,
                      const char *options)
@@ -226,8 +225,8 @@ static void run_case(struct bench *bench, const struct bms_driver *driver, unsig
     char name[200];
     snprintf(name, sizeof name, "%s: %s", driver->name, options);
     bench->name = name;
-    /* Right behind a stall, so that each begins with some undisturbed seconds, and at the same moment between two stalls
-     * whatever ran before: a multiple of all `stall_every`. */
+    /* Cases begin right after a stall, at a multiple of all `stall_every`: each has some undisturbed seconds first,
+     * and does not depend on the cases before it. */
     turned_clock_at = ceil(turned_clock_at / STALLS_AGREE_S) * STALLS_AGREE_S + 31;
     char seeded[200];
     const char *seed = getenv("AGES_SEED"); /* another one: other losses, and another moment */
@@ -257,10 +256,10 @@ static bool only_stands_still(const char *options)
            !strstr(options, "repeat");
 }
 
-/* More than most protocols wait for. */
+/* Longer than most protocols wait. */
 #define LATE_CASE "delay=900"
 
-/* `allowed`: the share of a driver's looks, in all cases together, in which something may be wrong. */
+/* `allowed`: the share of a driver's samples, over all cases, that may be wrong. */
 static void check_cases(const char *const *cases, unsigned packs, double allowed)
 {
     unsigned wrong = 0;
@@ -298,7 +297,7 @@ static void check_cases(const char *const *cases, unsigned packs, double allowed
     assert_int_equal(wrong, 0);
 }
 
-/* A Wi-Fi bridge that loses its link, TCP that sends again and again. */
+/* A Wi-Fi bridge that loses its link, and TCP retransmissions. */
 static void survives_stalls(void **state)
 {
     static const char *const cases[] = {"stall=1",  "stall=2",  "stall=3",  "stall=5",  "stall=8",
@@ -306,17 +305,18 @@ static void survives_stalls(void **state)
     check_cases(cases, 1, 0);
 }
 
-/* Nothing comes yet when the line is opened, and then all at once; or the device is only turned on later. */
+/* After the line is opened, nothing arrives at first, and then everything at once; or the device is switched on
+ * later. */
 static void survives_an_opening_in_a_stall(void **state)
 {
     static const char *const cases[] = {"stall=8,stall_every=300",  "stall=12,stall_every=300",
                                         "stall=22,stall_every=300", "stall=30,stall_every=300",
                                         "stall=45,stall_every=300", NULL};
-    start_s = -30; /* that is a second after the beginning of a stall */
+    start_s = -30; /* one second after a stall began */
     check_cases(cases, 1, 0);
 }
 
-/* The host of the far end, or our own, is busy: all comes in order, again and again later than it should. */
+/* The host of the far end, or our own, is busy: everything arrives in order, but repeatedly too late. */
 static void survives_a_busy_host(void **state)
 {
     static const char *const cases[] = {"stall=0.6,stall_every=1.6", "stall=0.9,stall_every=2.4",
@@ -348,8 +348,8 @@ static void survives_several_packs(void **state)
     check_cases(cases, 3, 0);
 }
 
-/* A radio or UDP bridge that sends again what it takes for lost, or lets replies overtake one another: with `settle`
- * nothing of it is left when the next request is sent. */
+/* A radio or UDP bridge that repeats replies which it considers lost, or reorders them. With `settle`, none of them
+ * is left when the next request is sent. */
 static void survives_repeats_with_settle(void **state)
 {
     static const char *const cases[] = {"repeat=5",

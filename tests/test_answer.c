@@ -40,7 +40,8 @@ int select(int count, fd_set *reading, fd_set *writing, fd_set *excepted, struct
 }
 
 #if __SIZEOF_POINTER__ == 4
-/* With 64-bit times the names above stand for others of the C library; a libmodbus that was built without calls these. */
+/* With 64-bit times these names stand for other functions of the C library; a libmodbus built without calls the ones
+ * here. */
 int nanosleep_without(void) __asm__("nanosleep");
 int select_without(void) __asm__("select");
 
@@ -77,7 +78,7 @@ struct bench {
     struct unit unit;
     struct units units;
     struct answerer answerer;
-    int ours, theirs; /* both ends of the client's connection */
+    int ours, theirs; /* the two ends of the connection */
     size_t received;
     uint8_t reply[4096];
 };
@@ -119,7 +120,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* What the client has received by now. */
+/* Bytes that the client has received so far. */
 static void receive(void)
 {
     const ssize_t n = read(bench.theirs, bench.reply, sizeof bench.reply);
@@ -136,7 +137,7 @@ static void expect(const uint8_t *bytes, size_t size)
 
 #define EXPECT(...) expect((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
 
-/* A later libmodbus may have mended what 3.1.6 does; that is no failure of ours. */
+/* A later libmodbus may have fixed a bug of 3.1.6: that is not our failure. */
 static void assert_trap(bool shown, const char *what)
 {
     const bool is_3_1_6 = libmodbus_version_major == 3 && libmodbus_version_minor == 1 &&
@@ -147,7 +148,7 @@ static void assert_trap(bool shown, const char *what)
 
 typedef int reply_function(modbus_t *, const uint8_t *, int, modbus_mapping_t *);
 
-/* The one of libmodbus, behind ours. */
+/* libmodbus's own function, which ours wraps. */
 static reply_function *real_reply(void)
 {
     static reply_function *reply;
@@ -159,7 +160,7 @@ static reply_function *real_reply(void)
     return reply;
 }
 
-/* It is only ever given a read of what is there, and nothing that it could refuse. */
+/* answer() must pass only reads of existing registers to libmodbus, nothing that libmodbus would reject. */
 int modbus_reply(modbus_t *modbus, const uint8_t *frame, int size, modbus_mapping_t *mapping)
 {
     assert_int_equal(size, 12);
@@ -174,14 +175,14 @@ int modbus_reply(modbus_t *modbus, const uint8_t *frame, int size, modbus_mappin
     return real_reply()(modbus, frame, size, mapping);
 }
 
-/* Hands a request to libmodbus as it is, the way its own examples do. */
+/* Passes a request to libmodbus unchecked, as its examples do. */
 static int reply_unchecked(const uint8_t *frame, size_t size)
 {
     modbus_set_socket(bench.answerer.modbus, bench.ours);
     return real_reply()(bench.answerer.modbus, frame, (int) size, &bench.unit.mapping);
 }
 
-/* Asked at 1000 s and answered at once, unless a test says otherwise. */
+/* Received at 1000 s and answered at once, by default. */
 #define NOW 1000.0
 #define TICKET 4711
 
@@ -208,7 +209,7 @@ static void answer_checked(const uint8_t *frame, size_t size)
     assert_int_equal(sleeps + selects + receives, 0);
 }
 
-/* A request that the client has sent behind the one that is being answered. */
+/* A further request that the client has sent after the current one. */
 static const uint8_t waiting[] = {0, 9, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1};
 
 static void send_waiting(void)
@@ -223,7 +224,7 @@ static size_t count_waiting(void)
     return n > 0 ? (size_t) n : 0;
 }
 
-/* Requests that libmodbus sleeps over before it throws away what else has been received. */
+/* Requests for which libmodbus sleeps and then discards everything else that was received. */
 // clang-format off
 static const struct {
     const char *name;
@@ -263,8 +264,7 @@ static void test_sleep_and_flush(void **state)
     }
 }
 
-/* modbus_receive waits in select, which has no room for descriptors above 1023. Nothing of ours
- * gets there. */
+/* modbus_receive waits with select, which cannot handle descriptors above 1023. We never call it. */
 static void test_select(void **state)
 {
     uint8_t request[MODBUS_TCP_MAX_ADU_LENGTH];
@@ -276,8 +276,7 @@ static void test_select(void **state)
     answer_checked(waiting, sizeof waiting);
 }
 
-/* A read request that ends behind its address: libmodbus takes the quantity from what an earlier
- * request left there. */
+/* A read request that ends after its address: libmodbus takes the quantity from an earlier request in the buffer. */
 static void test_short_read(void **state)
 {
     uint8_t buffer[] = {0, 1, 0, 0, 0, 4, 1, 3, 1, 0x22, /* the end; left over: */ 0, 2};
@@ -289,8 +288,7 @@ static void test_short_read(void **state)
     EXPECT(0, 1, 0, 0, 0, 3, 1, 0x83, 3);
 }
 
-/* Function 16 that ends behind its byte count: libmodbus writes what an earlier request left there.
- */
+/* Function 16 that ends after its byte count: libmodbus writes the data of an earlier request. */
 static void test_short_write(void **state)
 {
     uint16_t *registers = bench.unit.mapping.tab_registers;
@@ -306,8 +304,8 @@ static void test_short_write(void **state)
     assert_int_equal(registers[290], pattern(290));
 }
 
-/* A short function 22: libmodbus takes its masks from what an earlier request left there. With Debian's security update it
- * refuses afterwards; the register is changed then. */
+/* A short function 22: libmodbus takes its masks from an earlier request. With Debian's security update it then
+ * answers with an exception, but has already changed the register. */
 static void test_short_mask(void **state)
 {
     uint16_t *registers = bench.unit.mapping.tab_registers;
@@ -323,8 +321,7 @@ static void test_short_mask(void **state)
     assert_int_equal(registers[290], pattern(290));
 }
 
-/* libmodbus knows no read-only registers. None of the functions that write changes anything here.
- */
+/* libmodbus has no read-only registers. Through answer() no writing function changes anything. */
 static const uint8_t writers[][19] = {
     {0, 1, 0, 0, 0, 6, 1, 5, 0, 0, 0xFF, 0},
     {0, 1, 0, 0, 0, 6, 1, 6, 1, 0x22, 0x55, 0xAA},
@@ -353,7 +350,7 @@ static void test_read_only(void **state)
     }
 }
 
-/* Whatever the unit id, libmodbus answers as if it was its own. */
+/* libmodbus answers for any unit id. */
 static void test_any_unit(void **state)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 0, 3, 1, 0x22, 0, 1};
@@ -367,8 +364,8 @@ static void test_any_unit(void **state)
     }
 }
 
-/* From a function of 0x81 and more, the function of an exception wraps round and looks like an
- * answer to a read. */
+/* For functions from 0x81 on, libmodbus adds 0x80 to the function again, so its exception looks like a response to a
+ * read. */
 static void test_function_wraps(void **state)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 1, 0x83, 1, 0x22, 0, 1};
@@ -383,7 +380,7 @@ static void test_function_wraps(void **state)
     }
 }
 
-/* Function 7 gets no answer at all from libmodbus, and 17 tells the library's version. */
+/* libmodbus does not answer function 7 at all, and answers 17 with its own version. */
 static void test_left_out_functions(void **state)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 2, 1, 7};
@@ -399,7 +396,7 @@ static void test_left_out_functions(void **state)
     EXPECT(0, 1, 0, 0, 0, 3, 1, 0x91, 1);
 }
 
-/* Every function with every length: an exception, or the right answer, and never a pause. */
+/* Every function with every length gets an exception or the right answer, without a delay. */
 static void test_everything_short(void **state)
 {
     for (unsigned function = 0; function < 256; function++)
@@ -414,8 +411,7 @@ static void test_everything_short(void **state)
         assert_int_equal(bench.unit.mapping.tab_registers[i], pattern(i));
 }
 
-/* Every quantity that is near a limit at every address that is near an end of a block: libmodbus
- * answers what is there, and never has to refuse. */
+/* Every quantity near a limit at every address near the end of a block: libmodbus gets only valid reads. */
 static void test_everything_near_ends(void **state)
 {
     static const unsigned ends[] = {0, 2, 48, 100, 158, 290, 348, 400, 800, 0xFFFE};
@@ -444,8 +440,8 @@ static void test_everything_near_ends(void **state)
                 }
 }
 
-/* The four functions that set a value, for one who may: libmodbus never sees them, and no register is
- * changed by the order or by its end. */
+/* The four functions that set a value, from an allowed client: libmodbus never sees them, and neither the order nor
+ * its end changes a register. */
 // clang-format off
 static const struct {
     uint8_t frame[17], confirmed[12];
@@ -479,7 +475,7 @@ static void test_orders(void **state)
     for (size_t i = 0; i < COUNT(orders); i++) {
         const uint8_t *frame = orders[i].frame;
         const size_t size = 6u + frame[5];
-        /* Nobody carries it out: no such function. */
+        /* Without a handler for orders the function does not exist. */
         bench.answerer.carry_out = NULL;
         assert_int_equal(ask(frame, size), ANSWER_SENT);
         EXPECT(0, frame[1], 0, 0, 0, 3, 1, (uint8_t) (frame[7] | 0x80), 1);
@@ -501,8 +497,8 @@ static void test_orders(void **state)
     assert_int_equal(bench.unit.coils[0] + bench.unit.coils[1], 0);
 }
 
-/* Fresh is what is fresh at the moment of the answer, whoever was told of it when; and nothing in one answer, or in two
- * at that moment, says anything else. */
+/* Freshness is that of the moment of the answer, even without a notification; and it is consistent within an answer,
+ * and between two at the same moment. */
 static void test_judged_at_the_moment(void **state)
 {
     static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
@@ -577,7 +573,7 @@ static void test_precedence(void **state)
     assert_int_equal(bench.answerer.exceptions, COUNT(precedences));
 }
 
-/* Registers go high byte first, from function 3 and 4 alike; bits fill bytes from the lowest. */
+/* Registers are sent high byte first by functions 3 and 4; bits fill bytes from the lowest. */
 static void test_values(void **state)
 {
     const uint16_t first = pattern(290), second = pattern(291);
@@ -609,7 +605,7 @@ static void test_identification(void **state)
     reply[5] = (uint8_t) (1 + 7 + 10 + 10 + 2 + version);
     answer_checked(request, sizeof request);
     expect(reply, sizeof expected + version);
-    /* A pack that does not answer can still be told by its name. */
+    /* The name of a silent pack can still be read. */
     bench.unit.stale = true;
     answer_checked((const uint8_t[]){0, 6, 0, 0, 0, 5, 1, 43, 14, 4, 6}, 11);
     EXPECT(0, 6, 0, 0, 0, 17, 1, 43, 14, 4, 0x82, 0, 0, 1, 6, 7, 'h', 'o', 'u', 's', 'e', '-', '1');
@@ -619,9 +615,9 @@ static void test_identification(void **state)
 static void test_socket_full(void **state)
 {
     static const uint8_t requests[][12] = {
-        {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1}, /* an answer of libmodbus, */
+        {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1}, /* a response of libmodbus, */
         {0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 0},    /* an exception, */
-        {0, 1, 0, 0, 0, 5, 1, 43, 14, 1, 0},     /* one of ours */
+        {0, 1, 0, 0, 0, 5, 1, 43, 14, 1, 0},     /* one of our own */
     };
     for (size_t i = 0; i < COUNT(requests); i++) {
         const size_t size = 6u + requests[i][5];

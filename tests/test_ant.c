@@ -10,7 +10,7 @@ extern const struct bms_driver ant_driver;
 enum { STEP_IDENTITY, STEP_STATUS };
 #define STATUS_REQUEST "7E A1 01 00 00 BE 18 55 AA 55"
 
-/* A frame of a function with data, and one of its two ends. */
+/* A frame of a function with data, with either of the two possible ends. */
 static struct bytes make_frame(uint8_t function, unsigned reg, const uint8_t *data, size_t size,
                                const char *end)
 {
@@ -24,7 +24,7 @@ static struct bytes make_frame(uint8_t function, unsigned reg, const uint8_t *da
     return out;
 }
 
-/* Four cells of 3.3 V and two sensors, nothing the matter. */
+/* Four cells of 3.3 V and two sensors, no alarms. */
 static size_t fill(uint8_t data[130])
 {
     memset(data, 0, 130);
@@ -34,7 +34,7 @@ static size_t fill(uint8_t data[130])
         put_le16(data + 28 + 2 * n, 3300 + n);
     put_le16(data + 36, 21);
     put_le16(data + 38, 0xFFD8);
-    uint8_t *tail = data + 12 - 6; /* numbers of the sheet, o = 12 */
+    uint8_t *tail = data + 12 - 6; /* offsets as in the sheet, o = 12 */
     put_le16(tail + 34, 0xFFD8);
     put_le16(tail + 38, 1320);
     put_le16(tail + 40, (uint32_t) -331);
@@ -89,7 +89,7 @@ static void test_status(void **state)
     assert_int_equal(pack.implausible, 0);
 }
 
-/* Counts that the frame has no room for are refused, whatever its CRC says. */
+/* Counts for which the frame has no room are rejected even if the CRC is right. */
 static void test_counts(void **state)
 {
     static const struct {
@@ -115,7 +115,7 @@ static void test_counts(void **state)
         assert_int_equal(take(data, size, &pack), BMS_INVALID);
 }
 
-/* Section 4, once more. */
+/* Section 4, repeated independently. */
 static void test_alarms(void **state)
 {
     static const struct {
@@ -179,7 +179,7 @@ static void test_alarms(void **state)
         }
 }
 
-/* Either end is good; AA 55 in the data is none. */
+/* Either end is valid; AA 55 within the data is not an end. */
 static void test_ends(void **state)
 {
     static const struct {
@@ -210,7 +210,7 @@ static void test_ends(void **state)
     }
 }
 
-/* An answer belongs to the function and register that were asked. */
+/* An answer must have the requested function and register. */
 static void test_foreign(void **state)
 {
     struct bms bms = new_bms(&ant_driver);
@@ -251,7 +251,7 @@ static void test_mask(void **state)
     assert_memory_equal(frame.bytes, before.bytes, frame.size);
 }
 
-/* Section 5: without the password a command is not permitted; other registers are not answered. */
+/* Section 5: without the password a command is rejected, and other registers are not answered. */
 static void test_board(void **state)
 {
     static const struct {
@@ -273,7 +273,7 @@ static void test_board(void **state)
     }
 }
 
-/* The board's answer to what is ordered next, through the decoder. */
+/* The board's answer to the next order, through the decoder. */
 static enum bms_result order(struct bms *bms, struct bms *board, struct pack *told,
                              const char *sent)
 {
@@ -291,7 +291,8 @@ static enum bms_result order(struct bms *bms, struct bms *board, struct pack *to
 #define OFF "7E A1 51 01 00 00 D8 E5 AA 55"
 #define FACTORY "7E A1 23 6A 01 08 31 32 33 34 35 36 37 38 70 90 AA 55"
 
-/* Section 5: the password is told when it is wanted, and the order given once more; where it was the wrong one that is all. */
+/* Section 5: the password is sent when the board requests it, and the order is repeated once; with a wrong password
+ * it fails. */
 static void test_switches(void **state)
 {
     static const char *const sent[4] = {"D8 E5", "79 25", "C8 E4", "69 24"};
@@ -323,7 +324,7 @@ static void test_switches(void **state)
     }
 }
 
-/* What fails for another reason asks for no password; no answer of another order counts. */
+/* A failure for another reason does not request the password, and answers to other orders do not count. */
 static void test_refusals(void **state)
 {
     struct bms bms = new_bms(&ant_driver);

@@ -37,7 +37,7 @@ static enum bms_result take(const struct bytes *frame, struct pack *pack)
     return receive_frame(&bms, &request, frame->bytes, frame->size, pack);
 }
 
-/* The paper's form has its turn when the other one stays unanswered, and what is answered stays. */
+/* The form of the document is tried when the other one stays unanswered; the form that was answered is kept. */
 static void test_requests(void **state)
 {
     struct bms bms = new_bms(&ant_old_driver);
@@ -58,7 +58,7 @@ static void test_requests(void **state)
     }
 }
 
-/* Section 3, once more. */
+/* Section 3, repeated independently. */
 static void test_reasons(void **state)
 {
     enum { NONE = PACK_ALARM_COUNT };
@@ -143,7 +143,7 @@ static void test_values(void **state)
     }
 }
 
-/* Section 4. The status that is asked for behind an order shows what became of it. */
+/* Section 4. The status request after an order shows its effect. */
 static void test_orders(void **state)
 {
     static const struct {
@@ -214,12 +214,12 @@ static void test_mask(void **state)
     }
 }
 
-/* Section 3: two of the four are not connected on most boards and read 0 then. */
+/* Section 3: two of the four are not connected on most boards, and then read 0. */
 static void test_sensors(void **state)
 {
     static const struct {
         int celsius[4];
-        int count; /* fitted, from the first on */
+        int count; /* sensors that are fitted, from the first on */
     } cases[] = {
         {{13, 13, 0, 0}, 2}, {{-5, 21, 0, 0}, 2},       {{21, 21, 21, 21}, 4},
         {{2, 1, 0, 1}, 4},   {{2, 1, 1, 0}, 4},         {{21, 0, -40, -40}, 2},

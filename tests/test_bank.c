@@ -145,7 +145,7 @@ static void test_unequal_packs(void **state)
                      1u << CELL_IMBALANCE | 1u << SOC_LOW | 1u << CELL_OVER_VOLTAGE);
 }
 
-/* A bank has no cells, sensors and names of its own. */
+/* A bank has neither cells, sensors nor names of its own. */
 static void test_what_a_bank_has_not(void **state)
 {
     const struct pack a = large(), b = small();
@@ -164,7 +164,7 @@ static void test_what_a_bank_has_not(void **state)
         assert_string_equal(bank.text[i], "");
 }
 
-/* Of a stale pack nothing is left, but that it is missing. */
+/* A stale pack contributes nothing, except that it is missing. */
 static void test_a_pack_is_missing(void **state)
 {
     const struct pack a = large(), b = small();
@@ -236,7 +236,7 @@ static void test_each_value(void **state)
         enum pack_value id;
         double in[3], expected;
     } cases[] = {
-        {CURRENT_A, {10, -4, 1}, 7}, /* one is charged by the others */
+        {CURRENT_A, {10, -4, 1}, 7}, /* the others charge it */
         {CURRENT_A, {10, UNKNOWN, 1}, UNKNOWN},
         {POWER_W, {500, -200, 0}, 300},
         {REMAINING_AH, {100, 50, 0}, 150},
@@ -284,7 +284,7 @@ static void test_each_value(void **state)
     }
 }
 
-/* What a pack weighs: full, rated, configured; and nothing when one of them has neither. */
+/* The weight of a pack: its full, rated or configured capacity; all weigh the same if one pack has none. */
 static void test_weights(void **state)
 {
     // clang-format off
@@ -333,7 +333,7 @@ static void test_limits_of_packs_that_are_off(void **state)
     } cases[] = {
         {{1, 1}, {100, 50}, 150},
         {{1, 0}, {100, 50}, 100},
-        {{0, 1}, {UNKNOWN, 50}, 50}, /* what it would take does not matter */
+        {{0, 1}, {UNKNOWN, 50}, 50}, /* its capacity does not matter */
         {{1, 0}, {UNKNOWN, 50}, UNKNOWN},
         {{0, 0}, {100, 50}, 0},
         {{0, 0}, {UNKNOWN, UNKNOWN}, 0},
@@ -360,7 +360,7 @@ static void test_limits_of_packs_that_are_off(void **state)
     }
 }
 
-/* Equal extremes are those of the first pack; one without cells names nobody. */
+/* If extremes are equal, the first pack is named; a pack without cell numbers names none. */
 static void test_places(void **state)
 {
     struct pack nothing, a = large(), bank;
@@ -384,8 +384,8 @@ static void test_places(void **state)
     assert_int_equal(extras.temp_max_pack, 0);
 }
 
-/* What was active in a pack is unknown while its reply is lost, whatever the others say; what is active in
- * one of them is active. */
+/* While the reply of one pack is lost, its alarms count as unknown, whatever the others report; an alarm that is
+ * active in any pack is active in the bank. */
 static void test_alarms_that_were_not_read(void **state)
 {
     struct pack calm, lost, bank;

@@ -52,7 +52,7 @@ static void assert_sum(const struct pack *pack)
     assert_near(pack->value[VOLTAGE_V], sum_mv / 1000, 1e-9);
 }
 
-/* Every value is there, for every number of cells and sensors, and none is out of its range. */
+/* Every value exists and is in its range, for every number of cells and sensors. */
 static void test_complete(void **state)
 {
     for (unsigned cells = 1; cells <= MAX_CELLS; cells++) {
@@ -142,7 +142,7 @@ static void test_charge_protection(void **state)
     assert_true(pack.value[CURRENT_A] == 0 && pack.value[CHARGE_CURRENT_LIMIT_A] == 0);
     assert_near(pack.value[SOC_PERCENT], 100, 0);
 
-    /* Commanded on again, it stays open: the protection has the last word. */
+    /* A command to switch on does not close it: the protection takes precedence. */
     pack_set(&pack, CHARGE_MOS, 1);
     battery_step(&battery, 1, &pack);
     assert_true(pack.value[CHARGE_MOS] == 0 && pack.value[CURRENT_A] == 0);
@@ -199,7 +199,7 @@ static void test_switches(void **state)
         assert_true(pack.value[cases[i].stops] == 1 && pack.value[CURRENT_A] == current_a);
         assert_true(pack.value[cases[i].other] == 0);
 
-        /* A switch that nobody knows of is no command. */
+        /* An unknown switch position is not a command. */
         pack_unset(&pack, cases[i].stops);
         battery_step(&battery, 0, &pack);
         assert_true(pack.value[cases[i].stops] == 1);
@@ -211,7 +211,7 @@ static void test_temperatures(void **state)
     static const struct {
         double ambient_c;
         enum battery_profile profile;
-        int charge, discharge; /* MOS afterwards */
+        int charge, discharge; /* expected MOS states */
         uint32_t protections;
     } cases[] = {
         {20, BATTERY_DISCHARGE, 1, 1, 0},
@@ -241,7 +241,7 @@ static void test_temperatures(void **state)
     }
 }
 
-/* Without sensors nothing can be said of the temperature, and nothing follows from it. */
+/* Without sensors the temperature is unknown, and nothing depends on it. */
 static void test_no_sensors(void **state)
 {
     struct battery_settings settings = usual(BATTERY_CHARGE);
@@ -254,7 +254,7 @@ static void test_no_sensors(void **state)
     assert_false(pack_known(&pack, TEMP_AVG_C));
 }
 
-/* A day and a half of the cycle: full and empty come by turns, and no protection has to step in. */
+/* One and a half days: the pack becomes full and empty in turns, and no protection acts. */
 static void test_cycle(void **state)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {

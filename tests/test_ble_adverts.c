@@ -29,7 +29,7 @@ static void on_failed(void *data, const char *text)
     snprintf(why, sizeof why, "%s", text);
 }
 
-/* Up to its scan, which BlueZ has answered. */
+/* Opens the port and answers its requests up to the scan. */
 static struct port *listen_to(const char *text)
 {
     static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
@@ -61,7 +61,7 @@ static struct bluez *bluez_of(const struct port *port)
     return &((struct adverts *) port->state)->bluez;
 }
 
-/* A record of the real key, with so many hundredths of a volt. */
+/* An advertisement with the real key and this many hundredths of a volt. */
 static void advertise(struct port *port, uint16_t nonce, unsigned centivolts)
 {
     uint8_t record[23] = {0x10, 2, 0x89, 0xA3, 2, (uint8_t) nonce, (uint8_t) (nonce >> 8), key[0]};
@@ -79,7 +79,7 @@ static void advertise(struct port *port, uint16_t nonce, unsigned centivolts)
                                   .heard = true, .victron = record, .victron_size = sizeof record});
 }
 
-/* BlueZ answers the question that is due. */
+/* Answers the pending request to BlueZ. */
 static void answer_question(void)
 {
     stub_answer(stub_await(loop, "ping "), NULL, NULL);
@@ -97,13 +97,13 @@ static void test_believes_three_that_agree(void **state)
     struct port *port = listen_to(key_text);
     answer_question();
     advertise(port, 1, 2600);
-    advertise(port, 1, 2600); /* said again */
+    advertise(port, 1, 2600); /* repeated */
     advertise(port, 2, 2650);
     assert_int_equal(opened, -1);
     advertise(port, 3, 2700);
     assert_true(opened >= 0);
     assert_int_equal(frames(), 1);
-    /* Once it is believed, a voltage may do what it wants. */
+    /* Once the record is accepted, voltages may change freely. */
     advertise(port, 4, 5400);
     advertise(port, 4, 5400);
     assert_int_equal(frames(), 1);
@@ -114,13 +114,13 @@ static void test_takes_young_ones_only(void **state)
 {
     struct port *port = listen_to(key_text);
     for (uint16_t n = 1; n <= 5; n++)
-        advertise(port, n, 2600); /* BlueZ has not answered yet */
+        advertise(port, n, 2600); /* BlueZ has not answered the last request yet */
     assert_int_equal(opened, -1);
     answer_question();
     for (uint16_t n = 11; n <= 13; n++)
         advertise(port, n, 2600);
     assert_int_equal(frames(), 1);
-    /* It is asked again, and the bus stands still. */
+    /* The next request is sent, and the bus hangs. */
     struct stub_call *question = stub_await(loop, "ping ");
     turned_clock_at += 1;
     advertise(port, 14, 2600);
@@ -128,7 +128,7 @@ static void test_takes_young_ones_only(void **state)
     turned_clock_at += 3;
     advertise(port, 15, 2600);
     assert_int_equal(frames(), 0);
-    /* The answer to a question of then says nothing of now, the next one does. */
+    /* The answer to an old request does not count as current; the next one does. */
     stub_answer(question, NULL, NULL);
     advertise(port, 16, 2600);
     assert_int_equal(frames(), 0);
@@ -138,7 +138,8 @@ static void test_takes_young_ones_only(void **state)
     port_free(port);
 }
 
-/* Anybody can advertise in its name: what is not its is passed over, until nothing else comes any more. */
+/* Anybody can advertise under its name: foreign records are ignored, and if nothing else arrives the port gives
+ * up. */
 static void test_passes_over_what_is_not_its(void **state)
 {
     struct port *port = listen_to(key_text);
@@ -150,12 +151,12 @@ static void test_passes_over_what_is_not_its(void **state)
     struct bluez_object object = {STUB_UNTOLD, .path = SHUNT, .interface = BLUEZ_DEVICE,
                                   .heard = true, .victron = forged};
     for (object.victron_size = 0; object.victron_size <= sizeof forged; object.victron_size++) {
-        /* (Noise of the whole length passes for something one time of four.) */
+        /* (Random bytes of this length pass as a record one time in four.) */
         forged[7] = object.victron_size < 23 && object.victron_size % 2 ? key[0] : 0x55;
         forged[5] = (uint8_t) object.victron_size;
         stub_tell(bluez_of(port), &object);
         if (object.victron_size % 3 == 0)
-            advertise(port, 3, 2600); /* said again */
+            advertise(port, 3, 2600); /* repeated */
     }
     assert_string_equal(why, "");
     char nothing;
@@ -175,7 +176,7 @@ static void test_passes_over_what_is_not_its(void **state)
     port_free(port);
 }
 
-/* Each wrong key that begins like the right one: hundreds of records, and none is believed. */
+/* Each wrong key that begins like the right one: of hundreds of records none is accepted. */
 static void test_finds_noise_out(void **state)
 {
     unsigned found_out = 0;

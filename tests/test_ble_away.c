@@ -18,14 +18,14 @@
 #define DEVICE ADAPTER "/dev_AA_BB_CC_DD_EE_0"
 #define LINES_MOST 3
 #define HOURS 12
-#define AGAIN_S 30.0 /* the longest pause between two attempts */
-#define SOON_S 6.0   /* a scan, the connection and a first answer take less, here */
+#define AGAIN_S 30.0 /* s, longest pause between two attempts */
+#define SOON_S 6.0   /* s: here a scan, the connection and the first reply take less */
 
 /* A module, its BMS, and the line that reads it. */
 struct far {
     char device[64], receive[96], send[96];
     bool away, known, linked;
-    struct bluez *bluez; /* whose port is open; NULL: it is not */
+    struct bluez *bluez; /* whose port is open; NULL: none */
     bool scanned_for;
     struct bms bms;
     struct pack pack;
@@ -42,7 +42,7 @@ static struct world {
     bool powered;
     unsigned attempts;
     double attempted_at, longest_s;
-    int log; /* what was said */
+    int log; /* descriptor of the log file */
     int real_stderr;
 } world;
 
@@ -161,7 +161,7 @@ static void serve(void)
     }
 }
 
-/* What is said meanwhile goes into a file. */
+/* Redirects the log to a file. */
 static void run_until(double until)
 {
     dup2(world.log, STDERR_FILENO);
@@ -239,7 +239,7 @@ static void close_world(void)
     close(world.log);
 }
 
-/* How long it takes until values are there that were asked for from now on. */
+/* Seconds from now until fresh values are published. */
 static double back_after_s(const struct far *far)
 {
     const double since = turned_clock_at;
@@ -255,7 +255,7 @@ static void cut_link(struct far *far)
         tell_device(far, false);
 }
 
-/* There under the address sanitizer, which replaces the heap that mallinfo2 knows. */
+/* Exists with the address sanitizer, which replaces the heap that mallinfo2 reports about. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 static size_t heap_in_use(void)
@@ -267,8 +267,8 @@ static size_t heap_in_use(void)
 
 /* ---- hours ---- */
 
-/* Runs for hours in which it cannot be had. Attempts go on all the time, no two of them further apart than `apart_s`; nothing grows
- * and one thing is said. */
+/* Runs for hours without the device. Attempts continue, no more than `apart_s` apart; memory does not grow, and one
+ * message is logged. */
 static void endure(double apart_s)
 {
     run_until(turned_clock_at + 600); /* pauses are at their longest */
@@ -297,7 +297,7 @@ static void test_device_away(void **state)
     endure(AGAIN_S + SEEK_S + 1);
     far->away = false;
     assert_true(back_after_s(far) < AGAIN_S + SOON_S);
-    assert_int_equal(said(), 2); /* that it was lost, and that it is back */
+    assert_int_equal(said(), 2); /* lost, and recovered */
     close_world();
 }
 
@@ -314,8 +314,8 @@ static void test_adapter_off(void **state)
     close_world();
 }
 
-/* Two are away, and each of their attempts takes its turn at the adapter: the third, whose link is lost now and then, waits for them at
- * most once. */
+/* Two devices are away, and each of their attempts occupies the adapter for its turn: the third, whose link is lost
+ * now and then, waits for each of them at most once. */
 static void test_neighbours_away(void **state)
 {
     open_world(3);

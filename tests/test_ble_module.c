@@ -26,7 +26,7 @@ static const struct {
         const char *uuid;
         unsigned flags;
     } characteristics[6];
-    const char *pairs; /* those that can be used */
+    const char *pairs; /* pairs that can be used */
 } cases[] = {
     {"Daly", {{"fff1", N}, {"fff2", W | C}}, "0"},
     {"JBD", {{"ff01", N}, {"ff02", C}}, "1"},
@@ -75,7 +75,7 @@ static void test_pairs(void **state)
     }
 }
 
-/* The two of one name: each is taken for what it can do. */
+/* Two characteristics of the same name: each is used for what it supports. */
 static void test_two_of_one_name(void **state)
 {
     struct module module = {0};
@@ -85,7 +85,7 @@ static void test_two_of_one_name(void **state)
     assert_string_equal(module.pairs[2].receive, "/notifies");
     assert_string_equal(module.pairs[2].send, "/writes");
     assert_int_equal(module.pairs[2].flags, C);
-    /* A vendor's own number is another one; so is a part that was told without its number. */
+    /* A vendor's own UUID is another one; so is a characteristic without a UUID. */
     module_note(&module, &(struct bluez_object){.path = "/x",
                                                 .uuid = "02f00000-0000-0000-0000-00000000ff01",
                                                 .flags = N});
@@ -105,7 +105,7 @@ static void test_guesses(void **state)
     static const struct {
         const char *address, *name;
         unsigned services;
-        const char *guess; /* how it begins; NULL: none */
+        const char *guess; /* how the guess begins; NULL: none */
     } known[] = {
         {"40:11:22:33:44:55", "DL-40D9", BLUEZ_SERVICE_FFF0, "Daly"},
         {"40:11:22:33:44:55", "dl-40d9", 0, "Daly"},

@@ -85,7 +85,7 @@ static void tell_heard(struct bluez *bluez)
                                             .heard = true, .signal_dbm = -67});
 }
 
-/* Each is "fff1" and what it can do. */
+/* Each is "fff1" and its properties. */
 struct part {
     const char *uuid;
     unsigned flags;
@@ -114,7 +114,7 @@ static void tell_value(struct bluez *bluez, const char *uuid, const char *bytes)
 
 /* ---- the way to an open line ---- */
 
-/* What BlueZ knows: an adapter, and a device that is not connected. */
+/* What BlueZ has: an adapter, and a device that is not connected. */
 static void look_around(struct port *port)
 {
     struct stub_call *list = stub_await(loop, "list ");
@@ -123,17 +123,17 @@ static void look_around(struct port *port)
     stub_answer(list, NULL, NULL);
 }
 
-/* From the scan to its characteristics; the first subscription is asked for next. */
+/* From the scan to the characteristics; the next request is the first subscription. */
 static void connect_behind(struct stub_call *scan, struct port *port, const struct part *parts,
                            unsigned count)
 {
     stub_answer(scan, NULL, NULL);
-    assert_int_equal(stub_looked, stub_count); /* not before it is seen */
+    assert_int_equal(stub_looked, stub_count); /* not before the device is seen */
     tell_heard(bluez_of(port));
     stub_answer(stub_await(loop, "stop "), NULL, NULL);
     stub_answer(stub_await(loop, "Connect " DEVICE), NULL, NULL);
     tell_device(bluez_of(port), NULL, 1, -1);
-    assert_int_equal(stub_looked, stub_count); /* its services are not known yet */
+    assert_int_equal(stub_looked, stub_count); /* services are not resolved yet */
     tell_device(bluez_of(port), NULL, -1, 1);
     struct stub_call *list = stub_await(loop, "list ");
     tell_parts(bluez_of(port), parts, count);
@@ -229,7 +229,7 @@ static void test_pairs_in_turn(void **state)
     port_free(port);
 }
 
-/* One at an adapter at a time: the other one looks only when this one is open. */
+/* One port at a time per adapter: the second one scans only when the first is open. */
 static void test_one_at_a_time(void **state)
 {
     struct result results[2];
@@ -252,7 +252,8 @@ static void test_one_at_a_time(void **state)
     port_free(ports[1]);
 }
 
-/* 3 s from telling it to disconnect to the next look for it; and as long where it is found connected, maybe for a moment only. */
+/* 3 s pass between the disconnect and the next scan; the same if the device is found connected, which may be for a
+ * moment only. */
 static void test_pauses(void **state)
 {
     struct result result;
@@ -276,7 +277,7 @@ static void test_pauses(void **state)
     stub_answer(list, NULL, NULL);
     list = stub_await(loop, "list ");
     assert_true(list->at - seen_at >= 3);
-    /* It is still connected: it does not advertise, and is taken over. */
+    /* It is still connected: it does not advertise, so the port takes over the connection. */
     tell_adapter(bluez_of(port), 1);
     tell_device(bluez_of(port), "JK-shed", 1, 1);
     stub_answer(list, NULL, NULL);
@@ -284,7 +285,7 @@ static void test_pauses(void **state)
     port_free(port);
 }
 
-/* Requests in pieces of 20, the next one when BlueZ has taken the one before. */
+/* Requests are sent in pieces of 20 bytes, each after BlueZ has accepted the one before. */
 static void test_pieces(void **state)
 {
     struct result result;
@@ -299,14 +300,14 @@ static void test_pieces(void **state)
     struct stub_call *second = stub_await(loop, "command " CHARACTERISTIC "fff2");
     assert_int_equal(second->size, 5);
     assert_memory_equal(second->bytes, "01234", 5);
-    /* It is not taken for a while: what was to follow is old by then. */
+    /* BlueZ does not accept it for a while: the remaining pieces are too old by then. */
     turned_clock_at += 2;
     assert_int_equal(write(result.fd, "late", 4), 4);
     ev_run(loop, EVRUN_NOWAIT);
     stub_answer(second, NULL, NULL);
     assert_int_equal(stub_looked, stub_count);
     tell_value(bluez_of(port), "fff1", "an answer");
-    /* Another program writes: this request is lost, and the line stays. */
+    /* Another program writes: this request is lost, but the port stays open. */
     assert_int_equal(write(result.fd, "next", 4), 4);
     stub_answer(stub_await(loop, "command " CHARACTERISTIC "fff2"), BLUEZ_IN_PROGRESS,
                 "In Progress");
@@ -315,7 +316,7 @@ static void test_pieces(void **state)
     port_free(port);
 }
 
-/* Who is silent is written to in the other way, and then on its other line. */
+/* If the device is silent, the port tries the other kind of write, and then its other pair of characteristics. */
 static void test_silence(void **state)
 {
     struct result result;
@@ -338,7 +339,7 @@ static void test_silence(void **state)
     char end;
     assert_int_equal(write(result.fd, "?", 1), 1);
     ev_run(loop, EVRUN_NOWAIT);
-    assert_int_equal(read(result.fd, &end, 1), 0); /* over, as the line sees */
+    assert_int_equal(read(result.fd, &end, 1), 0); /* end of file, as the line sees it */
     port_close(port);
     turned_clock_at += 10;
     stub_looked = stub_count;
@@ -349,7 +350,7 @@ static void test_silence(void **state)
     port_free(port);
 }
 
-/* It has both kinds of writing, and refuses the one that is tried first. */
+/* The characteristic has both kinds of write, and rejects the one that is tried first. */
 static void test_refused_kind(void **state)
 {
     struct result result;
@@ -372,7 +373,7 @@ static void test_refused_kind(void **state)
         }
         stub_answer(call, NULL, NULL);
         tell_value(bluez_of(port), "fff1", "!");
-        /* What has worked stays, whatever a later write ends with. */
+        /* A kind of write that has worked is kept, whatever later writes result in. */
         assert_int_equal(write(result.fd, "?", 1), 1);
         stub_answer(stub_await(loop, kinds[i]), "org.bluez.Error.Failed", "no");
     }
@@ -385,8 +386,8 @@ static void test_refused_kind(void **state)
     port_free(port);
 }
 
-/* Links fail most often while they are made: it is tried once more before anybody hears of it, after the pause behind a
- * disconnect. */
+/* Links fail most often while they are established: the port retries once, after the pause that follows a disconnect,
+ * before it reports a failure. */
 static void test_tries_again(void **state)
 {
     struct result result;
@@ -402,12 +403,12 @@ static void test_tries_again(void **state)
             tell_heard(bluez_of(port));
             stub_answer(stub_await(loop, "stop "), NULL, NULL);
             struct stub_call *call = stub_await(loop, "Connect " DEVICE);
-            if (attempt > 0 && time == 0) { /* it is well */
+            if (attempt > 0 && time == 0) { /* the retry succeeds */
                 stub_answer(call, NULL, NULL);
                 tell_device(bluez_of(port), NULL, 1, 1);
                 break;
             }
-            if (attempt == 0) { /* the link is made, and is lost while services are read */
+            if (attempt == 0) { /* the link is established, and lost while services are resolved */
                 stub_answer(call, NULL, NULL);
                 tell_device(bluez_of(port), NULL, 1, -1);
                 tell_device(bluez_of(port), NULL, 0, -1);
@@ -424,7 +425,7 @@ static void test_tries_again(void **state)
             stub_answer(list, NULL, NULL);
             stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), NULL, NULL);
             assert_true(result.fd >= 0);
-            result.failed++; /* as many as times */
+            result.failed++; /* as often as there are failures */
             port_close(port);
             turned_clock_at += 10;
             stub_begin();
@@ -435,7 +436,8 @@ static void test_tries_again(void **state)
     port_free(port);
 }
 
-/* Services that BlueZ remembers and the device has not any more are made to be forgotten, but not of a device that is paired. */
+/* If BlueZ remembers services that the device no longer has, the port makes it forget the device, unless it is
+ * paired. */
 static void test_stale_services(void **state)
 {
     struct result result;
@@ -460,7 +462,7 @@ static void test_stale_services(void **state)
     }
 }
 
-/* A scan that BlueZ never said it had begun cannot be ended; one that is seen before that is waited for. */
+/* A scan is ended only after BlueZ has confirmed it; a device that is seen earlier waits for that. */
 static void test_scan_that_is_not_answered(void **state)
 {
     struct result result;
@@ -469,7 +471,7 @@ static void test_scan_that_is_not_answered(void **state)
     port_open(port);
     look_around(port);
     struct stub_call *scan = stub_await(loop, "scan " ADAPTER);
-    tell_heard(bluez_of(port)); /* by another program's scan */
+    tell_heard(bluez_of(port)); /* seen through the scan of another program */
     assert_int_equal(stub_looked, stub_count);
     stub_answer(scan, "org.freedesktop.DBus.Error.NoReply", "BlueZ does not answer");
     stub_answer(stub_await(loop, "stop "), BLUEZ_IN_PROGRESS, "Operation already in progress");

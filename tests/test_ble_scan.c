@@ -40,7 +40,7 @@ static void tell_device(struct bluez *bluez, unsigned n, const char *name, int s
     stub_tell(bluez, &device);
 }
 
-/* Up to its beginning. `remembered`: devices that BlueZ has seen some day. */
+/* Starts a scan. `remembered`: devices that BlueZ has cached. */
 static struct scan *begin(unsigned remembered)
 {
     static const struct scan_events scan_events = {.done = on_done};
@@ -65,7 +65,7 @@ static void await_end(struct scan *scan)
     scan_free(scan);
 }
 
-/* Of thousands, those are kept that may be a BMS, and the nearest others. */
+/* Of thousands of devices, the list keeps those that may be a BMS, and the nearest others. */
 static void test_crowd(void **state)
 {
     struct scan *scan = begin(3000);
@@ -85,7 +85,7 @@ static void test_crowd(void **state)
     assert_int_equal(listed[2].signal_dbm, -70);
 }
 
-/* Names come from anybody with a radio. */
+/* Anybody can choose a name. */
 static void test_names(void **state)
 {
     static const struct {

@@ -12,7 +12,7 @@
 #define HCI0 "/org/bluez/hci0"
 #define HCI1 "/org/bluez/hci1"
 
-static char began[32]; /* the names of those whose turn has come, in that order */
+static char began[32]; /* names in the order in which they got their turn */
 
 static void on_begin(void *data)
 {
@@ -85,14 +85,14 @@ static void test_adapters_apart(void **state)
     turn_end(&turns[3]);
 }
 
-/* One that goes away keeps nobody waiting, whether it had its turn, was about to have it, or waited. */
+/* A member that leaves blocks nobody, whether it had its turn, was about to get it, or waited. */
 static void test_going_away(void **state)
 {
     struct ev_loop *loop = set_up();
     for (unsigned i = 0; i < COUNT(turns); i++)
         turn_want(&turns[i], HCI0);
     turn_end(&turns[1]); /* waited */
-    turn_end(&turns[0]); /* before the loop told it */
+    turn_end(&turns[0]); /* before the loop has called it */
     run(loop);
     assert_string_equal(began, "c");
     turn_end(&turns[3]);

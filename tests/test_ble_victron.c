@@ -84,7 +84,7 @@ static size_t read_hex(const char *text, uint8_t *out, size_t room)
     return size;
 }
 
-/* Each advertisement of the captures becomes the frame that stands below it. */
+/* Each advertisement of the captures decodes to the frame below it. */
 static void check_capture(const char *path)
 {
     char line[256];
@@ -120,7 +120,7 @@ static void test_captures(void **state)
     globfree(&found);
 }
 
-/* Unused bits that are not ones: a wrong key that shares its first byte. */
+/* Unused bits that are not 1: a wrong key with the same first byte. */
 static void test_noise(void **state)
 {
     const struct bms_driver *driver = bms_driver_find("victron-ble");
@@ -142,7 +142,7 @@ static void test_noise(void **state)
         passed += result == BMS_DONE;
         assert_true(result == BMS_DONE || (result == BMS_INVALID && !pack_known(&pack, VOLTAGE_V)));
     }
-    assert_in_range(passed, 1, 100); /* the right one, and a quarter of the others by chance */
+    assert_in_range(passed, 1, 100); /* the right key, and by chance a quarter of the others */
 }
 
 int main(void)

@@ -35,7 +35,7 @@ static void test_frames(void **state)
     close(pair[1]);
 }
 
-/* As the kernel lays them out: long identifiers, requests for a frame, error frames. */
+/* In the layout of the kernel: 29-bit identifiers, remote frames, error frames. */
 static void test_other_frames(void **state)
 {
     static const canid_t others[] = {0x305 | CAN_EFF_FLAG, 0x305 | CAN_RTR_FLAG,
@@ -57,7 +57,7 @@ static void test_other_frames(void **state)
     close(pair[1]);
 }
 
-/* Nobody reads: the queue is full at some time, and sending does not wait. */
+/* Without a reader the queue fills up, and sending does not block. */
 static void test_full_queue(void **state)
 {
     const struct can_message frame = {.id = 0x351, .size = 8};
@@ -73,7 +73,7 @@ static void test_full_queue(void **state)
 static void test_no_interface(void **state)
 {
     assert_int_equal(can_socket_open("no-such-can"), -1);
-    assert_true(errno == ENODEV || errno == EAFNOSUPPORT); /* the latter of a kernel without CAN */
+    assert_true(errno == ENODEV || errno == EAFNOSUPPORT); /* the latter on a kernel without CAN */
 }
 
 int main(void)

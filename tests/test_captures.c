@@ -18,7 +18,7 @@
 #define MAX_FILES 256
 #define CAPTURES "tests/captures"
 
-/* What an expectation of a file is about, looked up once: there are millions of comparisons. */
+/* What an expectation refers to, looked up once because there are millions of comparisons. */
 struct place {
     enum { NOWHERE, VALUE, ALARM, TEXT } kind;
     int index;
@@ -33,7 +33,7 @@ struct capture {
 };
 static struct capture captures[MAX_FILES];
 static size_t capture_count;
-static const char *only_driver; /* from the command line, for work on one; NULL: all */
+static const char *only_driver; /* from the command line, to run one driver; NULL: all */
 
 /* ---- loading ---- */
 
@@ -48,8 +48,8 @@ static char *read_file(const char *path, size_t *size)
     return text;
 }
 
-/* Values that follow from several messages may rightly differ when one of them is missing: extremes of fewer cells, the
- * direction of the current, alarms and switches that an earlier reply of the same exchange has reported otherwise. */
+/* Values that depend on several messages may differ when one is missing: extremes of fewer cells, the direction of
+ * the current, alarms and switches that an earlier reply of the exchange reported differently. */
 static bool stands_alone(const char *name)
 {
     static const char *const alone[] = {"cell_mv.",    "temp_c.", "voltage_v", "soc_percent",
@@ -106,7 +106,7 @@ static void load_file(const char *path)
     free(text);
 }
 
-/* All files of all drivers; a folder without a driver, or a driver without captures, is a failure. */
+/* Finds all files of all drivers. A folder without a driver, or a driver without captures, is a failure. */
 static int load_all(void **state)
 {
     DIR *top = opendir(CAPTURES);
@@ -150,7 +150,7 @@ static int free_all(void **state)
 
 /* ---- comparing ---- */
 
-/* NAN: unknown, or no number. */
+/* NAN: unknown, or not a number. */
 static double number_at(const struct pack *pack, const struct place *place)
 {
     if (place->kind == VALUE)
@@ -198,10 +198,10 @@ static unsigned count_unmet(const struct capture *capture, const struct pack *pa
 
 /* ---- variations of an exchange ---- */
 
-/* A copy in which each reply was passed through `change`, which may return more than one piece. */
+/* Copies an exchange and passes each reply through `change`, which may return several pieces. */
 struct variation {
     const char *name;
-    /* Appends the items that take the place of items[at]. */
+    /* Appends the replacements of items[at]. */
     void (*change)(struct exchange *out, const struct exchange *in, size_t at);
 };
 
@@ -244,7 +244,7 @@ static void split(struct exchange *out, const struct exchange *in, size_t at)
         append(out, EXCHANGE_REPLY, item->bytes + i, 1);
 }
 
-/* Noise as a two-wire adapter's turn-around leaves it, with bytes that start frames in one protocol or another. */
+/* Noise of a two-wire adapter's turn-around, with bytes that begin frames in several protocols. */
 static void noise(struct exchange *out, const struct exchange *in, size_t at)
 {
     static const uint8_t bytes[] = {0x00, 0xFF, 0x7E, 0x0D, 0xA5, 0xDD,
@@ -261,7 +261,7 @@ static void echo(struct exchange *out, const struct exchange *in, size_t at)
         append(out, EXCHANGE_REPLY, in->items[at].bytes, in->items[at].size);
 }
 
-/* Each request is answered first by what belonged to the request before, if that was another one. */
+/* Each request is first answered by the reply to the previous request, if that was a different one. */
 static void late(struct exchange *out, const struct exchange *in, size_t at)
 {
     append_copy(out, &in->items[at]);
@@ -329,7 +329,7 @@ static bool known(const struct pack *pack, const struct place *place)
                                : !isnan(number_at(pack, place));
 }
 
-/* Where one request stands in the file more than once, an earlier answer is right when the last one is lost. */
+/* If a request occurs several times in the file, an earlier answer is right when the last one is lost. */
 static bool asks_twice(const struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++)
@@ -349,8 +349,8 @@ static bool equal(const struct pack *a, const struct pack *b, const struct place
     return number_at(a, place) == number_at(b, place);
 }
 
-/* Replays a damaged exchange and counts values that are known and wrong; unknown is right for what did not arrive.
- * `lost` is what comes out when the damaged reply is not there at all; NULL: nothing else could be meant. */
+/* Replays a damaged exchange and counts values that are known and wrong; unknown values are right if their reply did
+ * not arrive. `lost`: the result without the damaged reply, which is also right; NULL: none. */
 static unsigned count_made_up(const struct capture *capture, const struct exchange_item *damaged,
                               size_t where, const struct pack *lost)
 {
@@ -375,7 +375,7 @@ static unsigned count_made_up(const struct capture *capture, const struct exchan
     return wrong;
 }
 
-/* Calls `damage` for each reply of each file, with what comes out without it where that may be right. */
+/* Calls `damage` for each reply of each file, with the result without that reply if it may be right, too. */
 static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *capture,
                                                                struct exchange_item *item,
                                                                const struct pack *lost))
@@ -418,13 +418,14 @@ static void test_truncated(void **state)
     assert_int_equal(damage_each_reply(cut), 0);
 }
 
-/* Bits that are wrong in the file itself: flipped, they are right. */
+/* Bits that are wrong in the recording itself: flipped, they are right. */
 static const struct repair {
     const char *path;
     unsigned line;
     size_t bit;
 } repairs[] = {
-    /* The last block is damaged by hand, a y where a 9 was. Without it its checksum is right, and its values are. */
+    /* The last block was damaged by hand (a y in place of a 9). Without that damage its checksum and values are
+     * right. */
     {CAPTURES "/vedirect/smartshunt-hex-in-text.exch", 44, 46},
 };
 
@@ -437,8 +438,8 @@ static bool is_repair(const struct capture *capture, unsigned line, size_t bit)
     return false;
 }
 
-/* A console has neither sum nor CRC: a digit that became another one is a number like any other, and one
- * reply alone cannot tell. That nothing of it is published is shown by test_damage: three agree. */
+/* A console has neither sum nor CRC: a changed digit is still a number, and a single reply cannot show it.
+ * test_damage shows that it is not published, because three readings must agree. */
 static bool has_checksum(const struct bms_driver *driver)
 {
     return strcmp(driver->name, "pylon-console") != 0;
@@ -463,8 +464,8 @@ static unsigned long flip_bits(struct capture *capture, struct exchange_item *it
     return believed;
 }
 
-/* A sum or a CRC sees every single flipped bit that it covers, and what it does not cover carries no value: no flip may
- * change a value. */
+/* A sum or CRC detects every single flipped bit that it covers, and bits that it does not cover carry no value: so no
+ * flip may change a value. */
 static void test_bit_flips(void **state)
 {
     unsigned long believed = damage_each_reply(flip_bits);

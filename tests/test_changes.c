@@ -46,12 +46,12 @@ static const struct {
     const char *old, *fresh, *told;
 } changes[] = {
     {LINE PACK, LINE PACK, ""},
-    /* The same in other words. */
+    /* The same configuration, written differently. */
     {LINE PACK "poll = 1s\n", LINE "# comment\n" PACK "poll = 1000ms\n", ""},
     {LINE PACK "poll = 1s\n", LINE PACK "poll = 5s\n", "line: [pack p] poll: 5s, was 1s\n"},
     {LINE PACK, LINE PACK "poll = 5s\n", "line: [pack p] poll: 5s, was not given (the gateway's)\n"},
     {LINE PACK "poll = 5s\n", LINE PACK, "line: [pack p] poll: not given any more (the gateway's), was 5s\n"},
-    /* What the pack takes from the gateway is told once, where it stands. */
+    /* A change that packs inherit from [gateway] is reported once, for [gateway]. */
     {LINE PACK, GATEWAY "poll = 2s\n" LINE PACK, "line: [gateway] poll: 2s, was 1s\n"},
     {LINE PACK, GATEWAY "state_file = none\n" LINE PACK, "restart: [gateway] state_file: none, was /var/lib/packgate/state\n"},
     {LINE PACK, GATEWAY "on_stale = hold\n" LINE PACK, "[gateway] on_stale: hold, was exception\n"},
@@ -90,7 +90,7 @@ static void test_told(void **state)
     }
 }
 
-/* One row for each way in which a pack or its line can be another one to the polling. */
+/* A row for each kind of change after which the poller must treat a pack or its line as a new one. */
 static void test_same(void **state)
 {
     (void) state;

@@ -107,8 +107,8 @@ static int read_table(void **state)
     return row_count >= 120 ? 0 : -1;
 }
 
-/* A BMS that does what it is told, at once; its client hears in the next turn of the loop. There is
- * one client at a time, so one order. */
+/* A BMS that executes each order at once; its client gets the result in the next turn of the loop. There is only one
+ * client, so only one order at a time. */
 static ev_timer over;
 static uint64_t ticket_under_way;
 
@@ -171,7 +171,7 @@ static void expect_reply(const struct row *row, int fd)
                  to_hex(bytes, size, got));
 }
 
-/* What follows a row: its reply comes next, so nothing more came of the row before. */
+/* Sends a request after each row: if its response comes next, the row has produced no further bytes. */
 static const struct row last = {
     .clause = "-",
     .meaning = "the request behind the row before",
@@ -219,7 +219,7 @@ static void test_rows_byte_by_byte(void **state)
     }
 }
 
-/* All on one connection, and as many in one go as the socket takes. */
+/* Sends all rows on one connection, as many at once as the socket accepts. */
 static void test_rows_in_one_stream(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -233,8 +233,7 @@ static void test_rows_in_one_stream(void **state)
     close(fd);
 }
 
-/* A table that has the content of the server wrong would prove nothing: the map agrees with what is
- * written there. */
+/* A table with a wrong description of the server would prove nothing: checks that the register map agrees with it. */
 static void test_content(void **state)
 {
     for (unsigned address = 0; address <= 0xFFFF; address++) {

@@ -69,7 +69,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* NULL: there is no answer. */
+/* NULL: no answer. */
 static json_t *ask_as(const char *from, bool may_order, const char *question)
 {
     char *text = control_tell_outlet(bench.control, from, may_order, question);
@@ -92,7 +92,7 @@ static void test_configuration(void **state)
     json_decref(answer);
 }
 
-/* Whether it is open, as the answer says; -1: another answer. */
+/* Whether the tunnel is open according to the answer; -1: another answer. */
 static int is_open(json_t *answer)
 {
     const json_t *open = json_object_get(answer, "open");
@@ -101,7 +101,7 @@ static int is_open(json_t *answer)
     return found;
 }
 
-/* Opened, kept open, closed, and who did it is told. */
+/* A tunnel is opened, extended and closed, and the log names the user. */
 static void test_tunnel(void **state)
 {
     json_t *answer = ask("web", "tunnel shed 60 192.0.2.7");
@@ -113,12 +113,12 @@ static void test_tunnel(void **state)
     assert_int_equal(is_open(answer), 1);
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
-    /* A page without a password has nobody to open it for. */
+    /* A page without a password cannot open it. */
     assert_null(ask_as("web", false, "tunnel shed 60 192.0.2.7"));
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
 }
 
-/* Nobody but the page is answered; what is wrong is said in words; what is no question is none. */
+/* Only the page gets an answer; mistakes get an error message, malformed questions none. */
 static void test_refused(void **state)
 {
     static const struct {

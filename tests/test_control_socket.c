@@ -34,7 +34,7 @@ struct bench {
     struct control_client *waiting, *watching;
 };
 
-/* "wait" is answered by the test, "big" with BIG bytes, "watch" looks on; all else is answered with itself. */
+/* The test itself answers "wait"; "big" gets BIG bytes, "watch" starts listening, everything else is echoed. */
 static void on_asked(void *data, struct control_client *client, char *line, size_t size)
 {
     struct bench *bench = data;
@@ -111,7 +111,7 @@ static void turn(struct bench *bench)
     usleep(200);
 }
 
-/* All that comes until the socket is closed, or `size` bytes have come. */
+/* Reads until the socket is closed, or `size` bytes have arrived. */
 static size_t hear(struct bench *bench, int fd, char *out, size_t size)
 {
     size_t heard = 0;
@@ -144,7 +144,7 @@ static void expect_end(struct bench *bench, int fd)
     close(fd);
 }
 
-/* Whole, in pieces, several at once, with the line ends of other systems. */
+/* Requests as a whole, in pieces, several at once, and with other line ends. */
 static void test_lines(void **state)
 {
     struct bench *bench = *state;
@@ -173,7 +173,7 @@ static void test_too_long(void **state)
     memset(text, 'x', sizeof text);
     text[CONTROL_REQUEST_MAX - 1] = '\n';
     text[CONTROL_REQUEST_MAX] = '\0';
-    say(fd, text); /* just fits */
+    say(fd, text); /* the longest that fits */
     expect(bench, fd, text);
     text[CONTROL_REQUEST_MAX - 1] = 'x';
     say(fd, text);
@@ -186,7 +186,7 @@ static void test_too_long(void **state)
     close(other);
 }
 
-/* What comes meanwhile waits; who leaves is noticed at the latest when he is answered. */
+/* Further requests wait meanwhile; a client that leaves is noticed at the latest when it is answered. */
 static void test_answer_later(void **state)
 {
     struct bench *bench = *state;
@@ -210,7 +210,7 @@ static void test_answer_later(void **state)
     assert_int_equal(control_clients(bench->socket), 0);
 }
 
-/* Who does not read his answers gets no more of them, the others do. */
+/* A client that does not read its answers gets no more of them; the others do. */
 static void test_unread(void **state)
 {
     struct bench *bench = *state;
@@ -229,7 +229,7 @@ static void test_unread(void **state)
     close(fd);
 }
 
-/* One more than there is room for takes the place of the longest idle one; when all are at work, he is told so. */
+/* One client too many replaces the longest idle one; if all have requests in progress, it gets an error. */
 static void test_crowd(void **state)
 {
     struct bench *bench = *state;
@@ -263,7 +263,7 @@ static void test_crowd(void **state)
         close(fds[i]);
 }
 
-/* Lines as they come, until there is no room for those that are not read. */
+/* A listening client gets lines until its buffer is full. */
 static void test_watch(void **state)
 {
     struct bench *bench = *state;
@@ -312,7 +312,7 @@ static void test_peer(void **state)
     close(fd);
 }
 
-/* Asks to wait, and is what the gateway starts. */
+/* Sends a request as a process that the gateway has started. */
 static void wait_as_child(const struct bench *bench)
 {
     int fd = connect_to(bench->path);
@@ -322,7 +322,7 @@ static void wait_as_child(const struct bench *bench)
         pause();
 }
 
-/* What this process has started may look, whatever has become of its parent in between; but not act. */
+/* A process that this one has started may read, even after its parent has ended, but not act. */
 static void test_own_children(void **state)
 {
     struct bench *bench = *state;
@@ -344,7 +344,7 @@ static void test_own_children(void **state)
         pid = peer->pid;
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        /* One that is gone has nothing to answer for. */
+        /* A client that has left needs no answer. */
         assert_true(child_is_ours(pid));
     }
     assert_false(child_is_ours(getpid()));
@@ -352,7 +352,7 @@ static void test_own_children(void **state)
     assert_false(child_is_ours(1));
 }
 
-/* A dead gateway's socket is replaced; a living one's, and what is no socket, is not. */
+/* Replaces the socket of a dead gateway, but neither that of a running one nor any other file. */
 static void test_file(void **state)
 {
     struct bench *bench = *state;
@@ -367,21 +367,21 @@ static void test_file(void **state)
     expect(bench, fd, "still here\n");
     close(fd);
 
-    /* Moved away: the first one's file is gone, its clients would stay. */
+    /* The path changes: the file of the first socket is removed, its clients would stay. */
     assert_true(control_socket_open(bench->socket, "", true));
     assert_int_equal(stat(bench->path, &found), -1);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", bench->path);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
-    close(fd); /* and left behind */
+    close(fd); /* left behind */
     assert_true(control_socket_open(second, bench->path, true));
     fd = connect_to(bench->path);
     say(fd, "second\n");
     expect(bench, fd, "second\n");
     close(fd);
 
-    /* By now the file is somebody else's: it is not taken away. */
+    /* The file now belongs to another gateway: it is not removed. */
     assert_int_equal(unlink(bench->path), 0);
     assert_true(control_socket_open(bench->socket, bench->path, true));
     control_socket_free(second);

@@ -8,7 +8,7 @@ extern const struct bms_driver daly_driver;
 
 enum { VARIANT_AUTO, VARIANT_RS485, VARIANT_BLUETOOTH };
 
-/* Order of the plan; the test asks by name so that it need not know it. */
+/* In the order of the plan; the tests refer to steps by name. */
 static bool build(struct bms *bms, const char *name, struct bms_request *request)
 {
     for (unsigned i = 0; i < daly_driver.steps; i++)
@@ -40,7 +40,7 @@ static void test_requests(void **state)
     assert_request(&request, "A5 80 90 08 00 00 00 00 00 00 00 00 BD");
 }
 
-/* The hosts as which the next requests for the pack's values go out, none of them answered. */
+/* Counts the hosts as which the next requests are sent, none of them answered. */
 static void assert_hosts(const char *name, struct bms *bms, const char *expected)
 {
     char hosts[64] = "";
@@ -53,7 +53,7 @@ static void assert_hosts(const char *name, struct bms *bms, const char *expected
         fail_msg("%s: expected %s, got %s", name, expected, hosts);
 }
 
-/* The last request is answered. */
+/* Answers the last request. */
 static void answer(struct bms *bms, uint8_t host)
 {
     struct bms_request request = request_of("A5 40 90 08 00 00 00 00 00 00 00 00 7D");
@@ -65,7 +65,7 @@ static void answer(struct bms *bms, uint8_t host)
     assert_int_equal(receive_frame(bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
 }
 
-/* Section 5: a few boards answer only what the Bluetooth dongle would ask. */
+/* Section 5: a few boards answer only the requests of the Bluetooth dongle. */
 static void test_other_host(void **state)
 {
     struct bms bms = new_bms(&daly_driver);
@@ -84,7 +84,7 @@ static void test_other_host(void **state)
     assert_hosts("another board by now", &bms, "40 40 40 40 40 40 ");
 }
 
-/* Whoever has company or another number, or was told what to do, is asked in one way only. */
+/* A pack on a shared line, at another address or with a configured variant is asked in one way only. */
 static void test_one_host(void **state)
 {
     static const struct {
@@ -107,7 +107,7 @@ static void test_one_host(void **state)
     }
 }
 
-/* A simulated board listens as its variant says. */
+/* A simulated board answers only the requests of its variant. */
 static void test_emulated_hosts(void **state)
 {
     static const struct {
@@ -143,7 +143,7 @@ static void test_switches(void **state)
     assert_request(&request, "A5 40 D9 08 00 00 00 00 00 00 00 00 C6");
     assert_true(daly_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
     assert_request(&request, "A5 40 DA 08 01 00 00 00 00 00 00 00 C8");
-    /* The recorded answers: the first byte repeats the state, the rest is left-over. */
+    /* The recorded answers: the first byte repeats the state, the others are left over from an earlier frame. */
     static const char on[] = "A5 01 D9 08 01 0D 13 0D 21 0D 17 C0 BA";
     static const char off[] = "A5 01 D9 08 00 0D 13 0D 21 0D 17 C0 B9";
     static const char ask_on[] = "A5 40 D9 08 01 00 00 00 00 00 00 00 C7";
@@ -161,11 +161,11 @@ static void test_cells_wait_for_their_number(void **state)
     pack_clear(&pack);
     assert_false(build(&bms, "cell voltages", &request));
     assert_false(build(&bms, "temperatures", &request));
-    /* Without the count left-overs cannot be told from cells. */
+    /* Without the count, left-over bytes cannot be distinguished from cells. */
     static const char ask[] = "A5 40 95 08 00 00 00 00 00 00 00 00 82";
     receive(&bms, ask, "A5 01 95 08 01 0C FD 0C FE 0C FE 40 A1", &pack);
     assert_unknown(&pack, CELL_MV);
-    /* "Not ready" is not "no cells" (section 6). */
+    /* "Not ready" does not mean "no cells" (section 6). */
     static const char status[] = "A5 40 94 08 00 00 00 00 00 00 00 00 81";
     assert_int_equal(receive(&bms, status, "A5 01 94 08 00 00 00 00 00 00 00 00 42", &pack),
                      BMS_INVALID);
@@ -181,7 +181,7 @@ static void test_cells_wait_for_their_number(void **state)
     assert_unknown(&pack, CELL_MV + 4);
 }
 
-/* A late frame of an earlier poll in front of the reply (section 7, mpp-solar issue 516). */
+/* A late frame of an earlier poll before the reply (section 7, mpp-solar issue 516). */
 static void test_late_cell_frame(void **state)
 {
     struct bms bms = new_bms(&daly_driver);
@@ -199,7 +199,7 @@ static void test_late_cell_frame(void **state)
     assert_near(&pack, CELL_MV + 3, 0x0CE5);
 }
 
-/* Section 13, 8: after wake-up valid frames hold nonsense. */
+/* Section 13, 8: after wake-up, valid frames contain nonsense. */
 static void test_implausible(void **state)
 {
     struct bms bms = new_bms(&daly_driver);
@@ -236,7 +236,7 @@ static void test_direction(void **state)
         daly_driver.finish(&bms, &pack);
         assert_near(&pack, CURRENT_A, cases[i].current);
     }
-    /* Learned from a unit that charges above 30000, and used when the state byte is missing. */
+    /* The sign is learned from a unit that charges above 30000, and applied when the state byte is missing. */
     struct bms bms = new_bms(&daly_driver);
     for (int round = 0; round < 2; round++) {
         struct pack pack;
@@ -310,7 +310,7 @@ static void test_other_boards(void **state)
     assert_near(&pack, REMAINING_AH, 162.364);
 }
 
-/* A5 may stand in the data, and noise may end in the start of a frame. */
+/* A5 may occur in the data, and noise may end with the start of a frame. */
 static void test_framing(void **state)
 {
     static const struct {

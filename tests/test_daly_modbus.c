@@ -50,7 +50,7 @@ static void settle(struct bms *bms, struct pack *pack)
     pack_derive(pack);
 }
 
-/* Registers 0-61 of a D2 unit with four cells, two sensors and nothing the matter. */
+/* Registers 0-61 of a D2 unit with four cells, two sensors and no alarms. */
 static void fill_d2(uint16_t r[80])
 {
     static const uint16_t tail[] = {[0] = 132, 30000, 500, 3301, 3298, 60, 61, 0, 1000, 4, 2,
@@ -132,7 +132,7 @@ static void test_write_replies(void **state)
     assert_int_equal(receive(&d2, on, on, &pack), BMS_DONE);
     assert_int_equal(receive(&d2, on, "D2 06 00 A6 00 01 BB 8A", &pack), BMS_FOREIGN);
     assert_int_equal(receive(&d2, on, "D2 06 00 A5 00 00 8A 4A", &pack), BMS_FOREIGN);
-    /* Recorded: the echo with the address of the reply; our own echo is no confirmation. */
+    /* As recorded: the echo has the address of a reply; an echo of our own request confirms nothing. */
     const char *write = "81 06 01 74 00 A2 00 00";
     assert_int_equal(receive(&p81, write, "51 06 01 74 00 A2 45 C5", &pack), BMS_DONE);
     assert_int_equal(receive(&p81, "82 06 01 74 00 A2 00 00", "51 06 01 74 00 A2 45 C5", &pack),
@@ -187,8 +187,7 @@ static void test_exceptions(void **state)
     assert_int_equal(receive_frame(&bms, &write, frame, 5, &pack), BMS_FOREIGN);
 }
 
-/* The maker's example of a reply, after noise that begins like frames; every prefix wants more or
- * is passed over. */
+/* The maker's example of a reply, after noise that begins like frames; each prefix needs more bytes or is skipped. */
 static void test_noise(void **state)
 {
     struct bms bms = new_bms(&daly_d2_driver);
@@ -214,7 +213,7 @@ static void test_noise(void **state)
     assert_true(pack.value[CELL_MV + 12] == 1);
 }
 
-/* Cells whose bytes look like the CRC of a request that ends there: it is a reply all the same. */
+/* Cells whose bytes look like the CRC of a request that ends there: it is still a reply. */
 static void test_reply_like_a_request(void **state)
 {
     struct bms bms = new_bms(&daly_d2_driver);
@@ -275,8 +274,8 @@ static void test_absent_values(void **state)
     r[40] = 0;      /* no voltage right after wake-up */
     r[41] = 0;      /* would be -3000 A */
     r[33] = 255;    /* counted, not fitted */
-    r[38] = 0x0CE4; /* a balancer's volts behind the sensors */
-    r[4] = 3333;    /* rubbish behind the cells */
+    r[38] = 0x0CE4; /* a balancer's voltage after the sensors */
+    r[4] = 3333;    /* garbage after the cells */
     r[2] = 0;       /* a cell that is cut off is 0, not unknown */
     r[42] = 1234;   /* more than 100 % */
     r[66] = 255;
@@ -286,15 +285,15 @@ static void test_absent_values(void **state)
                                               TEMP_C + 6, CELL_MV + 4, MOS_TEMP_C};
     for (size_t i = 0; i < COUNT(unknown); i++)
         assert_false(pack_known(&pack, unknown[i]));
-    assert_int_equal(pack.implausible, 1); /* the state of charge; what is absent is not counted */
+    assert_int_equal(pack.implausible, 1); /* the state of charge; missing values are not counted */
     assert_true(pack.value[CELL_MV + 2] == 0);
     assert_true(pack.value[CELL_MIN_INDEX] == 3);
     assert_true(pack.value[TEMP_C] == 20);
 }
 
-/* Other programs read the cells first, as many as they know of, and all else in a second stretch.
- */
-/* Section 10: a board that only balances has the pack's volts behind its sensors, and 0 for all that it does not have. */
+/* Other programs read the cells first, as many as they expect, and everything else with a second request. */
+/* Section 10: a board that only balances has the pack voltage after its sensors, and 0 in all fields that it does not
+ * support. */
 static void test_balancer_board(void **state)
 {
     static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,     POWER_W,    REMAINING_AH,
@@ -350,8 +349,8 @@ static void test_other_windows(void **state)
     assert_false(pack_known(&pack, TEMP_C + 1));
 }
 
-/* The password is in 201-203 (D2) and 126-128 (81); whoever reads it, it goes nowhere. We read it
- * only where it stands in the midst of what we need, and can mask it. */
+/* The password is in registers 201-203 (D2) and 126-128 (81); whoever reads it, it is never shown. We read it only
+ * where it is between registers that we need, and mask it. */
 static void test_password(void **state)
 {
     uint16_t r[3] = {0x3132, 0x3334, 0x3536};
@@ -375,8 +374,8 @@ static void test_password(void **state)
     }
 }
 
-/* The password of the settings, and all of what some other program may have asked for; the rest
- * stays, and the CRC is right. */
+/* The password of the settings, and all data that another program may have requested, are masked; the rest stays, and
+ * the CRC is right. */
 static void test_mask(void **state)
 {
     static const struct {
@@ -413,7 +412,7 @@ static void put_text(uint16_t *registers, const char *text)
         registers[i / 2] |= (uint16_t) ((unsigned char) text[i] << (i % 2 ? 0 : 8));
 }
 
-/* Older firmware: 32 characters for each version. A date there is no hardware. */
+/* Older firmware: 32 characters for each version. A date in place of the hardware version is ignored. */
 static void test_versions(void **state)
 {
     static const struct {
@@ -475,8 +474,8 @@ static void test_balance_mask(void **state)
     }
 }
 
-/* Section 5: MOS temperature and balance mask come with one reply. It is asked for as long as it
- * tells one of them; how often to ask one that stays silent is the line's business. */
+/* Section 5: MOS temperature and balance mask come with one reply. It is requested as long as it reports one of them;
+ * the line decides how often to ask if it stays silent. */
 static void test_mos_step(void **state)
 {
     static const struct {
@@ -518,7 +517,7 @@ static void test_mos_step(void **state)
     }
 }
 
-/* A unit that does not know these registers stays silent; it may answer later. */
+/* A unit that does not support these registers stays silent; it may answer later. */
 static void test_mos_step_unanswered(void **state)
 {
     struct bms bms = new_bms(&daly_d2_driver);
@@ -614,7 +613,7 @@ static const struct expected_fault d2_faults[] = {
     {3,  6, -1, 0},                          {3, 15, -1, 0},
 };
 
-/* Section 8: fields of three bits hold 1 and 2 (their lowest and second bit) and more. */
+/* Section 8: fields of three bits contain 1, 2 and larger values. */
 static const struct expected_fault p81_faults[] = {
     {0,  0, CELL_OVER_VOLTAGE, W},           {0,  1, CELL_OVER_VOLTAGE, P},
     {0,  2, CELL_OVER_VOLTAGE, P},
@@ -698,7 +697,7 @@ static void test_p81_faults(void **state)
     }
 }
 
-/* Thermal runaway has no alarm of its own, but must not pass in silence. */
+/* Thermal runaway has no alarm of its own, but must be reported. */
 static void test_thermal_runaway(void **state)
 {
     struct bms bms = new_bms(&daly_p81_driver);
@@ -710,7 +709,7 @@ static void test_thermal_runaway(void **state)
                      1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE);
 }
 
-/* Firmware without 6D-73 reads FFFF there and has the words of dialect D2 in 66-69. */
+/* Firmware without 6D-73 reads FFFF there, and has the words of dialect D2 in 66-69. */
 static void test_p81_old_faults(void **state)
 {
     struct bms bms = new_bms(&daly_p81_driver);
@@ -729,7 +728,7 @@ static void test_p81_old_faults(void **state)
 
 /* ---- emulator ---- */
 
-/* One request through the emulator, byte by byte as it may come. */
+/* Passes a request to the emulator byte by byte. */
 static size_t ask(struct bms *bms, struct pack *pack, const struct bms_request *request,
                   struct bms_output *out)
 {
@@ -837,8 +836,7 @@ static void test_alarm_round_trip(void **state)
         }
 }
 
-/* A recorded status, put together again from its values: the emulator lays registers out as the
- * unit does. */
+/* A recorded status, encoded again from its values: the emulator lays registers out as the unit does. */
 static void test_emulates_recording(void **state)
 {
     static const char *const recorded = "D2 03 7C 0C DC 0C DB 0C DC 0C DC 0C DC 0C DC 0C DE 0C DC "

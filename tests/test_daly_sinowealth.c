@@ -30,7 +30,7 @@ static size_t make_reply(const struct bms_request *request, uint32_t value, uint
     return wanted + 1;
 }
 
-/* Bytes as they may lie in a buffer when a reply is waited for; how the frame in them was taken. */
+/* Bytes in the buffer when a reply is awaited, and how the frame in them is classified. */
 static enum bms_result feed(struct bms *bms, const struct bms_request *request,
                             const uint8_t *bytes, size_t size, struct pack *pack)
 {
@@ -62,7 +62,7 @@ static void settle(struct bms *bms, struct pack *pack)
 
 /* ---- frames ---- */
 
-/* Section 4: replies recorded from three makes. */
+/* Section 4: replies recorded from packs of three makers. */
 static const struct {
     const char *request, *reply;
     enum pack_value id;
@@ -96,7 +96,7 @@ static void test_recorded(void **state)
     }
 }
 
-/* The CRC covers the request: no reply answers another command of the same length. */
+/* The CRC covers the request: a reply never matches another command of the same length. */
 static void test_reply_to_another_command(void **state)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
@@ -134,7 +134,7 @@ static void test_surroundings(void **state)
     }
 }
 
-/* No echo of a request passes as the reply to it. */
+/* An echo of a request is never accepted as its reply. */
 static void test_echo_is_no_reply(void **state)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
@@ -163,7 +163,7 @@ static void test_other_requests(void **state)
         assert_int_equal(bms.driver->decode(&bms, &request, bytes, 3, &pack), BMS_FOREIGN);
     }
     assert_false(pack_known(&pack, CELL_MV));
-    /* Sent twice in a row as by the vendor's program, or for four bytes as by another one. */
+    /* Sent twice in a row, as by the vendor's program, or for four bytes, as by another one. */
     struct bms_request twice = request_of("0A 01 02 0A 01 02");
     assert_int_equal(feed(&bms, &twice, bytes, 3, &pack), BMS_DONE);
     assert_int_equal(answer(&bms, 0x02, 4, 3332, &pack), BMS_DONE);
@@ -250,7 +250,7 @@ static void test_faults(void **state)
     }
 }
 
-/* Section 5: the configuration and the cells that have a voltage should agree. */
+/* Section 5: the configuration and the number of cells with a voltage should agree. */
 static void test_cell_count(void **state)
 {
     static const struct {
@@ -326,19 +326,19 @@ static void test_16s(void **state)
                                               CHARGE_MOS};
     for (size_t i = 0; i < COUNT(unknown); i++)
         assert_false(pack_known(&pack, unknown[i]));
-    /* From then on it is asked for 16 cells and nothing else. */
+    /* From then on it is asked for exactly 16 cells. */
     for (unsigned step = 0; step < bms.driver->steps; step++) {
         struct bms_request request;
         assert_int_equal(bms.driver->build(&bms, step, &request), step < 16);
         if (step < 16)
             assert_int_equal(request.bytes[2], 2);
     }
-    /* A single odd reading must not make it one for good. */
+    /* A single odd reading must not change it permanently. */
     assert_int_equal(answer(&bms, 0x0B, 2, 33000, &pack), BMS_DONE);
     assert_true(pack.value[VOLTAGE_V] == 33);
 }
 
-/* Section 9: what 0B is, told by all ten cells. Until then nothing behind it is asked or believed. */
+/* Section 9: all ten cells decide what 0B is. Until then nothing after it is requested or accepted. */
 static void test_eleventh_in_doubt(void **state)
 {
     static const struct {
@@ -387,8 +387,7 @@ static void test_eleventh_in_doubt(void **state)
     }
 }
 
-/* The last cells are not heard: their number is not known, nor the sum, unless the configuration
- * has it. */
+/* The last cells do not answer: their number is unknown, and so is the sum, unless the cells are configured. */
 static void test_last_cell_lost(void **state)
 {
     for (int config = 0; config <= 1; config++) {
@@ -451,7 +450,7 @@ static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double 
     pack_set(pack, CELL_COUNT, cells);
     pack_set(pack, VOLTAGE_V, sum / 1000);
     if (cells > 10)
-        return; /* such a board tells nothing else */
+        return; /* such a board reports nothing else */
     for (unsigned n = 1; n <= temps; n++)
         pack_set_temp(pack, n, -14.5 + 9 * n);
     pack_set(pack, TEMP_COUNT, temps);
@@ -475,7 +474,7 @@ static size_t ask(struct pack *simulated, const struct bms_request *request, str
     return out->size;
 }
 
-/* A whole poll cycle against the emulator; returns the number of its requests. */
+/* Runs a whole poll cycle against the emulator; returns the number of requests. */
 static unsigned poll(struct bms *host, struct pack *simulated, struct pack *pack)
 {
     unsigned requests = 0;
@@ -507,7 +506,7 @@ static void check_same(const struct pack *simulated, const struct pack *pack)
     assert_int_equal(expected.alarms_protection, pack->alarms_protection);
 }
 
-/* In the second cycle only the cells that are there are asked for. */
+/* In the second cycle only existing cells are requested. */
 static void test_round_trip(void **state)
 {
     for (unsigned cells = 3; cells <= 16; cells++) {
@@ -538,7 +537,7 @@ static void test_alarm_round_trip(void **state)
     }
 }
 
-/* The recorded replies of section 4 come out of the emulator as they came out of the boards. */
+/* The emulator produces the recorded replies of section 4. */
 static void test_emulates_recording(void **state)
 {
     for (size_t i = 0; i < COUNT(recorded); i++) {

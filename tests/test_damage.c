@@ -35,7 +35,7 @@ static void test_damaged_replies(void **state)
                 try_variant(bms_drivers[i], variant, seed);
 }
 
-/* Without it a driver would count as having a strong one. */
+/* Otherwise a driver without a checksum would count as having a strong one. */
 static void test_each_driver_declares_its_check(void **state)
 {
     for (unsigned i = 0; bms_drivers[i]; i++)

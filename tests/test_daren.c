@@ -170,7 +170,7 @@ static void test_switches_and_balancing(void **state)
     }
 }
 
-/* Section 4: newer firmware leaves the flag out. */
+/* Section 4: newer firmware omits the flag. */
 static void test_without_flag(void **state)
 {
     struct bms bms;
@@ -186,7 +186,7 @@ static void test_without_flag(void **state)
     assert_near(&pack, (enum pack_value)(CELL_MV + 15), 3300);
 }
 
-/* What the cells do not add up to is not believed, nor what ends too early or says too much. */
+/* A reply whose cells do not add up to its voltage, or that is too short or too long, is rejected. */
 static void test_malformed(void **state)
 {
     static const struct {
@@ -212,7 +212,7 @@ static void test_malformed(void **state)
     }
 }
 
-/* A reply does not say what it answers: its structure does. */
+/* A reply does not contain its command: its structure identifies it. */
 static void test_late_replies(void **state)
 {
     struct bms host, device;
@@ -239,7 +239,7 @@ static void test_late_replies(void **state)
         }
 }
 
-/* FF stands where nothing was written, behind a text or in its place. */
+/* FF means that nothing was written, after a text or in its place. */
 static void test_serial(void **state)
 {
     static const struct {
@@ -277,7 +277,7 @@ static void test_refusals(void **state)
                          cases[i].result);
 }
 
-/* Neither takes the other's frames, whatever was asked: VER and CID1 tell. */
+/* Neither protocol accepts frames of the other, whatever was asked: VER and CID1 differ. */
 static void test_siblings(void **state)
 {
     static const struct ydt_head heads[] = {

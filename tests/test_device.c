@@ -17,8 +17,8 @@
 
 /* ---- a port with a clock ---- */
 
-/* The kernel's struct termios2, which cannot stand beside that of <termios.h>: four words of flags,
- * the line discipline and 19 characters, and the two rates. */
+/* The kernel's struct termios2, which cannot be included together with <termios.h>: four words of flags, the line
+ * discipline and 19 characters, and the two rates. */
 struct kernel_termios {
     uint32_t flags[4];
     uint8_t rest[20];
@@ -26,9 +26,8 @@ struct kernel_termios {
 };
 #define SET_TERMIOS2 0x402C542Bul
 
-/* A pseudo terminal says yes to any rate. This one divides its clock by whole numbers, as the kernel
- * does for a UART and tells in the rate that is read back: uart_get_baud_rate and
- * uart_get_divisor. 0: it is as it is. */
+/* A pseudo terminal accepts any rate. This one divides its clock by integers, as the kernel does for a UART, and
+ * reports the result in the rate that is read back: uart_get_baud_rate and uart_get_divisor. 0: unchanged. */
 static unsigned highest_rate;
 static bool refuses;
 
@@ -91,7 +90,7 @@ static void test_wrong(void **state)
     expect_wrong("/dev", "it is not a serial port");
 }
 
-/* A pseudo terminal takes any rate. What was set stays. */
+/* A pseudo terminal accepts any rate. Its settings are preserved. */
 static void test_pty(void **state)
 {
     int master, slave;
@@ -106,7 +105,7 @@ static void test_pty(void **state)
     assert_int_equal(after.c_cflag, before.c_cflag);
     assert_false(device_check(name, 9600, true, why, sizeof why));
     assert_non_null(strstr(why, "RTS"));
-    /* In use: nothing is tried, nothing is wrong. */
+    /* A port in use is not touched and counts as good. */
     assert_int_equal(flock(slave, LOCK_EX | LOCK_NB), 0);
     assert_true(device_check(name, 9600, true, why, sizeof why));
     close(slave);

@@ -10,7 +10,7 @@
 
 #include "unit.h"
 
-/* The C library's connect, but for what the system does by chance. */
+/* Replaces the C library's connect, to control what the system does at random. */
 static bool own_end_is_target;
 
 int connect(int fd, const struct sockaddr *to, socklen_t size)
@@ -90,7 +90,7 @@ static void test_address(void **state)
     check_connection("127.0.0.1");
 }
 
-/* "localhost" may stand for ::1 first, where nobody listens: the next address is tried. */
+/* "localhost" may resolve to ::1 first, where nobody listens: the next address is tried. */
 static void test_name(void **state)
 {
     check_connection("localhost");
@@ -110,7 +110,7 @@ static void test_refused(void **state)
     dial_stop(&dial);
 }
 
-/* Nobody listens on the port, and it is what the system has picked for the connection's own end. */
+/* Nobody listens on the port, and the system has chosen it as the local port of the connection. */
 static void test_never_itself(void **state)
 {
     unsigned port;
@@ -126,7 +126,7 @@ static void test_never_itself(void **state)
     assert_string_equal(outcome.why, "Connection refused");
 }
 
-/* With nothing left to wait for, the loop ends by itself: nothing was forgotten in it. */
+/* Without anything to wait for, the loop ends: no watcher was left behind. */
 static void test_stopped(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost"};

@@ -25,7 +25,7 @@ static int find_variant(const struct bms_driver *driver, const char *name)
     return 0;
 }
 
-/* False: in this protocol no inverter asks. */
+/* False: no inverter asks in this protocol. */
 static bool open_dialect(struct dialect *dialect, const struct protocol *protocol)
 {
     struct bms_options options = {.address = protocol->address ? protocol->address : -1, .adr = -1};
@@ -58,7 +58,7 @@ static struct shown new_shown(void)
     return shown;
 }
 
-/* A random one, of a size for which the protocol has room. */
+/* A random battery of a size that the protocol supports. */
 static struct shown random_battery(const struct protocol *protocol, uint64_t *seed)
 {
     struct shown shown = new_shown();
@@ -86,7 +86,7 @@ static struct shown random_battery(const struct protocol *protocol, uint64_t *se
     return shown;
 }
 
-/* A bank of a pack with all values and of one whose BMS reports fewer. */
+/* A bank of a pack with all values and one whose BMS reports fewer. */
 static struct shown mixed_bank(uint64_t *seed)
 {
     struct shown shown = new_shown();
@@ -116,7 +116,7 @@ static double step_of(const struct protocol *protocol, int id)
     return 0;
 }
 
-/* Whatever is read is what was shown. Returns how many values were. */
+/* Checks that all decoded values are the presented ones. Returns how many there are. */
 static unsigned expect_shown(const struct protocol *protocol, const struct shown *shown,
                              const struct pack *read)
 {
@@ -124,10 +124,10 @@ static unsigned expect_shown(const struct protocol *protocol, const struct shown
     unsigned count = 0;
     for (int id = 0; id < PACK_VALUES; id++) {
         double told = shown->values.value[id], got = read->value[id];
-        if (id == SOC_PERCENT && isnan(told)) /* the capacities say it */
+        if (id == SOC_PERCENT && isnan(told)) /* computed from the capacities */
             told = 100 * shown->values.value[REMAINING_AH] / shown->values.value[FULL_AH];
         double step = fmax(step_of(protocol, id), id == SOC_PERCENT ? 1 : 0);
-        /* A decoder counts what it has found. */
+        /* the decoder counts cells and sensors */
         if (isnan(got) || id == FLOW || id == CELL_COUNT || id == TEMP_COUNT || id == BALANCING ||
             id == BALANCE_MASK)
             continue;
@@ -140,7 +140,7 @@ static unsigned expect_shown(const struct protocol *protocol, const struct shown
     return count;
 }
 
-/* All that a protocol carries is read when the battery knows all of it: nothing is left out in vain. */
+/* If the battery reports everything, the inverter gets every value that the protocol carries. */
 static void test_full_batteries(void **state)
 {
     uint64_t seed = 1;
@@ -165,7 +165,7 @@ static void test_full_batteries(void **state)
         }
 }
 
-/* Whatever is unknown, no answer has a number for it. */
+/* No answer contains a number for an unknown value. */
 static void test_unknown_values(void **state)
 {
     uint64_t seed = 2;
@@ -204,7 +204,7 @@ static void test_unknown_alarms(void **state)
     }
 }
 
-/* Banks of different makes have no single cells. What is read all the same is theirs. */
+/* A bank of different makes has no single cells. Values that are still decoded must be its own. */
 static void test_banks(void **state)
 {
     uint64_t seed = 4;
@@ -236,7 +236,7 @@ static struct bytes ask(struct dialect *dialect, const struct shown *shown,
     return answer;
 }
 
-/* A number that is too large for the protocol is not cut off. */
+/* A number that is too large for the protocol is not truncated. */
 static void test_too_large(void **state)
 {
     uint64_t seed = 5;
@@ -244,19 +244,19 @@ static void test_too_large(void **state)
     struct dialect dialect;
     struct pack read;
     struct shown shown = random_battery(seplos, &seed);
-    pack_set(&shown.values, FULL_AH, 1000); /* 655.35 is the most */
+    pack_set(&shown.values, FULL_AH, 1000); /* 655.35 is the maximum */
     assert_true(open_dialect(&dialect, seplos));
     dialect_read(&dialect, &shown, &read);
     assert_unknown(&read, FULL_AH);
     assert_unknown(&read, VOLTAGE_V);
-    /* What is in other messages is answered. */
+    /* Values in other messages are still sent. */
     const struct ydt_head head = {.version = 0x20, .address = 1, .device = 0x46, .code = 0x44};
     struct bms_request status;
     status.size = ydt_write(status.bytes, &head, (const uint8_t[]){1}, 1);
     assert_true(ask(&dialect, &shown, &status).size > 0);
 }
 
-/* An inverter switches nothing off, and is not told that it has. */
+/* An inverter cannot switch anything, and gets no confirmation. */
 static void test_orders(void **state)
 {
     uint64_t seed = 6;
@@ -285,7 +285,7 @@ static void test_orders(void **state)
     assert_true(tried > 5);
 }
 
-/* Single registers, and others than a driver reads, have no unknown values either. */
+/* Reads of single registers, or of other ranges than a driver uses, contain no unknown values either. */
 static void test_any_registers(void **state)
 {
     uint64_t seed = 7;
@@ -305,7 +305,7 @@ static void test_any_registers(void **state)
     assert_int_equal(ask(&dialect, &shown, &current).size, 9);
 }
 
-/* No step of a protocol allows more than is allowed. */
+/* Rounding to the steps of a protocol never raises a limit. */
 static void test_limits_are_rounded_down(void **state)
 {
     static const struct {
@@ -372,7 +372,7 @@ static void test_stopping(void **state)
     assert_near(&read, CHARGE_VOLTAGE_LIMIT_V, 54);
 }
 
-/* Half a request waits, a wrong checksum and another address get nothing of the battery. */
+/* An incomplete request waits; a wrong checksum or another address gets nothing. */
 static void test_odd_requests(void **state)
 {
     uint64_t seed = 9;
@@ -397,7 +397,7 @@ static void test_odd_requests(void **state)
     assert_int_equal(out.size, 0);
 }
 
-/* Whatever comes: no more is handled than came, and damaged requests get no values. */
+/* Random bytes: never more are handled than arrived, and damaged requests get no values. */
 static void test_hostile_bytes(void **state)
 {
     uint64_t seed = 10;

@@ -103,7 +103,7 @@ static const char *const values[] = {"1",
                                      "[web]",
                                      "a = b"};
 
-/* One line of whatever a file can have. */
+/* A random line of a configuration. */
 static void write_random_line(FILE *out, unsigned *seed)
 {
     static const char *const blanks[] = {"", "", " ", "\t", "  "};
@@ -174,7 +174,7 @@ static void test_generated(void **state)
     assert_true(done > 18000);
 }
 
-/* Each key of each file that is shipped. */
+/* Changes each key of each shipped file. */
 static void test_shipped(void **state)
 {
     (void) state;

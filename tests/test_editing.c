@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Who may set up in the browser, under a clock that is turned: a code and a session are over in time, by use, and for others. */
+/* Who may set up in the browser, on a test-controlled clock: codes and sessions expire, end when used, and are
+ * replaced by others. */
 #include "control/editing.h"
 #include "control/hold.h"
 #include "config/load.h"
@@ -27,7 +28,7 @@ static struct bench {
     struct packs *packs;
     struct overview overview;
     struct editing *editing;
-    char *answer; /* to the last question */
+    char *answer; /* to the last request */
 } bench;
 
 static const struct line_events no_events;
@@ -73,7 +74,7 @@ static void tear_down(void)
     bench = (struct bench){0};
 }
 
-/* The answer to a question, which the caller releases. */
+/* Sends a request and returns the answer, which the caller releases. */
 static json_t *ask(const char *verb, const char *by, const char *token, const char *body)
 {
     char text[300];
@@ -107,7 +108,7 @@ static void arm(char code[100])
     assert_int_equal(strlen(code), 8);
 }
 
-/* `stop` needs a session, and nothing else. */
+/* `stop` needs only a session. */
 static bool may(const char *by, const char *token)
 {
     const int status = status_of(ask("stop", by, token, "{}"));
@@ -138,7 +139,7 @@ static void test_session_is_over(void **state)
     arm(code);
     take_text(ask("arm", "code", "-", code), "token", token);
     assert_int_equal(strlen(token), 64);
-    for (int i = 0; i < 3; i++) { /* it lasts while it is used */
+    for (int i = 0; i < 3; i++) { /* it lasts as long as it is used */
         turned_clock_at += EDITING_ARMED_S - 1;
         assert_true(may("code", token));
     }
@@ -168,7 +169,7 @@ static void test_code_works_once(void **state)
     tear_down();
 }
 
-/* The outlet's word for it counts only where the configuration says so. */
+/* The outlet's statement about the login counts only if the configuration allows it. */
 static void test_by_configuration(void **state)
 {
     set_up("");
@@ -199,7 +200,7 @@ static void test_questions_that_are_none(void **state)
 
 /* ---- a helper that hangs ---- */
 
-/* Listens where the gateway looks for its helper. */
+/* Listens in place of the helper. */
 static int listen_as_helper(struct sockaddr_un *address)
 {
     strcpy(address->sun_path, "/tmp/packgate-test-XXXXXX");
@@ -229,7 +230,7 @@ static void expect_line(int fd, const char *line)
     assert_string_equal(text, line);
 }
 
-/* It neither puts the file before back in time, nor ends: another one is asked to. */
+/* The helper neither restores the previous file in time nor exits: another one is asked to do it. */
 static void test_helper_that_hangs(void **state)
 {
     static const char saved[] = "{\"hash\":\"7\",\"keep_within_s\":120}\n";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a browser may change of a configuration, the difference that it is shown, and how the file is replaced. */
+/* What a browser may change in a configuration, the difference that it is shown, and how the file is replaced. */
 #include "config/edits.h"
 #include "config/ini/diff.h"
 #include "config/ini/save.h"
@@ -44,7 +44,7 @@ static void test_edits(void **state)
     }
 }
 
-/* A variant in a key of its own goes with its protocol. */
+/* A variant in a separate key is removed with its protocol. */
 static void test_older_variant(void **state)
 {
     static const struct {
@@ -115,7 +115,7 @@ static void test_edits_that_are_refused(void **state)
     free(large);
 }
 
-/* The password of a board goes to no other port than that of its line in the file. */
+/* The password of a board is sent only to the port that its line has in the file. */
 static void test_password_of_a_pack(void **state)
 {
     static const char text[] = "[line a]\nport = tcp://h:1\n[line b]\nport = tcp://h:2\n"
@@ -176,7 +176,7 @@ static void test_diff(void **state)
                "7\n 8"
                "8\n 9"
                "9\n+10x\n");
-    /* Two places: what lies between them is left out. */
+    /* Two changed places: equal lines between them are skipped. */
     check_diff("a\n1\n2\n3\n4\n5\n6\n7\n8\nb\n", "A\n1\n2\n3\n4\n5\n6\n7\n8\nB\n",
                "-1a\n+1A\n 2"
                "1\n 3"
@@ -190,9 +190,9 @@ static void test_diff(void **state)
 
 /* ---- a power cut ---- */
 
-/* The calls of config/ini/save.c that reach the disk. Before the one that is number `steps_left` the power fails: this process
- * ends, and of a file that was written and not synced nothing is left. */
-static unsigned steps_left; /* 0: it does not fail */
+/* The calls of config/ini/save.c that reach the disk. Before call number `steps_left` the power fails: this process
+ * exits, and files that were written but not synced lose their contents. */
+static unsigned steps_left; /* 0: the power does not fail */
 static int unsynced = -1;
 
 static void step(void)
@@ -292,7 +292,7 @@ static void test_keep_and_undo(void **state)
     assert_true(save_undo(path));
     expect_file("", "two");
     expect_file(".old/2", "three");
-    assert_true(save_undo(path)); /* there is nothing to be undone */
+    assert_true(save_undo(path)); /* there is nothing to undo */
     expect_file("", "two");
     struct stat found;
     assert_int_equal(stat(path, &found), 0);
@@ -311,10 +311,10 @@ static void test_no_file_before(void **state)
     expect_file("", "one");
     assert_false(save_is_pending(path));
     assert_int_equal(save_number(path),
-                     3); /* files with secrets of the next one get names of their own */
+                     3); /* secret files of the next configuration get other names */
 }
 
-/* Does it in a process of its own, with the power failing at the step. False: it was done before. */
+/* Runs an action in a process whose power fails at the given step. False: the action ended before. */
 static bool cut_at(unsigned number, bool (*work)(void))
 {
     int status = 0;
@@ -345,11 +345,11 @@ static bool undo(void)
     return save_undo(path);
 }
 
-/* Whenever the power fails, the next start finds the file before, or what was kept. */
+/* Whenever the power fails, the next start finds the previous file, or the kept one. */
 static void test_power_cuts(void **state)
 {
     static const struct {
-        const char *before; /* NULL: there was no file */
+        const char *before; /* NULL: no file */
         bool (*work)(void);
     } cases[] = {{"one", begin}, {"one", keep}, {"one", undo}, {"\n", undo},
                  {NULL, begin},  {NULL, keep},  {NULL, undo}};
@@ -382,7 +382,7 @@ static void test_empty_file_before(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
-/* At each moment in which the power may fail, what lies there leads back to the file before. */
+/* At each moment in which the power may fail, the files on the disk lead back to the previous one. */
 static void test_cut_short(void **state)
 {
     char name[100];

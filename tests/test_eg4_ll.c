@@ -9,7 +9,7 @@ extern const struct bms_driver eg4_ll_driver;
 
 enum { STEP_VALUES, STEP_IDENTITY };
 
-/* Four cells of 3.3 V, 400 Ah, three quarters full. */
+/* Four cells of 3.3 V, 400 Ah, at 75 %. */
 static void fill(uint16_t words[39])
 {
     memset(words, 0, 39 * sizeof *words);
@@ -47,7 +47,7 @@ static void test_requests(void **state)
     assert_request(&request, "01 03 00 69 00 17 D5 D8");
 }
 
-/* Section 3: seen once, it is kept, also when no number of the moment shows it. */
+/* Section 3: once recognized, the generation is kept, even if the current numbers do not show it. */
 static void test_tenths(void **state)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
@@ -79,7 +79,7 @@ static void test_tenths(void **state)
     assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 50);
 }
 
-/* 0 of a pack that is not empty is not known; nor is a capacity of 0. */
+/* A state of charge of 0 is unknown if the pack is not empty; so is a capacity of 0. */
 static void test_zeros(void **state)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
@@ -128,7 +128,7 @@ static void test_sensors(void **state)
     }
 }
 
-/* Section 4, once more. */
+/* Section 4, repeated independently. */
 static void test_alarms(void **state)
 {
     enum { RAW = PACK_ALARM_COUNT };
@@ -174,7 +174,7 @@ static void test_alarms(void **state)
         }
 }
 
-/* Section 6; no cells is what a board with another map answers. */
+/* Section 6; a board with another map answers with no cells. */
 static void test_not_a_pack(void **state)
 {
     static const struct {
@@ -195,7 +195,7 @@ static void test_not_a_pack(void **state)
     assert_int_equal(take(&bms, words, &pack), BMS_INVALID);
 }
 
-/* Units of 12 V are asked for 46 registers by other programs, and have other texts there. */
+/* Other programs read 46 registers from packs of 12 V, which have other texts there. */
 static void test_identity(void **state)
 {
     struct bms bms = new_bms(&eg4_ll_driver);

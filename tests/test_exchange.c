@@ -83,7 +83,7 @@ static void test_written_can_be_read(void **state)
     free(text);
 }
 
-/* NUL bytes and a file without line ends are no reason to read beyond its end. */
+/* Files with NUL bytes or without line ends are not read beyond their end. */
 static void test_binary(void **state)
 {
     char text[300], error[200];

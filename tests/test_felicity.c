@@ -59,7 +59,7 @@ static void test_faults(void **state)
     }
 }
 
-/* Section 3: negative charges; inverted on demand; bits 0 and 2 of the state are permissions. */
+/* Section 3: a negative current charges; `current` can invert it; bits 0 and 2 of the state are permissions. */
 static void test_state(void **state)
 {
     static const struct {
@@ -91,7 +91,7 @@ static enum bms_result take_cells(struct bms *bms, const uint16_t *words, struct
     return result;
 }
 
-/* Places that are empty are no cells, and no sensors. */
+/* Empty places are neither cells nor sensors. */
 static void test_empty_places(void **state)
 {
     for (unsigned cells = 1; cells <= 16; cells++) {

@@ -51,7 +51,7 @@ static void check_good(const char *text)
     config_free(config);
 }
 
-/* A serial line has one rate: it is written when the protocols are used to different ones. */
+/* A serial line has one rate: it is written if the protocols have different defaults. */
 static void writes_what_the_checks_accept(void **state)
 {
     (void) state;
@@ -83,7 +83,7 @@ static void says_what_looks_like_one_pack(void **state)
     free(text);
 }
 
-/* One without addresses can have no other pack on its line. */
+/* A pack without an address cannot share its line. */
 static void leaves_out_what_has_to_be_alone(void **state)
 {
     (void) state;
@@ -109,7 +109,7 @@ static void leaves_out_what_has_to_be_alone(void **state)
     free(text);
 }
 
-/* Ready to be pasted behind what is there. */
+/* The result can be pasted after an existing configuration. */
 static void clashes_with_nothing(void **state)
 {
     (void) state;
@@ -155,7 +155,7 @@ static void make_link(const char *folder, const char *kind, const char *name, co
     assert_int_equal(symlink(target, path), 0);
 }
 
-/* Two adapters with the same id: one link by-id is all that there is. */
+/* Two adapters with the same id have only one link in by-id. */
 static void names_ports_by_what_stays(void **state)
 {
     (void) state;

@@ -41,7 +41,7 @@ static void end(struct course *course)
     poller_free(poller);
 }
 
-/* Whether the alarm is active at the end of so many seconds with these values. */
+/* Whether the alarm is active after so many seconds with these values. */
 static bool frozen_after(struct course *course, double seconds, double amps, double mv,
                          bool own_alarm)
 {
@@ -68,7 +68,7 @@ static void test_frozen(void **state)
     assert_true(frozen_after(&course, 1, -20, 3300, false));
     assert_true(frozen_after(&course, 3600, -20, 3300, false));
     assert_false(frozen_after(&course, 1, -20, 3299, false));
-    /* The end of the alarm is told: one that cannot be read any more would stay active. */
+    /* The end of the alarm is reported: an alarm that can no longer be read would stay active. */
     assert_true(course.source->source.values->alarms_can_protect >> COMMUNICATION_FAULT & 1);
     assert_false(frozen_after(&course, FROZEN_AFTER_S - 1, -20, 3299, false));
     assert_true(frozen_after(&course, 1, -20, 3299, false));

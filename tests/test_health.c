@@ -31,7 +31,7 @@ static double noise(double most)
     return most * (2.0 * rand() / RAND_MAX - 1);
 }
 
-/* Days of a healthy pack, the values of which scatter. */
+/* Days of a healthy pack whose values scatter. */
 static void build_days(unsigned count)
 {
     srand(7);
@@ -86,17 +86,17 @@ static void test_falling_cell(void **state)
         days[n].load_mv[6] += -10 - 4.0 / 7 * n;
     assert_string_equal(
         judge(42), "cell 7 falls 4 mV per week behind the others under load; check its connection");
-    /* Too few days, or too many without a value, say nothing yet. */
+    /* Too few days, or too many without a value, yield no finding. */
     assert_string_equal(judge(13), "");
     for (unsigned n = 0; n < 42; n += 2)
         days[n].load_mv[6] = NAN;
     assert_null(strstr(judge(41), "falls"));
-    /* As slow as that is what cells do. */
+    /* Cells normally drift this slowly. */
     build_days(42);
     for (unsigned n = 0; n < 42; n++)
         days[n].load_mv[6] += -5 - 0.5 / 7 * n;
     assert_string_equal(judge(42), "");
-    /* One that falls and is not the lowest is on its way to the others. */
+    /* A cell that falls but is not the lowest approaches the others. */
     build_days(42);
     for (unsigned n = 0; n < 42; n++) {
         days[n].load_mv[6] += 40 - 4.0 / 7 * n;
@@ -132,7 +132,7 @@ static void test_other_cells(void **state)
                                    "connection, or it is worn");
 }
 
-/* Cells of a healthy pack whose differences come and go with the weather over a week: no course of six weeks is one. */
+/* Cells of a healthy pack whose differences vary with the weather over a week: six weeks of them are not a trend. */
 static void test_weather(void **state)
 {
     double load[CELLS], rest[CELLS];
@@ -158,13 +158,13 @@ static void test_weather(void **state)
         fail_msg("%u of 500 healthy packs have something", said);
 }
 
-/* Just below each limit and just above it. */
+/* Just below and just above each limit. */
 static void test_limits(void **state)
 {
     static const struct {
         double drift_mv_week, low_mv, ratio, rise, fade, efficiency;
         double silent_s;
-        const char *wanted; /* how the one sentence begins; empty: none */
+        const char *wanted; /* beginning of the only sentence; empty: none */
     } cases[] = {
         {.drift_mv_week = 0.9, .wanted = ""},
         {.drift_mv_week = 1.1, .wanted = "cell 7 falls 1 mV per week"},
@@ -186,7 +186,7 @@ static void test_limits(void **state)
         build_days(count);
         for (unsigned n = 0; n < count; n++) {
             struct health_day *day = &days[n];
-            /* Only the one thing differs, and by as much each day. */
+            /* Only one value differs, by the same amount each day. */
             for (unsigned i = 0; i < CELLS; i++) {
                 day->load_mv[i] = noise(0.3);
                 day->milliohm[i] = 0.8;
@@ -223,7 +223,7 @@ static void test_rising_resistance(void **state)
     const char *said = judge(120);
     assert_non_null(strstr(said, "the resistance of cell 5 is 3"));
     assert_non_null(strstr(said, " % higher than 106 days ago"));
-    /* In the cold it is higher, and that is no wear. */
+    /* In the cold the resistance is higher, which is not wear. */
     for (unsigned n = 60; n < 120; n++)
         days[n].temp_c -= 15;
     assert_string_equal(judge(120), "");
@@ -256,7 +256,7 @@ static void test_pack(void **state)
 
 /* ---- one day ---- */
 
-/* A pack of 100 Ah at half charge whose cells have 1 mOhm each, cell 7 two. */
+/* A pack of 100 Ah, half charged, whose cells have 1 mOhm each, except cell 7 with two. */
 static struct history_row row_of(int64_t t, double ampere, double soc)
 {
     struct history_row row = recent_empty(t);
@@ -288,7 +288,7 @@ static void test_steps(void **state)
     health_work_free(work);
 }
 
-/* What does not suffice: a current that never changes or always does, gaps, ends of the charge, few rows. */
+/* Insufficient data: a current that never or always changes, gaps, the ends of the charge, few rows. */
 static void test_no_steps(void **state)
 {
     enum { STEADY, RAMP, GAPS, FULL, FEW, CASES };
@@ -317,10 +317,10 @@ static void test_no_steps(void **state)
 /* ---- capacity ---- */
 
 struct course {
-    double soc_to, ampere; /* down to this with this current */
+    double soc_to, ampere; /* discharged down to this with this current */
     uint64_t flags;        /* of the last minute */
-    int pause_min;         /* without rows, half way down */
-    double charged_a;      /* for an hour, half way down */
+    int pause_min;         /* minutes without rows, half way down */
+    double charged_a;      /* charged for an hour, half way down */
     double capacity;       /* NaN: none */
 };
 
@@ -330,7 +330,7 @@ static void test_capacity(void **state)
         {10, -20, 0, 0, 0, 90},
         {5, -20, 0, 0, 0, 90},
         {30, -20, 0, 0, 0, NAN},
-        {30, -20, FLAG_PROTECTION(CELL_UNDER_VOLTAGE), 0, 0, 63}, /* empty before its time */
+        {30, -20, FLAG_PROTECTION(CELL_UNDER_VOLTAGE), 0, 0, 63}, /* empty too early */
         {10, -20, 0, 30, 0, NAN},
         {10, -20, 0, 4, 0, 90},
         {10, -20, 0, 0, 10, NAN},
@@ -347,7 +347,7 @@ static void test_capacity(void **state)
             assert_true(isnan(health_capacity(&run, &row)));
         }
         while (soc > course->soc_to && isnan(seen)) {
-            /* 90 Ah where the BMS believes 100. */
+            /* 90 Ah, although the BMS believes 100. */
             soc += course->ampere / 60 / 0.9;
             if (!paused && soc < 65) {
                 paused = true;
@@ -395,7 +395,7 @@ static void test_checkup(void **state)
     close(mkstemp(path));
     unlink(path);
     struct store *store = store_new(path, &limits);
-    /* Ten days, full at noon of each; of the last but one all rows of ten seconds, of the last one a few. */
+    /* Ten days, full at noon of each; all ten-second rows of the last but one, a few of the last one. */
     for (int n = 0; n < 10; n++) {
         put(store, LEVEL_DAY, energy(START + n * DAY_S, 24 * 100, 24 * 90, 1000));
         for (int h = 0; h < 24; h++)
@@ -413,13 +413,13 @@ static void test_checkup(void **state)
         assert_int_equal(due, START + n * DAY_S);
         assert_true(checkup_day(query, "shed", due, &day));
         assert_true(store_health(store, "shed", &day));
-        /* The first day began somewhere; full to full it takes a week. */
+        /* The first day began at an unknown charge; from full to full it takes a week. */
         assert_true(n == 0 ? isnan(day.silent_s) : day.silent_s == 600);
         assert_true(n < 7 ? isnan(day.efficiency) : fabs(day.efficiency - 0.9) < 0.001);
     }
     assert_int_equal(checkup_due(query, "shed", NOW), 0); /* today is not over */
     const struct health_day last = day;
-    /* A clock that was ten years ahead has left rows, and a day that was looked at then. */
+    /* A clock that was ten years ahead has left rows, and a day that was evaluated then. */
     const int64_t now = START + 9 * DAY_S + 3600, ahead = START + 3650 * DAY_S;
     put(store, LEVEL_RECENT, row_of(ahead + 2 * DAY_S, 0, 50));
     day.from = ahead;

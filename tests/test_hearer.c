@@ -21,9 +21,9 @@
 
 #define SAID_EACH_S 1.0
 #define BEGAN_V 48.0
-#define STEP_V 0.01 /* each set is of another voltage */
+#define STEP_V 0.01 /* V by which the voltage of each set differs */
 #define STALL_S 8.0
-#define BACK_S 6.0 /* since the stall is over; what has moved meanwhile is in doubt at first */
+#define BACK_S 6.0 /* s after the stall; changed values are in doubt at first */
 
 struct bench {
     struct line_config line_config;
@@ -35,8 +35,8 @@ struct bench {
     ev_timer saying;
     double began_at, stalls_at;
     unsigned said, heard;
-    double youngest_s; /* by how much a set was told as younger than it is, at most */
-    double fresh_at;   /* the first set since the stall that is no older than it should be */
+    double youngest_s; /* how much younger a set was reported than it is, at most */
+    double fresh_at;   /* the first set after the stall with the right age */
     uint8_t held[64 * BMS_FRAME_MAX];
     size_t held_size;
 };
@@ -46,7 +46,7 @@ static bool is_stalled(const struct bench *bench, double now)
     return now >= bench->stalls_at && now < bench->stalls_at + STALL_S;
 }
 
-/* Until the far end can read all of it. */
+/* Runs until the far end has been read completely. */
 static void wait_for_kernel(const struct bench *bench)
 {
     int size = 0;

@@ -90,7 +90,7 @@ static void test_ten_seconds(void **state)
     assert_int_equal(row->charged_mwh, (int64_t) llround(9.4 * 500));
 }
 
-/* What was allowed is averaged, its reason is the last one, and without limits there is nothing of it. */
+/* Allowed values are averaged, their reason is the last one; without limits both are unknown. */
 static void test_allowed(void **state)
 {
     const struct pack pack = pack_of(52, 1, 50);
@@ -118,7 +118,7 @@ static void test_allowed(void **state)
         assert_int_equal(row[1].mean[value], ROW_UNKNOWN);
 }
 
-/* A pack that was silent has no rows for that time, and the minute is that of what there was. */
+/* A silent pack has no rows for that time, and the minute contains only the polls that there were. */
 static void test_gap(void **state)
 {
     begin();
@@ -137,7 +137,7 @@ static void test_gap(void **state)
     assert_int_equal(kept.row[LEVEL_MINUTE][1].t, START + 180);
 }
 
-/* A pack that is polled every half a minute is fresh all the time, until it is silent. */
+/* A pack that is polled every 30 s is fresh until it falls silent. */
 static void test_rare_polls(void **state)
 {
     begin();
@@ -148,7 +148,7 @@ static void test_rare_polls(void **state)
     poll(START + 1200, 52, 1, 50);
     history_flush(&series, true, keep, &kept);
     assert_int_equal(kept.row[LEVEL_DAY][0].fresh_s, 570 + 2 * RECENT_S);
-    /* Set forward by a day, and back. */
+    /* The clock is set forward by a day, and back. */
     begin();
     poll(START, 52, 1, 50);
     poll(START + 86400, 52, 1, 50);
@@ -178,7 +178,7 @@ static void test_levels(void **state)
     assert_int_equal(kept.row[LEVEL_DAY][0].fresh_s, 7200);
 }
 
-/* Set back by an hour: no interval is lost, and none is filled with the other's. */
+/* The clock is set back by an hour: no interval is lost, and none gets another's values. */
 static void test_clock_jumps(void **state)
 {
     begin();
@@ -223,7 +223,7 @@ static void test_local_days(void **state)
     tzset();
 }
 
-/* An alarm whose reply is lost lasts until one says that it has ended, in the rows as in the events. */
+/* An alarm whose reply is lost lasts until a reply shows its end, in rows and events. */
 static void test_alarm_that_was_not_read(void **state)
 {
     static const struct {
@@ -344,7 +344,7 @@ static void change(const char *sql)
     sqlite3_close(db);
 }
 
-/* A file of a version before there were limits gets their columns; that version would still write to it. */
+/* A file of a version without limits gets their columns; that version could still write to it. */
 static void test_older_version(void **state)
 {
     static const char *const levels[] = {"recent", "minute", "hour", "day"};
@@ -396,7 +396,7 @@ static void test_older_version(void **state)
     query_close(query);
 }
 
-/* Two parts of one interval become one, weighted by their polls. */
+/* Two parts of an interval are joined, weighted by their polls. */
 static void test_parts_are_merged(void **state)
 {
     struct store *store = store_new(path, &limits);
@@ -424,7 +424,7 @@ static void test_parts_are_merged(void **state)
     assert_int_equal(ask("SELECT charged_wh * 1000 FROM hour"), 2000);
     assert_int_equal(ask("SELECT soc_permille FROM hour"), 510);
     assert_int_equal(ask("SELECT mos_temp_dc FROM hour"), 250);
-    /* The MOS as they were last; what else was on at any time is on. */
+    /* MOS states are the last ones; other flags are set if they were set at any time. */
     assert_int_equal(ask("SELECT flags FROM hour"),
                      FLAG_WARNING(3) | FLAG_PROTECTION(4) | FLAG_BALANCING | FLAG_DISCHARGE_MOS);
     assert_int_equal(ask("SELECT soc_peak_permille FROM day"), 700);
@@ -467,7 +467,7 @@ static bool is_there(const char *suffix)
     return access(name, F_OK) == 0;
 }
 
-/* Damaged, twice: both are set aside, and what memory holds is in the new one. */
+/* A damaged file is set aside, twice, and the new file gets the rows in memory. */
 static void test_damaged(void **state)
 {
     struct history_row row = a_row(START, 1, 52000, 16);
@@ -497,7 +497,7 @@ static void test_deleted_under_way(void **state)
     store_free(store);
 }
 
-/* The disk is full: rows are kept, and written when there is room. */
+/* The disk is full: rows are kept, and written when there is space. */
 static void test_full_disk(void **state)
 {
     struct rlimit before, small;
@@ -525,7 +525,7 @@ static void test_full_disk(void **state)
     store_free(store);
 }
 
-/* More packs than memory has room for until the next commit: nothing is lost. */
+/* More packs than memory can hold until the next commit: nothing is lost. */
 static void test_more_than_memory_holds(void **state)
 {
     enum { ROWS = 30000 };
@@ -542,7 +542,7 @@ static void test_more_than_memory_holds(void **state)
     store_free(store);
 }
 
-/* Where nothing can be written for long, the oldest rows of ten seconds go, and no hour. */
+/* If writing fails for long, the oldest ten-second rows are dropped, but no hours. */
 static void test_memory_is_full(void **state)
 {
     char moved[200];
@@ -567,7 +567,7 @@ static void test_memory_is_full(void **state)
     store_free(store);
 }
 
-/* The path of another program's database, or of one that somebody has changed: it stays as it is. */
+/* A database of another program, or one that was changed by hand, is not touched. */
 static void test_foreign(void **state)
 {
     static const char *const cases[] = {
@@ -605,7 +605,7 @@ static void test_steady(void **state)
     assert_true(steady_clock(&steady, wall, 100));
     steady_begin(&steady, wall, 100, wall - 3 * day);
     assert_true(steady_clock(&steady, wall + 60, 160));
-    /* It jumps to 2038 and back. */
+    /* The clock jumps to 2038 and back. */
     assert_false(steady_clock(&steady, wall + 4000 * day, 200));
     assert_false(steady_clock(&steady, wall + 4000 * day + 1000, 1200));
     assert_false(steady_clock(&steady, wall + 1100, 1200));
@@ -617,7 +617,7 @@ static void test_steady(void **state)
     assert_true(steady_clock(&steady, wall + day, 100 + day));
 }
 
-/* A damaged file that cannot be renamed is tried again at the next commit, not for ever in one. */
+/* A damaged file that cannot be renamed is retried at the next commit, not endlessly within one. */
 static void test_damaged_and_stuck(void **state)
 {
     struct store *store = store_new(path, &limits);
@@ -698,7 +698,7 @@ static bool find(void *data, const struct history_row *row)
     return found->count < COUNT(found->row);
 }
 
-/* Nothing that stands in its place is waited for, and neither is what stands in that of its log. */
+/* Pipes in place of the file or of its log do not block. */
 static void test_pipes(void **state)
 {
     char why[200], log[200];
@@ -776,8 +776,8 @@ static void note(struct store *store, const char *pack, int64_t t, const char *n
     store_event(store, &(struct store_event){START + t, pack, "alarm", name, level, text});
 }
 
-/* Each alarm from its beginning to its end, also where both lie outside of the time that is asked
- * for; one without an end goes on. */
+/* Each alarm with its beginning and end, even if both are outside of the requested time; one without an end is still
+ * active. */
 static void test_alarms(void **state)
 {
     static const struct {

@@ -58,8 +58,7 @@ static void test_answers(void **state)
     }
 }
 
-/* An object that is not there is exception 2 when asked for by itself; a code that is not defined
- * is exception 3. */
+/* A missing object is exception 2 when it is requested individually; an undefined code is exception 3. */
 static void test_exceptions(void **state)
 {
     struct identity_reply reply;
@@ -71,8 +70,8 @@ static void test_exceptions(void **state)
         assert_int_equal(ask((uint8_t) code, 0, &reply), code >= 1 && code <= 4 ? 0 : 3);
 }
 
-/* Texts of 100: two objects to an answer (7 + 2 × 102 = 211 bytes, a third would make 313).
- * Following "next object id" collects them all. */
+/* Texts of 100 bytes: two objects per response (7 + 2 × 102 = 211 bytes, a third would make 313). Following "next
+ * object id" collects all of them. */
 static void test_more_follows(void **state)
 {
     char text[101];
@@ -99,8 +98,8 @@ static void test_more_follows(void **state)
     assert_int_equal(reply.pdu[6], 1);
 }
 
-/* The longest answer has 253 bytes: 7, then 2 and 244 of text. A longer text is cut, it must not
- * block the stream. */
+/* The longest response has 253 bytes: 7, then 2 and 244 of text. A longer text is cut, so that it does not block the
+ * stream. */
 static void test_longest(void **state)
 {
     char text[400];

@@ -37,7 +37,7 @@ static void test_gaps(void **state)
     gaps_add(&gaps, 10, 20);
     gaps_add(&gaps, 30, 30);
     assert_string_equal(text_of(&gaps), "10-20 50-60");
-    gaps_add(&gaps, 20, 30); /* what touches becomes one */
+    gaps_add(&gaps, 20, 30); /* adjacent gaps are joined */
     gaps_add(&gaps, 55, 80);
     assert_string_equal(text_of(&gaps), "10-30 50-80");
     gaps_remove(&gaps, 15, 20);
@@ -52,7 +52,7 @@ static void test_gaps(void **state)
     assert_int_equal(gaps.count, 0);
 }
 
-/* Against a bitmap: whatever is added and removed, nothing that is owed is ever forgotten. */
+/* Compares with a bitmap: whatever is added and removed, no gap is ever lost. */
 static void test_gaps_never_forget(void **state)
 {
     enum { SPAN = 300 };
@@ -93,7 +93,7 @@ static void test_gaps_file(void **state)
     assert_string_equal(text_of(&read), "1795377000-1795377100 1795377150-1795377210");
     assert_int_equal(read.until, 1795377210);
     assert_int_equal(read.health, 1795305600);
-    /* Cut anywhere, it is not believed. */
+    /* A truncated file is rejected, wherever it was cut. */
     for (long size = 1; size < 70; size++) {
         assert_true(gaps_save(&gaps, path));
         assert_int_equal(truncate(path, size), 0);
@@ -103,7 +103,7 @@ static void test_gaps_file(void **state)
     unlink(path);
     assert_false(gaps_load(&read, path));
     assert_false(gaps_save(&gaps, "/nowhere/at/all"));
-    /* A pipe is not waited for, neither in its place nor in that of the new one. */
+    /* Pipes in place of the file or of the new file do not block. */
     char fresh[sizeof path + 4];
     snprintf(fresh, sizeof fresh, "%s.new", path);
     assert_int_equal(mkfifo(path, 0600) + mkfifo(fresh, 0600), 0);
@@ -150,7 +150,7 @@ static const char *written(enum influx_layout layout, const struct pack *values,
     return room;
 }
 
-/* The same words for the moment and for a row of the history. */
+/* Live values and history rows are written with the same names. */
 static void test_limits(void **state)
 {
     static char room[POINTS_ROOM];
@@ -292,7 +292,7 @@ static void test_numbers(void **state)
     }
 }
 
-/* The fullest pack there can be fits. */
+/* The pack with the most values fits. */
 static void test_the_longest(void **state)
 {
     struct pack pack;
@@ -382,7 +382,7 @@ static struct history_row row_at(int64_t t, int32_t mv)
     return row;
 }
 
-/* The voltages of a text, "t:mv t:mv". */
+/* The voltages in a text, as "t:mv t:mv". */
 static const char *voltages(const struct batch *batch)
 {
     static char out[4000];
@@ -408,7 +408,7 @@ static void test_levels(void **state)
     close(mkstemp(path));
     unlink(path);
     struct store *store = store_new(path, &limits);
-    /* Hours of three, minutes of the last one, tens of seconds of the last minute. */
+    /* Rows of three hours, of the minutes of the last one, and of the ten-second intervals of the last minute. */
     for (int i = 0; i < 3; i++) {
         const struct history_row row = row_at(NOW - 3600 * (3 - i), 50000 + i);
         store_row(store, "shed", LEVEL_HOUR, &row);
@@ -451,13 +451,13 @@ static void test_levels(void **state)
                          NOW + cases[i].to);
         assert_string_equal(voltages(&batch), cases[i].wanted);
     }
-    /* A gap from before the first row of ten seconds: nothing was there, the minute has no more. */
+    /* A gap from before the first ten-second row: only the minute row exists there. */
     config.interval_s = 10;
     config.recent_s = 3600;
     backlog_read(&backlog, query, NOW - 70, NOW - 40, 1 << 20, &batch, why, sizeof why);
     assert_string_equal(voltages(&batch), "-60:52000 -50:52001");
     config.recent_s = 60;
-    /* As much as fits, and where it ended. */
+    /* Reads as much as fits, and returns where it ended. */
     config.interval_s = 10;
     const int64_t end = backlog_read(&backlog, query, NOW - 60, NOW, 500, &batch, why, sizeof why);
     assert_true(end > NOW - 60 && end < NOW && batch.rows > 0 && batch.rows < 6);
@@ -474,7 +474,7 @@ static void test_levels(void **state)
     unlink(path);
 }
 
-/* What is in the database and what only memory has yet: each row once. */
+/* Rows in the database and rows in memory only: each is read once. */
 static void test_memory(void **state)
 {
     char path[] = "/tmp/packgate-memory-XXXXXX", why[200];

@@ -15,14 +15,14 @@
 struct post {
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
-    char *lines; /* of the request that is under way */
+    char *lines; /* of the request in flight */
 };
 
 static struct database {
     unsigned requests;
-    unsigned refuses_from, refuses_to; /* requests, counted from 0: all that is in them */
-    unsigned most;                     /* rows at a time; 0: any */
-    unsigned drops;                    /* lines of each request, as a partial write does */
+    unsigned refuses_from, refuses_to; /* requests, counted from 0, whose lines are all rejected */
+    unsigned most;                     /* maximum of rows per request; 0: any */
+    unsigned drops;                    /* lines dropped from each request, as in a partial write */
     char taken[2000];
 } database;
 
@@ -90,7 +90,7 @@ static void on_done(void *data)
     is_over = true;
 }
 
-/* Rows are words: "a bad1 b"; lines of one stand with a slash between. */
+/* Rows are words: "a bad1 b"; the lines of a row are separated by slashes. */
 static void send_rows(struct batch *batch, const char *rows)
 {
     char copy[2000], *rest = copy;
@@ -166,7 +166,7 @@ static void test_splits_what_is_too_large(void **state)
     assert_string_equal(database.taken, "a b c d e f g ");
 }
 
-/* Only a database that takes something now can tell what it does not like. */
+/* Only a database that accepts something at the moment can show which rows it rejects. */
 static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
 {
     struct batch *batch = &((struct place *) *state)->batch;
@@ -177,13 +177,13 @@ static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
     database.refuses_to = 0;
     send_rows(batch, "a b c d e f g h");
     assert_int_equal(batch->state, BATCH_DONE);
-    /* It had taken all, and refuses all from now on. */
+    /* The database has accepted everything, and rejects everything from now on. */
     database.requests = 0;
     database.refuses_to = 1000;
     send_rows(batch, "i j k l m n o p");
     assert_int_equal(batch->state, BATCH_FAILED);
     assert_int_equal(batch->last.result, POST_REFUSED);
-    assert_true(database.requests <= 5); /* 8, 4, 2, 1 and the line that it had taken */
+    assert_true(database.requests <= 5); /* 8, 4, 2, 1 and the line that was accepted before */
     send_rows(batch, "q");
     assert_int_equal(batch->state, BATCH_FAILED);
     database.refuses_to = 0;
@@ -192,7 +192,8 @@ static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
     assert_int_equal(batch->lost, 1);
 }
 
-/* Whenever it begins to refuse all, and whenever it ends to, no good row is given up, and a bad one is not taken. */
+/* Whenever the database begins and ends to reject everything, no good row is dropped, and no bad one counts as
+ * written. */
 static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
 {
     struct batch *batch = &((struct place *) *state)->batch;
@@ -215,7 +216,7 @@ static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
             }
 }
 
-/* Of what a database drops it tells the number of lines. */
+/* The database reports how many lines it has dropped. */
 static void test_counts_rows(void **state)
 {
     struct batch *batch = &((struct place *) *state)->batch;
@@ -231,7 +232,7 @@ static void test_counts_rows(void **state)
     }
 }
 
-/* Of a database that never took anything a long batch does not make a request for each row. */
+/* If the database never accepted anything, a long batch is not split into single rows. */
 static void test_asks_no_more_than_needed(void **state)
 {
     struct batch *batch = &((struct place *) *state)->batch;

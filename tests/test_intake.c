@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "turned_clock.h"
 
-#define WIRE_BYTES_PER_S 92160 /* 921,600 baud: hardly any wire brings more */
+#define WIRE_BYTES_PER_S 92160 /* bytes: 921,600 baud, more than almost any wire */
 
 struct bench {
     struct intake intake;
@@ -67,7 +67,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_break(loop, EVBREAK_ONE);
 }
 
-/* All that a wire can bring is taken, but not all that such a one sends. */
+/* All bytes that a wire can deliver are read, but not all that such a far end sends. */
 static void takes_what_a_wire_can_bring(void **state)
 {
     struct bench *bench = *state;
@@ -82,7 +82,7 @@ static void takes_what_a_wire_can_bring(void **state)
     assert_in_range(bench->received, WIRE_BYTES_PER_S, 4 * WIRE_BYTES_PER_S);
 }
 
-/* Before something is sent: as much as a serial port's buffer holds, not as much as comes. */
+/* Before a request is sent: reads as much as a serial port's buffer holds, not everything that arrives. */
 static void takes_what_is_there(void **state)
 {
     struct bench *bench = *state;

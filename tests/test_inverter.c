@@ -28,7 +28,7 @@ static void set(struct shown *shown, unsigned id, double value)
     shown_set(shown, id, value);
 }
 
-/* All of them, at both levels. */
+/* All messages, at both levels. */
 static void know_alarms(struct shown *shown)
 {
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
@@ -76,7 +76,7 @@ static void expect_frame(const struct table *table, const struct shown *shown, u
 
 /* ---- recordings ---- */
 
-/* Calls for each frame of a candump log file. Returns how many there are. */
+/* Calls `each` for each frame of a candump log. Returns the number of frames. */
 static unsigned for_frames(const char *path,
                            void (*do_it)(const struct table *, unsigned, const struct bytes *,
                                          void *),
@@ -143,7 +143,7 @@ static void test_pylon_13(void **state)
                      table->message_count);
 }
 
-/* Frames that several programs quote. */
+/* Frames that several programs document. */
 static void test_quoted_frames(void **state)
 {
     struct shown shown = us5000();
@@ -171,7 +171,7 @@ static void test_alarm_bits(void **state)
     expect_frame(table_of("victron"), &shown, 0x35A, "A5 AA AA 02 A9 AA A9 01");
 }
 
-/* An alarm that is not known is 0 in a pair. Without any alarms neither form is sent. */
+/* An unknown alarm is 0 in a pair. Without any alarms neither form is sent. */
 static void test_unknown_alarms(void **state)
 {
     struct shown shown = us5000();
@@ -186,7 +186,7 @@ static void test_unknown_alarms(void **state)
 
 /* ---- unknown and odd numbers ---- */
 
-/* Each number that is missing keeps its messages back, or ends them early. All others are sent. */
+/* A missing number suppresses its messages, or shortens them. All others are sent. */
 static void test_unknown_numbers(void **state)
 {
     struct shown shown = us5000();
@@ -209,7 +209,7 @@ static void test_unknown_numbers(void **state)
     expect_frame(table, &shown, 0x351, "14 02 C0 12 C0 12");
 }
 
-/* Limits are rounded down, and limited to what a frame can say. Measured values are not. */
+/* Limits are rounded down, and capped at what a frame can represent. Measured values are not. */
 static void test_rounding(void **state)
 {
     struct shown shown = us5000();
@@ -239,7 +239,7 @@ static void test_stopping(void **state)
     expect_frame(table, &shown, 0x35C, "00 00");
 }
 
-/* The whole of Victron's set, by hand. */
+/* All of Victron's frames, computed by hand. */
 static void test_victron(void **state)
 {
     const struct table *table = table_of("victron");
@@ -294,7 +294,7 @@ static void expect_answer(const struct shown *shown, const char *request, const 
         fail_msg("%s: %.*s, expected %s", request, (int) out.size, (const char *) out.bytes, text);
 }
 
-/* As recorded, but for the temperatures of the board, which packgate does not know. */
+/* As recorded, except the temperatures of the board, which packgate does not know. */
 static void test_system_level(void **state)
 {
     struct shown shown = new_shown();
@@ -398,7 +398,7 @@ static void test_versions(void **state)
     expect_answer(&shown, "~20024696C0040202FCC8", "~20024600400C020203000605FB49");
 }
 
-/* Random batteries: what a message says is what was shown. */
+/* Random batteries: each message decodes to the presented values. */
 static void test_random(void **state)
 {
     uint64_t seed = 1;
@@ -426,7 +426,7 @@ static void test_random(void **state)
     }
 }
 
-/* Whatever comes: nothing is read or written beyond a message. */
+/* Random bytes: nothing beyond a message is read or written. */
 static void test_hostile_bytes(void **state)
 {
     uint64_t seed = 11;

@@ -14,7 +14,7 @@ extern const struct bms_driver jbd_driver, jbd_addressed_driver;
 #define ASK_CELLS "DD A5 04 00 FF FC 77"
 #define ASK_NAME "DD A5 05 00 FF FB 77"
 
-/* A plain reply with the sum that section 2.1 wants. */
+/* A plain reply with the checksum of section 2.1. */
 static struct bytes make_reply(uint8_t reg, uint8_t status, const uint8_t *data, size_t count)
 {
     struct bytes out = {.bytes = {0xDD, reg, status, (uint8_t) count}, .size = count + 7};
@@ -112,8 +112,7 @@ static void test_recorded(void **state)
     assert_near(&pack, CELL_MV + 2, 3432);
 }
 
-/* Section 2.2, 3: in two pieces, with rubbish in front of it; and with the reply to another request
- * merged to it. */
+/* Section 2.2, 3: in two pieces, with garbage before it, and merged with the reply to another request. */
 static void test_pieces(void **state)
 {
     struct bms bms;
@@ -149,7 +148,7 @@ static void test_damaged(void **state)
     assert_false(pack_known(&pack, CELL_MV));
 }
 
-/* Section 2.2, 2: echoes are valid replies but for their register. */
+/* Section 2.2, 2: echoes are valid replies except for their register. */
 static void test_echoes(void **state)
 {
     static const char *const echoes[] = {ASK_BASIC, ASK_CELLS, ASK_NAME,
@@ -176,7 +175,7 @@ static void test_refusals(void **state)
     assert_int_equal(exchange(&bms, ASK_BASIC, "DD 03 81 00 FF 7F 77", &pack), BMS_REFUSED);
     assert_int_equal(exchange(&bms, ASK_CELLS, "DD 04 80 00 FF 80 77", &pack), BMS_REFUSED);
     assert_int_equal(exchange(&bms, ASK_BASIC, "DD 03 82 00 FF 7E 77", &pack), BMS_INVALID);
-    /* Recorded, but of no concern: the password function and a parameter. */
+    /* Recorded, but without effect: the password function and a parameter. */
     assert_int_equal(
         exchange(&bms, "DD 5A 06 07 06 00 00 00 00 00 00 FF ED 77", "DD 06 80 00 FF 80 77", &pack),
         BMS_FOREIGN);
@@ -189,7 +188,7 @@ static void test_refusals(void **state)
     assert_string_equal(pack.text[MODEL], "");
 }
 
-/* Firmware 4.4 says nothing at all to what it does not know. */
+/* Firmware 4.4 does not answer requests that it does not support. */
 static void test_silence_on_name(void **state)
 {
     struct bms bms;
@@ -202,7 +201,7 @@ static void test_silence_on_name(void **state)
         asked++;
     assert_in_range(asked, 3, 20);
     assert_true(jbd_driver.build(&bms, 0, &request));
-    /* An answer, late as it may be, lifts the ban. */
+    /* An answer, even a late one, ends the pause. */
     assert_int_equal(exchange(&bms, ASK_NAME, "DD 05 00 02 4C 48 FF 6A 77", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "LH");
     assert_true(jbd_driver.build(&bms, 2, &request));
@@ -241,7 +240,7 @@ static void fill_basic(uint8_t d[64], uint8_t fet, uint8_t cells, uint16_t prote
     d[21] = cells;
 }
 
-/* The tail of newer firmware. */
+/* The additional fields of newer firmware. */
 static void fill_tail(uint8_t *d, size_t at, uint16_t full)
 {
     memset(d + at, 0, 9);
@@ -288,7 +287,7 @@ static void test_current_can_be_inverted(void **state)
     assert_near(&pack, CURRENT_A, 1);
 }
 
-/* The tail counts when it is whole; sensors as far as the frame goes; no more than that. */
+/* The additional fields count only if they are complete; sensors as far as the frame reaches; nothing beyond that. */
 static void test_lengths(void **state)
 {
     static const struct {
@@ -326,7 +325,7 @@ static void test_lengths(void **state)
     }
 }
 
-/* What stands behind the sensors is the tail only if it repeats the remaining capacity. */
+/* Bytes after the sensors are additional fields only if they repeat the remaining capacity. */
 static void test_other_tail(void **state)
 {
     for (size_t size = 9; size <= 17; size++) {
@@ -363,7 +362,7 @@ static void test_cell_counts(void **state)
         assert_int_equal(exchange_data(&bms, ASK_BASIC, basic, 23, &pack), BMS_DONE);
         assert_int_equal(exchange_data(&bms, ASK_CELLS, cells, 2 * cases[i].sent, &pack), BMS_DONE);
         assert_near(&pack, CELL_COUNT, cases[i].expected);
-        /* The other way round in the next cycle: the same. */
+        /* The same in the other order in the next cycle. */
         assert_int_equal(exchange_data(&bms, ASK_BASIC, basic, 23, &pack), BMS_DONE);
         pack_derive(&pack);
         assert_near(&pack, CELL_COUNT, cases[i].expected);
@@ -379,8 +378,8 @@ static void test_cell_counts(void **state)
     assert_false(pack_known(&pack, CELL_MV));
 }
 
-/* Section 11: the register may read A5, with data; the form says what it is, and a late reply is
- * not taken for another. */
+/* Section 11: the register may read A5, with data; the form identifies it, and a late reply is not mistaken for
+ * another. */
 static void test_register_a5(void **state)
 {
     uint8_t d[64];
@@ -406,7 +405,7 @@ static void test_register_a5(void **state)
     assert_string_equal(pack.text[MODEL], "SP15S001");
 }
 
-/* Nothing was asked: what says itself what it is counts, a bare acknowledgement does not. */
+/* Without a request, only a reply that identifies itself counts, not a bare acknowledgement. */
 static void test_listening(void **state)
 {
     struct bms bms;
@@ -468,7 +467,7 @@ static void test_switch_sequence(void **state)
     expect_switch(&bms, BMS_CHARGE_MOS, false, e1_charge);
     command(&bms, e1_charge);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_both);
-    read_state(&bms, 3, 0); /* not there yet */
+    read_state(&bms, 3, 0); /* not read yet */
     read_state(&bms, 2, 0x1000);
     read_state(&bms, 2, 0x1000);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_both);
@@ -478,8 +477,7 @@ static void test_switch_sequence(void **state)
     expect_switch(&bms, BMS_DISCHARGE_MOS, true, e1_charge);
 }
 
-/* A MOS that a protection has opened is not held off, and must not become so by switching the other
- * one. */
+/* A MOS that a protection has opened is not switched off, and switching the other one must not switch it off. */
 static void test_switch_and_protections(void **state)
 {
     struct bms bms;
@@ -493,7 +491,7 @@ static void test_switch_and_protections(void **state)
     expect_switch(&bms, BMS_CHARGE_MOS, false, e1_both);
 }
 
-/* What another program has held off, or released, shows in the replies. */
+/* The replies show when another program has switched a MOS off, or released it. */
 static void test_switch_of_others(void **state)
 {
     struct bms bms;
@@ -502,13 +500,13 @@ static void test_switch_of_others(void **state)
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_both);
     read_state(&bms, 3, 0);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_discharge);
-    /* Released while a protection keeps it open: bit 12 tells. */
+    /* Released while a protection keeps it open: bit 12 shows it. */
     read_state(&bms, 2, 0x1000);
     read_state(&bms, 2, 0x0001);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_discharge);
 }
 
-/* Only status 80 to E1 makes it FB: its four frames, section 7. */
+/* The switch register is FB only if the status is 80 to E1: its four frames, section 7. */
 static void test_new_switch(void **state)
 {
     struct bms bms;
@@ -574,7 +572,7 @@ static void sample_pack(struct pack *pack, unsigned cells, unsigned temps)
     pack_set_text(pack, MODEL, (const uint8_t *) "JBD-SP25S003", 12);
 }
 
-/* Asks an emulated BMS and decodes what it says; `got` collects. */
+/* Asks an emulated BMS and decodes the reply into `got`. */
 static int ask(struct bms *host, struct bms *device, const struct bms_request *request,
                struct pack *pack, struct pack *got)
 {
@@ -593,7 +591,7 @@ static void poll(const struct bms_driver *driver, struct pack *pack, struct pack
     pack_clear(got);
     for (unsigned step = 0; step < driver->steps; step++) {
         struct bms_request request;
-        bool leaves = step == 3; /* factory mode, in which it is not */
+        bool leaves = step == 3; /* leaving factory mode, which it is not in */
         assert_int_equal(driver->build(&host, step, &request), !leaves);
         if (!leaves)
             assert_int_equal(ask(&host, &device, &request, pack, got), BMS_DONE);
@@ -642,7 +640,7 @@ static void test_round_trip_of_large_packs(void **state)
     assert_near(&got, REMAINING_AH, 1234.5);
 }
 
-/* Every alarm that a format has, alone: it comes back as itself and nothing else does. */
+/* Every alarm of a format alone: it is decoded as itself, and nothing else is. */
 static void test_alarms_one_by_one(void **state)
 {
     static const struct {
@@ -671,7 +669,7 @@ static void test_alarms_one_by_one(void **state)
     }
 }
 
-/* Bits by number against the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
+/* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
 static void test_alarm_bits(void **state)
 {
     static const int protections[16] = {CELL_OVER_VOLTAGE,
@@ -713,7 +711,7 @@ static void test_alarm_bits(void **state)
     }
 }
 
-/* The recorded effect of E1: FET byte and bit 12; values other than 0…3 are refused. */
+/* The recorded effect of E1: FET byte and bit 12; values other than 0…3 are rejected. */
 static void test_emulated_switch(void **state)
 {
     struct bms host, device;
@@ -732,7 +730,7 @@ static void test_emulated_switch(void **state)
     assert_int_equal(ask(&host, &device, &basic, &pack, &got), BMS_DONE);
     assert_near(&got, CHARGE_MOS, 0);
     assert_int_equal(got.raw_alarms[0], 0x1000);
-    /* A protection that lets go does not release it; one that opens the other MOS stays. */
+    /* When a protection ends, a commanded switch stays off; a protection that opens the other MOS remains. */
     pack_set(&pack, CHARGE_MOS, 1);
     pack_set(&pack, DISCHARGE_MOS, 0);
     pack_alarm(&pack, CELL_UNDER_VOLTAGE, ALARM_PROTECTION);
@@ -749,7 +747,7 @@ static void test_emulated_switch(void **state)
 
 /* ---- settings (section 7.1) ---- */
 
-/* Byte by byte, and what an emulated board makes of it. */
+/* Byte by byte, and the effect on an emulated board. */
 static void test_settings(void **state)
 {
     static const struct {
@@ -789,7 +787,7 @@ static void test_settings(void **state)
     assert_near(&pack, RATED_AH, 100);
 }
 
-/* Only in factory mode; and not where the steps of the capacities are others. */
+/* Only in factory mode; not if the steps of the capacities differ. */
 static void test_settings_refused(void **state)
 {
     static const char *const outside[] = {"DD 5A E0 02 57 80 FE 47 77",
@@ -814,8 +812,8 @@ static void test_settings_refused(void **state)
     assert_false(jbd_driver.set(&host, SOC_PERCENT, 80, 0, NULL, &request));
 }
 
-/* A board may have been left in factory mode by who polled it before: it is told to leave, until it has said so. But
- * never by a gateway that does not write settings. */
+/* Another program may have left a board in factory mode: it is told to leave until it has confirmed that. But a
+ * gateway that does not write settings never sends this. */
 static void test_leaves_factory_mode(void **state)
 {
     const unsigned step = jbd_driver.steps - 1;
@@ -834,9 +832,10 @@ static void test_leaves_factory_mode(void **state)
     pack_clear(&got);
     assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
     assert_false(jbd_driver.build(&host, step, &request));
-    bms_forget(&host); /* a new connection: nobody else was there meanwhile */
+    bms_forget(&host); /* a new connection: no other program was there in the meantime */
     assert_false(jbd_driver.build(&host, step, &request));
-    host.options.settable = false; /* taken away while it was inside */
+    host.options.settable =
+        false; /* writing settings is disabled while the board is in factory mode */
     assert_true(jbd_driver.set(&host, SOC_PERCENT, 80, 0, NULL, &request));
     bms_forget(&host);
     assert_true(jbd_driver.build(&host, step, &request));
@@ -845,7 +844,7 @@ static void test_leaves_factory_mode(void **state)
     assert_false(jbd_driver.build(&host, step, &request));
 }
 
-/* What the emulator says to others than the poller, in bytes. */
+/* Replies of the emulator to other programs, in bytes. */
 static void test_emulated_answers(void **state)
 {
     static const struct {

@@ -18,7 +18,7 @@ extern const struct bms_driver jbd_up_driver;
 
 enum { STATUS, BOARD };
 
-/* The reply to a request with these data. */
+/* The reply to a request with this data. */
 static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data, size_t count,
                          struct pack *pack)
 {
@@ -54,7 +54,7 @@ static void test_requests(void **state)
     }
 }
 
-/* Packs behind the master stay silent on it. */
+/* Packs behind the master do not answer this request. */
 static void test_silence_on_serial(void **state)
 {
     struct bms bms;
@@ -76,7 +76,7 @@ static void test_silence_on_serial(void **state)
 
 /* ---- replies ---- */
 
-/* Recorded, as the capture of address 1 (two packs on one bus): what the master tells of pack 2. */
+/* Recorded, as the capture of address 1 (two packs on one bus): what the master reports of pack 2. */
 static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 93 E0 1C 84 1C 9F "
                                     "27 10 27 10 02 CA 02 DA 00 00 00 64 00 00 00 00 00 00 00 00 "
                                     "00 03 00 00 00 02 00 04 0D 01 00 01 0C FA 0C FD 00 03 02 D0 "
@@ -138,7 +138,7 @@ static void test_foreign(void **state)
     }
 }
 
-/* Nothing was asked: a status says itself whose it is. */
+/* Without a request: a status contains the address of its pack. */
 static void test_listening(void **state)
 {
     struct bms bms;
@@ -159,7 +159,7 @@ static void test_pieces(void **state)
     struct bytes whole = unhex(behind_master);
     for (size_t size = 1; size < whole.size; size++)
         assert_int_equal(jbd_up_driver.frame(&bms, &request, whole.bytes, size).kind, BMS_MORE);
-    /* A false start that claims more than there is, an echo, the reply, rubbish. */
+    /* A false start that claims more bytes than there are, an echo, the reply, garbage. */
     struct bytes line = unhex("FF 00 02 78 10 00 10 A0 01 F0 " ASK_STATUS_2);
     memcpy(line.bytes + line.size, whole.bytes, whole.size);
     line.size += whole.size;
@@ -172,7 +172,7 @@ static void test_pieces(void **state)
                      BMS_DAMAGED);
 }
 
-/* Status with `cells` and `temps` as they are said to be, of a pack with 50.00 V and 100.00 A. */
+/* A status with these numbers of cells and temperatures, of a pack with 50.00 V and 100.00 A. */
 static void fill_status(uint8_t d[256], uint16_t cells, uint16_t temps, uint32_t protections,
                         uint16_t switches)
 {
@@ -328,7 +328,7 @@ static void test_switch_frame(void **state)
     assert_bytes(request.bytes, request.size, BOTH_ON);
 }
 
-/* The other switch goes as it was commanded, the heater as it is. */
+/* The other switch is sent as it was commanded, the heater as it is. */
 static void test_switch_sequence(void **state)
 {
     struct bms bms;
@@ -336,7 +336,7 @@ static void test_switch_sequence(void **state)
     read_state(&bms, 0x0B, 0);
     assert_int_equal(built(&bms, BMS_CHARGE_MOS, false), 0x09);
     command(&bms, BMS_CHARGE_MOS, false);
-    read_state(&bms, 0x0B, 0); /* not there yet */
+    read_state(&bms, 0x0B, 0); /* not read yet */
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x08);
     read_state(&bms, 0x01, 0);
     read_state(&bms, 0x01, 0);
@@ -350,15 +350,14 @@ static void test_switch_and_protections(void **state)
     struct bms bms;
     bms_init(&bms, &jbd_up_driver);
     read_state(&bms, 1, 0x01);
-    /* By command or by the protection? Not known: the charge MOS may be switched, the other one
-     * not. */
+    /* Whether by command or by the protection is unknown: the charge MOS may be switched, the other one not. */
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), -1);
     assert_int_equal(built(&bms, BMS_CHARGE_MOS, false), 0x01);
     read_state(&bms, 3, 0);
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
     read_state(&bms, 1, 0x01);
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
-    /* Fully charged opens it as well, protection bit 25. */
+    /* A full pack opens it, too: protection bit 25. */
     read_state(&bms, 1, 1u << 25);
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
     read_state(&bms, 1, 0);
@@ -506,7 +505,7 @@ static void test_emulated_switch(void **state)
     assert_near(&pack, DISCHARGE_MOS, 0);
 }
 
-/* Silence on other addresses, other ranges, a wrong CRC, a write without the key. */
+/* No answer to other addresses, other ranges, a wrong CRC, or a write without the key. */
 static void test_emulated_silence(void **state)
 {
     static const struct {

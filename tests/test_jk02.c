@@ -60,7 +60,7 @@ static struct bms_request ask(uint8_t command)
     return request;
 }
 
-/* A simulated board's answers to 97 and 96, one after the other. */
+/* A simulated board's answers to 97 and 96, in this order. */
 static void answer(int variant, struct pack *simulated, uint8_t command, struct bms_output *out)
 {
     struct bms bms;
@@ -74,7 +74,7 @@ static void answer(int variant, struct pack *simulated, uint8_t command, struct 
     assert_int_equal(driver->emulate(&bms, simulated, request.bytes, request.size, out), 20);
 }
 
-/* The record of a type in an answer. */
+/* Finds the record of a type in an answer. */
 static uint8_t *find(struct bms_output *out, uint8_t type)
 {
     uint8_t header[] = {0x55, 0xAA, 0xEB, 0x90, type};
@@ -88,7 +88,7 @@ static void mend(uint8_t *record)
     record[RECORD - 1] = (uint8_t) sum_bytes(record, RECORD - 1);
 }
 
-/* All that comes, as a line would feed it; the last verdict that is not BMS_FOREIGN. */
+/* Feeds all bytes, as a line would; returns the last result that is not BMS_FOREIGN. */
 static enum bms_result feed(struct bms *bms, const struct bms_request *request,
                             const uint8_t *bytes, size_t size, struct pack *pack)
 {
@@ -132,7 +132,7 @@ static void test_requests(void **state)
     assert_false(driver->build(&bms, STEP_WAKE, &r));
     assert_true(driver->build(&bms, STEP_STATUS, &r));
     assert_bytes(r.bytes, r.size, "AA 55 90 EB 96 00 00 00 00 00 00 00 00 00 00 00 00 00 00 10 ");
-    assert_true(driver->build(&bms, STEP_WAKE, &r)); /* no status came: both again */
+    assert_true(driver->build(&bms, STEP_WAKE, &r)); /* no status arrived: both requests again */
     assert_bytes(r.bytes, r.size, "AA 55 90 EB 97 00 00 00 00 00 00 00 00 00 00 00 00 00 00 11 ");
     assert_true(driver->control(&bms, BMS_CHARGE_MOS, true, &r));
     assert_bytes(r.bytes, r.size, "AA 55 90 EB 1D 04 01 00 00 00 00 00 00 00 00 00 00 00 00 9C ");
@@ -183,8 +183,7 @@ static void assert_same(const struct pack *got, const struct pack *expected, uns
                               : !pack_known(got, CELL_MV + i));
 }
 
-/* Section 4: the version tells the layout, and without it the frame does, even of a board that has
- * no cell wires. */
+/* Section 4: the version decides the layout, and without it the frame does, even for a board without cell wires. */
 static void test_layouts(void **state)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
@@ -200,8 +199,8 @@ static void test_layouts(void **state)
             }
 }
 
-/* Without cells and about record the layout is told by what stands where the 32-cell layout has
- * resistances of cells that are not there; what fits neither is dropped. */
+/* Without cells and about record, the layout follows from the bytes that are resistances of missing cells in the
+ * 32-cell layout; a frame that fits neither is dropped. */
 static void test_no_cells(void **state)
 {
     static const struct {
@@ -274,7 +273,7 @@ static void test_alarms(void **state)
         {26, DISCHARGE_OVER_CURRENT, ALARM_PROTECTION},
         {27, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
         {2, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION},
-        {21, CHARGE_OVER_TEMPERATURE, ALARM_WARNING}, /* its MOS is off */
+        {21, CHARGE_OVER_TEMPERATURE, ALARM_WARNING}, /* the MOS of this direction is off */
     };
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -305,8 +304,7 @@ static void test_alarms(void **state)
         }
 }
 
-/* The simulator's alarms come through one by one; those that a board of this kind does not have
- * stay away. */
+/* The alarms of the simulator are decoded one by one; those that such a board does not have are not sent. */
 static void test_simulated_alarms(void **state)
 {
     static const enum pack_alarm absent[] = {CELL_IMBALANCE, TEMPERATURE_IMBALANCE, SOC_LOW,
@@ -325,7 +323,7 @@ static void test_simulated_alarms(void **state)
     }
 }
 
-/* Sensors: -200 °C is not fitted, 0 in T4 and T5 is a temperature from software 14 on only. */
+/* Sensors: -200 °C is not fitted; 0 in T4 and T5 is a temperature only from software 14 on. */
 static void test_temperatures(void **state)
 {
     static const struct {
@@ -375,7 +373,7 @@ static void test_temperatures(void **state)
     }
 }
 
-/* Section 10 and what follows from it: a record that contradicts itself sets nothing at all. */
+/* Section 10: a record that contradicts itself sets no value at all. */
 static void test_contradictions(void **state)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
@@ -396,7 +394,7 @@ static void test_contradictions(void **state)
             if (fault == 2)
                 put_le32(record + layouts[l].mask, 0);
             if (fault == 3)
-                memset(record + 6, 0, RECORD - 7); /* a question of JK's own program */
+                memset(record + 6, 0, RECORD - 7); /* a request of JK's own program */
             if (fault == 4)
                 memcpy(record + 200, "\x55\xAA\xEB\x90\x02", 5);
             mend(record);
@@ -407,8 +405,7 @@ static void test_contradictions(void **state)
         }
 }
 
-/* A lost sense wire: the cells behind it keep their numbers, whether the layout is known or a
- * guess. */
+/* A lost sense wire: the following cells keep their numbers, whether the layout is known or guessed. */
 static void test_broken_wire(void **state)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
@@ -437,8 +434,8 @@ static void test_broken_wire(void **state)
         }
 }
 
-/* A dead cell is a fault to show, not a record to drop; but who has to guess the layout drops it.
- */
+/* A dead cell is a fault to report, and the record is accepted; but while the layout is still being guessed, it is
+ * dropped. */
 static void test_dead_cell(void **state)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
@@ -461,7 +458,7 @@ static void test_dead_cell(void **state)
     }
 }
 
-/* Section 4, JK04: the same header, floats behind it. Only the names are taken. */
+/* Section 4, JK04: the same header, followed by floats. Only the names are read. */
 static void test_old_hardware(void **state)
 {
     struct bms bms;
@@ -486,7 +483,7 @@ static void test_old_hardware(void **state)
     assert_memory_equal(&pack, &before, sizeof pack);
 }
 
-/* One firmware sends a constant remaining capacity: SOC is right (section 10). */
+/* One firmware sends a constant remaining capacity: the SOC is right (section 10). */
 static void test_stuck_remaining(void **state)
 {
     struct bms bms;
@@ -501,8 +498,8 @@ static void test_stuck_remaining(void **state)
     assert_true(pack.value[SOC_PERCENT] == 40);
 }
 
-/* The rated capacity stands in the settings frame, which may come behind the status: it is kept.
- * What does not answer the request is left alone. */
+/* The rated capacity is in the settings frame, which may follow the status: it is kept. Frames that do not answer the
+ * request are ignored. */
 static void test_order(void **state)
 {
     struct bms bms;
@@ -517,8 +514,8 @@ static void test_order(void **state)
     assert_int_equal(driver->decode(&bms, &log, find(&out, STATUS), RECORD, &pack), BMS_FOREIGN);
     assert_int_equal(driver->decode(&bms, &stream, find(&out, STATUS), RECORD, &pack), BMS_DONE);
     assert_false(pack_known(&pack, RATED_AH));
-    /* Settings are kept with the status that they come with, and not where they came alone: nobody
-     * has compared them with anything. */
+    /* Settings are kept if they arrive together with the status, but not if they arrived alone, because then nothing
+     * confirms them. */
     assert_int_equal(driver->decode(&bms, &none, find(&out, SETTINGS), RECORD, &pack), BMS_PARTIAL);
     pack_clear(&pack);
     assert_int_equal(driver->decode(&bms, &none, find(&out, STATUS), RECORD, &pack), BMS_DONE);
@@ -534,8 +531,7 @@ static void test_order(void **state)
     }
 }
 
-/* A frame cut short in front of a whole one, acknowledgements and the module's "AT" between them.
- */
+/* A truncated frame before a whole one, with acknowledgements and the module's "AT" between them. */
 static void test_stream(void **state)
 {
     static const size_t cuts[] = {1, 4, 5, 150, 280, 299};
@@ -559,7 +555,7 @@ static void test_stream(void **state)
     }
 }
 
-/* PIN and password: never in the pack, and blanked for logs. */
+/* PIN and password are never decoded, and are masked in logs. */
 static void test_secrets(void **state)
 {
     struct bms bms;

@@ -13,7 +13,7 @@ static const struct bms_driver *const driver = &jk_4e57_driver;
 
 enum { STEP_WAKE, STEP_ALL, STEP_PROTOCOL };
 
-/* A frame of the test's own making (sheet, section 2). */
+/* A frame made by the test (sheet, section 2). */
 static size_t make(uint8_t *out, uint8_t command, uint8_t type, const uint8_t *info, size_t size)
 {
     static const uint8_t start[] = {0x4E, 0x57};
@@ -66,7 +66,7 @@ static void fill(struct pack *pack, unsigned cells)
     pack_set(pack, BALANCING, 1);
 }
 
-/* What the simulated BMS answers to a request. */
+/* The reply of the simulated BMS to a request. */
 static void answer(struct pack *simulated, const struct bms_request *request,
                    struct bms_output *out)
 {
@@ -93,7 +93,7 @@ static void test_requests(void **state)
     assert_false(driver->build(&bms, STEP_WAKE, &request));
     assert_true(driver->build(&bms, STEP_ALL, &request));
     assert_request(&request, "4E 57 00 13 00 00 00 00 06 03 00 00 00 00 00 00 68 00 00 01 29 ");
-    /* Unanswered: woken once, then only asked. */
+    /* No answer: the wake-up is sent once, then only the request. */
     assert_true(driver->build(&bms, STEP_WAKE, &request));
     assert_request(&request, "4E 57 00 13 00 00 00 00 01 03 00 00 00 00 00 00 68 00 00 01 24 ");
     assert_false(driver->build(&bms, STEP_WAKE, &request));
@@ -108,7 +108,7 @@ static void test_requests(void **state)
     assert_request(&request, "4E 57 00 14 00 00 00 00 02 02 00 AC 00 00 00 00 00 68 00 00 01 D1 ");
 }
 
-/* The frames that the sheet built for sections 3 and 7. */
+/* The example frames of the sheet for sections 3 and 7. */
 static void test_short_replies(void **state)
 {
     static const uint8_t soc[] = {0x4E, 0x57, 0x00, 0x14, 0, 0, 0,    0, 0x03, 0x00, 0x01,
@@ -152,7 +152,8 @@ static void test_current(void **state)
         pack_clear(&pack);
         put_be16(raw, cases[i].raw);
         take_one(&bms, 0x84, raw, 2, &pack);
-        assert_false(pack_known(&pack, CURRENT_A)); /* nobody has said yet how it is written */
+        assert_false(
+            pack_known(&pack, CURRENT_A)); /* the encoding of the current is not known yet */
         assert_int_equal(take_one(&bms, 0xC0, &cases[i].protocol, 1, &pack), BMS_DONE);
         take_one(&bms, 0x84, raw, 2, &pack);
         double amps = pack.value[CURRENT_A];
@@ -186,8 +187,7 @@ static void test_temperatures(void **state)
     }
 }
 
-/* Puts bytes into the information of a whole answer, `before` bytes from its end, and closes the
- * frame anew. */
+/* Inserts bytes into the information of a whole answer, `before` bytes from its end, and corrects the frame. */
 static size_t insert(struct bms_output *out, size_t before, const uint8_t *bytes, size_t size)
 {
     uint8_t info[600];
@@ -198,8 +198,8 @@ static size_t insert(struct bms_output *out, size_t before, const uint8_t *bytes
     return make(out->bytes, 0x06, 1, info, length + size);
 }
 
-/* A code that nobody knows stands before C0: everything before it is good, the current waits for
- * C0, which is then asked for by itself and remembered. */
+/* An unknown code before C0: everything before it is decoded; the current needs C0, which is then requested by itself
+ * and remembered. */
 static void test_unknown_code(void **state)
 {
     static const uint8_t unknown[] = {0xEE, 0x12, 0x34};
@@ -223,17 +223,16 @@ static void test_unknown_code(void **state)
     assert_false(driver->build(&bms, STEP_PROTOCOL, &request));
     assert_int_equal(receive_frame(&bms, &all, out.bytes, size, &pack), BMS_DONE);
     assert_true(fabs(pack.value[CURRENT_A] - 2.08) < 1e-9);
-    /* And the log says so. */
+    /* The log reports it. */
     assert_non_null(strstr(bms.remark, "register EE"));
 }
 
-/* What cuts the answer off before the four vital registers makes it worthless; nothing of it is
- * taken. */
+/* An answer that ends before the four vital registers is rejected as a whole. */
 static void test_malformed(void **state)
 {
     static const uint8_t bad[][12] = {
         {0x79, 0x04, 1, 0x0C, 0x80, 2, 0x83, 0x14, 0xEF, 0x85, 0x0F,
-         0x84}, /* a count that is no multiple of 3 */
+         0x84}, /* a count that is not a multiple of 3 */
         {0x79, 0xFF, 1, 0x0C, 0x80, 0x83, 0x14, 0xEF, 0x84, 0, 0, 0x85}, /* longer than the frame */
         {0xEE, 0x79, 0x00, 0x83, 0x14, 0xEF, 0x84, 0, 0, 0x85, 0x0F,
          0}, /* begins with an unknown code */
@@ -252,7 +251,7 @@ static void test_malformed(void **state)
     }
 }
 
-/* B9 counts from software 10.10 on; the hardware version before it does not matter. */
+/* B9 is valid from software 10.10 on; the hardware version before it does not matter. */
 static void test_full_capacity(void **state)
 {
     static const struct {
@@ -283,7 +282,7 @@ static void test_full_capacity(void **state)
     }
 }
 
-/* Section 6: the direction of battery temperatures follows from the MOS that is off. */
+/* Section 6: the MOS that is off decides the direction of battery temperature alarms. */
 static void test_direction(void **state)
 {
     for (unsigned mos = 0; mos < 4; mos++) {
@@ -373,7 +372,7 @@ static void test_control(void **state)
                      request.size);
     assert_int_equal(receive_frame(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
     assert_true(simulated.value[CHARGE_MOS] == 0);
-    /* A register that is not there, and noise, stay unanswered. */
+    /* Missing registers and noise get no answer. */
     request = ask(0x03, 0x8D);
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
                      request.size);
@@ -382,7 +381,7 @@ static void test_control(void **state)
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 5, &out), 0);
 }
 
-/* Section 8: starts of frames in texts and noise, and another protocol's lengths. */
+/* Section 8: starts of frames within texts and noise, and the lengths of another protocol. */
 static void test_resynchronise(void **state)
 {
     static const uint8_t noise[] = {0x4E, 0x4E, 0x57, 0x6C, 0x81, 0x4E, 0x57, 0x00,
@@ -436,8 +435,8 @@ static void test_mask(void **state)
     }
 }
 
-/* Where the answer cannot be read on: what is blanked says no more than before, and no password is
- * left when it only looks as if it stood somewhere else. */
+/* If the answer cannot be parsed, the masked text shows no more than before, and no password is left even if it seems
+ * to be elsewhere. */
 static void test_mask_of_the_unreadable(void **state)
 {
     static const char password[] = "hunter22";
@@ -446,7 +445,7 @@ static void test_mask_of_the_unreadable(void **state)
     struct bms bms;
     struct pack plain, pack;
     bms_init(&bms, driver);
-    /* 79 79: 121 bytes of cells, which is no multiple of 3 and more than there is. */
+    /* 79 79: 121 bytes of cells, which is not a multiple of 3, and longer than the frame. */
     struct bms_request request = ask(0x03, 0x85);
     for (size_t count = 1; count < 60; count++) {
         uint8_t info[62] = {0x85, 0x32};

@@ -41,7 +41,7 @@ static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
     return receive_frame(bms, &request, d, SIZE, pack);
 }
 
-/* The paper's section 4.1; another address. */
+/* Section 4.1 of the document; another address. */
 static void test_requests(void **state)
 {
     struct bms bms = new_bms(&jk_balancer_driver);
@@ -70,7 +70,7 @@ static void test_alarms(void **state)
     }
 }
 
-/* Charging a cell, taking from one, both; the switch; nothing that a balancer does not know. */
+/* Charging a cell, discharging one, both; the switch; nothing that a balancer does not report. */
 static void test_states(void **state)
 {
     for (unsigned balances = 0; balances < 4; balances++) {
@@ -94,7 +94,7 @@ static void test_states(void **state)
     }
 }
 
-/* Each is right by its sum. */
+/* Each has a correct sum. */
 static void test_does_not_add_up(void **state)
 {
     static const struct {
@@ -128,7 +128,7 @@ static void test_does_not_add_up(void **state)
     }
 }
 
-/* A lost wire leaves mean and difference open, whatever the board makes of them. */
+/* A lost wire makes mean and difference unknown, whatever the board reports. */
 static void test_lost_wire(void **state)
 {
     struct bms bms = new_bms(&jk_balancer_driver);
@@ -160,7 +160,7 @@ static void test_foreign(void **state)
     assert_int_equal(receive_frame(&bms, &other, d, SIZE, &pack), BMS_FOREIGN);
 }
 
-/* A frame that was cut off, and a whole one behind it; an echo in front. */
+/* A truncated frame before a whole one, and an echo before both. */
 static void test_behind_a_cut_one(void **state)
 {
     const struct bms_request request = request_of(READ);
@@ -179,7 +179,7 @@ static void test_behind_a_cut_one(void **state)
     }
 }
 
-/* It answers to its address alone, and changes nothing. */
+/* It answers only to its address, and changes nothing. */
 static void test_emulator(void **state)
 {
     static const char *const silent[] = {"55 AA 02 FF 00 00 00", "55 AA 01 F6 00 00 F6",

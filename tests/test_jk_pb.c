@@ -31,7 +31,7 @@ enum {
 };
 enum { VARIANT_TRIGGER, VARIANT_REGISTERS };
 
-/* What a line has received. */
+/* The bytes that a line has received. */
 struct wire {
     uint8_t bytes[8000];
     size_t size;
@@ -98,7 +98,7 @@ static void put_crc(uint8_t *bytes, size_t size)
     put_le16(bytes + size, crc16_modbus(bytes, size));
 }
 
-/* What the pack at `address` answers to a request, into `out`. */
+/* Writes the answer of the pack at `address` to a request into `out`. */
 static void answer(unsigned address, unsigned cells, const struct bms_request *request,
                    struct bms_output *out)
 {
@@ -120,7 +120,7 @@ static struct bms_request build(int address, unsigned step)
     return request;
 }
 
-/* As a line does: piece by piece, and once more when it has gone silent. */
+/* As a line does: piece by piece, and once more after a silence. */
 static enum reply_state receive_wire(struct bms *bms, const struct bms_request *request,
                                      const struct wire *wire, size_t piece, struct pack *pack)
 {
@@ -165,7 +165,7 @@ static void test_requests(void **state)
     }
 }
 
-/* Each variant keeps to its own steps. */
+/* Each variant uses only its own steps. */
 static void test_variants(void **state)
 {
     for (int variant = 0; variant < 2; variant++)
@@ -269,7 +269,7 @@ static void test_refusals(void **state)
 
 /* ---- whose record it is ---- */
 
-/* Builds what a line receives from words: what came, in order. */
+/* Builds the bytes that a line receives from a list of words. */
 enum part {
     END,
     ECHO,
@@ -393,8 +393,7 @@ static void test_attribution(void **state)
         }
 }
 
-/* Once others were heard on the line, no record is believed without its acknowledgement, also in
- * later exchanges. */
+/* Once other packs were heard on the line, a record counts only with its acknowledgement, also in later exchanges. */
 static void test_others_are_remembered(void **state)
 {
     struct bms bms;
@@ -411,7 +410,7 @@ static void test_others_are_remembered(void **state)
     put_part(&second, THEIRS);
     assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), REPLY_WAITING);
     assert_false(pack_known(&pack, VOLTAGE_V));
-    /* Nor does a pack that acknowledges behind its records vouch for the next one that comes. */
+    /* A pack that acknowledges after its records does not confirm the next record. */
     second.size = 0;
     put_part(&second, OURS_ACK);
     put_part(&second, THEIRS);
@@ -419,7 +418,7 @@ static void test_others_are_remembered(void **state)
     assert_false(pack_known(&pack, VOLTAGE_V));
 }
 
-/* All fifteen packs answer into one line, in every request's time: each takes its own. */
+/* All fifteen packs answer into one line during every request: each driver accepts only its own pack's answer. */
 static void test_fifteen_packs(void **state)
 {
     struct wire wire = {.size = 0};
@@ -465,7 +464,7 @@ static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t wor
     return receive_wire(bms, &request, &wire, 5, pack);
 }
 
-/* Section 3: any part of a block can be read; what is not whole in it stays unknown. */
+/* Section 3: any part of a block can be read; incomplete values stay unknown. */
 static void test_parts_of_blocks(void **state)
 {
     struct bms bms;
@@ -503,7 +502,7 @@ static void test_parts_of_blocks(void **state)
     assert_true(pack.value[DISCHARGE_MOS] == 1);
 }
 
-/* An answer with another number of words than was asked for is not taken. */
+/* An answer with another number of registers than requested is rejected. */
 static void test_wrong_count(void **state)
 {
     struct bms bms;
@@ -523,7 +522,7 @@ static void test_wrong_count(void **state)
     assert_true(pack.value[CELL_COUNT] == 16);
 }
 
-/* An answer to our own read with a wrong CRC is counted as damaged, not passed over as noise. */
+/* An answer to our own read with a wrong CRC counts as damaged, not as noise. */
 static void test_damaged_registers(void **state)
 {
     struct bms bms;
@@ -588,8 +587,8 @@ static void take_status(struct bms *bms, const struct bms_request *request)
     assert_int_equal(receive_wire(bms, request, &wire, 400, &pack), REPLY_DONE);
 }
 
-/* A board that answers the status only right behind another request: found out after a miss, and
- * for good after three. */
+/* A board that answers the status only right after another request: detected after a missing reply, and remembered
+ * after three. */
 static void test_wake_up(void **state)
 {
     struct bms bms;
@@ -608,7 +607,7 @@ static void test_wake_up(void **state)
     }
     assert_int_equal(missed, 3);
     assert_int_equal(led, 17);
-    /* One that just lost a reply is woken once. */
+    /* A board that has only lost one reply is woken once. */
     init(&bms, 1, VARIANT_TRIGGER);
     assert_true(driver->build(&bms, STEP_STATUS, &request));
     assert_true(driver->build(&bms, STEP_WAKE, &request));

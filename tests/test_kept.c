@@ -33,7 +33,7 @@ static int open_place(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
     assert_non_null(place);
-    /* In memory: thousands of files are opened in it. */
+    /* In memory, because thousands of files are opened in it. */
     strcpy(place->directory, "/dev/shm/test_state.XXXXXX");
     assert_non_null(mkdtemp(place->directory));
     snprintf(place->path, sizeof place->path, "%s/state", place->directory);
@@ -59,7 +59,7 @@ static int close_place(void **state)
     return 0;
 }
 
-/* What is logged between these two ends up in a file. */
+/* Between these two calls the log goes to a file. */
 static void catch_log(struct place *place)
 {
     place->standard_error = dup(STDERR_FILENO);
@@ -110,7 +110,7 @@ static void write_bytes(const char *path, const char *bytes, size_t size)
     fclose(file);
 }
 
-/* What is in the file while it is locked. */
+/* The contents of the file while it is locked. */
 static struct kept *load_copy(const struct place *place)
 {
     static char bytes[100000];
@@ -191,7 +191,7 @@ static void test_new_entry(void **state)
     kept_free(NULL);
 }
 
-/* The first start: nothing is there, and that is nothing to speak of. */
+/* The first start: there is no file, and no message about it. */
 static void test_missing(void **state)
 {
     struct place *place = *state;
@@ -206,7 +206,7 @@ static void test_missing(void **state)
     assert_false(exists(place->path));
 }
 
-/* A damaged file is kept for whoever wants to save something from it, and said once. */
+/* A damaged file is kept for recovery, and reported once. */
 static void expect_set_aside(struct place *place, const char *bytes, size_t size, const char *what)
 {
     char text[1000], aside[2000];
@@ -261,7 +261,7 @@ static void test_odd_files(void **state)
     expect_set_aside(place, "hello\n", 6, "something else");
 }
 
-/* Not a regular file: neither opened with waiting, nor moved, nor replaced. */
+/* Not a regular file: opening it does not block, and it is neither moved nor replaced. */
 static void test_no_file(void **state)
 {
     struct place *place = *state;
@@ -281,7 +281,7 @@ static void test_no_file(void **state)
     assert_int_equal(count_lines(text), 2);
 }
 
-/* A folder is made, also when the one above it comes later; but no whole path of them. */
+/* A missing folder is created, also when its parent appears later; but not a whole path. */
 static void test_missing_folder(void **state)
 {
     struct place *place = *state;
@@ -312,7 +312,7 @@ static void test_missing_folder(void **state)
     assert_int_equal(results[2], 0);
     assert_int_equal(results[3], 0);
     assert_true(written);
-    /* The first failure, which is told at the start with what to do, the folder and the recovery. */
+    /* The first failure is reported at the start with what to do, then the folder and the recovery. */
     assert_int_equal(count_lines(text), 3);
     assert_non_null(strstr(text, "cannot be written: No such file or directory"));
     assert_non_null(strstr(text, "set state_file"));
@@ -320,7 +320,7 @@ static void test_missing_folder(void **state)
     assert_non_null(strstr(text, "can be written again"));
 }
 
-/* A full disk, played by a limit on the size of files: the old file must survive it. */
+/* A full disk, simulated by a limit on file sizes: the old file must survive. */
 static void test_full_disk(void **state)
 {
     struct place *place = *state;
@@ -359,7 +359,7 @@ static void test_full_disk_keeps_old(void **state)
     struct kept *kept = kept_load(place->path);
     kept_get(kept, "house-1")->charged_wh += 1;
     catch_log(place);
-    assert_int_equal(mkdir(place->fresh, 0700), 0); /* no file can be made in its place */
+    assert_int_equal(mkdir(place->fresh, 0700), 0); /* no file can be created in its place */
     int result = kept_save(kept, place->path);
     rmdir(place->fresh);
     release_log(place, text, sizeof text);
@@ -370,7 +370,7 @@ static void test_full_disk_keeps_old(void **state)
     assert_int_equal(count_lines(text), 1);
 }
 
-/* Nothing new, nothing written: a memory card has only so many writes. */
+/* Without changes nothing is written: a memory card supports only so many writes. */
 static void test_unchanged(void **state)
 {
     const struct place *place = *state;
@@ -395,7 +395,7 @@ static struct tm at(int year, int month, int day, int hour, int minute)
                        .tm_min = minute};
 }
 
-/* The same through a child process, as the running gateway does it. */
+/* The same through a child process, as in the running gateway. */
 static void test_in_child(void **state)
 {
     struct place *place = *state;
@@ -406,13 +406,13 @@ static void test_in_child(void **state)
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     kept_save_finish(kept, place->path, status);
-    assert_int_equal(kept_save_start(kept, place->path), 0); /* nothing new */
+    assert_int_equal(kept_save_start(kept, place->path), 0); /* no changes */
 
     struct kept *loaded = load_copy(place);
     assert_true(kept_get(loaded, "house")->charged_wh == 1234.5);
     kept_free(loaded);
 
-    /* A child that was killed has not saved anything: the next attempt writes again. */
+    /* A child that was killed has saved nothing: the next attempt writes again. */
     kept_get(kept, "house")->charged_wh = 2000;
     pid = kept_save_start(kept, place->path);
     assert_true(pid > 0);
@@ -432,7 +432,7 @@ static void test_peak(void **state)
         const char *name;
         struct tm now;
         double soc;
-        int percent, hour, minute; /* what is told right after it */
+        int percent, hour, minute; /* reported right after it */
     } steps[] = {
         {"nothing known", at(2025, 6, 7, 0, 0), NAN, -1, 0, 0},
         {"first value of the day", at(2025, 6, 7, 6, 30), 40, 40, 6, 30},
@@ -472,7 +472,8 @@ static void test_full_charge(void **state)
     struct kept_entry entry = {0};
     const double day = 86400;
     const time_t now = 1800000000, boot = 3600;
-    assert_true(full_charge_due(&entry, 14 * day, now)); /* nobody knows when it was */
+    assert_true(
+        full_charge_due(&entry, 14 * day, now)); /* the time of the last full charge is unknown */
     assert_false(full_charge_due(&entry, 14 * day, boot));
     full_charge_reached(&entry, boot);
     assert_true(entry.full_at == 0);
@@ -483,8 +484,7 @@ static void test_full_charge(void **state)
     assert_true(full_charge_due(&entry, 14 * day, now - 15 * 86400));
 }
 
-/* A small host without a clock starts in 1970 until the network tells it better: the day's peak
- * outlives that. */
+/* A host without a battery-backed clock starts in 1970 until the network sets it: the day's peak survives that. */
 static void test_clock_not_set(void **state)
 {
     struct kept_entry entry = {.peak_percent = -1};
@@ -500,7 +500,7 @@ static void test_clock_not_set(void **state)
     assert_int_equal(peak.minute, 0);
 }
 
-/* Lines of outlets come back to those whose they are, and the gateway keeps its id. */
+/* Lines of outlets are restored for the same outlets, and the gateway keeps its id. */
 static void test_notes(void **state)
 {
     const struct place *place = *state;
@@ -526,7 +526,7 @@ static void test_notes(void **state)
     memset(most, 'x', sizeof most);
     most[sizeof most - 1] = '\0';
     kept_set_note(kept, "long", "k", most + 1);
-    /* What the file has no room for. */
+    /* More than the file has room for. */
     kept_set_note(kept, "mqtt home", "bad", most);
     memset(most, '#', sizeof most - 1);
     kept_set_note(kept, "mqtt home", "bad", most + 1);
@@ -558,7 +558,7 @@ static void test_notes(void **state)
     kept_free(kept);
 }
 
-/* Where nothing can be kept, the id is the same all the same. */
+/* Even if nothing can be stored, the id stays the same. */
 static void test_id_without_file(void **state)
 {
     struct kept *first = kept_load(""), *second = kept_load("");
@@ -571,7 +571,7 @@ static void test_id_without_file(void **state)
     kept_free(second);
 }
 
-/* A pipe or a link at the temporary name: nothing waits for the one, and what the other points to is left alone. */
+/* A pipe or a link at the temporary name: the pipe does not block, and the target of the link is not touched. */
 static void test_odd_temporary(void **state)
 {
     const struct place *place = *state;
@@ -595,7 +595,7 @@ static void test_odd_temporary(void **state)
     kept_free(kept);
 }
 
-/* The second gateway says who the first one is, and touches nothing; when the first has ended the file is free. */
+/* The second gateway names the first one and does not touch the file; after the first has ended, the file is free. */
 static void test_two_gateways(void **state)
 {
     struct place *place = *state;
@@ -621,7 +621,7 @@ static void test_two_gateways(void **state)
     assert_non_null(strstr(text, "error: state file "));
     assert_non_null(strstr(text, "in use by another gateway"));
     assert_non_null(strstr(text, process));
-    /* A damaged file that another one keeps is not moved away either. */
+    /* A damaged file of another running gateway is not moved either. */
     write_bytes(place->path, "x", 1);
     catch_log(place);
     kept_free(kept_load(place->path));
@@ -634,7 +634,7 @@ static void test_two_gateways(void **state)
     kept_free(second);
 }
 
-/* The first damaged file is the one with the most in it. */
+/* The first damaged file is kept, because it has the most data. */
 static void test_damaged_twice(void **state)
 {
     struct place *place = *state;
@@ -662,7 +662,7 @@ static void test_damaged_twice(void **state)
     assert_int_equal(count_lines(text), 11);
 }
 
-/* However large, what was written here is accepted. */
+/* A file that was written here is accepted, however large it is. */
 static void test_large(void **state)
 {
     const struct place *place = *state;
@@ -685,7 +685,7 @@ static void test_large(void **state)
 
 /* ---- packs come and go ---- */
 
-/* A configuration with nothing but names. */
+/* A configuration that contains only names. */
 static void take_up(struct kept *kept, const char *const *names, unsigned count, int year)
 {
     struct pack_config packs[8] = {0};
@@ -728,7 +728,7 @@ static void test_renamed(void **state)
     assert_non_null(strstr(text, "counted from 0: cellar."));
     assert_true(kept_get(kept, "cellar")->charged_wh == 0);
 
-    /* Over a restart, too; and it is told once. */
+    /* Also after a restart; and it is reported once. */
     assert_int_equal(kept_save(kept, place->path), 0);
     kept_free(kept);
     kept = kept_load(place->path);
@@ -744,7 +744,7 @@ static void test_renamed(void **state)
     assert_non_null(strstr(text, "'house-1' is in the configuration again"));
     assert_true(kept_get(kept, "house-1")->charged_wh == 4711);
 
-    /* Taken out, with nothing in its place. */
+    /* The section was removed without a replacement. */
     catch_log(place);
     take_up(kept, fewer, 1, 2025);
     release_log(place, text, sizeof text);
@@ -753,7 +753,7 @@ static void test_renamed(void **state)
     kept_free(kept);
 }
 
-/* While the program did not run, the configuration was changed. */
+/* The configuration was changed while the program did not run. */
 static void test_renamed_before_a_start(void **state)
 {
     struct place *place = *state;
@@ -770,7 +770,7 @@ static void test_renamed_before_a_start(void **state)
     assert_non_null(strstr(text, "cellar"));
 }
 
-/* For three years, and then the room is for others. */
+/* Entries are kept for three years, then others may use their space. */
 static void test_gone_for_long(void **state)
 {
     struct place *place = *state;

@@ -8,16 +8,15 @@
 
 #define SILENCE_S 8.0
 
-/* It stands still, when the port may not be opened anew at once, and goes on at its usual pace, late by as much as it
- * stood still. */
+/* The link stalls while the port must not be reopened yet, and then continues at its usual pace, late by the length
+ * of the stall. */
 static void stays_late_until_it_is_opened_anew(void **state)
 {
     struct lag lag;
     lag_init(&lag, 1, false);
     lag_opened(&lag, 100);
     for (unsigned i = 1; i <= 4; i++) {
-        assert_false(
-            lag_heard(&lag, 100 + 1.4 * i)); /* sets are not said to the tenth of a second */
+        assert_false(lag_heard(&lag, 100 + 1.4 * i)); /* sets are not sent at exact times */
         assert_true(lag.late_s == 0);
     }
     for (unsigned i = 0; i < 30; i++) {
@@ -29,7 +28,7 @@ static void stays_late_until_it_is_opened_anew(void **state)
     assert_true(lag.late_s == 0);
 }
 
-/* A new connection brings the same, and it is not opened again and again. */
+/* A new connection has the same delay, so the port is not reopened again and again. */
 static void knows_a_delay_that_stays(void **state)
 {
     struct lag lag;
@@ -37,13 +36,13 @@ static void knows_a_delay_that_stays(void **state)
     lag_opened(&lag, 100);
     assert_true(lag_heard(&lag, 103));
     lag_opened(&lag, 103);
-    assert_false(lag_heard(&lag, 106.9)); /* a set is said each second: some of it is chance */
+    assert_false(lag_heard(&lag, 106.9)); /* sets arrive each second: small delays are random */
     assert_true(lag.late_s > 3);
     assert_false(lag_heard(&lag, 107.9));
-    assert_true(lag_heard(&lag, 107.9 + SILENCE_S)); /* and it stands still besides */
+    assert_true(lag_heard(&lag, 107.9 + SILENCE_S)); /* and the link stalls as well */
 }
 
-/* A link that stands still for some seconds, again and again, is no delay that stays. */
+/* A link that stalls for some seconds again and again has no permanent delay. */
 static void opens_anew_for_another_silence(void **state)
 {
     struct lag lag;
@@ -54,7 +53,7 @@ static void opens_anew_for_another_silence(void **state)
     assert_true(lag_heard(&lag, 103 + SILENCE_S));
 }
 
-/* Rounds of a master 5 s apart, which take a second. */
+/* Rounds of a master every 5 s, each of which takes a second. */
 static void learns_the_pauses_of_a_master(void **state)
 {
     struct lag lag;
@@ -70,7 +69,7 @@ static void learns_the_pauses_of_a_master(void **state)
     assert_true(lag.late_s >= 4 * SILENCE_S);
 }
 
-/* Two long silences of which nothing is alike are no habit. */
+/* Two long silences without a pattern are not a habit. */
 static void learns_nothing_from_stalls(void **state)
 {
     struct lag lag;

@@ -13,21 +13,21 @@
 #include <time.h>
 
 #define WRITABLE 5
-#define CROWD 150 /* more clients than libev hears of in one turn */
+#define CROWD 150 /* more clients than libev reports in one turn */
 
-static double ahead; /* of the real clock, in seconds */
+static double ahead; /* s by which the test clock is ahead of the real one */
 static unsigned
-    stop_within; /* 1: the process is stopped before the next look at the clock, and so on; 0: never */
+    stop_within; /* 1: the process is stopped before the next call of the clock, and so on; 0: never */
 static double stop_s;
 
-/* A time has 64 bits here also where the first of these calls knows 32. */
+/* A time has 64 bits here, even if the first of these functions uses 32. */
 #ifdef SYS_clock_gettime64
 #define CLOCK_CALL SYS_clock_gettime64
 #else
 #define CLOCK_CALL SYS_clock_gettime
 #endif
 
-/* clock_now's clock. libev looks at others. */
+/* The clock of clock_now. libev uses others. */
 int clock_gettime(clockid_t id, struct timespec *now)
 {
     if (id == CLOCK_BOOTTIME && stop_within > 0 && --stop_within == 0)
@@ -69,7 +69,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* As a loop that has little to do: it turns each second. */
+/* Turns once a second, as an idle loop does. */
 static void pass(double seconds)
 {
     for (; seconds > 0; seconds--) {
@@ -92,7 +92,7 @@ static void expect_taken(unsigned orders)
     assert_int_equal(bench.order_count, orders);
 }
 
-/* Is confirmed with its own bytes. */
+/* Expects the confirmation of an order, which repeats it. */
 static void end_order(int fd, uint16_t transaction)
 {
     uint8_t expected[BENCH_REQUEST];
@@ -101,7 +101,7 @@ static void end_order(int fd, uint16_t transaction)
     bench_expect(&bench, fd, expected, sizeof expected);
 }
 
-/* Nothing is answered any more, and the connection ends. */
+/* Expects the end of the connection without an answer. */
 static void expect_dropped(int fd)
 {
     uint8_t byte;
@@ -168,7 +168,7 @@ static void test_only_what_is_late(void **state)
     assert_int_equal(watch.times, 0);
 }
 
-/* A stop within a turn: that is late from then on, and so is the next one, even where nothing waits for it. */
+/* A stop within a turn: this turn is late from then on, and so is the next one, even without watchers of it. */
 static void test_late_within_a_turn(void **state)
 {
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
@@ -185,7 +185,7 @@ static void test_late_within_a_turn(void **state)
     late_turn_unwatch(bench.loop, &watch.watcher);
 }
 
-/* Before whatever else has its turn then, whoever was there first. */
+/* The callbacks run before all other events of the turn, whatever was registered first. */
 static void test_comes_first(void **state)
 {
     int ends[2];
@@ -217,14 +217,14 @@ static void test_comes_first(void **state)
     }
     close(ends[0]);
     close(ends[1]);
-    /* Its own watchers keep no loop from ending. */
+    /* The internal watchers do not keep a loop alive. */
     assert_true(late_turn_watch(loop, &watch.watcher));
     ev_run(loop, 0);
     late_turn_unwatch(loop, &watch.watcher);
     ev_loop_destroy(loop);
 }
 
-/* A loop with nothing to do is not late when somebody comes after a long time. */
+/* An idle loop is not late when an event arrives after a long time. */
 static void test_turns_by_itself(void **state)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -243,7 +243,7 @@ static void test_turns_by_itself(void **state)
 
 /* ---- the Modbus server ---- */
 
-/* A client that was quiet for minutes: its order is taken. */
+/* A client that was quiet for minutes: its order is executed. */
 static void test_in_time(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -252,7 +252,7 @@ static void test_in_time(void **state)
     send_order(fd, 2);
     expect_taken(1);
     end_order(fd, 2);
-    /* So is one of a machine that is merely slow. */
+    /* So is one on a machine that is merely slow. */
     send_order(fd, 3);
     ahead += 2.5;
     expect_taken(2);
@@ -275,7 +275,7 @@ static void test_stopped(void **state)
         expect_dropped(fd);
         assert_int_equal(bench.order_count, i);
         assert_int_equal(server_clients(bench.server), 0);
-        /* It is not held against those who come then. */
+        /* It does not affect clients that connect then. */
         const int next = bench_connect(&bench);
         send_order(next, 3);
         expect_taken((unsigned) i + 1);
@@ -284,8 +284,8 @@ static void test_stopped(void **state)
     }
 }
 
-/* What the loop has collected before it was stopped, in the middle of a turn: only what was judged before is taken, and its
- * answer is the last that the client gets. */
+/* The loop had collected events before the process was stopped within the turn: only requests checked before that are
+ * answered, and nothing after them. */
 static void test_stopped_within_a_turn(void **state)
 {
     static const struct {
@@ -318,7 +318,7 @@ static void test_stopped_within_a_turn(void **state)
     }
 }
 
-/* More clients than libev hears of in one turn. */
+/* More clients than libev reports in one turn. */
 static void test_crowd(void **state)
 {
     int fds[CROWD];
@@ -329,7 +329,7 @@ static void test_crowd(void **state)
     pass(2);
     for (unsigned i = 0; i < CROWD; i++)
         send_order(fds[i], 2);
-    const int late = bench_connect(&bench); /* libev hears of it last, too */
+    const int late = bench_connect(&bench); /* libev reports it last, too */
     send_order(late, 2);
     ahead += 16;
     for (unsigned i = 0; i < CROWD; i++)
@@ -338,7 +338,7 @@ static void test_crowd(void **state)
     assert_int_equal(bench.order_count, 0);
 }
 
-/* Clients that were not accepted yet, more of them than are in one turn, and one that came later. */
+/* Pending clients, more than are accepted in one turn, and one that connected later. */
 static void test_not_accepted(void **state)
 {
     int fds[40];
@@ -358,7 +358,7 @@ static void test_not_accepted(void **state)
     close(later);
 }
 
-/* For want of descriptors a client waits to be accepted while the loop turns as always. */
+/* Without free descriptors a client waits to be accepted while the loop turns normally. */
 static void test_long_without_descriptors(void **state)
 {
     struct rlimit usual, none;
@@ -378,18 +378,18 @@ static void test_long_without_descriptors(void **state)
     close(next);
 }
 
-/* What a client sends while its order is under way is not read until that is over. */
+/* Bytes that a client sends while its order is in progress are not read before that has ended. */
 static void test_behind_an_order(void **state)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
     bench_expect_served(&bench, other, 1);
-    /* That it waited for long is no fault as long as it is silent. */
+    /* A long order is not a problem while the client is silent. */
     send_order(fd, 2);
     expect_taken(1);
     pass(6);
     end_order(fd, 2);
-    /* What follows at once is carried out. */
+    /* The next order is executed. */
     send_order(fd, 3);
     send_order(fd, 4);
     expect_taken(2);
@@ -405,7 +405,7 @@ static void test_behind_an_order(void **state)
     close(other);
 }
 
-/* Read together with the order that it follows. */
+/* Bytes that were read together with the order before them. */
 static void test_with_an_order(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -421,7 +421,7 @@ static void test_with_an_order(void **state)
     assert_int_equal(bench.order_count, 1);
 }
 
-/* A client that waits for the end of its order is no exception. The order goes its way. */
+/* A client that waits for the end of its order is disconnected, too. The order continues. */
 static void test_stopped_during_an_order(void **state)
 {
     const int fd = bench_connect(&bench);

@@ -13,12 +13,14 @@
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    if (bytes[0] == ' ' || request->size == 0) /* as Modbus, it sees a frame for a request only */
+    if (bytes[0] == ' ' ||
+        request->size == 0) /* like Modbus, it recognizes frames only with a request */
         return (struct bms_span){BMS_SKIP, 1};
     return size < 2 ? (struct bms_span){BMS_MORE, 0} : (struct bms_span){BMS_FRAME, 2};
 }
 
-/* A small letter is answered by its kind, whatever its number; in a value from '5' on the number counts. */
+/* A lower-case letter answers any request of its kind, whatever its number; in a value from '5' on, the number
+ * counts. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -110,7 +112,7 @@ static void test_is_nobodys(void **state)
     assert_int_equal(ledger.count, 1);
 }
 
-/* One answer that would be this to the one and that to the other. */
+/* A reply that would have different values as the answer to either of two requests. */
 static void test_throws_away_what_two_could_mean(void **state)
 {
     struct answer answer;
@@ -119,7 +121,7 @@ static void test_throws_away_what_two_could_mean(void **state)
     assert_true(hear("a7", &answer));
     assert_false(answer.usable);
     assert_int_equal(ledger.count, 1);
-    /* What says the same to both is believed, as old as the first. */
+    /* A reply with the same values for both requests is accepted, as old as the first request. */
     ask("a2", POLL, 3);
     assert_true(hear("a1", &answer));
     assert_true(answer.usable && answer.oldest.sent_at == 2);
@@ -137,14 +139,14 @@ static void test_puts_parts_together(void **state)
     assert_int_equal(ledger.count, 0);
 }
 
-/* The packs on a line answer independently of one another. */
+/* The packs on a line answer independently of each other. */
 static void test_settles_its_own_pack_only(void **state)
 {
     struct answer answer;
     ask_pack(0, "a0", POLL, 1);
     ask_pack(1, "a0", POLL, 2);
     ask_pack(1, "b0", POLL, 3);
-    packs[0]->bms.options.address = 9; /* it says nothing */
+    packs[0]->bms.options.address = 9; /* its replies contain no address */
     assert_true(hear("b1", &answer));
     assert_ptr_equal(answer.oldest.pack, packs[1]);
     assert_int_equal(ledger.count, 1);
@@ -168,7 +170,7 @@ static void test_confirms_an_order_that_is_alone(void **state)
     assert_false(ledger_has(&ledger, ORDER, packs[0]));
 }
 
-/* Rule 4: any frame of the pack can be what a borrower has asked for, but an echo. */
+/* Rule 4: any frame of the pack may be the answer to a borrower, except an echo. */
 static void test_gives_a_loan_any_frame(void **state)
 {
     struct answer answer;
@@ -184,7 +186,7 @@ static void test_gives_a_loan_any_frame(void **state)
     assert_true(answer.oldest.owner == LOAN && !answer.usable);
 }
 
-/* The pack was taken for switched off, and came back while the line was lent. */
+/* The pack was considered switched off, and came back while the line was lent. */
 static void test_throws_away_what_was_open_when_lent(void **state)
 {
     struct answer answer;
@@ -221,7 +223,7 @@ static void test_expires(void **state)
     assert_true(isinf(ledger_rested_at(&ledger, packs[0])));
 }
 
-/* A pack that is silent for days: what is left makes values look older, never younger. */
+/* A pack that is silent for days: forgotten requests make values look older, never younger. */
 static void test_makes_room(void **state)
 {
     struct answer answer;
@@ -230,13 +232,13 @@ static void test_makes_room(void **state)
     assert_int_equal(ledger.count, LEDGER_MOST);
     for (unsigned i = 0; i < LEDGER_MOST + 1; i++) {
         assert_true(hear("a1", &answer));
-        assert_true(answer.oldest.sent_at <= i); /* the truth */
+        assert_true(answer.oldest.sent_at <= i); /* the true age */
         assert_true(answer.single == (i == LEDGER_MOST));
     }
     assert_int_equal(ledger.count, 0);
 }
 
-/* Of a tunnel nobody has counted the requests: whatever comes may be an answer to them, until none can come. */
+/* The requests of a tunnel are not counted: any frame may be an answer to them until none can arrive any more. */
 static void test_counts_no_tunnel(void **state)
 {
     struct answer answer;

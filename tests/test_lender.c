@@ -26,7 +26,7 @@ struct bench {
     struct poller *poller;
     struct line *line;
     struct loan loan;
-    double began_at, ended_at; /* 0: did not */
+    double began_at, ended_at; /* 0: it did not */
     enum loan_result result;
     size_t received;
     unsigned published;
@@ -114,7 +114,7 @@ static void run_for(struct bench *bench, double seconds)
         ev_run(bench->loop, EVRUN_ONCE);
 }
 
-/* Seconds that the loan took. */
+/* Duration of the loan in seconds. */
 static double play(struct bench *bench, const uint8_t *bytes, size_t size)
 {
     lend(bench, bytes, size);
@@ -123,7 +123,7 @@ static double play(struct bench *bench, const uint8_t *bytes, size_t size)
     return bench->ended_at - bench->began_at;
 }
 
-/* It is over soon when all that was asked is answered; else it has the time of a reply. */
+/* The loan ends soon after everything was answered; else after the time of a reply. */
 static void ends_when_all_is_answered(void **state)
 {
     struct bench bench;
@@ -155,7 +155,7 @@ static void takes_no_echo_for_an_answer(void **state)
     close_bench(&bench);
 }
 
-/* A program that waits for longer than its bytes are worth is told so; one that wants the whole line waits on. */
+/* A program whose bytes are too old by now gets an error; one with exclusive use of the line continues to wait. */
 static void gives_up_what_waits_for_too_long(void **state)
 {
     struct bench bench;
@@ -185,7 +185,7 @@ static void gives_up_what_waits_for_too_long(void **state)
     close_bench(&bench);
 }
 
-/* The answer to what nobody wants any more is waited for all the same, and is not taken for ours. */
+/* An answer that the program no longer expects is still awaited, and is not mistaken for ours. */
 static void goes_on_without_the_borrower(void **state)
 {
     struct bench bench;

@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-#define SETTLED_S 200 /* longer than a limit needs to rise from 0, twice */
+#define SETTLED_S 200 /* s: twice as long as a limit needs to rise from 0 */
 #define PACKS 2
 
 static const struct line_config line = {.name = "shed"};
@@ -82,7 +82,7 @@ static void close_world(struct world *world)
     }
 }
 
-/* Packs that answer each second with what they report now; limiters in the order in which they depend on one another.
+/* Packs that answer each second with their current values, and their limiters in the order of their dependencies.
  * `silent`: packs that do not answer, a bit for each. */
 static void go_on_without(struct world *world, unsigned silent, struct limiter *limiters[],
                           unsigned count, double seconds)
@@ -143,7 +143,7 @@ static void test_unchanged(void **state)
     close_world(&world);
 }
 
-/* A section that changes begins at 0. What its pack has reported before is needed all the same. */
+/* A changed section begins at 0. Values that its pack has reported before are still required. */
 static void test_changed(void **state)
 {
     static const struct {
@@ -183,7 +183,7 @@ static void test_changed(void **state)
     }
 }
 
-/* The memory of a pack follows it into a bank in which it has another place. */
+/* What a pack has reported is kept when it moves to another position in a bank. */
 static void test_moved(void **state)
 {
     struct world world;
@@ -199,7 +199,7 @@ static void test_moved(void **state)
     close_world(&world);
 }
 
-/* The limits of a pack alone know nothing of the shares of a bank, which must survive them. */
+/* The limits of a single pack have no shares; the shares of the bank must survive them. */
 static void test_shares_survive(void **state)
 {
     struct world world;
@@ -255,7 +255,7 @@ static const struct map_status *stale_bank(struct world *world, struct limiter *
     return &world->bank.source.status;
 }
 
-/* A bank with too few packs is stale, but the packs that answer limit it all the same. */
+/* A bank with too few packs is stale, but the packs that answer still limit it. */
 static void test_stale_bank(void **state)
 {
     struct world world;
@@ -274,7 +274,7 @@ static void test_stale_bank(void **state)
     close_world(&world);
 }
 
-/* A pack whose own section stops when its values are stale stops its bank, too. */
+/* A pack whose own section stops at stale values stops its bank, too. */
 static void test_stale_pack_that_stops(void **state)
 {
     for (unsigned own = STALE_STOP; own <= STALE_DISCHARGE; own++) {
@@ -282,7 +282,7 @@ static void test_stale_pack_that_stops(void **state)
         struct limits_config discharging = section, of_pack = section;
         struct limiter bank, pack, *all[] = {&pack, &bank};
         open_world(&world);
-        for (unsigned i = 0; i < PACKS; i++) /* so short that they do not age before */
+        for (unsigned i = 0; i < PACKS; i++) /* too short for the values to age before */
             world.configs[i].stale_after_s = 4;
         discharging.on_stale = STALE_DISCHARGE;
         of_pack.on_stale = own;
@@ -298,7 +298,7 @@ static void test_stale_pack_that_stops(void **state)
     }
 }
 
-/* A bank that is not published yet allows nothing, although all of its packs answer. */
+/* A bank that is not published yet allows nothing, even if all of its packs answer. */
 static void test_bank_that_waits(void **state)
 {
     struct world world;

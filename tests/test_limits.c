@@ -11,7 +11,7 @@
 
 #define UNKNOWN NAN
 #define STALE_AFTER_S 15
-#define SETTLED_S 200 /* longer than a limit needs to rise from 0 */
+#define SETTLED_S 200 /* s: longer than a limit needs to rise from 0 */
 
 static const struct limits_config house = {
     .charge_current_a = 100,
@@ -29,7 +29,7 @@ static const struct limits_config house = {
     .soc_low = {{{10, 0}, {20, 1}}, 2},
 };
 
-/* 4 cells that are fine, and all that a BMS can report. */
+/* 4 normal cells, and everything that a BMS can report. */
 static struct pack fine(void)
 {
     struct pack pack;
@@ -54,7 +54,7 @@ static struct pack fine(void)
     return pack;
 }
 
-/* One value of it is another one. */
+/* The same with one other value. */
 static struct pack with(enum pack_value id, double value)
 {
     struct pack pack = fine();
@@ -72,7 +72,7 @@ static struct pack with_alarm(enum pack_alarm alarm, int level)
     return pack;
 }
 
-/* Values that stay as they are, seen each second. */
+/* Updates each second with unchanged values. */
 static struct map_allowed after_by(const struct limits_config *config, struct limits_state *state,
                                    const struct pack *pack, double *now, double seconds)
 {
@@ -194,7 +194,7 @@ static void test_alarms(void **state)
     }
 }
 
-/* A cell that has no reading now was not read as 3300 mV. */
+/* A cell without a reading does not count as 3300 mV. */
 static void test_what_is_not_read_any_more(void **state)
 {
     static const struct {
@@ -237,7 +237,7 @@ static void test_alarm_that_is_not_read_any_more(void **state)
            BY(CONFIGURATION));
 }
 
-/* A protection that was never active must be readable as well, of the direction that it is of. */
+/* A protection that was never active must be readable, too, for its direction. */
 static void test_protection_that_is_not_read_any_more(void **state)
 {
     struct limits_state memory;
@@ -255,7 +255,7 @@ static void test_protection_that_is_not_read_any_more(void **state)
     expect("it was", after(&memory, &fewer, &now, 1), 0, BY(UNKNOWN), 150, BY(CONFIGURATION));
 }
 
-/* More sensors than are configured: those that were there once must stay. */
+/* More sensors than configured: those that were reported once are required. */
 static void test_sensor_that_is_not_read_any_more(void **state)
 {
     struct limits_state memory;
@@ -305,7 +305,7 @@ static void test_not_fresh(void **state)
     assert_true(isnan(allowed.age_s) && isnan(allowed.charge_voltage_v));
 }
 
-/* on_stale = discharge: as before while the values age, and for 10 s after. */
+/* on_stale = discharge: the limit stays while the values age, and for 10 s after. */
 static void test_discharge_of_stale_values(void **state)
 {
     static const struct {
@@ -341,12 +341,13 @@ static void test_discharge_of_stale_values(void **state)
         expect_current(course[i].what, allowed.discharge_current_a, allowed.discharge_limited_by,
                        course[i].discharge_a, course[i].by);
         assert_true(course[i].age_s < 15 || allowed.charge_current_a == 0);
-        assert_true(!(course[i].age_s > 14) || allowed.charge_current_a < 1.1); /* it expires */
+        assert_true(!(course[i].age_s > 14) ||
+                    allowed.charge_current_a < 1.1); /* the charge limit falls with the age */
         assert_true(allowed.discharges_stale);
     }
 }
 
-/* A host that slept cannot say for how long the values were stale. */
+/* A host that slept does not know how long the values were stale. */
 static void test_discharge_after_a_pause(void **state)
 {
     struct limits_config config = house;
@@ -360,7 +361,7 @@ static void test_discharge_after_a_pause(void **state)
     assert_true(limits_update(&config, &gone, 1, 1, &memory, now + 11).discharge_current_a == 0);
 }
 
-/* Of a bank that misses a pack: as before, but what the other packs report counts. */
+/* A bank that misses a pack: the limit stays, but the other packs can still lower it. */
 static void test_discharge_of_a_stale_bank(void **state)
 {
     struct limits_config config = house;
@@ -388,7 +389,7 @@ static void test_discharge_of_a_stale_bank(void **state)
     expect("the other one is empty", allowed, 0, BY(STALE), 0, BY(CELL_LOW));
 }
 
-/* Down at once; up when more was allowed for 30 s, 5 A a second. */
+/* Falls at once; rises by 5 A a second after more was allowed for 30 s. */
 static void test_ramp(void **state)
 {
     static const struct {
@@ -422,7 +423,7 @@ static void test_ramp(void **state)
     }
 }
 
-/* A host that slept has not seen that more was allowed. */
+/* A host that slept does not know whether more was allowed all the time. */
 static void test_a_pause_is_no_wait(void **state)
 {
     struct limits_state memory;
@@ -434,7 +435,7 @@ static void test_a_pause_is_no_wait(void **state)
     expect("after it", after(&memory, &pack, &now, 30), 0, BY(RAMP), 0, BY(RAMP));
     expect("it rises", after(&memory, &pack, &now, 1), 0, BY(RAMP), 0, BY(RAMP));
     expect("it rises", after(&memory, &pack, &now, 1), 5, BY(RAMP), 5, BY(RAMP));
-    now -= 500; /* never, but it would have to hold then as well */
+    now -= 500; /* impossible, but it must hold then, too */
     expect("the clock goes back", after(&memory, &pack, &now, 400), 5, BY(RAMP), 5, BY(RAMP));
 }
 
@@ -504,7 +505,7 @@ static void test_float_ends_when_it_is_needed_again(void **state)
     expect_volts("again", after(&memory, &pack, &now, 200).charge_voltage_v, 13.8);
 }
 
-/* Nobody knows whether they stayed full while the pack was silent. */
+/* Whether the cells stayed full while the pack was silent is unknown. */
 static void test_full_is_seen_without_a_gap(void **state)
 {
     struct limits_state memory;
@@ -638,7 +639,7 @@ static void test_banks(void **state)
     }
 }
 
-/* The pack whose limit it is, for people; nobody in particular when all or none are to blame. */
+/* The pack that limits the bank, for the status; none if all or none do. */
 static void test_which_pack(void **state)
 {
     static const struct {
@@ -678,7 +679,7 @@ struct world {
     bool reported[PACKS_MOST][PACK_VALUES]; /* since the start */
     uint32_t protections[PACKS_MOST];       /* the same */
     double now;
-    double enough_at; /* when enough packs were fresh last */
+    double enough_at; /* when enough packs were last fresh */
 };
 
 static bool rarely(struct world *world)
@@ -776,7 +777,7 @@ static void step_world(struct world *world)
     }
 }
 
-/* The same curve, by hand: the line through the two points around the value. */
+/* Computes the same curve independently: the line between the two points around the value. */
 static double share_at(const struct curve *curve, double value)
 {
     double share = value < curve->points[0].at ? curve->points[0].share
@@ -795,7 +796,7 @@ static bool counts(const struct limits_pack *part)
     return part->fresh && part->age_s < part->stale_after_s;
 }
 
-/* The most that any one limit leaves a pack; 0 where something needed is not known. */
+/* The lowest of all limits of a pack, computed independently; 0 if a required value is unknown. */
 static double most_of(const struct world *world, unsigned i, bool charges)
 {
     const struct limits_config *config = &world->config;
@@ -852,8 +853,8 @@ static double expired(const struct world *world, const struct limits_pack *part,
     return part->age_s <= 5 ? 1 : (part->stale_after_s - part->age_s) / (part->stale_after_s - 5);
 }
 
-/* Nothing of the bank is more than its packs may together, and no pack gets more than it may by what flows now. Of stale
- * values no charging is allowed; to discharge as before with on_stale alone, and for 10 s. */
+/* A bank is allowed no more than the sum of its packs, and no pack gets more than its own limit at the present
+ * shares. Stale values allow no charging; discharging as before only with on_stale, and for 10 s. */
 static void check_bounds(const struct world *world, double allowed, double before, bool charges)
 {
     const double sign = charges ? 1 : -1;
@@ -885,7 +886,7 @@ static void check_bounds(const struct world *world, double allowed, double befor
     }
 }
 
-/* Whatever stands in a pack that is not looked at makes no difference. */
+/* The values of a pack that is not fresh must make no difference. */
 static void check_twin(const struct world *world, const struct limits_state *before,
                        const struct map_allowed *found)
 {
@@ -966,7 +967,7 @@ static void test_any_course(void **state)
     double most_seen = 0;
     for (uint64_t seed = 1; seed <= COURSES; seed++)
         run_course(seed * 7919, &most_seen);
-    assert_true(most_seen > 30); /* the courses do allow something */
+    assert_true(most_seen > 30); /* the random courses do allow a current */
 }
 
 int main(void)

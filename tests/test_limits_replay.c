@@ -25,7 +25,7 @@ static const struct limits_config section = {
     .temperature = {{{0, 0}, {10, 1}, {40, 1}, {55, 0}}, 4},
 };
 
-/* A pack with a row each minute; 0 mV: there is none. */
+/* A pack with a row each minute; 0 mV: no row. */
 struct course {
     double cell_mv[ROWS], current_a;
     unsigned at;
@@ -97,7 +97,7 @@ static void test_weakest(void **state)
     expect(courses, 2, NULL, NAN, expected, COUNT(expected));
 }
 
-/* The one with most of the current, as the rows show. */
+/* The pack with the largest share, according to the rows, limits the bank. */
 static void test_shares(void **state)
 {
     struct course courses[] = {{{3300, 3300}, 9, 0}, {{3300, 3300}, 3, 0}};
@@ -110,7 +110,7 @@ static void test_missing(void **state)
 {
     const struct course courses[] = {{{3300, 3300, 3300, 3300, 3300}, 1, 0},
                                      {{3300, 3300, 0, 0, 3300}, 1, 0}};
-    /* Its last row counts for half a minute more. */
+    /* The last row counts for half a minute longer. */
     static const struct expected all[] = {{"0", 20, BY(CONFIGURATION), 0},
                                           {"1", 20, BY(CONFIGURATION), 0},
                                           {"2", 0, BY(STALE), 0},
@@ -126,7 +126,7 @@ static void test_missing(void **state)
     expect(memcpy(copy, courses, sizeof copy), 1, NULL, NAN, one, COUNT(one));
 }
 
-/* A pack with a single row does not last for ever, nor does one whose first gap is long. */
+/* A pack with a single row does not count for ever, nor does one whose first gap is long. */
 static void test_few_rows(void **state)
 {
     struct course single[] = {{{3300, 3300, 3300}, 1, 0}, {{3300}, 1, 0}};
@@ -143,7 +143,7 @@ static void test_own_section(void **state)
 {
     struct course courses[] = {{{3300, 3300}, 0, 0}, {{3300, 3300}, 0, 0}};
     struct limits_config small = section;
-    /* It rises first, and the bank after it. */
+    /* The pack rises first, then the bank. */
     static const struct expected expected[] = {{"0", 0, BY(RAMP), 0}, {"1", 4, BY(IMBALANCE), 2}};
     small.charge_current_a = 2;
     expect(courses, 2, &small, NAN, expected, COUNT(expected));

@@ -94,10 +94,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     .frame = find_frame, .decode = decode, .control = build_switch
 static const struct bms_driver toy = {
     .name = "toy", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3}, TOY};
-/* The same, of boards that take their time. */
+/* The same for boards that take their time. */
 static const struct bms_driver hasty = {
     .name = "hasty", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 20, .tries = 3}, TOY};
-/* Long enough for a busy host, and short enough that a wait of it is over long before a stall() is. */
+/* Long enough for a busy host, and short enough to end long before a stall() does. */
 static const struct bms_driver patient = {
     .name = "patient",
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .tries = 3},
@@ -137,9 +137,9 @@ struct bench {
     uint8_t heard[64];
     size_t heard_size;
     answer_request *answer;
-    unsigned asked[256]; /* by address */
+    unsigned asked[256]; /* requests, by address */
     unsigned requests, connections, closed_idle;
-    uint8_t value; /* of what is answered next */
+    uint8_t value; /* value of the next answer */
     ev_timer slow_answer;
     uint8_t slow_request[REQUEST_SIZE];
     unsigned chatter, chatter_before[2];
@@ -148,7 +148,7 @@ struct bench {
     double voltage, cell;
     unsigned downs;
     double away_since;
-    /* what the test waits for, looked at after each turn of the loop */
+    /* the condition that the test waits for, checked after each turn of the loop */
     bool (*over)(struct bench *bench);
     unsigned wanted;
     int note;
@@ -174,7 +174,7 @@ static void hang_up(struct bench *bench)
     bench->peer = -1;
 }
 
-/* Each answer has a value of its own: those of one cycle are n and n + 1, n is even. */
+/* Each answer has its own value: those of one cycle are n and n + 1, with n even. */
 static void answer_well(struct bench *bench, const uint8_t *request)
 {
     if (request[2] == VOLTAGE || request[0] == 'S')
@@ -197,7 +197,7 @@ static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
     ssize_t size =
         read(io->fd, bench->heard + bench->heard_size, sizeof bench->heard - bench->heard_size);
     if (size <= 0) {
-        /* EIO: a pty that nobody has opened (yet). */
+        /* EIO: nobody has opened the pty (yet). */
         if (size == 0 || (errno != EAGAIN && errno != EIO))
             hang_up(bench);
         return;
@@ -237,11 +237,11 @@ static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
     if (!poller->complete)
-        return; /* the voltage alone, which the rest follows */
+        return; /* only the voltage, from which the rest follows */
     bench->published++;
     bench->voltage = poller->values.value[VOLTAGE_V];
     bench->cell = poller->values.value[CELL_MV];
-    /* Never of two cycles. */
+    /* Never values of two cycles. */
     if (bench->answer == answer_well && (uint8_t) bench->cell != ((uint8_t) bench->voltage | 1))
         bench->note = -2;
 }
@@ -261,12 +261,12 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* Runs the loop until the condition holds. */
+/* Runs the loop until the condition is true. */
 static void await(struct bench *bench, bool (*over)(struct bench *bench), const char *what)
 {
     ev_timer_set(&bench->patience, PATIENCE_S, 0);
     ev_timer_start(bench->loop, &bench->patience);
-    alarm(2 * PATIENCE_S); /* a loop that hangs does not see its timers */
+    alarm(2 * PATIENCE_S); /* a loop that hangs does not run its timers */
     while (!over(bench) && ev_is_active(&bench->patience))
         ev_run(bench->loop, EVRUN_ONCE);
     alarm(0);
@@ -393,7 +393,7 @@ static void polls_and_publishes(void **state)
     assert_int_equal(bench->missed + bench->downs, 0);
 }
 
-/* A reply of an earlier request, noise and the request's own echo before the reply; the reply itself twice. */
+/* A reply to an earlier request, noise and an echo of the request before the reply; the reply itself twice. */
 static void answer_with_noise(struct bench *bench, const uint8_t *request)
 {
     static const uint8_t noise[] = {0x00, '!', 0xFF, '!'};
@@ -422,11 +422,11 @@ static void finds_replies_among_others(void **state)
     bench->wanted = 20;
     start(bench, answer_with_noise);
     await(bench, is_well, "published");
-    /* Each answer has another value, which on a noisy line is asked for once more. */
+    /* Each answer has another value, which on a noisy line is requested a second time. */
     assert_int_equal(bench->pollers[0]->counters.repeats, 0);
 }
 
-/* Bytes that come while nobody asks are of nobody's reply: here each is followed by one to the other request. */
+/* Bytes that arrive without a request belong to no reply: here each is followed by a byte of the other reply. */
 static void answer_and_go_on(struct bench *bench, const uint8_t *request)
 {
     say(bench, request[1], request[2], request[2] == VOLTAGE ? 50 : 51);
@@ -449,7 +449,7 @@ static void throws_away_what_comes_late(void **state)
     await(bench, is_never_99, "published");
 }
 
-/* The first byte at once, the others one by one as the line takes them. */
+/* The first byte arrives at once, the others one by one as the line reads them. */
 static void answer_in_pieces(struct bench *bench, const uint8_t *request)
 {
     uint8_t reply[REPLY_SIZE] = {'!', request[1], request[2], (uint8_t) (50 + request[2])};
@@ -478,7 +478,7 @@ static void answer_and_close(struct bench *bench, const uint8_t *request)
     hang_up(bench);
 }
 
-/* No request may be lost on a connection that is closed already, and none of it is worth a word. */
+/* No request may be lost on a connection that is already closed, and nothing is logged about it. */
 static void copes_with_a_server_that_closes_after_each_reply(void **state)
 {
     struct bench *bench = *state;
@@ -491,7 +491,7 @@ static void copes_with_a_server_that_closes_after_each_reply(void **state)
     assert_int_equal(bench->missed + bench->downs, 0);
 }
 
-/* After a cycle, the next connection is closed as well although nothing was asked on it. */
+/* After a cycle, the next connection is closed, too, although nothing was asked on it. */
 static void on_accept_and_close(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bench *bench = io->data;
@@ -522,7 +522,7 @@ static bool refused_often(struct bench *bench)
     return bench->downs >= bench->wanted;
 }
 
-/* It accepts and closes, as a serial server does that has a client already; later it answers. */
+/* The server accepts and closes, as a serial server does that already has a client; later it answers. */
 static void on_accept_and_refuse(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bench *bench = io->data;
@@ -555,7 +555,7 @@ static void tries_again_after_growing_pauses(void **state)
     assert_in_range((unsigned) (clock_now() - started_at), 80, 100);
 }
 
-/* A request that the pack does not know stays unanswered, and the connection is closed for it. */
+/* A request that the pack does not support stays unanswered, and the connection is closed because of it. */
 static void answer_voltage_or_close(struct bench *bench, const uint8_t *request)
 {
     if (request[2] == VOLTAGE)
@@ -590,8 +590,8 @@ static const struct bms_driver of_three = {
     .frame = find_frame,
     .decode = decode};
 
-/* Closes each time that it is asked for the cell once more, or for the third thing. By then all have heard of the
- * voltage that is known. */
+/* The server closes the connection each time that the cell is requested again, or a third value. By then the voltage
+ * is known. */
 static void answer_cell_once(struct bench *bench, const uint8_t *request)
 {
     struct poller *poller = bench->pollers[0];
@@ -624,8 +624,8 @@ static bool is_away_for_long(struct bench *bench)
     return bench->downs > 0 && clock_now() - bench->away_since > 5.1;
 }
 
-/* A server that was closed as one that is idle is, but then is not to be had for seconds: another device may be what
- * answers there afterwards. */
+/* A server that was closed because it was idle, and then cannot be reached for seconds: afterwards another device may
+ * answer there. */
 static void forgets_the_device_of_a_server_that_was_away(void **state)
 {
     struct bench *bench = *state;
@@ -671,7 +671,7 @@ static bool is_connected(struct bench *bench)
     return bench->peer >= 0;
 }
 
-/* Others on the bus talk all the time, a frame each 5 ms; the pack itself never answers. */
+/* Other devices on the bus talk all the time, a frame each 5 ms; the pack itself never answers. */
 static void on_chatter(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct bench *bench = timer->data;
@@ -699,7 +699,7 @@ static void gives_no_more_time_for_the_chatter_of_others(void **state)
     assert_in_range(bench->chatter_before[0] - bench->chatter_before[1], 0, 30);
 }
 
-/* Bytes as fast as they go, for as long as anybody takes them. The child keeps nothing open but its socket. */
+/* Sends as many bytes as are read. The child keeps only its socket open. */
 static void send_without_end(int connection)
 {
     uint8_t bytes[65536];
@@ -731,7 +731,7 @@ static bool missed_often(struct bench *bench)
     return bench->missed >= bench->wanted;
 }
 
-/* The loop goes on, the request goes out, and the wait for its answer ends. */
+/* The loop continues, the request is sent, and its time-out expires. */
 static void survives_a_flood(void **state)
 {
     struct bench *bench = *state;
@@ -748,7 +748,7 @@ static void survives_a_flood(void **state)
         continue;
 }
 
-/* The reply was there in time, but the loop was not. */
+/* The reply had arrived in time, but the loop was late. */
 static void answer_and_stall(struct bench *bench, const uint8_t *request)
 {
     answer_well(bench, request);
@@ -777,7 +777,7 @@ static void keeps_packs_apart(void **state)
         assert_in_range(bench->asked[address], 2 * 17, 2 * 23);
 }
 
-/* The second pack answers when the time-out of the first one's protocol is long over. */
+/* The second pack answers long after the time-out of the first one's protocol. */
 static void on_slow_answer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct bench *bench = timer->data;
@@ -812,7 +812,7 @@ static void gives_each_protocol_its_time(void **state)
     assert_int_equal(bench->pollers[1]->counters.repeats, 0);
 }
 
-/* Address 1 answers, all others never do: notes how many requests they get between two of the first. */
+/* Address 1 answers, all others never do: counts the requests to them between two to the first. */
 static void answer_as_the_first_only(struct bench *bench, const uint8_t *request)
 {
     unsigned others = bench->requests - bench->asked[1];
@@ -836,7 +836,7 @@ static void is_not_starved_by_silent_neighbours(void **state)
         add_pack(bench, &hasty, address);
     start(bench, answer_as_the_first_only);
     await(bench, ten_published, "published");
-    /* And they are not forgotten for it. */
+    /* They are still asked now and then. */
     for (int address = 2; address <= PACKS_MOST; address++)
         assert_true(bench->asked[address] >= 3);
 }
@@ -848,7 +848,7 @@ static bool talker_missed(struct bench *bench)
     return bench->missed >= 1;
 }
 
-/* Half a set, silence, and the other half of a later one are no set. */
+/* Half a set, a silence, and the other half of a later set are not a set. */
 static void puts_no_old_half_to_a_new_one(void **state)
 {
     struct bench *bench = *state;
@@ -916,7 +916,7 @@ static void carries_out_an_order(void **state)
     await_published(bench, 2);
 }
 
-/* Both switches, each on a connection of its own, while polls do the same. */
+/* Both switches, each on a new connection, while the same happens to polls. */
 static void carries_out_orders_on_a_server_that_closes(void **state)
 {
     struct bench *bench = *state;
@@ -931,13 +931,13 @@ static void carries_out_orders_on_a_server_that_closes(void **state)
     }
 }
 
-/* As well, but an order may come between the two values of the other pack. */
+/* The same, but an order may be sent between the two values of the other pack. */
 static void answer_whenever(struct bench *bench, const uint8_t *request)
 {
     answer_well(bench, request);
 }
 
-/* Whoever gives orders gives the next one as soon as the one before is over. */
+/* Gives the next order as soon as the previous one has ended. */
 static bool both_polled_between_orders(struct bench *bench)
 {
     if (order_is_over(bench)) {
@@ -1015,8 +1015,8 @@ static void stall(double seconds)
     turned_clock_at += seconds;
 }
 
-/* The process is stopped while a talker goes on: what has come by then, and what the far end still holds, is of any
- * age. */
+/* The process is stopped while a device talks: the age of the bytes that have arrived, and of those that the far end
+ * still holds, is unknown. */
 static void publishes_nothing_that_a_stopped_process_finds(void **state)
 {
     struct bench *bench = *state;
@@ -1052,7 +1052,7 @@ static bool is_fresh(struct bench *bench)
     return clock_now() - bench->pollers[0]->published_at < 2;
 }
 
-/* A request was in flight, and an order waits that nobody expects any more. What was answered meanwhile is as old as its
+/* A request was in flight, and an order is too old by now. Answers that arrived meanwhile are as old as their
  * request. */
 static void carries_out_nothing_that_a_stopped_process_finds(void **state)
 {
@@ -1067,7 +1067,7 @@ static void carries_out_nothing_that_a_stopped_process_finds(void **state)
     assert_int_equal(bench->downs, 0);
 }
 
-/* The line had nothing in flight, and the order is there before the loop has looked at the clock. */
+/* The line had nothing in flight, and the order arrives before the loop has read the clock. */
 static void carries_out_nothing_of_a_late_turn(void **state)
 {
     struct bench *bench = *state;
@@ -1089,7 +1089,7 @@ static bool is_down(struct bench *bench)
     return bench->downs >= bench->wanted;
 }
 
-/* A pty in the place of a USB adapter, behind a link as udev makes them. */
+/* A pty in place of a USB adapter, behind a link as udev creates them. */
 static void comes_back_after_the_adapter(void **state)
 {
     struct bench *bench = *state;

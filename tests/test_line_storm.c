@@ -34,12 +34,12 @@
 #define STREAM 4000000
 #define STORM_S 60.0
 #define CALM_S 85.0
-#define BUSY_S 60.0 /* of the calm: orders and loans go on, and have to come to their end */
+#define BUSY_S 60.0 /* s of calm after the storm; orders and loans continue, and must end */
 #define STORMS 3
-#define IDLE_MOST_S 60.0 /* without a request */
+#define IDLE_MOST_S 60.0 /* s without a request */
 #define ANSWER_LATEST_S 10.5
-#define HELD_MOST_S 4 /* by a server that passes it on to the next connection */
-#define TAIL_S 0.5    /* of an answer that is whole without it */
+#define HELD_MOST_S 4 /* s for which a server holds an answer for the next connection */
+#define TAIL_S 0.5    /* s by which the tail of a complete answer may be late */
 #define OUR_SOC 60
 #define THEIR_SOC 70
 
@@ -67,7 +67,7 @@ struct bench {
     struct ev_loop *loop;
     unsigned seed;
     const struct bms_driver *driver;
-    bool keeps; /* the server gives a late answer to the next connection */
+    bool keeps; /* the server passes a late answer on to the next connection */
     struct line_config line_config;
     struct pack_config packs[PACKS_MOST];
     struct poller *pollers[PACKS_MOST];
@@ -92,7 +92,7 @@ struct bench {
     bool storm;
     double next_weather_at, delay_s, stall_until, silent_until;
     double drop_request, drop_answer, garbage, closes, split, refuse;
-    /* the customers */
+    /* orders and loans */
     struct customer customers[PACKS_MOST];
     struct loan loan;
     bool wants, lent, passing;
@@ -391,7 +391,7 @@ static void give_order(struct bench *bench, unsigned i)
     customer->waits = line_order(bench->line, &customer->order);
 }
 
-/* topbms builds its orders on what this far end does not have. */
+/* Orders of topbms depend on states that this far end does not have. */
 static bool can_order(const struct bms_driver *driver)
 {
     return driver->control && !driver->wants_password && strcmp(driver->name, "topbms") != 0;

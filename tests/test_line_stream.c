@@ -37,7 +37,7 @@ struct bench {
     struct line *line;
     /* the board */
     bool knows_about, moves, silent;
-    double delay_s; /* of its module */
+    double delay_s; /* s by which its module delays */
     int listener, peer;
     ev_io accepting, hearing;
     ev_timer streaming, answering;
@@ -195,7 +195,7 @@ static void is_fresh_from_the_first_statuses_on(void **state)
     }
 }
 
-/* An about record that comes late is used. */
+/* A late about record is used. */
 static void gets_a_late_about_record(void **state)
 {
     for (double delay_s = 0.2; delay_s < 2; delay_s *= 2.8) {

@@ -24,17 +24,17 @@
 #define PACKS_MOST 3
 #define REPLY_S 0.06
 #define BAUD 9600
-#define SETTLED 10 /* rounds: behind a weak check it takes several readings to believe one */
+#define SETTLED 10 /* rounds: with a weak checksum several readings must agree */
 
 static const struct line_config line_config = {.name = "line", .listen = true};
 
 /* ---- a master with its packs, and a listener beside them ---- */
 
 enum pieces {
-    WHOLE,  /* a frame at a time */
-    BYTES,  /* each byte by itself */
-    TORN,   /* in two halves, a while apart */
-    MERGED, /* question and reply come together */
+    WHOLE,  /* one frame at a time */
+    BYTES,  /* one byte at a time */
+    TORN,   /* in two halves with a pause between */
+    MERGED, /* request and reply arrive together */
     PIECES
 };
 
@@ -43,17 +43,17 @@ struct bench {
     unsigned count;
     struct pack_config configs[PACKS_MOST];
     struct bms devices[PACKS_MOST];
-    struct pack told[PACKS_MOST]; /* what the packs have */
+    struct pack told[PACKS_MOST]; /* the values of the packs */
     struct poller *masters[PACKS_MOST], *pollers[PACKS_MOST];
     struct turns turns;
     struct listener *listener;
     double now;
     enum pieces pieces;
-    uint8_t held[BMS_REQUEST_MAX + BMS_FRAME_MAX]; /* of MERGED: the question */
+    uint8_t held[BMS_REQUEST_MAX + BMS_FRAME_MAX]; /* of MERGED: the request */
     size_t held_size;
     double first_question_at; /* of this round */
     unsigned heard[PACKS_MOST];
-    double youngest_s; /* of what was heard */
+    double youngest_s; /* by how much values were reported as younger than they are, at most */
     size_t shown, withheld;
     bool (*spoil)(struct bench *bench, uint8_t *bytes, size_t *size, bool question);
 };
@@ -122,7 +122,7 @@ static void pass(struct bench *bench, const uint8_t *bytes, size_t size)
     listener_take(bench->listener, bytes, size, bench->now, 0);
 }
 
-/* Bytes on the wire, as the listener's port delivers them. */
+/* Delivers bytes from the wire to the listener's port. */
 static void deliver(struct bench *bench, const uint8_t *bytes, size_t size, bool question)
 {
     static uint8_t copy[BMS_FRAME_MAX];
@@ -154,7 +154,7 @@ static void deliver(struct bench *bench, const uint8_t *bytes, size_t size, bool
     }
 }
 
-/* What a pack answers; what it says to a master that asks another one is nothing. */
+/* The answer of a pack. A pack does not answer requests to others. */
 static size_t ask(struct bench *bench, unsigned i, const struct bms_request *request,
                   struct reply *feed)
 {
@@ -169,7 +169,7 @@ static size_t ask(struct bench *bench, unsigned i, const struct bms_request *req
     return feed->size;
 }
 
-/* The master reads one pack once, whole. */
+/* The master reads all values of a pack once. */
 static void read_pack(struct bench *bench, unsigned i)
 {
     static struct reply feed;
@@ -186,7 +186,7 @@ static void read_pack(struct bench *bench, unsigned i)
         ask(bench, i, &request, &feed);
         if (feed.size > 0)
             deliver(bench, feed.bytes, feed.size, false);
-        else if (bench->held_size > 0) { /* nobody answers what it waits with */
+        else if (bench->held_size > 0) { /* nothing answers the request that is held */
             pass(bench, bench->held, bench->held_size);
             bench->held_size = 0;
         }
@@ -219,7 +219,7 @@ static bool same(double a, double b)
     return (isnan(a) && isnan(b)) || fabs(a - b) < 1e-9;
 }
 
-/* All that the master has read is known, and nothing else. */
+/* Everything that the master has read is known, and nothing else. */
 static void expect_the_masters(const struct bench *bench)
 {
     for (unsigned i = 0; i < bench->count; i++) {
@@ -262,8 +262,8 @@ static void hears_what_the_master_reads(void **state)
     assert_true(drivers >= 12);
 }
 
-/* A set is as old as the first question in it, not younger; together in one piece, by as much older as
- * the wire takes. */
+/* A set is as old as the first request in it, not younger; if all arrives in one piece, it is older by the time on
+ * the wire. */
 static void tells_the_age(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++)
@@ -273,7 +273,8 @@ static void tells_the_age(void **state)
             read_all(&bench, SETTLED);
             read_pack(&bench, 0);
             double late = bench.pollers[0]->published_at - bench.first_question_at;
-            /* What comes in one piece with its reply is as young as that, but for the wire. */
+            /* A request that arrives in one piece with its reply is as old as the reply, plus the time on the
+             * wire. */
             if (late > (pieces == MERGED ? REPLY_S : 1e-9) || late < -6)
                 fail_msg("%s in pieces %u: told as of %.3f s after its first question",
                          bench.driver->name, pieces, late);
@@ -331,7 +332,7 @@ static bool delay_replies(struct bench *bench, uint8_t *bytes, size_t *size, boo
     return true;
 }
 
-/* A reply that comes late is as old as its question. */
+/* A late reply is as old as its request. */
 static void tells_what_comes_late_as_old(void **state)
 {
     unsigned heard = 0;
@@ -356,7 +357,7 @@ static bool repeat_replies(struct bench *bench, uint8_t *bytes, size_t *size, bo
     return true;
 }
 
-/* A reply that comes again has no question any more. */
+/* A repeated reply has no request any more. */
 static void believes_a_reply_once(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -367,7 +368,7 @@ static void believes_a_reply_once(void **state)
     }
 }
 
-/* The question that brings a pack's vital values, or (NULL: those) what the plan calls so. */
+/* The request that reads a pack's vital values, or (NULL) the vital steps of the plan. */
 static struct bms_request question_of(const struct bms_driver *driver, int address,
                                       const char *name)
 {
@@ -387,7 +388,7 @@ static struct bms_request vital_question(const struct bms_driver *driver, int ad
     return question_of(driver, address, NULL);
 }
 
-/* The sixth byte of a record counts on some boards. */
+/* The sixth byte of a record is a counter on some boards. */
 static void count_record(struct reply *feed, uint8_t number)
 {
     feed->bytes[5] = number;
@@ -396,8 +397,8 @@ static void count_record(struct reply *feed, uint8_t number)
         feed->bytes[299] = (uint8_t) (feed->bytes[299] + feed->bytes[i]);
 }
 
-/* A JK-PB at address 0 asks for packs 1 to 15, of which most are not there, 0.4 s apart, and says its own record when it would
- * be its turn: behind a question to somebody else that nobody has answered. */
+/* A JK-PB at address 0 asks packs 1 to 15, most of which do not exist, every 0.4 s, and sends its own record when it
+ * would be its turn: after an unanswered request to another pack. */
 static void hears_what_a_master_tells_of_itself(void **state)
 {
     const struct bms_driver *driver = bms_driver_find("jk-pb");
@@ -439,7 +440,7 @@ static void hears_what_a_master_tells_of_itself(void **state)
     close_bench(&bench);
 }
 
-/* Packs that are not of this line, asked by the same master. */
+/* Packs that are not configured on this line, polled by the same master. */
 static void keeps_to_its_own_packs(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -463,7 +464,7 @@ static void keeps_to_its_own_packs(void **state)
     }
 }
 
-/* An order that another master gives is none of ours, and tells nothing. */
+/* Orders of another master are ignored, and change no value. */
 static void passes_over_orders(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -494,8 +495,8 @@ static void passes_over_orders(void **state)
     }
 }
 
-/* A bridge that stood still hands over at once what it has kept: the first of it is as old as the wire
- * took for all that is behind it. */
+/* A bridge that stalled delivers everything at once: the first bytes are as old as the wire time of all bytes after
+ * them. */
 static void reckons_with_a_backlog(void **state)
 {
     static uint8_t backlog[20000];
@@ -516,7 +517,7 @@ static void reckons_with_a_backlog(void **state)
     assert_true(size > 2000);
     pass(&bench, backlog, 2000);
     assert_true(bench.heard[0] > 1);
-    /* The last set began within the last exchanges; the first ones were told as old. */
+    /* The last set is from the last exchanges; the first ones were reported as old. */
     assert_true(bench.pollers[0]->published_at < bench.now);
     close_bench(&bench);
 }
@@ -525,7 +526,7 @@ static void reckons_with_a_backlog(void **state)
 
 static uint64_t damage_random;
 
-/* Every third frame has wrong bits, is cut or has junk in front. */
+/* Every third frame has wrong bits, is truncated, or has garbage before it. */
 static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
 {
     uint8_t junk[8];
@@ -545,7 +546,7 @@ static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool quest
     return true;
 }
 
-/* Behind a CRC of 16 bits nothing that a pack has not said is ever told, however torn. */
+/* With a CRC of 16 bits no value is reported that a pack has not sent, however damaged the frames are. */
 static void believes_no_damage(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -573,8 +574,8 @@ static void believes_no_damage(void **state)
     }
 }
 
-/* What the master asks a Daly board, by the names of its plan, and whether the answer is damaged in a way that the sum
- * does not show. */
+/* The master's requests to a Daly board, by the names of its plan, and whether the answer is damaged without changing
+ * the sum. */
 static void ask_daly(struct bench *bench, const char *name, bool damaged)
 {
     static struct reply feed;
@@ -597,8 +598,8 @@ static void ask_daly(struct bench *bench, const char *name, bool damaged)
     listener_wait(bench->listener, bench->now);
 }
 
-/* Behind a weak check several readings must agree. One that the master takes only now and then must not agree with itself,
- * round after round, while it is all that is known. */
+/* With a weak checksum several readings must agree. A value that the master reads only now and then must not confirm
+ * itself round after round while it is the only reading. */
 static void counts_a_rare_reading_once(void **state)
 {
     struct bench bench;
@@ -618,13 +619,13 @@ static void counts_a_rare_reading_once(void **state)
         if (round % 8 == 4 && rare == 6)
             assert_true(round > 30 && round < 100);
     }
-    /* What has truly changed is believed once it was read often enough. */
+    /* A real change is accepted after enough readings. */
     assert_true(heard->value[RATED_AH] == rated_ah + 20);
     assert_false(poller_stale(bench.pollers[0], bench.now));
     close_bench(&bench);
 }
 
-/* What hardly ever changes is good for longer than we would wait with asking for it, but not for good. */
+/* Values that hardly ever change stay valid for longer than we would wait before we ask again, but not for ever. */
 static void forgets_what_is_not_asked_any_more(void **state)
 {
     struct bench bench;
@@ -647,7 +648,7 @@ static void forgets_what_is_not_asked_any_more(void **state)
     close_bench(&bench);
 }
 
-/* A serial server hands over a frame in two pieces, but not half a second apart: the rest of that is lost. */
+/* A serial server delivers a frame in two pieces, but not half a second apart: the rest of such a frame is lost. */
 static void waits_for_the_rest_of_a_frame(void **state)
 {
     struct bench bench;
@@ -671,7 +672,7 @@ static void waits_for_the_rest_of_a_frame(void **state)
     close_bench(&bench);
 }
 
-/* Who looks on sees what a master asks, but not what may be a password. */
+/* A client that listens in sees the requests of the master, but nothing that may be a password. */
 static void hides_what_a_master_sets(void **state)
 {
     struct bench bench;
@@ -723,7 +724,7 @@ static double value_named(const struct pack *pack, const char *name, bool *known
     return NAN;
 }
 
-/* Whose the requests of a recording are: the one that is asked most. */
+/* The address of the requests in a recording: the one that is asked most often. */
 static int address_in(const struct bms_driver *driver, const struct exchange *exchange)
 {
     struct bms bms;
@@ -738,7 +739,7 @@ static int address_in(const struct bms_driver *driver, const struct exchange *ex
     return -2;
 }
 
-/* Of several readings it is a matter of taste which ones are told. */
+/* Of several readings any may be reported. */
 static bool asks_twice(const struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++)
@@ -774,7 +775,7 @@ static unsigned hear_recording(const char *path)
         assert_true(turns_init(&bench.turns, bench.pollers, 1));
         bench.listener = listener_new(&bench.turns, 115200, &events, &bench);
         double now = 100;
-        /* Round for round, as a master does. */
+        /* Reads round by round, as a master does. */
         for (size_t i = 0; i < 4 * exchange->count; i++) {
             const struct exchange_item *item = &exchange->items[i % exchange->count];
             if (item->kind != EXCHANGE_VALUE && item->size > 0) {

@@ -32,7 +32,7 @@
 #define RUN_S 45.0
 #define SILENT_FROM_S 5.0
 #define QUEUE 256
-#define SAID 1024 /* answers that are remembered */
+#define SAID 1024 /* answers that are recorded */
 #define OURS_V 52.5
 #define THEIRS_V 51.0
 #define OURS_MV 3280
@@ -44,12 +44,12 @@ static const char *const way_names[] = {"pty", "TCP", "serial server"};
 struct scene {
     const char *driver;
     enum way way;
-    double late_s;         /* after the request, */
-    unsigned ours, theirs; /* each so many of ours, or theirs; 0: none */
-    bool other_words; /* the program asks for something else than what comes first in a cycle */
-    unsigned burst;   /* the program sends so many at once; 0: one */
-    bool rarely;      /* it does not matter how often the program is answered, and we are */
-    double silent_s;  /* for so long it does not answer us, from SILENT_FROM_S on */
+    double late_s;         /* s after the request */
+    unsigned ours, theirs; /* every so many of our requests, or of theirs, is late; 0: none */
+    bool other_words;      /* the program sends other requests than the first ones of a cycle */
+    unsigned burst;        /* number of requests that the program sends at once; 0: one */
+    bool rarely;           /* it does not matter how often the program and we get answers */
+    double silent_s;       /* s for which the pack does not answer us, from SILENT_FROM_S on */
 };
 
 struct answer {
@@ -86,12 +86,12 @@ struct bench {
     struct reply got;
     double began_at;
     unsigned asked, answered, answered_lately, ours_got, published, theirs_taken;
-    double longest_s; /* that it waited for its turn */
+    double longest_s; /* longest wait of the program for its turn */
 };
 
 /* ---- the far end ---- */
 
-/* What was said, and to whom: the same bytes may have been said to both. */
+/* The answers and their recipients: the same bytes may have been sent to both. */
 static void remember(struct bench *bench, const struct answer *answer)
 {
     struct said *said = bench->said;
@@ -119,7 +119,7 @@ static void send_answers(struct bench *bench)
     }
 }
 
-/* Values that are not those of the other one, whatever is read. */
+/* Values that differ from those for the other one in every reply. */
 static void fill(struct pack *pack, double volts, int mv)
 {
     pack_clear(pack);
@@ -147,7 +147,7 @@ static bool is_of_program(const struct bench *bench, const uint8_t *request, siz
     return bench->has_line && size == loan->size && memcmp(request, loan->bytes, size) == 0;
 }
 
-/* How many of the bytes it is through with. */
+/* The number of bytes that the far end has handled. */
 static size_t answer(struct bench *bench, const uint8_t *request, size_t size, bool theirs)
 {
     const struct scene *scene = bench->scene;
@@ -173,7 +173,7 @@ static size_t answer(struct bench *bench, const uint8_t *request, size_t size, b
     return passed;
 }
 
-/* Requests come one at a time, or as many as the program sends at once. */
+/* Requests arrive one at a time, or as many as the program sends at once. */
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bench *bench = io->data;
@@ -203,7 +203,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
     int fd = accept(io->fd, NULL, NULL);
     assert_true(fd >= 0);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1},
-               sizeof(int)); /* the kernel's clock is not turned */
+               sizeof(int)); /* the kernel's clock is not test-controlled */
     if (bench->peer >= 0) {
         ev_io_stop(loop, &bench->hearing);
         close(bench->peer);
@@ -272,7 +272,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     reply_append(&bench->got, bytes, size);
 }
 
-/* Whatever was said to nobody but us must not be among what came, wherever it stands. */
+/* Bytes that were sent only to us must not be among those that the program has received, at any position. */
 static void look_at_it(struct bench *bench)
 {
     for (unsigned i = 0; i < bench->said_count; i++) {
@@ -398,8 +398,8 @@ static bool play(const struct scene *scene)
     return good;
 }
 
-/* Much later than the line could be silent for each time: ours beside the same and other words of the program's, and the
- * program's, of which several can be open. */
+/* Answers much later than the line could be silent each time: to our own requests, with equal and different requests
+ * of the program, and to those of the program, of which several can be open. */
 static void keeps_back_what_comes_very_late(void **state)
 {
     static const double late_s[] = {1.5, 4, 10};
@@ -446,7 +446,7 @@ static void keeps_answers_apart(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* Not even where all that a pack says is of one kind, so that none of its answers shows that an earlier one was lost. */
+/* Nor if all replies of a pack are of the same kind, so that no reply shows that an earlier one was lost. */
 static void goes_on_after_a_silence(void **state)
 {
     static const char *const drivers[] = {"ant-old", "jk-4e57", "renogy", "daly"};

@@ -26,8 +26,8 @@
 
 #define OUTPUT_SIZE 32768
 
-/* Runs `work` in a process of its own, whose standard error is a pipe, and collects what it says.
- * `journal`: as systemd starts it, or with the name of another stream. */
+/* Runs `work` in a process whose standard error is a pipe, and collects its output. `journal`: as started by systemd,
+ * or with the name of another stream. */
 enum journal { NO_JOURNAL, THIS_STREAM, OTHER_STREAM };
 
 static void set_journal(enum journal journal)
@@ -160,7 +160,7 @@ static void say_long(void)
     log_frame("f", bytes, BMS_FRAME_MAX + 1);
 }
 
-/* Long messages end in dots; the longest frame is whole; one that is longer still says so. */
+/* Long messages end with dots; the longest frame is logged as a whole; a longer one is marked as cut. */
 static void test_long(void **state)
 {
     char output[OUTPUT_SIZE], *line = output;
@@ -206,9 +206,9 @@ static void test_stream(void **state)
 
 /* ---- nobody reads ---- */
 
-#define MANY 20000 /* messages, of more bytes than any of these would hold */
+#define MANY 20000 /* messages; more bytes than any of these outputs can hold */
 
-/* Ends of something that can be standard error: what is written at [1] comes out at [0]. */
+/* The ends of something that can be standard error: bytes written to [1] can be read from [0]. */
 typedef void open_ends(int ends[2]);
 
 static void open_pipe(int ends[2])
@@ -233,17 +233,18 @@ static void open_terminal(int ends[2])
     assert_int_equal(tcsetattr(ends[1], TCSANOW, &settings), 0);
 }
 
-/* One that belongs to somebody else, and so cannot be opened a second time. */
+/* An output of another user, which cannot be opened a second time. */
 static void become_somebody_else(void)
 {
     if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0))
         _exit(3);
 }
 
-/* Says many things, tells so at `told`, and goes on when it is asked to: the loop is where what was lost is said. */
+/* Writes many messages, reports that at `told`, and continues on request; the loop reports the number of lost
+ * messages. */
 static void say_many(int standard_error, int told, bool as_another)
 {
-    alarm(120); /* a message that waits would wait for ever */
+    alarm(120); /* a blocking message would block for ever */
     dup2(standard_error, STDERR_FILENO);
     close(standard_error);
     if (as_another)
@@ -262,7 +263,7 @@ static void say_many(int standard_error, int told, bool as_another)
     }
     if (write(told, "", 1) != 1)
         _exit(5);
-    ev_run(loop, 0); /* until what was lost is told: then it has nothing left to do */
+    ev_run(loop, 0); /* runs until the lost messages are reported: then nothing is left to do */
     log_info("the end");
     _exit(0);
 }
@@ -307,7 +308,7 @@ static struct account read_lines(int fd)
     return account;
 }
 
-/* Every line is either whole or counted as lost, none is torn, nothing waits. */
+/* Every line is either whole or counted as lost, none is torn, nothing blocks. */
 static void expect_no_wait(const char *name, open_ends *open_them, bool as_another)
 {
     int ends[2], told[2];
@@ -324,7 +325,7 @@ static void expect_no_wait(const char *name, open_ends *open_them, bool as_anoth
     if (read(told[0], &byte, 1) != 1)
         fail_msg("%s: waits for its reader", name);
     close(told[0]);
-    /* Who shares it shares nothing of this. */
+    /* Other programs that share the output are not affected. */
     if (fcntl(ends[1], F_GETFL) & O_NONBLOCK)
         fail_msg("%s: does not wait for others either", name);
     struct account account = read_lines(ends[0]);
@@ -346,7 +347,7 @@ static void test_nobody_reads(void **state)
     expect_no_wait("terminal of another user", open_terminal, true);
 }
 
-/* A file that is not appended to is gone on with where it is. */
+/* A file that is not opened for appending is continued at its position. */
 static void test_file(void **state)
 {
     char path[] = "/tmp/test_log.XXXXXX", text[200] = "";
@@ -369,7 +370,7 @@ static void test_file(void **state)
     assert_string_equal(text, "before\none\ntwo\n");
 }
 
-/* Whose reader is gone for good. */
+/* The reader is gone for good. */
 static void test_reader_gone(void **state)
 {
     int ends[2], status;
@@ -391,7 +392,7 @@ static void test_reader_gone(void **state)
     assert_int_equal(status, 0);
 }
 
-/* Whose reader goes while something waits for it: that is waited for no longer. */
+/* The reader leaves while a message waits for it: the message is dropped. */
 static void test_reader_goes(void **state)
 {
     int ends[2], status;
@@ -405,7 +406,7 @@ static void test_reader_goes(void **state)
         for (int i = 0; i < MANY; i++)
             log_info("message %d", i);
         if (!ev_run(loop, EVRUN_NOWAIT))
-            _exit(2); /* nothing waits: the pipe was not full */
+            _exit(2); /* nothing waited: the pipe was not full */
         close(ends[0]);
         ev_run(loop, EVRUN_NOWAIT);
         _exit(ev_run(loop, EVRUN_NOWAIT) ? 3 : 0);

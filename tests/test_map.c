@@ -77,7 +77,7 @@ static void expect_text(unsigned address, const char *expected)
 static void encode(const struct map_settings *settings, const struct pack *pack,
                    const struct map_status *status)
 {
-    memset(registers, 0xAA, sizeof registers); /* what is left of it shows */
+    memset(registers, 0xAA, sizeof registers); /* shows registers that were not written */
     map_encode(settings, pack, status, registers);
 }
 
@@ -85,7 +85,7 @@ static void encode_value(enum pack_value id, double value)
 {
     struct pack pack;
     pack_clear(&pack);
-    pack.value[id] = value; /* past pack_set: the encoder must hold whatever comes */
+    pack.value[id] = value; /* bypasses pack_set: the encoder must handle any number */
     encode(&usual, &pack, &fresh);
 }
 
@@ -139,9 +139,9 @@ static void test_size(void **state)
     settings.also_at = MAP_NONE;
     settings.base = 0;
     assert_int_equal(map_size(&settings), 670);
-    settings.also_at = 620; /* in the way of the settings, which came later */
+    settings.also_at = 620; /* overlaps the settings, which were added later */
     assert_int_equal(map_size(&settings), 620 + 58);
-    settings.base = 65026; /* no room behind */
+    settings.base = 65026; /* no room after it */
     assert_int_equal(map_size(&settings), 65536);
 }
 
@@ -149,18 +149,18 @@ static void test_check(void **state)
 {
     static const struct {
         int base, also_at;
-        const char *reason; /* a part of it; NULL: accepted */
+        const char *reason; /* part of the message; NULL: accepted */
     } cases[] = {
         {290, 100, NULL},
         {290, MAP_NONE, NULL},
-        {290, 290, NULL}, /* the same place is no second copy */
+        {290, 290, NULL}, /* the same address: no second copy */
         {158, 100, NULL},
         {157, 100,
          "copy at also_at (100 to 157) overlaps the compatibility block at base (157 to 214)"},
         {0, 58, "overlaps the extended block at base + 110 (110 to 509)"},
         {0, 509, "overlaps the extended block"},
         {0, 510, NULL},
-        {290, 900, NULL}, /* in the place of the settings */
+        {290, 900, NULL}, /* overlaps the settings */
         {0, 100, "(100 to 157) overlaps the extended block at base + 110 (110 to 509)"},
         {0, 57, "overlaps the compatibility block"},
         {100, 100, NULL},
@@ -205,14 +205,14 @@ static void test_range(void **state)
         {290, 1, MAP_VALUES},
         {290, 58, MAP_VALUES},
         {290, 59, MAP_OUTSIDE},
-        {306, 1, MAP_STATUS},  /* a hole */
-        {306, 2, MAP_VALUES},  /* and the discharge MOS behind it */
+        {306, 1, MAP_STATUS},  /* unused */
+        {306, 2, MAP_VALUES},  /* unused, and the discharge MOS after it */
         {299, 1, MAP_VALUES},  /* second word of a float */
         {325, 1, MAP_VALUES},  /* cell 16 */
-        {326, 4, MAP_STATUS},  /* a hole */
+        {326, 4, MAP_STATUS},  /* unused */
         {333, 1, MAP_VALUES},  /* minute of the peak */
         {335, 1, MAP_VALUES},  /* failure flag */
-        {336, 12, MAP_STATUS}, /* a hole and the gateway's values */
+        {336, 12, MAP_STATUS}, /* unused, and the gateway's values */
         {340, 8, MAP_STATUS},
         {347, 1, MAP_STATUS},
         {347, 2, MAP_OUTSIDE},
@@ -263,7 +263,7 @@ static void test_range_of_bits(void **state)
     assert_int_equal(map_input_range(0, 1), MAP_VALUES);
     assert_int_equal(map_input_range(0, 48), MAP_VALUES);
     assert_int_equal(map_input_range(0, 49), MAP_OUTSIDE);
-    assert_int_equal(map_input_range(23, 9), MAP_STATUS); /* kept for alarms to come */
+    assert_int_equal(map_input_range(23, 9), MAP_STATUS); /* reserved for further alarms */
     assert_int_equal(map_input_range(37, 1), MAP_STATUS);
     assert_int_equal(map_input_range(36, 2), MAP_VALUES);
     assert_int_equal(map_input_range(47, 1), MAP_STATUS);
@@ -276,8 +276,7 @@ static void test_range_of_bits(void **state)
     assert_int_equal(map_coil_range(2, 1), MAP_OUTSIDE);
 }
 
-/* No register belongs to two rows, no row leaves its block, and each row is in exactly one group.
- */
+/* No register belongs to two rows, no row exceeds its block, and each row is in exactly one group. */
 static void test_rows_lie_apart(void **state)
 {
     const struct map_row *owner[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {0};
@@ -328,7 +327,7 @@ static void test_groups(void **state)
     }
 }
 
-/* What comes out of a pack has the name and the unit that it has everywhere. */
+/* The values of a pack have the same name and unit everywhere. */
 static void test_names(void **state)
 {
     for (unsigned i = 0; i < map_row_count; i++) {
@@ -399,7 +398,7 @@ static void test_compatibility_block(void **state)
     expect_high_first(344, 0x01020304);
     expect_high_first(346, 0xFFFEFDFC);
     assert_memory_equal(registers + 100, registers + 290, 58 * sizeof *registers);
-    expect_word(960, 0xAAAA); /* nothing is written behind the last block */
+    expect_word(960, 0xAAAA); /* nothing is written after the last block */
 }
 
 static void test_float_order(void **state)
@@ -437,7 +436,7 @@ static void test_fahrenheit(void **state)
     expect_low_first(298, 0); /* unknown, not 32 */
 }
 
-/* What is not configured is unknown; what is, is 0 in every state but fresh. */
+/* A setting that is not configured is unknown; a configured one is 0 in every state but fresh. */
 static void test_limits(void **state)
 {
     struct pack pack = usual_pack();
@@ -489,7 +488,7 @@ static void test_extended_block(void **state)
 {
     struct pack pack = usual_pack();
     struct map_status status = fresh;
-    status.age_s = 86400.2; /* never told younger than they are */
+    status.age_s = 86400.2; /* values are never reported as younger than they are */
     status.polls = 0x01020304;
     status.timeouts = 2;
     status.checksum_errors = 3;
@@ -554,7 +553,7 @@ static void test_extended_block(void **state)
     expect_text(740, "abcdefghijklmnopqrstuvwxyz012345");
 }
 
-/* Whatever no row covers reads 0. */
+/* Registers without a row read 0. */
 static void test_holes(void **state)
 {
     struct pack pack = usual_pack();
@@ -627,7 +626,7 @@ static void test_unknown(void **state)
     expect_low_first(560, 0xFFFFFFFF);
     expect_low_first(562, 0xFFFFFFFF);
     expect_low_first(564, 0xFFFFFFFF);
-    expect_low_first(566, 0); /* that no alarm is known, is known */
+    expect_low_first(566, 0); /* it is known that no alarm is known */
     for (unsigned address = 570; address <= 573; address++)
         expect_word(address, 0xFFFF);
     for (unsigned address = 580; address <= 585; address++)
@@ -644,8 +643,8 @@ static void test_unknown(void **state)
     expect_text(700, "                                ");
 }
 
-/* Rounded to nearest, halves away from 0; at the end of the range, not around it. In the extended
- * block one short of the pattern that means unknown. */
+/* Rounds to nearest, halves away from 0; limits to the range rather than wrapping. In the extended block the limit is
+ * one less than the pattern that means unknown. */
 static void test_rounding_and_saturation(void **state)
 {
     static const struct {
@@ -748,7 +747,7 @@ static void test_bank(void **state)
     encode(&usual, &pack, &status);
     expect_two_of_three();
 
-    /* While it is stale the numbers of packs go on, which are all that can be read. */
+    /* While the bank is stale, the numbers of its packs are still updated; only they can be read. */
     struct map_bank one_of_three = two_of_three;
     one_of_three.present = 1;
     one_of_three.missing = 2;
@@ -772,7 +771,7 @@ static void test_bank(void **state)
     expect_low_first(696, 0x7FC00000);
 }
 
-/* Between two polls the gateway's own values go on, those of the pack stand. */
+/* Between two polls the gateway's own values are updated, those of the pack are not. */
 static void test_status_alone(void **state)
 {
     struct pack pack = usual_pack();
@@ -906,8 +905,7 @@ static void test_register_map_md(void **state)
     free(expected);
 }
 
-/* Map version 1. These lines never change: whoever needs a value elsewhere adds a row in free room.
- */
+/* Map version 1. These lines never change: a value at another address needs a new row in unused registers. */
 static const struct {
     unsigned address, count;
     const char *name, *type;
@@ -1176,7 +1174,7 @@ static void test_json(void **state)
     assert_string_equal(text_of(find(array, "holding", 1010), "word_order"), "high first");
     assert_string_equal(text_of(find(array, "holding", 1017), "access"), "rw");
     assert_string_equal(text_of(find(array, "holding", 1018), "access"), "rw");
-    /* What is served twice is written in one place. */
+    /* Values that are served at two addresses are defined once. */
     assert_string_equal(text_of(find(array, "holding", 1290), "access"), "r");
     assert_string_equal(text_of(find(array, "holding", 1291), "access"), "r");
     assert_string_equal(text_of(find(array, "holding", 1040), "access"), "r");
@@ -1237,7 +1235,7 @@ static void test_home_assistant(void **state)
     assert_non_null(strstr(little, "        address: 600\n"));
     assert_non_null(strstr(little, "        address: 660\n"));
     assert_null(strstr(little, "        address: 601\n"));
-    /* each integer can say that it is unknown */
+    /* each integer can represent unknown */
     assert_int_equal(occurrences(little, "data_type: uint16\n"),
                      occurrences(little, "nan_value: 0xFFFF\n"));
     assert_int_equal(occurrences(little, "data_type: uint32\n"),

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames of
- * the captures, and must not come out of the mask, whatever happens to the frame.
- */
+/* No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames
+ * of the captures, and must not pass the mask, however the frame is damaged. */
 #include "commands/exchange.h"
 #include "lines/mask.h"
 
@@ -54,7 +52,7 @@ static struct exchange *load(const char *path)
     return exchange;
 }
 
-/* The first whole frame of a recording that `choose` likes; its size. */
+/* Finds the first whole frame of a recording for which `choose` is true; returns its size. */
 static size_t find_frame(const char *path, const struct bms *bms,
                          bool (*choose)(const uint8_t *frame, size_t size), uint8_t *out)
 {
@@ -114,7 +112,7 @@ static void test_about_record(void **state)
     assert_int_equal(span.kind, BMS_FRAME);
     assert_memory_equal(shown.bytes + 86, frame + 86, 16); /* the serial number may be seen */
 
-    /* Damaged or cut, it is no frame any more, and its secrets are still there: nothing is shown. */
+    /* A damaged or truncated frame still contains its secrets: nothing of it is shown. */
     frame[200] ^= 1;
     shown = pass(&bms, frame, size);
     assert_false(contains_secret(&shown));
@@ -129,7 +127,8 @@ static bool is_long(const uint8_t *frame, size_t size)
     return size > 200;
 }
 
-/* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum is over all up to 68. */
+/* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum covers everything up to
+ * 68. */
 static void test_4e57_password(void **state)
 {
     struct bms bms = new_bms(&jk_4e57_driver);
@@ -137,7 +136,7 @@ static void test_4e57_password(void **state)
     uint8_t frame[BMS_FRAME_MAX];
     size_t size =
         find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
-    /* B1 (one byte) stands before B2, B3 behind its ten bytes. */
+    /* B1 (one byte) precedes B2, and B3 follows its ten bytes. */
     size_t at = 0;
     for (size_t i = 11; i + 13 < size; i++)
         if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
@@ -160,7 +159,7 @@ static void test_4e57_password(void **state)
 
 #define STREAMS 200000
 
-/* Two bytes change, one by as much up as the other one down. */
+/* Changes two bytes, one up by as much as the other one down. */
 static void damage(uint8_t *frame, size_t size, uint64_t *seed)
 {
     size_t a = (size_t) prng_range(seed, 2, (int) size - 6), b = a;
@@ -175,14 +174,14 @@ static void damage(uint8_t *frame, size_t size, uint64_t *seed)
     frame[b] = (uint8_t) (frame[b] - by);
 }
 
-/* Bytes that stand nowhere else in the frame, so that each of them can be told. */
+/* Bytes that occur nowhere else in the frame, so that each can be recognized. */
 static void put_secret(uint8_t *at, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         at[i] = (uint8_t) ("SQXZW!?@^~"[i % 10]);
 }
 
-/* Three of its bytes in a row are as good as all of it; damage may have changed one. */
+/* Three consecutive bytes of the secret count as a leak; damage may have changed one of them. */
 static bool shows_secret(const struct shown *shown, const uint8_t *secret, size_t size)
 {
     for (size_t i = 0; i + 3 <= size; i++)
@@ -255,7 +254,7 @@ static bool same_packs(const struct pack *a, const struct pack *b)
            memcmp(a->text, b->text, sizeof a->text) == 0;
 }
 
-/* Both ways from the same memory; what the plain frame taught stays. */
+/* Both directions with the same state; what the intact frame has taught is kept. */
 static void expect_same(const char *path, struct bms *bms, const struct bms_request *request,
                         const uint8_t *frame, size_t size)
 {
@@ -318,7 +317,7 @@ static void test_recorded_values_stay(void **state)
     }
 }
 
-/* Where a protocol has nothing to hide, everything is shown as it comes, frames or not. */
+/* If a protocol has no secrets, everything is shown as it arrives, frames or not. */
 static void test_nothing_to_hide(void **state)
 {
     struct bms bms = new_bms(&daly_driver);
@@ -328,7 +327,7 @@ static void test_nothing_to_hide(void **state)
     assert_memory_equal(shown.bytes, bytes, sizeof bytes);
 }
 
-/* The maker's program tells its password through a tunnel: neither protocol of ANT shows it, whatever stands before it. */
+/* The maker's program sends its password through a tunnel: neither protocol of ANT shows it, whatever precedes it. */
 static void test_sent_password(void **state)
 {
     static const struct {

@@ -20,7 +20,7 @@ static void test_secrets(void **state)
         {"; token: hunter2", "; token: ***"},
         {"url = http://me:hunter2@host/x", "url = http://***@host/x"},
         {"port = ble:AA:BB:CC:DD:EE:FF", "port = ble:AA:BB:CC:DD:EE:FF"},
-        /* A shunt's key, wherever it was pasted. */
+        /* The key of a shunt is masked wherever it was pasted. */
         {"key_file = /etc/packgate/shunt.key", "key_file = /etc/packgate/shunt.key"},
         {"key_file = " KEY, "key_file = ***"},
         {"key_file = /" KEY, "key_file = /***"},

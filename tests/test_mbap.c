@@ -22,7 +22,7 @@ static struct mbap_span find(const uint8_t *bytes, size_t size)
     return span;
 }
 
-/* Puts the header before a PDU and checks it. */
+/* Adds the header to a PDU and checks the frame. */
 static uint8_t check(const uint8_t *pdu, size_t size, struct mbap_request *request)
 {
     uint8_t *frame = malloc(7 + size);
@@ -51,7 +51,7 @@ static void test_find_grows(void **state)
     assert_int_equal(find(read_two, sizeof read_two).size, sizeof read_two);
 }
 
-/* What stands behind a frame does not change it. */
+/* Bytes after a frame do not change the result. */
 static void test_find_first(void **state)
 {
     uint8_t bytes[2 * sizeof read_two];
@@ -91,7 +91,7 @@ static void test_find_protocol(void **state)
     }
 }
 
-/* One good request of each function, with the ranges that it names. */
+/* A valid request of each function, with its ranges. */
 // clang-format off
 static const struct good_request {
     const char *name;
@@ -129,7 +129,7 @@ static void test_check_good(void **state)
     }
 }
 
-/* One byte less or more, up to the longest PDU, is exception 3; so is a function byte alone. */
+/* One byte less or more, up to the longest PDU, is exception 3; so is a function code alone. */
 static void test_check_lengths(void **state)
 {
     for (size_t i = 0; i < COUNT(good_requests); i++) {
@@ -159,7 +159,7 @@ static void test_check_functions(void **state)
     }
 }
 
-/* Reads: every quantity there is. */
+/* Reads: every possible quantity. */
 static void test_check_read_quantities(void **state)
 {
     static const struct {
@@ -177,8 +177,7 @@ static void test_check_read_quantities(void **state)
         }
 }
 
-/* Writes: every quantity with every byte count that fits into a PDU, the data being as long as the
- * byte count says. */
+/* Writes: every quantity with every byte count that fits into a PDU, with data as long as the byte count says. */
 static void check_write_quantities(uint8_t function, size_t fixed, unsigned max, unsigned bits)
 {
     uint8_t pdu[MBAP_PDU_MAX] = {function, 0, 0, 0, 1, 0, 0, 0, 0, 0};
@@ -203,7 +202,7 @@ static void test_check_write_quantities(void **state)
     check_write_quantities(23, 10, 121, 16);
 }
 
-/* The byte count must agree with the length of the PDU as well. */
+/* The byte count must match the length of the PDU, too. */
 static void test_check_byte_counts(void **state)
 {
     uint8_t pdu[] = {16, 0, 1, 0, 2, 4, 0, 10, 1, 2};
@@ -235,7 +234,7 @@ static void test_check_coil_values(void **state)
     }
 }
 
-/* Of function 43 only type 14 is served, whatever length the others have; without a type it is too
+/* Only type 14 of function 43 is supported, whatever the length of others; without a type the request is too
  * short. */
 static void test_check_interface_types(void **state)
 {

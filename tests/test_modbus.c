@@ -115,7 +115,7 @@ static void test_types(void **state)
     assert_near(&pack, TEMP_C, 21);
     assert_near(&pack, TEMP_C + 1, -10);
     assert_near(&pack, TEMP_C + 2, 0);
-    assert_unknown(&pack, TEMP_C + 3); /* -56: not there */
+    assert_unknown(&pack, TEMP_C + 3); /* -56: not fitted */
     assert_near(&pack, CELL_MV, 3301);
     assert_near(&pack, CELL_MV + 1, 3302);
     assert_unknown(&pack, CELL_MV + 2);
@@ -147,7 +147,7 @@ static void test_coils(void **state)
     assert_only_alarm(&pack, SHORT_CIRCUIT, ALARM_PROTECTION);
 }
 
-/* Other programs read other stretches: what is not whole in one stays unknown. */
+/* Other programs read other ranges: incomplete values stay unknown. */
 static void test_windows(void **state)
 {
     struct bms bms = new_bms(&driver);
@@ -167,7 +167,7 @@ static void test_windows(void **state)
         }
 }
 
-/* A count in a reply is never more than what there is room for. */
+/* A count in a reply never exceeds the available room. */
 static void test_counted(void **state)
 {
     struct bms bms = new_bms(&driver);
@@ -238,7 +238,7 @@ static void test_frames(void **state)
     }
 }
 
-/* Without a request no reply means anything. */
+/* Without a request, a reply has no meaning. */
 static void test_no_request(void **state)
 {
     struct bms bms = new_bms(&driver);

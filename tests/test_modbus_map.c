@@ -95,7 +95,7 @@ static void test_example(void **state)
     free(map);
 }
 
-/* One register of each type, through a map of one row. */
+/* A register of each type, through a map of one row. */
 static void test_rows(void **state)
 {
     static const struct {
@@ -198,7 +198,7 @@ static void test_rows(void **state)
     }
 }
 
-/* Four registers answered to the only read of a map. */
+/* Four registers that answer the only read of a map. */
 static int answer_words(const char *text, const uint16_t words[4], struct pack *pack)
 {
     struct mistakes mistakes = {0};
@@ -288,7 +288,7 @@ static void test_alarms(void **state)
     }
 }
 
-/* A reply in which an expected register reads something else is none: the device was not ready. */
+/* If an expected register has another value, the reply is rejected: the device was not ready. */
 static void test_expected(void **state)
 {
     static const char text[] =
@@ -429,7 +429,7 @@ static void test_mistakes(void **state)
     }
 }
 
-/* Any bytes: no crash, and either a map or a mistake. */
+/* Random bytes: no crash, and either a map or a mistake. */
 static void test_limits(void **state)
 {
     static char text[20000];
@@ -471,7 +471,7 @@ static struct exchange *load_exchange(const char *name)
     size_t size = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[size] = '\0';
-    /* The parser knows listed drivers only. */
+    /* The parser accepts only listed drivers. */
     char *protocol = strstr(text, "protocol modbus");
     assert_non_null(protocol);
     memcpy(protocol, "protocol eg4-ll", strlen("protocol eg4-ll"));
@@ -538,8 +538,8 @@ static void assert_met(const char *name, const char *how, const struct exchange 
                      number_of(pack, exchange->items[i].name));
 }
 
-/* Of a damaged exchange: each value is unknown or as it was. Counts, extremes and sums of the cells follow from
- * several replies. */
+/* In a damaged exchange each value is unknown or as before. Counts, extremes and sums of the cells depend on several
+ * replies. */
 static void assert_not_wrong(const char *name, const struct exchange *exchange,
                              const struct pack *pack)
 {
@@ -553,7 +553,7 @@ static void assert_not_wrong(const char *name, const struct exchange *exchange,
     }
 }
 
-/* The exchange with `bytes` in front of the reply at `at`, which is cut to `size`. */
+/* The exchange with `bytes` before the reply at `at`, which is cut to `size`. */
 static void replay_with(const struct exchange *exchange, size_t at,
                         const struct exchange_item *front, size_t size,
                         const struct modbus_user *map, struct pack *pack)
@@ -612,7 +612,7 @@ static void test_maps(void **state)
     }
 }
 
-/* The alarm words of Huawei, 0x46 and up. The recording has none that is active. */
+/* The alarm words of Huawei, from 0x46 on. In the recording none is active. */
 static void test_huawei_alarms(void **state)
 {
     static const struct {
@@ -651,7 +651,7 @@ static void test_huawei_alarms(void **state)
     free(map);
 }
 
-/* What a board by the map says of a pack comes back through the map, and its requests are those of the exchange. */
+/* The values that an emulated board sends are decoded by the map, and its requests are those of the exchange. */
 static void test_boards_by_maps(void **state)
 {
     for (size_t n = 0; n < COUNT(maps); n++) {
@@ -705,7 +705,7 @@ static struct config *configure(void)
     return config;
 }
 
-/* The map goes with its configuration, also from what a reply in doubt puts back: the request in flight was built
+/* The map is freed with its configuration, even if a reply in doubt restores values: the request in flight was built
  * before the reload. */
 static void test_reload(void **state)
 {
@@ -737,7 +737,7 @@ static void test_reload(void **state)
 static void test_configuration(void **state)
 {
     static const struct {
-        const char *text, *said; /* NULL: good */
+        const char *text, *said; /* NULL: valid */
     } cases[] = {
         {PACK "protocol = modbus " EXAMPLE "\n", NULL},
         {PACK "address = 0\nprotocol = modbus " EXAMPLE "\n", NULL},
@@ -770,7 +770,7 @@ static void test_configuration(void **state)
     }
 }
 
-/* As an editor of Windows writes it. */
+/* As an editor on Windows writes it. */
 static void test_windows(void **state)
 {
     struct mistakes mistakes = {0};

@@ -146,7 +146,7 @@ static void test_state(void **state)
                                          "fresh"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
         assert_null(json_object_get(object, absent[i]));
-    /* What is rounded to nothing has no sign, names have no dots. */
+    /* A number that rounds to 0 has no sign, and names have no dots. */
     assert_null(strstr(text.bytes, "-0,"));
     const char *name;
     json_t *value;
@@ -154,7 +154,7 @@ static void test_state(void **state)
     json_decref(object);
 }
 
-/* What may be discharged with stale values is over when the values are fresh but cannot be told. */
+/* The permission to discharge with stale values ends when values are fresh but unknown. */
 static void test_venus_stop(void **state)
 {
     struct sample *sample = *state;
@@ -318,7 +318,7 @@ static void test_entities(void **state)
     assert_true(json_is_false(json_object_get(charge, "ret")));
     assert_null(json_object_get(charge, "exp_aft"));
     json_decref(object);
-    /* With `all`, everything that the state message has. */
+    /* With `all`: everything that the state message contains. */
     object = announce(sample, ENTITIES_ALL, false);
     struct text text = text_in(sample->room, ROOM);
     message_state(&text, &sample->source, 1, 2);
@@ -328,7 +328,7 @@ static void test_entities(void **state)
                         value) if (!json_object_get(json_object_get(object, "cmps"), name))
         fail_msg("%s is in no entity", name);
     assert_int_equal(json_object_size(json_object_get(object, "cmps")),
-                     json_object_size(message) + 2); /* and fresh, alarm_event */
+                     json_object_size(message) + 2); /* plus fresh and alarm_event */
     json_decref(message);
     json_decref(object);
 }
@@ -412,7 +412,7 @@ static void test_single(void **state)
     }
 }
 
-/* What is gone is named by its platform alone. */
+/* A removed entity is announced by its platform alone. */
 static void test_gone(void **state)
 {
     struct sample *sample = *state;
@@ -438,7 +438,7 @@ static void test_sets(void **state)
     word[0] = word[0] == '0' ? '1' : '0';
     assert_false(entity_read(word, &got));
     assert_false(entity_read("", &got));
-    /* Each key once, and all of them good in a topic. */
+    /* Each key once, and all of them valid in a topic. */
     for (unsigned a = 0; a < entity_count(); a++) {
         struct entity one, other;
         entity_describe(a, &one);
@@ -498,7 +498,7 @@ static void test_smartbms(void **state)
         assert_string_equal(text.bytes, flat[2 * n + 1]);
     }
     assert_null(smartbms_flat(&text, &sample->source, 10));
-    /* Of others than Daly nobody knows the bytes. */
+    /* Only the bytes of Daly are documented. */
     sample->source.status.driver = "jk-pb";
     sample->source.status.driver_title = "JK-BMS, Modbus";
     text = text_in(sample->room, ROOM);

@@ -247,7 +247,7 @@ static void finish(void)
     gateway = (struct outlet){0};
 }
 
-/* Whatever is due at this moment. */
+/* Runs everything that is due at this moment. */
 static void turn(void)
 {
     for (int i = 0; i < 3; i++)
@@ -270,7 +270,7 @@ static void set_up(bool up)
     turn();
 }
 
-/* How many messages there were on a topic, and what the last of them said. */
+/* The number of messages on a topic, and the last of them. */
 static unsigned count(const char *topic, const char **last)
 {
     unsigned found = 0;
@@ -291,8 +291,8 @@ static void set_alarm(bool on)
     pack_alarm(&gateway.pack.values, SOC_LOW, on ? ALARM_WARNING : 0);
 }
 
-/* An alarm that came while the broker was away and whose pack has fallen silent since: whether it is
- * still true nobody knows, so it is not told with the connection, but with the next values. */
+/* An alarm was reported while the broker was away, and its pack has been silent since: whether the alarm is still
+ * active is unknown, so it is published with the next values, not with the connection. */
 static void test_alarm_is_fresh_after_reconnect(void **state)
 {
     const char *last = NULL;
@@ -315,7 +315,7 @@ static void test_alarm_is_fresh_after_reconnect(void **state)
     finish();
 }
 
-/* Still fresh, it is told with the connection, once. */
+/* If the pack is still fresh, the alarm is published once, with the connection. */
 static void test_alarm_is_told_at_reconnect(void **state)
 {
     start();
@@ -332,8 +332,7 @@ static void test_alarm_is_told_at_reconnect(void **state)
     finish();
 }
 
-/* What cannot be sent for want of memory is not taken for withdrawn: the note of it stays until the
- * broker has confirmed it. */
+/* A withdrawal that cannot be sent because memory ran out stays recorded until the broker has confirmed it. */
 static void test_withdrawal_without_memory(void **state)
 {
     const char *topic = "homeassistant/device/packgate_3f9a0c11_gone/config", *last = NULL;
@@ -357,7 +356,7 @@ static void test_withdrawal_without_memory(void **state)
     assert_non_null(outlet_note(&gateway, "pack.gone"));
     set_up(false);
     assert_non_null(outlet_note(&gateway, "pack.gone"));
-    /* A new connection says it once more. */
+    /* After a reconnect it is sent again. */
     set_up(true);
     assert_int_equal(count(topic, NULL), 2);
     broker.unconfirmed = false;
@@ -376,8 +375,8 @@ static const char *announced(double now)
     return strrchr(note, ' ');
 }
 
-/* Serial, model and counts that come after the first values do not make it another battery, nor does one that could not be
- * read for long; another serial does. */
+/* Serial number, model and counts that become known later do not make it another battery, nor does a long failure to
+ * read one; another serial number does. */
 static void test_identity_is_completed(void **state)
 {
     const double now = clock_now();
@@ -410,7 +409,7 @@ static void order(void)
     broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false, clock_now());
 }
 
-/* Orders whose answers got lost give their places back. */
+/* Orders whose answers were lost free their places. */
 static void test_orders_give_their_places_back(void **state)
 {
     const char *topic = "packgate/shed/set/result", *last = NULL;

@@ -25,7 +25,7 @@ static struct pack values;
 static bool fresh, silent;
 static double at; /* clock */
 static char told[2000];
-static double began, lasted; /* of the last one */
+static double began, lasted; /* of the last event */
 
 static void note(void *data, unsigned watch, const struct happening *happening)
 {
@@ -59,8 +59,8 @@ static void begin(void)
     told[0] = '\0';
 }
 
-/* Time goes on, with a look each second. */
-static double clock_by; /* how wrong the time of day is */
+/* The time passes, with an update each second. */
+static double clock_by; /* s by which the time of day is wrong */
 
 static void pass(double seconds)
 {
@@ -95,7 +95,7 @@ static void test_holds(void **state)
     alarm_at(1);
     pass(100);
     expect("169 cell_over_voltage began");
-    /* Over for a moment only. */
+    /* The event ends for a moment only. */
     alarm_at(0);
     pass(29);
     alarm_at(1);
@@ -106,7 +106,7 @@ static void test_holds(void **state)
     expect("169 cell_over_voltage began, 398 cell_over_voltage ended");
 }
 
-/* A clock that was years away when it began, and is set right. */
+/* A clock that was wrong by years at the beginning and is then set. */
 static void test_follows_the_clock(void **state)
 {
     static const double wrong[] = {-1e9, 3e8, 3600};
@@ -148,7 +148,7 @@ static void test_levels(void **state)
     alarm_at(1);
     pass(100);
     expect("130 cell_over_voltage began!, 230 cell_over_voltage ended!");
-    /* A level that goes to and fro is there all the same. */
+    /* A changing level counts as one event. */
     begin();
     for (int i = 0; i < 20; i++) {
         alarm_at(1 + i % 2);
@@ -173,12 +173,12 @@ static void test_repeats(void **state)
         alarm_at(0);
         pass(100);
     }
-    /* Not again within the time, and what was not told has no end. */
+    /* Not repeated within the time; an event that was not reported has no end. */
     expect("30 cell_over_voltage began, 130 cell_over_voltage ended");
     alarm_at(1);
     pass(100);
     expect("30 cell_over_voltage began, 130 cell_over_voltage ended, 1030 cell_over_voltage began");
-    /* What is worse is told within it, too. */
+    /* An escalation is reported within that time, too. */
     begin();
     alarm_at(1);
     pass(100);
@@ -224,7 +224,7 @@ static void test_silence(void **state)
     pass(10);
     alarm_at(1);
     pass(20);
-    /* Nobody knows whether the alarm is still true: it has to hold anew. */
+    /* Whether the alarm is still active is unknown: it must last again before it is reported. */
     fresh = false;
     silent = true;
     pass(100);
@@ -234,7 +234,7 @@ static void test_silence(void **state)
     expect("60 stale began");
     pass(10);
     expect("60 stale began, 160 cell_over_voltage began, 160 stale ended");
-    /* Right after a start silence is not worth a word. */
+    /* Silence right after a start is not reported. */
     begin();
     fresh = false;
     pass(500);
@@ -270,7 +270,7 @@ static void test_another_life(void **state)
     assert_true(events_note(&events.watches[CELL_OVER_VOLTAGE], at, START + at, config.repeat_s,
                             text, sizeof text));
     expect("30 cell_over_voltage began");
-    /* The clock of the next life begins anew, as after a restart of the host. */
+    /* The clock of the next process starts at 0, as after a reboot. */
     begin();
     assert_true(events_take_note(&events, CELL_OVER_VOLTAGE, text, 0, START + 1000));
     values.alarms_known = values.alarms_can_warn = values.alarms_can_protect = 0;
@@ -283,7 +283,7 @@ static void test_another_life(void **state)
     pass(100);
     expect("230 cell_over_voltage ended");
     assert_true(fabs(events.watches[CELL_OVER_VOLTAGE].began - START) < 2);
-    /* A clock that went back does not silence it for longer than `repeat`. */
+    /* A clock that was set back does not suppress it for longer than `repeat`. */
     begin();
     config.repeat_s = 1000;
     assert_true(events_take_note(&events, CELL_OVER_VOLTAGE, text, 0, START - 1e6));
@@ -393,11 +393,11 @@ static void test_tries(void **state)
     assert_true(now == HOUR);
     assert_int_equal(delivery->count, 0);
     assert_int_equal(delivery->dropped, 1);
-    /* What never will go well is not tried again. */
+    /* Permanent failures are not retried. */
     add(delivery, "two", now);
     assert_false(
         delivery_settle(delivery, delivery_next(delivery, now), OUTCOME_REFUSED, now, &pause));
-    /* A later one does not wait for one that is to be tried again. */
+    /* A later message does not wait for one that will be retried. */
     add(delivery, "three", now);
     add(delivery, "four", now);
     assert_true(
@@ -407,7 +407,7 @@ static void test_tries(void **state)
     free(delivery);
 }
 
-/* A name that only looks like an address of this host would get mail in the clear. */
+/* A name that only looks like an address of this host would get mail unencrypted. */
 static void test_knows_this_host(void **state)
 {
     static const struct {
@@ -433,8 +433,8 @@ static void test_knows_this_host(void **state)
             fail_msg("%s is %staken for this host", cases[i].url, cases[i].own ? "not " : "");
 }
 
-/* Names are ASCII today. Whatever a title and a text have, each part of a mail is what all servers take: seven bits, short
- * lines, whole characters in each encoded word, nothing that gets lost at the end of a line. */
+/* Whatever characters title and text contain, each part of a mail is accepted by all servers: seven bits, short
+ * lines, whole characters in each encoded word, nothing that is lost at the end of a line. */
 static void test_mail_is_seven_bits(void **state)
 {
     const struct notify_config mail = {
@@ -462,7 +462,7 @@ static void test_mail_is_seven_bits(void **state)
     assert_non_null(strstr(request.body, "\r\n\r\n3 =3D 4 =C2=B0C 3 =3D 4 "));
     assert_non_null(strstr(request.body, "=\r\n"));
     assert_non_null(strstr(request.body, "\r\nend=20\r\n\r\n--=20\r\npackgate on hut\r\n"));
-    /* What is tried again is known by its Message-ID. */
+    /* Retries have the same Message-ID. */
     assert_true(request_set(&again, easy, &mail, &secrets, &message, "hut", ""));
     assert_string_equal(again.body, request.body);
     request_clear(&request);
@@ -575,7 +575,7 @@ static void test_due(void **state)
     assert_true(isnan(report_due(&config, 2, winter)) != 0);
     report_name(&config.reports, 0, name, sizeof name);
     assert_string_equal(name, "07:30");
-    /* Where the sun does not set it is sent at noon. */
+    /* Where the sun does not set, the report is sent at noon. */
     config.latitude = 75;
     assert_true(report_due(&config, 1, summer) == utc(20250702, 10, 0));
     setenv("TZ", "UTC", 1);
@@ -634,7 +634,7 @@ static void test_report(void **state)
         out,
         "Küche: does not answer.\nEnergy in 4.25 kWh, out 3.12 kWh today.\nAlarms today: soc low.\n"
         "Without data: 10 min.\n");
-    /* A new day begins with nothing; one that began late says since when. */
+    /* A new day begins without values; if it was begun late, the report says since when. */
     tally_look(&tally, &source, true, 20251123, 1, midnight + 86400 + 8 * HOUR);
     source.status.charged_wh += 500;
     text = text_in(out, sizeof out);

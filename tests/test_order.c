@@ -15,21 +15,21 @@
 #define CANNOT (-1)
 #define NOW 1000.0
 
-/* What the driver builds next: a request of this many bytes, or CANNOT. The bytes tell what it was
- * asked for: the switch, its position, and the way. */
+/* The next request that the driver builds: this many bytes, or CANNOT. The bytes contain the switch, its position,
+ * and the way. */
 static struct {
     int size;
     uint8_t way;
     unsigned asked;
-    int cannot;     /* of a setting in several requests, this one; none: -1 */
-    char parts[16]; /* which of them were asked for: "012" */
+    int cannot; /* the request of a setting in several requests that cannot be built; none: -1 */
+    char parts[16]; /* the requests that were built: "012" */
 } device;
 
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
     device.asked++;
-    assert_int_equal(request->size, 0); /* nothing is left over of the request before */
+    assert_int_equal(request->size, 0); /* the previous request was cleared */
     if (device.size == CANNOT)
         return false;
     memset(request->bytes, 0xA5, (size_t) device.size);
@@ -113,8 +113,8 @@ static void test_one(void **state)
         }
 }
 
-/* Both: charge first, then discharge, which is built when the first one is done, on the state that
- * it has left. */
+/* Both switches: charge first, then discharge, whose request is built after the first one was confirmed, from the
+ * state at that time. */
 static void test_both(void **state)
 {
     want(BMS_CHARGE_MOS, false);
@@ -134,7 +134,7 @@ static void test_nothing_wanted(void **state)
     assert_int_equal(device.asked, 0);
 }
 
-/* The state that a request builds on may not be known yet, at first or in between. */
+/* The state on which a request depends may be unknown, at first or later. */
 static void test_not_now(void **state)
 {
     want(BMS_CHARGE_MOS, true);
@@ -158,7 +158,7 @@ static void read_back(enum pack_value id, double value, double at)
     poller.values = step.part;
 }
 
-/* Whether it was carried out is not known before the state is read back, and the first readings may be old. */
+/* Without an acknowledgement, the state must be read back, and the first readings may be old. */
 static void test_unanswered(void **state)
 {
     want(BMS_CHARGE_MOS, true);
@@ -178,8 +178,8 @@ static void test_unanswered(void **state)
     expect_request(BMS_DISCHARGE_MOS, true, 0);
 }
 
-/* A cycle that read the switches and then came to nothing publishes nothing: what is published still shows what was
- * ordered, and what was read does not. */
+/* A cycle that has read the switches and then failed publishes nothing: the published state still shows the ordered
+ * position, and the new reading does not. */
 static void test_published_before(void **state)
 {
     want(BMS_CHARGE_MOS, false);
@@ -192,7 +192,7 @@ static void test_published_before(void **state)
     assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
 }
 
-/* Sent once more, and only once. */
+/* Sent again, but only once. */
 static void test_not_carried_out(void **state)
 {
     want(BMS_CHARGE_MOS, false);
@@ -208,7 +208,7 @@ static void test_not_carried_out(void **state)
     assert_int_equal(device.asked, 2);
 }
 
-/* Nobody expects it any more. */
+/* The order is too old by now. */
 static void test_not_sent_again_late(void **state)
 {
     want(BMS_CHARGE_MOS, false);
@@ -219,7 +219,7 @@ static void test_not_sent_again_late(void **state)
     assert_int_equal(order_look(&order, false, NOW + 5 + 1), ORDER_UNANSWERED);
 }
 
-/* Neither as the first, nor as the second of two whose first one took long, nor again. */
+/* Not sent as the first order, nor as the second of two whose first one took long, nor as a repetition. */
 static void test_not_sent_late(void **state)
 {
     const double late = NOW + 5 + 1;
@@ -234,8 +234,8 @@ static void test_not_sent_late(void **state)
     assert_int_equal(device.asked, 1);
 }
 
-/* Behind an order that was left unanswered, no answer is believed: neither that it was done nor that it was refused,
- * nor what the driver learns from it, as long as it can be the answer to that one. */
+/* After an order that stayed unanswered, no answer counts while it may belong to that one: neither as a confirmation,
+ * nor as a refusal, nor for what the driver learns from it. */
 static void test_late_answer(void **state)
 {
     static const enum reply_state answers[] = {REPLY_DONE, REPLY_REFUSED};
@@ -255,8 +255,8 @@ static void test_late_answer(void **state)
     }
 }
 
-/* Where an adapter returns what it sends, a Daly that is away seems to confirm at once: that the line echoes is not known
- * before the pack has answered. */
+/* If an adapter echoes, a Daly that is away seems to confirm at once: before the pack has answered, it is unknown
+ * whether the line echoes. */
 static void test_echo(void **state)
 {
     static struct reply reply;
@@ -278,7 +278,7 @@ static void test_echo(void **state)
     poller_free(silent);
 }
 
-/* An answer that can be one to anything never confirms. */
+/* An answer that matches any request never confirms. */
 static void test_blind_driver(void **state)
 {
     poller.bms.driver = &blind_driver;
@@ -296,7 +296,7 @@ static void want_setting(enum pack_value id, double value)
     order.switches = (struct switches){.sets = true, .setting = id, .value = value, .before = NAN};
 }
 
-/* A setting whose value was just read: written, and believed only when it is read back. */
+/* A setting whose value was just read: it is written, and counts as written only after it was read back. */
 static void test_setting(void **state)
 {
     want_setting(SET_BALANCER, 0);
@@ -305,12 +305,12 @@ static void test_setting(void **state)
     assert_int_equal(device.asked, 1);
     assert_true(order.switches.before == 1);
     assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_LOOK);
-    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK); /* that was read before */
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK); /* read before the order */
     read_back(SET_BALANCER, 0, NOW);
     assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
-/* What it is has to be read first, as it was read long ago or never; what it is already is not written. */
+/* The setting was read long ago or never: it is read first, and not written if it has the value already. */
 static void test_setting_read_first(void **state)
 {
     want_setting(SET_BALANCER, 1);
@@ -324,7 +324,8 @@ static void test_setting_read_first(void **state)
     assert_int_equal(device.asked, 0);
 }
 
-/* An order before it was not seen to be carried out, and still may be: what is set already is put back behind it. */
+/* An earlier order was not confirmed, and may still be executed: even if the value is already as ordered, it is
+ * written again. */
 static void test_setting_behind_another(void **state)
 {
     want_setting(SET_BALANCER, 1);
@@ -346,13 +347,13 @@ static void test_setting_unreadable(void **state)
     assert_int_equal(device.asked, 0);
 }
 
-/* An acknowledgement without effect; a lost one with it; a refusal, which counts as long as it can be that of
- * nothing else. */
+/* An acknowledgement without an effect; a lost acknowledgement with an effect; and a refusal, which counts only if it
+ * cannot belong to another request. */
 static void test_setting_answers(void **state)
 {
     static const struct {
         enum reply_state answer;
-        bool open; /* an order before was left unanswered */
+        bool open; /* an earlier order was left unanswered */
         bool carried_out;
         enum order_result result;
         unsigned sent;
@@ -381,7 +382,8 @@ static void test_setting_answers(void **state)
     }
 }
 
-/* While a charge flows the SOC goes on from what was set. What it was anyway confirms nothing. */
+/* While the pack charges, the SOC changes from the value that was set. A value that it had before confirms
+ * nothing. */
 static void test_setting_moves(void **state)
 {
     want_setting(SOC_PERCENT, 80);
@@ -392,7 +394,7 @@ static void test_setting_moves(void **state)
     assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     read_back(SOC_PERCENT, 80.2, NOW);
     assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
-    order.switches.before = 60; /* that it has come nearer is not enough */
+    order.switches.before = 60; /* a value that is merely nearer does not suffice */
     read_back(SOC_PERCENT, 79, NOW);
     assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
 }
@@ -407,7 +409,7 @@ static void test_setting_late(void **state)
     assert_int_equal(order_build(&order, NULL, false, NOW + 10), ORDER_NOT_NOW);
 }
 
-/* Range and steps are the protocol's; a switch is 0 or 1 and nothing between. */
+/* Range and steps are those of the protocol; a switch is 0 or 1 and nothing between. */
 static void test_setting_checked(void **state)
 {
     static const struct {
@@ -439,7 +441,7 @@ static void test_setting_checked(void **state)
     }
 }
 
-/* No driver lets anything be set that it cannot read, and none lets secrets be set, which are no values. */
+/* No driver has a setting that it cannot read, and none has secrets as settings. */
 static void test_setting_of_drivers(void **state)
 {
     for (size_t i = 0; bms_drivers[i]; i++)
@@ -451,7 +453,7 @@ static void test_setting_of_drivers(void **state)
         }
 }
 
-/* Byte by byte as the sheets have them. */
+/* Byte by byte as in the sheets. */
 static void test_setting_requests(void **state)
 {
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0}, unset = {1970, 1, 1, 0, 0, 0};
@@ -460,7 +462,7 @@ static void test_setting_requests(void **state)
         enum pack_value id;
         double value;
         const struct bms_moment *now;
-        size_t size; /* 0: it cannot be */
+        size_t size; /* 0: not possible */
         uint8_t bytes[24];
     } cases[] = {
         {"daly",
@@ -502,7 +504,7 @@ static void test_setting_requests(void **state)
     }
 }
 
-/* And the emulators take them: the value changes, and an answer comes that says so. */
+/* The emulators accept them: the value changes, and the answer confirms it. */
 static void test_setting_emulated(void **state)
 {
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0};
@@ -534,13 +536,13 @@ static void test_setting_emulated(void **state)
         }
 }
 
-/* A setting that takes several requests: `answers` are those to them, D done, R refused, - none. The last one, which
- * brings the device back, is sent whatever became of the others, and again while nothing answers it. */
+/* A setting in several requests. `answers` are the answers to them: D done, R refused, - none. The last request,
+ * which ends the special mode, is sent in any case, and repeated while nothing answers it. */
 // clang-format off
 static const struct {
     const char *name, *answers;
     int cannot;              /* the request that the driver cannot build */
-    bool open, carried_out;  /* an order before was left unanswered; the value is read as ordered */
+    bool open, carried_out;  /* an earlier order was left unanswered; the value is read as ordered */
     const char *sent;
     enum order_result result;
 } several[] = {
@@ -589,8 +591,8 @@ static void test_setting_in_several(void **state)
     }
 }
 
-/* What an answer has taught the driver is forgotten where it may be another's; that the device may be in another mode
- * since is not. */
+/* What the driver has learned from an answer is discarded if the answer may belong to another request; that the
+ * device may be in another mode is not. */
 static void test_setting_in_doubt(void **state)
 {
     for (int open = 0; open < 2; open++) {
@@ -601,10 +603,10 @@ static void test_setting_in_doubt(void **state)
             assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
             assert_int_equal(poller.bms.way, 1);
             if (part == 1)
-                *(uint8_t *) bms_memory(&poller.bms) = 7; /* what the last one is built from */
+                *(uint8_t *) bms_memory(&poller.bms) = 7; /* the last request is built from it */
             assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), part > 0 ? 7 : 0);
             if (part == 2)
-                poller.bms.way = 2; /* it says that it is back */
+                poller.bms.way = 2; /* it confirms that it has left the mode */
             assert_int_equal(order_settle(&order, REPLY_DONE, !open, NOW),
                              part == 2 ? ORDER_LOOK : ORDER_PENDING);
         }
@@ -612,7 +614,7 @@ static void test_setting_in_doubt(void **state)
     }
 }
 
-/* One that took too long in the middle: the device is brought back, nothing more. */
+/* An order that took too long in the middle: the special mode is ended, nothing more is sent. */
 static void test_setting_in_several_late(void **state)
 {
     want_setting(RATED_AH, 280);
@@ -627,7 +629,7 @@ static void test_setting_in_several_late(void **state)
 
 /* ---- refusals ---- */
 
-/* After a refusal: what the driver builds then, and what becomes of the order. */
+/* After a refusal: the request that the driver builds next, and the result of the order. */
 // clang-format off
 static const struct {
     const char *name;
@@ -656,8 +658,7 @@ static void test_refused(void **state)
     }
 }
 
-/* The second way works, is refused as well, or is followed by a third: no request goes out twice in
- * a row. */
+/* The second way succeeds, is refused as well, or is followed by a third: no request is sent twice in a row. */
 static void test_second_way(void **state)
 {
     static const struct {
@@ -671,7 +672,7 @@ static void test_second_way(void **state)
         assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
             assert_int_equal(order_settle(&order, REPLY_REFUSED, true, NOW), ORDER_PENDING);
-            /* The line builds once more before it sends. */
+            /* The line builds a request again before it sends it. */
             assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
         }
@@ -680,7 +681,7 @@ static void test_second_way(void **state)
     }
 }
 
-/* When the first switch is refused, the second one is left alone. */
+/* If the first switch is refused, the second one is not sent. */
 static void test_refused_first(void **state)
 {
     want(BMS_CHARGE_MOS, true);

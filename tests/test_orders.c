@@ -13,7 +13,7 @@
 #define REGISTER_CHARGE (MAP_BASE_DEFAULT + MAP_OFFSET_CHARGE)
 #define BUSY 6
 
-/* What the socket answers to the next send of the server; 0: as usual. For libmodbus as well. */
+/* The result of the next send of the server, including libmodbus; 0: as usual. */
 static int send_error;
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
@@ -42,7 +42,7 @@ static int start(void **state)
     return 0;
 }
 
-/* No order has changed a register: only what the BMS says next does. */
+/* No order changes a register: only the next values of the BMS do. */
 static int tear_down(void **state)
 {
     for (unsigned n = 0; n < BENCH_UNITS; n++) {
@@ -72,7 +72,7 @@ static void put_order(uint8_t *at, uint16_t transaction)
     bench_put_request(at, transaction, WRITABLE, 5, MAP_COIL_CHARGE, 0);
 }
 
-/* Gives it and waits until it is pending. */
+/* Sends it and waits until it is pending. */
 static uint64_t give_order(int fd, uint16_t transaction)
 {
     const unsigned before = bench.order_count;
@@ -84,7 +84,7 @@ static uint64_t give_order(int fd, uint16_t transaction)
     return last_ticket();
 }
 
-/* Its normal answer is the request once more. */
+/* Its normal response repeats the request. */
 static void expect_confirmed(int fd, uint16_t transaction)
 {
     uint8_t order[BENCH_REQUEST];
@@ -92,7 +92,7 @@ static void expect_confirmed(int fd, uint16_t transaction)
     bench_expect(&bench, fd, order, sizeof order);
 }
 
-/* The server has done all there is to do, and nothing of it was for this client. */
+/* The server has handled all events, and has sent this client nothing. */
 static void expect_nothing(int fd, int other)
 {
     uint8_t byte;
@@ -108,8 +108,8 @@ static void expect_closed(int fd)
     close(fd);
 }
 
-/* Each function that sets a value, what is ordered by it, and its answer when that was done: the
- * transaction, unit, function, address, and value or quantity. */
+/* Each function that sets a value, the resulting order, and its response: the transaction, unit, function, address,
+ * and value or quantity. */
 // clang-format off
 static const struct {
     const char *name;
@@ -156,7 +156,7 @@ static void test_each_function(void **state)
     close(other);
 }
 
-/* An order can end in any exception, and each answer has it. */
+/* An order can end with any exception, which its response contains. */
 static void test_exceptions(void **state)
 {
     static const uint8_t exceptions[] = {4, BUSY, 0x0B};
@@ -170,7 +170,7 @@ static void test_exceptions(void **state)
     close(fd);
 }
 
-/* The one who carries out may say no at once. */
+/* The handler may reject at once. */
 static void test_refused_at_once(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -183,7 +183,7 @@ static void test_refused_at_once(void **state)
     close(fd);
 }
 
-/* What must never become an order. */
+/* Requests that must never become an order. */
 // clang-format off
 static const struct {
     const char *name;
@@ -230,7 +230,7 @@ static void test_no_orders(void **state)
     close(fd);
 }
 
-/* Who is let in may read; ordering is for the clients of allow_write. */
+/* Every accepted client may read; ordering is for the clients of allow_write. */
 static void test_other_client(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -245,8 +245,8 @@ static void test_other_client(void **state)
     close(fd);
 }
 
-/* Read, order, read, order, read in one stream, cut anywhere: what is before an order is answered at
- * once, what is behind it after its end. */
+/* Read, order, read, order, read in one stream, cut anywhere: requests before an order are answered at once, those
+ * after it when it has ended. */
 static void test_pipelined(void **state)
 {
     uint8_t stream[5 * BENCH_REQUEST];
@@ -276,8 +276,8 @@ static void test_pipelined(void **state)
     close(other);
 }
 
-/* Whoever tells of an order's end gets no other order before he is through with that: he may be about
- * to free what it would be for. */
+/* The function that ends an order never starts the next one, because its caller may be about to free the pack of that
+ * order. */
 static void test_not_from_within(void **state)
 {
     uint8_t stream[3 * BENCH_REQUEST];
@@ -292,7 +292,7 @@ static void test_not_from_within(void **state)
     expect_nothing(fd, other);
     assert_int_equal(bench.order_count, 2);
     end_order(last_ticket(), 0);
-    server_free(bench.server); /* the third is not even begun */
+    server_free(bench.server); /* the third is never started */
     bench.server = NULL;
     assert_int_equal(bench.order_count, 2);
     expect_confirmed(fd, 1);
@@ -300,7 +300,7 @@ static void test_not_from_within(void **state)
     close(other);
 }
 
-/* Far more behind an order than the server keeps: it is left in the socket, and answered in order
+/* Far more requests after an order than the server buffers: they stay in the socket, and are answered in order
  * afterwards. */
 static void test_flood_behind(void **state)
 {
@@ -329,7 +329,7 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
     ev_break(loop, EVBREAK_ONE);
 }
 
-/* How often the loop wakes up while there is nothing to do but to wait for a timer. */
+/* The number of wake-ups of the loop while it only waits for a timer. */
 static unsigned turns_of_rest(void)
 {
     ev_timer timer;
@@ -340,7 +340,7 @@ static unsigned turns_of_rest(void)
     return ev_iteration(bench.loop) - before;
 }
 
-/* The ways in which a client can go, or go wrong, while its order is pending. */
+/* The ways in which a client can leave or misbehave while its order is pending. */
 enum leaving {
     CLOSE,
     RESET,
@@ -363,8 +363,8 @@ static void leave(int fd, enum leaving how)
         bench_reset(fd);
 }
 
-/* Whoever goes: the loop does not spin on the socket, the others are served, and the end of the order
- * finds nobody and gives everything back. */
+/* In all cases the loop does not spin on the socket, the others are served, and the end of the order finds no client
+ * and releases everything. */
 static void test_leaves(void **state)
 {
     const int other = bench_connect(&bench);
@@ -388,7 +388,7 @@ static void test_leaves(void **state)
     close(other);
 }
 
-/* A client that has sent all it wanted gets the answer all the same. */
+/* A client that has shut down its sending side still gets the response. */
 static void test_half_close(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -401,7 +401,7 @@ static void test_half_close(void **state)
     assert_int_equal(server_clients(bench.server), 0);
 }
 
-/* What is no Modbus behind an order ends the connection after its answer. */
+/* Bytes after an order that are not Modbus end the connection after its response. */
 static void test_garbage_behind(void **state)
 {
     uint8_t stream[2 * BENCH_REQUEST];
@@ -421,7 +421,7 @@ static void test_garbage_behind(void **state)
     }
 }
 
-/* Another protocol's frame and a request that is refused, behind an order: each in its turn. */
+/* A frame of another protocol and a rejected request after an order: each in its turn. */
 static void test_others_behind(void **state)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
@@ -441,7 +441,7 @@ static void test_others_behind(void **state)
     close(other);
 }
 
-/* Who waits is not idle, however long it takes; afterwards it is. */
+/* A client that waits is not idle, however long it takes; afterwards it can be. */
 static void test_idle(void **state)
 {
     bench.config.idle_timeout_s = 0.02;
@@ -459,7 +459,7 @@ static void test_idle(void **state)
     assert_int_equal(server_counters(bench.server).dropped, 4);
 }
 
-/* Places are few: everybody else goes before those who wait. */
+/* Few places: all other clients are displaced before those that wait. */
 static void test_limit(void **state)
 {
     bench.config.max_clients = 3;
@@ -481,8 +481,8 @@ static void test_limit(void **state)
     close(asking);
 }
 
-/* All places wait: the oldest of them makes room, its order is carried out all the same, and its end
- * is nobody else's answer. */
+/* All clients wait: the oldest of them is displaced. Its order is executed, and its end is not answered to another
+ * client. */
 static void test_all_wait(void **state)
 {
     int fd[3];
@@ -500,7 +500,7 @@ static void test_all_wait(void **state)
     for (unsigned i = 1; i < COUNT(fd); i++)
         expect_nothing(fd[i], next);
     expect_nothing(next, next);
-    for (uint16_t i = COUNT(fd) - 1; i > 0; i--) { /* in the other order */
+    for (uint16_t i = COUNT(fd) - 1; i > 0; i--) { /* in reverse order */
         end_order(bench.orders[i].ticket, i == 1 ? 4 : 0);
         if (i == 1)
             bench_expect_refusal(&bench, fd[i], i, WRITABLE, 5, 4);
@@ -512,7 +512,7 @@ static void test_all_wait(void **state)
     close(next);
 }
 
-/* An end that is told twice, or of an order that nobody gave, is no answer to anybody. */
+/* An end that is reported twice, or of an unknown order, answers nobody. */
 static void test_unknown_ticket(void **state)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
@@ -532,7 +532,7 @@ static void test_unknown_ticket(void **state)
     close(other);
 }
 
-/* A socket that cannot take the answer: the client is dropped as for any other answer. */
+/* A socket that does not accept the response: the client is disconnected, as for any other response. */
 static void test_answer_not_taken(void **state)
 {
     static const int errors[] = {EAGAIN, EPIPE, ECONNRESET};
@@ -552,7 +552,7 @@ static void test_answer_not_taken(void **state)
     close(other);
 }
 
-/* Other units from now on, as after a reload: the order that is under way gets its answer. */
+/* Other units after a reload: the order in progress gets its response. */
 static void test_other_units(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -567,7 +567,7 @@ static void test_other_units(void **state)
     close(fd);
 }
 
-/* Units 0 and 255 are the first pack, also for orders; the answer has the unit that was asked. */
+/* Units 0 and 255 are the first pack, also for orders; the response has the requested unit. */
 static void test_default_unit(void **state)
 {
     static const uint8_t ids[] = {0, 255, WRITABLE};
@@ -587,7 +587,7 @@ static void test_default_unit(void **state)
     close(fd);
 }
 
-/* A client that is not allowed any more goes, whatever it waits for. */
+/* A client that is no longer allowed is disconnected, whatever it waits for. */
 static void test_other_policy(void **state)
 {
     struct gateway_config config = bench.config;
@@ -600,7 +600,7 @@ static void test_other_policy(void **state)
     end_order(ticket, 0);
 }
 
-/* Nor does it write any more, once that is taken from it; what is under way goes on. */
+/* It can no longer write after that permission was removed; its order in progress continues. */
 static void test_other_allow_write(void **state)
 {
     const struct allow_list nobody = {.count = 0};

@@ -13,14 +13,14 @@
 
 #include "unit.h"
 
-#define PLACES 32 /* for orders under way */
+#define PLACES 32 /* places for orders in progress */
 
 static int gateway_end;
 
 static struct life {
     struct outlet *outlet;
     ev_timer later;
-    unsigned over[2 * PLACES + 1]; /* answers, by ticket */
+    unsigned over[2 * PLACES + 1]; /* number of answers, by ticket */
     unsigned unanswered;
     bool refused_when_full, taken_afterwards;
 } life;
@@ -43,7 +43,7 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
     outlet_over(life.outlet);
 }
 
-/* The gateway reads all the orders and answers none but the first. */
+/* The gateway reads all orders and answers only the first. */
 static void *start(struct outlet *outlet)
 {
     life.outlet = outlet;
@@ -58,7 +58,7 @@ static void *start(struct outlet *outlet)
     pipe_done(&message, &done);
     size_t size = pipe_finish(&message);
     assert_int_equal(send(gateway_end, bytes, size, 0), size);
-    /* The same once more is an answer to nothing. */
+    /* A repeated answer belongs to no order. */
     assert_int_equal(send(gateway_end, bytes, size, 0), size);
     return &life;
 }
@@ -93,7 +93,7 @@ static void send_config(void)
     assert_int_equal(send(gateway_end, bytes, size, 0), size);
 }
 
-/* An answer that got lost does not keep a place for ever. */
+/* An order whose answer was lost does not occupy its place for ever. */
 static void test_lost_answers(void **state)
 {
     int ends[2];

@@ -56,7 +56,7 @@ static void test_times(void **state)
     }
 }
 
-/* What a BMS does not count follows from its state of charge and a capacity. */
+/* A value that the BMS does not report is computed from its state of charge and a capacity. */
 static void test_capacity(void **state)
 {
     struct outlook outlook;
@@ -74,7 +74,7 @@ static void test_capacity(void **state)
     expect("what remains", outlook_empty_s(&outlook, &pack, 100), 8 * 3600);
 }
 
-/* A kettle of three minutes halves the time at most; a new load counts for itself after a while. */
+/* A load of three minutes changes the time by half at most; a permanent load counts fully after a while. */
 static void test_smoothing(void **state)
 {
     struct outlook outlook;

@@ -16,7 +16,7 @@ static struct bms at_address(int address)
     return bms;
 }
 
-/* 16 cells of 3.3 V and four sensors, nothing the matter; or 20 cells and two sensors. */
+/* 16 cells of 3.3 V and four sensors, no alarms; or 20 cells and two sensors. */
 static void fill_short(uint16_t words[37])
 {
     memset(words, 0, 37 * sizeof *words);
@@ -70,7 +70,7 @@ static void test_requests(void **state)
     assert_false(bms.driver->build(&bms, STEP_IDENTITY, &request));
 }
 
-/* Section 4, once more; what is not here is in the raw words only. */
+/* Section 4, repeated independently; bits that are not listed here are only in the raw words. */
 static void test_alarms(void **state)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
@@ -136,7 +136,7 @@ static void test_alarms(void **state)
         }
 }
 
-/* F830 is a sensor that is not fitted. */
+/* F830 means that the sensor is not fitted. */
 static void test_sensors(void **state)
 {
     struct bms bms = at_address(1);
@@ -179,7 +179,7 @@ static void test_long_layout(void **state)
     pack_merge(&first, &pack);
     bms.driver->finish(&bms, &first);
     assert_int_equal(first.raw_alarm_count, 3);
-    /* A count beyond what there is room for is no count. */
+    /* A count that is too large is ignored. */
     words[46] = 11;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_LONG_VALUES, words, &pack), BMS_DONE);
@@ -206,7 +206,7 @@ static void test_not_a_pack(void **state)
     }
 }
 
-/* A pack that is known may lose a cell's wire. */
+/* A known pack may lose the wire of a cell. */
 static void test_broken_wire(void **state)
 {
     struct bms bms = at_address(1);

@@ -35,7 +35,8 @@ static void recalls_what_was_found(void **state)
     config_free(config);
 }
 
-/* It is still polled until the configuration is taken up anew: a driver's plan must not change under a cycle. */
+/* It is still polled with the old driver until the configuration is read again: the plan of a driver must not change
+ * within a cycle. */
 static void forgets_when_it_is_recalled_next(void **state)
 {
     struct config *config = load("");
@@ -67,7 +68,7 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
     }
 }
 
-/* Several packs may share a line then, each by its own address. */
+/* Then several packs can share a line, each with its own address. */
 static void keeps_to_the_address_of_the_file(void **state)
 {
     static const char text[] = "[line l]\nport = serial:/dev/ttyS0\nprotocol = auto\n"
@@ -90,7 +91,7 @@ static void keeps_to_the_address_of_the_file(void **state)
     config_free(config);
 }
 
-/* A later version may know more protocols. */
+/* A later version may support more protocols. */
 static void searches_what_it_does_not_know(void **state)
 {
     struct config *config = load("");

@@ -47,7 +47,7 @@ static void test_seconds(void **state)
 
 #define WATTS_IN 15000.0
 #define WATTS_OUT 7500.0
-#define PERIOD_S 7.3141 /* the edges lie anywhere between two cycles */
+#define PERIOD_S 7.3141 /* s: edges are anywhere between two cycles */
 
 static double square_wave(double now)
 {
@@ -59,7 +59,7 @@ static double ramp(double now)
     return WATTS_IN - (WATTS_IN + WATTS_OUT) * now / 3600;
 }
 
-/* What a pack has counted after an hour of one poll cycle a second. */
+/* The counters of a pack after an hour of one poll cycle a second. */
 static void count_an_hour(double (*power)(double now), struct kept_entry *kept)
 {
     static const struct line_config line = {.name = "shed"};
@@ -86,7 +86,7 @@ static void expect_energy(double counted, double expected, const char *what)
         fail_msg("%s: %.1f Wh, expected %.1f", what, counted, expected);
 }
 
-/* Each edge lies somewhere between two readings: on average in the middle. */
+/* Each edge is somewhere between two readings: on average in the middle. */
 static void test_energy_of_a_square_wave(void **state)
 {
     struct kept_entry kept = {.peak_percent = -1};

@@ -13,7 +13,7 @@ static void expect_wait(const struct patience *patience, double seconds)
     assert_true(fabs(patience_wait_s(patience, MOST_S) - seconds) < 1e-6);
 }
 
-/* The figures of RFC 6298: srtt and rttvar by hand. */
+/* The numbers of RFC 6298: srtt and rttvar, computed by hand. */
 static void test_learns(void **state)
 {
     struct patience patience = {0};
@@ -29,18 +29,18 @@ static void test_learns(void **state)
     expect_wait(&patience, MOST_S);
 }
 
-/* One reply for several requests, later than replies come: the next request is waited for as long, and half as long
- * again. Where that is in vain, it is not tried once more before a reply came in time. */
+/* A single reply after several requests, later than usual: the next request gets this time, and half of it in
+ * addition. If that is in vain, it is not repeated before a reply has arrived in time. */
 static void test_tries_once(void **state)
 {
     struct patience patience = {0};
     patience_learn(&patience, 0.1);
     const double usual_s = patience_wait_s(&patience, MOST_S);
-    patience_suspect(&patience, 0.05, 3, 0.5); /* as soon as ever behind the last one */
+    patience_suspect(&patience, 0.05, 3, 0.5); /* as early as possible after the last one */
     expect_wait(&patience, usual_s);
     patience_suspect(&patience, 2, 3, 0.5);
     expect_wait(&patience, 4.5);
-    patience_miss(&patience, 0.5); /* of another one, that was not waited for that long */
+    patience_miss(&patience, 0.5); /* of another request, which did not get that time */
     expect_wait(&patience, 4.5);
     patience_miss(&patience, 4.5);
     expect_wait(&patience, usual_s);
@@ -51,7 +51,7 @@ static void test_tries_once(void **state)
     expect_wait(&patience, 4.5);
 }
 
-/* Where nothing is known, what comes within the time that was waited for is no late reply. */
+/* While no reply times are known, a reply within the awaited time is not late. */
 static void test_suspects_nobody_at_first(void **state)
 {
     struct patience patience = {0};

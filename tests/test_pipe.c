@@ -103,7 +103,7 @@ static void test_values_of_a_bank(void **state)
     assert_false(got.whole);
 }
 
-/* Cut anywhere, or longer than it says: never taken. */
+/* A message that was truncated anywhere, or is longer than its head says, is rejected. */
 static void test_cut(void **state)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
@@ -112,7 +112,7 @@ static void test_cut(void **state)
     bool differs;
     size_t size = put_values(&sent, bytes);
     for (size_t cut = 0; cut < size; cut++) {
-        /* The head tells the size of the whole. */
+        /* The head contains the size of the whole message. */
         assert_int_equal(pipe_open(&message, bytes, cut, &differs), 0);
         uint8_t *copy = malloc(cut + 8);
         uint32_t told = (uint32_t) cut;
@@ -134,7 +134,7 @@ static void test_cut(void **state)
     assert_false(pipe_over(&message));
 }
 
-/* Whatever stands in a message, taking it apart stays inside of it. */
+/* Whatever a message contains, parsing it reads nothing beyond it. */
 static void test_garbage(void **state)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
@@ -255,7 +255,7 @@ static void test_small_ones(void **state)
     assert_string_equal(got_note.text, "daly 1234");
 }
 
-/* What does not fit is told, not cut. */
+/* A text that does not fit is reported rather than cut. */
 static void test_no_room(void **state)
 {
     uint8_t bytes[64];

@@ -26,7 +26,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* Each byte is a frame, the number of the step that it answers. */
+/* Each byte is a frame: the number of the step that it answers. */
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
@@ -52,7 +52,7 @@ static const struct line_config line = {.name = "line"};
 static const struct pack_config config = {
     .name = "pack", .line = &line, .driver = &driver, .poll_s = 1, .stale_after_s = 10};
 
-/* Which steps answer, and what they say. */
+/* The steps that are answered, and their values. */
 struct world {
     struct poller *poller;
     bool answers[STEPS];
@@ -78,7 +78,7 @@ static void answer(struct world *world, unsigned step)
     answer_request(poller, world->now);
 }
 
-/* Runs one cycle at the time that it is due; whether it published. */
+/* Runs one cycle when it is due; returns whether it published. */
 static bool cycle(struct world *world)
 {
     struct bms_request request;
@@ -123,7 +123,8 @@ static void publishes_a_whole_cycle(void **state)
     assert_true(fabs(world->poller->pace.due - world->now - 1) < 1e-9);
 }
 
-/* The process is stopped in the first cycle: the line is not taken for a slow one, whose values are good for longer. */
+/* The process is stopped in the first cycle: the line does not count as slow, which would extend the validity of
+ * values. */
 static void learns_no_pace_from_a_stop(void **state)
 {
     struct world *world = *state;
@@ -131,7 +132,7 @@ static void learns_no_pace_from_a_stop(void **state)
     bool published;
     assert_true(next_request(world->poller, world->now, &request, &published));
     world->now += 8;
-    world->poller->pace.interrupted = true; /* the line sets it where a reply is found late */
+    world->poller->pace.interrupted = true; /* the line sets it when a reply is found late */
     answer(world, request.bytes[0]);
     while (next_request(world->poller, world->now, &request, &published))
         answer(world, request.bytes[0]);
@@ -143,7 +144,8 @@ static void learns_no_pace_from_a_stop(void **state)
     }
 }
 
-/* The first cycle takes longer than values are fresh: the vital ones are still there in its end, and as old as they are. */
+/* The first cycle takes longer than values stay fresh: at its end the vital ones are still published, with their
+ * age. */
 static void keeps_what_a_slow_first_cycle_brought(void **state)
 {
     struct world *world = *state;
@@ -205,7 +207,7 @@ static void never_mixes_two_cycles(void **state)
     assert_true(world->poller->values.value[VOLTAGE_V] == 48);
     assert_true(isnan(world->poller->values.value[CELL_MV]));
     assert_true(isnan(world->poller->values.value[CELL_MAX_MV]));
-    /* And not asked each time, but asked again later. */
+    /* They are not requested in each cycle, but again later. */
     cycle(world);
     assert_int_equal(world->asked[CELLS], 0);
     world->answers[CELLS] = true;
@@ -225,13 +227,13 @@ static void publishes_without_what_never_came(void **state)
     assert_true(isnan(world->poller->values.value[CELL_MV]));
 }
 
-/* Many boards leave what they do not know unanswered. */
+/* Many boards do not answer requests that they do not support. */
 static bool build_nothing(struct bms *bms, unsigned step, struct bms_request *request)
 {
     return false;
 }
 
-/* A driver that knows no way to ask its pack has nothing to publish. */
+/* A driver that cannot build any request publishes nothing. */
 static void publishes_nothing_that_was_not_asked(void **state)
 {
     struct world *world = *state;
@@ -262,7 +264,7 @@ static void asks_rarely_what_was_never_answered(void **state)
     assert_true(world->poller->values.value[CELL_MV] == 3300);
 }
 
-/* A reply that comes damaged each time shows that the board knows the request. */
+/* A reply that is damaged each time shows that the board supports the request. */
 static void asks_soon_what_came_damaged(void **state)
 {
     struct world *world = *state;
@@ -287,7 +289,7 @@ static void slows_down_when_silent(void **state)
     struct world *world = *state;
     cycle(world);
     world->answers[VITAL] = false;
-    /* Each other request follows soon: the one before may have woken the pack up. */
+    /* The second request follows soon: the first may have woken the pack up. */
     static const double intervals[] = {1, 4, 1, 16, 1, 20, 1, 20};
     for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
         cycle(world);
@@ -307,8 +309,7 @@ static void is_stale_when_the_last_cycle_is_old(void **state)
     assert_true(poller_stale(world->poller, world->now + 10.001));
 }
 
-/* Sixteen packs on a slow line have their turn every 17 s: their values must not be stale in between, unless the
- * configuration says so. */
+/* Sixteen packs on a slow line have their turn every 17 s: by default their values must not turn stale in between. */
 static void knows_how_long_a_round_takes(void **state)
 {
     struct world *world = *state;
@@ -318,14 +319,14 @@ static void knows_how_long_a_round_takes(void **state)
     assert_true(fabs(poller_stale_after(world->poller) - 42.5) < 1e-9);
     assert_false(poller_stale(world->poller, world->now + 42));
     assert_true(poller_stale(world->poller, world->now + 43));
-    /* A gap that silence has made is no round. */
+    /* A gap due to silence is not a round. */
     world->answers[VITAL] = false;
     cycle(world);
     world->answers[VITAL] = true;
     world->now += 300;
     cycle(world);
     assert_true(fabs(poller_stale_after(world->poller) - 42.5) < 1e-9);
-    /* A single pause is none either, but a slow line is slow each time; never longer than a minute. */
+    /* Nor is a single pause; but a slow line is slow each time. At most a minute. */
     world->now += 100;
     cycle(world);
     assert_true(poller_stale_after(world->poller) < 60 - 1e-9);
@@ -344,8 +345,8 @@ static void knows_how_long_a_round_takes(void **state)
     world->poller->config = &config;
 }
 
-/* It may be another device that comes back: its values are unknown until they are read. What changes slowly is kept, as
- * a rule it is the same; another serial number ends that. */
+/* It may be another device that comes back: its values are unknown until they are read. Slow values are kept, because
+ * they usually are the same; another serial number clears them. */
 static void forgets_the_device_on_reset(void **state)
 {
     struct world *world = *state;
@@ -365,7 +366,7 @@ static void forgets_the_device_on_reset(void **state)
     assert_true(isnan(world->poller->values.value[RATED_AH]));
 }
 
-/* Another pack may have been connected in the meantime: its driver begins anew, and all is read again. */
+/* Another pack may have been connected meanwhile: the driver starts over, and everything is read again. */
 static void forgets_the_device_after_a_long_silence(void **state)
 {
     struct world *world = *state;
@@ -378,7 +379,7 @@ static void forgets_the_device_after_a_long_silence(void **state)
         assert_false(cycle(world));
     }
     assert_int_equal(*(uint8_t *) bms_memory(&world->poller->bms), 0);
-    /* What a driver notes while it looks for its device lives on. */
+    /* What a driver has recorded while it searches for its device is kept. */
     memset(bms_memory(&world->poller->bms), 8, 1);
     assert_false(cycle(world));
     assert_int_equal(*(uint8_t *) bms_memory(&world->poller->bms), 8);
@@ -387,7 +388,7 @@ static void forgets_the_device_after_a_long_silence(void **state)
     assert_true(cycle(world));
     assert_int_equal(world->asked[SLOW], 3);
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
-    /* A short silence is no reason. */
+    /* A short silence does not matter. */
     world->answers[SLOW] = true;
     world->now += 10;
     assert_true(cycle(world));
@@ -415,7 +416,7 @@ static void forgets_a_talker_after_a_long_silence(void **state)
     cycle_unheard(poller);
     assert_int_equal(*note, 0);
     assert_false(pack_known(&poller->incoming, SOC_PERCENT));
-    /* What the driver notes while it waits for its device lives on. */
+    /* What the driver records while it waits for its device is kept. */
     *note = 8;
     cycle_unheard(poller);
     assert_int_equal(*note, 8);
@@ -423,7 +424,7 @@ static void forgets_a_talker_after_a_long_silence(void **state)
     poller_free(poller);
 }
 
-/* A port that is opened anew because all are silent must not make them be asked as often as at the start. */
+/* A port that is reopened because all packs are silent must not cause requests as frequent as at the start. */
 static void stays_patient_over_a_reset(void **state)
 {
     struct world *world = *state;
@@ -463,8 +464,8 @@ static void leaves_a_refused_step_alone(void **state)
     }
 }
 
-/* The next request may have to wait until the line is quiet; a cycle that needs none is over at its
- * last reply. A request that was looked for in between is made and counted once. */
+/* The next request may have to wait until the line is quiet; a cycle that needs no further request ends with its last
+ * reply. A request that was built in between is counted once. */
 static void ends_a_cycle_with_its_last_reply(void **state)
 {
     struct world *world = *state;

@@ -14,7 +14,7 @@
 
 #include "unit.h"
 
-/* glibc's cannot tell an unusual rate. */
+/* glibc's struct cannot represent unusual rates. */
 struct kernel_termios {
     uint32_t flags[4];
     uint8_t line, characters[19];
@@ -88,7 +88,7 @@ static void sets_it_raw_and_at_its_rate(void **state)
     assert_int_equal(termios.c_iflag & (ICRNL | IXON | IXOFF | ISTRIP | BRKINT), 0);
     assert_int_equal(termios.c_oflag & OPOST, 0);
     assert_int_equal(termios.c_cc[VMIN], 1);
-    /* What came before is gone. */
+    /* Bytes received before are discarded. */
     char bytes[8];
     assert_int_equal(read(bench->opened, bytes, sizeof bytes), -1);
     assert_int_equal(write(bench->master, "\r\n\x11", 3), 3);

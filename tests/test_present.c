@@ -19,7 +19,7 @@
 
 static const uint8_t read_290[] = {0x02, 0x03, 0x01, 0x22, 0x00, 0x02, 0x65, 0xCE};
 
-/* The PDU as hex, with address and CRC. */
+/* Adds address and CRC to a PDU in hexadecimal. */
 static size_t frame_of(const char *text, uint8_t out[RTU_ADU_MAX])
 {
     uint8_t bytes[RTU_ADU_MAX];
@@ -72,7 +72,8 @@ static void test_whole_frames(void **state)
     }
 }
 
-/* Behind noise, behind half a request, behind a request that the master has given up, behind another device's answer. */
+/* After noise, after half a request, after a request that the master has given up, after the answer of another
+ * device. */
 static void test_the_last_of_several(void **state)
 {
     static const uint8_t before[][9] = {
@@ -94,7 +95,7 @@ static void test_the_last_of_several(void **state)
         }
 }
 
-/* What a write carries is no request, even if it looks like one. */
+/* The data of a write are not a request, even if they look like one. */
 static void test_data_is_no_request(void **state)
 {
     uint8_t pdu[6 + sizeof read_290] = {0x10, 0, 0, 0, 4, sizeof read_290}, frame[RTU_ADU_MAX];
@@ -118,7 +119,7 @@ static void test_a_stream(void **state)
             assert_int_equal(span.size, 8);
     }
     bytes[5] ^=
-        1; /* the second and the third are whole, and nobody knows where they begin: the last one counts */
+        1; /* the second and the third are complete, but where they begin is unknown: the last one counts */
     const struct rtu_span span = rtu_find_first(bytes, 24);
     assert_true(span.kind == RTU_REQUEST && span.at == 16 && span.size == 8);
     bytes[21] ^= 1;
@@ -129,7 +130,7 @@ static void test_a_stream(void **state)
     assert_int_equal(rtu_find_first(bytes, RTU_ADU_MAX).kind, RTU_NOISE);
 }
 
-/* Any bytes in any pieces: what is found lies within them and is intact. */
+/* Random bytes in random pieces: each frame that is found is within them and intact. */
 static void test_any_bytes(void **state)
 {
     uint64_t random = 27;
@@ -190,7 +191,8 @@ static void test_diagnostics(void **state)
     for (unsigned i = 0; i < COUNT(told); i++)
         assert_int_equal(ask(&counted, 0x0B + i, 0), told[i]);
     assert_int_equal(ask(&counted, 2, 0), 0);
-    assert_int_equal(ask(&counted, 4, 0), 0x10001); /* nobody on the line silences the stop */
+    assert_int_equal(ask(&counted, 4, 0),
+                     0x10001); /* no device on the line can suppress the stop */
     assert_int_equal(ask(&counted, 3, 0), 0x10001);
     assert_int_equal(ask(&counted, 0x0B, 1), 0x10003);
     assert_int_equal(ask(&counted, 1, 7), 0x10003);
@@ -212,19 +214,17 @@ static void test_states(void **state)
 {
     double until = NAN;
     assert_int_equal(present_state(until, 5), PRESENT_WAITING);
-    present_update(&until, false, NAN,
-                   5); /* never fresh: nothing was said, and nothing has to be taken back */
+    present_update(&until, false, NAN, 5); /* never fresh: nothing was sent, so no stop is needed */
     assert_int_equal(present_state(until, 1e6), PRESENT_WAITING);
     present_update(&until, true, 103, 100);
     assert_int_equal(present_state(until, 103), PRESENT_RUNNING);
     assert_int_equal(present_state(until, 103.1), PRESENT_STOPPING);
     assert_int_equal(present_state(until, 113), PRESENT_STOPPING);
     assert_int_equal(present_state(until, 113.1), PRESENT_SILENT);
-    present_update(&until, false, 103,
-                   110); /* that nobody has looked for a while changes nothing */
+    present_update(&until, false, 103, 110); /* a long time without updates makes no difference */
     assert_int_equal(present_state(until, 113.1), PRESENT_SILENT);
     present_update(&until, true, 203, 200);
-    present_update(&until, false, 203, 201); /* stale before their time: from now on */
+    present_update(&until, false, 203, 201); /* stale earlier than expected: from now on */
     assert_int_equal(present_state(until, 201.1), PRESENT_STOPPING);
     assert_int_equal(present_state(until, 211.1), PRESENT_SILENT);
     present_update(&until, true, 303, 300);

@@ -18,7 +18,7 @@
 
 /* ---- the kernel ---- */
 
-static int far = -1; /* the other end of the interface; -1: it is not open */
+static int far = -1; /* the other end of the interface; -1: not open */
 
 int socket(int family, int type, int protocol)
 {
@@ -69,7 +69,8 @@ static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, 
 static void on_opened(void *data, struct bus_link *link)
 {
     heard.opened++;
-    bus_send(link, (const uint8_t *) SLCAN_OPEN, strlen(SLCAN_OPEN)); /* is for adapters */
+    bus_send(link, (const uint8_t *) SLCAN_OPEN,
+             strlen(SLCAN_OPEN)); /* a command to an adapter, not a frame */
 }
 
 static void on_gone(void *data, const struct bus_link *link)
@@ -98,7 +99,7 @@ static void test_can(void **state)
     assert_int_equal(recv(far, &frame, sizeof frame, MSG_DONTWAIT), -1);
 
     send_frame(0x305, 8);
-    send_frame(0x305 | CAN_EFF_FLAG, 8); /* of 29 bits: somebody else's */
+    send_frame(0x305 | CAN_EFF_FLAG, 8); /* 29-bit identifier: not for us */
     send_frame(0x307, 2);
     while (heard.size < 22 + 10)
         ev_run(loop, EVRUN_ONCE);
@@ -113,12 +114,12 @@ static void test_can(void **state)
     assert_int_equal(recv(far, &frame, sizeof frame, MSG_DONTWAIT), sizeof frame);
     assert_true(frame.can_id == 0x35C && frame.can_dlc == 1 && frame.data[0] == 0xC0);
 
-    /* A full queue, as on a bus without anybody who acknowledges, loses frames and not the interface. */
+    /* A full queue, as on a bus without a device that acknowledges, loses frames but keeps the interface open. */
     for (int i = 0; i < 10000; i++)
         assert_true(bus_send_all(bus, (const uint8_t *) lines, strlen(lines)));
     assert_int_equal(heard.gone, 0);
 
-    /* Brought down, and up again. */
+    /* The interface is brought down, and up again. */
     close(far);
     while (heard.gone == 0)
         ev_run(loop, EVRUN_ONCE);

@@ -24,12 +24,12 @@
 #include "unit.h"
 
 #define ROWS(table) (sizeof(table) / sizeof *(table))
-#define PACKS 100      /* random ones of each protocol */
-#define ROUGH_PACKS 30 /* the same over a rough line, for so many cycles each: */
+#define PACKS 100      /* random packs per protocol */
+#define ROUGH_PACKS 30 /* the same over a lossy line, for so many cycles each: */
 #define ROUGH_CYCLES 15
-#define SETTLE 2       /* cycles published: what the first one teaches is used in the second */
-#define CYCLES_MAX 8   /* to get there, where a variant is found by trying */
-#define PIECES_MAX 100 /* in which an emulator may take one request */
+#define SETTLE 2     /* published cycles: values learned in the first one are used in the second */
+#define CYCLES_MAX 8 /* cycles allowed for that, if a variant is found by trying */
+#define PIECES_MAX 100 /* pieces in which an emulator may receive a request */
 
 static double step_of(const struct protocol *protocol, int id)
 {
@@ -51,9 +51,9 @@ struct bench {
     struct pack told;
     struct reply feed;
     uint64_t chance;
-    bool echoes;            /* as a two-wire adapter does */
-    bool rough;             /* replies get lost, damaged, late */
-    struct bms_output last; /* what the board said before */
+    bool echoes;            /* like a two-wire adapter */
+    bool rough;             /* replies are lost, damaged or late */
+    struct bms_output last; /* the previous reply of the board */
     double now;
 };
 
@@ -86,14 +86,14 @@ static void open_bench(struct bench *bench, const struct protocol *protocol, uin
                                          .unit = 1,
                                          .poll_s = 1,
                                          .stale_after_s = 10};
-    /* Who configures no variant gets the same. */
+    /* Without a configured variant the result is the same. */
     bool detects =
         driver->variants && strcmp(driver->variants[0], "auto") == 0 && !protocol->undetected;
     if (detects && prng_range(seed, 0, 1) == 0)
         bench->config.options.variant = 0;
 }
 
-/* The poller takes its options when it is made. */
+/* The poller copies its options when it is created. */
 static void start_polling(struct bench *bench)
 {
     if (bench->protocol->capacity_given)
@@ -107,7 +107,7 @@ static void close_bench(struct bench *bench)
     poller_free(bench->poller);
 }
 
-/* Serial servers deliver in pieces of any size. */
+/* Serial servers deliver pieces of any size. */
 static size_t piece_of(struct bench *bench, size_t size)
 {
     size_t piece = (size_t) prng_range(&bench->chance, 1, 200);
@@ -129,7 +129,7 @@ static enum reply_state receive(struct bench *bench, const struct bms_request *r
     return state;
 }
 
-/* What the board says to all bytes of a request. */
+/* The reply of the board to all bytes of a request. */
 static void ask_board(struct bench *bench, const struct bms_request *request,
                       struct bms_output *answer)
 {
@@ -167,7 +167,7 @@ static void insert_noise(struct bench *bench, struct bms_output *answer)
     insert(answer, noise, (size_t) prng_range(&bench->chance, 1, sizeof noise));
 }
 
-/* What a bad line makes of an answer; half of them come through. */
+/* The effect of a bad line on a reply; half of them pass. */
 static void roughen(struct bench *bench, struct bms_output *answer)
 {
     static struct bms_output intact;
@@ -214,7 +214,7 @@ static enum reply_state exchange(struct bench *bench, const struct bms_request *
     return state;
 }
 
-/* One cycle; true when it was published. */
+/* Runs one cycle; returns whether it was published. */
 static bool poll_cycle(struct bench *bench)
 {
     struct bms_request request;
@@ -232,7 +232,7 @@ static bool poll_cycle(struct bench *bench)
     return published;
 }
 
-/* A second of what a device says unasked; true when values were published. */
+/* A second of what a device sends unasked; returns whether values were published. */
 static bool listen_second(struct bench *bench)
 {
     static struct bms_output said;
@@ -259,7 +259,7 @@ static bool poll_once(struct bench *bench)
     return bms_talks(bench->config.driver) ? listen_second(bench) : poll_cycle(bench);
 }
 
-/* Only reads: the board is afterwards as it was. */
+/* Only reads: the board has the same state afterwards. */
 static void poll(struct bench *bench)
 {
     const struct pack before = bench->told;
@@ -272,7 +272,7 @@ static void poll(struct bench *bench)
 
 /* ---- what is told ---- */
 
-/* A random pack that the protocol has room for. */
+/* A random pack within the limits of the protocol. */
 static void invent_pack(struct bench *bench, uint64_t *seed)
 {
     const struct protocol *protocol = bench->protocol;
@@ -311,7 +311,7 @@ static void invent_pack(struct bench *bench, uint64_t *seed)
 static const enum pack_value of_cells[] = {CELL_MAX_MV,    CELL_MIN_MV,   CELL_MAX_INDEX,
                                            CELL_MIN_INDEX, CELL_DELTA_MV, CELL_AVG_MV};
 
-/* How far a value may be off; negative: it must not be known. */
+/* The tolerance of a value; negative: it must be unknown. */
 static double allowed(const struct protocol *protocol, const struct pack *told, int id)
 {
     double step = step_of(protocol, id);
@@ -382,7 +382,7 @@ static uint32_t known_alarms(const struct protocol *protocol)
     return alarms_of(protocol, WP) | protocol->always_off;
 }
 
-/* The levels at which each can be told, as well. */
+/* At each level that the protocol has, too. */
 static bool alarms_known(const struct protocol *protocol, const struct pack *read)
 {
     return read->alarms_known == known_alarms(protocol) &&
@@ -436,7 +436,7 @@ static uint32_t low_word_first(const uint16_t *registers)
     return registers[0] | (uint32_t) registers[1] << 16;
 }
 
-/* NaN for what the map calls unknown. */
+/* NaN for values that the map marks as unknown. */
 static double read_number(const uint16_t *registers, enum kind kind)
 {
     uint32_t pattern = low_word_first(registers);
@@ -463,7 +463,7 @@ static unsigned count_wrong_registers(const struct pack *pack)
             double value = pack->value[extended[i].id + n];
             double read = read_number(registers + settings.base + extended[i].offset + n * words,
                                       extended[i].kind);
-            /* A float has 24 bits; the average cell is the one u16 that is not whole. */
+            /* A float has 24 bits; the average cell is the only u16 that is not an integer. */
             double off = extended[i].kind == FLOAT ? fabs(value) * 0x1p-24 : 0.5;
             if (value_fits(value, read, off))
                 continue;
@@ -481,8 +481,8 @@ static unsigned count_wrong_registers(const struct pack *pack)
 
 /* ---- tests ---- */
 
-/* What all alarms together may show: those that are told and carried. Where random MOS decide between
- * hot at charging and hot at discharging, either will do. */
+/* The alarms that may be reported when all are active: those that are sent and carried. If random MOS states decide
+ * the direction of a temperature alarm, either direction is right. */
 static bool alarms_fit(const struct bench *bench, const struct pack *read)
 {
     const struct protocol *protocol = bench->protocol;
@@ -548,7 +548,7 @@ static void test_turned(void **state)
     }
 }
 
-/* Extremes and averages follow from what is there. */
+/* Extremes and averages are computed from the available values. */
 static bool follows_from_others(const struct protocol *protocol, int id)
 {
     for (size_t i = 0; i < ROWS(of_cells); i++)
@@ -608,8 +608,8 @@ static void test_rough_line(void **state)
     assert_true(published > ROUGH_PACKS);
 }
 
-/* With one alarm, and the MOS as a board has them then: where hot and cold are told without a
- * direction, the MOS that is off gives it. */
+/* With a single alarm, and the MOS states that a board then has: if temperature alarms have no direction, the MOS
+ * that is off gives it. */
 static void tell_alarm(const struct protocol *protocol, struct pack *told, enum pack_alarm alarm,
                        int level)
 {
@@ -626,7 +626,7 @@ static void tell_alarm(const struct protocol *protocol, struct pack *told, enum 
     pack_set(told, DISCHARGE_MOS, !discharge && !opens_both);
 }
 
-/* The alarm itself and no other, and no protection where a warning was told and can be. */
+/* The alarm itself and no other, and no protection if a warning was sent and the protocol has warnings. */
 static bool shows_only(const struct protocol *protocol, const struct pack *read,
                        enum pack_alarm alarm, uint8_t level)
 {
@@ -672,8 +672,8 @@ static void test_alarms(void **state)
     }
 }
 
-/* Both MOS off and on again: what a command confirms shows in the next cycles, what it refuses
- * changes nothing, and the other MOS stays as it was. */
+/* Both MOS off and on again: the next cycles show a confirmed command, a rejected one changes nothing, and the other
+ * MOS stays as it was. */
 static void test_switches(void **state)
 {
     static const struct {
@@ -725,13 +725,13 @@ static bool has_row(const struct bms_driver *driver, const char *variant)
 
 /* ---- protocols without a row ---- */
 
-/* What a protocol carries as its driver shows it. A value may be off by the last digit that most boards send; a row in
- * property_protocols.h is needed for one that is coarser or peculiar, and says exactly how fine it is. */
+/* What a protocol carries according to its driver. A value may be off by the last digit that most boards send; values
+ * that are coarser or special need a row in property_protocols.h, which defines their exact resolution. */
 struct learned {
     struct protocol row;
     struct carried values[PACK_VALUES + 1];
     size_t count;
-    char texts[PACK_TEXTS][TEXT_SIZE]; /* what comes of any text comes back unchanged */
+    char texts[PACK_TEXTS][TEXT_SIZE]; /* any text must come back unchanged */
 };
 
 static double usual_step(enum pack_value id)
@@ -756,7 +756,7 @@ static void learn_value(struct learned *learned, const struct pack *told, const 
 
 static void learn_values(struct learned *learned, const struct pack *told, const struct pack *read)
 {
-    /* From these others follow. */
+    /* Values from which others are computed. */
     static const enum pack_value first[] = {VOLTAGE_V, CURRENT_A, CELL_MV, TEMP_C, BALANCE_MASK};
     for (size_t i = 0; i < ROWS(first); i++)
         learn_value(learned, told, read, first[i]);
@@ -813,8 +813,8 @@ static void try_learned(const struct bms_driver *driver, const char *variant)
         tests[i](&initial.state);
 }
 
-/* A new driver has no row: what it carries is seen from it, and that it comes back is tested. Drivers that have one
- * show that this works. */
+/* A new driver has no row: what it carries is determined by running it, and then tested. Drivers with a row show that
+ * this works. */
 static void test_without_a_row(void **state)
 {
     static const char *const none[] = {NULL, NULL};
@@ -828,7 +828,7 @@ static void test_without_a_row(void **state)
     }
 }
 
-/* A test of the row, named after it. */
+/* Runs the test for a row, under its name. */
 static struct CMUnitTest make_test(const struct protocol *protocol, const char *what,
                                    CMUnitTestFunction test)
 {

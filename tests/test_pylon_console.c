@@ -26,7 +26,7 @@ static struct bms_request text_request(const char *text)
     return request;
 }
 
-/* What the driver makes of text that answers `command`, with the line ends of a US pack. */
+/* The result of the driver for text that answers `command`, with the line ends of a US pack. */
 static int take(struct bms *bms, const char *command, const char *text, struct pack *pack)
 {
     struct bms_request request = text_request(command);
@@ -55,7 +55,7 @@ static void test_requests(void **state)
     }
 }
 
-/* Section 2: a pack that refuses `stat 1` may take `stat`; the first one only. */
+/* Section 2: the first pack may accept `stat` if it rejects `stat 1`. */
 static void test_stat_alone(void **state)
 {
     for (int address = 1; address <= 2; address++) {
@@ -125,7 +125,7 @@ static void test_framing(void **state)
     }
 }
 
-/* Section 7, once more. */
+/* Section 7, repeated independently. */
 static void test_events(void **state)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
@@ -230,8 +230,8 @@ static void test_table(void **state)
     }
 }
 
-/* One row whose columns are swapped behind its voltage: what does not fit its column is unknown, with all behind it,
- * and so is what wants every cell. Nothing of the other rows is lost. */
+/* A row whose columns are swapped after its voltage: the value that does not fit its column is unknown, and so are
+ * all after it and all that need every cell. The other rows are kept. */
 static void test_odd_row(void **state)
 {
     static const struct {
@@ -272,7 +272,7 @@ static void test_odd_row(void **state)
     }
 }
 
-/* Columns go by their titles; what a model does not have stays unknown. */
+/* Columns are identified by their titles; missing ones stay unknown. */
 static void test_columns(void **state)
 {
     struct bms bms = at_address(1);
@@ -293,8 +293,8 @@ static void test_columns(void **state)
     assert_unknown(&pack, TEMP_COUNT);
 }
 
-/* US packs before 2020 have the percentage alone in this place, a US3000D with two states of temperature and a blank before the
- * unit does not tell it of packs that it is linked to. */
+/* US packs before 2020 have only the percentage here; a US3000D with two temperature states and a blank before the
+ * unit does not report it for linked packs. */
 static void test_charge(void **state)
 {
     static const struct {
@@ -341,7 +341,7 @@ static void test_charge(void **state)
     }
 }
 
-/* `stat` and `info` begin alike. */
+/* `stat` and `info` have the same beginning. */
 static void test_lists(void **state)
 {
     static const char stat[] = "stat 1\n\r@\r\r\nDevice address           1\r\r\nData Items : 109"
@@ -370,7 +370,7 @@ static void test_lists(void **state)
     assert_unknown(&pack, SOH_PERCENT);
 }
 
-/* Another program asks, we look on: the echo tells what was asked. */
+/* Another program asks, and we listen: the echo contains its command. */
 static void test_listening(void **state)
 {
     struct bms bms = at_address(1), other = at_address(2);

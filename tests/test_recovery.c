@@ -28,8 +28,8 @@
 
 static const struct bms_driver *real_driver;
 static bool dead[ADDRESSES];
-static bool vital_only;         /* whatever else is asked stays unanswered */
-static bool babbles;            /* who is dead says something once more that is no frame */
+static bool vital_only;         /* only vital requests are answered */
+static bool babbles;            /* dead packs send something that is not a frame */
 static const char *faults = ""; /* more options of the simulated line */
 
 static bool is_vital_answer(const struct bms *bms, const struct bms_output *out)
@@ -48,7 +48,7 @@ static bool is_vital_answer(const struct bms *bms, const struct bms_output *out)
     return false;
 }
 
-/* Some drivers look at which one of several they are: they see themselves. */
+/* Some drivers compare their own address: they see the wrapped driver. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct bms_driver *wrapper = bms->driver;
@@ -119,8 +119,8 @@ struct bench {
     bool was_fresh[PACKS_MOST];
 };
 
-static unsigned requests;         /* sent so far, */
-static unsigned requests_for_all; /* and until all had values */
+static unsigned requests;         /* requests sent so far, */
+static unsigned requests_for_all; /* and until all packs had values */
 
 static void on_published(void *data, struct poller *poller, double now)
 {
@@ -226,13 +226,13 @@ static double last_first(const struct bench *bench)
 
 /* ---- the start ---- */
 
-/* Behind a weak check the first reading is confirmed by a second one, unless others wait. */
+/* With a weak checksum a second reading confirms the first, unless others wait. */
 static unsigned readings_of_first(const struct bms_driver *driver, unsigned packs)
 {
     return driver->check == BMS_CHECK_SUM && packs == 1 ? 2 : 1;
 }
 
-/* The first values come with the first vital replies, and what else a board answers soon after. */
+/* The first values arrive with the first vital replies, and the other answers soon after. */
 static void tells_what_is_vital_first(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -259,7 +259,7 @@ static void tells_what_is_vital_first(void **state)
     }
 }
 
-/* Nothing but the vital requests is ever answered: the values are there at once and stay fresh. */
+/* Only vital requests are ever answered: the values arrive at once and stay fresh. */
 static void stays_fresh_where_little_is_answered(void **state)
 {
     static const unsigned counts[] = {1, 4, 7, 16};
@@ -281,7 +281,7 @@ static void stays_fresh_where_little_is_answered(void **state)
     }
 }
 
-/* Where a board leaves several optional requests in a row unanswered, its values wait for one of them at most. */
+/* If a board does not answer several optional requests in a row, its values wait for at most one of them. */
 static void waits_for_one_vain_request_at_most(void **state)
 {
     struct bench bench;
@@ -297,7 +297,7 @@ static void waits_for_one_vain_request_at_most(void **state)
     close_bench(&bench);
 }
 
-/* Before the first rounds of a slow line are over, nobody knows how long they take: no pack is stale meanwhile. */
+/* Before the first rounds of a slow line have ended, their duration is unknown: no pack turns stale meanwhile. */
 static void stays_fresh_from_the_first_round_on(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -347,8 +347,8 @@ static void is_hardly_slowed_down_by_the_dead(void **state)
     }
 }
 
-/* One that answered within the last minute and then says something that is no frame may say the rest in pieces: until then it
- * is asked as often as before. */
+/* A pack that answered within the last minute and then sends something that is not a frame may send the rest later:
+ * until then it is asked as often as before. */
 static void asks_on_who_answered_a_minute_ago(void **state)
 {
     struct bench bench;
@@ -365,7 +365,7 @@ static void asks_on_who_answered_a_minute_ago(void **state)
     close_bench(&bench);
 }
 
-/* Among quick ones, one that takes most of its reply_timeout for an answer is found all the same. */
+/* A pack that needs most of its reply_timeout for an answer is found among quick ones. */
 static void finds_a_slow_one_that_is_turned_on_later(void **state)
 {
     static const struct {
@@ -391,7 +391,7 @@ static void finds_a_slow_one_that_is_turned_on_later(void **state)
     }
 }
 
-/* What came once from a dead address, or was a disturbance, is no reason to ask it three times each time from then on. */
+/* A single answer of a dead address, or noise, does not cause three requests to it in each cycle. */
 static void asks_the_dead_once_after_a_disturbance(void **state)
 {
     static const char *const protocols[] = {"topbms", "daly", "jk-pb", "jbd-addressed"};
@@ -414,8 +414,8 @@ static void asks_the_dead_once_after_a_disturbance(void **state)
 
 /* ---- much damage ---- */
 
-/* Of a pack of which more than half of the replies are damaged, three have to agree before anything is told. What came of
- * it shows how it is asked, and that it is there. */
+/* If more than half of the replies of a pack are damaged, three must agree before values are published. Damaged
+ * replies still show how it is asked, and that it is there. */
 static void hears_a_pack_that_is_hard_to_understand(void **state)
 {
     double longest_s = 0;
@@ -477,7 +477,7 @@ static void comes_back_together(void **state)
     }
 }
 
-/* The gateway is there before its packs are turned on. */
+/* The gateway starts before its packs are switched on. */
 static void finds_what_is_turned_on_later(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -508,7 +508,7 @@ static void finds_what_is_turned_on_later(void **state)
             }
             print_message("%s: %u turned on later: first after %.1f s, all %.1f s later\n",
                           driver->name, count, longest_s, last_s);
-            assert_true(longest_s <= 40); /* topbms has seven ways of asking */
+            assert_true(longest_s <= 40); /* topbms has seven ways to ask */
             assert_true(last_s <= 15);
         }
     }

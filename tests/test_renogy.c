@@ -31,7 +31,7 @@ static void test_requests(void **state)
         }
 }
 
-/* Section 4, once more: status1, status2. */
+/* Section 4, repeated independently: status1, status2. */
 static void test_alarms(void **state)
 {
     enum { RAW = PACK_ALARM_COUNT };
@@ -143,7 +143,7 @@ static void test_charge(void **state)
     }
     struct bms bms = new_bms(&renogy_driver);
     struct pack pack;
-    words[2] = 2; /* more than fits: full */
+    words[2] = 2; /* more than the maximum: full */
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
     assert_near(&pack, SOC_PERCENT, 100);
@@ -153,7 +153,7 @@ static void test_charge(void **state)
     assert_unknown(&pack, SOC_PERCENT);
 }
 
-/* Read out of a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
+/* Read from a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
 static void test_limits(void **state)
 {
     static const uint16_t words[4] = {148, 100, 5000, 55536}, nothing[4] = {0};

@@ -52,7 +52,7 @@ static void test_what_follows_stays(void **state)
     assert_int_equal(bench.feed.size, 0);
 }
 
-/* Noise that looks like the head of a long frame must not swallow the reply behind it. */
+/* Noise that looks like the head of a long frame must not swallow the reply after it. */
 static void test_false_start(void **state)
 {
     struct bench bench;
@@ -87,7 +87,7 @@ static void test_refused(void **state)
     assert_int_equal(bench.feed.counters.refused, 1);
 }
 
-/* A driver is never given more than its longest frame to wait in: a flood cannot fill the buffer for good. */
+/* A driver never waits with more than its longest frame in the buffer: a flood cannot fill it permanently. */
 static void test_flood(void **state)
 {
     struct bench bench;

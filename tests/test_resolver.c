@@ -30,7 +30,7 @@ static unsigned open_descriptors(void)
     return count - 3; /* ".", ".." and that of the folder */
 }
 
-/* An address list of so many entries, all 127.0.0.1 and the port. */
+/* An address list of this length, all 127.0.0.1 with the port. */
 static struct addrinfo *make_list(unsigned count, unsigned port)
 {
     struct addrinfo *list = NULL;
@@ -48,7 +48,7 @@ static struct addrinfo *make_list(unsigned count, unsigned port)
     return list;
 }
 
-/* In the place of the C library's. */
+/* Replaces the C library's function. */
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                 struct addrinfo **list)
 {
@@ -90,10 +90,10 @@ static void look_up(struct resolver *resolver, struct outcome *outcome, const ch
     assert_int_equal(resolver_start(resolver, host, "4001"), 0);
 }
 
-/* All children are gone, none is left as a zombie. */
+/* All children have exited, and none is left as a zombie. */
 static void assert_no_child(struct ev_loop *loop)
 {
-    /* The loop reaps what a watcher waits for and all else; where it has nothing to do, waitpid is as good. */
+    /* The loop reaps all children; without events to run, waitpid does the same. */
     ev_run(loop, EVRUN_NOWAIT);
     while (waitpid(-1, NULL, 0) > 0)
         continue;
@@ -118,8 +118,7 @@ static void test_found(void **state)
     assert_no_child(ev_default_loop(0));
 }
 
-/* The gateway's sockets and ports are not held open by a look-up that takes its time: all it has is 0, 1, 2 and its
- * pipe. */
+/* A slow look-up does not keep the gateway's sockets and ports open: the child has only 0, 1, 2 and its pipe. */
 static void test_holds_nothing_open(void **state)
 {
     struct resolver resolver;
@@ -165,7 +164,7 @@ static void on_failed(void *data, const char *why)
     ev_break(outcome->loop, EVBREAK_ALL);
 }
 
-/* A name that led to a connection is not looked up for each one; when it leads nowhere any more, it is. */
+/* A name that led to a connection is not looked up each time; after a failure it is. */
 static void test_known_names(void **state)
 {
     static const struct dial_events events = {.opened = on_opened, .failed = on_failed};

@@ -41,7 +41,7 @@ static bool knows_landlock(void)
     return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
 }
 
-/* The first thing that is not as it should be; NULL: none. */
+/* Returns the first thing that is wrong; NULL: none. */
 static const char *try_all(bool network, bool local)
 {
     const bool landlock = knows_landlock();

@@ -24,7 +24,7 @@
 #define DEVICES_MOST 20
 #define FIRST_MOST_S 20.0
 #define ALL_MOST_S 150.0
-#define SILENCE_MOST_S 120.0 /* "a minute or two" of docs/finding.md, where nothing answers */
+#define SILENCE_MOST_S 120.0 /* s: "a minute or two" of docs/finding.md, if nothing answers */
 
 /* ---- the bus that the port of a search leads to ---- */
 
@@ -37,7 +37,7 @@ struct bus {
     int fd;
 };
 
-/* Takes the place of the library's own kind: what is emulated is the test's, not what the search asks for. */
+/* Replaces the library's simulated port: the test decides what is emulated, not the search. */
 static void *create_bus(struct port *port, const struct port_simulated *simulated)
 {
     struct bus *bus = calloc(1, sizeof *bus);
@@ -87,8 +87,8 @@ struct result {
     struct ev_loop *loop;
     unsigned count;
     struct bms found[DEVICES_MOST];
-    unsigned with_cells;   /* of these, those whose cells came with them */
-    double first_s, all_s; /* NaN: not */
+    unsigned with_cells;   /* of these, those whose cells were read */
+    double first_s, all_s; /* NaN: not found */
     double began_at;
     bool ended;
     const char *why;
@@ -154,7 +154,7 @@ static void name_devices(char *text, size_t size)
                                   devices[i].driver->name, bms_address(&devices[i]));
 }
 
-/* Everything that is there was found, and nothing else. */
+/* Everything that exists was found, and nothing else. */
 static void expect_all(const struct result *result)
 {
     char text[200];
@@ -170,8 +170,8 @@ static void expect_all(const struct result *result)
     assert_int_equal(result->count, device_count);
 }
 
-/* A person compares cells with the battery, and two packs with each other: what was found brings them, though a driver asks
- * for them last. A shunt has none. */
+/* Users compare the cells with their battery, and packs with each other: results contain cells, even if the driver
+ * asks for them last. A shunt has none. */
 static void expect_cells(const struct result *result)
 {
     if (result->with_cells < result->count &&
@@ -195,7 +195,7 @@ static unsigned variants_of(const struct bms_driver *driver)
     return count;
 }
 
-/* A pack of 8 cells: more would make a Sinowealth board silent about its voltage. */
+/* A pack of 8 cells: with more, a Sinowealth board does not report its voltage. */
 static const char *cells_for(const struct bms_driver *driver)
 {
     return strcmp(driver->name, "daly-sinowealth") == 0 ? "cells=8" : "cells=16";
@@ -203,14 +203,14 @@ static const char *cells_for(const struct bms_driver *driver)
 
 /* ---- alone ---- */
 
-/* What is heard by Bluetooth alone is not searched for. */
+/* Devices that are only reachable by Bluetooth are not searched for. */
 static unsigned searched_variants(const struct bms_driver *driver)
 {
     return driver->advertises ? 0 : variants_of(driver);
 }
 
-/* Each driver's pack, in each variant, is found first of all as what it is, in time, also by who goes on to find all: no
- * other protocol's whole search takes it. */
+/* Each driver's pack, in each variant, is found first and as what it is, in time, also by a search for all: no search
+ * for another protocol takes it. */
 static void finds_each_as_what_it_is(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++)
@@ -228,7 +228,7 @@ static void finds_each_as_what_it_is(void **state)
         }
 }
 
-/* Wherever its switches may have put it, up to what a search for all packs goes through. */
+/* Wherever its switches may have put it, within the addresses that a search for all packs tries. */
 static void finds_all_addresses(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -247,7 +247,7 @@ static void finds_all_addresses(void **state)
     }
 }
 
-/* A whole bus at once, as many as there are switches for. */
+/* A whole bus at once, with all addresses that switches can set. */
 static void finds_all_of_a_bus(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -268,7 +268,7 @@ static void finds_all_of_a_bus(void **state)
     }
 }
 
-/* The other addresses of the protocol that was found, and those of no other. */
+/* The other addresses of the protocol that was found, and none of others. */
 static void goes_on_with_what_it_found(void **state)
 {
     device_count = 0;
@@ -284,7 +284,7 @@ static void goes_on_with_what_it_found(void **state)
 
 /* ---- beside one another ---- */
 
-/* Every pair of protocols on one bus, those without addresses, too: each pack is found as what it is. */
+/* Every pair of protocols on one bus, including those without addresses: each pack is found as what it is. */
 static void finds_every_pair(void **state)
 {
     for (size_t a = 0; bms_drivers[a]; a++)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * What a search on an unknown port tries: all of it within its time, in an order that disturbs nobody, each guess
- * possible; and for each pair of protocols, that the one is not taken for the other.
- */
+/* The attempts of a search on an unknown port: all of them within its time, in an order that disturbs no device, each
+ * guess possible; and for each pair of protocols, that one is not mistaken for the other. */
 #include "lines/search/search_attempts.h"
 #include "answers.h"
 #include "lines/reply.h"
@@ -14,7 +12,7 @@
 
 #include "unit.h"
 
-/* For the whole list on a silent port: a search that finds nothing is to be over within 20 s, and ports take their time to
+/* s for the whole list on a silent port: a search that finds nothing must end within 20 s, and ports need time to
  * open. */
 #define PASS_S 18.0
 #define MOST 200
@@ -39,7 +37,7 @@ static void get_list(const struct line_config *line, struct list *list)
     assert_in_range(list->count, 1, most);
 }
 
-/* A poller as the search has it; its configuration must outlive it. */
+/* A poller as the search creates it; its configuration must outlive it. */
 static struct poller *new_poller(const struct attempt *attempt, struct line_config *line,
                                  struct pack_config *pack)
 {
@@ -62,7 +60,7 @@ static struct poller *new_poller(const struct attempt *attempt, struct line_conf
 
 /* ---- the list ---- */
 
-/* How long an attempt takes when nobody answers. */
+/* Duration of an attempt without an answer. */
 static double seconds_of_silence(const struct line_config *wanted, const struct attempt *attempt)
 {
     if (bms_talks(attempt->driver))
@@ -100,8 +98,8 @@ static void test_time(void **state)
     }
 }
 
-/* First those that talk; then each rate once, from slow to fast; Sinowealth's requests behind all others of their
- * rate. */
+/* First the protocols that talk; then each rate once, from slow to fast, with Sinowealth's requests after all others
+ * of their rate. */
 static void test_order(void **state)
 {
     struct list list;
@@ -122,7 +120,7 @@ static bool same_guess(const struct attempt *a, const struct attempt *b)
            a->guess.variant == b->guess.variant;
 }
 
-/* The rate is another attempt only where it can be chosen. */
+/* The rate is another attempt only if it can be chosen. */
 static void test_rates(void **state)
 {
     const struct line_config *const lines[] = {&tcp, &slow, &fast};
@@ -138,7 +136,7 @@ static void test_rates(void **state)
     }
 }
 
-/* Every driver is tried, and each guess is what a configuration may say. */
+/* Every driver is tried, and each guess is a valid configuration. */
 static void test_guesses(void **state)
 {
     struct list list;
@@ -164,7 +162,7 @@ static void test_guesses(void **state)
 
 /* ---- each against each ---- */
 
-/* What an emulated BMS says to a request, whole or in parts. */
+/* The reply of an emulated BMS to a request, whole or in parts. */
 static void hear(struct bms *device, struct pack *values, const struct bms_request *request,
                  struct reply *feed)
 {
@@ -174,12 +172,12 @@ static void hear(struct bms *device, struct pack *values, const struct bms_reque
             device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
         reply_append(feed, out.bytes, out.size);
         if (used == 0)
-            used = 1; /* the line is silent: no more is coming */
+            used = 1; /* the line is silent: nothing more arrives */
         at += used;
     }
 }
 
-/* Whether the search would find something: an attempt's polls against an emulated BMS. */
+/* Whether the search would find something: the attempt's polls against an emulated BMS. */
 static bool finds(const struct attempt *attempt, struct bms *device, struct pack *values)
 {
     static struct reply feed;
@@ -208,14 +206,14 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
     return found;
 }
 
-/* The same shunt by other means. */
+/* The same shunt through another protocol. */
 static bool may_be(const struct bms_driver *device, const struct bms_driver *found)
 {
     bool shunt = strcmp(device->name, "vedirect") == 0 && strcmp(found->name, "vedirect-hex") == 0;
     return device == found || shunt;
 }
 
-/* An emulated BMS against the whole list: its own guesses find it, and no other does. */
+/* An emulated BMS against the whole list: its own guesses find it, and no others do. */
 static void check_device(struct bms *device, const struct list *list)
 {
     struct battery battery;
@@ -270,7 +268,7 @@ static void test_pairs(void **state)
 
 /* ---- a wrong word in a configuration ---- */
 
-/* A pack as it may stand there: few cells, many, full, empty, and what flows. */
+/* A pack in any possible state: few cells, many, full, empty, with any current. */
 static const struct battery_settings packs[] = {
     {.cells = 16, .temps = 4, .capacity_ah = 100, .soc_percent = 55, .ambient_c = 20},
     {.cells = 4,
@@ -287,7 +285,7 @@ static const struct battery_settings packs[] = {
      .profile = BATTERY_DISCHARGE},
 };
 
-/* Whether a driver takes a device for its own, at an address and with a variant of the driver's. */
+/* Whether a driver accepts a device as its own, at an address and with a variant of the driver. */
 static bool takes(const struct bms_driver *driver, int address, int variant, struct bms *device,
                   struct pack *values)
 {
@@ -328,8 +326,7 @@ static void check_strangers(const struct bms_driver *owner, int address, int var
     }
 }
 
-/* Every pair, in both directions: no driver takes the pack of another, wherever its owner may have
- * put the addresses. */
+/* Every pair, in both directions: no driver accepts the pack of another, whatever addresses their owner has set. */
 static void test_strangers(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {

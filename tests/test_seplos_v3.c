@@ -29,7 +29,7 @@ static void test_requests(void **state)
     }
 }
 
-/* Section 6, once more. */
+/* Section 6, repeated independently. */
 static void test_alarms(void **state)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
@@ -126,7 +126,7 @@ static void test_late_half(void **state)
     assert_near(&pack, RATED_AH, 304);
 }
 
-/* The number of cells is a parameter; until it is read, zeros behind the last cell are none. */
+/* The number of cells is a parameter; until it is read, zeros after the last cell are not cells. */
 static void test_cells(void **state)
 {
     struct bms bms = at_address(0);
@@ -150,7 +150,7 @@ static void test_cells(void **state)
     assert_unknown(&pack, CELL_MV + 14);
 }
 
-/* Without the parameters a place that reads 0.0 °C behind the others is no sensor. */
+/* Without the parameters, a place that reads 0.0 °C after the others is not a sensor. */
 static void test_sensors(void **state)
 {
     struct bms bms = at_address(0);

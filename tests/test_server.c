@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* accept4, recv, send and setsockopt are ours in this program, also for libmodbus: what the server asks
- * of the system is counted. */
+/* accept4, recv, send and setsockopt are replaced in this program, also for libmodbus, to count the system calls of
+ * the server. */
 static struct {
     unsigned accepts, receives, sends, corks, uncorks;
 } calls;
@@ -76,7 +76,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* There under the address sanitizer, which replaces the heap that mallinfo2 knows. */
+/* Exists with the address sanitizer, which replaces the heap that mallinfo2 reports about. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
 static size_t heap_in_use(void)
@@ -86,7 +86,7 @@ static size_t heap_in_use(void)
     return mallinfo2().uordblks;
 }
 
-/* Two requests in one stream, cut at each pair of places: no cut loses or adds anything. */
+/* Two requests in one stream, cut at each pair of positions: no cut loses or adds anything. */
 static void test_split(void **state)
 {
     uint8_t stream[2 * BENCH_REQUEST];
@@ -123,8 +123,7 @@ static void test_byte_by_byte(void **state)
     close(other);
 }
 
-/* From one request to many more than the buffer holds in one segment: answered in order, none left
- * out. */
+/* From one request to many more than the buffer holds in one segment: all are answered in order. */
 static void test_merged(void **state)
 {
     static uint8_t stream[400 * BENCH_REQUEST];
@@ -141,8 +140,7 @@ static void test_merged(void **state)
     close(fd);
 }
 
-/* Requests of every length from the shortest to the longest, so that the end of the buffer comes at
- * every place. */
+/* Requests of every length from the shortest to the longest, so that the end of the buffer is at every position. */
 static void test_merged_lengths(void **state)
 {
     static uint8_t stream[400 * 260];
@@ -162,8 +160,7 @@ static void test_merged_lengths(void **state)
     close(fd);
 }
 
-/* Good requests, bad ones and another protocol's in one segment: each gets what it deserves, in
- * order. */
+/* Valid requests, invalid ones and frames of another protocol in one segment: each is handled in order. */
 static void test_mixture(void **state)
 {
     uint8_t stream[6 * BENCH_REQUEST];
@@ -188,8 +185,8 @@ static void test_mixture(void **state)
     close(fd);
 }
 
-/* A request within what the length of another one covers is data, for an unknown function, for a
- * write that is refused, and for another protocol alike. */
+/* A request within the length of another frame is data: for an unknown function, a rejected write, and another
+ * protocol. */
 static void test_hidden(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -209,8 +206,7 @@ static void test_hidden(void **state)
     close(fd);
 }
 
-/* A length that cannot be ends the connection. What came before is answered, others are not
- * touched. */
+/* An impossible length ends the connection. Earlier requests are answered, other clients are not affected. */
 static void test_broken(void **state)
 {
     static const uint16_t lengths[] = {0, 1, 255, 256, 0x0600, 0xFFFF};
@@ -250,8 +246,8 @@ static void test_half_close(void **state)
     close(fd);
 }
 
-/* One request: one receive, one send, no cork. Several in a segment: one receive, a send each, as
- * libmodbus does it, between one cork and one uncork, and all of the answers arrive together. */
+/* One request: one receive, one send, no cork. Several in a segment: one receive, a send each, because libmodbus does
+ * it this way, between one cork and one uncork, so that all answers arrive together. */
 static void test_system_calls(void **state)
 {
     uint8_t stream[10 * BENCH_REQUEST], replies[10 * BENCH_ONE];
@@ -318,8 +314,8 @@ static void test_socket_options(void **state)
     close(client);
 }
 
-/* A client that asks and asks and never reads is dropped, after a bounded amount, and is no trouble
- * to the other. */
+/* A client that sends requests and never reads is disconnected after a bounded amount, and does not affect the
+ * other. */
 static void test_never_reads(void **state)
 {
     const int deaf = bench_connect_with(&bench, 4096), other = bench_connect(&bench);
@@ -339,7 +335,7 @@ static void test_never_reads(void **state)
     close(other);
 }
 
-/* One that reads late gets all that it asked for, as long as it is not absurdly much. */
+/* A client that reads late gets all of its answers, unless there are too many. */
 static void test_reads_late(void **state)
 {
     uint8_t requests[200 * BENCH_REQUEST], reply[9 + 250];
@@ -357,7 +353,7 @@ static void test_reads_late(void **state)
     close(other);
 }
 
-/* Connections reset after any number of bytes, also with answers on their way. */
+/* Connections reset after any number of bytes, also while answers are being sent. */
 static void test_resets(void **state)
 {
     uint8_t stream[4 * BENCH_REQUEST];
@@ -416,8 +412,7 @@ static void allow_descriptors(rlim_t count)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-/* With both ends in this process, the last of them have descriptors far above 1023, where select()
- * ends. */
+/* Both ends are in this process, so the last descriptors are far above 1023, the limit of select(). */
 static void test_thousand_idle(void **state)
 {
     static int idle[1000];
@@ -443,7 +438,7 @@ static void test_thousand_idle(void **state)
     close(working);
 }
 
-/* Places are few: the longest idle client goes, the new one gets in. */
+/* Few places: the longest idle client is displaced by the new one. */
 static void test_limit(void **state)
 {
     int fd[7];
@@ -467,8 +462,8 @@ static void test_limit(void **state)
     close(fd[0]);
 }
 
-/* As long as they are no crowd, those that never asked anything are measured by the same rule: who is
- * idle for the longest time goes. */
+/* While clients that never sent a request are few, they are treated like others: the longest idle one is
+ * displaced. */
 static void test_oldest_of_both(void **state)
 {
     bench.config.max_clients = 4;
@@ -495,7 +490,7 @@ static void test_oldest_of_both(void **state)
     }
 }
 
-/* A place knows nothing of who had it before. */
+/* A place keeps nothing of its previous client. */
 static void test_place_used_again(void **state)
 {
     bench.config.max_clients = 4;
@@ -521,7 +516,7 @@ static void test_place_used_again(void **state)
     close(working);
 }
 
-/* With a single place each newcomer gets it. */
+/* With a single place each new client gets it. */
 static void test_one_place(void **state)
 {
     bench.config.max_clients = 1;
@@ -540,8 +535,8 @@ static void test_one_place(void **state)
     close(before);
 }
 
-/* Working clients whose connections were lost: half of all places and one more get in again at
- * once, before any of them has asked something. */
+/* Active clients whose connections were lost: half of all places and one more can reconnect at once, before any of
+ * them has sent a request. */
 static void test_come_back(void **state)
 {
     int lost[8], again[5];
@@ -563,8 +558,8 @@ static void test_come_back(void **state)
         close(lost[i]);
 }
 
-/* A crowd that only connects, many times as large as there are places: the working client stays,
- * even when it asks nothing meanwhile. */
+/* Far more clients that only connect than there are places: the active client stays, even if it sends no request
+ * meanwhile. */
 static void test_crowd(void **state)
 {
     static int silent[300];
@@ -601,7 +596,7 @@ static void test_idle(void **state)
     assert_int_equal(server_clients(bench.server), 0);
 }
 
-/* Sending is not asking: a client that has much to say in other protocols is idle all the same. */
+/* Sending frames of other protocols does not count as a request: such a client is idle. */
 static void test_idle_talker(void **state)
 {
     static const uint8_t foreign[] = {0, 1, 0, 7, 0, 2, 1, 3};
@@ -631,7 +626,7 @@ static FILE *catch_log(int *saved)
     return file;
 }
 
-/* How many lines of the log hold a word. */
+/* The number of log lines that contain a word. */
 static unsigned release_log(FILE *file, int saved, const char *word)
 {
     char line[512];
@@ -646,7 +641,7 @@ static unsigned release_log(FILE *file, int saved, const char *word)
     return count;
 }
 
-/* The same misbehaviour once more within a minute is no news. */
+/* The same misbehaviour is not logged again within a minute. */
 static void test_logged_once(void **state)
 {
     int saved;
@@ -681,8 +676,8 @@ static void test_refused(void **state)
     assert_int_equal(bench_descriptors(), before);
 }
 
-/* Without descriptors the server neither spins nor gives up: who waits is served as soon as there
- * is one. */
+/* Without free descriptors the server neither spins nor gives up: waiting clients are accepted as soon as one is
+ * free. */
 static void test_no_descriptors(void **state)
 {
     struct rlimit usual, none;
@@ -709,8 +704,8 @@ static void test_no_descriptors(void **state)
     close(second);
 }
 
-/* A client that goes gives back a descriptor, and the next is let in without waiting for the pause
- * to end. */
+/* A client that leaves frees a descriptor, and the next one is accepted at once rather than at the end of the
+ * pause. */
 static void test_descriptor_comes_free(void **state)
 {
     const int first = bench_connect(&bench);
@@ -730,7 +725,7 @@ static void test_descriptor_comes_free(void **state)
     close(second);
 }
 
-/* However often it is tried in vain, it is said once, and once when it is over. */
+/* However often it fails, it is logged once, and once when it is over. */
 static void test_want_is_logged_once(void **state)
 {
     int fd[5], saved;
@@ -756,7 +751,7 @@ static void test_want_is_logged_once(void **state)
     close(waiting);
 }
 
-/* A receive that is interrupted says nothing about the client; any other error does. */
+/* An interrupted receive does not affect the client; any other error does. */
 static void test_receive_errors(void **state)
 {
     static const struct {
@@ -782,7 +777,7 @@ static void test_receive_errors(void **state)
     assert_int_equal(server_counters(bench.server).dropped, 0);
 }
 
-/* A connection that is gone again before it is accepted does not hold up the one behind it. */
+/* A connection that is gone before it is accepted does not delay the next one. */
 static void test_accept_errors(void **state)
 {
     static const int passing[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH, EPERM};
@@ -801,7 +796,7 @@ static void test_accept_errors(void **state)
     }
 }
 
-/* Whatever bytes come: the server stays, and the other client never notices. */
+/* Whatever bytes arrive, the server continues, and the other client is not affected. */
 static void test_random_bytes(void **state)
 {
     const int other = bench_connect(&bench);
@@ -813,7 +808,7 @@ static void test_random_bytes(void **state)
             seed = seed * 1664525 + 1013904223;
             bytes[i] = (uint8_t) (seed >> 24);
         }
-        /* Every other one with headers that pass, so that what is behind them gets its turn. */
+        /* Every other one has valid headers, so that the bytes after them are parsed. */
         for (size_t at = 0; round % 2 && at + 260 < sizeof bytes; at += 6u + bytes[at + 5]) {
             memset(bytes + at + 2, 0, 3);
             bytes[at + 5] = (uint8_t) (2 + bytes[at + 5] % 30);
@@ -830,7 +825,7 @@ static void test_random_bytes(void **state)
     close(other);
 }
 
-/* Clients do not notice that other units are served. */
+/* Clients do not notice when other units are served. */
 static void test_other_units(void **state)
 {
     uint8_t request[BENCH_REQUEST];
@@ -848,8 +843,8 @@ static void test_other_units(void **state)
     close(fd);
 }
 
-/* Another configuration: who is not allowed any more goes, the others do not notice. Refusing the same
- * address is told once more. */
+/* Another configuration: clients that are no longer allowed are disconnected, the others are not affected. Rejecting
+ * the same address is logged again. */
 static void test_other_policy(void **state)
 {
     int saved;
@@ -882,7 +877,7 @@ static void test_other_policy(void **state)
     close(again);
 }
 
-/* A new idle time-out holds from a client's next request on. */
+/* A new idle time-out applies from a client's next request on. */
 static void test_other_idle_timeout(void **state)
 {
     struct gateway_config config = bench.config;
@@ -895,8 +890,8 @@ static void test_other_idle_timeout(void **state)
     assert_int_equal(server_clients(bench.server), 0);
 }
 
-/* A child process has copies of all descriptors for a while. A client that is dropped meanwhile
- * gets to know it. */
+/* A child process has copies of all descriptors for a while. A client that is disconnected meanwhile still
+ * notices. */
 static void test_copies_in_child(void **state)
 {
     const int fd = bench_connect(&bench);
@@ -939,8 +934,8 @@ static int connect_ipv6(unsigned port)
     return fd;
 }
 
-/* Several addresses, and the same port for IPv6 as for IPv4. On a host without IPv6 that is an
- * error at the start, and nothing stays open. */
+/* Several addresses, and the same port for IPv6 and IPv4. On a host without IPv6 that is an error at the start, and
+ * no socket stays open. */
 static void test_several_addresses(void **state)
 {
     const unsigned before = bench_descriptors();
@@ -968,7 +963,7 @@ static void test_several_addresses(void **state)
     close(six);
 }
 
-/* A network of one family lets in nobody of the other. */
+/* A network of one address family allows no client of the other. */
 static void test_refused_family(void **state)
 {
     static const struct {
@@ -994,8 +989,7 @@ static void test_refused_family(void **state)
     }
 }
 
-/* The port of connections that were just closed can be listened on again: a restart takes no
- * minute. */
+/* The port of connections that were just closed can be reused: a restart does not take a minute. */
 static void test_restart(void **state)
 {
     bench_start(&bench);
@@ -1037,7 +1031,7 @@ static void test_cannot_listen(void **state)
     assert_int_equal(bench_descriptors(), before);
 }
 
-/* The server can go while clients are in the middle of something. */
+/* The server can be freed while clients are in the middle of a request. */
 static void test_end(void **state)
 {
     const unsigned before = bench_descriptors();

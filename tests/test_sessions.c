@@ -12,10 +12,10 @@
 
 #define SESSIONS 10000
 #define AT_ONCE 6
-#define STEPS 100000 /* more than any session takes */
-#define REQUESTS 16  /* of a session, before it is damaged */
+#define STEPS 100000 /* more than any session needs */
+#define REQUESTS 16  /* of a session, before damage */
 #define STREAM 2048
-#define REPLIES 256 /* of the shortest frames, that many fit into a stream */
+#define REPLIES 256 /* as many of the shortest frames fit into a stream */
 
 enum order_end { CONFIRMED = 0, REFUSED = 4, UNANSWERED = 0x0B };
 
@@ -27,14 +27,14 @@ struct response {
 
 struct session {
     unsigned number;
-    unsigned steps, leaves_after; /* 0: when it is over */
+    unsigned steps, leaves_after; /* 0: after the last step */
     int fd;
     uint16_t port;
     uint8_t stream[STREAM];
     size_t size, sent;
     struct response replies[REPLIES];
     unsigned expected, received;
-    bool closes; /* after the last reply, because of a length that cannot be */
+    bool closes; /* after the last reply, because of an impossible length */
     unsigned orders;
     uint64_t ticket; /* of the order that is pending; 0: none */
     uint8_t ends_in;
@@ -92,7 +92,7 @@ static uint8_t judge_range(uint8_t unit, uint8_t function, unsigned address, uns
     return range == MAP_VALUES && values_of(unit) == STALE ? 0x0B : 0;
 }
 
-/* Whether a request that sets `count` items in `bits` each has just the length that it must have. */
+/* Whether a request for `count` items of `bits` each has exactly the right length. */
 static bool is_whole_write(const uint8_t *pdu, size_t size, unsigned bits, unsigned most)
 {
     const unsigned count = size >= 6 ? word(pdu + 3) : 0, bytes = (count * bits + 7) / 8;
@@ -185,7 +185,7 @@ static size_t read_answer(const uint8_t *pdu, uint8_t *answer)
     return 2 + bytes;
 }
 
-/* How the orders of one session end, one after the other. */
+/* The results of the orders of one session, in order. */
 static uint8_t end_of_order(unsigned number)
 {
     static const uint8_t ends[] = {CONFIRMED, CONFIRMED, REFUSED, CONFIRMED, UNANSWERED};
@@ -294,7 +294,7 @@ static void remove_bytes(struct session *session, size_t at)
     move_tail(session, at + count < session->size ? at + count : session->size, at);
 }
 
-/* A piece of it once more, in another place. */
+/* Copies a piece of it to another position. */
 static void repeat_piece(struct session *session, size_t at)
 {
     uint8_t piece[64];
@@ -306,7 +306,7 @@ static void repeat_piece(struct session *session, size_t at)
     memcpy(session->stream + at, piece, count);
 }
 
-/* One of the numbers at which something ends: lengths, quantities, addresses. */
+/* A number at some limit: lengths, quantities, addresses. */
 static void put_telling_word(struct session *session, size_t at)
 {
     static const uint16_t telling[] = {0,   1,   2,   58,  59,   125,  126,  157,    158,
@@ -397,7 +397,7 @@ static void send_piece(struct session *session)
     if (n >= 0)
         session->sent += (size_t) n;
     else if (errno != EAGAIN && session->closes)
-        session->sent = session->size; /* closed meanwhile, rightly */
+        session->sent = session->size; /* closed meanwhile, as expected */
     else
         assert_int_equal(errno, EAGAIN);
 }
@@ -411,7 +411,7 @@ static bool is_expected(const struct response *reply, const uint8_t *bytes, size
            (exception || memcmp(bytes + 7, reply->bytes + 7, 3) == 0);
 }
 
-/* Takes whole replies and compares them. False: the connection has ended. */
+/* Reads whole replies and compares them. False: the connection has ended. */
 static bool receive_replies(struct session *session)
 {
     const ssize_t n =
@@ -432,7 +432,7 @@ static bool receive_replies(struct session *session)
     return true;
 }
 
-/* It has sent all and got all. What is to be closed must be, anything else is not. */
+/* Everything was sent and received. The connection must be closed or open, as expected. */
 static bool is_over(struct session *session)
 {
     if (session->sent < session->size || session->received < session->expected)

@@ -68,7 +68,7 @@ static void on_done(void *data, enum loan_result result)
     bench->answered += result == LOAN_ANSWERED;
 }
 
-/* What the program asks is what the protocol asks for its vital values. */
+/* The program sends the protocol's vital requests. */
 static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct bench *bench = timer->data;
@@ -111,7 +111,7 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
     }
     bench->line = line_new(bench->loop, &bench->line_config, bench->pollers, count, &events, bench);
     assert_non_null(bench->line);
-    for (unsigned i = alive; i < count; i++) /* the simulated ones have their addresses already */
+    for (unsigned i = alive; i < count; i++) /* the emulated packs have their addresses already */
         bench->pollers[i]->bms.options.address += PACKS_MOST;
     ev_timer_init(&bench->looking, on_look, LOOK_S, LOOK_S);
     ev_timer_init(&bench->asking, on_ask, ASK_EACH_S, ASK_EACH_S);
@@ -124,7 +124,7 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
     bench->counts_from = clock_now() + SETTLING_S;
 }
 
-/* How old values were at most. */
+/* The highest age of values. */
 static double run(const struct bms_driver *driver, unsigned count, unsigned alive,
                   double interval_s, bool shared, double *per_second)
 {
@@ -143,8 +143,8 @@ static double run(const struct bms_driver *driver, unsigned count, unsigned aliv
     return bench.oldest_s;
 }
 
-/* Where a round of the packs takes longer than a second by itself, as on slow boards, nobody sets that interval: it is one
- * that the line can keep when nothing else is on it. */
+/* If a round of all packs takes longer than a second, as on slow boards, the interval is one that the line can keep
+ * without the program. */
 static void check_driver(const struct bms_driver *driver, unsigned count, unsigned alive,
                          unsigned *wrong)
 {
@@ -174,7 +174,7 @@ static void stays_fresh_beside_a_program(void **state)
         if (!bms_has_address(bms_drivers[d]))
             continue;
         check_driver(bms_drivers[d], PACKS_MOST, PACKS_MOST, &wrong);
-        /* One console answers for all of its packs, and says so of one that is not there. */
+        /* A single console answers for all of its packs, and reports missing ones. */
         if (strcmp(bms_drivers[d]->name, "pylon-console") != 0)
             check_driver(bms_drivers[d], PACKS_MOST, PACKS_MOST - 1, &wrong);
     }

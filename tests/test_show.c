@@ -43,7 +43,7 @@ static void expect_number(const struct shown *shown, unsigned id, double expecte
         fail_msg("number %u is %g, expected %g", id, number, expected);
 }
 
-/* The limits are those of [limits], and a MOS is on while its direction is allowed. */
+/* Limits come from [limits], and a MOS is on while its direction is allowed. */
 static void test_limits(void **state)
 {
     struct source source = new_source();
@@ -94,7 +94,7 @@ static void test_pack(void **state)
     assert_string_equal(shown.name, "house");
 }
 
-/* The capacities give the state of charge, whatever the BMS counts. */
+/* The capacities yield the state of charge, whatever the BMS counts. */
 static void test_capacities(void **state)
 {
     struct source source = new_source();

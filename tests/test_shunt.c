@@ -83,7 +83,7 @@ static bool differs_after(double shunt_a, double first_a, double second_a, doubl
     return shunt.differs;
 }
 
-/* Many BMS report no other capacity than the rated one. */
+/* Many BMS report only the rated capacity. */
 static void test_rated_capacity(void **state)
 {
     const struct pack shunt = pack_of(33, 75, UNKNOWN);
@@ -94,7 +94,7 @@ static void test_rated_capacity(void **state)
     expect("of the rated capacity", bank.value[REMAINING_AH], 150);
 }
 
-/* Two packs at rest may be wrong by 1 A each, the shunt by 0.2 A; at 100 A by 6 % of 50 A and 1 % more. */
+/* Two packs at rest may each be wrong by 1 A, the shunt by 0.2 A; at 100 A by 6 % of 50 A and 1 % more. */
 static void test_difference(void **state)
 {
     static const struct {
@@ -119,7 +119,7 @@ static void test_difference(void **state)
             fail_msg("%s", cases[i].what);
 }
 
-/* They are not read at the same moment: a load that comes and goes is seen by one of them first. */
+/* They are not read at the same moment: one of them sees a varying load first. */
 static void test_other_moments(void **state)
 {
     const struct pack on = pack_of(-80, 50, UNKNOWN), off = pack_of(0, 50, UNKNOWN);

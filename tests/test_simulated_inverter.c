@@ -89,7 +89,7 @@ static void test_can(void **state)
     assert_memory_equal(alive.bytes, "t30580000000000000000\r", alive.size);
 }
 
-/* Asks for both ranges. */
+/* Requests both ranges. */
 static void answer_modbus(struct inverter *inverter, const struct pack *values,
                           const struct map_status *status)
 {
@@ -111,7 +111,7 @@ static void answer_modbus(struct inverter *inverter, const struct pack *values,
     }
 }
 
-/* The registers are where the map has them. A limit that is unknown allows nothing. */
+/* Registers are at the addresses of the map. An unknown limit allows nothing. */
 static void test_modbus(void **state)
 {
     struct shown shown = battery();

@@ -30,13 +30,13 @@
 
 #include "unit.h"
 
-#define PATIENCE_S 60 /* until an awaited event counts as missing */
+#define PATIENCE_S 60 /* s until an awaited event counts as missing */
 #define LONG_REPLY 400
 
 /* ---- protocols of our own ---- */
 
-/* "[1x]" asks address 1 and is answered with "<1x>"; "[1L]" with 400 bytes, and "[1S]" opens the
- * charge MOS. "(" starts something of 50 bytes that nobody answers. */
+/* "[1x]" asks address 1 and gets "<1x>"; "[1L]" gets 400 bytes, and "[1S]" opens the charge MOS. "(" begins a frame
+ * of 50 bytes that nothing answers. */
 static size_t parrot_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                              struct bms_output *out)
 {
@@ -82,7 +82,7 @@ static size_t talker_emulate(struct bms *bms, struct pack *pack, const uint8_t *
 
 static const struct bms_driver talker = {.name = "talker", .emulate = talker_emulate};
 
-/* Always wants more, whatever it gets. */
+/* Always waits for more bytes. */
 static size_t greedy_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                              struct bms_output *out)
 {
@@ -151,7 +151,7 @@ static void ask(struct bench *bench, const char *request)
     send_all(bench->fd, request, strlen(request));
 }
 
-/* The next bytes from the bus; 0 when it has closed the connection. */
+/* The next bytes from the bus; 0: it has closed the connection. */
 static size_t receive(struct bench *bench, int fd, void *bytes, size_t size)
 {
     for (;;) {
@@ -179,7 +179,7 @@ static void await(struct bench *bench, const char *expected)
     await_bytes(bench, bench->fd, expected, strlen(expected));
 }
 
-/* All that was sent has been heard, and what is to be said at once has been said. */
+/* Everything that was sent has been received, and all immediate replies have been sent. */
 static void settle(struct bench *bench, int fd)
 {
     int unheard;
@@ -203,7 +203,7 @@ static void test_options(void **state)
 {
     static const struct {
         const char *options;
-        const char *error; /* a part of it; NULL: fine */
+        const char *error; /* part of the message; NULL: valid */
     } cases[] = {
         {"", NULL},
         {"cells=48, temps=0 ,capacity=280,soc=100,profile=idle,speed=0.5", NULL},
@@ -283,8 +283,7 @@ static void test_options(void **state)
     ev_loop_destroy(loop);
 }
 
-/* The help names each option that the parser knows; a default that it would not take is no default.
- */
+/* The help names each option of the parser; a default must be a valid value. */
 static void test_options_help(void **state)
 {
     char *text = NULL;
@@ -308,7 +307,7 @@ static void test_options_help(void **state)
     free(text);
 }
 
-/* What depends on a fixed value follows it; what is fixed stays. */
+/* Values that depend on a fixed value follow it; fixed values stay. */
 static void test_fixed(void **state)
 {
     static const struct {
@@ -391,7 +390,7 @@ static void test_addresses(void **state)
     tear_down(&bench);
 }
 
-/* Options of one BMS are nobody else's, and those that follow for all are its own as well. */
+/* Options of one BMS do not affect others; options for all that follow apply to it, too. */
 static void test_own_options(void **state)
 {
     struct bms bms[3];
@@ -430,8 +429,8 @@ static void test_byte_by_byte(void **state)
     tear_down(&bench);
 }
 
-/* A BMS that waits for the rest of something does not keep another from answering, nor itself for
- * ever: what follows a false start is looked at again once the line is quiet. */
+/* A BMS that waits for the rest of a frame neither blocks others nor itself for ever: bytes after a false start are
+ * parsed again once the line is quiet. */
 static void test_false_start(void **state)
 {
     struct bms bms[2];
@@ -462,7 +461,7 @@ static void test_connections(void **state)
     assert_int_equal(receive(&bench, ends[0], &byte, 1), 0);
     close(ends[0]);
 
-    /* Each has its own half of a request, and gets its own reply. */
+    /* Each receives half of a request, and then gets its own reply. */
     for (int i = 0; i < 15; i++)
         send_all(fds[i], "[1", 2);
     for (int i = 0; i < 15; i++) {
@@ -472,7 +471,7 @@ static void test_connections(void **state)
     }
     for (int i = 0; i < 15; i++)
         close(fds[i]);
-    /* Room again, as soon as the bus has seen that they are gone. */
+    /* Places are free again as soon as the bus has noticed that clients have left. */
     ask(&bench, "[1x]");
     await(&bench, "<1x>");
     settle(&bench, bench.fd);
@@ -496,8 +495,7 @@ static void test_talker(void **state)
     tear_down(&bench);
 }
 
-/* Random bytes of all lengths, to every protocol that there is; afterwards a real one still
- * answers. */
+/* Random bytes of all lengths, to every protocol; afterwards a valid request is still answered. */
 static void test_random_bytes(void **state)
 {
     uint64_t seed = 3;
@@ -534,7 +532,7 @@ static void test_random_bytes(void **state)
     tear_down(&bench);
 }
 
-/* One that asks and asks and never reads is dropped; the others do not notice. */
+/* A client that sends requests and never reads is disconnected; the others are not affected. */
 static void test_unread(void **state)
 {
     struct bench bench;
@@ -583,7 +581,7 @@ static void test_delays(void **state)
     }
 }
 
-/* A late reply does not hold up the next one. */
+/* A late reply does not delay the next one. */
 static void test_overtaking(void **state)
 {
     struct bench bench;
@@ -711,7 +709,7 @@ static void test_first_lost(void **state)
     assert_nothing(&bench);
     char reply[4];
     do {
-        poll(NULL, 0, 25); /* what follows at once is still part of the lost request */
+        poll(NULL, 0, 25); /* bytes that follow at once still belong to the lost request */
         ask(&bench, "[1b]");
         settle(&bench, bench.fd);
     } while (read(bench.fd, reply, sizeof reply) < 0);
@@ -736,7 +734,7 @@ static void test_close(void **state)
 
 /* ---- real protocols ---- */
 
-/* What comes at once in answer to a request. */
+/* Reads the immediate answer to a request. */
 static enum reply_state exchange(struct bench *bench, struct bms *bms,
                                  const struct bms_request *request, struct pack *pack)
 {
@@ -769,7 +767,7 @@ static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
     pack_derive(pack);
 }
 
-/* What a test sets is what a driver reads at the far end. */
+/* The driver decodes the values that the test has set. */
 static void test_values_on_the_wire(void **state)
 {
     struct bms bms;
@@ -811,7 +809,7 @@ static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch whi
     assert_int_equal(exchange(bench, bms, &request, &ignored), REPLY_DONE);
 }
 
-/* A command reaches the model at once, also where the switch was held by an option. */
+/* A command takes effect in the model at once, even if an option held the switch. */
 static void test_control(void **state)
 {
     static const char *const options[] = {"delay=0,profile=discharge",
@@ -831,7 +829,7 @@ static void test_control(void **state)
         assert_true(pack->value[DISCHARGE_MOS] == 1 && pack->value[CURRENT_A] == -20);
         tear_down(&bench);
     }
-    /* Held off from the start, the current does not flow until somebody switches it on. */
+    /* Held off from the start: no current flows until a command switches it on. */
     struct bms bms;
     bms_init(&bms, bms_driver_find("daly"));
     struct bench bench;
@@ -843,7 +841,7 @@ static void test_control(void **state)
     tear_down(&bench);
 }
 
-/* One that talks unasked is listened to until it has said all. */
+/* A device that talks unasked is received until it has sent a whole set. */
 static void hear_pack(struct bench *bench, struct bms *bms, struct pack *pack)
 {
     static struct reply feed;
@@ -868,8 +866,7 @@ static void assert_same(const char *driver, const struct pack *got, const struct
                  expected->value[id]);
 }
 
-/* Every protocol that there is, from the model to the decoded value. Volts are told by all, amperes by
- * all but balancers. */
+/* Every protocol, from the model to the decoded value. All report the voltage, all except balancers the current. */
 static void test_every_driver(void **state)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -898,7 +895,7 @@ static void test_every_driver(void **state)
     }
 }
 
-/* The model's time passes faster when so ordered. */
+/* The time of the model passes faster on request. */
 static void test_speed(void **state)
 {
     struct bench bench;
@@ -910,7 +907,7 @@ static void test_speed(void **state)
     tear_down(&bench);
 }
 
-/* Options with a time are set when it has come, of the pack they are for, and again when the script begins anew. */
+/* Options with a time are set at that time, for their pack, and again when the script repeats. */
 static void test_script(void **state)
 {
     struct bench bench;
@@ -930,7 +927,7 @@ static void test_script(void **state)
     tear_down(&bench);
 }
 
-/* One cell that is charged less has the lowest voltage. */
+/* A cell with less charge has the lowest voltage. */
 static void test_lag(void **state)
 {
     struct bench bench;
@@ -964,7 +961,7 @@ static void test_pty(void **state)
     assert_true(master >= 0);
     assert_true(simulator_attach_pty(bench.simulator, master));
 
-    /* Raw: every byte comes through as it is, and once. */
+    /* Raw: every byte passes unchanged, once. */
     for (int round = 0; round < 3; round++) {
         int slave = open_slave(name);
         char bytes[256];
@@ -975,7 +972,7 @@ static void test_pty(void **state)
         write_all(slave, "[1x]", 4);
         await_bytes(&bench, slave, "[1x]<1x>", 8);
 
-        /* What one client leaves unread is not for the next. */
+        /* Bytes that one client has not read are not sent to the next. */
         int waiting = 0;
         write_all(slave, "[1y]", 4);
         while (ioctl(slave, FIONREAD, &waiting) == 0 && waiting < 8)
@@ -988,7 +985,7 @@ static void test_pty(void **state)
     tear_down(&bench);
 }
 
-/* A talker whose pty nobody reads goes on talking; who opens it hears a fresh word. */
+/* A talker whose pty nobody reads continues; a program that opens it gets current bytes. */
 static void test_pty_talker(void **state)
 {
     struct bms bms;
@@ -1012,7 +1009,7 @@ struct child {
     FILE *out;
 };
 
-/* Ends the test program should the command never do what is waited for. */
+/* Ends the test program if the command never does what the test waits for. */
 static void start_command(struct child *child, char **argv)
 {
     int ends[2], argc = 0;
@@ -1124,7 +1121,7 @@ static void test_command_calls(void **state)
     static struct {
         char *argv[12];
         int status;
-        const char *first_line; /* a part of it; NULL: no output */
+        const char *first_line; /* part of it; NULL: no output */
     } cases[] = {
         {{"simulate", "--help"}, EXIT_DONE, "usage: packgate simulate"},
         {{"simulate"}, EXIT_USAGE, NULL},
@@ -1148,7 +1145,7 @@ static void test_command_calls(void **state)
          "\"voltage_v\":53.5,"},
         {{"simulate", "-p", "daly", "--tcp", "192.0.2.1:0"},
          EXIT_FAILED,
-         NULL}, /* nobody's address */
+         NULL}, /* an unused address */
         {{"simulate", "-p", "daly", "--pty", "/nowhere/tty"}, EXIT_FAILED, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

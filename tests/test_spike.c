@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/*
- * Which readings are believed: sequences of one value, what watching costs, the poller with a recorded pack, and every
- * capture with a value that is wrong in one reading. Run from the top of the source tree.
- */
+/* Which readings are accepted: sequences of one value, the number of additional requests, the poller with a recorded
+ * pack, and every capture with one wrong reading. Run from the top of the source tree. */
 #include "commands/exchange.h"
 #include "lines/poller.h"
 #include "answers.h"
@@ -37,8 +35,8 @@ static void expect(const struct pack *pack, enum pack_value id, double expected)
 #define UNKNOWN NAN
 #define END INFINITY
 
-/* Readings in the order in which a device gives them, and what becomes of each: b believed, r believed and the one
- * before refuted, d doubted and asked again. */
+/* Readings in the order in which a device sends them, and the result of each: b accepted, r accepted and the previous
+ * one refuted, d doubtful and requested again. */
 struct sequence {
     const char *name;
     enum pack_value id;
@@ -87,7 +85,7 @@ static const struct sequence strong_sequences[] = {
     {"what is set",                 RATED_AH,    {100, 356, 100, END},         "bdr"},
     {"the first count",             CYCLES,      {UNKNOWN, 7, 8, 8, END},      "bbdb"},
 };
-/* Behind the first one, which is believed already. */
+/* After a first reading, which is accepted already. */
 static const struct sequence weak_sequences[] = {
     {"what stands still, a digit",  SOC_PERCENT, {50, 51, 50, END},            "bdr"},
     {"a step of that size",         SOC_PERCENT, {50, 51, 51, 51, 50, 51, END},"bddbbb"},
@@ -106,7 +104,7 @@ static const struct sequence weak_sequences[] = {
     {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bddb"},
     {"nothing ever agrees",         CURRENT_A,   {0, 90, -90, 60, -60, 30, -30, 9, END}, "bddddddb"},
 };
-/* The same where damage was seen. */
+/* The same after damage was seen. */
 static const struct sequence noisy_sequences[] = {
     {"what stands still, a digit",  SOC_PERCENT, {50, 51, 50, END},            "bdr"},
     {"a step of that size",         SOC_PERCENT, {50, 51, 51, 51, 51, 50, 51, END}, "bdddbbb"},
@@ -121,13 +119,13 @@ static const struct sequence noisy_sequences[] = {
     {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bdddb"},
     {"nothing ever agrees",         CURRENT_A,   {0, 90, -90, 60, -60, 30, -30, 9, END}, "bddddddb"},
 };
-/* With none before. */
+/* Without a previous reading. */
 static const struct sequence first_sequences[] = {
     {"the first value",             SOC_PERCENT, {90, 90, 90, END},            "dbb"},
     {"the first one is wrong",      SOC_PERCENT, {9, 90, 90, END},             "ddr"},
     {"the second one is wrong",     SOC_PERCENT, {90, 9, 90, END},             "ddr"},
 };
-/* The same of a pack that has fresh values already. */
+/* The same for a pack that has fresh values already. */
 static const struct sequence later_sequences[] = {
     {"the first value",             SOC_PERCENT, {90, 90, 90, 90, END},        "ddbb"},
     {"the first one is wrong",      SOC_PERCENT, {9, 90, 90, 90, END},         "dddr"},
@@ -138,7 +136,7 @@ static const struct sequence first_noisy_sequences[] = {
 };
 // clang-format on
 
-/* `before`: what is believed so far, of which `known` says whether there is any. */
+/* `before`: the accepted reading, if `known`. */
 static char judge(struct spike *spike, const struct spike_rules *rules, const struct pack *reading,
                   struct pack *before, bool *known)
 {
@@ -190,7 +188,8 @@ static void test_weak_protocol(void **state)
     RUN_ALL(first_noisy_sequences, noisy);
 }
 
-/* While nothing is known of how a value moves, readings of a moment may differ as far as it can. */
+/* While the usual moves of a value are unknown, readings of the same moment may differ by the largest possible
+ * one. */
 static void test_first_readings_that_wobble(void **state)
 {
     static const struct spike_rules weak = {
@@ -206,7 +205,7 @@ static void test_first_readings_that_wobble(void **state)
     }
 }
 
-/* Of the configuration: the largest step. */
+/* The configured largest step. */
 static bool has_key(int id)
 {
     return id == VOLTAGE_V || id == SOC_PERCENT || id == MOS_TEMP_C || id >= CELL_MV;
@@ -223,14 +222,14 @@ static void test_turned_off(void **state)
     for (size_t i = 0; i < COUNT(weak_sequences); i++)
         if (has_key(weak_sequences[i].id))
             run_sequence(&weak_sequences[i], &weak, NULL);
-    /* What is taken as it comes is confirmed by any second reading. */
+    /* A value without a known move is confirmed by any second reading. */
     static const struct spike_rules first = {
         .limits = &off, .weak = true, .first = true, .awaited = true};
     static const struct sequence sequence = {"as it comes", SOC_PERCENT, {19, 99, 19, END}, "dbb"};
     run_sequence(&sequence, &first, sequence.verdicts);
 }
 
-/* Alarms, raw words and texts have to agree as well. */
+/* Alarms, raw words and texts must agree, too. */
 static void test_states_and_texts(void **state)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
@@ -253,7 +252,7 @@ static void test_states_and_texts(void **state)
     }
 }
 
-/* A pack as it is measured: noise on everything, a current that follows a load, cells that follow the current. */
+/* A pack as it is measured: noise on all values, a current that follows a load, cells that follow the current. */
 static void measure(uint64_t *seed, double load_a, struct pack *pack)
 {
     pack_clear(pack);
@@ -265,7 +264,7 @@ static void measure(uint64_t *seed, double load_a, struct pack *pack)
     pack_set_temp(pack, 1, 25 + prng_range(seed, 0, 1));
 }
 
-/* Steady operation costs nothing once the noise is known, and a load step one request more. */
+/* Steady operation needs no additional requests once the noise is known, and a load step needs one. */
 static void test_what_it_costs(void **state)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
@@ -290,7 +289,7 @@ static void test_what_it_costs(void **state)
     assert_in_range(asked_again, steps, 8 + 2 * steps);
 }
 
-/* What a value was read as, `count` times, and what becomes of the last one. Where it is in doubt, that is forgotten. */
+/* Feeds a reading `count` times; returns the result of the last one. A doubtful reading is discarded afterwards. */
 static char read_value(struct spike *spike, enum pack_value id, double value, unsigned count)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
@@ -314,7 +313,7 @@ static char read_cell(struct spike *spike, double mv, unsigned count)
     return read_value(spike, CELL_MV, mv, count);
 }
 
-/* Of what seldom changes a small part may be usual. */
+/* For a value that seldom changes, a small part of its changes may be usual. */
 static void test_capacity(void **state)
 {
     struct spike spike = {0};
@@ -323,7 +322,7 @@ static void test_capacity(void **state)
     assert_int_equal(read_value(&spike, REMAINING_AH, 105, 1), 'd');
 }
 
-/* Of a value that stands still all moves are believed in the first minutes, none later. */
+/* For a value that does not change, all moves are accepted in the first minutes, none later. */
 static void test_learning_ends(void **state)
 {
     struct spike spike = {0};
@@ -334,7 +333,7 @@ static void test_learning_ends(void **state)
     assert_int_equal(read_cell(&spike, 3304, 1), 'd');
 }
 
-/* A move may be a little larger than those before. */
+/* A move may be slightly larger than those before. */
 static void test_larger_move(void **state)
 {
     struct spike spike = {0};
@@ -344,7 +343,7 @@ static void test_larger_move(void **state)
     assert_int_equal(read_cell(&spike, 3320, 1), 'd');
 }
 
-/* How far a value moves is remembered for an hour, not for a day. */
+/* The usual move is remembered for an hour, not for a day. */
 static void test_moves_are_forgotten(void **state)
 {
     struct spike spike = {0};
@@ -356,7 +355,8 @@ static void test_moves_are_forgotten(void **state)
     assert_int_equal(read_cell(&spike, 3306, 1), 'd');
 }
 
-/* After a rest so long that the noise is forgotten, on a line with damage: it is believed again after a few readings. */
+/* After a rest so long that the noise is forgotten, on a line with damage: readings are accepted again after a
+ * few. */
 static void test_noise_after_a_rest(void **state)
 {
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
@@ -378,8 +378,8 @@ static void test_noise_after_a_rest(void **state)
     assert_true(believed > 900);
 }
 
-/* Damaged readings that never agree, on a line with much damage: nothing is learned of a value in which two of six are
- * wrong, so that a small damage of it is still seen. */
+/* Damaged readings that never agree, on a line with much damage: nothing is learned about a value if two of six
+ * readings are wrong, so that small damage is still detected. */
 static void test_nothing_is_learned_from_damage(void **state)
 {
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
@@ -392,7 +392,7 @@ static void test_nothing_is_learned_from_damage(void **state)
     for (size_t i = 0; i < COUNT(cells); i++) {
         reading = before;
         pack_set_cell(&reading, 1, cells[i]);
-        pack_set(&reading, CURRENT_A, 100.0 * (double) i); /* so that none is like another */
+        pack_set(&reading, CURRENT_A, 100.0 * (double) i); /* so that all differ */
         enum spike_verdict verdict = spike_judge(&spike, &noisy, &before, &reading);
         assert_int_equal(verdict, i + 1 < COUNT(cells) ? SPIKE_DOUBTED : SPIKE_UNSETTLED);
     }
@@ -403,17 +403,17 @@ static void test_nothing_is_learned_from_damage(void **state)
 
 /* ---- a recorded pack, polled ---- */
 
-/* A poller and the capture that answers it. One word of one reply can be replaced, with the frame's sum made right. */
+/* A poller, and the capture that answers it. One word of one reply can be replaced, with a corrected checksum. */
 struct world {
     struct exchange *exchange;
     struct poller *poller;
     double now;
     uint8_t command, frame, byte; /* of the reply to change; command 0: none */
     uint16_t word;
-    unsigned times;      /* how often it is changed, or refused */
+    unsigned times;      /* number of times that it is changed, or refused */
     uint8_t mute;        /* a command that is not answered */
-    bool mute_behind;    /* the one that was changed is not answered from then on */
-    uint8_t refuse;      /* a command that the board says it does not know */
+    bool mute_behind;    /* the changed reply is not repeated from then on */
+    uint8_t refuse;      /* a command that the board rejects as unknown */
     unsigned asked[256]; /* by command, in the last cycle */
 };
 
@@ -467,7 +467,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* All frames that the capture has behind a request. */
+/* All frames after a request in the capture. */
 static size_t recorded_reply(const struct world *world, const struct bms_request *request,
                              uint8_t *reply)
 {
@@ -521,7 +521,7 @@ static void answer(struct world *world, const struct bms_request *request)
         plan_unanswered(world->poller, false, world->now);
 }
 
-/* At the time that it is due; whether it published. */
+/* Runs a cycle when it is due; returns whether it published. */
 static bool run_cycle(struct world *world)
 {
     struct bms_request request;
@@ -561,7 +561,7 @@ static void test_recorded_spikes(void **state)
         {PACK_REPLY, 0, 0, 650},                                /* 65.0 V */
         {PACK_REPLY, 0, 4, 30400},                              /* 40 A */
         {PACK_REPLY, 0, 6, 999},                                /* 99.9 % */
-        {PACK_REPLY, 0, 6, 60000},                              /* no percentage at all */
+        {PACK_REPLY, 0, 6, 60000},                              /* not a percentage */
         {CELLS_REPLY, 1, 3, 2736},                              /* cell 5 */
         {CELLS_REPLY, 1, 3, 4999}, {STATE_REPLY, 0, 0, 0x0200}, /* discharging, both MOS off */
     };
@@ -581,11 +581,11 @@ static void test_recorded_spikes(void **state)
     }
 }
 
-/* A true step is published in the cycle that it is read in. */
+/* A real step is published in the cycle in which it is read. */
 static void test_recorded_step(void **state)
 {
     struct world *world = *state;
-    world->mute = EXTREMES_REPLY; /* so that they follow from the cells */
+    world->mute = EXTREMES_REPLY; /* so that extremes are computed from the cells */
     expect_as_recorded(cycle(world));
     world->command = CELLS_REPLY;
     world->times = UINT_MAX;
@@ -603,7 +603,7 @@ static void test_recorded_step(void **state)
     assert_int_equal(world->asked[CELLS_REPLY], 1);
 }
 
-/* How many cells there are is read rarely, and all cells depend on it: a wrong number is not even remembered. */
+/* The number of cells is read rarely, and all cells depend on it: a wrong number is not even stored. */
 static void test_recorded_count(void **state)
 {
     struct world *world = *state;
@@ -619,7 +619,7 @@ static void test_recorded_count(void **state)
     }
 }
 
-/* A doubtful reading that is not followed by another one is not believed: as if nothing had come. */
+/* A doubtful reading without a second one is not accepted: as if nothing had arrived. */
 static void test_recorded_unconfirmed(void **state)
 {
     struct world *world = *state;
@@ -636,7 +636,7 @@ static void test_recorded_unconfirmed(void **state)
     expect_as_recorded(cycle(world));
 }
 
-/* A refusal of what was answered before may be damage as well. */
+/* A refusal of a request that was answered before may be damage, too. */
 static void test_recorded_refusal(void **state)
 {
     struct world *world = *state;
@@ -652,7 +652,7 @@ static void test_recorded_refusal(void **state)
     assert_int_equal(world->poller->counters.refused, 1);
 }
 
-/* Damage was seen: what is new has to be said four times, a first value as well. */
+/* After damage was seen, a new value needs four readings, even the first one. */
 static void test_recorded_after_damage(void **state)
 {
     struct world *world = *state;
@@ -688,11 +688,11 @@ static void test_recorded_gap(void **state)
     world->byte = 6;
     world->word = 999;
     expect(cycle(world), SOC_PERCENT, 99.9);
-    /* The first reading after the gap is confirmed by a second one. */
+    /* A second reading confirms the first one after the gap. */
     assert_int_equal(world->asked[PACK_REPLY], 2);
 }
 
-/* On a crowded line each pack has its turn only every 17 s, which is no gap. */
+/* On a crowded line each pack has its turn only every 17 s, which is not a gap. */
 static void test_recorded_on_a_slow_line(void **state)
 {
     struct world *world = *state;
@@ -719,7 +719,7 @@ static void test_another_device(void **state)
     expect(cycle(world), SOC_PERCENT, 99.9);
 }
 
-/* One that talks unasked is not asked again: its next set tells. */
+/* A device that talks unasked is not asked: its next set confirms the reading. */
 static void test_talker(void **state)
 {
     static const struct line_config line = {.name = "line"};
@@ -734,7 +734,8 @@ static void test_talker(void **state)
     struct poller *poller = poller_new(&config);
     for (size_t i = 0; i < COUNT(socs); i++) {
         pack_set(&poller->incoming, SOC_PERCENT, socs[i]);
-        double now = 1000 + (double) i + (i > 7 ? 60 : 0); /* silence, and it is confirmed again */
+        double now =
+            1000 + (double) i + (i > 7 ? 60 : 0); /* after a silence it is confirmed again */
         bool published = cycle_heard(poller, now, 0);
         assert_int_equal(published, i < 2 || i == 4 || i == 7 || i == 9);
         expect(&poller->values, SOC_PERCENT, i >= 7 ? 70 : 50);
@@ -745,7 +746,7 @@ static void test_talker(void **state)
 
 /* ---- every capture, every value that is watched ---- */
 
-/* A reading of the same value that no pack can come to between two polls. */
+/* A reading that no pack can reach between two polls. */
 static double far_from(int id, double value)
 {
     if (id == SOC_PERCENT)

@@ -10,7 +10,7 @@
 
 #include "unit.h"
 
-/* What standard error gets while `summary` looks at the source. */
+/* Standard error while `summary` compares the source. */
 static void update(struct summary *summary, const struct source *source, double now, char *said,
                    size_t size)
 {
@@ -29,13 +29,17 @@ static void update(struct summary *summary, const struct source *source, double 
 
 static void test_priorities(void **state)
 {
-    enum { LOW = 1u << 2, HIGH = 1u << 3, LOST = 1u << 30 }; /* LOST: the reply with them is */
+    enum {
+        LOW = 1u << 2,
+        HIGH = 1u << 3,
+        LOST = 1u << 30
+    }; /* LOST: the reply with these alarms is lost */
     static const struct {
         const char *what;
         double now;
         uint32_t warning, protection;
         double current;
-        const char *begins; /* "": nothing is said */
+        const char *begins; /* "": nothing is logged */
     } steps[] = {
         {"the first values", 0, 0, 0, 0, "pack p: idle"},
         {"nothing new", 1, 0, 0, 0, ""},

@@ -17,7 +17,7 @@
 
 static const struct map_settings usual = {.base = 290, .also_at = 100};
 
-/* A frame in memory of its own size, so that the address sanitizer sees a read behind its end. */
+/* A frame in memory of exactly its size, so that the address sanitizer detects reads beyond its end. */
 static uint8_t read_pdu(const struct map_settings *map, const uint8_t *pdu, size_t size,
                         struct switches *switches)
 {
@@ -63,8 +63,8 @@ static void test_each_coil(void **state)
         }
 }
 
-/* A float in its two registers, low word first or high word first, wherever the map is; one of them, or with its
- * neighbour, it is nothing. */
+/* A float in its two registers, low word first or high word first, at any base; one register alone, or one with its
+ * neighbour, is rejected. */
 static void test_settings(void **state)
 {
     static const struct {
@@ -110,11 +110,11 @@ static void test_settings(void **state)
     }
 }
 
-/* Where the map may be, and so which registers are switches. */
+/* Possible places of the map, and the registers that are switches there. */
 // clang-format off
 static const struct {
     struct map_settings map;
-    unsigned discharge[2], charge[2]; /* the second: none where it is the same as the first */
+    unsigned discharge[2], charge[2]; /* the second: unused if it equals the first */
 } maps[] = {
     /* base           also_at               discharge   charge    */
     {{.base = 290,   .also_at = 100},      {307, 117}, {308, 118}},
@@ -144,7 +144,7 @@ static void test_each_register(void **state)
         }
 }
 
-/* 1 is on, 0 is off, and nothing else is guessed at: neither 0xFF00 nor 0xFFFF. */
+/* 1 is on, 0 is off, and nothing else is valid: neither 0xFF00 nor 0xFFFF. */
 static void test_each_value(void **state)
 {
     for (unsigned value = 0; value <= 0xFFFF; value++) {
@@ -156,8 +156,8 @@ static void test_each_value(void **state)
     }
 }
 
-/* Function 15: every start and quantity near the switches with every pattern of bits. The bits behind
- * the last coil are padding and mean nothing. */
+/* Function 15: every start and quantity near the switches with every pattern of bits. Bits after the last coil are
+ * padding and have no meaning. */
 static void test_coils(void **state)
 {
     for (unsigned address = 0; address < 4; address++)

@@ -13,7 +13,7 @@
 
 #include "unit.h"
 
-/* The manager's end. `name` is what goes into NOTIFY_SOCKET. */
+/* The socket of the manager. `name` is the value of NOTIFY_SOCKET. */
 static int open_manager(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -77,7 +77,7 @@ static void test_abstract_name(void **state)
     expect_all(name);
 }
 
-/* Nothing is sent, and nothing else happens either. */
+/* Nothing is sent, and nothing else happens. */
 static void test_no_manager(void **state)
 {
     char too_long[200];
@@ -98,7 +98,7 @@ static void test_no_manager(void **state)
     close(fd);
 }
 
-/* A manager that does not read: the call returns. */
+/* A manager that does not read: the call does not block. */
 static void test_full_queue(void **state)
 {
     char name[64];

@@ -25,7 +25,7 @@ static const struct map_clients clients = {.host = "192.0.2.7",
                                            .mqtt_count = COUNT(mqtts)};
 static const struct map_settings configured = {.base = 290, .also_at = 100, .clients = &clients};
 
-/* What it prints; the caller frees it. */
+/* Returns what a template prints; the caller frees it. */
 static char *print(const char *text, struct template_fault *fault, bool *good)
 {
     char *printed = NULL;
@@ -129,7 +129,7 @@ static void test_mistakes(void **state)
     }
 }
 
-/* Blocks and parentheses without end do not use up the stack. */
+/* Unclosed blocks and parentheses do not exhaust the stack. */
 static void test_depth(void **state)
 {
     static const char *const repeated[] = {"{% if 1 %}", "{% if 0 %}", "{{ (", "{{ json("};
@@ -145,7 +145,7 @@ static void test_depth(void **state)
     }
 }
 
-/* Each template that there is, cut anywhere: it ends, and a mistake has a line. */
+/* Each template, cut anywhere: parsing ends, and a mistake has a line. */
 static void test_cut(void **state)
 {
     for (const struct template_file *file = template_files; file->name; file++) {

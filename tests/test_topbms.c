@@ -30,21 +30,21 @@ static void test_requests_of_topbms(void **state)
     assert_false(topbms_driver.build(&bms, LIMITS, &request));
 }
 
-/* As recorded or, for 92H and 93H, as other projects send them (python-pylontech). */
+/* As recorded or, for 92H and 93H, as sent by other projects (python-pylontech). */
 static void test_requests_of_siblings(void **state)
 {
     static const struct {
         enum variant variant;
         int address;
         enum step step;
-        const char *text; /* NULL: there is none */
+        const char *text; /* NULL: none */
     } cases[] = {
         {TOPBAND, 0, ANALOG, "~21004642E00200FD36"},
         {TOPBAND, 0, STATUS, "~21004644E00200FD34"},
         {PACE, 1, ANALOG, "~25014642E00201FD30"},
         {PACE, 1, STATUS, "~25014644E00201FD2E"},
         {PACE, 1, IDENTITY, "~250146C10000FD9A"},
-        {PACE, 1, SERIAL_NUMBER, NULL}, /* not before C1H has been answered */
+        {PACE, 1, SERIAL_NUMBER, NULL}, /* not before C1H was answered */
         {SEPLOS, 0, ANALOG, "~20004642E00200FD37"},
         {SEPLOS, 0, STATUS, "~20004644E00200FD35"},
         {SEPLOS, 0, IDENTITY, "~200046510000FDAE"},
@@ -66,8 +66,8 @@ static void test_requests_of_siblings(void **state)
     }
 }
 
-/* The host port of an Enjie board does not take COMMAND: a pack of Seplos that stays silent is asked without it in
- * turn, and in that way only once it has answered. */
+/* The host port of an Enjie board rejects COMMAND: a silent pack of Seplos is asked without it in turn, and only in
+ * this way after it has answered. */
 static void test_without_command(void **state)
 {
     static const char with[] = "~20004642E00200FD37", without[] = "~200046420000FDAE";
@@ -103,8 +103,8 @@ static void test_without_command(void **state)
     }
 }
 
-/* Creabest VB: no group byte, temperatures with a sign, tenths of volts; 44H is not asked. In `auto` such replies
- * are believed only where they were asked for. */
+/* Creabest VB: no group byte, signed temperatures, tenths of volts; 44H is not requested. In `auto` such replies are
+ * accepted only after a request in this form. */
 static void test_creabest(void **state)
 {
     static const char asked[] = "~11014642E00201FD35";
@@ -125,7 +125,7 @@ static void test_creabest(void **state)
     assert_true(fabs(pack.value[VOLTAGE_V] - 13.3) < 1e-9);
     assert_true(pack.value[SOC_PERCENT] == 96 && pack.value[CYCLES] == 3);
     assert_true(isnan(pack.value[CHARGE_MOS]) && pack.alarms_known == 0);
-    /* A voltage that is not that of the cells, a count byte of another variant, one byte too few. */
+    /* A voltage that does not match the cells, a count byte of another variant, one byte too few. */
     static const char *const wrong[] = {
         "04 0D00 0CFE 0CFE 0CFE 02 003E 0049 0000 0090 0060 07 0003 0086 0000 0000 0000 0000 0000",
         "04 0D00 0CFE 0CFE 0CFE 02 003E 0049 0000 0085 0060 08 0003 0086 0000 0000 0000 0000 0000",
@@ -143,8 +143,8 @@ static void test_creabest(void **state)
         BMS_DONE);
 }
 
-/* A pack behind a master: ADR is the master's, COMMAND the pack's. What carries no COMMAND would
- * reach the master instead and is not asked. */
+/* A pack behind a master: ADR is that of the master, COMMAND that of the pack. Requests without COMMAND would reach
+ * the master instead and are not sent. */
 static void test_behind_a_master(void **state)
 {
     struct bms_request request;
@@ -157,7 +157,7 @@ static void test_behind_a_master(void **state)
     assert_false(topbms_driver.control(&bms, BMS_CHARGE_MOS, false, &request));
     bms = new_bms(EG4, 3, 1);
     assert_false(topbms_driver.build(&bms, ANALOG, &request));
-    /* In auto, EG4's dialects are then left out: nothing without COMMAND goes out. */
+    /* In auto, EG4's dialects are then omitted: no request without COMMAND is sent. */
     bms = new_bms(AUTO, 3, 1);
     for (int i = 0; i < 20; i++) {
         assert_true(topbms_driver.build(&bms, ANALOG, &request));
@@ -190,8 +190,7 @@ static void test_mos_requests(void **state)
     }
 }
 
-/* The recorded answers of section 8.4: bits 1 and 2 of the instruction byte must show what was
- * asked for. */
+/* The recorded answers of section 8.4: bits 1 and 2 of the instruction byte must match the request. */
 static void test_mos_replies(void **state)
 {
     static const struct {
@@ -203,7 +202,7 @@ static void test_mos_replies(void **state)
         {"~2500469AE00201FD1D", "~25004600E00224FD32", BMS_DONE, 0, 1},
         {"~2500469BE00200FD1D", "~25004600E00204FD34", BMS_DONE, 0, 1},
         {"~2500469BE00201FD1C", "~25004609E00204FD2B", BMS_REFUSED, NAN, NAN},
-        /* Not what was asked for, whatever RTN says. */
+        /* Not the requested command, whatever RTN says. */
         {"~2500469AE00200FD1E", "~25004600E00224FD32", BMS_INVALID, NAN, NAN},
         {"~2500469BE00201FD1C", "~25004600E00226FD30", BMS_INVALID, NAN, NAN},
     };
@@ -220,8 +219,8 @@ static void test_mos_replies(void **state)
 
 /* ---- structure ---- */
 
-/* INFO of 42H as TopBMS sends it: group, cells of 3300 mV and up, sensors, then the rest for that
- * pack voltage. */
+/* INFO of 42H as TopBMS sends it: group, cells of 3300 mV and more, sensors, then the other fields for that pack
+ * voltage. */
 static const char *topbms_info(unsigned group, unsigned cells, unsigned sensors, const char *flag,
                                const char *rest)
 {
@@ -290,7 +289,7 @@ static void test_pack_16_with_16_cells(void **state)
     assert_value(&pack, CELL_MV, 3300, 0);
 }
 
-/* Section 4: more bytes are ignored, fewer leave values unknown. */
+/* Section 4: additional bytes are ignored; missing ones leave values unknown. */
 static void test_more_and_fewer_bytes(void **state)
 {
     struct pack pack;
@@ -308,7 +307,7 @@ static void test_more_and_fewer_bytes(void **state)
     assert_value(&pack, CYCLES, NAN, 0);
 }
 
-/* Neither counts nor values are believed that the length or the sum do not bear out. */
+/* Counts and values that contradict the length or the sum are rejected. */
 static void test_malformed(void **state)
 {
     static const char *const infos[] = {
@@ -347,15 +346,15 @@ static void test_malformed(void **state)
         BMS_DONE);
 }
 
-/* Section 2: CHKSUM does not see swapped characters, the sum of the cells does. In the recorded
- * reply the first digits of cell 1 and cell 2 may change places; any other digit of a cell with one
- * of another place makes a difference that is seen when it is large enough to matter. */
+/* Section 2: CHKSUM does not detect swapped characters, the sum of the cells does. In the recorded reply the first
+ * digits of cell 1 and cell 2 can be swapped unnoticed; any other swap changes the sum, and is detected if the change
+ * is large enough to matter. */
 static void test_swapped_characters(void **state)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
     pack_clear(&pack);
-    /* 0D12 with its digits 2 and 3 in the other order: 01D2 is 466 mV. */
+    /* 0D12 with its digits 2 and 3 swapped: 01D2 is 466 mV. */
     assert_int_equal(
         decode_text(&bms, "~21014642E00201FD34",
                     "~520146004084011001D20D150D0F0D0D0D130D160D150D210D130D130D130D130D10"
@@ -374,7 +373,7 @@ static void test_swapped_characters(void **state)
     assert_untouched(&pack);
 }
 
-/* Section 11, 12 and 13: what is not connected is unknown, not 0 mV or -40 °C. */
+/* Section 11, 12 and 13: sensors and cells that are not connected are unknown, not 0 mV or -40 °C. */
 static void test_missing_cells_and_sensors(void **state)
 {
     struct pack pack;
@@ -413,7 +412,7 @@ static void test_not_the_answer(void **state)
     } cases[] = {
         {"~21014642E00201FD34", ANALOG_1, BMS_DONE},
         {"~21014644E00201FD32", STATUS_1, BMS_DONE},
-        /* Late ones: right in every checksum, and no answer to this command. */
+        /* Late ones: all checksums are right, but they do not answer this command. */
         {"~21014644E00201FD32", ANALOG_1, BMS_FOREIGN},
         {"~21014642E00201FD34", STATUS_1, BMS_FOREIGN},
         {"~210146F1E00201FD23", ANALOG_1, BMS_FOREIGN},
@@ -422,17 +421,17 @@ static void test_not_the_answer(void **state)
         /* Another pack's, by ADR or by group. */
         {"~21024642E00202FD32", ANALOG_1, BMS_FOREIGN},
         {"~21014642E00202FD33", ANALOG_1, BMS_FOREIGN},
-        /* Echoes, another master's requests. */
+        /* Echoes, and requests of another master. */
         {"~21014642E00201FD34", "~21014642E00201FD34", BMS_FOREIGN},
         {"~21014642E00201FD34", "~21014644E00201FD32", BMS_FOREIGN},
         {"~21014642E00201FD34", "~21024642E00202FD32", BMS_FOREIGN},
-        /* 90H, the number of packs, is as a request what RTN 90H is as a reply: "not there". */
+        /* 90H, the number of packs, as a request looks like RTN 90H in a reply: "not there". */
         {"~25024642E00202FD2E", "~25024690 no INFO", BMS_INVALID},
         /* Requests of other programs: settings, clock, another family. */
         {"~210146470000FDA7", ANALOG_1, BMS_FOREIGN},
         {"~2101464D0000FD9A", ANALOG_1, BMS_FOREIGN},
         {"~22014A42E00201FD28", "~22014A00 00", BMS_FOREIGN},
-        /* A device of another class under the same address. */
+        /* A device of another class at the same address. */
         {"~21014642E00201FD34", "~52014000 00", BMS_FOREIGN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -460,7 +459,7 @@ static void test_not_the_answer(void **state)
     }
 }
 
-/* The line is only listened to: what can be told by its structure is taken. */
+/* Without a request, replies that can be identified by their structure are accepted. */
 static void test_without_request(void **state)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
@@ -500,7 +499,7 @@ static void test_refusals(void **state)
             fail_msg("RTN %02X: expected %d, got %d", cases[i].code, cases[i].result, result);
         assert_untouched(&pack);
     }
-    /* RTN does not say what it answers either: a late refusal of F1H does not take 44H away. */
+    /* RTN does not contain the command either: a late refusal of F1H does not disable 44H. */
     struct bms bms = new_bms(TOPBMS, 1, -1);
     struct pack pack;
     pack_clear(&pack);
@@ -509,7 +508,7 @@ static void test_refusals(void **state)
                      BMS_INVALID);
 }
 
-/* E9H is asked once F1H is refused. */
+/* E9H is requested after F1H was refused. */
 static void test_serial_number_after_refusal(void **state)
 {
     struct bms bms = new_bms(TOPBMS, 1, -1);
@@ -541,7 +540,7 @@ static void test_board_is_no_serial_number(void **state)
 
 /* ---- 44H bit by bit ---- */
 
-/* Section 5: one bit of status 1…15 at a time, and what must follow. */
+/* Section 5: one bit of status 1…15 at a time, and the expected alarm. */
 static void test_status_bits_of_topbms(void **state)
 {
     static const struct {
@@ -595,7 +594,7 @@ static void test_status_bits_of_topbms(void **state)
     }
 }
 
-/* The order of bits 1 and 2 of PACE's temperatures, and the direction of its balance bytes. */
+/* The order of bits 1 and 2 of PACE's temperatures, and the order of its balance bytes. */
 static void test_status_bits_of_pace(void **state)
 {
     struct bms bms = new_bms(PACE, 1, -1);
@@ -614,7 +613,7 @@ static void test_status_bits_of_pace(void **state)
     assert_value(&pack, CHARGE_MOS, 1, 0);
 }
 
-/* Older TopBMS firmware: nine status bytes, no short-circuit bytes; what it lacks stays unknown. */
+/* Older TopBMS firmware: nine status bytes, no short-circuit bytes; alarms without a byte stay unknown. */
 static void test_short_status(void **state)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
@@ -626,7 +625,7 @@ static void test_short_status(void **state)
     assert_true(pack_alarm_active(&pack, CELL_OVER_VOLTAGE));
     assert_value(&pack, CHARGE_MOS, 1, 0);
     assert_value(&pack, DISCHARGE_MOS, 1, 0);
-    /* An item byte that is none means that this is no 44H reply (section 5). */
+    /* An invalid item byte means that this is not a reply to 44H (section 5). */
     info = "0104 00000300 02 0000 00 00 0A 01 00 00 00 00 03 00 00 00 0000";
     pack_clear(&pack);
     assert_int_equal(

@@ -5,7 +5,7 @@
  */
 #include "topbms_text.h"
 
-/* One request to an emulated pack, its answer into `answer`; false: silence. */
+/* Sends a request to an emulated pack; its answer is in `answer`. False: none. */
 static bool emulate(struct bms *emulated, struct pack *pack, const struct bms_request *request,
                     struct bms_output *out)
 {
@@ -44,7 +44,7 @@ static struct pack new_pack(unsigned cells, unsigned sensors)
     return pack;
 }
 
-/* Polls an emulated pack once, all steps; the values go to `read`. */
+/* Polls an emulated pack once with all steps; the values are in `read`. */
 static void poll(struct bms *bms, struct bms *emulated, struct pack *pack, struct pack *read)
 {
     pack_clear(read);
@@ -63,7 +63,7 @@ static void poll(struct bms *bms, struct bms *emulated, struct pack *pack, struc
 static const enum pack_value always_sent[] = {CELL_COUNT,   VOLTAGE_V, CURRENT_A,
                                               REMAINING_AH, FULL_AH,   CYCLES};
 
-/* What each sibling has on the wire comes back, whatever the size of the pack. */
+/* Each value that a sibling sends is decoded again, whatever the size of the pack. */
 static void test_round_trips(void **state)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
@@ -97,13 +97,13 @@ static void test_round_trips(void **state)
         }
 }
 
-/* Topband tells hot from cold, not charging from discharging. */
+/* Topband distinguishes over- and undertemperature, but not charging and discharging. */
 static const uint32_t told_together[] = {
     1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE,
     1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE,
 };
 
-/* Each alarm that a sibling has a bit for, at each level, by itself. */
+/* Each alarm for which a sibling has a bit, at each level, alone. */
 static void test_alarms_one_by_one(void **state)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++) {
@@ -130,7 +130,7 @@ static void test_alarms_one_by_one(void **state)
     }
 }
 
-/* In auto the pack is found whichever it is, from its answers alone. */
+/* In auto any pack is identified by its answers alone. */
 static void test_auto_finds_each(void **state)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
@@ -145,7 +145,7 @@ static void test_auto_finds_each(void **state)
             while (result != BMS_DONE && asked < 16) {
                 pack_clear(&read);
                 assert_true(topbms_driver.build(&bms, ANALOG, &request));
-                /* The first request may be lost on a pack that sleeps. */
+                /* A sleeping pack may not receive the first request. */
                 if (asked++ < (unsigned) lost || !emulate(&emulated, &pack, &request, &out))
                     continue;
                 result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
@@ -153,7 +153,7 @@ static void test_auto_finds_each(void **state)
                 assert_int_equal(topbms_driver.build(&bms, STATUS, &request), result == BMS_DONE);
             }
             assert_int_equal(result, BMS_DONE);
-            for (int i = 0; i < 3; i++) /* it stays found, even when it is silent for a while */
+            for (int i = 0; i < 3; i++) /* it stays identified, even if it is silent for a while */
                 assert_true(topbms_driver.build(&bms, ANALOG, &request));
             poll(&bms, &emulated, &pack, &read);
             assert_value(&read, CHARGE_MOS, 1, 0);
@@ -163,7 +163,7 @@ static void test_auto_finds_each(void **state)
         }
 }
 
-/* A Sylcin pack: a TopBMS that wants to be asked as VER 52 (section 5). False: it stays silent. */
+/* A Sylcin pack: a TopBMS that must be asked with VER 52 (section 5). False: no answer. */
 static bool emulate_sylcin(struct bms *emulated, struct pack *pack,
                            const struct bms_request *request, bool refuses, struct bms_output *out)
 {
@@ -180,8 +180,8 @@ static bool emulate_sylcin(struct bms *emulated, struct pack *pack,
     return emulate(emulated, pack, &plain, out);
 }
 
-/* It is found in auto and where the variant is known, whether it refuses another VER or says
- * nothing, and then asked as VER 52 for all else. */
+/* It is found in auto and with a configured variant, whether it refuses another VER or does not answer, and then
+ * asked with VER 52 for everything else. */
 static void test_finds_sylcin(void **state)
 {
     for (int variant = AUTO; variant <= TOPBMS; variant++)
@@ -216,7 +216,7 @@ static void test_finds_sylcin(void **state)
 static void test_emulated_refusals(void **state)
 {
     static const struct {
-        const char *request, *reply; /* NULL: silence */
+        const char *request, *reply; /* NULL: no answer */
     } cases[] = {
         {"~21024642E00201FD33", NULL},                /* a foreign ADR */
         {"~21014042E00201FD3A", NULL},                /* not a battery */
@@ -274,7 +274,7 @@ static void test_emulated_switches(void **state)
     }
 }
 
-/* Requests that come in pieces, behind noise and merged are answered one by one. */
+/* Requests in pieces, after noise and merged are answered one by one. */
 static void test_emulated_stream(void **state)
 {
     static const char stream[] =

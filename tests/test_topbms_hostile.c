@@ -24,8 +24,8 @@ static const char *pace_block(unsigned mv)
     return block;
 }
 
-/* A master at 1 is asked for pack 2. Late comes its reply to another master, who has asked for all:
- * the number of packs, 2, stands where the group byte 02 is expected. It starts with pack 1. */
+/* A master at 1 is asked for pack 2. Its reply to another master, which has asked for all packs, arrives late: the
+ * number of packs, 2, is where the group byte 02 is expected. It begins with pack 1. */
 static void test_all_packs_for_one(void **state)
 {
     char two[800], info[800];
@@ -41,11 +41,11 @@ static void test_all_packs_for_one(void **state)
         assert_int_equal(decode_text(&bms, "", framed(0x25, 1, 0x46, 0, two), &pack), BMS_FOREIGN);
         assert_untouched(&pack);
     }
-    /* More bytes that are no further pack are a firmware's own (section 8.1). */
+    /* Additional bytes that are not a further pack belong to a firmware (section 8.1). */
     sprintf(info, "00 02 %s 0102030405", pace_block(3200));
     assert_int_equal(decode_text(&bms, request, framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
     assert_value(&pack, CELL_MV, 3200, 0);
-    /* Asked of a pack that is no master, a reply of several packs is nobody's. */
+    /* If a pack that is not a master was asked, a reply of several packs is rejected. */
     sprintf(two, "00 02 %s %s", pace_block(3300), pace_block(3200));
     pack_clear(&pack);
     assert_int_not_equal(
@@ -54,8 +54,8 @@ static void test_all_packs_for_one(void **state)
     assert_untouched(&pack);
 }
 
-/* Section 9, and what was recorded of PACE: under another ADR only 42H and 44H of PACE are answers,
- * for the very COMMAND that was asked, and only if ADR did not name a master. */
+/* Section 9, and recordings of PACE: with another ADR only 42H and 44H of PACE are accepted, for exactly the
+ * requested COMMAND, and only if ADR did not name a master. */
 static void test_another_address(void **state)
 {
     static const struct {
@@ -65,10 +65,10 @@ static void test_another_address(void **state)
         {0x25, 2, 2, 1, 2, 0x00, BMS_DONE},
         {0x25, 2, 2, 1, 1, 0x00, BMS_FOREIGN}, /* pack 1 */
         {0x25, 2, 3, 1, 3, 0x00, BMS_FOREIGN}, /* pack 3 of another master */
-        {0x25, 0, 0, 1, 1, 0x00, BMS_FOREIGN}, /* 01 for 00 is good from 00 alone */
+        {0x25, 0, 0, 1, 1, 0x00, BMS_FOREIGN}, /* 01 in place of 00 is valid from 00 only */
         {0x25, 0, 0, 0, 1, 0x00, BMS_DONE},
-        {0x25, 2, 2, 1, 2, 0x04, BMS_FOREIGN}, /* not its refusals */
-        {0x20, 2, 2, 1, 2, 0x00, BMS_FOREIGN}, /* not the siblings */
+        {0x25, 2, 2, 1, 2, 0x04, BMS_FOREIGN}, /* not for refusals */
+        {0x20, 2, 2, 1, 2, 0x00, BMS_FOREIGN}, /* not for the siblings */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char request[40], info[400], command[3];
@@ -111,13 +111,12 @@ static void test_current_at_its_limits(void **state)
     }
 }
 
-/* Section 2: within 2 % and no more; and the sum settles the scale. Sixteen cells of 3125 mV are
- * 50 V exactly. */
+/* Section 2: within 2 % and no more; and the sum decides the scale. Sixteen cells of 3125 mV are exactly 50 V. */
 static void test_pack_voltage_and_cells(void **state)
 {
     static const struct {
         unsigned raw;
-        double voltage_v; /* NaN: refused */
+        double voltage_v; /* NaN: rejected */
     } cases[] = {
         {50000, 50}, {49000, 49}, {51000, 51}, {48990, NAN}, {51010, NAN}, {5000, 50},
         {4900, 49},  {5100, 51},  {4899, NAN}, {5101, NAN},  {0, NAN},     {65535, NAN},
@@ -138,7 +137,7 @@ static void test_pack_voltage_and_cells(void **state)
     }
 }
 
-/* Values of one reply do not live on in the next: SOC that is worked out, a sensor that is lost. */
+/* Values of one reply are not kept in the next: a computed SOC, a lost sensor. */
 static void test_nothing_lives_on(void **state)
 {
     struct bms bms = new_bms(AUTO, 1, -1);
@@ -155,7 +154,7 @@ static void test_nothing_lives_on(void **state)
     assert_int_equal(
         decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
     assert_value(&pack, SOC_PERCENT, 100, 1e-9);
-    /* No capacity any more, and the MOS sensor and cell 2 are gone. */
+    /* The capacity is no longer reported, and the MOS sensor and cell 2 are lost. */
     const char *less = "00 01 02 0CE4 0000 05 0B72 0B72 0B72 0B72 0000 0000 0CE4"
                        " 0000 03 0000 0005 2710";
     assert_int_equal(
@@ -167,7 +166,7 @@ static void test_nothing_lives_on(void **state)
     assert_value(&pack, CELL_MV + 1, NAN, 0);
 }
 
-/* PACE's tail is believed only where it goes with the capacities in front of it. */
+/* PACE's additional fields are accepted only if they match the capacities before them. */
 static void test_tail_of_something_else(void **state)
 {
     static const struct {
@@ -196,7 +195,7 @@ static void test_tail_of_something_else(void **state)
     }
 }
 
-/* A pack configured as one sibling that answers as another: no value of wrong scale, an error. */
+/* A pack that is configured as one sibling and answers as another: no value in a wrong scale, but an error. */
 static void test_wrong_variant_configured(void **state)
 {
     static const char pylontech[] = "~20014600C06E11010F0D450D440D450D440D450D440D3E0D450D4A0D4A0D4"
@@ -213,8 +212,8 @@ static void test_wrong_variant_configured(void **state)
     }
 }
 
-/* In auto a late answer to the dialect before tells what the pack is: it is asked in that one then,
- * never in a mixture. */
+/* In auto a late answer to the previous dialect identifies the pack: it is then asked in that one, never in a
+ * mixture. */
 static void test_late_answer_while_searching(void **state)
 {
     static const char late[] =
@@ -227,7 +226,7 @@ static void test_late_answer_while_searching(void **state)
     pack_clear(&pack);
     assert_true(topbms_driver.build(&bms, ANALOG, &first));
     assert_request(&first, "~21014642E00201FD34");
-    /* Sent twice: the first may only have woken the pack. */
+    /* Sent twice: the first one may only have woken the pack. */
     assert_true(topbms_driver.build(&bms, ANALOG, &first));
     assert_request(&first, "~21014642E00201FD34");
     assert_true(topbms_driver.build(&bms, ANALOG, &second));
@@ -241,7 +240,7 @@ static void test_late_answer_while_searching(void **state)
     assert_request(&first, "~21014642E00201FD34");
     assert_true(topbms_driver.build(&bms, STATUS, &first));
     assert_request(&first, "~21014644E00201FD32");
-    /* And a refusal that is late does not undo it, unless it is about VER. */
+    /* A late refusal does not change that, unless it is about VER. */
     assert_int_equal(decode_text(&bms, "~21014642E00201FD34", "~520146040000FDAA", &pack),
                      BMS_INVALID);
     assert_true(topbms_driver.build(&bms, ANALOG, &first));
@@ -252,8 +251,8 @@ static void test_late_answer_while_searching(void **state)
     assert_request(&first, "~25014642E00201FD30");
 }
 
-/* Section 11, 2: a reply to 44H that comes late, and says little but zeros, is no 42H of a pack with
- * broken cell wires: asked for or not. */
+/* Section 11, 2: a late reply to 44H with little but zeros is not accepted as a 42H of a pack with broken cell wires,
+ * whether requested or not. */
 static void test_late_status(void **state)
 {
     static const struct {
@@ -280,7 +279,7 @@ static void test_late_status(void **state)
                                      cases[i].reply, &pack),
                          BMS_FOREIGN);
         assert_untouched(&pack);
-        /* To 44H it is the answer, and unasked it is nothing else. */
+        /* After 44H it is the answer, and without a request it is nothing else. */
         assert_int_equal(decode_text(&bms, framed(0x21, cases[i].address, 0x46, 0x44, number),
                                      cases[i].reply, &pack),
                          BMS_DONE);
@@ -308,8 +307,8 @@ static void test_late_status_for_a_text(void **state)
     assert_untouched(&pack);
 }
 
-/* A pack that never answers identity requests is not asked again and again for them, and is asked
- * like any other once it does. */
+/* A pack that never answers identity requests is not asked for them again and again, and is asked like any other once
+ * it does. */
 static void test_patience_with_identity(void **state)
 {
     struct bms bms = new_bms(PYLONTECH, 2, -1);
@@ -331,7 +330,7 @@ static void test_patience_with_identity(void **state)
         BMS_DONE);
     for (unsigned i = 0; i < 3; i++)
         assert_true(topbms_driver.build(&bms, LIMITS, &request));
-    /* Values and alarms are asked for each time. */
+    /* Values and alarms are requested each time. */
     for (unsigned i = 0; i < 100; i++)
         assert_true(topbms_driver.build(&bms, STATUS, &request));
 }
@@ -340,8 +339,8 @@ static void test_patience_with_identity(void **state)
     "00 02 02 0CE4 0CE4 00 0000 19C8 1388 03 2710 0005 2710"                                       \
     " 02 0CE4 0CE4 00 0000 19C8 1388 03 2710 0005 2710"
 
-/* Deterministic damage that both checksums are made to agree with: no reading beyond the frame (it
- * lies at the end of its memory), no value out of range, no value without "done". */
+/* Deterministic damage with corrected checksums: no read beyond the frame (it is at the end of its memory), no value
+ * out of range, no value without "done". */
 static void test_damage_behind_checksums(void **state)
 {
     static const char *const infos[] = {
@@ -387,7 +386,7 @@ static void test_damage_behind_checksums(void **state)
     }
 }
 
-/* 44H whose rest has no known length, whose counts run over, or whose items are none. */
+/* 44H whose remaining bytes have an unknown length, whose counts are too large, or whose items are invalid. */
 static void test_malformed_status(void **state)
 {
     struct bms bms = new_bms(AUTO, 1, -1);

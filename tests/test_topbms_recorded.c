@@ -235,8 +235,8 @@ static void test_recorded_elsewhere(void **state)
     }
 }
 
-/* Seplos with an empty pack: cells 01, sensors 3 and 4 01, pack voltage 01, status bytes 12 48 80
- * 00 00 10 00 … 10 (standby) … 10. */
+/* Seplos with an empty pack: cells 01, sensors 3 and 4 01, pack voltage 01, status bytes 12 48 80 00 00 10 00 … 10
+ * (standby) … 10. */
 static void test_recorded_seplos_alarms(void **state)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
@@ -319,7 +319,7 @@ static void test_texts(void **state)
             snprintf(line, sizeof line, "%s",
                      framed(head.version, head.address, 0x46, 0, cases[i].reply));
         }
-        /* A pack has to be known as Topband before its text is told from hexadecimal: VER does. */
+        /* Its text can be distinguished from hexadecimal only if the pack is known as Topband: by VER. */
         assert_int_equal(decode_text(&bms, cases[i].request, line, &pack), BMS_DONE);
         assert_string_equal(pack.text[MODEL], cases[i].model);
         assert_string_equal(pack.text[FIRMWARE], cases[i].firmware);

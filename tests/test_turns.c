@@ -8,8 +8,8 @@
 #include "unit.h"
 
 #define NOW 1000.0
-#define REPLY_S 1.0  /* as it is configured */
-#define USUAL_S 0.02 /* as the lively one answers */
+#define REPLY_S 1.0  /* s, as configured */
+#define USUAL_S 0.02 /* s, as the active pack answers */
 
 struct bench {
     struct line_config line;
@@ -48,7 +48,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A second was spent on the silent one: the others have the next ones, but not for good. */
+/* After a second was spent on the silent pack, the others have precedence, but not for ever. */
 static void charges_what_came_to_nothing(void **state)
 {
     struct bench *bench = *state;
@@ -61,7 +61,7 @@ static void charges_what_came_to_nothing(void **state)
     assert_false(turns_wait(&bench->turns, bench->pollers[1], NOW + 6));
 }
 
-/* It is not waited for as long as it is configured, but longer than a quick one, and now and then for all that time. */
+/* The silent pack gets less time than configured, but more than a quick one, and now and then all of it. */
 static void waits_shortly_for_who_may_not_answer(void **state)
 {
     struct bench *bench = *state;

@@ -10,15 +10,15 @@
 
 static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};
-/* Two registers of the compatibility block: the state of charge, and the seconds counter, which is
- * no value of the pack. */
+/* Two registers of the compatibility block: the state of charge, and the seconds counter, which is not a value of the
+ * pack. */
 #define SOC MAP_BASE_DEFAULT
 #define SECONDS (MAP_BASE_DEFAULT + 51)
 #define FAILURE (MAP_BASE_DEFAULT + 45)
 #define STATE (MAP_BASE_DEFAULT + MAP_EXTENDED_OFFSET + 1)
 #define AGE (MAP_BASE_DEFAULT + MAP_EXTENDED_OFFSET + 10)
 
-/* When values are published here, and until when they are fresh. */
+/* When values are published here, and how long they are fresh. */
 #define NOW 1000.0
 #define GOOD_UNTIL 1009.0
 
@@ -95,8 +95,7 @@ static void test_table(void **state)
     }
 }
 
-/* Before the first values there is nothing to serve, also not for those who would rather have old
- * values. */
+/* Before the first values nothing can be served, not even with on_stale = hold. */
 static void test_never_read(void **state)
 {
     static const enum on_stale both[] = {STALE_EXCEPTION, STALE_HOLD};
@@ -111,8 +110,7 @@ static void test_never_read(void **state)
     }
 }
 
-/* The state, and the fixed registers that a refresh does not write, are there before the first
- * values. */
+/* The state, and the fixed registers that a refresh does not write, can be read before the first values. */
 static void test_status_before_values(void **state)
 {
     struct unit unit;
@@ -164,12 +162,12 @@ static unsigned age_of(const struct unit *unit)
     return unit->mapping.tab_registers[AGE];
 }
 
-/* Nobody has told the unit that its values grew old: it sees by itself. */
+/* Without a notification, the unit itself detects that its values are stale. */
 static void test_judged(void **state)
 {
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
-    unit_judge(&unit, NOW); /* never read: nothing to judge */
+    unit_judge(&unit, NOW); /* never read: nothing to update */
     assert_int_equal(read_soc(&unit), 0x0B);
     publish(&unit, 77, MAP_STATE_FRESH);
     unit_judge(&unit, GOOD_UNTIL);
@@ -181,7 +179,7 @@ static void test_judged(void **state)
     assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_STALE);
     assert_int_equal(unit.mapping.tab_registers[FAILURE], 1);
     assert_int_equal(age_of(&unit), 11);
-    /* What was stale stays what it was, but goes on ageing. */
+    /* Stale values do not change, but their age does. */
     refresh(&unit, MAP_STATE_NO_LINE);
     unit_judge(&unit, GOOD_UNTIL + 100);
     assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_NO_LINE);
@@ -193,7 +191,7 @@ static void test_judged(void **state)
     unit_close(&unit);
 }
 
-/* Both ends of each block, of the discrete inputs and of the coils. Outside wins over stale. */
+/* Both ends of each block, of the discrete inputs and of the coils. Outside takes precedence over stale. */
 // clang-format off
 static const struct {
     uint8_t function;
@@ -234,7 +232,7 @@ static void test_ends(void **state)
     unit_close(&unit);
 }
 
-/* No range that passes reaches behind the arrays that libmodbus answers from. */
+/* No accepted range exceeds the arrays from which libmodbus answers. */
 static void test_inside_arrays(void **state)
 {
     struct unit unit;
@@ -251,7 +249,7 @@ static void test_inside_arrays(void **state)
     unit_close(&unit);
 }
 
-/* Function 23 has two ranges, and each counts. */
+/* Function 23 has two ranges, and both are checked. */
 static void test_two_ranges(void **state)
 {
     struct unit unit;

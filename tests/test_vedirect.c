@@ -29,7 +29,7 @@ static void add(struct stream *stream, const char *text)
     add_bytes(stream, text, strlen(text));
 }
 
-/* The checksum of what begins at `from`; HEX records, from colon to LF, do not count. */
+/* The checksum of the bytes after `from`; HEX records, from colon to LF, are excluded. */
 static uint8_t sum_from(const struct stream *stream, size_t from)
 {
     uint8_t sum = 0;
@@ -43,7 +43,7 @@ static uint8_t sum_from(const struct stream *stream, size_t from)
     return (uint8_t) (0x100 - sum);
 }
 
-/* Fields as they go over the line, without the Checksum, which is added. */
+/* Fields as they are sent, to which the checksum is added. */
 static void add_block(struct stream *stream, const char *fields)
 {
     size_t from = stream->size;
@@ -53,8 +53,7 @@ static void add_block(struct stream *stream, const char *fields)
     add_bytes(stream, &check, 1);
 }
 
-/* Feeds what was received and returns what the decoder made of the last frame; the results of all
- * go to `results`. */
+/* Feeds received bytes; returns the result of the last frame. The results of all frames are in `results`. */
 static int receive_each(struct bms *bms, const char *asked, const struct stream *stream,
                         struct pack *pack, int results[64])
 {
@@ -151,8 +150,7 @@ static void test_byte_by_byte(void **state)
     assert_int_equal(span.size, strlen(worked));
 }
 
-/* All 256 of them: a colon, an LF and a NUL are checksums like others. The next block and a record
- * follow at once. */
+/* All 256 of them: a colon, an LF and a NUL are valid checksums. The next block and a record follow at once. */
 static void test_any_checksum(void **state)
 {
     bool seen[256] = {false};
@@ -186,7 +184,7 @@ static void test_any_checksum(void **state)
     assert_int_equal(different, 256);
 }
 
-/* A record at every place inside a block leaves its values alone. */
+/* A record at any position within a block does not change its values. */
 static void test_record_anywhere(void **state)
 {
     static const char record[] = ":A8DED00290A9E\n";
@@ -204,8 +202,8 @@ static void test_record_anywhere(void **state)
         receive_each(&bms, "", &stream, &pack, results);
         for (size_t i = 0; results[i] != NOTHING; i++)
             done += results[i] == BMS_DONE;
-        /* Between a block's first CR and its LF, and before its checksum byte, it is another thing:
-         * the block is lost. */
+        /* Exceptions: between a block's first CR and its LF, and before its checksum byte. There the block is
+         * lost. */
         bool lost = at == 1 || at == plain.size - 1;
         assert_int_equal(done, !lost);
         if (!lost)
@@ -213,8 +211,7 @@ static void test_record_anywhere(void **state)
     }
 }
 
-/* Section 3.3: a record that an FE ends is passed over; one that runs into a CR takes the block
- * with it. */
+/* Section 3.3: a record that ends with FE is skipped; one that ends with a CR invalidates the block. */
 static void test_broken_records(void **state)
 {
     struct bms bms;
@@ -230,7 +227,7 @@ static void test_broken_records(void **state)
     add_bytes(&stream, &check, 1);
     assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_DONE);
     assert_near(&pack, VOLTAGE_V, 53.509);
-    /* 24442 adds up to 256 in ASCII: with its 2 damaged into a colon, the sum is still right. */
+    /* 24442 adds up to 256 in ASCII: with its 2 damaged to a colon, the sum is still right. */
     stream.size = 0;
     add_block(&stream, MAIN "\r\nH6\t-5524442");
     *strstr((char *) stream.bytes, "24442") = ':';
@@ -238,7 +235,7 @@ static void test_broken_records(void **state)
     assert_int_equal(receive_stream(&bms, "", &stream, &pack), NOTHING);
 }
 
-/* An end that was lost does not take the next block along; nor does noise with a line end in it. */
+/* A lost end does not invalidate the next block; nor does noise that contains a line end. */
 static void test_restart(void **state)
 {
     static const char *const starts[] = {"\r\nPID\t0xA389\r\nV\t50000\r\nI\t0\r\nSO",
@@ -295,7 +292,7 @@ static void test_limits(void **state)
     }
 }
 
-/* What is no number is not known; what is not said any more neither. */
+/* A text that is not a number is unknown; so is a value that is no longer sent. */
 static void test_not_known(void **state)
 {
     struct bms bms;
@@ -322,7 +319,7 @@ static void test_not_known(void **state)
     assert_int_equal(pack.alarms_known, 0);
     assert_int_equal(pack.raw_alarm_count, 0);
     assert_int_equal(pack.implausible, 0);
-    /* No measurement, no block. */
+    /* Without a measurement there is no block. */
     assert_int_equal(
         receive_block(&bms, "\r\nPID\t0xA389\r\nV\t53500\r\nI\t-y1000\r\nSOC\t500", &pack),
         BMS_FOREIGN);
@@ -341,7 +338,7 @@ static void test_last_field_counts(void **state)
     assert_near(&pack, VOLTAGE_V, 50);
 }
 
-/* Section 2.3, 5: the first block is believed only with its product id: a fragment has none. */
+/* Section 2.3, 5: the first block is accepted only with its product id, which a fragment lacks. */
 static void test_first_block(void **state)
 {
     static const char fragment[] = "\r\nV\t53509\r\nI\t23866\r\nSOC\t548";
@@ -356,7 +353,7 @@ static void test_first_block(void **state)
     assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
 }
 
-/* Solar chargers speak the same language. */
+/* Solar chargers use the same protocol. */
 static void test_wrong_device(void **state)
 {
     struct bms bms;
@@ -367,7 +364,7 @@ static void test_wrong_device(void **state)
             &bms, "\r\nPID\t0xA053\r\nFW\t159\r\nV\t13790\r\nI\t-10\r\nVPV\t15950\r\nCS\t5", &pack),
         BMS_FOREIGN);
     assert_false(pack_known(&pack, VOLTAGE_V));
-    /* A shunt that is newer than the list has a state of charge, if only a "---". */
+    /* A shunt that is not in the list yet has a state of charge, even if it is "---". */
     assert_int_equal(
         receive_block(&bms, "\r\nPID\t0xA3FF\r\nV\t13790\r\nI\t-10\r\nSOC\t---", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "VE.Direct 0xA3FF");
@@ -483,8 +480,8 @@ static void test_answers(void **state)
         {":70010003E\n", ":7001000C80076\n", BMS_DONE, RATED_AH, 200},
         {":70010003E\n", ":70010007800C6\n", BMS_DONE, RATED_AH, 120},
         {"\n:70010003E\n", ":70010007800C6\n", BMS_DONE, RATED_AH, 120},
-        /* Unknown register, another register, echo, errors, another command's answer, small
-         * letters, no check. */
+        /* Unknown register, another register, echo, errors, another command's answer, lower-case letters, no
+         * checksum. */
         {":70010003E\n", ":70010013D\n", BMS_REFUSED, RATED_AH, NAN},
         {":70010003E\n", ":78DED006D0A5D\n", BMS_FOREIGN, VOLTAGE_V, NAN},
         {":70010003E\n", ":70010003E\n", BMS_FOREIGN, RATED_AH, NAN},
@@ -495,9 +492,9 @@ static void test_answers(void **state)
         {":78DED00D4\n", ":78ded006d0a5d\n", NOTHING, VOLTAGE_V, NAN},
         {":78DED00D4\n", ":78DED006D0A5E\n", NOTHING, VOLTAGE_V, NAN},
         {":78DED00D4\n", ":78DED006D0A5D\r", NOTHING, VOLTAGE_V, NAN},
-        /* Three bytes are no number. */
+        /* Three bytes are not a number. */
         {":78DED00D4\n", ":78DED006D0A005D\n", BMS_INVALID, VOLTAGE_V, NAN},
-        /* Nothing was asked: what says itself what it is. */
+        /* Without a request: records that identify themselves. */
         {"", ":78DED006D0A5D\n", BMS_PARTIAL, VOLTAGE_V, 26.69},
         {"", ":189A328\n", BMS_FOREIGN, VOLTAGE_V, NAN},
         {"", ":4AAAAFD\n", BMS_FOREIGN, VOLTAGE_V, NAN},
@@ -543,14 +540,14 @@ static void test_texts_by_hex(void **state)
                      &pack),
         BMS_DONE);
     assert_string_equal(pack.text[SERIAL], "HQ2117NTVX4");
-    /* It stays with the blocks that follow. */
+    /* The value stays with the blocks that follow. */
     pack_clear(&pack);
     assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
     assert_string_equal(pack.text[SERIAL], "HQ2117NTVX4");
 }
 
-/* The capacity, once asked for, makes remaining Ah of what is consumed, by text and by register;
- * the user's word counts more. */
+/* With the capacity, once read, the remaining Ah follow from the consumed ones, by text and by register; the
+ * configured capacity takes precedence. */
 static void test_capacity(void **state)
 {
     struct bms bms;
@@ -573,7 +570,7 @@ static void test_capacity(void **state)
     assert_near(&pack, REMAINING_AH, 200 - 128.6);
 }
 
-/* The coarse current does not take the place of the fine one. */
+/* The coarse current does not replace the fine one. */
 static void test_two_currents(void **state)
 {
     struct bms bms;
@@ -587,7 +584,7 @@ static void test_two_currents(void **state)
     assert_near(&pack, CURRENT_A, -0.15);
 }
 
-/* An answer inside a block, the text beside it; asynchronous records do not overrule the text. */
+/* An answer within a block, and the text beside it; asynchronous records do not override the text. */
 static void test_text_beside_questions(void **state)
 {
     struct bms bms;
@@ -608,7 +605,7 @@ static void test_text_beside_questions(void **state)
     assert_near(&pack, VOLTAGE_V, 26.69);
 }
 
-/* A record that is taken is told, also where the text around it is of no use. */
+/* A record is reported even if the text around it is unusable. */
 static void test_record_in_foreign_text(void **state)
 {
     struct bms bms;
@@ -626,7 +623,7 @@ static void test_record_in_foreign_text(void **state)
     assert_false(pack_known(&pack, RATED_AH));
 }
 
-/* Whatever comes: every span is of use, and none reads on. */
+/* Random bytes: every span makes sense, and none is read beyond its end. */
 static void test_rubbish(void **state)
 {
     static const char pieces[] = "\r\n\r\n\t::PIDVH1Checksum\t0123456789ABCDEFabc\x00\xFE-";
@@ -657,7 +654,7 @@ static void test_rubbish(void **state)
     }
 }
 
-/* A block that never ends is given up within what a line can hold. */
+/* A block without an end is given up within the length that a line can buffer. */
 static void test_endless_block(void **state)
 {
     struct bms bms;

@@ -34,7 +34,7 @@ static void assert_value(const struct pack *pack, enum pack_value id, double exp
         fail_msg("%s: expected %g, got %g", pack_value_name(id, name), expected, pack->value[id]);
 }
 
-/* The plan's request with that text; the driver is in the state that build leaves. */
+/* The request of the plan with that text; the driver is in the state that build leaves. */
 static bool asks(struct bms *bms, const char *text, struct bms_request *request)
 {
     for (unsigned step = 0; step < bms->driver->steps; step++)
@@ -44,7 +44,7 @@ static bool asks(struct bms *bms, const char *text, struct bms_request *request)
     return false;
 }
 
-/* Asks and hears: what the decoder made of the last frame but foreign ones. */
+/* Sends a request and feeds bytes: returns the result of the last frame that is not foreign. */
 static int ask(struct bms *bms, const char *asked, const char *heard, struct pack *pack)
 {
     struct bms_request request;
@@ -64,7 +64,7 @@ static int ask(struct bms *bms, const char *asked, const char *heard, struct pac
     return result;
 }
 
-/* Section 3.2; the synchronisation and the version are asked as in the recording. */
+/* Section 3.2; the synchronisation and the version are requested as in the recording. */
 static void test_requests(void **state)
 {
     static const char *const asked[] = {
@@ -85,8 +85,7 @@ static void test_requests(void **state)
     }
 }
 
-/* A register that a model does not have is a refusal, one whose value is not available is an
- * answer without a value. */
+/* A register that a model does not have is refused; one whose value is not available is answered without a value. */
 static void test_answers(void **state)
 {
     static const struct {
@@ -129,8 +128,8 @@ static void test_answers(void **state)
     }
 }
 
-/* Text between question and answer, around the answer, and alone: nothing of it is taken, since
- * the part of a slow step would keep it long after it was true. */
+/* Text between request and answer, around the answer, and alone: nothing of it is used, because the part of a slow
+ * step would keep it for too long. */
 static void test_text_is_skipped(void **state)
 {
     static const struct {
@@ -139,7 +138,7 @@ static void test_text_is_skipped(void **state)
     } cases[] = {
         {TEXT CAPACITY, BMS_DONE},
         {CAPACITY TEXT, BMS_DONE},
-        /* An answer inside of a field does not count for the block's sum. */
+        /* An answer within a field does not count for the sum of the block. */
         {"\r\nPID\t0x203\r\nV\t12" CAPACITY "065\r\nI\t-7625\r\nP\t-92\r\nCE\t-65473\r\nSOC\t839"
          "\r\nTTG\t942\r\nAlarm\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq",
          BMS_DONE},
@@ -163,7 +162,7 @@ static void test_text_is_skipped(void **state)
     }
 }
 
-/* Tenths of an ampere are asked for as long as there is nothing better. */
+/* The current in tenths is requested as long as nothing finer is available. */
 static void test_coarse_current(void **state)
 {
     struct bms bms;
@@ -182,8 +181,8 @@ static void test_coarse_current(void **state)
     }
 }
 
-/* What is left is of the reading of what was consumed: the capacity's part, which is kept for
- * minutes, must not hold it. */
+/* The remaining charge is computed in the part that reads the consumed charge: the part with the capacity, which is
+ * kept for minutes, must not contain it. */
 static void test_remaining(void **state)
 {
     struct bms bms;
@@ -228,14 +227,14 @@ static void test_unsynchronised(void **state)
     }
 }
 
-/* The register and its wording are asked for when the product is not known by `:4`. */
+/* The register with its text is requested if the product is not known by `:4`. */
 static void test_model(void **state)
 {
     struct bms bms;
     struct pack pack;
     struct bms_request request;
     start(&bms, &pack);
-    /* 0xA3FF is none of the list: 01 + FF + A3 = 0x1A3. */
+    /* 0xA3FF is not in the list: 01 + FF + A3 = 0x1A3. */
     assert_int_equal(ask(&bms, ":451\n", ":1FFA3B2\n", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "");
     assert_int_equal(ask(&bms, ":70001004D\n", ":70001000089A3FE23\n", &pack), BMS_DONE);
@@ -251,7 +250,7 @@ static void test_model(void **state)
 
 /* ---- the emulator ---- */
 
-/* One cycle as the poller does it: each step with a part of its own, merged in the plan's order. */
+/* One cycle as in the poller: each step with its own part, merged in the order of the plan. */
 static void poll(struct bms *host, struct bms *device, struct pack *from, struct pack *got)
 {
     pack_clear(got);
@@ -305,7 +304,7 @@ static void test_round_trip(void **state)
     }
 }
 
-/* A BMV has no alarms by HEX; a shunt that knows nothing says nothing. */
+/* A BMV has no alarms by HEX; a shunt without any values reports nothing. */
 static void test_less_is_known(void **state)
 {
     struct bms host, device;

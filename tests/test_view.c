@@ -14,7 +14,7 @@
 
 #include "unit.h"
 
-/* 15 lines: packs p and q.1, and both as the bank b. */
+/* 15 lines: packs p and q.1, and the bank b of both. */
 #define PACKS                                                                                      \
     "[line a]\nport = tcp://h:1\nprotocol = topbms\n"                                              \
     "[pack p]\nline = a\nunit = 1\n"                                                               \
@@ -22,7 +22,7 @@
     "[bank b]\npacks = p, q.1\nunit = 100\n\n\n"
 #define VIEW PACKS "[view v]\nsource = p\nunit = 7\n" /* its lines begin at 19 */
 
-#define GOOD_S 10.0 /* for so long values are fresh, from 100 on */
+#define GOOD_S 10.0 /* s for which values are fresh, from 100 on */
 
 static struct config *parse(const char *text, char **messages)
 {
@@ -71,7 +71,7 @@ static void fill_pack(struct pack *pack)
     pack_set_text(pack, SERIAL, (const uint8_t *) "SN12345", 7);
 }
 
-/* A view of the lines; at 100 both packs are fresh, the bank has never been. */
+/* A view of these lines; at 100 both packs are fresh, the bank never was. */
 static struct house *open_house(const char *lines)
 {
     char *messages, text[4000];
@@ -117,7 +117,7 @@ static uint8_t check(struct house *house, unsigned address, unsigned count, doub
     return view_check(house->view, &request);
 }
 
-/* What stands at 10, as hexadecimal words, or the exception. */
+/* The registers at 10 as hexadecimal words, or the exception. */
 static const char *show(struct house *house, unsigned count, double now)
 {
     static char text[100];
@@ -173,7 +173,7 @@ static void test_registers(void **state)
         {"protection.soc_high -> 10 u16",                      1, "FFFF", "exception 11"}, /* not reported */
         {"protection.soc_high -> 10 u16 on_unknown 0",         1, "0000", "exception 11"},
         {"protection.soc_high -> 10 u16 on_unknown exception", 1, "exception 11", "exception 11"},
-        /* the highest and the lowest of those that are known */
+        /* the highest and the lowest of the known ones */
         {"level.soc_low | level.cell_over_voltage | level.soc_high -> 10 u16", 1, "0002", "exception 11"},
         {"level.soc_low & level.cell_over_voltage & level.soc_high -> 10 u16", 1, "0001", "exception 11"},
         {"level.soc_high | level.hardware_fault -> 10 u16 on_unknown 9",       1, "0009", "exception 11"},
@@ -244,7 +244,7 @@ static void test_registers(void **state)
     }
 }
 
-/* The keys of the view hold for registers that say nothing else. */
+/* The keys of the view apply to registers without their own. */
 static void test_presets(void **state)
 {
     struct house *house = open_house("word_order = little\non_unknown = 9\non_stale = 8\n"
@@ -258,7 +258,7 @@ static void test_presets(void **state)
     close_house(house);
 }
 
-/* Lines that name the same register: each sets its bit, and one that is refused refuses all. */
+/* Lines with the same register: each sets its bit, and if one is rejected, the whole register is. */
 static void test_bits(void **state)
 {
     struct house *house =
@@ -338,8 +338,8 @@ static void test_functions(void **state)
     close_house(house);
 }
 
-/* New values, values of another pack, a pack that falls silent and comes back: each is seen with the next request, and
- * nothing else changes with it. */
+/* New values, values of another pack, a pack that falls silent and comes back: each is visible in the next request,
+ * and nothing else changes. */
 static void test_time(void **state)
 {
     struct house *house = open_house("register = soc_percent -> 10 u16\n"
@@ -362,7 +362,7 @@ static void test_time(void **state)
     assert_string_equal(show(house, 5, 112.5), "exception 11");
     assert_int_equal(check(house, 11, 4, 112.5), 0);
     assert_int_equal(view_registers(house->view)[13], 0);
-    house->sources[0].status.state = MAP_STATE_STALE; /* as is told once a second */
+    house->sources[0].status.state = MAP_STATE_STALE; /* as reported once a second */
     house->sources[0].status.age_s = 11;
     view_update(house->view, &house->sources[0], 113);
     assert_string_equal(show(house, 1, 113), "exception 11");
@@ -370,7 +370,7 @@ static void test_time(void **state)
     house->sources[0].good_until = 124;
     view_update(house->view, &house->sources[0], 114);
     assert_string_equal(show(house, 5, 114), "0046 0047 0000 0001 0040");
-    /* No line: stale at once, whatever was to be fresh. */
+    /* Without a line: stale at once, whatever the time. */
     house->sources[0].status.state = MAP_STATE_NO_LINE;
     view_update(house->view, &house->sources[0], 115);
     assert_string_equal(show(house, 1, 115), "exception 11");
@@ -427,7 +427,7 @@ static void test_mistakes(void **state)
         {"register = \"x\" -> 1 string\n", "f:19: 'string' of '\"x\"' is ''; expected a whole number from 1 to 64"},
         {"register = \"x\" -> 1 string 65\n", "f:19: 'string' of '\"x\"' is '65'"},
         {"register = \"x\" -> 1 string 4 scale 2\n", "f:19: 'scale' of '\"x\"' has no meaning for a string"},
-        /* what lies where */
+        /* addresses */
         {"register = 1 -> 5 u32\nregister = 2 -> 6 u16\n", "f:20: register 6 is already that of line 19"},
         {"register = 1 -> 5 bits16 bit 1\nregister = 2 -> 5 bits32 bit 2\n", "f:20: register 5 is already that of line 19"},
         {"register = 1 -> 5 bits16 bit 1\nregister = 2 -> 5 bits16\n", "f:20: register 5 is already that of line 19"},
@@ -443,7 +443,7 @@ static void test_mistakes(void **state)
         {"register = 1 -> 5 u16\nfill = 5-6 -> 65535\n", "f:20: the copy would reach to 65536"},
         {"register = 1 -> 5 u16\nunit = 256\n", "f:20: 'unit' is '256'; expected unit ids from 0 to 255"},
         {"register = 1 -> 5 u16\nunit = 7\n", "f:20: unit 7 is given twice"},
-        /* beside the others */
+        /* side by side */
         {"register = 1 -> 5 u16\nunit = 1\n", "f:20: unit 1 is already that of [pack p] in line 6; expected another one, or a 'listen' of its own"},
         {"register = 1 -> 5 u16\nunit = 100\n", "f:20: unit 100 is already that of [bank b] in line 13"},
         {"register = 1 -> 5 u16\n[view w]\nunit = 7\nregister = 1 -> 5 u16\n", "f:21: unit 7 is already that of [view v] in line 18"},
@@ -467,7 +467,7 @@ static void test_mistakes(void **state)
     }
 }
 
-/* What looks like a mistake and is none. */
+/* Similar to mistakes, but valid. */
 static void test_good(void **state)
 {
     static const char *const cases[] = {

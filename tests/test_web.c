@@ -72,7 +72,7 @@ static void test_names(void **state)
             fail_msg("'%s' should be %s", cases[i].host, cases[i].known ? "known" : "refused");
 }
 
-/* A proxy passes on the port of its own. */
+/* A proxy passes on its own port. */
 static void test_names_behind_a_proxy(void **state)
 {
     config = (struct web_config){.hosts = {.at = {"battery.example.net"}, .count = 1}};
@@ -191,14 +191,14 @@ static void test_sessions(void **state)
     assert_true(session_left(&sessions, first, 100, false) > 0);
     assert_false(session_left(&sessions, "", 100, false) > 0);
     assert_false(session_left(&sessions, "0", 100, false) > 0);
-    /* It is over half an hour after it was used, however often it is looked at. */
+    /* It expires half an hour after its last use, however often it is checked. */
     assert_true(session_left(&sessions, first, 1899, false) > 0);
     assert_false(session_left(&sessions, first, 1901, false) > 0);
     assert_true(session_left(&sessions, first, 1000, true) > 0);
     assert_true(session_left(&sessions, first, 2799, false) > 0);
     session_end(&sessions, first);
     assert_false(session_left(&sessions, first, 1000, false) > 0);
-    /* Beyond the last place the one goes that was idle for longest. */
+    /* If all places are taken, the longest idle session is replaced. */
     for (int i = 0; i < SESSIONS_MAX; i++)
         assert_true(session_begin(&sessions, 3000 + i, i == 0 ? first : token));
     assert_true(session_left(&sessions, first, 3020, true) > 0);
@@ -239,11 +239,11 @@ static void test_tries(void **state)
     assert_float_equal(waits(&tries, "::ffff:192.0.2.7", 105), 55, 1e-9);
     assert_float_equal(waits(&tries, "192.0.2.8", 105), 0, 0);
     assert_float_equal(waits(&tries, "192.0.2.7", 160), 0, 0);
-    /* The right one does not count. */
+    /* A right password does not count. */
     const struct sockaddr_storage client = address("192.0.2.7");
     tries_forgive(&tries, (const struct sockaddr *) &client);
     assert_float_equal(waits(&tries, "192.0.2.7", 105), 0, 0);
-    /* A network of IPv6 is one client. */
+    /* An IPv6 network counts as one client. */
     char text[40];
     for (int i = 0; i < TRIES_OF_ONE; i++) {
         snprintf(text, sizeof text, "2001:db8::%d", i + 1);
@@ -251,7 +251,7 @@ static void test_tries(void **state)
     }
     assert_true(waits(&tries, "2001:db8::ffff", 107) > 0);
     assert_float_equal(waits(&tries, "2001:db8:0:1::1", 107), 0, 0);
-    /* All together. */
+    /* All clients together. */
     for (int i = 0; i < TRIES_OF_ALL; i++) {
         snprintf(text, sizeof text, "198.51.100.%d", i);
         try(&tries, text, 200);

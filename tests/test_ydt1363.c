@@ -12,7 +12,7 @@
 
 #define REQUEST "~21014642E00201FD34\r"
 
-/* Writes a frame with INFO of `size` equal bytes and returns its text. */
+/* Composes a frame with INFO of `size` equal bytes and returns its text. */
 static const char *written(struct ydt_head head, const uint8_t *info, size_t size)
 {
     static uint8_t out[BMS_FRAME_MAX + 1];
@@ -63,7 +63,7 @@ static void test_length(void **state)
 
 static void test_lower_case_and_line_feed(void **state)
 {
-    /* The sum is over the characters as sent: 'e' is 20H more than 'E'. */
+    /* The sum covers the characters as sent: 'e' is 20H more than 'E'. */
     size_t span;
     assert_int_equal(find("~21014642e00201fd14\r", &span), YDT_GOOD);
     assert_int_equal(find("~21014642E00201FD34\n", &span), YDT_GOOD);
@@ -81,7 +81,7 @@ static void test_every_prefix_needs_more(void **state)
     }
 }
 
-/* What stands in front of a frame is passed over without touching the frame. */
+/* Bytes before a frame are skipped without damaging the frame. */
 static void test_frame_behind_garbage(void **state)
 {
     static const char *const garbage[] = {

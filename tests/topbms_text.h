@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the tests of TopBMS and siblings share: requests and replies from text, and checks. */
+/* Shared by the tests of TopBMS and siblings: requests and replies as text, and checks. */
 #ifndef PACKGATE_TESTS_TOPBMS_TEXT_H
 #define PACKGATE_TESTS_TOPBMS_TEXT_H
 
@@ -14,7 +14,7 @@
 
 extern const struct bms_driver topbms_driver;
 
-/* Those that `auto` finds, then the one that it does not look for. */
+/* The variants that `auto` finds, then the one that it does not try. */
 enum variant { AUTO, TOPBMS, TOPBAND, PACE, SEPLOS, PYLONTECH, EG4, VARIANTS, CREABEST = VARIANTS };
 enum step { ANALOG, STATUS, IDENTITY, SERIAL_NUMBER, LIMITS };
 
@@ -28,7 +28,7 @@ static inline struct bms new_bms(enum variant variant, int address, int adr)
     return bms;
 }
 
-/* The text of a frame without its line end becomes a request. */
+/* Makes a request of the text of a frame without its line end. */
 static inline struct bms_request request_of(const char *text)
 {
     struct bms_request request = {.size = strlen(text) + (text[0] != '\0')};
@@ -55,7 +55,7 @@ static inline enum bms_result decode_bytes(struct bms *bms, const struct bms_req
     return topbms_driver.decode(bms, request, bytes, size, pack);
 }
 
-/* One reply, given as text without its line end, to one request. */
+/* Feeds a reply, given as text without its line end, for a request. */
 static inline enum bms_result decode_text(struct bms *bms, const char *request, const char *reply,
                                           struct pack *pack)
 {
@@ -65,8 +65,7 @@ static inline enum bms_result decode_text(struct bms *bms, const char *request, 
     return decode_bytes(bms, &asked, (const uint8_t *) line, strlen(line), pack);
 }
 
-/* A frame around INFO that is given as hexadecimal text, blanks allowed; one buffer for each of
- * two frames at a time. */
+/* A frame around INFO that is given as hexadecimal text, blanks allowed; two frames at a time have a buffer each. */
 static inline const char *framed(uint8_t version, uint8_t address, uint8_t device, uint8_t code,
                                  const char *info)
 {

@@ -27,7 +27,7 @@ int clock_gettime(clockid_t which, struct timespec *at)
     return 0;
 }
 
-/* With 64-bit times on a 32-bit architecture the one above has another name in fact; libev calls this one. */
+/* With 64-bit times on a 32-bit architecture the function above has another name; libev calls this one. */
 #if __SIZEOF_POINTER__ == 4
 struct short_time {
     long seconds, nanoseconds;
@@ -49,7 +49,7 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
     long ready = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, 0);
     if (ready == 0 && timeout_ms != 0 && turned_clock_patience_ms > 0)
         ready = syscall(SYS_epoll_pwait, fd, events, most, turned_clock_patience_ms, NULL, 0);
-    /* A timer is over for libev when its time has passed: the clock never stands still. */
+    /* libev requires that the time of a timer has passed: the clock never stops completely. */
     turned_clock_at += ready == 0 && timeout_ms > 0 ? timeout_ms / 1e3 : 1e-6;
     return (int) ready;
 }

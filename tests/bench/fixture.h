@@ -20,8 +20,7 @@ struct words {
     uint16_t word[WORDS_MAX];
 };
 
-/** Reads "ADDRESS WORD WORD…", numbers as in C. Ends the program when they are none, or too many.
- */
+/* * Reads "ADDRESS WORD WORD…", numbers as in C. Exits if they are malformed or too many. */
 void words_parse(struct words *words, char *const *texts, int count);
 
 /** Writes the reply of unit 1 to function 3 for all of the words, transaction id 0; returns its
@@ -31,7 +30,7 @@ size_t words_reply(const struct words *words, uint8_t reply[REPLY_MAX]);
 /** Prints "listening on 127.0.0.1:PORT" for a listening socket. */
 void announce(int listener);
 
-/** perror and out. */
+/* * Prints the error and exits. */
 void fail(const char *what);
 
 #endif

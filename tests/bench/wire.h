@@ -12,16 +12,18 @@
 
 #include <sys/types.h>
 
-/* Shared with the process; they only change while it has a request to answer. */
+/* Shared with the process; they change only while it has a request to answer. */
 struct wire_counters {
     unsigned requests;
     unsigned bytes; /* both ways */
-    double least_s; /* of both directions and the delays between them; of a talker, its rhythm */
+    double
+        least_s; /* time of both directions and the delays between them; for a talker, its period */
 };
 
 struct cable {
     const struct bms_driver *driver;
-    unsigned packs; /* 1: at the driver's default address; more: from that on */
+    unsigned
+        packs; /* 1: at the default address of the driver; more: at the addresses from that on */
     unsigned baud;
     double delay_s; /* from a request's last byte to the answer's first */
     unsigned port;
@@ -37,10 +39,10 @@ void cable_start(struct cable *wire);
 /** Ends the process. */
 void cable_stop(struct cable *wire);
 
-/** An idle pack of 16 cells whose values do not move. */
+/* * An idle pack of 16 cells whose values do not change. */
 void cable_pack(struct pack *pack);
 
-/** The address of the n-th pack (from 0) of so many on a line; -1: the driver's default. */
+/* * The address of the n-th pack (from 0) of `packs` on a line; -1: the default of the driver. */
 int cable_address(const struct bms_driver *driver, unsigned packs, unsigned n);
 
 #endif

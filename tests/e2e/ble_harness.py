@@ -31,7 +31,8 @@ def pads_of(key):
 
 
 def victron_record(key, nonce, volts=12.53, soc=50.0):
-    """What a SmartShunt advertises, encrypted by openssl: the test vector's bits with another voltage and SOC."""
+    """The advertisement of a SmartShunt, encrypted by openssl: the bits of the test vector with another voltage and
+    SOC."""
     plain = int.from_bytes(bytes.fromhex("ffff0000000000000300000000000000")[:15], "little")
     plain |= (round(volts * 100) & 0xFFFF) << 16 | 3 << 64 | 500 << 88 | round(soc * 10) << 108 | 3 << 118
     pad = pads_of(key)[16 * nonce:16 * nonce + 16]
@@ -43,7 +44,8 @@ KEYS = {f"C0:FF:EE:00:00:0{n}": "".join(f"{(n * 37 + i * 11) % 256:02x}" for i i
 
 
 class Shunts:
-    """Shunts that advertise a record each half second, each with its own key, until the end; `silent` ones say nothing new. Air first."""
+    """Shunts that each advertise a record every half second with their own key, until the end; `silent` ones repeat
+    the last one. Start it before the Air."""
 
     def __init__(self):
         self.silent, self.volts, self.running = set(), {}, True
@@ -112,7 +114,7 @@ class Air:
         self.bluez.stop(how)
 
     def switch(self, method, *arguments):
-        """Something goes wrong, or right again: a method of org.bluez.Mock1."""
+        """Causes or ends a fault: calls a method of org.bluez.Mock1."""
         if not self.client:
             self.client = dbus.bus.BusConnection(os.environ["DBUS_SYSTEM_BUS_ADDRESS"])
         thing = self.client.get_object("org.bluez", "/mock", introspect=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the control socket share."""
+"""Shared by the tests of the control socket."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the end-to-end tests share: processes whose output can be awaited, the register map as the program prints it,
+"""Shared by the end-to-end tests: processes whose output can be awaited, the register map as the program prints it,
 pymodbus and mbpoll as clients, and a TCP server that replays exchange files. Tests print TAP."""
 
 import contextlib
@@ -29,7 +29,7 @@ PATIENCE = 120  # seconds; a busy machine is slow, not broken
 
 
 def without_time(line):
-    """A line of the log as it is in the journal, which has a time of its own."""
+    """A line of the log as in the journal, which adds its own time."""
     return re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line)
 
 
@@ -69,7 +69,7 @@ class Program:
             self.process.send_signal(how)
         status = self.process.wait(PATIENCE)
         self.reader.join(PATIENCE)
-        # To close what the reader waits for would be to wait with it, for ever.
+        # The reader may be blocked on this descriptor, and closing it would then block, too.
         assert not self.reader.is_alive(), "what it has started holds its output open: " + " ".join(self.process.args)
         while not self.queue.empty():
             line = self.queue.get()
@@ -91,8 +91,8 @@ class Program:
 
 
 def free_port():
-    """One of 127.0.0.1 that nobody listens on. Below those that the kernel gives to whoever asks for any: another test that
-    runs at this time comes upon it by chance only."""
+    """A port of 127.0.0.1 without a listener. It is below the range from which the kernel assigns ports, so other
+    tests that run at the same time rarely get it."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         ephemeral = int(file.read().split()[0])
     while True:
@@ -102,8 +102,8 @@ def free_port():
 
 
 def set_local_time(hour, minute, second):
-    """A zone in which it is this time of the day now, for this process and what it starts from now on; for a case that has
-    its process to itself. What happens at a time of the day need not be waited for, and midnight is far, or near."""
+    """A time zone in which it is this time of day now, for this process and programs that it starts; for cases that
+    have a process of their own. So events at a time of day need not be awaited, and midnight is far away, or near."""
     ahead = (3600 * hour + 60 * minute + second - time.time()) % 86400
     ahead = round(ahead - 86400 if ahead > 43200 else ahead)
     size = abs(ahead)
@@ -112,7 +112,7 @@ def set_local_time(hour, minute, second):
 
 
 def pipe_version():
-    """Of the messages between the gateway and its outlets."""
+    """The version of the messages between the gateway and its outlets."""
     with open(os.path.join(os.path.dirname(__file__), "../../gateway/outlets/pipe.h"), encoding="utf-8") as file:
         return re.search(r"#define PIPE_VERSION (\d+)", file.read())[1]
 
@@ -130,19 +130,20 @@ def simulate(protocol, options="", *more):
 
 
 def simulate_pty(protocol, link, options="", *more):
-    """An emulated BMS on a pty behind a link that stays the same over restarts."""
+    """An emulated BMS on a pty behind a link that stays the same after restarts."""
     program = Program(PACKGATE, "simulate", "--protocol", protocol, f"--pty={link}", "--options", options, *more)
     program.wait_for(r"pty")
     return program
 
 
 def protocols():
-    """What the program says of its drivers, in the order of a search; a test of all of them needs no list of its own."""
+    """The program's list of its drivers, in the order of a search, so that tests of all drivers need no list of their
+    own."""
     return json.loads(subprocess.run([PACKGATE, "protocols", "--format", "json"], stdout=subprocess.PIPE, check=True).stdout)
 
 
 class Gateway(Program):
-    """`packgate run` with a configuration; port 0 is asked for and found out."""
+    """`packgate run` with a configuration; port 0 is requested, and the actual port read from the log."""
 
     def __init__(self, text, general="", state=None, arguments=(), control=None):
         self.folder = tempfile.mkdtemp(prefix="packgate-test-")
@@ -159,7 +160,7 @@ class Gateway(Program):
         return client
 
     def wait_published(self, *packs):
-        """Until each pack has told its first values."""
+        """Waits until each pack has published its first values."""
         waiting = set(packs)
         while waiting:
             waiting.discard(self.wait_for(r"pack (\S+): (?:idle|charging|discharging)")[1])
@@ -181,7 +182,7 @@ UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF, "s32": -0x80000000}
 
 
 def find(name, block=None):
-    """The row of a value; the extended block where it is in both."""
+    """The row of a value; that of the extended block if both blocks have it."""
     rows = [row for row in MAP if row["name"] == name and (block is None or row["block"] == block)]
     assert rows, f"no {name} in the map"
     return rows[-1]
@@ -213,13 +214,13 @@ def read_value(client, name, unit, block=None):
 
 
 def exception_of(client, address, count, unit):
-    """The exception code that a read is answered with, None for a normal answer."""
+    """The exception code of the response to a read; None for a normal response."""
     response = client.read_holding_registers(address, count=count, slave=unit)
     return response.exception_code if response.isError() else None
 
 
 def await_value(client, name, unit, wanted, patience=PATIENCE):
-    """Reads until `wanted(value)`; for what has no message of its own."""
+    """Reads until `wanted(value)`, for changes without a log message."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = read_value(client, name, unit)
@@ -274,19 +275,19 @@ class Exchange:
 
 
 class Way:
-    """What lies between the gateway and a pack. It knows orders by being no request that it has passed on before."""
+    """A proxy between the gateway and a pack. It recognizes orders as requests that it has not passed on before."""
 
     def __init__(self, url):
         host, port = url[len("tcp://"):].split(":")
         self.pack = (host, int(port))
         self.known, self.held, self.counted, self.holding = set(), b"", 0, False
-        self.orders = "pass"  # "count" them; "hold" their answer; "drop" them and deliver what was held
+        self.orders = "pass"  # "count" orders; "hold" their answers; "drop" them and deliver held answers
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
-        """One connection at a time."""
+        """Handles one connection at a time."""
         while True:
             try:
                 near, _ = self.listener.accept()
@@ -296,7 +297,7 @@ class Way:
                 self.pass_on(near, far)
 
     def sent(self, near, far):
-        """What the gateway sends, until one of the two is gone. What the pack says goes back, or is held."""
+        """Passes requests of the gateway on until one side closes. Replies of the pack are passed back, or held."""
         while True:
             for side in select.select([near, far], [], [])[0]:
                 try:
@@ -325,7 +326,7 @@ class Way:
                 far.sendall(data)
 
     def await_all_asked(self, client):
-        """Until nothing new was asked in many polls: a board is asked for some things only when there is time."""
+        """Waits until many polls contained no new request: a board is asked for some values only when there is time."""
         known = -1
         while known < len(self.known):
             known = len(self.known)
@@ -337,8 +338,8 @@ class Way:
 
 
 class Standin:
-    """Listens on a port of 127.0.0.1; each connection is spoken to in a thread of its own, by `talk(connection)`, and closed
-    afterwards. `over` is set when the test has done with it."""
+    """Listens on a port of 127.0.0.1 and handles each connection in its own thread by `talk(connection)`; closes it
+    afterwards. `over` is set when the test ends."""
 
     def __init__(self, talk=None):
         self.talk = talk or self.talk
@@ -358,13 +359,13 @@ class Standin:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection):
-        with connection, contextlib.suppress(OSError):  # the other end may go at any time
+        with connection, contextlib.suppress(OSError):  # the peer may disconnect at any time
             self.talk(connection)
 
     def close(self):
         self.over.set()
         with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)  # or it would wait on
+            self.listener.shutdown(socket.SHUT_RDWR)  # or it would continue to wait
         self.listener.close()
 
     def __enter__(self):
@@ -375,8 +376,8 @@ class Standin:
 
 
 class Replayer:
-    """Answers on a TCP port what an exchange file says; requests that it does not know stay unanswered. A request that
-    stands in the file more than once gets its answers in turn, the last one for good."""
+    """Answers on a TCP port as in an exchange file; unknown requests stay unanswered. A request that occurs several
+    times in the file gets its answers in turn, then always the last one."""
 
     def __init__(self, exchange):
         self.answers = {}
@@ -442,7 +443,7 @@ class Replayer:
 # ---- running ----
 
 def run_case(number, test):
-    """Runs one and prints its line; whether it passed."""
+    """Runs a case and prints its line; returns whether it passed."""
     begin = time.monotonic()
     try:
         test()
@@ -455,7 +456,7 @@ def run_case(number, test):
 
 
 def run_apart(cases, close):
-    """Runs some in turn in a process of their own; (its id, a file with what it says)."""
+    """Runs some cases in turn in a process of their own; returns (its id, a file with its output)."""
     said = tempfile.TemporaryFile()
     sys.stdout.flush()
     pid = os.fork()
@@ -473,7 +474,8 @@ def run_apart(cases, close):
 
 
 def run_side_by_side(parts, at_once, close):
-    """All of them, as many at a time as are allowed; whether all have passed. Each says all that it has to say when it is over."""
+    """Runs all cases, at most the allowed number at a time; returns whether all have passed. The output of each is
+    printed when it has ended."""
     waiting, running, passed = list(parts), {}, True
     while waiting or running:
         if waiting and len(running) < at_once:
@@ -496,9 +498,9 @@ def run_side_by_side(parts, at_once, close):
 
 
 def main(tests, at_once=1, close=lambda: None):
-    """Runs the test functions and prints TAP; the exit status is 1 when any failed. Where they share nothing and mostly wait,
-    several run `at_once`, each in a process of its own; the longest should come first then. A list among them is run in
-    turn in one process. What the cases of a process share is closed by `close`."""
+    """Runs the test functions and prints TAP; the exit status is 1 if any failed. If they share nothing and mostly
+    wait, several run `at_once`, each in its own process; then the longest should come first. The functions of a
+    list among them run in turn in one process. `close` releases what the cases of a process share."""
     for tool in ("mbpoll",):
         assert shutil.which(tool), f"{tool} is missing"
     numbers = itertools.count(1)

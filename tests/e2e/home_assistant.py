@@ -24,10 +24,10 @@ import urllib.parse
 import jinja2
 import jinja2.sandbox
 
-# The part of a topic behind the prefix by which an announcement is known as one.
+# The part of a topic after the prefix that identifies an announcement.
 TOPIC = re.compile(r"[^/]+/(?P<platform>\w+)/(?:(?P<node>[a-zA-Z0-9_-]+)/)?(?P<object>[a-zA-Z0-9_-]+)/config")
 
-# Those that we use; what is written out is known as well.
+# The keys that we use; unabbreviated ones are accepted, too.
 ABBREVIATIONS = {
     "dev": "device", "o": "origin", "cmps": "components", "p": "platform", "stat_t": "state_topic", "cmd_t": "command_topic",
     "avty": "availability", "avty_mode": "availability_mode", "avty_t": "availability_topic", "t": "topic",
@@ -51,7 +51,7 @@ DEVICE = {"identifiers", "connections", "manufacturer", "model", "model_id", "na
           "via_device", "suggested_area", "configuration_url"}
 ORIGIN = {"name", "sw_version", "support_url"}
 ONE_AVAILABILITY = {"topic", "payload_available", "payload_not_available", "value_template"}
-# What the root says for all components that do not say it themselves.
+# Keys of the root that apply to all components without their own.
 SHARED = AVAILABILITY | {"state_topic", "command_topic"}
 
 COMMON = AVAILABILITY | {"platform", "device", "origin", "enabled_by_default", "entity_category", "icon", "json_attributes_topic",
@@ -70,7 +70,7 @@ REQUIRED = {"sensor": {"state_topic"}, "binary_sensor": {"state_topic"}, "switch
 
 MEASUREMENT, TOTAL, INCREASING = "measurement", "total", "total_increasing"
 ENERGY = {"J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal"}
-# Those of a battery: (units, state classes).
+# Device classes of a battery: (units, state classes).
 SENSOR_CLASSES = {
     "apparent_power": ({"VA"}, {MEASUREMENT}),
     "battery": ({"%"}, {MEASUREMENT}),
@@ -85,7 +85,7 @@ SENSOR_CLASSES = {
     "signal_strength": ({"dB", "dBm"}, {MEASUREMENT}),
     "temperature": ({"°C", "°F", "K"}, {MEASUREMENT}),
     "voltage": ({"mV", "V", "kV", "MV"}, {MEASUREMENT}),
-    # Without a unit and without a state class; a state of another form is an error.
+    # These have neither unit nor state class; a state of another form is an error.
     "timestamp": ({None}, set()),
     "enum": ({None}, set()),
 }
@@ -105,7 +105,7 @@ def check_keys(config, known, where):
 
 
 def check_topic(topic):
-    """One that can be published to: of these only are there any here."""
+    """A topic that can be published to: only such topics occur here."""
     assert isinstance(topic, str) and 0 < len(topic.encode()) < 65536 and not set(topic) & set("+#\0"), topic
 
 
@@ -156,15 +156,15 @@ def check_sensor(config):
 
 def check_switch(config):
     assert config.get("device_class") in SWITCH_CLASSES | {None}, config
-    # Without a state topic it would believe what it has ordered.
+    # Without a state topic it would show the ordered state as the real one.
     assert config["state_topic"] and not config.get("optimistic", False) and not config.get("retain", False), config
 
 
 def check_entity(config, platform):
-    """Of a component with everything that the root adds; written out."""
+    """A component with everything that the root adds, unabbreviated."""
     check_keys(config, COMPONENT[platform], platform)
     assert REQUIRED[platform] <= set(config), (REQUIRED[platform], config)
-    # With a device, an id is needed: else nothing of it is kept, neither its name nor its history.
+    # A device requires an id: without it neither name nor history is kept.
     assert isinstance(config["unique_id"], str) and 0 < len(config["unique_id"]) < 256, config
     assert isinstance(config["name"], str) and config["name"], config
     domain, _, entity = config["default_entity_id"].partition(".")
@@ -193,8 +193,8 @@ def check_entity(config, platform):
 
 
 def check_announcement(topic, payload):
-    """The components of an announcement as {key: config, written out}, of the single form under the key None; or an
-    exception when Home Assistant would not take it. Those that it takes away have {}."""
+    """The components of an announcement as {key: unabbreviated config}, those of the single form under the key None;
+    raises an exception if Home Assistant would reject it. Removed components have {}."""
     found = TOPIC.fullmatch(topic)
     assert found, topic
     root = spelled_out(json.loads(payload))
@@ -225,7 +225,7 @@ def check_announcement(topic, payload):
 
 
 def render(template, payload):
-    """As it renders a value template; what looks like JSON is there as value_json."""
+    """Renders a value template; text that looks like JSON is available as value_json."""
     text = payload.decode()
     try:
         value = json.loads(text)
@@ -236,7 +236,8 @@ def render(template, payload):
 
 
 def state_of(config, payload, before=None):
-    """What an entity shows after a message: a number or a text, True or False; None: unknown. Of an event its type."""
+    """The state of an entity after a message: a number or a text, True or False; None: unknown. For an event its
+    type."""
     text = render(config["value_template"], payload) if "value_template" in config else payload.decode()
     if config["platform"] == "event":
         kind = json.loads(text)["event_type"]
@@ -254,7 +255,7 @@ def state_of(config, payload, before=None):
 
 
 def is_available(config, retained):
-    """Of what the broker keeps: {topic: payload}."""
+    """The retained messages of the broker: {topic: payload}."""
     wanted = config.get("availability") or [{"topic": config[name]} for name in ["availability_topic"] if name in config]
     words = [retained.get(spelled_out(one)["topic"]) == one.get("payload_available", "online").encode() for one in wanted]
     return {"all": all, "any": any, "latest": any}[config.get("availability_mode", "latest")](words) if words else True

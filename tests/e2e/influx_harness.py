@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the line protocol share: a stand-in for a database whose answers a test decides, and Debian's real ones."""
+"""Shared by the tests of the line protocol: a stand-in for a database whose answers the test decides, and Debian's
+real ones."""
 
 import gzip
 import http.server
@@ -30,8 +31,9 @@ def parse(line):
 
 
 class Database:
-    """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None: it never answers. What
-    it takes with 2xx, and what `keep` says, is in `samples` {(pack, name, seconds): [values]}; `pack` is None for what is of the gateway itself."""
+    """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None for no answer.
+    Rows accepted with 2xx, and those that `keep` accepts, are in `samples` {(pack, name, seconds): [values]};
+    `pack` is None for rows of the gateway itself."""
 
     def __init__(self, answer=lambda *_: (204, b"", {}), keep=lambda status: status // 100 == 2):
         self.answer, self.keep = answer, keep
@@ -53,7 +55,7 @@ class Database:
                     if status is None or database.keep(status):
                         database.store(lines)
                 if result is None:
-                    self.wfile.write(b"HTTP/1.1 204 No Con")  # and never the rest of it
+                    self.wfile.write(b"HTTP/1.1 204 No Con")  # and never sends the rest of it
                     self.wfile.flush()
                     database.closing.wait(10 * PATIENCE)
                     self.close_connection = True
@@ -91,7 +93,7 @@ class Database:
             return sorted(at for (of, value, at) in self.samples if of == pack and value == name)
 
     def await_times(self, pack, wanted):
-        """Until `wanted(times)` of a pack."""
+        """Waits until `wanted(times)` of a pack."""
         deadline = time.monotonic() + 3 * PATIENCE
         while not wanted(times := self.times(pack)):
             assert time.monotonic() < deadline, (times, [request[:2] for request in self.requests[-10:]])
@@ -108,7 +110,7 @@ class Database:
 
 
 def ask(url, data=None):
-    """The body of an answer, as JSON where it is that."""
+    """The body of an answer, parsed if it is JSON."""
     request = urllib.request.Request(url, data=data.encode() if isinstance(data, str) else data)
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return answer.read().decode()
@@ -196,7 +198,7 @@ store-enabled = false
 
 
 def outlet_pid(gateway, *words):
-    """Of the outlet whose command line has these words."""
+    """The process of the outlet whose command line contains these words."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children", encoding="ascii") as file:

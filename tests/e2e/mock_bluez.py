@@ -63,9 +63,9 @@ PROFILES = {
     'jk-two': ('ffe0', [('ffe1', ['write-without-response'], 'tx'), ('ffe1', ['notify'], 'rx')]),
     'jk-old': ('ffe0', [('ffe2', ['write-without-response'], 'tx'), ('ffe1', ['notify'], 'rx')]),
     'request': ('fff0', [('fff1', ['indicate'], 'rx'), ('fff2', ['write'], 'tx')]),
-    # Newer Daly firmware: the first pair is there and does nothing.
+    # Newer Daly firmware: the first pair exists and does nothing.
     'daly-new': ('ff00', [('fff1', NOTIFY, ''), ('fff2', BOTH, ''), ('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
-    # A table that does not end: what is wanted comes last.
+    # An endless table: the wanted pair comes last.
     'wide': ('ff00', [(f'{0xa000 + n:04x}', ['read', 'write', 'notify'], '') for n in range(400)] + [('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
     'nordic': ('6e400001-b5a3-f393-e0a9-e50e24dcca9e', [('6e400002-b5a3-f393-e0a9-e50e24dcca9e', BOTH, 'tx'),
                                                         ('6e400003-b5a3-f393-e0a9-e50e24dcca9e', NOTIFY, 'rx')]),
@@ -144,12 +144,12 @@ class Adapter(Thing):
         return [thing for thing in list(self.mock.things.values()) if isinstance(thing, Device) and thing.adapter is self]
 
     def merged_filter(self):
-        """What all clients together want of the controller."""
+        """What all clients together request from the controller."""
         wanted = [self.filters.get(sender) for sender in self.scanners]
         return (bool(wanted), all(filter and filter.get('Transport') == 'le' for filter in wanted))
 
     def advertise(self):
-        """Each device that can be heard says so, and those that were only seen are forgotten."""
+        """Each device in reach is reported, and devices that were only seen are forgotten."""
         now = time.monotonic()
         for device in self.devices():
             if device.temporary and not device.values['Connected'] and now - device.heard_at > self.mock.temporary_s:
@@ -368,7 +368,7 @@ class Device(Thing):
             self.link.send(data)
 
     def cut(self):
-        """The link is gone, for whatever reason."""
+        """The link is lost, for any reason."""
         if self.watch:
             GLib.source_remove(self.watch)
         if self.link:
@@ -460,7 +460,7 @@ class Characteristic(Thing):
 
 
 class Wanted:
-    """A device that is there, whether BlueZ has seen it or not, and what is wrong with it."""
+    """A device that exists, whether BlueZ has seen it or not, and its faults."""
 
     def __init__(self, text):
         address, rest = text.split('=', 1)
@@ -477,14 +477,14 @@ class Wanted:
 
 
 class Mock(dbus.service.Object):
-    """The root with its object manager, and what happens on the air."""
+    """The root object with its object manager, and the events on the air."""
 
     def __init__(self, bus, mtu, delay, wanted):
         super().__init__(bus, '/')
         self.bus, self.mtu, self.delay = bus, mtu, delay
         self.wanted = {one.address: one for one in wanted}
         self.things, self.scan_refusals, self.temporary_s = {}, 0, 30
-        # The second one is told before the first, as BlueZ tells them in any order.
+        # The second one is reported before the first, because BlueZ reports them in any order.
         self.adapters = [Adapter(self, 'hci1', '00:AA:01:00:00:01'), Adapter(self, 'hci0', '00:AA:01:00:00:00')]
         bus.add_signal_receiver(self.name_changed, 'NameOwnerChanged', 'org.freedesktop.DBus')
         GLib.timeout_add(int(delay * 1000), self.advertise)
@@ -493,7 +493,7 @@ class Mock(dbus.service.Object):
         return [device for adapter in self.adapters for device in adapter.devices() if device.wanted is wanted]
 
     def device(self, address):
-        """The one that BlueZ knows, of several rather the one that is connected."""
+        """The device object that BlueZ has; if several, the connected one."""
         devices = sorted(self.seen(self.wanted[address]), key=lambda device: not device.values['Connected'])
         return devices[0] if devices else None
 
@@ -525,7 +525,7 @@ class Mock(dbus.service.Object):
 
 
 class Switches(dbus.service.Object):
-    """What a test does to it."""
+    """The faults that a test can cause."""
 
     def __init__(self, mock):
         super().__init__(mock.bus, '/mock')
@@ -551,7 +551,7 @@ class Switches(dbus.service.Object):
 
     @dbus.service.method(MOCK, in_signature='sb')
     def Hide(self, address, hidden):
-        """Out of reach, or in the hands of an app: it does not advertise any more."""
+        """Out of reach, or connected to an app: it no longer advertises."""
         self.mock.wanted[address].hidden = bool(hidden)
         if hidden and self.mock.device(address):
             self.mock.device(address).cut()
@@ -598,7 +598,7 @@ class Switches(dbus.service.Object):
 
     @dbus.service.method(MOCK, in_signature='u')
     def Flood(self, count):
-        """Tells what nobody asked for."""
+        """Sends unrequested notifications."""
         for _ in range(count):
             for adapter in self.mock.adapters:
                 for device in adapter.devices():
@@ -606,7 +606,7 @@ class Switches(dbus.service.Object):
 
     @dbus.service.method(MOCK, in_signature='us')
     def Crowd(self, count, name):
-        """So many strangers come by, all with this name, which no switch knows of."""
+        """So many unknown devices appear, all with this name, which matches no driver."""
         for n in range(count):
             address = f'66:00:00:{n >> 16 & 255:02X}:{n >> 8 & 255:02X}:{n & 255:02X}'
             device = Device(self.mock.adapters[-1], Wanted(f'{address}=advertiser@:0,{name}'))
@@ -615,13 +615,13 @@ class Switches(dbus.service.Object):
 
     @dbus.service.method(MOCK, in_signature='say')
     def Notify(self, address, data):
-        """Its module says what its BMS has not said."""
+        """The module sends bytes that its BMS has not sent."""
         for characteristic in self.mock.device(address).characteristics:
             characteristic.notify(bytes(data))
 
     @dbus.service.method(MOCK, in_signature='u')
     def Storm(self, count):
-        """BlueZ loses its name and has it again, so many times; its objects stay."""
+        """BlueZ loses its name on the bus and gets it back, so many times; its objects stay."""
         for _ in range(count):
             self.mock.bus.release_name('org.bluez')
             self.mock.bus.request_name('org.bluez')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of MQTT share: a real mosquitto on a port of its own, a client that notes all that passes, certificates."""
+"""Shared by the tests of MQTT: a real mosquitto on its own port, a client that records all messages, certificates."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ PATIENT = LINE.replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60
 
 
 class Broker(Program):
-    """mosquitto, bound to 127.0.0.1. A port that somebody else was quicker to take is tried again."""
+    """mosquitto, bound to 127.0.0.1. If another process has just taken the port, it tries another one."""
 
     def __init__(self, settings="allow_anonymous true\n", port=None, folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="packgate-mqtt-")
@@ -32,7 +32,7 @@ class Broker(Program):
             self.port = port or free_port()
             path = os.path.join(self.folder, "mosquitto.conf")
             with open(path, "w") as file:
-                # As root it would become another user, who may not look into our folders.
+                # As root it would change to another user, who cannot read our folders.
                 file.write(f"{'user root' if os.geteuid() == 0 else ''}\nlistener {self.port} 127.0.0.1\n{settings}")
             super().__init__(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", path)
             try:
@@ -50,7 +50,7 @@ class Broker(Program):
 
 
 class Listener:
-    """A client that subscribes to everything and notes what comes."""
+    """A client that subscribes to everything and records it."""
 
     def __init__(self, broker, topic="#", **tls):
         self.queue = queue.Queue()
@@ -72,7 +72,7 @@ class Listener:
         self.queue.put((message.topic, message.payload, bool(message.retain)))
 
     def wait_for(self, topic, wanted=lambda payload: True):
-        """The payload of the next message on a topic that is wanted; all before it are passed over."""
+        """The payload of the next message on a topic for which `wanted` is true; skips all before it."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -98,7 +98,7 @@ class Listener:
 
 
 class Proxy(Standin):
-    """Between a client and a broker: passes everything on, or stands still in the middle of it, as a network does."""
+    """A proxy between a client and a broker: passes everything on, or stalls in the middle, as a network does."""
 
     def __init__(self, broker):
         self.target = ("127.0.0.1", broker.port)
@@ -135,7 +135,7 @@ class Proxy(Standin):
 
 
 class Liar(Standin):
-    """A listener that does something else than a broker with whoever connects, and keeps the connection."""
+    """A listener that treats each client differently from a broker, and keeps the connection."""
 
     def __init__(self, behave):
         self.behave = behave
@@ -161,7 +161,7 @@ def flood(connection):
         connection.sendall(bytes.fromhex("3009") + b"\0\5topic" + b"hi" * 1)
 
 
-# A name server that never answers: what asks it waits for ever. In packgate-outlet and its children only.
+# A name server that never answers: look-ups wait for ever. Only in packgate-outlet and its children.
 DEAF = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -182,14 +182,14 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 
 @contextlib.contextmanager
 def name_servers_silent(folder):
-    """For outlets of gateways that are started meanwhile. `folder` has to stay for as long as they run."""
+    """For outlets of gateways that are started meanwhile. `folder` must exist as long as they run."""
     with open(f"{folder}/deaf.c", "w") as file:
         file.write(DEAF)
     subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
                    check=True)
     before = {name: os.environ.get(name) for name in ("LD_PRELOAD", "ASAN_OPTIONS")}
     os.environ["LD_PRELOAD"] = f"{folder}/deaf.so"
-    # What the sanitized build says of a library in front of its own.
+    # A message of the sanitized build about a library loaded before its own.
     os.environ["ASAN_OPTIONS"] = ":".join(filter(None, (before["ASAN_OPTIONS"], "verify_asan_link_order=0")))
     try:
         yield
@@ -202,7 +202,8 @@ def name_servers_silent(folder):
 
 
 def retained(broker, topic="#"):
-    """{topic: payload} of what the broker keeps. Retained messages come before one that is sent after the subscription."""
+    """The retained messages {topic: payload}. The broker sends them before a message that is published after the
+    subscription."""
     with Listener(broker, topic) as listener:
         with Listener(broker, "none") as other:
             other.publish("packgate-test/end", b"end")
@@ -231,7 +232,7 @@ def await_retained(broker, wanted, what):
 
 
 def make_certificates(folder):
-    """An authority, a certificate for 127.0.0.1 and one for a client, and another authority."""
+    """A CA, a certificate for 127.0.0.1 and one for a client, and another CA."""
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 20 s
-"""An alarm began, or ended: the page, its stream, the log, the history, MQTT and notifications say the same of it, also while the
-reply that carries it is lost."""
+"""An alarm begins and ends: the page, its stream, the log, the history, MQTT and notifications agree, even while the
+reply with the alarm is lost."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ PACK = ("[line {0}]\nport = {1}\nprotocol = daly\nreply_timeout = 300ms\n"
 
 
 class AlarmWay(Way):
-    """To a Daly. Requests for alarms go to another one ("calm"), or get lost ("lost")."""
+    """A proxy to a Daly. Requests for alarms go to another board ("calm"), or are lost ("lost")."""
 
     def __init__(self, url, calm):
         self.alarms = "pass"
@@ -85,10 +85,10 @@ def all_agree_while_the_reply_is_lost():
             await_packs(page, lambda pack: alarms_of(pack) == [(ALARM, "protection")])
             way.alarms = "lost"
             await_packs(page, lambda pack: f"alarm.{ALARM}" not in pack)
-            # It has not ended: nothing was read of it.
+            # The alarm has not ended: it could not be read.
             await_packs(page, lambda pack: alarms_of(pack) == [(ALARM, "protection")])
             way.alarms = "pass"
-            # What was given up is asked for again after a minute, or after an order.
+            # A request that was given up is sent again after a minute, or after an order.
             listener.publish("packgate/shed/set/charge_mos", "1")
             await_packs(page, lambda pack: pack.get(f"alarm.{ALARM}") == 1)
             way.alarms = "calm"

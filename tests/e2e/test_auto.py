@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`protocol = auto`: the gateway finds out what is on a line, remembers it, and serves the other packs meanwhile."""
+"""`protocol = auto`: the gateway detects what is on a line, remembers it, and serves the other packs meanwhile."""
 
 import os
 import re
@@ -34,9 +34,9 @@ def finds_serves_and_remembers():
     with tempfile.TemporaryDirectory() as folder, jbd, daly:
         state = os.path.join(folder, "state")
         with Gateway(configuration(url, other), state=state) as gateway, gateway.client() as client:
-            gateway.wait_published("known")  # while the search goes on
+            gateway.wait_published("known")  # while the search continues
             assert exception_of(client, 290, 8, 1) == 0x0B
-            gateway.wait_for("pack found: found protocol jbd$")  # the rate is the server's
+            gateway.wait_for("pack found: found protocol jbd$")  # the serial server sets the rate
             gateway.wait_published("found")
             assert abs(read_value(client, "voltage_v", 1) - 13.54) < 1e-4
             assert read_value(client, "driver", 1) == "jbd"
@@ -45,7 +45,7 @@ def finds_serves_and_remembers():
         with Gateway(configuration(url, other), state=state) as gateway, gateway.client() as client:
             gateway.wait_published("found")
             assert not any("found protocol" in line for line in gateway.lines)
-            # A reload keeps it. Who began anew would count from 0.
+            # A reload keeps it. A restarted client would count from 0.
             await_value(client, "polls", 1, lambda polls: polls >= 20)
             gateway.process.send_signal(signal.SIGHUP)
             gateway.wait_for("the new configuration is in force")
@@ -66,7 +66,7 @@ def socs(first, count):
 
 
 def finds_several_on_a_bus():
-    """Without addresses: all of them, in the order of their addresses. A restart knows them at once."""
+    """Without addresses: all packs, in the order of their addresses. After a restart they are known at once."""
     packs, url = simulate("topbms", socs(1, 3), "--variant", "pace", "--count", "3", "--address", "1")
     with tempfile.TemporaryDirectory() as folder, packs:
         state = os.path.join(folder, "state")
@@ -79,8 +79,8 @@ def finds_several_on_a_bus():
 
 
 def finds_by_address_and_assumes_the_rest():
-    """With addresses: each pack gets what answers at its own. One that sleeps is asked like the others, and there when it
-    wakes up."""
+    """With addresses: each pack gets the protocol that answers at its address. A sleeping one is asked like the
+    others, and appears when it wakes up."""
     packs, url = simulate("daly-p81", socs(1, 4) + ",@3:silent=1", "--count", "4", "--address", "1")
     with packs, Gateway(bus(url, 4, 2, 3)) as gateway, gateway.client() as client:
         gateway.wait_for("pack p3: nothing answers at address 3 of line bus; polling it with protocol daly-p81")
@@ -98,7 +98,8 @@ def beside(url, *more):
 
 
 def finds_beside_one_that_is_given():
-    """What answers at the address of the pack that is given is that one. A restart polls all at once."""
+    """The device that answers at the address of a configured pack is that pack. After a restart all are polled at
+    once."""
     packs, url = simulate("daly-p81", socs(1, 3), "--count", "3", "--address", "1")
     with tempfile.TemporaryDirectory() as folder, packs:
         state = os.path.join(folder, "state")
@@ -111,8 +112,8 @@ def finds_beside_one_that_is_given():
 
 
 def gives_the_line_back():
-    """When nothing is found, the pack that is given is polled all the same, and the other asked like it. So it is while a pack
-    is looked for that a reload brings, and nothing is searched a second time."""
+    """If nothing is found, the configured pack is still polled, and the other is asked like it. The same while a pack
+    that a reload has added is searched, and nothing is searched twice."""
     packs, url = simulate("daly-p81", socs(1, 5) + ",@5:silent=1", "--count", "5", "--address", "1")
     with packs, Gateway(beside(url)) as gateway, gateway.client() as client:
         gateway.wait_published("given")
@@ -129,8 +130,8 @@ def gives_the_line_back():
 
 
 def assumes_nothing_where_protocols_differ():
-    """One that sleeps is not taken for one of its neighbours where these speak several protocols: it would be asked in the
-    wrong one for good."""
+    """A sleeping pack does not get the protocol of a neighbour if these have several: it would be asked in the wrong
+    one for ever."""
     packs, url = simulate("daly-p81", socs(2, 2), "--count", "2", "--address", "2")
     text = beside(url, 3, 5).replace("protocol = daly-p81\naddress = 2", "protocol = jbd-up\naddress = 7")
     with tempfile.TemporaryDirectory() as folder, packs:

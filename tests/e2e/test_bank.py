@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Banks and spikes in the real gateway: two packs as one, one that goes and comes back, a reading that is wrong once."""
+"""Banks and spikes in the real gateway: two packs as one, a pack that leaves and returns, a single wrong reading."""
 
 import math
 import os
@@ -16,7 +16,7 @@ from harness import (PATIENCE, Exchange, Gateway, Replayer, await_value, excepti
 STALE = 0x0B
 NO_UNIT = 0x0A
 
-# Unequal packs of two makes. What the bank makes of them is worked out where it is checked.
+# Unequal packs of two makes. The values of the bank are computed where they are checked.
 LARGE = {"voltage_v": 53.0, "current_a": 20.5, "soc_percent": 40, "remaining_ah": 112, "rated_ah": 280, "cycles": 100,
          "charge_mos": 1, "discharge_mos": 1, "balance_mask": 0, "temp_c.1": 15, "temp_c.2": 25,
          **{f"cell_mv.{n}": 3300 + n for n in range(1, 17)}}
@@ -70,7 +70,7 @@ def gone(program, link=None):
 
 
 def wait_missing(gateway, pack, message):
-    """Both the bank and the pack itself have noticed, in whatever order."""
+    """Waits until both the bank and the pack have reported it, in any order."""
     waiting = {"pack", "bank"}
     while waiting:
         waiting.discard(gateway.wait_for(rf"(pack) {pack}: values are too old|(bank) house: {message}").group().split()[0])
@@ -98,19 +98,19 @@ def two_packs_as_one():
         check(client, 0, expected)
         check(client, 255, expected)
         assert read_value(client, "driver", 100) == "bank" and read_value(client, "pack_name", 100) == "house"
-        # What a bank has none of, and what no pack has.
+        # Values that a bank never has, and values that no pack reports.
         for name in ("cell_count", "cell_mv.1", "temp_count", "balance_mask"):
             row = find(name)
             assert read(client, row["address"], row["count"], 100) == [0xFFFF] * row["count"], name
         assert read_value(client, "serial", 100) == ""
         assert [read_value(client, name, 1) for name in ("packs_present", "cell_max_pack")] == [None, None]
-        # The compatibility block, of the bank too.
+        # The compatibility block of the bank.
         words = read(client, 290, 58, 0)
         assert words[0:4] == [53, 53, 16, round(expected["power_w"])] and words[6:8] == [3319, 3301], words
         assert words[44:46] == [202, 0], words
         bits = client.read_discrete_inputs(0, count=40, slave=100).bits
         assert [n for n, bit in enumerate(bits[:40]) if bit] == [32, 33, 35, 37], bits
-        # The energy of its packs; no MOS is switched through a bank.
+        # The energy of its packs; a bank has no switchable MOS.
         assert read_value(client, "charged_wh", 100) is not None
         assert client.write_coil(0, False, slave=100).isError()
         assert client.write_coil(0, False, slave=0).isError()
@@ -119,7 +119,8 @@ def two_packs_as_one():
 
 
 def waits_for_what_a_pack_weighs():
-    """A pack that tells its capacity a few replies after its state of charge: no bank until then in which all weigh the same."""
+    """A pack that reports its capacity a few replies after its state of charge: no bank is published until then,
+    because all packs would weigh the same."""
     large, large_url = simulate("daly", options(LARGE, 2) + ",delay=150")
     small, small_url = simulate("topbms", options(SMALL, 4))
     with large, small, Gateway(configuration(large_url, small_url, "", "30s")) as gateway, gateway.client() as client:
@@ -136,7 +137,7 @@ def await_bank(client):
 
 
 def waits_for_a_pack_that_answers_slowly():
-    """With min_packs, too: what is served first is the sum of all that answer."""
+    """The same with min_packs: the first values served are the sum of all packs that answer."""
     large, large_url = simulate("daly", options(LARGE, 2) + ",delay=150")
     small, small_url = simulate("topbms", options(SMALL, 4))
     with large, small, Gateway(configuration(large_url, small_url, "min_packs = 1", "30s")) as gateway, gateway.client() as client:
@@ -183,7 +184,7 @@ def goes_on_without_a_pack():
                 gone(large)
                 gateway.wait_for(r"bank house: 1 of 2 packs, large missing")
                 check(client, 100, {"current_a": -4.25, "soc_percent": 90, "cell_max_pack": 2})
-            # Now both.
+            # Now both packs.
             gateway.wait_for(r"bank house: 0 of 2 packs, large, small missing; it is stale with fewer than 1")
             for unit in (100, 0, 255):
                 assert exception_of(client, 290, 8, unit) == STALE
@@ -194,7 +195,7 @@ def goes_on_without_a_pack():
 
 
 def is_stale_below_min_packs():
-    """Without min_packs each pack is needed: a part of the current is not the current."""
+    """Without min_packs every pack is required: a part of the current is not the current."""
     large, large_url = simulate("daly", options(LARGE, 2))
     small, small_url = simulate("topbms", options(SMALL, 4))
     with large, small, Gateway(configuration(large_url, small_url, "")) as gateway, gateway.client() as client:
@@ -241,7 +242,7 @@ def follows_a_new_configuration():
 
 
 def is_pushed():
-    """Nothing is written before the bank is whole, and then its sum."""
+    """Nothing is written before the bank is complete, and then its sum."""
     large, large_url = simulate("daly", options(LARGE, 2))
     small, small_url = simulate("topbms", options(SMALL, 4))
     listener = socket.create_server(("127.0.0.1", 0))
@@ -265,13 +266,13 @@ write = house.current_a -> 7 s16 scale 100
 # ---- spikes ----
 
 def with_soc(frame, tenths):
-    """A Daly 0x90 reply with another state of charge and the sum that belongs to it."""
+    """A Daly 0x90 reply with another state of charge and the right checksum."""
     frame = frame[:10] + tenths.to_bytes(2, "big")
     return frame + bytes([sum(frame) & 0xFF])
 
 
 def daly_with(socs):
-    """A recorded pack whose 0x90 is answered with these states of charge in turn, with the last one for good."""
+    """A recorded pack whose 0x90 gets these states of charge in turn, then always the last one."""
     exchange = Exchange("tests/captures/daly/01-readme-14s-idle.exch")
     pairs = []
     for request, reply in exchange.pairs:
@@ -296,7 +297,7 @@ poll = 100ms
 
 
 def read_socs(client, cycles):
-    """All states of charge that a client sees until so many cycles are through."""
+    """All states of charge that a client sees during so many cycles."""
     seen = []
     while (read_value(client, "polls", 1) or 0) < cycles:
         seen.append(round(read_value(client, "soc_percent", 1), 1))
@@ -331,7 +332,8 @@ def serves_spikes_when_told_to():
 
 
 def shunt_measures_the_bank():
-    """Current and state of charge of the bank are those of the shunt, and unknown without it; the packs stand beside them."""
+    """Current and state of charge of the bank come from the shunt, and are unknown without it; the sums of the packs
+    are reported separately."""
     large, large_url = simulate("daly", options(LARGE, 2))
     small, small_url = simulate("topbms", options(SMALL, 4))
     shunt, shunt_url = simulate("vedirect", "profile=fixed,voltage_v=53.1,current_a=17.5,soc_percent=55")

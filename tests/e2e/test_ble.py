@@ -45,16 +45,17 @@ def reads_daly_jk_and_jbd():
         shown = subprocess.run([PACKGATE, "status", "-c", gateway.path], check=True, stdout=subprocess.PIPE, text=True).stdout
         assert re.search(r"^a +ble:AA:00:00:00:00:01 +open, -60 dBm ", shown, re.M), shown
         assert gateway.stop() == 0
-        # On a busy host a pack may be told to be late.
+        # On a busy host a pack may be reported as late.
         warnings = [text for text in gateway.lines if re.search("warning|error", text) and "no answer" not in text]
         assert len(warnings) == 1 and "is a name" in warnings[0], warnings
-        # No device stays connected: others could not have it, and some would not advertise any more.
+        # No device stays connected: otherwise other programs could not connect, and some devices would no longer
+        # advertise.
         for _ in range(4):
             air.bluez.wait_for("disconnected")
 
 
 def reads_by_maps_over_modules_of_their_own():
-    """Numbers of characteristics that are no short ones, two of which differ in their last digits only."""
+    """Characteristics with 128-bit UUIDs, two of which differ only in their last digits."""
     def by_map(profile, make, soc):
         return profile, "modbus", f"profile=fixed,soc={soc}", make, "--map", f"conf/maps/{make}.txt"
 
@@ -68,7 +69,7 @@ def reads_by_maps_over_modules_of_their_own():
 
 
 class Clock:
-    """How long Modbus answers take while things go wrong, at worst."""
+    """The slowest Modbus answer while faults occur."""
 
     def __init__(self, gateway, unit):
         self.worst, self.count, self.running, self.refused = 0, 0, True, None
@@ -95,7 +96,7 @@ class Clock:
         self.client.close()
         print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
         if kind is None:
-            # Whatever waits for the bus waits 10 s and longer.
+            # Everything that waits for the bus waits for 10 s and longer.
             assert self.refused is None and self.count > 10 and self.worst < 8, (self.refused, self.count, self.worst)
 
 
@@ -103,7 +104,7 @@ WIRED = line("w", "sim:", "daly") + pack("w", 100)
 
 
 def await_state(client, unit, fresh):
-    """Stale values are not there to be read."""
+    """Stale values cannot be read."""
     row = find("voltage_v")
     deadline = time.monotonic() + PATIENCE
     while (exception_of(client, row["address"], row["count"], unit) is None) != fresh:
@@ -142,7 +143,7 @@ def survives_what_happens_to_links():
 
 
 def waits_for_a_device_that_its_app_holds():
-    """And one that never completes a connection does not keep the adapter from the others."""
+    """A device that never completes a connection does not block the adapter for others."""
     packs = {DALY: ("daly", "daly", "profile=fixed"), JBD: ("jbd", "jbd", "profile=fixed")}
     text = line("a", "ble:" + DALY, "daly") + pack("a", 1) + line("b", "ble:" + JBD, "jbd") + pack("b", 2)
     with Air(packs) as air:
@@ -164,8 +165,8 @@ def finds_the_serial_line_that_works():
     text = (line("a", "ble:" + DALY, "daly") + pack("a", 1) + line("b", "ble:" + D2, "daly-d2") + pack("b", 2) +
             line("c", "ble:" + JBD, "jbd") + pack("c", 3) + line("d", "ble:" + JK, "jk02") + pack("d", 4))
     with Air(packs) as air:
-        air.switch("BreakNotify", DALY, "fff1")  # D2 takes the subscription, and says nothing
-        air.switch("Obey", JBD, "request")       # has both kinds of writing, and obeys one
+        air.switch("BreakNotify", DALY, "fff1")  # D2 accepts the subscription and stays silent
+        air.switch("Obey", JBD, "request")       # has both kinds of write, and obeys only one
         air.switch("Stale", JK, True)            # BlueZ remembers that it has no services
         with Gateway(text) as gateway, gateway.client() as client:
             gateway.wait_published("a", "b", "c", "d")
@@ -184,7 +185,7 @@ def shares_the_adapter_with_another_scanner():
         with Gateway(line("a", "ble:" + DALY, "daly") + pack("a", 1)) as gateway, gateway.client() as client:
             gateway.wait_published("a")
             await_polls(client, 1, 3)
-        adapter.StopDiscovery()  # it was going on all the time
+        adapter.StopDiscovery()  # it was scanning all the time
 
 
 def takes_over_from_one_that_was_killed():
@@ -212,14 +213,14 @@ def never_waits_for_the_bus():
             air.start_bluez()
             gateway.wait_published("a")
             await_polls(client, 1, 3)
-            # It stands still, with all that is on its way.
+            # It stalls, together with all bytes in transit.
             air.bus.process.send_signal(signal.SIGSTOP)
             await_state(client, 1, False)
             await_polls(client, 100, 20)
             air.bus.process.send_signal(signal.SIGCONT)
             await_state(client, 1, True)
             await_polls(client, 1, 3)
-            # It stood still already when the line was opened.
+            # It had stalled already when the line was opened.
             air.switch("Hide", DALY, True)
             await_state(client, 1, False)
             air.bus.process.send_signal(signal.SIGSTOP)
@@ -227,7 +228,7 @@ def never_waits_for_the_bus():
             air.bus.process.send_signal(signal.SIGCONT)
             air.switch("Hide", DALY, False)
             await_state(client, 1, True)
-            # It ends, and comes back.
+            # It exits, and restarts.
             air.stop_bus()
             air.stop_bluez()
             await_state(client, 1, False)
@@ -238,7 +239,7 @@ def never_waits_for_the_bus():
 
 
 def name_of(bus, process):
-    """The own name on the bus of a process."""
+    """A process's unique name on the bus."""
     daemon = dbus.Interface(bus.get_object("org.freedesktop.DBus", "/org/freedesktop/DBus", introspect=False),
                             "org.freedesktop.DBus")
     for name in daemon.ListNames():
@@ -263,7 +264,7 @@ def believes_bluez_alone_and_bears_a_flood():
             message.set_destination(name)
             air.client.send_message(message)
 
-        soc = bytes.fromhex("a501900802120000753000c8")  # 20.0 %, as a good frame would say it
+        soc = bytes.fromhex("a501900802120000753000c8")  # 20.0 %, as a valid frame would encode it
         soc += bytes([sum(soc) & 255])
         for _ in range(2000):
             lie(device + "/service0010/char0011", "org.bluez.GattCharacteristic1", {"Value": dbus.Array(soc, signature="y")})
@@ -291,7 +292,7 @@ def hears_what_a_shunt_advertises():
         nonce = 0x40B0
 
         def say_on(client):
-            """Records come about each second, so that the values stay fresh."""
+            """About one record per second, so that the values stay fresh."""
             nonlocal nonce
             nonce += 1
             air.switch("Advertise", shunt, dbus.ByteArray(victron_record(key, nonce)))
@@ -321,8 +322,8 @@ def shunt(n, key, more=""):
 
 
 def hears_several_shunts():
-    """Each with its own key: a right one, that of another shunt, one that only begins like it, and none; beside a pack that is
-    connected to. No key is ever shown."""
+    """Shunts with a right key, the key of another shunt, a key that only begins like it, and none; beside a connected
+    pack. No key is ever shown."""
     keys = list(KEYS.values())
     packs = {address: ("advertiser", None, "") for address in KEYS} | {DALY: ("daly", "daly", "profile=fixed,soc=61")}
     with Air(packs) as air, tempfile.TemporaryDirectory() as folder, Shunts() as shunts:
@@ -338,7 +339,8 @@ def hears_several_shunts():
                 await_state(client, unit, True)
             assert abs(read_value(client, "voltage_v", 1) - 12) < 1e-4 and abs(read_value(client, "voltage_v", 2) - 13) < 1e-4
             listening = subprocess.Popen([PACKGATE, "listen", "s0", "-c", gateway.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            # Noise has its unused bits wrong three times of four, and what passes differs each time: nothing of it is believed.
+            # Three quarters of random data have wrong unused bits, and the rest differs each time: none of it is
+            # accepted.
             for unit in (3, 4, 5):
                 await_state(client, unit, False)
             await_polls(client, 1, 10)
@@ -349,7 +351,7 @@ def hears_several_shunts():
                                     timeout=PATIENCE).stdout for words in (("status",), ("status", "--json"), ("check",), ("read", "s0"))]
             listening.terminate()
             shown.append(listening.communicate(timeout=PATIENCE)[0].decode())
-            # One is silent, or says the same again: it is stale, and the other is not.
+            # One falls silent, or repeats itself: it is stale, and the other is not.
             shunts.silent.add(list(KEYS)[0])
             await_state(client, 1, False)
             await_state(client, 2, True)
@@ -362,7 +364,7 @@ def hears_several_shunts():
             await_state(client, 2, False)
             air.switch("Hide", list(KEYS)[1], False)
             await_state(client, 2, True)
-            # Its right key came into the file.
+            # The right key was written to the file.
             with open(files[2], "w") as file:
                 file.write(keys[2] + "\n")
             await_state(client, 3, True)
@@ -377,7 +379,7 @@ def hears_several_shunts():
 
 
 def takes_no_old_record():
-    """The bus stands still: what comes behind it is seconds old, and passed over."""
+    """The bus stalls: data after it are seconds old, and skipped."""
     packs = {list(KEYS)[0]: ("advertiser", None, "")}
     with Air(packs) as air, tempfile.NamedTemporaryFile("w") as file, Shunts() as shunts:
         address, key = next(iter(KEYS.items()))
@@ -387,7 +389,7 @@ def takes_no_old_record():
         oldest = 0
 
         def look(client):
-            """Its voltage tells when it was said."""
+            """Its voltage encodes the time of the advertisement."""
             nonlocal oldest
             row = find("voltage_v")
             answer = client.read_holding_registers(row["address"], count=row["count"], slave=1)
@@ -415,19 +417,19 @@ def takes_no_old_record():
                 assert time.monotonic() < deadline
                 talk(0.3)
             talk(5)
-            # Records are lost on the air all the time: that is no reason to open anything anew.
+            # Records are lost on the air all the time: this does not reopen anything.
             for _ in range(3):
                 air.switch("Hide", address, True)
                 time.sleep(2.5)
                 air.switch("Hide", address, False)
                 talk(1)
-            # (A process that was stopped by a busy host opens its ports anew, and says why.)
+            # (If a busy host has stopped the process, it reopens its ports and logs why.)
             begun = sum("scan started" in text for text in [*air.bluez.lines, *filter(None, list(air.bluez.queue.queue))])
             stopped = sum("in the meantime" in text for text in [*gateway.lines, *filter(None, list(gateway.queue.queue))])
             assert begun <= 1 + stopped, (begun, stopped)
             print(f"# oldest value shown as fresh: {oldest:.1f} s")
             assert oldest < 12, oldest
-            # BlueZ is stopped with what it has heard: the bus has it at once when it goes on.
+            # BlueZ is stopped with received data: it sends them at once when it continues.
             air.bus.process.send_signal(signal.SIGSTOP)
             talk(16)
             air.bus.process.send_signal(signal.SIGCONT)
@@ -443,7 +445,8 @@ def takes_no_old_record():
 
 
 def scans_one_at_a_time():
-    """Several lines begin at once, beside another program, and a controller that is busy at first; nobody connects beside another."""
+    """Several lines start at once, beside another program, and with a controller that is busy at first; only one
+    connects at a time."""
     packs = {DALY: ("daly", "daly", "profile=fixed"), JK: ("jk", "jk02", "profile=fixed"), JBD: ("jbd", "jbd", "profile=fixed")}
     packs |= {address: ("advertiser", None, "") for address in list(KEYS)[:3]}
     with Air(packs, delay=0.4) as air, tempfile.TemporaryDirectory() as folder, Shunts():
@@ -457,7 +460,7 @@ def scans_one_at_a_time():
         with Gateway(text) as gateway, gateway.client() as client:
             for unit in (1, 2, 3, 11, 12, 13):
                 await_state(client, unit, True)
-            # Longer than an answer is waited for: a line whose scan is never answered would be lost.
+            # Longer than the time-out: a line whose scan is never answered would be lost.
             await_polls(client, 1, 26)
             for unit in (1, 2, 3, 11, 12, 13):
                 assert read_value(client, "reconnects", unit) == 0, unit

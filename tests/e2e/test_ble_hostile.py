@@ -17,7 +17,7 @@ from harness import PACKGATE, PATIENCE, Gateway, await_value, find, main, read_v
 from web_harness import Page
 
 DALY, JK, JBD = (f"AA:00:00:00:00:0{n}" for n in range(1, 4))
-# Terminal sequences, a line of its own in a log, what turns text around, markup; and nothing that ends an argument.
+# Terminal sequences, a line break for logs, text direction marks, markup; but nothing that ends an argument.
 NAME = "\x1b]0;x\x07\nerror: line a\u202e<b>%n"
 
 
@@ -39,7 +39,7 @@ def said_by(program):
 
 
 class Worst:
-    """How long Modbus answers of a unit take, at worst."""
+    """The slowest Modbus answer of a unit."""
 
     def __init__(self, gateway, unit):
         self.worst, self.count, self.running = 0, 0, True
@@ -73,12 +73,12 @@ def bears_crowds_and_storms():
         with Gateway(text) as gateway, gateway.client() as client, Worst(gateway, 100):
             gateway.wait_published("a", "w")
             await_polls(client, 1)
-            # Nothing, and as much as a packet can have: none of it is an answer.
+            # Nothing, and as much as a packet can contain: neither is an answer.
             for n in range(40):
                 air.switch("Notify", DALY, dbus.ByteArray(b"" if n % 2 else bytes([0xA5, n, 0x90, 8] * 128)))
             await_polls(client, 1)
             assert read_value(client, "reconnects", 1) == 0
-            # It looks at all of them again.
+            # It reads all of them again.
             air.switch("Drop", DALY)
             await_value(client, "reconnects", 1, lambda count: count > 0)
             await_polls(client, 1)
@@ -87,16 +87,16 @@ def bears_crowds_and_storms():
             assert abs(read_value(client, "soc_percent", 1) - 61) < 0.1
         said = said_by(gateway)
         assert not [text for text in said if "66:00" in text or re.search("[\x00-\x1f\x7f\u202e]", text) or "error" in text], said
-        # 200 times its name went; a line says once that it is lost, and once that it is back.
+        # Its name vanished 200 times; a line logs the loss once, and the recovery once.
         assert sum("line a" in text for text in said) < 20, said
         done = subprocess.run([PACKGATE, "probe", "ble:"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
         assert done.returncode == 0 and not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", done.stdout + done.stderr), done
-        # The strangers are remembered only, and not one of them is in reach.
+        # The unknown devices are only cached, and none of them is in reach.
         assert f"ble:{DALY}".encode() in done.stdout and b"66:00" not in done.stdout, done
 
 
 def takes_the_second_adapter():
-    """The same device is in reach of both; another one is read over the first at the same time."""
+    """The device is in reach of both adapters; another one is read through the first at the same time."""
     with Air({"hci0+hci1/" + DALY: ("daly", "daly", "profile=fixed,soc=61"), JK: ("jk", "jk02", "profile=fixed,soc=62")}) as air:
         text = line("a", "ble:hci1/" + DALY.lower(), "daly") + pack("a", 1) + line("b", "ble:" + JK, "jk02") + pack("b", 2)
         with Gateway(text) as gateway, gateway.client() as client:
@@ -106,14 +106,14 @@ def takes_the_second_adapter():
             assert f"connected {DALY} over hci1" in said and f"connected {JK} over hci0" in said, said
             shown = subprocess.run([PACKGATE, "status", "-c", gateway.path], check=True, stdout=subprocess.PIPE, text=True).stdout
             assert re.search(rf"^a +ble:hci1/{DALY} +open, -60 dBm ", shown, re.M), shown
-            # The other adapter is none of its business.
+            # The other adapter is not used.
             air.switch("Power", False)
             gateway.wait_for("line b: ble:.*the Bluetooth adapter")
             await_polls(client, 1)
             assert read_value(client, "reconnects", 1) == 0
             air.switch("Power", True)
             await_polls(client, 2)
-        # It has given the device up: others can have it, over any adapter.
+        # It has released the device: other programs can use it, through any adapter.
         done = subprocess.run([PACKGATE, "probe", "ble:hci1/"], stdout=subprocess.PIPE, text=True, timeout=PATIENCE)
         assert f"ble:hci1/{DALY}  " in done.stdout and JK not in done.stdout, done
         done = subprocess.run([PACKGATE, "read", "--port", "ble:hci1/" + DALY, "--protocol", "daly"], stdout=subprocess.PIPE,
@@ -122,7 +122,7 @@ def takes_the_second_adapter():
 
 
 def leaves_a_device_to_who_has_it():
-    """A second packgate would take the answers of the first one, and its link when it ends."""
+    """A second packgate would take the first one's answers, and end its link when it exits."""
     with Air({DALY: ("daly", "daly", "profile=fixed,soc=61")}) as air:
         commands = (("probe", "ble:" + DALY), ("read", "-t", "20", "--port", "ble:hci0/" + DALY, "--protocol", "daly"))
         with Gateway(line("a", "ble:" + DALY, "daly") + pack("a", 1)) as gateway, gateway.client() as client:
@@ -139,10 +139,10 @@ def leaves_a_device_to_who_has_it():
 
 
 def waits_for_late_replies():
-    """Over a bad link replies come later than the 1.5 s that they have at least: they are waited for longer, by `read` as well. A short
-    reply_timeout, good for a wire, is not taken for one over the air."""
+    """Over a bad link replies take longer than the minimum of 1.5 s: the gateway and `read` wait longer. A short
+    reply_timeout, as for a cable, does not apply to Bluetooth."""
     packs = {DALY: ("daly", "daly", "profile=fixed,soc=61,delay=500"), JBD: ("jbd", "jbd", "profile=fixed,soc=63,delay=2200")}
-    slow = "stale_after = 2m"  # a round takes seconds, and more on a busy machine
+    slow = "stale_after = 2m"  # a round takes seconds, or more on a busy machine
     text = (line("a", "ble:" + DALY, "daly", "reply_timeout = 200ms") + pack("a", 1, slow) + line("c", "ble:" + JBD, "jbd") + pack("c", 3, slow))
     with Air(packs) as air:
         with Gateway(text) as gateway, gateway.client() as client:
@@ -159,14 +159,15 @@ def waits_for_late_replies():
 
 
 def hides(key, texts):
-    """No piece of it is in any of them, in whatever way it is written."""
+    """None of them contains a part of it, in any notation."""
     for text in texts:
         squeezed = re.sub(r"[^0-9a-f]", "", text.lower())
         assert not [n for n in range(0, len(key) - 12) if key[n:n + 13] in squeezed], text
 
 
 def shows_the_key_nowhere():
-    """Whatever is asked of the gateway, its page and its commands; and wherever it was pasted in place of a path."""
+    """Everything that the gateway, its page and its commands show; and wherever the key was pasted in place of a
+    path."""
     address, key = next(iter(KEYS.items()))
     with Air({address: ("advertiser", None, "")}) as air, tempfile.TemporaryDirectory() as folder, Shunts():
         path = folder + "/shunt"
@@ -178,7 +179,7 @@ def shows_the_key_nowhere():
             listening = subprocess.Popen([PACKGATE, "listen", "s", "-c", page.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
             def asked():
-                """Of the page and by commands."""
+                """Through the page and through commands."""
                 for where in ("/", "/api/v1/gateway", "/api/v1/packs", "/api/v1/packs/s", "/metrics", "/api/v1/packs?detail=all"):
                     yield page.ask(where)[2].decode(errors="replace")
                 for words in (("status",), ("status", "--json"), ("check",), ("read", "s"), ("read", "--debug", "s"), ("reload",)):
@@ -187,7 +188,7 @@ def shows_the_key_nowhere():
             shown = list(asked())
             assert "its key was *** last year" in json.loads(shown[1])["config"]["text"]
             assert path in json.loads(shown[1])["config"]["text"]
-            # The key itself in place of its file, under the names that come to mind.
+            # The key itself in place of its file, under names that users may try.
             with open(page.path) as file:
                 text = file.read()
             for wrong in ("key_file = " + key, "key = " + key, "encryption_key = " + key, "instant readout: " + key, key):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 50 s
-"""`packgate probe` over Bluetooth Low Energy, by a stand-in for BlueZ: who is in reach, and which protocol one speaks."""
+"""`packgate probe` over Bluetooth Low Energy, with a stand-in for BlueZ: the devices in reach, and the protocol of
+one."""
 
 import json
 import os
@@ -47,7 +48,7 @@ def finds_the_protocol():
     with Air(packs) as air:
         for address, protocol in ((DALY, "daly"), (JK, "jk02"), (JBD, "jbd"), (D2, "daly-d2")):
             air.switch("BreakNotify", D2, "fff1")
-            air.switch("RefuseConnects", address, 1)  # as radio links do now and then
+            air.switch("RefuseConnects", address, 1)  # as radio links sometimes do
             status, out, error = probe("ble:" + address.lower())
             assert status == 0 and f"port = ble:{address}\n" in out and f"protocol = {protocol}" in out, (out, error)
             assert "baud" not in out, out
@@ -57,7 +58,7 @@ def finds_the_protocol():
         assert status == 1 and "it is not in reach" in error, error
         status, out, error = probe("ble:" + OTHER)
         assert status == 1 and "none of the serial lines that are known" in error, error
-        # Nothing was paired or made to be forgotten.
+        # No device was paired or forgotten.
         assert not [line for line in air.bluez.lines + list(filter(None, air.bluez.queue.queue)) if "removed" in line]
 
 
@@ -70,7 +71,7 @@ def hears_a_shunt():
         status, out, error = probe("ble:")
         assert f"ble:{address}  SmartShunt\n    -60 dBm: Victron, Instant Readout: victron-ble" in out, out
         assert "packgate probe --key-file FILE ble:ADDRESS" in out, out
-        # It is not connected to for nothing.
+        # It is not connected to unnecessarily.
         status, out, error = probe("ble:" + address)
         assert status == 1 and "protocol victron-ble, and a key_file" in error, error
         status, out, error = probe("--key-file", path, "ble:" + address)
@@ -81,7 +82,7 @@ def hears_a_shunt():
         assert status == 1 and "the key in its key_file is not the one of this device" in error, error
         with open(path, "w") as file:
             file.write(key)
-        # The path may be that from the current folder.
+        # The path may be relative to the current folder.
         status, out, error = probe("--key-file", os.path.relpath(path), "ble:" + address)
         assert status == 0 and f"port = ble:{address}\n" in out and "protocol = victron-ble\n" in out, (out, error)
         shown = re.search(r"^key_file = (/.*)$", out, re.M)[1]
@@ -99,7 +100,7 @@ def hears_a_shunt():
 
 
 def says_that_the_bus_turns_it_away():
-    """As it does with users that it knows no name of."""
+    """As for users whose names it does not know."""
     if os.geteuid() != 0:
         return
     with Air({}) as air:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Several packs on one line, one of them silent, one that spoils what it says and one that answers when its neighbours
-are asked: the others lose nothing, and nobody reads anybody else's values."""
+"""Several packs on one line, one of them silent, one with damaged replies, and one that answers when its neighbours
+are asked: the others lose nothing, and no pack gets the values of another."""
 
 # tests/run: 60 s
 
@@ -12,14 +12,14 @@ import time
 from harness import (Gateway, MAP, PATIENCE, await_value, decode, exception_of, find, main, read, read_value, simulate,
                      simulate_pty)
 
-POLLS = 6  # of each good pack, beside bad neighbours
+POLLS = 6  # per good pack, beside bad neighbours
 CELLS = 16
 STALE = 0x0B
 ROWS = [row for row in MAP if row["block"] == "compatibility" and row["offset"] <= 35]
 
 
 class Bus:
-    """Emulated packs at consecutive addresses, each with numbers of its own."""
+    """Emulated packs at consecutive addresses, each with its own numbers."""
 
     def __init__(self, protocol, first, count, silent, noisy, late, variant=None, settings="", unanswered=0, pty=False):
         self.protocol, self.variant, self.settings, self.pty = protocol, variant, settings, pty
@@ -59,7 +59,8 @@ class Bus:
 
 
 def compare(client, unit, address):
-    """All values of a pack, read at once, against what it was given; 0.05 is the resolution of the coarsest protocol."""
+    """Compares all values of a pack, read at once, with the configured ones; 0.05 is the resolution of the coarsest
+    protocol."""
     start = ROWS[0]["address"]
     words = read(client, start, ROWS[-1]["address"] + ROWS[-1]["count"] - start, unit)
     values = {row["name"]: decode(row, words[row["address"] - start:][:row["count"]]) for row in ROWS}
@@ -69,14 +70,15 @@ def compare(client, unit, address):
 
 
 def check_counters(client, unit, address, unanswered):
-    # A busy machine leaves one unanswered now and then, or lets damage of the noisy pack come when another one is asked.
+    # A busy machine sometimes leaves a request unanswered, or damaged bytes of the noisy pack arrive when another one
+    # is asked.
     for name, most in ("timeouts", unanswered + 2), ("checksum_errors", 2), ("implausible", 0):
         count = read_value(client, name, unit)
         assert count <= most, f"address {address}: {count} {name}"
 
 
 def watch(client, bus):
-    """Reads again and again until each good pack has been polled often enough."""
+    """Reads repeatedly until each good pack was polled often enough."""
     deadline = time.monotonic() + PATIENCE
     waiting = set(bus.good())
     while waiting:
@@ -91,7 +93,7 @@ def watch(client, bus):
 def check(bus, url):
     with Gateway(bus.configuration(url)) as gateway, gateway.client() as client:
         gateway.wait_published(*(str(address) for _, address in bus.good()))
-        for unit, _ in bus.good():  # what is vital comes first
+        for unit, _ in bus.good():  # vital values come first
             await_value(client, "cell_mv.1", unit, lambda mv: mv)
         watch(client, bus)
         for unit, address in bus.good():
@@ -100,7 +102,7 @@ def check(bus, url):
         await_value(client, "timeouts", silent, lambda count: count > 0)
         assert read_value(client, "polls", silent) == 0
         assert exception_of(client, find("voltage_v")["address"], 2, silent) == STALE
-        # What comes of these now and then is good, or it is not served.
+        # A reply of these is sometimes valid; else it is not served.
         await_value(client, "checksum_errors", noisy, lambda count: count > 0)
         for unit in noisy, late:
             await_value(client, "polls", unit, lambda count: count > 0)
@@ -133,13 +135,13 @@ BUSES = [
     Bus("jbd-addressed", 0, 6, silent=0, noisy=2, late=3, settings="gap = 20ms\n"),
     Bus("seplos-v3", 0, 5, silent=3, noisy=1, late=2, settings="gap = 20ms\n"),
     Bus("pace-modbus", 1, 6, silent=2, noisy=5, late=1, settings="gap = 20ms\n"),
-    # Only the master has a serial number to tell; it is asked for twice.
+    # Only the master reports a serial number; it is requested twice.
     Bus("jbd-up", 1, 6, silent=3, noisy=2, late=5, unanswered=2),
 ]
 
 
 def neighbours_lose_nothing():
-    """All buses at once: they mostly wait."""
+    """All buses at once, because they mostly wait."""
     with concurrent.futures.ThreadPoolExecutor(len(BUSES)) as pool:
         jobs = {pool.submit(run, bus): bus for bus in BUSES}
         failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs)

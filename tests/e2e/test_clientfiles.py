@@ -50,7 +50,7 @@ class Map:
         return [address for address, row in self.rows.items() if row["name"] == name][-1]
 
     def polled(self):
-        """Names of the numbers of a pack that any client may ask for: extended block, no bits, no self-check."""
+        """Names of the numbers of a pack that any client may request: extended block, no bits, no self-check."""
         return {row["name"] for row in self.rows.values()
                 if row["block"] == "extended" and not row["type"].startswith("bits")
                 and not row["name"].startswith("check_")} - BANK_ONLY
@@ -71,7 +71,8 @@ def stem(name):
 
 
 def listed(known):
-    """Names in a file that has every value: of a pack nothing is known of, 16 cells and 4 sensors; of the example, all."""
+    """Names in a file with every value: for a pack about which nothing is known, 16 cells and 4 sensors; for the
+    example, all."""
     most = {"cell_mv": 16, "temp_c": 4} if known.arguments else {}
     return {name for name in known.polled() if stem(name) not in most or int(name.rpartition(".")[2]) <= most[stem(name)]}
 
@@ -85,7 +86,7 @@ def files_are_what_the_program_prints():
 
 
 def templates_print_the_formats():
-    """Those of conf/clients/, read as files of a user, for the example and for a configuration."""
+    """The templates of conf/clients/, read as files of a user, for the example and for a configuration."""
     for known in both_maps():
         for name in sorted(os.listdir("conf/clients")):
             form = name.split(".")[0]
@@ -173,7 +174,7 @@ def files_have_all_packs_of_a_configuration():
         text = SITE.format(state, password)
         with open(path, "w") as file:
             file.write(text)
-        # The running gateway notes how many cells there are.
+        # The running gateway stores the number of cells.
         running = text.replace("192.0.2.7:1502", "127.0.0.1:0").replace("port = sim:", "port = sim:cell_count=8", 1)
         with Gateway(running.split("[line a]", 1)[1].join(["[line a]", ""]).split("[mqtt")[0], state=state) as gateway:
             gateway.wait_published("shed", "barn")
@@ -228,7 +229,7 @@ def files_have_all_packs_of_a_configuration():
 
 
 def the_running_gateway_knows_how_many_cells():
-    """Its state file, which it writes once a minute, does not yet."""
+    """Its state file, which is written once a minute, does not contain it yet."""
     text = "[line a]\nport = sim:cell_count=8,temp_count=3\nprotocol = daly\n[pack shed]\nline = a\nunit = 7\n"
 
     def counts(path):
@@ -298,7 +299,7 @@ def home_assistant_follows_the_map():
 
 
 def asked_inputs(known):
-    """All but the switches, which registers tell better."""
+    """All but the switches, for which registers are better."""
     return set(known.inputs.values()) - {"charge_mos", "discharge_mos", "balancing"}
 
 
@@ -343,7 +344,7 @@ def telegraf_follows_the_map():
 
 
 def drop_unknown(source, fields):
-    """The Starlark of the processor is Python as well."""
+    """The Starlark of the processor is also valid Python."""
     class Metric:
         pass
 
@@ -371,7 +372,7 @@ def telegraf_drops_what_is_unknown():
 # ---- Node-RED ----
 
 def registers_of(row, value):
-    """A value as it stands in registers, by the types of the map."""
+    """A value as encoded in registers, by the types of the map."""
     kind = row["type"]
     if kind == "string":
         data = (value or "").encode("ascii").ljust(2 * row["count"])
@@ -384,7 +385,7 @@ def registers_of(row, value):
 
 
 class Functions:
-    """Runs function nodes in one process of node, which reads and writes a line for each."""
+    """Runs function nodes in one node process, which reads and writes a line for each."""
 
     SCRIPT = """
         require('readline').createInterface({input: process.stdin}).on('line', line => {
@@ -493,7 +494,7 @@ def evcc_follows_the_map():
 
 # ---- Tasmota ----
 
-# For each way of writing a number: its bytes in a reply, and what they say.
+# For each encoding of a number: its bytes in a reply, and the value.
 TASMOTA_NUMBERS = {
     "UUuu": (2, lambda data: int.from_bytes(data, "big")),
     "SSss": (2, lambda data: int.from_bytes(data, "big", signed=True)),
@@ -508,7 +509,7 @@ TASMOTA_TYPES = {("u16", ""): "UUuu", ("s16", ""): "SSss", ("u32", "low first"):
 
 
 class Decoder:
-    """A line that takes a number out of the replies to one block."""
+    """A line of the script that extracts a number from the replies to one block."""
 
     def __init__(self, line):
         match = re.fullmatch(r"1,(\w+)@i(\d+):(\d+),([^,]*),([^,]*),([^,]*),(\d+)", line)
@@ -517,7 +518,7 @@ class Decoder:
         self.label, self.unit, self.name, self.decimals = match[4], match[5], match[6], int(match[7])
 
     def number(self, data):
-        """Bytes in hex are compared, xN passes over N of them; None: the reply is not for this line."""
+        """Compares bytes in hex, xN skips N of them; None: the reply does not match this line."""
         pattern, at, number = self.pattern, 0, None
         while pattern:
             match = re.match(r"x(\d+)|(UUuuUUuus?|UUuu|SSss|FFffFFff|ffffffff)|([0-9A-Fa-f]{2})", pattern)
@@ -536,8 +537,8 @@ class Decoder:
 
 
 class Tasmota:
-    """What Tasmota's smart meter interface makes of a script with one Modbus TCP meter, written from its documentation
-    and the source of its driver."""
+    """The result of Tasmota's smart meter interface for a script with one Modbus TCP meter, written from its
+    documentation and the source of its driver."""
 
     def __init__(self, script):
         lines = [line for line in script.splitlines() if line and line[0] != ";"]
@@ -553,7 +554,7 @@ class Tasmota:
         self.shown = {decoder.name: 0 for decoder in self.decoders}
 
     def receive(self, index, data):
-        """Byte by byte; the buffer starts anew when it is full, before the length of the frame is looked at."""
+        """Byte by byte; the buffer restarts when it is full, before the length of the frame is checked."""
         fill = 0
         for byte in data:
             self.buffer[fill] = byte
@@ -657,7 +658,7 @@ def check_shown(shown):
     for name, value in wanted.items():
         assert abs(shown[name] - value) <= 1e-5 * abs(value), (name, shown[name], value)
     assert math.isnan(shown["temp_c.3"]) and math.isnan(shown["temp_c.4"])
-    # What goes on: 65536 and more would be the words of a small number in the wrong order.
+    # A growing value: from 65536 on, wrong word order would show as a small number.
     moving = set(shown) - set(wanted) - {"temp_c.3", "temp_c.4"}
     assert moving == {"age_s", "polls", "discharged_wh"} and shown["polls"] >= 1, moving
     assert all(0 <= shown[name] < 65536 for name in moving), shown
@@ -671,7 +672,7 @@ def tasmota_reads_a_pack():
                 gateway.wait_published("bench")
                 device = tasmota_with(gateway)
                 check_shown(device.poll(gateway.port))
-                for index, reply in device.replies.items():  # one that comes late fits no line of another block
+                for index, reply in device.replies.items():  # a late reply matches no line of another block
                     others = [decoder for decoder in device.decoders if decoder.index != index]
                     assert others and all(decoder.number(reply) is None for decoder in others), index
 
@@ -697,8 +698,8 @@ def tasmota_sees_that_a_pack_is_silent():
 
 # ---- the color display of the ScanLabs data extractor, which is a Tasmota ----
 
-# By which JSON names its pages look for which of its registers, from the display's own script: at how many bytes of the
-# reply, and how many decimals fit the page.
+# The JSON names by which its pages find registers, from the display's own script: the byte offset in the reply, and
+# how many decimals fit the page.
 DISPLAY = {
     "SOC": ("UUuu", 0, 0), "Dv": ("UUuu", 8, 0), "Av": ("UUuu", 10, 0), "T": ("float", 16, 1), "Vt": ("float", 20, 2),
     "Am": ("float", 24, 2), "W": ("float", 28, 0), "DH": ("UUuu", 34, 0), "CH": ("UUuu", 36, 0), "Bt": ("UUuu", 80, 0),

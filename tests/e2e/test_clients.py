@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Clients of other people read all blocks of a running gateway, in both word orders: mbpoll, pymodbus, and modbus-serial
-and jsmodbus from npm in the versions of npm/package.json. Every value must be what the emulated packs were set to,
-and every register what the others read."""
+"""Third-party clients read all blocks of a running gateway, in both word orders: mbpoll, pymodbus, and modbus-serial
+and jsmodbus from npm in the versions of npm/package.json. Every value must be the one that the emulated packs
+have, and all clients must read the same registers."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from harness import MAP, PACKGATE, PATIENCE, Gateway, find, main, mbpoll, read, 
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
 INSTALLED = os.path.join(os.path.dirname(PACKGATE), "npm")
 
-# What the emulated packs are set to, in steps that their wires can carry.
+# The values of the emulated packs, in steps that their protocols can represent.
 PACKS = {
     1: ("topbms", {"voltage_v": 53.58, "current_a": 3.84, "soc_percent": 88, "remaining_ah": 132.35, "cell_count": 16,
                    "temp_count": 4, **{f"cell_mv.{n}": 3340 + n for n in range(1, 17)},
@@ -26,12 +26,12 @@ PACKS = {
                  "alarm.soc_low": 1}),
 }
 
-# function, first address, how many: each table from one end to the other.
+# function, first address, count: each table from one end to the other.
 BLOCKS = [(function, address, count) for function in (3, 4)
           for address, count in ((100, 58), (290, 58), (400, 125), (525, 125), (650, 125), (775, 25), (900, 60))]
 BLOCKS += [(2, 0, 48), (1, 0, 2)]
 
-# What may be different from one read to the next.
+# Registers that may differ between two reads.
 VOLATILE = {"memory_mib", "seconds", "age_s", "polls", "charged_wh", "discharged_wh"}
 
 
@@ -42,7 +42,7 @@ def options(values):
 
 
 def floats_of(values):
-    """{address: what must be read there}, in the first block, its copy, and the second block."""
+    """{address: expected value}, in the first block, its copy, and the second block."""
     temps = [values[f"temp_c.{n}"] for n in range(1, values["temp_count"] + 1)]
     expected = {"temp_avg_c": sum(temps) / len(temps), "voltage_v": values["voltage_v"], "current_a": values["current_a"],
                 "power_w": values["voltage_v"] * values["current_a"]}
@@ -93,14 +93,14 @@ class House:
             self.await_temperature(unit)
 
     def await_temperature(self, unit):
-        """It is asked last by some drivers; until then its float is not a number, 7FC0 0000 in one order or the other."""
+        """Some drivers read it last; until then its float is NaN, 7FC0 0000 in either word order."""
         deadline = time.monotonic() + PATIENCE
         while 0x7FC0 in read(self.client, find("temp_c.1")["address"], 2, unit):
             assert time.monotonic() < deadline, f"unit {unit} has no temperature"
             time.sleep(0.02)
 
     def snapshot(self, unit):
-        """All blocks by pymodbus, which is what the others are compared with."""
+        """All blocks by pymodbus, with which the others are compared."""
         functions = {1: self.client.read_coils, 2: self.client.read_discrete_inputs,
                      3: self.client.read_holding_registers, 4: self.client.read_input_registers}
         blocks = []
@@ -117,7 +117,7 @@ class House:
 
 
 def differences(one, other, volatile):
-    """Which registers and bits are not the same in two lists of blocks."""
+    """The registers and bits that differ between two lists of blocks."""
     wrong = []
     for (function, first, count), a, b in zip(BLOCKS, one, other):
         assert len(a) == len(b) == count, (function, first, len(a), len(b))
@@ -127,7 +127,7 @@ def differences(one, other, volatile):
 
 
 def check_floats(unit, got):
-    """{address: float} of a client, against what the pack was set to."""
+    """Compares {address: float} of a client with the values of the pack."""
     expected = floats_of(PACKS[unit][1])
     assert set(got) == set(expected)
     for address, value in expected.items():
@@ -135,7 +135,7 @@ def check_floats(unit, got):
 
 
 def check_whole_values(unit, blocks):
-    """Cells, states and alarms out of a client's registers, against what the pack was set to."""
+    """Compares cells, states and alarms in a client's registers with the values of the pack."""
     values = PACKS[unit][1]
     registers = {}
     for (function, first, count), words in zip(BLOCKS, blocks):
@@ -154,7 +154,7 @@ def check_whole_values(unit, blocks):
 
 
 def check_client(read_all):
-    """`read_all(house, unit)` gives all blocks and the floats, as the client has them."""
+    """`read_all(house, unit)` returns all blocks and the floats, as the client reads them."""
     for order in ("little", "big"):
         house = House.of(order)
         for unit in PACKS:

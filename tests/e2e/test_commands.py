@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the commands say to a wrong call: what is missing, and what was probably meant."""
+"""Error messages of the commands: what is missing, and what was probably meant."""
 
 import glob
 import os
@@ -65,7 +65,7 @@ def speaks_of_options():
     expect(2, "packgate probe: --framing: 'baud' is '9N1'; expected", "probe", "--framing", "9N1", "/dev/x")
     expect(1, "packgate read: --address: 'address' is 77; expected 1 to 16 for protocol 'daly'",
            "read", "--port", "sim:", "--protocol", "daly", "--address", "77")
-    # A value cannot bring in a line of its own.
+    # A value cannot inject a line.
     expect(1, "packgate read: --variant: ", "read", "--port", "sim:", "--protocol", "topbms",
            "--variant", "pace\nunit = 7")
 
@@ -122,7 +122,7 @@ def check_warns_of_what_the_host_lacks():
 
 
 def check_warns_of_an_outlet_that_is_not_installed():
-    """The gateway alone, as Debian's first package has it."""
+    """The gateway alone, as in Debian's main package."""
     with tempfile.TemporaryDirectory() as folder:
         alone = shutil.copy(PACKGATE, folder)
         text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[mqtt home]\nbroker = mqtt://192.0.2.5\n"
@@ -135,7 +135,8 @@ def check_warns_of_an_outlet_that_is_not_installed():
 
 
 def check_opens_the_files_that_are_named():
-    """Each that cannot be opened or does not hold what its key wants is a warning that says what it found and expected."""
+    """For each file that cannot be opened or lacks the expected contents, a warning names what was found and
+    expected."""
     head = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n"
     with tempfile.TemporaryDirectory() as folder:
         def file(name, text):
@@ -175,7 +176,7 @@ def check_opens_the_files_that_are_named():
 
 
 def check_and_run_agree_on_low_ports():
-    """The page gets no port that not everybody gets, whoever has started the gateway."""
+    """The page cannot use a privileged port, whichever user starts the gateway."""
     with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
         least = int(file.read())
     text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[web]\nlisten = 127.0.0.1:%d\n"
@@ -207,7 +208,8 @@ def messages_fit_what_is_wrong():
 
 
 def decodes_by_the_variant():
-    """What is another dialect of the same frames is read as that; a variant that there is not is named with those that there are."""
+    """Another dialect of the same frames is decoded as that dialect; for an unknown variant, the error lists the
+    known ones."""
     path = "tests/captures/topbms/topbms-16s-alarms.exch"
     assert call("decode", "--variant", "topbms", path).stdout == call("decode", path).stdout != ""
     assert call("decode", "--variant", "pylontech", path).stdout != call("decode", path).stdout

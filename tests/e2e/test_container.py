@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 60 s, on demand
-"""The container image: made without a registry, and run as far as one can without Docker, in a root of its own that cannot be
-written to, as its unprivileged user and as process 1. Where this machine lets nobody have processes and mounts of their own,
-in its root and as its user alone."""
+"""The container image: built without a registry, and run as far as possible without Docker: in a read-only root of
+its own, as its unprivileged user and as process 1. If this machine forbids namespaces and mounts, only in its root
+and as its user."""
 
 import gzip
 import io
@@ -22,13 +22,13 @@ from harness import PACKGATE, PATIENCE, Program, find, free_port, main
 from pymodbus.client import ModbusTcpClient
 
 BUILD = os.path.dirname(PACKGATE)
-BUILD_PATIENCE = 20 * PATIENCE  # seconds; packages are built, and others fetched
+BUILD_PATIENCE = 20 * PATIENCE  # seconds; packages are built, and others downloaded
 MEGABYTE = 1 << 20
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 def run(*command):
-    """Output of a command that must succeed."""
+    """The output of a command, which must succeed."""
     result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             timeout=BUILD_PATIENCE, check=False)
     assert result.returncode == 0, f"{' '.join(map(str, command))} ended with {result.returncode}:\n{result.stdout.decode()}"
@@ -36,7 +36,7 @@ def run(*command):
 
 
 class Image:
-    """What is in the archive, read by the rules of the OCI image specification."""
+    """The contents of the archive, read by the rules of the OCI image specification."""
 
     def __init__(self, path):
         self.path = path
@@ -92,7 +92,7 @@ def own():
 def is_small_and_says_what_it_is():
     config, layer = own()
     version = run(PACKGATE, "--version").split()[1]
-    assert image().name == f"packgate:{version}"  # by which Podman knows it afterwards
+    assert image().name == f"packgate:{version}"  # the name by which Podman finds it afterwards
     assert len(layer) < 45 * MEGABYTE, f"{len(layer) / MEGABYTE:.1f} MB"
     print(f"# {len(layer) / MEGABYTE:.1f} MB unpacked, {os.path.getsize(image().path) / MEGABYTE:.1f} MB as an archive")
     assert config["os"] == "linux"
@@ -115,7 +115,7 @@ def has_what_it_needs_and_nothing_to_break_in_with():
     for name in ("usr/lib/packgate/packgate-outlet-mqtt", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Zurich",
                  "usr/share/doc/packgate/libraries", "usr/share/doc/libmodbus5/copyright"):
         assert name in members, name
-    # By these names a library looks for a certificate.
+    # Libraries look for certificates under these names.
     assert len([name for name in members if re.fullmatch(r"etc/ssl/certs/[0-9a-f]{8}\.\d", name)]) > 100
 
 
@@ -124,9 +124,9 @@ def compose_file_is_of_this_version():
         service = yaml.safe_load(file)["services"]["packgate"]
     assert service["image"] == "packgate:" + run(PACKGATE, "--version").split()[1]
     settings = own()[0]["config"]
-    assert "./config:/etc/packgate:ro" in service["volumes"]  # not the file alone, which an editor replaces by another one
+    assert "./config:/etc/packgate:ro" in service["volumes"]  # not only the file, which an editor replaces by a new one
     assert service["read_only"] and service["cap_drop"] == ["ALL"]
-    # Podman takes no owner for a tmpfs; what has to be the user's is a volume, of those that the image names.
+    # Podman has no owner for a tmpfs; folders of the user must be volumes that the image names.
     assert service["tmpfs"] == ["/tmp"]
     with open("packaging/container/Dockerfile", encoding="utf-8") as file:
         text = file.read()
@@ -152,7 +152,7 @@ listen = 127.0.0.1:0
 broker = mqtt://127.0.0.1:1
 """
 
-# Process 1 of its own processes, as Docker makes it by `--read-only --tmpfs /run/packgate --cap-drop ALL`.
+# As process 1 of its own PID namespace, like `docker run --read-only --tmpfs /run/packgate --cap-drop ALL`.
 CONFINED = """
 set -e
 mount --bind "$1" "$1"
@@ -213,14 +213,14 @@ class Container(Program):
             self.pid = child_of(self.pid)
 
     def packgate(self, *arguments):
-        """What `docker exec` does: (exit status, output)."""
+        """Like `docker exec`: (exit status, output)."""
         enter = ["nsenter", "--target", str(self.pid), "--mount", "--pid"] if self.confined else []
         done = subprocess.run([*AS_ROOT, *enter, "chroot", "--userspec=8502:8502", "--groups=", self.root, "/usr/bin/packgate",
                                *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False)
         return done.returncode, done.stdout.decode()
 
     def end(self):
-        """SIGTERM to the program itself; (seconds until it is gone, exit status)."""
+        """Sends SIGTERM to the program itself; returns (seconds until it has exited, exit status)."""
         since = time.monotonic()
         subprocess.run([*AS_ROOT, "kill", "-TERM", str(self.pid)], check=True)
         status = self.process.wait(PATIENCE)
@@ -240,13 +240,13 @@ def await_first_register(port):
 
 
 def starts_without_a_configuration():
-    """A folder without packgate.ini is mounted: a page and no packs, until the file is there and is loaded."""
+    """With a mounted folder without packgate.ini: a page and no packs, until the file exists and is loaded."""
     with unpacked() as root:
         first = f"{root}/usr/lib/packgate/first.ini"
         with open(first, encoding="utf-8") as file:
             text = file.read()
         assert "listen = 0.0.0.0:8080\n" in text, text
-        # Ports of its own, as this machine's others may be taken.
+        # Its own ports, because those of this machine may be taken.
         run(*AS_ROOT, "sed", "-i", "-e", "s/0.0.0.0:8080/127.0.0.1:0/", "-e", "1i [gateway]\\nlisten = 127.0.0.1:0", first)
         run(*AS_ROOT, "rm", f"{root}/etc/packgate/packgate.ini")
         with Container(root) as container:
@@ -278,7 +278,8 @@ def serves_and_ends_at_once():
 
 
 def runs_the_demo():
-    """As `docker run packgate demo` does, but for the ports, and the environment that Docker takes from the image."""
+    """Like `docker run packgate demo`, except for the ports, and with the environment that Docker takes from the
+    image."""
     ports = [f"--set={key}" for key in ("gateway.listen=127.0.0.1:0", f"web.listen=127.0.0.1:{free_port()}",
                                         f"present inverter.port=tcp-listen:127.0.0.1:{free_port()}")]
     with unpacked() as root, Container(root, "demo", "--scenario", "cold", *ports) as container:

@@ -12,7 +12,8 @@ import tempfile
 
 from harness import Gateway, PACKGATE, Way, await_value, main, protocols, read_value, simulate
 
-# By the drivers' own words; where not the first variant is the one that switches, or more than one, it says so here.
+# From the list of drivers; exceptions are drivers whose first variant cannot switch, or of which several variants are
+# tested.
 PROTOCOLS = [row for row in protocols() if not row["wants_map"]]
 SWITCHING = {"jk-pb": ["trigger", "registers"], "topbms": ["pace"]}
 DRIVERS = [(row["name"], variant) for row in PROTOCOLS if row["switches"] for variant in SWITCHING.get(row["name"], [""])]
@@ -22,7 +23,7 @@ DISCHARGE_REGISTER, CHARGE_REGISTER = 290 + 17, 290 + 18
 
 
 def make_password():
-    """A file that goes with this process, not with those of its cases."""
+    """A file that is removed with this process, not with those of its cases."""
     descriptor, path = tempfile.mkstemp(prefix="packgate-")
     with open(descriptor, "w") as file:
         file.write("12345678\n")
@@ -59,7 +60,7 @@ def is_on(wanted):
 
 
 def tells_many_orders_in_few_lines():
-    """A client that gives orders without end does not fill the log, and it can still be seen who switched what."""
+    """A client that sends orders endlessly does not fill the log, which still shows who switched what."""
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
         gateway.wait_published("house")
@@ -69,13 +70,13 @@ def tells_many_orders_in_few_lines():
     told = [line for line in gateway.lines if "orders discharge" in line and "more times within" not in line]
     more = [int(re.search(r"client 127\.0\.0\.1 orders discharge (on|off): confirmed, (\d+) more times", line)[2])
             for line in gateway.lines if "more times within a minute" in line]
-    # On a slow machine more than one minute.
+    # On a slow machine it takes more than one minute.
     assert len(told) >= 10 and len(told) + sum(more) == 40 and len(more) >= 2, gateway.lines
     assert len(told) < 40, told
 
 
 def with_each_driver(test):
-    """All protocols at once: they mostly wait."""
+    """All protocols at once, because they mostly wait."""
     with concurrent.futures.ThreadPoolExecutor(len(DRIVERS)) as pool:
         jobs = {pool.submit(test, *driver): driver for driver in DRIVERS}
         failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
@@ -138,7 +139,7 @@ def refuses_when_off():
                 expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 1)
                 expect(client.write_register(DISCHARGE_REGISTER, 0, slave=1), 1)
                 assert read_value(client, "discharge_mos", 1) == 1
-                if general: # nobody is told of writes to what is only read
+                if general: # writes to read-only units are not logged
                     gateway.wait_for(r"warning: pack house: client 127\.0\.0\.1:\d+ orders discharge off: refused "
                                      r"with exception 1, the client is not in allow_write")
 
@@ -163,7 +164,7 @@ def tells_of_orders_to_a_silent_pack():
 
 
 def believes_what_is_read_back():
-    """The answer to one order is lost, and comes when the next one is, which is not carried out."""
+    """The answer to one order is lost, and arrives after the next one, which is not executed."""
     with_each_driver(believe_what_is_read_back)
 
 
@@ -173,7 +174,7 @@ def believe_what_is_read_back(driver, variant):
             Gateway(pack(way.url, driver, variant)) as gateway, gateway.client() as client:
         gateway.wait_published("house")
         await_value(client, "discharge_mos", 1, is_on(1))
-        if driver == "ant":  # which has had its password then
+        if driver == "ant":  # which has got its password by then
             expect(client.write_coil(CHARGE_COIL, False, slave=1))
         polls = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda now: now >= polls + 2)
@@ -189,8 +190,8 @@ def believe_what_is_read_back(driver, variant):
 
 
 def tells_a_password_when_it_is_wanted():
-    """A board that was told the wrong one refuses, whatever it says to the password; who has none cannot order; the password
-    is in no log, whether it is the right one or not."""
+    """A board that got a wrong password rejects the order, whatever it answers to the password; without a password no
+    order is possible; and no log contains a password, right or wrong."""
     server, url = simulate("ant", "profile=fixed")
     with server:
         text = pack(url, "ant")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`packgate demo`: everything that it has to show, each scenario, where it listens, and what it refuses.
+"""`packgate demo`: everything that it shows, each scenario, its addresses, and what it rejects.
+
 tests/run: 70 s"""
 
 import contextlib
@@ -37,7 +38,7 @@ def get(url):
 
 
 def shows_packs_with_a_past():
-    """The page at the address that it prints last, registers, charts, and what an inverter is told."""
+    """The page at the address that it prints last, registers, charts, and the limits that an inverter gets."""
     with Demo() as demo:
         port = int(demo.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
         url = demo.wait_for(r"^  Open (http://\S+/) in a browser\. Ctrl-C ends")[1]
@@ -60,7 +61,8 @@ def shows_packs_with_a_past():
         for name, ah in (("shed", 150), ("boat", 280), ("workshop", 200)):
             past = get(f"{url}api/v1/packs/{name}/history?from={now - 7 * 86400}&to={now}&values=soc_percent,current_a&points=20000&extremes=1")
             assert len([value for value in past["soc_percent"] if value is not None]) > 100, name
-            # A pack charges from the sun and feeds a house: no jump in the curve makes a current that its cables would not survive.
+            # A pack charges from the sun and supplies a house: no step of the curve makes a current that its cables
+            # would not survive.
             amperes = [abs(value) for row in past if row.startswith("current_a") for value in past[row] if value is not None]
             assert max(amperes) < .45 * ah, (name, max(amperes))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make demo-site`: the copy of the page with a recorded day, looked at with a browser, from a web server that knows files only."""
+"""`make demo-site`: the copy of the page with a recorded day, opened in a browser, from a web server for static
+files."""
 
 import functools
 import http.server

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 80 s
-"""A small fleet, set up by the commands of docs/fleet.md with the shipped files: nothing is missing and nothing doubled after each
-part was killed; the alert rules and the dashboard say what they should. `make fleet` is the large one."""
+"""A small fleet, set up by the commands of docs/fleet.md with the shipped files: after each part was killed, no data
+are missing or duplicated; the alert rules and the dashboard show what they should. `make fleet` is the large one."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def ask_dpkg(*words):
 
 
 def packages_of(programs):
-    """The Debian package that each program is of; one of its own name, where the host does not have it."""
+    """The Debian package of each program; the program's own name if the host does not have it."""
     paths = {program: shutil.which(program) for program in programs}
     known = {path: program for program, at in paths.items() if at for path in (at, at.removeprefix("/usr"))}
     found = re.findall(r"^([^:\n]+).*: (.*)$", ask_dpkg("dpkg", "-S", *known), re.M)
@@ -44,11 +44,11 @@ def packages_of(programs):
 
 
 def the_page_installs_what_it_calls():
-    """A new Debian has the packages that are required or important, and nothing else."""
+    """A new Debian system has the required and important packages, and nothing else."""
     with open("docs/fleet.md", encoding="utf-8") as file:
         blocks = re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S)
     installed = set(re.search(r"^sudo apt install (.*)$", "".join(blocks), re.M)[1].split())
-    # "sudo -u USER program", and what stands in "$(…)" or behind "|".
+    # "sudo -u USER program", and programs in "$(…)" or after "|".
     called = set(re.findall(r"(?:^|\$\(|\| )(?:sudo (?:-u \S+ )?)?([a-z][\w-]*)", "".join(blocks), re.M))
     assert {"mosquitto_sub", "curl", "vmbackup", "certbot", "tee"} <= called, called
     packages = packages_of(called - {"sudo", "cd", "umask", "fleet-admit"})
@@ -74,7 +74,7 @@ SERIES = [
 ]
 WANTED = {"PackStale": "bad", "PackProtects": "bad", "CellsApart": "bad", "CellRunsAway": "bad", "CellResistance": "bad",
           "CellFalls": "bad", "CapacityFalls": "bad"}
-# By the minute as well, for two hours: the centre works for one, and then fails.
+# Also by the minute, for two hours: the centre works for one, and then fails.
 GATEWAYS = [("GatewaySilent", {"gateway": "gone"}), ("GatewayOwes", {"gateway": "owes"})]
 CENTRE = [
     *((f'packgate_behind_s{{gateway="hut-{n}"}}', "0x120") for n in range(8)),
@@ -98,7 +98,8 @@ def alerts_fire_when_they_should():
     folder = tempfile.mkdtemp(prefix="packgate-alerts-")
     try:
         rules = os.path.abspath("conf/fleet/alerts.yml")
-        # promtool wants the whole of what fires; here only who is meant counts, so labels and words are taken out.
+        # promtool expects everything that fires; here only the name and the target matter, so labels and texts are
+        # removed.
         with open(rules, encoding="utf-8") as file:
             bare = re.sub(r"\n        labels: \{.*\}\n        annotations:\n          summary: .*", "", file.read())
         with open(os.path.join(folder, "rules.yml"), "w", encoding="utf-8") as file:
@@ -110,7 +111,7 @@ def alerts_fire_when_they_should():
             labels |= {"finding": "cell_falls"} if name == "CellFalls" else {}
             tests.append({"eval_time": "28m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]})
         for name, labels in GATEWAYS:
-            # GatewayOwes has to hold for half an hour.
+            # GatewayOwes must last for half an hour.
             tests.append({"eval_time": "45m" if name == "GatewayOwes" else "28m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]})
         centre = [{"eval_time": at, "alertname": name, "exp_alerts": alerts}
                   for name, labels in AFTERWARDS.items() for at, alerts in (("60m", []), ("110m", [{"exp_labels": labels}]))]

@@ -13,8 +13,8 @@ STALE = 0x0B
 NO_UNIT = 0x0A
 BAD_ADDRESS = 0x02
 
-# What the emulated packs are set to, and so what must be read. Cells, sensors and all; the wire's resolution is
-# 0.1 V and 0.1 A for Daly, 10 mV and 10 mA for TopBMS.
+# The values of the emulated packs, which clients must read: cells, sensors and all others. The resolution of the
+# protocol is 0.1 V and 0.1 A for Daly, 10 mV and 10 mA for TopBMS.
 DALY = {"voltage_v": 26.4, "current_a": -12.3, "soc_percent": 61.7, "remaining_ah": 123.456, "cycles": 321,
         "cell_count": 8, "temp_count": 2, "charge_mos": 1, "discharge_mos": 0, "balance_mask": 0,
         **{f"cell_mv.{n}": 3290 + 3 * n for n in range(1, 9)}, "temp_c.1": -7, "temp_c.2": 23, "alarm.soc_low": 1}
@@ -84,7 +84,7 @@ poll = 300ms
 """
             with Gateway(text) as gateway, gateway.client() as client:
                 gateway.wait_published("house-1", "house-2")
-                # Under load a part may be missed at first; it comes with the next cycle.
+                # On a busy machine a part may be missing at first; the next cycle reads it.
                 await_value(client, "temp_c.1", 2, lambda v: not math.isnan(v))
                 await_value(client, "cell_mv.1", 2, lambda v: v is not None)
                 await_value(client, "charge_mos", 2, lambda v: v is not None)
@@ -110,7 +110,7 @@ poll = 300ms
 
 
 def two_units_on_one_line_do_not_mix():
-    """Two boards of one line answer with all values far apart; each read of each unit is wholly one or wholly the other."""
+    """Two boards on one line have very different values; each read of each unit has only values of one of them."""
     first = dict(DALY, voltage_v=24.0, soc_percent=10, **{f"cell_mv.{n}": 3000 for n in range(1, 9)})
     server, url = simulate("daly", options(first), "--count", "2")
     with server:
@@ -136,7 +136,7 @@ poll = 100ms
 
 
 def await_that(holds):
-    """On a busy machine values can be old for a moment."""
+    """On a busy machine values can be stale for a moment."""
     deadline = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < deadline
@@ -144,7 +144,7 @@ def await_that(holds):
 
 
 def fresh_value(client, name, unit):
-    """The value, as soon as it is none that is too old."""
+    """Reads the value, and repeats that while it is stale."""
     row, found = find(name), []
 
     def is_fresh():
@@ -174,7 +174,7 @@ stale_after = 1s
         with Gateway(text) as gateway, gateway.client() as client:
             gateway.wait_published("house")
             await_that(lambda: exception_of(client, 290, 8, 7) is None)
-            pack.stop(signal.SIGKILL)  # the adapter is pulled
+            pack.stop(signal.SIGKILL)  # the adapter is unplugged
             if os.path.islink(link):
                 os.unlink(link)
             gateway.wait_for("house: values are too old")
@@ -185,7 +185,7 @@ stale_after = 1s
             assert read_value(client, "age_s", 7) >= 1
             assert read_value(client, "map_version", 7) == 3
             reconnects = read_value(client, "reconnects", 7)
-            with simulate_pty("daly", link, options(dict(DALY, voltage_v=25.5))):  # and put back
+            with simulate_pty("daly", link, options(dict(DALY, voltage_v=25.5))):  # and plugged in again
                 gateway.wait_for(r"pack house: ")
                 assert abs(fresh_value(client, "voltage_v", 7) - 25.5) < 1e-4
                 assert read_value(client, "reconnects", 7) > reconnects

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The dashboard for Grafana, conf/grafana.json: Debian's Prometheus answers each of its questions, from what it has scraped of a
-running gateway, and from the same values under the names of the line protocol."""
+"""The dashboard for Grafana, conf/grafana.json: Debian's Prometheus answers each of its queries, from scraped data of
+a running gateway, and from the same values under the names of the line protocol."""
 
 import http.server
 import json
@@ -18,7 +18,7 @@ from harness import PATIENCE, Gateway, Program, free_port, main, simulate
 with open("conf/grafana.json", encoding="utf-8") as file:
     DASHBOARD = json.load(file)
 
-# As publish by the line protocol and as VictoriaMetrics names them: one metric for each field.
+# The names that VictoriaMetrics gives to data of the line protocol: one metric for each field.
 FIELDS = {"voltage_v": 26.4, "current_a": -12.3, "power_w": -325, "soc_percent": 61.7, "cell_delta_mv": 7, "temp_max_c": 23,
           "temp_min_c": -7, "mos_temp_c": 30, "fresh": 1, "age_s": 1, "timeouts": 2, "charged_wh": 5000, "discharged_wh": 4000,
           "alarm_level": 1, "alarm_soc_low": 1, **{f"cell_mv_{n:02d}": 3290 + n for n in range(1, 9)}}
@@ -37,7 +37,7 @@ class LineProtocol(http.server.BaseHTTPRequestHandler):
 
 
 def questions():
-    """(title of the panel, query) with what Grafana would put in."""
+    """(title of the panel, query) with the variables that Grafana would insert."""
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"].replace("$pack", ".+").replace("$__rate_interval", "1m")
@@ -83,7 +83,7 @@ def works_on_what_prometheus_scrapes():
                          "[web]\nlisten = 127.0.0.1:0\n") as gateway:
         page = gateway.wait_for(r"web: page at http://(\S+?)/")[1]
         gateway.wait_published("shed")
-        # A Daly board has no MOS sensor, which is one of three lines of its panel.
+        # A Daly board has no MOS sensor, one of three queries of its panel.
         check_all(page, without=("Temperature",))
 
 

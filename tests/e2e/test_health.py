@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 50 s
-"""Health, from built days in the history to the page's API, the database and the line protocol."""
+"""Health findings from constructed days in the history, in the page's API, the database and the line protocol."""
 
 import json
 import os
@@ -24,8 +24,8 @@ def midnight(days_ago):
 
 
 def fill(path):
-    """Yesterday, ten seconds by ten seconds, with steps of the current and a weak cell 3; and the days and hours before it,
-    full each day."""
+    """Yesterday in steps of ten seconds, with steps of the current and a weak cell 3; and the days and hours before
+    it, each day full."""
     database = sqlite3.connect(path, timeout=PATIENCE)
     pack, = database.execute("SELECT id FROM pack WHERE name = 'shed'").fetchone()
     cells = ", ".join(f"c{i + 1}" for i in range(CELLS))
@@ -65,7 +65,7 @@ def a_built_past_is_told():
             assert abs(got["load_mv.3"][-1] + 80) < 1 and abs(got["rest_mv.3"][-1]) < 1 and "load_mv.9" not in got
             assert got["charged_wh"][-1] == 2400 and abs(got["efficiency_percent"][-1] - 90) < 0.5, got
             assert got["silent_s"][0] is None and got["silent_s"][-1] == 600, got["silent_s"]
-            # Eleven days are too few for a trend, and enough to see what was missing.
+            # Eleven days are too few for a trend, and enough to show missing data.
             assert [finding["kind"] for finding in got["findings"]] == ["silent"], got["findings"]
             assert got["findings"][0]["text"] == "no data for 70 minutes of the last 7 days", got["findings"]
             assert page.ask("/api/v1/packs/shed/health?days=3")[0] == 200
@@ -75,7 +75,7 @@ def a_built_past_is_told():
             rows = sqlite3.connect(f"file:{place.file}?mode=ro", uri=True).execute(
                 "SELECT day, efficiency_percent FROM health_days WHERE name = 'shed' ORDER BY day DESC LIMIT 1").fetchall()
             assert abs(rows[0][1] - 90) < 0.5, rows
-        # The line protocol has them as soon as it looks, at the latest after a restart.
+        # The line protocol gets them when it reads the history, at the latest after a restart.
         with Database() as database, Page(packs=text + section("two", database.url)) as page:
             deadline = time.monotonic() + PATIENCE
             while ("shed", "cell_milliohm.3", midnight(1)) not in database.samples:
@@ -91,7 +91,7 @@ def a_built_past_is_told():
 
 
 def the_report_has_a_line_of_it():
-    """From the database to what somebody is told."""
+    """From the database to a notification."""
     with Place() as place:
         program, told = os.path.join(place.folder, "tell"), os.path.join(place.folder, "told")
         with open(program, "w", encoding="ascii") as file:
@@ -124,7 +124,7 @@ def the_report_has_a_line_of_it():
 
 
 def count_days(path):
-    """Whether all built days have been looked at."""
+    """Whether all constructed days were evaluated."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE)
     try:
         return database.execute("SELECT count(*) FROM health_days WHERE name = 'shed'").fetchone()[0] >= 11
@@ -133,7 +133,7 @@ def count_days(path):
 
 
 if __name__ == "__main__":
-    # Where it is not near midnight: yesterday shall stay yesterday.
+    # In a time zone that is not near midnight, so that yesterday stays yesterday.
     os.environ["TZ"] = "Europe/Rome" if 1 <= time.gmtime().tm_hour < 21 else "America/New_York"
     time.tzset()
     main([a_built_past_is_told, the_report_has_a_line_of_it], at_once=2)

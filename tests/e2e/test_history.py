@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The history: what packs had is in a database that others can read, survives what happens to processes and files, and
-`packgate export` prints it."""
+"""The history: the values of packs are in a database that others can read; it survives faults of processes and files,
+and `packgate export` prints it."""
 
 import csv
 import datetime
@@ -86,14 +86,14 @@ def remembers_values_and_events():
             gateway.wait_published("shed")
             assert place.await_rows("SELECT kind FROM event") == [("started",)]
             place.await_rows("SELECT name FROM recents")
-        # The end writes what was still in memory, of all levels.
+        # At its end it writes all levels that are still in memory.
         rows = place.ask("SELECT name, t, voltage_v, current_a, soc_percent, \"cell_mv.8\", power_w FROM recents ORDER BY t")
         assert {row[0] for row in rows} == {"shed"} and len(rows) >= 2, rows
         for _, at, volt, ampere, soc, cell, watt in rows:
             assert at % 10 == 0 and started - 10 <= at <= time.time(), at
             assert abs(volt - 26.4) < 0.05 and abs(ampere + 10) < 0.05 and soc == 55, rows
             assert abs(watt - volt * ampere) < 2, rows
-        assert rows[-1][5], rows  # the first values of a pack are those that matter most
+        assert rows[-1][5], rows  # the first values of a pack are the vital ones
         assert place.ask("SELECT count(*) FROM minutes")[0][0] >= 1
         assert place.ask("SELECT count(*) FROM hours")[0][0] in (1, 2)
         days = place.ask("SELECT day, fresh_s, soc_peak_percent FROM days ORDER BY day")
@@ -121,7 +121,7 @@ def exports_csv():
         status, _, said = export(place, "--from", "yesterday")
         assert status == 2 and "2026-11-01T12:00" in said, said
         assert export(place, "--from", "2001-01-01", "--to", "2001-01-02")[1].count("\n") == 1
-        # Where the configuration says where it is.
+        # If the configuration names the file.
         ini = os.path.join(place.folder, "packgate.ini")
         with open(ini, "w") as file:
             file.write(PACK.format("shed", url, 1) + HISTORY.format(place.file))
@@ -130,7 +130,8 @@ def exports_csv():
 
 
 def exports_what_is_in_memory_only():
-    """The gateway is asked to write it: after the first commit, half a minute after the start, none comes for an hour."""
+    """The gateway requests a commit: after the first one, half a minute after the start, the next would come only
+    after an hour."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8,soc_percent=55")
     with server, Place() as place:
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file).replace("10s", "1h")) as gateway:
@@ -142,7 +143,7 @@ def exports_what_is_in_memory_only():
                                         stderr=subprocess.DEVNULL, timeout=PATIENCE)
                 newest |= {line.split(b",")[0] for line in result.stdout.splitlines()[1:][-1:]}
                 time.sleep(0.5)
-            # Whoever asks on and on does not wear a card out.
+            # Repeated requests do not wear out a memory card.
             with Link(gateway) as link:
                 begin, answers = time.monotonic(), [link.ask("commit") for _ in range(5)]
             assert sum(answer["asked"] for answer in answers) <= 1 + (time.monotonic() - begin) // 10, answers
@@ -171,7 +172,7 @@ def survives_its_death_and_lost_files():
                     assert time.monotonic() < deadline
                     time.sleep(0.02)
             assert place.ask("PRAGMA integrity_check") == [("ok",)]
-            # Spoiled while nobody looks: set aside, and begun anew.
+            # Damaged unnoticed: it is set aside, and a new one begins.
             os.kill(child_of(gateway), signal.SIGKILL)
             os.unlink(place.file + "-wal")
             with open(place.file, "r+b") as file:
@@ -196,7 +197,7 @@ def says_where_it_cannot_write():
 
 
 def waits_for_nothing_in_its_place():
-    """A pipe where the database is to be: the page answers, and the history goes on when it is gone."""
+    """A pipe in place of the database: the page answers, and the history continues when it is removed."""
     server, url = simulate("daly", "profile=fixed")
     with server, Place() as place:
         os.mkfifo(place.file)
@@ -216,8 +217,8 @@ def children_of(pid):
 
 
 def is_not_waited_for_by_the_page():
-    """Four at a time read a database that another program has for itself, and hang; all else is answered. They are ended before a
-    connection that rests is."""
+    """Four requests at a time read a database that another program has locked, and hang; everything else is answered.
+    They are killed before an idle connection is closed."""
     server, url = simulate("daly", "profile=fixed")
     with server, Place() as place:
         other = sqlite3.connect(place.file, isolation_level=None)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The app for Home Assistant: its folder by the rules that the Supervisor has for one, its start with a Supervisor of our own, a
-broker that asks for a password, and the page behind nginx as the ingress would ask for it."""
+"""The app for Home Assistant: its folder by the rules of the Supervisor, its start with a Supervisor of our own, a
+broker with a password, and the page behind nginx as the ingress would request it."""
 
 import contextlib
 import ctypes
@@ -38,8 +38,8 @@ def read_yaml(*path):
 
 # ---- the folder ----
 
-# Of what the Supervisor knows (2026.08) that which the app uses, and how it has to be. It drops keys that it does not know without
-# a word, so that a slip of the pen would go unnoticed.
+# The keys of the Supervisor (2026.08) that the app uses, and their types. The Supervisor silently drops unknown keys,
+# so a typing error would go unnoticed.
 def is_text(value):
     return isinstance(value, str) and value != ""
 
@@ -56,10 +56,10 @@ def is_schema(element):
 
 
 def check_options(schema, options):
-    """As the Supervisor does before it starts an app; device elements are of a host that has every device."""
+    """Validates as the Supervisor does before it starts an app; device elements are of a host with every device."""
     assert not set(options) - set(schema), set(options) - set(schema)
     for name, element in schema.items():
-        if name not in options:  # a list of dictionaries cannot be left out
+        if name not in options:  # a list of dictionaries cannot be omitted
             assert isinstance(element, str) and element.endswith("?"), f"Missing option '{name}'"
             continue
         value = options[name]
@@ -100,7 +100,7 @@ RULES = {
     "image": lambda value: re.fullmatch(r"[a-z0-9.-]+(/[a-z0-9._-]+)+", value),
 }
 REQUIRED = {"name", "version", "slug", "description", "arch"}
-# What it takes where nothing is said; to say just that is a mistake to the linter of apps.
+# The defaults of keys; the linter of apps reports keys that repeat their default.
 PRESETS = {"startup": "application", "boot": "auto", "ingress_port": 8099, "ingress": False, "uart": False}
 
 
@@ -115,14 +115,14 @@ def folder_is_as_the_supervisor_wants_it():
         assert f"0.0.0.0:{config.get('ingress_port', PRESETS['ingress_port'])}}}" in file.read()
     version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
     assert config["version"] == version
-    # It starts without anything filled in, and takes what its documentation shows.
+    # It starts without any option, and accepts the examples of its documentation.
     check_options(config["schema"], config["options"])
     check_options(config["schema"], {"packs": [PACK | {"server": "tcp://192.0.2.49:6126", "address": 3, "switching": True},
                                                {"name": "b", "protocol": "jk-pb", "adapter": "/dev/serial/by-id/usb-x"}], "search": True})
     protocols = re.fullmatch(r"list\((.*)\)", config["schema"]["packs"][0]["protocol"])[1].split("|")
     known = json.loads(subprocess.run([PACKGATE, "protocols", "--format", "json"], stdout=subprocess.PIPE, check=True).stdout)
     assert protocols == ["auto", *(one["name"] for one in known if not one["wants_map"] and not one["advertises"])]
-    # Its own paths are those of the program.
+    # Its paths are those of the program.
     assert {(entry["type"], entry["path"]) for entry in config["map"]} == {("app_config", "/etc/packgate"), ("data", "/var/lib/packgate")}
     assert not [name for name in ("build.yaml", "build.json") if os.path.exists(f"{APP}/{name}")], "deprecated"
 
@@ -149,7 +149,8 @@ def everything_has_a_word_in_each_language():
 
 
 def store_has_the_app_and_its_image():
-    """What people add to Home Assistant by its address: the folder without what an image is made of, and where that is."""
+    """The store that users add to Home Assistant by its address: the folder without the files for building an image,
+    and with the address of the image."""
     with tempfile.TemporaryDirectory() as folder:
         made = subprocess.run(["make", "--no-print-directory", "home-assistant-store", f"PACKED={folder}",
                                "STORE=https://forge.example.net/somebody/packgate", "STORE_IMAGE=registry.example.net/somebody/packgate-home-assistant"],
@@ -168,7 +169,7 @@ def store_has_the_app_and_its_image():
 
 
 def archive_has_packages_of_both():
-    """By make's own word: the packages of another architecture are not built for a test."""
+    """In the words of make: the packages of another architecture are not built for a test."""
     said = subprocess.run(["make", "--no-print-directory", "--dry-run", "home-assistant"], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=True, timeout=PATIENCE).stdout.decode()
     assert "packaging/make-app" in said and 'ARCHES="amd64 arm64"' in said, said
@@ -178,11 +179,11 @@ def archive_has_packages_of_both():
 # ---- the start ----
 
 class Supervisor(http.server.ThreadingHTTPServer):
-    """Answers about the broker as the Supervisor does, to whoever has the token."""
+    """Answers requests about the broker like the Supervisor, to clients with the token."""
     daemon_threads = True
 
     def __init__(self, broker=None):
-        self.broker = broker  # what it says of it; None: there is none
+        self.broker = broker  # its answer; None: there is no broker
         super().__init__(("127.0.0.1", 0), self.Answer)
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -213,10 +214,10 @@ def service(port, **more):
             "addon": "core_mosquitto", **more}
 
 
-# Where the page of the app cannot have its own port and addresses.
+# For cases in which the page of the app cannot have its own port and addresses.
 LOOPBACK = {"INGRESS_CLIENT": "127.0.0.1", "INGRESS_LISTEN": "127.0.0.1:0"}
 
-# The program as the app starts it, but for what belongs to the whole machine: its port and its folders.
+# The program as the app starts it, except for what belongs to the whole machine: its port and its folders.
 STANDIN = """#!/bin/sh
 [ "$1" = run ] || exec {program} "$@"
 config=$3
@@ -282,7 +283,7 @@ HEARD = r"pack house: (idle|charging|discharging)"
 
 
 def first_start_writes_the_configuration():
-    """Out of options and of what the Supervisor knows; Home Assistant's broker gets values, and devices link to the page."""
+    """From options and the Supervisor's answers; Home Assistant's broker gets values, and devices link to the page."""
     server, url = simulate("daly")
     with server, tempfile.TemporaryDirectory() as secrets:
         file = os.path.join(secrets, "passwords")
@@ -300,7 +301,7 @@ def first_start_writes_the_configuration():
             assert written["mqtt home-assistant"]["broker"] == f"mqtt://127.0.0.1:{broker.port}"
             assert written["mqtt home-assistant"]["user"] == USER and "switching" not in written["mqtt home-assistant"]
             assert stat.S_IMODE(os.stat(f"{folder}/data/mqtt-password").st_mode) == 0o600
-            # A new password is taken over at the next start, and another broker.
+            # A new password, or another broker, is used at the next start.
             supervisor.broker = service(broker.port, password="new", host="localhost")
             with start() as running:
                 running.wait_for(HEARD)
@@ -310,7 +311,7 @@ def first_start_writes_the_configuration():
 
 
 def options_that_change_are_applied():
-    """As long as packgate.ini is as it was written; then they are named in the log."""
+    """While packgate.ini is as it was written; afterwards the log names them."""
     server, url = simulate("daly", "", "--count", "2")
     with server, app(packs(url)) as (folder, _, start):
         with start() as running:
@@ -355,7 +356,7 @@ def a_broker_that_comes_later_is_added():
                 running.wait_for(r"\[mqtt home-assistant\] was added")
                 listener.wait_for("packgate/house/status", lambda payload: payload == b"online")
         assert config_of(folder).startswith(text) and sections(folder)["mqtt home-assistant"]["switching"] == "yes"
-        # Who takes it away again does not want it.
+        # A user who has removed the file does not want it.
         with open(f"{folder}/config/packgate.ini", "w", encoding="utf-8") as file:
             file.write(text)
         with start() as running:
@@ -364,7 +365,7 @@ def a_broker_that_comes_later_is_added():
 
 
 def starts_without_a_pack():
-    """The page is there to say what to do; the options write packs as soon as there are any."""
+    """The page exists to say what to do; the options write packs as soon as there are any."""
     server, url = simulate("daly")
     with server, app({}) as (folder, _, start):
         with start() as running:
@@ -394,7 +395,7 @@ def finds_packs_by_a_search():
             running.wait_for(f"searching {url}")
             running.wait_for(r"web: page at (http://\S+)")
             running.wait_for("packgate.ini has what was found")
-            # The program of this test was started with a copy of the configuration: it is the next start that shows the packs.
+            # This program was started with a copy of the configuration: the next start shows the packs.
         with start() as running:
             running.wait_for("packgate.ini has packs: nothing is searched")
             running.wait_for(r"pack pack-1: (idle|charging|discharging)")
@@ -437,7 +438,7 @@ http {{
 
 @contextlib.contextmanager
 def ingress(folder, page, asks_from):
-    """The Supervisor's place: below a prefix that it takes away, under whatever name the browser has."""
+    """Takes the Supervisor's place: the page is below a prefix, which it removes, at any host name."""
     port = free_port()
     text = NGINX.format(folder=folder, port=port, page=page, asks_from=asks_from, prefix=INGRESS, temporary=" ".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")))
@@ -460,7 +461,7 @@ def ingress(folder, page, asks_from):
 
 
 def curl(url, *arguments):
-    """(status, headers, body) as a browser at an address that nobody has told packgate of."""
+    """(status, headers, body) as a browser at an address that packgate does not know."""
     done = subprocess.run(["curl", "-sS", "-i", "--compressed", "-H", "Host: ha.example.net:8123", *arguments, url], check=True, stdout=subprocess.PIPE,
                           timeout=PATIENCE)
     head, _, body = done.stdout.partition(b"\r\n\r\n")
@@ -468,14 +469,16 @@ def curl(url, *arguments):
     return int(lines[0].split()[1]), {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}, body
 
 
-# Addresses of the network that the Supervisor makes for apps: its own, the host's, that of this app, that of another one.
+# Addresses of the network that the Supervisor creates for apps: its own, that of the host, of this app, and of
+# another app.
 SUPERVISOR, HOST, THIS_APP, OTHER_APP = "172.30.32.2", "172.30.32.1", "172.30.33.4", "172.30.33.5"
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8914, 0x8916, 1
 
 
 def enter_network_of_apps():
-    """From now on this process is in a network of its own with these addresses, and can reach nothing else. OSError: it may not."""
+    """Moves this process to a network namespace with these addresses; it can reach nothing else. OSError: not
+    permitted."""
     user, group, root = os.geteuid(), os.getegid(), os.geteuid() == 0
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET | (0 if root else CLONE_NEWUSER)) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
@@ -490,8 +493,8 @@ def enter_network_of_apps():
 
 
 def page_is_shown_by_the_ingress():
-    """To the Supervisor's address and to no other, as the app is shipped; where this machine has no network of its own for a
-    process, with addresses of this host instead."""
+    """Only the Supervisor's address is allowed, as in the shipped app; if network namespaces are forbidden, with
+    addresses of this host instead."""
     child = os.fork()
     if child == 0:
         try:
@@ -510,7 +513,7 @@ def page_is_shown_by_the_ingress():
 
 
 def show_by_ingress(supervisor, own, others, settings):
-    """The Supervisor asks from one address for what listens at another one; none of the others gets anything."""
+    """The Supervisor connects from one address to a page at another one; all other addresses are rejected."""
     server, url = simulate("daly")
     with server, app(packs(url), page=settings) as (folder, _, start), start() as running:
         page = f"{own}:" + running.wait_for(r"web: page at http://[^:]+:(\d+)/")[1]
@@ -518,14 +521,14 @@ def show_by_ingress(supervisor, own, others, settings):
         with ingress(folder, page, supervisor) as address:
             status, headers, body = curl(address)
             assert status == 200 and "frame-ancestors 'self'" in headers["content-security-policy"], headers
-            # What the page loads lies below the prefix: no address in it begins at the root.
+            # Everything that the page loads is below the prefix: no address in it begins at the root.
             wanted = re.findall(rb'(?:src|href)="([^"]+)"', body)
             assert wanted and not [name for name in wanted if name.startswith(b"/")], wanted
             for name in wanted:
                 status, _, _ = curl(urllib.parse.urljoin(address, name.decode()))
                 assert status == 200, name
             assert json.loads(curl(address + "api/v1/packs")[2])[0]["pack"] == "house"
-            # Who has come through it may set the gateway up, which saves the file itself.
+            # Users who come through it may set the gateway up, which saves the file itself.
             state = json.loads(curl(address + "api/v1/setup/state")[2])
             assert (state["by"], state["yours"], state["save"]) == ("ingress", True, "folder"), state
             def post(what, body):
@@ -540,7 +543,7 @@ def show_by_ingress(supervisor, own, others, settings):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             post("keep", {})
-            # Values come as they change, not when a buffer is full.
+            # Values arrive when they change, not when a buffer is full.
             with subprocess.Popen(["curl", "-sSN", address + "api/v1/events"], stdout=subprocess.PIPE) as stream:
                 try:
                     seen = 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 80 s
-"""The line protocol: what databases get, whatever they answer, and that nothing is missing in the end. Intervals are of ten
-seconds, so one gateway feeds a whole row of databases at the same time, each with a trouble of its own."""
+"""The line protocol: what databases receive, whatever they answer, and that no row is missing in the end. Intervals
+have ten seconds, so one gateway feeds many databases at the same time, each with a different fault."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ class Place:
         return path
 
     def times(self, pack):
-        """The rows of ten seconds that the history has."""
+        """The ten-second rows of the history."""
         try:
             database = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=PATIENCE)
         except sqlite3.OperationalError:
@@ -73,13 +73,13 @@ def await_status(gateway, section, wanted):
 
 
 def await_line(gateway, text):
-    """Now, or already: the outlets may be faster than the packs that were waited for."""
+    """Waits for it, or finds it already there: the outlets may be faster than the packs that were awaited."""
     if not any(text in line for line in gateway.lines):
         gateway.wait_for(text)
 
 
 def await_all(database, place, pack, upto):
-    """Until the database has every row of the history up to a time."""
+    """Waits until the database has every row of the history up to a time."""
     deadline = time.monotonic() + 3 * PATIENCE
     while True:
         wanted = [t for t in place.times(pack) if t <= upto]
@@ -95,7 +95,7 @@ def section(name, url, more=""):
 
 
 def await_sample(database, wanted):
-    """The first time at which the pack shed has names that are `wanted`."""
+    """The first time at which the names of the pack shed are as `wanted`."""
     deadline = time.monotonic() + 2 * PATIENCE
     while True:
         names = {}
@@ -110,7 +110,7 @@ def await_sample(database, wanted):
 
 
 def what_it_sends():
-    """As InfluxDB 2 wants it, and in the other layout."""
+    """As for InfluxDB 2, and in the other layout."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8,soc_percent=55,current_a=-10,temps=2")
     with server, Place() as place, Database() as two, Database() as fields:
         text = PACK.format("shed", url, 1) + "[bank both]\npacks = shed\nunit = 9\n" + HISTORY.format(place.file) + \
@@ -119,7 +119,7 @@ def what_it_sends():
                     f"password_file = {place.secret('s3cret')}")
         with Gateway(text) as gateway:
             gateway.wait_published("shed")
-            # Values come in parts at first, and alarms that are off once a minute.
+            # At first values arrive in parts, and inactive alarms once a minute.
             at = await_sample(two, lambda names: {"voltage_v", "soc_percent", "cell_mv.8", "temp_c.1", "fresh", "charged_wh_total"} <= names)
             await_sample(two, lambda names: any(name.startswith("alarm.soc_low.") for name in names))
             wide = await_sample(fields, lambda names: "cell_mv_08" in names)
@@ -140,7 +140,7 @@ def what_it_sends():
 
 
 def silent_packs_say_so():
-    """No old value looks fresh: of a pack that is silent there is only that it is."""
+    """No stale value looks fresh: for a silent pack there is only the fact that it is silent."""
     server, url = simulate("daly", "profile=fixed")
     with server, Place() as place, Database() as database:
         with Gateway(PACK.format("shed", url, 1) + "stale_after = 1s\n" + HISTORY.format(place.file) +
@@ -162,7 +162,7 @@ def silent_packs_say_so():
 
 
 class Trouble:
-    """Answers as `bad` says until `over`."""
+    """Answers with `bad` until `over`."""
 
     def __init__(self, bad):
         self.over, self.bad, self.first = False, bad, None
@@ -178,7 +178,7 @@ def one_bad_line(database, lines, headers):
 
 
 def more_than_one_row(database, lines, headers):
-    """Never a single one: that would be given up, as it should."""
+    """Never rejects a single line: that would be dropped, as it should."""
     rows = {(tags.get("pack"), at) for tags, _, at in map(parse, lines)}
     return (413, b"", {}) if len(rows) > 1 else (204, b"", {})
 
@@ -188,7 +188,7 @@ def takes_two_requests(database, lines, headers):
 
 
 def nothing_is_lost():
-    """Each refuses in its own way, the outlets are killed meanwhile, and so is the gateway; in the end all have the same."""
+    """Each rejects in its own way, and outlets and gateway are killed meanwhile; in the end all have the same rows."""
     troubles = {
         "unauthorized": Trouble(lambda *_: (401, b'{"error":"authorization failed"}', {})),
         "busy": Trouble(lambda *_: (429, b"", {"Retry-After": "3"})),
@@ -230,13 +230,13 @@ def nothing_is_lost():
                 assert name == "bad-line" or await_all(database, place, "odd", place.times("odd")[-3]), name
                 await_status(gateway, name, lambda status: status["behind_s"] <= 30)
             assert len(wanted) >= 6
-            # What was bad was given up, and is told; nothing else was.
+            # Bad rows were dropped and logged, and nothing else was.
             assert not databases["bad-line"].times("odd") and status_of(gateway, "bad-line")["dropped"] > 0
             assert all(status_of(gateway, name)["dropped"] == 0 for name in databases if name != "bad-line")
             await_line(gateway, "influx bad-line: the database rejects")
-        # Once, however many intervals had a row of that kind.
+        # Logged once, however many intervals had such a row.
         assert sum("influx bad-line: the database rejects" in line for line in gateway.lines) == 1, gateway.lines
-        # The same twice is the same: a mean of ten seconds does not depend on who made it.
+        # A row that was sent twice is the same: the mean of ten seconds does not depend on its source.
         for database in databases.values():
             for (pack, name, at), values in list(database.samples.items()):
                 assert name not in ("voltage_v", "soc_percent", "cell_mv.1") or max(values) - min(values) <= 0.5, (name, at, values)
@@ -245,7 +245,7 @@ def nothing_is_lost():
 
 
 def real_databases():
-    """Debian's, stopped, killed and begun again, under a gateway that goes on; then everything is there, once."""
+    """Debian's, stopped, killed and restarted while the gateway continues; then every row is there, once."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
     folders = [tempfile.mkdtemp(prefix="packgate-database-") for _ in range(2)]
     try:
@@ -277,7 +277,7 @@ def real_databases():
 
 
 def without_a_history():
-    """What memory has is sent all the same."""
+    """Rows in memory are still sent."""
     server, url = simulate("daly", "profile=fixed")
     away = Trouble(lambda *_: (503, b"", {}))
     with server, Database(away) as database:
@@ -290,7 +290,7 @@ def without_a_history():
 
 
 def with_a_lost_history():
-    """One that was deleted holds nothing up."""
+    """A deleted history does not delay anything."""
     server, url = simulate("daly", "profile=fixed")
     away = Trouble(lambda *_: (503, b"", {}))
     with server, Place() as place, Database(away) as database:
@@ -307,9 +307,10 @@ def with_a_lost_history():
 
 
 class Telegraf:
-    """Answers as Telegraf's listeners do (1.40; plugins/inputs/influxdb_listener, influxdb_v2_listener and http_listener_v2 of its source,
-    from which statuses and texts are): the first takes the good lines of a request with bad ones, the others take none of it. `most`
-    metrics at a time is `max_undelivered_metrics` of the second. Lines of the pack odd are bad."""
+    """Answers like Telegraf's listeners (1.40; plugins/inputs/influxdb_listener, influxdb_v2_listener and
+    http_listener_v2 of its source, from which statuses and texts are): the first accepts the good lines of a
+    request with bad ones, the others accept none of it. `most` metrics at a time is `max_undelivered_metrics` of
+    the second. Lines of the pack odd are bad."""
 
     PATHS = {"influxdb_listener": "/write", "influxdb_v2_listener": "/api/v2/write", "http_listener_v2": "/telegraf"}
 
@@ -328,7 +329,7 @@ class Telegraf:
             return 401, b"Unauthorized\n", {}
         if self.most and len(lines) > self.most:
             return 413, b"", {}
-        if self.busy:  # its outputs have not taken what came before
+        if self.busy:  # its outputs have not accepted the previous ones
             return 429, b"", {}
         bad = [line for line in lines if "pack=odd" in line]
         if not bad:
@@ -343,7 +344,7 @@ class Telegraf:
 
 
 def telegraf_takes_it():
-    """Each of its listeners, with lines that it does not like, too much at once, and nobody to pass it on to."""
+    """Each of its listeners, with lines that it rejects, with too many at once, and without outputs."""
     shed, shed_url = simulate("daly", "profile=fixed,cells=8")
     odd, odd_url = simulate("daly", "profile=fixed,cells=8")
     with shed, odd, Place() as place, contextlib.ExitStack() as stack:
@@ -358,7 +359,7 @@ def telegraf_takes_it():
             gateway.wait_published("shed", "odd")
             upto = place.await_rows("shed", 5)[-1]
             assert 429 in listeners["second"].said
-            listeners["second"].busy = False  # what is owed by now is more than it takes at a time
+            listeners["second"].busy = False  # more rows are pending than it accepts at a time
             for name, database in databases.items():
                 await_all(database, place, "shed", upto)
                 assert not database.times("odd"), name
@@ -373,7 +374,7 @@ def niceness(pid):
 
 
 def catches_up_behind_others():
-    """Hours of rows are sent with less priority than the gateway has; what is owed for a moment changes nothing."""
+    """Hours of rows are sent with a lower priority than that of the gateway, and small gaps do not change that."""
     server, url = simulate("daly", "profile=fixed,cells=8")
     with server, Place() as place, Database() as database:
         text = PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("one", database.url)
@@ -392,7 +393,7 @@ def catches_up_behind_others():
         with Gateway(text + "backfill = all\ncatch_up = 200\n") as gateway:
             times = database.await_times("shed", lambda got: len(got) >= len(wanted) + 2)
             assert set(wanted) <= set(times), sorted(set(wanted) - set(times))[:3]
-            # The database itself knows what it still lacks.
+            # The database itself knows which rows it lacks.
             assert max(values[0] for (_, name, _), values in list(database.samples.items()) if name == "behind_s") > 600
             assert niceness(outlet_pid(gateway, "influx")) == min(os.nice(0) + 10, 19) and niceness(gateway.process.pid) == os.nice(0)
 
@@ -404,7 +405,7 @@ def resident(pid):
 
 
 def says_what_is_wrong_with_a_server():
-    """A real one: its certificate, and the port of the other kind."""
+    """A real database: its certificate, and a port of the other kind."""
     with tempfile.TemporaryDirectory(prefix="packgate-tls-") as folder:
         make_certificates(folder)
         with VictoriaMetrics(tls=folder) as safe, VictoriaMetrics() as plain:
@@ -434,8 +435,8 @@ def says_what_is_wrong_with_a_server():
 
 
 def is_small():
-    """Together with notifications under 16 MiB, once both have sent something: what only loading libcurl has touched is given
-    back. The sanitizers' shadow is not counted."""
+    """Together with notifications below 16 MiB, after both have sent something: memory touched only while libcurl was
+    loaded is released. The shadow memory of sanitizers is not counted."""
     packs = "".join(f"[line l{n}]\nport = sim:cells=16,seed={n}\nprotocol = daly-d2\n[pack p{n}]\nline = l{n}\nunit = {n}\npoll = 1s\n"
                     for n in range(1, 65))
     with Place() as place, Database() as database, Database(keep=lambda status: False) as phone:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 80 s
-"""Databases while the clock of the host jumps, as it does on a board without a battery when the network comes: what the history
-has, the database has, whether it was there at the jump or away. What is waited for takes minutes, so time passes faster for the
-gateway than for the test."""
+"""Databases while the clock of the host jumps, as on a board without a battery-backed clock when the network comes
+up: the database gets all rows of the history, whether it was reachable at the jump or not. Time passes faster for
+the gateway than for the test, which would otherwise take minutes."""
 
 import contextlib
 import json
@@ -18,8 +18,8 @@ from test_influx import HISTORY, Place, Trouble, section
 
 PACE = 4
 
-# The time of all that is started with it: it passes at a pace, and the time of day is moved; a file says how. What is
-# waited for in an event loop comes as much earlier.
+# The time of all processes that are started with it: it passes at a given pace, and the time of day is moved, as a
+# file says. Time-outs of event loops expire accordingly earlier.
 MOVED = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -85,7 +85,7 @@ time_t time(time_t *at)
 
 
 class Clock:
-    """Of gateways that are started meanwhile."""
+    """For gateways that are started meanwhile."""
 
     def __init__(self, folder):
         path = f"{folder}/clock"
@@ -108,7 +108,7 @@ class Clock:
 
     @contextlib.contextmanager
     def for_programs(self):
-        # The sanitized build says something of a library in front of its own.
+        # A message of the sanitized build about a library loaded before its own.
         asan = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
         new = {"LD_PRELOAD": f"{self.path}.so", "PACKGATE_TEST_CLOCK": self.path, "ASAN_OPTIONS": asan}
         before = {name: os.environ.get(name) for name in new}
@@ -139,13 +139,13 @@ def await_databases(place, databases, wanted, patience):
 
 
 HOUR = 3600
-# An answer that takes long by the clock of the gateway is no loss.
+# An answer that takes long by the clock of the gateway is not a failure.
 PATIENT = (f"[line shed]\nport = {{}}\nprotocol = daly\nreply_timeout = {2 * PACE}s\n"
            f"[pack shed]\nline = shed\nunit = 1\npoll = {PACE / 4:g}s\nstale_after = {30 * PACE}s\n")
 
 
 def follows_a_clock_that_jumps():
-    """Forward by an hour, back again and a minute further: some times come twice, and lie before the newest of all."""
+    """An hour forward, back again and a minute further: some times occur twice, and are before the newest row."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
     gone = Trouble(lambda *_: (503, b"", {}))
     gone.over = True
@@ -161,7 +161,7 @@ def follows_a_clock_that_jumps():
             for offset, patience in ((HOUR, 3 * PATIENCE), (-60, 200 + 3 * PATIENCE)):
                 gone.over = False
                 before = set(place.times("shed"))
-                # Rows that the database has not, some of which are not in the history yet when the clock jumps.
+                # Rows that the database lacks, some of which are not in the history yet when the clock jumps.
                 known = await_rows(place, lambda times: len(times - before) >= 1)
                 clock.move(offset)
                 jumped = clock.now()
@@ -169,7 +169,7 @@ def follows_a_clock_that_jumps():
                 assert known <= now
                 gone.over = True
                 await_databases(place, (there, away), now, patience)
-        # Nothing that never was, each as it was.
+        # No row that never existed, and each unchanged.
         rows = set(place.times("shed"))
         for database in (there, away):
             strange = {t for t in database.times("shed") if t not in rows}
@@ -179,8 +179,8 @@ def follows_a_clock_that_jumps():
 
 
 def comes_back_from_the_future():
-    """A clock that begins ten years ahead: once it is right, everything is as if it had always been, for the history, what is sent
-    and the API, whose newest values are not those of the future."""
+    """A clock that starts ten years ahead: once it is right, everything is as if it had always been, in the history,
+    in the sent rows and in the API, whose newest values are not those of the future."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
     gone = Trouble(lambda *_: (503, b"", {}))
     with server, Place() as place, Database() as there, Database(gone) as away:
@@ -199,7 +199,7 @@ def comes_back_from_the_future():
             now = await_rows(place, lambda times: len([t for t in times if t < right + 3600]) >= 2)
             gone.over = True
             await_databases(place, (there, away), ahead | now, 200 + 3 * PATIENCE)
-            # Live values do not wait for the history, and charts have what only memory has.
+            # Live values do not wait for the history, and charts contain rows that are only in memory.
             latest = max(t for t in there.times("shed") if t < right + 3600)
             there.await_times("shed", lambda times: any(latest < t < right + 7200 for t in times))
             deadline = time.monotonic() + PATIENCE
@@ -208,7 +208,7 @@ def comes_back_from_the_future():
                 path = f"/api/v1/packs/shed/history?from={int(asked) - 60}&values=voltage_v&level=recent"
                 got = json.loads(ask(f"http://127.0.0.1:{web}{path}"))
                 known = [t for t, volt in zip(got["t"], got["voltage_v"]) if volt is not None]
-                if known and known[-1] > asked - 10:  # what goes on is in memory alone
+                if known and known[-1] > asked - 10:  # the current interval is only in memory
                     break
                 assert time.monotonic() < deadline, got
                 time.sleep(0.3)

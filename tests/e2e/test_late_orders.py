@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 40 s
-"""A gateway that is stopped, by whatever way orders come to it: none that came meanwhile is carried out, whether its program
-waits on or has gone. All clients are disconnected, and what is ordered then is carried out as always."""
+"""A gateway that is stopped while orders arrive by each possible way: none of these orders is executed, whether its
+program still waits or has left. All clients are disconnected, and later orders are executed as usual."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class Stopped(Gateway):
         return socket.create_connection(("127.0.0.1", self.port if way == "modbus" else self.places[way]), PATIENCE)
 
     def await_polls(self):
-        """The switches, when each pack was polled some times from now on."""
+        """The switch states after each pack was polled some times from now on."""
         with self.client() as client:
             for unit in range(1, len(PACKS) + 1):
                 polls = await_value(client, "polls", unit, lambda count: count is not None)
@@ -66,7 +66,7 @@ def stop(process):
 
 
 def carries_nothing_out(seconds, stays, connected):
-    """`stays`: the program waits for what comes of it; else it has gone. `connected`: it was before the stop."""
+    """`stays`: the program waits for the result; else it leaves. `connected`: it was connected before the stop."""
     with Stopped() as gateway:
         clients = {way: gateway.connect(way) for way in ORDERS} if connected else {}
         if connected:
@@ -89,7 +89,7 @@ def carries_nothing_out(seconds, stays, connected):
         for way, order in ORDERS.items():
             client = gateway.connect(way)
             client.sendall(order)
-            assert client.recv(1)  # it is carried out, and answered
+            assert client.recv(1)  # it is executed and answered
             client.close()
         assert gateway.await_polls() == [0] * len(PACKS)
 

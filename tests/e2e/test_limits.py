@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Limits in the real gateway: they rise, expire, survive a reload, and are there in every way out."""
+"""Limits in the real gateway: they rise, expire, survive a reload, and are the same in every output."""
 
 # tests/run: 45 s
 
@@ -85,7 +85,7 @@ def rise_and_expire():
         gateway.wait_published("house-1")
         await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_RAMP)
         assert read_value(client, "allowed_charge_current_a", 1) == 0
-        # 8 A, of which a cell at 3.40 V leaves a quarter; all 4 A in the other direction.
+        # 8 A, reduced to a quarter by a cell at 3.40 V; 4 A in the other direction.
         await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_CELL_HIGH)
         assert abs(read_value(client, "allowed_charge_current_a", 1) - 2) < 1e-6
         await_value(client, "discharge_limited_by", 1, lambda reason: reason == BY_CONFIGURATION)
@@ -97,7 +97,7 @@ def rise_and_expire():
         shown = status_of(gateway)["house-1"]
         assert (shown["charge_limited_by"], shown["allowed_charge_current_a"]) == ("cell_high", 2), shown
         assert "charge_limited_by" not in status_of(gateway)["other"]
-        # Those of a pack without [limits] are unknown, not 0.
+        # Without [limits] they are unknown, not 0.
         assert read_value(client, "charge_limited_by", 2) is None
         with open(gateway.path, encoding="utf-8") as file:
             changed = file.read().replace("min_packs = 1", "min_packs = 2")
@@ -107,7 +107,7 @@ def rise_and_expire():
         gateway.wait_for("is in force")
         assert abs(read_value(client, "allowed_charge_current_a", 1) - 2) < 1e-6
         bms.stop(signal.SIGKILL)
-        # No exception: 0 is the answer of a pack that is silent.
+        # No exception: for a silent pack the answer is 0.
         await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_STALE)
         await_value(client, "connection_state", 1, lambda state: state != 1)
         assert [read_value(client, f"allowed_{way}_current_a", 1) for way in ("charge", "discharge")] == [0, 0]
@@ -115,7 +115,7 @@ def rise_and_expire():
 
 
 def discharges_with_stale_values():
-    """on_stale = discharge: for some seconds as before, in all outputs; then not at all."""
+    """on_stale = discharge: as before for some seconds, in all outputs; then 0."""
     bms, url = simulate("daly", options(FINE))
     battery = Battery()
     view = "[view own]\nsource = house-1\nunit = 9\n" \
@@ -149,7 +149,7 @@ def discharges_with_stale_values():
         shown = status_of(gateway)["house-1"]
         assert (shown["allowed_charge_current_a"], shown["allowed_discharge_current_a"]) == (0, 4), shown
         await_value(client, "allowed_discharge_current_a", 1, lambda amps: amps == 0)
-        assert time.monotonic() - begin > 5  # a slow machine sees the beginning late
+        assert time.monotonic() - begin > 5  # a slow machine reads the beginning late
         assert currents() == [0, 0]
         await_battery(0, 0)
 
@@ -164,8 +164,8 @@ def crc16(data):
 
 
 def ceiling_is_lifted_until_full():
-    """A pack of which nobody knows when it was full is charged beyond the ceiling, and one that was full an hour ago is not,
-    also after a restart."""
+    """A pack whose last full charge is unknown is charged beyond the ceiling, and one that was full an hour ago is
+    not, also after a restart."""
     bms, url = simulate("daly", options({**FINE, "soc_percent": 95}))
     limits = LIMITS.format(of="house-1", charge=8, sensors=2) + "soc_ceiling = 90, 14d\n"
     with bms, tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,8 @@ def ceiling_is_lifted_until_full():
 
 
 def bank_names_pack_and_cell():
-    """Which cell of which pack limits a bank, in the status, for the page, and in a replay of the history that was written meanwhile."""
+    """Which cell of which pack limits a bank: in the status, on the page, and in a replay of the history written
+    meanwhile."""
     good, good_url = simulate("daly", options({**FINE, "cell_mv.7": 3300}))
     weak, weak_url = simulate("daly", options({**FINE, "cell_mv.7": 3450}))
     text = "".join(f"[line {name}]\nport = {url}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 200ms\n"
@@ -204,7 +205,7 @@ def bank_names_pack_and_cell():
 
 def check_bank(gateway, client):
     await_value(client, "charge_limited_by", 100, lambda reason: reason == BY_CELL_HIGH)
-    # 8 A each, of which a cell at 3.45 V leaves an eighth, and both get the same current.
+    # 8 A each, reduced to an eighth by a cell at 3.45 V, and both have the same current.
     assert abs(read_value(client, "allowed_charge_current_a", 100) - 2) < 1e-6
     shown = status_of(gateway)["house"]
     assert [shown["charge_limited_" + what] for what in ("by", "pack", "cell", "cell_v")] == ["cell_high", "right", 7, 3.45], shown
@@ -218,7 +219,8 @@ def check_bank(gateway, client):
 
 
 def check_replay_of_a_bank(folder, text):
-    """It says what the gateway said, which computed it from the same packs; and with one of them alone for the bank, another thing."""
+    """The replay agrees with the gateway, which computed from the same packs; with only one of them for the bank, it
+    differs."""
     def replay_of(file, *more):
         done = subprocess.run([PACKGATE, "limits", "--replay", file, "-c", f"{folder}/packgate.ini", *more], capture_output=True,
                               text=True, check=False)
@@ -247,7 +249,7 @@ def check_replay_of_a_bank(folder, text):
     assert status == 1 and "house is a bank; expected the database of its history" in said, said
     alone = list(csv.DictReader(io.StringIO(replay_of(f"{folder}/history.db", "--csv", "--pack", "left", *begin)[1])))[-1]
     assert alone["allowed_charge_current_a"] == "16.00" and "charge_limited_pack" not in alone, alone
-    # A bank with a pack that was not there.
+    # A bank with a missing pack.
     with open(f"{folder}/packgate.ini", "w", encoding="utf-8") as file:
         file.write(text.replace("packs = left, right", "packs = left, right, new") +
                    "[pack new]\nline = left\naddress = 2\nunit = 3\n")
@@ -289,7 +291,7 @@ def series(page):
 
 
 def a_gateway_that_hangs():
-    """The page is a process of its own, and goes on without it."""
+    """The page is a process of its own, and continues without the gateway."""
     bms, url = simulate("daly", options(FINE))
     packs = configuration(url, LIMITS.format(of="house-1", charge=8, sensors=2))
     with bms, Page(packs=packs) as gateway, gateway.client() as client:
@@ -336,7 +338,7 @@ def replay_of_a_history():
         ["2.00", "cell_high", "4.00", "configuration"],
         ["0.00", "unknown", "0.00", "unknown"],
         ["4.00", "temperature", "2.00", "temperature"],  # up again by ramp within the minute
-        ["0.00", "stale", "0.00", "stale"],              # and a gap of five minutes behind it
+        ["0.00", "stale", "0.00", "stale"],              # and a gap of five minutes after it
         ["8.00", "configuration", "4.00", "configuration"]], lines
     assert lines[1][0] == "2026-11-01T12:00:00+01:00" and lines[3][1] == "", lines
     table = replay(csv_of(rows), "house-1").stdout
@@ -348,7 +350,7 @@ def replay_of_a_history():
 
 
 def replay_of_a_database():
-    """The same as of what `packgate export` prints of it."""
+    """The same from the output of `packgate export`."""
     bms, url = simulate("daly", options(FINE))
     begin = int(time.time()) // 60 * 60 - 3600
     with tempfile.TemporaryDirectory() as folder:
@@ -383,7 +385,7 @@ def replay_of_a_database():
 
 
 def replay_of_an_exchange():
-    """With alarms, switches and limits of the BMS, which a history has not."""
+    """With alarms, switches and limits of the BMS, which a history lacks."""
     captures = os.path.join(os.path.dirname(__file__), "..", "captures")
     for path, cells, sensors, expected in (
             ("jk-pb/01-jk-pb2a16s15p-8s-charging-trigger.exch", 8, 2, "27.600,8.00,configuration,4.00,configuration"),

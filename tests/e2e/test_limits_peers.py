@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One day, and what three programs allow on it: `packgate limits --replay`, and the formulas of dbus-serialbattery 2.x and YamBMS
-1.3 with the same currents, voltages and curves. The formulas are written from their behaviour; nothing is taken over. Where they
-differ is printed, and docs/limits.md says why."""
+"""One day, and what three programs allow on it: `packgate limits --replay`, and the formulas of dbus-serialbattery
+2.x and YamBMS 1.3 with the same currents, voltages and curves. The formulas were written from the behaviour of
+these programs; no code was copied. The differences are printed, and docs/limits.md explains them."""
 
 # tests/run: 10 s
 
@@ -46,7 +46,7 @@ temperature = {curve(HEAT)}
 
 
 def along(points, value):
-    """The share at a value, linear in between; a value that is not known says nothing."""
+    """The share at a value, linear in between; an unknown value does not limit."""
     if value is None:
         return 1
     after = bisect.bisect([at for at, _ in points], value)
@@ -57,7 +57,8 @@ def along(points, value):
 
 
 class Serialbattery:
-    """The lowest of the curves, at once if it is 0 or a third less, else once a minute; up after 30 s, by 5 A a second."""
+    """The lowest of the curves, at once if it is 0 or a third less, else once a minute; rises after 30 s, by 5 A a
+    second."""
 
     def __init__(self, most):
         self.most, self.now, self.set_at, self.hold_from, self.rise = most, None, 0, None, None
@@ -85,14 +86,16 @@ class Serialbattery:
 
 
 class Yambms:
-    """A curve of its own between float and the middle of full and protection; what is missing reduces nothing. Down at once, up by
-    15 % of the rest a second. Temperatures by their share of the same current, smoothed."""
+    """Its own curve between float and the middle of full and protection; missing values reduce nothing. Falls at
+    once, rises by 15 % of the remaining difference a second. Temperatures by their share of the same current,
+    smoothed."""
 
     def __init__(self, most):
         self.most, self.cell, self.smooth = most, 0.0, None
 
     def step(self, beyond, temperatures):
-        """`beyond`: how far the worst cell is from where it begins to where it ends, from 0 to 1; None: not known."""
+        """`beyond`: how far the worst cell is between the beginning and the end of the range, from 0 to 1; None:
+        unknown."""
         less = 0.0
         if beyond is not None:
             less = -self.most if beyond > 1 else max(0, 2 - 2 ** (max(0, beyond) ** 1.8)) * self.most - self.most
@@ -110,7 +113,8 @@ class Yambms:
 
 
 class SerialbatteryVoltage:
-    """While cells are above full: what all cells have now, less the excess of each; back after 60 s, by 1 mV a second."""
+    """While cells are above full: the present pack voltage, less the excess of each cell; recovers after 60 s, by 1
+    mV a second."""
 
     def __init__(self):
         self.now, self.limited = CELLS * FULL, None
@@ -127,7 +131,8 @@ class SerialbatteryVoltage:
 
 
 class YambmsVoltage:
-    """Proportional and integral to what the highest cell is from full, with 10 mV in which nothing is added up."""
+    """A proportional and integral controller of the distance of the highest cell from full, which does not integrate
+    within 10 mV."""
 
     def __init__(self):
         self.sum = 0.0
@@ -142,13 +147,13 @@ class YambmsVoltage:
 
 
 def course(points, minute):
-    """By the line through minutes and values."""
+    """Interpolates between points of minutes and values."""
     return along(points, minute)
 
 
 def the_day():
-    """Minute by minute: cells in V and temperatures in °C, None where not known. Empty at six, full at two, with a cell that runs
-    ahead, a frosty morning, ten minutes without cell 5, and as many without a sensor."""
+    """Minute by minute: cells in V and temperatures in °C, None if unknown. Empty at six, full at two, with one high
+    cell, a frosty morning, ten minutes without cell 5, and as many without a sensor."""
     rest = [(0, 3.28), (300, 3.20), (360, 2.95), (420, 3.22), (780, 3.34), (840, 3.43), (900, 3.445), (960, 3.36), (1440, 3.30)]
     ahead = [(0, 0), (780, 0), (845, 0.06), (880, 0.02), (960, 0)]
     cold = [(0, 12), (240, 1), (330, -1), (420, 6), (600, 22), (900, 41), (1000, 30), (1440, 14)]
@@ -182,8 +187,8 @@ def of_packgate(day):
 
 
 def of_the_others(day):
-    """At the end of each minute, (serialbattery, YamBMS) for charging and for discharging, what serialbattery's curves say, and for
-    how many seconds of the minute each of the two was above them, in the same order."""
+    """At the end of each minute, (serialbattery, YamBMS) for charging and for discharging, the value of
+    serialbattery's curves, and for how many seconds of the minute each of the two was above it, in the same order."""
     serial, yam = (Serialbattery(CHARGE), Serialbattery(DISCHARGE)), (Yambms(CHARGE), Yambms(DISCHARGE))
     middle, low = (PROTECTED_HIGH + FULL) / 2, PROTECTED_LOW + 0.2
     out = []
@@ -204,7 +209,7 @@ def of_the_others(day):
 
 
 def is_settled(day, minute, by):
-    """The curve did not change within the last three minutes, so that nothing waits, rises or is smoothed."""
+    """The curve did not change within the last three minutes, so nothing waits, rises or is smoothed."""
     return minute >= 3 and len({by[n] for n in range(minute - 3, minute + 1)}) == 1
 
 
@@ -218,10 +223,10 @@ def side_by_side():
         reasons = [row[2 * way + 1] for row in ours]
         curves = [round(row[1][way], 6) for row in theirs]
         serial, yam = ([row[0][way][peer] for row in theirs] for peer in (0, 1))
-        # Never more than the same curves allow, and nothing at all where a value is missing; both others go on then.
+        # Never more than the same curves allow, and nothing if a value is missing; both others continue then.
         assert all(own <= limit + 0.006 for own, limit in zip(allowed, curves)), name
         assert all(allowed[n] == 0 and reasons[n] == "unknown" and serial[n] > 0.9 * most and yam[n] > 0.9 * most for n in unknown)
-        # The same curves, once all has settled.
+        # The same curves, once everything has settled.
         settled = [n for n in range(1440) if is_settled(day, n, curves) and not unknown & set(range(n - 3, n + 1))]
         differ = [(n, allowed[n], serial[n]) for n in settled if abs(allowed[n] - serial[n]) > 0.02 * most]
         assert len(settled) > 100 and not differ, (name, len(settled), differ[:5])

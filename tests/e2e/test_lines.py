@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Lines whose far ends have habits, or mean harm: what is read stays right, what can be read is read, and the gateway
-neither hangs nor stops trying."""
+"""Lines whose far ends behave oddly or maliciously: values stay right, readable values are read, and the gateway
+neither hangs nor gives up."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def await_polls(client, unit, count=POLLS):
 
 
 def relay(source, *targets):
-    """All that comes from one socket to some others, until it closes."""
+    """Passes all bytes of one socket to some others, until it closes."""
     try:
         while data := source.recv(4096):
             for target in targets:
@@ -48,7 +48,7 @@ def relay(source, *targets):
 
 
 def bus_of(*urls):
-    """Several emulated BMS on one RS485 line: each hears all that is asked."""
+    """Several emulated BMS on one RS485 line: each receives all requests."""
     def serve(connection):
         members = [socket.create_connection(url[len("tcp://"):].split(":")) for url in urls]
         for member in [connection, *members]:
@@ -71,7 +71,7 @@ def polls_a_server_that_closes_after_each_reply():
         gateway.wait_published("a")
         await_polls(client, 1)
         assert read_value(client, "timeouts", 1) <= 1  # the machine may be busy
-        # Pack, state, cells, faults, extremes: at least a connection for each.
+        # Pack, state, cells, faults, extremes: at least one connection for each.
         assert read_value(client, "reconnects", 1) >= 5 * POLLS
         gateway.stop()
         assert not [text for text in gateway.lines if "warning" in text], gateway.lines
@@ -112,13 +112,14 @@ CLOCK_S, CLOCK_FROM_MV, CELLS = 50, 1900, 16  # of a simulated pack with clock=1
 
 
 def measured_ago(voltage, now):
-    """A pack whose cells count quarters of a second, ten millivolts each, tells when it was measured."""
+    """A pack whose cells count quarters of a second, ten millivolts each, so that they encode the time of
+    measurement."""
     then = round((voltage * 1000 / CELLS - CLOCK_FROM_MV) / 10) / 4
     return (now - then + 1) % CLOCK_S - 1
 
 
 def tells_the_age_of_what_was_held_up():
-    """Replies that stand still on their way through a proxy, as over a Wi-Fi bridge that loses its link."""
+    """Replies that stall in a proxy, as on a Wi-Fi bridge that loses its link."""
     server, url = simulate("daly", "profile=fixed,clock=1")
     flows = threading.Event()
     flows.set()
@@ -147,7 +148,7 @@ def tells_the_age_of_what_was_held_up():
                     values = {row["name"]: decode(row, response.registers[row["address"] - first:][:row["count"]])
                               for row in (voltage, age)}
                     true_age = measured_ago(values["voltage_v"], now)
-                    # One exchange, and what the pack's clock can tell apart.
+                    # An exchange, and the resolution of the pack's clock.
                     assert true_age <= values["age_s"] + 1, (true_age, values)
                 if held and time.monotonic() - asked > 4:
                     held = False
@@ -250,14 +251,14 @@ def survives_an_adapter_with_a_loose_contact():
                 voltage = 50 + n / 2
                 program = simulate_pty("daly", link, f"profile=fixed,voltage_v={voltage}")
                 await_value(client, "polls", 1, lambda polls: polls > 0)
-                # Pulled again at once, or after some cycles.
+                # Unplugged again at once, or after some cycles.
                 if n % 2:
                     await_polls(client, 1, 2)
                     await_value(client, "voltage_v", 1, lambda value: abs(value - voltage) < 1e-4)
                 program.stop(signal.SIGKILL)
                 if os.path.islink(link):
                     os.unlink(link)
-            # Nothing of it is kept open.
+            # No descriptor is leaked.
             descriptors = [os.readlink(f"/proc/{gateway.process.pid}/fd/{fd}")
                            for fd in os.listdir(f"/proc/{gateway.process.pid}/fd")]
             assert sum(name.startswith("/dev/pts/") for name in descriptors) <= 2, descriptors  # the port and its lock
@@ -302,7 +303,7 @@ def saves_its_state_however_often_it_is_told_to_end():
 
 
 def reads_a_pack_in_the_last_dialect():
-    """A TopBMS that answers to VER 52 only is asked in six other ways before, with two seconds for each."""
+    """A TopBMS that answers only VER 52 is first asked in six other ways, with two seconds for each."""
     path = os.path.join(os.path.dirname(__file__), "..", "captures", "topbms", "topbms-16s-alarms.exch")
     replies = {asked[7:9]: reply for asked, reply in Exchange(path).pairs}
 
@@ -323,7 +324,7 @@ def reads_a_pack_in_the_last_dialect():
 
 
 def reads_into_a_pipe_that_closes():
-    """`packgate read --watch | head -1` ends."""
+    """`packgate read --watch | head -1` exits."""
     server, url = simulate("daly", "profile=fixed")
     with server:
         with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:

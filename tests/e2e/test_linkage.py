@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the program takes from its libraries: nothing that can make the event loop wait. libmodbus is there to compose
-answers; its calls that receive, flush, connect or ask would sleep or select. Only `packgate nagios` asks by them, which
-does nothing else. And what the programs of outlets take from ours."""
+"""The library functions that the program uses: none can block the event loop. libmodbus only composes answers; its
+functions that receive, flush, connect or ask would sleep or select. Only `packgate nagios`, which does nothing
+else, uses them. And the functions of ours that the programs of outlets contain."""
 
 import glob
 import os
@@ -36,13 +36,14 @@ def takes_from_libmodbus_only_what_cannot_wait():
 def takes_nothing_that_waits():
     waits = SERIALPORT_WAITS | LIBC_WAITS
     if "__asan_init" in symbols("--defined-only"):
-        waits = SERIALPORT_WAITS  # clang links the sanitizer's own needs into the program
+        waits = SERIALPORT_WAITS  # clang links the sanitizer's dependencies into the program
     used = symbols("--undefined-only")
     assert "sp_list_ports" in used and not used & waits, used & waits
 
 
 def an_outlet_links_no_driver_and_no_table_of_keys():
-    """It gets its section and the names that it needs from the gateway. Only `present` answers as a BMS, and reads a view."""
+    """An outlet gets its section and the names that it needs from the gateway. Only `present` answers as a BMS, and
+    parses a view."""
     programs = set(glob.glob(os.path.join(os.path.dirname(PACKGATE), "packgate-outlet-*")))
     programs = {program for program in programs if not program.endswith("-present")}
     assert programs

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`listen = yes`: a gateway beside another master, over TCP and a pty, at byte timing that tears and merges what passes:
-it has the master's values, sends not a byte, and says when nothing is heard."""
+"""`listen = yes`: a gateway beside another master, over TCP and a pty, with byte timing that tears and merges frames:
+it has the values of the master, sends no byte, and reports silence."""
 
 import os
 import random
@@ -18,8 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Tap:
-    """A bus with a master: passes bytes between it and its packs, and gives all that passes to who listens, over TCP or
-    a pty; what these send is counted."""
+    """A bus with a master: passes bytes between it and its packs, and sends a copy to listeners over TCP or a pty;
+    counts the bytes that these send."""
 
     def __init__(self, target, pieces="whole", pty=False):
         host, port = target.removeprefix("tcp://").rsplit(":", 1)
@@ -87,7 +87,7 @@ class Tap:
         self._give(data)
 
     def _give(self, data, flush=False):
-        """What has passed, to the listeners, in pieces."""
+        """Sends a copy of the bytes to the listeners, in pieces."""
         self.passed += len(data)
         if self.muted:
             return
@@ -136,7 +136,7 @@ def values(addresses):
 
 
 def is_known(value):
-    """The first values that a gateway tells are not all of them."""
+    """The first values that a gateway publishes are not all of them."""
     return value is not None and value == value
 
 
@@ -191,7 +191,7 @@ def hears_who_has_no_address():
 
 
 def grows_old_when_nothing_passes():
-    """The master's connection stands still: the values go stale, the log says so, and a switch is refused."""
+    """The master's connection stalls: the values turn stale, the log reports it, and an order is rejected."""
     packs, url = simulate("renogy", "profile=fixed,delay=2", "--address", "48")
     with packs, Tap(url) as tap:
         with Gateway(configuration(tap.master_url, "renogy", [48])) as master, \
@@ -218,7 +218,7 @@ def check_says(text, *words):
 
 
 def documents_what_can_be_heard():
-    """The list of `packgate check` is that of docs/listening.md; what advertises has no wire to listen to."""
+    """The list of `packgate check` is that of docs/listening.md; a device that advertises has no line to listen to."""
     text = "[line a]\nport = tcp://192.0.2.1:1\nlisten = yes\nprotocol = ant\n[pack a]\nline = a\nunit = 1\n"
     said = subprocess.run([PACKGATE, "check", "-"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     heard = set(re.search(r"these can: (.*)", said)[1].split(", ")) - {"victron-ble"}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Listening to a line of the running gateway, and one exchange by hand: exchange-file text that packgate decode takes,
-secrets masked, several listeners, and one who does not read is dropped."""
+"""Listening in on a line of the running gateway, and one exchange by hand: the output is exchange-file text that
+packgate decode accepts, secrets are masked, several clients can listen, and one that does not read is
+disconnected."""
 
 import json
 import os
@@ -16,7 +17,7 @@ ASK = "A5 40 90 08 00 00 00 00 00 00 00 00 7D"
 
 
 def listen(gateway, line, count):
-    """So many lines of what packgate listen prints."""
+    """So many lines of the output of packgate listen."""
     with Program(PACKGATE, "listen", "-c", gateway.path, line) as program:
         lines = []
         for _ in range(count):
@@ -25,7 +26,7 @@ def listen(gateway, line, count):
 
 
 def is_an_exchange_file():
-    """What two listeners see at once, and a recording of it decodes to the values that the pack has."""
+    """Two listeners get the same bytes, and a recording of them decodes to the values of the pack."""
     server, url = simulate("daly", SIM)
     with server, Gateway(PACK.format("a", url, "daly")) as gateway:
         gateway.wait_published("a")
@@ -46,7 +47,7 @@ def is_an_exchange_file():
 
 
 def secrets_are_masked():
-    """A JK tells its PINs in each full reply: they are blanked, the rest is there; a foreign request is cut."""
+    """A JK sends its PINs in each full reply: they are masked, the rest is shown; a foreign request is cut."""
     server, url = simulate("jk02", "profile=fixed")
     with server, Gateway(PACK.format("a", url, "jk02")) as gateway, Link(gateway) as link:
         gateway.wait_published("a")
@@ -71,7 +72,7 @@ def make_noise(connection):
 
 
 def who_does_not_read_is_dropped():
-    """With a count and a word in the log; the other listener and the polls go on."""
+    """It is counted and logged; the other listener and the polls continue."""
     server, url = simulate("daly", SIM)
     noisy = Standin(make_noise)
     text = PACK.format("a", url, "daly") + PACK.format("b", noisy.url, "daly").replace("unit = 1", "unit = 2")
@@ -92,7 +93,7 @@ def who_does_not_read_is_dropped():
 
 
 def survives_a_reload():
-    """A listener stays when its line is made anew, or goes and comes back."""
+    """A listener stays when its line is recreated, or is removed and added again."""
     server, url = simulate("daly", SIM)
     with server, Gateway(PACK.format("a", url, "daly")) as gateway:
         gateway.wait_published("a")
@@ -116,7 +117,7 @@ def survives_a_reload():
 
 
 def sends_by_hand():
-    """An answer, none, and what is no request; the log says who."""
+    """A request with an answer, without one, and an invalid one; the log names the user."""
     server, url = simulate("daly", SIM)
     text = PACK.format("a", url, "daly") + PACK.format("b", "tcp://127.0.0.1:1", "daly").replace("unit = 1", "unit = 2")
     with server, Gateway(text) as gateway:
@@ -134,12 +135,12 @@ def sends_by_hand():
         with Link(gateway) as link:
             await_that(lambda: named(link.ask("status")["lines"], "b"), lambda line: line["errors"] > 0)
             assert "is down" in run("send", "-c", gateway.path, "b", "00", status=1)
-            # One who goes without waiting for the answer harms nobody.
+            # A client that leaves without waiting for the answer does no harm.
             for _ in range(20):
                 with Link(gateway) as other:
                     other.send(json.dumps({"ask": "send", "line": "a", "bytes": ASK}).encode() + b"\n")
             await_that(lambda: link.ask("send", line="a", bytes=ASK)["result"], lambda result: result == "answered")
-        # A device that talks all the time leaves no room.
+        # A device that talks all the time leaves no time for a request.
         server, url = simulate("vedirect", "profile=fixed")
         with server, Gateway(PACK.format("t", url, "vedirect")) as talking:
             talking.wait_published("t")

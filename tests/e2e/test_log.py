@@ -97,13 +97,13 @@ def await_unit(client, unit):
 
 
 def opens_what_was_closed():
-    """Sockets and ports must not become what messages are written to."""
+    """Messages must not be written to sockets or ports."""
     with tempfile.TemporaryDirectory(prefix="packgate-test-") as folder, \
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         path = folder + "/packgate.ini"
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\n{PACK}")
-        # What the service manager is told shows that it runs.
+        # Its reports to the service manager show that it runs.
         ready.bind(folder + "/ready")
         ready.settimeout(PATIENCE)
         process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", PACKGATE, "run", "-c", path],

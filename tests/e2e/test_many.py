@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""As many packs as there are unit ids: 247 simulated ones, 239 on a line each and 8 on one bus, all read through by one
-client, and each unit must have its own pack's values."""
+"""As many packs as there are unit ids: 247 simulated ones, 239 with a line each and 8 on one bus, all read by one
+client; each unit must have the values of its own pack."""
 
 import socket
 import struct
@@ -15,7 +15,7 @@ ROUNDS = 5
 
 
 def values_of(unit):
-    """Apart from each other by more than any rounding."""
+    """Values that differ by more than any rounding."""
     return {"voltage_v": 20 + unit / 10, "soc_percent": unit % 101, "cell_mv.1": 3000 + unit, "cell_mv.8": 3500 - unit}
 
 
@@ -91,7 +91,7 @@ def each_unit_has_its_own_pack():
                 registers = reader.read_all(unit)
                 slowest[unit] = max(slowest.get(unit, 0), time.perf_counter() - start)
                 check_unit(registers, unit)
-        # Whoever addresses the gateway itself gets the first pack.
+        # Clients that address the gateway itself get the first pack.
         assert value(reader.read_all(0), "pack_name") == value(reader.read_all(255), "pack_name") == "pack-1"
         worst = max(slowest, key=slowest.get)
         print(f"# {ROUNDS} times 516 registers of {len(UNITS)} units; the slowest unit, {worst}, took "

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`protocol = modbus`: a BMS that is described by a file, from the file to the client; the file is checked, and taken over
-when it changes."""
+"""`protocol = modbus`: a BMS that is described by a file, from the file to the client; the file is checked, and
+reloaded when it changes."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def serves_what_the_map_says():
 
 
 def simulates_what_a_map_describes():
-    """A map is tried without the BMS: the values come back through it as they were."""
+    """A map is tested without the BMS: the values are decoded unchanged."""
     options = "profile=fixed,cells=15,voltage_v=51.7,current_a=-12.3,soc_percent=61,cell_mv.7=3311,temp_c.1=-9"
     server, url = simulate("modbus", options, "--map", EXAMPLE, "--address", "1")
     with server, Gateway(pack(url, os.path.abspath(EXAMPLE))) as gateway, gateway.client() as client:
@@ -108,7 +108,7 @@ def takes_over_a_changed_map():
 
 
 def is_simulated_in_the_process():
-    """By a line of its own, over reloads with the same map and with another one."""
+    """On a line of its own, over reloads with the same map and with another one."""
     options = "sim:profile=fixed,cells=15,voltage_v=51.7,current_a=-12.3,soc_percent=61"
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "bms.txt")
@@ -148,8 +148,8 @@ soc_percent 0x559 u16 scale 0.1
 
 
 class Module(socketserver.BaseRequestHandler):
-    """A battery that wants to be told which of its modules is going to be read, and needs a while: what is read too early is
-    another one's."""
+    """A battery that must be told which of its modules will be read, and needs a while: values that are read too
+    early are those of another module."""
 
     def read(self, size):
         data = b""
@@ -185,7 +185,7 @@ class Module(socketserver.BaseRequestHandler):
 
 
 def writes_before_it_reads():
-    """Each poll says which module is meant, and what is not ready is not read."""
+    """Each poll selects the module, and values are not read before it is ready."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Module) as server, tempfile.NamedTemporaryFile("w") as file:
         file.write(SELECTED)
         file.flush()

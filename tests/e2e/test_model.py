@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The model of the open requests (tests/model/age.pml): its claims hold, and each change of its rule is noticed.
+"""The model of the open requests (tests/model/age.pml): its claims hold, and each mutation of its rule is detected.
+
 tests/run: busy, 30 s"""
 
 import os

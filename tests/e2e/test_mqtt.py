@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 45 s
-"""The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template rendered
-against the real state message, orders, withdrawal, and what the broker can do to it."""
+"""The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template
+rendered for the real state message, orders, withdrawal, and harm that the broker can do."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def outlet_of(gateway):
 
 
 def identity(found):
-    """The gateway's id out of the topics of its announcements."""
+    """The gateway's id in the topics of its announcements."""
     names = [topic.split("/")[2] for topic in found if topic.startswith("homeassistant/device/")]
     return min(names, key=len).split("_")[1]
 
@@ -54,7 +54,7 @@ def publishes_what_is_documented():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server, \
             Gateway(LINE.format("shed", url, 1, "") + "[bank all]\npacks = shed\nunit = 100\n" + section(broker)):
-        # The first values of a pack are not all that it has.
+        # The first values of a pack are not all of them.
         state = listener.wait_json("packgate/shed/state", lambda state: "cell_mv_8" in state)
         assert abs(state["voltage_v"] - 26.1) < 1e-9 and state["soc_percent"] == 77 and state["cell_mv_8"] > 0, state
         assert isinstance(state["time"], int) and abs(state["time"] - time.time()) < 30 and state["age_s"] < 5
@@ -64,7 +64,7 @@ def publishes_what_is_documented():
         listener.wait_json("packgate/shed/state")
         found = await_retained(broker, lambda found: "model" in json.loads(found["packgate/shed/info"]), "model")
         assert found["packgate/status"] == b"online"
-        # What the broker keeps of a pack outlives the gateway.
+        # The broker's retained messages outlive the gateway.
         assert found["packgate/shed/status"] == found["packgate/all/status"] == b"offline"
         for _ in range(2):
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
@@ -80,9 +80,9 @@ def publishes_what_is_documented():
 
 
 def check_shown(components, message, found):
-    """Every entity shows what the message says, and nothing when it does not."""
+    """Every entity shows what the message contains, and nothing if it is not in the message."""
     state = json.loads(message)
-    found = found | {"packgate/shed/status": b"online"}  # which comes with each message
+    found = found | {"packgate/shed/status": b"online"}  # which is in each message
     for key, config in components.items():
         assert is_available(config, found) and not is_available(config, {}), config
         if config["platform"] == "event":
@@ -93,7 +93,7 @@ def check_shown(components, message, found):
         value = state[key.replace("_switch", "_mos")]
         assert state_of(config, message) == value and value in (0, 1) if config["platform"] != "sensor" else \
             state_of(config, message) == value, (key, config, value)
-        # What is not in the message must not leave the old value alive.
+        # A value that is missing in the message must not keep its old state.
         assert state_of(config, b"{}", "before") is None, config
 
 
@@ -107,7 +107,7 @@ def home_assistant_understands_all():
             text = text.replace("poll = 100ms\nstale_after = 60s\n", "")
             with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, "interval = 1s\n" + more)):
                 message = listener.wait_for("packgate/shed/state")
-                # The slow values come later, and what is announced grows with them.
+                # Slow values arrive later, and are then added to the announcement.
                 while True:
                     message = listener.wait_for("packgate/shed/state")
                     found = retained(broker)
@@ -131,7 +131,7 @@ def home_assistant_understands_all():
 
 
 def home_assistant_would_not_take_less():
-    """The rules that the announcements of these tests are judged by are strict: each of these is refused."""
+    """The rules that check the announcements of these tests are strict: each of these is rejected."""
     topic = "homeassistant/device/packgate_1_shed/config"
     good = {"dev": {"ids": ["a"], "name": "shed"}, "o": {"name": "packgate"}, "stat_t": "packgate/shed/state", "cmps": {
         "voltage_v": {"p": "sensor", "uniq_id": "a_voltage_v", "def_ent_id": "sensor.shed_voltage_v", "name": "Voltage",
@@ -166,8 +166,8 @@ def home_assistant_would_not_take_less():
 
 
 def two_sections_are_one_gateway():
-    """At one broker the gateway is one device, told of by the first section, until that goes; and it says where the page
-    is."""
+    """At one broker the gateway is one device, announced by the first section while that exists; the device links to
+    the page."""
     packs = LINE.format("a", "sim:", 1, "") + LINE.format("b", "sim:", 2, "") + "[web]\nlisten = 192.0.2.7:8080\n"
     with Broker() as broker, Gateway(packs + section(broker, "interval = 1s\npacks = a\n", name="one") + section(
             broker, "interval = 1s\npacks = b\ntopic = second\n", name="two")) as gateway:
@@ -206,7 +206,7 @@ def single_messages_for_others():
 
 
 def await_refused(gateway, count):
-    """Each order that was not carried out is counted."""
+    """Each order that was not executed is counted."""
     deadline = time.monotonic() + PATIENCE
     while True:
         result = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True)
@@ -231,7 +231,7 @@ def switches_and_answers():
                 listener.publish(f"packgate/{pack}/set/{order}", payload)
                 return listener.wait_json(result(pack), lambda found: found["order"] == order)
 
-            # The old one, that the broker has kept, is not carried out.
+            # The retained, old order is not executed.
             assert listener.wait_json(result("shed")) == {"order": "discharge_mos", "value": 0, "result": "retained"}
             gateway.wait_for("refused: the broker had retained it")
             assert listener.wait_json("packgate/shed/state", lambda state: "discharge_mos" in state)["discharge_mos"] == 1
@@ -242,7 +242,7 @@ def switches_and_answers():
             assert answer("shed", "charge_mos", "maybe")["result"] == "invalid"
             assert answer("shed", "charge_mos", bytes(1 << 20))["result"] == "invalid"
             assert answer("shed", "light", "1")["result"] == "unknown"
-            # As much of a long name as has room, and no half of a character.
+            # As much of a long name as fits, without a truncated character.
             listener.publish("packgate/shed/set/" + "é" * 200, "1")
             assert listener.wait_json(result("shed")) == {"order": "é" * 31, "value": 1, "result": "unknown"}
             assert answer("nobody", "charge_mos", "1")["result"] == "unknown"
@@ -250,7 +250,7 @@ def switches_and_answers():
             assert answer("all", "charge_mos", "1")["result"] == "not allowed"
             gateway.wait_for("order on .*/charge_mos refused: its pack is not writable")
             await_refused(gateway, 8)
-            # A retained one that is sent now arrives as any other.
+            # A retained order that is sent now arrives like any other.
             listener.publish("packgate/shed/set/charge_mos", "0", retain=True)
             assert listener.wait_json(result("shed"))["result"] == "confirmed"
             listener.publish("packgate/shed/set/charge_mos", "", retain=True)
@@ -290,7 +290,7 @@ def tells_alarms():
 
 
 def tells_an_alarm_once_and_for_sure():
-    """Not again by an outlet that was started again; and again where the broker did not confirm it."""
+    """Not again by a restarted outlet, but again if the broker did not confirm it."""
     alarm, calm = "sim:profile=fixed,alarm.soc_low=1", "sim:profile=fixed"
     with Broker() as broker, Proxy(broker) as proxy, Listener(broker) as listener, \
             Gateway(LINE.format("shed", alarm, 1, "") + section(proxy)) as gateway:
@@ -301,7 +301,7 @@ def tells_an_alarm_once_and_for_sure():
         for _ in range(3):
             listener.wait_json("packgate/shed/state", lambda state: state.get("alarm_soc_low") == 1)
         assert not [came for came in listener.came[before:] if came[1].endswith("/event")], listener.came[before:]
-        # Its end gets lost on the way.
+        # The message about its end is lost.
         proxy.flows.clear()
         gateway.wait_for("messages are dropped")
         rewrite(gateway, LINE.format("shed", calm, 1, "") + section(proxy))
@@ -321,13 +321,13 @@ def says_who_is_there():
             before = len(listener.seen)
             server.process.send_signal(signal.SIGCONT)
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
-            # Silent, it published nothing.
+            # While silent, it published nothing.
             assert not any(topic == "packgate/shed/state" for topic, _, _ in listener.seen[before:])
             # The last will.
             os.kill(outlet_of(gateway), signal.SIGKILL)
             listener.wait_for("packgate/status", lambda payload: payload == b"offline")
             listener.wait_for("packgate/status", lambda payload: payload == b"online")
-            # The gateway hangs: its values are not those of now any more.
+            # The gateway hangs: its values are no longer current.
             gateway.process.send_signal(signal.SIGSTOP)
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
             listener.wait_for("packgate/status", lambda payload: payload == b"offline")
@@ -339,7 +339,7 @@ def says_who_is_there():
 
 
 def no_word_of_it_outlives_the_gateway():
-    """Gateway and outlet are killed at once: nothing that the broker keeps says that a pack is there."""
+    """Gateway and outlet are killed at once: no retained message says that a pack is available."""
     with Broker() as broker, Listener(broker) as listener:
         with Gateway(LINE.format("shed", "sim:", 1, "") + section(broker)) as gateway:
             listener.wait_for("packgate/shed/state")
@@ -351,7 +351,8 @@ def no_word_of_it_outlives_the_gateway():
 
 
 def two_gateways_with_one_topic():
-    """The end of one is not that of the other, which says so, and warns; they do not answer one another for ever."""
+    """The end of one gateway does not mark the other as offline, which restores its messages and warns; they do not
+    answer each other for ever."""
     with Broker() as broker, Listener(broker) as listener:
         with Gateway(LINE.format("a", "sim:", 1, "") + section(broker)) as one:
             listener.wait_for("packgate/a/state")
@@ -391,21 +392,21 @@ def withdraws_what_is_gone():
         found = await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 3, "all announced")
         number = identity(found)
         device = f"homeassistant/device/packgate_{number}_{{}}/config".format
-        # The first values of a pack are not all that it has: what is announced grows.
+        # The first values of a pack are not all of them: the announcement grows.
         await_retained(broker, lambda found: "cell_mv_1" in json.loads(found[device("a")])["cmps"], "cells")
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\n"))
         found = await_retained(broker, lambda found: "packgate/b/status" not in found and "packgate/b/info" not in found, "b")
         assert device("b") not in found and device("a") in found, sorted(found)
-        # Fewer entities: what is too much is taken away by name.
+        # Fewer entities: the others are withdrawn by name.
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ndiscovery = few\n"))
         listener.wait_json(device("a"), lambda root: root["cmps"].get("cell_mv_1") == {"p": "sensor"})
         found = await_retained(broker, lambda found: "cell_mv_1" not in json.loads(found[device("a")])["cmps"], "few")
         check_announcement(device("a"), found[device("a")])
-        # Another topic, another form, another prefix.
+        # Another topic, another layout, another prefix.
         mark = len(listener.seen)
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\n"))
         listener.wait_json(device("a"), lambda root: root["stat_t"] == "other/place/a/state" and "cell_mv_1" in root["cmps"])
-        # Taken away for a moment, it would lose its area and its names in Home Assistant.
+        # If it was withdrawn for a moment, Home Assistant would lose its area and names.
         gone = [topic for topic, payload, _ in listener.seen[mark:] if "/device/" in topic and not payload]
         assert not gone, gone
         found = await_retained(broker, lambda found: "other/place/a/status" in found and
@@ -416,14 +417,14 @@ def withdraws_what_is_gone():
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\ndiscovery_prefix = ha\n"))
         found = await_retained(broker, lambda found: f"ha/device/packgate_{number}_a/config" in found and
                                not any(topic.startswith("homeassistant/") for topic in found), "prefix")
-        # The section goes, and leaves nothing.
+        # The section is removed, and leaves nothing behind.
         rewrite(gateway, packs)
         await_retained(broker, lambda found: not found, "section")
 
 
 def withdraws_in_any_case():
-    """The section goes while its outlet hangs, while another one is about to take its place, while the broker is away; or
-    it has another name all of a sudden."""
+    """The section is removed while its outlet hangs, while another one is about to take its place, or while the
+    broker is away; or its name changes suddenly."""
     packs = LINE.format("a", "sim:", 1, "")
 
     def is_there(found):
@@ -462,7 +463,8 @@ def withdraws_in_any_case():
 
 
 def remembers_over_a_restart():
-    """What vanished while the gateway was not running is withdrawn, too, and its id stays the same."""
+    """A section that was removed while the gateway was not running is withdrawn, too, and the id of the gateway stays
+    the same."""
     folder = tempfile.mkdtemp(prefix="packgate-mqtt-state-")
     state = os.path.join(folder, "state")
     packs = LINE.format("a", "sim:", 1, "") + LINE.format("b", "sim:", 2, "")
@@ -478,7 +480,7 @@ def remembers_over_a_restart():
 
 
 def withdraws_a_section_that_went_meanwhile():
-    """It is taken out while the gateway is not running, or the broker is not."""
+    """It is removed while the gateway is not running, or the broker is not."""
     packs = LINE.format("a", "sim:", 1, "")
     with tempfile.TemporaryDirectory(prefix="packgate-mqtt-state-") as folder, Broker() as broker:
         state = os.path.join(folder, "state")
@@ -487,7 +489,7 @@ def withdraws_a_section_that_went_meanwhile():
         with Gateway(packs, state=state) as gateway:
             gateway.wait_for("mqtt home: withdrew a")
             await_retained(broker, lambda found: not found, "nothing")
-        # Another name for the same: the former one goes first.
+        # Another name for the same pack: the former one is withdrawn first.
         with Gateway(packs + section(broker), state=state):
             await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced")
         with Gateway(packs + section(broker, name="other"), state=state) as gateway:
@@ -496,7 +498,7 @@ def withdraws_a_section_that_went_meanwhile():
             await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced again")
         with open(state) as file:
             assert "mqtt home" not in file.read()
-        # An address and a topic with characters that a file like that has a use of its own for.
+        # An address and a topic with characters that have a special meaning in such a file.
         odd = f"[mqtt v6]\nbroker = mqtt://[::ffff:127.0.0.1]:{broker.port}\ntopic = odd/a[1]=b\n"
         with Gateway(packs + odd, state=state):
             await_retained(broker, lambda found: "odd/a[1]=b/a/info" in found, "announced there")
@@ -506,7 +508,7 @@ def withdraws_a_section_that_went_meanwhile():
 
 
 def knows_the_pack_after_a_restart():
-    """An outlet that was killed, and one with another configuration, do not forget what is known of a pack."""
+    """A killed outlet, and one with another configuration, still know the values of a pack."""
     packs = LINE.format("shed", "sim:profile=fixed", 1, "")
     with Broker() as broker, Listener(broker) as listener, Gateway(packs + section(broker)) as gateway:
         info = listener.wait_json("packgate/shed/info", lambda info: "model" in info)
@@ -533,7 +535,7 @@ def crc16(data):
 
 
 def remembers_many_packs():
-    """More notes than the pipe of an outlet has room for of itself: it starts, and withdraws them all."""
+    """More notes than the pipe of an outlet can hold: the outlet starts, and withdraws them all."""
     folder = tempfile.mkdtemp(prefix="packgate-mqtt-state-")
     state = os.path.join(folder, "state")
     pack = LINE.format("a", "sim:", 1, "")
@@ -576,7 +578,7 @@ def survives_the_broker():
         folder, port = broker.folder, broker.port
         with Listener(broker) as listener:
             listener.wait_for("packgate/shed/state")
-        # Gone, and back on the same port without what it had kept.
+        # Away, and back on the same port without its retained messages.
         broker.stop()
         gateway.wait_for(r"mqtt home: broker .*; trying again")
         with Broker(port=port, folder=folder) as again, Listener(again) as listener:
@@ -584,7 +586,7 @@ def survives_the_broker():
             listener.wait_for("packgate/shed/state")
             found = retained(again)
             assert found["packgate/status"] == b"online" and len([t for t in found if "/device/" in t]) == 2, sorted(found)
-            # It stops: everything else goes on.
+            # It is stopped: everything else continues.
             polls = read_value(client, "polls", 1)
             again.process.send_signal(signal.SIGSTOP)
             await_value(client, "polls", 1, lambda now: now >= polls + 20)
@@ -593,14 +595,14 @@ def survives_the_broker():
 
 
 def old_ones(listener, since, limit_s):
-    """The states that were older than that when they came. `time` is a whole second."""
+    """The states that were older than this when they arrived. `time` has whole seconds."""
     return [(came - json.loads(payload)["time"], topic) for came, topic, payload in listener.came[since:]
             if topic.endswith("/state") and came - json.loads(payload)["time"] > limit_s + 1]
 
 
 def sends_nothing_old_after_a_stall():
-    """What stands still, the broker or the way to it, gets no values that it would pass on later as if they were new:
-    at most the one of each pack that was under way when it stopped."""
+    """A broker or a network that stalls gets no values that it would later pass on as new ones: at most the one of
+    each pack that was being sent when it stalled."""
     text = "".join(LINE.format(name, f"sim:{SIMULATED}", unit, "") for name, unit in (("a", 1), ("b", 2), ("c", 3)))
     with Broker() as broker, Proxy(broker) as proxy, Gateway(
             text + section(broker, "interval = 1s on_change\ntopic = straight\ndiscovery = off\n", name="straight") +
@@ -656,7 +658,7 @@ def a_black_hole_has_a_deadline():
 
 
 def nobody_there_for_an_encrypted_connection():
-    """Said at once, not after the deadline, for which the outlet would keep a processor busy."""
+    """Reported at once, not after the deadline, until which the outlet would keep a processor busy."""
     def reset(connection):
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -679,14 +681,14 @@ def encrypts_and_checks():
         with Gateway(LINE.format("shed", "sim:", 1, "") +
                      section(broker, f"interval = 1s\nca_file = {folder}/ca.pem\n", scheme="mqtts")):
             listener.wait_for("packgate/shed/state")
-        # Another authority, that of the system, and another name.
+        # Another CA, that of the system, and another host name.
         for line, host, said in ((f"ca_file = {folder}/other.pem\n", "127.0.0.1", "is not from the authority in ca_file"),
                                  ("", "127.0.0.1", "is from an authority that this host does not know: set ca_file"),
                                  (f"ca_file = {folder}/ca.pem\n", "localhost", "is for another name: use a name that is in")):
             with Gateway(LINE.format("shed", "sim:", 1, "") +
                          section(broker, line, scheme="mqtts").replace("127.0.0.1", host)) as gateway:
                 gateway.wait_for(f"mqtt home: broker .*: its certificate {said}.*; trying again")
-        # The port of the other kind.
+        # A port of the other kind.
         with Gateway(LINE.format("shed", "sim:", 1, "") + section(broker)) as gateway:
             gateway.wait_for("mqtt home: broker .*: if its port is for encrypted connections, write mqtts://; trying again")
         with Broker() as plain, Gateway(LINE.format("shed", "sim:", 1, "") + section(plain, scheme="mqtts")) as gateway:
@@ -738,7 +740,7 @@ def logs_in():
 
 def speaks_like_the_extractor():
     server, url = simulate("daly", SIMULATED)
-    # An order to a pack that is late for a moment, as on a busy machine, is not carried out.
+    # An order to a pack that is stale for a moment, as on a busy machine, is not executed.
     text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 60s", "stale_after = 8s")
     for layout in ("smartbms-bat", "smartbms-b", "smartbms-flat"):
         more = f"topic = SmartBMS-1\ninterval = 1s\nlayout = {layout}\nswitching = yes\n"
@@ -762,7 +764,7 @@ def speaks_like_the_extractor():
             gateway.wait_for("mqtt home orders charge on: confirmed")
             assert retained(broker) == {}
             server.process.send_signal(signal.SIGSTOP)
-            # On a busy machine it may have been silent before, and back for a moment.
+            # On a busy machine it may have been stale before, and fresh again for a moment.
             for _ in range(3):
                 listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 0)
             ours = [payload for topic, payload, _ in listener.seen if topic not in ("SmartBMS-1/CMS", "packgate-test/end")]
@@ -790,13 +792,13 @@ temperature = -20:0, 0:1, 40:1, 55:0
 
 
 def is_the_battery_of_a_gx():
-    """Held against a reader of its own: nothing that it holds may look fresh when the pack is silent or packgate is gone."""
+    """With a reader of its own: none of its values may look fresh when the pack is silent or packgate has ended."""
     server, url = simulate("daly", SIMULATED)
     packs = LINE.format("shed", url, 1, "").replace("stale_after = 60s", "stale_after = 4s") + VENUS_LIMITS
     battery = Battery()
 
     def feed(listener, wanted):
-        """The battery after the next message of which `wanted` is true."""
+        """The battery after the next message for which `wanted` is true."""
         while True:
             battery.take(listener.wait_for("gx/house"))
             if wanted(battery.values):
@@ -823,7 +825,7 @@ def is_the_battery_of_a_gx():
         server.process.send_signal(signal.SIGSTOP)
         check_over(feed(listener, lambda values: values["Alarms/BmsCable"] == 2))
         server.process.send_signal(signal.SIGCONT)
-        # Once only: the reader gives its battery up when nothing comes.
+        # Only once: the reader drops its battery when nothing arrives.
         assert not feed(listener, lambda values: True)["Alarms/BmsCable"]
         gateway.stop()
         check_over(feed(listener, lambda values: values["Alarms/BmsCable"] == 2))

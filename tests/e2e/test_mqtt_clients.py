@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""MQTT clients of other people read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the versions of
-npm-mqtt/package.json, and mosquitto_sub."""
+"""Third-party MQTT clients read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the
+versions of npm-mqtt/package.json, and mosquitto_sub."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def house(url, broker):
 
 
 def came(listener, topic, wanted=lambda value: True):
-    """The first message on a topic that is wanted, in whatever order topics come."""
+    """The first message on a topic for which `wanted` is true, whatever the order of topics."""
     deadline = time.monotonic() + PATIENCE
     while True:
         for _, of, payload in list(listener.came):
@@ -60,8 +60,8 @@ def mqtt_js_reads_and_switches():
 
 
 def flows(port):
-    """One takes values out of the state, one switches as soon as Node-RED has started, and one is that of the documentation, with
-    shorter times, whose broker they share."""
+    """Three flows with a common broker: one reads values from the state, one switches as soon as Node-RED has
+    started, and one is the example of the documentation with shorter times."""
     nodes = json.loads(documented("json", "trigger").replace("192.0.2.5", "127.0.0.1").replace('"1883"', f'"{port}"'))
     for node in nodes:
         node.update({"z": "tab"} if "z" in node else {}, **({"duration": "5"} if "duration" in node else {}))
@@ -99,13 +99,14 @@ def mosquitto_sub_reads():
 
 
 def documented(language, what):
-    """The example of docs/mqtt.md in which this stands."""
+    """The example of docs/mqtt.md that contains this text."""
     with open(os.path.join(HERE, "../../docs/mqtt.md")) as file:
         return next(text for text in re.findall(rf"```{language}\n(.*?)```", file.read(), re.S) if what in text)
 
 
 def node_red_reads_and_switches_and_notices_a_power_cut():
-    """The gateway falls silent in the middle of it, and nothing of it says so: mosquitto_sub and Node-RED, which both do as documented, notice."""
+    """The gateway falls silent, and no message reports it: mosquitto_sub and Node-RED, which both do as documented,
+    notice it."""
     server, url = simulate("daly", SIMULATED)
     with server, Broker() as broker, Proxy(broker) as way, house(url, way), Listener(broker) as listener, \
             tempfile.TemporaryDirectory(prefix="packgate-node-red-") as folder:
@@ -124,7 +125,7 @@ def node_red_reads_and_switches_and_notices_a_power_cut():
             assert listener.wait_for("house/shed/available") == b"offline"
             told = subprocess.run(command, shell=True, check=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
             assert told == b"unavailable\n", told
-            # What the broker keeps says nothing else, to whoever comes now.
+            # The broker's retained messages show the same to a new client.
             listener.wait_for("packgate/status", lambda payload: payload == b"offline")
             assert b"online" not in [payload for topic, payload in retained(broker).items() if topic.endswith("/status")]
 

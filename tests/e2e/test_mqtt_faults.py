@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong around the outlet mqtt, beside what test_mqtt.py has: name servers that do not answer, a broker that
-comes back with and without what it had kept, certificates that change, messages that find no room, rights that are
-refused, keys that nobody can open, brokers that do not keep to the rules."""
+"""Faults around the outlet mqtt, in addition to those of test_mqtt.py: name servers that do not answer, a broker that
+restarts with and without its retained messages, certificates that change, messages that do not fit, missing
+permissions, unreadable keys, brokers that violate the protocol."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def section(port, more="interval = 1s\n", name="home", scheme="mqtt", host="127.
 
 
 def status(gateway):
-    """As `packgate status` shows it, once the gateway answers."""
+    """As shown by `packgate status`, once the gateway answers."""
     deadline = time.monotonic() + PATIENCE
     while True:
         result = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, timeout=PATIENCE)
@@ -36,7 +36,7 @@ def status(gateway):
 
 
 def await_status(gateway, wanted):
-    """The outlet as `packgate status` shows it, as soon as `wanted`."""
+    """The outlet as shown by `packgate status`, as soon as `wanted` is true."""
     deadline = time.monotonic() + PATIENCE
     while True:
         outlet = status(gateway)["outlets"][0]
@@ -55,14 +55,14 @@ def name_servers_that_never_answer_hold_nobody_up():
             gateway = Gateway(packs + section(1883, host="broker.example"))
         with gateway, gateway.client() as client:
             gateway.wait_for("mqtt home: broker .*: no name server answered within 15 s; trying again")
-            # Meanwhile the outlet has taken all that it was sent: 15 seconds of four packs at ten polls a second are far
-            # more than its pipe has room for.
+            # Meanwhile the outlet has read everything: 15 seconds of four packs at ten polls a second are far more
+            # than its pipe can hold.
             outlet = await_status(gateway, lambda outlet: "no name server answered" in outlet.get("error", ""))
             assert outlet["merged"] == 0 and outlet["messages"] > 100 and not outlet["connected"], outlet
             assert read_value(client, "polls", 1) > 20
             children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
             gateway.stop()
-            # Nobody had to be killed, and nobody is left.
+            # No process had to be killed, and none is left.
             assert not any("by signal" in line for line in gateway.lines), gateway.lines
             deadline = time.monotonic() + PATIENCE
             while any(os.path.exists(f"/proc/{int(child)}/exe") for child in children):
@@ -113,14 +113,14 @@ def notices_another_certificate():
                                                                scheme="mqtts")) as gateway:
             with Listener(broker, ca_certs=f"{folder}/ca.pem") as listener:
                 listener.wait_json("packgate/shed/state")
-                # Under way: whoever is connected stays so.
+                # While running: existing connections stay.
                 take(stranger)
                 broker.process.send_signal(signal.SIGHUP)
                 broker.wait_for("Reloading config")
                 for _ in range(3):
                     listener.wait_json("packgate/shed/state")
             broker.stop()
-            # The next connection meets a stranger, who gets nothing.
+            # The next connection reaches an unknown broker, which gets nothing.
             with Broker(settings, port=broker.port, folder=folder) as other, \
                     Listener(other, ca_certs=f"{stranger}/ca.pem") as listener:
                 gateway.wait_for("mqtt home: broker .*certificate.*; trying again")
@@ -153,8 +153,8 @@ def counts_what_finds_no_room():
 
 
 class Scripted(Standin):
-    """A broker of a few lines that does what it is told: `answers` is the reply to each type of packet, the number of the
-    packet in place of NN."""
+    """A broker of a few lines with scripted behaviour: `answers` is the reply to each type of packet, with the number
+    of the packet in place of NN."""
 
     ANSWERS = {1: "20020000", 3: "4002NN", 8: "9003NN01", 10: "b002NN", 12: "d000"}
 
@@ -166,7 +166,7 @@ class Scripted(Standin):
 
     def talk(self, connection):
         stream = connection.makefile("rb")
-        with contextlib.suppress(IndexError):  # it went in the middle of a packet
+        with contextlib.suppress(IndexError):  # it closed in the middle of a packet
             while head := stream.read(1):
                 size, shift = 0, 0
                 while True:
@@ -196,7 +196,7 @@ def says_what_it_may_not_subscribe_to():
             LINE.format("shed", url, 1, "writable = yes") + section(broker.port, "interval = 1s\nswitching = yes\n")) as gateway:
         gateway.wait_for("mqtt home: the broker rejects the subscription to orders: check its access rights")
         gateway.wait_for("mqtt home: the broker rejects the subscription to the start of Home Assistant")
-        # The rest goes on.
+        # Everything else continues.
         deadline = time.monotonic() + PATIENCE
         while "packgate/shed/state" not in broker.published:
             assert time.monotonic() < deadline, broker.published.keys()
@@ -212,7 +212,7 @@ def gives_up_a_broker_that_reads_nothing():
 
 
 def stays_with_a_broker_of_few_words():
-    """That confirms no message: nothing is believed to have arrived, and nothing runs in circles."""
+    """A broker that confirms no message: none counts as delivered, and nothing loops."""
     server, url = simulate("daly", SIMULATED)
     with server, Scripted(publish="") as broker, Gateway(
             LINE.format("shed", url, 1, "") + section(broker.port, "interval = 1s on_change\n")) as gateway:
@@ -232,7 +232,7 @@ def cpu_s(pid):
 
 
 def asks_nobody_for_the_password_of_a_key():
-    """Started at a terminal, on which the library for encryption would ask."""
+    """Started at a terminal, where the TLS library would ask for a passphrase."""
     with tempfile.TemporaryDirectory(prefix="packgate-tls-") as folder:
         make_certificates(folder)
         os.chmod(folder, 0o755)
@@ -268,14 +268,14 @@ def asks_nobody_for_the_password_of_a_key():
 
 
 def told_of(gateway):
-    """The lines of the log about the section so far."""
+    """The log lines about the section so far."""
     while not gateway.queue.empty():
         gateway.lines.append(gateway.queue.get())
     return [line for line in gateway.lines if line and "mqtt home" in line]
 
 
 def a_connection_that_comes_and_goes_is_told_of_a_few_times():
-    """A broker that lets in and hangs up, one that lets in again and again, and one that is well again after that."""
+    """A broker that accepts and disconnects, then accepts again and again, and then works."""
     def hang_up(connection):
         connection.sendall(CONNACK)
         connection.close()
@@ -293,10 +293,10 @@ def a_connection_that_comes_and_goes_is_told_of_a_few_times():
 
 
 def old_orders_are_not_carried_out():
-    """Neither one that lay in the outlet's socket while the outlet stood still, nor one that lay in the pipe to the gateway while
-    that stood still."""
+    """Neither an order that was in the outlet's socket while the outlet stood still, nor one that was in the pipe to
+    the gateway while that stood still."""
     server, url = simulate("daly", SIMULATED)
-    # Fresh for so long that nothing but its age speaks against the order.
+    # Fresh for so long that only its age prevents the order.
     text = LINE.format("shed", url, 1, "writable = yes")
     with server, Broker() as broker, Listener(broker) as listener, Gateway(
             text + section(broker.port, "interval = 1s\nswitching = yes\n")) as gateway:
@@ -315,7 +315,7 @@ def old_orders_are_not_carried_out():
         gateway.process.send_signal(signal.SIGCONT)
         assert listener.wait_json("packgate/shed/set/result") == {"order": "charge_mos", "value": 0, "result": "no answer"}
         assert listener.wait_json("packgate/shed/state")["charge_mos"] == 1
-        # Values come after the broker has answered: from then on, orders are of now again.
+        # Values arrive after the broker has answered: from then on, orders are current again.
         listener.publish("packgate/shed/set/charge_mos", "0")
         assert listener.wait_json("packgate/shed/set/result")["result"] == "confirmed"
 

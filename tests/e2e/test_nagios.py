@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`packgate nagios` as Nagios runs it: exit statuses, the line, the data behind it; from afar by Modbus and on the spot."""
+"""`packgate nagios` as Nagios runs it: exit statuses, the line, the performance data; remotely by Modbus, and
+locally."""
 
 import re
 import socket
@@ -30,12 +31,12 @@ def check(*arguments):
 
 
 def ways(gateway):
-    """How it can be asked: from afar, and on the spot."""
+    """The two ways to ask: remotely, and locally."""
     return [("-H", f"127.0.0.1:{gateway.port}"), ("--control", f"{gateway.folder}/control")]
 
 
 def await_whole(gateway, *units):
-    """What is vital is told before the rest of a pack."""
+    """Vital values are published before the others of a pack."""
     with gateway.client() as client:
         for unit in units:
             for name in "cell_mv.8", "alarms_known", "temp_c.1":
@@ -93,13 +94,13 @@ def tells_alarms_and_silence():
             assert check(*way, "-p", "good")[0] == 0 and check(*way, "-p", "warns")[0] == 1
             status, lines, _ = check(*way, "-p", "good", "-p", "warns")
             assert status == 1 and len(lines) == 2, lines
-            # What is not read has no value, whatever the rule.
+            # A value that was not read does not count, whatever the rule.
             assert check(*way, "-p", "away", "-c", "soc_percent=0:100")[0] == 2
         assert check(*ways(gateway)[0], "-p", 1)[1][0].startswith("GOOD OK")
 
 
 def has_the_banks():
-    """All packs and banks, or the bank alone by its name, from afar and on the spot."""
+    """All packs and banks, or the bank alone by its name, remotely and locally."""
     bank = "[bank both]\npacks = left, right\nunit = 100\n"
     with Gateway(LINE.format("left", FIXED, 1) + LINE.format("right", FIXED, 2) + bank) as gateway:
         gateway.wait_published("left", "right")
@@ -143,7 +144,7 @@ def finds_another_map():
 
 
 def does_not_know():
-    """Always one line, and 3."""
+    """Always one line, and exit status 3."""
     listener = socket.create_server(("127.0.0.1", 0))
     mute = listener.getsockname()[1]
     with Gateway(LINE.format("shed", FIXED, 1)) as gateway:

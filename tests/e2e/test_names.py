@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`name = Küche links`: what people see has it; topics, the history and counters stay with the word in the heading."""
+"""`name = Küche links`: the title is shown to users; topics, the history and counters keep the word in the heading."""
 
 import json
 import signal
@@ -40,12 +40,12 @@ def people_see_the_name():
             assert "shed (Küche links)" in table and "all (Das Haus; alles)" in table and "Hof & Halle: packgate" in table, table
             assert "name" not in json.loads(run("read", "-c", page.path, "shed"))
             assert "# Küche links" in run("map", "-f", "evcc", "-c", page.path)
-            # The id is in topics and identifiers, the name on the device.
+            # The id is in topics and identifiers, the title on the device.
             topic, device = announced(listener, lambda topic, device: topic.endswith("_shed/config"))
             assert device["name"] == "Küche links" and device["ids"][0].endswith("_shed"), device
             announced(listener, lambda topic, device: device["name"] == "Hof & Halle")
             assert await_that(lambda: "packgate/shed/state" in {topic for _, topic, _ in listener.came}, bool)
-            # Another name is taken over by a reload, and nothing else changes.
+            # A reload applies another title, and changes nothing else.
             with open(page.path, encoding="utf-8") as file:
                 text = file.read()
             with open(page.path, "w", encoding="utf-8") as file:
@@ -57,7 +57,7 @@ def people_see_the_name():
 
 
 def announced(listener, wanted):
-    """(topic, device) of an announcement that is wanted."""
+    """(topic, device) of an announcement for which `wanted` is true."""
     def look():
         for _, topic, payload in list(listener.came):
             if topic.endswith("/config") and payload and wanted(topic, json.loads(payload)["dev"]):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 40 s
-"""The outlet notify against stand-ins for each service: what they get, what happens when they fail, refuse, hang or have a
-certificate that is not to be trusted, and that nothing is told twice."""
+"""The outlet notify against stand-ins for each service: the messages that they get, their failures, rejections, hangs
+and untrusted certificates, and that no message is sent twice."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
 
 
 class Service:
-    """An HTTP server that notes what it is sent, and answers as it is told to: a status, "hang", or "close"."""
+    """An HTTP server that records requests, and answers with a status, "hang", or "close"."""
 
     def __init__(self, tls=None):
         service = self
@@ -50,7 +50,7 @@ class Service:
                 self.end_headers()
                 self.wfile.write(text)
                 if 200 <= answer < 300:
-                    service.queue.put(found)  # the last that came may be another by now
+                    service.queue.put(found)  # the latest one may be another by now
 
             def log_message(self, *arguments):
                 pass
@@ -71,7 +71,7 @@ class Service:
         return self.queue.get(timeout=PATIENCE)
 
     def event(self, name, active):
-        """The next message of a webhook about this; on a busy machine a pack can be too old for a moment in between."""
+        """The next message of a webhook about this; on a busy machine a pack can be stale for a moment in between."""
         while True:
             found = json.loads(self.next()[2])
             if found["event"] == name and found["active"] is active:
@@ -88,7 +88,7 @@ class Service:
 
 
 class MailServer(Standin):
-    """Speaks SMTP as far as is needed, with STARTTLS and a login when it has a certificate."""
+    """Speaks as much SMTP as needed, with STARTTLS and a login if it has a certificate."""
 
     def __init__(self, tls=None, answers=()):
         self.tls, self.answers, self.queue, self.logins = tls, list(answers), queue.Queue(), []
@@ -190,7 +190,7 @@ def await_outlet(gateway):
 
 
 def test(gateway_or_text, name="phone"):
-    """`packgate notify --test`: (status, what it said)."""
+    """`packgate notify --test`: (status, output)."""
     with tempfile.TemporaryDirectory() as folder:
         path = write(folder, "p.ini", LINE.format("shed", CALM, 1, "") + gateway_or_text.replace("hold = 0s\n", ""))
         done = subprocess.run([PACKGATE, "notify", "--test", name, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -219,7 +219,7 @@ def tells_a_webhook_begin_and_end():
 
 
 def tells_what_lasts():
-    """Through the seconds in which nothing new comes but the age of the values."""
+    """Waits for some seconds in which only the age of the values changes."""
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\n", hold="4s")
         pack = LINE.format("shed", ALARM, 1, "").replace("poll = 100ms", "poll = 2s")
@@ -243,7 +243,7 @@ def tells_silence_and_return():
 
 
 def tells_nothing_twice():
-    """An outlet that is killed, and a gateway that is started anew, do not tell again what was told, and tell its end."""
+    """A killed outlet and a restarted gateway do not repeat messages, but still report the end of events."""
     with Service() as service, tempfile.TemporaryDirectory() as folder:
         words = section(f"type = webhook\nurl = {service.url}/\nevents = alarm, started\n")
         state = os.path.join(folder, "state")
@@ -287,7 +287,7 @@ def says_it_to_ntfy():
         status, said = test(section(f"type = ntfy\nurl = {service.url}/my-topic\nuser = me\nkey_file = {key}\n"))
         assert status == 0, said
         assert service.next()[1]["Authorization"] == "Basic " + base64.b64encode(b"me:tk_geheim").decode()
-        # An address that is a secret itself.
+        # An address that is itself a secret.
         url = write(folder, "url", f"{service.url}/hidden\n")
         assert test(section(f"type = ntfy\nurl = {url}\n"))[0] == 0
         assert service.next()[0] == "/hidden"
@@ -319,7 +319,7 @@ def says_it_to_pushover_and_pushsafer():
             assert path == "/api" and found["k"] == "safer-key" and found["d"] == "42" and found["pr"] == "1", found
             assert found["t"] == "shed: cell over voltage, protection" and found["m"].startswith("Pack shed"), found
             assert found["c"] == "#C62828" and found["v"] == "3", found
-        # It says no with a 200.
+        # It rejects with status 200.
         service.text = '{"status":0,"error":"wrong key safer-key"}'
         status, said = test(section(f"type = pushsafer\nurl = {service.url}/api\nkey_file = {one}\n"))
         assert status == 1 and "safer-key" not in said, said
@@ -327,7 +327,7 @@ def says_it_to_pushover_and_pushsafer():
         service.answers = [400]
         status, said = test(section(f"type = pushover\nurl = {service.url}/\nkey_file = {both}\n"))
         assert status == 1 and "400" in said and "application token is invalid" in said, said
-        # Nor is it taken for sent what somebody else has answered, such as the portal of a network.
+        # A response of another server, such as the login portal of a network, does not count as delivered.
         service.text = "<html>Please log in</html>"
         for words in (f"type = pushover\nkey_file = {both}\n", f"type = pushsafer\nkey_file = {one}\n"):
             status, said = test(section(words + f"url = {service.url}/\n"))
@@ -354,13 +354,13 @@ def sends_mail():
             assert str(message["Subject"]).startswith("shed: charge over temperature") and message["Date"]
             assert message["To"] == "a@example.net, b@example.net" and message.get_content_charset() == "utf-8"
             assert re.fullmatch(r"<[!-;=?-~]+@[!-;=?-~]+>", message["Message-ID"]), message["Message-ID"]
-            # A server need not take more than seven bits, and lines of any length.
+            # A server may support only seven bits and short lines.
             raw = message.as_bytes().splitlines()
             assert message["Content-Transfer-Encoding"] == "quoted-printable" and max(map(max, filter(None, raw))) < 0x7F, raw
             text = message.get_payload(decode=True).decode()
             assert text.startswith("Pack shed of gateway ") and ", sensor " in text and "\N{DEGREE SIGN}C" in text, text
             assert f"-- \r\npackgate on {socket.gethostname()}\r\n" in text, text
-            # Its certificate is of somebody else: neither mail nor password leave.
+            # Its certificate is for another name: neither mail nor password is sent.
             logins = len(server.logins)
             status, said = test(words.replace("ca.pem", "other.pem"))
             assert status == 1 and "certificate" in said.lower() and len(server.logins) == logins, said
@@ -372,14 +372,14 @@ def sends_mail():
             server.answers = ["550 nobody wants this"]
             status, said = test(words)
             assert status == 1 and said.startswith("packgate: notify phone: "), said
-            # An address that is gone does not keep it from the others, and is told of.
+            # An address that no longer exists does not prevent delivery to the others, and is reported.
             status, said = test(words.replace("to = b@", "to = gone@example.net, b@"))
             assert (status, said) == (1, "packgate: notify phone: the message was sent, but not to all recipients: "
                                          "550 5.1.1 no such user here\n"), said
             assert server.next()[0]["to"] == ["b@example.net"]
             status, said = test(words.replace("to = b@", "to = gone@"))
             assert status == 1 and "550" in said and server.queue.empty(), said
-            # Over the network only encrypted.
+            # Over the network only with encryption.
             status, said = test(words.replace("127.0.0.1", socket.gethostname()))
             assert status == 1 and server.queue.empty(), said
 
@@ -427,7 +427,7 @@ def starts_a_program():
 
 
 def other_kinds_start_nothing():
-    """What talks to strangers has given up other programs."""
+    """A process that talks to other servers has given up the right to start programs."""
     with Service() as service:
         with Gateway(LINE.format("shed", ALARM, 1, "") + section(f"type = ntfy\nurl = {service.url}/t\n")) as gateway:
             service.next()
@@ -438,7 +438,7 @@ def other_kinds_start_nothing():
 
 
 def tries_again():
-    """Failures are tried again, whatever they are, and what is told in the end is told once; a refusal ends it."""
+    """All kinds of failures are retried, and finally one message is delivered; a rejection ends the retries."""
     with Service() as service:
         service.answers = [503]
         words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
@@ -461,7 +461,7 @@ def tries_again():
 
 
 class Endless:
-    """Answers 200 and never stops; `sent` is how many bytes of the last answer were taken."""
+    """Answers 200 and never stops sending; `sent` is how many bytes of the last answer were read."""
 
     def __init__(self):
         self.socket, self.sent = socket.create_server(("127.0.0.1", 0)), queue.Queue()
@@ -496,7 +496,7 @@ class Endless:
 
 
 def answers_without_end_are_cut_off():
-    """What they say first counts; an uplink may be paid by the megabyte. Nor does anybody follow a redirection."""
+    """Only the beginning of an answer is read; the connection may be metered. Redirections are not followed."""
     with Endless() as endless, Endless() as database, Service() as service:
         service.answers = [302]
         words = section(f"type = webhook\nurl = {endless.url}/\nevents = started\n") + f"[influx one]\nurl = {database.url}/write\n" + \
@@ -504,7 +504,7 @@ def answers_without_end_are_cut_off():
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
             for _ in range(2):
                 gateway.wait_for("notify phone: sent |notify portal: it answered 302.*; trying again in 10 s")
-            # With what sockets hold.
+            # Including the buffers of sockets.
             assert endless.sent.get(timeout=PATIENCE) < 20e6 and database.sent.get(timeout=PATIENCE) < 20e6
             assert json.loads(service.next()[2])["event"] == "started"
             assert not [line for line in gateway.lines if "are lost" in line]  # nothing was measured before the start
@@ -522,14 +522,14 @@ def hangs_do_not_hold_the_gateway_up():
 
 
 def name_servers_that_never_answer_end_in_a_line():
-    """They hold up neither the next message nor the end."""
+    """They delay neither the next message nor the end."""
     with tempfile.TemporaryDirectory() as folder, name_servers_silent(folder):
         words = section("type = webhook\nurl = http://battery.invalid/\nevents = started\n")
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway, gateway.client() as client:
             gateway.wait_published("shed")
             gateway.wait_for("notify phone: .*imed out.*; trying again in 10 s")
             assert not client.read_holding_registers(400, count=2, slave=1).isError()
-            # Its loop goes on: a signal ends it by itself.
+            # Its loop continues: a signal ends it.
             gateway.process.send_signal(signal.SIGTERM)
             gateway.wait_for("notify phone: 1 messages are discarded unsent")
 
@@ -545,7 +545,7 @@ def checks_certificates():
                                (section(f"type = webhook\nurl = {service.url}/\n"), "is from an authority that this host does not know: set ca_file"),
                                (words.replace("127.0.0.1", "localhost"), "is for another name: use a name that is in the certificate")):
                 assert test(wrong) == (1, f"packgate: notify phone: its certificate {why}\n")
-            # The port of the other kind.
+            # A port of the other kind.
             status, said = test(words.replace("https:", "http:"))
             assert status == 1 and said.endswith(": its port may be one for https://\n"), said
             with Service() as plain:
@@ -574,8 +574,8 @@ def limits_floods():
 
 
 def reports():
-    """At a time, once, whatever is restarted in between."""
-    set_local_time(11, 59, 30)  # the gateway has to be there before noon
+    """At the given time, once, whatever is restarted in between."""
+    set_local_time(11, 59, 30)  # the gateway must be running before noon
     with Service() as service, tempfile.TemporaryDirectory() as folder:
         packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
         words = section(f"type = webhook\nurl = {service.url}/\nevents = report 12:00, report sunset\n")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Orders to switch whose BMS takes its time to confirm: what their clients may do meanwhile, over raw sockets, and that
-nobody else notices."""
+"""Orders to switch whose BMS takes long to confirm: what their clients may do meanwhile, over raw sockets, and that
+no other client is affected."""
 
 import select
 import signal
@@ -44,7 +44,7 @@ writable = yes
 
 
 class House:
-    """Packs on a line each, which can be held: then they do not answer, and no order to them ends."""
+    """Packs with a line each, which can be held: then they do not answer, and no order to them ends."""
 
     def __init__(self, general="", packs=1):
         self.packs, urls = zip(*(simulate("jk-4e57", "profile=fixed") for _ in range(packs)))
@@ -67,7 +67,7 @@ class House:
             pack.process.send_signal(signal.SIGCONT)
 
     def send(self, data):
-        """A client whose bytes have reached the gateway, for others who came later were answered."""
+        """A client whose bytes have reached the gateway, because clients that connected later were answered."""
         client = self.connect()
         client.sendall(data)
         for n in range(3):
@@ -202,7 +202,7 @@ def who_waits_is_neither_idle_nor_displaced():
         assert is_quiet(client)
         house.release()
         expect(client, order(1, DISCHARGE, OFF))
-        expect_closed(client)  # now it is idle as well
+        expect_closed(client)  # now it is idle, too
 
 
 def a_pack_that_is_gone_ends_the_order():
@@ -215,7 +215,7 @@ def a_pack_that_is_gone_ends_the_order():
 
 
 def expect_an_end_for_each(client):
-    """Whatever becomes of three orders: the last has its answer, or the connection is closed."""
+    """The results of three orders: the last one is answered, or the connection is closed."""
     got = b""
     while b"\0\3\0\0\0" not in got:
         try:
@@ -227,7 +227,7 @@ def expect_an_end_for_each(client):
         got += part
 
 
-# One client: its order to the second line is pending, and one to the first line is behind it.
+# One client: its order to the second line is pending, and one to the first line follows it.
 ACROSS_LINES = order(1, CHARGE, OFF, 2) + order(2, CHARGE, OFF, 1) + order(3, DISCHARGE, OFF, 2)
 
 
@@ -240,7 +240,7 @@ def ends_while_orders_are_pending():
 
 
 def reloads_while_orders_are_pending():
-    """Both lines are other ones then; what is pending on the old ones ends there."""
+    """Both lines are replaced then; pending orders end there."""
     with House(packs=2) as house:
         house.hold()
         client = house.send(ACROSS_LINES)

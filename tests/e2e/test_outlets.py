@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Outlets: processes of their own that values go to. Whatever they do, polling and Modbus go on; they are started again,
-restarted by a reload only where something changed for them, have no descriptor of the gateway and end with it."""
+"""Outlets: separate processes that get the values. Whatever they do, polling and Modbus continue; they are restarted
+when they end, restarted by a reload only if their part of the configuration has changed, have no descriptor of the
+gateway, and end with it."""
 
 import json
 import os
@@ -15,7 +16,7 @@ import harness
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
-# A reply that a busy machine brings late is no lost one: what counts is that none is missing.
+# On a busy machine a late reply is not a lost one: only missing replies count.
 PATIENT = PACK.replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60s\n")
 PRINT = "[print x]\npacks = {}\n"
 
@@ -36,7 +37,7 @@ def await_that(holds, what):
 
 
 def objects(gateway, wanted):
-    """The next object that an outlet prints for which `wanted` holds."""
+    """The next object that an outlet prints for which `wanted` is true."""
     while True:
         line = gateway.wait_for(r"^\{.*\}$")[0]
         found = json.loads(line)
@@ -49,7 +50,7 @@ def ready(gateway):
 
 
 def is_gone(pid):
-    """Ended, and taken away by whoever is its parent by now (or about to be)."""
+    """Ended, and reaped by its current parent (or about to be)."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0] == "Z"
@@ -67,7 +68,7 @@ def gets_values_and_orders():
         assert objects(gateway, lambda found: found.get("known") == "a") == {
             "known": "a", "unit": 1, "line": "a", "writable": True, "bank": False}
         ready(gateway)
-        # What it asks about the gateway as a whole is answered with the JSON of `packgate status`.
+        # Its question about the gateway as a whole is answered with the JSON of `packgate status`.
         assert objects(gateway, lambda found: "gateway" in found)["packs"] == 2
         first = objects(gateway, lambda found: found.get("pack") == "a" and found["fresh"]
                         and "published" in found["changes"])
@@ -114,7 +115,7 @@ def has_nothing_of_the_gateway():
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         assert status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status
         assert status["Seccomp"] == "2", status
-        # It does not take the processor from the gateway when it wakes.
+        # When it wakes up, it does not take processor time from the gateway.
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH != os.sched_getscheduler(gateway.process.pid)
 
 
@@ -124,17 +125,17 @@ def a_stopped_one_holds_nobody_up():
         pid = ready(gateway)
         gateway.wait_published("a")
         os.kill(pid, signal.SIGSTOP)
-        # Far more than its pipe can take: a poll each 0.1 s, of which each is a message of 0.9 kB.
+        # Far more than its pipe can hold: a poll each 0.1 s, each with a message of 0.9 kB.
         polls = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda now: now >= polls + 120)
         assert read_value(client, "reconnects", 1) == read_value(client, "timeouts", 1) == 0
         server.process.send_signal(signal.SIGSTOP)
         os.kill(pid, signal.SIGCONT)
-        # It gets what it has missed, in order, and the last word is that of now.
+        # It gets the messages that it has missed, in order, and the last one is current.
         last = [0]
 
         def goes_on(found):
-            # The same once more: the outlet itself finds that its values grew old meanwhile.
+            # Again: the outlet itself detects that its values have turned stale meanwhile.
             if "sequence" in found:
                 assert found["sequence"] > last[0] or found["sequence"] == last[0] and found["changes"] == ["state"], found
                 last[0] = found["sequence"]
@@ -163,13 +164,13 @@ def is_started_again():
         os.kill(second, signal.SIGKILL)
         third = ready(gateway)
         assert third != second
-        # Said once; the second time is nothing new.
+        # Logged once; the second time is not new.
         assert sum("outlet print x: ended" in line for line in gateway.lines) == 1
         assert read_value(client, "map_version", 1) == 3
 
 
 def hears_a_gateway_without_packs():
-    """An outlet counts a gateway as hung that it does not hear for ten seconds."""
+    """After ten seconds without a message, an outlet considers the gateway hung."""
     with Gateway(f"[web]\nlisten = 127.0.0.1:{harness.free_port()}\n") as gateway:
         def messages():
             said = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True).stdout
@@ -185,23 +186,23 @@ def a_reload_leaves_the_others_alone():
     text = PACK.format("a", url, 1)
     with server, Gateway(text + PRINT.format("all") + "[print y]\npacks = a\n") as gateway:
         pids = {ready(gateway), ready(gateway)}
-        # Another poll interval, client limits, another key of the line: nothing that an outlet could see.
+        # Another poll interval, client limits, another key of the line: nothing that concerns an outlet.
         rewrite(gateway, text.replace("100ms", "200ms") + PRINT.format("all") + "[print y]\npacks = a\n", "idle_timeout = 5m")
         gateway.wait_for("the new configuration is in force")
         objects(gateway, lambda found: found.get("fresh") is True)
         assert not any(is_gone(pid) for pid in pids)
-        # The unit is something that one could.
+        # The unit concerns one.
         rewrite(gateway, text.replace("unit = 1", "unit = 9") + PRINT.format("all") + "[print y]\npacks = a\n")
         again = {ready(gateway), ready(gateway)}
         assert not again & pids
-        # One section goes, the other stays.
+        # One section is removed, the other stays.
         rewrite(gateway, text.replace("unit = 1", "unit = 9") + "[print y]\npacks = a\n")
         assert objects(gateway, lambda found: "gone" in found)["gone"] is True
         await_that(lambda: sum(is_gone(pid) for pid in again) == 1, "both are there")
 
 
 def ends_with_the_gateway():
-    """In whatever way it ends, and though somebody has stopped the outlet."""
+    """However the gateway ends, even if the outlet was stopped."""
     for how, before in ((signal.SIGTERM, None), (signal.SIGKILL, None), (signal.SIGTERM, signal.SIGSTOP),
                         (signal.SIGKILL, signal.SIGSTOP)):
         server, url = simulate("daly", "profile=fixed")
@@ -214,7 +215,8 @@ def ends_with_the_gateway():
 
 
 def bad_ones_hold_nobody_up():
-    """In place of the real one: one that is not there, ends at once, burns a processor, floods its pipe."""
+    """In place of the real program: one that does not exist, exits at once, uses the processor all the time, or
+    floods its pipe."""
     folder = tempfile.mkdtemp(prefix="packgate-outlets-")
     server, url = simulate("daly", "profile=fixed")
     shutil.copy(PACKGATE, folder)
@@ -279,7 +281,7 @@ print("asked 100 things in %.2f s" % (time.monotonic() - begin), flush=True)
 
 
 def one_that_asks_and_asks_is_slowed_down():
-    """Each answer takes the gateway time, which it has for others."""
+    """Each answer needs processor time of the gateway, which must remain for others."""
     folder = tempfile.mkdtemp(prefix="packgate-outlets-")
     shutil.copy(PACKGATE, folder)
     with open(os.path.join(folder, "packgate-outlet-print"), "w") as file:
@@ -311,7 +313,7 @@ def each_has_its_own_libraries_alone():
 
     for name in ("mosquitto", "sqlite", "microhttpd", "curl", "ssl", "crypto", "gnutls", "seccomp"):
         assert f"lib{name}" not in libraries(PACKGATE), name
-    # Nor has an outlet what another one needs: libcurl alone brings thirty libraries along.
+    # An outlet has no libraries that only another one needs: libcurl alone needs thirty.
     heavy = {"mosquitto", "sqlite3", "microhttpd", "curl", "modbus", "serialport"}
     own = {"history": {"sqlite3"}, "influx": {"curl", "sqlite3"}, "mqtt": {"mosquitto"}, "notify": {"curl", "sqlite3"},
            "present": {"modbus"}, "print": set(), "web": {"microhttpd", "sqlite3"}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Manual pages, `make install`, the systemd unit and the Debian package: that they are what the program is, and work."""
+"""Manual pages, `make install`, the systemd unit and the Debian package: they match the program, and work."""
 
 # tests/run: 100 s, busy, own build
 
@@ -20,11 +20,11 @@ from harness import Gateway, PACKGATE, PATIENCE, main
 BUILD = os.path.dirname(PACKGATE)
 COMMANDS = ("run", "check", "read", "decode", "probe", "map", "simulate")
 SERVICE = "conf/packgate.service"
-BUILD_PATIENCE = 10 * PATIENCE  # seconds; the packages are built from nothing
+BUILD_PATIENCE = 10 * PATIENCE  # seconds; the packages are built from scratch
 
 
 def run(*command, **options):
-    """Output of a command that must succeed."""
+    """The output of a command, which must succeed."""
     result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             timeout=BUILD_PATIENCE, **options)
     text = result.stdout.decode()
@@ -33,7 +33,7 @@ def run(*command, **options):
 
 
 def make(*words):
-    """The program is built already; nothing that a developer saves meanwhile shall build it anew."""
+    """The program is built already; changes that a developer saves meanwhile must not rebuild it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
     return run("make", "--no-print-directory", "-o", PACKGATE, f"BUILD={BUILD}", *words, env=environment)
 
@@ -75,7 +75,7 @@ def generated_documents_are_current():
 
 
 def plain(page):
-    """The words of a manual page without its fonts."""
+    """The words of a manual page without formatting."""
     return re.sub(r"\\f.", "", page.replace("\\-", "-").replace('"', " "))
 
 
@@ -175,7 +175,7 @@ def unit_is_valid_and_confined():
 
 
 def helper_is_valid_and_confined():
-    """It is root, and may write below /etc/packgate alone."""
+    """It runs as root, and can only write below /etc/packgate."""
     with scratch() as folder:
         for name in ("packgate-setup.socket", "packgate-setup@.service"):
             with open(os.path.join(folder, name), "w") as file:
@@ -193,7 +193,7 @@ def heard_of_service(manager):
 
 
 def service_does_what_its_unit_says():
-    """READY=1 once it listens, or systemd gives it up; signs of life for the watchdog; reload by SIGHUP; STOPPING=1."""
+    """READY=1 once it listens, or systemd gives up; watchdog messages; reload by SIGHUP; STOPPING=1."""
     settings = dict(re.findall(r"^(\w+)=(.*)$", read_text(SERVICE), re.M))
     assert (settings["Type"], settings["WatchdogSec"]) == ("notify", "30s")
     assert re.findall("^ExecReload=(.*)$", read_text(SERVICE), re.M) == ["/usr/bin/packgate check",
@@ -235,7 +235,7 @@ ALONE = {}
 
 
 def packages():
-    """The packages by name. What was made of the same source is not made again."""
+    """The packages by name. Packages of the same source are not built again."""
     if not ALONE:
         debs = [line for line in make("deb", "QUICK=yes").splitlines() if line.endswith(".deb")]
         ALONE.update({os.path.basename(deb).split("_")[0]: deb for deb in debs})
@@ -251,7 +251,7 @@ def packages_are_complete():
     with open("/etc/os-release", encoding="utf-8") as file:
         of_trixie = "VERSION_CODENAME=trixie" in file.read()
     assert sorted(packages()) == ["packgate", "packgate-outlets"], packages()
-    # What README installs with packgate*.deb is these, and no debug symbols.
+    # README installs exactly these with packgate*.deb, and no debug symbols.
     folder, architecture = os.path.dirname(packages()["packgate"]), run("dpkg", "--print-architecture").strip()
     assert sorted(glob.glob(f"{folder}/packgate*_{architecture}.deb")) == sorted(packages().values())
     assert len(glob.glob(f"{folder}/debug/packgate*-dbgsym_*_{architecture}.deb")) == 2
@@ -274,14 +274,14 @@ def packages_are_complete():
         found = [name for name in files_below(f"{root}/packgate") if name.split("/")[-1] not in ("changelog.gz", "libraries")]
         assert found == sorted(wanted), sorted(set(found) ^ set(wanted))
         others = files_below(f"{root}/packgate-outlets")
-        assert others == sorted([*OUTLETS, "usr/share/doc/packgate-outlets"]), others  # the last is a link to that of the gateway
+        assert others == sorted([*OUTLETS, "usr/share/doc/packgate-outlets"]), others  # the last one is a link to that of the gateway
         # The gateway runs without the other package.
         assert run(f"{root}/packgate/usr/bin/packgate", "--version") == f"packgate {version}\n"
         run(f"{root}/packgate/usr/bin/packgate", "check", f"{root}/packgate/usr/share/packgate/packgate.ini")
         libraries = read_text(f"{root}/packgate/{DOC}", "libraries")
         assert re.search(r"^  libmodbus\S*  LGPL", libraries, re.M) and re.search(r"^  libmicrohttpd\S*  LGPL", libraries, re.M)
         run("dpkg-deb", "--control", packages()["packgate"], f"{root}/control")
-        # Everybody changes the configuration: as a conffile it would be asked about with each upgrade.
+        # Everybody changes the configuration: as a conffile, each upgrade would ask about it.
         assert not os.path.exists(f"{root}/control/conffiles")
         run("md5sum", "--check", "--quiet", "../control/md5sums", cwd=f"{root}/packgate")
 
@@ -292,7 +292,7 @@ def packages_please_lintian():
 
 
 def source_archive_is_whole():
-    """It has what git has and what the page needs from the network, always in the same bytes."""
+    """It contains the files of git, and those that the page needs from the network, always byte for byte the same."""
     archive = make("dist").splitlines()[-1]
     with open(archive, "rb") as file:
         first = file.read()
@@ -309,7 +309,8 @@ def source_archive_is_whole():
 
 
 def forge_does_what_the_makefile_can():
-    """The workflows are not run here; what they call is there, for all architectures, and a tag's text is found."""
+    """The workflows are not run here; the programs that they call exist, for all architectures, and the text of a tag
+    is found."""
     with open(".github/workflows/ci.yml", encoding="utf-8") as file:
         jobs = yaml.safe_load(file)["jobs"]
     assert set(jobs["test"]["strategy"]["matrix"]["debian"]) == {"bookworm", "trixie"}
@@ -329,7 +330,7 @@ def forge_does_what_the_makefile_can():
 
 
 class Host:
-    """A root of its own with the program, where what the maintainer scripts want of systemd is only noted."""
+    """A root with the program, in which calls of the maintainer scripts to systemd are only recorded."""
 
     def __init__(self, folder):
         self.root = folder
@@ -346,7 +347,7 @@ class Host:
         run("dpkg-deb", "--control", packages()["packgate"], f"{folder}/scripts")
 
     def script(self, name, *arguments):
-        """Runs a maintainer script of the package as on a host with systemd; (what it says, what it wanted of systemd)."""
+        """Runs a maintainer script of the package as on a host with systemd; returns (output, recorded calls)."""
         open(self.calls, "w").close()
         path = f"{self.root}/control/{name}"
         with open(path, "w") as file:
@@ -365,7 +366,7 @@ def first_installation_starts_nothing():
         said, calls = host.script("postinst", "configure", "")
         assert calls == [] and "systemctl enable --now packgate" in said, (said, calls)
         assert "sudo packgate setup" in said
-        # It is all that set-up in a browser needs.
+        # Set-up in a browser needs nothing else.
         text = read_text(host.config)
         assert "[web]" in text and "[pack" not in text and "no mistakes" in run(PACKGATE, "check", host.config), text
         assert os.stat(host.config).st_mode & 0o777 == 0o644

@@ -49,8 +49,9 @@ def page_of(gateway):
 
 
 class Browser:
-    """Looks at a page in one of the ways of npm/page.js. All cases of a process use the same browser, as a start takes longer than a look.
-    Processes do not share one: Playwright's server for that takes more processor time than a browser."""
+    """Opens a page in one of the ways of npm/page.js. All cases of a process share a browser, because starting one
+    takes longer than a case. Processes do not: Playwright's server for that needs more processor time than a
+    browser."""
 
     program = None
 
@@ -73,7 +74,7 @@ class Browser:
         self._await("done")
 
     def orders(self):
-        """What the case wants to be done to the gateway, one after another, until it is done."""
+        """Changes that the case wants to be made to the gateway, one after another, until it has ended."""
         while (said := self._said()).startswith("now: "):
             yield said[5:]
         self._must(said, "done")
@@ -90,7 +91,7 @@ class Browser:
 
     def _must(self, said, words):
         if said != words:
-            self.program.stop(signal.SIGKILL)  # the next case begins anew
+            self.program.stop(signal.SIGKILL)  # the next case starts over
             raise AssertionError(f"{said} instead of {words}:\n" + "\n".join(self.lines))
 
     @classmethod
@@ -106,7 +107,8 @@ def look(case, url, **asked):
 
 
 def make_health(history):
-    """A month in which cell 7 of shed falls behind the others under load, and half an hour in which cells were far apart."""
+    """A month in which cell 7 of shed drifts away from the others under load, and half an hour in which cells were
+    far apart."""
     database = sqlite3.connect(history)
     shed, = database.execute("SELECT id FROM pack WHERE name = 'shed'").fetchone()
     for ago, text in ((90000, "on"), (88200, "off")):
@@ -122,7 +124,7 @@ def make_health(history):
 
 
 class House:
-    """Two packs, one with an alarm, and a bank of two more, with a day of history; for all tests that only look."""
+    """Two packs, one with an alarm, and a bank of two more, with a day of history; for all tests that only read."""
 
     opened = None
 
@@ -265,7 +267,7 @@ def draws_half_a_year():
         with contextlib.closing(sqlite3.connect(file)) as database:
             (most,), = database.execute("SELECT max(max(abs(current_ma_min), abs(current_ma_max))) FROM minute")
             assert 15000 < most < 60000, f"a past with a spike of {most} mA"
-            # One hour with a spike, and cells of which one is low on one day.
+            # One hour with a spike, and one cell that is low on one day.
             with database:
                 database.execute("UPDATE hour SET power_w_max = 9000 WHERE pack = 1 AND t = (SELECT max(t) FROM hour WHERE t < ?)", [time.time() - 5 * 86400])
         text = ("[line sim]\nport = sim:cells=16,capacity=150,soc=60\nprotocol = topbms\n"
@@ -317,7 +319,7 @@ def tells_how_it_is_set_up():
     browser = Browser("setup", house.url, version=version, secret="open sesame", broken="speed = 9", mistake="'speed'")
     with open(house.gateway.path) as file:
         text = file.read()
-    # Renamed into its place: the gateway reads it at its own time.
+    # Renamed into place, because the gateway may read it at any time.
     for order, now in (("break the configuration", text + "[line broken]\nport = sim:\nspeed = 9\n"), ("mend the configuration", text)):
         browser.await_order(order)
         with open(house.gateway.path + ".new", "w") as file:
@@ -328,7 +330,7 @@ def tells_how_it_is_set_up():
 
 
 def tells_what_is_allowed():
-    """One line: how much (2.09 A, rounded down), and why no more; a bank names the pack and the cell."""
+    """One line: the allowed current (2.09 A, rounded down), and the reason; a bank names the pack and the cell."""
     good, good_port = simulate("topbms", SHED + ",current_a=12")
     weak, weak_port = simulate("topbms", SHED.replace("cell_mv.7=3347", "cell_mv.7=3450") + ",current_a=12")
     curves = "cell_high = 3.375:1, 3.40:0.25, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n"
@@ -354,7 +356,7 @@ def tells_what_inverters_are_told():
 
 
 def builds_without_network():
-    """A source archive brings uPlot along. In a tree that was unpacked from one this is that tree."""
+    """A source archive contains uPlot. In a tree that was unpacked from one, this tree is tested."""
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         shutil.copytree(root, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", ".git", "captures"))
@@ -371,7 +373,7 @@ def builds_without_network():
             file.write("#!/bin/sh\nexit 1\n")
         os.chmod(file.name, 0o755)
         wanted = "build/cc/gateway/outlets/web/page/assets.o"
-        # Not what this run of the tests was told, such as SAN=1.
+        # Without the options of this run of the tests, such as SAN=1.
         mine = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name not in ("MFLAGS", "SAN", "CFLAGS")}
         made = subprocess.run(["make", "CC=cc", wanted], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE,
                               env={**mine, "PATH": f"{bin}:{os.environ['PATH']}"})
@@ -385,7 +387,7 @@ def sent(url):
 
 
 def weighs_little():
-    """What a phone loads for the first view of four packs, and all assets together, as they are sent."""
+    """The bytes that a phone loads for the first view of four packs, and those of all assets, as they are sent."""
     url, page = House.get().url, sent(House.get().url)
     names = re.findall(r'(?:modulepreload" href|script type="module" src)="(a/[^"]+)"', gzip.decompress(page).decode())
     names += [os.path.dirname(names[0]) + "/text-en.js", "api/v1/packs", "api/v1/today"]
@@ -397,7 +399,7 @@ def weighs_little():
 
 
 def begins_without_packs():
-    """The page says what to do, and shows the packs once there are some."""
+    """The page says what to do, and shows packs once there are some."""
     with Gateway(f"[web]\nlisten = 127.0.0.1:{free_port()}\n") as gateway:
         url = page_of(gateway)
         browser = Browser("without_packs", url)
@@ -463,7 +465,7 @@ FONTS = """<?xml version="1.0"?>
 
 
 def take_pictures(folder):
-    """Of the demonstration, on other ports and with a font as on the machines of readers."""
+    """Pictures of the demonstration, on other ports and with a font that readers have."""
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as own:
         os.environ["FONTCONFIG_FILE"] = os.path.join(own, "fonts.conf")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 110 s
-"""`packgate probe` against emulated BMS of every protocol, at usual and unusual addresses, over TCP and a pty: it names
-the protocol, its output is a configuration that reads the right values, and nothing but reading is ever sent."""
+"""`packgate probe` against emulated BMS of every protocol, at usual and unusual addresses, over TCP and a pty: it
+names the protocol, prints a configuration with which the right values are read, and sends only requests that read."""
 
 import concurrent.futures
 import glob
@@ -18,9 +18,9 @@ import threading
 
 from harness import Exchange, Gateway, PACKGATE, PATIENCE, Program, await_value, main, protocols
 
-AT_A_TIME = 12  # of the short ones, beside all of the long ones
+AT_A_TIME = 12  # short ones at a time, beside all of the long ones
 
-# What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
+# Allowed requests, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
 READS = {
     "daly": rb"\xA5[\x40-\x4F\x80][\x90\x91\x93-\x98\x50\x59-\x5B\x5E\x5F\x62\x63]\x08\x00{8}.",
     "daly-d2": rb"\xD2\x03.{6}",
@@ -49,7 +49,8 @@ READS = {
 
 
 def recorded_requests():
-    """(protocol, request) of those that have no row above and are asked: what is not talks by itself in a recording."""
+    """(protocol, request) of protocols without a row above that are polled: those that only talk have no requests in
+    a recording."""
     for row in protocols():
         if row["name"] not in READS and not row["wants_map"] and not row["advertises"]:
             pairs = [pair for path in glob.glob(f"tests/captures/{row['name']}/*.exch") for pair in Exchange(path).pairs]
@@ -65,20 +66,20 @@ def differs_in(one, other):
 
 
 def forms_of(request):
-    """(protocol, size) of each form of a reading request that this begins with."""
+    """(protocol, size) of each kind of reading request that begins with these bytes."""
     for name, form in READS.items():
         match = re.match(form, request, re.S)
         if match:
             yield name, match.end()
     for name, recorded in RECORDED:
-        # But for the address and the checksum: one byte and two, or twice as many digits.
+        # Except the address and the checksum: one byte and two, or twice as many digits.
         if len(request) >= len(recorded) and differs_in(request, recorded) <= (8 if recorded[:1] == b"~" else 3):
             yield name, len(recorded)
 
 
 def protocols_of(request):
-    """The protocol of a reading request, or of each one where a busy machine read several at once; None: it is no such
-    thing."""
+    """The protocol of a reading request, or of each one if a busy machine read several at once; None: not a reading
+    request."""
     if not request:
         return []
     for name, size in forms_of(request):
@@ -89,7 +90,7 @@ def protocols_of(request):
 
 
 def check_reads(requests):
-    """Each request is a reading one; returns the protocols that they belong to."""
+    """Checks that each request only reads; returns their protocols."""
     seen = set()
     for request in requests:
         protocols = protocols_of(request)
@@ -99,8 +100,8 @@ def check_reads(requests):
 
 
 class Relay:
-    """A bus: passes bytes between TCP servers and its client and keeps what the client sends; without a server it is
-    silent."""
+    """A bus: passes bytes between TCP servers and its client and records what the client sends; without a server it
+    is silent."""
 
     def __init__(self, *targets):
         self.targets = [(target.rsplit(":", 1)[0].removeprefix("tcp://"), int(target.rsplit(":", 1)[1]))
@@ -188,7 +189,7 @@ def await_near(client, name, unit, expected, tolerance):
 
 
 def compare(case, client):
-    """The values that the gateway reads by the printed configuration against those that the emulator says it has."""
+    """Compares the values that the gateway reads by the printed configuration with those of the emulator."""
     told = json.loads(subprocess.run(emulator(case, "--print-values"), stdout=subprocess.PIPE, check=True).stdout)
     for name, tolerance in TOLERANCES.items():
         if name == "voltage_v" or case[0] != "jk-balancer":
@@ -264,7 +265,7 @@ CASES = [
     ("vedirect", None, None, ""),
     ("vedirect-hex", None, None, ""),
 ]
-# A protocol that no row has anything special to say of.
+# Protocols without special rows.
 CASES += [(row["name"], row.get("address", {}).get("default"), None, "") for row in protocols()
           if not row["wants_map"] and not row["advertises"] and row["name"] not in {case[0] for case in CASES}]
 PTY_CASES = [("jbd", None, None, ""), ("jk-pb", 3, None, "")]
@@ -297,7 +298,7 @@ def check_echo(_):
 # ---- all packs on a port ----
 
 def cell(protocol, address, n):
-    """Each emulated pack of a bus has cells of its own."""
+    """Each emulated pack of a bus has its own cell voltages."""
     return 3100 + 5 * address + len(protocol) + n
 
 
@@ -306,8 +307,8 @@ def bus_case(protocol, address, variant=None):
 
 
 def check_all(bus):
-    """Finds each pack of a bus of several protocols and dialects, at usual and at unusual addresses, once; what it
-    prints is a configuration that reads each of them."""
+    """Finds each pack of a bus of several protocols and dialects, at usual and at unusual addresses, once; the
+    printed configuration reads each of them."""
     programs = [Program(*emulator(case, "--tcp", "127.0.0.1:0")) for case in bus]
     try:
         with Relay(*(program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1] for program in programs)) as relay:
@@ -326,7 +327,7 @@ def check_all(bus):
             program.stop()
 
 
-# All at the same time: each protocol that answers has all of its addresses gone through twice, so they are spread.
+# All at the same time: all addresses of each answering protocol are tried twice, so they are distributed.
 BUSES = [
     [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"), bus_case("felicity", 12)],
     [bus_case("renogy", 51), bus_case("renogy", 49), bus_case("daly-p81", 1), bus_case("daly-p81", 9)],
@@ -336,8 +337,8 @@ BUSES = [
 
 
 def check_alone(_):
-    """One without addresses has its line alone, and a file is written but not overwritten; names that an existing
-    configuration has are not used again."""
+    """A pack without an address has its own line; a file is written but not overwritten; names of an existing
+    configuration are not used again."""
     with tempfile.TemporaryDirectory() as folder, Program(*emulator(("jbd", None, None, ""), "--tcp", "127.0.0.1:0")) as jbd:
         url, path = jbd.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1], os.path.join(folder, "found.ini")
         result = probe("--output", path, url)
@@ -346,7 +347,7 @@ def check_alone(_):
         checked = subprocess.run([PACKGATE, "check", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert checked.returncode == 0 and "1 pack, no mistakes" in checked.stdout, checked
         assert probe("--output", path, url).returncode == 2
-        # The installed file's example is what the first pack takes the place of.
+        # The first pack replaces the example of the installed file.
         result = probe("-c", "conf/packgate.ini", url)
         assert result.returncode == 0 and re.search(r"^unit = 1$", result.stdout, re.M), result
         other = os.path.join(folder, "other.ini")
@@ -367,7 +368,7 @@ def check_alone(_):
 
 
 def check_interrupted(_):
-    """Ctrl-C keeps what was found."""
+    """Ctrl-C keeps the results so far."""
     with Program(*emulator(("topbms", 1, "pace", ""), "--tcp", "127.0.0.1:0")) as pack:
         search = subprocess.Popen([PACKGATE, "probe", "--all", pack.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1]],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -387,8 +388,8 @@ def start(pool, check, cases):
 
 
 def finish(jobs):
-    """A search gives a pack as long as a living one needs, which may be too short where many emulators share a busy
-    machine: what was not found among the others is looked for once more, alone."""
+    """A search waits for a pack as long as a real one needs, which may be too short if many emulators share a busy
+    machine: a pack that was not found among the others is searched again, alone."""
     concurrent.futures.wait(ALL)
     for check, case in [jobs[job] for job in jobs if job.exception()]:
         check(case)
@@ -448,7 +449,7 @@ def says_why_a_port_does_not_open():
         port = listener.getsockname()[1]
     check_silent(f"tcp://127.0.0.1:{port}", r"refused")
     check_silent("serial:/dev/packgate-has-none", r"No such file.*\n$")
-    # One that belongs to others.
+    # A port of another user.
     master, other = os.openpty()
     with tempfile.TemporaryDirectory(prefix="packgate-probe-") as folder:
         os.chmod(folder, 0o755)

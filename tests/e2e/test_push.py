@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""[push NAME]: values written into a server that pymodbus runs, and into servers that misbehave while polls and clients
-go on."""
+"""[push NAME]: values written into a pymodbus server, and into servers that misbehave, while polls and clients
+continue."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ def fixed_pack(protocol=QUICK, arguments=(), **more):
 
 
 def pack_sections(url, more="", protocol=QUICK):
-    # A reply that a busy machine brings late is no lost one: what counts is that none is missing.
+    # On a busy machine a late reply is not a lost one: only missing replies count.
     return f"[line shed]\nport = {url}\nprotocol = {protocol}\nreply_timeout = 60s\ngap = 0s\n[pack house]\nline = shed\nunit = 1\npoll = 100ms\n{more}\n"
 
 
@@ -53,10 +53,10 @@ def push_section(url, *lines):
 
 
 class Slave(ModbusSlaveContext):
-    """Registers from 0 on; tells of each write."""
+    """Registers from 0 on; records each write."""
 
     def __init__(self, size):
-        super().__init__(hr=ModbusSequentialDataBlock(1, [0] * size))  # register 0 is in the model's first place, 1
+        super().__init__(hr=ModbusSequentialDataBlock(1, [0] * size))  # the model's first place, 1, is register 0
         self.writes = queue.Queue()
 
     def setValues(self, fc_as_hex, address, values):
@@ -65,7 +65,7 @@ class Slave(ModbusSlaveContext):
 
 
 class Server:
-    """pymodbus as the far end of a push."""
+    """pymodbus as the target of a push."""
 
     def __init__(self, unit=1, size=200):
         self.slave = Slave(size)
@@ -84,7 +84,7 @@ class Server:
     async def _serve(self):
         self.server = ModbusTcpServer(self.context, address=("127.0.0.1", 0))
         serving = asyncio.ensure_future(self.server.serve_forever())
-        # What listens has another name in Debian 13 than in Debian 12.
+        # The thread that listens has different names in Debian 12 and 13.
         while not (listening := getattr(self.server, "server", None) or getattr(self.server, "transport", None)):
             await asyncio.sleep(0.01)
         self.port = listening.sockets[0].getsockname()[1]
@@ -97,7 +97,7 @@ class Server:
         return self.slave.writes.get(timeout=PATIENCE)
 
     def wait_write(self, address):
-        """Until that register is written, alone or with others."""
+        """Waits until that register is written, alone or with others."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             function, first, values = self.next_write()
@@ -117,7 +117,7 @@ class Server:
 
 
 class Target:
-    """A far end that does what the test says. Nobody listens before listen()."""
+    """A target whose behaviour the test sets. It does not listen before listen()."""
 
     def __init__(self, listening=True):
         self.listener = socket.socket()
@@ -142,8 +142,8 @@ class Target:
         threading.Thread(target=self._answer, daemon=True).start()
 
     def _answer(self, rule=None):
-        """One connection after the other; some were given up before they are looked at. A rule gets each request and
-        returns the answer: True: taken, a number: that exception, None: silence."""
+        """Handles one connection after the other; some were given up before they are accepted. A rule gets each
+        request and returns the answer: True: accepted, a number: that exception, None: no answer."""
         while True:
             try:
                 connection = self.accept()
@@ -165,7 +165,7 @@ class Target:
         threading.Thread(target=self._answer, args=(rule,), daemon=True).start()
 
     def next_request(self):
-        """(unit, function, address, registers, what the rule said)"""
+        """(unit, function, address, registers, result of the rule)"""
         return self.requests.get(timeout=PATIENCE)
 
     def next_span(self):
@@ -232,13 +232,13 @@ def signed(word):
 
 
 def counters(gateway):
-    """What an ended gateway counted; a word that stands in for several goes with the last of them."""
+    """The counters that a gateway logged at its end; a word that occurs several times has the last value."""
     line = [line for line in gateway.lines if re.search(r"push plc: \d+ requests", line)][-1]
     return {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)}
 
 
 def go_on(gateway, cycles=5):
-    """Polls are published, each request of theirs is answered, and so is a client."""
+    """Polls are published, each of their requests is answered, and so is a client."""
     with gateway.client() as client:
         before = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda polls: polls >= before + cycles)
@@ -267,7 +267,7 @@ def writes_all_types_in_both_orders():
             "write = house.fresh -> 31 u16")
         with Gateway(text):
             written = {}
-            # Neighbours go together with function 16, what stands alone goes with 6, as soon as all values are known.
+            # Adjacent registers are written with function 16, a single one with 6, as soon as all values are known.
             whole = {10: (16, 15), 26: (6, 1), 28: (16, 4)}
             while {address: written.get(address) for address in whole} != whole:
                 function, address, values = plc.next_write()
@@ -337,7 +337,7 @@ def writes_what_changes_at_once():
             "write = house.cell_count -> 7 u16")
         with Gateway(text):
             written = {1: [], 3: [], 5: [], 7: []}
-            # Until a change was too small for the deadband: on a slow machine the first ones need not be.
+            # Until a change was too small for the deadband: on a slow machine the first ones may be larger.
             while len(written[1]) < 3 or len(written[3]) < 2 or set(written[1]) <= set(written[3]):
                 _, address, values = plc.next_write()
                 written[address].append(values[0])
@@ -373,7 +373,7 @@ def stale_values_are_skipped_or_replaced():
             gateway.wait_for("house: values are too old")
             while plc.wait_write(10)[2] != [0]:
                 pass
-            plc.wait_write(12)  # the round that began before
+            plc.wait_write(12)  # the interval that began before
             late = set()
             for _ in range(20):
                 late.add(plc.next_write()[1])
@@ -391,7 +391,7 @@ def stale_values_are_skipped_or_replaced():
 def unknown_values_are_skipped_or_replaced():
     pack, url = fixed_pack("daly")
     with pack, Server() as plc:
-        # The pack has no ninth cell and does not know its state of health.
+        # The pack has no ninth cell, and its state of health is unknown.
         text = pack_sections(url, "stale_after = 3s", "daly") + push_section(
             plc.url, "interval = 100ms", "on_stale = 9999", "write = house.soh_percent -> 1 u16",
             "write = house.cell_mv.8 -> 2 u16", "write = house.cell_mv.9 -> 3 u16 on_stale skip",
@@ -417,7 +417,7 @@ def a_silent_target_delays_nothing():
             go_on(gateway)
             for _ in range(5):
                 plc.next_write()
-            assert nothing_comes(connection)  # one request at a time, and none is queued
+            assert nothing_comes(connection)  # one request at a time, and no queue
 
 
 def a_silent_target_is_given_up_and_tried_again():
@@ -436,7 +436,7 @@ def a_silent_target_is_given_up_and_tried_again():
 
 
 def a_slow_target_gets_new_values_only():
-    """It answers late: the request that follows has the values of that moment."""
+    """It answers late: the next request has the values of that moment."""
     pack, url = simulate(QUICK, MOVING + ",speed=1000")
     with pack, Target() as slow:
         text = pack_sections(url) + push_section(slow.url, "interval = 100ms on_change", "reply_timeout = 60s",
@@ -486,7 +486,7 @@ def a_target_that_comes_up_late_gets_everything():
             gateway.wait_published("house")
             go_on(gateway)
             target.listen()
-            for _ in range(2):  # and again after it was restarted
+            for _ in range(2):  # and again after a restart
                 connection = target.accept()
                 frame, _, _, function, address, words = receive_request(connection)
                 assert (function, address, words) == (16, 1, [26, 62])
@@ -514,7 +514,8 @@ def exceptions_are_told_once():
 
 
 def a_refused_register_does_not_stop_its_neighbours():
-    """Whether it comes alone or among others, the log says once that it is not taken, and when it is."""
+    """Whether the register is written alone or with others, the log reports once that it is rejected, and when it is
+    accepted."""
     pack, url = simulate(QUICK, MOVING + ",speed=200")  # 1.1 Ah each second
     refused = {42}
     with pack, Target() as target:
@@ -574,7 +575,7 @@ def a_malformed_answer_is_asked_again_soon():
 
 
 def an_ignored_register_is_found():
-    """The target answers nothing that writes register 44: the log names it, and the others go on without it."""
+    """The target does not answer writes of register 44: the log names it, and the others are written without it."""
     pack, url = fixed_pack()
     with pack, Target() as target:
         target.serve(lambda request: None if 44 in range(request[4], request[4] + len(request[5])) else True)
@@ -600,7 +601,7 @@ def two_pushes(target, units, timeout="10s"):
 
 
 def pushes_to_one_target_share_a_connection():
-    """Many targets take but one: they take turns, one request at a time."""
+    """Many targets accept only one connection: pushes take turns, one request at a time."""
     pack, url = fixed_pack()
     with pack, Target() as target:
         with Gateway(pack_sections(url) + two_pushes(target, (1, 1))) as gateway:

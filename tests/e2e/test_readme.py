@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 90 s
-"""README and docs/: their configurations, Home Assistant YAML, tables of protocols, commands and links are tried, on
-simulated packs in place of the ports that they name."""
+"""README and docs/: their configurations, Home Assistant YAML, tables of protocols, commands and links are tested
+with simulated packs in place of the ports that they name."""
 
 import glob
 import json
@@ -20,7 +20,7 @@ SERVER = "tcp://192.0.2.49:6126"
 ADAPTER = "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
 SHED = "profile=fixed,cells=16,voltage_v=53.58,soc_percent=88"
 
-# What the commands of all pages are tried on.
+# The gateway with which the commands of all pages are run.
 PACKS = f"""
 [line shed]
 port = {SERVER}
@@ -45,7 +45,7 @@ def read_page(path):
 README = "README.md"
 TABLE = "docs/packs.md"
 CLIENTS = "docs/clients.md"
-FLEET = "docs/fleet.md"  # test_fleet follows its commands
+FLEET = "docs/fleet.md"  # test_fleet runs its commands
 PAGES = {path: read_page(path) for path in [README, "CONTRIBUTING.md", "HACKING.md", "register-map.md", "bms/README.md",
                                             *sorted(glob.glob("docs/*.md"))] if os.path.exists(path)}
 
@@ -68,7 +68,7 @@ def command_lines():
 # ---- configurations ----
 
 def configurations_are_right():
-    """Every one is whole: a reader can paste it into an empty file."""
+    """Each is complete: a reader can paste it into an empty file."""
     assert len(blocks("ini", README)) == 4
     for page in PAGES:
         for text in blocks("ini", page):
@@ -123,7 +123,7 @@ def home_assistant_is_a_part_of_the_generated():
 # ---- the table of protocols ----
 
 def drivers_in_source():
-    """name -> (baud or "-", has switches), as the structs at the end of the drivers' files say."""
+    """name -> (baud or "-", has switches), from the structs at the end of the drivers' files."""
     drivers = {}
     for path in glob.glob("bms/**/*.c", recursive=True):
         with open(path, encoding="utf-8") as source:
@@ -135,7 +135,7 @@ def drivers_in_source():
 
 
 def rows_of(page, columns):
-    """Cells of the rows of tables with so many columns."""
+    """The cells of table rows with so many columns."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGES[page].splitlines() if line.startswith("| ")]
     return [row for row in rows if len(row) == columns]
 
@@ -147,7 +147,7 @@ def tables_have_all_protocols():
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
     listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)-(\d+))? +([a-z0-9 ]*)$",
                         help_text.split("variants:\n")[1].split("\n\n")[0], re.M)
-    # One that is described by a file cannot be simulated.
+    # A protocol that is described by a file cannot be simulated.
     assert {name for name, *_ in listed} == set(known) - {"modbus"}, (listed, known.keys())
     assert set(known) == set(table), (known.keys(), table.keys())
     for name, low, high, variants in listed:
@@ -172,8 +172,8 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo syste
 NOT_HERE = ("docker ", "podman ", "skopeo ",  # test_container runs the image without them
             "mosquitto_sub ")  # test_mqtt_clients
 ASKING = ("status", "health")  # of the running gateway
-# test_listen_in and test_tunnel do these.
-ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel", "packgate probe ble:")  # tests of their own
+# test_listen_in and test_tunnel run these.
+ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel", "packgate probe ble:")  # covered by other tests
 
 
 def make_targets_exist():
@@ -191,7 +191,7 @@ def values_of_mbpoll(text):
 
 
 def try_curl(line, port, folder):
-    """What has no end is ended once there is something."""
+    """Commands that run for ever are ended once they have printed something."""
     words = shlex.split(line.replace(":8080", f":{port}"))
     with subprocess.Popen([*words[:1], "-sSf", *words[1:]], cwd=folder, stdout=subprocess.PIPE) as process:
         endless = "-N" in words
@@ -247,7 +247,7 @@ def replace(text, ports):
 
 
 def try_packgate(line, folder):
-    """A command that takes a configuration gets the one of README."""
+    """A command that needs a configuration gets the one of README."""
     _, command, *rest = line.split()
     if command in ("check", "read", *ASKING):
         rest = ["-c", "packgate.ini"] + rest

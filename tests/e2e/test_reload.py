@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP: unchanged lines and connected clients stay, the rest follows the new file, a wrong one changes nothing."""
+"""SIGHUP: unchanged lines and connected clients stay, everything else follows the new file, an invalid file changes
+nothing."""
 
 import os
 import queue
@@ -31,7 +32,8 @@ def keeps_what_is_unchanged():
         gateway.wait_published("a", "b")
         for unit in (1, 2):
             await_value(client, "polls", unit, lambda polls: polls >= 20)
-        # Line a stays, pack b gets another unit, c is new; the same client goes on. Who began anew would count from 0.
+        # Line a stays, pack b gets another unit, c is new; the same client continues. A restarted client would count
+        # from 0.
         rewrite(gateway, pack("a", one, 1) + pack("b", two, 5) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         assert read_value(client, "polls", 1) >= 20 and read_value(client, "polls", 5) >= 20
@@ -39,13 +41,13 @@ def keeps_what_is_unchanged():
         for unit, voltage in ((1, 26.1), (5, 26.2), (3, 26.3)):
             assert abs(read_value(client, "voltage_v", unit) - voltage) < 1e-4
         assert exception_of(client, 290, 1, 2) == 0x0A
-        # b goes, and a talks to the other board now.
+        # b is removed, and a is now the other board.
         rewrite(gateway, pack("a", two, 1) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         gateway.wait_published("a")
         assert abs(read_value(client, "voltage_v", 1) - 26.2) < 1e-4
         assert exception_of(client, 290, 1, 5) == 0x0A
-        # A unit that changed hands before its new pack has answered has no values, least of all the old ones.
+        # A unit that now belongs to another pack has no values before this has answered, above all not the old ones.
         rewrite(gateway, pack("a", "tcp://127.0.0.1:1", 1) + pack("c", three, 3))
         gateway.wait_for("the new configuration is in force")
         assert exception_of(client, 290, 8, 1) == 0x0B
@@ -64,7 +66,7 @@ def keeps_all_with_a_wrong_file():
 
 
 def begins_without_packs():
-    """No registers, and what to do is said; a reload brings packs in, and takes them away again."""
+    """No registers, and a message about what to do; a reload adds packs, and removes them again."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
     with server, Gateway("") as gateway, gateway.client() as client:
         for unit in (0, 1, 247, 255):
@@ -83,7 +85,7 @@ def begins_without_packs():
 
 
 def is_not_emptied_by_an_empty_file():
-    """An editor or a full disk may have left it: the packs stay."""
+    """An editor or a full disk may have caused it: the packs stay."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
@@ -95,7 +97,7 @@ def is_not_emptied_by_an_empty_file():
 
 
 def starts_before_its_file_is_there():
-    """--first stands in until the file exists, and never again."""
+    """--first replaces the file until it exists, and never afterwards."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
     with server, tempfile.TemporaryDirectory() as folder:
         first, path = f"{folder}/first.ini", f"{folder}/packgate.ini"
@@ -178,12 +180,12 @@ def never_serves_a_pack_under_the_unit_of_another():
         assert (volts(1), volts(2)) == (26.1, 26.2)
         for unit in (1, 2):
             await_value(client, "polls", unit, lambda polls: polls >= 20)
-        # The units are swapped: the packs go on, and are found under the other one at once.
+        # The units are swapped: the packs continue, and have the other unit at once.
         rewrite(gateway, bus(url, ("a", 1, 2), ("b", 2, 1)))
         gateway.wait_for("the new configuration is in force")
         assert (volts(1), volts(2)) == (26.2, 26.1)
         assert read_value(client, "polls", 1) >= 20 and read_value(client, "polls", 2) >= 20
-        # The addresses or the names are swapped: nothing is known of the packs until they answer.
+        # The addresses or the names are swapped: nothing is known about the packs until they answer.
         for packs in (("a", 2, 1), ("b", 1, 2)), (("b", 2, 1), ("a", 1, 2)):
             server.process.send_signal(signal.SIGSTOP)
             rewrite(gateway, bus(url, *packs))
@@ -209,7 +211,7 @@ def answers_an_order_to_a_pack_that_goes():
         gone.process.send_signal(signal.SIGSTOP)
         for client in first, second:
             threading.Thread(target=order, args=(client,), daemon=True).start()
-        # The one that is told to wait tells that the order of the other is under way.
+        # The second one gets "busy", which shows that the order of the other is in progress.
         assert answers.get(timeout=PATIENCE) == BUSY
         rewrite(gateway, stays)
         gateway.wait_for("the new configuration is in force")

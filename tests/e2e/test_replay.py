@@ -23,7 +23,7 @@ ALARMS = None
 
 
 class Terminal:
-    """The far end of a pseudo terminal, used like a socket."""
+    """The far end of a pseudo terminal, with the methods of a socket."""
 
     def __init__(self, descriptor):
         self.descriptor = descriptor
@@ -42,7 +42,7 @@ class PtyReplayer(Replayer):
     """The same behind a serial port."""
 
     def __init__(self, exchange):
-        self.master, self.slave = pty.openpty()  # the slave stays open here: the gateway may come and go
+        self.master, self.slave = pty.openpty()  # the slave stays open here, so that the gateway can close and reopen it
         tty.setraw(self.slave)
         super().__init__(exchange)
         self.url = "serial:" + os.ttyname(self.slave)
@@ -50,7 +50,7 @@ class PtyReplayer(Replayer):
     def _serve(self):
         terminal = Terminal(self.master)
         buffers = {terminal: b""}
-        # A device says one block a second; what comes faster from a serial port is what has piled up.
+        # A device sends one block a second; blocks that arrive faster from a serial port have been delayed.
         blocks = itertools.cycle(re.split(rb"(?=\r\nPID)", self.unasked))
         with selectors.DefaultSelector() as selector:
             selector.register(terminal, selectors.EVENT_READ)
@@ -101,14 +101,14 @@ PROTOCOLS = {row["name"]: row for row in protocols()}
 
 
 def protocol_of(exchange):
-    """The driver of a file's device; a shunt that was only asked, by HEX, is polled rather than listened to."""
+    """The driver of a file's device; a shunt that was only asked by HEX is polled rather than listened to."""
     if exchange.protocol == "vedirect" and all(request for request, _ in exchange.pairs):
         return "vedirect-hex"
     return exchange.protocol
 
 
 def options_of(exchange):
-    """What a user would write into [pack] to poll the device of a file: its first request tells."""
+    """The configuration in [pack] for the device of a file, from its first request."""
     first = exchange.pairs[0][0]
     if exchange.protocol == "daly":
         if first[1] == 0x80:
@@ -130,12 +130,12 @@ def options_of(exchange):
         return f"address = {int(first.split()[1])}"
     if exchange.protocol == "jbd-addressed":
         return f"address = {first[1]}"
-    # Modbus and what is like it: the address is what a request begins with.
+    # Modbus and similar protocols: a request begins with the address.
     return f"address = {first[0]}" if "address" in PROTOCOLS[exchange.protocol] else ""
 
 
 def value_of(registers, name):
-    """A value name from a snapshot of the whole map; alarms are bits of the active word."""
+    """A value by its name from a snapshot of the whole map; alarms are bits of the active word."""
     if name.startswith("alarm."):
         row = find("alarms_active")
         bits = decode(dict(row, type="u32"), [registers[row["address"] + i] for i in range(2)])
@@ -154,7 +154,7 @@ def alarm_bit(name):
 
 
 def snapshot(client, unit):
-    """All registers of the blocks behind the first, in reads of at most 125."""
+    """All registers of the blocks after the first, in reads of at most 125."""
     registers = {}
     for block in ("extended", "settings"):
         rows = [row for row in MAP if row["block"] == block]
@@ -175,7 +175,7 @@ def replays_all_files_over_a_pty():
 
 
 def replay_all(kind):
-    """Some at a time: they mostly wait for the poll interval."""
+    """Several at a time, because they mostly wait for the poll interval."""
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
         wrong = [line for lines in pool.map(lambda path: replay(path, kind), CAPTURES) for line in lines]
     assert not wrong, "\n".join(wrong)
@@ -184,7 +184,7 @@ def replay_all(kind):
 def replay(path, kind):
     exchange = Exchange(path)
     if kind is PtyReplayer and exchange.protocol == "victron-ble":
-        return []  # never behind a serial port: each record is told once, and what is told again is old
+        return []  # not behind a serial port: each record is sent once, and a repeated one is old
     with kind(exchange) as replayer:
         text = f"""
 [line replay]
@@ -208,7 +208,7 @@ stale_after = 1h
 
 
 def unmet(exchange, client, gateway):
-    """What is not (yet) as expected; slow values and learned variants may take some cycles."""
+    """The values that do not match (yet); slow values and learned variants may take some cycles."""
     row = find("polls")
     start = decode(row, read(client, row["address"], row["count"], 1))
     while True:
@@ -216,7 +216,7 @@ def unmet(exchange, client, gateway):
         missing = []
         for name, text, tolerance in exchange.values:
             value = value_of(registers, name)
-            # The map holds whole millivolts and percent as they are, floats with 24 bits.
+            # The map represents integral millivolts and percent exactly, floats have 24 bits.
             if not same(value, text, tolerance + abs(float(text)) * 1e-6 if not isinstance(value, str) else 0):
                 missing.append(f"{name} is {value}, expected {text}")
         if not missing or decode(row, read(client, row["address"], row["count"], 1)) > start + 40:

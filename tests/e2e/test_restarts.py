@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 80 s
-"""Restarts and kills: every row that the history has is in the database as well, and the history itself loses no more than
+"""Restarts and kills: every row of the history is in the database, too, and the history itself loses no more than
 docs/history.md says."""
 
 import contextlib
@@ -19,17 +19,17 @@ PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = 
 
 
 def await_second(second, interval=10):
-    """Until it is this second of an interval."""
+    """Waits for this second of an interval."""
     time.sleep((second - time.time()) % interval)
 
 
 def missing(place, database):
-    """Rows of the history that the database has not."""
+    """Rows of the history that the database lacks."""
     return {(pack, t) for pack in ("quick", "slow") for t in set(place.times(pack)) - set(database.times(pack))}
 
 
 def await_nothing_missing(place, database, after):
-    """Once both packs have a row after this time, until the database has all rows up to it."""
+    """Waits until both packs have a row after this time, and the database has all rows up to it."""
     deadline = time.monotonic() + 2 * PATIENCE
     while min(max(place.times(pack), default=0) for pack in ("quick", "slow")) <= after or \
             [row for row in missing(place, database) if row[1] <= after]:
@@ -48,8 +48,8 @@ def two_packs(commit="10s"):
 
 
 def a_restart_within_an_interval():
-    """The quick pack has a row of the interval from before the restart, the slow one from after it alone, and it is over when
-    the new outlet has just begun."""
+    """The quick pack has a row of the interval from before the restart, the slow one only from after it, and the
+    interval ends right after the new outlet has begun."""
     with two_packs() as (place, database, text):
         await_second(5, 20)
         with Gateway(text, state=place.state) as gateway:
@@ -63,8 +63,8 @@ def a_restart_within_an_interval():
 
 
 def kill_at_random(chance, place, text, seconds, mean, rest):
-    """Kills gateway or outlets for so long, on average each `mean` seconds, and starts the gateway again after `rest`; the
-    last gateway and [(who, when it was killed)]."""
+    """Kills gateway or outlets for so long, on average each `mean` seconds, and restarts the gateway after `rest`;
+    returns the last gateway and [(name, time of the kill)]."""
     killed, over = [], time.time() + seconds
     gateway = Gateway(text, state=place.state)
     try:
@@ -96,7 +96,7 @@ def kills_at_random_moments():
 
 
 def await_connected(gateway, before=None):
-    """The process of the history, another one than before, once it has written."""
+    """The new process of the history, once it has written."""
     deadline = time.monotonic() + PATIENCE
     while True:
         result = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
@@ -108,7 +108,7 @@ def await_connected(gateway, before=None):
 
 
 def one_that_is_killed_young_has_written():
-    """Again and again, long before `commit`."""
+    """Repeatedly, long before `commit`."""
     with two_packs("1h") as (place, database, text):
         with Gateway(text, state=place.state) as gateway:
             gateway.wait_published("quick")

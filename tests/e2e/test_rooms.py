@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The rooms of the house: every #include of the product goes down, files do not include one another in a circle, and no
-folder is a hall."""
+"""The rooms of the source: every #include of the product goes down, files do not include one another in a circle, and
+no folder is too large."""
 
 import glob
 import os
@@ -9,14 +9,14 @@ import re
 from harness import main
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-# From the top down. Rooms in one row are neighbours that do not know each other.
+# From the top down. Rooms in one row do not include each other.
 FLOORS = [["main"], ["commands"], ["daemon"], ["control"], ["outlets"], ["past"], ["modbus"], ["packs"], ["lines"], ["config"], ["simulator"], ["base"],
           ["registers"], ["bms"]]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-# bms/ does without anything else; registers/ knows the values of bms/ and nothing of its drivers.
+# bms/ uses nothing else; registers/ knows the values of bms/ and nothing of its drivers.
 REGISTERS_MAY = {"bms/pack.h", "bms/count.h"}
 MOST_FILES = 42
-# What a file shares with those that it is made of, and nobody else includes.
+# Headers that a file shares only with the files that it consists of.
 INNER = {"gateway/lines/port/port_kind.h": "gateway/lines/port/port", "registers/rows.h": "registers/map"}
 
 
@@ -68,7 +68,7 @@ def registers_know_only_the_values():
 
 
 def no_circle():
-    """A source and its header are one: what stands on it may not be what it stands on."""
+    """A source and its header are one: neither may include a file that includes one of them."""
     graph = {}
     for path in sources():
         graph.setdefault(unit_of(path), set()).update(unit_of(other) for other in includes(path))
@@ -103,7 +103,7 @@ def text_of(path):
 
 
 def an_outlet_takes_the_files_that_its_steps_name():
-    """By the smallest one: the files that name it are those of the steps, no more and no less."""
+    """For the smallest one: exactly the files of the described steps name it."""
     steps = text_of("gateway/outlets/outlet.h").split("To add an outlet")[1].split("*/")[0]
     named = {"gateway/" + name for name in re.findall(r"config/\w+\.[ch]", steps)}
     knowing = {path for path in sources() if re.search(r"\b(outlet_print|print_config|print_section)\b", text_of(path))}
@@ -112,7 +112,7 @@ def an_outlet_takes_the_files_that_its_steps_name():
 
 
 def keys_are_where_the_tour_says():
-    """Each file that has rows of keys is named where HACKING says how to add a key."""
+    """HACKING names each file with rows of keys where it explains how to add a key."""
     tour = text_of("HACKING.md").split("**A key.**")[1].split("**A value.**")[0]
     with_keys = {path for path in sources() if "\nconst struct config_section " in text_of(path).replace("*const config_sections", "")
                  and path.endswith(".c")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tests/run, which everybody believes: what it calls a failure, what it shows, picks and ends. It runs on a folder of
+"""tests/run, on which all others rely: what it reports as a failure, shows, selects and ends. It runs on a folder of
 small tests made for it."""
 
 import os
@@ -18,7 +18,7 @@ RUNNER = os.path.abspath("tests/run")
 
 @contextmanager
 def folder_of(**scripts):
-    """Shell scripts as end-to-end tests, by name; one that begins with "unit_" is a unit test's program."""
+    """Shell scripts as end-to-end tests, by name; a name that begins with "unit_" is the program of a unit test."""
     folder = tempfile.mkdtemp(prefix="packgate-runner-")
     for part in ("tests/e2e", "tests/captures/daly", "tests/fuzz", "build/tests"):
         os.makedirs(os.path.join(folder, part))
@@ -28,7 +28,7 @@ def folder_of(**scripts):
             put(f"{folder}/tests/test_{name[5:]}.c", "")
             put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
         else:
-            # Python, as end-to-end tests are, which becomes the script.
+            # Python, like end-to-end tests; exec replaces it by the script.
             marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "busy", "own build", "on demand") if f"# {mark}" in text)
             put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
                 f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
@@ -196,7 +196,7 @@ def one_that_wants_to_be_alone_is():
 
 
 def busy_ones_run_beside_those_that_wait():
-    """One of them for each core, and gently."""
+    """One job for each core, with low priority."""
     busy = 'nice >>nice; echo "$PPID" >>times; until [ -e waits ]; do sleep 0.01; done; sleep 0.1; echo "$PPID" >>times; '
     waits = "touch waits; until [ -e times ]; do sleep 0.01; done; "
     with folder_of(unit_one=busy + GOOD, unit_two=busy + GOOD, large="# busy\n" + busy + GOOD, one=waits + GOOD, two=waits + GOOD) as folder:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Writing settings of emulated packs, by both registers of a float: SOC, capacity and balancer, through each driver whose
-protocol documents it. It is confirmed by what is read back, whatever becomes of the acknowledgement."""
+"""Writing settings of emulated packs, by both registers of a float: SOC, capacity and balancer, through each driver
+whose protocol documents it. A write is confirmed by the value that is read back, whatever happens to the
+acknowledgement."""
 
 import concurrent.futures
 import contextlib
@@ -16,7 +17,7 @@ from pymodbus.exceptions import ConnectionException, ModbusIOException
 
 from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, protocols, read_value, simulate
 
-# What can be set, by its value: the first register, and what to set in turn where the step allows it.
+# Settings by value: the first register, and the values to set in turn if the resolution allows it.
 REGISTERS = {"soc_percent": (290 + 216, (80.5, 12.0)), "rated_ah": (290 + 224, (280.5, 100.0)), "set_balancer": (290 + 652, (0, 1))}
 SOC, CAPACITY, BALANCER = ((name, register) for name, (register, _) in REGISTERS.items())
 VARIANTS = {"jk-pb": ["trigger", "registers"]}
@@ -24,14 +25,14 @@ PROTOCOLS = [row for row in protocols() if not row["wants_map"]]
 
 
 def in_turn(setting):
-    """What fits the step of this protocol."""
+    """The values with the resolution of this protocol."""
     return tuple(math.floor(value / setting["step"] + 1e-6) * setting["step"] if setting["step"] >= 1 else value
                  for value in REGISTERS[setting["name"]][1])
 
 
-# driver, variant, and what can be set: value, its first register, what to set in turn.
+# driver, variant, and settings: value, first register, values to set in turn.
 DRIVERS = [(row["name"], variant, {(setting["name"], REGISTERS[setting["name"]][0]): in_turn(setting) for setting in row["settings"]})
-           for row in PROTOCOLS if row["settings"] and row["name"] != "jk-4e57"  # which has a case of its own
+           for row in PROTOCOLS if row["settings"] and row["name"] != "jk-4e57"  # which has its own case
            for variant in VARIANTS.get(row["name"], [""])]
 NOT_THERE, OUT_OF_RANGE, NO_ANSWER, NOT_ALLOWED = 2, 3, 0x0B, 1
 OTHERS = [row["name"] for row in PROTOCOLS if not row["settings"]]
@@ -59,7 +60,7 @@ def words(value):
 
 
 def write(client, setting, value):
-    """The exception code, or None. A pack is read before and after: that takes its time."""
+    """The exception code, or None. It takes a while, because the pack is read before and after."""
     response = client.write_registers(setting[1], words(value), slave=1)
     return response.exception_code if response.isError() else None
 
@@ -105,7 +106,7 @@ def set_and_read_back(driver, variant, settings):
 
 
 def does_not_write_what_is_set_already():
-    """It is read anew before, since somebody may have changed it meanwhile; and a memory wears out by writing."""
+    """It is read again first, because another program may have changed it; and writing wears the memory out."""
     server, url = simulate_variant("jk02", "")
     with server, contextlib.closing(Way(url)) as way, open_pack("jk02", "", way.url) as gateway, gateway.client() as client:
         await_value(client, "set_balancer", 1, lambda got: got == 1)
@@ -153,7 +154,7 @@ def refuses_without_the_right():
 
 
 def tells_what_was_not_carried_out():
-    """Firmware of version 11 leaves this request unanswered."""
+    """Firmware of version 11 does not answer this request."""
     server, url = simulate_variant("jk-4e57", "")
     with server, open_pack("jk-4e57", "", url) as gateway, gateway.client() as client:
         await_value(client, "set_balancer", 1, lambda got: got == 1)
@@ -167,7 +168,7 @@ def believes_only_what_is_read_back():
 
 
 def believe_only_what_is_read_back(driver, variant, settings):
-    """The acknowledgement is lost, and comes when the next order does, which is not carried out."""
+    """The acknowledgement is lost, and arrives after the next order, which is not executed."""
     setting, (first, second) = next(iter(settings.items()))
     server, url = simulate_variant(driver, variant)
     with server, contextlib.closing(Way(url)) as way, open_pack(driver, variant, way.url) as gateway, \
@@ -201,12 +202,12 @@ def in_factory_mode(url):
 
 
 def leaves_factory_mode():
-    """A gateway that is killed in the middle leaves a JBD board in factory mode. The next one brings it out, before it has
-    written anything; one that does not write settings sends nothing but questions."""
+    """A gateway that is killed in the middle leaves a JBD board in factory mode. The next one ends that mode before
+    it writes anything; one that does not write settings only sends requests that read."""
     server, url = simulate_variant("jbd", "")
     with server:
         with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
-            await_that(lambda: LEAVE in way.passed)  # who was here before is not known
+            await_that(lambda: LEAVE in way.passed)  # which program was there before is unknown
             way.victim = gateway
             try:
                 client.write_registers(SOC[1], words(80), slave=1)
@@ -222,7 +223,7 @@ def leaves_factory_mode():
             await_that(lambda: LEAVE in way.passed)
             way.await_all_asked(client)
             told = way.passed.count(LEAVE)
-            assert told <= 2, way.passed.hex()  # the first answers of a pack are asked for twice
+            assert told <= 2, way.passed.hex()  # the first answers of a pack are requested twice
             polls = read_value(client, "polls", 1)
             await_value(client, "polls", 1, lambda now: now >= polls + 10)
             assert way.passed.count(LEAVE) == told, way.passed.hex()
@@ -233,12 +234,12 @@ def leaves_factory_mode():
 
 
 def comes_out_after_a_lost_line():
-    """The connection ends when the board has gone into factory mode: it is brought out over the next one."""
+    """The connection ends when the board has entered factory mode: the mode is ended through the next one."""
     server, url = simulate_variant("jbd", "")
     with server, contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
         way.await_all_asked(client)
         before, way.cut = way.passed.count(LEAVE), True
-        response = client.write_registers(SOC[1], words(80), slave=1)  # which may go on over the next connection
+        response = client.write_registers(SOC[1], words(80), slave=1)  # which may continue on the next connection
         await_that(lambda: way.passed.count(LEAVE) > before)
         await_value(client, "soc_percent", 1, near(50 if response.isError() else 80))
         expect(write(client, SOC, 12))
@@ -254,7 +255,7 @@ def await_that(condition):
 
 
 class Killer(Way):
-    """Passes everything on, and ends the gateway, or its connection, when it sends a board into factory mode."""
+    """Passes everything on, and kills the gateway, or its connection, when it sends a board into factory mode."""
 
     def __init__(self, url):
         self.victim, self.cut, self.passed = None, False, b""

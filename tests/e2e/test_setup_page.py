@@ -23,12 +23,12 @@ PACKS = ("[line l]\nport = sim:cells=16,@2:cells=16\nprotocol = topbms\n[pack ku
          "[bank haus]\nname = Haus\npacks = kueche-links, kueche-rechts\nunit = 4\n")
 
 
-# Of docs/setup.md: file, screen, theme, step.
+# The pictures of docs/setup.md: file, screen, theme, step.
 PICTURES = [["setup-ports", "desktop", "light", "ports"], ["setup-review", "desktop", "light", "review"], ["setup-live", "phone", "dark", "live"]]
 
 
 def look(case, packs="", **asked):
-    """At a gateway without packs, or with these; "apply" gives it some."""
+    """With a gateway without packs, or with these; "apply" adds some."""
     with Gateway(packs + f"[web]\nlisten = 127.0.0.1:{free_port()}\n") as gateway:
         with open(gateway.path, encoding="utf-8") as file:
             empty = file.read()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A gateway that is stopped while 300 clients ask it: nothing that was fresh before is answered as fresh afterwards,
-also not to requests that it had collected already. After a long stop all clients are disconnected, and nothing that was ordered
-meanwhile is carried out."""
+"""A gateway that is stopped while 300 clients ask it: afterwards no value from before is answered as fresh, not even
+to requests that it had read already. After a long stop all clients are disconnected, and orders that arrived
+meanwhile are not executed."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ BURST = 20  # requests of each at once
 STATE = find("connection_state")["address"]
 POLLS = find("polls")["address"] - STATE
 VALUE = find("voltage_v")["address"]
-REQUEST = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, STATE, VALUE + 2 - STATE)  # from the state to a value
+REQUEST = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, STATE, VALUE + 2 - STATE)  # registers from the state to a value
 ORDER = struct.pack(">HHHBBHH", 2, 0, 6, 1, 5, 1, 0)  # discharge off
 REFUSED = b"\x83\x0b"
 
@@ -30,7 +30,7 @@ def pack(url, more):
 
 
 class Crowd:
-    """Clients that ask for the state and a value at once, many times over."""
+    """Clients that read the state and a value at once, many times."""
 
     def __init__(self, port):
         self.clients = {}
@@ -40,8 +40,8 @@ class Crowd:
             self.clients[client.fileno()] = client
             self.poll.register(client.fileno(), select.EPOLLIN)
         self.received = dict.fromkeys(self.clients, b"")
-        self.waiting = 0  # for so many answers
-        self.polls = 0  # the highest count of cycles that anybody was told
+        self.waiting = 0  # after so many answers
+        self.polls = 0  # the highest count of cycles that any client has read
         self.closed = 0  # by the gateway
 
     def ask(self):
@@ -50,7 +50,7 @@ class Crowd:
         self.waiting += CLIENTS * BURST
 
     def answers(self, wait):
-        """The PDUs that are there by now, or within `wait` seconds."""
+        """The PDUs that have arrived by now, or within `wait` seconds."""
         pdus = []
         for number, _ in self.poll.poll(wait, CLIENTS):
             try:
@@ -71,7 +71,7 @@ class Crowd:
         return pdus
 
     def drain(self):
-        """What was said until now."""
+        """The log so far."""
         count = 0
         while self.poll.poll(0, 1):
             pdus = self.answers(0)
@@ -109,7 +109,7 @@ def stop(pid):
 
 
 def stop_while_answering(process, crowd):
-    """Stopped after some answers, and before the others, to what it has collected in one go."""
+    """Stopped after some answers, and before the others, to requests that it had read in one go."""
     for delay in range(1000):
         stop(process.pid)
         crowd.ask()
@@ -124,13 +124,14 @@ def stop_while_answering(process, crowd):
 
 
 def ask_through_a_stop(gateway, crowd, seconds, meanwhile=lambda: None):
-    """Of the answers to what was asked before a stop that takes longer than values are good for: how many have those of
-    before, and how many none. One may have: that which was judged, and about to be sent, when the stop came."""
+    """Of the answers to requests from before a stop that takes longer than values are fresh: how many have values
+    from before, and how many have none. One may have: the one that was checked and about to be sent when the stop
+    came."""
     stop_while_answering(gateway.process, crowd)
     try:
         meanwhile()
         time.sleep(seconds)  # the stop is what is tested
-        crowd.drain()  # answers that it had given to the kernel, which collects some before it sends them
+        crowd.drain()  # answers that it had passed to the kernel, which collects some before it sends them
     finally:
         gateway.process.send_signal(signal.SIGCONT)
     old = refused = 0
@@ -141,7 +142,7 @@ def ask_through_a_stop(gateway, crowd, seconds, meanwhile=lambda: None):
 
 
 def short_stops():
-    """Shorter than anything that is told by a clock of seconds."""
+    """Shorter than the resolution of any time in seconds."""
     pack_of, url = simulate("topbms", "profile=fixed", "--variant", "pace")
     with pack_of, Gateway(pack(url, "poll = 500ms\nstale_after = 1s"), "max_clients = 400") as gateway:
         gateway.wait_published("house")
@@ -175,7 +176,7 @@ VIEWERS = 200
 
 
 def drain(viewers, until_closed=False):
-    """What each of them has received by now, or until the end of its connection."""
+    """The bytes that each of them has received by now, or until the end of its connection."""
     received = []
     for viewer in viewers:
         viewer.settimeout(PATIENCE if until_closed else 0)
@@ -200,7 +201,7 @@ def page_outlet(page):
 
 
 def stop_within_a_tick(outlet, viewers):
-    """Stopped when it has told some of the viewers what is new, and not the others."""
+    """Stopped when it has sent new values to some of the viewers, and not to the others."""
     for _ in range(50):
         drain(viewers)
         select.select(viewers, [], [], PATIENCE)
@@ -215,7 +216,7 @@ def stop_within_a_tick(outlet, viewers):
 
 
 def a_page_that_is_stopped_within_a_tick():
-    """Those of its viewers whose turn comes after the stop are not told that values are fresh which were so before it."""
+    """Viewers whose turn comes after the stop do not get values from before it as fresh ones."""
     pack_of, url = simulate("topbms", "", "--variant", "pace")
     limits = f"max_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}\n"
     with pack_of, Page(limits, pack(url, "poll = 200ms\nstale_after = 1s"), listen="127.0.0.1:0") as page, contextlib.ExitStack() as opened:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Endurance: 64 packs on faulty lines, ten clients, targets of a push that come and go, simulators that are killed and
-started again, reloads; all at random, from a seed. Every value that a client gets must be the right one for its pack;
-afterwards all packs are fresh, the counters add up, and neither descriptors nor memory have grown.
+"""Endurance: 64 packs on faulty lines, ten clients, targets of a push that come and go, simulators that are killed
+and restarted, reloads; all at random, from a seed. Every value that a client reads must be the right one for its
+pack; afterwards all packs are fresh, the counters add up, and neither descriptors nor memory have grown.
 
-A short run is one of the tests; `make soak SOAK_MINUTES=60` goes on for longer."""
+A short run is one of the tests; `make soak SOAK_MINUTES=60` runs longer."""
 
 import os
 import random
@@ -18,19 +18,19 @@ from harness import Gateway, PACKGATE, PATIENCE, Program, find, free_port, main,
 MINUTES = float(os.environ.get("SOAK_MINUTES", "0.25"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 BUSES, PACKS_ON_BUS = 8, 4       # behind TCP, each a program of its own that is killed now and then
-SIMULATED = 32                   # in the gateway's own process, on lines with faults
+SIMULATED = 32                   # in the gateway's own process, on faulty lines
 CLIENTS = 10
 FAULTS = ["noise=0.05", "cut=0.03", "flip=0.05", "drop=0.05", "split=1", "echo=1", "noise=0.02,drop=0.02,flip=0.02"]
 STALE = 0x0B
 
 
 def voltage(unit):
-    """What pack `unit` is set to, in tenths: no two are the same."""
+    """The values of pack `unit`, in tenths: no two are the same."""
     return round(40 + unit / 10, 1)
 
 
 class Bus:
-    """Four Daly boards behind a TCP port that stays the same over restarts."""
+    """Four Daly boards behind a TCP port that stays the same after restarts."""
 
     def __init__(self, number):
         self.port = free_port()
@@ -65,7 +65,7 @@ def configuration(buses, target, poll, chance):
 
 
 class Client(threading.Thread):
-    """Reads packs at random and compares; it also reconnects now and then."""
+    """Reads random packs and compares; sometimes reconnects."""
 
     def __init__(self, gateway, seed, units, stop):
         super().__init__(daemon=True)
@@ -101,7 +101,7 @@ class Client(threading.Thread):
 
 
 class Target:
-    """A Modbus server that takes what is pushed, closes, and comes back."""
+    """A Modbus server that accepts pushes, closes, and comes back."""
 
     def __init__(self):
         self.port = free_port()
@@ -122,7 +122,7 @@ def status(gateway):
 
 
 def disturb(chance, buses, target, gateway):
-    """One event."""
+    """One random event."""
     what = chance.choice(["kill", "reload", "wrong reload", "changed reload", "target", "peace"])
     if what == "kill":
         bus = chance.choice(buses)
@@ -184,7 +184,7 @@ def everything_at_once():
             print(f"# {events} events, {sum(c.right for c in clients)} right answers, "
                   f"{sum(c.stale for c in clients)} times stale; descriptors {before[0]} -> {after[0]}, "
                   f"resident {before[1]} -> {after[1]} KiB", flush=True)
-            # A few connections may just be opening; the sanitizers' allocator keeps what was freed.
+            # A few connections may just be opening; the allocator of sanitizers keeps freed memory.
             assert after[0] <= before[0] + 8, (before, after)
             if "sanitized" not in PACKGATE:
                 assert after[1] <= before[1] + 1024, (before, after)
@@ -195,7 +195,7 @@ def everything_at_once():
 
 
 def settle(client, units):
-    """All packs come back, each with its own value, and their counters go on."""
+    """All packs come back, each with its own values, and their counters continue."""
     for unit in units:
         deadline = time.monotonic() + PATIENCE
         while True:

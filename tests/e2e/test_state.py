@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The state file of a running gateway: its folder, a second gateway on it, a pack that is renamed, a pipe in its way."""
+"""The state file of a running gateway: its folder, a second gateway that uses it, a pack that is renamed, a pipe in
+its place."""
 
 import os
 import re
@@ -73,7 +74,7 @@ def tells_of_a_renamed_pack():
 
 
 def crc(data):
-    """CRC-16 as Modbus has it."""
+    """The CRC-16 of Modbus."""
     value = 0xFFFF
     for byte in data:
         value ^= byte
@@ -83,7 +84,7 @@ def crc(data):
 
 
 def reads_the_notes_of_packgate_rename():
-    """A command of former versions left them: the counters go on, and each pack has the id that its heading says."""
+    """A command of former versions wrote them: the counters continue, and each pack has the id of its heading."""
     server, url = simulate("topbms", PROFILE)
     with server, Broker() as broker, Listener(broker) as listener, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
         state = folder + "/state"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The control socket and who asks there: packgate status and health, the JSON for programs, what a group may and may not,
-and that nobody who connects can hold the gateway up."""
+"""The control socket and its clients: packgate status and health, the JSON for programs, the rights of a group, and
+that no client can hold the gateway up."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = 
 
 
 def tells_everything():
-    """Lines, packs, banks, pushes, outlets, clients, for people and for programs; a silent pack shows no values."""
+    """Lines, packs, banks, pushes, outlets, clients, as text and as JSON; a silent pack shows no values."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=55")
     text = (PACK.format("a", url, 1) + PACK.format("b", "tcp://127.0.0.1:1", 2) + "[bank all]\npacks = a\nunit = 100\n"
             "[push plc]\ntarget = tcp://127.0.0.1:1\nwrite = a.soc_percent -> 1 u16\n[print x]\npacks = a\n")
@@ -55,7 +55,7 @@ def tells_everything():
         assert json.loads(run("status", "--control", gateway.folder + "/control", "--json"))["version"] == found["version"]
 
         server.stop()
-        # On a busy host it can be old before the first request was left unanswered.
+        # On a busy host it can be stale before the first request was left unanswered.
         stale = await_that(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"] and
                            "error" in named(s["packs"], "a", "pack"))
         pack = named(stale["packs"], "a", "pack")
@@ -72,7 +72,7 @@ def watches():
 
 
 def health():
-    """0 while the gateway answers, 1 when it does not: gone, or hanging."""
+    """0 while the gateway answers, 1 if it does not, because it has ended or hangs."""
     with Gateway(PACK.format("a", "sim:", 1)) as gateway:
         gateway.wait_published("a")
         assert "1 pack" in run("health", "-c", gateway.path)
@@ -82,7 +82,7 @@ def health():
         finally:
             gateway.process.send_signal(signal.SIGCONT)
         assert "1 pack" in run("health", "-c", gateway.path)
-        # A file with mistakes says nothing against the gateway that runs.
+        # A file with mistakes does not matter for the running gateway.
         with open(gateway.path, "a") as file:
             file.write("nonsense\n")
         assert "1 pack" in run("health", "-c", gateway.path)
@@ -92,7 +92,7 @@ def health():
 
 
 def configuration_without_secrets():
-    """The text as it was read last, passwords blanked, and what a failed reload found in it."""
+    """The text as it was last read, with passwords masked, and the mistakes that a failed reload found in it."""
     with Gateway(PACK.format("a", "sim:", 1) + "; password = hunter2\n") as gateway, Link(gateway) as link:
         found = link.ask("configuration")
         assert found["in_force"] is True and found["mistakes"] == [] and "[pack a]" in found["text"], found
@@ -108,7 +108,8 @@ def configuration_without_secrets():
 
 
 def reads_beside_the_gateway():
-    """packgate read takes the values of the gateway that runs on the same file: its port takes one program."""
+    """packgate read takes the values from the running gateway of the same file, because its port accepts only one
+    program."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8")
     text = PACK.format("a", url, 1).replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60s\n") + PACK.format("b", "tcp://127.0.0.1:1", 2)
     with server, Gateway(text) as gateway:
@@ -121,17 +122,17 @@ def reads_beside_the_gateway():
                 assert json.loads(watch.wait_for(r"^\{.*\}$")[0])["pack"] == "a"
         assert "no answer; the running gateway" in run("read", "-c", gateway.path, "-t", "1", "b", status=1)
         assert "no pack 'c'" in run("read", "-c", gateway.path, "c", status=1)
-        # One line is all that the gateway opened: nobody else was on it.
+        # One connection was all that the gateway opened: no other program has connected.
         with Link(gateway) as link:
             assert named(link.ask("status")["lines"], "a")["openings"] == 1
-        other = os.path.join(gateway.folder, "other.ini")  # its gateway is not the one that runs
+        other = os.path.join(gateway.folder, "other.ini")  # its gateway is not the running one
         with open(gateway.path) as file, open(other, "w") as copy:
             copy.write(file.read().replace(url, "sim:profile=fixed,voltage_v=13.3,cell_count=4"))
         assert abs(json.loads(run("read", "-c", other, "a"))["voltage_v"] - 13.3) < 1e-6
 
 
 def socket_file():
-    """Its mode; one that a dead gateway left is replaced, one of a living gateway and any other file are not."""
+    """Its mode; a socket left by a dead gateway is replaced, that of a running one and any other file are not."""
     folder = tempfile.mkdtemp(prefix="packgate-test-")
     path = folder + "/deep/control"
     try:
@@ -158,7 +159,7 @@ def socket_file():
         with open(path) as file:
             assert file.read() == "precious"
         os.unlink(path)
-        # A reload moves it, and none takes it away.
+        # A reload moves it, and `none` removes it.
         with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
             gateway.wait_published("a")
             for control in (folder + "/other", "none"):
@@ -176,7 +177,7 @@ def socket_file():
 
 
 def who_may_ask():
-    """Root and the group of the service may look; others are not even let in."""
+    """Root and the group of the service may read; others cannot connect."""
     if os.geteuid() != 0:
         return
     folder = tempfile.mkdtemp(prefix="packgate-test-")
@@ -195,7 +196,7 @@ def who_may_ask():
             assert b"healthy" in ask(65534, own).stdout
             assert b"healthy" in ask(65534, 65534, [own]).stdout
             assert b"PermissionError" in ask(65534, 65534).stderr
-            os.chmod(path, 0o666)  # whatever the file says, the kernel's word about the peer decides
+            os.chmod(path, 0o666)  # whatever the mode of the file, the kernel's credentials of the peer decide
             assert b"root and the group" in ask(65534, 65534).stdout
             assert b"healthy" in ask(65534, own).stdout
     finally:
@@ -203,8 +204,8 @@ def who_may_ask():
 
 
 def bad_input():
-    """Garbage, half a request, a request without end, a client that reads nothing, 1,000 connections: each gets one clear
-    word, and polling, Modbus and the next client go on."""
+    """Garbage, half a request, an endless request, a client that reads nothing, 1,000 connections: each gets one
+    clear message, and polling, Modbus and the next client continue."""
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(PACK.format("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")

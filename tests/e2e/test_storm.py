@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 40 s
-"""The gateway in a storm: the far end delays, holds back, merges, drops, cuts, closes, and passes late answers on to the next
-connection, the process is stopped and goes on, while clients read registers, give orders, and talk to the same pack through
-tunnels. Whatever happens: no value is younger than it says, no order is confirmed that the pack did not get, nobody gets the answer to
-somebody else's request; and after the storm all goes on by itself.
+"""The gateway in a storm: the far end delays, holds back, merges, drops, cuts, closes, and passes late answers on to
+the next connection, and the process is stopped and continued, while clients read registers, give orders, and reach
+the same pack through tunnels. In all cases: no value is younger than reported, no order is confirmed that the pack
+did not get, no client gets the answer to another one's request; and after the storm everything recovers by itself.
 
-SEED=n plays other storms, DRIVER=name one driver only, STORM_S=n longer ones, TRACE=1 shows what passes."""
+SEED=n plays other storms, DRIVER=name one driver only, STORM_S=n longer ones, TRACE=1 shows the bytes."""
 
 import contextlib
 import os
@@ -26,8 +26,8 @@ SEED, STORM_S = int(os.environ.get("SEED", 1)), float(os.environ.get("STORM_S", 
 TRACE = os.environ.get("TRACE")
 CLOCK_S, CLOCK_FROM_MV, CELLS = 50, 1900, 16  # of a simulated pack with clock=1
 OUR_SOC, THEIR_SOC = 60, 70
-LATEST_S = 10  # no answer comes later: packgate relies on 12
-MARK = b"\xfe"  # in front of what the borrowers send, for the far end to know it
+LATEST_S = 10  # no answer is later: packgate relies on 12
+MARK = b"\xfe"  # prefix of all requests of borrowers, by which the far end recognizes them
 CHARGE = 0  # the coil
 
 
@@ -36,7 +36,7 @@ def now():
 
 
 class Far:
-    """A serial server in front of a pack. What is asked behind MARK is answered as if the state of charge were another one."""
+    """A serial server in front of a pack. Requests after MARK are answered with another state of charge."""
 
     def __init__(self, url, talks, keeps, seed):
         host, port = url[len("tcp://"):].split(":")
@@ -60,7 +60,7 @@ class Far:
             print(f"# {now():.2f} {what} {data.hex()[:80]}", flush=True)
 
     def weather(self):
-        """Another one, after so many requests."""
+        """Changes it after so many requests."""
         draw = self.drawn
         self.weather_in = draw.randint(1, 12)
         self.delay = draw.choice([0, 0, 0.1, 0.5, 1.2, 3])
@@ -73,7 +73,7 @@ class Far:
         self.trace(f"weather: delay {self.delay} hold {self.hold_until - now():.1f} drop {self.drop_request} {self.drop_answer}")
 
     def calm(self):
-        """What is held comes still; nothing else happens from now on."""
+        """Held answers are still delivered; no other faults from now on."""
         self.storm = False
         self.delay = self.hold_until = self.silent_until = self.refuse_until = 0
         self.drop_request = self.drop_answer = self.cut = self.closes = 0
@@ -194,7 +194,7 @@ def ask_alone(url, request):
 
 
 class House:
-    """A gateway with one pack, all that want something of it, and what they have seen."""
+    """A gateway with one pack, its clients, and what they have read."""
 
     def __init__(self, protocol, seed, share="yes", keeps=False, orders=True, talks=False):
         self.protocol, self.talks, self.share, self.has_orders = protocol, talks, share, orders
@@ -225,7 +225,7 @@ class House:
     # ---- those who want something ----
 
     def in_turn(self, what):
-        """A thread that does it again and again; what is disconnected begins anew."""
+        """A thread that repeats an action; after a disconnect it starts over."""
         def loop():
             while not self.over.is_set():
                 try:
@@ -237,7 +237,7 @@ class House:
         thread.start()
 
     def read(self):
-        """What is read is as old as it says, or younger: the cells are read after the age."""
+        """Values are as old as reported, or younger: the cells are read after the age."""
         age, cell = find("age_s"), find("cell_mv.1", "extended")
         rows = [age, find("voltage_v", "extended"), find("soc_percent", "extended")]
         with self.gateway.client() as client:
@@ -268,7 +268,7 @@ class House:
             self.fault(f"is {age:.2f} s old, and says {told}: {mv}")
 
     def order(self):
-        """An order that is confirmed has reached the pack since it was given, or the pack was switched that way before."""
+        """A confirmed order has reached the pack after it was given, or the pack was in that position before."""
         with self.gateway.client() as client:
             while not self.over.is_set():
                 self.busy.wait()
@@ -287,7 +287,7 @@ class House:
                 self.over.wait(self.drawn.random())
 
     def borrow(self):
-        """A program that gets nothing but answers to itself."""
+        """A program that only gets answers to its own requests."""
         asks = sorted(self.far.theirs)
         with socket.create_connection(("127.0.0.1", self.place), PATIENCE) as link:
             for _ in range(self.drawn.randint(1, 8)):
@@ -332,7 +332,7 @@ class House:
     # ---- the course of it ----
 
     def learn(self):
-        """What the gateway asks, and what orders are; what somebody else would be told."""
+        """The gateway's requests, its orders, and answers meant for others."""
         self.gateway.wait_published("a")
         if self.has_orders:
             frames = {True: set(), False: set()}
@@ -387,9 +387,10 @@ class House:
         self.calm()
 
     def calm(self):
-        """Those who read go on; values are fresh again and again, with borrowers as well unless the line is theirs."""
+        """Clients continue to read; values are fresh repeatedly, also beside borrowers unless these have the line to
+        themselves."""
         began = now()
-        # Whoever asks before the gateway has noticed its last stop is disconnected.
+        # Clients that ask before the gateway has noticed its last stop are disconnected.
         while self.share == "no" and subprocess.run([PACKGATE, "tunnel", "-c", self.gateway.path, "a", "--close"], stderr=subprocess.DEVNULL).returncode:
             assert self.gateway.process.poll() is None and now() < began + PATIENCE
         for _ in range(3):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Clients that misbehave, one kind after the other, while a good one reads from the same gateway without a pause. Its
-answers must be right, a new client must be served at once, and afterwards the gateway has as many descriptors and as
-much memory as before. The slowest answer is printed, nothing timed passes or fails. One client that sends a byte every
-0.3 s goes on all the time."""
+answers must be right, a new client must be served at once, and afterwards the gateway has as many descriptors and
+as much memory as before. The slowest answer is printed, but no time is a criterion. One client that sends a byte
+every 0.3 s runs all the time."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ FRAMES = 5000
 RESETS = 300
 GREEDY = 20000
 BYTE_S = 0.3
-MEMORY_MARGIN_KIB = 512  # a page here and there; 2000 connections that leave 300 bytes each would be more
+MEMORY_MARGIN_KIB = 512  # some pages; 2000 connections that leave 300 bytes each would be more
 
 CELLS = {n: 3300 + 2 * n for n in range(1, 9)}
 PACK = "profile=fixed,cells=8,temps=2," + ",".join(f"cell_mv.{n}={mv}" for n, mv in CELLS.items())
@@ -44,7 +44,7 @@ def answer_with(transaction, words, unit=1):
     return struct.pack(f">HHHBBB{len(words)}H", transaction, 0, 3 + 2 * len(words), unit, 3, 2 * len(words), *words)
 
 
-# What a good client reads and must get: the cells in both blocks, and the registers for self-checks.
+# The reads of a good client and their results: the cells in both blocks, and the registers for self-checks.
 READS = [(310, list(CELLS.values())), (find("cell_mv.1")["address"], list(CELLS.values())),
          (find("check_u16")["address"], [12345, 0x10000 - 12345, 0x5678, 0x1234, 0x2000, 0x47F1])]
 
@@ -69,7 +69,7 @@ def receive(client, size):
 
 
 def check_read(client, transaction):
-    """One question of a good client, and its answer to the last bit."""
+    """One request of a good client, and its exact answer."""
     address, words = READS[transaction % len(READS)]
     expected = answer_with(transaction, words)
     client.sendall(read_request(transaction, address, len(words)))
@@ -94,7 +94,7 @@ def read_on(port, pipe):
     try:
         with connect(port) as client:
             pipe.send("ready")
-            # A busy machine may not let it run before the misbehaviour is over: it asks once in any case.
+            # On a busy machine it may not run before the misbehaviour has ended: it sends at least one request.
             while count == 0 or not pipe.poll():
                 start = time.perf_counter()
                 check_read(client, count & 0xFFFF)
@@ -184,7 +184,7 @@ class House:
             return next(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
 
     def await_descriptors_at_rest(self):
-        """The fresh client has gone when the number stays the same over some questions."""
+        """The new client has disconnected when the number stays the same over some requests."""
         count, same = self.descriptors(), 0
         with connect(self.port) as client:
             while same < 50:
@@ -200,7 +200,7 @@ class House:
             time.sleep(0.005)
 
     def bear(self, misbehave, *arguments):
-        """Runs a misbehaviour beside a good client; afterwards all must be as it was."""
+        """Runs a misbehaviour beside a good client; afterwards everything must be as before."""
         good = GoodClient(self.port)
         try:
             misbehave(self, *arguments)
@@ -214,7 +214,7 @@ class House:
         assert self.gateway.process.poll() is None
 
     def check_memory(self):
-        """The first time it is only noted."""
+        """The first call only records the values."""
         now = self.memory_kib()
         if self.memory is None:
             self.memory = now
@@ -234,7 +234,7 @@ def house():
 # ---- ways to misbehave ----
 
 def connect_in_numbers(at, count):
-    """All stay open together, as far as the gateway lets them; then they go."""
+    """All stay open together, as far as the gateway allows; then they disconnect."""
     clients = []
     for _ in range(count):
         clients.append(connect(at.port))
@@ -244,7 +244,7 @@ def connect_in_numbers(at, count):
 
 
 def never_read(at):
-    """Until the gateway has enough of it."""
+    """Until the gateway disconnects it."""
     request = b"".join(read_request(n, 400, 125) for n in range(100))
     with connect(at.port, receive_buffer=4096) as client:
         try:
@@ -285,7 +285,7 @@ def reset_in_the_middle(at):
 
 
 def random_frame(chance, n):
-    """Bytes of any kind; every other time behind a header that passes, so that they are looked at."""
+    """Random bytes; every other time after a valid header, so that they are parsed."""
     body = bytes(chance.randrange(256) for _ in range(chance.randrange(1, 40)))
     if n % 2:
         return body
@@ -311,7 +311,7 @@ def send_random_frames(at):
 
 
 def ask_for_more_and_more(at):
-    """As fast as it can, and it takes all of its answers."""
+    """As fast as possible, and it reads all of its answers."""
     batch = b"".join(read_request(n, 310, len(CELLS)) for n in range(100))
     expected = b"".join(answer_with(n, list(CELLS.values())) for n in range(100))
     with connect(at.port) as client:
@@ -367,7 +367,7 @@ def a_thousand_idle_ones_come_to_256_places():
 
 
 def a_thousand_idle_ones_have_places():
-    """With room for them all nobody is dropped: each is still served at the end."""
+    """With places for all, no client is disconnected: each is still served at the end."""
     roomy = House(f"max_clients = {IDLE}")
     roomy.bear(sit_still_and_ask_at_last)
     roomy.close()

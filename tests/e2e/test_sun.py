@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Sunrise and sunset against PyEphem, which computes where the sun is by other means (XEphem's VSOP87) and searches for the moment: all
-latitudes, all seasons, some years, and the nights and days without end."""
+"""Sunrise and sunset compared with PyEphem, which computes the position of the sun with another method (XEphem's
+VSOP87) and searches for the moment: all latitudes, all seasons, some years, polar days and polar nights."""
 
 import ctypes
 import datetime
@@ -21,7 +21,7 @@ YEARS = (2024, 2025, 2031, 2050)
 
 
 def library(folder):
-    """The product's own file, as this program can call it."""
+    """The product's own file, compiled so that this program can call it."""
     path = os.path.join(folder, "sun.so")
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-o", path, SOURCE, "-lm"], check=True)
     sun = ctypes.CDLL(path)
@@ -31,8 +31,9 @@ def library(folder):
 
 
 def observed(noon, latitude, longitude):
-    """(rise, set) in Unix seconds by the other library, NaN for what is not on this day. None: the sun comes to within half a degree of
-    the horizon at noon or at midnight, and nobody can tell whether it touches it (nor does that library come to an end then)."""
+    """(rise, set) in Unix seconds by the other library, NaN if it does not happen on this day. None: the sun comes
+    within half a degree of the horizon at noon or at midnight, so whether it touches it is uncertain (and that
+    library does not terminate then)."""
     place = ephem.Observer()
     place.lat, place.lon, place.pressure, place.horizon = math.radians(latitude), math.radians(longitude), 0, math.radians(-34 / 60)
     sun = ephem.Sun()
@@ -62,7 +63,7 @@ def agrees_with_another_library():
                 for year in YEARS:
                     for day in range(number, 366, 23):
                         midnight = (datetime.datetime(year, 1, 1) - EPOCH).total_seconds() + day * DAY
-                        # Noon where the sun stands highest, to a quarter of an hour.
+                        # Noon is when the sun is highest, to a quarter of an hour.
                         noon = midnight + DAY / 2 - longitude / 360 * DAY
                         ours = sun.sun_rises(noon, latitude, longitude), sun.sun_sets(noon, latitude, longitude)
                         theirs = observed(noon, latitude, longitude)
@@ -75,7 +76,7 @@ def agrees_with_another_library():
                             polar += 1
                             continue
                         difference = max(abs(mine - other) for mine, other in zip(ours, theirs))
-                        # It crosses the horizon the more slowly the flatter its way.
+                        # The flatter its path, the more slowly it crosses the horizon.
                         assert difference < (15 if abs(latitude) <= 60 else 120), (difference, case)
                         compared += 1
                         worst = max(worst, difference if abs(latitude) <= 60 else 0)

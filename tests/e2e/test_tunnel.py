@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 40 s
-"""Tunnels: somebody else's program on a line that is polled. Its answers are its own, values stay fresh and true, and
-nothing that it does holds the gateway up. The programs are played here, the packs by packgate simulate."""
+"""Tunnels: another program on a polled line. It gets only its own answers, values stay fresh and true, and nothing
+that it does holds the gateway up. The programs are part of this test, the packs are simulated by packgate
+simulate."""
 
 import os
 import re
@@ -21,7 +22,7 @@ PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
 LINE = "[line shed]\nport = {}\nprotocol = {}\n"
 VOLTAGE = 26.1
-POISON = 24.0  # plausible enough to be believed
+POISON = 24.0  # plausible enough to be accepted
 
 
 def daly(command, host=0x40, data=b"\0" * 8):
@@ -92,8 +93,8 @@ class Maker:
 
 
 class Onlooker:
-    """Looks at the packs all the time: how old they were at most, and which voltages they had. What holds itself up holds
-    everybody else up, too: a machine that does not come to run a program for a second makes a request or two late."""
+    """Reads the packs all the time: their highest age, and their voltages. A stall of this program stalls the others,
+    too: if a machine does not run it for a second, a request or two are late."""
 
     def __init__(self, gateway, *packs):
         self.link = Link(gateway)
@@ -136,9 +137,9 @@ class Onlooker:
 
 
 class Poisoner:
-    """A line between the gateway and a simulated Daly. What asks as host 0x80 is the maker's program: its answers look
-    just like those to the gateway, but have another voltage. Where they come late, they come at the worst moment: right
-    behind the gateway's own request of the same kind."""
+    """A line between the gateway and a simulated Daly. Requests as host 0x80 are those of the maker's program: for
+    the gateway its answers look the same, but they have another voltage. If they are late, they arrive at the
+    worst moment: right after the gateway's own request of the same kind."""
 
     def __init__(self, url, late_s=0.0):
         self.target = (url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))
@@ -159,7 +160,7 @@ class Poisoner:
 
     def serve(self, near):
         far = socket.create_connection(self.target)
-        late = []  # (when, bytes): in their order, as on a wire
+        late = []  # (when, bytes), in the order on the wire
         pending = b""
         try:
             while not self.ending:
@@ -181,7 +182,7 @@ class Poisoner:
                         if frame[1] != 0x80:
                             if self.late_s and late and frame[2] == 0x90 and late[0][0] <= time.monotonic():
                                 near.sendall(late.pop(0)[1])
-                                self.came_late += 1  # where the line was not opened anew
+                                self.came_late += 1  # if the line was not reopened
                             far.sendall(frame)
                             continue
                         self.asked += 1
@@ -219,9 +220,9 @@ def daly_d2(start, count):
 
 
 class SlowBoard:
-    """A board on a serial line, a pty. What the gateway asks is answered at once by a simulated pack. What the maker's program
-    asks is answered late, at the worst moment: in place of the answer to the gateway's next question. Both answers have
-    the same form, and nothing in them says what they answer."""
+    """A board on a serial line, a pty. A simulated pack answers the gateway's requests at once. The requests of the
+    maker's program are answered late, at the worst moment: in place of the answer to the gateway's next request.
+    Both answers have the same form, and do not contain their request."""
 
     def __init__(self, url, begins=False):
         self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
@@ -273,7 +274,7 @@ class SlowBoard:
         self.late = b"" if self.prompt else reply
         self.asked += 1
 
-    FOREIGN = 100  # a register that only the program asks for
+    FOREIGN = 100  # a register that only the program requests
 
     def __enter__(self):
         return self
@@ -287,8 +288,9 @@ class SlowBoard:
 
 
 class Laggard:
-    """A serial server with one board behind it. On demand the board is late with one answer to 0x90, which only the gateway asks:
-    it comes at the worst moment, right before what is asked next, and goes to whoever is connected then."""
+    """A serial server with one board behind it. On demand the board is late with one answer to 0x90, which only the
+    gateway requests: it arrives at the worst moment, right before the answer to the next request, and goes to the
+    client that is connected then."""
 
     def __init__(self, url):
         self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
@@ -361,7 +363,8 @@ SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"
 
 
 def opens_and_closes():
-    """Closed until it is opened, for a time; twice is once; the log says who, from where, how long, how many bytes."""
+    """Closed until it is opened, for a limited time; opening it twice is fine; the log names the user, the address,
+    the duration and the number of bytes."""
     server, url = simulate("daly", SIM)
     with server, Tunneled(url, open_it=False) as gateway:
         assert socket.socket().connect_ex(("127.0.0.1", gateway.place)) != 0
@@ -396,7 +399,7 @@ def opens_and_closes():
 
 
 def only_for_the_owner():
-    """Who may only look does not open one."""
+    """A user who may only read cannot open one."""
     if os.geteuid() != 0:
         return
     server, url = simulate("daly", SIM)
@@ -417,8 +420,8 @@ def run_as(user, group, script, *arguments):
 
 
 def values_stay_fresh_and_true():
-    """A program that asks five times a second and gets what looks like answers to us: it gets all of its own and none of
-    ours, and no value of a pack is ever its, nor older than three intervals."""
+    """A program that asks five times a second and gets answers that look like ours: it gets all of its own and none
+    of ours, and a pack's values are never from its answers, nor older than three intervals."""
     server, url = simulate("daly", SIM)
     with server, Poisoner(url) as line, Tunneled(line.url) as gateway, gateway.connect() as maker:
         with Onlooker(gateway, "a") as onlooker:
@@ -444,7 +447,7 @@ def several_packs_stay_fresh():
         with Link(gateway) as link:
             link.send(b'{"ask":"listen","line":"shed"}\n')
             link.next()
-            while True:  # one of our own requests, which the program uses, too
+            while True:  # one of our own requests, which the program also sends
                 piece = link.next()
                 if piece.get("passed") == ">":
                     request = bytes.fromhex(piece["bytes"])
@@ -463,7 +466,7 @@ def several_packs_stay_fresh():
 
 
 def late_answers_are_nobodys():
-    """An answer that comes when nobody waits for it any more is not taken for one of ours, by TCP nor on a serial line."""
+    """An answer that arrives after its time-out is not mistaken for one of ours, neither by TCP nor on a serial line."""
     server, url = simulate("daly", SIM)
     with server, Poisoner(url, late_s=1.6) as line, Tunneled(line.url) as gateway, gateway.connect() as maker:
         with Onlooker(gateway, "a") as onlooker:
@@ -477,7 +480,7 @@ def late_answers_are_nobodys():
 
 
 def late_answers_on_a_serial_line():
-    """The same where no new connection keeps them away, and where a part came in time."""
+    """The same if no new connection discards them, and if a part arrived in time."""
     for begins in False, True:
         server, url = simulate("daly-d2", SIM)
         with server, SlowBoard(url, begins) as board, \
@@ -491,7 +494,7 @@ def late_answers_on_a_serial_line():
                 onlooker.stop.set()
                 onlooker.thread.join(PATIENCE)
                 assert board.asked == 2 and onlooker.voltages == {VOLTAGE}, (begins, board.asked, onlooker.voltages)
-            # And after that it is asked, and answered, as ever.
+            # Afterwards it is polled and answers as usual.
             board.prompt = True
             while select.select([maker.socket], [], [], 0)[0]:
                 maker.socket.recv(4096)
@@ -500,7 +503,7 @@ def late_answers_on_a_serial_line():
 
 
 def late_answers_of_ours_are_not_its():
-    """An answer to the gateway that comes after it was given up does not reach the program, which asks something else."""
+    """A late answer to the gateway does not reach the program, which sends another request."""
     server, url = simulate("daly", SIM)
     with server, Laggard(url) as board, Tunneled(board.url) as gateway, gateway.connect() as maker:
         for _ in range(3):
@@ -516,7 +519,8 @@ def late_answers_of_ours_are_not_its():
 
 
 def on_a_serial_line():
-    """All that a tunnel is for, over a serial line: answers are whole and the program's own, values fresh and true."""
+    """Everything that a tunnel is for, over a serial line: answers are complete and the program's own, values fresh
+    and true."""
     with tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
         link = os.path.join(folder, "tty")
         with simulate_pty("daly", link, SIM), Tunneled(f"serial:{link}") as gateway, gateway.connect() as maker:
@@ -534,8 +538,8 @@ def on_a_serial_line():
 
 
 def bursts_and_floods():
-    """Several requests at once get their answers; a program that never waits gets its answers late, and the packs have
-    theirs in time; one that does not read, or comes and goes, harms nobody."""
+    """Several requests at once get their answers; a program that never waits gets its answers late, while the packs
+    are polled in time; one that does not read, or connects and disconnects, does no harm."""
     server, url = simulate("daly", SIM)
     with server, Tunneled(url) as gateway, Onlooker(gateway, "a") as onlooker:
         with gateway.connect() as maker:
@@ -556,7 +560,7 @@ def bursts_and_floods():
                 time.sleep(0.01)
             assert received >= 13, received
         gateway.wait_for("(left|was lost) after")
-        with gateway.connect() as maker:  # garbage without end, which nobody reads the echo of
+        with gateway.connect() as maker:  # endless garbage, whose echo nobody reads
             maker.socket.settimeout(3)
             try:
                 for _ in range(200):
@@ -564,7 +568,7 @@ def bursts_and_floods():
             except OSError:
                 pass
         gateway.wait_for("sends far more than the line can carry; disconnected")
-        for number in range(30):  # goes in the middle of an exchange
+        for number in range(30):  # disconnects in the middle of an exchange
             with gateway.connect() as maker:
                 maker.send(daly(0x90)[:13 if number % 2 else 5])
                 time.sleep(0.03)
@@ -576,8 +580,8 @@ def bursts_and_floods():
 
 
 def long_frames_and_writes():
-    """A JK frame of some 230 bytes comes whole, through a wire of 115200 baud in pieces, and a switch that the program
-    turns is seen by us."""
+    """A JK frame of some 230 bytes arrives whole, over a line of 115200 baud in pieces, and we see a switch that the
+    program changes."""
     with open("tests/captures/jk-4e57/01-hw6-14s-charging.exch") as file:
         request = bytes.fromhex(re.search(r"^> ([0-9A-F ]+)", file.read(), re.M)[1])
     server, url = simulate("jk-4e57", "profile=fixed,cells=16,split=1,baud=19200")
@@ -597,7 +601,7 @@ def long_frames_and_writes():
 
 
 def one_program_of_the_right_place():
-    """A second one is turned away, so is one that is not in allow_write; one that says nothing is disconnected."""
+    """A second program is rejected, and so is one that is not in allow_write; one that sends nothing is disconnected."""
     server, url = simulate("daly", SIM)
     with server, Tunneled(url, tunnel="idle = 1s") as gateway:
         with gateway.connect() as maker:
@@ -609,7 +613,7 @@ def one_program_of_the_right_place():
         gateway.wait_for("sent nothing for too long")
     server, url = simulate("daly", SIM)
     with server, Tunneled(url, general="allow_write = 192.0.2.0/24") as gateway:
-        for _ in range(20):  # the log is not filled by one that tries again and again
+        for _ in range(20):  # repeated attempts do not fill the log
             with gateway.connect() as maker:
                 assert maker.closed()
         gateway.wait_for("refused: its address is not in `allow_write`")
@@ -619,7 +623,7 @@ def one_program_of_the_right_place():
 
 
 def alone_on_the_line():
-    """share = no: nothing is polled while a program is connected, what it sends goes out as it comes."""
+    """share = no: no polls while a program is connected, and its bytes are sent unchanged."""
     server, url = simulate("daly", SIM)
     with server, Tunneled(url, tunnel="share = no") as gateway, Link(gateway) as link:
         with gateway.connect() as maker:
@@ -635,7 +639,8 @@ def alone_on_the_line():
 
 
 def line_lost():
-    """The line goes while it is lent, and comes back: one message each, the program stays, polling goes on."""
+    """The line is lost while it is lent, and comes back: one message each, the program stays connected, polling
+    continues."""
     place = free_port()
     server, url = simulate_at(place, SIM + ",delay=300")
     with Tunneled(url) as gateway, gateway.connect() as maker:
@@ -676,7 +681,7 @@ def simulate_at(port, options):
 
 
 def reload():
-    """A tunnel stays open over a reload that does not concern it, and ends with its section."""
+    """A tunnel stays open over a reload that does not change it, and is closed with its section."""
     server, url = simulate("daly", SIM)
     with server, Tunneled(url) as gateway, gateway.connect() as maker:
         maker.ask(daly(0x90), 13)

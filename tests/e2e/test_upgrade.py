@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""From version 0.1.0 and back. tests/upgrade has a configuration of it, the state file that it wrote out of that one, each key it
-had (conf/packgate.ini of then, with nothing commented out), and its register map as name, block, address, type and scale."""
+"""From version 0.1.0 and back. tests/upgrade has a configuration of that version, the state file that it wrote with
+it, all of its keys (its conf/packgate.ini with nothing commented out), and its register map as name, block,
+address, type and scale."""
 
 import os
 import re
@@ -37,8 +38,8 @@ def crc16(data):
 
 
 def read_as_0_1_0(text):
-    """What that version makes of it; it sets a file aside whose end is not what it expects, and passes over what it does
-    not know, but not over lines that are too long for it."""
+    """How that version reads a file: it sets a file aside whose end is not as expected, and skips unknown lines, but
+    not lines that are too long for it."""
     data = text.encode()
     assert len(data) < LARGEST
     body, trailer = data[:-TRAILER], data[-TRAILER:]
@@ -68,8 +69,8 @@ def kept_by_0_1_0():
 # ---- the new gateway in its place ----
 
 class Upgraded(Gateway):
-    """The new program with the configuration of then, filled in but otherwise as it is, but for a control socket of its own:
-    other gateways of the same machine have theirs where it would be."""
+    """The new program with the old configuration, filled in but otherwise unchanged except for its own control
+    socket: the default path may be used by other gateways of this machine."""
 
     def __init__(self, folder, shed, garage, state):
         self.folder, self.path = tempfile.mkdtemp(dir=folder), os.path.join(folder, "packgate.ini")
@@ -110,7 +111,8 @@ def each_register_is_where_it_was():
 
 
 def counters_and_what_was_found_go_on():
-    """Also the Daly that only answers as its Bluetooth dongle asks, whose variant had another number then."""
+    """Including the Daly that only answers the requests of its Bluetooth dongle, whose variant had another number
+    then."""
     before = kept_by_0_1_0()
     assert before["shed"]["variant"] == 1 and before["shed"]["discharged_wh"] > 10
     with tempfile.TemporaryDirectory(prefix="packgate-upgrade-") as folder:
@@ -129,7 +131,7 @@ def counters_and_what_was_found_go_on():
         assert "found protocol" not in said and "state file" not in said, said
         with open(state, encoding="ascii") as file:
             after = read_as_0_1_0(file.read())
-        # The program of then goes on with what the one of now leaves.
+        # The old program continues with the file of the new one.
         assert set(before) <= set(after)
         for pack in PACKS:
             assert after[pack].get("protocol") == before[pack].get("protocol")
@@ -141,8 +143,8 @@ def counters_and_what_was_found_go_on():
 
 
 def returns_as_the_same_gateway():
-    """0.1.0 does not know the id by which Home Assistant knows a gateway, and writes its file without; it is there again
-    when the new version is back."""
+    """0.1.0 does not know the id by which Home Assistant knows a gateway, and writes its file without it; the id is
+    back after the next upgrade."""
     with tempfile.TemporaryDirectory(prefix="packgate-upgrade-") as folder:
         state, ids = os.path.join(folder, "state"), []
         for _ in range(2):

@@ -40,7 +40,8 @@ def pack(name, url, unit, more="", protocol="topbms"):
 
 
 class Ports:
-    """The views of ready files, each file on an address of its own instead of its port: any port is free there."""
+    """The views of ready files, each file on an address of its own instead of its port, so that any free port can be
+    used."""
 
     def __init__(self, *names):
         self.text, self.hosts = "", {}
@@ -57,7 +58,7 @@ class Ports:
 
 
 def connect(gateway, host):
-    """A client of the port on that address, which the gateway has told of."""
+    """A client of the port on that address, which the gateway has logged."""
     told = [re.search(rf"listening on {re.escape(host)}:(\d+) for views", line) for line in gateway.lines]
     port = [int(match[1]) for match in told if match][-1]
     client = ModbusTcpClient(host, port=port, timeout=PATIENCE)
@@ -82,7 +83,7 @@ def text(words):
     return b"".join(struct.pack(">H", word) for word in words).rstrip(b"\0").decode()
 
 
-# What is read, as the clients' own code has it: view, unit, function, address, count, from which program.
+# Reads as in the clients' own code: view, unit, function, address, count, source.
 READS = [
     ("victron", 100, 4, 842, 1, "evcc"), ("victron", 100, 4, 843, 1, "evcc"),
     ("victron", 100, 3, 842, 1, "openWB"), ("victron", 100, 3, 843, 1, "openWB"),
@@ -111,13 +112,14 @@ READS = [
 ]
 FILES = list(dict.fromkeys(row[0] for row in READS))
 
-# What must not be there for clients that find out by reading: relays, PV and grid of a GX, models behind the last one.
+# Registers that must not exist, for clients that detect devices by reading: relays, PV and grid of a GX, models after
+# the last one.
 MISSING = [("victron", 100, 800, 26), ("victron", 100, 847, 1), ("victron", 225, 1322, 1), ("victron", 225, 255, 2),
            ("sunspec", 1, 40249, 2), ("sunspec", 1, 0, 1), ("sunspec", 1, 50000, 1), ("e3dc", 1, 132, 1), ("varta", 1, 1067, 1)]
 
 
 class House:
-    """One pack with all that it takes, and all ready files."""
+    """One pack with everything that is needed, and all ready files."""
 
     def __enter__(self):
         self.server, url = simulate("topbms", options())
@@ -154,7 +156,7 @@ def answers_what_clients_ask():
             assert client.write_register(address, 1, slave=unit).exception_code == NO_REGISTER
             assert client.write_registers(address, [1, 2], slave=unit).exception_code == NO_REGISTER
             assert client.read_coils(0, count=1, slave=unit).exception_code == NO_FUNCTION
-        # Where the packs are, no view is, and the other way round.
+        # The ports of packs serve no views, and vice versa.
         with house.gateway.client() as client:
             assert exception_of(client, 843, 1, 100) == NO_UNIT and exception_of(client, 290, 1, 1) is None
 
@@ -227,7 +229,7 @@ def scale(points, factors):
 
 
 def read_model(client, unit, address, length):
-    """As pysunspec2 does it: the model as a whole, in reads of at most 125 registers."""
+    """Like pysunspec2: a model as a whole, in reads of at most 125 registers."""
     words = []
     while len(words) < length:
         count = min(125, length - len(words))
@@ -238,7 +240,7 @@ def read_model(client, unit, address, length):
 
 
 def walk_sunspec(client, unit):
-    """All models behind the mark: [(id, points, [points of each repetition], missing)]."""
+    """All models after the mark: [(id, points, [points of each repetition], missing)]."""
     assert ask(client, 3, unit, 40000, 2) == [0x5375, 0x6E53]
     at, models = 40002, []
     while True:
@@ -262,12 +264,12 @@ def walk_sunspec(client, unit):
         at += length + 2
 
 
-# What this pack does not report, and what is a client's to write.
+# Points that this pack does not report, and those that clients write.
 LACKS = {"WChaRteMax", "WDisChaRteMax", "SetOp", "SetInvState"}
 
 
 def check_derived_models(capacity, direct):
-    """713 and 714 by the values of the pack: what they say of energy, and of the one port that is the pack."""
+    """713 and 714 from the values of the pack: energy, and the single port, which is the pack."""
     (_, capacity, _, none), (_, direct, (port,), none1) = capacity, direct
     assert not none + none1 and direct["NPrt"] == 1 and (port["PrtTyp"], port["ID"], port["IDStr"]) == (2, 1, "house")
     for points, wanted in ((capacity, {"WHRtg": 10240, "SoC": 63, "SoH": 97, "Sta": 0}),
@@ -301,7 +303,7 @@ def is_a_sunspec_battery():
 
 
 def tells_alarms_in_bits():
-    """Protections, warnings and what a BMS does not tell apart, in each of the maps."""
+    """Protections, warnings and alarms that a BMS does not distinguish, in each of the maps."""
     server, url = simulate("topbms", options(**{"alarm.cell_over_voltage": 1, "alarm.soc_low": 1}))
     ports = Ports("sunspec", "victron")
     with server, Gateway(pack("house", url, 1) + ports.text) as gateway:
@@ -317,7 +319,8 @@ def tells_alarms_in_bits():
 
 
 def has_a_string_for_each_pack_of_a_bank():
-    """Two packs in a bank, one of which falls silent: its string is refused, the other one is there, and so is the chain."""
+    """Two packs in a bank, one of which falls silent: its string is rejected, the other one can be read, and so can
+    the chain."""
     one, first = simulate("topbms", options(**{"voltage_v": 53.1, "current_a": -10, "cell_mv.3": 3500}))
     two, second = simulate("topbms", options(**{"voltage_v": 53.2, "current_a": 4, "soc_percent": 50}))
     ports = Ports("sunspec-strings", "victron")
@@ -350,7 +353,7 @@ def has_a_string_for_each_pack_of_a_bank():
                 assert abs(ports714[0]["DCV"] - 53.1) < 1e-6 and abs(ports714[0]["DCA"] - 10) < 1e-6 and ports714[0]["DCW"] == 531
                 assert abs(ports714[1]["DCA"] + 4) < 1e-6 and all(p["DCWhInj"] is not None for p in ports714)
                 assert m1[0]["ModNCell"] == 16 and abs(m1[0]["ModCellVMax"] - 3.5) < 1e-6 and m1[0]["ModCellVMaxCell"] == 3
-        # The second pack is gone.
+        # The second pack is silent.
         with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
             deadline = time.monotonic() + PATIENCE
             while ask(client, 3, 1, 40290 + 8, 1) != STALE:
@@ -369,7 +372,7 @@ def has_a_string_for_each_pack_of_a_bank():
 
 
 def stays_readable_where_nothing_is_to_be_known():
-    """A pack that never answers, and one that does not any more: values are refused, what is constant is not."""
+    """A pack that never answers, and one that has fallen silent: values are rejected, constants are not."""
     server, url = simulate("topbms", options())
     ports = Ports(*FILES)
     hold = "[view hold]\nsource = house\nunit = 1\nlisten = 127.0.0.30:0\non_stale = hold\nregister = soc_percent -> 1 u16\n" \
@@ -389,7 +392,7 @@ def stays_readable_where_nothing_is_to_be_known():
             assert ask(client, 3, 1, 1, 4) == [63, 0, 0xFFFF, 9]
         for client in clients.values():
             client.close()
-    # From the start there was never anybody.
+    # No pack has answered since the start.
     ports = Ports(*FILES)
     with Gateway(pack("house", "tcp://127.0.0.1:1", 1) + ports.text + hold) as gateway:
         clients = {name: ports.connect(gateway, name) for name in FILES}
@@ -400,7 +403,7 @@ def stays_readable_where_nothing_is_to_be_known():
             client.close()
 
 
-# Reads of constants alone.
+# Reads of constants only.
 CONSTANTS = {("victron", 800), ("sunspec", 40000), ("sunspec", 40002), ("sunspec", 40004), ("sunspec", 40136, 1), ("sunspec", 40248),
              ("e3dc", 0), ("e3dc", 126)}
 
@@ -417,7 +420,7 @@ def check_stale(clients):
 
 
 def shows_what_a_poor_pack_does_not_say():
-    """A meter of Victron's knows voltage, current and state of charge: no cells, no temperatures, no MOS."""
+    """A meter of Victron knows voltage, current and state of charge: no cells, no temperatures, no MOS."""
     server, url = simulate("vedirect", "profile=fixed,voltage_v=26.5,current_a=-4,soc_percent=50")
     ports = Ports(*FILES)
     with server, Gateway(pack("house", url, 1, protocol="vedirect") + ports.text) as gateway:
@@ -457,7 +460,7 @@ def others_read_it():
                                         env={**os.environ, "NODE_PATH": f"{INSTALLED}/node_modules"})
                 assert result.returncode == 0, result.stderr.decode()
                 assert json.loads(result.stdout)["reads"] == [expected, expected], (script, name)
-        # As they are set up by people: a float of a battery, a signed power.
+        # As users configure them: a float of a battery, a signed power.
         solaredge = house.clients["solaredge"]
         assert abs(float(mbpoll_at(solaredge, 1, "-r", 0xE184, "-t", "4:float")[0xE184]) - 63) < 1e-4
         sma = house.clients["sma"]
@@ -500,23 +503,23 @@ def keeps_what_a_reload_does_not_change():
         gateway.wait_published("house")
         with connect(gateway, "127.0.0.20") as first, connect(gateway, "127.0.0.21") as second:
             assert ask(first, 3, 1, 7, 1) == ask(second, 3, 1, 7, 1) == [63]
-            # The second one changes, a third one comes on the port of the first.
+            # The second one changes, a third one is added on the port of the first.
             rewrite(gateway, house + one + SIMPLE.format("two", "1, 9", "listen = 127.0.0.21:0", " scale 10") +
                     SIMPLE.format("three", 3, "listen = 127.0.0.20:0", " scale 2"))
             gateway.wait_for(r"\[view two\] register: 'soc_percent -> 7 u16' is gone")
             gateway.wait_for(r"\[view three\] is new")
             gateway.wait_for("the new configuration is in force")
-            # A connection that was dropped would end this: the library does not connect anew by itself within a request.
+            # A lost connection would end this: the library does not reconnect within a request.
             sockets = first.socket.fileno(), second.socket.fileno()
             assert ask(first, 3, 1, 7, 1) == [63] and ask(first, 3, 3, 7, 1) == [126]
             assert ask(second, 3, 1, 7, 1) == ask(second, 3, 9, 7, 1) == [630]
             assert (first.socket.fileno(), second.socket.fileno()) == sockets
-            # What cannot be listened on changes nothing.
+            # A port that cannot be opened changes nothing.
             rewrite(gateway, house + one + two + SIMPLE.format("four", 1, "listen = 192.0.2.77:5020", ""))
             gateway.wait_for("cannot listen on 192.0.2.77:5020")
             gateway.wait_for("the old one stays in force")
             assert ask(second, 3, 1, 7, 1) == [630]
-            # The second one goes, and its port with it.
+            # The second one is removed, and its port with it.
             rewrite(gateway, house + one)
             gateway.wait_for(r"\[view two\] is gone")
             gateway.wait_for("the new configuration is in force")
@@ -528,7 +531,7 @@ def keeps_what_a_reload_does_not_change():
 
 
 def has_what_is_set_in_a_bms():
-    """Limits behind the map, which nobody can write, and in a view."""
+    """Limits after the map, which nobody can write, and in a view."""
     server, url = simulate("jk-4e57", options(**{"set_cell_high_mv": 3600, "set_charge_cold_c": -3, "set_balancer": 0}))
     view = "[view limits]\nsource = house\nunit = 9\nregister = set_cell_high_mv -> 1 u16\nregister = set_charge_cold_c -> 2 s16\n" \
            "register = set_balancer -> 3 u16\n"
@@ -556,7 +559,7 @@ def prints_what_stands_where():
                 assert row["address"] == int(line["address"]) and row["name"] == line["name"] and row["type"] == line["type"]
             page = printed("md", view)
             assert all(f"| {row['address']} | {row['count']} |" in page for row in rows)
-        # What a program makes of a row is the value.
+        # The value that a program decodes from a row.
         gateway.wait_published("house")
         with ports.connect(gateway, "victron") as client:
             rows = {row["name"]: row for row in json.loads(printed("json", "victron-battery"))}
@@ -569,8 +572,8 @@ def prints_what_stands_where():
 
 
 def hands_on_what_is_allowed():
-    """Clients that ask for limits get those of [limits], where the BMS reports none; and when the pack is silent, none of them
-    gets a number that could be taken for one of now."""
+    """Clients get the limits of [limits], if the BMS reports none; and when the pack is silent, none of them gets a
+    number that looks current."""
     limits = ("[limits house]\ncharge_current = 8.06A\ndischarge_current = 16\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
               "cell_float = 3.375, 90\ncell_high = 3.40:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\n"
               "temperature = 0:0, 5:1, 50:1, 55:0\n")
@@ -583,7 +586,7 @@ def hands_on_what_is_allowed():
         await_value(own, "discharge_limited_by", 1, lambda reason: reason == 0)
         volts = read_value(own, "allowed_charge_voltage_v", 1)
         assert 16 * 3.375 < volts <= 16 * 3.45 + 1e-6, volts
-        # Rounded down: 8.06 A are 8.0 A in steps of 0.1 A.
+        # Rounded down: 8.06 A become 8.0 A in steps of 0.1 A.
         assert ask(victron, 3, 225, 307, 2) == [80, 160] and abs(ask(victron, 3, 225, 305, 1)[0] - 10 * volts) < 5
         battery = next(points for kind, points, _, _ in walk_sunspec(sunspec, 1) if kind == 802)
         assert (battery["AChaMax"], battery["ADisChaMax"]) == (8, 16), battery

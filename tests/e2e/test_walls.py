@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An outlet that somebody has taken over: code of ours runs inside of each kind, in place of its loop, and tries what would switch a
-pack, and what the outlet is to have given up."""
+"""An outlet under the control of an attacker: our code runs inside of each kind, in place of its loop, and tries
+actions that would switch a pack, and actions that the outlet should have given up."""
 
 import ctypes
 import os
@@ -13,8 +13,8 @@ import tempfile
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, pipe_version, read_value, simulate
 from influx_harness import outlet_pid
 
-# Runs in the thread that has given up its rights, where the outlet would begin with its loop. Prints "tried NAME ERROR" for each thing,
-# 0 where it worked.
+# Runs in the thread that has dropped its rights, where the outlet would begin its loop. Prints "tried NAME ERROR" for
+# each action, 0 if it worked.
 INSIDE = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -276,7 +276,7 @@ SANITIZED = "sanitized" in PACKGATE
 PACK = "[line a]\nport = {}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\npoll = 100ms\nwritable = yes\n"
 NETWORK, CONNECT, LOCAL, PROGRAMS, DEVICES = "network", "connect", "local", "program", "device"
 
-# Each with what it may: sockets of the network, connections to others, sockets of this host, other programs, devices.
+# Each kind with its rights: network sockets, connections to others, local sockets, other programs, devices.
 KINDS = {
     "history": ("[history]\nfile = {folder}/history.db\n", ()),
     "print": ("[print x]\n", ()),
@@ -304,7 +304,7 @@ def tries(gateway):
 
 
 class Taken:
-    """A gateway whose outlet of a kind is ours."""
+    """A gateway in which one outlet is replaced by our code."""
 
     def __init__(self, text):
         self.folder = tempfile.TemporaryDirectory(prefix="packgate-walls-")
@@ -314,10 +314,10 @@ class Taken:
         subprocess.run([os.environ.get("CC", "cc"), f"-DPIPE_VERSION={pipe_version()}", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
         self.server, url = simulate("daly", "profile=fixed")
         control = f"{self.folder.name}/control"
-        # What stands for the gateway's Modbus server: another port of this host than the outlet's own server has.
+        # A stand-in for the gateway's Modbus server: another port of this host than that of the outlet's own server.
         self.other = socket.create_server(("127.0.0.1", 0))
         self.other.setblocking(False)
-        # What the sanitized build says of a library in front of its own.
+        # A message of the sanitized build about a library loaded before its own.
         new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control, "WALLS_OTHER": str(self.other.getsockname()[1]),
                "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
         before = {name: os.environ.get(name) for name in new}
@@ -358,7 +358,7 @@ def check(kind, landlock=True):
     if PROGRAMS not in rights:
         wanted["other"] = wanted["other6"] = EACCES if CONNECT in rights else EPERM
         wanted["reach_local"] = EACCES if CONNECT in rights else EPERM
-    # Where it can connect, it is refused.
+    # If it can connect, it is rejected.
     wanted["control"] = EACCES if LOCAL in rights else EAFNOSUPPORT
     if not SANITIZED:
         wanted["ptrace"] = EPERM
@@ -388,7 +388,7 @@ def case(kind):
 
 
 def tries_each_kind():
-    """Those that this build has."""
+    """The kinds that this build has."""
     folder = os.path.dirname(PACKGATE)
     built = {name.split("-")[2] for name in os.listdir(folder) if re.fullmatch(r"packgate-outlet-[a-z]+", name)}
     assert built and built <= {kind.split()[0] for kind in KINDS}, built
@@ -400,7 +400,7 @@ def holds_without_landlock():
 
 
 def orders_where_its_section_lets_it():
-    """What is refused above is what switches here."""
+    """Requests like the rejected ones above switch here."""
     with Taken("[mqtt x]\nbroker = mqtt://127.0.0.1:1\nswitching = yes\n") as gateway, gateway.client() as client:
         gateway.wait_published("a")
         await_value(client, "discharge_mos", 1, lambda now: now == 0)
@@ -413,7 +413,7 @@ def sets_nothing_although_it_switches():
 
 
 def finds_its_server_all_the_same():
-    """By a name that the host looks up with a socket that the outlet has not."""
+    """A name that the host looks up through a socket that the outlet does not have."""
     for text in ("[mqtt x]\nbroker = mqtt://walls.test:{}\n", "[influx x]\nurl = http://walls.test:{}/write?db=x\ninterval = 10s\n",
                  "[notify x]\ntype = webhook\nurl = http://walls.test:{}/\nevents = started\n"):
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -424,7 +424,7 @@ def finds_its_server_all_the_same():
 
 
 def finds_a_proxy():
-    """Which the environment names, on another port."""
+    """A proxy named by the environment, on another port."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(PATIENCE)
         os.environ["http_proxy"] = f"http://127.0.0.1:{proxy.getsockname()[1]}"
@@ -436,7 +436,7 @@ def finds_a_proxy():
 
 
 def comes_back_without_its_helper():
-    """What looks up and connects for an outlet is killed, as by want of memory."""
+    """The process that looks up and connects for an outlet is killed, as when memory runs out."""
     with socket.create_server(("127.0.0.1", 0)) as server, \
             Gateway(PACK.format("tcp://127.0.0.1:1") + "[mqtt x]\nbroker = mqtt://127.0.0.1:{}\n".format(server.getsockname()[1])) as gateway:
         server.settimeout(PATIENCE)

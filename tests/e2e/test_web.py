@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page's server: values as JSON and as a stream, and what is refused."""
+"""The page's server: values as JSON and as a stream, and requests that are rejected."""
 
 import base64
 import concurrent.futures
@@ -55,7 +55,7 @@ def test_page():
     with Page() as page:
         status, headers, body = page.ask("/")
         assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and body
-        # The style is in the page itself: allowed by its hash, as any script or style that somebody smuggles in is not.
+        # The style is part of the page and allowed by its hash; injected scripts or styles are not.
         text = gzip.decompress(body).decode()
         style = base64.b64encode(hashlib.sha256(re.search("<style>(.*)</style>", text, re.S)[1].encode()).digest()).decode()
         assert "<script>" not in text and " style=" not in text, text
@@ -66,7 +66,7 @@ def test_page():
         assert headers["Access-Control-Allow-Origin"] is None
         status, _, body = page.ask("/", headers={"If-None-Match": headers["ETag"]})
         assert status == 304 and body == b""
-        # What it loads has a name that changes with what is in it, and is asked for once.
+        # Files that it loads have names that change with their contents, and are requested once.
         names = re.findall(r'(?:src|href)="(a/[^"]+)"', text)
         assert len(names) > 10 and len({name.split("/")[1] for name in names}) == 1, names
         for name in names:
@@ -77,7 +77,7 @@ def test_page():
 
 
 def test_headers():
-    """Each answer has them, whatever it is: what a browser opens by its address is a page of ours, too."""
+    """All answers have them: a document that a browser opens by its address is one of our pages, too."""
     json_type = {"Content-Type": "application/json"}
     cases = [("/api/v1/packs", {}, 200), ("/api/v1/packs/shed", {}, 200), ("/api/v1/gateway", {}, 200), ("/metrics", {}, 200),
              ("/healthz", {}, 200), ("/api/v1/files/evcc.yaml", {}, 200), ("/api/v1/packs/shed/history", {}, 200),
@@ -100,14 +100,14 @@ def test_headers():
 
 
 def test_frame():
-    """Only who is named may show the page in a frame."""
+    """Only listed sites may show the page in a frame."""
     with Page("frame = http://homeassistant.local:8123") as page:
         policy = page.ask("/")[1]["Content-Security-Policy"]
         assert policy.endswith("frame-ancestors http://homeassistant.local:8123"), policy
 
 
 def test_compression():
-    """Large answers are compressed for who takes them so, and only for him."""
+    """Large answers are compressed for clients that accept it, and only for these."""
     with Page() as page:
         page.await_fresh()
         for path in ("/api/v1/packs", "/metrics", "/api/v1/gateway", "/api/v1/files/evcc.yaml", "/api/v1/files/map.json"):
@@ -120,7 +120,7 @@ def test_compression():
                 assert is_packed == (packed and len(text) >= 2048), (path, accept, len(text))
         status, headers, body = page.ask("/api/v1/packs/nobody", headers={"Accept-Encoding": "gzip"})
         assert status == 404 and not headers["Content-Encoding"] and json.loads(body)["error"]
-        # A browser's HEAD, and one that goes through curl as well.
+        # A browser's HEAD, and one by curl.
         assert page.ask("/api/v1/packs", "HEAD", headers={"Accept-Encoding": "gzip"})[2] == b""
         got = subprocess.run(["curl", "-sS", "--compressed", f"http://127.0.0.1:{page.web}/api/v1/packs"], check=True,
                              stdout=subprocess.PIPE).stdout
@@ -128,7 +128,7 @@ def test_compression():
 
 
 def test_silent_pack():
-    """Old values stand in an object of their own, and the stream tells of it."""
+    """Stale values are in an object of their own, and the stream reports the change."""
     program, port = simulate("daly", "cells=8,soc=50")
     boat = PACK.format("boat", "sim:cells=8", 2).replace("1s", "60s")  # the bank stays fresh on a slow machine, too
     both = PACK.format("shed", port, 1) + boat + "[bank all]\npacks = shed, boat\nmin_packs = 1\nunit = 9\n"
@@ -178,7 +178,7 @@ def test_stream():
 
 
 def test_stream_has_news_only():
-    """A pack that stays as it is is not told of again, a silent one with each beat, and nothing more than once a second."""
+    """An unchanged pack is not sent again, a silent one with each beat, and nothing more than once a second."""
     stopped, port = simulate("daly", "profile=fixed,cells=8,soc=50")
     packs = PACK.format("gone", port, 1)
     for unit, name in ((2, "calm"), (3, "watched")):
@@ -198,7 +198,7 @@ def test_stream_has_news_only():
                     told.update({event["pack"]: event for event in [stream.next("pack")[1]]})
                 stream.next("beat")
                 deadline, counts = time.monotonic() + PATIENCE, {}
-                # All values of a pack have its counters, which go on. On a busy machine packs may be late for once.
+                # All values of a pack include its counters, which increase. On a busy machine packs may be late once.
                 while not (counts.get("gone") == 1 and counts["calm"] == 0 and counts["watched"] >= 2):
                     assert time.monotonic() < deadline, counts
                     counts = {"gone": 0, "calm": 0, "watched": 0}
@@ -241,7 +241,7 @@ def test_hosts():
                              (f"evil.example:{page.web}", 421), ("127.0.0.1", 421), ("a b", 400)]:
             for path in ("/", "/api/v1/packs", "/healthz"):
                 assert page.ask(path, host=host)[0] == status, (host, path)
-        # An absolute request line counts more than the header.
+        # An absolute URL in the request line takes precedence over the header.
         assert page.ask(f"http://evil.example:{page.web}/healthz")[0] == 421
         assert page.ask(f"http://localhost:{page.web}/healthz", host="evil.example")[0] == 200
         with page.raw(b"GET /healthz HTTP/1.0\r\n\r\n") as raw:
@@ -257,14 +257,14 @@ def test_addresses_and_methods():
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
             status, headers, body = page.ask("/api/v1/packs", method=method)
             assert status == 405 and headers["Allow"] == "GET, HEAD", (method, status, headers.items())
-            assert json.loads(body)["error"], body  # and nothing behind it
+            assert json.loads(body)["error"], body  # and no body
         status, headers, body = page.ask("/api/v1/packs", method="HEAD")
         assert status == 200 and int(headers["Content-Length"]) > 0 and body == b""
 
 
 @contextlib.contextmanager
 def past(rows=(), packs=PACKS):
-    """A gateway whose history has such rows of a minute of shed: (t, voltage_mv, c1)."""
+    """A gateway whose history has these rows of a minute of shed: (t, voltage_mv, c1)."""
     folder = tempfile.mkdtemp(prefix="packgate-web-")
     try:
         file = os.path.join(folder, "history.db")
@@ -302,7 +302,7 @@ def history(page, **arguments):
 
 
 def test_history():
-    """By columns, with regular steps, null where nothing was."""
+    """In columns, with regular steps, null for missing rows."""
     begin = int(time.time()) // 3600 * 3600 - 7200
     rows = [(begin + 60 * i, 53000 + i, 3300 + i) for i in range(60) if not 10 <= i < 20]
     with past(rows) as page:
@@ -312,7 +312,7 @@ def test_history():
         assert got["voltage_v"] == [None if 10 <= i < 20 else (53000 + i) / 1000 for i in range(60)]
         assert got["cell_mv.1"] == [None if 10 <= i < 20 else 3300 + i for i in range(60)]
         assert set(got) == {"level", "step", "t", "voltage_v", "cell_mv.1"}
-        # ISO 8601 as well; the step that needs no more points than are wanted.
+        # ISO 8601, too; the finest step that needs no more than the requested points.
         iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin))
         assert history(page, **{"from": iso, "to": begin + 3600, "values": "voltage_v", "points": 60})["level"] == "minute"
         assert history(page, **{"from": iso, "to": begin + 3600, "values": "voltage_v", "points": 59})["level"] == "hour"
@@ -329,7 +329,7 @@ def test_history():
 
 
 def test_history_ends_now():
-    """What is not in the database yet comes from memory."""
+    """Rows that are not in the database yet come from memory."""
     with past() as page:
         page.await_fresh()
         deadline = time.monotonic() + PATIENCE
@@ -340,10 +340,10 @@ def test_history_ends_now():
             if len(known) >= 3 and known[-1] > time.time() - 21:
                 break
             time.sleep(0.3)
-        # No value is counted twice, and none is between the database and memory.
+        # No value is counted twice, and none is lost between database and memory.
         assert known == list(range(known[0], known[-1] + 1, 10)), known
         day = history(page, **{"from": int(time.time()) - 60, "values": "soc_percent,charged_wh", "level": "day"})
-        # At midnight there are two, and the new one has nothing yet.
+        # At midnight there are two days, and the new one has no rows yet.
         assert any(soc is not None for soc in day["soc_percent"]) and any(wh is not None for wh in day["charged_wh"]), day
 
 
@@ -362,7 +362,7 @@ def midnight():
 
 
 def test_today():
-    """Energy, extremes and the power of each source; of a pack that reports none of it, nothing."""
+    """Energy, extremes and the power of each source; for a pack that reports none of it, nothing."""
     mute = "[line mute]\nport = tcp://127.0.0.1:9\nprotocol = daly\n[pack mute]\nline = mute\nunit = 3\n"
     with past(packs=PACKS + mute) as page:
         page.await_fresh("shed", "boat", "all")
@@ -383,7 +383,7 @@ def test_today():
         assert list(got) == ["shed", "boat", "mute", "all"] and got["mute"] == {"power_w": []}, got
         shed = got["shed"]
         assert shed["power_w"][:2] == [[half, 400], [half + 1800, -50]], shed
-        # Now is there as well, from memory; never more than a day.
+        # The current interval is there, too, from memory; never more than a day.
         assert shed["power_w"][-1][0] > time.time() - 3600 and got["boat"]["power_w"][0][0] > time.time() - 3600, got
         assert so_far - 100 - PATIENCE <= shed["gap_s"] <= max(0, so_far - 100), (shed, so_far)
         assert 5000.2 <= shed["charged_wh"] < 5100 and 70 <= shed["discharged_wh"] < 100, shed
@@ -391,7 +391,7 @@ def test_today():
         assert [shed[f"cell_{name}"] for name in ("min_mv", "min_index", "max_mv", "max_index")] == [3101, 1, 3599, 2], shed
         assert "charged_wh" in got["all"] and "cell_min_mv" not in got["all"], got["all"]
         assert page.ask("/api/v1/today", method="POST", body="{}")[0] in (403, 405)
-    # Of many packs the steps are longer.
+    # With many packs the steps are longer.
     with past(packs="".join(mute.replace("mute", f"mute-{n}").replace("unit = 3", f"unit = {n}").replace(":9", f":{n}") for n in range(1, 10))) as page:
         await_file(page.file, "hour", "power_w")
         hour = int(time.time()) // 3600 * 3600 - 7200
@@ -400,7 +400,7 @@ def test_today():
 
 
 def test_alarms():
-    """From the events of the database, and what came after them from memory."""
+    """From the events of the database, and newer ones from memory."""
     low, port = simulate("daly", BOAT + ",alarm.soc_low=1")
     begun = int(time.time())
     with low, past(packs=PACK.format("boat", port, 1)) as page:
@@ -422,7 +422,7 @@ def test_alarms():
             return got
         first, going_on = until(lambda got: len(got) == 2)
         assert first == old and going_on["name"] == "soc_low" and going_on["until"] is None, going_on
-        # A row of ten seconds, and later the event itself.
+        # A ten-second row, and later the event itself.
         assert begun - 10 <= going_on["since"] <= time.time() + 1, (going_on, begun)
         low.stop()
         with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", port.removeprefix("tcp://"), "--options", BOAT):
@@ -452,11 +452,12 @@ def test_csv():
                                    str(begin + 3600), "--level", "minute"], check=True, stdout=subprocess.PIPE).stdout.decode()
         downloaded = page.ask(f"/api/v1/packs/shed/history.csv?{arguments}")[2].decode()
         table = [list(csv.DictReader(io.StringIO(text, newline=""))) for text in (downloaded, exported)]
-        # The one asks a gateway that may have read the cells by now, the other the configuration: columns that both have.
+        # The page asks a gateway that may have read the cells by now, the program uses the configuration: columns
+        # that both have.
         both = [name for name in table[0][0] if name in table[1][0]]
         assert {"time", "voltage_v", "soc_percent"} <= set(both) and len(table[0]) == len(table[1]) == 50, both
         assert [[row[name] for name in both] for row in table[0]] == [[row[name] for name in both] for row in table[1]]
-        # A long one comes in pieces, and each row once.
+        # A long one arrives in pieces, and each row once.
         everything = page.ask(f"/api/v1/packs/shed/history.csv?from={begin - 12000 * 60}&level=minute")[2].decode()
         times = [row[0] for row in csv.reader(io.StringIO(everything, newline=""))][1:]
         assert len(everything) > 600000 and len(rows) <= len(times) == len(set(times)), (len(everything), len(times))
@@ -497,7 +498,7 @@ def locked(more="", packs=PACKS.replace("topbms", "daly"), password=PASSWORD):
 
 
 def post(page, path, body, cookie=None, **headers):
-    """From a page of this server, unless `headers` say otherwise (None: without)."""
+    """From a page of this server, unless `headers` differ (None: without)."""
     usual = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{page.web}", "Cookie": cookie}
     headers = usual | {name.replace("_", "-"): value for name, value in headers.items()}
     return page.ask("/api/v1/" + path, "POST", headers, body if isinstance(body, (str, bytes)) else json.dumps(body))
@@ -548,8 +549,8 @@ def request_of(page, path, body, cookie):
 
 
 def test_old_orders():
-    """What lay in a socket while the page's server stood still is not carried out, whichever way it came; what lay in the
-    pipe of a gateway that stood still, neither."""
+    """Orders that were in a socket while the page's process stood still are not executed, by whatever way they
+    arrived; nor those in the pipe of a gateway that stood still."""
     tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nlisten = 127.0.0.1:0\n"
     with locked(packs=tunnel) as page, contextlib.ExitStack() as opened:
         cookie, _ = log_in(page)
@@ -558,7 +559,7 @@ def test_old_orders():
         while not rested.recv(4096).endswith(b"ok\n"):
             pass
         begun = opened.enter_context(page.raw(off[:-10]))
-        page.json("/api/v1/packs")  # by now it has read that
+        page.json("/api/v1/packs")  # it has read this by now
         outlet = outlet_of(page)
         os.kill(outlet, signal.SIGSTOP)
         try:
@@ -609,7 +610,7 @@ def test_only_pages_of_ours_change_anything():
                 assert post(page, path, body, cookie, Origin=origin)[0] == 403, (path, origin)
             for kind in (None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"):
                 assert post(page, path, body, cookie, Content_Type=kind)[0] == 415, (path, kind)
-            # Nobody knows on whose behalf.
+            # The client behind the proxy is unknown.
             for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto"):
                 assert post(page, path, body, cookie, **{name: "127.0.0.1"})[0] == 403, (path, name)
             assert page.ask("/api/v1/" + path)[0] == 405
@@ -632,13 +633,13 @@ def test_tunnel():
         page.wait_for(r"tunnel shed: opened by .*127\.0\.0\.1 for 600 s")
         opened = state()
         assert opened["open"] and "127.0.0.1" in opened["by"], opened
-        # Who it was is for those who are logged in, or at this host.
+        # Only users who are logged in, and clients on this host, see the sender.
         away = page.json("/api/v1/gateway", headers={"X-Forwarded-For": "192.0.2.1"})["tunnels"][0]
         assert away["open"] and "by" not in away and "client" not in away, away
         host, port = opened["listen"][0].rsplit(":", 1)
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as program:
             assert post(page, "tunnels/shed", {"for": "0s"}, cookie)[0] == 200
-            with contextlib.suppress(ConnectionResetError):  # cut before the gateway had accepted it
+            with contextlib.suppress(ConnectionResetError):  # closed before the gateway had accepted it
                 assert program.recv(1) == b""
         assert not state()["open"]
         assert post(page, "tunnels/shed", {"for": "1h"}, cookie)[0] == 200 and state()["open"]
@@ -659,7 +660,7 @@ def test_only_from_allow_write():
 
 
 def test_nobody_waits_for_a_password():
-    """A file that cannot be read (here: a pipe in its place) refuses the login at once, and nobody else waits."""
+    """A file that cannot be read (here: a pipe in its place) rejects the login at once, and no other client waits."""
     with locked() as page:
         with open(page.file) as file:
             written = file.read()
@@ -680,25 +681,25 @@ def test_login_is_throttled():
     with locked() as page:
         for wrong in ("", {}, {"password": 1}, {"password": "x" * 300}, {"password": PASSWORD, "x": 1}):
             assert post(page, "login", wrong)[0] == 400
-        # Many at one time are not a way around.
+        # Many simultaneous attempts do not bypass the limit.
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             tries = list(pool.map(lambda n: post(page, "login", {"password": f"guess {n}"})[0], range(8)))
         assert sorted(tries) == [401] * 5 + [429] * 3, tries
         status, headers, _ = post(page, "login", {"password": PASSWORD})
         assert status == 429 and 0 < int(headers["Retry-After"]) <= 60
-        # Nobody else waits.
+        # No other client waits.
         assert page.ask("/healthz")[0] == 200
     with locked() as page:
-        for _ in range(7):  # the right one is no failure
+        for _ in range(7):  # the right password is not a failure
             log_in(page)
         with open(page.file, "w") as file:
-            file.write(PASSWORD + "\n")  # a password in the clear is none
+            file.write(PASSWORD + "\n")  # an unhashed password does not count
         status, _, body = post(page, "login", {"password": PASSWORD})
         assert status == 403 and b"cannot be used" in body
 
 
 def test_gateway():
-    """What `packgate status` shows, with the configuration for those who may see it; secrets for nobody."""
+    """The output of `packgate status`, with the configuration for those who may see it; secrets for nobody."""
     with locked() as page:
         gateway = page.json("/api/v1/gateway")
         assert gateway["version"] and gateway["lines"][0]["name"] == "shed" and gateway["modbus"]["listen"] == [f"127.0.0.1:{page.port}"]
@@ -711,7 +712,7 @@ def test_gateway():
         assert [event["kind"] for event in gateway["events"]] == ["started"]
         cookie, _ = log_in(page)
         assert page.json("/api/v1/gateway", headers={"Cookie": cookie})["session"] is True
-        # Whoever comes by a stranger's proxy is not this host.
+        # A client behind a foreign proxy is not this host.
         stranger = {"X-Forwarded-For": "203.0.113.7"}
         seen = page.json("/api/v1/gateway", headers=stranger)
         assert "config" not in seen and "connections" not in seen["modbus"] and "configuration" not in seen
@@ -741,7 +742,7 @@ def test_events_of_the_past():
                 time.sleep(0.2)
         finally:
             program.process.send_signal(signal.SIGCONT)
-        # As they are told when they happen: levels by their words, an order that was not confirmed as such.
+        # As in live events: levels as words, and an order that was not confirmed as such.
         order = {"time": 1002, "pack": "shed", "kind": "switched", "confirmed": 0, "from": "modbus 192.0.2.1"}
         assert events[-5:] == [
             {"time": 1003, "pack": "shed", "kind": "switched", "name": "SOC 50 %", "confirmed": 1, "from": "x"},

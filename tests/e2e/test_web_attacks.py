@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The page's server against those who mean no good: half requests, drippers, floods, stalled readers, requests that can be read
-in two ways. Each time a good client goes on as if nothing was, and so does Modbus."""
+"""Attacks on the page's server: half requests, slow senders, floods, stalled readers, ambiguous requests. Meanwhile a
+good client is not affected, and neither is Modbus."""
 
 # tests/run: 35 s
 import contextlib
@@ -19,7 +19,7 @@ HEAD = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n"
 
 
 def is_well(page):
-    """As it looks to somebody at another address."""
+    """As it looks to a client at another address."""
     with socket.create_connection(("127.0.0.1", page.web), timeout=PATIENCE, source_address=("127.0.0.2", 0)) as good:
         good.sendall((HEAD.format(page.web) + "Connection: close\r\n\r\n").encode())
         return read_all(good).startswith(b"HTTP/1.1 200")
@@ -30,7 +30,7 @@ def connect(page, address="127.0.0.1"):
 
 
 def is_cut(connection, within):
-    """Whether the other end closes in time; answers are read and thrown away."""
+    """Whether the peer closes in time; answers are read and discarded."""
     connection.settimeout(0.2)
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
@@ -45,12 +45,12 @@ def is_cut(connection, within):
 
 
 def test_half_requests():
-    """900 of them, from 90 addresses: a good client is served meanwhile, and Modbus is."""
+    """900 of them, from 90 addresses: meanwhile a good client is served, and so is Modbus."""
     with Page() as page, contextlib.ExitStack() as stack:
         page.await_fresh()
         for n in range(900):
             half = stack.enter_context(connect(page, f"127.0.1.{n % 90 + 1}"))
-            with contextlib.suppress(OSError):  # some were cut for others
+            with contextlib.suppress(OSError):  # some were disconnected for others
                 half.sendall(HEAD.format(page.web).encode()[:20 + n % 30])
             if n % 100 == 99:
                 assert is_well(page), n
@@ -61,7 +61,7 @@ def test_half_requests():
 
 
 def test_half_requests_of_one_address():
-    """They cost others nothing, and the one who sends them his own connections only."""
+    """They do not affect others, only other connections of the same client."""
     with Page("max_clients = 64, 4") as page, contextlib.ExitStack() as stack:
         halves = [stack.enter_context(connect(page, "127.0.0.9")) for _ in range(12)]
         assert is_well(page)
@@ -72,7 +72,7 @@ def test_half_requests_of_one_address():
 
 
 def test_drippers():
-    """A byte a second does not keep a connection: neither of the head nor of the body."""
+    """A byte a second does not keep a connection open, neither in the head nor in the body."""
     with Page() as page:
         for text in (HEAD.format(page.web) + "X-Slow: " + "x" * 1000,
                      f"POST /api/v1/login HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\nContent-Length: 4000\r\n\r\n" + "x" * 4000):
@@ -87,7 +87,7 @@ def test_drippers():
                         if is_cut(dripper, 0.5):
                             break
                 assert time.monotonic() - begin < PATIENCE
-                assert time.monotonic() - begin > 5  # and nobody is cut too early
+                assert time.monotonic() - begin > 5  # and no client is disconnected too early
 
 
 def test_idle_connections_end():
@@ -98,7 +98,7 @@ def test_idle_connections_end():
 
 
 def test_stalled_reader():
-    """A stream that is not read is closed, and holds nobody up."""
+    """A stream that is not read is closed, and delays nobody."""
     packs = "".join(f"[line l{n}]\nport = sim:cells=16,seed={n}\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n}\npoll = 200ms\n"
                     for n in range(1, 13))
     with Page(packs=packs) as page, socket.socket() as stalled:
@@ -117,7 +117,8 @@ def test_stalled_reader():
 
 
 def test_slow_reader():
-    """Who reads more slowly than values come gets whole events, each pack's in order, and no more than the buffers hold."""
+    """A client that reads more slowly than values arrive gets whole events, each pack's in order, and no more than
+    the buffers hold."""
     packs = "".join(f"[line l{n}]\nport = sim:cells=48,seed={n}\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n}\npoll = 200ms\n"
                     for n in range(1, 13))
     with Page(packs=packs) as page, socket.socket() as slow:
@@ -155,7 +156,7 @@ def test_streams_are_limited():
 
 
 def test_closed_streams_free_their_places():
-    """As soon as a reader has closed its end, whether or not there was anything to send to it."""
+    """As soon as a reader has closed its end, whether or not there was anything to send."""
     with Page("max_clients = 40, 40, 32") as page:
         for _ in range(3):
             with contextlib.ExitStack() as stack:
@@ -169,7 +170,7 @@ def test_closed_streams_free_their_places():
 
 
 def test_many_viewers():
-    """Of more than fit into a tick each has its turn: all get their beats, and values that follow one another."""
+    """With more viewers than are served at a tick, each has its turn: all get their beats, and successive values."""
     with Page("max_clients = 320, 320, 300") as page, contextlib.ExitStack() as stack:
         page.await_fresh()
         waiting, got = selectors.DefaultSelector(), {}
@@ -195,7 +196,7 @@ def test_many_viewers():
 
 
 def test_viewers_are_not_idle():
-    """Streams stay when others come; when all places are streams, one more gets 503."""
+    """Streams stay when other clients connect; when all places are streams, a further one gets 503."""
     with Page("max_clients = 4, 4, 4") as page, contextlib.ExitStack() as stack:
         page.await_fresh()
         streams = [stack.enter_context(Stream(page.web)) for _ in range(3)]
@@ -219,7 +220,8 @@ def statuses(page, text):
 
 
 def test_smuggling():
-    """What two readers could understand in two ways is refused, and nothing behind it is taken for a request."""
+    """Requests that two parsers could read differently are rejected, and bytes after them are not taken for a
+    request."""
     hidden = "GET /healthz HTTP/1.1\r\nHost: HOST\r\n\r\n"
     post = "POST /api/v1/login HTTP/1.1\r\nHost: HOST\r\n"
     cases = {
@@ -246,7 +248,7 @@ def test_smuggling():
 
 
 def test_nul_in_the_path():
-    """One reader would cut the path there, and another one not."""
+    """One parser would cut the path there, and another would not."""
     head = " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"
     with Page() as page:
         for path in ("/healthz%00", "/%00", "/api/v1/packs%00/shed?x=1"):
@@ -289,7 +291,7 @@ def test_not_allowed():
 
 
 def test_rubbish():
-    """Whatever comes, it goes on; the same rubbish each time."""
+    """Random bytes, the same each time: the server continues."""
     chance = random.Random(1)
     with Page() as page:
         good = (HEAD.format(page.web) + "\r\n").encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Metrics: what promtool says of them, what Prometheus scrapes, and what a silent pack leaves out."""
+"""Metrics: the findings of promtool, the data scraped by Prometheus, and the metrics that a silent pack omits."""
 
 import json
 import os
@@ -17,7 +17,8 @@ from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
 
-# One vocabulary for JSON, map, line protocol and metrics is worth more than these: age_s, cell_count, temp_count.
+# The same names in JSON, map, line protocol and metrics are worth more than promtool's advice about these: age_s,
+# cell_count, temp_count.
 ACCEPTED = re.compile(r"packgate_age_s .*abbreviated units|packgate_(cell|temp)_count .*\"_count\" suffix")
 
 
@@ -49,12 +50,12 @@ def test_what_there_is():
         assert 3000 < float(got['packgate_cell_mv{pack="shed",cell="16"}']) < 3600
         assert 'packgate_cell_mv{pack="boat",cell="9"}' not in got and 'packgate_temp_c{pack="boat",sensor="1"}' in got
         assert got['packgate_alarm{pack="boat",alarm="cell_over_voltage",level="protection"}'] == "0"
-        # Daly tells both levels of a cell's voltage, and of a short circuit only that it acts.
+        # Daly reports both levels of a cell voltage alarm, and only protection for a short circuit.
         assert got['packgate_alarm{pack="boat",alarm="cell_over_voltage",level="warning"}'] == "0"
         assert got['packgate_alarm{pack="boat",alarm="short_circuit",level="protection"}'] == "0"
         assert 'packgate_alarm{pack="boat",alarm="short_circuit",level="warning"}' not in got
         assert 'packgate_alarm{pack="shed",alarm="soc_low",level="protection"}' not in got
-        # A bank tells what its packs do, and warns where one is missing.
+        # A bank has the alarms of its packs, and warns if one is missing.
         assert 'packgate_alarm{pack="all",alarm="short_circuit",level="warning"}' not in got
         assert got['packgate_alarm{pack="all",alarm="soc_low",level="protection"}'] == "0"
         assert 'packgate_alarm{pack="all",alarm="communication_fault",level="warning"}' in got
@@ -68,7 +69,7 @@ def test_what_there_is():
         assert abs(float(got["packgate_start_time_seconds"]) - time.time()) < PATIENCE
         assert float(got["packgate_modbus_requests_total"]) >= 0 and float(got["packgate_web_requests_total"]) >= 1
         assert got['packgate_line_open{line="shed"}'] == "1" and got['packgate_outlet_running{kind="web",name=""}'] == "1"
-        # It is asked for by its name, as the page is.
+        # It is requested by its name, like the page.
         assert page.ask("/metrics", host="evil.example")[0] == 421
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page behind nginx, with the configuration that we ship, and with a certificate of its own."""
+"""The page behind nginx, with the shipped configuration, and with a certificate of its own."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ NAME = "battery.example.net"
 
 
 def certificate(folder):
-    """(certificate, key) of NAME and 127.0.0.1, signed by itself."""
+    """(certificate, key) of NAME and 127.0.0.1, self-signed."""
     cert, key = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}", "-addext",
                     f"subjectAltName=DNS:{NAME},IP:127.0.0.1", "-keyout", key, "-out", cert], check=True,
@@ -37,14 +37,14 @@ def folder_of_test():
 
 
 class Nginx:
-    """nginx with conf/nginx.conf, whose ports, certificate and target are changed."""
+    """nginx with conf/nginx.conf, with other ports, certificate and target."""
 
     def __init__(self, folder, web, prefix=None):
         cert, key = certificate(folder)
         self.cert, self.port = cert, free_port()
         with open("conf/nginx.conf", encoding="utf-8") as file:
             site = file.read()
-        site = re.sub(r"\nserver \{\n    listen 80;.*?\n\}\n", "\n", site, flags=re.S)  # the redirect wants a port of its own
+        site = re.sub(r"\nserver \{\n    listen 80;.*?\n\}\n", "\n", site, flags=re.S)  # the redirect needs its own port
         site = site.replace("    listen [::]:443 ssl;\n", "").replace("listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl")
         site = site.replace("127.0.0.1:8080", f"127.0.0.1:{web}")
         site = re.sub("ssl_certificate_key .*;", f"ssl_certificate_key {key};", re.sub("ssl_certificate  .*;", f"ssl_certificate {cert};", site))
@@ -101,7 +101,7 @@ def test_nginx():
         status, headers, body = nginx.curl("/")
         assert status == 200 and "content-security-policy" in headers and body
         assert json.loads(nginx.curl("/api/v1/packs")[2])[0]["pack"] == "shed"
-        # The stream is not held back.
+        # The stream is not buffered.
         stream = subprocess.Popen(["curl", "-sSN", "--cacert", nginx.cert, "--resolve", f"{NAME}:{nginx.port}:127.0.0.1",
                                    f"https://{NAME}:{nginx.port}/api/v1/events"], stdout=subprocess.PIPE)
         try:
@@ -115,7 +115,7 @@ def test_nginx():
             stream.terminate()
             stream.wait()
             stream.stdout.close()
-        # Another name is not served, although the proxy passes it on.
+        # Another name is rejected, although the proxy passes it on.
         done = subprocess.run(["curl", "-sSk", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Host: evil.example",
                                f"https://127.0.0.1:{nginx.port}/"], check=True, stdout=subprocess.PIPE)
         assert done.stdout == b"421"
@@ -131,7 +131,7 @@ def test_switching_by_nginx():
         status, _, body = nginx.post("/api/v1/packs/shed/switch", {"charge_mos": 0}, "-H", f"Cookie: {token}")
         assert status == 200, body
         assert page.wait_for(r"web: (\S+) orders shed")[1] == "127.0.0.1"
-        # What a client says of itself is not believed: nginx puts its own word in the place.
+        # A client's own headers do not count: nginx replaces them.
         status, _, _ = nginx.post("/api/v1/login", {"password": "correct horse"}, "-H", "X-Forwarded-For: 203.0.113.9")
         assert status == 204
 
@@ -154,7 +154,8 @@ def test_clients_of_a_proxy_count_as_themselves():
 
 
 def test_each_request_of_a_proxy_stands_alone():
-    """Whatever a proxy and we read differently (here: a folded line, a bare CR), what is behind it is not taken for a request."""
+    """Requests that a proxy and our server parse differently (here: a folded line, a bare CR): bytes after them are
+    not taken for a request."""
     hidden = "GET /healthz HTTP/1.1\r\nHost: {0}\r\n\r\n"
     heads = {"two requests": "\r\n", "folded length": "Content-Length:\r\n 5\r\n\r\nhello", "bare CR": "X: a\rContent-Length: 0\r\n\r\n",
              "folded coding": "Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"}
@@ -166,7 +167,7 @@ def test_each_request_of_a_proxy_stands_alone():
                     raw.sendall((f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{word}: 127.0.0.1\r\n{tail}" + hidden.format(host)).encode())
                     answers = read_all(raw).split(b"HTTP/1.1 ")[1:]
                     assert len(answers) == 1 and b"Connection: close" in answers[0], (word, name, answers)
-            # Without a proxy a connection goes on.
+            # Without a proxy the connection stays open.
             with page.raw((hidden.format(f"127.0.0.1:{page.web}") * 2).encode()) as raw:
                 got = b""
                 while got.count(b"200 OK") < (1 if proxy else 2):
@@ -177,7 +178,7 @@ def test_below_a_path():
     with behind_nginx(prefix="/battery/") as (_, nginx):
         status, _, body = nginx.curl("/battery/", "--compressed")
         assert status == 200
-        # All that the page loads stands below the same path.
+        # All files of the page are below the same path.
         names = re.findall(r'(?:src|href)="([^"#]+)"', body.decode())
         assert all(not re.match(r"/|\w+:", name) for name in names), names
         for name in names:
@@ -191,7 +192,8 @@ def test_certificate():
     with folder_of_test() as folder:
         cert, key = certificate(folder)
         with Page(f"tls_cert = {cert}, {key}") as page:
-            # Who has the wrong address hears of it; who says nothing, or goes at once, keeps nobody up.
+            # A client with the wrong scheme gets a message; one that sends nothing, or disconnects at once, delays
+            # nobody.
             silent = page.raw()
             page.raw().close()
             status, _, body = page.ask("/")
@@ -209,7 +211,7 @@ def test_certificate():
                 stream.terminate()
                 stream.wait()
                 stream.stdout.close()
-            # Half a handshake costs nobody else anything, and ends.
+            # Half a handshake does not affect others, and times out.
             halves = [socket.create_connection(("127.0.0.1", page.web), timeout=PATIENCE) for _ in range(20)]
             context = ssl.create_default_context(cafile=cert)
             with socket.create_connection(("127.0.0.1", page.web), timeout=PATIENCE, source_address=("127.0.0.2", 0)) as raw:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # tests/run: own build
-"""`make BLE=no`: a packgate without Bluetooth, and without the libraries that it takes, which says so where it is wanted."""
+"""`make BLE=no`: a packgate without Bluetooth and its libraries, which reports that if a configuration needs it."""
 
 import os
 import shutil
@@ -13,12 +13,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 BUILT = os.path.dirname(PACKGATE)
-# What BLE=no compiles differently: gateway/lines/ble is another file, and the check of a configuration says that it is missing.
+# Files that BLE=no compiles differently: gateway/lines/ble is another file, and the check of a configuration reports
+# that it is missing.
 APART = ("gateway/config/check.o", "gateway/lines/ble/none.o")
 
 
 def take_what_is_the_same(folder):
-    """Objects of the usual build; make compiles what is not there, or older than its source."""
+    """Objects of the usual build; make compiles those that are missing or outdated."""
     asking = subprocess.run(["grep", "-rlE", "WITH_BLE|__has_include", "bms", "registers", "gateway"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert asking.stdout.split() == ["gateway/config/check.c"], asking.stdout
     for room in ("bms", "registers", "gateway"):
@@ -33,13 +34,13 @@ def take_what_is_the_same(folder):
 
 def leaves_bluetooth_out():
     with tempfile.TemporaryDirectory() as folder:
-        # pkg-config without the libraries of Bluetooth, as on a host that has not got them.
+        # pkg-config without the libraries of Bluetooth, as on a host that lacks them.
         wrapper = os.path.join(folder, "pkg-config")
         with open(wrapper, "w") as file:
             file.write('#!/bin/sh\ncase "$*" in *systemd*|*nettle*) echo "asked for $*" >&2; exit 1;; esac\nexec pkg-config "$@"\n')
         os.chmod(wrapper, 0o755)
         take_what_is_the_same(folder)
-        # A make above this one, which runs the tests, is not its own.
+        # The variables of the make that runs the tests must not apply.
         environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SAN")}
         built = subprocess.run(["make", "-j2", "V=1", "BLE=no", f"BUILD={folder}", f"PKG_CONFIG={wrapper}", f"{folder}/packgate",
                                 f"{folder}/tests/test_config", f"{folder}/tests/test_without_ble"], cwd=ROOT, env=environment,

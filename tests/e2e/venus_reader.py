@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A reader of the messages with `layout = venus` that behaves as venus-os_dbus-mqtt-battery (1.0.12) does: the paths that it has,
-that a key which is left out keeps its value, and what it cannot bear. Written from its behaviour; nothing is taken over."""
+"""A reader of the messages with `layout = venus` that behaves like venus-os_dbus-mqtt-battery (1.0.12): its paths,
+that a missing key keeps its value, and the input that breaks it. Written from its behaviour; no code was copied."""
 
 import json
 
@@ -38,7 +38,7 @@ class Battery:
         self.messages = 0
 
     def take(self, payload):
-        message = json.loads(payload, parse_constant=lambda name: 1 / 0)  # NaN is no JSON
+        message = json.loads(payload, parse_constant=lambda name: 1 / 0)  # NaN is not valid JSON
         assert "Dc" in message and "Soc" in message and {"Power", "Voltage"} <= set(message["Dc"]), message
         flat = {}
         for key, value in message.items():
@@ -49,9 +49,9 @@ class Battery:
         assert set(flat) <= PATHS, set(flat) - PATHS
         for path, value in flat.items():
             assert value is None or (isinstance(value, str) if path in TEXTS else is_number(value)), (path, value)
-        # It formats these for its log and, where one is no number, never updates anything again.
+        # It formats these for its log and, if one is not a number, never updates anything again.
         assert all(is_number(flat[path]) for path in NEEDED), flat
-        # It works out what is missing here with min() and sum(), which fail where a cell is null.
+        # It computes missing values here with min() and sum(), which fail if a cell is null.
         if any(value is None for value in message.get("Voltages", {}).values()):
             assert {"Sum", "Diff"} <= set(message["Voltages"]), message
             assert {"MinVoltageCellId", "MinCellVoltage", "MaxVoltageCellId", "MaxCellVoltage"} <= set(message["System"]), message

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the web outlet share: a gateway with a page, requests by the standard library, raw sockets, streams."""
+"""Shared by the tests of the web outlet: a gateway with a page, requests by the standard library, raw sockets,
+streams."""
 
 import http.client
 import json
@@ -67,7 +68,7 @@ class Page(Gateway):
         return connection
 
     def await_fresh(self, *names):
-        """Until these packs, or all, have whole values: the vital ones come first."""
+        """Waits until these packs, or all, have all values: the vital ones come first."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             packs = {pack["pack"]: pack for pack in self.json("/api/v1/packs")}
@@ -79,7 +80,7 @@ class Page(Gateway):
 
 
 def read_all(connection):
-    """Until the other end closes."""
+    """Reads until the peer closes."""
     out = b""
     while True:
         try:
@@ -100,7 +101,7 @@ class Stream:
         self.answer = self.connection.getresponse()
 
     def next(self, kind=None):
-        """(event, data); of that kind, if it is named."""
+        """The next (event, data), of that kind if it is named."""
         while True:
             event, data = None, None
             while True:

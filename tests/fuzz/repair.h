@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
-/*
- * Checksums of all protocols, put right in bytes that a fuzzer has made up: behind a checksum that
- * only one input in 65536 passes, hardly anything would ever be tried.
- */
+/* Corrects the checksums in bytes of a fuzzer: otherwise only one input in 65536 would get past a checksum. */
 #ifndef PACKGATE_TESTS_FUZZ_REPAIR_H
 #define PACKGATE_TESTS_FUZZ_REPAIR_H
 
 #include "bms/driver.h"
 
-/** Finds the form of a protocol's checksum: the one by which damaged replies of its board become frames again. False:
- * it has none, or one that is not in repair.c, so that `repair` changes nothing. */
+/* * Finds the form of a protocol's checksum: the one with which damaged replies of its board become valid frames.
+ * False: there is none in repair.c, so `repair` changes nothing. */
 bool repair_learn(const struct bms_driver *driver, const struct bms_driver *board_driver,
                   const struct modbus_user *map);
 
-/** Makes of what looks like frames of that protocol good ones, as far as possible. Worked out from
- * the sheets, not with the driver's own code. */
+/* * Corrects the checksums of everything that looks like a frame of that protocol. Implemented from the sheets, not
+ * with the driver's code. */
 void repair(const struct bms_request *request, uint8_t *bytes, size_t size);
 
 #endif

@@ -20,8 +20,8 @@ enum script_event {
     EVENT_BUILD,    /* step: the driver's own next request */
     EVENT_REPLY,    /* size (2, low byte first), bytes: received as they are */
     EVENT_REPAIRED, /* as EVENT_REPLY, with the checksums in it put right */
-    EVENT_SILENCE,  /* the wait is over, nothing more comes */
-    EVENT_FINISH,   /* the cycle is over */
+    EVENT_SILENCE,  /* the timeout has expired, nothing more arrives */
+    EVENT_FINISH,   /* the poll cycle ends */
     EVENT_EMULATE,  /* at (2), size, bytes: the simulated pack answers the request; `bytes` take the
                        place of what stands at `at`, and the checksums are put right */
     EVENT_ASK,      /* size (2), bytes: sent to the simulated pack */

@@ -16,7 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define SECRET_MOST 1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
+#define SECRET_MOST                                                                                \
+    1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
 
 static const struct config_section *find_section(const char *word)
 {
@@ -196,7 +197,7 @@ static bool is_changed(const char *old, const char *fresh, const struct edit *ed
 /* Whether an edit would send a stored secret to another address, or choose from which broker orders are accepted. A browser never
  * gets a secret back, so it must not have it sent to an address of its choice either. The reason is in `why`. */
 static bool redirects_secret(const char *old, const char *fresh, const struct edit *edit,
-                       char why[EDITS_WHY])
+                             char why[EDITS_WHY])
 {
     const struct config_section *section = find_section(edit->section);
     const int at = edit->kind == EDIT_VALUE ? config_key_find(section, edit->key) : -1;
@@ -277,7 +278,8 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
         now = next;
     }
     for (size_t i = 0; now && i < count; i++)
-        if (redirects_secret(text, now, &edits[i], why) || leads_pack_away(text, now, &edits[i], why)) {
+        if (redirects_secret(text, now, &edits[i], why) ||
+            leads_pack_away(text, now, &edits[i], why)) {
             free(now);
             now = NULL;
         }

@@ -156,10 +156,11 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
             line ? ((const struct line_config *) other->settings)->port : present_of(other)->port;
         const size_t size = strlen(port);
         if (strcmp(taken, port) == 0 && (size < 2 || strcmp(port + size - 2, ":0") != 0))
-            mistakes_add(mistakes, config_draft_line(draft, "port"),
-                         "'port' is already that of [%s %s] in line %u; expected a port of its own for "
-                         "each line and each master",
-                         other->section->word, other->name, config_draft_line(other, "port"));
+            mistakes_add(
+                mistakes, config_draft_line(draft, "port"),
+                "'port' is already that of [%s %s] in line %u; expected a port of its own for "
+                "each line and each master",
+                other->section->word, other->name, config_draft_line(other, "port"));
     }
 }
 
@@ -414,8 +415,8 @@ static const struct config_key present_keys[] = {
              "port 0 is any free port. A CAN interface must be brought up by the system, with 500 kbit/s."},
     {.name = "protocol", .offset = 0, .size = sizeof(struct present_config), .type = &type_presented_protocol, .on_change = CHANGE_SECTION,
      .help = "The protocol of the master. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over "
-             "TCP; while they say stop, values get exception 0x0B and the allowed currents read 0, that to discharge "
-             "with on_stale = discharge as before. modbus-rtu NAME: the registers of [view NAME] instead; there is no "
+             "TCP; when values turn stale, they get exception 0x0B for 10 s, and the allowed currents read 0 (with "
+             "on_stale = discharge, the discharge current stays as before). modbus-rtu NAME: the registers of [view NAME] instead; there is no "
              "answer while `of` is not fresh. The name of a BMS's protocol, and its variant if it has several "
              "(topbms pylontech): inverters see `of` as such a BMS. "
              "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "

@@ -175,7 +175,7 @@ struct config_section {
     void (*release)(void *settings);
 };
 
-/* In sections.c, limits.c, and of outlets in outlets.c, mqtt.c, web.c, notify.c and present.c. */
+/* In sections.c, limits.c, and of outlets in outlets.c and the folder outlets. */
 extern const struct config_section gateway_section, line_section, pack_section, bank_section,
     limits_section, push_section, tunnel_section, view_section, mqtt_section, history_section,
     web_section, influx_section, notify_section, present_section, print_section;

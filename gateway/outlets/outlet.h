@@ -8,7 +8,7 @@
  * To add an outlet called NAME:
  *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, as it travels as it is;
  *      and where the structs are, in struct config (config/config.h);
- *   2. its keys and its section NAME_section with `.outlet = true` in a file of its own in config/; the section is declared in config/keys.h
+ *   2. its keys and its section NAME_section with `.outlet = true` in config/outlets.c; the section is declared in config/keys.h
  *      and listed in config_sections (config/sections.c); each key is also in conf/packgate.ini. The gateway starts a process for each
  *      struct of such a section;
  *   3. a folder NAME here with a const struct outlet_kind called outlet_NAME;

@@ -116,7 +116,7 @@ def keys_are_where_the_tour_says():
     tour = text_of("HACKING.md").split("**A key.**")[1].split("**A value.**")[0]
     with_keys = {path for path in sources() if "\nconst struct config_section " in text_of(path).replace("*const config_sections", "")
                  and path.endswith(".c")}
-    assert with_keys == {"gateway/" + name for name in re.findall(r"`(config/\w+\.c)`", tour)}, with_keys
+    assert with_keys == {"gateway/" + name for name in re.findall(r"`(config/[\w/]+\.c)`", tour)}, with_keys
 
 
 main([every_include_goes_down, registers_know_only_the_values, no_circle, no_folder_is_a_hall,

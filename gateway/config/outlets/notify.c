@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The section [notify NAME]: its keys, and which of them belong to which service. */
-#include "outlets.h"
+#include "config/outlets.h"
 
-#include "draft.h"
-#include "outlet_rows.h"
-#include "types.h"
+#include "config/draft.h"
+#include "config/outlet_rows.h"
+#include "config/types.h"
 
 #include "bms/count.h"
 

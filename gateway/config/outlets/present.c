@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The section [present NAME]: a port on which inverters, PLCs and other masters ask for values. */
-#include "draft.h"
-#include "outlets.h"
-#include "types.h"
+#include "config/draft.h"
+#include "config/outlets.h"
+#include "config/types.h"
 
 #include "base/address.h"
 

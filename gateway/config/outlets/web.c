@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The section [web]: its keys, and the names by which the page may be asked for. */
-#include "outlets.h"
+#include "config/outlets.h"
 
-#include "draft.h"
-#include "outlet_rows.h"
-#include "types.h"
+#include "config/draft.h"
+#include "config/outlet_rows.h"
+#include "config/types.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The section [mqtt NAME]: its keys, and sections that share a broker. */
-#include "outlets.h"
+#include "config/outlets.h"
 
-#include "draft.h"
-#include "outlet_rows.h"
-#include "types.h"
+#include "config/draft.h"
+#include "config/outlet_rows.h"
+#include "config/types.h"
 
 #include <ctype.h>
 #include <stdio.h>

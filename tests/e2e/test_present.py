@@ -776,7 +776,7 @@ def a_port_in_use_is_awaited():
     server, url = simulate("daly", FIXED)
     with server, socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        with Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=f"tcp-listen:{address}", more=""), arguments=("--debug",)) as gateway:
+        with Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=f"tcp-listen:{address}", view="", more=""), arguments=("--debug",)) as gateway:
             for _ in range(3):
                 gateway.wait_for(f"cannot listen on {address}")
             other.close()

@@ -3,7 +3,6 @@
 #include "alarms.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 struct alarms alarms_after(struct alarms before, const struct pack *values)
 {
@@ -47,6 +46,11 @@ int alarms_cell(enum pack_alarm alarm, const struct pack *values)
     default:
         return 0;
     }
+}
+
+bool alarms_has_cell(enum pack_alarm alarm)
+{
+    return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE || alarm == CELL_IMBALANCE;
 }
 
 int alarms_sensor(enum pack_alarm alarm, const struct pack *values)

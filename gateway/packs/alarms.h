@@ -9,6 +9,8 @@
 
 #include "bms/pack.h"
 
+#include <stdbool.h>
+
 /* As last read, a bit for each enum pack_alarm. All zeros: none. */
 struct alarms {
     uint32_t warning, protection;
@@ -24,6 +26,8 @@ int alarms_level(struct alarms alarms, int alarm);
 /** The cell (from 1) that an active alarm most likely concerns, by the values of this poll cycle: the highest, the
  * lowest, or of both the one further from the mean. 0: it concerns no cell, or its number is unknown. */
 int alarms_cell(enum pack_alarm alarm, const struct pack *values);
+/** Whether an alarm concerns a cell. */
+bool alarms_has_cell(enum pack_alarm alarm);
 /** The same of temperature sensors: the hottest or the coldest. */
 int alarms_sensor(enum pack_alarm alarm, const struct pack *values);
 

@@ -63,7 +63,8 @@ struct question {
 struct query {
     sqlite3 *db;
     struct question *asked[HISTORY_LEVELS];
-    sqlite3_stmt *last_before[HISTORY_LEVELS]; /* prepared when first used */
+    sqlite3_stmt *last_before[HISTORY_LEVELS]; /* these two: prepared when first used */
+    sqlite3_stmt *began;
 };
 
 struct query *query_open(const char *path, char *why, size_t size)
@@ -100,8 +101,10 @@ void query_close(struct query *query)
         free_question(query->asked[level]);
         sqlite3_finalize(query->last_before[level]);
     }
-    if (query)
+    if (query) {
+        sqlite3_finalize(query->began);
         sqlite3_close_v2(query->db);
+    }
     free(query);
 }
 
@@ -559,4 +562,22 @@ void query_alarms(struct query *query, const char *pack, int64_t from, int64_t t
         sqlite3_reset(statement);
     }
     sqlite3_finalize(statement);
+}
+
+void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64_t to,
+                 void (*each)(void *data, const char *pack), void *data)
+{
+    sqlite3_stmt **kept = &query->began;
+    if (!*kept && sqlite3_prepare_v2(query->db,
+                                     "SELECT p.name FROM event e JOIN pack p ON p.id = e.pack "
+                                     "WHERE e.t BETWEEN ?1 AND ?2 AND e.kind = 'alarm' AND "
+                                     "e.name = ?3 AND e.text = 'on' ORDER BY e.t DESC",
+                                     -1, kept, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_int64(*kept, 1, from);
+    sqlite3_bind_int64(*kept, 2, to);
+    sqlite3_bind_text(*kept, 3, pack_alarm_name(alarm), -1, SQLITE_STATIC);
+    while (sqlite3_step(*kept) == SQLITE_ROW)
+        each(data, text_at(*kept, 0));
+    sqlite3_reset(*kept);
 }

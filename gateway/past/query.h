@@ -84,6 +84,11 @@ struct query_alarm {
 void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
                   void (*each)(void *data, const struct query_alarm *spell), void *data);
 
+/** Calls `each` with the packs and banks whose alarm began, or changed its level, at from … to
+ * (inclusive), the newest first. */
+void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64_t to,
+                 void (*each)(void *data, const char *pack), void *data);
+
 /** The midnight (UTC seconds) of the last day up to that of `now` whose health was checked;
  * INT64_MIN: none. */
 int64_t query_checked(struct query *query, const char *pack, int64_t now);

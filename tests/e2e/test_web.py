@@ -412,7 +412,9 @@ def test_alarms():
         assert alarm["name"] == "soc_low" and "since" not in alarm, alarm
         for t, text in ((50, "on"), (90, "off")):
             insert(page.file, "event", pack="boat", t=begun - 7200 + t, kind="alarm", name="cell_imbalance", level=2, text=text)
-        old = {"name": "cell_imbalance", "level": "protection", "since": begun - 7150, "until": begun - 7110}
+        # Which cell that was is told by the minute in which it began.
+        insert(page.file, "minute", pack="boat", t=(begun - 7150) // 60 * 60, n=6, c1=3300, c2=3310, c3=3210, c4=3300)
+        old = {"name": "cell_imbalance", "level": "protection", "since": begun - 7150, "until": begun - 7110, "cell": 3}
 
         def until(wanted):
             deadline = time.monotonic() + PATIENCE
@@ -431,6 +433,30 @@ def test_alarms():
         assert page.json(f"{path}?from={begun - 7120}&to={begun - 7000}") == [old]
         assert page.json(f"{path}?from={begun - 7000}&to={begun - 6000}") == []
         assert page.ask(f"{path}?from=yesterday")[0] == 400 and page.ask(path, method="POST", body="{}")[0] in (403, 405)
+
+
+def test_alarms_of_a_bank():
+    """Each says in which pack it began, and in which of its cells, if the history has both."""
+    with past() as page:
+        page.await_fresh()
+        await_file(page.file)
+        begun = int(time.time()) // 60 * 60 - 3600
+
+        def alarm(pack, t, text, name="cell_over_voltage"):
+            insert(page.file, "event", pack=pack, t=begun + t, kind="alarm", name=name, level=1, text=text)
+        # That of shed goes on when that of boat begins, which is the same one to the bank.
+        for pack, t, text in (("nobody", 0, "on"), ("shed", 0, "on"), ("all", 1, "on"), ("boat", 20, "on"), ("shed", 30, "off"), ("boat", 60, "off"),
+                              ("all", 60, "off"), ("boat", 600, "on"), ("all", 600, "on"), ("boat", 630, "off"), ("all", 631, "off"), ("all", 640, "on"), ("all", 660, "off")):
+            alarm(pack, t, text)
+        for text in ("on", "off"):
+            alarm("shed", 1200, text, "soc_low")
+            alarm("all", 1200 + (text == "off"), text, "soc_low")
+        insert(page.file, "minute", pack="shed", t=begun, n=6, c1=3300, c2=3610, c3=3300)
+        first, second, third, fourth = page.json("/api/v1/packs/all/alarms")
+        assert first == {"name": "cell_over_voltage", "level": "warning", "since": begun + 1, "until": begun + 60, "pack": "shed", "cell": 2}, first
+        assert second["pack"] == "boat" and "cell" not in second, second
+        assert "pack" not in third and "cell" not in third, third
+        assert fourth["name"] == "soc_low" and fourth["pack"] == "shed" and "cell" not in fourth, fourth
 
 
 def test_csv():
@@ -792,7 +818,7 @@ def test_password_command():
 
 
 if __name__ == "__main__":
-    main([test_alarms, test_stream_has_news_only, test_history_ends_now, test_today, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
+    main([test_alarms, test_alarms_of_a_bank, test_stream_has_news_only, test_history_ends_now, test_today, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
           test_no_history, test_values, test_curl_agrees, test_page, test_headers, test_frame, test_compression, test_silent_pack,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,

@@ -10,6 +10,7 @@
 #include "packs/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The task of a worker. */
 struct asked {
@@ -74,8 +75,75 @@ static int by_time(const void *a, const void *b)
     return (left->since > right->since) - (left->since < right->since);
 }
 
-static json_t *list_spells(struct spells *spells, const struct query_ask *ask)
+/* ---- where it was ---- */
+
+#define TOLD_S 10 /* the alarm of a bank begins with that of its pack, or soon after it */
+
+/* Where an alarm began. */
+struct place {
+    const struct source *source;
+    enum pack_alarm alarm;
+    const char *pack; /* of a bank; NULL: unknown */
+    int cell;         /* from 1; 0: unknown, or it concerns none */
+};
+
+static void find_pack(void *data, const char *pack)
 {
+    struct place *place = data;
+    for (unsigned i = 0; !place->pack && i < place->source->member_count; i++)
+        if (strcmp(place->source->members[i]->name, pack) == 0)
+            place->pack = place->source->members[i]->name;
+}
+
+static bool find_cell(void *data, const struct history_row *row)
+{
+    struct place *place = data;
+    struct pack values;
+    pack_clear(&values);
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        if (row->mean[ROW_CELL + i] != ROW_UNKNOWN)
+            pack_set_cell(&values, i + 1, row->mean[ROW_CELL + i]);
+    pack_derive(&values);
+    place->cell = alarms_cell(place->alarm, &values);
+    return false;
+}
+
+/* By the events at that time, and by the minute in which it began. */
+static struct place place_of(const struct asked *asked, struct query *query,
+                             const struct query_alarm *spell)
+{
+    const struct source *source = &asked->pack->source;
+    struct place place = {.source = source, .alarm = spell->alarm};
+    struct query_ask ask = {.pack = source->name,
+                            .level = LEVEL_MINUTE,
+                            .from = history_start(LEVEL_MINUTE, spell->since),
+                            .to = spell->since + 1,
+                            .only_wanted = true};
+    char why[WORKER_WHY];
+    if (source->members && query) {
+        query_began(query, spell->alarm, spell->since - TOLD_S, spell->since, find_pack, &place);
+        ask.pack = place.pack;
+    }
+    if (!ask.pack || !alarms_has_cell(spell->alarm))
+        return place;
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        ask.wanted[ROW_CELL + i] = true;
+    /* What memory has of a bank is without cells. */
+    past_rows(asked->past, asked->pack->index, query, &ask, find_cell, &place, why, sizeof why);
+    return place;
+}
+
+static void add_place(json_t *object, const struct place *place)
+{
+    if (place->pack)
+        json_object_set_new(object, "pack", json_string(place->pack));
+    if (place->cell)
+        json_object_set_new(object, "cell", json_integer(place->cell));
+}
+
+static json_t *list_spells(const struct asked *asked, struct query *query, struct spells *spells)
+{
+    const struct query_ask *ask = &asked->ask.query;
     json_t *list = json_array();
     if (spells->count > 0)
         qsort(spells->list, spells->count, sizeof *spells->list, by_time);
@@ -83,11 +151,13 @@ static json_t *list_spells(struct spells *spells, const struct query_ask *ask)
         const struct query_alarm *spell = &spells->list[i];
         if (spell->since >= ask->to || (spell->until && spell->until <= ask->from))
             continue;
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:I, s:o}", "name", pack_alarm_name(spell->alarm), "level",
-                            pack_alarm_level_name(spell->level), "since", (json_int_t) spell->since,
-                            "until",
-                            spell->until ? json_integer((json_int_t) spell->until) : json_null()));
+        const struct place place = place_of(asked, query, spell);
+        json_t *object = json_pack(
+            "{s:s, s:s, s:I, s:o}", "name", pack_alarm_name(spell->alarm), "level",
+            pack_alarm_level_name(spell->level), "since", (json_int_t) spell->since, "until",
+            spell->until ? json_integer((json_int_t) spell->until) : json_null());
+        add_place(object, &place);
+        json_array_append_new(list, object);
     }
     return list;
 }
@@ -101,9 +171,9 @@ static void work(void *data, struct worker_result *result)
     if (query)
         query_alarms(query, ask->pack, ask->from, ask->to, asked->ask.points, add_spell, &spells);
     past_recent(asked->past, asked->pack->index, query, ask->pack, add_row, &spells);
-    query_close(query);
     result->status = MHD_HTTP_OK;
-    result->text = json_text(list_spells(&spells, ask));
+    result->text = json_text(list_spells(asked, query, &spells));
+    query_close(query);
     free(spells.list);
 }
 

@@ -218,12 +218,14 @@ const cases = {
         await has(story, 'Cell 7 falls');
         await has(story, `${day.shed.soc_min_percent.toFixed(0)}…${day.shed.soc_max_percent.toFixed(0)}`);
         const apart = story.locator('[data-section=alarms] li', { hasText: 'Cells far apart' });
-        await has(apart, /\d+:\d\d, 30\smin$/);
-        const [, from, to] = /^#\/charts\/shed\/30d\/(\d+)-(\d+)$/.exec(await apart.locator('a').getAttribute('href'));
+        await has(apart, /Cells far apart, cell \d+\D.*\d+:\d\d, 30\smin$/);
+        const [, from, to] = /^#\/charts\/shed\/30d\/(\d+)-(\d+)\/cell-\d+$/.exec(await apart.locator('a').getAttribute('href'));
         check(to - from === 1800 + 2 * 600, 'the alarm leads to its time');
         check(!/today/i.test(await page.locator('.detail > .card:not(:first-child, [data-section=story])').allTextContents()), 'today is what the history says');
         await page.goto(asked.url + '#boat');
         await has(story.locator('[data-section=alarms] li', { hasText: 'State of charge low' }), /no end reported$/);
+        await page.goto(asked.url + '#house');
+        await story.locator('[data-section=alarms] a[href^="#/charts/left/30d/"][href*="/cell-"]', { hasText: /Cells far apart, left, cell \d+\D/ }).waitFor();
         // What is old has the scale that it needs. A switch that is open in one pack is said of its bank as that, and in no other words.
         const other = await page.context().newPage();
         await other.route('**/api/v1/packs', async route => {
@@ -247,7 +249,11 @@ const cases = {
             const other = await page.context().newPage(), at = () => Math.floor(Date.now() / 1000), zone = hour => Math.round(3600 * hour - at() % 86400);
             await other.route('**/api/v1/packs', async route => {
                 const response = await route.fetch({ maxRetries: 5 }), list = await response.json();
-                list.find(p => p.pack === 'boat').alarms.push({ name: 'cell_under_voltage', level: 'protection', since: at(), cell: 3 });
+                const alarms = of => list.find(p => p.pack === of).alarms;
+                alarms('boat').push({ name: 'cell_under_voltage', level: 'protection', since: at(), cell: 3 });
+                alarms('right').push({ name: 'cell_over_voltage', level: 'warning', cell: 7 });
+                for (const name of ['left', 'right']) alarms(name).push({ name: 'soc_high', level: 'warning' });
+                for (const name of ['cell_over_voltage', 'soc_high']) alarms('house').push({ name, level: 'warning' });
                 await route.fulfill({ response, json: list, headers: { ...response.headers(), 'x-packgate-zone': String(zone(hour)) } });
             });
             // Never answered, or by a beat with another zone.
@@ -266,6 +272,8 @@ const cases = {
         const evening = await clock(20.8, half_hours), night = (other, name = 'shed') => card(other, name).locator('.night');
         await has(night(evening), /^Last night took 0.9\skWh; 4.9\skWh are left.$/);
         await has(evening.locator('.strip'), /Cell under voltage, cell 3\s*Protection for \d/);   // it began while somebody looked
+        // A bank says which of its packs has the alarm, or how many.
+        await has(card(evening, 'house').locator('.bands'), /Cell over voltage, right, cell 7\s*Warning.*State of charge high, 2 packs\s*Warning/);
         check(!/draw/.test(await card(evening, 'boat').locator('.left').textContent()), 'it ends before it is empty');
         const tonight = await clock(23, half_hours);
         check(await night(tonight).isHidden(), 'tonight is not last night');

@@ -7,7 +7,7 @@ import { clock, day, dayOf, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
-import { noAnswer } from './parts.js';
+import { alarmWords, noAnswer } from './parts.js';
 import { cellsOf, fromMean, outermost } from './spread.js';
 import { addWords, t } from './words.js';
 
@@ -312,10 +312,10 @@ export async function charts(wanted, parts = []) {
   function showAlarms() {
     const newest = alarms.slice(-ALARMS_MOST).reverse();
     alarmCard.hidden = !newest.length;
-    alarmCard.replaceChildren(el('h2', {}, t('alarms')), el('ul', { class: 'marks' }, ...newest.map(({ name, level, since, until }) => {
-      const end = until ?? to, margin = Math.max(SHORTEST_S, (end - since) / 4);
+    alarmCard.replaceChildren(el('h2', {}, t('alarms')), el('ul', { class: 'marks' }, ...newest.map(alarm => {
+      const { level, since, until } = alarm, end = until ?? to, margin = Math.max(SHORTEST_S, (end - since) / 4);
       return el('li', {}, el('a', { href: addressOf(names, { ...ask, range: rangeOf(), zoom: [Math.max(from, since - margin), Math.min(to, end + margin)] }) },
-        el('span', { class: level }, icon(level), el('b', {}, t(name))), ` ${clock(since, true)} – ${until ? `${clock(until, true)} (${span(until - since)})` : t('no_end')}`));
+        el('span', { class: level }, icon(level), el('b', {}, alarmWords(alarm))), ` ${clock(since, true)} – ${until ? `${clock(until, true)} (${span(until - since)})` : t('no_end')}`));
     })), alarms.length > newest.length ? el('p', { class: 'hint' }, t('more', alarms.length - newest.length)) : '');
   }
 

@@ -2,7 +2,7 @@
 // The parts that views share: battery, cells, alarms. Each has show(), which updates it.
 import { el, icon, setAttribute, setText } from './dom.js';
 import { num, number, span, watts } from './numbers.js';
-import { ageOf, balancedCells, row } from './packs.js';
+import { ageOf, balancedCells, isBank, isOld, packs, row, titleOf } from './packs.js';
 import { t } from './words.js';
 
 /** A battery lying on its side, filled to its state of charge; in three sizes for cards, banks and tiles. */
@@ -74,20 +74,30 @@ export function cells(count, heading) {
   return node;
 }
 
-/** The text of an alarm, with its cell or sensor. */
-export const alarmWords = ({ name, cell, sensor }) => t(name) + (cell ? `, ${t('at_cell', cell)}` : sensor ? `, ${t('at_sensor', sensor)}` : '');
+/** The text of an alarm, with its pack in a bank, or the number of packs, and its cell or sensor. */
+export const alarmWords = ({ name, pack, count, cell, sensor }) => [t(name), pack && titleOf(pack), count && t('n_packs', count),
+  cell ? t('at_cell', cell) : sensor && t('at_sensor', sensor)].filter(Boolean).join(', ');
+
+// Where a bank has an alarm: in one of its packs, with the cell or sensor, or in several.
+function placeIn(bank, { name }) {
+  const where = bank.members.map(member => packs.get(member)).filter(Boolean).flatMap(p => {
+    if (isOld(p) && name === 'communication_fault') return [{ pack: p.pack }];
+    return (isOld(p) ? p.lastAlarms : p.alarms).filter(a => a.name === name).map(({ cell, sensor }) => ({ pack: p.pack, cell, sensor }));
+  });
+  return where.length > 1 ? { count: where.length } : where[0];
+}
 
 /** The alarms of one pack as bands across its card, the worst on top. Those of a silent pack are marked as old. */
 export function bands() {
   const node = el('ul', { class: 'bands' });
   let shown = '';
-  node.show = (p, isOld) => {
-    const list = isOld ? p.lastAlarms : p.alarms, key = JSON.stringify([list, isOld]);
+  node.show = (p, old) => {
+    const list = (old ? p.lastAlarms : p.alarms).map(a => isBank(p) ? { ...a, ...placeIn(p, a) } : a), key = JSON.stringify([list, old]);
     node.hidden = !list.length;
     if (key === shown) return;
     shown = key;
     fold(node, list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, alarmWords(a)),
-      el('span', {}, t(a.level), isOld ? `, ${t('before_silence')}` : ''))));
+      el('span', {}, t(a.level), old ? `, ${t('before_silence')}` : ''))));
   };
   return node;
 }

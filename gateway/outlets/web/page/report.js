@@ -4,7 +4,7 @@
 import { copyable } from './copy.js';
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
-import { silentView } from './parts.js';
+import { alarmWords, silentView } from './parts.js';
 import { clock, dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
@@ -121,7 +121,7 @@ function sheets(p, month, heading, whole, months) {
       ...byDay('h3', t('worst_by_day', worst.p.title, worst.farthest + 1), days.day, 'mV', [{ bars: others, looks: 'others' },
         { bars: days.t.map((_, d) => off[worst.farthest][d] == null ? null : [0, off[worst.farthest][d]]), looks: 'out', inset: .3 }])] : [],
     isBank(p) ? null : packTable(months), el('h2', {}, t('to_do')), el('ul', { class: 'to-do' }, ...toDo(months, worst, isNow)),
-    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${clock(a.since, true)}: ${a.title}, ${t(a.name)}, ${t(a.level)}`)),
+    alarms.length ? el('h2', {}, t('alarms')) : null, el('ul', {}, ...alarms.slice(0, ALARMS_MOST).map(a => el('li', {}, `${clock(a.since, true)}: ${a.title}, ${alarmWords(a)}, ${t(a.level)}`)),
       more > 0 ? el('li', {}, t('more', more)) : null))];
 }
 

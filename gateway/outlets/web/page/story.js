@@ -4,7 +4,7 @@ import { el, icon } from './dom.js';
 import { sentence } from './health.js';
 import { clock, facts, number, span } from './numbers.js';
 import { gatewayTime } from './packs.js';
-import { chartsOf } from './parts.js';
+import { alarmWords, chartsOf } from './parts.js';
 import { todayOf } from './today.js';
 import { t } from './words.js';
 
@@ -22,12 +22,13 @@ function extremes(d) {
   return f.soc.row.hidden && f.cells.row.hidden ? null : el('section', {}, el('h2', {}, t('today')), f.node);
 }
 
-// An alarm as a link to the charts at its time, where the cells show its cause.
-function spell(pack, { name, level, since, until }) {
+// An alarm as a link to the charts at its time, of its pack and with its cell, where the cells show its cause.
+function spell(name, alarm) {
+  const { level, since, until, pack = name, cell } = alarm;
   const words = until ? `${clock(since, true)}, ${span(until - since)}` : `${clock(since, true)}, ${t('no_end')}`;
   const now = Math.round(gatewayTime()), end = until ?? now, margin = Math.max(MARGIN_S, Math.round((end - since) / 4));
-  return el('li', {}, el('a', { href: `${chartsOf(pack)}/30d/${since - margin}-${Math.min(now, end + margin)}` },
-    el('span', { class: level }, icon(level), t(name)), el('span', {}, words)));
+  return el('li', {}, el('a', { href: `${chartsOf(pack)}/30d/${since - margin}-${Math.min(now, end + margin)}${cell ? `/cell-${cell}` : ''}` },
+    el('span', { class: level }, icon(level), alarmWords(alarm)), el('span', {}, words)));
 }
 
 function spells(pack, list) {

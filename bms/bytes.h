@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads and writes numbers in frames in both byte orders, without casting buffers.
+ * Reads and writes numbers in frames in both byte orders, without casting buffers, and hexadecimal digits.
  */
 #ifndef PACKGATE_BMS_BYTES_H
 #define PACKGATE_BMS_BYTES_H
@@ -71,6 +71,16 @@ static inline void put_le32(uint8_t *b, uint32_t v)
 {
     put_le16(b, v);
     put_le16(b + 2, v >> 16);
+}
+
+/** The value of a hexadecimal digit in either case; -1: it is none. */
+static inline int hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 #endif

@@ -100,6 +100,13 @@ bool pack_known(const struct pack *pack, enum pack_value id)
     return !isnan(pack->value[id]);
 }
 
+uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
+                     uint32_t most)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
+    return raw <= 0 ? 0 : raw >= most ? most : (uint32_t) raw;
+}
+
 void pack_set_cell(struct pack *pack, unsigned n, double mv)
 {
     if (n >= 1 && n <= MAX_CELLS)
@@ -162,6 +169,14 @@ void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t cou
     for (size_t i = 0; i < count; i++)
         pack_alarm_at(pack, (enum pack_alarm) rows[i].alarm, rows[i].level,
                       word >> rows[i].bit & 1);
+}
+
+uint64_t pack_alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < count; i++)
+        word |= (uint64_t) (active >> rows[i].alarm & 1) << rows[i].bit;
+    return word;
 }
 
 void pack_raw_alarm(struct pack *pack, uint16_t word)

@@ -150,6 +150,10 @@ void pack_unset(struct pack *pack, enum pack_value id);
 
 bool pack_known(const struct pack *pack, enum pack_value id);
 
+/** A value as an emulator sends it: times `factor`, plus `offset`, rounded, from 0 to `most`; 0 if it is unknown. */
+uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
+                     uint32_t most);
+
 /** Cell n and sensor n, counted from 1; a number beyond MAX_CELLS or MAX_TEMPS (or 0) is
  * ignored. */
 void pack_set_cell(struct pack *pack, unsigned n, double mv);
@@ -179,6 +183,10 @@ void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
 
 /** pack_alarm_at for each row, active where its bit of `word` is set. */
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word);
+
+/** The reverse for emulators: the word with the bits of all rows whose alarm is set in `active`, such as
+ * `pack->alarms_warning`. */
+uint64_t pack_alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active);
 
 /** Appends one of the protocol's own alarm words; those beyond MAX_RAW_ALARMS are dropped. */
 void pack_raw_alarm(struct pack *pack, uint16_t word);

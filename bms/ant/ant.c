@@ -323,15 +323,6 @@ static void mask(uint8_t *frame, size_t size)
 
 /* ---- emulator ---- */
 
-static uint64_t alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active)
-{
-    uint64_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        if (active >> rows[i].alarm & 1)
-            word |= UINT64_C(1) << rows[i].bit;
-    return word;
-}
-
 static void put_le64(uint8_t *b, uint64_t value)
 {
     put_le32(b, (uint32_t) value);
@@ -389,9 +380,9 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     data[1] = told->value[CURRENT_A] > 0 ? 2 : told->value[CURRENT_A] < 0 ? 3 : 1;
     data[2] = (uint8_t) temps;
     data[3] = (uint8_t) cells;
-    put_le64(data + 4, alarm_word(protections, COUNT(protections), told->alarms_protection));
+    put_le64(data + 4, pack_alarm_word(protections, COUNT(protections), told->alarms_protection));
     put_le64(data + 12,
-             alarm_word(warnings, COUNT(warnings), told->alarms_warning) | state_bits(told));
+             pack_alarm_word(warnings, COUNT(warnings), told->alarms_warning) | state_bits(told));
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
         put_le16(at, ant_told(told, (enum pack_value)(CELL_MV + n), 1));

@@ -660,36 +660,19 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator (section 10) ---- */
 
-/* A known value in wire units, 0 for an unknown one, as in real boards; values out of range are
- * limited. */
-static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
-                       uint32_t max)
-{
-    double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
-    return raw <= 0 ? 0 : raw >= max ? max : (uint32_t) raw;
-}
-
 static uint16_t signed_word(const struct pack *pack, enum pack_value id, double factor)
 {
     double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
     return (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, raw));
 }
 
-static uint16_t alarm_word(uint32_t active, const struct alarm_bit *rows, size_t count)
-{
-    uint16_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        if (active >> rows[i].alarm & 1)
-            word |= (uint16_t) (1 << rows[i].bit);
-    return word;
-}
-
 static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
 {
-    size_t count = scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    size_t count = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
     d[at++] = (uint8_t) count;
     for (size_t i = 0; i < count; i++, at += 2)
-        put_be16(d + at, scaled(pack, (enum pack_value)(TEMP_C + i), 10, ZERO_CELSIUS, UINT16_MAX));
+        put_be16(d + at,
+                 pack_scaled(pack, (enum pack_value)(TEMP_C + i), 10, ZERO_CELSIUS, UINT16_MAX));
     return at;
 }
 
@@ -709,36 +692,38 @@ static void put_common(const struct bms *bms, const struct pack *pack, enum pack
     const struct memory *memory = (const void *) bms->memory.bytes;
     bool coarse = needs_coarse(pack);
     double factor = coarse ? 10 : 100;
-    uint32_t mask = scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
-    put_be16(d, scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
+    uint32_t mask = pack_scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
+    put_be16(d, pack_scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
     put_be16(d + 2, signed_word(pack, CURRENT_A, factor));
-    put_be16(d + 4, scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
-    put_be16(d + 6, scaled(pack, capacity, factor, 0, UINT16_MAX));
-    put_be16(d + 8, scaled(pack, CYCLES, 1, 0, UINT16_MAX));
+    put_be16(d + 4, pack_scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
+    put_be16(d + 6, pack_scaled(pack, capacity, factor, 0, UINT16_MAX));
+    put_be16(d + 8, pack_scaled(pack, CYCLES, 1, 0, UINT16_MAX));
     put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
     put_be16(d + 12, mask & 0xFFFF);
     put_be16(d + 14, mask >> 16);
-    uint16_t word = alarm_word(pack->alarms_protection, ROWS(protections));
+    uint16_t word = (uint16_t) pack_alarm_word(ROWS(protections), pack->alarms_protection);
     put_be16(d + 16, memory->held ? word | 1u << HELD_BIT : word);
     char *minor;
     unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
     d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
-    d[19] = (uint8_t) scaled(pack, SOC_PERCENT, 1, 0, 100);
-    uint32_t fet = scaled(pack, CHARGE_MOS, 1, 0, 1) | scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
+    d[19] = (uint8_t) pack_scaled(pack, SOC_PERCENT, 1, 0, 100);
+    uint32_t fet =
+        pack_scaled(pack, CHARGE_MOS, 1, 0, 1) | pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
     d[20] = (uint8_t) (coarse ? fet | 0x80 : fet);
-    d[21] = (uint8_t) scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+    d[21] = (uint8_t) pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
 }
 
 /* The tail is that of newer firmware, which reports its full capacity. */
 static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     put_common(bms, pack, RATED_AH, d);
-    put_be16(d + 16, be16(d + 16) | alarm_word(pack->alarms_protection, ROWS(plain_protections)));
+    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(plain_protections),
+                                                               pack->alarms_protection));
     size_t at = put_temps(pack, d, 22);
     if (!pack_known(pack, FULL_AH))
         return at;
-    put_be16(d + at + 1, alarm_word(pack->alarms_warning, ROWS(plain_warnings)));
-    put_be16(d + at + 3, scaled(pack, FULL_AH, per_unit(d), 0, UINT16_MAX));
+    put_be16(d + at + 1, (uint16_t) pack_alarm_word(ROWS(plain_warnings), pack->alarms_warning));
+    put_be16(d + at + 3, pack_scaled(pack, FULL_AH, per_unit(d), 0, UINT16_MAX));
     put_be16(d + at + 5, be16(d + 4));
     return at + TAIL_SIZE;
 }
@@ -746,11 +731,11 @@ static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t 
 static size_t put_addressed(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     put_common(bms, pack, FULL_AH, d);
-    put_be16(d + 16,
-             be16(d + 16) | alarm_word(pack->alarms_protection, ROWS(addressed_protections)));
-    put_be16(d + 22, alarm_word(pack->alarms_warning, ROWS(addressed_warnings)));
+    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(addressed_protections),
+                                                               pack->alarms_protection));
+    put_be16(d + 22, (uint16_t) pack_alarm_word(ROWS(addressed_warnings), pack->alarms_warning));
     put_be16(d + 24, 250 + ZERO_CELSIUS);
-    put_be16(d + 26, scaled(pack, MOS_TEMP_C, 10, ZERO_CELSIUS, UINT16_MAX));
+    put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, ZERO_CELSIUS, UINT16_MAX));
     return put_temps(pack, d, 28);
 }
 
@@ -761,9 +746,9 @@ static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t 
 
 static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
-    size_t count = scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+    size_t count = pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
     for (size_t i = 0; i < count; i++)
-        put_be16(d + 2 * i, scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
+        put_be16(d + 2 * i, pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
     return 2 * count;
 }
 

@@ -391,30 +391,14 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 /* ---- emulator ---- */
 
-/* A known value in wire units, 0 for an unknown one; values out of range are limited. */
-static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
-                       uint32_t max)
-{
-    double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
-    return raw <= 0 ? 0 : raw >= max ? max : (uint32_t) raw;
-}
-
 static uint32_t word_of(const struct pack *pack, enum pack_value id, double factor)
 {
-    return scaled(pack, id, factor, 0, UINT16_MAX);
+    return pack_scaled(pack, id, factor, 0, UINT16_MAX);
 }
 
 static uint32_t temp_of(const struct pack *pack, enum pack_value id)
 {
-    return scaled(pack, id, 10, TEMP_ZERO, UINT16_MAX);
-}
-
-static uint32_t alarm_word(uint32_t active, const struct alarm_bit *rows, size_t count)
-{
-    uint32_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        word |= (active >> rows[i].alarm & 1) << rows[i].bit;
-    return word;
+    return pack_scaled(pack, id, 10, TEMP_ZERO, UINT16_MAX);
 }
 
 static void put_string(uint8_t *d, const char *text)
@@ -441,8 +425,8 @@ static void put_extremes(const struct pack *pack, uint8_t *d)
  * one byte of the firmware version. */
 static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
 {
-    size_t cells = scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
-           temps = scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    size_t cells = pack_scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
+           temps = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
     size_t at = CELLS_AT;
     put_be16(d + at - 2, (uint32_t) cells);
     for (size_t i = 0; i < cells; i++, at += 2)
@@ -476,8 +460,8 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     put_be16(d + 18, 250 + TEMP_ZERO);
     put_be16(d + 20, current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
     put_be16(d + 22, word_of(pack, SOH_PERCENT, 1));
-    put_be32(d + 24, alarm_word(pack->alarms_protection, ROWS(protections)));
-    put_be32(d + 28, alarm_word(pack->alarms_warning, ROWS(warnings)));
+    put_be32(d + 24, (uint32_t) pack_alarm_word(ROWS(protections), pack->alarms_protection));
+    put_be32(d + 28, (uint32_t) pack_alarm_word(ROWS(warnings), pack->alarms_warning));
     put_be16(d + 32, (memory->switches & ~(uint32_t) ON_BOTH) | on);
     put_be16(d + 36, word_of(pack, CYCLES, 1));
     put_extremes(pack, d);

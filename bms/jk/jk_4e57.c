@@ -610,14 +610,12 @@ static const struct {
     {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
     {0xB6, 1440}, {0xC0, 1},
 };
-static const struct {
-    uint8_t alarm, bit;
-} alarm_bits[] = {
-    {SOC_LOW, 0},                {MOS_OVER_TEMPERATURE, 1},     {PACK_OVER_VOLTAGE, 2},
-    {PACK_UNDER_VOLTAGE, 3},     {CHARGE_OVER_TEMPERATURE, 4},  {DISCHARGE_OVER_TEMPERATURE, 4},
-    {CHARGE_OVER_CURRENT, 5},    {DISCHARGE_OVER_CURRENT, 6},   {CELL_IMBALANCE, 7},
-    {CHARGE_UNDER_TEMPERATURE, 9}, {DISCHARGE_UNDER_TEMPERATURE, 9},
-    {CELL_OVER_VOLTAGE, 10},     {CELL_UNDER_VOLTAGE, 11},      {HARDWARE_FAULT, 12},
+static const struct alarm_bit alarm_bits[] = {
+    {0, SOC_LOW, 0},                {1, MOS_OVER_TEMPERATURE, 0},     {2, PACK_OVER_VOLTAGE, 0},
+    {3, PACK_UNDER_VOLTAGE, 0},     {4, CHARGE_OVER_TEMPERATURE, 0},  {4, DISCHARGE_OVER_TEMPERATURE, 0},
+    {5, CHARGE_OVER_CURRENT, 0},    {6, DISCHARGE_OVER_CURRENT, 0},   {7, CELL_IMBALANCE, 0},
+    {9, CHARGE_UNDER_TEMPERATURE, 0}, {9, DISCHARGE_UNDER_TEMPERATURE, 0},
+    {10, CELL_OVER_VOLTAGE, 0},     {11, CELL_UNDER_VOLTAGE, 0},      {12, HARDWARE_FAULT, 0},
 };
 // clang-format on
 

@@ -84,15 +84,13 @@ static const struct status_places places_32s = {
     .runtime = 194, .mos = 198,
 };
 
-static const struct {
-    uint8_t alarm, bit;
-} alarm_bits[] = {
-    {MOS_OVER_TEMPERATURE, 1},       {HARDWARE_FAULT, 3},
-    {CELL_OVER_VOLTAGE, 4},          {PACK_OVER_VOLTAGE, 5},            {CHARGE_OVER_CURRENT, 6},
-    {SHORT_CIRCUIT, 14},             {CHARGE_OVER_TEMPERATURE, 8},      {CHARGE_UNDER_TEMPERATURE, 9},
-    {COMMUNICATION_FAULT, 10},       {CELL_UNDER_VOLTAGE, 11},          {PACK_UNDER_VOLTAGE, 12},
-    {DISCHARGE_OVER_CURRENT, 13},    {DISCHARGE_OVER_TEMPERATURE, 15},  {CHARGE_MOS_FAULT, 16},
-    {DISCHARGE_MOS_FAULT, 17},       {TEMP_SENSOR_FAULT, 22},           {DISCHARGE_UNDER_TEMPERATURE, 27},
+static const struct alarm_bit alarm_bits[] = {
+    {1, MOS_OVER_TEMPERATURE, 0},       {3, HARDWARE_FAULT, 0},
+    {4, CELL_OVER_VOLTAGE, 0},          {5, PACK_OVER_VOLTAGE, 0},            {6, CHARGE_OVER_CURRENT, 0},
+    {14, SHORT_CIRCUIT, 0},             {8, CHARGE_OVER_TEMPERATURE, 0},      {9, CHARGE_UNDER_TEMPERATURE, 0},
+    {10, COMMUNICATION_FAULT, 0},       {11, CELL_UNDER_VOLTAGE, 0},          {12, PACK_UNDER_VOLTAGE, 0},
+    {13, DISCHARGE_OVER_CURRENT, 0},    {15, DISCHARGE_OVER_TEMPERATURE, 0},  {16, CHARGE_MOS_FAULT, 0},
+    {17, DISCHARGE_MOS_FAULT, 0},       {22, TEMP_SENSOR_FAULT, 0},           {27, DISCHARGE_UNDER_TEMPERATURE, 0},
 };
 // clang-format on
 

@@ -11,6 +11,7 @@
  */
 #include "ydt1363.h"
 
+#include "bms/bytes.h"
 #include "bms/checksum.h"
 
 #include <string.h>
@@ -19,23 +20,14 @@
 #define EOI '\r'
 #define LENGTH_AT 9
 
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Parses `digits` hexadecimal characters; -1: not hexadecimal. */
 static int32_t number(const uint8_t *text, size_t digits)
 {
     int32_t value = 0;
     for (size_t i = 0; i < digits; i++) {
-        if (digit(text[i]) < 0)
+        if (hex_digit(text[i]) < 0)
             return -1;
-        value = value << 4 | digit(text[i]);
+        value = value << 4 | hex_digit(text[i]);
     }
     return value;
 }
@@ -111,7 +103,7 @@ enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)
     for (size_t i = 1; i < YDT_HEAD_SIZE; i++) {
         if (i == size)
             return YDT_MORE;
-        if (digit(bytes[i]) < 0) {
+        if (hex_digit(bytes[i]) < 0) {
             *span = i;
             return YDT_NOISE;
         }

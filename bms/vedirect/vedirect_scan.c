@@ -23,7 +23,7 @@ struct scanner {
 /* ---- HEX records (section 3.1) ---- */
 
 /* Upper case only: a flipped bit that turns a capital into a small letter would pass the check. */
-static int digit(uint8_t c)
+static int capital_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -33,7 +33,7 @@ static int digit(uint8_t c)
 struct bms_span vedirect_scan_record(const uint8_t *bytes, size_t size)
 {
     size_t at = 1;
-    while (at < size && at <= RECORD_DIGITS && digit(bytes[at]) >= 0)
+    while (at < size && at <= RECORD_DIGITS && capital_digit(bytes[at]) >= 0)
         at++;
     if (at > RECORD_DIGITS)
         return (struct bms_span){BMS_DAMAGED, at};
@@ -53,13 +53,14 @@ bool vedirect_parse_record(const uint8_t *bytes, size_t size, struct vedirect_re
         bytes[size - 1] != '\n')
         return false;
     for (size_t i = 1; i < size - 1; i++)
-        if (digit(bytes[i]) < 0)
+        if (capital_digit(bytes[i]) < 0)
             return false;
-    record->command = (uint8_t) digit(bytes[1]);
+    record->command = (uint8_t) capital_digit(bytes[1]);
     record->size = (size - 5) / 2;
     uint8_t sum = record->command;
     for (size_t i = 0; i <= record->size; i++) {
-        uint8_t byte = (uint8_t) (digit(bytes[2 + 2 * i]) << 4 | digit(bytes[3 + 2 * i]));
+        uint8_t byte =
+            (uint8_t) (capital_digit(bytes[2 + 2 * i]) << 4 | capital_digit(bytes[3 + 2 * i]));
         sum = (uint8_t) (sum + byte);
         if (i < record->size)
             record->data[i] = byte;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define HOST_TEXT (ADDRESS_TEXT - sizeof "[]:65535")
 #define DIGITS "0123456789"
@@ -134,4 +135,12 @@ bool host_is_own(const char *host)
         return IN6_IS_ADDR_LOOPBACK(&six) ||
                (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == IN_LOOPBACKNET);
     return strcasecmp(host, "localhost") == 0 || strcasecmp(host, "localhost.") == 0;
+}
+
+const char *host_own_name(char name[HOST_NAME_SIZE])
+{
+    memset(name, 0, HOST_NAME_SIZE);
+    gethostname(name, HOST_NAME_SIZE - 1);
+    name[strcspn(name, ".")] = '\0';
+    return name;
 }

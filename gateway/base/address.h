@@ -42,4 +42,9 @@ bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16]);
  * IPv6 address, ::1, localhost. A name that only begins like one, "127.example.net", does not. */
 bool host_is_own(const char *host);
 
+#define HOST_NAME_SIZE 65
+
+/** The name of this host without its domain, written into `name`, which is returned. */
+const char *host_own_name(char name[HOST_NAME_SIZE]);
+
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,4 +22,16 @@ FILE *regular_open(const char *path, const char **why)
     if (fd >= 0)
         close(fd);
     return NULL;
+}
+
+bool write_fully(int fd, const void *bytes, size_t size)
+{
+    for (const char *at = bytes; size > 0;) {
+        const ssize_t written = write(fd, at, size);
+        if (written < 0 && errno != EINTR)
+            return false;
+        at += written > 0 ? written : 0;
+        size -= written > 0 ? (size_t) written : 0;
+    }
+    return true;
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Opens files that are named in the configuration. */
+/* Opens files that are named in the configuration, and writes whole texts. */
 #ifndef PACKGATE_BASE_REGULAR_H
 #define PACKGATE_BASE_REGULAR_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /** Opens a regular file to read it. NULL: *why is the reason in words. Pipes and devices are
  * rejected, because reading them could block without end. */
 FILE *regular_open(const char *path, const char **why);
+
+/** Writes all bytes to a descriptor that blocks, also if signals interrupt it. False with errno. */
+bool write_fully(int fd, const void *bytes, size_t size);
 
 #endif

@@ -2,6 +2,8 @@
 /* CAN frames as lines of text. */
 #include "slcan.h"
 
+#include "bms/bytes.h"
+
 #include <string.h>
 
 #define NO_FRAME 9
@@ -24,15 +26,6 @@ size_t slcan_write(const struct can_message *frame, uint8_t out[SLCAN_LINE])
     return size;
 }
 
-static int digit(uint8_t letter)
-{
-    if (letter >= '0' && letter <= '9')
-        return letter - '0';
-    if (letter >= 'A' && letter <= 'F')
-        return letter - 'A' + 10;
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
 /* Adapters may add a time stamp behind the data. */
 static void parse_frame(const uint8_t *line, size_t size, struct can_message *frame)
 {
@@ -40,14 +33,15 @@ static void parse_frame(const uint8_t *line, size_t size, struct can_message *fr
     if (size < HEAD || line[0] != 't')
         return;
     for (size_t i = 1; i < size; i++)
-        if (digit(line[i]) < 0)
+        if (hex_digit(line[i]) < 0)
             return;
-    const unsigned count = (unsigned) digit(line[4]);
+    const unsigned count = (unsigned) hex_digit(line[4]);
     if (count > 8 || size < HEAD + 2 * count)
         return;
-    frame->id = (uint16_t) (digit(line[1]) << 8 | digit(line[2]) << 4 | digit(line[3]));
+    frame->id = (uint16_t) (hex_digit(line[1]) << 8 | hex_digit(line[2]) << 4 | hex_digit(line[3]));
     for (unsigned i = 0; i < count; i++)
-        frame->data[i] = (uint8_t) (digit(line[HEAD + 2 * i]) << 4 | digit(line[HEAD + 2 * i + 1]));
+        frame->data[i] =
+            (uint8_t) (hex_digit(line[HEAD + 2 * i]) << 4 | hex_digit(line[HEAD + 2 * i + 1]));
     frame->size = (uint8_t) count;
 }
 

@@ -62,6 +62,17 @@ void text_fixed(struct text *text, double number, int decimals)
     text_add(text, digits);
 }
 
+void text_expand(struct text *text, const char *pattern, const char *host)
+{
+    for (const char *c = pattern; *c; c++)
+        if (c[0] == '%' && c[1] == 'h') {
+            text_add(text, host);
+            c++;
+        } else {
+            text_format(text, "%c", *c);
+        }
+}
+
 void text_number(struct text *text, double number, int decimals)
 {
     char digits[340];

@@ -23,6 +23,9 @@ struct text text_in(char *bytes, size_t room);
 void text_add(struct text *text, const char *more);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** Appends a pattern of the configuration with `host` in place of each %h. */
+void text_expand(struct text *text, const char *pattern, const char *host);
+
 /** Appends a number as JSON, rounded to `decimals`, without trailing zeros: 53.1, -4, 0. NaN and
  * infinity become null. */
 void text_number(struct text *text, double number, int decimals);

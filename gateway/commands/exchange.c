@@ -3,6 +3,8 @@
  * tests/captures/README.md. */
 #include "exchange.h"
 
+#include "bms/bytes.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -40,14 +42,6 @@ static struct exchange_item *add_item(struct reader *reader, enum exchange_kind 
     struct exchange_item *item = &exchange->items[exchange->count++];
     *item = (struct exchange_item){.kind = kind, .line = reader->line};
     return item;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char) tolower((unsigned char) c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* "A5 40 90" or "A54090", up to the end or a comment. */

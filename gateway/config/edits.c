@@ -19,17 +19,9 @@
 #define SECRET_MOST                                                                                \
     1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
 
-static const struct config_section *find_section(const char *word)
-{
-    for (unsigned i = 0; config_sections[i]; i++)
-        if (strcmp(config_sections[i]->word, word) == 0)
-            return config_sections[i];
-    return NULL;
-}
-
 bool edits_is_secret(const char *word, const char *key)
 {
-    const struct config_section *section = find_section(word);
+    const struct config_section *section = config_section_find(word);
     const int row = section ? config_key_find(section, key) : -1;
     return row >= 0 && section->keys[row].secret;
 }
@@ -65,7 +57,7 @@ static bool names_map(const struct edit *edit)
 
 static bool judge(const struct edit *edit, char why[EDITS_WHY])
 {
-    const struct config_section *section = find_section(edit->section);
+    const struct config_section *section = config_section_find(edit->section);
     const bool named = section && section->times == SECTION_NAMED;
     if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
         snprintf(why, EDITS_WHY, "there is no section [%.40s%s%.40s]", edit->section,
@@ -132,7 +124,7 @@ char *edits_with_value(const char *text, const struct edit *edit, const char *va
 /* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
 static char *without_variant(char *text, const struct edit *edit, char why[EDITS_WHY])
 {
-    const struct config_section *section = find_section(edit->section);
+    const struct config_section *section = config_section_find(edit->section);
     if (!text || section->keys[config_key_find(section, edit->key)].type != &type_protocol)
         return text;
     const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
@@ -199,7 +191,7 @@ static bool is_changed(const char *old, const char *fresh, const struct edit *ed
 static bool redirects_secret(const char *old, const char *fresh, const struct edit *edit,
                              char why[EDITS_WHY])
 {
-    const struct config_section *section = find_section(edit->section);
+    const struct config_section *section = config_section_find(edit->section);
     const int at = edit->kind == EDIT_VALUE ? config_key_find(section, edit->key) : -1;
     bool leads = false;
     if (at < 0 || !section->keys[at].sends || !is_changed(old, fresh, edit))

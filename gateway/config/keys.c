@@ -36,6 +36,14 @@ const struct config_entry *config_entry_find(const struct config *config,
     return NULL;
 }
 
+const struct config_section *config_section_find(const char *word)
+{
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (strcmp(config_sections[i]->word, word) == 0)
+            return config_sections[i];
+    return NULL;
+}
+
 int config_key_find(const struct config_section *section, const char *name)
 {
     for (unsigned i = 0; i < section->key_count; i++)
@@ -46,14 +54,9 @@ int config_key_find(const struct config_section *section, const char *name)
 
 bool config_key_web(const char *word, const char *key)
 {
-    for (unsigned i = 0; config_sections[i]; i++) {
-        const int row = strcmp(config_sections[i]->word, word) == 0
-                            ? config_key_find(config_sections[i], key)
-                            : -1;
-        if (row >= 0)
-            return config_sections[i]->keys[row].web;
-    }
-    return false;
+    const struct config_section *section = config_section_find(word);
+    const int row = section ? config_key_find(section, key) : -1;
+    return row >= 0 && section->keys[row].web;
 }
 
 const char *config_key_alias(const struct config_section *section, const char *name)

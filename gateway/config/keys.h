@@ -193,6 +193,9 @@ const struct config_entry *config_entry_find(const struct config *config,
                                              const struct config_section *section, const char *name,
                                              const char *key, unsigned n);
 
+/** The section with this word, or NULL. */
+const struct config_section *config_section_find(const char *word);
+
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);
 

@@ -45,14 +45,6 @@ static void report_section(struct loader *loader, unsigned line, const char *tex
                               : list_sections(expected, sizeof expected));
 }
 
-static const struct config_section *find_section(const char *word)
-{
-    for (unsigned i = 0; config_sections[i]; i++)
-        if (strcmp(config_sections[i]->word, word) == 0)
-            return config_sections[i];
-    return NULL;
-}
-
 static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
                          const char *name)
 {
@@ -106,7 +98,7 @@ static void parse_heading(void *user, unsigned line, const char *text)
     size_t length = strcspn(text, " \t");
     snprintf(word, sizeof word, "%.*s", (int) length, text);
     const char *name = text + length + strspn(text + length, " \t");
-    const struct config_section *section = find_section(word);
+    const struct config_section *section = config_section_find(word);
     loader->in_section = true;
     loader->section = NULL;
     if (!section)

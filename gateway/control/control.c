@@ -152,7 +152,7 @@ static void ask_commit(struct control *control, struct control_client *client,
     struct outlet_state state;
     json_int_t written = 0;
     for (unsigned n = 0; outlets && outlets_state(outlets, n, &state); n++)
-        if (strcmp(state.kind, "history") == 0)
+        if (state.stores)
             written = state.published;
     bool asked = false;
     if (outlets && !json_object_get(request, "since") && now - control->commit_at > COMMIT_AGAIN_S)

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include "bms/bytes.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -205,12 +207,6 @@ static void on_done(void *data, enum loan_result result)
     control_answer(client, json_text(answer));
 }
 
-static int digit(char c)
-{
-    c = (char) toupper((unsigned char) c);
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Parses "A5 40 90" or "A54090". */
 static bool parse_hex(const char *hex, struct loan *loan)
 {
@@ -219,7 +215,7 @@ static bool parse_hex(const char *hex, struct loan *loan)
             hex++;
             continue;
         }
-        int high = digit(hex[0]), low = high < 0 ? -1 : digit(hex[1]);
+        int high = hex_digit(hex[0]), low = high < 0 ? -1 : hex_digit(hex[1]);
         if (low < 0 || loan->size == LOAN_BYTES)
             return false;
         loan->bytes[loan->size++] = (uint8_t) (high << 4 | low);

@@ -371,6 +371,7 @@ bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_stat
         *state = (struct outlet_state){
             .kind = process->kind->word,
             .section = process->section,
+            .stores = process->kind->stores,
             .pid = process->pid,
             .ended = process->ended,
             .sent = process->sent,

@@ -42,7 +42,8 @@ bool outlets_commit(const struct outlets *outlets);
 /* The state of an outlet, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;
-    pid_t pid;      /* 0: it does not run */
+    bool stores; /* outlets_commit has it write to its file; `published` counts how often it did */
+    pid_t pid;   /* 0: it does not run */
     unsigned ended; /* how often it ended by itself */
     uint64_t sent;  /* messages that its pipe accepted */
     uint64_t owed; /* messages that the pipe had no room for and that were merged into later ones */

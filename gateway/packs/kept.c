@@ -6,6 +6,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "base/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -262,20 +263,6 @@ struct kept *kept_load(const char *path)
     return kept;
 }
 
-static int write_all(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(fd, text, size);
-        if (written < 0 && errno != EINTR)
-            return -1;
-        if (written > 0) {
-            text += written;
-            size -= (size_t) written;
-        }
-    }
-    return fsync(fd);
-}
-
 /* Removes whatever has this name (the rest of an interrupted write, a pipe, a link): the file must
  * be a new one. */
 static int write_file(const char *path, const char *text)
@@ -284,7 +271,7 @@ static int write_file(const char *path, const char *text)
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (fd < 0)
         return -1;
-    int result = write_all(fd, text, strlen(text));
+    int result = write_fully(fd, text, strlen(text)) ? fsync(fd) : -1;
     const int err = errno;
     if (close(fd) < 0 && result == 0)
         return -1;

@@ -156,14 +156,5 @@ void recent_join(struct history_row *row, const struct history_row *part)
         if (high > row->max[i])
             row->max[i] = high;
     }
-    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
-    row->flags = (row->flags & ~last) | part->flags;
-    row->n += part->n;
-    row->fresh_s += part->fresh_s;
-    row->charged_mwh += part->charged_mwh;
-    row->discharged_mwh += part->discharged_mwh;
-    if (part->soc_peak > row->soc_peak) {
-        row->soc_peak = part->soc_peak;
-        row->soc_peak_at = part->soc_peak_at;
-    }
+    history_add_sums(row, part);
 }

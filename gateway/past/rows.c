@@ -134,6 +134,20 @@ static int32_t higher(int32_t a, int32_t b)
     return b > a ? b : a; /* unknown is the lowest number of all */
 }
 
+void history_add_sums(struct history_row *row, const struct history_row *part)
+{
+    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
+    row->flags = (row->flags & ~last) | part->flags;
+    row->n += part->n;
+    row->fresh_s += part->fresh_s;
+    row->charged_mwh += part->charged_mwh;
+    row->discharged_mwh += part->discharged_mwh;
+    if (part->soc_peak > row->soc_peak) {
+        row->soc_peak = part->soc_peak;
+        row->soc_peak_at = part->soc_peak_at;
+    }
+}
+
 /* Adds ten seconds to a minute, an hour or a day. */
 static void add_row(struct history_interval *interval, const struct history_row *part)
 {
@@ -148,16 +162,7 @@ static void add_row(struct history_interval *interval, const struct history_row 
         row->min[i] = lower(row->min[i], part->min[i]);
         row->max[i] = higher(row->max[i], part->max[i]);
     }
-    row->n += part->n;
-    row->fresh_s += part->fresh_s;
-    row->charged_mwh += part->charged_mwh;
-    row->discharged_mwh += part->discharged_mwh;
-    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
-    row->flags = (row->flags & ~last) | part->flags;
-    if (part->soc_peak > row->soc_peak) {
-        row->soc_peak = part->soc_peak;
-        row->soc_peak_at = part->soc_peak_at;
-    }
+    history_add_sums(row, part);
 }
 
 static void close_interval(struct history_interval *interval, enum history_level level,

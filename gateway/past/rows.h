@@ -102,6 +102,9 @@ struct history_series {
 /* Callback that keeps finished rows. */
 typedef void history_keep(void *data, enum history_level level, const struct history_row *row);
 
+/** Adds the sums, switches and peak of a part to a longer interval; its means and extremes are not touched. */
+void history_add_sums(struct history_row *row, const struct history_row *part);
+
 void history_series_init(struct history_series *series);
 
 /** A poll cycle was published at `wall` (UTC, seconds). Rows that end with it are passed to `keep`

@@ -75,20 +75,6 @@ int save_lock(const char *path)
     return fd;
 }
 
-static bool write_all(int fd, const char *text)
-{
-    for (size_t left = strlen(text); left > 0;) {
-        const ssize_t size = write(fd, text, left);
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size <= 0)
-            return false;
-        text += size;
-        left -= (size_t) size;
-    }
-    return true;
-}
-
 /* Writes a new file at `path`; does not follow a link there. */
 static bool write_new(const char *path, const char *text, const struct stat *as)
 {
@@ -97,7 +83,8 @@ static bool write_new(const char *path, const char *text, const struct stat *as)
         return false;
     /* Only root must be able to set the owner: other users own the file already, or do without. */
     bool good = fchown(fd, as->st_uid, as->st_gid) == 0 || geteuid() != 0;
-    good = good && fchmod(fd, as->st_mode & 07777) == 0 && write_all(fd, text) && fsync(fd) == 0;
+    good = good && fchmod(fd, as->st_mode & 07777) == 0 && write_fully(fd, text, strlen(text)) &&
+           fsync(fd) == 0;
     const int err = errno;
     close(fd);
     if (!good)

@@ -21,19 +21,11 @@
 #define KEY_BYTE 7
 #define KEY_DIGITS (2 * VICTRON_KEY)
 
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static bool parse_key(const char *text, uint8_t key[VICTRON_KEY])
 {
     uint8_t read[VICTRON_KEY] = {0};
     for (size_t i = 0; i < KEY_DIGITS; i++) {
-        const int digit = digit_of(text[i]); /* the NUL is none */
+        const int digit = hex_digit(text[i]); /* the NUL is none */
         if (digit < 0)
             return false;
         read[i / 2] = (uint8_t) (read[i / 2] << 4 | digit);

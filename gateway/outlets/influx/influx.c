@@ -27,6 +27,7 @@
 #include "outlets/outlet.h"
 #include "outlets/memory.h"
 
+#include "base/address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -723,17 +724,9 @@ static void free_influx(void *self)
 /* %h is the name of this host without its domain. */
 static void name_gateway(const struct influx *influx, char out[INFLUX_GATEWAY_SIZE + 64])
 {
-    char host[65] = "";
-    gethostname(host, sizeof host - 1);
-    host[strcspn(host, ".")] = '\0';
+    char host[HOST_NAME_SIZE];
     struct text text = text_in(out, INFLUX_GATEWAY_SIZE + 64);
-    for (const char *c = influx->config->gateway; *c; c++)
-        if (c[0] == '%' && c[1] == 'h') {
-            text_add(&text, host);
-            c++;
-        } else {
-            text_format(&text, "%c", *c);
-        }
+    text_expand(&text, influx->config->gateway, host_own_name(host));
 }
 
 static bool prepare(struct influx *influx)

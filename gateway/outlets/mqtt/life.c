@@ -21,6 +21,7 @@
 #include "outlets/outlet.h"
 #include "outlets/told.h"
 
+#include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -306,9 +307,8 @@ static void make_id(struct mqtt *mqtt)
 
 static void make_place(struct mqtt *mqtt)
 {
-    char host[65] = "";
-    gethostname(host, sizeof host - 1);
-    host[strcspn(host, ".")] = '\0';
+    char host[HOST_NAME_SIZE];
+    host_own_name(host);
     topic_expand(mqtt->config->topic, host, mqtt->place.topic, sizeof mqtt->place.topic);
     topic_expand(mqtt->config->discovery_prefix, host, mqtt->place.prefix,
                  sizeof mqtt->place.prefix);

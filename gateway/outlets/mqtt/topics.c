@@ -17,14 +17,7 @@ static bool fits_topic(char c)
 void topic_expand(const char *topic, const char *host, char *out, size_t size)
 {
     struct text text = text_in(out, size);
-    for (const char *c = topic; *c; c++) {
-        if (c[0] == '%' && c[1] == 'h') {
-            text_add(&text, host);
-            c++;
-        } else {
-            text_format(&text, "%c", *c);
-        }
-    }
+    text_expand(&text, topic, host);
     for (char *c = out; *c; c++)
         if (!fits_topic(*c))
             *c = '_';

@@ -4,6 +4,8 @@
 #include "connection.h"
 #include "topics.h"
 
+#include "base/address.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,9 +114,8 @@ static void run(struct trial *trial, const struct mqtt_config *section)
                                                     .message = on_message,
                                                     .sent = on_sent,
                                                     .answered = on_answered};
-    char host[65] = "", base[TOPIC_SIZE], id[32];
-    gethostname(host, sizeof host - 1);
-    topic_expand(section->topic, host, base, sizeof base);
+    char host[HOST_NAME_SIZE], base[TOPIC_SIZE], id[32];
+    topic_expand(section->topic, host_own_name(host), base, sizeof base);
     topic_of(base, NULL, "try", trial->topic);
     snprintf(id, sizeof id, "packgate-try-%d", (int) getpid());
     trial->tls = strncmp(section->broker, "mqtts", 5) == 0;

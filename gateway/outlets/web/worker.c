@@ -6,6 +6,7 @@
 
 #include "base/child.h"
 #include "base/queue.h"
+#include "base/regular.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,18 +81,6 @@ void worker_cancel(struct job *job)
 
 /* ---- in the child ---- */
 
-static void write_all(int fd, const void *bytes, size_t size)
-{
-    const char *at = bytes;
-    while (size > 0) {
-        const ssize_t n = write(fd, at, size);
-        if (n < 0 && errno != EINTR)
-            _exit(1);
-        at += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t) n : 0;
-    }
-}
-
 /* Closes the page's sockets, so that cutting a client in the parent closes its connection. */
 static void work_in_child(struct job *job, int fd, pid_t parent)
 {
@@ -108,9 +97,9 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
     head.has_text = result.text != NULL;
     head.size = result.text ? strlen(result.text) : 0;
     memcpy(head.why, result.why, sizeof head.why);
-    write_all(fd, &head, sizeof head);
-    write_all(fd, job->data, job->data_size);
-    write_all(fd, result.text ? result.text : "", head.size);
+    if (!write_fully(fd, &head, sizeof head) || !write_fully(fd, job->data, job->data_size) ||
+        !write_fully(fd, result.text ? result.text : "", head.size))
+        _exit(1);
     _exit(0);
 }
 

@@ -32,7 +32,7 @@ static const char usage[] =
     "nothing.\n"
     "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
     "      --first FILE   starts with this one while the configuration does not exist yet\n"
-    "      --helper SOCKET  where the program listens that saves what is set up in the browser\n"
+    "      --helper SOCKET  the socket of the program that saves set-up from the browser\n"
     "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 

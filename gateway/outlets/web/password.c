@@ -208,10 +208,10 @@ static void print_help(FILE *out)
 {
     fputs(
         "usage: packgate password [FILE]\n\n"
-        "Asks for the password that the page wants before it switches anything, and writes its\n"
-        "hash into FILE (default " FILE_DEFAULT "), which `password_file` of [web]\n"
-        "names. From a pipe the first line is taken. A page that is open goes on; from now on the\n"
-        "new password counts.\n",
+        "Asks for the password that the page requires before it switches anything, and writes its\n"
+        "hash to FILE (default " FILE_DEFAULT "), which `password_file` of [web] must\n"
+        "name. From a pipe it reads the first line. A running service uses the new password from\n"
+        "the next login on.\n",
         out);
 }
 

@@ -213,6 +213,28 @@ static void test_implausible(void **state)
     assert_int_equal(pack.implausible, 2);
 }
 
+/* Nothing but zeros is no 3000 A, and no cell of 0 mV that is both the highest and the lowest. */
+static void test_empty_frames(void **state)
+{
+    static const char ask[] = "A5 40 90 08 00 00 00 00 00 00 00 00 7D";
+    static const char ask_extremes[] = "A5 40 91 08 00 00 00 00 00 00 00 00 7E";
+    struct bms bms = new_bms(&daly_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(receive(&bms, ask, "A5 01 90 08 00 00 00 00 00 00 00 00 3E", &pack), BMS_DONE);
+    assert_int_equal(receive(&bms, ask_extremes, "A5 01 91 08 00 00 00 00 00 00 00 00 3F", &pack),
+                     BMS_DONE);
+    daly_driver.finish(&bms, &pack);
+    assert_unknown(&pack, CURRENT_A);
+    assert_unknown(&pack, CELL_MAX_MV);
+    assert_unknown(&pack, CELL_MIN_MV);
+    /* A dead cell beside living ones is one. */
+    assert_int_equal(receive(&bms, ask_extremes, "A5 01 91 08 0D 1E 03 00 00 07 00 00 74", &pack),
+                     BMS_DONE);
+    assert_near(&pack, CELL_MAX_MV, 3358);
+    assert_near(&pack, CELL_MIN_MV, 0);
+}
+
 /* Section 8: the table of two units, and the rule. Raw 30021 is 2.1 A. */
 static void test_direction(void **state)
 {
@@ -345,9 +367,9 @@ int main(void)
         cmocka_unit_test(test_one_host),        cmocka_unit_test(test_emulated_hosts),
         cmocka_unit_test(test_switches),        cmocka_unit_test(test_cells_wait_for_their_number),
         cmocka_unit_test(test_late_cell_frame), cmocka_unit_test(test_implausible),
-        cmocka_unit_test(test_direction),       cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_settings),        cmocka_unit_test(test_other_boards),
-        cmocka_unit_test(test_framing),
+        cmocka_unit_test(test_empty_frames),    cmocka_unit_test(test_direction),
+        cmocka_unit_test(test_versions),        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_other_boards),    cmocka_unit_test(test_framing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

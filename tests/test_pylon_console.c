@@ -194,6 +194,7 @@ static void test_table(void **state)
         int expected;
     } cases[] = {
         {"as it is", TITLES ROW0 ROW1 END, BMS_DONE},
+        {"behind half of one", TITLES ROW0 "1 33" TITLES ROW0 ROW1 END, BMS_DONE},
         {"no echo", "@\r\nBattery Volt\r\n0 3316\r\n1 3317" END, BMS_FOREIGN},
         {"a gap", TITLES ROW0 "2 3317 0 26500 Idle Normal Normal Normal 96% 44606 mAH N" END,
          BMS_INVALID},

@@ -241,21 +241,26 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 /* 0x90, pack:
  *   A5 01 90 08 | 02 14   | 00 00    | 75 45   | 03 78 | 89      53.2 V, raw current 30021, 88.8 %
  *               | voltage | not used | current | SOC   | sum
- * Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement. */
+ * Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement, and a raw current of 0 is none
+ * of 3000 A. */
 static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
     pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
     /* The sign is still that of the wire; finish() corrects it when the state is known. */
-    pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
+    if (be16(d + 4) != 0 && be16(d + 4) != 0xFFFF)
+        pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
     pack_set(pack, SOC_PERCENT, be16(d + 6) / 10.0);
     return BMS_DONE;
 }
 
 /* 0x91, extreme cells:
  *   A5 01 91 08 | 0D 1E   | 03   | 0C F8  | 07   | 00 00 | 78     3358 mV in cell 3, 3320 mV in cell 7
- *               | highest | cell | lowest | cell | -     | sum */
+ *               | highest | cell | lowest | cell | -     | sum
+ * A highest cell of 0 mV was not measured. */
 static enum bms_result decode_extremes(struct memory *memory, const uint8_t d[8], struct pack *pack)
 {
+    if (be16(d) == 0)
+        return BMS_DONE;
     pack_set(pack, CELL_MAX_MV, be16(d));
     pack_set(pack, CELL_MAX_INDEX, d[2]);
     pack_set(pack, CELL_MIN_MV, be16(d + 3));

@@ -88,7 +88,7 @@ static void drop_what_a_balancer_lacks(const struct modbus_window *window, struc
 static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
     drop_what_a_balancer_lacks(window, pack);
-    if (modbus_has(window, FAULTS, 4))
+    if (modbus_has(window, FAULTS, 4) && daly_bits(window, FAULTS, 4) != UINT64_MAX)
         daly_alarms(pack, daly_bits(window, FAULTS, 4));
     /* Firmware without the mask has FFFF or other values here; finish() compares it with the
      * balancer's state. */

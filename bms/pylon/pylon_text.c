@@ -147,14 +147,18 @@ static bool is_mark(const char *text, size_t size, size_t at)
     return text[at] == '@' && (at + 1 == size || is_end(text[at + 1]));
 }
 
-/* From the "@" on up to "$$" at the beginning of a line. */
+/* From the "@" on up to "$$" at the beginning of a line. Another "@" begins the next answer: this one was cut off. */
 static struct bms_span find_body(const char *text, size_t size, size_t at)
 {
     for (size_t i = at + 1; i < size; i++) {
         if (!is_text(text[i]) && !is_end(text[i]))
             return (struct bms_span){BMS_DAMAGED, i + 1};
-        if (i + 1 < size && is_end(text[i - 1]) && text[i] == '$' && text[i + 1] == '$')
+        if (i + 1 == size || !is_end(text[i - 1]))
+            continue;
+        if (text[i] == '$' && text[i + 1] == '$')
             return (struct bms_span){BMS_FRAME, i + 2};
+        if (is_mark(text, size, i))
+            return (struct bms_span){BMS_DAMAGED, at + 1};
     }
     return size < BMS_FRAME_MAX ? (struct bms_span){BMS_MORE, 0}
                                 : (struct bms_span){BMS_DAMAGED, at + 1};

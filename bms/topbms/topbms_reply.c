@@ -29,12 +29,17 @@ static bool repeats_command(const struct topbms_reply *reply)
            reply->frame.info_size > 2;
 }
 
+/* Other programs' requests are read by their size: in one of Enjie's program (section 8.6) LENID counts bytes. */
 static bool read_request(const struct bms_request *request, struct topbms_reply *reply)
 {
-    struct ydt_frame asked;
+    struct ydt_frame asked = {.info = request->bytes + YDT_HEAD_SIZE};
     uint8_t info[YDT_INFO_MAX];
     size_t size = 0;
-    if (!ydt_parse(request->bytes, request->size, &asked) || !ydt_read_info(&asked, info, &size))
+    if (request->size < YDT_FRAME_SIZE(0) ||
+        !ydt_read_head(request->bytes, request->size, &asked.head))
+        return false;
+    asked.info_size = request->size - YDT_FRAME_SIZE(0);
+    if (!ydt_read_info(&asked, info, &size))
         return false;
     reply->asked = asked.head;
     reply->names_pack = size == 1;

@@ -7,10 +7,11 @@
  * same as the MOS being off (section 7); SOC and capacity can only be written in factory mode,
  * which a board does not leave without a command (section 7.1).
  */
+#include "jbd.h"
+
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 #include "bms/count.h"
-#include "bms/driver.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,67 +20,17 @@
 
 #define START 0xDD
 #define END 0x77
-#define READ 0xA5
-#define WRITE 0x5A
-#define TRAILER 3         /* bytes: sum and end */
-#define ZERO_CELSIUS 2731 /* in 0.1 K, as the boards compute it */
-#define BASIC_SIZE 23     /* bytes of register 03 without sensors */
-#define TAIL_SIZE 9       /* bytes, of newer firmware, section 4.1 */
-#define DAREN_SIZE 16     /* bytes of the different tail of Daren's boards */
+#define TRAILER 3     /* bytes: sum and end */
+#define BASIC_SIZE 23 /* bytes of register 03 without sensors */
+#define DAREN_SIZE 16 /* bytes of the different tail of Daren's boards */
 #define ADDRESSED_SIZE 29
-#define HELD_BIT 12 /* protection word: a command holds a MOS off */
 #define SETTLING_REPLIES 2
 /* commands to leave factory mode before a remark reports that none was answered */
 #define LEAVE_TRIES 6
 #define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
-#define EMULATED_CELLS 32
 
-enum reg {
-    REG_ENTER = 0x00, /* factory mode */
-    REG_LEAVE = 0x01,
-    REG_BASIC = 0x03,
-    REG_CELLS = 0x04,
-    REG_NAME = 0x05,
-    REG_CAPACITY = 0x10,       /* design capacity, which register 03 has as well */
-    REG_CYCLE_CAPACITY = 0x11, /* the capacity from which the board computes its SOC */
-    REG_COUNTERS = 0xAA,
-    REG_REMAINING = 0xE0,
-    REG_SWITCH = 0xE1,
-    REG_NEW_SWITCH = 0xFB
-};
-
-enum status {
-    STATUS_DONE = 0x00,
-    STATUS_UNKNOWN = 0x80,
-    STATUS_REFUSED = 0x81,
-    STATUS_BAD_SUM = 0x82
-};
-
-enum { HELD_CHARGE = 1, HELD_DISCHARGE = 2 };
-
-/* Whether a board is in factory mode, as far as known; kept in bms->way, which outlives a
- * connection. An earlier program may have left it there. */
-enum { PLACE_UNKNOWN, PLACE_OUTSIDE, PLACE_FACTORY };
-
-static const uint8_t enter_key[] = {0x56, 0x78}, leave_key[] = {0x00, 0x00},
-                     save_key[] = {0x28, 0x28};
-
-struct memory {
-    uint8_t cells_said; /* number of cells in register 03; 0: unknown */
-    uint8_t cells_sent; /* number of cells in register 04; 0: unknown */
-    uint8_t name_asked; /* requests for register 05 since the last answer */
-    bool name_refused;
-    bool state_known; /* `held` was derived from a reply */
-    uint8_t held;     /* HELD_… by command; also used by the emulator */
-    bool shows_held;  /* this board is known to set HELD_BIT */
-    uint8_t settling; /* replies to come that may still show the state before the last command */
-    bool new_switch;  /* this board does not know register E1: use FB */
-    bool other_units; /* its capacities are not in steps of 10 mAh */
-    uint16_t cycle_capacity; /* register 11, 10 mAh; 0: not read in this visit */
-    uint8_t leave_asked;     /* commands to leave since the last answer to one */
-    bool factory;            /* the emulator is in that mode */
-};
-_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+const uint8_t jbd_enter_key[JBD_KEY_SIZE] = {0x56, 0x78};
+static const uint8_t leave_key[] = {0x00, 0x00}, save_key[] = {0x28, 0x28};
 
 /* The parts of a reply. */
 struct reply {
@@ -98,26 +49,16 @@ struct message {
     take_reply *take; /* NULL: contains nothing useful */
 };
 
-/* The differences between the formats. In both, register, status and length come right before the
- * data. */
-struct layout {
-    size_t header;   /* bytes before the data */
-    size_t sum_from; /* first byte that the sum covers */
-    bool addressed;  /* byte 1 is an address */
-};
-
-extern const struct bms_driver jbd_addressed_driver;
-
-static const struct layout *layout_of(const struct bms *bms)
+const struct jbd_layout *jbd_layout_of(const struct bms *bms)
 {
-    static const struct layout plain = {.header = 4, .sum_from = 2};
-    static const struct layout addressed = {.header = 5, .sum_from = 1, .addressed = true};
+    static const struct jbd_layout plain = {.header = 4, .sum_from = 2};
+    static const struct jbd_layout addressed = {.header = 5, .sum_from = 1, .addressed = true};
     return bms->driver == &jbd_addressed_driver ? &addressed : &plain;
 }
 
 /* ---- frames (section 2) ---- */
 
-static uint16_t frame_sum(const struct layout *layout, const uint8_t *frame, size_t size)
+static uint16_t frame_sum(const struct jbd_layout *layout, const uint8_t *frame, size_t size)
 {
     size_t count = size - TRAILER - layout->sum_from;
     return (uint16_t) (0x10000 - sum_bytes(frame + layout->sum_from, count));
@@ -125,10 +66,10 @@ static uint16_t frame_sum(const struct layout *layout, const uint8_t *frame, siz
 
 /* Requests have direction and register where replies have register and status. Returns the size of
  * the frame. */
-static size_t put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,
-                        const uint8_t *data, size_t count)
+size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,
+                     const uint8_t *data, size_t count)
 {
-    const struct layout *layout = layout_of(bms);
+    const struct jbd_layout *layout = jbd_layout_of(bms);
     size_t size = layout->header + count + TRAILER;
     out[0] = START;
     if (layout->addressed)
@@ -144,16 +85,17 @@ static size_t put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint
 }
 
 /* Whether it is a request (an echo), or a reply with a valid status. */
-static bool is_header(const struct layout *layout, const uint8_t *bytes)
+static bool is_header(const struct jbd_layout *layout, const uint8_t *bytes)
 {
     uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
-    return first == READ || first == WRITE || second == STATUS_DONE || second >= STATUS_UNKNOWN;
+    return first == JBD_READ || first == JBD_WRITE || second == STATUS_DONE ||
+           second >= STATUS_UNKNOWN;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
+struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *request,
+                               const uint8_t *bytes, size_t size)
 {
-    const struct layout *layout = layout_of(bms);
+    const struct jbd_layout *layout = jbd_layout_of(bms);
     const uint8_t *start = memchr(bytes, START, size);
     if (start != bytes)
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
@@ -174,12 +116,12 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    const struct layout *layout = layout_of(bms);
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    const struct jbd_layout *layout = jbd_layout_of(bms);
+    struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)
         return span;
     const uint8_t *head = bytes + layout->header - 3;
-    const bool asks = (head[0] == READ && head[1] != 0 && head[2] == 0) || head[0] == WRITE;
+    const bool asks = (head[0] == JBD_READ && head[1] != 0 && head[2] == 0) || head[0] == JBD_WRITE;
     if (layout->addressed)
         *address = bytes[1];
     return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
@@ -198,10 +140,10 @@ static const struct bms_step plan[STEPS] = {
 static const uint8_t step_reg[] = {
     [STEP_BASIC] = REG_BASIC, [STEP_CELLS] = REG_CELLS, [STEP_NAME] = REG_NAME};
 
-static void put_write(const struct bms *bms, enum reg reg, const uint8_t word[2],
+static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t word[2],
                       struct bms_request *request)
 {
-    request->size = put_frame(bms, request->bytes, WRITE, (uint8_t) reg, word, 2);
+    request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, (uint8_t) reg, word, 2);
 }
 
 /* Whether the board may be in factory mode, and this gateway has to bring it out. */
@@ -213,7 +155,7 @@ static bool may_be_inside(const struct bms *bms)
 /* Requested as often as the poller likes: a device that answers nothing else is no board. */
 static bool build_leave(struct bms *bms, struct bms_request *request)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     if (!may_be_inside(bms))
         return false;
     if (memory->leave_asked < LEAVE_TRIES)
@@ -229,7 +171,7 @@ static bool build_leave(struct bms *bms, struct bms_request *request)
  * before the next connection (2.3). */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     if (step == STEP_NAME) {
         if (memory->name_refused || memory->name_asked >= NAME_TRIES)
             return false;
@@ -237,7 +179,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     }
     if (step == STEP_LEAVE)
         return build_leave(bms, request);
-    request->size = put_frame(bms, request->bytes, READ, step_reg[step], NULL, 0);
+    request->size = jbd_put_frame(bms, request->bytes, JBD_READ, step_reg[step], NULL, 0);
     return true;
 }
 
@@ -245,7 +187,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 // clang-format off
 /* Section 4.2; bit 12 is a state. */
-static const struct alarm_bit protections[] = {
+const struct alarm_bit jbd_protections[12] = {
     {0,  CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
     {1,  CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
     {2,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
@@ -261,15 +203,15 @@ static const struct alarm_bit protections[] = {
 };
 /* The highest bits: of plain boards, and of addressed ones (section 9.1), where 13 and 14 concern
  * the ambient temperature. */
-static const struct alarm_bit plain_protections[] = {
+const struct alarm_bit jbd_plain_protections[2] = {
     {13, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
     {14, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
 };
-static const struct alarm_bit addressed_protections[] = {
+const struct alarm_bit jbd_addressed_protections[1] = {
     {15, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
 };
 /* The tail's word, section 4.1. */
-static const struct alarm_bit plain_warnings[] = {
+const struct alarm_bit jbd_plain_warnings[12] = {
     {0,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
     {1,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
     {2,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
@@ -285,7 +227,7 @@ static const struct alarm_bit plain_warnings[] = {
 };
 /* Section 9.1: another order. 10 and 11 are the ambient's; 12 is the board, whose sensor is the
  * MOSFETs'. */
-static const struct alarm_bit addressed_warnings[] = {
+const struct alarm_bit jbd_addressed_warnings[13] = {
     {0,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
     {1,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
     {2,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
@@ -301,14 +243,12 @@ static const struct alarm_bit addressed_warnings[] = {
     {14, SOC_LOW,                     ALARM_WARNING},
 };
 // clang-format on
-#define ROWS(table) (table), COUNT(table)
-
 /* Section 7: what is held off, from what a reply to 03 shows. A MOS that is on is not held; one
  * that is off may also have been opened by a protection. Right after a command the reply may still
  * show the state before it. */
-static void note_held(struct memory *memory, uint16_t protection_word, uint8_t fet)
+static void note_held(struct jbd_memory *memory, uint16_t protection_word, uint8_t fet)
 {
-    bool held = protection_word >> HELD_BIT & 1;
+    bool held = protection_word >> JBD_HELD_BIT & 1;
     memory->shows_held |= held;
     if (memory->settling > 0) {
         memory->settling--;
@@ -324,7 +264,7 @@ static void note_held(struct memory *memory, uint16_t protection_word, uint8_t f
 }
 
 /* Both registers 03 and 04 contain it; if they disagree, the smaller number is used (section 5). */
-static void set_cell_count(const struct memory *memory, struct pack *pack)
+static void set_cell_count(const struct jbd_memory *memory, struct pack *pack)
 {
     unsigned said = memory->cells_said, sent = memory->cells_sent;
     if (said && sent)
@@ -342,12 +282,12 @@ static size_t decode_temps(const struct reply *reply, size_t at, struct pack *pa
     pack_set(pack, TEMP_COUNT, (double) count);
     for (size_t i = 0; i < count; i++)
         pack_set_temp(pack, (unsigned) i + 1,
-                      (be16(reply->data + at + 1 + 2 * i) - ZERO_CELSIUS) / 10.0);
+                      (be16(reply->data + at + 1 + 2 * i) - JBD_ZERO_CELSIUS) / 10.0);
     return at + 1 + 2 * (size_t) reply->data[at];
 }
 
 /* Current and capacities come in steps of 0.01, or of 0.1 where bit 7 of the FET byte is set. */
-static double per_unit(const uint8_t *d)
+double jbd_per_unit(const uint8_t *d)
 {
     return d[20] & 0x80 ? 10 : 100;
 }
@@ -361,11 +301,11 @@ static double per_unit(const uint8_t *d)
 static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value capacity,
                           struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
-    bms_set_current(bms, pack, sbe16(d + 2) / per_unit(d));
-    pack_set(pack, REMAINING_AH, be16(d + 4) / per_unit(d));
-    pack_set(pack, capacity, be16(d + 6) / per_unit(d));
+    bms_set_current(bms, pack, sbe16(d + 2) / jbd_per_unit(d));
+    pack_set(pack, REMAINING_AH, be16(d + 4) / jbd_per_unit(d));
+    pack_set(pack, capacity, be16(d + 6) / jbd_per_unit(d));
     pack_set(pack, CYCLES, be16(d + 8));
     pack_set(pack, BALANCE_MASK, (uint32_t) be16(d + 14) << 16 | be16(d + 12));
     char version[8];
@@ -375,12 +315,12 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_set(pack, CHARGE_MOS, d[20] & 1);
     pack_set(pack, DISCHARGE_MOS, d[20] >> 1 & 1);
     memory->cells_said = d[21];
-    memory->other_units = per_unit(d) < 100 || be16(d + 4) == 0xFFFF;
+    memory->other_units = jbd_per_unit(d) < 100 || be16(d + 4) == 0xFFFF;
     set_cell_count(memory, pack);
     note_held(memory, be16(d + 16), d[20]);
     pack_clear_alarms(pack);
     pack_raw_alarm(pack, be16(d + 16));
-    pack_alarm_bits(pack, ROWS(protections), be16(d + 16));
+    pack_alarm_bits(pack, ROWS(jbd_protections), be16(d + 16));
 }
 
 /* After the sensors, newer firmware (4.1), recognized by the remaining capacity that it repeats:
@@ -389,9 +329,9 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
 static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
 {
     pack_raw_alarm(pack, be16(d + tail + 1));
-    pack_alarm_bits(pack, ROWS(plain_warnings), be16(d + tail + 1));
+    pack_alarm_bits(pack, ROWS(jbd_plain_warnings), be16(d + tail + 1));
     if (be16(d + tail + 3) > 0)
-        pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
+        pack_set(pack, FULL_AH, be16(d + tail + 3) / jbd_per_unit(d));
 }
 
 /* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
@@ -400,7 +340,7 @@ static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
  *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
 static void decode_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
 {
-    pack_set(pack, MOS_TEMP_C, (be16(tail) - ZERO_CELSIUS) / 10.0);
+    pack_set(pack, MOS_TEMP_C, (be16(tail) - JBD_ZERO_CELSIUS) / 10.0);
     pack_set(pack, SOH_PERCENT, tail[4]);
     pack_set(pack, REMAINING_AH, be16(tail + 8) / 10.0);
     pack_set(pack, RATED_AH, be16(tail + 10) / 10.0);
@@ -414,10 +354,10 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, RATED_AH, pack);
-    pack_alarm_bits(pack, ROWS(plain_protections), be16(d + 16));
+    pack_alarm_bits(pack, ROWS(jbd_plain_protections), be16(d + 16));
     size_t tail = decode_temps(reply, 22, pack);
     size_t size = tail < reply->size ? reply->size - tail : 0;
-    if (size >= TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
+    if (size >= JBD_TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
         decode_tail(d, tail, pack);
     else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF)
         decode_daren_tail(bms, d + tail, pack);
@@ -431,10 +371,10 @@ static bool decode_addressed(struct bms *bms, const struct reply *reply, struct 
 {
     const uint8_t *d = reply->data;
     decode_common(bms, d, FULL_AH, pack);
-    pack_alarm_bits(pack, ROWS(addressed_protections), be16(d + 16));
+    pack_alarm_bits(pack, ROWS(jbd_addressed_protections), be16(d + 16));
     pack_raw_alarm(pack, be16(d + 22));
-    pack_alarm_bits(pack, ROWS(addressed_warnings), be16(d + 22));
-    pack_set(pack, MOS_TEMP_C, (be16(d + 26) - ZERO_CELSIUS) / 10.0);
+    pack_alarm_bits(pack, ROWS(jbd_addressed_warnings), be16(d + 22));
+    pack_set(pack, MOS_TEMP_C, (be16(d + 26) - JBD_ZERO_CELSIUS) / 10.0);
     decode_temps(reply, 28, pack);
     return true;
 }
@@ -442,7 +382,7 @@ static bool decode_addressed(struct bms *bms, const struct reply *reply, struct 
 /* Register 04, section 5: a word in mV per cell, 0 if its wire is broken. */
 static bool decode_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     size_t count = reply->size / 2;
     if (reply->size % 2 != 0 || count > MAX_CELLS)
         return false;
@@ -456,7 +396,7 @@ static bool decode_cells(struct bms *bms, const struct reply *reply, struct pack
 /* Register 05, section 6: only the name, without length or end. */
 static bool decode_name(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     memory->name_asked = 0;
     pack_set_text(pack, MODEL, reply->data, reply->size);
     return true;
@@ -465,9 +405,9 @@ static bool decode_name(struct bms *bms, const struct reply *reply, struct pack 
 /* Section 7: only the request shows what the board has confirmed. */
 static bool decode_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     const uint8_t *asked = reply->request->bytes;
-    if (asked[1] != WRITE || asked[3] != 2)
+    if (asked[1] != JBD_WRITE || asked[3] != 2)
         return true;
     if (reply->reg == REG_SWITCH) {
         memory->held = asked[5] & (HELD_CHARGE | HELD_DISCHARGE);
@@ -483,7 +423,7 @@ static bool decode_switch(struct bms *bms, const struct reply *reply, struct pac
 /* Section 7.1: 11 | 00 | 02 | 6D 60                   280.00 Ah */
 static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     memory->cycle_capacity = be16(reply->data);
     return true;
 }
@@ -491,7 +431,7 @@ static bool decode_cycle_capacity(struct bms *bms, const struct reply *reply, st
 static bool decode_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) reply, (void) pack;
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     memory->leave_asked = 0;
     bms->remark[0] = '\0';
     bms->way = PLACE_OUTSIDE;
@@ -520,7 +460,7 @@ static const struct message addressed_messages[] = {
 // clang-format on
 
 /* NULL: its content is not used. */
-static const struct message *find_message(const struct layout *layout, uint8_t reg)
+static const struct message *find_message(const struct jbd_layout *layout, uint8_t reg)
 {
     const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
     size_t count = layout->addressed ? COUNT(addressed_messages) : COUNT(plain_messages);
@@ -543,11 +483,11 @@ static bool is_text(const uint8_t *text, size_t size)
  * of a request. */
 static uint8_t register_of(const struct reply *reply)
 {
-    if (reply->reg != READ || reply->status != STATUS_DONE || reply->size == 0)
+    if (reply->reg != JBD_READ || reply->status != STATUS_DONE || reply->size == 0)
         return reply->reg;
     size_t sensors = reply->size >= BASIC_SIZE ? reply->data[22] : 0;
     size_t basic = BASIC_SIZE + 2 * sensors;
-    if (reply->size == basic || reply->size == basic + TAIL_SIZE)
+    if (reply->size == basic || reply->size == basic + JBD_TAIL_SIZE)
         return REG_BASIC;
     return is_text(reply->data, reply->size) ? REG_NAME : REG_CELLS;
 }
@@ -555,7 +495,7 @@ static uint8_t register_of(const struct reply *reply)
 /* Whether a frame answers the request; without a request, whether it identifies itself. */
 static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
 {
-    const struct layout *layout = layout_of(bms);
+    const struct jbd_layout *layout = jbd_layout_of(bms);
     const struct bms_request *request = reply->request;
     if (request->size == 0) {
         bool ours =
@@ -571,7 +511,7 @@ static bool is_answer(const struct bms *bms, const struct reply *reply, const ui
 /* Section 2.3. A sum that was damaged on the way is worth a retry. */
 static enum bms_result note_error(struct bms *bms, const struct reply *reply)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     if (reply->status == STATUS_BAD_SUM)
         return BMS_INVALID;
     if (reply->reg == REG_LEAVE) /* it does not know factory mode */
@@ -586,7 +526,7 @@ static enum bms_result note_error(struct bms *bms, const struct reply *reply)
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    const struct layout *layout = layout_of(bms);
+    const struct jbd_layout *layout = jbd_layout_of(bms);
     const uint8_t *data = frame + layout->header;
     struct reply reply = {request, data[-3], data[-2], data, size - layout->header - TRAILER};
     if (!layout->addressed)
@@ -608,18 +548,19 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     bool charge = which == BMS_CHARGE_MOS;
     if (memory->new_switch) {
         uint8_t data[2] = {charge, !on};
-        request->size = put_frame(bms, request->bytes, WRITE, REG_NEW_SWITCH, data, sizeof data);
+        request->size =
+            jbd_put_frame(bms, request->bytes, JBD_WRITE, REG_NEW_SWITCH, data, sizeof data);
         return true;
     }
     if (!memory->state_known)
         return false;
     uint8_t bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
     uint8_t data[2] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
-    request->size = put_frame(bms, request->bytes, WRITE, REG_SWITCH, data, sizeof data);
+    request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, REG_SWITCH, data, sizeof data);
     return true;
 }
 
@@ -635,7 +576,7 @@ static const struct bms_setting settings[] = {
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    struct memory *memory = bms_memory(bms);
+    struct jbd_memory *memory = bms_memory(bms);
     const bool charge = id == SOC_PERCENT;
     uint8_t word[2];
     if (part == 0) {
@@ -643,11 +584,11 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
             return false;
         memory->cycle_capacity = 0;
         bms->way = PLACE_FACTORY;
-        put_write(bms, REG_ENTER, enter_key, request);
+        put_write(bms, REG_ENTER, jbd_enter_key, request);
     } else if (part == (charge ? 3 : 2)) {
         put_write(bms, REG_LEAVE, charge ? leave_key : save_key, request);
     } else if (charge && part == 1) {
-        request->size = put_frame(bms, request->bytes, READ, REG_CYCLE_CAPACITY, NULL, 0);
+        request->size = jbd_put_frame(bms, request->bytes, JBD_READ, REG_CYCLE_CAPACITY, NULL, 0);
     } else {
         if (charge && memory->cycle_capacity == 0)
             return false;
@@ -656,243 +597,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
         put_write(bms, charge ? REG_REMAINING : REG_CAPACITY, word, request);
     }
     return true;
-}
-
-/* ---- emulator (section 10) ---- */
-
-static uint16_t signed_word(const struct pack *pack, enum pack_value id, double factor)
-{
-    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
-    return (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, raw));
-}
-
-static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
-{
-    size_t count = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
-    d[at++] = (uint8_t) count;
-    for (size_t i = 0; i < count; i++, at += 2)
-        put_be16(d + at,
-                 pack_scaled(pack, (enum pack_value)(TEMP_C + i), 10, ZERO_CELSIUS, UINT16_MAX));
-    return at;
-}
-
-/* Values beyond 655.35 Ah or 327.67 A need the coarse steps. */
-static bool needs_coarse(const struct pack *pack)
-{
-    static const enum pack_value capacities[] = {REMAINING_AH, FULL_AH, RATED_AH};
-    bool coarse = fabs(pack->value[CURRENT_A]) > INT16_MAX / 100.0;
-    for (size_t i = 0; i < COUNT(capacities); i++)
-        coarse |= pack->value[capacities[i]] > UINT16_MAX / 100.0;
-    return coarse;
-}
-
-static void put_common(const struct bms *bms, const struct pack *pack, enum pack_value capacity,
-                       uint8_t *d)
-{
-    const struct memory *memory = (const void *) bms->memory.bytes;
-    bool coarse = needs_coarse(pack);
-    double factor = coarse ? 10 : 100;
-    uint32_t mask = pack_scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
-    put_be16(d, pack_scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
-    put_be16(d + 2, signed_word(pack, CURRENT_A, factor));
-    put_be16(d + 4, pack_scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
-    put_be16(d + 6, pack_scaled(pack, capacity, factor, 0, UINT16_MAX));
-    put_be16(d + 8, pack_scaled(pack, CYCLES, 1, 0, UINT16_MAX));
-    put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
-    put_be16(d + 12, mask & 0xFFFF);
-    put_be16(d + 14, mask >> 16);
-    uint16_t word = (uint16_t) pack_alarm_word(ROWS(protections), pack->alarms_protection);
-    put_be16(d + 16, memory->held ? word | 1u << HELD_BIT : word);
-    char *minor;
-    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
-    d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
-    d[19] = (uint8_t) pack_scaled(pack, SOC_PERCENT, 1, 0, 100);
-    uint32_t fet =
-        pack_scaled(pack, CHARGE_MOS, 1, 0, 1) | pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
-    d[20] = (uint8_t) (coarse ? fet | 0x80 : fet);
-    d[21] = (uint8_t) pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
-}
-
-/* The tail is that of newer firmware, which reports its full capacity. */
-static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    put_common(bms, pack, RATED_AH, d);
-    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(plain_protections),
-                                                               pack->alarms_protection));
-    size_t at = put_temps(pack, d, 22);
-    if (!pack_known(pack, FULL_AH))
-        return at;
-    put_be16(d + at + 1, (uint16_t) pack_alarm_word(ROWS(plain_warnings), pack->alarms_warning));
-    put_be16(d + at + 3, pack_scaled(pack, FULL_AH, per_unit(d), 0, UINT16_MAX));
-    put_be16(d + at + 5, be16(d + 4));
-    return at + TAIL_SIZE;
-}
-
-static size_t put_addressed(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    put_common(bms, pack, FULL_AH, d);
-    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(addressed_protections),
-                                                               pack->alarms_protection));
-    put_be16(d + 22, (uint16_t) pack_alarm_word(ROWS(addressed_warnings), pack->alarms_warning));
-    put_be16(d + 24, 250 + ZERO_CELSIUS);
-    put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, ZERO_CELSIUS, UINT16_MAX));
-    return put_temps(pack, d, 28);
-}
-
-static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    return layout_of(bms)->addressed ? put_addressed(bms, pack, d) : put_plain(bms, pack, d);
-}
-
-static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    size_t count = pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
-    for (size_t i = 0; i < count; i++)
-        put_be16(d + 2 * i, pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
-    return 2 * count;
-}
-
-static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    size_t size = strlen(pack->text[MODEL]);
-    memcpy(d, pack->text[MODEL], size);
-    return size;
-}
-
-/* A simulated board has counted no events. */
-static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    (void) bms, (void) pack, (void) d;
-    return 24;
-}
-
-/* A MOS that is held off stays off, whatever has changed its state in the meantime. */
-static void keep_held(const struct memory *memory, struct pack *pack)
-{
-    if (memory->held & HELD_CHARGE)
-        pack_set(pack, CHARGE_MOS, 0);
-    if (memory->held & HELD_DISCHARGE)
-        pack_set(pack, DISCHARGE_MOS, 0);
-}
-
-static enum status emulate_switch(struct bms *bms, struct pack *pack, const uint8_t *data,
-                                  size_t size)
-{
-    struct memory *memory = bms_memory(bms);
-    if (size != 2 || data[0] != 0 || data[1] > (HELD_CHARGE | HELD_DISCHARGE))
-        return STATUS_REFUSED;
-    /* A MOS that a protection has opened does not close because the command does not concern it. */
-    uint8_t open = pack->alarms_protection ? memory->held : HELD_CHARGE | HELD_DISCHARGE;
-    uint8_t released = open & ~data[1];
-    memory->held = data[1];
-    if (released & HELD_CHARGE)
-        pack_set(pack, CHARGE_MOS, 1);
-    if (released & HELD_DISCHARGE)
-        pack_set(pack, DISCHARGE_MOS, 1);
-    keep_held(memory, pack);
-    return STATUS_DONE;
-}
-
-/* Registers without values that a board confirms all the same: leaving factory mode, the default
- * password. */
-static enum status emulate_other(uint8_t reg)
-{
-    if (reg == REG_LEAVE || reg == 0x06)
-        return STATUS_DONE;
-    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
-    return parameter ? STATUS_REFUSED : STATUS_UNKNOWN;
-}
-
-static double cycle_capacity_ah(const struct pack *pack)
-{
-    return pack->value[pack_known(pack, FULL_AH) ? FULL_AH : RATED_AH];
-}
-
-/* Registers 10 and 11, which are read in factory mode. */
-static size_t put_parameter(const struct memory *memory, const struct pack *pack, uint8_t reg,
-                            uint8_t *d)
-{
-    if (!memory->factory || (reg != REG_CAPACITY && reg != REG_CYCLE_CAPACITY))
-        return 0;
-    double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
-    put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
-    return 2;
-}
-
-/* The writes around and in factory mode. */
-static enum status emulate_factory(struct memory *memory, struct pack *pack, uint8_t reg,
-                                   const uint8_t *data, size_t size)
-{
-    if (size != 2)
-        return STATUS_REFUSED;
-    if (reg == REG_ENTER || reg == REG_LEAVE) {
-        memory->factory = reg == REG_ENTER && memcmp(data, enter_key, sizeof enter_key) == 0;
-        return reg == REG_LEAVE || memory->factory ? STATUS_DONE : STATUS_REFUSED;
-    }
-    if (!memory->factory)
-        return STATUS_REFUSED;
-    if (reg == REG_CAPACITY) {
-        pack_set(pack, RATED_AH, be16(data) / 100.0);
-    } else {
-        pack_set(pack, REMAINING_AH, be16(data) / 100.0);
-        pack_set(pack, SOC_PERCENT, fmin(be16(data) / cycle_capacity_ah(pack), 100));
-    }
-    return STATUS_DONE;
-}
-
-static const struct emulation {
-    uint8_t reg;
-    size_t (*put)(const struct bms *bms, const struct pack *pack, uint8_t *d);
-} emulations[] = {{REG_BASIC, put_basic},
-                  {REG_CELLS, put_cells},
-                  {REG_NAME, put_name},
-                  {REG_COUNTERS, put_counters}};
-
-static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
-                        struct bms_output *out)
-{
-    const struct layout *layout = layout_of(bms);
-    const uint8_t *data = request + layout->header;
-    uint8_t direction = data[-3], reg = data[-2], d[255] = {0};
-    enum status status = STATUS_UNKNOWN;
-    size_t count = 0;
-    keep_held(bms_memory(bms), pack);
-    for (size_t i = 0; direction == READ && i < COUNT(emulations); i++)
-        if (emulations[i].reg == reg) {
-            count = emulations[i].put(bms, pack, d);
-            status = STATUS_DONE;
-        }
-    if (direction == READ && !layout->addressed && count == 0) {
-        count = put_parameter(bms_memory(bms), pack, reg, d);
-        status = count ? STATUS_DONE : status;
-    }
-    const bool factory =
-        reg == REG_ENTER || reg == REG_LEAVE || reg == REG_CAPACITY || reg == REG_REMAINING;
-    if (direction == WRITE && reg == REG_SWITCH && !layout->addressed)
-        status = emulate_switch(bms, pack, data, data[-1]);
-    else if (direction == WRITE && factory && !layout->addressed)
-        status = emulate_factory(bms_memory(bms), pack, reg, data, data[-1]);
-    else if (status != STATUS_DONE)
-        status = emulate_other(reg);
-    out->size = put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
-}
-
-/* A wrong sum, another address and anything but a request are not answered. */
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    out->size = 0;
-    if (size == 0)
-        return 0;
-    const struct layout *layout = layout_of(bms);
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
-    if (span.kind != BMS_FRAME)
-        return span.size;
-    uint8_t direction = bytes[layout->header - 3];
-    bool called = !layout->addressed || bytes[1] == bms_address(bms);
-    if (called && (direction == READ || direction == WRITE))
-        write_reply(bms, pack, bytes, out);
-    return span.size;
 }
 
 const struct bms_driver jbd_driver = {
@@ -914,14 +618,14 @@ const struct bms_driver jbd_driver = {
     .plan = plan,
     .steps = STEPS,
     .build = build,
-    .frame = find_frame,
+    .frame = jbd_find_frame,
     .question = find_question,
     .decode = decode,
     .control = build_switch,
     .settings = settings,
     .setting_count = COUNT(settings),
     .set = build_setting,
-    .emulate = emulate,
+    .emulate = jbd_emulate,
 };
 
 static const struct bms_guess addressed_guesses[] = {{.address = 0}, {.address = 1}};
@@ -945,8 +649,8 @@ const struct bms_driver jbd_addressed_driver = {
     .guesses = addressed_guesses,
     .guess_count = COUNT(addressed_guesses),
     .build = build,
-    .frame = find_frame,
+    .frame = jbd_find_frame,
     .question = find_question,
     .decode = decode,
-    .emulate = emulate,
+    .emulate = jbd_emulate,
 };

@@ -6,62 +6,27 @@
  * of the current and is missing on old boards; temperatures below zero are encoded as 100 and
  * more; every reply contains the settings password (B2), which is never read.
  */
+#include "jk_4e57.h"
 #include "jk_record.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 #include "bms/count.h"
-#include "bms/driver.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Section 2: offsets, and the lengths that the length field may have. */
+/* Section 2: offsets, and the least length that the length field may have. */
 #define LENGTH_AT 2
-#define COMMAND_AT 8
 #define SOURCE_AT 9
-#define TYPE_AT 10
-#define INFO_AT 11
-#define TAIL 9 /* record number, end mark, unused, checksum */
 #define LEAST_LENGTH 0x13
-#define MOST_LENGTH 0x200
 #define END_MARK 0x68
-#define OVERHEAD (INFO_AT + TAIL)
 #define MOST_WITHOUT_PASSWORD 60 /* bytes of one register, or of a few written ones */
 
-enum command { ACTIVATE = 0x01, WRITE = 0x02, READ_ONE = 0x03, PASSWORD = 0x05, READ_ALL = 0x06 };
-enum source { FROM_BMS = 0, FROM_GPS = 2, FROM_PC = 3 };
-enum type { REQUEST = 0, REPLY = 1, UPLOAD = 2 };
-
-enum code {
-    CELLS = 0x79,
-    MOS_TEMP = 0x80,
-    TEMP_1 = 0x81,
-    TEMP_2 = 0x82,
-    VOLTAGE = 0x83,
-    CURRENT = 0x84,
-    SOC = 0x85,
-    TEMPS = 0x86,
-    CYCLE_COUNT = 0x87,
-    STRINGS = 0x8A,
-    ALARMS = 0x8B,
-    STATE = 0x8C,
-    BALANCER_SWITCH = 0x9D,
-    CELL_SETTING = 0xA9,
-    CAPACITY = 0xAA,
-    CHARGE_SWITCH = 0xAB,
-    DISCHARGE_SWITCH = 0xAC,
-    PASSWORD_TEXT = 0xB2,
-    VERSION = 0xB7,
-    FULL_CAPACITY = 0xB9,
-    MAKER = 0xBA,
-    PROTOCOL = 0xC0
-};
-
 /* Section 4. 0: an unknown code, whose value has an unknown size. CELLS contains its own size. */
-static const uint8_t value_size[0x100] = {
+const uint8_t jk_4e57_value_size[0x100] = {
     [0x80] = 2,  [0x81] = 2, [0x82] = 2, [0x83] = 2, [0x84] = 2,  [0x85] = 1, [0x86] = 1,
     [0x87] = 2,  [0x89] = 4, [0x8A] = 2, [0x8B] = 2, [0x8C] = 2,  [0x8E] = 2, [0x8F] = 2,
     [0x90] = 2,  [0x91] = 2, [0x92] = 2, [0x93] = 2, [0x94] = 2,  [0x95] = 2, [0x96] = 2,
@@ -87,8 +52,8 @@ _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit")
 /*   4E 57 | 00 13  | 00 00 00 00 | 06      | 03     | 00   | 00   | 00 00 00 00 | 68  | 00 00  | 01
  * 29 start | length | terminal    | command | source | type | info | record      | end | unused |
  * sum from 4E to 68 */
-static size_t put_frame(uint8_t *out, enum command command, enum source source, enum type type,
-                        const uint8_t *info, size_t size)
+size_t jk_4e57_put_frame(uint8_t *out, enum jk_4e57_command command, enum jk_4e57_source source,
+                         enum jk_4e57_type type, const uint8_t *info, size_t size)
 {
     size_t whole = OVERHEAD + size;
     memset(out, 0, whole);
@@ -120,7 +85,7 @@ static const struct bms_step plan[STEPS] = {
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    enum command command = READ_ALL;
+    enum jk_4e57_command command = READ_ALL;
     uint8_t info = 0;
     if (step == STEP_WAKE) {
         if (!memory->read_awaited || memory->woken)
@@ -135,7 +100,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     } else {
         memory->read_awaited = true;
     }
-    request->size = put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
+    request->size = jk_4e57_put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
     return true;
 }
 
@@ -161,8 +126,8 @@ static bool may_start(const uint8_t *bytes, size_t size)
     return size <= TYPE_AT || bytes[TYPE_AT] <= UPLOAD;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
+struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_request *request,
+                                   const uint8_t *bytes, size_t size)
 {
     if (!may_start(bytes, size))
         return skip_to_start(bytes, size);
@@ -186,7 +151,7 @@ struct registers {
 /* Size of the value after `code`; 0: unknown, or larger than the rest. */
 static size_t size_of_value(uint8_t code, const uint8_t *value, size_t left)
 {
-    size_t size = value_size[code];
+    size_t size = jk_4e57_value_size[code];
     if (code == CELLS && left > 0)
         size = value[0] % 3 == 0 ? 1u + value[0] : 0;
     return size <= left ? size : 0;
@@ -332,7 +297,7 @@ static bool knows_full_capacity(const uint8_t *version)
     char text[16] = "";
     if (!version)
         return false;
-    memcpy(text, version, value_size[VERSION]);
+    memcpy(text, version, jk_4e57_value_size[VERSION]);
     const char *software = NULL;
     for (const char *at = strstr(text, "_S"); at; at = strstr(at + 1, "_S"))
         software = at + 2;
@@ -359,7 +324,7 @@ static void decode_texts(const struct registers *registers, struct pack *pack)
 {
     const uint8_t *version = registers->at[VERSION], *maker = registers->at[MAKER];
     if (version) {
-        size_t size = strnlen((const char *) version, value_size[VERSION]);
+        size_t size = strnlen((const char *) version, jk_4e57_value_size[VERSION]);
         while (size > 0 && (version[size - 1] == '_' || version[size - 1] == ' '))
             size--;
         pack_set_text(pack, FIRMWARE, version, size);
@@ -495,7 +460,7 @@ static bool registers_fill(const uint8_t *at, const uint8_t *end)
  * certainly a password, whatever mask_registers makes of the frame. */
 static bool mask_sure_password(uint8_t *info, const uint8_t *end)
 {
-    const size_t size = value_size[PASSWORD_TEXT];
+    const size_t size = jk_4e57_value_size[PASSWORD_TEXT];
     bool found = false;
     for (uint8_t *at = info; at + 1 + size < end; at++)
         if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
@@ -574,7 +539,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
     uint8_t info[] = {which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on};
-    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    request->size = jk_4e57_put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
 }
 
@@ -587,279 +552,8 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
     if (id != SET_BALANCER)
         return false;
     uint8_t info[] = {BALANCER_SWITCH, value > 0};
-    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    request->size = jk_4e57_put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
     return true;
-}
-
-/* ---- emulator ---- */
-
-static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
-{
-    return pack_known(pack, id) ? pack->value[id] : otherwise;
-}
-
-/* An LFP pack as the app presets it; texts that are not here are zero, the password among them. */
-// clang-format off
-static const struct {
-    uint8_t code;
-    int32_t value;
-} presets[] = {
-    {0x89, 8212}, {0x8E, 5840}, {0x8F, 4160}, {0x90, 3650}, {0x91, 3450}, {0x92, 5},   {0x93, 2600}, {0x94, 2650},
-    {0x95, 5},    {0x96, 300},  {0x97, 150},  {0x98, 300},  {0x99, 100},  {0x9A, 30},  {0x9B, 3300}, {0x9C, 10},
-    {0x9D, 1},    {0x9E, 90},   {0x9F, 70},   {0xA0, 70},   {0xA1, 60},   {0xA2, 20},  {0xA3, 70},   {0xA4, 70},
-    {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
-    {0xB6, 1440}, {0xC0, 1},
-};
-static const struct alarm_bit alarm_bits[] = {
-    {0, SOC_LOW, 0},                {1, MOS_OVER_TEMPERATURE, 0},     {2, PACK_OVER_VOLTAGE, 0},
-    {3, PACK_UNDER_VOLTAGE, 0},     {4, CHARGE_OVER_TEMPERATURE, 0},  {4, DISCHARGE_OVER_TEMPERATURE, 0},
-    {5, CHARGE_OVER_CURRENT, 0},    {6, DISCHARGE_OVER_CURRENT, 0},   {7, CELL_IMBALANCE, 0},
-    {9, CHARGE_UNDER_TEMPERATURE, 0}, {9, DISCHARGE_UNDER_TEMPERATURE, 0},
-    {10, CELL_OVER_VOLTAGE, 0},     {11, CELL_UNDER_VOLTAGE, 0},      {12, HARDWARE_FAULT, 0},
-};
-// clang-format on
-
-static uint32_t alarm_word(const struct pack *pack)
-{
-    uint32_t word = 0;
-    for (size_t i = 0; i < COUNT(alarm_bits); i++)
-        if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
-            word |= 1u << alarm_bits[i].bit;
-    return word;
-}
-
-static uint32_t state_word(const struct pack *pack)
-{
-    bool charge = value_or(pack, CHARGE_MOS, 1) > 0,
-         discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
-    return (uint32_t) charge | (uint32_t) discharge << 1 |
-           (uint32_t) (value_or(pack, BALANCING, 0) > 0) << 2;
-}
-
-/* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
-static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
-{
-    if (!pack_known(pack, id))
-        return 0xFF;
-    double celsius = fmax(fmin(round(pack->value[id]), 99), -40);
-    return (uint32_t) (celsius < 0 ? 100 - celsius : celsius);
-}
-
-static uint32_t raw_current(const struct pack *pack)
-{
-    double amps = value_or(pack, CURRENT_A, 0);
-    uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
-    return amps > 0 ? amount | 0x8000 : amount;
-}
-
-static unsigned cells_of(const struct pack *pack)
-{
-    return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
-}
-
-static uint32_t preset(uint8_t code)
-{
-    for (size_t i = 0; i < COUNT(presets); i++)
-        if (presets[i].code == code)
-            return (uint32_t) presets[i].value;
-    return 0;
-}
-
-/* Settings of the pack that differ from the presets of the app. */
-static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
-{
-    static const struct {
-        uint8_t code, factor;
-        enum pack_value id;
-    } own[] = {
-        {0x8E, 100, SET_PACK_HIGH_V},
-        {0x8F, 100, SET_PACK_LOW_V},
-        {0x90, 1, SET_CELL_HIGH_MV},
-        {0x91, 1, SET_CELL_HIGH_RELEASE_MV},
-        {0x93, 1, SET_CELL_LOW_MV},
-        {0x94, 1, SET_CELL_LOW_RELEASE_MV},
-        {0x96, 1, SET_CELL_DIFFERENCE_MV},
-        {0x97, 1, SET_DISCHARGE_CURRENT_A},
-        {0x99, 1, SET_CHARGE_CURRENT_A},
-        {0x9B, 1, SET_BALANCE_START_MV},
-        {0x9C, 1, SET_BALANCE_DIFFERENCE_MV},
-        {0x9D, 1, SET_BALANCER},
-        {0x9E, 1, SET_MOS_HOT_C},
-        {0x9F, 1, SET_MOS_HOT_RELEASE_C},
-        {0xA3, 1, SET_CHARGE_HOT_C},
-        {0xA4, 1, SET_DISCHARGE_HOT_C},
-        {0xA5, 1, SET_CHARGE_COLD_C},
-        {0xA6, 1, SET_CHARGE_COLD_RELEASE_C},
-        {0xA7, 1, SET_DISCHARGE_COLD_C},
-        {0xA8, 1, SET_DISCHARGE_COLD_RELEASE_C},
-    };
-    for (size_t i = 0; i < COUNT(own); i++)
-        if (own[i].code == code && pack_known(pack, own[i].id))
-            return (uint32_t) (int32_t) lround(own[i].factor * pack->value[own[i].id]);
-    return preset(code);
-}
-
-static uint32_t raw_number(const struct pack *pack, uint8_t code)
-{
-    switch (code) {
-    case MOS_TEMP:
-        return raw_temperature(pack, MOS_TEMP_C);
-    case TEMP_1:
-        return raw_temperature(pack, TEMP_C);
-    case TEMP_2:
-        return raw_temperature(pack, TEMP_C + 1);
-    case VOLTAGE:
-        return (uint32_t) fmin(round(value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
-    case CURRENT:
-        return raw_current(pack);
-    case SOC:
-        return (uint32_t) lround(value_or(pack, SOC_PERCENT, 0));
-    case TEMPS:
-        return (uint32_t) fmin(value_or(pack, TEMP_COUNT, 2), 2);
-    case CYCLE_COUNT:
-        return (uint32_t) fmin(value_or(pack, CYCLES, 0), UINT16_MAX);
-    case STRINGS:
-    case CELL_SETTING:
-        return cells_of(pack);
-    case ALARMS:
-        return alarm_word(pack);
-    case STATE:
-        return state_word(pack);
-    case CAPACITY:
-        return (uint32_t) lround(value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
-    case FULL_CAPACITY:
-        return (uint32_t) lround(value_or(pack, FULL_AH, 0));
-    case CHARGE_SWITCH:
-        return value_or(pack, CHARGE_MOS, 1) > 0;
-    case DISCHARGE_SWITCH:
-        return value_or(pack, DISCHARGE_MOS, 1) > 0;
-    }
-    return setting_or_preset(pack, code);
-}
-
-static size_t put_cells(uint8_t *out, const struct pack *pack)
-{
-    unsigned count = cells_of(pack);
-    out[0] = (uint8_t) (3 * count);
-    for (unsigned i = 0; i < count; i++) {
-        out[1 + 3 * i] = (uint8_t) (i + 1);
-        put_be16(out + 2 + 3 * i,
-                 (uint32_t) lround(value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
-    }
-    return 1u + out[0];
-}
-
-/* Hardware and software; the pack's own version is used if it has both. */
-static const char *version_of(const struct pack *pack)
-{
-    const char *own = pack->text[FIRMWARE];
-    return strstr(own, "_S") ? own : "11.XW_S11.262H";
-}
-
-/* Padded with _. */
-static void put_version(uint8_t *out, const struct pack *pack)
-{
-    const char *text = version_of(pack);
-    size_t size = value_size[VERSION], length = strlen(text);
-    memset(out, '_', size);
-    memcpy(out, text, length < size ? length : size);
-}
-
-/* 12 bytes of the user's text, 12 of the model. */
-static void put_maker(uint8_t *out, const struct pack *pack)
-{
-    const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
-    size_t length = strlen(model);
-    memcpy(out, "Input Userda", 12);
-    memcpy(out + 12, model, length < 12 ? length : 12);
-}
-
-static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
-{
-    size_t size = value_size[code];
-    out[0] = code;
-    if (code == CELLS)
-        return 1 + put_cells(out + 1, pack);
-    memset(out + 1, 0, size);
-    if (code == VERSION)
-        put_version(out + 1, pack);
-    else if (code == MAKER)
-        put_maker(out + 1, pack);
-    else if (size == 1)
-        out[1] = (uint8_t) raw_number(pack, code);
-    else if (size == 2)
-        put_be16(out + 1, raw_number(pack, code));
-    else if (size == 4)
-        put_be32(out + 1, raw_number(pack, code));
-    return 1 + size;
-}
-
-/* Everything that can be read, in the order of every recorded reply: BB to BF are write-only. */
-static size_t put_all(uint8_t *out, const struct pack *pack)
-{
-    size_t size = 0;
-    for (unsigned code = CELLS; code <= PROTOCOL; code++)
-        if ((code == CELLS || value_size[code] != 0) && (code < 0xBB || code == PROTOCOL))
-            size += put_register(out + size, (uint8_t) code, pack);
-    return size;
-}
-
-static void reply(struct bms_output *out, enum command command, const uint8_t *info, size_t size)
-{
-    out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
-}
-
-/* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
- * switch, and no board answers unknown ones. */
-static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
-                          struct bms_output *out)
-{
-    bool old = strncmp(version_of(pack), "11.", 3) != 0;
-    if (size != 2 || info[1] > 1)
-        return;
-    if (info[0] == CHARGE_SWITCH || info[0] == DISCHARGE_SWITCH)
-        pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
-    else if (info[0] == BALANCER_SWITCH && old)
-        pack_set(pack, SET_BALANCER, info[1]);
-    else
-        return;
-    reply(out, WRITE, info, 1);
-}
-
-static void emulate_request(const uint8_t *frame, size_t size, struct pack *pack,
-                            struct bms_output *out)
-{
-    uint8_t info[MOST_LENGTH];
-    uint8_t code = frame[INFO_AT];
-    switch (frame[COMMAND_AT]) {
-    case ACTIVATE:
-        reply(out, ACTIVATE, &code, 1);
-        break;
-    case READ_ALL:
-        reply(out, READ_ALL, info, put_all(info, pack));
-        break;
-    case READ_ONE:
-        if (code == 0)
-            reply(out, READ_ONE, info, put_all(info, pack));
-        else if (code == CELLS || value_size[code] != 0)
-            reply(out, READ_ONE, info, put_register(info, code, pack));
-        break;
-    case WRITE:
-        emulate_write(frame + INFO_AT, size - OVERHEAD, pack, out);
-        break;
-    }
-}
-
-static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                      struct bms_output *out)
-{
-    out->size = 0;
-    if (size == 0)
-        return 0;
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
-    if (span.kind == BMS_FRAME && bytes[TYPE_AT] == REQUEST && span.size > OVERHEAD)
-        emulate_request(bytes, span.size, pack, out);
-    return span.size;
 }
 
 /* The second poll activates a sleeping board. */
@@ -887,12 +581,12 @@ const struct bms_driver jk_4e57_driver = {
     .guesses = guesses,
     .guess_count = COUNT(guesses),
     .build = build,
-    .frame = find_frame,
+    .frame = jk_4e57_find_frame,
     .decode = decode,
     .control = build_switch,
     .settings = settings,
     .setting_count = COUNT(settings),
     .set = build_setting,
     .mask = mask,
-    .emulate = emulate,
+    .emulate = jk_4e57_emulate,
 };

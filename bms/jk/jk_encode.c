@@ -104,9 +104,8 @@ static const struct alarm_bit alarm_bits[] = {
 static uint32_t alarm_word(const struct pack *pack)
 {
     uint32_t word = 1u << PASSWORD_REMINDER_BIT;
-    for (size_t i = 0; i < COUNT(alarm_bits); i++)
-        if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
-            word |= 1u << alarm_bits[i].bit;
+    word |= (uint32_t) pack_alarm_word(alarm_bits, COUNT(alarm_bits),
+                                       pack->alarms_warning | pack->alarms_protection);
     if (pack->alarms_warning >> VOLTAGE_SENSOR_FAULT & 1)
         word |= 1u << WIRE_RESISTANCE_BIT;
     if (pack->alarms_protection >> VOLTAGE_SENSOR_FAULT & 1)

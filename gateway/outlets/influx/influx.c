@@ -20,6 +20,7 @@
  * with later times wait until the history must have written them.
  */
 #include "backlog.h"
+#include "daily.h"
 #include "gaps.h"
 #include "try.h"
 
@@ -60,8 +61,6 @@
 #define TELL_AGAIN_S 3600.0 /* seconds between log messages about rejected rows */
 #define REPORT_TICKS 5
 #define LOOK_DAYS_S 3600.0
-#define DAYS_AT_ONCE 3 /* of each pack */
-#define DAY_S 86400
 #define MINUTE_S 60
 #define MUCH (BATCH_SIZE / 4)
 #define GIVE_WAY 10
@@ -84,10 +83,9 @@ struct influx {
     double unsettled_until; /* not all rows from before a step back are in the history yet */
     double memory_s;
     struct gaps gaps;
-    struct batch live, late, daily;
+    struct batch live, late;
+    struct daily daily;
     struct batch_proof proof;
-    int64_t daily_at;           /* the last day in it */
-    bool daily_waits;           /* there are more */
     double look_at;             /* when days are checked next */
     int64_t live_at;            /* its interval */
     int64_t late_from, late_to; /* part of a gap that is in flight */
@@ -496,89 +494,37 @@ static void on_late(void *data)
 
 /* ---- health, which comes once a day ---- */
 
-/* Writes the findings from these days and those before, at the newest of them. */
-static void write_findings(struct influx *influx, struct query *query, struct influx_pack *pack,
-                           int64_t newest)
-{
-    struct health_finding findings[HEALTH_FINDINGS];
-    struct text text;
-    const unsigned count = checkup_judge(query, pack->pack->source.name, influx->current, findings);
-    if (count == 0 || !batch_row(&influx->daily, &text))
-        return;
-    points_findings(&text, pack->tags, influx->config->layout, newest, findings, count);
-    batch_end_row(&influx->daily, &text);
-}
-
-/* A few days at a time; continues with the oldest that had to wait, of any pack. */
-static void write_days(struct influx *influx, struct query *query, struct influx_pack *pack,
-                       struct health_day *days)
-{
-    const char *name = pack->pack->source.name;
-    const int64_t oldest = influx->current - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    /* A day ahead was written while the clock was wrong. */
-    const int64_t confirmed = influx->gaps.health < influx->current ? influx->gaps.health : 0;
-    const int64_t from = confirmed > oldest ? confirmed + 1 : oldest;
-    const unsigned count =
-        checkup_days(query, name, from, influx->current, days, CHECKUP_BACK_DAYS);
-    unsigned written = 0;
-    for (unsigned n = 0; n < count; n++) {
-        struct text text;
-        if (days[n].from < from)
-            continue;
-        if (written == DAYS_AT_ONCE) {
-            const int64_t last = days[n].from - DAY_S / 2;
-            influx->daily_at =
-                influx->daily_waits && influx->daily_at < last ? influx->daily_at : last;
-            influx->daily_waits = true;
-            return;
-        }
-        if (!batch_row(&influx->daily, &text))
-            return;
-        points_health(&text, pack->tags, influx->config->layout, &days[n]);
-        batch_end_row(&influx->daily, &text);
-        written++;
-        if (!influx->daily_waits && days[n].from > influx->daily_at)
-            influx->daily_at = days[n].from;
-    }
-    if (written > 0)
-        write_findings(influx, query, pack, days[count - 1].from);
-}
-
 /* The packs' results for a day are not ready at the same moment: the days since the last confirmed
  * one are sent every hour until the next one has begun. */
 static void send_health(struct influx *influx, double now)
 {
     if (!influx->path[0] || now < influx->look_at || now < influx->retry_at ||
-        influx->daily.state == BATCH_UNDER_WAY || influx->current == 0)
+        influx->daily.batch.state == BATCH_UNDER_WAY || influx->current == 0)
         return;
     influx->look_at = now + LOOK_DAYS_S;
     struct query *query = open_history(influx);
-    batch_clear(&influx->daily);
-    influx->daily_at = 0;
-    influx->daily_waits = false;
-    struct health_day *days = malloc(CHECKUP_BACK_DAYS * sizeof *days);
-    for (unsigned i = 0; query && days && i < influx->count; i++)
-        write_days(influx, query, &influx->packs[i], days);
-    free(days);
+    daily_clear(&influx->daily);
+    if (query)
+        daily_write(&influx->daily, query, influx->packs, influx->count, influx->current,
+                    influx->gaps.health, influx->config->layout);
     query_close(query);
-    if (influx->daily.rows > 0)
-        batch_send(&influx->daily);
+    if (influx->daily.batch.rows > 0)
+        batch_send(&influx->daily.batch);
 }
 
 static void on_daily(void *data)
 {
     struct influx *influx = data;
     const double now = clock_now();
-    if (influx->daily.state == BATCH_FAILED) {
+    if (influx->daily.batch.state == BATCH_FAILED) {
         influx->look_at = now;
-        note_failure(influx, &influx->daily.last, now);
+        note_failure(influx, &influx->daily.batch.last, now);
         return;
     }
-    count_rows(influx, &influx->daily, now);
+    count_rows(influx, &influx->daily.batch, now);
     note_success(influx, now);
-    /* Days older than one day are complete by now. */
-    const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
-    if (influx->daily_waits)
+    const int64_t done = daily_done(&influx->daily);
+    if (influx->daily.waits)
         influx->look_at = now;
     if (done > influx->gaps.health || influx->gaps.health > influx->current) {
         influx->gaps.health = done;
@@ -712,7 +658,7 @@ static void free_influx(void *self)
     struct influx *influx = self;
     batch_free(&influx->live);
     batch_free(&influx->late);
-    batch_free(&influx->daily);
+    batch_free(&influx->daily.batch);
     batch_proof_free(&influx->proof);
     transfers_free(influx->transfers);
     for (unsigned i = 0; influx->packs && i < influx->count; i++)
@@ -738,9 +684,9 @@ static bool prepare(struct influx *influx)
         return false;
     influx->live.done = on_live;
     influx->late.done = on_late;
-    influx->daily.done = on_daily;
-    influx->live.data = influx->late.data = influx->daily.data = influx;
-    influx->live.proof = influx->late.proof = influx->daily.proof = &influx->proof;
+    influx->daily.batch.done = on_daily;
+    influx->live.data = influx->late.data = influx->daily.batch.data = influx;
+    influx->live.proof = influx->late.proof = influx->daily.batch.proof = &influx->proof;
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
@@ -751,7 +697,7 @@ static bool prepare(struct influx *influx)
     }
     return batch_init(&influx->live, influx->transfers, influx->config, influx->who) &&
            batch_init(&influx->late, influx->transfers, influx->config, influx->who) &&
-           batch_init(&influx->daily, influx->transfers, influx->config, influx->who);
+           batch_init(&influx->daily.batch, influx->transfers, influx->config, influx->who);
 }
 
 static void begin_gaps(struct influx *influx)

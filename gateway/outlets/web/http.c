@@ -7,7 +7,6 @@
 #include "base/late_turn.h"
 #include "base/log.h"
 #include "base/queue.h"
-#include "base/text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -553,86 +552,6 @@ static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *
 
 /* ---- for handlers ---- */
 
-const char *http_header(const struct http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-struct counting {
-    const char *name;
-    unsigned count;
-};
-
-static enum MHD_Result count_header(void *data, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    struct counting *counting = data;
-    counting->count += strcasecmp(name, counting->name) == 0;
-    return MHD_YES;
-}
-
-unsigned http_header_count(const struct http_request *request, const char *name)
-{
-    struct counting counting = {.name = name};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &counting);
-    return counting.count;
-}
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 87 : -1;
-}
-
-bool http_argument(const struct http_request *request, const char *name, char *out, size_t size)
-{
-    const char *text =
-        MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-    size_t at = 0;
-    for (; text && *text; text++) {
-        int c = (unsigned char) *text;
-        if (c == '%') {
-            if (hex(text[1]) < 0 || hex(text[2]) < 0)
-                return false;
-            c = hex(text[1]) * 16 + hex(text[2]);
-            text += 2;
-        }
-        if (c < 0x20 || c == 0x7F || at + 1 >= size)
-            return false;
-        out[at++] = (char) c;
-    }
-    if (text)
-        out[at] = '\0';
-    return text != NULL;
-}
-
-void http_dress(struct MHD_Response *response, const char *type)
-{
-    MHD_add_response_header(response, "Content-Type", type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(response, "Content-Security-Policy",
-                            "default-src 'none'; frame-ancestors 'none'");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-}
-
-void http_replace_header(struct MHD_Response *response, const char *name, const char *value)
-{
-    const char *before = MHD_get_response_header(response, name);
-    if (before)
-        MHD_del_response_header(response, name, before);
-    MHD_add_response_header(response, name, value);
-}
-
-struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
-                                   enum MHD_ResponseMemoryMode mode)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(size, (void *) (uintptr_t) bytes, mode);
-    if (response)
-        http_dress(response, type);
-    return response;
-}
-
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response)
 {
     struct client *client = client_of(request);
@@ -640,20 +559,6 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
     client->response =
         response ? response : http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
     http_wake(request);
-}
-
-void http_error(struct http_request *request, unsigned status, const char *why)
-{
-    char bytes[400];
-    struct text text = text_in(bytes, sizeof bytes);
-    text_add(&text, "{\"error\":");
-    text_quote(&text, why);
-    text_add(&text, "}\n");
-    struct MHD_Response *response =
-        http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
-    if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
-        MHD_add_response_header(response, "Retry-After", "5");
-    http_answer(request, status, response);
 }
 
 void http_ends(struct http_request *request)

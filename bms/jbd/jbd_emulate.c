@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/* A simulated JBD board: section 10 of the sheet `jbd`. */
+#include "jbd.h"
+
+#include "bms/bytes.h"
+#include "bms/count.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EMULATED_CELLS 32
+
+static uint16_t signed_word(const struct pack *pack, enum pack_value id, double factor)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
+    return (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, raw));
+}
+
+static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
+{
+    size_t count = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    d[at++] = (uint8_t) count;
+    for (size_t i = 0; i < count; i++, at += 2)
+        put_be16(d + at, pack_scaled(pack, (enum pack_value)(TEMP_C + i), 10, JBD_ZERO_CELSIUS,
+                                     UINT16_MAX));
+    return at;
+}
+
+/* Values beyond 655.35 Ah or 327.67 A need the coarse steps. */
+static bool needs_coarse(const struct pack *pack)
+{
+    static const enum pack_value capacities[] = {REMAINING_AH, FULL_AH, RATED_AH};
+    bool coarse = fabs(pack->value[CURRENT_A]) > INT16_MAX / 100.0;
+    for (size_t i = 0; i < COUNT(capacities); i++)
+        coarse |= pack->value[capacities[i]] > UINT16_MAX / 100.0;
+    return coarse;
+}
+
+static void put_common(const struct bms *bms, const struct pack *pack, enum pack_value capacity,
+                       uint8_t *d)
+{
+    const struct jbd_memory *memory = (const void *) bms->memory.bytes;
+    bool coarse = needs_coarse(pack);
+    double factor = coarse ? 10 : 100;
+    uint32_t mask = pack_scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
+    put_be16(d, pack_scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
+    put_be16(d + 2, signed_word(pack, CURRENT_A, factor));
+    put_be16(d + 4, pack_scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
+    put_be16(d + 6, pack_scaled(pack, capacity, factor, 0, UINT16_MAX));
+    put_be16(d + 8, pack_scaled(pack, CYCLES, 1, 0, UINT16_MAX));
+    put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
+    put_be16(d + 12, mask & 0xFFFF);
+    put_be16(d + 14, mask >> 16);
+    uint16_t word = (uint16_t) pack_alarm_word(ROWS(jbd_protections), pack->alarms_protection);
+    put_be16(d + 16, memory->held ? word | 1u << JBD_HELD_BIT : word);
+    char *minor;
+    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
+    d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
+    d[19] = (uint8_t) pack_scaled(pack, SOC_PERCENT, 1, 0, 100);
+    uint32_t fet =
+        pack_scaled(pack, CHARGE_MOS, 1, 0, 1) | pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
+    d[20] = (uint8_t) (coarse ? fet | 0x80 : fet);
+    d[21] = (uint8_t) pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+}
+
+/* The tail is that of newer firmware, which reports its full capacity. */
+static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    put_common(bms, pack, RATED_AH, d);
+    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(jbd_plain_protections),
+                                                               pack->alarms_protection));
+    size_t at = put_temps(pack, d, 22);
+    if (!pack_known(pack, FULL_AH))
+        return at;
+    put_be16(d + at + 1,
+             (uint16_t) pack_alarm_word(ROWS(jbd_plain_warnings), pack->alarms_warning));
+    put_be16(d + at + 3, pack_scaled(pack, FULL_AH, jbd_per_unit(d), 0, UINT16_MAX));
+    put_be16(d + at + 5, be16(d + 4));
+    return at + JBD_TAIL_SIZE;
+}
+
+static size_t put_addressed(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    put_common(bms, pack, FULL_AH, d);
+    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(jbd_addressed_protections),
+                                                               pack->alarms_protection));
+    put_be16(d + 22,
+             (uint16_t) pack_alarm_word(ROWS(jbd_addressed_warnings), pack->alarms_warning));
+    put_be16(d + 24, 250 + JBD_ZERO_CELSIUS);
+    put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, JBD_ZERO_CELSIUS, UINT16_MAX));
+    return put_temps(pack, d, 28);
+}
+
+static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    return jbd_layout_of(bms)->addressed ? put_addressed(bms, pack, d) : put_plain(bms, pack, d);
+}
+
+static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    size_t count = pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+    for (size_t i = 0; i < count; i++)
+        put_be16(d + 2 * i, pack_scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
+    return 2 * count;
+}
+
+static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    size_t size = strlen(pack->text[MODEL]);
+    memcpy(d, pack->text[MODEL], size);
+    return size;
+}
+
+/* A simulated board has counted no events. */
+static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    (void) bms, (void) pack, (void) d;
+    return 24;
+}
+
+/* A MOS that is held off stays off, whatever has changed its state in the meantime. */
+static void keep_held(const struct jbd_memory *memory, struct pack *pack)
+{
+    if (memory->held & HELD_CHARGE)
+        pack_set(pack, CHARGE_MOS, 0);
+    if (memory->held & HELD_DISCHARGE)
+        pack_set(pack, DISCHARGE_MOS, 0);
+}
+
+static enum jbd_status emulate_switch(struct bms *bms, struct pack *pack, const uint8_t *data,
+                                      size_t size)
+{
+    struct jbd_memory *memory = bms_memory(bms);
+    if (size != 2 || data[0] != 0 || data[1] > (HELD_CHARGE | HELD_DISCHARGE))
+        return STATUS_REFUSED;
+    /* A MOS that a protection has opened does not close because the command does not concern it. */
+    uint8_t open = pack->alarms_protection ? memory->held : HELD_CHARGE | HELD_DISCHARGE;
+    uint8_t released = open & ~data[1];
+    memory->held = data[1];
+    if (released & HELD_CHARGE)
+        pack_set(pack, CHARGE_MOS, 1);
+    if (released & HELD_DISCHARGE)
+        pack_set(pack, DISCHARGE_MOS, 1);
+    keep_held(memory, pack);
+    return STATUS_DONE;
+}
+
+/* Registers without values that a board confirms all the same: leaving factory mode, the default
+ * password. */
+static enum jbd_status emulate_other(uint8_t reg)
+{
+    if (reg == REG_LEAVE || reg == 0x06)
+        return STATUS_DONE;
+    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
+    return parameter ? STATUS_REFUSED : STATUS_UNKNOWN;
+}
+
+static double cycle_capacity_ah(const struct pack *pack)
+{
+    return pack->value[pack_known(pack, FULL_AH) ? FULL_AH : RATED_AH];
+}
+
+/* Registers 10 and 11, which are read in factory mode. */
+static size_t put_parameter(const struct jbd_memory *memory, const struct pack *pack, uint8_t reg,
+                            uint8_t *d)
+{
+    if (!memory->factory || (reg != REG_CAPACITY && reg != REG_CYCLE_CAPACITY))
+        return 0;
+    double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
+    put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
+    return 2;
+}
+
+/* The writes around and in factory mode. */
+static enum jbd_status emulate_factory(struct jbd_memory *memory, struct pack *pack, uint8_t reg,
+                                       const uint8_t *data, size_t size)
+{
+    if (size != 2)
+        return STATUS_REFUSED;
+    if (reg == REG_ENTER || reg == REG_LEAVE) {
+        memory->factory =
+            reg == REG_ENTER && memcmp(data, jbd_enter_key, sizeof jbd_enter_key) == 0;
+        return reg == REG_LEAVE || memory->factory ? STATUS_DONE : STATUS_REFUSED;
+    }
+    if (!memory->factory)
+        return STATUS_REFUSED;
+    if (reg == REG_CAPACITY) {
+        pack_set(pack, RATED_AH, be16(data) / 100.0);
+    } else {
+        pack_set(pack, REMAINING_AH, be16(data) / 100.0);
+        pack_set(pack, SOC_PERCENT, fmin(be16(data) / cycle_capacity_ah(pack), 100));
+    }
+    return STATUS_DONE;
+}
+
+static const struct emulation {
+    uint8_t reg;
+    size_t (*put)(const struct bms *bms, const struct pack *pack, uint8_t *d);
+} emulations[] = {{REG_BASIC, put_basic},
+                  {REG_CELLS, put_cells},
+                  {REG_NAME, put_name},
+                  {REG_COUNTERS, put_counters}};
+
+static void write_reply(struct bms *bms, struct pack *pack, const uint8_t *request,
+                        struct bms_output *out)
+{
+    const struct jbd_layout *layout = jbd_layout_of(bms);
+    const uint8_t *data = request + layout->header;
+    uint8_t direction = data[-3], reg = data[-2], d[255] = {0};
+    enum jbd_status status = STATUS_UNKNOWN;
+    size_t count = 0;
+    keep_held(bms_memory(bms), pack);
+    for (size_t i = 0; direction == JBD_READ && i < COUNT(emulations); i++)
+        if (emulations[i].reg == reg) {
+            count = emulations[i].put(bms, pack, d);
+            status = STATUS_DONE;
+        }
+    if (direction == JBD_READ && !layout->addressed && count == 0) {
+        count = put_parameter(bms_memory(bms), pack, reg, d);
+        status = count ? STATUS_DONE : status;
+    }
+    const bool factory =
+        reg == REG_ENTER || reg == REG_LEAVE || reg == REG_CAPACITY || reg == REG_REMAINING;
+    if (direction == JBD_WRITE && reg == REG_SWITCH && !layout->addressed)
+        status = emulate_switch(bms, pack, data, data[-1]);
+    else if (direction == JBD_WRITE && factory && !layout->addressed)
+        status = emulate_factory(bms_memory(bms), pack, reg, data, data[-1]);
+    else if (status != STATUS_DONE)
+        status = emulate_other(reg);
+    out->size = jbd_put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
+}
+
+/* A wrong sum, another address and anything but a request are not answered. */
+size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                   struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    const struct jbd_layout *layout = jbd_layout_of(bms);
+    struct bms_span span = jbd_find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span.size;
+    uint8_t direction = bytes[layout->header - 3];
+    bool called = !layout->addressed || bytes[1] == bms_address(bms);
+    if (called && (direction == JBD_READ || direction == JBD_WRITE))
+        write_reply(bms, pack, bytes, out);
+    return span.size;
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: MIT
+/* A simulated JK board on its GPS port. */
+#include "jk_4e57.h"
+
+#include "bms/bytes.h"
+#include "bms/count.h"
+
+#include <math.h>
+#include <string.h>
+
+static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
+
+/* An LFP pack as the app presets it; texts that are not here are zero, the password among them. */
+// clang-format off
+static const struct {
+    uint8_t code;
+    int32_t value;
+} presets[] = {
+    {0x89, 8212}, {0x8E, 5840}, {0x8F, 4160}, {0x90, 3650}, {0x91, 3450}, {0x92, 5},   {0x93, 2600}, {0x94, 2650},
+    {0x95, 5},    {0x96, 300},  {0x97, 150},  {0x98, 300},  {0x99, 100},  {0x9A, 30},  {0x9B, 3300}, {0x9C, 10},
+    {0x9D, 1},    {0x9E, 90},   {0x9F, 70},   {0xA0, 70},   {0xA1, 60},   {0xA2, 20},  {0xA3, 70},   {0xA4, 70},
+    {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
+    {0xB6, 1440}, {0xC0, 1},
+};
+static const struct alarm_bit alarm_bits[] = {
+    {0, SOC_LOW, 0},                {1, MOS_OVER_TEMPERATURE, 0},     {2, PACK_OVER_VOLTAGE, 0},
+    {3, PACK_UNDER_VOLTAGE, 0},     {4, CHARGE_OVER_TEMPERATURE, 0},  {4, DISCHARGE_OVER_TEMPERATURE, 0},
+    {5, CHARGE_OVER_CURRENT, 0},    {6, DISCHARGE_OVER_CURRENT, 0},   {7, CELL_IMBALANCE, 0},
+    {9, CHARGE_UNDER_TEMPERATURE, 0}, {9, DISCHARGE_UNDER_TEMPERATURE, 0},
+    {10, CELL_OVER_VOLTAGE, 0},     {11, CELL_UNDER_VOLTAGE, 0},      {12, HARDWARE_FAULT, 0},
+};
+// clang-format on
+
+static uint32_t state_word(const struct pack *pack)
+{
+    bool charge = value_or(pack, CHARGE_MOS, 1) > 0,
+         discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
+    return (uint32_t) charge | (uint32_t) discharge << 1 |
+           (uint32_t) (value_or(pack, BALANCING, 0) > 0) << 2;
+}
+
+/* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
+static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
+{
+    if (!pack_known(pack, id))
+        return 0xFF;
+    double celsius = fmax(fmin(round(pack->value[id]), 99), -40);
+    return (uint32_t) (celsius < 0 ? 100 - celsius : celsius);
+}
+
+static uint32_t raw_current(const struct pack *pack)
+{
+    double amps = value_or(pack, CURRENT_A, 0);
+    uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
+    return amps > 0 ? amount | 0x8000 : amount;
+}
+
+static unsigned cells_of(const struct pack *pack)
+{
+    return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
+}
+
+static uint32_t preset(uint8_t code)
+{
+    for (size_t i = 0; i < COUNT(presets); i++)
+        if (presets[i].code == code)
+            return (uint32_t) presets[i].value;
+    return 0;
+}
+
+/* Settings of the pack that differ from the presets of the app. */
+static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
+{
+    static const struct {
+        uint8_t code, factor;
+        enum pack_value id;
+    } own[] = {
+        {0x8E, 100, SET_PACK_HIGH_V},
+        {0x8F, 100, SET_PACK_LOW_V},
+        {0x90, 1, SET_CELL_HIGH_MV},
+        {0x91, 1, SET_CELL_HIGH_RELEASE_MV},
+        {0x93, 1, SET_CELL_LOW_MV},
+        {0x94, 1, SET_CELL_LOW_RELEASE_MV},
+        {0x96, 1, SET_CELL_DIFFERENCE_MV},
+        {0x97, 1, SET_DISCHARGE_CURRENT_A},
+        {0x99, 1, SET_CHARGE_CURRENT_A},
+        {0x9B, 1, SET_BALANCE_START_MV},
+        {0x9C, 1, SET_BALANCE_DIFFERENCE_MV},
+        {0x9D, 1, SET_BALANCER},
+        {0x9E, 1, SET_MOS_HOT_C},
+        {0x9F, 1, SET_MOS_HOT_RELEASE_C},
+        {0xA3, 1, SET_CHARGE_HOT_C},
+        {0xA4, 1, SET_DISCHARGE_HOT_C},
+        {0xA5, 1, SET_CHARGE_COLD_C},
+        {0xA6, 1, SET_CHARGE_COLD_RELEASE_C},
+        {0xA7, 1, SET_DISCHARGE_COLD_C},
+        {0xA8, 1, SET_DISCHARGE_COLD_RELEASE_C},
+    };
+    for (size_t i = 0; i < COUNT(own); i++)
+        if (own[i].code == code && pack_known(pack, own[i].id))
+            return (uint32_t) (int32_t) lround(own[i].factor * pack->value[own[i].id]);
+    return preset(code);
+}
+
+static uint32_t raw_number(const struct pack *pack, uint8_t code)
+{
+    switch (code) {
+    case MOS_TEMP:
+        return raw_temperature(pack, MOS_TEMP_C);
+    case TEMP_1:
+        return raw_temperature(pack, TEMP_C);
+    case TEMP_2:
+        return raw_temperature(pack, TEMP_C + 1);
+    case VOLTAGE:
+        return (uint32_t) fmin(round(value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
+    case CURRENT:
+        return raw_current(pack);
+    case SOC:
+        return (uint32_t) lround(value_or(pack, SOC_PERCENT, 0));
+    case TEMPS:
+        return (uint32_t) fmin(value_or(pack, TEMP_COUNT, 2), 2);
+    case CYCLE_COUNT:
+        return (uint32_t) fmin(value_or(pack, CYCLES, 0), UINT16_MAX);
+    case STRINGS:
+    case CELL_SETTING:
+        return cells_of(pack);
+    case ALARMS:
+        return (uint32_t) pack_alarm_word(alarm_bits, COUNT(alarm_bits),
+                                          pack->alarms_warning | pack->alarms_protection);
+    case STATE:
+        return state_word(pack);
+    case CAPACITY:
+        return (uint32_t) lround(value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
+    case FULL_CAPACITY:
+        return (uint32_t) lround(value_or(pack, FULL_AH, 0));
+    case CHARGE_SWITCH:
+        return value_or(pack, CHARGE_MOS, 1) > 0;
+    case DISCHARGE_SWITCH:
+        return value_or(pack, DISCHARGE_MOS, 1) > 0;
+    }
+    return setting_or_preset(pack, code);
+}
+
+static size_t put_cells(uint8_t *out, const struct pack *pack)
+{
+    unsigned count = cells_of(pack);
+    out[0] = (uint8_t) (3 * count);
+    for (unsigned i = 0; i < count; i++) {
+        out[1 + 3 * i] = (uint8_t) (i + 1);
+        put_be16(out + 2 + 3 * i,
+                 (uint32_t) lround(value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+    }
+    return 1u + out[0];
+}
+
+/* Hardware and software; the pack's own version is used if it has both. */
+static const char *version_of(const struct pack *pack)
+{
+    const char *own = pack->text[FIRMWARE];
+    return strstr(own, "_S") ? own : "11.XW_S11.262H";
+}
+
+/* Padded with _. */
+static void put_version(uint8_t *out, const struct pack *pack)
+{
+    const char *text = version_of(pack);
+    size_t size = jk_4e57_value_size[VERSION], length = strlen(text);
+    memset(out, '_', size);
+    memcpy(out, text, length < size ? length : size);
+}
+
+/* 12 bytes of the user's text, 12 of the model. */
+static void put_maker(uint8_t *out, const struct pack *pack)
+{
+    const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
+    size_t length = strlen(model);
+    memcpy(out, "Input Userda", 12);
+    memcpy(out + 12, model, length < 12 ? length : 12);
+}
+
+static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
+{
+    size_t size = jk_4e57_value_size[code];
+    out[0] = code;
+    if (code == CELLS)
+        return 1 + put_cells(out + 1, pack);
+    memset(out + 1, 0, size);
+    if (code == VERSION)
+        put_version(out + 1, pack);
+    else if (code == MAKER)
+        put_maker(out + 1, pack);
+    else if (size == 1)
+        out[1] = (uint8_t) raw_number(pack, code);
+    else if (size == 2)
+        put_be16(out + 1, raw_number(pack, code));
+    else if (size == 4)
+        put_be32(out + 1, raw_number(pack, code));
+    return 1 + size;
+}
+
+/* Everything that can be read, in the order of every recorded reply: BB to BF are write-only. */
+static size_t put_all(uint8_t *out, const struct pack *pack)
+{
+    size_t size = 0;
+    for (unsigned code = CELLS; code <= PROTOCOL; code++)
+        if ((code == CELLS || jk_4e57_value_size[code] != 0) && (code < 0xBB || code == PROTOCOL))
+            size += put_register(out + size, (uint8_t) code, pack);
+    return size;
+}
+
+static void reply(struct bms_output *out, enum jk_4e57_command command, const uint8_t *info,
+                  size_t size)
+{
+    out->size = jk_4e57_put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
+}
+
+/* Accepts the switches of the MOS. Boards of version 11 do not answer writes to the balancer's
+ * switch, and no board answers unknown ones. */
+static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
+                          struct bms_output *out)
+{
+    bool old = strncmp(version_of(pack), "11.", 3) != 0;
+    if (size != 2 || info[1] > 1)
+        return;
+    if (info[0] == CHARGE_SWITCH || info[0] == DISCHARGE_SWITCH)
+        pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
+    else if (info[0] == BALANCER_SWITCH && old)
+        pack_set(pack, SET_BALANCER, info[1]);
+    else
+        return;
+    reply(out, WRITE, info, 1);
+}
+
+static void emulate_request(const uint8_t *frame, size_t size, struct pack *pack,
+                            struct bms_output *out)
+{
+    uint8_t info[MOST_LENGTH];
+    uint8_t code = frame[INFO_AT];
+    switch (frame[COMMAND_AT]) {
+    case ACTIVATE:
+        reply(out, ACTIVATE, &code, 1);
+        break;
+    case READ_ALL:
+        reply(out, READ_ALL, info, put_all(info, pack));
+        break;
+    case READ_ONE:
+        if (code == 0)
+            reply(out, READ_ONE, info, put_all(info, pack));
+        else if (code == CELLS || jk_4e57_value_size[code] != 0)
+            reply(out, READ_ONE, info, put_register(info, code, pack));
+        break;
+    case WRITE:
+        emulate_write(frame + INFO_AT, size - OVERHEAD, pack, out);
+        break;
+    }
+}
+
+size_t jk_4e57_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                       struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = jk_4e57_find_frame(bms, NULL, bytes, size);
+    if (span.kind == BMS_FRAME && bytes[TYPE_AT] == REQUEST && span.size > OVERHEAD)
+        emulate_request(bytes, span.size, pack, out);
+    return span.size;
+}

@@ -169,8 +169,8 @@ static void put_numbers(const struct map_settings *settings, const struct map_ro
 }
 
 /* ASCII, the first character in the high byte, padded with spaces. */
-static void put_text(const struct map_settings *settings, const struct map_row *row,
-                     const char *text, uint16_t *registers)
+static void encode_text(const struct map_settings *settings, const struct map_row *row,
+                        const char *text, uint16_t *registers)
 {
     uint16_t *to = registers + settings->base + row->offset;
     for (unsigned i = 0; i < map_row_size(row); i++) {
@@ -188,7 +188,7 @@ static void put_rows(const struct map_settings *settings, const struct sources *
         if (row->offset >= MAP_SETTINGS_OFFSET && !with_settings)
             continue;
         if (row->source == OF_TEXT && from->texts[row->id])
-            put_text(settings, row, from->texts[row->id], registers);
+            encode_text(settings, row, from->texts[row->id], registers);
         if (row->source != OF_TEXT && from->numbers[row->source])
             put_numbers(settings, row, from->numbers[row->source] + row->id, registers);
     }
@@ -250,7 +250,7 @@ void map_encode_status(const struct map_settings *settings, const struct map_sta
 /* ---- numbers by name ---- */
 
 /* Names of the pack's own numbers are in pack.h. */
-static bool is_number(const struct map_row *row)
+static bool is_single_number(const struct map_row *row)
 {
     return map_row_block(row) == EXTENDED && row->count == 1 && row->source != OF_PACK &&
            row->source != OF_TEXT;
@@ -259,7 +259,7 @@ static bool is_number(const struct map_row *row)
 static const struct map_row *number_row(unsigned n)
 {
     const struct map_row *row = map_rows;
-    while (!is_number(row) || n-- > 0)
+    while (!is_single_number(row) || n-- > 0)
         row++;
     return row;
 }
@@ -268,7 +268,7 @@ unsigned map_number_count(void)
 {
     unsigned count = 0;
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        count += is_number(row);
+        count += is_single_number(row);
     return count;
 }
 
@@ -289,8 +289,8 @@ struct map_number map_number_info(unsigned n)
     };
 }
 
-static double number_of(const struct map_row *row, const struct pack *pack,
-                        const struct map_status *status)
+static double compute_number(const struct map_row *row, const struct pack *pack,
+                             const struct map_status *status)
 {
     /* Settings only affect the form of registers, and the compatibility block. */
     static const struct map_settings none;
@@ -304,14 +304,14 @@ static double number_of(const struct map_row *row, const struct pack *pack,
 
 double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
 {
-    return number_of(number_row(n), pack, status);
+    return compute_number(number_row(n), pack, status);
 }
 
 double map_number_named(const char *name, const struct pack *pack, const struct map_status *status)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        if (is_number(row) && strcmp(row->name, name) == 0)
-            return number_of(row, pack, status);
+        if (is_single_number(row) && strcmp(row->name, name) == 0)
+            return compute_number(row, pack, status);
     return NAN;
 }
 

@@ -51,8 +51,8 @@ static const struct client clients[] = {
 };
 // clang-format on
 
-static unsigned address_of(const struct map_settings *settings, const char *name,
-                           enum map_block block)
+static unsigned map_address(const struct map_settings *settings, const char *name,
+                            enum map_block block)
 {
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
         if (map_row_block(row) == block && strcmp(row->name, name) == 0)
@@ -93,7 +93,7 @@ static void print_introduction(const struct map_settings *settings, FILE *out)
 
 static void print_reading(const struct map_settings *settings, FILE *out)
 {
-    unsigned voltage = address_of(settings, "voltage_v", EXTENDED);
+    unsigned voltage = map_address(settings, "voltage_v", EXTENDED);
     fprintf(
         out,
         "\n"
@@ -191,10 +191,10 @@ static void print_first_test(const struct map_settings *settings, FILE *out)
         "    mbpoll -1 -0 -a 1 %s-t 4:float -r %u -c 1 HOST\n"
         "    mbpoll -1 -0 -a 1 -t 4 -r %u -c 16 HOST\n"
         "    mbpoll -1 -0 -a 1 -t 1 -r 0 -c 23 HOST\n",
-        address_of(settings, "check_u16", EXTENDED), order,
-        address_of(settings, "check_u32", EXTENDED), order,
-        address_of(settings, "check_float32", EXTENDED), order,
-        address_of(settings, "voltage_v", EXTENDED), address_of(settings, "cell_mv", EXTENDED));
+        map_address(settings, "check_u16", EXTENDED), order,
+        map_address(settings, "check_u32", EXTENDED), order,
+        map_address(settings, "check_float32", EXTENDED), order,
+        map_address(settings, "voltage_v", EXTENDED), map_address(settings, "cell_mv", EXTENDED));
 }
 
 static void print_row(const struct map_settings *settings, const struct map_row *row, FILE *out)
@@ -308,9 +308,9 @@ static void print_banks(const struct map_settings *settings, FILE *out)
         "| energy and other counters | the sum over all packs, missing ones too |\n"
         "| single cells and sensors and their number, balance mask, raw alarms, serial, model,"
         " firmware | unknown: they are in the units of the packs |\n",
-        address_of(settings, "packs_present", EXTENDED),
-        address_of(settings, "packs_missing", EXTENDED),
-        address_of(settings, "packs_needed", EXTENDED));
+        map_address(settings, "packs_present", EXTENDED),
+        map_address(settings, "packs_missing", EXTENDED),
+        map_address(settings, "packs_needed", EXTENDED));
 }
 
 static void print_bits(const struct map_settings *settings, const struct map_bit *bits,
@@ -364,8 +364,8 @@ static void print_home_assistant(const struct map_settings *settings, FILE *out)
         "cells of the pack, and to its number of temperature sensors at %u: releases up to early "
         "2025\n"
         "show 0 for an unknown one, later ones show it as unknown.\n",
-        address_of(settings, "cell_avg_mv", EXTENDED),
-        address_of(settings, "temp_avg_c", EXTENDED));
+        map_address(settings, "cell_avg_mv", EXTENDED),
+        map_address(settings, "temp_avg_c", EXTENDED));
 }
 
 void print_md(const struct map_settings *settings, FILE *out)

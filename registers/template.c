@@ -125,7 +125,7 @@ static void set_flag(struct template_value *value, bool is)
     strcpy(value->text, is ? "1" : "0");
 }
 
-static long number_of(struct template *template, const struct template_value *value)
+static long to_number(struct template *template, const struct template_value *value)
 {
     char *end;
     const long number = strtol(value->text, &end, 10);
@@ -176,8 +176,8 @@ static void call_hex(struct template *template, struct template_value *value)
     evaluate(template, value);
     expect(template, ",");
     evaluate(template, &digits);
-    const unsigned long number = (unsigned long) number_of(template, value);
-    const long width = number_of(template, &digits);
+    const unsigned long number = (unsigned long) to_number(template, value);
+    const long width = to_number(template, &digits);
     snprintf(value->text, sizeof value->text, "%0*lX",
              width > 0 && width < NAME_MOST ? (int) width : 1, number);
 }
@@ -278,7 +278,7 @@ static void read_product(struct template *template, struct template_value *value
     read_primary(template, value);
     while (!failed(template) && accept(template, "*")) {
         read_primary(template, &right);
-        set_number(value, number_of(template, value) * number_of(template, &right));
+        set_number(value, to_number(template, value) * to_number(template, &right));
     }
 }
 
@@ -291,7 +291,7 @@ static void read_sum(struct template *template, struct template_value *value)
         if (sign == 0)
             return;
         read_product(template, &right);
-        set_number(value, number_of(template, value) + sign * number_of(template, &right));
+        set_number(value, to_number(template, value) + sign * to_number(template, &right));
     }
 }
 
@@ -316,7 +316,7 @@ static void read_comparison(struct template *template, struct template_value *va
         set_flag(value, strcmp(value->text, right.text) != 0);
     } else if (accept(template, "<")) {
         read_sum(template, &right);
-        set_flag(value, number_of(template, value) < number_of(template, &right));
+        set_flag(value, to_number(template, value) < to_number(template, &right));
     } else if (accept(template, "in")) {
         read_sum(template, &right);
         set_flag(value, has_word(right.text, value->text));
@@ -435,7 +435,7 @@ static void run_for(struct template *template)
     if (loop == LOOP_NUMBERS) {
         expect(template, "to");
         evaluate(template, &bound);
-        const long number = number_of(template, &bound);
+        const long number = to_number(template, &bound);
         most = number < 0 ? 0 : number > ITEMS_MOST ? ITEMS_MOST + 1 : (unsigned) number;
     }
     find_items(template, loop, most, &items);

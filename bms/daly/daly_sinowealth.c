@@ -148,7 +148,7 @@ static const struct bms_step plan[COMMANDS] = {
 };
 // clang-format on
 
-static bool is_wanted(const struct memory *memory, unsigned command)
+static bool is_command_wanted(const struct memory *memory, unsigned command)
 {
     if (memory->eleventh == IS_CELL)
         return command <= MOST_CELLS_16S;
@@ -163,7 +163,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct memory *memory = bms_memory(bms);
     unsigned command = step + 1;
-    if (!is_wanted(memory, command))
+    if (!is_command_wanted(memory, command))
         return false;
     bool wide = command >= CURRENT && command <= REMAINING && memory->eleventh != IS_CELL;
     request->bytes[0] = START;

@@ -391,7 +391,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 /* ---- emulator ---- */
 
-static uint32_t word_of(const struct pack *pack, enum pack_value id, double factor)
+static uint32_t scaled_word(const struct pack *pack, enum pack_value id, double factor)
 {
     return pack_scaled(pack, id, factor, 0, UINT16_MAX);
 }
@@ -409,16 +409,16 @@ static void put_string(uint8_t *d, const char *text)
 
 static void put_extremes(const struct pack *pack, uint8_t *d)
 {
-    put_be16(d + 38, word_of(pack, CELL_MAX_INDEX, 1));
-    put_be16(d + 40, word_of(pack, CELL_MAX_MV, 1));
-    put_be16(d + 42, word_of(pack, CELL_MIN_INDEX, 1));
-    put_be16(d + 44, word_of(pack, CELL_MIN_MV, 1));
-    put_be16(d + 46, word_of(pack, CELL_AVG_MV, 1));
+    put_be16(d + 38, scaled_word(pack, CELL_MAX_INDEX, 1));
+    put_be16(d + 40, scaled_word(pack, CELL_MAX_MV, 1));
+    put_be16(d + 42, scaled_word(pack, CELL_MIN_INDEX, 1));
+    put_be16(d + 44, scaled_word(pack, CELL_MIN_MV, 1));
+    put_be16(d + 46, scaled_word(pack, CELL_AVG_MV, 1));
     put_be16(d + 56, temp_of(pack, TEMP_AVG_C));
-    put_be16(d + 58, word_of(pack, CHARGE_VOLTAGE_LIMIT_V, 10));
-    put_be16(d + 60, word_of(pack, CHARGE_CURRENT_LIMIT_A, 10));
-    put_be16(d + 62, word_of(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
-    put_be16(d + 64, word_of(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
+    put_be16(d + 58, scaled_word(pack, CHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 60, scaled_word(pack, CHARGE_CURRENT_LIMIT_A, 10));
+    put_be16(d + 62, scaled_word(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 64, scaled_word(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
 }
 
 /* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has only
@@ -430,12 +430,12 @@ static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
     size_t at = CELLS_AT;
     put_be16(d + at - 2, (uint32_t) cells);
     for (size_t i = 0; i < cells; i++, at += 2)
-        put_be16(d + at, word_of(pack, (enum pack_value)(CELL_MV + i), 1));
+        put_be16(d + at, scaled_word(pack, (enum pack_value)(CELL_MV + i), 1));
     put_be16(d + at, (uint32_t) temps);
     at += 2;
     for (size_t i = 0; i < temps; i++, at += 2)
         put_be16(d + at, temp_of(pack, (enum pack_value)(TEMP_C + i)));
-    put_be16(d + at + 2, word_of(pack, BALANCE_MASK, 1));
+    put_be16(d + at + 2, scaled_word(pack, BALANCE_MASK, 1));
     char *minor;
     unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
     d[at + 4] = address == MASTER ? (uint8_t) major : 0;
@@ -447,23 +447,23 @@ static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
 static size_t put_status(const struct memory *memory, const struct pack *pack, uint8_t address,
                          uint8_t *d)
 {
-    uint32_t on = word_of(pack, DISCHARGE_MOS, 1) | word_of(pack, CHARGE_MOS, 1) << 1;
+    uint32_t on = scaled_word(pack, DISCHARGE_MOS, 1) | scaled_word(pack, CHARGE_MOS, 1) << 1;
     double current_a = pack_known(pack, CURRENT_A) ? pack->value[CURRENT_A] : 0;
-    put_be16(d, word_of(pack, VOLTAGE_V, 100));
+    put_be16(d, scaled_word(pack, VOLTAGE_V, 100));
     put_be32(d + 4, (uint32_t) fmax(0, round(current_a * 100 + CURRENT_ZERO)));
-    put_be16(d + 8, word_of(pack, SOC_PERCENT, address == MASTER ? 100 : 1) *
+    put_be16(d + 8, scaled_word(pack, SOC_PERCENT, address == MASTER ? 100 : 1) *
                         (address == MASTER ? 1 : 100));
-    put_be16(d + 10, word_of(pack, REMAINING_AH, 100));
-    put_be16(d + 12, word_of(pack, FULL_AH, 100));
-    put_be16(d + 14, word_of(pack, RATED_AH, 100));
+    put_be16(d + 10, scaled_word(pack, REMAINING_AH, 100));
+    put_be16(d + 12, scaled_word(pack, FULL_AH, 100));
+    put_be16(d + 14, scaled_word(pack, RATED_AH, 100));
     put_be16(d + 16, temp_of(pack, MOS_TEMP_C));
     put_be16(d + 18, 250 + TEMP_ZERO);
     put_be16(d + 20, current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
-    put_be16(d + 22, word_of(pack, SOH_PERCENT, 1));
+    put_be16(d + 22, scaled_word(pack, SOH_PERCENT, 1));
     put_be32(d + 24, (uint32_t) pack_alarm_word(ROWS(protections), pack->alarms_protection));
     put_be32(d + 28, (uint32_t) pack_alarm_word(ROWS(warnings), pack->alarms_warning));
     put_be16(d + 32, (memory->switches & ~(uint32_t) ON_BOTH) | on);
-    put_be16(d + 36, word_of(pack, CYCLES, 1));
+    put_be16(d + 36, scaled_word(pack, CYCLES, 1));
     put_extremes(pack, d);
     return put_lists(pack, address, d);
 }

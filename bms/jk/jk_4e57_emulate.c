@@ -58,7 +58,7 @@ static uint32_t raw_current(const struct pack *pack)
     return amps > 0 ? amount | 0x8000 : amount;
 }
 
-static unsigned cells_of(const struct pack *pack)
+static unsigned emulated_cells(const struct pack *pack)
 {
     return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
 }
@@ -126,7 +126,7 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
         return (uint32_t) fmin(value_or(pack, CYCLES, 0), UINT16_MAX);
     case STRINGS:
     case CELL_SETTING:
-        return cells_of(pack);
+        return emulated_cells(pack);
     case ALARMS:
         return (uint32_t) pack_alarm_word(alarm_bits, COUNT(alarm_bits),
                                           pack->alarms_warning | pack->alarms_protection);
@@ -146,7 +146,7 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
 
 static size_t put_cells(uint8_t *out, const struct pack *pack)
 {
-    unsigned count = cells_of(pack);
+    unsigned count = emulated_cells(pack);
     out[0] = (uint8_t) (3 * count);
     for (unsigned i = 0; i < count; i++) {
         out[1 + 3 * i] = (uint8_t) (i + 1);

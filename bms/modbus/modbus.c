@@ -265,8 +265,8 @@ unsigned modbus_registers(const struct modbus_value *row)
 }
 
 /* The register with its bytes in order, reduced to the bits of the number. */
-static unsigned word_of(const struct modbus_window *window, const struct modbus_value *row,
-                        unsigned reg)
+static unsigned masked_word(const struct modbus_window *window, const struct modbus_value *row,
+                            unsigned reg)
 {
     unsigned word = modbus_word(window, reg);
     if (row->swapped)
@@ -282,7 +282,7 @@ static double integer_at(const struct modbus_window *window, const struct modbus
     const unsigned width = modbus_width(row->type);
     uint64_t number = 0;
     for (unsigned i = 0; i < width; i++)
-        number |= (uint64_t) word_of(window, row, reg + i)
+        number |= (uint64_t) masked_word(window, row, reg + i)
                   << 16 * (modbus_low_first(row->type) ? i : width - 1 - i);
     if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW)
         return float_of((uint32_t) number);
@@ -305,7 +305,7 @@ static double number_at(const struct modbus_window *window, const struct modbus_
         return (double) NAN;
     if (row->type != MODBUS_S8)
         return integer_at(window, row, reg);
-    unsigned word = word_of(window, row, reg);
+    unsigned word = masked_word(window, row, reg);
     return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
 }
 
@@ -379,7 +379,7 @@ static void decode_text(const struct modbus_window *window, const struct modbus_
     if (!modbus_has(window, row->reg, count))
         return;
     for (unsigned i = 0; i < count; i++)
-        put_be16(text + 2 * i, word_of(window, row, row->reg + i));
+        put_be16(text + 2 * i, masked_word(window, row, row->reg + i));
     pack_set_text(pack, (enum pack_text) row->id, text, 2 * count);
 }
 

@@ -145,7 +145,7 @@ static unsigned byte_of(const struct modbus_value *row, const struct pack *told,
     return (uint8_t) (int8_t) fmax(fmin(round(raw_of(row, told, n)), INT8_MAX), INT8_MIN);
 }
 
-static unsigned unit_of(unsigned mask)
+static unsigned lowest_bit(unsigned mask)
 {
     return mask ? mask & (0u - mask) : 1;
 }
@@ -155,7 +155,7 @@ static unsigned short_word(const struct modbus_value *row, double raw)
 {
     if (row->type == MODBUS_BIT)
         return raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0;
-    const unsigned mask = row->mask ? row->mask : 0xFFFF, unit = unit_of(row->mask);
+    const unsigned mask = row->mask ? row->mask : 0xFFFF, unit = lowest_bit(row->mask);
     const double full = mask / unit + 1.0;
     if (row->type == MODBUS_S16)
         raw = fmax(fmin(round(raw), full / 2 - 1), -full / 2);
@@ -170,7 +170,7 @@ static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
 }
 
 /* The n-th register of a row. */
-static unsigned word_of(const struct modbus_value *row, const struct pack *told, unsigned n)
+static unsigned emulated_word(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
     if (row->type == MODBUS_TEXT)
         return swap_bytes(row, (unsigned) modbus_told_text(told, (enum pack_text) row->id, 2 * n));
@@ -189,7 +189,7 @@ static unsigned sign_word(const struct modbus_value *row, const struct pack *tol
     if (!row->sign_mask || row->sign_reg != reg)
         return 0;
     const bool negative = told->value[row->id] < 0;
-    return negative ? row->sign : row->sign == 0 ? unit_of(row->sign_mask) : 0;
+    return negative ? row->sign : row->sign == 0 ? lowest_bit(row->sign_mask) : 0;
 }
 
 static bool is_active(const struct pack *told, const struct modbus_test *row)
@@ -270,7 +270,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
         word |= coils ? 0 : sign_word(row, told, reg);
         if (coil != coils || reg < row->reg || reg - row->reg >= modbus_registers(row))
             continue;
-        word |= word_of(row, told, reg - row->reg);
+        word |= emulated_word(row, told, reg - row->reg);
         valued = true;
     }
     if (!valued && !coils)

@@ -495,7 +495,7 @@ static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
 /* ---- stat N, info N (section 6) ---- */
 
 /* "Device address           1" or "Device address      : 1". */
-static bool parse_address(struct pylon_text line, int64_t *number)
+static bool parse_address_line(struct pylon_text line, int64_t *number)
 {
     struct pylon_text first = pylon_word(&line), second = pylon_word(&line);
     if (!pylon_is(first, "Device") || !pylon_is(second, "address"))
@@ -529,7 +529,7 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
     bool stat = false, info = false;
     pack_clear(&part);
     while (pylon_line(&text, &line)) {
-        if (address == 0 && parse_address(line, &address))
+        if (address == 0 && parse_address_line(line, &address))
             continue;
         if (!pylon_label(line, &label, &value))
             continue;

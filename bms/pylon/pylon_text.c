@@ -16,7 +16,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-static bool is_text(char c)
+static bool is_text_char(char c)
 {
     return (c >= ' ' && c <= '~') || c == '\t';
 }
@@ -43,7 +43,7 @@ bool pylon_starts(struct pylon_text text, const char *start)
 bool pylon_is_printable(struct pylon_text text)
 {
     for (size_t i = 0; i < text.size; i++)
-        if (!is_text(text.at[i]))
+        if (!is_text_char(text.at[i]))
             return false;
     return true;
 }
@@ -131,9 +131,9 @@ bool pylon_hex(struct pylon_text word, uint32_t *number)
 /* ---- frames ---- */
 
 /* One line with its end: where the next one begins, or 0 while it is not known. */
-static size_t next_line(const char *text, size_t size, size_t at)
+static size_t find_next_line(const char *text, size_t size, size_t at)
 {
-    while (at < size && is_text(text[at]))
+    while (at < size && is_text_char(text[at]))
         at++;
     if (at == size || !is_end(text[at]))
         return 0;
@@ -151,7 +151,7 @@ static bool is_mark(const char *text, size_t size, size_t at)
 static struct bms_span find_body(const char *text, size_t size, size_t at)
 {
     for (size_t i = at + 1; i < size; i++) {
-        if (!is_text(text[i]) && !is_end(text[i]))
+        if (!is_text_char(text[i]) && !is_end(text[i]))
             return (struct bms_span){BMS_DAMAGED, i + 1};
         if (i + 1 == size || !is_end(text[i - 1]))
             continue;
@@ -167,10 +167,10 @@ static struct bms_span find_body(const char *text, size_t size, size_t at)
 /* The rest of a prompt, an empty line, or a byte that is no text. */
 static size_t leading_noise(const char *text, size_t size)
 {
-    if (!is_text(text[0]))
+    if (!is_text_char(text[0]))
         return 1;
     size_t prompt = 0;
-    for (size_t i = 0; i < size && is_text(text[i]); i++)
+    for (size_t i = 0; i < size && is_text_char(text[i]); i++)
         if (text[i] == '>')
             prompt = i + 1;
     return prompt;
@@ -184,12 +184,12 @@ struct bms_span pylon_find(const char *text, size_t size)
         return (struct bms_span){BMS_SKIP, noise};
     if (is_mark(text, size, 0))
         return size == 1 ? (struct bms_span){BMS_MORE, 0} : find_body(text, size, 0);
-    size_t next = next_line(text, size, 0);
+    size_t next = find_next_line(text, size, 0);
     if (next > 0)
         return is_mark(text, size, next) ? find_body(text, size, next)
                                          : (struct bms_span){BMS_SKIP, next};
     size_t end = 0;
-    while (end < size && (is_text(text[end]) || is_end(text[end])))
+    while (end < size && (is_text_char(text[end]) || is_end(text[end])))
         end++;
     if (end < size || size >= BMS_FRAME_MAX)
         return (struct bms_span){BMS_SKIP, end > 0 ? end : 1};

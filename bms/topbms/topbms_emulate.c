@@ -488,8 +488,8 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
     return serve(answer, asked->head.code);
 }
 
-static void reply(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
-                  enum ydt_state state, struct bms_output *out)
+static void answer_frame(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                         enum ydt_state state, struct bms_output *out)
 {
     enum topbms_id id = topbms_configured(bms);
     struct answer answer = {
@@ -523,6 +523,6 @@ size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (state == YDT_MORE)
         return 0;
     if (state == YDT_GOOD || state == YDT_BAD_LENGTH || state == YDT_BAD_SUM)
-        reply(bms, pack, bytes, span, state, out);
+        answer_frame(bms, pack, bytes, span, state, out);
     return span;
 }

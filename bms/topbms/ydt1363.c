@@ -32,7 +32,7 @@ static int32_t number(const uint8_t *text, size_t digits)
     return value;
 }
 
-static void put_number(uint8_t *text, size_t digits, uint32_t value)
+static void put_hex(uint8_t *text, size_t digits, uint32_t value)
 {
     for (size_t i = digits; i > 0; i--, value >>= 4)
         text[i - 1] = (uint8_t) "0123456789ABCDEF"[value & 0x0F];
@@ -151,17 +151,17 @@ static void write_head(uint8_t *out, const struct ydt_head *head, size_t charact
 {
     uint32_t lenid = (uint32_t) characters;
     out[0] = SOI;
-    put_number(out + 1, 2, head->version);
-    put_number(out + 3, 2, head->address);
-    put_number(out + 5, 2, head->device);
-    put_number(out + 7, 2, head->code);
-    put_number(out + LENGTH_AT, 4, length_checksum(lenid) << 12 | lenid);
+    put_hex(out + 1, 2, head->version);
+    put_hex(out + 3, 2, head->address);
+    put_hex(out + 5, 2, head->device);
+    put_hex(out + 7, 2, head->code);
+    put_hex(out + LENGTH_AT, 4, length_checksum(lenid) << 12 | lenid);
 }
 
 static size_t write_end(uint8_t *out, size_t characters)
 {
     size_t at = YDT_HEAD_SIZE + characters;
-    put_number(out + at, 4, checksum(out, at));
+    put_hex(out + at, 4, checksum(out, at));
     out[at + 4] = EOI;
     return at + 5;
 }
@@ -170,7 +170,7 @@ size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info,
 {
     write_head(out, head, 2 * size);
     for (size_t i = 0; i < size; i++)
-        put_number(out + YDT_HEAD_SIZE + 2 * i, 2, info[i]);
+        put_hex(out + YDT_HEAD_SIZE + 2 * i, 2, info[i]);
     return write_end(out, 2 * size);
 }
 

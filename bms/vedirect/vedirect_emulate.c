@@ -34,7 +34,7 @@ static void put_bytes(struct bms_output *out, const void *bytes, size_t size)
     out->size += size;
 }
 
-static void put_text(struct writer *writer, const char *text)
+static void put_summed_text(struct writer *writer, const char *text)
 {
     put_bytes(writer->out, text, strlen(text));
     for (; *text; text++)
@@ -43,14 +43,14 @@ static void put_text(struct writer *writer, const char *text)
 
 static void put_field(struct writer *writer, const char *label, const char *value)
 {
-    put_text(writer, "\r\n");
-    put_text(writer, label);
-    put_text(writer, "\t");
-    put_text(writer, value);
+    put_summed_text(writer, "\r\n");
+    put_summed_text(writer, label);
+    put_summed_text(writer, "\t");
+    put_summed_text(writer, value);
 }
 
 /* Rounded; "---" for what is not known. */
-static void put_number(struct writer *writer, const char *label, double number)
+static void put_number_field(struct writer *writer, const char *label, double number)
 {
     char text[32] = "---";
     if (!isnan(number))
@@ -134,23 +134,23 @@ static void put_main(struct memory *memory, const struct pack *pack, struct writ
     char text[16];
     snprintf(text, sizeof text, "0x%X", product->id);
     put_field(writer, "PID", text);
-    put_number(writer, "V", pack->value[VOLTAGE_V] * 1000);
+    put_number_field(writer, "V", pack->value[VOLTAGE_V] * 1000);
     if (pack_known(pack, TEMP_C))
-        put_number(writer, "T", pack->value[TEMP_C]);
-    put_number(writer, "I", pack->value[CURRENT_A] * 1000);
-    put_number(writer, "P", pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
+        put_number_field(writer, "T", pack->value[TEMP_C]);
+    put_number_field(writer, "I", pack->value[CURRENT_A] * 1000);
+    put_number_field(writer, "P", pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
     if (++memory->blocks % ASYNC_EVERY == 0) {
         const struct vedirect_number *row = vedirect_find_number(VEDIRECT_VOLTAGE);
         uint8_t data[7] = {(uint8_t) row->id, (uint8_t) (row->id >> 8)};
         put_record(writer->out, VEDIRECT_IS_ASYNC, data, 3 + put_value(row, pack, data + 3));
     }
-    put_number(writer, "CE", consumed_of(pack) * 1000);
-    put_number(writer, "SOC", pack->value[SOC_PERCENT] * 10);
-    put_number(writer, "TTG", minutes_to_go(pack));
+    put_number_field(writer, "CE", consumed_of(pack) * 1000);
+    put_number_field(writer, "SOC", pack->value[SOC_PERCENT] * 10);
+    put_number_field(writer, "TTG", minutes_to_go(pack));
     put_field(writer, "Alarm", reasons_of(pack) ? "ON" : "OFF");
     if (bmv)
         put_field(writer, "Relay", "OFF");
-    put_number(writer, "AR", reasons_of(pack));
+    put_number_field(writer, "AR", reasons_of(pack));
     put_field(writer, "BMV", product->name + (bmv ? 4 : 0));
     snprintf(text, sizeof text, "%04X", FIRMWARE_WORD);
     put_field(writer, "FW", text);
@@ -164,7 +164,7 @@ static void put_history(const struct pack *pack, struct writer *writer)
     static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
                                          "H9", "H10", "H11", "H12", "H15", "H16", "H17", "H18"};
     for (size_t i = 0; i < COUNT(labels); i++)
-        put_number(writer, labels[i], strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
+        put_number_field(writer, labels[i], strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
     end_block(writer);
 }
 

@@ -200,7 +200,7 @@ void log_never_wait(struct ev_loop *loop)
 
 /* Replaces control characters by '?'. Priority and text go out in one call, so that the lines of
  * two programs on one terminal do not mix. */
-static void write_line(enum log_level level, const char *text, size_t length)
+static void write_log_line(enum log_level level, const char *text, size_t length)
 {
     char line[LINE_SIZE];
     size_t size = put_mark(level, line);
@@ -224,7 +224,7 @@ __attribute__((format(printf, 2, 0))) static void write_message(enum log_level l
         memcpy(text + length - 3, "...", 3);
     }
     if (length >= 0)
-        write_line(level, text, (size_t) length);
+        write_log_line(level, text, (size_t) length);
     errno = err;
 }
 
@@ -272,7 +272,7 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
         length += snprintf(text + length, 4, " %02X", bytes[i]);
     if (size > BMS_FRAME_MAX)
         length += snprintf(text + length, 32, " ... (%zu bytes)", size);
-    write_line(LOG_LEVEL_DEBUG, text, (size_t) length);
+    write_log_line(LOG_LEVEL_DEBUG, text, (size_t) length);
     errno = err;
 }
 

@@ -63,7 +63,7 @@ static double number_at(const struct unit *unit, const struct map_row *row, unsi
     return map_number_of(row->type, unit->words + at, high) * row->scale;
 }
 
-static double number_of(const struct unit *unit, const char *name)
+static double unit_number(const struct unit *unit, const char *name)
 {
     const struct map_row *row = find_row(name);
     return row ? number_at(unit, row, 0) : NAN;
@@ -86,11 +86,11 @@ static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZ
 /* Recognizes packgate by constants in its map; their word order gives ours. */
 static bool is_packgate(struct unit *unit)
 {
-    if (number_of(unit, "check_u16") != 12345)
+    if (unit_number(unit, "check_u16") != 12345)
         return false;
     for (int high = 0; high <= 1; high++) {
         unit->high_first = high;
-        if (number_of(unit, "check_u32") == 0x12345678)
+        if (unit_number(unit, "check_u32") == 0x12345678)
             return true;
     }
     return false;
@@ -116,8 +116,8 @@ static enum found read_class(struct unit *unit, bool values)
 
 static json_t *alarms_of(const struct unit *unit)
 {
-    const double warning = number_of(unit, "alarms_warning"),
-                 protection = number_of(unit, "alarms_protection");
+    const double warning = unit_number(unit, "alarms_warning"),
+                 protection = unit_number(unit, "alarms_protection");
     json_t *alarms = json_array();
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         const bool severe = !isnan(protection) && (uint32_t) protection >> i & 1;
@@ -147,7 +147,8 @@ static json_t *object_of(const struct unit *unit, int id, const char *state)
         }
     }
     json_object_set_new(object, "alarms", alarms_of(unit));
-    const double known = number_of(unit, "alarms_known"), active = number_of(unit, "alarms_active");
+    const double known = unit_number(unit, "alarms_known"),
+                 active = unit_number(unit, "alarms_active");
     for (int i = 0; i < PACK_ALARM_COUNT && !isnan(known) && !isnan(active); i++)
         if ((uint32_t) known >> i & 1) {
             snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
@@ -165,7 +166,7 @@ static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **o
         return found;
     if (!is_packgate(&unit))
         return NOT_HERE;
-    double state = number_of(&unit, "connection_state");
+    double state = unit_number(&unit, "connection_state");
     if (state == MAP_STATE_FRESH && (found = read_class(&unit, true)) != FOUND) {
         /* The values turned stale while they were read. */
         if (found == BROKEN)
@@ -187,7 +188,7 @@ static int unit_in(const char *wanted)
     return *wanted && !*end && unit >= 1 && unit <= UNITS ? (int) unit : 0;
 }
 
-static bool is_wanted(const json_t *object, const char *const *wanted, unsigned count)
+static bool is_unit_wanted(const json_t *object, const char *const *wanted, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
         if (strcmp(json_string_value(json_object_get(object, "pack")), wanted[i]) == 0 ||
@@ -199,7 +200,7 @@ static bool is_wanted(const json_t *object, const char *const *wanted, unsigned 
 static bool has(const json_t *list, const char *wanted)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (is_wanted(json_array_get(list, i), &wanted, 1))
+        if (is_unit_wanted(json_array_get(list, i), &wanted, 1))
             return true;
     return false;
 }
@@ -222,7 +223,7 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
                      modbus_strerror(errno));
             return false;
         }
-        if (object && is_wanted(object, wanted, count))
+        if (object && is_unit_wanted(object, wanted, count))
             json_array_append(list, object);
         json_decref(object);
     }

@@ -23,7 +23,7 @@ struct dashboards {
     unsigned count;
 };
 
-static unsigned cells_of(const struct map_clients *clients, const char *pack)
+static unsigned unit_cells(const struct map_clients *clients, const char *pack)
 {
     for (unsigned i = 0; i < clients->count; i++)
         if (strcmp(clients->units[i].name, pack) == 0)
@@ -68,7 +68,7 @@ static void add_section(struct dashboards *dashboards, const struct map_clients 
         .tls = tls,
         .topic = config->topic,
         .pack = pack,
-        .cells = cells_of(clients, pack),
+        .cells = unit_cells(clients, pack),
         .switching = config->switching,
     };
     number(dashboards, mqtt, own);

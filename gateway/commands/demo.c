@@ -326,7 +326,7 @@ static void accompany(const struct demo *demo)
 
 /* ---- the command ---- */
 
-static bool prepare(struct demo *demo, const char *folder, char **sets, unsigned set_count)
+static bool prepare_demo(struct demo *demo, const char *folder, char **sets, unsigned set_count)
 {
     demo->text = strdup(demo_config);
     if (!demo->text || !make_folder(demo, folder))
@@ -394,7 +394,7 @@ int command_demo(int argc, char **argv)
     unsigned set_count = 0;
     char **sets = calloc((size_t) argc, sizeof *sets), command[] = "run", option[] = "-c";
     int status = sets ? parse(argc, argv, &demo, &folder, sets, &set_count) : EXIT_FAILED;
-    if (status < 0 && !prepare(&demo, folder, sets, set_count))
+    if (status < 0 && !prepare_demo(&demo, folder, sets, set_count))
         status = EXIT_FAILED;
     if (status < 0) {
         make_past(demo.config);

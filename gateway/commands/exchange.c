@@ -111,7 +111,7 @@ static bool read_line(struct reader *reader, const char *text)
 }
 
 /* A copy of the next line without its end and surrounding blanks; NULL: out of memory. */
-static char *next_line(const char **text, const char *end)
+static char *cut_line(const char **text, const char *end)
 {
     const char *start = *text;
     const char *stop = memchr(start, '\n', (size_t) (end - start));
@@ -133,7 +133,7 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
     const char *end = text + size;
     while (ok && text < end) {
         reader.line++;
-        char *line = next_line(&text, end);
+        char *line = cut_line(&text, end);
         ok = line ? read_line(&reader, line) : set_error(&reader, "out of memory");
         free(line);
     }

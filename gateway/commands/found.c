@@ -162,7 +162,7 @@ static const struct found_pack *find_twin(const struct found *found, const struc
 /* ---- writing ---- */
 
 /* A serial line without settings of its own uses those of its first pack's protocol. */
-static void write_line(const struct found *found, const char *name, FILE *out)
+static void write_line_section(const struct found *found, const char *name, FILE *out)
 {
     const struct found_pack *first = NULL;
     bool serial = false;
@@ -226,7 +226,7 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
             fprintf(out, "; has the same cell voltages as %s at %d: is it the same pack?\n",
                     twin->driver->name, twin->address);
         if (i == 0 && !there) {
-            write_line(found, line, out);
+            write_line_section(found, line, out);
             fputc('\n', out);
         } else if (i == 0) {
             fprintf(out, "; [line %s] exists already\n", line);

@@ -185,7 +185,7 @@ static int report_usage_error(const char *what, const char *text)
     return EXIT_USAGE;
 }
 
-static bool parse_number(const char *text, double min, double max, double *out)
+static bool parse_number_between(const char *text, double min, double max, double *out)
 {
     char *end;
     *out = strtod(text, &end);
@@ -212,11 +212,11 @@ int command_inverter(int argc, char **argv)
         return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
     if (status >= 0)
         return status;
-    if (baud_text && !parse_number(baud_text, 300, 4e6, &baud))
+    if (baud_text && !parse_number_between(baud_text, 300, 4e6, &baud))
         return report_usage_error("wrong number", baud_text);
-    if (address_text && !parse_number(address_text, 0, 254, &address))
+    if (address_text && !parse_number_between(address_text, 0, 254, &address))
         return report_usage_error("wrong number", address_text);
-    if (wants_text && !parse_number(wants_text, -5000, 5000, &wants))
+    if (wants_text && !parse_number_between(wants_text, -5000, 5000, &wants))
         return report_usage_error("wrong number", wants_text);
     if (optind != argc)
         return report_usage_error("unexpected argument", argv[optind]);

@@ -285,7 +285,8 @@ static void judge_rules(const struct check *check, struct finding *finding, stru
     }
 }
 
-static void add_number(struct text *text, const json_t *pack, const char *name, const char *format)
+static void add_main_value(struct text *text, const json_t *pack, const char *name,
+                           const char *format)
 {
     const double value = value_in(pack, name);
     if (isnan(value))
@@ -316,9 +317,9 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
                         duration_words(value_in(pack, "age_s"), age));
         return;
     }
-    add_number(&text, pack, "voltage_v", "V");
-    add_number(&text, pack, "current_a", "A");
-    add_number(&text, pack, "soc_percent", "%");
+    add_main_value(&text, pack, "voltage_v", "V");
+    add_main_value(&text, pack, "current_a", "A");
+    add_main_value(&text, pack, "soc_percent", "%");
     if (!isnan(value_in(pack, "cell_min_mv")) && !isnan(value_in(pack, "cell_max_mv")))
         text_format(&text, "%scells %.0f…%.0f mV", text.size ? ", " : "",
                     value_in(pack, "cell_min_mv"), value_in(pack, "cell_max_mv"));
@@ -336,7 +337,7 @@ static void print_heading(const struct finding *finding)
 }
 
 /* Units of the guidelines: %, s, c for counters, none for all others. */
-static const char *unit_of(const char *name)
+static const char *performance_unit(const char *name)
 {
     static const char *const counters[] = {"polls",      "timeouts",      "checksum_errors",
                                            "reconnects", "implausible",   "spikes",
@@ -366,7 +367,7 @@ static void print_datum(const struct check *check, const json_t *pack, const cha
     if (isnan(value))
         return;
     text_number(&text, value, 3);
-    const char *unit = unit_of(name);
+    const char *unit = performance_unit(name);
     const bool percent = strcmp(unit, "%") == 0;
     snprintf(line, sizeof line, "%s%s;%s;%s;%s;%s", number, unit, range_of(check, name, WARNING),
              range_of(check, name, CRITICAL), percent ? "0" : "", percent ? "100" : "");

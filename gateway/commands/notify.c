@@ -25,7 +25,7 @@ static const char usage[] =
     "  -h, --help\n"
     "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
 
-static void report_missing(const struct config *config, const char *path, const char *name)
+static void report_unknown_section(const struct config *config, const char *path, const char *name)
 {
     fprintf(stderr, "packgate: %s has no [notify %s]%s", path, name,
             config->notify_count ? "; there is" : "\n");
@@ -41,7 +41,7 @@ static int try_section(const char *path, const char *name)
     struct config *config = config_load(path, stderr);
     const bool found = config && program_put_section(config, "notify", name, file);
     if (config && !found)
-        report_missing(config, path, name);
+        report_unknown_section(config, path, name);
     config_free(config);
     if (!found)
         return EXIT_FAILED;

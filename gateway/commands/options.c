@@ -60,7 +60,7 @@ static void print_mistake(const char *command, const struct option_line *const *
 }
 
 /* A value must not contain a line break, which would add lines. */
-static void write_line(FILE *out, const struct option_line *line)
+static void write_option_line(FILE *out, const struct option_line *line)
 {
     if (line->key)
         fprintf(out, "%s = ", line->key);
@@ -79,7 +79,7 @@ struct config *options_config(const char *command, const struct option_line *lin
     struct config *config = NULL;
     for (unsigned i = 0; out && i < count && line < MOST_LINES; i++)
         if (lines[i].value) {
-            write_line(out, &lines[i]);
+            write_option_line(out, &lines[i]);
             written[line++] = &lines[i];
         }
     bool ok = out && fclose(out) == 0 && errors;

@@ -34,7 +34,7 @@ struct row {
 /* ---- columns ---- */
 
 /* The common unit of its values; none if they differ. */
-static const char *unit_of(const struct register_row *reg)
+static const char *register_unit(const struct register_row *reg)
 {
     struct meaning meaning;
     char name[VALUE_NAME_SIZE];
@@ -92,7 +92,7 @@ static struct row row_of_register(const struct register_row *reg)
                       .word_order = reg->size == 1 || reg->type == REG_STRING ? ""
                                     : reg->big_words                          ? "high first"
                                                                               : "low first",
-                      .unit = unit_of(reg),
+                      .unit = register_unit(reg),
                       .scale = 1 / reg->scale,
                       .shift = reg->offset == 0 ? 0 : -reg->offset / reg->scale,
                       .bit = reg->bit};

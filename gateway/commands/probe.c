@@ -75,7 +75,7 @@ static size_t index_of(const struct bms_driver *driver)
     return index;
 }
 
-static int address_of(const struct bms_driver *driver, int address)
+static int usual_address(const struct bms_driver *driver, int address)
 {
     if (!bms_has_address(driver))
         return 0;
@@ -92,7 +92,7 @@ static bool is_on_air(const char *port)
 static void note_tried(struct probing *probing, const struct attempt *attempt)
 {
     const size_t index = index_of(attempt->driver);
-    const int address = address_of(attempt->driver, attempt->guess.address);
+    const int address = usual_address(attempt->driver, attempt->guess.address);
     if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
         probing->tried[index][address] = true;
     for (unsigned i = 0; i < probing->rate_count; i++)
@@ -205,7 +205,7 @@ static void on_trying(void *data, const struct attempt *attempt)
         return;
     fprintf(stderr, "trying %s", driver->name);
     if (bms_has_address(driver))
-        fprintf(stderr, ", address %d", address_of(driver, attempt->guess.address));
+        fprintf(stderr, ", address %d", usual_address(driver, attempt->guess.address));
     if (driver->variants)
         fprintf(stderr, ", variant %s", driver->variants[attempt->guess.variant]);
     fprintf(stderr, ", %u baud\n", attempt->baud);
@@ -217,7 +217,7 @@ static void on_found(void *data, const struct search_found *found)
     found_add(&probing->found, found);
     fprintf(stderr, "found %s", found->driver->name);
     if (bms_has_address(found->driver))
-        fprintf(stderr, " at address %d", address_of(found->driver, found->options.address));
+        fprintf(stderr, " at address %d", usual_address(found->driver, found->options.address));
     fprintf(stderr, ": ");
     found_print_values(found->values, stderr);
     fputc('\n', stderr);

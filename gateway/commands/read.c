@@ -203,7 +203,7 @@ static void run_loop(struct reading *reading)
 }
 
 /* Prints the values of an incomplete pack as well. */
-static int report_missing(struct reading *reading, const struct polling *polling)
+static int report_silent_packs(struct reading *reading, const struct polling *polling)
 {
     int status = EXIT_DONE;
     for (unsigned i = 0; i < polling->pack_count; i++) {
@@ -279,7 +279,7 @@ static int poll_packs(struct reading *reading, struct polling *polling)
         fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
         return EXIT_FAILED;
     }
-    int status = report_missing(reading, polling);
+    int status = report_silent_packs(reading, polling);
     return ferror(stdout) ? EXIT_FAILED : status;
 }
 

@@ -85,8 +85,8 @@ static unsigned print_new(const struct read_running *reading, const json_t *pack
 }
 
 /* Prints the values of an incomplete pack as well. */
-static int report_missing(const struct read_running *reading, const json_t *packs,
-                          const struct told *told)
+static int report_stale_packs(const struct read_running *reading, const json_t *packs,
+                              const struct told *told)
 {
     int status = EXIT_DONE;
     for (size_t i = 0; i < json_array_size(packs); i++) {
@@ -126,7 +126,7 @@ static int follow(const struct read_running *reading, struct control_link *link,
         if (ferror(stdout)) {
             status = EXIT_FAILED;
         } else if (late || (missing == 0 && !reading->watch)) {
-            status = report_missing(reading, packs, told);
+            status = report_stale_packs(reading, packs, told);
         } else {
             poll(NULL, 0, (int) (1e3 * (missing > 0 ? LOOK_S : WATCH_LOOK_S)));
             json_decref(answer);

@@ -186,7 +186,7 @@ static bool check_order(struct arguments *arguments)
 }
 
 /* Returns -1, or the exit status if there is nothing to do. */
-static int parse_options(int argc, char **argv, struct arguments *arguments)
+static int parse_simulate_options(int argc, char **argv, struct arguments *arguments)
 {
     enum { ADDRESS = 256, VARIANT, MAP, COUNT, TCP, PTY, PRINT_VALUES };
     static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
@@ -360,7 +360,7 @@ int command_simulate(int argc, char **argv)
     if (is_inverter(argc, argv))
         return command_inverter(argc, argv);
     struct arguments arguments = {.options = ""};
-    int status = parse_options(argc, argv, &arguments);
+    int status = parse_simulate_options(argc, argv, &arguments);
     if (status >= 0) {
         free(arguments.user_map);
         return status;

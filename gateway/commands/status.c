@@ -360,8 +360,8 @@ static int show(const struct asking *asking, bool json, bool watch)
 }
 
 /* Options of both commands; -1 to continue, or the exit status. */
-static int parse_options(int argc, char **argv, const char *help, struct asking *asking, bool *json,
-                         bool *watch)
+static int parse_status_options(int argc, char **argv, const char *help, struct asking *asking,
+                                bool *json, bool *watch)
 {
     const struct option_row rows[] = {{"config", 'c', .text = &asking->config},
                                       {"control", 0, .text = &asking->control},
@@ -380,7 +380,7 @@ int command_status(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "status"};
     bool json = false, watch = false;
-    int status = parse_options(argc, argv, usage, &asking, &json, &watch);
+    int status = parse_status_options(argc, argv, usage, &asking, &json, &watch);
     if (status >= 0)
         return status;
     status = show(&asking, json, watch);
@@ -395,7 +395,7 @@ int command_status(int argc, char **argv)
 int command_health(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "health"};
-    int status = parse_options(argc, argv, health_usage, &asking, NULL, NULL);
+    int status = parse_status_options(argc, argv, health_usage, &asking, NULL, NULL);
     if (status >= 0)
         return status;
     struct control_link link;

@@ -20,7 +20,7 @@ static bool is_mapped(const uint8_t address[16])
 }
 
 /* Parses an address; `bits` becomes the prefix length of this single address. */
-static bool parse_address(const char *text, uint8_t address[16], unsigned *bits)
+static bool parse_network_address(const char *text, uint8_t address[16], unsigned *bits)
 {
     if (inet_pton(AF_INET6, text, address) == 1) {
         *bits = 128;
@@ -51,7 +51,7 @@ bool allow_add(struct allow_list *list, const char *text)
         return false;
     memcpy(host, text, length);
     host[length] = '\0';
-    if (!parse_address(host, network.address, &max))
+    if (!parse_network_address(host, network.address, &max))
         return false;
     unsigned bits = max;
     if (text[length] == '/' && !parse_prefix(text + length + 1, max, &bits))

@@ -318,7 +318,7 @@ static void check_unit(const struct config_drafts *drafts, const struct config_d
     }
 }
 
-static int address_of(const struct config_draft *pack)
+static int pack_address(const struct config_draft *pack)
 {
     int address = pack_of(pack)->options.address;
     return address >= 0 ? address : driver_of(pack)->address_default;
@@ -327,7 +327,7 @@ static int address_of(const struct config_draft *pack)
 static int adr_of(const struct config_draft *pack)
 {
     int adr = pack_of(pack)->options.adr;
-    return adr >= 0 ? adr : address_of(pack);
+    return adr >= 0 ? adr : pack_address(pack);
 }
 
 /* An address that is itself a mistake is not compared. */
@@ -336,9 +336,9 @@ static bool same_address(const struct config_draft *a, const struct config_draft
     bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
                (config_draft_given(b, "address") && !config_draft_usable(b, "address"));
     bool automatic = driver_of(a) == &automatic_driver || driver_of(b) == &automatic_driver;
-    bool open = automatic && (address_of(a) < 0 || address_of(b) < 0);
+    bool open = automatic && (pack_address(a) < 0 || pack_address(b) < 0);
     return !bad && !open && (automatic || driver_of(a) == driver_of(b)) &&
-           address_of(a) == address_of(b) && adr_of(a) == adr_of(b);
+           pack_address(a) == pack_address(b) && adr_of(a) == adr_of(b);
 }
 
 /* Returns the protocol, of the two, that cannot share a line, or NULL. */
@@ -381,7 +381,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
         mistakes_add(
             mistakes, config_draft_line(pack, "address"),
             "address %d of protocol '%s' on [line %s] is already that of [pack %s] in line %u",
-            address_of(pack), mine->name, pack->line->name, other->name,
+            pack_address(pack), mine->name, pack->line->name, other->name,
             config_draft_line(other, "address"));
     else if (!mixed && !same_settings(pack->line, mine, theirs))
         mistakes_add(mistakes, config_draft_line(pack, "line"),
@@ -702,7 +702,7 @@ static void check_shunt(const struct config_drafts *drafts, const struct config_
                          name);
 }
 
-static int unit_of(const struct config_draft *draft)
+static int unit_id_of(const struct config_draft *draft)
 {
     return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
 }
@@ -717,10 +717,10 @@ static void check_bank_unit(const struct config_drafts *drafts, const struct con
          other++) {
         bool counts =
             other->section == &pack_section || (other->section == &bank_section && other < bank);
-        if (!counts || !config_draft_usable(other, "unit") || unit_of(other) != unit_of(bank))
+        if (!counts || !config_draft_usable(other, "unit") || unit_id_of(other) != unit_id_of(bank))
             continue;
         mistakes_add(mistakes, config_draft_line(bank, "unit"),
-                     "unit %d is already that of [%s %s] in line %u", unit_of(bank),
+                     "unit %d is already that of [%s %s] in line %u", unit_id_of(bank),
                      other->section->word, other->name, config_draft_line(other, "unit"));
         return;
     }

@@ -128,7 +128,7 @@ static bool keep_text(struct config_draft *draft, const struct config_key *key, 
 }
 
 /* Lists of names are kept as texts only, so their length is checked here. */
-static bool has_room(const struct config_draft *draft, const struct config_key *key)
+static bool allows_another(const struct config_draft *draft, const struct config_key *key)
 {
     if (!key->type->list || !key->type->later || key->max == 0)
         return true;
@@ -147,7 +147,7 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
                      config_key_expected(key, expected));
         return false;
     }
-    if (!has_room(draft, key) ||
+    if (!allows_another(draft, key) ||
         !key->type->parse(key, text, (char *) draft->settings + key->offset)) {
         report_value(key, text, line, mistakes);
         return false;
@@ -231,8 +231,8 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
     draft->given[row] = first ? line : draft->given[row];
 }
 
-static void report_missing(const struct config_draft *draft, const struct config_key *key,
-                           struct mistakes *mistakes)
+static void report_missing_key(const struct config_draft *draft, const struct config_key *key,
+                               struct mistakes *mistakes)
 {
     char expected[EXPECTED_SIZE];
     mistakes_add(mistakes, draft->heading, "[%s%s%s] has no '%s'; expected %s%s%s",
@@ -250,7 +250,7 @@ void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes
         if (key->preset)
             draft->usable[row] = set_any(draft, row, key->preset, draft->heading, mistakes);
         else if (!key->otherwise)
-            report_missing(draft, key, mistakes);
+            report_missing_key(draft, key, mistakes);
     }
 }
 

@@ -79,7 +79,7 @@ static void write_value(FILE *out, const char *value, size_t size)
 }
 
 /* A comment may hold an entry that was used before. */
-static void write_line(FILE *out, const char *line, size_t size)
+static void write_blanked_line(FILE *out, const char *line, size_t size)
 {
     size_t begin = 0;
     while (begin < size && (isspace((unsigned char) line[begin]) || strchr(";#", line[begin])))
@@ -113,7 +113,7 @@ char *config_masked(const char *text)
         return NULL;
     while (*text) {
         size_t length = strcspn(text, "\n");
-        write_line(out, text, length);
+        write_blanked_line(out, text, length);
         text += length;
         if (*text) {
             fputc('\n', out);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* "3.40:0.25"; digits, at most one leading sign and one point, as for all numbers of the file. */
-static bool parse_number(const char **text, double *value)
+static bool parse_curve_number(const char **text, double *value)
 {
     const size_t sign = **text == '-';
     const size_t length = sign + strspn(*text + sign, "0123456789.");
@@ -29,8 +29,8 @@ static bool parse_point(const struct config_key *key, const char *text, void *fi
 {
     struct curve *curve = field;
     struct curve_point point;
-    if (curve->count == CURVE_POINTS || !parse_number(&text, &point.at) || *text++ != ':' ||
-        !parse_number(&text, &point.share) || *text)
+    if (curve->count == CURVE_POINTS || !parse_curve_number(&text, &point.at) || *text++ != ':' ||
+        !parse_curve_number(&text, &point.share) || *text)
         return false;
     if (!(point.at >= key->min && point.at <= key->max && point.share >= 0 && point.share <= 1))
         return false;

@@ -165,7 +165,7 @@ static bool is_short(const struct modbus_value *value)
     return value->type == MODBUS_U16 || value->type == MODBUS_S16;
 }
 
-static bool is_number(const struct modbus_value *value)
+static bool is_number_value(const struct modbus_value *value)
 {
     return value->type != MODBUS_BIT && value->type != MODBUS_TEXT;
 }
@@ -173,12 +173,12 @@ static bool is_number(const struct modbus_value *value)
 /* Whether it is a single number: values of a run cannot share a sign or a power. */
 static bool is_single(const struct modbus_value *value)
 {
-    return is_number(value) && !value->digits;
+    return is_number_value(value) && !value->digits;
 }
 
 static bool is_strided(const struct modbus_value *value)
 {
-    return is_number(value) && value->type != MODBUS_S8;
+    return is_number_value(value) && value->type != MODBUS_S8;
 }
 
 static bool is_swappable(const struct modbus_value *value)
@@ -218,8 +218,8 @@ static const struct config_key options[OPTIONS] = {
     [EXPONENT]   = {.name = "exponent", PARSED(value.exponent), .type = &type_u16, .max = REGISTERS - 1},
 };
 static bool (*const suits[OPTIONS])(const struct modbus_value *) = {
-    suits_any, suits_any, is_number, is_number, is_short, is_matchable, is_swappable,
-    is_number, is_number, is_number, is_number, is_strided, is_single, is_single};
+    suits_any, suits_any, is_number_value, is_number_value, is_short, is_matchable, is_swappable,
+    is_number_value, is_number_value, is_number_value, is_number_value, is_strided, is_single, is_single};
 // clang-format on
 
 /* A number or text of a pack; MAX_CELLS and MAX_TEMPS follow from the first one. */
@@ -352,7 +352,7 @@ static bool parse_format(struct reader *reader, bool alarm, bool text, struct mo
     return true;
 }
 
-static bool is_text(const struct modbus_value *value)
+static bool is_text_value(const struct modbus_value *value)
 {
     return value->type == MODBUS_TEXT || value->digits;
 }
@@ -360,12 +360,12 @@ static bool is_text(const struct modbus_value *value)
 /* A second row for a value, or for one of a run, would silently replace the first. */
 static bool is_mapped(const struct modbus_user *map, const struct modbus_value *value)
 {
-    const bool text = is_text(value);
+    const bool text = is_text_value(value);
     const unsigned count = text || value->count == 0 ? 1 : value->count;
     for (size_t i = 0; i < map->value_count; i++) {
         const struct modbus_value *other = &map->values[i];
         const unsigned length = text || other->count == 0 ? 1 : other->count;
-        if (is_text(other) == text && value->id < other->id + length &&
+        if (is_text_value(other) == text && value->id < other->id + length &&
             other->id < value->id + count)
             return true;
     }
@@ -535,8 +535,8 @@ static void check_reads(struct reader *reader)
     for (size_t i = 0; i < map->value_count; i++) {
         const struct modbus_value *value = &map->values[i];
         check_row(reader,
-                  is_text(value) ? pack_text_name((enum pack_text) value->id)
-                                 : pack_value_name((enum pack_value) value->id, name),
+                  is_text_value(value) ? pack_text_name((enum pack_text) value->id)
+                                       : pack_value_name((enum pack_value) value->id, name),
                   value);
     }
     for (size_t i = 0; i < map->alarm_count; i++)

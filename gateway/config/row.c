@@ -66,12 +66,12 @@ struct reading {
     struct register_row row;
 };
 
-static bool is_text(const struct register_row *row)
+static bool is_string_row(const struct register_row *row)
 {
     return row->type == REG_STRING;
 }
 
-static const char *word_of(enum map_type type)
+static const char *map_type_word(enum map_type type)
 {
     return type_key.words[type];
 }
@@ -322,7 +322,7 @@ static bool parse_from(struct reading *reading)
     snprintf(from, sizeof from, "%s", reading->words.subject);
     if (reading->rules->write)
         return parse_term(reading, from, false);
-    if (is_text(&reading->row))
+    if (is_string_row(&reading->row))
         return parse_text(reading);
     struct register_row probe = {0};
     const char *dot = strrchr(from, '.');
@@ -330,7 +330,7 @@ static bool parse_from(struct reading *reading)
         return words_mistake(&reading->words,
                              "'%s' is a text, and a %s is none; expected string and the number of "
                              "registers, such as string 16",
-                             from, word_of(reading->row.type));
+                             from, map_type_word(reading->row.type));
     return parse_terms(reading, from);
 }
 
@@ -342,7 +342,7 @@ static bool pair_follows(const struct words *words)
     return memchr(word, ':', strcspn(word, WORDS_BLANKS)) != NULL;
 }
 
-static bool parse_options(struct reading *reading)
+static bool parse_row_options(struct reading *reading)
 {
     struct words *words = &reading->words;
     const int first = reading->rules->write ? DEADBAND : MAP;
@@ -365,11 +365,11 @@ static bool parse_target(struct reading *reading)
     if (!words_value(&reading->words, &register_key, row) ||
         !words_value(&reading->words, type, row))
         return false;
-    if (!is_text(row))
+    if (!is_string_row(row))
         row->size = map_types[row->type].registers;
     else if (!words_value(&reading->words, &length_key, row))
         return false;
-    return parse_options(reading);
+    return parse_row_options(reading);
 }
 
 /* ---- whether it fits ---- */
@@ -378,7 +378,7 @@ static bool check_options(const struct reading *reading)
 {
     const struct register_row *row = &reading->row;
     const struct words *words = &reading->words;
-    for (unsigned i = MAP; is_text(row) && i <= BIT; i++)
+    for (unsigned i = MAP; is_string_row(row) && i <= BIT; i++)
         if (reading->given[i])
             return words_mistake(words, "'%s' of '%s' has no meaning for a string; leave it out",
                                  options[i].name, words->subject);
@@ -413,7 +413,7 @@ bool config_row_is_constant(const struct register_row *row)
     for (unsigned i = 0; i < row->term_count; i++)
         if (row->terms[i].what != ROW_NUMBER)
             return false;
-    return !is_text(row) || row->text == ROW_QUOTED;
+    return !is_string_row(row) || row->text == ROW_QUOTED;
 }
 
 static bool check_constant(const struct reading *reading)
@@ -426,7 +426,7 @@ static bool check_constant(const struct reading *reading)
     if (row->term_count != 1 || row->pair_count > 0 || map_fit(row->type, number, false) == number)
         return true;
     return words_mistake(&reading->words, "%.10g does not fit into a %s%s", number,
-                         word_of(row->type),
+                         map_type_word(row->type),
                          row->type == REG_U64 ? "; expected smaller ones, or 'fill'" : "");
 }
 
@@ -444,11 +444,11 @@ static bool check_range(const struct reading *reading)
             return words_mistake(&reading->words,
                                  "'%s' can be negative, and a %s cannot; expected s16, s32 or "
                                  "float32, an offset, or 'min 0' where that is meant",
-                                 reading->words.subject, word_of(row->type));
+                                 reading->words.subject, map_type_word(row->type));
         if (value.must_fit && fmax(a, b) > fits.max)
             return words_mistake(&reading->words,
                                  "'%s' is up to %.0f, which does not fit into a %s",
-                                 reading->words.subject, fmax(a, b), word_of(row->type));
+                                 reading->words.subject, fmax(a, b), map_type_word(row->type));
     }
     return true;
 }
@@ -457,11 +457,12 @@ static bool check_substitute(const struct reading *reading, const struct config_
                              const struct substitute *substitute)
 {
     const enum map_type type = reading->row.type;
-    if (substitute->kind != INSTEAD_NUMBER || is_text(&reading->row) || reading->row.bit >= 0 ||
-        map_fit(type, substitute->number, false) == substitute->number)
+    if (substitute->kind != INSTEAD_NUMBER || is_string_row(&reading->row) ||
+        reading->row.bit >= 0 || map_fit(type, substitute->number, false) == substitute->number)
         return true;
     return words_mistake(&reading->words, "'%s' of '%s' is %.10g, which does not fit into a %s",
-                         key->name, reading->words.subject, substitute->number, word_of(type));
+                         key->name, reading->words.subject, substitute->number,
+                         map_type_word(type));
 }
 
 static bool check_row(const struct reading *reading)
@@ -470,7 +471,7 @@ static bool check_row(const struct reading *reading)
     if (row->address + row->size > REGISTERS)
         return words_mistake(&reading->words,
                              "a %s of %u registers does not fit at %u, %u is the last one",
-                             word_of(row->type), row->size, row->address, REGISTERS - 1);
+                             map_type_word(row->type), row->size, row->address, REGISTERS - 1);
     if (!check_options(reading))
         return false;
     if (config_row_is_constant(row))

@@ -54,7 +54,7 @@ struct query {
 
 /* ---- answers ---- */
 
-static void reply(const struct editing *editing, uint64_t ticket, json_t *object)
+static void answer_ticket(const struct editing *editing, uint64_t ticket, json_t *object)
 {
     char *text = json_text(object);
     outlets_answer(editing->overview->outlets, ticket, text);
@@ -64,7 +64,7 @@ static void reply(const struct editing *editing, uint64_t ticket, json_t *object
 static void refuse(const struct editing *editing, const struct query *query, int http,
                    const char *why)
 {
-    reply(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
+    answer_ticket(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
 }
 
 /* ---- who may ---- */
@@ -170,14 +170,14 @@ static void ask_arm(struct editing *editing, const struct query *query)
     editing->code[0] = '\0';
     editing->until = clock_now() + EDITING_ARMED_S;
     log_info("set-up: a browser has used the code");
-    reply(editing, query->ticket, json_pack("{s:s}", "token", editing->token));
+    answer_ticket(editing, query->ticket, json_pack("{s:s}", "token", editing->token));
 }
 
 static void ask_leave(struct editing *editing, const struct query *query)
 {
     editing->code[0] = editing->token[0] = '\0';
     stop_long(editing);
-    reply(editing, query->ticket, json_object());
+    answer_ticket(editing, query->ticket, json_object());
 }
 
 /* ---- the state ---- */
@@ -209,7 +209,7 @@ static void ask_state(struct editing *editing, const struct query *query)
     /* Everybody can read the masked configuration; with the hash of the whole text they could test guesses of its secrets. */
     if (query->entrance == BY_NOTHING)
         json_object_del(json_object_get(state, "pending"), "hash");
-    reply(editing, query->ticket, state);
+    answer_ticket(editing, query->ticket, state);
 }
 
 /* ---- jobs ---- */
@@ -288,7 +288,7 @@ static void start_long(struct editing *editing, const struct query *query, struc
     const char *words[JOB_WORDS];
     write_command_line(editing, verb, words);
     if (job_start(job, words, query->body, LONG_S))
-        reply(editing, query->ticket, json_pack("{s:i}", "http", 202));
+        answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     else
         refuse(editing, query, 503, "busy");
 }
@@ -301,7 +301,7 @@ static void answer_last_line(struct editing *editing, const struct query *query,
     if (!object)
         object = json_object();
     json_object_set_new(object, "running", json_boolean(job_runs(job)));
-    reply(editing, query->ticket, object);
+    answer_ticket(editing, query->ticket, object);
 }
 
 /* The configured line that uses a port: a search would send between its polls. NULL: none. */
@@ -340,7 +340,7 @@ static void ask_probed(struct editing *editing, const struct query *query)
 static void ask_stop(struct editing *editing, const struct query *query)
 {
     job_stop(&editing->search);
-    reply(editing, query->ticket, json_object());
+    answer_ticket(editing, query->ticket, json_object());
 }
 
 static uint32_t count_requests(const struct editing *editing)
@@ -358,7 +358,7 @@ static void ask_try(struct editing *editing, const struct query *query)
     if (editing->awaits_request) {
         job_stop(&editing->trial);
         editing->requests = count_requests(editing);
-        reply(editing, query->ticket, json_pack("{s:i}", "http", 202));
+        answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     } else {
         start_long(editing, query, &editing->trial, "try");
     }
@@ -371,9 +371,9 @@ static void ask_tried(struct editing *editing, const struct query *query)
         return;
     }
     const bool came = count_requests(editing) != editing->requests;
-    reply(editing, query->ticket,
-          json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name", "request",
-                    "ok", came ? json_true() : json_null(), "text", ""));
+    answer_ticket(editing, query->ticket,
+                  json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name",
+                            "request", "ok", came ? json_true() : json_null(), "text", ""));
 }
 
 /* ---- saving ---- */

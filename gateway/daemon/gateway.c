@@ -235,7 +235,7 @@ static void apply_config(struct gateway *gateway, const struct config *config)
     kept_take_up(gateway->kept, config, localtime_r(&wall, &local));
 }
 
-static bool make_packs(struct gateway *gateway, struct config *config)
+static bool start_packs(struct gateway *gateway, struct config *config)
 {
     const double now = clock_now();
     apply_config(gateway, config);
@@ -271,7 +271,7 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
     gateway->kept = kept_load(gateway->state_file);
-    bool made = gateway->kept && make_packs(gateway, config);
+    bool made = gateway->kept && start_packs(gateway, config);
     if (made) {
         gateway->served = served_new(gateway->packs, clock_now());
         gateway->pushes = pushes_new(loop, gateway->packs);

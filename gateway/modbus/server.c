@@ -103,7 +103,7 @@ struct server {
     unsigned refused_count;
 };
 
-static const struct sockaddr *address_of(const struct client *client)
+static const struct sockaddr *client_address(const struct client *client)
 {
     return (const struct sockaddr *) &client->address;
 }
@@ -139,10 +139,12 @@ static void log_ending(struct server *server, const struct client *client, enum 
     const bool again = *logged_at != 0 && now - *logged_at < LOG_AGAIN_S;
 
     if (endings[ending].notable && !again) {
-        log_warn("client %s %s", address_format(address_of(client), text), endings[ending].text);
+        log_warn("client %s %s", address_format(client_address(client), text),
+                 endings[ending].text);
         *logged_at = now;
     } else if (log_enabled(LOG_LEVEL_DEBUG)) {
-        log_debug("client %s %s", address_format(address_of(client), text), endings[ending].text);
+        log_debug("client %s %s", address_format(client_address(client), text),
+                  endings[ending].text);
     }
 }
 
@@ -204,7 +206,7 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
         *corked = true;
     }
     const struct question question = {.fd = client->io.fd,
-                                      .client = address_of(client),
+                                      .client = client_address(client),
                                       .frame = client->bytes + done,
                                       .size = size,
                                       .ticket = ticket};
@@ -468,7 +470,7 @@ static void apply_policy(struct client_list *list)
     for (struct client *client = TAILQ_FIRST(list), *next; client; client = next) {
         next = TAILQ_NEXT(client, entry);
         client->idle.repeat = client->server->idle_timeout_s;
-        if (!allow_contains(&client->server->allow, address_of(client)))
+        if (!allow_contains(&client->server->allow, client_address(client)))
             end_client(client, FORBIDDEN);
     }
 }
@@ -509,7 +511,7 @@ bool server_next_client(const struct server *server, unsigned *at, struct server
         return false;
     const struct client *client = &server->clients[(*at)++];
     *state = (struct server_client){
-        .address = address_of(client), .since = client->came_at, .requests = client->requests};
+        .address = client_address(client), .since = client->came_at, .requests = client->requests};
     return true;
 }
 

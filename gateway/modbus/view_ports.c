@@ -68,8 +68,8 @@ static struct port *find_port(const struct view_ports *ports, const char *at)
     return port;
 }
 
-static bool open_port(struct view_ports *ports, const struct gateway_config *gateway,
-                      const char *at)
+static bool open_view_port(struct view_ports *ports, const struct gateway_config *gateway,
+                           const char *at)
 {
     struct gateway_config here = *gateway;
     struct port *port = calloc(1, sizeof *port);
@@ -94,7 +94,7 @@ bool view_ports_open(struct view_ports *ports, const struct config *config)
         const struct listen_list *listen = &config->views[i].listen;
         for (unsigned n = 0; n < listen->count; n++)
             if (!find_port(ports, listen->at[n]) &&
-                !open_port(ports, &config->gateway, listen->at[n])) {
+                !open_view_port(ports, &config->gateway, listen->at[n])) {
                 close_some(ports, true);
                 return false;
             }

@@ -225,7 +225,7 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     process_leave(process, true);
 }
 
-static const struct config_section *kind_of(const char *title)
+static const struct config_section *find_outlet_section(const char *title)
 {
     for (size_t i = 0; config_sections[i]; i++) {
         const size_t size = strlen(config_sections[i]->word);
@@ -240,9 +240,9 @@ static void withdraw_all_former(struct outlets *outlets)
 {
     const struct kept_note *note = NULL;
     while ((note = kept_next_note(outlets->kept, NULL, note)))
-        if (strcmp(note->key, "broker") == 0 && kind_of(note->outlet) &&
+        if (strcmp(note->key, "broker") == 0 && find_outlet_section(note->outlet) &&
             !find_process(outlets, note->outlet))
-            withdraw_former(outlets, kind_of(note->outlet), note->outlet);
+            withdraw_former(outlets, find_outlet_section(note->outlet), note->outlet);
 }
 
 static void renew(struct outlets *outlets)

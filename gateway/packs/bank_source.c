@@ -120,7 +120,7 @@ static void list_missing(const struct bank_source *bank, char out[NAMES_SIZE])
                                       bank->members[i]->name);
 }
 
-static void report_missing(struct bank_source *bank, double now)
+static void report_missing_packs(struct bank_source *bank, double now)
 {
     const struct bank_config *config = bank->config;
     if (bank->missing == bank->told_missing ||
@@ -266,6 +266,6 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
         bank->good_until = -INFINITY;
     }
     refresh_status(bank, host, local, now);
-    report_missing(bank, now);
+    report_missing_packs(bank, now);
     return changes | summary_update(&bank->summary, "bank", &bank->source, now);
 }

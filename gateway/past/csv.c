@@ -62,7 +62,7 @@ size_t csv_heading(const struct query_ask *ask, char *text)
     return line.size;
 }
 
-static void add_number(struct line *line, unsigned value, int32_t number)
+static void add_number_column(struct line *line, unsigned value, int32_t number)
 {
     const double scale = history_column((enum history_value) value)->scale;
     print_column(line, ",");
@@ -78,11 +78,11 @@ size_t csv_row(const struct query_ask *ask, const struct history_row *row, char 
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         if (!ask->wanted[v])
             continue;
-        add_number(&line, v, row->mean[v]);
+        add_number_column(&line, v, row->mean[v]);
         if (!has_extremes(ask, v))
             continue;
-        add_number(&line, v, row->min[v]);
-        add_number(&line, v, row->max[v]);
+        add_number_column(&line, v, row->min[v]);
+        add_number_column(&line, v, row->max[v]);
     }
     if (ask->level >= LEVEL_HOUR)
         print_column(&line, ",%.1f,%.1f", (double) row->charged_mwh / 1000,

@@ -48,7 +48,7 @@
 
 /* ---- numbers ---- */
 
-static int compare(const void *a, const void *b)
+static int compare_numbers(const void *a, const void *b)
 {
     const double x = *(const double *) a, y = *(const double *) b;
     return (x > y) - (x < y);
@@ -61,7 +61,7 @@ static double median(double *numbers, unsigned count)
     for (unsigned i = 0; i < count; i++)
         if (!isnan(numbers[i]))
             numbers[known++] = numbers[i];
-    qsort(numbers, known, sizeof *numbers, compare);
+    qsort(numbers, known, sizeof *numbers, compare_numbers);
     if (known == 0)
         return NAN;
     return known % 2 ? numbers[known / 2] : (numbers[known / 2 - 1] + numbers[known / 2]) / 2;
@@ -141,7 +141,7 @@ static double capacity_of(const struct history_row *row)
     return row->mean[ROW_REMAINING] / (double) row->mean[ROW_SOC];
 }
 
-static unsigned cells_of(const struct history_row *row)
+static unsigned count_leading_cells(const struct history_row *row)
 {
     unsigned cells = 0;
     while (cells < MAX_CELLS && row->mean[ROW_CELL + cells] != ROW_UNKNOWN)
@@ -169,10 +169,10 @@ static void find_step(struct health_work *work)
                              *before = &work->last[3], *earlier = &work->last[4];
     const double step = ampere(after) - ampere(before), capacity = capacity_of(after);
     const double least = fmax(STEP_LEAST_A, isnan(capacity) ? 0 : STEP_C * capacity);
-    const unsigned cells = cells_of(after);
+    const unsigned cells = count_leading_cells(after);
     if (fabs(step) < least || fabs(ampere(later) - ampere(after)) > STEP_STEADY * fabs(step) ||
         fabs(ampere(before) - ampere(earlier)) > STEP_STEADY * fabs(step) ||
-        work->step_count == STEPS_MOST || cells == 0 || cells_of(before) != cells)
+        work->step_count == STEPS_MOST || cells == 0 || count_leading_cells(before) != cells)
         return;
     for (unsigned i = 0; i < MAX_CELLS; i++) {
         const double mv =
@@ -194,7 +194,7 @@ static void remember(struct health_work *work, const struct history_row *row)
 
 void health_row(struct health_work *work, const struct history_row *row)
 {
-    const unsigned cells = cells_of(row);
+    const unsigned cells = count_leading_cells(row);
     if (known(row, ROW_TEMP))
         add_to_mean(&work->temp, row->mean[ROW_TEMP] / 10.0);
     if (!known(row, ROW_CURRENT) || cells < 2) {

@@ -230,8 +230,8 @@ static bool is_same(const struct question *question, const struct query_ask *ask
 
 /* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` has the
  * error. */
-static struct question *prepare(struct query *query, const struct query_ask *ask, char *why,
-                                size_t size)
+static struct question *prepare_question(struct query *query, const struct query_ask *ask,
+                                         char *why, size_t size)
 {
     const char *table = levels[ask->level].name, *time = time_column(ask->level);
     struct question *question = query->asked[ask->level];
@@ -283,7 +283,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
                 bool (*each)(void *data, const struct history_row *row), void *data, char *why,
                 size_t size)
 {
-    struct question *question = prepare(query, ask, why, size);
+    struct question *question = prepare_question(query, ask, why, size);
     if (!question)
         return -1;
     sqlite3_stmt *statement = question->statement;

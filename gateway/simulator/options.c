@@ -114,8 +114,8 @@ static bool parse_profile(const struct parser *parser, const char *text)
 
 /* ---- fixed values ---- */
 
-static bool parse_value(const struct parser *parser, enum pack_value id, const char *key,
-                        const char *text)
+static bool parse_fixed_value(const struct parser *parser, enum pack_value id, const char *key,
+                              const char *text)
 {
     struct simulator_fixed *fixed = &parser->options->fixed;
     const struct pack_value_info *info = pack_value_info(id);
@@ -232,7 +232,7 @@ static bool set_option(const struct parser *parser, const char *key, const char 
     if (strcmp(key, "profile") == 0)
         return parse_profile(parser, text);
     if (id >= 0)
-        return parse_value(parser, (enum pack_value) id, key, text);
+        return parse_fixed_value(parser, (enum pack_value) id, key, text);
     if (alarm >= 0)
         return parse_alarm(parser, alarm, key, text);
     if (pack_text >= 0)

@@ -135,8 +135,8 @@ static size_t spoil(struct simulator *simulator, const struct member *member, ui
 }
 
 /* Sends simulator->output, with the faults of the options. */
-static void reply(struct simulator *simulator, const struct member *member,
-                  struct simulator_link *link, double delay_s)
+static void send_delayed_reply(struct simulator *simulator, const struct member *member,
+                               struct simulator_link *link, double delay_s)
 {
     uint8_t bytes[JUNK_MOST + BMS_FRAME_MAX];
     _Static_assert(sizeof bytes <= SIMULATOR_SAY_MAX, "a reply must fit");
@@ -159,7 +159,8 @@ static void send_reply(struct connection *connection, const struct member *membe
 {
     double baud = connection->simulator->options.baud;
     double wire_s = baud > 0 ? (double) request_size * 10 / baud : 0;
-    reply(connection->simulator, member, connection->link, wire_s + member->options.delay_ms / 1e3);
+    send_delayed_reply(connection->simulator, member, connection->link,
+                       wire_s + member->options.delay_ms / 1e3);
 }
 
 /* ---- receiving ---- */
@@ -262,8 +263,8 @@ static void talk(struct simulator *simulator, struct member *member)
     bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])
-            reply(simulator, member, simulator->connections[i]->link,
-                  member->options.delay_ms / 1e3);
+            send_delayed_reply(simulator, member, simulator->connections[i]->link,
+                               member->options.delay_ms / 1e3);
 }
 
 /* Sets the options whose time has come. */

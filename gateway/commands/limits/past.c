@@ -32,7 +32,7 @@ struct past {
 };
 
 /* Reads the next line without its end; false: there is none. */
-static bool next_line(struct past *past)
+static bool read_csv_line(struct past *past)
 {
     const ssize_t length = getline(&past->text, &past->size, past->file);
     if (length < 0)
@@ -51,7 +51,7 @@ static bool reject(struct past *past, const char *why)
 
 static bool read_heading(struct past *past)
 {
-    if (!next_line(past)) {
+    if (!read_csv_line(past)) {
         if (past->reader) /* which said why */
             return past->good = false;
         return reject(past, "empty; expected a history as CSV");
@@ -188,7 +188,7 @@ static void complete(struct pack *pack, unsigned sensors)
 
 bool past_next(struct past *past, unsigned sensors, struct past_row *row)
 {
-    if (!next_line(past))
+    if (!read_csv_line(past))
         return false;
     char *rest = past->text, *item = strsep(&rest, ",");
     pack_clear(&row->pack);

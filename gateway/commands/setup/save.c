@@ -52,7 +52,7 @@ struct saving {
 /* ---- the connection ---- */
 
 /* Waits for a line until `until`. NULL: none arrived; `*ended` is true if the connection has ended. */
-static const char *next_line(struct saving *saving, double until, bool *ended)
+static const char *wait_for_line(struct saving *saving, double until, bool *ended)
 {
     *ended = false;
     saving->size = 0;
@@ -153,7 +153,7 @@ static void await_keep(struct saving *saving, const struct setup_edits *edits)
     const double until = clock_now() + HOLD_KEEP_S;
     edits_hash(edits->fresh, hash);
     send_object(json_pack("{s:s, s:f}", "hash", hash, "keep_within_s", HOLD_KEEP_S));
-    const char *line = next_line(saving, until, &ended);
+    const char *line = wait_for_line(saving, until, &ended);
     if (line && strcmp(line, "keep") == 0) {
         if (save_keep(saving->path)) {
             prune_secrets(saving->path);
@@ -199,7 +199,7 @@ static void report_state(const char *path, bool undone)
 static int serve(struct saving *saving)
 {
     bool ended, undone;
-    const char *line = next_line(saving, clock_now() + REQUEST_S, &ended);
+    const char *line = wait_for_line(saving, clock_now() + REQUEST_S, &ended);
     /* Takes the lock, which is held until this process ends. */
     if (setup_recover(saving->path, &undone) < 0) {
         send_object(setup_error(503, "%s: %s", saving->path, strerror(errno)));

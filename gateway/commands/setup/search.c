@@ -45,7 +45,7 @@ static void print_report(const struct report *report)
     fflush(stdout);
 }
 
-static json_t *address_of(const struct bms_driver *driver, int address)
+static json_t *address_json(const struct bms_driver *driver, int address)
 {
     if (!bms_has_address(driver))
         return json_null();
@@ -57,22 +57,22 @@ static void on_trying(void *data, const struct attempt *attempt)
     struct report *report = data;
     json_array_append_new(report->tried,
                           json_pack("{s:s, s:o, s:i}", "protocol", attempt->driver->name, "address",
-                                    address_of(attempt->driver, attempt->guess.address), "baud",
+                                    address_json(attempt->driver, attempt->guess.address), "baud",
                                     (int) attempt->baud));
     if (json_array_size(report->tried) > TRIED_MOST)
         json_array_remove(report->tried, 0);
     print_report(report);
 }
 
-static void add_number(json_t *object, const char *name, const struct pack *values,
-                       enum pack_value value, int decimals)
+static void add_json_number(json_t *object, const char *name, const struct pack *values,
+                            enum pack_value value, int decimals)
 {
     json_object_set_new(object, name,
                         pack_known(values, value) ? json_number(values->value[value], decimals)
                                                   : json_null());
 }
 
-static json_t *cells_of(const struct pack *values)
+static json_t *cells_json(const struct pack *values)
 {
     json_t *list = json_array();
     const unsigned count =
@@ -108,13 +108,13 @@ static void on_found(void *data, const struct search_found *found)
     const struct pack *values = found->values;
     json_t *object = json_pack("{s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "protocol",
                                protocol_of(found), "title", found->driver->title, "address",
-                               address_of(found->driver, found->options.address), "port",
+                               address_json(found->driver, found->options.address), "port",
                                report->port, "model", printable(values->text[MODEL]), "serial",
-                               printable(values->text[SERIAL]), "cells", cells_of(values));
-    add_number(object, "voltage_v", values, VOLTAGE_V, 2);
-    add_number(object, "current_a", values, CURRENT_A, 2);
-    add_number(object, "soc_pct", values, SOC_PERCENT, 1);
-    add_number(object, "cells_count", values, CELL_COUNT, 0);
+                               printable(values->text[SERIAL]), "cells", cells_json(values));
+    add_json_number(object, "voltage_v", values, VOLTAGE_V, 2);
+    add_json_number(object, "current_a", values, CURRENT_A, 2);
+    add_json_number(object, "soc_pct", values, SOC_PERCENT, 1);
+    add_json_number(object, "cells_count", values, CELL_COUNT, 0);
     add_baud(object, report, found);
     json_array_append_new(report->found, object);
     print_report(report);

@@ -127,8 +127,8 @@ static void write_changed(FILE *out, const struct config_edit *edit, const char 
         fwrite(line + rest, 1, size - rest, out);
 }
 
-static void write_line(FILE *out, const struct place *place, unsigned number, const char *line,
-                       size_t size)
+static void write_edited_line(FILE *out, const struct place *place, unsigned number,
+                              const char *line, size_t size)
 {
     for (unsigned i = 0; i < place->line_count; i++)
         if (place->lines[i] == number) {
@@ -155,7 +155,7 @@ static void write_text(FILE *out, const char *text, size_t size, const struct pl
         const char *newline = memchr(text + at, '\n', size - at);
         const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
         ended = newline != NULL;
-        write_line(out, place, ++number, text + at, length);
+        write_edited_line(out, place, ++number, text + at, length);
         if (place->edit->value && place->line_count == 0 && number == place->last)
             write_key(out, place->edit, end, ended);
         at += length;

@@ -116,7 +116,7 @@ static bool beside(const char *path, const char *what, char out[PATH_MAX])
 
 /* ---- old configurations ---- */
 
-static unsigned number_of(const struct dirent *entry)
+static unsigned entry_number(const struct dirent *entry)
 {
     char *end;
     const unsigned long number = strtoul(entry->d_name, &end, 10);
@@ -129,8 +129,8 @@ unsigned save_number(const char *path)
     unsigned highest = 0;
     DIR *list = beside(path, ".old", folder) ? opendir(folder) : NULL;
     for (const struct dirent *entry; list && (entry = readdir(list));)
-        if (number_of(entry) > highest)
-            highest = number_of(entry);
+        if (entry_number(entry) > highest)
+            highest = entry_number(entry);
     if (list)
         closedir(list);
     return highest + 1;
@@ -154,7 +154,7 @@ static bool folder_mentions(const char *folder, const char *text, unsigned excep
     bool does = false;
     DIR *list = opendir(folder);
     for (const struct dirent *entry; list && !does && (entry = readdir(list));)
-        does = (except == 0 || number_of(entry) != except) &&
+        does = (except == 0 || entry_number(entry) != except) &&
                snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < PATH_MAX &&
                file_mentions(path, text);
     if (list)
@@ -185,7 +185,7 @@ static bool store_old(const char *path, const char *from,
         return false;
     DIR *list = opendir(folder);
     for (const struct dirent *entry; list && (entry = readdir(list));)
-        if (number_of(entry) > 0 && number_of(entry) + SAVE_OLD <= number)
+        if (entry_number(entry) > 0 && entry_number(entry) + SAVE_OLD <= number)
             unlinkat(dirfd(list), entry->d_name, 0);
     if (list)
         closedir(list);

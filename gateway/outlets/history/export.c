@@ -23,7 +23,7 @@ struct export
     struct query_ask ask;
 };
 
-static void print_help(FILE *out)
+static void print_export_help(FILE *out)
 {
     fputs("usage: packgate export [-c FILE] [--pack NAME] [--from TIME] [--to TIME]\n"
           "                       [--level recent|minute|hour|day] [--extremes]\n\n"
@@ -41,7 +41,7 @@ static void print_help(FILE *out)
 }
 
 /* Returns -1 to continue, else the exit status. */
-static int parse_options(int argc, char **argv, struct export *export)
+static int parse_export_options(int argc, char **argv, struct export *export)
 {
     static const struct option options[] = {
         {"file", required_argument, NULL, 'F'},  {"pack", required_argument, NULL, 'p'},
@@ -70,14 +70,14 @@ static int parse_options(int argc, char **argv, struct export *export)
             export->extremes = true;
             break;
         case 'h':
-            print_help(stdout);
+            print_export_help(stdout);
             return DONE;
         default:
-            print_help(stderr);
+            print_export_help(stderr);
             return USAGE;
         }
     if (optind < argc || !export->file) {
-        print_help(stderr);
+        print_export_help(stderr);
         return USAGE;
     }
     return -1;
@@ -163,7 +163,7 @@ static int print_rows(struct query *query, struct export *export)
 int history_export(int argc, char **argv)
 {
     struct export export = {.ask.level = LEVEL_MINUTE};
-    const int status = parse_options(argc, argv, &export);
+    const int status = parse_export_options(argc, argv, &export);
     if (status >= 0)
         return status;
     if (!settle_times(&export))

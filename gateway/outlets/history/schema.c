@@ -160,7 +160,7 @@ static bool add_missing(sqlite3 *db, enum history_level level)
     return true;
 }
 
-static unsigned count_cells(sqlite3 *db, enum history_level level)
+static unsigned count_cell_columns(sqlite3 *db, enum history_level level)
 {
     unsigned cells = 0;
     while (cells < MAX_CELLS && has_column(db, level, (enum history_value)(ROW_CELL + cells)))
@@ -253,7 +253,7 @@ bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
         if (!make_table(db, (enum history_level) level) ||
             !add_missing(db, (enum history_level) level))
             return false;
-        cells[level] = count_cells(db, (enum history_level) level);
+        cells[level] = count_cell_columns(db, (enum history_level) level);
         if (cells[level] < FIRST_CELLS ||
             !schema_view(db, (enum history_level) level, cells[level]))
             return false;

@@ -113,7 +113,7 @@ static bool run_sql(struct store *store, const char *sql)
 
 /* ---- the file ---- */
 
-static bool prepare(struct store *store, enum history_level level)
+static bool prepare_insert(struct store *store, enum history_level level)
 {
     return schema_prepare(store->db, level, store->cells[level], &store->put[level]);
 }
@@ -123,7 +123,7 @@ static bool make_tables(struct store *store)
     if (!schema_create(store->db, store->cells))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++)
-        if (!prepare(store, (enum history_level) level))
+        if (!prepare_insert(store, (enum history_level) level))
             return false;
     return true;
 }
@@ -298,7 +298,7 @@ void store_free(struct store *store)
     free(store);
 }
 
-static unsigned cells_of(const struct history_row *row)
+static unsigned count_row_cells(const struct history_row *row)
 {
     unsigned cells = MAX_CELLS;
     while (cells > 0 && row->mean[ROW_CELL + cells - 1] == ROW_UNKNOWN)
@@ -334,7 +334,7 @@ void store_row(struct store *store, const char *pack, enum history_level level,
         store->dropped++;
         return;
     }
-    *waiting = (struct waiting_row){.level = level, .cells = cells_of(row), .row = *row};
+    *waiting = (struct waiting_row){.level = level, .cells = count_row_cells(row), .row = *row};
     snprintf(waiting->pack, sizeof waiting->pack, "%s", pack);
     *store->last_row = waiting;
     store->last_row = &waiting->next;
@@ -382,7 +382,7 @@ static bool widen(struct store *store, enum history_level level, unsigned cells)
         if (!schema_add_column(store->db, level,
                                (enum history_value)(ROW_CELL + store->cells[level])))
             return false;
-    return schema_view(store->db, level, store->cells[level]) && prepare(store, level);
+    return schema_view(store->db, level, store->cells[level]) && prepare_insert(store, level);
 }
 
 /* The id that a statement finds for a name; -1: none. */

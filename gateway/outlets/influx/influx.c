@@ -675,7 +675,7 @@ static void name_gateway(const struct influx *influx, char out[INFLUX_GATEWAY_SI
     text_expand(&text, influx->config->gateway, host_own_name(host));
 }
 
-static bool prepare(struct influx *influx)
+static bool prepare_influx(struct influx *influx)
 {
     name_gateway(influx, influx->gateway);
     influx->packs = calloc(influx->count + 1, sizeof *influx->packs);
@@ -734,7 +734,7 @@ static void *start_influx(struct outlet *outlet)
                  influx->config->outlet.name);
     while (outlet_pack(outlet, influx->count))
         influx->count++;
-    if (!prepare(influx)) {
+    if (!prepare_influx(influx)) {
         log_error("%s: out of memory", influx->who);
         free_influx(influx);
         return NULL;

@@ -56,7 +56,7 @@ static struct writing begin_line(struct text *text, const struct points *points)
 }
 
 /* As text_number, but some ten times as fast: a day of 64 packs has 13 million numbers. */
-static void add_number(struct text *text, double number)
+static void add_decimal(struct text *text, double number)
 {
     char digits[24], *at = digits + sizeof digits;
     if (fabs(number) >= 1e14) {
@@ -90,7 +90,7 @@ static void add_field(struct writing *writing, const char *name, double number)
     text_add(writing->text, writing->begun ? "," : " ");
     text_add(writing->text, name);
     text_add(writing->text, "=");
-    add_number(writing->text, number);
+    add_decimal(writing->text, number);
     writing->begun = true;
 }
 
@@ -111,11 +111,11 @@ static void add_line(struct writing *writing, const char *label, unsigned n, con
     text_add(text, ",");
     text_add(text, label);
     text_add(text, "=");
-    add_number(text, n);
+    add_decimal(text, n);
     text_add(text, " ");
     text_add(text, name);
     text_add(text, "=");
-    add_number(text, number);
+    add_decimal(text, number);
     text_add(text, writing->end);
 }
 
@@ -324,7 +324,7 @@ void points_findings(struct text *text, const char *tags, enum influx_layout lay
         if (findings[i].cell > 0)
             snprintf(cell, sizeof cell, ",cell=%u", findings[i].cell);
         text_format(text, "%s,finding=%s%s finding=", tags, kind, cell);
-        add_number(text, findings[i].number);
+        add_decimal(text, findings[i].number);
         text_add(text, writing.end);
     }
     end_line(&writing);

@@ -328,7 +328,7 @@ static void make_place(struct mqtt *mqtt)
 }
 
 /* What an earlier process has announced remains announced. */
-static bool make_packs(struct mqtt *mqtt)
+static bool make_mqtt_packs(struct mqtt *mqtt)
 {
     while (outlet_pack(mqtt->outlet, mqtt->pack_count))
         mqtt->pack_count++;
@@ -429,7 +429,7 @@ static void *start_mqtt(struct outlet *outlet)
         mqtt->place = mqtt->before;
     make_names(mqtt);
     start_timers(mqtt);
-    if (!mqtt->room || !make_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
+    if (!mqtt->room || !make_mqtt_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
         !connect_broker(mqtt)) {
         log_error("%s: out of memory", mqtt->name);
         free_mqtt(mqtt);

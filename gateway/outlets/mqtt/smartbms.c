@@ -16,7 +16,7 @@ void smartbms_status(struct text *text, bool answers, const struct tm *local, un
                 seconds, memory_bytes);
 }
 
-static void put_value(struct text *text, const char *key, double number, int decimals)
+static void put_decimal(struct text *text, const char *key, double number, int decimals)
 {
     if (isnan(number))
         return;
@@ -44,10 +44,10 @@ void smartbms_extremes(struct text *text, const struct source *source)
 {
     const double *value = source->values->value;
     text_add(text, "{");
-    put_value(text, "SCM", peak_of(source), 0);
-    put_value(text, "MIC", value[CELL_MIN_MV], 0);
-    put_value(text, "MAC", value[CELL_MAX_MV], 0);
-    put_value(text, "RCP", value[REMAINING_AH], 0);
+    put_decimal(text, "SCM", peak_of(source), 0);
+    put_decimal(text, "MIC", value[CELL_MIN_MV], 0);
+    put_decimal(text, "MAC", value[CELL_MAX_MV], 0);
+    put_decimal(text, "RCP", value[REMAINING_AH], 0);
     text_add(text, "}");
 }
 
@@ -80,7 +80,7 @@ static void put_cells(struct text *text, const struct source *source, const char
     for (unsigned i = 0; i < MAX_CELLS; i++) {
         struct text made = text_in(key, sizeof key);
         text_format(&made, "%s%u", prefix, i);
-        put_value(text, key, cell_mv(source, i), 0);
+        put_decimal(text, key, cell_mv(source, i), 0);
     }
 }
 
@@ -96,20 +96,20 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     } else {
         put_cells(text, source, "b");
     }
-    put_value(text, "SOC", value[SOC_PERCENT], 0);
-    put_value(text, "PWT", value[POWER_W], 0);
+    put_decimal(text, "SOC", value[SOC_PERCENT], 0);
+    put_decimal(text, "PWT", value[POWER_W], 0);
     put_quoted(text, "PMV", value[VOLTAGE_V]);
     put_quoted(text, "PMA", value[CURRENT_A]);
-    put_value(text, "PDV", value[CELL_DELTA_MV], 2);
-    put_value(text, "AMV", value[CELL_AVG_MV], 0);
-    put_value(text, "TMP", value[TEMP_AVG_C], 0);
+    put_decimal(text, "PDV", value[CELL_DELTA_MV], 2);
+    put_decimal(text, "AMV", value[CELL_AVG_MV], 0);
+    put_decimal(text, "TMP", value[TEMP_AVG_C], 0);
     text_key(text, "ALM");
     text_add(text, "\"");
     put_alarm_bytes(text, source);
     text_add(text, "\"");
-    put_value(text, "ALMF", has_alarm(source), 0);
-    put_value(text, "DMS", value[DISCHARGE_MOS], 0);
-    put_value(text, "CMS", value[CHARGE_MOS], 0);
+    put_decimal(text, "ALMF", has_alarm(source), 0);
+    put_decimal(text, "DMS", value[DISCHARGE_MOS], 0);
+    put_decimal(text, "CMS", value[CHARGE_MOS], 0);
     text_add(text, "}");
 }
 

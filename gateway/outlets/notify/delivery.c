@@ -37,7 +37,7 @@ void delivery_free(struct delivery *delivery)
 }
 
 /* Whether the message accepted `limit` messages ago is an hour old. */
-static bool has_room(const struct delivery *delivery, double now)
+static bool is_below_limit(const struct delivery *delivery, double now)
 {
     return now -
                delivery
@@ -69,7 +69,7 @@ bool delivery_add(struct delivery *delivery, struct message *message, unsigned p
                   double now)
 {
     /* While messages are held back, the message about them has precedence. */
-    if (delivery->held == 0 && has_room(delivery, now) &&
+    if (delivery->held == 0 && is_below_limit(delivery, now) &&
         queue_message(delivery, message, pack, watch, now)) {
         message->values = NULL;
         return true;
@@ -86,7 +86,7 @@ bool delivery_add(struct delivery *delivery, struct message *message, unsigned p
 
 void delivery_tell_held(struct delivery *delivery, const char *gateway, double now, double time)
 {
-    if (delivery->held == 0 || !has_room(delivery, now) || delivery->count >= DELIVERY_QUEUE)
+    if (delivery->held == 0 || !is_below_limit(delivery, now) || delivery->count >= DELIVERY_QUEUE)
         return;
     struct message message = {
         .event = NOTIFY_ALARM, .alarm = -1, .level = ALARM_WARNING, .time = time};

@@ -409,7 +409,7 @@ static void free_notify(void *self)
     free(notify);
 }
 
-static bool make_packs(struct notify *notify)
+static bool make_notify_packs(struct notify *notify)
 {
     while (outlet_pack(notify->outlet, notify->pack_count))
         notify->pack_count++;
@@ -449,7 +449,7 @@ static void *start_notify(struct outlet *outlet)
                                              .done = on_sent,
                                              .data = notify};
     notify->sender = sender_new(outlet_loop(outlet), &settings);
-    if (!notify->sender || !make_packs(notify)) {
+    if (!notify->sender || !make_notify_packs(notify)) {
         log_error("%s: out of memory", notify->name);
         free_notify(notify);
         return NULL;

@@ -256,7 +256,7 @@ static void add_field(struct form *form, const char *name, const char *value)
     curl_free(escaped);
 }
 
-static void add_number(struct form *form, const char *name, long value)
+static void add_number_field(struct form *form, const char *name, long value)
 {
     char text[24];
     snprintf(text, sizeof text, "%ld", value);
@@ -279,16 +279,16 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
         add_field(&form, "user", secrets->line[1]);
         add_field(&form, "title", message->title);
         add_field(&form, "message", message->text);
-        add_number(&form, "priority", priority);
-        add_number(&form, "timestamp", (long) message->time);
+        add_number_field(&form, "priority", priority);
+        add_number_field(&form, "timestamp", (long) message->time);
     } else {
         add_field(&form, "k", secrets->line[0]);
         add_field(&form, "t", message->title);
         add_field(&form, "m", message->text);
-        add_number(&form, "pr", priority);
+        add_number_field(&form, "pr", priority);
         add_field(&form, "c", color_of(message));
         if (message->level > 0)
-            add_number(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
+            add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
     }
     if (config->device[0])
         add_field(&form, over ? "device" : "d", config->device);
@@ -299,8 +299,8 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
         add_field(&form, over ? "url_title" : "ut", "packgate");
     }
     if (priority == 2) {
-        add_number(&form, over ? "retry" : "re", EMERGENCY_REPEAT_S);
-        add_number(&form, over ? "expire" : "ex", EMERGENCY_END_S);
+        add_number_field(&form, over ? "retry" : "re", EMERGENCY_REPEAT_S);
+        add_number_field(&form, over ? "expire" : "ex", EMERGENCY_END_S);
     }
     request->body = room;
     return !form.failed && !form.text.cut;

@@ -341,7 +341,7 @@ static void open_can(struct bus *bus)
 
 /* ---- life ---- */
 
-static void open_port(struct bus *bus)
+static void open_bus_port(struct bus *bus)
 {
     if (bus->kind == BUS_SERIAL)
         port_open(bus->port);
@@ -353,7 +353,7 @@ static void open_port(struct bus *bus)
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    open_port(timer->data);
+    open_bus_port(timer->data);
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -398,7 +398,7 @@ struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, c
         bus_free(bus);
         return NULL;
     }
-    open_port(bus);
+    open_bus_port(bus);
     return bus;
 }
 

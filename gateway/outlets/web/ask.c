@@ -80,7 +80,7 @@ static bool parse_points(struct http_request *request, struct ask *ask)
     return reject_parameter(request, "points", expected);
 }
 
-static bool parse_value(struct ask *ask, const char *name)
+static bool parse_column(struct ask *ask, const char *name)
 {
     char own[HISTORY_NAME_SIZE];
     for (unsigned v = 0; v < ROW_VALUES; v++)
@@ -102,7 +102,7 @@ static bool parse_values(struct http_request *request, struct ask *ask)
     bool good = http_argument(request, "values", text, sizeof text) && text[0];
     char *rest = text;
     for (char *name; good && (name = strsep(&rest, ",")) != NULL;)
-        good = parse_value(ask, name);
+        good = parse_column(ask, name);
     return good || reject_parameter(
                        request, "values",
                        "names of the history, such as soc_percent,power_w,cell_mv.1,charged_wh");

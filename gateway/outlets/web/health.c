@@ -119,7 +119,7 @@ struct asked {
     double wall;
 };
 
-static void work(void *data, struct worker_result *result)
+static void examine_days(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
     struct health_finding findings[HEALTH_FINDINGS];
@@ -150,5 +150,5 @@ void health_answer(struct past *past, struct http_request *request, const struct
                    double wall)
 {
     const struct asked asked = {past, pack->source.name, days_wanted(request), wall};
-    worker_answer(past_workers(past), request, work, &asked, sizeof asked);
+    worker_answer(past_workers(past), request, examine_days, &asked, sizeof asked);
 }

@@ -77,7 +77,7 @@ static bool is_known(const struct page *page, enum pack_value first, unsigned co
     return false;
 }
 
-static void put_value(const struct page *page, enum pack_value value)
+static void put_value_metric(const struct page *page, enum pack_value value)
 {
     const struct pack_value_info *info = pack_value_info(value);
     char name[VALUE_NAME_SIZE + 8], title[MEANING_TITLE];
@@ -165,7 +165,7 @@ static void put_values(const struct page *page)
     static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
                                              "packs_current_a", "packs_soc_percent"};
     for (int value = 0; value < CELL_MV; value++)
-        put_value(page, (enum pack_value) value);
+        put_value_metric(page, (enum pack_value) value);
     put_array(page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
     put_array(page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
     for (size_t i = 0; i < sizeof worked_out / sizeof *worked_out; i++)

@@ -164,7 +164,7 @@ void orders_too_many(struct http_request *request, double wait_s)
     http_answer(request, MHD_HTTP_TOO_MANY_REQUESTS, response);
 }
 
-static void compare(struct web *web, struct web_request *request, const char *password)
+static void compare_password(struct web *web, struct web_request *request, const char *password)
 {
     struct entry *entry = calloc(1, sizeof *entry);
     if (!entry) {
@@ -199,7 +199,7 @@ void orders_login(struct web *web, struct web_request *request)
     if (!password || json_object_size(body) != 1 || strlen(password) >= PASSWORD_MAX)
         http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
     else
-        compare(web, request, password);
+        compare_password(web, request, password);
     json_decref(body);
 }
 

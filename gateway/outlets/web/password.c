@@ -204,7 +204,7 @@ static bool write_file(const char *file, const char *hash)
     return good;
 }
 
-static void print_help(FILE *out)
+static void print_password_help(FILE *out)
 {
     fputs(
         "usage: packgate password [FILE]\n\n"
@@ -220,11 +220,11 @@ int password_command(int argc, char **argv)
     char password[PASSWORD_MAX];
     const char *file = argc > 1 ? argv[1] : FILE_DEFAULT;
     if (argc > 1 && (strcmp(file, "--help") == 0 || strcmp(file, "-h") == 0)) {
-        print_help(stdout);
+        print_password_help(stdout);
         return 0;
     }
     if (argc > 2 || file[0] == '-') {
-        print_help(stderr);
+        print_password_help(stderr);
         return 2;
     }
     if (!ask_password(password))

@@ -184,8 +184,8 @@ static void add_columns(struct table *table, const struct ask *ask)
 }
 
 /* Energy exists for hours and days in the database, and for all intervals that are only in memory. */
-static int32_t number_of(const struct table *table, const struct column *column,
-                         const struct history_row *row)
+static int32_t column_number(const struct table *table, const struct column *column,
+                             const struct history_row *row)
 {
     switch (column->kind) {
     case LOWEST:
@@ -220,7 +220,7 @@ static bool fill_row(void *data, const struct history_row *row)
         return true;
     const unsigned step = step_of(table, row->from);
     for (unsigned c = 0; step < table->steps && c < table->count; c++)
-        table->columns[c].numbers[step] = number_of(table, &table->columns[c], row);
+        table->columns[c].numbers[step] = column_number(table, &table->columns[c], row);
     return true;
 }
 
@@ -382,7 +382,7 @@ static enum history_level choose_level(struct query *query, const struct ask *as
     return LEVEL_DAY;
 }
 
-static unsigned cells_of(const struct outlet_pack *pack)
+static unsigned pack_cells(const struct outlet_pack *pack)
 {
     const double cells = pack->values.value[CELL_COUNT];
     return pack->source.members || isnan(cells) ? 0 : (unsigned) cells;
@@ -391,7 +391,7 @@ static unsigned cells_of(const struct outlet_pack *pack)
 /* If a request names no values, it gets all that the pack has. */
 static void request_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
-    unsigned cells = cells_of(pack);
+    unsigned cells = pack_cells(pack);
     bool limits = pack->source.status.allowed.configured;
     if (cells == 0 && query && !pack->source.members) {
         struct query_ask hours = ask->query;
@@ -438,7 +438,7 @@ static char *make_table(struct asked *asked, struct query *query, char *why, siz
     return text;
 }
 
-static void work(void *data, struct worker_result *result)
+static void read_past(void *data, struct worker_result *result)
 {
     struct asked *asked = data;
     struct ask *ask = &asked->ask;
@@ -459,7 +459,7 @@ void past_answer_json(struct past *past, struct http_request *request,
 {
     struct asked asked = {.past = past, .pack = pack, .wall = wall};
     if (ask_parse(request, pack->source.name, wall, &asked.ask))
-        worker_answer(past->workers, request, work, &asked, sizeof asked);
+        worker_answer(past->workers, request, read_past, &asked, sizeof asked);
 }
 
 /* ---- CSV: piece by piece ---- */

@@ -35,7 +35,7 @@ static void add_name(struct MHD_Response *response, const char *name)
         MHD_add_response_header(response, "X-Packgate-Name", encoded);
 }
 
-static void add_number(struct MHD_Response *response, const char *header, double number)
+static void add_number_header(struct MHD_Response *response, const char *header, double number)
 {
     char digits[24];
     snprintf(digits, sizeof digits, "%.0f", number);
@@ -65,9 +65,9 @@ static void get_packs(struct web *web, struct web_request *request)
     struct MHD_Response *response =
         compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
     if (response) {
-        add_number(response, "X-Packgate-Time", clock_wall());
-        add_number(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
-        add_number(response, "X-Packgate-Session", web_session(web, request, false));
+        add_number_header(response, "X-Packgate-Time", clock_wall());
+        add_number_header(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
+        add_number_header(response, "X-Packgate-Session", web_session(web, request, false));
         add_name(response, outlet_config(web->outlet)->gateway);
         if (!outlet_hears(web->outlet, now))
             MHD_add_response_header(response, "X-Packgate", "silent");

@@ -92,7 +92,7 @@ struct asked {
 };
 
 /* Adds events of the history from before the start. */
-static void work(void *data, struct worker_result *result)
+static void read_events(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
     json_t *events = news_list(asked->setup->web);
@@ -127,7 +127,7 @@ static void answer_setup(struct setup *setup, struct http_request *request, bool
     const struct asked asked = {setup, trusted, has_session};
     const struct web *web = setup->web;
     struct job *job = web->past && web->news_count < WEB_NEWS_KEPT
-                          ? worker_start(past_workers(web->past), work, &asked, sizeof asked,
+                          ? worker_start(past_workers(web->past), read_events, &asked, sizeof asked,
                                          on_composed, request)
                           : NULL;
     if (job)

@@ -162,7 +162,7 @@ static json_t *list_spells(const struct asked *asked, struct query *query, struc
     return list;
 }
 
-static void work(void *data, struct worker_result *result)
+static void read_spells(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
     const struct query_ask *ask = &asked->ask.query;
@@ -182,5 +182,5 @@ void spells_answer(struct past *past, struct http_request *request, const struct
 {
     struct asked asked = {.past = past, .pack = pack};
     if (ask_parse(request, pack->source.name, wall, &asked.ask))
-        worker_answer(past_workers(past), request, work, &asked, sizeof asked);
+        worker_answer(past_workers(past), request, read_spells, &asked, sizeof asked);
 }

@@ -117,7 +117,7 @@ static bool is_late(const struct stream *stream)
 
 /* ---- a viewer's buffer ---- */
 
-static bool has_room(struct viewer *viewer, size_t size)
+static bool reserve_room(struct viewer *viewer, size_t size)
 {
     if (viewer->at > 0) {
         memmove(viewer->bytes, viewer->bytes + viewer->at, viewer->size - viewer->at);
@@ -143,7 +143,7 @@ static bool append_bytes(struct viewer *viewer, const char *bytes, size_t size)
 {
     if (viewer->size == viewer->at)
         viewer->taken_at = clock_now(); /* from now on something waits */
-    if (!has_room(viewer, size))
+    if (!reserve_room(viewer, size))
         return false;
     memcpy(viewer->bytes + viewer->size, bytes, size);
     viewer->size += size;

@@ -140,7 +140,7 @@ static bool put_pack(const struct asked *asked, unsigned n, struct query *query,
            put_power(asked, n, query, object, why, size);
 }
 
-static void work(void *data, struct worker_result *result)
+static void read_today(void *data, struct worker_result *result)
 {
     const struct asked *asked = data;
     struct query *query = past_open(asked->past, result->why, sizeof result->why);
@@ -161,5 +161,5 @@ void today_answer(struct past *past, struct http_request *request, const struct 
                   unsigned count, double wall)
 {
     const struct asked asked = {past, packs, count, (int64_t) floor(wall)};
-    worker_answer(past_workers(past), request, work, &asked, sizeof asked);
+    worker_answer(past_workers(past), request, read_today, &asked, sizeof asked);
 }

@@ -170,7 +170,7 @@ fleet: test-deps
 	@$(MAKE) --no-print-directory all
 	/usr/bin/python3 tests/fleet/fleet.py $(BUILD)/packgate
 
-FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] gateway/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] gateway/*/*/*.[ch] gateway/*/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
 	clang-format -i $(FORMATTED)

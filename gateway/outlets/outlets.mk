@@ -29,7 +29,7 @@ OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) pri
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/certificate.c gateway/outlets/memory.c gateway/outlets/names.c gateway/outlets/outlet.c gateway/outlets/rights.c \
-                  $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
+                  $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c gateway/outlets/$(outlet)/*/*.c))
 # Those that write or read the history.
 ifneq ($(filter history influx notify web,$(OUTLETS)),)
 OUTLET_SOURCES += $(wildcard gateway/past/*.c)

@@ -3,7 +3,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_ASK_H
 #define PACKGATE_OUTLETS_WEB_ASK_H
 
-#include "http.h"
+#include "http/http.h"
 
 #include "past/query.h"
 

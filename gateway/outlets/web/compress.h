@@ -4,7 +4,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_COMPRESS_H
 #define PACKGATE_OUTLETS_WEB_COMPRESS_H
 
-#include "http.h"
+#include "http/http.h"
 
 #define COMPRESS_FROM 2048 /* bytes; smaller answers are sent as they are */
 

@@ -7,7 +7,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_PAST_H
 #define PACKGATE_OUTLETS_WEB_PAST_H
 
-#include "http.h"
+#include "http/http.h"
 #include "worker.h"
 
 #include "past/query.h"

@@ -8,7 +8,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_STREAM_H
 #define PACKGATE_OUTLETS_WEB_STREAM_H
 
-#include "http.h"
+#include "http/http.h"
 #include "render.h"
 
 #define STREAM_BUFFER_MAX (64 * 1024) /* bytes per viewer */

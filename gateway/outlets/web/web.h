@@ -7,7 +7,7 @@
 #define PACKGATE_OUTLETS_WEB_WEB_H
 
 #include "guard.h"
-#include "http.h"
+#include "http/http.h"
 #include "past.h"
 #include "render.h"
 #include "session.h"

@@ -6,7 +6,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_WORKER_H
 #define PACKGATE_OUTLETS_WEB_WORKER_H
 
-#include "http.h"
+#include "http/http.h"
 
 #include <ev.h>
 

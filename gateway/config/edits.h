@@ -43,7 +43,8 @@ char *edits_with_value(const char *text, const struct edit *edit, const char *va
 /** Whether `name` has the form of a file name by edits_secret_path. `*number` is the number before its first '-'. */
 bool edits_is_secret_file(const char *name, unsigned *number);
 
-/** Whether a browser may set this port: of local files only devices below /dev. */
+/** Whether a browser may set this port: of local files only devices below /dev, and no simulated packs, which an inverter would take for
+ * real ones. */
 bool edits_is_port_good(const char *port);
 
 /** False for values that browsers must not set: a path in place of an address or of a device, and messages by a command. */

@@ -511,7 +511,7 @@ def test_injection():
             status, _, answer = page.ask("/api/v1/setup/apply", "POST", {"Origin": f"http://127.0.0.1:{page.web}", "Content-Type": "application/json",
                                                                           "Cookie": f"packgate-setup={browser.cookies['packgate-setup']}"}, body)
             assert status == 400, (text, status, answer)
-        for port in ("serial:/etc/passwd", "serial:/dev/../etc/passwd", "serial:"):
+        for port in ("serial:/etc/passwd", "serial:/dev/../etc/passwd", "serial:", "sim:cells=4"):
             status, answer = browser.post("probe", {"port": port})
             assert status == 403, (port, status, answer)
         assert read(page.path) == before and not os.path.exists(page.path + ".old")
@@ -659,9 +659,9 @@ def test_a_search_ends_with_its_session():
 # Keys that a browser can set. A key that is added here needs a review: is it a path, a command, an access right, an
 # address to listen on?
 WEB_KEYS = {
-    "gateway": "name temperature poll stale_after on_stale location",
+    "gateway": "name temperature poll location",
     "line": "port protocol baud reply_timeout gap settle listen key_file",
-    "pack": "name line protocol address current capacity unit poll stale_after",
+    "pack": "name line protocol address current capacity unit poll",
     "bank": "name packs unit min_packs",
     "mqtt": "broker user password_file topic interval layout discovery",
     "history": "commit keep",

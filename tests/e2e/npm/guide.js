@@ -216,6 +216,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             check(file.suggestedFilename() === 'homeassistant.yaml' && fs.readFileSync(await file.path(), 'utf8').includes('modbus:'), file.suggestedFilename());
             await page.locator('.feet .primary').click();
             await page.locator('.now').waitFor();
+            page.on('dialog', dialog => complaints.push(`asks ${dialog.type()}, but all is kept`, dialog.accept()));
             const looks = () => page.locator('.card .more').first().evaluate(n => getComputedStyle(n).fontWeight), seen = await looks();
             await page.reload();
             check(seen === await looks(), 'what set-up looks like ends with it');
@@ -486,6 +487,12 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.evaluate(() => { location.hash = '#/setup/names'; });
             await page.locator('.card input').first().fill('Halle');
             await go(page, 'review');
+            // The changes are in this page alone, so it asks before it is left.
+            const question = page.waitForEvent('dialog');
+            page.evaluate(() => { location.reload(); }).catch(() => {});
+            check((await question).type() === 'beforeunload', 'the browser asks');
+            await (await question).dismiss();
+            await has(page.locator('.diff'), 'name = Halle');
             fake.answers['POST apply'] = () => [409, { error: 'changed', hash: 'h9' }];
             fake.config = { ...fake.config, hash: 'h9', sections: [{ section: 'pack', name: 'shed', line: 3, keys: [{ key: 'poll', value: '2s', web: true }] }] };
             const apply = page.locator('.guide .bar:not(.feet) .primary');

@@ -7,7 +7,7 @@ import { isOffline, listen } from './packs.js';
 import { span } from './numbers.js';
 import { silentView } from './parts.js';
 import { isPlain, login, passwordField, userField } from './session.js';
-import { begin, draft } from './guide-draft.js';
+import { begin, draft, edits } from './guide-draft.js';
 import { api, button, field, patient, status } from './guide-parts.js';
 import { names, ports, search } from './guide-find.js';
 import { readers } from './guide-readers.js';
@@ -15,6 +15,11 @@ import { files, liveCards, review } from './guide-save.js';
 import { addWords, t } from './words.js';
 
 await addWords('guide-text');
+
+// The draft is only in this page: a reload or a closed tab loses it.
+addEventListener('beforeunload', event => {
+  if (edits().length || draft.held.size) event.preventDefault();
+});
 
 const STEPS = { ports, search, names, readers, review, live: liveCards, files };
 const ORDER = Object.keys(STEPS);

@@ -219,6 +219,7 @@ LOOPBACK = {"INGRESS_CLIENT": "127.0.0.1", "INGRESS_LISTEN": "127.0.0.1:0"}
 
 # The program as the app starts it, except for what belongs to the whole machine: its port and its folders.
 STANDIN = """#!/bin/sh
+[ "$1" != probe ] || [ ! -p {folder}/found ] || exec cat {folder}/found
 [ "$1" = run ] || exec {program} "$@"
 config=$3
 shift 3
@@ -395,11 +396,27 @@ def finds_packs_by_a_search():
             running.wait_for(f"searching {url}")
             running.wait_for(r"web: page at (http://\S+)")
             running.wait_for("packgate.ini has what was found")
+            running.wait_for("the new configuration is in force")
             # This program was started with a copy of the configuration: the next start shows the packs.
         with start() as running:
             running.wait_for("packgate.ini has packs: nothing is searched")
             running.wait_for(r"pack pack-1: (idle|charging|discharging)")
         assert {"pack pack-1", "pack pack-2", "web"} <= set(sections(folder))
+        assert set(os.listdir(f"{folder}/config")) == {"packgate.ini"} and "found" not in os.listdir(f"{folder}/data")
+
+
+def a_search_does_not_undo_what_was_set_up_meanwhile():
+    """The page is there during the search, and whoever is at it is faster. What is found comes from the test."""
+    with app({"search": True}, page=LOOPBACK | {"SEARCH_PORTS": "tcp://127.0.0.1:1"}) as (folder, _, start):
+        os.mkfifo(f"{folder}/found")
+        with start() as running:
+            running.wait_for("searching tcp://127.0.0.1:1")
+            with open(f"{folder}/config/packgate.ini", "a", encoding="utf-8") as file:
+                file.write("# set up on the page\n")
+            with open(f"{folder}/found", "w", encoding="utf-8") as found:
+                found.write("[line line-1]\nport = tcp://127.0.0.1:1\nprotocol = daly\n[pack pack-1]\nline = line-1\nunit = 1\n")
+            running.wait_for("has changed during the search")
+        assert config_of(folder).endswith("# set up on the page\n") and "pack pack-1" not in sections(folder)
 
 
 def shows_a_demo():
@@ -561,4 +578,4 @@ for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):
     assert shutil.which(tool), f"{tool} is missing"
 main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, store_has_the_app_and_its_image, archive_has_packages_of_both,
       first_start_writes_the_configuration, options_that_change_are_applied, a_broker_that_comes_later_is_added, starts_without_a_pack,
-      wrong_options_leave_the_page, finds_packs_by_a_search, shows_a_demo, page_is_shown_by_the_ingress], at_once=3)
+      wrong_options_leave_the_page, finds_packs_by_a_search, a_search_does_not_undo_what_was_set_up_meanwhile, shows_a_demo, page_is_shown_by_the_ingress], at_once=3)

@@ -317,7 +317,8 @@ static void print_tables(const json_t *status)
     if (json_array_size(json_object_get(status, "packs")) == 0)
         printf(
             "\nNo pack is configured yet: nothing is polled, and Modbus requests get exception 10. "
-            "'packgate probe' finds\nwhat is connected; add it to %s and reload the gateway.\n",
+            "'packgate setup' leads\nthrough the set-up in a browser. By hand: 'packgate probe' "
+            "finds what is connected;\nadd it to %s and reload the gateway.\n",
             asking_text(status, "configuration"));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;

@@ -6,6 +6,7 @@
 #include "job.h"
 
 #include "config/edits.h"
+#include "config/keys.h"
 #include "config/outlets.h"
 #include "packs/json.h"
 #include "base/clock.h"
@@ -126,6 +127,16 @@ static void write_address(const struct web_config *web, char *out, size_t size)
              good ? (unsigned) endpoint.port : 0);
 }
 
+/* At this moment: it may be restarted by a reload. */
+static bool runs_page(const struct editing *editing)
+{
+    struct outlet_state state;
+    for (unsigned n = 0; outlets_state(editing->overview->outlets, n, &state); n++)
+        if (strcmp(state.kind, web_section.word) == 0 && state.pid > 0)
+            return true;
+    return false;
+}
+
 json_t *editing_arm(struct editing *editing, char *why, size_t size)
 {
     /* Without letters and digits that look alike. */
@@ -150,8 +161,8 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
     write_address(web, address, sizeof address);
     log_info("set-up: created a code, valid for one browser for %.0f minutes",
              EDITING_ARMED_S / 60);
-    return json_pack("{s:s, s:s, s:f}", "code", editing->code, "address", address, "for_s",
-                     EDITING_ARMED_S);
+    return json_pack("{s:s, s:s, s:f, s:b}", "code", editing->code, "address", address, "for_s",
+                     EDITING_ARMED_S, "runs", runs_page(editing));
 }
 
 static void ask_arm(struct editing *editing, const struct query *query)
@@ -326,7 +337,7 @@ static void ask_probe(struct editing *editing, const struct query *query)
     else if (line)
         refuse(editing, query, 409, why);
     else if (!edits_is_port_good(port))
-        refuse(editing, query, 403, "only devices below /dev are searched");
+        refuse(editing, query, 403, "of this host, only devices below /dev are searched");
     else
         start_long(editing, query, &editing->search, "probe");
     json_decref(request);

@@ -26,8 +26,8 @@ struct editing;
 struct editing *editing_new(struct ev_loop *loop, const struct overview *overview);
 void editing_free(struct editing *editing);
 
-/** Creates a new code; the previous code and its session become invalid. Returns {"code", "address", "for_s"}; NULL with
- * the reason in `why`. */
+/** Creates a new code; the previous code and its session become invalid. Returns {"code", "address", "for_s",
+ * "runs": whether the page runs at this moment}; NULL with the reason in `why`. */
 json_t *editing_arm(struct editing *editing, char *why, size_t size);
 
 /** Answers a request of the page's outlet (the text after "setup "), now or later. */

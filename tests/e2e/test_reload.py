@@ -72,7 +72,7 @@ def begins_without_packs():
         for unit in (0, 1, 247, 255):
             assert exception_of(client, 290, 1, unit) == NO_UNIT, unit
         said = run("status", "-c", gateway.path)
-        assert "No pack is configured yet" in said and "packgate probe" in said and os.path.realpath(gateway.path) in said, said
+        assert "No pack is configured yet" in said and "packgate probe" in said and "packgate setup" in said and os.path.realpath(gateway.path) in said, said
         assert "no pack is configured" in run("health", "-c", gateway.path)
         assert "has no pack to read" in run("read", "-c", gateway.path, status=1)
         rewrite(gateway, pack("a", url, 1))

@@ -192,6 +192,32 @@ def test_only_the_gateway_may_arm():
         assert ("does not find" in said) == ("." not in socket.gethostname()), said
 
 
+def test_address_of_a_container():
+    """Nobody else knows the name of a container, nor its address: the user has to take those of its host."""
+    with Page(packs=PACKS, web="allow = 127.0.0.0/8", listen=f"0.0.0.0:{free_port()}") as page:
+        Link(page).close()
+        said = run("setup", "-c", page.path, env={**os.environ, "container": "oci"})
+        name = f"{socket.gethostname()}.local:{page.web}"
+        assert f"http://{name}/#/setup/start/" in said and f"In place of {name}, use the address of the machine" in said, said
+        assert "does not find" not in said, said
+
+
+def test_a_page_that_does_not_run():
+    """As without the package that has it: the address of a page that nobody answers is no help."""
+    with tempfile.TemporaryDirectory(prefix="packgate-setup-") as folder:
+        alone = shutil.copy(PACKGATE, f"{folder}/packgate")
+        with open(f"{folder}/packgate.ini", "w") as file:
+            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n[web]\nlisten = 127.0.0.1:{free_port()}\n")
+        with Program(alone, "run", "-c", file.name) as gateway:
+            gateway.wait_for("outlet web: .* is not installed")
+            said = await_that(lambda: subprocess.run([alone, "setup", "-c", file.name], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, check=False,
+                                                     timeout=PATIENCE, text=True).stderr, lambda said: "does not run" in said)
+            assert "the log of the gateway says why" in said, said
+    with Page(packs=PACKS) as page:
+        Link(page).close()
+        assert subprocess.run([PACKGATE, "setup", "-c", page.path], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, check=True, timeout=PATIENCE).stderr == b""
+
+
 def test_password():
     """`setup = yes`: users who are logged in may set up, from the networks that may switch."""
     for allowed in (True, False):

@@ -44,7 +44,8 @@ static void start_helper(void)
                         " could not be started: you will have to save the configuration by hand\n");
 }
 
-/* Not every network resolves NAME.local; the page also answers at each address of the host. */
+/* Not every network resolves NAME.local; the page also answers at each address of the host. A container has a name and addresses
+ * that other machines do not know. */
 static void print_other_addresses(const char *address)
 {
     const char *name = strstr(address, "://") ? strstr(address, "://") + 3 : "";
@@ -52,6 +53,12 @@ static void print_other_addresses(const char *address)
     struct ifaddrs *all = NULL;
     if (length < 6 || strncmp(name + length - 6, ".local", 6) != 0)
         return;
+    if (getenv("container")) {
+        printf("In place of %.*s, use the address of the machine on which this container runs, and "
+               "the port\nthat it publishes for the page.\n\n",
+               (int) strcspn(name, "/"), name);
+        return;
+    }
     printf("If the browser does not find %.*s, use an address of this host in its place", length,
            name);
     const char *before = ": ";
@@ -94,6 +101,8 @@ int command_setup(int argc, char **argv)
                 "yet, name its control socket: --control PATH\n");
     if (!armed)
         return EXIT_FAILED;
+    if (json_is_false(json_object_get(armed, "runs")))
+        fprintf(stderr, "packgate setup: the page does not run: the log of the gateway says why\n");
     start_helper();
     printf("Open this address in a browser within %.0f minutes; it works once:\n\n  "
            "%s#/setup/start/%s\n\n",

@@ -82,7 +82,8 @@ static bool split_target(struct web *web, struct web_request *request)
     }
     if (!guard_knows(&web->guard, &request->host)) {
         http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
-                   "unknown host name; add your own names to `hosts`");
+                   "unknown host name; open the page by the address of the host, or add your own "
+                   "names to `hosts`");
         return false;
     }
     return true;

@@ -29,7 +29,7 @@ bool allow_add(struct allow_list *list, const char *text);
  * same. */
 bool allow_contains(const struct allow_list *list, const struct sockaddr *address);
 
-/** Whether only single clients may ask: a proxy, and nobody else. */
+/** Whether the list has only single addresses, such as that of a proxy. */
 bool allow_is_single(const struct allow_list *allow);
 
 #endif

@@ -147,13 +147,12 @@ struct config_section {
     size_t count;  /* in struct config, NAMED: an unsigned, the number of structs in the array */
     bool explains; /* the mistake about a missing key includes its help */
     bool outlet;   /* each struct gets a process of its own, and begins with struct outlet_config */
-    bool
-        mentions_page; /* that process wants the page's address, and is restarted when it changes */
+    bool mentions_page; /* that process gets the page's address, and is restarted when it changes */
     bool lingers; /* that process outlives the gateway and its section by up to OUTLET_WITHDRAW_S */
     /** Whether that process may switch packs for its clients. NULL: it may not. */
     bool (*may_order)(const void *settings);
     bool may_set; /* its orders may also write settings */
-    bool stores;  /* it writes values to a file, and does so at once when it is asked to */
+    bool stores;  /* it writes values to a file, and at once on request */
     /** Whether a section with these settings gets a process. NULL: always. */
     bool (*runs)(const void *settings);
     const struct config_key *keys;

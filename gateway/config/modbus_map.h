@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The file of `protocol = modbus FILE`: what stands in which register of a BMS that no driver knows.
+ * The file of `protocol = modbus FILE`: the registers of a BMS that has no driver.
  * docs/modbus-map.md is its manual.
  */
 #ifndef PACKGATE_CONFIG_MODBUS_MAP_H

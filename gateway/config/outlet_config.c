@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the gateway and the programs of outlets ask of sections: here is no table of keys, which outlets do not link. */
+/* Functions on sections for the gateway and outlets. They use no table of keys, because outlets do not link those. */
 #include "outlet_config.h"
 
 #include <string.h>

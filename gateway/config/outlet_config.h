@@ -25,7 +25,7 @@ struct outlet_config {
     char name[OUTLET_NAME_SIZE]; /* of the section; empty where there can be only one */
     char packs[OUTLET_PACKS_MAX][OUTLET_NAME_SIZE]; /* packs and banks */
     unsigned pack_count;                            /* 0: all */
-    bool all;                                       /* the file says so, and nothing else */
+    bool all;                                       /* `packs = all` is in the file */
 };
 
 struct print_config {
@@ -142,7 +142,7 @@ struct web_hosts {
 };
 
 /* One or none. */
-/* Who may set up in the browser, besides one who has the code of `packgate setup`. */
+/* Which users may set up in the browser, besides the one with the code of `packgate setup`. */
 enum web_setup { WEB_SETUP_NO, WEB_SETUP_YES, WEB_SETUP_INGRESS };
 
 struct web_config {
@@ -151,7 +151,7 @@ struct web_config {
     struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write;        /* clients that may log in and switch */
-    struct allow_list proxy;              /* proxies that may name the client that they speak for */
+    struct allow_list proxy;              /* proxies that may name their client */
     struct web_hosts hosts;               /* further names that the page is reached by */
     char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
     char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123", "'self'"; empty: no frame */
@@ -191,7 +191,7 @@ struct influx_config {
 #define PRESENT_MODBUS "modbus-rtu"   /* one of its protocols */
 #define PRESENT_VIEW_SIZE (24 * 1024) /* the text of a [view], without comments */
 
-/* A port on which other devices ask for values. */
+/* A port on which other devices poll values. */
 struct present_config {
     struct outlet_config outlet; /* its first name is the one that is presented */
     char port[OUTLET_PATH_SIZE]; /* "serial:/dev/…", "tcp-listen:127.0.0.1:5020" or "can:can0" */
@@ -203,7 +203,7 @@ struct present_config {
     char framing[4]; /* "8N1" */
     int rts;         /* enum rts_mode */
     bool switching;
-    double soh_percent;                   /* to tell where no BMS reports it; NaN: none */
+    double soh_percent;                   /* sent if no BMS reports it; NaN: none */
     double discharge_voltage_v;           /* the same, by [limits]; NaN: none */
     struct allow_list allow, allow_write; /* these three of [gateway] */
     struct map_settings map;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is asked of the sections that are outlets. */
+/* The types and checks that sections of outlets share. */
 #ifndef PACKGATE_CONFIG_OUTLETS_H
 #define PACKGATE_CONFIG_OUTLETS_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A row of words with blanks between them: the `write` of a push, the `register` of a view, a line of
- * a Modbus map. Takes it word by word, parses words by rows of keys, and reports mistakes where the
- * row stands.
+ * a Modbus map. Parses it word by word, by rows of keys, and reports mistakes with the line of the
+ * row.
  */
 #ifndef PACKGATE_CONFIG_WORDS_H
 #define PACKGATE_CONFIG_WORDS_H

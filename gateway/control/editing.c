@@ -68,7 +68,7 @@ static void refuse(const struct editing *editing, const struct query *query, int
     answer_ticket(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
 }
 
-/* ---- who may ---- */
+/* ---- rights ---- */
 
 static const struct web_config *web_of(const struct editing *editing)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line whose packs we ask: one exchange at a time, orders between polls. The ledger says what a received frame is: the
- * answer to the request in flight, to an earlier one, or to none.
+ * Polls the packs of a line: one exchange at a time, orders between polls. The ledger decides
+ * which request a received frame answers: the one in flight, an earlier one, or none.
  */
 #ifndef PACKGATE_LINES_ASKER_H
 #define PACKGATE_LINES_ASKER_H
@@ -24,16 +24,16 @@ struct asker_events {
 /* The request in flight. */
 struct flight {
     struct member *member; /* also after the exchange; NULL: there was none yet */
-    struct order *order;   /* NULL: it is of a poll, or its order was ended meanwhile */
+    struct order *order;   /* NULL: a poll, or its order was cancelled */
     enum ledger_owner owner;
     struct bms_request request;
     uint32_t number; /* in the ledger */
     double asked_at;
-    double deadline;       /* for the reply to begin, or to go on after a part of it */
-    double deadline_limit; /* however much comes */
-    double begun_at;       /* when what may be a frame of the reply began; NaN: nothing */
-    double give_up_at;     /* the deadline, or that of what has begun */
-    bool disturbed;        /* something came that was no whole frame */
+    double deadline;       /* for the reply to begin, or to continue */
+    double deadline_limit; /* whatever is received */
+    double begun_at;       /* start of a possible frame of the reply; NaN: none */
+    double give_up_at;     /* the deadline, or that of the frame that has begun */
+    bool disturbed;        /* bytes were received that are no whole frame */
 };
 
 struct asker {
@@ -47,7 +47,7 @@ struct asker {
     struct flight flight;
     struct order_queue orders;
     double quiet_since;     /* the last byte, or the end of the last exchange */
-    unsigned gap_before_ms; /* of the protocol that it was in */
+    unsigned gap_before_ms; /* of the protocol of that exchange */
     double over_at;         /* the end of the last exchange */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */
     double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
@@ -65,19 +65,19 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
 /** The time of the request in flight may be over. */
 void asker_due(struct asker *asker, double now);
 
-/** When there is something to ask; `now` at the earliest. */
+/** When the next request is due; `now` at the earliest. */
 double asker_next_due(const struct asker *asker, double now);
 
-/** Whether the line was quiet for long enough to send something; else waits for that. */
+/** Whether the line was quiet for long enough to send; otherwise waits for that. */
 bool asker_is_ready(struct asker *asker, double now);
 
 /** Sends the next request, or ends the cycle that has none left. */
 void asker_ask(struct asker *asker, double now);
 
-/** Ends all orders: those who gave them do not expect them any more. */
+/** Cancels all orders: their clients have given up. */
 void asker_end_orders(struct asker *asker, double now);
 
-/** The pack whose driver masks secrets in bytes that no request of ours explains. */
+/** The pack whose driver masks secrets in unsolicited bytes. */
 const struct bms *asker_masked_bms(const struct asker *asker);
 
 #endif

@@ -32,13 +32,13 @@
 #include "reply.h"
 
 #define ANSWER_MOST_S 12.0 /* no pack is known to answer after more than some seconds */
-#define LEDGER_MOST 64     /* entries of a line; beyond that, two become one that stands for both */
+#define LEDGER_MOST 64     /* entries of a line; beyond that, two are merged into one */
 
-/* Who gets the answer. */
+/* The owner of a request gets its answer. */
 enum ledger_owner { POLL, ORDER, LOAN, NOBODY };
 
 struct open_request {
-    struct poller *pack; /* whom it asks */
+    struct poller *pack; /* the pack that it is for */
     struct bms_request words;
     enum ledger_owner owner;
     unsigned step;   /* of a poll */
@@ -51,38 +51,38 @@ struct open_request {
 struct ledger {
     struct open_request open[LEDGER_MOST]; /* oldest first */
     unsigned count;
-    uint32_t sent; /* so many were */
+    uint32_t sent; /* how many were sent */
 };
 
-/* What came. */
+/* A received answer. */
 struct answer {
     struct open_request oldest; /* the request that it counts for */
-    double newest_at;           /* the last one that can have it was sent then */
+    double newest_at;           /* when the newest request that it can answer was sent */
     enum bms_result result;     /* BMS_DONE, BMS_PARTIAL or BMS_REFUSED */
     bool single;                /* no other open request can have this answer */
-    bool usable;                /* it says the same to all that can have it */
+    bool usable;                /* it means the same for all requests that it can answer */
 };
 
 /** Appends a request; returns its number. */
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
                      enum ledger_owner owner, unsigned step, double now);
 
-/** The same for a loan in which nobody has counted the requests, sent at that time at the latest: it leaves the list by
- * rule 5 only. */
+/** The same for a loan with an unknown number of requests, the last one sent at that time: it
+ * leaves the list by rule 5 only. */
 void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at);
 
-/** Takes the next frame that answers an open request out of the buffer, with what stands before it. The values of a
- * usable answer to a poll or an order are then in answer->oldest.pack->incoming. `silent`: nothing more will come.
- * False: there is none. */
+/** Removes the next frame that answers an open request from the buffer, with the bytes before it.
+ * The values of a usable answer to a poll or an order are then in answer->oldest.pack->incoming.
+ * `silent`: no more bytes will arrive. False: there is no such frame. */
 bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent,
                     struct answer *answer);
 
-/** The same for bytes that are in no buffer: what stands at their beginning. answer->result is BMS_FOREIGN or BMS_INVALID
- * where that is no whole frame that answers. */
+/** The same for the first of some bytes that are in no buffer. answer->result is BMS_FOREIGN or
+ * BMS_INVALID if that is no whole frame that answers a request. */
 struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t size,
                             struct answer *answer);
 
-/** The line is lent: answers to polls that are still open become nobody's. */
+/** The line is lent: open polls lose their owner. */
 void ledger_lend(struct ledger *ledger);
 
 /** The oldest open request of a pack that is no order; NULL: none is open. */

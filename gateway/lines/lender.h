@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Lends the line to other programs. The ledger has the borrower's requests as it has ours, so that answers to them are not
- * taken for ours. A loan ends when all its requests are answered, or when nothing was received for a reply timeout.
- * While packs are due they keep half of the time: after a loan our own exchanges come first until they have taken as
- * long as the loan.
+ * Lends the line to other programs. The ledger also holds the borrower's requests, so that
+ * their answers are never mistaken for answers to polls. A loan ends when all its requests are
+ * answered, or when nothing was received for a reply timeout. While packs are due, they get half of
+ * the time: after a loan, polls come first until they have taken as long as the loan.
  */
 #ifndef PACKGATE_LINES_LENDER_H
 #define PACKGATE_LINES_LENDER_H
@@ -15,14 +15,14 @@ struct lender {
     struct asker *asker;
     struct loan *queue; /* in the order in which they came */
     bool lent;
-    struct loan *borrower; /* gets what comes; NULL: not lent, or taken back */
+    struct loan *borrower; /* gets the received bytes; NULL: not lent, or cancelled */
     struct loan loan;      /* a copy of the last one */
     bool counted;          /* the ledger has all its requests */
     size_t received;       /* bytes */
-    size_t echoed;         /* how many of the first of them repeat what was sent */
+    size_t echoed;         /* how many of the first ones are an echo */
     double begun_at, deadline;
     double passed_at;                     /* last bytes sent with an open end; -infinity: none */
-    double owed_s;                        /* exchanges of due packs come first for so long */
+    double owed_s;                        /* for this time, polls of due packs come first */
     void (*idle)(void *data, double now); /* the loan is over */
     void *data;
 };
@@ -32,11 +32,11 @@ void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *
 
 void lender_add(struct lender *lender, struct loan *loan);
 
-/** When the next loan may begin, `now` at the earliest; infinity: none waits, or packs come first. Ends loans that have
- * waited too long, and has packs asked what settles their open requests (rest.h). */
+/** When the next loan may begin, `now` at the earliest; infinity: none waits, or packs come first.
+ * Ends loans that have waited too long, and makes steps due that settle open requests (rest.h). */
 double lender_next_at(struct lender *lender, double now);
 
-/** An exchange of ours is over: its time counts for the packs. */
+/** A poll is over: its time counts for the packs. */
 void lender_pay(struct lender *lender, double now);
 
 /** The line is quiet: lends it to the first in the queue. */

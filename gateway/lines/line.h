@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line: one port with one or more packs on it. Either we ask its packs (asker.h), or its device talks by itself or
- * another master asks the packs (hearer.h). Between two exchanges it can be lent (lender.h). wire.h opens its port.
+ * A line: one port with one or more packs on it. packgate polls the packs (asker.h), unless the
+ * device sends by itself or another master polls (hearer.h). Between two exchanges the line can be
+ * lent (lender.h). wire.h opens its port.
  */
 #ifndef PACKGATE_LINES_LINE_H
 #define PACKGATE_LINES_LINE_H
@@ -20,18 +21,18 @@ struct line_events {
     void (*missed)(void *data, struct poller *poller, double now);
     /** The port does not open, or was lost before anything useful came. NULL: it is logged. */
     void (*down)(void *data, const char *why);
-    /** What passes and may be shown (mask.h). May be NULL. */
+    /** Bytes on the line that may be shown (mask.h). May be NULL. */
     mask_show *passed;
 };
 
-/** A line with its pollers (of packs that the configuration puts on it); all must outlive it.
- * The first poller's driver gives the usual settings. NULL: out of memory. */
+/** A line with the pollers of its packs; all must outlive it. The first poller's driver gives the
+ * usual settings. NULL: out of memory. */
 struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       struct poller **pollers, unsigned count, const struct line_events *events,
                       void *data);
 void line_free(struct line *line);
 
-/** Opens the port and polls from then on, whatever happens to the port. Does nothing to a line that runs. */
+/** Opens the port and polls from then on; reopens a lost port. Does nothing if the line runs. */
 void line_start(struct line *line);
 
 /** Takes the same settings from a new configuration. */
@@ -41,8 +42,8 @@ void line_rebind(struct line *line, const struct line_config *config);
  * its `done` follows. False: the line is down. */
 bool line_order(struct line *line, struct order *order);
 
-/** Puts a loan into the queue (loan.h): `done` follows, never from within. False: the line is down, or
- * its device talks unasked, when there are only loans with an open end. */
+/** Puts a loan into the queue (loan.h): `done` follows, never from within. False: the line is down,
+ * or its device sends by itself and the loan has no open end. */
 bool line_lend(struct line *line, struct loan *loan);
 
 /** Sends bytes of a loan with an open end that has its turn. False: it has not, or they do not fit. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* One loan of a line: the borrower's bytes are sent between two of our requests, and what is received goes to it. */
+/* One loan of a line: the borrower's bytes are sent between two polls, and received bytes go to the
+ * borrower. */
 #ifndef PACKGATE_LINES_LOAN_H
 #define PACKGATE_LINES_LOAN_H
 
@@ -14,7 +15,7 @@
 
 enum loan_result {
     LOAN_ANSWERED,
-    LOAN_UNANSWERED, /* nothing came, or nothing but the echo of what was sent */
+    LOAN_UNANSWERED, /* nothing was received, or only an echo */
     LOAN_LOST,       /* the line was lost while it was lent */
     LOAN_TOO_LATE,   /* the line was not free in time */
     LOAN_NO_LINE     /* the line is down */

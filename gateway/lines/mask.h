@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * What may be shown of the bytes that pass on a line. Settings frames of some packs hold PINs and
- * passwords; these must not get into logs and recordings, so replies of such protocols are held
- * until their frames are whole and masked.
+ * Masks secrets in the bytes on a line. Settings frames of some packs contain PINs and passwords,
+ * which must not get into logs and recordings, so replies of such protocols are held back until
+ * their frames are whole and masked.
  */
 #ifndef PACKGATE_LINES_MASK_H
 #define PACKGATE_LINES_MASK_H
 
 #include "bms/driver.h"
 
-/** Gets bytes that may be shown, '>' to the pack or '<' from it; or '#' and how many bytes are
- * withheld. */
+/** Receives bytes that may be shown, '>' to the pack or '<' from it; or '#' and the number of
+ * withheld bytes. */
 typedef void mask_show(void *data, char direction, const uint8_t *bytes, size_t size);
 
 struct mask {
@@ -23,14 +23,13 @@ struct mask {
 
 void mask_init(struct mask *mask, mask_show *show, void *data);
 
-/** Bytes that were received: shown at once, or held for mask_flush where the protocol has
- * something to mask. */
+/** Shows received bytes at once, or holds them back until mask_flush if the protocol has secrets. */
 void mask_received(struct mask *mask, const struct bms *bms, const uint8_t *bytes, size_t size);
 
-/** The exchange is over: whole frames are masked and shown, of the rest only how much it was. */
+/** The exchange is over: masks and shows whole frames, and the number of the remaining bytes. */
 void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_request *request);
 
-/** Masks the whole frames in what is sent. */
+/** Masks the whole frames in sent bytes. */
 void mask_sent(const struct bms *bms, uint8_t *bytes, size_t size);
 
 #endif

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * An order switches the charge or discharge MOS of a pack, or writes one of its settings, by requests that its driver
- * builds. Pure; asker.c sends them before the next poll.
+ * An order switches the charge or discharge MOS of a pack, or writes one of its settings, by
+ * requests that its driver builds. Pure; asker.c sends them before the next poll.
  *
- * The answer of the BMS confirms an order if it can be the answer to no other order, and no echo: before anything is known
- * of the pack, its line may echo. After an unanswered order, later answers confirm nothing, as the first of them may be its
- * own. Then the state is read back. An order that the state does not show is sent once more within ORDER_VALID_S.
+ * The answer of the BMS confirms an order if it cannot be the answer to another order, nor an echo,
+ * which is possible until the pack has answered. After an unanswered order, later answers confirm
+ * nothing, because the first of them may be the late one. Then the state is read back. If the state
+ * does not show the order, it is sent once more within ORDER_VALID_S.
  *
- * A setting is kept in a memory that wears out, and its old value is needed to undo it. So the setting is read first: if it
- * has the value already, or cannot be read, it is not written. Only reading it back confirms it.
+ * A setting is stored in a memory that wears out, and undoing it needs its old value. So the
+ * setting is read first: if it already has the value, or cannot be read, it is not written. Only
+ * reading it back confirms it.
  *
- * Some settings take several requests, and the last one takes the device out of a mode that it must not stay in. That one
- * is always sent, repeatedly if unanswered. If it stays unanswered, or the line is lost before, the driver sends it as a
- * part of its plan.
+ * Some settings take several requests, and the last one takes the device out of a mode that it must
+ * not stay in. That one is always sent, repeatedly if unanswered. If it stays unanswered, or the
+ * line is lost before, the driver sends it as a part of its plan.
  */
 #ifndef PACKGATE_LINES_ORDER_H
 #define PACKGATE_LINES_ORDER_H
@@ -54,8 +56,8 @@ enum order_result order_check(const struct bms_driver *driver, struct switches *
 enum order_result order_build(struct order *order, const struct bms_moment *local, bool open,
                               double now);
 
-/** Takes the answer to its request; REPLY_WAITING: none came. `single`: no other request can have that answer.
- * ORDER_PENDING: go on with order_build. ORDER_LOOK: poll the pack. */
+/** Processes the answer to its request; REPLY_WAITING: none was received. `single`: no other
+ * request can have that answer. ORDER_PENDING: go on with order_build. ORDER_LOOK: poll the pack. */
 enum order_result order_settle(struct order *order, enum reply_state answer, bool single,
                                double now);
 

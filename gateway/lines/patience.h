@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long the replies of one pack take, and how long to wait for the next one: the round-trip time as TCP measures it
- * (Jacobson), learned by Karn's rule. A wrong estimate costs time only: the ledger says how old a value is. Pure.
+ * How long the replies of one pack take, and how long to wait for the next one: the round-trip
+ * time as TCP measures it (Jacobson), learned by Karn's rule. A wrong estimate costs time only: the
+ * ledger says how old a value is. Pure.
  *
- * Only a reply that belongs to a single request tells how long it took. One that came with several open says how long
- * it took at most: the next request waits that long, so that it gets its own reply.
+ * Only a reply that belongs to a single request measures the time. A reply with several open
+ * requests gives an upper bound: the next request waits that long, so that it gets its own reply.
  */
 #ifndef PACKGATE_LINES_PATIENCE_H
 #define PACKGATE_LINES_PATIENCE_H

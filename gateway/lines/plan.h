@@ -1,46 +1,49 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a pack is asked next: walks its driver's plan, repeats what stays unanswered, slows down when the pack is
- * silent, and counts. Pure; asker.h sends and receives.
+ * Selects the next request to a pack: walks its driver's plan, repeats unanswered requests,
+ * slows down when the pack is silent, and counts. Pure; asker.h sends and receives.
  *
- * A step that fails although it used to be answered holds the cycle back; after a few such cycles the step is given up
- * for a while and its values become unknown. What was never answered, or is given up, is tried when the rest is
- * published: once, less and less often, and not while others on the line wait. One that stays unanswered ends the
- * cycle if there is no time for the next one.
+ * A step that fails although it used to be answered holds the cycle back; after a few such
+ * cycles the step is given up for a while and its values become unknown. A step that was never
+ * answered, or is given up, is tried after the others were published: once, less and less often,
+ * and not while other packs of the line wait. If it stays unanswered, the cycle ends unless there
+ * is time for the next one.
  */
 #ifndef PACKGATE_LINES_PLAN_H
 #define PACKGATE_LINES_PLAN_H
 
 #include "poller.h"
 
-/** Builds the next request of the cycle, or the same once more. `*published`: there are new values before it. False: the
- * cycle is over; `*published`: it was published. */
+/** Builds the next request of the cycle, or repeats the last one. `*published`: there are new
+ * values before it. False: the cycle is over; `*published`: it was published. */
 bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published);
 
-/** Ends the cycle under way if nothing of it is left to ask. `*published`: there are new values, possibly before its end.
- * Call it after a reply: the next request has to wait for a gap, new values need not. */
+/** Ends the cycle under way if none of its steps is left. `*published`: there are new values,
+ * possibly before its end. Call it after a reply: the next request has to wait for a gap, new
+ * values need not. */
 bool plan_end_if_done(struct poller *poller, double now, bool *published);
 
 /* A reply to one of the pack's requests. */
 struct plan_reply {
     unsigned step;
-    double sent_at;   /* when it was asked for at the earliest, */
-    double newest_at; /* and at the latest */
+    double sent_at;   /* earliest time of its request, */
+    double newest_at; /* and the latest */
     bool in_flight;   /* a request of this pack's cycle is */
 };
 
-/** A reply is complete in poller->incoming. True: the request in flight is answered; if its values are not believed yet, the
- * next plan_request asks the same again. */
+/** A reply is complete in poller->incoming. True: the request in flight is answered; if its values
+ * are not accepted yet, plan_request repeats it. */
 bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now);
 
 /** The BMS refused. Returns as plan_answered. */
 bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now);
 
-/** What came cannot be used: the next plan_request asks the same again, as if nothing had been asked. */
+/** The reply cannot be used: the next plan_request repeats the request, as if it had not been sent. */
 void plan_ask_again(struct poller *poller, double now);
 
-/** No reply. The next plan_request repeats the request or goes on. `behind`: a request for another step is open as well,
- * so that step after step might be answered one by one and stay behind for good; the same asked twice ends that. */
+/** No reply. The next plan_request repeats the request or continues. `behind`: a request for
+ * another step is open as well, so each reply might be that of the step before, forever; the same
+ * request twice ends that. */
 void plan_unanswered(struct poller *poller, bool behind, double now);
 
 /** Noise or a damaged frame was received. */
@@ -55,8 +58,8 @@ void plan_reread_value(struct poller *poller, enum pack_value id, double now);
 /** Whether orders have dropped several cycles in a row: poll before the next order, or endless orders starve the values. */
 bool plan_is_due_first(const struct poller *poller);
 
-/** A request for step `open` may still be answered: the answer to another step settles that, so one is made due where
- * none is asked each cycle. False: the pack has no other that it answers. */
+/** A request for step `open` may still be answered. The answer to another step settles that, so
+ * this makes another one due unless each cycle has one. False: the pack answers no other step. */
 bool plan_make_other_due(struct poller *poller, unsigned open, double now);
 
 /** Makes a silent pack due at once, with two tries: its line is back. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * One pack that is polled: what is known of it, and how old that is. Pure, time is an argument. plan.h says what it is
- * asked next, cycle.h makes values of what it answers, ledger.h says how old an answer is.
+ * The state of one polled pack: its values and their age. Pure, time is an argument. plan.h
+ * selects the next request, cycle.h turns answers into values, ledger.h determines the age of an
+ * answer.
  */
 #ifndef PACKGATE_LINES_POLLER_H
 #define PACKGATE_LINES_POLLER_H
@@ -12,18 +13,17 @@
 #include "bms/driver.h"
 #include "config/config.h"
 
-#define LATELY_S                                                                                   \
-    60 /* how long it counts that a pack has answered, or that its answers were damaged */
+#define LATELY_S 60 /* how long an answer, or damage, counts as recent */
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {
-    struct pack part;  /* what it brought last */
-    double at;         /* its request was sent then, at the earliest; NaN: part is empty */
-    double newest_at;  /* and then at the latest */
+    struct pack part;  /* values of its last answer */
+    double at;         /* earliest time of its request; NaN: part is empty */
+    double newest_at;  /* latest time of its request */
     double due;        /* not before */
     unsigned misses;   /* in a row */
     unsigned refusals; /* in a row, which may have been damage */
-    bool answers;      /* it was answered once at least */
+    bool answers;      /* it was answered at least once */
 };
 
 /* The poll cycle under way, or the last one. */
@@ -35,14 +35,14 @@ struct poller_cycle {
     unsigned tries;             /* of the current request so far */
     struct bms_request request; /* the next one */
     bool built;                 /* `request` is */
-    bool trials;                /* asks what may stay unanswered; all other steps were asked */
-    bool vital_missed;          /* a vital step was, which ends the cycle */
-    bool incomplete;            /* a step that used to be answered was missed */
-    bool skipped;               /* some steps were, as the pack was silent */
-    bool published;             /* maybe without the trials */
-    bool disturbed;             /* a request was repeated: its time is no measure */
-    bool garbled;               /* something came that was no answer, now or a short while ago */
-    bool earlier_answered;      /* an earlier request of the step in flight was, meanwhile */
+    bool trials;           /* now tries steps that may stay unanswered; all others were requested */
+    bool vital_missed;     /* a vital step was, which ends the cycle */
+    bool incomplete;       /* a step that used to be answered was missed */
+    bool skipped;          /* some steps were, as the pack was silent */
+    bool published;        /* maybe without the trials */
+    bool disturbed;        /* a request was repeated: its time is no measure */
+    bool garbled;          /* bytes that were no answer were received recently */
+    bool earlier_answered; /* an earlier request of the step in flight was answered */
 };
 
 /* The steps that may stay unanswered are tried at the end of a cycle. */
@@ -50,13 +50,13 @@ struct poller_trials {
     unsigned from; /* the first step: the time of an earlier cycle was over there */
     bool over;     /* the time of this cycle is over */
     bool answered; /* one was */
-    bool busy;     /* set by asker.c: others wait, try nothing */
+    bool busy;     /* set by asker.c: other packs wait, so try nothing */
 };
 
 /* When it is polled. */
 struct poller_pace {
     double due;          /* the next cycle */
-    bool resting;        /* asked nothing until `due` (rest.h) */
+    bool resting;        /* no requests until `due` (rest.h) */
     bool interrupted;    /* since the last cycle began, the loop was late */
     double last_started; /* the cycle before; NaN: it was not published */
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
@@ -71,10 +71,10 @@ struct poller_pace {
 /* Whether it is there. */
 struct poller_presence {
     unsigned silent_cycles; /* in a row without the vital step */
-    double last_answer;     /* any; NaN: never */
+    double last_answer;     /* any answer; NaN: never */
     double vain_since;      /* the first request since the last answer; NaN: none */
-    bool forgotten;         /* nothing is remembered of the device */
-    bool woken;             /* its line is back: it is asked twice */
+    bool forgotten;         /* all notes about the device were dropped */
+    bool woken;             /* its line is back: it gets two tries */
     double noisy_until;     /* damage was seen not long before */
 };
 
@@ -84,7 +84,7 @@ struct poller_counters {
     uint32_t repeats;  /* requests sent again */
     uint32_t refused;
     uint32_t implausible;
-    uint32_t spikes;     /* readings thrown away, because the next one said otherwise */
+    uint32_t spikes;     /* readings discarded because the next one contradicted them */
     uint32_t damaged;    /* frames with a wrong checksum, or malformed */
     uint32_t reconnects; /* of its line */
 };
@@ -92,14 +92,14 @@ struct poller_counters {
 struct poller {
     const struct pack_config *config;
     struct bms bms;
-    struct bms before;         /* as its driver knew it before it built the request in flight */
-    struct poller_step *steps; /* driver->steps of them; one for a device that talks unasked */
-    struct pack incoming;      /* the reply that comes in, */
+    struct bms before;         /* the driver's state before it built the request in flight */
+    struct poller_step *steps; /* driver->steps of them; one for a device that sends by itself */
+    struct pack incoming;      /* the reply that is being received, */
     uint32_t incoming_of;      /* and the number of its request */
     struct pack values;        /* the last cycle published */
-    double published_at;       /* when the oldest of its parts was asked; NaN: never */
-    bool complete;             /* each step was asked once, or had time to be */
-    struct spike spike;        /* readings that are not believed yet */
+    double published_at;       /* request time of its oldest part; NaN: never */
+    bool complete;             /* each step was requested once, or had time to be */
+    struct spike spike;        /* readings that are not accepted yet */
     struct poller_cycle cycle;
     struct poller_trials trials;
     struct poller_pace pace;
@@ -111,19 +111,21 @@ struct poller {
 struct poller *poller_new(const struct pack_config *config);
 void poller_free(struct poller *poller);
 
-/** Forgets the device, as another one may be there after the line was away, and polls it at once. Published values stay
- * until they are stale, slow ones until they are read again. */
+/** Drops all notes about the device, which may be another one after the line was away, and polls it
+ * at once. Published values stay until they are stale, slow ones until they are read again. */
 void poller_reset(struct poller *poller, double now);
 
-/** Forgets a device that fell silent; `whole`: steps that it answered before count as answered. */
+/** Drops the notes about a device that fell silent; `whole`: steps that it answered before count as
+ * answered. */
 void poller_forget_device(struct poller *poller, bool whole);
 
-/** Empties what a step brought. */
+/** Drops the values of a step. */
 void poller_forget_step(struct poller_step *step);
 
-/** How old its values may get. Where the file does not say it, values are good for two and a half rounds of the line, at
- * most for a minute: many packs on a slow line have their turn less often than the configured interval. The first rounds
- * differ in length, as much is asked once only: pace.expected_s is the time that a full one takes. */
+/** The age at which its values are stale. Without `stale_after` in the configuration, values are
+ * valid for two and a half rounds of the line, at most for a minute, because many packs on a slow
+ * line have their turn less often than the configured interval. The first rounds are longer,
+ * because some steps run only once: pace.expected_s is the time of a usual one. */
 double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);
@@ -131,10 +133,11 @@ bool poller_stale(const struct poller *poller, double now);
 /** Whether it does not answer, or never did. */
 bool poller_is_silent(const struct poller *poller);
 
-/** The longest time to its next cycle in seconds, with what silence adds. */
+/** The longest time to its next cycle in seconds; silence makes it longer. */
 double poller_interval(const struct poller *poller);
 
-/** What was read of a value that was asked for at that time or later, published or not; NaN: nothing. */
+/** The last reading of a value that was requested at that time or later, published or not; NaN:
+ * none. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
 
 #endif

@@ -16,15 +16,15 @@ struct polling {
     unsigned line_count;
 };
 
-/** Pollers and lines for the packs that `wanted` says yes to (NULL: all). `config` must outlive
- * it. NULL: out of memory. */
+/** Pollers and lines for the packs for which `wanted` returns true (NULL: all). `config` must
+ * outlive it. NULL: out of memory. */
 typedef bool polling_wanted(void *data, const struct pack_config *pack);
 struct polling *polling_new(struct ev_loop *loop, const struct config *config,
                             polling_wanted *wanted, const struct line_events *events, void *data);
 
-/** The same for a new configuration, in place of `old`: lines whose settings and packs are
- * unchanged go on without an interruption, with their pollers; all others end, and the new ones
- * wait for polling_start. NULL: out of memory, `old` is then as it was. */
+/** The same for a new configuration, in place of `old`: lines with unchanged settings and packs
+ * continue without an interruption, with their pollers; all others end, and new ones wait for
+ * polling_start. NULL: out of memory, and `old` is unchanged. */
 struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
                               const struct config *config, const struct line_events *events,
                               void *data);

@@ -27,19 +27,19 @@ void reply_clear(struct reply *reply);
 /** Appends received bytes; returns how many fitted. */
 size_t reply_append(struct reply *reply, const uint8_t *bytes, size_t size);
 
-/** What stands at the beginning of the bytes; of a whole frame, what it is to whoever asked. */
+/** Classifies the first bytes; for a whole frame, sets its result for the request. */
 typedef struct bms_span reply_look(void *data, const uint8_t *bytes, size_t size,
                                    enum bms_result *result);
 
-/** Finds the next frame that is neither foreign nor invalid, and removes what stands before it. The frame stays at the
- * beginning of the buffer until reply_drop. `silent`: nothing more will come, so that what only looks like the start of
- * a frame is passed over. Returns its size; 0: there is none. */
+/** Finds the next frame that is neither foreign nor invalid, and removes the bytes before it. The
+ * frame stays at the beginning of the buffer until reply_drop. `silent`: no more bytes will arrive,
+ * so the apparent start of a frame is skipped. Returns its size; 0: none. */
 size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data,
                   enum bms_result *result);
 void reply_drop(struct reply *reply, size_t size);
 
-/** Decodes every frame in the buffer into `pack` until the reply to one request is complete; what follows stays in the
- * buffer. */
+/** Decodes every frame in the buffer into `pack` until the reply to one request is complete; later
+ * bytes stay in the buffer. */
 enum reply_state reply_decode(struct reply *reply, struct bms *bms,
                               const struct bms_request *request, bool silent, struct pack *pack);
 

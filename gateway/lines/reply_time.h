@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * How long to wait for a pack's reply: as its protocol or the configuration says, longer where its replies are known to
- * come later (patience.h), shorter where it may well not answer.
+ * How long to wait for a pack's reply: the timeout of the protocol or the configuration, longer
+ * if its replies are known to be late (patience.h), shorter if it will probably not answer.
  */
 #ifndef PACKGATE_LINES_REPLY_TIME_H
 #define PACKGATE_LINES_REPLY_TIME_H
@@ -18,11 +18,11 @@ double reply_time_s(const struct wire *wire, const struct poller *poller);
 /** The longest reply_time_s of the packs on the line. */
 double reply_time_longest_s(const struct wire *wire, const struct turns *turns);
 
-/** How long to wait for the next request of the pack's plan, which may well stay unanswered. */
+/** How long to wait for the next request of the pack's plan if it will probably stay unanswered. */
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller);
 
-/** Sets facts.late_s. Logs once what to configure where replies come late. */
+/** Sets facts.late_s. Logs once what to configure if replies are late. */
 void reply_time_report(struct wire *wire, const struct turns *turns);
 
 #endif

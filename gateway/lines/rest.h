@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * When a pack rests: rules 4 and 5 of the ledger, in time. After a lost answer, each later answer looks as old as the request
- * before its own. The answer to another step ends that. If it does not, the pack rests: it is asked nothing until none of
- * its open requests can be answered any more. Then a connection that may hold answers back is reopened.
+ * When a pack rests: rules 4 and 5 of the ledger, in time. After a lost answer, each later answer
+ * looks as old as the request before its own. The answer to another step ends that. If it does not,
+ * the pack rests: it gets no requests until none of its open requests can be answered any more.
+ * Then a connection that may hold back answers is reopened.
  */
 #ifndef PACKGATE_LINES_REST_H
 #define PACKGATE_LINES_REST_H
@@ -34,8 +35,8 @@ bool rest_end(struct rest *rest, struct poller *poller, double now);
 /** After an answer: ends the rest if nothing is open any more. */
 void rest_end_early(struct rest *rest, struct poller *poller, double now);
 
-/** A loan waits until nothing is open: makes another step due where that helps; other packs rest. Returns when nothing
- * will be open any more; -infinity: nothing is now. */
+/** A loan waits until nothing is open: makes another step due if that helps; other packs rest.
+ * Returns when nothing will be open any more; -infinity: nothing is open now. */
 double rest_before_loan(struct rest *rest, double now);
 
 /** Ends all rests at that time. False: the port is reopened first. */

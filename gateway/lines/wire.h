@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line's port: opens it, reopens it after growing pauses, logs its state, and shows what passes. It knows no packs
- * and protocols.
+ * The port of a line: opens it, reopens it after growing pauses, logs its state, and passes its
+ * bytes to observers. It does not depend on packs or protocols.
  */
 #ifndef PACKGATE_LINES_WIRE_H
 #define PACKGATE_LINES_WIRE_H
@@ -12,7 +12,7 @@
 
 #include "base/queue.h"
 
-/* An observer of the bytes that pass, also of loans, as far as they may be shown. */
+/* An observer of the bytes on the line, also of loans, as far as they may be shown. */
 struct line_tap {
     mask_show *passed;        /* may remove this tap, but no other */
     void (*gone)(void *data); /* the line is freed, with the tap taken off; may be NULL */
@@ -41,9 +41,9 @@ struct wire_events {
     void (*received)(void *data, const uint8_t *bytes, size_t size, double now);
     /** wire_wait is over. */
     void (*due)(void *data, double now);
-    /** When something is to be asked next; `now`: something is due or under way. */
+    /** When the next request is due; `now`: one is due or in flight. */
     double (*next_due)(void *data, double now);
-    /** The port was lost, or is about to be reopened: ends what is under way. */
+    /** The port was lost, or is about to be reopened: ends exchanges. */
     void (*closed)(void *data, double now);
     /** It could not be opened, or was lost before anything useful came. True: do not log it. */
     bool (*down)(void *data, const char *why, double now);
@@ -90,23 +90,23 @@ void wire_wait(struct wire *wire, double at, double now);
 /** Calls `due` at once; opens a port that was closed while idle. */
 void wire_hurry(struct wire *wire, double now);
 
-/** Sends a request; `shown` is what may be shown of it. False: not all of it could be sent. */
+/** Sends a request; observers get `shown`. False: not all of it could be sent. */
 bool wire_send(struct wire *wire, const uint8_t *bytes, size_t size, const uint8_t *shown,
                double now);
 
-/** Reads what has come. False: the port was lost. */
+/** Reads the received bytes. False: the port was lost. */
 bool wire_receive(struct wire *wire, double now);
 
 /** Notes a useful answer. True: the first one for some seconds. */
 bool wire_answered(struct wire *wire, double now);
 
-/** Whether so many requests stayed without a byte in reply that the port should be reopened. */
+/** Whether the port should be reopened, because too many requests got not a single byte. */
 bool wire_is_deaf(const struct wire *wire, double now);
 
-/** Closes the port, which was lost, and opens it again after a pause. */
+/** Closes the lost port, and reopens it after a pause. */
 void wire_lose(struct wire *wire, const char *why, double now);
 
-/** Closes and opens it at once, by our own decision. */
+/** Closes the port and reopens it at once. */
 void wire_reopen(struct wire *wire, const char *why, double now);
 
 /** How long that many bytes take on the wire, in seconds. */

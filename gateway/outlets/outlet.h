@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The inside of an outlet: a process of its own (packgate-outlet-NAME) that passes values on. What is
- * here is the same for all of them: the pipe to the gateway, the packs as they come out of it, the
- * loop and the end. Code of an outlet sees packs as the gateway's does, as struct source, and is
- * told of changes as a struct observer.
+ * The inside of an outlet: a process of its own (packgate-outlet-NAME) that passes values on. This
+ * part is common to all outlets: the pipe to the gateway, the packs that come out of it, the loop and
+ * the end. As in the gateway, an outlet has packs as struct source, and is notified of changes as a
+ * struct observer.
  *
  * To add an outlet called NAME:
- *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, as it travels as it is;
+ *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, because it is sent as it is;
  *      and where the structs are, in struct config (config/config.h);
  *   2. its keys and its section NAME_section with `.outlet = true` in config/outlets.c; the section is declared in config/keys.h
  *      and listed in config_sections (config/sections.c); each key is also in conf/packgate.ini. The gateway starts a process for each
@@ -17,8 +17,8 @@
  * `make docs` adds the section to the manual page.
  * print/print.c is the smallest one and the pattern for others.
  *
- * An outlet may block for seconds: the gateway does not wait for it, what it misses is merged into
- * what it gets next. It must not exit by itself but for a good reason: it is started anew.
+ * An outlet may block for seconds: the gateway does not wait for it, and merges missed values into
+ * later ones. It should not exit without need, because the gateway restarts it.
  */
 #ifndef PACKGATE_OUTLETS_OUTLET_H
 #define PACKGATE_OUTLETS_OUTLET_H
@@ -90,7 +90,7 @@ struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n);
 /** The pack that an observer's source belongs to. */
 struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source);
 
-/** Whether its values may be passed on as current: they are fresh, and the gateway is heard. */
+/** Whether its values may be passed on as current: they are fresh, and the gateway responds. */
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now);
 /** Age of the values now; NaN: there are none. */
 double outlet_age(const struct outlet_pack *pack, double now);
@@ -99,12 +99,12 @@ double outlet_age(const struct outlet_pack *pack, double now);
  * stale without one. The observer belongs to the caller. */
 void outlet_observe(struct outlet *outlet, struct observer *observer);
 
-/** Whether the gateway was heard within OUTLET_DEAF_S. */
+/** Whether a message of the gateway arrived within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);
 
-/** Asks the gateway to switch, or to write a setting, which only the sections do whose `may_set` is true. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after
- * OUTLET_ORDER_S. False: the pipe is full, or this turn of the loop has become late (base/late_turn.h), nothing will
- * come. */
+/** Orders the gateway to switch, or to write a setting, which only sections with `may_set` may do. `done` follows, never
+ * from within; a lost answer is ORDER_UNANSWERED after OUTLET_ORDER_S. False: the pipe is full, or this turn of the loop
+ * has become late (base/late_turn.h); `done` does not follow. */
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
@@ -117,11 +117,10 @@ const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char *
 /** Stores a line over restarts, or removes it (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
 
-/** Asks about the gateway as a whole: "status", the JSON of `packgate status`, "configuration" (its text
- * without secrets, and its mistakes), or, for the web outlet alone, "tunnel NAME SECONDS WHO" (opens it, 0 closes it;
- * WHO is for the log; the answer is what there is to tell of it, or {"error": "in words"}). `done` follows with the text, which is valid during the call and ends with a
- * NUL, or with NULL; without an answer within OUTLET_ANSWER_S, too. False: as with
- * outlet_order. */
+/** Queries the gateway: "status" (the JSON of `packgate status`), "configuration" (its text without secrets, and its
+ * mistakes), or, for the web outlet only, "tunnel NAME SECONDS WHO" (opens a tunnel, 0 closes it; WHO is for the log; the
+ * answer describes the tunnel, or is {"error": "…"}). `done` follows with the text, which is valid during the call and
+ * ends with a NUL, or with NULL if there is no answer within OUTLET_ANSWER_S. False: as with outlet_order. */
 bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket);
@@ -135,8 +134,8 @@ void outlet_over(struct outlet *outlet);
 /** Tries the section in a file of program_put_section. Returns the exit status. */
 int outlet_test(const struct outlet_kind *kind, const char *path);
 
-/** The whole life of the process on descriptor `fd`, whose kind is `kind`. Returns its exit
- * status. */
+/** Runs an outlet of this kind on descriptor `fd` until it ends. Returns the exit status of the
+ * process. */
 int outlet_run(const struct outlet_kind *kind, int fd);
 
 #endif

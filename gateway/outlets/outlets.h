@@ -32,11 +32,11 @@ void outlets_serve(struct outlets *outlets, pipe_asked *asked, void *data);
 /** Answers a question; NULL: there is no answer. An outlet that has ended meanwhile gets none. */
 void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *text);
 
-/** Once a second: outlets count a gateway as hung that they do not hear, and one without packs has no values to send. */
+/** To be called once a second: outlets count a silent gateway as hung, and a gateway without packs has no values to send. */
 void outlets_tick(const struct outlets *outlets);
 
-/** Asks the history to write what it has only in memory; `published` of its state grows when it has
- * done so. False: there is no history, or it cannot be asked now. */
+/** Requests the history to write its rows in memory; `published` of its state grows when it has
+ * done so. False: there is no history, or its pipe is full. */
 bool outlets_commit(const struct outlets *outlets);
 
 /* The state of an outlet, for `packgate status`. */

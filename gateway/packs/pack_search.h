@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * `protocol = auto`: packs of which only the port is known, and maybe the address. A search asks
- * on their line; the result is stored in the state file and replaces the stand-in driver. One
- * search finds several packs of a line: a pack with an address gets the BMS that answers there,
- * the others get the rest in the order of addresses. Packs of the line with a configured protocol
- * are not polled before the search is over; a BMS that answers at their addresses is theirs.
+ * `protocol = auto`: packs with a known port, and maybe a known address. A search polls their line;
+ * the result is stored in the state file and replaces the stand-in driver. One search finds several
+ * packs of a line: a pack with an address gets the BMS that answers there, the others get the rest
+ * in the order of addresses. Packs of the line with a configured protocol are not polled before the
+ * search is over; a BMS that answers at their addresses is theirs.
  */
 #ifndef PACKGATE_PACKS_PACK_SEARCH_H
 #define PACKGATE_PACKS_PACK_SEARCH_H

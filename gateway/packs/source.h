@@ -64,7 +64,7 @@ struct order_request {
         *from; /* for the log and the observers: "client 192.0.2.7:4711", "mqtt home", "web" */
     void (*done)(void *data, uint64_t ticket, enum order_result result);
     void *data;
-    uint64_t ticket; /* of whoever gives it */
+    uint64_t ticket; /* chosen by the caller */
 };
 
 /* The result of an order to switch or to write a setting. */

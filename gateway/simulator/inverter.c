@@ -59,7 +59,7 @@ void inverter_ask(struct inverter *inverter, struct bms_request *out)
     inverter->request = *out;
 }
 
-/* ---- being told ---- */
+/* ---- received values ---- */
 
 static void apply_limits(struct inverter *inverter, double now)
 {

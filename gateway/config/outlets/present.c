@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The section [present NAME]: a port on which inverters, PLCs and other masters ask for values. */
+/* The section [present NAME]: a port on which inverters, PLCs and other masters poll values. */
 #include "config/draft.h"
 #include "config/outlets.h"
 #include "config/types.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The section [web]: its keys, and the names by which the page may be asked for. */
+/* The section [web]: its keys, and the accepted host names of the page. */
 #include "config/outlets.h"
 
 #include "config/draft.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The serial lines of Bluetooth modules: a characteristic that notifies what the BMS says and one to
- * write to. Which pair it is depends on the module and not on the protocol. The sheet `ble`, section 1.
+ * The serial lines of Bluetooth modules: a characteristic that notifies the bytes of the BMS, and
+ * one to write to. The pair depends on the module, not on the protocol. The sheet `ble`, section 1.
  */
 #ifndef PACKGATE_LINES_BLE_MODULE_H
 #define PACKGATE_LINES_BLE_MODULE_H
@@ -20,10 +20,10 @@ struct module {
     struct module_pair pairs[MODULE_PAIRS];
 };
 
-/** Takes a characteristic for what it is good for. */
+/** Adds a characteristic to the pair that it belongs to, if any. */
 void module_note(struct module *module, const struct bluez_object *object);
 
-/** The next usable pair, from `from` on; MODULE_PAIRS: there is none. */
+/** The next usable pair, from `from` on; MODULE_PAIRS: none. */
 unsigned module_next(const struct module *module, unsigned from);
 
 /** What a device is likely to be, by address, advertised name and services (enum bluez_service), in

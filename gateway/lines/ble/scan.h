@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which Bluetooth devices are in reach. It only listens to what they advertise: nothing is connected
- * to, paired or kept.
+ * Lists the Bluetooth devices in reach. It only receives advertisements: it does not connect,
+ * pair or store anything.
  */
 #ifndef PACKGATE_LINES_BLE_SCAN_H
 #define PACKGATE_LINES_BLE_SCAN_H
@@ -17,9 +17,9 @@ struct scan_device {
     char adapter[8]; /* "hci0" */
     char address[BLUETOOTH_ADDRESS];
     char name[BLUETOOTH_NAME]; /* printable; empty: it has none */
-    bool connected;            /* to this host, and therefore not heard */
+    bool connected;            /* to this host, and so not advertising */
     int signal_dbm;            /* 0: not known */
-    const char *guess;         /* what it may be; NULL: no BMS that is known */
+    const char *guess;         /* what it may be; NULL: no known BMS */
 };
 
 struct scan;

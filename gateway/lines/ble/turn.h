@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One at a time: a Bluetooth adapter that looks for a device or connects to one can do nothing else
- * of that kind, and BlueZ refuses it. Whoever wants to waits for its turn, first come, first served.
+ * The queue for a Bluetooth adapter: while it searches for a device or connects to one, BlueZ
+ * rejects other searches and connections. Lines wait for their turn, first come, first served.
  */
 #ifndef PACKGATE_LINES_BLE_TURN_H
 #define PACKGATE_LINES_BLE_TURN_H
@@ -15,17 +15,17 @@ struct turn {
     struct ev_loop *loop;
     void (*begins)(void *data); /* from the loop, never from within the functions below */
     void *data;
-    char adapter[32]; /* empty: neither waiting nor having it */
+    char adapter[32]; /* empty: neither waiting nor having a turn */
     ev_timer wake;
     TAILQ_ENTRY(turn) entry;
 };
 
 void turn_init(struct turn *turn, struct ev_loop *loop, void (*begins)(void *data), void *data);
 
-/** Waits for the adapter; `begins` follows. Nothing, when it waits or has its turn already. */
+/** Waits for the adapter; `begins` follows. Does nothing if it already waits or has its turn. */
 void turn_want(struct turn *turn, const char *adapter);
 
-/** Ends it, or the wait. */
+/** Ends the turn, or the wait. */
 void turn_end(struct turn *turn);
 
 #endif

@@ -13,17 +13,19 @@
 #define VICTRON_RECORD_MAX 29
 #define VICTRON_FRAME_MAX 40
 
-/** Reads a key, 32 hexadecimal digits in a file. False: `why` says what is wrong, and never what is in it. */
+/** Reads a key, 32 hexadecimal digits in a file. False: `why` has the reason, but never the
+ * content. */
 bool victron_read_key(const char *path, uint8_t key[VICTRON_KEY], char *why, size_t size);
 
-/** Whether a record can be of the device that has this key. */
+/** Whether a record can come from the device with this key. */
 bool victron_fits(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY]);
 
-/** The voltage that a frame's record tells, in 0.01 V. False: it tells none, or the bits that are unused say that it is noise, decrypted
- * with a wrong key that begins like the right one. Noise gets through one time of four. */
+/** The voltage in a frame's record, in 0.01 V. False: it has none, or its unused bits show that it
+ * was decrypted with a wrong key that begins like the right one. This misses one wrong record of
+ * four. */
 bool victron_voltage(const uint8_t *frame, size_t size, int *voltage);
 
-/** Makes the frame that the driver `victron-ble` takes of a record that fits. Returns its size; 0: the
+/** Makes the frame for the driver `victron-ble` from a record that fits. Returns its size; 0: the
  * record is too long. */
 size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY],
                        uint8_t frame[VICTRON_FRAME_MAX]);

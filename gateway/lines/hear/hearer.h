@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line on which we send no requests: its device talks by itself, one set of values each second, or another master asks
- * its packs (listener.h). lag.h says how old the bytes may be.
+ * A line that packgate does not poll: its device sends by itself, one set of values each second,
+ * or another master polls (listener.h). lag.h estimates the age of the bytes.
  */
 #ifndef PACKGATE_LINES_HEARER_H
 #define PACKGATE_LINES_HEARER_H
@@ -15,8 +15,8 @@ struct hearer {
     struct turns *turns;
     const struct asker_events *events;
     void *data;
-    struct listener *listener; /* NULL: the device talks */
-    struct reply buffer;       /* what it says */
+    struct listener *listener; /* NULL: the device sends by itself */
+    struct reply buffer;       /* its bytes */
     struct lag lag;
     double *missed_at; /* of each pack: when it counts as silent */
     double deaf_until; /* bytes until then are discarded */

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * How late bytes may come on a line on which we send no requests. Pure.
+ * Estimates how late bytes are on a line that packgate does not poll. Pure.
  *
- * Only silence shows that: bytes after an unusually long silence, and all that follow, may be as old as it was long. The
- * port is reopened then, as a new connection brings nothing that was sent before. If a silence as long follows, the delay
- * is constant: reopening does not help, and the bytes are that old.
+ * Only silence shows a delay: bytes after an unusually long silence, and all later ones, may
+ * be as old as it was long. The port is then reopened, because a new connection delivers no earlier
+ * bytes. If a silence of the same length follows, the delay is constant: reopening does not help,
+ * and the bytes are that old.
  *
- * A device that talks pauses for a known time. A master is silent between its rounds: two similar pauses, with less than
- * their length between them, are its habit and no delay.
+ * A device that sends by itself pauses for a known time. A master is silent between its
+ * rounds: two similar pauses, with less than their length between them, are its habit and no delay.
  */
 #ifndef PACKGATE_LINES_LAG_H
 #define PACKGATE_LINES_LAG_H

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 /*
- * What another master reads of one pack, round by round: the answers become one set of values when the master has repeated
- * all its questions. spike.h judges each answer by itself. A set is as old as its oldest answer. Stale answers are left
- * out, except for values that never change. Pure.
+ * Collects what another master reads of one pack, round by round: the answers become one set of
+ * values when the master has repeated all its requests. spike.h judges each answer by itself. A set
+ * is as old as its oldest answer. Stale answers are omitted, except for values that never change.
+ * Pure.
  */
 #ifndef PACKGATE_LINES_ROUNDS_H
 #define PACKGATE_LINES_ROUNDS_H
 
 #include "lines/poller.h"
 
-#define ROUNDS_KINDS BMS_PLAN_MAX /* different questions to one pack */
+#define ROUNDS_KINDS BMS_PLAN_MAX /* different requests to one pack */
 
-/* What one question brings. */
+/* The answers to one request. */
 struct rounds_kind {
-    uint32_t asked;     /* the question, as a hash */
-    struct pack part;   /* the answer that was believed last, */
-    double at;          /* and when it was asked for; -INFINITY: none yet */
-    struct spike spike; /* answers that were not */
-    double asked_at;    /* the last time, believed or not; -INFINITY: never */
-    double every_s;     /* since the time before that; INFINITY: it was the first */
+    uint32_t asked;     /* hash of the request */
+    struct pack part;   /* the last accepted answer, */
+    double at;          /* and the time of its request; -INFINITY: none yet */
+    struct spike spike; /* answers that were not accepted */
+    double asked_at;    /* time of the last request, accepted or not; -INFINITY: never */
+    double every_s;     /* between the last two requests; INFINITY: there was one only */
     bool renewed;       /* answered in this round of the master */
     bool before;        /* in the round before */
-    bool expected;      /* once all that are are renewed, the round is over */
+    bool expected;      /* a round ends when all expected kinds are renewed */
 };
 
 /* One pack, as its master reads it. */
@@ -31,7 +32,8 @@ struct rounds {
     unsigned count;
 };
 
-/** Takes the answer to a question (`asked`: its hash) that was put at `at`. True: poller->values are new. */
+/** Adds the answer to a request (`asked`: its hash) that was sent at `at`. True: poller->values are
+ * new. */
 bool rounds_take(struct rounds *rounds, uint32_t asked, const struct pack *part, double at,
                  double now);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a line receives, no faster than a wire could bring it: a far end that sends without end must
- * neither keep the loop busy nor take the time of the other lines. What is too much waits in the
- * kernel, until its sender has to wait.
+ * Receives the bytes of a line, no faster than a wire could deliver them: a far end that sends
+ * endlessly must neither keep the loop busy nor take the time of other lines. Further bytes wait in
+ * the kernel, which makes their sender wait.
  */
 #ifndef PACKGATE_LINES_INTAKE_H
 #define PACKGATE_LINES_INTAKE_H
@@ -22,7 +22,7 @@ struct intake {
     struct ev_loop *loop;
     int fd; /* -1: stopped */
     ev_io readable;
-    ev_timer pause; /* behind a full block */
+    ev_timer pause; /* after a full block */
     const struct intake_events *events;
     void *data;
 };
@@ -30,14 +30,14 @@ struct intake {
 void intake_init(struct intake *intake, struct ev_loop *loop, const struct intake_events *events,
                  void *data);
 
-/** Reads from a non-blocking descriptor from now on. Its events come before timers that are due
- * in the same turn of the loop, so that what has arrived in time counts, however late the loop
+/** Reads from a non-blocking descriptor from now on. Its events are called before timers that are
+ * due in the same turn of the loop, so that bytes that arrived in time count, however late the loop
  * is. */
 void intake_start(struct intake *intake, int fd);
 void intake_stop(struct intake *intake);
 
-/** Receives at once what has come; of a far end that sends without end only so much. False: it has
- * closed, or an error (errno; 0: closed). */
+/** Receives pending bytes at once, up to a limit. False: the far end has closed, or an error
+ * (errno; 0: closed). */
 bool intake_receive(struct intake *intake);
 
 #endif

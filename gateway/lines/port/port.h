@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The way to the far end of a line, whatever it is: a serial port, a TCP serial server, a Bluetooth
- * module, a simulated bus. A port is opened without blocking and then is a descriptor to read and write; it knows no
- * protocol.
+ * The connection to the far end of a line: a serial port, a TCP serial server, a Bluetooth module
+ * or a simulated bus. A port is opened without blocking and is then a descriptor to read and write,
+ * independent of the protocol.
  */
 #ifndef PACKGATE_LINES_PORT_H
 #define PACKGATE_LINES_PORT_H
@@ -11,14 +11,14 @@
 
 #include <ev.h>
 
-/* How a serial port is to be set; other kinds ignore it. */
+/* The settings of a serial port; other kinds ignore them. */
 struct port_settings {
     unsigned baud;
     char framing[4]; /* "8N1" */
     enum rts_mode rts;
-    bool listen;     /* it is opened for reading only, as far as its kind can */
-    bool advertises; /* behind ble: what a device advertises is heard, without a connection */
-    char key_file[PORT_SIZE]; /* what that is encrypted with */
+    bool listen;              /* opened for reading only, if its kind can */
+    bool advertises;          /* with ble: receives advertisements, without a connection */
+    char key_file[PORT_SIZE]; /* the key of encrypted advertisements */
 };
 
 /* What a simulated port emulates. */
@@ -45,11 +45,11 @@ void port_free(struct port *port);
 /** Starts to open; one of the events follows. */
 void port_open(struct port *port);
 
-/** Whether a reply that is still on its way is lost when the port is opened anew, as with TCP: each
- * connection has its own bytes. A serial port has what the device says, whenever that is. */
+/** Whether a reply in flight is lost when the port is reopened, as with TCP, where each connection
+ * has its own bytes. A serial port receives it. */
 bool port_forgets(const struct port *port);
 
-/** Whether bytes are never held up: what is lost on the air does not come later. */
+/** Whether bytes are never delayed: a lost radio packet does not arrive later. */
 bool port_is_prompt(const struct port *port);
 
 /** Least reply timeout on this kind of port; 0: the protocol's. */

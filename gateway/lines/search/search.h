@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Finds out which protocol, address and baud rate answer on a port: one driver after another asks
- * its usual question (search_attempts.h). Only read requests are sent. Runs in the loop, beside everything
- * else.
+ * Finds the protocol, address and baud rate that answer on a port: tries the usual requests of
+ * one driver after another (search_attempts.h). Sends read requests only. Runs in the loop.
  */
 #ifndef PACKGATE_LINES_SEARCH_H
 #define PACKGATE_LINES_SEARCH_H
@@ -23,12 +22,12 @@ struct search_found {
 };
 
 struct search_events {
-    /** One attempt begins; NULL where nobody looks. */
+    /** One attempt begins. May be NULL. */
     void (*trying)(void *data, const struct attempt *attempt);
-    /** Of a search for more than the first pack: one of them. */
+    /** A pack was found, in a search for more than the first one. */
     void (*found)(void *data, const struct search_found *found);
-    /** Of a search for all packs: the usual addresses are through, all others take so long when
-     * nobody answers there. NULL where nobody looks. */
+    /** A search for all packs has tried the usual addresses; all others take this time if nothing
+     * answers. May be NULL. */
     void (*widening)(void *data, double seconds);
     /** The search is over: what answered, or NULL and why not. A search for more than the first pack always ends
      * with NULL, and `why` is NULL too if any was found and nothing went wrong. The search may be
@@ -37,21 +36,21 @@ struct search_events {
 };
 
 enum search_extent {
-    SEARCH_FIRST, /* over with the first that answers, after 20 s at the latest */
+    SEARCH_FIRST, /* ends with the first answer, after 20 s at the latest */
     SEARCH_LINE,  /* the same, and then the other addresses of its protocol */
-    SEARCH_ALL    /* every pack on the port: first where they usually are, then all addresses */
+    SEARCH_ALL    /* every pack on the port: the usual addresses first, then all others */
 };
 
 #define SEARCH_ADDRESSES 64
 
-/* The only addresses that are worth a question; none: all are. */
+/* The only addresses to try; none: all. */
 struct search_only {
     int addresses[SEARCH_ADDRESSES];
     unsigned count;
 };
 
-/** Starts on the port of `line`, of which a baud rate and framing that are set are kept to.
- * `only` may be NULL. NULL: out of memory. */
+/** Starts on the port of `line`, at its baud rate and framing if these are set. `only` may be NULL.
+ * NULL: out of memory. */
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
                           enum search_extent extent, const struct search_only *only,
                           const struct search_events *events, void *data);
@@ -61,11 +60,11 @@ enum search_heard {
     SEARCH_HEARD_CLOSED,  /* nothing was sent: the port did not open */
     SEARCH_HEARD_NOTHING, /* no byte came back */
     SEARCH_HEARD_ECHO,    /* as many as were sent */
-    SEARCH_HEARD_TRAFFIC, /* some before anything was sent: others speak there */
+    SEARCH_HEARD_TRAFFIC, /* bytes before anything was sent: another device sends there */
     SEARCH_HEARD_NOISE    /* something else */
 };
 
-/** What came back so far, of a search that has found nothing; may be called from within `done`. */
+/** What was received so far, of a search that has found nothing; may be called from within `done`. */
 enum search_heard search_heard(const struct search *search);
 
 /** Whether anything was sent: the port did open. */

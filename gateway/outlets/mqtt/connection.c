@@ -275,7 +275,7 @@ static void check_result(struct connection *connection, int error)
         watch(connection);
 }
 
-/* ---- what the library tells ---- */
+/* ---- callbacks of the library ---- */
 
 static void on_connect(struct mosquitto *mosquitto, void *data, int code)
 {
@@ -646,7 +646,7 @@ bool connection_is_up(const struct connection *connection)
     return connection->up;
 }
 
-/* What the library has to say of the encryption shows that there is somebody. */
+/* Messages of the library about the encryption show that there is a peer. */
 enum connection_stage connection_stage(const struct connection *connection)
 {
     const bool reached = connection->reached || connection->library[0];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * CAN on the port of a [present] section: has_message all frames of a dialect's table each second, without being asked. On a serial
+ * CAN on the port of a [present] section: sends all frames of a dialect's table each second, without being asked. On a serial
  * port and by TCP frames are lines of SLCAN.
  */
 #include "present.h"

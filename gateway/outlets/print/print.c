@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The smallest outlet: prints what it gets on standard output, one JSON object a line. To look on,
- * to test the pipe, and as the pattern of an outlet.
+ * The smallest outlet: prints values and changes on standard output, one JSON object per line. For
+ * tests, and as the pattern of an outlet.
  */
 #include "outlets/outlet.h"
 

@@ -21,7 +21,7 @@ static const struct sockaddr *client_of(const struct web_request *request)
     return (const struct sockaddr *) &request->http->client;
 }
 
-/* ---- who may ask ---- */
+/* ---- rights ---- */
 
 static bool is_json(const char *type)
 {

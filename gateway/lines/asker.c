@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A line whose packs we ask. */
+/* Polls the packs of a line. */
 #include "asker.h"
 
 #include "cycle.h"
@@ -78,7 +78,7 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     struct flight *flight = &asker->flight;
     struct poller *poller = member->poller;
     struct bms_request shown = flight->request;
-    if (poller->bms.driver->wants_password) /* others are asked nothing secret */
+    if (poller->bms.driver->wants_password) /* requests of other drivers contain no secrets */
         mask_sent(&poller->bms, shown.bytes, shown.size);
     flight->member = member;
     flight->order = order;
@@ -97,7 +97,7 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     asker->wire->facts.requests++;
     if (wire_send(asker->wire, flight->request.bytes, flight->request.size, shown.bytes, now))
         wire_wait(asker->wire, flight->deadline, now);
-    else /* not even these few bytes fit in: nobody has taken any for a long time */
+    else /* not even these few bytes fit: the far end has not read for a long time */
         wire_lose(asker->wire, errno && errno != EAGAIN ? strerror(errno) : "nothing can be sent",
                   now);
 }
@@ -139,8 +139,8 @@ static void end_cycle(struct asker *asker, struct member *member, double now)
                           now);
 }
 
-/* Whether others wait while this pack is asked what it may not answer: packs on the line, or a loan that was queued
- * before the pack's cycle began. */
+/* Whether others wait while this pack gets requests that it may not answer: packs on the line, or a
+ * loan that was queued before the pack's cycle began. */
 static bool is_awaited(const struct asker *asker, const struct poller *poller, double now)
 {
     return turns_wait(asker->turns, poller, now) || asker->loan_since <= poller->cycle.started;

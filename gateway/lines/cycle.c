@@ -41,7 +41,8 @@ static bool is_part(const struct poller *poller, unsigned index)
     return vital && plan[index].every_s == 0 && !isnan(poller->steps[index].at);
 }
 
-/* When the oldest part was asked for; infinity: there is none. *apart_s: how far two parts are apart at most. */
+/* The request time of the oldest part; infinity: none. *apart_s: the longest time between two
+ * parts. */
 static double find_times(const struct poller *poller, double *apart_s)
 {
     const unsigned steps = poller->config->driver->steps;
@@ -124,7 +125,7 @@ void cycle_abandon(struct poller *poller, double now)
     struct poller_presence *presence = &poller->presence;
     poller->cycle.vital_missed = true;
     presence->silent_cycles++;
-    /* A pack that refuses, or whose answers are in doubt, is there. */
+    /* A pack that refuses, or whose answers are doubtful, is present. */
     if (presence->last_answer >= poller->cycle.started && presence->silent_cycles > ANSWERING_MOST)
         presence->silent_cycles = ANSWERING_MOST;
     if (!presence->forgotten && now - presence->last_answer > poller_stale_after(poller))
@@ -132,8 +133,8 @@ void cycle_abandon(struct poller *poller, double now)
     poller->cycle.step = poller->config->driver->steps;
 }
 
-/* On a protocol with a weak check the first values are asked for twice, unless other packs on the line wait for theirs.
- * A rare step has no reading to compare with, and none follows soon. */
+/* On a protocol with a weak check the first values are requested twice, unless other packs on the
+ * line wait for theirs. A rare step has no reading to compare with, and none follows soon. */
 enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
                                double now)
 {
@@ -157,7 +158,7 @@ bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct 
         .limits = &poller->config->spikes,
         .weak = poller->config->driver->check == BMS_CHECK_SUM,
         .noisy = now < poller->presence.noisy_until,
-        .first = !isnan(poller->published_at), /* a search hears it for a moment only */
+        .first = !isnan(poller->published_at), /* a search listens for a moment only */
         .awaited = true,
     };
     enum spike_verdict verdict = spike_judge(spike, &rules, before, reading);

@@ -59,8 +59,8 @@ void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double se
     ledger->open[ledger->count - 1].times = 0;
 }
 
-/* The request and all before it of the same pack will not be answered any more; but of an order nothing is believed that
- * can be avoided. */
+/* The request and all before it of the same pack will not be answered any more, except orders,
+ * which stay open until they are answered. */
 static void settle(struct ledger *ledger, unsigned index)
 {
     struct open_request *answered = &ledger->open[index];
@@ -139,8 +139,8 @@ static bool is_answer(enum bms_result result)
     return result == BMS_DONE || result == BMS_PARTIAL || result == BMS_REFUSED;
 }
 
-/* What a loan asked for is not known (of several requests, or of a tunnel): any frame can answer it, whoever sees that it is
- * one. */
+/* The requests of a loan may be unknown (several requests, or a tunnel): any whole frame can answer
+ * them. */
 static void add_loans(struct candidates *candidates, const uint8_t *bytes, size_t frame_size)
 {
     const struct ledger *ledger = candidates->ledger;
@@ -150,8 +150,8 @@ static void add_loans(struct candidates *candidates, const uint8_t *bytes, size_
             candidates->result[i] = echo ? BMS_FOREIGN : BMS_DONE;
 }
 
-/* Fills in candidates->result. Returns the span of the first request that
- * sees a whole frame; else more is needed if one says so, else what the last one says. */
+/* Fills in candidates->result. Returns the span of the first request for which there is a whole
+ * frame; otherwise BMS_MORE if any request needs more, else the span of the last one. */
 static struct bms_span try_all(struct candidates *candidates, const uint8_t *bytes, size_t size)
 {
     const struct ledger *ledger = candidates->ledger;
@@ -239,8 +239,8 @@ static struct bms_span look(void *data, const uint8_t *bytes, size_t size, enum 
     return span;
 }
 
-/* For good this time. Of a reply in several frames the parts come together. What the driver learns, such as in which of
- * several ways its pack is asked, it learns from the newest candidate. */
+/* Decodes again, now into the poller. The parts of a reply in several frames are merged. The driver
+ * learns from the newest candidate, for example which form of requests the pack answers. */
 static void decode(const struct open_request *oldest, const struct open_request *newest,
                    const uint8_t *frame, size_t size)
 {
@@ -271,7 +271,7 @@ bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent, st
 {
     struct candidates candidates = {.ledger = ledger};
     if (ledger->count == 0)
-        reply_clear(buffer); /* nobody has asked for it */
+        reply_clear(buffer); /* no request is open */
     const size_t size = reply_next(buffer, silent, look, &candidates, &answer->result);
     if (size == 0)
         return false;

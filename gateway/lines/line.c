@@ -22,7 +22,7 @@ struct line {
     struct lender lender;
     struct hearer hearer;
     struct late_turn_watcher late_turn;
-    struct line_tap tap; /* of whoever made the line */
+    struct line_tap tap; /* of the creator of the line */
     bool hears;          /* we send no requests */
 };
 
@@ -69,7 +69,7 @@ static void advance(struct line *line, double now)
     }
 }
 
-/* A line that hears is lent with an open end only. */
+/* A line that is not polled is lent with an open end only. */
 static void on_idle(void *data, double now)
 {
     struct line *line = data;
@@ -231,7 +231,8 @@ void line_start(struct line *line)
         wire_start(&line->wire, clock_now());
 }
 
-/* Goes on from the loop, so that no callback comes from within; an exchange under way ends first. */
+/* Continues from the loop, so that no callback is called from within; an exchange under way ends
+ * first. */
 static void hurry(struct line *line)
 {
     const double now = clock_now();

@@ -58,8 +58,9 @@ static bool is_set(const struct order *order, double reading)
     return fabs(reading - order->switches.value) <= 0.51 * setting_of(order)->step;
 }
 
-/* Reads what the setting is now. ORDER_PENDING: it is known, and another value is to be written. If an earlier order may
- * still be carried out (`open`), the value is written even if it is set already, so that it has the last word. */
+/* Checks the present value of the setting. ORDER_PENDING: it is known and differs, so write it. If
+ * an earlier order may still be carried out (`open`), the value is written even if it is set
+ * already, so that it has the last word. */
 static enum order_result learn_setting(struct order *order, double since, bool open)
 {
     double reading = poller_read_since(order->poller, order->switches.setting, since);
@@ -133,7 +134,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
-/* After a refusal some drivers know a second way (JBD: FB instead of E1). The same request is
+/* After a refusal some drivers have a second request (JBD: FB instead of E1). The same request is
  * never sent twice. */
 static enum order_result try_other_way(struct order *order, double now)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a pack is asked next. */
+/* Selects the next request to a pack. */
 #include "plan.h"
 
 #include "cycle.h"
@@ -33,8 +33,8 @@ static bool may_be_unknown(const struct poller *poller, unsigned index)
     return !plan_of(poller, index)->vital && isnan(step->at) && !good;
 }
 
-/* Such a step is tried when all else is read; but one before the first vital step prepares for that, and is asked in its
- * place. */
+/* Such a step is tried after all others; but one before the first vital step prepares for that, and
+ * keeps its place. */
 static bool is_trial(const struct poller *poller, unsigned index)
 {
     bool behind_vital = false;
@@ -43,8 +43,8 @@ static bool is_trial(const struct poller *poller, unsigned index)
     return behind_vital && may_be_unknown(poller, index);
 }
 
-/* While a pack is silent, the vital steps tell best whether it is there. If it answers, the cycle begins anew with what
- * its driver wants to know first. */
+/* While a pack is silent, the vital steps show best whether it is present. If it answers, the cycle
+ * restarts with the first steps of its driver. */
 static bool is_wanted(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -58,8 +58,8 @@ static bool is_wanted(struct poller *poller, double now)
     return !skipped;
 }
 
-/* The cycle has asked all steps of its pass: those known to be answered, then those that may stay unanswered. Values are
- * published before the second pass, and again after it if it brought any. */
+/* The cycle has run all steps of its pass: those known to be answered, then those that may stay
+ * unanswered. Values are published before the second pass, and again after it if it brought any. */
 static bool begin_pass(struct poller *poller, double now, bool *published)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -84,7 +84,7 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
     return true;
 }
 
-/* Builds the next request of the cycle, unless it is there already. False: there is none. */
+/* Builds the next request of the cycle, unless it is built already. False: there is none. */
 static bool find_request(struct poller *poller, double now, bool *published)
 {
     const struct bms_driver *driver = poller->config->driver;
@@ -283,7 +283,8 @@ bool plan_is_unsure(const struct poller *poller)
     return poller->presence.silent_cycles > 0 || may_be_unknown(poller, poller->cycle.step);
 }
 
-/* The driver knows several ways of asking but not yet which one is right, and the pack is alone on its line: all are tried. */
+/* The driver has several forms of requests, the right one is not known yet, and the pack is alone
+ * on its line: all are tried. */
 static bool looks_for_its_way(const struct poller *poller)
 {
     const struct bms *bms = &poller->bms;
@@ -291,8 +292,9 @@ static bool looks_for_its_way(const struct poller *poller)
            !bms->options.shared && configured_tries(poller) > 1;
 }
 
-/* A board may not know a request that was never answered, and while a pack is silent its neighbours wait: one try each
- * time is enough. The very first one may just have woken it up. If anything came, the pack is there and gets all tries. */
+/* A board may not know a request that was never answered, and while a pack is silent its neighbours
+ * wait: one try each time is enough. The very first one may only have woken the pack. If any byte
+ * was received, the pack is present and gets all tries. */
 static unsigned allowed_tries(const struct poller *poller)
 {
     unsigned tries = configured_tries(poller);
@@ -305,8 +307,8 @@ static unsigned allowed_tries(const struct poller *poller)
     return twice && tries > 2 ? 2 : 1;
 }
 
-/* Asks less and less often what stays unanswered. If something damaged came, the pack does answer, and the next reply may
- * be whole. */
+/* Repeats unanswered steps less and less often. After a damaged reply the pack does answer, and the
+ * next reply may be whole. */
 static double ask_again_s(const struct poller *poller, const struct poller_step *step)
 {
     const unsigned misses = poller->cycle.garbled ? 1 : step->misses;
@@ -316,8 +318,9 @@ static double ask_again_s(const struct poller *poller, const struct poller_step 
     return seconds;
 }
 
-/* A board that does not know several requests leaves one after the other unanswered, and its values must not wait for all
- * of these. When the time of a cycle is used up, the next one goes on from there. */
+/* A board that does not know several requests leaves one after the other unanswered, and its values
+ * must not wait for all of them. When the time of a cycle is used up, the next one continues from
+ * there. */
 static void end_trials(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
@@ -333,7 +336,7 @@ static void miss_step(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->cycle.step];
     const struct bms_step *plan = plan_of(poller, poller->cycle.step);
-    /* It is no fault of the line if a board does not know a request, or was asleep. */
+    /* The line is not at fault if a board does not know a request, or was asleep. */
     bool first = plan->vital && was_never_heard(poller) && poller->presence.silent_cycles == 0;
     poller->counters.timeouts += !first && (plan->vital || !isnan(step->at));
     if (plan->vital) {
@@ -360,7 +363,7 @@ void plan_unanswered(struct poller *poller, bool behind, double now)
     else if (last)
         miss_step(poller, now);
     else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
-        poller->bms = poller->before; /* the request was right: ask in the same way */
+        poller->bms = poller->before; /* the request was right: keep its form */
 }
 
 void plan_disturbed(struct poller *poller, double now)
@@ -370,7 +373,7 @@ void plan_disturbed(struct poller *poller, double now)
     poller->cycle.garbled = true;
 }
 
-/* ---- what others want ---- */
+/* ---- requests of orders and rests ---- */
 
 static void drop_cycle(struct poller *poller, double now)
 {
@@ -426,7 +429,7 @@ void plan_wake(struct poller *poller, double now)
     if (poller->presence.silent_cycles == 0)
         return;
     if (poller->presence.forgotten)
-        bms_forget(&poller->bms); /* it is asked in the way that it answered before */
+        bms_forget(&poller->bms); /* uses the form of requests that it answered before */
     poller->presence.silent_cycles = 2;
     poller->presence.woken = true;
     poller->pace.due = fmin(poller->pace.due, now);

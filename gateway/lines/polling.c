@@ -149,7 +149,7 @@ struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
         for (unsigned from = 0; from < old->line_count && !renewed->lines[l]; from++)
             if (is_unchanged(old, from, config, l))
                 move_line(old, from, renewed, l);
-    /* Short of memory at this point, what could not be made stays away; the rest goes on. */
+    /* If memory is short at this point, only the lines that could not be made are missing. */
     if (!make_pollers(renewed, NULL, NULL) || !make_lines(renewed, loop, events, data))
         log_error("out of memory: some lines are not polled");
     polling_free(old);

@@ -25,7 +25,7 @@ void reply_drop(struct reply *reply, size_t size)
     memmove(reply->bytes, reply->bytes + size, reply->size);
 }
 
-/* Whether the frame belongs to somebody who asked. */
+/* Whether the frame answers a request. */
 static bool count_frame(struct reply_counters *counters, enum bms_result result)
 {
     counters->frames++;
@@ -44,8 +44,8 @@ size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data
         struct bms_span span = look(data, reply->bytes + at, left, result);
         if (span.kind == BMS_MORE && !silent && left < BMS_FRAME_MAX)
             break;
-        /* A driver that wants more than any frame can have, or more than there will be, was
-         * misled by noise. */
+        /* A driver that needs more bytes than any frame can have, or than will arrive, was misled
+         * by noise. */
         if (span.kind == BMS_MORE || span.size == 0)
             span = (struct bms_span){BMS_SKIP, 1};
         if (span.size > left)

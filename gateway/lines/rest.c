@@ -136,7 +136,7 @@ void rest_all(struct rest *rest, double sent_at)
     for (unsigned i = 0; i < rest->turns->count; i++) {
         struct poller *poller = rest->turns->list[i].poller;
         if (bms_talks(poller->config->driver))
-            continue; /* we ask it nothing, so that nothing would ever settle this */
+            continue; /* it is not polled, so no answer would ever settle this */
         ledger_send_uncounted(&rest->ledger, poller, sent_at);
         rest_begin(rest, poller);
     }

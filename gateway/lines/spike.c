@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which readings are believed. */
+/* Decides which readings to believe. */
 #include "spike.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #define LEAP_A 100
 #define LEAP_W 5000
 #define USUAL_PART 5   /* moves up to a fifth of the largest step can be learned as usual; */
-#define SLOW_PART 0.02 /* where any step is believed, up to this part of the value */
+#define SLOW_PART 0.02 /* any step up to this part of the value is believed */
 
 enum kind {
     EXACT, /* states, counts and what hardly ever changes */
@@ -52,7 +52,7 @@ static enum kind kind_of(unsigned id)
     return id >= TEMP_C ? TEMPERATURE : id >= CELL_MV ? CELL : (enum kind) kinds[id];
 }
 
-/* The largest step that is believed at once behind any check, in the unit of the value. */
+/* The largest step that is believed at once with any check, in the unit of the value. */
 static double largest_step(const struct spike_limits *limits, enum kind kind, double before)
 {
     switch (kind) {
@@ -89,8 +89,9 @@ static double largest_move(const struct spike_limits *limits, enum kind kind, do
     return largest_step(limits, kind, value) / USUAL_PART;
 }
 
-/* Whether a value may move only as far as it was seen to. A CRC-16 lets one in 65,536 of the worst damage pass. That is
- * too much only for values that seldom change, and asking again costs next to nothing there. */
+/* Whether a value may move only as far as it did before. A CRC-16 passes one in 65,536 of the worst
+ * damaged frames. That is too much only for values that seldom change, and repeating a request
+ * costs almost nothing there. */
 static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
     bool is_steady = kind <= INDEX;
@@ -230,9 +231,9 @@ static double median_of(const double values[SPIKE_READINGS - 1])
     return NAN;
 }
 
-/* Readings that never agreed tell how far a value moves. Without this, a pack whose values begin to wobble after a long
- * rest would never be believed again. All of them may be damaged, each at another place: so what counts is how far half
- * of them lie from their median. */
+/* Readings that never agreed show how far a value moves. Without this, a pack whose values begin to
+ * vary after a long rest would never be believed again. All of them may be damaged, each at another
+ * place, so this uses the distance of half of them from their median. */
 static void learn_from_doubtful(struct spike *spike, const struct spike_limits *limits)
 {
     double readings[SPIKE_READINGS - 1];
@@ -248,10 +249,10 @@ static void learn_from_doubtful(struct spike *spike, const struct spike_limits *
     }
 }
 
-/* How many readings must agree. Two wrong bytes that cancel each other out pass a sum, and the next reply may be damaged
- * at one of the two again. Over all frames that a gateway sees, two readings are too few, and so are three where much is
- * damaged: in short frames, of which half the bytes mean nothing, three were seen to agree once in ten million. Where
- * somebody waits for first values, two are enough. */
+/* How many readings must agree. Two wrong bytes that cancel each other out pass a sum, and the next
+ * reply may be damaged at one of them again. Over all frames of a gateway, two readings are too
+ * few, and so are three on a line with much damage: in short frames with many unused bytes, three
+ * agreed once in ten million. If first values are needed soon, two are enough. */
 static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before)
 {
     if (!rules->weak || (rules->awaited && !before && !rules->noisy))

@@ -32,7 +32,7 @@ struct spike_rules {
     bool weak;    /* two wrong bits can pass the protocol's check: everything is watched closely */
     bool noisy;   /* damage was seen a short while ago: the same, and a first reading is in doubt */
     bool first;   /* the same on a weak protocol: no pack waits, or no other reading follows soon */
-    bool awaited; /* its line waits: two first readings are enough */
+    bool awaited; /* first values are needed soon: two readings are enough */
 };
 
 enum spike_verdict {

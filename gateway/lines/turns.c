@@ -31,7 +31,7 @@ void turns_close(struct turns *turns)
     *turns = (struct turns){0};
 }
 
-/* ---- whose turn it is ---- */
+/* ---- the next pack ---- */
 
 static void prefer_earlier(struct member **best, struct member *member)
 {
@@ -110,7 +110,7 @@ void turns_expect(struct turns *turns)
         longest_s = fmax(longest_s, turns->list[i].poller->pace.took_s);
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *poller = turns->list[i].poller;
-        /* A pack that was not asked yet may take as long as the others. */
+        /* A pack that was not polled yet may take as long as the others. */
         if (poller->presence.silent_cycles == 0)
             round_s += poller->pace.took_s > 0 ? poller->pace.took_s : longest_s;
     }
@@ -132,7 +132,7 @@ static bool is_missed(const struct member *member)
            !isnan(member->missing_since);
 }
 
-/* After the port was away, packs are asked in vain for a while before one is reported. */
+/* After the port was away, a pack is reported as silent only after some unanswered requests. */
 static bool is_worth_a_word(const struct member *member, double started_at, double now)
 {
     const struct poller *poller = member->poller;

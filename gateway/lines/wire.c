@@ -15,7 +15,7 @@
 #define BACKOFF_MOST_S 30.0
 #define AWAY_S 5.0 /* after longer than this: warn, and expect another device */
 
-/* Bytes that may be shown go to the log and to whoever looks. */
+/* Passes bytes that may be shown to the log and to observers. */
 static void show(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct wire *wire = data;
@@ -97,8 +97,8 @@ static void report_down(struct wire *wire, const char *why, double now)
     }
 }
 
-/* Nothing useful came: the pauses grow. A port that worked a moment ago may have been closed because of a request that
- * its pack does not know. */
+/* Without a useful answer the pauses grow. A port that worked a moment ago may have been closed
+ * because of a request that its pack does not know. */
 static void go_down(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
@@ -124,7 +124,7 @@ void wire_lose(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
     const bool was_open = wire->facts.state == LINE_IS_OPEN;
-    /* Nothing was asked and nothing is due: some serial servers close idle connections. */
+    /* The line was idle: some serial servers close idle connections. */
     const double next = was_open && !health->asked ? wire->events->next_due(wire->data, now) : now;
     const bool idle = next > now;
     if (was_open)

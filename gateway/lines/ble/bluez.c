@@ -22,7 +22,7 @@
 #define BUS_ENDED "the system bus (D-Bus) ended the connection"
 #define SCAN_TRIES 10
 #define SCAN_AGAIN_S 1.0
-#define SIGNAL_UNKNOWN 127 /* as controllers say it */
+#define SIGNAL_UNKNOWN 127 /* as controllers report it */
 
 void bluez_fail(struct bluez *bluez, const char *why)
 {
@@ -396,7 +396,7 @@ static sd_bus_message *make_call(struct bluez *bluez, const char *path, const ch
     return message;
 }
 
-/* Sends what make_call made and the caller has completed (`good`), and lets go of it. */
+/* Sends a message of make_call that the caller has completed (`good`), and releases it. */
 static void send_call(struct bluez *bluez, sd_bus_message *message, bool good, double patience_s,
                       sd_bus_message_handler_t handler, bluez_reply *reply)
 {
@@ -500,7 +500,7 @@ void bluez_write(struct bluez *bluez, const char *path, bool command, const void
     send_call(bluez, message, good, WRITE_S, on_reply, reply);
 }
 
-/* A call that nobody waits for. */
+/* A call without a reply. */
 static void tell(struct bluez *bluez, sd_bus_message *message, bool good)
 {
     if (good && message && sd_bus_message_set_expect_reply(message, 0) >= 0)

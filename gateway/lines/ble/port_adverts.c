@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * A device that is only heard: Victron's advertisements. BlueZ scans as long as the port is open,
- * each new record is decrypted and handed on as a frame. What BlueZ remembers of before is not taken:
- * only what comes while it scans. The port is open once a first record was right, so that the line can
- * say what is wrong until then.
+ * Receives Victron's advertisements. BlueZ scans as long as the port is open; each new record is
+ * decrypted and passed on as a frame. Records from before the scan, which BlueZ remembers, are
+ * ignored. The port counts as open after the first valid record, so that until then the line can
+ * report the reason.
  *
- * On the air records are lost, often several in a row, and none is ever held up. A bus or a BlueZ that stands still does hold
- * them up. So BlueZ is asked for nothing but an answer each second: what comes behind an answer was told after the question, and
- * only what is young by that is taken.
+ * Radio records are lost, often several in a row, but never delayed. A stalled bus or BlueZ does
+ * delay them. So this pings BlueZ each second: messages after a reply were sent after the ping, and
+ * only records that are young by this rule are accepted.
  */
 #include "lines/port/port_kind.h"
 
@@ -29,8 +29,8 @@
 #define HEAR_S 30.0 /* until a first record; they come about once a second */
 #define ASK_S 1.0
 #define OLD_S 3.0  /* younger is taken */
-#define AGREED 3   /* records, until the key is believed */
-#define ODD_MOST 5 /* in a row, that are passed over once it is: anybody may send in its name */
+#define AGREED 3   /* valid records until the key is accepted */
+#define ODD_MOST 5 /* in a row that are ignored afterwards: anything can send them */
 #define NEAR 100   /* voltages, in 0.01 V */
 #define RECORD_TYPE 4
 #define BATTERY_MONITOR 2
@@ -41,7 +41,7 @@ struct adverts {
     struct bluez bluez;
     struct turn turn; /* to begin a scan; it does not keep others from theirs */
     ev_timer limit, ask;
-    double asked_at, answered_at; /* answered: when that question was asked */
+    double asked_at, answered_at; /* time of the last ping that was answered */
     bool asking;
     uint8_t key[VICTRON_KEY];
     char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
@@ -79,10 +79,10 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
     if (size > VICTRON_RECORD_MAX || size < VICTRON_RECORD_LEAST || record[0] != VICTRON_PRODUCT)
         return;
     if (!(clock_now() - adverts->answered_at < OLD_S))
-        return; /* nobody knows when that was */
+        return; /* its time is unknown */
     if (size == adverts->size && memcmp(record, adverts->record, size) == 0) {
         adverts->odd = 0;
-        return; /* said again, as there is nothing new */
+        return; /* repeated, without new values */
     }
     if (!victron_fits(record, size, adverts->key)) {
         pass_over(adverts, "the key in its key_file is not the one of this device");
@@ -106,7 +106,7 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
     if (!agrees(adverts, voltage))
         return;
     if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
-        return; /* nobody reads: lost, as on a wire */
+        return; /* not read: lost, as on a wire */
     if (!adverts->good) {
         memcpy(adverts->first, frame, length);
         adverts->first_size = length;

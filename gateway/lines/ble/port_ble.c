@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Bluetooth Low Energy: the serial line of a BMS's Bluetooth module, through BlueZ. Bytes come as
- * notifications and go out as writes; a socket pair makes a descriptor of both. The sheet `ble` has
- * what BlueZ and the modules do; the steps of opening are those of `enum step`.
+ * Bluetooth Low Energy: the serial line of a BMS's Bluetooth module, through BlueZ. Bytes arrive as
+ * notifications and are sent as writes; a socket pair makes one descriptor of both. The sheet `ble`
+ * describes BlueZ and the modules; `enum step` has the steps of opening.
  *
- * There is a bus connection for each port. A device is looked for before it is connected to, as JK
- * modules let nobody in who has not just seen them, and as connecting to what is away blocks the
- * adapter for much longer than looking for it.
+ * Each port has its own bus connection. It searches for a device before it connects, because JK
+ * modules accept only hosts that have just received their advertisements, and because connecting to
+ * an absent device blocks the adapter for much longer than a search.
  */
 #include "lines/port/port_kind.h"
 
@@ -37,13 +37,13 @@
 #define PENDING_MAX 256
 #define UNANSWERED_MOST 2 /* requests, until the other kind of writing is tried */
 #define REQUEST_GAP_S 0.2 /* between bytes of two requests, at least */
-#define SERVICELESS 3     /* openings without a serial line, until what BlueZ knows is doubted */
+#define SERVICELESS 3     /* openings without a serial line, before BlueZ' cache is cleared */
 #define REPLY_MS 1500
 #define LINK_LOST "the Bluetooth connection is lost"
 
 enum step {
     CLOSED,
-    LOOKING,  /* what does BlueZ know? */
+    LOOKING,  /* requests BlueZ' objects */
     LEAVING,  /* the device is connected, perhaps for a moment only */
     WAITING,  /* for our turn at the adapter */
     SCANNING, /* until it is seen */
@@ -65,7 +65,7 @@ struct ble {
     ev_timer limit; /* of this step */
     int ends[2];    /* the line's and ours; -1: none */
 
-    /* What BlueZ told of it. */
+    /* Its properties in BlueZ. */
     char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
     char watched[BLUEZ_PATH];
     bool powered, connected, resolved, seen, waited;
@@ -87,7 +87,7 @@ struct ble {
     unsigned unanswered, in_vain; /* in_vain: times that the kind of writing was changed */
 
     /* What outlives closing. */
-    double left_at;       /* it was told to disconnect; -infinity: never */
+    double left_at;       /* BlueZ was told to disconnect then; -infinity: never */
     int signal_dbm;       /* as it was seen last; 0: never */
     unsigned first_pair;  /* to begin with: those before said nothing */
     bool proven;          /* that one has brought something */
@@ -95,7 +95,7 @@ struct ble {
     unsigned serviceless; /* times in a row that it had no serial line */
 };
 
-/* ---- what BlueZ tells ---- */
+/* ---- messages of BlueZ ---- */
 
 static bool is_our_adapter(const struct ble *ble, const char *path)
 {
@@ -140,7 +140,7 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
 {
     if (!ble->device[0] && is_wanted(ble, object) && strlen(object->path) < sizeof ble->device) {
         strcpy(ble->device, object->path);
-        if (strcmp(ble->watched, ble->device) != 0) /* twice, and all would be heard twice */
+        if (strcmp(ble->watched, ble->device) != 0) /* else everything would arrive twice */
             bluez_watch(&ble->bluez, ble->device, true);
         strcpy(ble->watched, ble->device);
     }
@@ -170,7 +170,7 @@ static void receive(struct ble *ble, const struct bluez_object *object)
     ble->unanswered = 0;
     if (ble->ends[1] >= 0 &&
         send(ble->ends[1], object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        return; /* nobody reads: lost, as on a wire */
+        return; /* not read: lost, as on a wire */
 }
 
 static void on_object(void *data, const struct bluez_object *object)
@@ -230,8 +230,8 @@ static void on_scanning(void *data, const struct bluez_error *error)
 static void on_scan_stopped(void *data, const struct bluez_error *error)
 {
     struct ble *ble = data;
-    /* Another error is that it was not going any more: good as well. But a scan that BlueZ never said it had begun it never
-     * ends either, until the one who wanted it leaves the bus. */
+    /* Other errors mean that no scan was running, which is fine. But BlueZ never ends a scan whose
+     * start it has not confirmed, until the connection that requested it is closed. */
     if (error && strcmp(error->name, BLUEZ_IN_PROGRESS) == 0)
         bluez_fail(&ble->bluez, "BlueZ is busy with the scan of another program");
     else if (ble->step == SEEN)
@@ -413,7 +413,7 @@ static void end_line(struct ble *ble)
 static void open_ble(void *state);
 static void close_ble(void *state);
 
-/* Once, before anybody hears of it; whoever waits for the adapter has it in between. */
+/* Once, before this is reported; other lines get the adapter in between. */
 static void try_again(struct ble *ble)
 {
     close_ble(ble);

@@ -39,7 +39,7 @@ static struct found *find(struct scan *scan, const char *path)
     return NULL;
 }
 
-/* Names come from anybody with a radio, and go to a terminal. */
+/* Any device can send a name, and names are printed on a terminal. */
 static void take_name(char out[BLUETOOTH_NAME], const char *name)
 {
     size_t size = 0;
@@ -48,7 +48,7 @@ static void take_name(char out[BLUETOOTH_NAME], const char *name)
     out[size] = '\0';
 }
 
-/* BlueZ makes a name of the address where there is none. */
+/* BlueZ derives a name from the address if the device has none. */
 static bool is_no_name(const char *name, const char *address)
 {
     for (size_t i = 0; i < BLUETOOTH_ADDRESS - 1; i++)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* All who wait or have theirs, on whatever adapter, in the order in which they came. Adapters belong
- * to the host, not to a line: this is the one place that all Bluetooth lines share. */
+/* All turns, waiting or not, of all adapters, in the order of their requests. Adapters belong to
+ * the host, not to a line: all Bluetooth lines share this list. */
 static TAILQ_HEAD(, turn) turns = {NULL, &turns.first};
 
 static bool waits_for(const struct turn *turn, const char *adapter)
@@ -14,7 +14,7 @@ static bool waits_for(const struct turn *turn, const char *adapter)
     return strcmp(turn->adapter, adapter) == 0;
 }
 
-/* Whoever is first has the adapter. */
+/* The first one has the adapter. */
 static void wake_first(const char *adapter)
 {
     struct turn *turn;

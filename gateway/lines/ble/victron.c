@@ -39,7 +39,7 @@ static bool parse_key(const char *text, uint8_t key[VICTRON_KEY])
 bool victron_read_key(const char *path, uint8_t key[VICTRON_KEY], char *why, size_t size)
 {
     char text[KEY_DIGITS + 16];
-    /* (A FIFO would wait for somebody to write.) */
+    /* (Opening a FIFO would block until another process writes.) */
     const int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     const ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
     const int error = errno;

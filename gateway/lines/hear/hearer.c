@@ -10,7 +10,7 @@
 
 #define TALK_S 1.0 /* from one set of a talker to the next: all known ones do so */
 
-/* ---- who is missed ---- */
+/* ---- silent packs ---- */
 
 static void await(struct hearer *hearer, unsigned i, double now)
 {

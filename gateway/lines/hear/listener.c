@@ -11,9 +11,9 @@
 #include <string.h>
 
 #define QUESTION_MOST 13 /* bytes; a longer one sets something, maybe a password */
-#define HEAD_SIZE 5      /* of a frame that tells what it is; counters may follow */
+#define HEAD_SIZE 5      /* of a frame that identifies itself; counters may follow */
 
-/* The last question, whose replies are shown, be they ours or not. */
+/* The last request, whose replies are shown, also those of other packs. */
 struct question {
     const struct bms *bms; /* NULL: none is open, and all of this empty */
     struct rounds *rounds; /* whom it was for; NULL: none of ours */
@@ -25,11 +25,11 @@ struct listener {
     void *data;
     struct rounds *rounds;
     unsigned count;
-    struct ledger ledger; /* what the master has asked our packs */
+    struct ledger ledger; /* requests of the master to packs of this line */
     struct question question;
     struct reply heard;
     double byte_s;   /* what a byte takes on the wire */
-    double first_at; /* the first byte in `heard` was sent then, at the latest */
+    double first_at; /* latest time at which the first byte in `heard` was sent */
     double last_at;  /* and the last piece */
     size_t last_size;
     double heard_at;
@@ -54,7 +54,7 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *poller = turns->list[i].poller;
         listener->rounds[i].poller = poller;
-        /* Frames that say whose they are are told apart by it. */
+        /* Distinguishes frames that contain an address. */
         poller->bms.options.address = bms_address(&poller->bms);
     }
     listener_reset(listener);
@@ -194,7 +194,7 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     return true;
 }
 
-/* A frame that says by itself whose it is and what is in it. `asked` does not get it. */
+/* A frame that identifies its pack and its content by itself. `asked` does not get it. */
 static void take_unasked(struct listener *listener, const struct bms_driver *driver,
                          const struct rounds *asked, const struct bms_span *span, double now)
 {
@@ -236,8 +236,8 @@ static void take_answer(struct listener *listener, const struct answer *answer, 
                     poller->incoming, answer->oldest.sent_at, now);
 }
 
-/* A frame that answers nothing that is open. A master that waits in vain for somebody's reply may go on with what it
- * tells of itself. */
+/* A frame that answers no open request. A master that is itself a pack may send its own values
+ * after a request that stayed unanswered. */
 static bool find_other(struct listener *listener, bool invalid, struct bms_span *span, double now)
 {
     const struct question asked = listener->question;

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define LASTING_S 7200.0 /* for settings and the like, which we would ask for each hour */
+#define LASTING_S 7200.0 /* for settings and the like, which packgate would poll once an hour */
 
-/* These values hardly ever change and need not be asked often. */
+/* These values hardly ever change. */
 static bool is_lasting(enum pack_value id)
 {
     return id == RATED_AH || id == SOH_PERCENT || id == CYCLES || id == CELL_COUNT ||
@@ -47,8 +47,8 @@ static struct rounds_kind *kind_of(struct rounds *rounds, uint32_t asked)
     return kind;
 }
 
-/* Whether an answer is too old to be published. One that the master asks for so rarely that it becomes stale in between
- * goes sooner: its age would make all others look old. */
+/* Whether an answer is too old to be published. An answer that becomes stale between two requests
+ * of the master is dropped sooner, because its age would make all others look old. */
 static bool is_old(const struct rounds *rounds, const struct rounds_kind *kind, double now)
 {
     const double stale_s = poller_stale_after(rounds->poller);
@@ -98,8 +98,8 @@ static bool tell(struct rounds *rounds, double now)
     return true;
 }
 
-/* A question that is repeated before all expected ones came shows that the rounds are different from what was thought. A
- * question that comes in two rounds in a row belongs to them. */
+/* If a request is repeated before all expected ones were seen, the rounds are different from what
+ * was assumed. A request that is in two rounds in a row belongs to them. */
 static bool end_round(struct rounds *rounds, bool begun_anew, double now)
 {
     for (unsigned i = 0; i < rounds->count; i++) {
@@ -112,7 +112,7 @@ static bool end_round(struct rounds *rounds, bool begun_anew, double now)
     return tell(rounds, now);
 }
 
-/* Whether all that the master asks in each of its rounds was answered in this one. */
+/* Whether all requests of a round were answered in this one. */
 static bool is_over(const struct rounds *rounds)
 {
     bool any = false;

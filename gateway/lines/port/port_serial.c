@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Serial ports. The kernel's own struct takes any rate, where glibc's termios knows the usual ones only; the two cannot
- * stand beside one another. Pseudo terminals (socat, other programs' virtual ports, `packgate simulate --pty`) take
- * the same settings, and mind none of them.
+ * Serial ports. The kernel's own struct accepts any rate, glibc's termios only the usual ones; a
+ * file can include only one of them. Pseudo terminals (socat, other programs' virtual ports,
+ * `packgate simulate --pty`) accept the same settings and ignore them.
  */
 #include "port_kind.h"
 
@@ -67,9 +67,9 @@ static bool set_up(int fd, const struct port_settings *settings)
            ioctl(fd, TCFLSH, TCIOFLUSH) == 0;
 }
 
-/* Two programs that ask on one line take each other's answers. The lock is what other careful programs look at
- * (pyserial's `exclusive` is the same). It comes before anything that touches the settings or the buffers, which the
- * other may be using. Through a descriptor for reading the kernel sends nothing, whatever the program does. */
+/* Two programs that poll one line receive each other's answers. Other careful programs respect this
+ * lock (pyserial's `exclusive` is the same). It is taken before settings or buffers are touched,
+ * which the other program may be using. The kernel sends nothing through a descriptor for reading. */
 static const char *open_device(struct serial *serial, const char *path)
 {
     const struct port_settings *settings = &serial->port->settings;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Finds out which protocol answers on a port. Attempts at one baud rate share an open port and take
- * turns on a line, as packs do: each asks for its vital values only. The answer to a single short
- * request may be chance, so that whoever gives one is then polled alone, for a whole cycle and at
- * the protocol's own settings. A whole cycle has all that the pack reports, such as its cells.
+ * turns on a line, as packs do; each requests its vital values only. The answer to a single short
+ * request may be chance, so the pack that sent it is then polled alone, for a whole cycle with the
+ * settings of the protocol. A whole cycle has all values of the pack, such as its cells.
  */
 #include "search.h"
 
@@ -60,7 +60,7 @@ struct search {
     unsigned found_count;
     /* The attempts that share the port that is open: attempts[first] and so on. */
     size_t first;
-    unsigned sharing, at;      /* how many, and which of them asks */
+    unsigned sharing, at;      /* their number, and the one whose turn it is */
     unsigned polls;            /* of this one so far */
     struct pack_config *packs; /* room for all attempts in these two */
     struct poller **pollers;
@@ -97,7 +97,7 @@ static bool is_on_air(const struct search *search)
     return search_attempts_on_air(search->wanted);
 }
 
-/* Somebody waits for the first pack: the search has a limit, and the usual addresses are tried until then. */
+/* A search for the first pack has a time limit, and tries the usual addresses until then. */
 static bool seeks_first(const struct search *search)
 {
     return search->extent != SEARCH_ALL && search->found_count == 0;
@@ -259,7 +259,7 @@ static void report_found(struct search *search)
     note_found(search, poller);
     search->again = false;
     if (search->found_count == FOUND_MOST || bms_talks(attempt->driver) || is_on_air(search))
-        give_up(search); /* who talks, or is behind a module, has the line for itself */
+        give_up(search); /* such a device has the line to itself */
     else
         go_on_from(search, only_its_like ? search->count : search->first + 1);
 }
@@ -393,8 +393,8 @@ static void list_near(struct search *search, struct catch *found)
         search_attempts_sweep(&found->attempt, SWEEP_NEAR_LAST, NEAR_POLLS, search->attempts);
 }
 
-/* The attempts of all drivers, for each where its last guess at the usual rate is, since the first
- * ones may be asked more often. */
+/* The place of each driver's last guess at the usual rate, because the first guesses may have more
+ * polls. */
 static void list_far(struct search *search)
 {
     search->far = true;
@@ -428,7 +428,7 @@ static void announce_far(const struct search *search)
         search->events.widening(search->data, seconds);
 }
 
-/* False: there is nothing more to try. */
+/* False: no attempt is left. */
 static bool make_next_list(struct search *search)
 {
     struct catch *next = search->found, *end = next + search->found_count;
@@ -496,7 +496,7 @@ static void end_confirmation(struct search *search)
         go_on_behind(search);
 }
 
-/* The poller stays: it may have found out how its pack wants to be asked. */
+/* The poller stays: it may know which form of requests its pack answers. */
 static void confirm(struct search *search)
 {
     unsigned at = search->at;
@@ -528,9 +528,9 @@ static void confirm(struct search *search)
         fail(search, "out of memory");
 }
 
-/* ---- what the line tells ---- */
+/* ---- events of the line ---- */
 
-/* Nobody asks any more until the port is closed. */
+/* No more requests until the port is closed. */
 static void hold(struct search *search, double now)
 {
     for (unsigned i = 0; i < search->sharing; i++)
@@ -542,7 +542,7 @@ static void on_found(void *data, struct poller *poller, double now)
     struct search *search = data;
     bool whole = search->confirming || bms_talks(poller->config->driver);
     if (search->confirming && !poller->complete)
-        return; /* the vital values: what it may report besides is asked next, in the same cycle */
+        return; /* the vital values: its other values are requested next, in the same cycle */
     hold(search, now);
     if (!whole)
         continue_with(search, confirm, 0);

@@ -17,7 +17,7 @@ bool search_attempts_on_air(const struct line_config *wanted)
     return strncmp(wanted->port, "ble:", 4) == 0;
 }
 
-/* With a key it is heard what a device advertises, and not connected to. */
+/* With a key only the advertisements of a device are received, without a connection. */
 static bool is_heard(const struct line_config *wanted)
 {
     return search_attempts_on_air(wanted) && wanted->key_file[0];
@@ -50,7 +50,7 @@ static bool is_listed(const struct attempt *list, size_t count, const struct att
     return false;
 }
 
-/* Who talks unasked is listened to before anything is asked. */
+/* Devices that send by themselves are tried before anything is sent. */
 static int compare(const void *a, const void *b)
 {
     const struct attempt *left = a, *right = b;

@@ -4,15 +4,12 @@ import { el, setText } from './dom.js';
 import { t } from './words.js';
 
 const RELOAD_S = 10;
+const PROXY_ALONE = [502, 504];   // a proxy answers in place of the page, which restarts
 
 /** Sends a request: GET without a body, else POST. Throws an error with `status`, and the answer as `said`. */
 export async function api(path, body) {
-  let response;
-  try {
-    response = await fetch('api/v1/setup/' + path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
-  } catch {
-    throw Object.assign(new Error(t('offline')), { status: 0 });
-  }
+  const response = await fetch('api/v1/setup/' + path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).catch(() => null);
+  if (!response || PROXY_ALONE.includes(response.status)) throw Object.assign(new Error(t('offline')), { status: 0 });
   const isJson = /json/.test(response.headers.get('Content-Type')), said = isJson ? await response.json().catch(() => ({})) : await response.text();
   if (response.ok) return said;
   // Either this edit is forbidden, or the session is over: then back to the start, with the draft kept.

@@ -59,7 +59,7 @@ pictures: test-deps
 	/usr/bin/python3 tests/e2e/test_setup_page.py $(BUILD)/packgate docs/pictures
 
 # What the program itself prints, for readers without it, and its version where it stands in files of others.
-VERSIONED := packaging/container/compose.yaml packaging/home-assistant/config.yaml docs/container.md docs/home-assistant-app.md
+VERSIONED := packaging/container/compose.yaml packaging/home-assistant/config.yaml docs/container.md docs/home-assistant-app.md README.md
 docs: docs-of-program
 docs-of-program: all
 	for file in $(CLIENTS); do $(BUILD)/packgate map --format $${file%.*} >conf/$$file || exit; done

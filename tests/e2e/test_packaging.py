@@ -69,7 +69,7 @@ def generated_documents_are_current():
     wanted = run(PACKGATE, "map", "--format", "homeassistant")
     assert read_text("conf/homeassistant.yaml") == wanted, "conf/homeassistant.yaml is out of date: make docs"
     version = run(PACKGATE, "--version").split()[1]
-    for path in ("packaging/container/compose.yaml", "packaging/home-assistant/config.yaml", "docs/container.md", "docs/home-assistant-app.md"):
+    for path in ("packaging/container/compose.yaml", "packaging/home-assistant/config.yaml", "docs/container.md", "docs/home-assistant-app.md", "README.md"):
         named = set(re.findall(r'(?:packgate[:-]|^version: ")(\d+\.\d+\.\d+)', read_text(path), re.M))
         assert named == {version}, f"{path} names {named}: make docs"
 

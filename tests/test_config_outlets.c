@@ -425,7 +425,7 @@ static void test_influx(void **state)
         {"[influx x]\nurl = http://h/write\n", "warning: without [history] only the last hour"},
         {"[history]\nfile = none\n[influx x]\nurl = http://h/write\n",
          "warning: without [history] only the last hour"},
-        {"[influx x]\nurl = http://h/write\nbackfill = no\n", NULL},
+        {"[influx x]\nurl = http://h/write\ninterval = 10s, backfill no\n", NULL},
         {"[history]\n[influx x]\nurl = http://h/write\npassword_file = /t\n",
          "warning: the token or password goes over the network in the clear"},
         {"[history]\n[influx x]\nurl = http://h/write\ngateway = hut\n",

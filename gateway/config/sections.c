@@ -161,12 +161,15 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "The time after which a request counts as unanswered. If replies regularly come later, the line waits "
              "for them for up to 30 s, and the log says what to set."},
-    {.name = "gap", CONFIG_PARTS(line_config, {GAP, .type = &type_gap, .max = 10},
-                                 {LINE(settle_ms), .type = &type_settle, .max = 30}), .web = true,
+    {.name = "gap", GAP, .type = &type_gap, .web = true, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "Silence before each request. With settle, for a line behind radio or UDP that repeats or reorders "
-             "replies: after each exchange nothing is sent for that time, and received bytes are discarded."},
+     .help = "Silence before each request."},
+    {.name = "settle", LINE(settle_ms), .type = &type_millis, .web = true, .max = 30,
+     .preset = "0s",
+     .on_change = CHANGE_LINE,
+     .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent "
+             "for this time, and received bytes are discarded."},
     {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
      .otherwise = "none",
      .on_change = CHANGE_LINE,
@@ -178,8 +181,6 @@ static const struct config_key line_keys[] = {
      .help = "yes: an inverter or a master pack already polls this line. packgate decodes the bytes and never sends."},
     {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
-    {.name = "settle", LINE(settle_ms), .type = &type_millis, .min = 0, .max = 30,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it in 'gap', as in 'gap = settle 3s'")},
     {.name = "framing", LINE(framing), .type = &type_framing,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", LINE(rts), .type = &type_choice, WORDS(CONFIG_RTS),

@@ -189,25 +189,9 @@ static bool parse_gap(const struct config_key *key, const char *text, void *fiel
     return *set;
 }
 
-static bool parse_settle(const struct config_key *key, const char *text, void *field)
-{
-    static const char word[] = "settle";
-    const size_t size = strlen(word);
-    return strncmp(text, word, size) == 0 && isblank((unsigned char) text[size]) &&
-           parse_millis(key, text + size + strspn(text + size, " \t"), field);
-}
-
-static void describe_settle(const struct config_key *key, char *out, size_t size)
-{
-    char to[32];
-    duration_format(key->max, to, sizeof to);
-    snprintf(out, size, "settle and a duration to %s, such as settle 3s", to);
-}
-
 const struct config_type type_seconds = {.parse = parse_seconds, .describe = describe_duration};
 const struct config_type type_millis = {.parse = parse_millis, .describe = describe_duration};
 const struct config_type type_gap = {.parse = parse_gap, .describe = describe_duration};
-const struct config_type type_settle = {.parse = parse_settle, .describe = describe_settle};
 
 static bool find_word(const struct config_key *key, const char *text, unsigned *index)
 {

@@ -23,7 +23,6 @@ extern const struct config_type type_decimal;  /* double                     "12
 extern const struct config_type type_seconds;  /* double, in s               "500ms", "1.5s", "2m" */
 extern const struct config_type type_millis;   /* unsigned, in ms            the same */
 extern const struct config_type type_gap;      /* unsigned, in ms, and bool  the same */
-extern const struct config_type type_settle;   /* unsigned, in ms            "settle 3s" */
 extern const struct config_type type_choice;   /* an enum                    one of the words */
 extern const struct config_type type_flag;     /* bool                       one of two words */
 extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */

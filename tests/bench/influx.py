@@ -241,7 +241,7 @@ def gateway_beside(file, backfill, program=None):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(file + ".sent-one")
         url = f"http://127.0.0.1:{int(others[0].stdout.readline())}/write"
-        yield stack.enter_context(Gateway(packs() + history(file) + section(url) + f"backfill = {backfill}\n")), others[0]
+        yield stack.enter_context(Gateway(packs() + history(file) + section(url) + f"interval = 10s, backfill {backfill}\n")), others[0]
 
 
 def ask_beside(file, program):
@@ -281,12 +281,12 @@ def main():
         for thread in os.listdir(f"/proc/{database.process.pid}/task"):
             os.sched_setaffinity(int(thread), cores[-1:])
         os.unlink(file + ".sent-one")
-        with Gateway(packs() + history(file) + section(database.url + "/write") + "backfill = all\n") as gateway:
+        with Gateway(packs() + history(file) + section(database.url + "/write") + "interval = 10s, backfill all\n") as gateway:
             catch_up(gateway, file, database.process.pid, f"{some} hours into a database on one core", rows)
     rows = fill(file, HOURS)
     with VictoriaMetrics() as database:
         os.unlink(file + ".sent-one")
-        with Gateway(packs() + history(file) + section(database.url + "/write") + "backfill = all\n") as gateway:
+        with Gateway(packs() + history(file) + section(database.url + "/write") + "interval = 10s, backfill all\n") as gateway:
             catch_up(gateway, file, database.process.pid, f"{HOURS} hours into a database", rows)
             found = database.rows('packgate_voltage_v{pack="p7"}')[0][1]
             print(f"of pack p7: {len(found)} samples of voltage, {len(set(found))} times")

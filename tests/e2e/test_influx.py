@@ -390,7 +390,7 @@ def catches_up_behind_others():
             file.executemany(f"INSERT INTO recent(pack, t, n, voltage_mv, soc_permille, {cells}, flags) "
                              f"VALUES(1, ?, 10, 26400, 550{', 3300' * 8}, 0)", ([t] for t in wanted))
         os.unlink(place.file + ".sent-one")
-        with Gateway(text + "backfill = all\ncatch_up = 200\n") as gateway:
+        with Gateway(text + "interval = 10s, backfill all\ncatch_up = 200\n") as gateway:
             times = database.await_times("shed", lambda got: len(got) >= len(wanted) + 2)
             assert set(wanted) <= set(times), sorted(set(wanted) - set(times))[:3]
             # The database itself knows which rows it lacks.

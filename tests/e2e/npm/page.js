@@ -541,6 +541,12 @@ const cases = {
         const tablet = await open({ viewport: { width: 768, height: 1024 }, locale: 'fr-FR' });
         const [sign, words] = await Promise.all(['.bands .icon', '.bands b'].map(part => tablet.locator(part).first().evaluate(n => n.getClientRects()[0].top)));
         check(Math.abs(sign - words) < 12, `the sign of an alarm at ${sign}, its words at ${words}`);
+        for (const width of [768, 900, 1024, 1440]) {
+            await tablet.setViewportSize({ width, height: 1024 });
+            const out = await tablet.locator('.card *').evaluateAll(all => all.filter(n => n.checkVisibility() && !n.closest('.vh') &&
+                n.getBoundingClientRect().right > n.closest('.card').getBoundingClientRect().right + 1).map(n => n.outerHTML.slice(0, 120)));
+            check(!out.length, `${width}: outside of its card: ${out[0]}`);
+        }
         await tablet.context().close();
         // One of another browser: English; and what is chosen stays.
         const page = await open({ locale: 'ja-JP' }, '#/setup');

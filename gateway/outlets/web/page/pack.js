@@ -138,7 +138,7 @@ export function pack(name) {
     : [card(p, true), cellList(name, p.shape.cells), temperatures(p.shape.temps), switches(p), figures()], set = settings();
   const [main, ...others] = parts, list = isBank(p) ? null : others.shift();
   const body = el('div', { class: 'detail' }, main, list,
-    el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);
+    el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: isBank(p) ? 'card all' : 'card' }, others.at(-1), identity(p)), set);
   listen([name]);
   // The past is loaded later, and only if there is a history; again whenever the values of today are renewed, and after alarms have changed.
   let told = null, due = Infinity;

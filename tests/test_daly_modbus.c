@@ -271,9 +271,11 @@ static void test_absent_values(void **state)
     pack_clear(&pack);
     uint16_t r[80];
     fill_d2(r);
-    r[40] = 0;      /* no voltage right after wake-up */
-    r[41] = 0;      /* would be -3000 A */
+    r[40] = 0; /* no voltage right after wake-up */
+    r[41] = 0; /* would be -3000 A */
+    r[50] = 3;
     r[33] = 255;    /* counted, not fitted */
+    r[34] = 0;      /* would be -40 degrees */
     r[38] = 0x0CE4; /* a balancer's voltage after the sensors */
     r[4] = 3333;    /* garbage after the cells */
     r[2] = 0;       /* a cell that is cut off is 0, not unknown */
@@ -284,8 +286,8 @@ static void test_absent_values(void **state)
     assert_int_equal(receive_window(&bms, 0xD2, 0, r, 80, &pack), BMS_DONE);
     settle(&bms, &pack);
     assert_int_equal(pack.alarms_known, 0);
-    static const enum pack_value unknown[] = {VOLTAGE_V,  CURRENT_A,   SOC_PERCENT, TEMP_C + 1,
-                                              TEMP_C + 6, CELL_MV + 4, MOS_TEMP_C};
+    static const enum pack_value unknown[] = {VOLTAGE_V,  CURRENT_A,  SOC_PERCENT, TEMP_C + 1,
+                                              TEMP_C + 2, TEMP_C + 6, CELL_MV + 4, MOS_TEMP_C};
     for (size_t i = 0; i < COUNT(unknown); i++)
         assert_false(pack_known(&pack, unknown[i]));
     assert_int_equal(pack.implausible, 1); /* the state of charge; missing values are not counted */
@@ -294,7 +296,6 @@ static void test_absent_values(void **state)
     assert_true(pack.value[TEMP_C] == 20);
 }
 
-/* Other programs read the cells first, as many as they expect, and everything else with a second request. */
 /* Section 10: a board that only balances has the pack voltage after its sensors, and 0 in all fields that it does not
  * support. */
 static void test_balancer_board(void **state)
@@ -319,6 +320,7 @@ static void test_balancer_board(void **state)
     }
 }
 
+/* Other programs read the cells first, as many as they expect, and everything else with a second request. */
 static void test_other_windows(void **state)
 {
     struct bms bms = new_bms(&daly_p81_driver);

@@ -225,6 +225,26 @@ static void test_lengths(void **state)
     }
 }
 
+/* A raw 0 would be -50 degrees. */
+static void test_missing_sensors(void **state)
+{
+    uint8_t d[256];
+    struct bms bms;
+    struct pack pack;
+    bms_init(&bms, &jbd_up_driver);
+    pack_clear(&pack);
+    fill_status(d, 16, 4, 0, 3);
+    put_be16(d + 16, 0);
+    for (unsigned n = 0; n < 4; n++)
+        put_be16(d + 68 + 2 * 16 + 2 + 2 * n, n == 2 ? 715 : 0);
+    assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 200, &pack), BMS_DONE);
+    assert_near(&pack, TEMP_C + 2, 21.5);
+    assert_unknown(&pack, TEMP_C);
+    assert_unknown(&pack, TEMP_C + 3);
+    assert_unknown(&pack, MOS_TEMP_C);
+    assert_int_equal(pack.implausible, 0);
+}
+
 static void test_alarm_bits(void **state)
 {
     static const struct {
@@ -538,21 +558,14 @@ static void test_emulated_silence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_silence_on_serial),
-        cmocka_unit_test(test_behind_master),
-        cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_listening),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_alarm_bits),
-        cmocka_unit_test(test_switch_frame),
-        cmocka_unit_test(test_switch_sequence),
-        cmocka_unit_test(test_switch_and_protections),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_alarms_one_by_one),
-        cmocka_unit_test(test_emulated_switch),
-        cmocka_unit_test(test_emulated_silence),
+        cmocka_unit_test(test_requests),        cmocka_unit_test(test_silence_on_serial),
+        cmocka_unit_test(test_behind_master),   cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_listening),       cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_lengths),         cmocka_unit_test(test_missing_sensors),
+        cmocka_unit_test(test_alarm_bits),      cmocka_unit_test(test_switch_frame),
+        cmocka_unit_test(test_switch_sequence), cmocka_unit_test(test_switch_and_protections),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_alarms_one_by_one),
+        cmocka_unit_test(test_emulated_switch), cmocka_unit_test(test_emulated_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

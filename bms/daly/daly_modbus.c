@@ -251,7 +251,7 @@ static void decode_cells(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-/* 255: not fitted, although it may be counted (section 8). */
+/* 255: not fitted, although it may be counted (section 8); so is 0, which would be -40 °C. */
 static void decode_temps(const struct daly_map *map, const struct modbus_window *window,
                          struct pack *pack)
 {
@@ -261,7 +261,7 @@ static void decode_temps(const struct daly_map *map, const struct modbus_window 
         if (!modbus_has(window, reg, 1))
             continue;
         uint16_t raw = modbus_word(window, reg);
-        if (raw < 255 && (count >= 0 ? n <= (unsigned) count : raw != 0))
+        if (raw > 0 && raw < 255 && (count < 0 || n <= (unsigned) count))
             pack_set_temp(pack, n, raw - 40);
     }
 }

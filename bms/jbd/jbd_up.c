@@ -190,9 +190,11 @@ struct reply {
     size_t size;
 };
 
-static double celsius(const uint8_t *raw)
+/* A sensor that is missing reads 0, which would be -50 °C. */
+static void set_celsius(struct pack *pack, enum pack_value id, const uint8_t *raw)
 {
-    return (be16(raw) - TEMP_ZERO) / 10.0;
+    if (be16(raw) != 0)
+        pack_set(pack, id, (be16(raw) - TEMP_ZERO) / 10.0);
 }
 
 /* What commands have switched on. A MOS that is off while a protection is active, or the pack is
@@ -271,7 +273,7 @@ static bool decode_lists(const struct reply *reply, struct pack *pack)
         return true;
     pack_set(pack, TEMP_COUNT, (double) temps);
     for (size_t i = 0; i < temps; i++)
-        pack_set_temp(pack, (unsigned) i + 1, celsius(d + at + 2 + 2 * i));
+        set_celsius(pack, (enum pack_value)(TEMP_C + i), d + at + 2 + 2 * i);
     if (end + TRAIL_SIZE <= reply->size)
         decode_trail(d + end, pack);
     return true;
@@ -294,7 +296,7 @@ static bool decode_status(struct bms *bms, const struct reply *reply, struct pac
     pack_set(pack, REMAINING_AH, be16(d + 10) / 100.0);
     pack_set(pack, FULL_AH, be16(d + 12) / 100.0);
     pack_set(pack, RATED_AH, be16(d + 14) / 100.0);
-    pack_set(pack, MOS_TEMP_C, celsius(d + 16));
+    set_celsius(pack, MOS_TEMP_C, d + 16);
     pack_set(pack, SOH_PERCENT, be16(d + 22));
     pack_set(pack, DISCHARGE_MOS, d[33] & ON_DISCHARGE ? 1 : 0);
     pack_set(pack, CHARGE_MOS, d[33] & ON_CHARGE ? 1 : 0);

@@ -188,8 +188,14 @@ void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t cou
  * `pack->alarms_warning`. */
 uint64_t pack_alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active);
 
+/** The same by the level of each row, where one bit is enough for an alarm at a level: that of the first such row. */
+uint64_t pack_alarm_word_once(const struct pack *pack, const struct alarm_bit *rows, size_t count);
+
 /** Appends one of the protocol's own alarm words; those beyond MAX_RAW_ALARMS are dropped. */
 void pack_raw_alarm(struct pack *pack, uint16_t word);
+
+/** The active alarms of a level, a bit for each enum pack_alarm. */
+uint32_t pack_alarms_at(const struct pack *pack, int level);
 
 /** Active at any level. */
 bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm);

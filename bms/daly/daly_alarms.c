@@ -80,19 +80,5 @@ void daly_alarms(struct pack *pack, uint64_t word)
 
 uint64_t daly_alarm_word(const struct pack *pack)
 {
-    /* Bits chosen so far: one per alarm and level is enough. */
-    struct pack told;
-    uint64_t word = 0;
-    pack_clear(&told);
-    for (size_t i = 0; i < FAULT_BITS; i++) {
-        const struct alarm_bit *row = &fault_bits[i];
-        bool warns = row->level == ALARM_WARNING;
-        uint32_t active = warns ? pack->alarms_warning : pack->alarms_protection;
-        uint32_t done = warns ? told.alarms_warning : told.alarms_protection;
-        if ((active & ~done) >> row->alarm & 1) {
-            word |= UINT64_C(1) << row->bit;
-            pack_alarm(&told, (enum pack_alarm) row->alarm, row->level);
-        }
-    }
-    return word;
+    return pack_alarm_word_once(pack, fault_bits, FAULT_BITS);
 }

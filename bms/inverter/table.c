@@ -31,14 +31,9 @@ static bool is_number(const struct table_field *field)
 
 /* ---- alarms ---- */
 
-static uint32_t alarms_at(const struct pack *pack, uint8_t level)
-{
-    return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
-}
-
 static bool is_active(const struct pack *pack, const struct table_field *field)
 {
-    return alarms_at(pack, field->level) & field->alarms;
+    return pack_alarms_at(pack, field->level) & field->alarms;
 }
 
 static unsigned pair_of(const struct pack *pack, const struct table_field *field)

@@ -164,8 +164,7 @@ int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at
 
 static bool is_active(const struct pack *told, const struct modbus_alarm *row)
 {
-    uint32_t active = row->level == ALARM_WARNING ? told->alarms_warning : told->alarms_protection;
-    return active >> row->alarm & 1;
+    return pack_alarms_at(told, row->level) >> row->alarm & 1;
 }
 
 static bool told_before(const struct modbus_alarm *rows, size_t at)

@@ -194,8 +194,7 @@ static unsigned sign_word(const struct modbus_value *row, const struct pack *tol
 
 static bool is_active(const struct pack *told, const struct modbus_test *row)
 {
-    uint32_t active = row->level == ALARM_WARNING ? told->alarms_warning : told->alarms_protection;
-    return active >> row->alarm & 1;
+    return pack_alarms_at(told, row->level) >> row->alarm & 1;
 }
 
 static unsigned alarm_bits(const struct modbus_value *value)

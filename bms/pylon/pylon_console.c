@@ -625,8 +625,7 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
     unsigned bits = 0;
     char names[200] = "";
     for (size_t i = 0; i < COUNT(events); i++) {
-        uint32_t active =
-            events[i].level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
+        uint32_t active = pack_alarms_at(pack, events[i].level);
         bool cells = strchr("B", events[i].name[0]) != NULL;
         bool second = strcmp(events[i].name, "COC2") == 0 || strcmp(events[i].name, "DOC2") == 0;
         if (cells != of_cells || second || !(active >> events[i].alarm & 1))

@@ -385,25 +385,9 @@ static size_t put_word(uint8_t *d, size_t at, unsigned word)
     return at + 2;
 }
 
-/* Sets the bit of the first row of each alarm and level only. */
-static uint64_t alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count)
-{
-    uint64_t word = 0;
-    uint32_t shown[PROT + 1] = {0};
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t bit = 1u << rows[i].alarm;
-        const uint32_t active =
-            rows[i].level == WARN ? pack->alarms_warning : pack->alarms_protection;
-        if (active & bit & ~shown[rows[i].level])
-            word |= (uint64_t) 1 << rows[i].bit;
-        shown[rows[i].level] |= bit;
-    }
-    return word;
-}
-
 static size_t put_states(const struct pack *pack, uint8_t *d, size_t at)
 {
-    const uint64_t word = alarm_word(pack, alarms, COUNT(alarms));
+    const uint64_t word = pack_alarm_word_once(pack, alarms, COUNT(alarms));
     const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
     const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
                          (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;

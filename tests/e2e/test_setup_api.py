@@ -726,7 +726,7 @@ def helped(packs=PACKS, **options):
     with steady_page(packs=packs, arguments=("--helper", path), **options) as page:
         helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, PACKGATE, "setup-save", "-c", page.path)
         try:
-            await_that(lambda: os.path.exists(path), bool)
+            helper.wait_for("Listening on")
             yield page, path
         finally:
             helper.stop()

@@ -270,7 +270,7 @@ def turned_clock():
         helper = Program("systemd-socket-activate", "--accept", "--inetd", "-l", path, "-E", f"LD_PRELOAD={folder}/clock.so",
                          "-E", f"TIME_OVER={folder}/over", "-E", f"ASAN_OPTIONS={asan}", PACKGATE, "setup-save", "-c", page.path)
         try:
-            await_that(lambda: os.path.exists(path), bool)
+            helper.wait_for("Listening on")
             yield page, lambda: open(f"{folder}/over", "w").close()
         finally:
             helper.stop()

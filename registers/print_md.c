@@ -86,7 +86,17 @@ static void print_introduction(const struct map_settings *settings, FILE *out)
     fprintf(out,
             "| %u…%u | [extended block](#extended-block): everything, with a special value for "
             "\"unknown\" |\n"
-            "| %u…%u | [settings](#settings): settings of the BMS (from map version 2 on) |\n",
+            "| %u…%u | [settings](#settings): settings of the BMS (from map version 2 on) |\n"
+            "\n"
+            "- [Reading](#reading)\n"
+            "- [Order of words](#order-of-words)\n"
+            "- [First test](#first-test)\n"
+            "- [Compatibility block](#compatibility-block)\n"
+            "- [Extended block](#extended-block)\n"
+            "- [Banks](#banks)\n"
+            "- [Discrete inputs](#discrete-inputs)\n"
+            "- [Coils](#coils)\n"
+            "- [Home Assistant](#home-assistant)\n",
             base + MAP_EXTENDED_OFFSET, base + MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE - 1,
             base + MAP_SETTINGS_OFFSET, base + MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE - 1);
 }
@@ -99,26 +109,27 @@ static void print_reading(const struct map_settings *settings, FILE *out)
         "\n"
         "## Reading\n"
         "\n"
-        "- Registers are read with function 3 or 4, which answer the same; discrete inputs with\n"
-        "  function 2, coils with function 1.\n"
-        "- The unit id chooses the pack, as configured; 0 and 255 are the first pack, or the bank\n"
-        "  if there is one.\n"
-        "- Addresses on this page are those of the protocol: decimal, the first one is 0. Tools\n"
-        "  that count from 1 want one more, and those that put the kind of register in front "
-        "write\n"
-        "  address %u as 4%04u, 4%05u or, for function 4, 3%05u.\n"
-        "- One read takes up to 125 registers. Each table below fits one read.\n"
-        "- Every number is in the unit given; there are no scale factors. Numbers are rounded to\n"
-        "  nearest, and one that does not fit stops at the end of its range.\n"
+        "- Functions 3 and 4 read the same registers. Function 2 reads discrete inputs, function "
+        "1\n"
+        "  coils.\n"
+        "- The unit id selects the pack, as configured; 0 and 255 are the first pack, or the "
+        "first\n"
+        "  bank if there is one.\n"
+        "- Addresses on this page are those of the protocol: decimal, starting at 0. Some tools\n"
+        "  count from 1. Tools with the kind of register in front of the number write address %u\n"
+        "  as 4%04u, 4%05u or, for function 4, 3%05u.\n"
+        "- One request reads up to 125 registers. Each table below fits into one request.\n"
+        "- Every number is in the given unit, without scale factors. Numbers are rounded to\n"
+        "  nearest, and limited to the range of their type.\n"
         "- Positive current and power charge the pack.\n"
-        "- Free registers inside a block read 0 today and may get a meaning; do not rely on it.\n"
-        "  Outside of the blocks the answer is exception 2 (illegal data address).\n"
-        "- While a pack is silent, its values are refused with exception 11 (gateway target "
-        "device\n"
-        "  failed to respond) rather than served as if they were fresh. State, counters, names "
-        "and\n"
-        "  self-check can always be read. An unknown unit id gets exception 10. With\n"
-        "  `on_stale = hold` the last values stay readable and the failure flag is set.\n",
+        "- Free registers inside a block read 0. Later versions may use them. Addresses outside "
+        "of\n"
+        "  the blocks get exception 2 (illegal data address).\n"
+        "- While a pack is silent, its values get exception 11 (gateway target device failed to\n"
+        "  respond). State, counters, names and self-check can always be read. An unknown unit id\n"
+        "  gets exception 10. With `on_stale = hold` the last values stay readable and the "
+        "failure\n"
+        "  flag is set.\n",
         voltage, voltage + 1, voltage + 1, voltage + 1);
 }
 
@@ -135,9 +146,9 @@ static void print_types(FILE *out)
           "| string | 16: 32 ASCII characters, the first in the high byte of the first register, "
           "padded with spaces | all spaces |\n"
           "\n"
-          "The compatibility block has no such values: there unknown values read 0, and a switch "
+          "The compatibility block has no such values: unknown values read 0 there, and a switch "
           "that\n"
-          "the BMS does not report looks as if it were off.\n",
+          "the BMS does not report reads as off.\n",
           out);
 }
 
@@ -164,7 +175,7 @@ static void print_word_order(const struct map_settings *settings, FILE *out)
                 high ? clients[i].high_float : clients[i].low_float,
                 high ? clients[i].high_u32 : clients[i].low_u32);
     fputs("\n"
-          "evcc turns NaN into 0, so unknown values are 0 there. `mbpoll -t 4:int`\n"
+          "evcc turns NaN into 0, so it shows unknown values as 0. `mbpoll -t 4:int`\n"
           "shows a u32 as a signed number. pymodbus should convert one value at a time: with\n"
           "`word_order=\"little\"` some releases return several in reverse.\n",
           out);
@@ -270,40 +281,31 @@ static void print_banks(const struct map_settings *settings, FILE *out)
         "\n"
         "## Banks\n"
         "\n"
-        "A bank has a unit id of its own and the same map. What it serves is made of those of its\n"
-        "packs whose values are fresh (`packs_present`, register %u); one that is stale is left "
-        "out,\n"
-        "is counted in `packs_missing` (%u), and raises the warning `communication_fault` and with "
-        "it\n"
-        "the failure flag of the bank. With fewer fresh packs than `packs_needed` (%u, `min_packs` "
-        "of\n"
-        "the configuration, by default all) the bank is stale.\n"
+        "A bank has a unit id of its own and the same map. Its values are computed from its packs\n"
+        "with fresh values (`packs_present`, register %u). A stale pack is counted in\n"
+        "`packs_missing` (%u), and activates the warning `communication_fault` and so the failure\n"
+        "flag of the bank. With fewer fresh packs than `packs_needed` (%u, `min_packs` of the\n"
+        "configuration, by default all) the bank is stale.\n"
         "\n"
-        "| values of a bank | what they are |\n"
+        "| values of a bank | how they are computed |\n"
         "|---|---|\n"
         "| current, power, remaining, full and rated capacity | the sum; unknown when any pack "
         "does not"
         " report it |\n"
         "| voltage | the average |\n"
-        "| state of charge | the average, each pack by its capacity: the full one, where that is "
-        "not"
-        " reported the rated one, else `capacity` of the configuration; each the same when one has"
-        " none of them |\n"
-        "| state of health | the average, weighted likewise, but by the rated capacity first and "
-        "the"
-        " full one second |\n"
+        "| state of charge | the average, weighted by full capacity, else rated capacity, else"
+        " `capacity` of the configuration; not weighted if a pack has none of them |\n"
+        "| state of health | the same, by rated capacity first, then by full capacity |\n"
         "| highest and lowest cell and temperature | of all packs; `cell_max_index` is the cell's"
-        " number in its pack, `cell_max_pack` and its sisters are the place of the pack in the"
-        " bank's list |\n"
+        " number in its pack, `cell_max_pack` the place of the pack in the bank's list |\n"
         "| cell difference | highest less lowest of the whole bank |\n"
         "| average cell, average temperature | over all cells, over all sensors |\n"
         "| MOS temperature, charge cycles | of the pack with the highest |\n"
         "| charge and discharge MOS | 1 when on in all packs |\n"
         "| balancing | 1 while any pack balances |\n"
         "| alarms | active in any pack, at each level |\n"
-        "| charge and discharge current limit | the sum, where a pack whose MOS of that direction"
-        " is off counts as 0, whatever it reports; unknown when another pack does not report its"
-        " limit, or none does |\n"
+        "| charge and discharge current limit | the sum; a pack whose MOS of that direction is off"
+        " counts as 0; unknown if another pack does not report its limit, or none does |\n"
         "| charge voltage limit, discharge voltage limit | the lowest, the highest |\n"
         "| energy and other counters | the sum over all packs, missing ones too |\n"
         "| single cells and sensors and their number, balance mask, raw alarms, serial, model,"
@@ -327,16 +329,17 @@ static void print_bits(const struct map_settings *settings, const struct map_bit
 
 static void print_discrete(const struct map_settings *settings, FILE *out)
 {
-    fprintf(out,
-            "\n"
-            "## Discrete inputs\n"
-            "\n"
-            "Function 2, addresses 0…%d whatever `base` is. The alarm of input n is bit n - 1 of\n"
-            "`alarms_active` and its sisters. An alarm or a state that the BMS does not report "
-            "reads 0;\n"
-            "`alarms_known` and the registers of the switches distinguish this from \"no\". Free "
-            "ones read 0.\n",
-            MAP_INPUTS - 1);
+    fprintf(
+        out,
+        "\n"
+        "## Discrete inputs\n"
+        "\n"
+        "Function 2, addresses 0…%d, independent of `base`. The alarm of input n is bit n - 1 of\n"
+        "`alarms_active` and the other alarm registers. An alarm or a state that the BMS does "
+        "not report\n"
+        "reads 0; `alarms_known` and the registers of the switches show whether it is known. Free\n"
+        "inputs read 0.\n",
+        MAP_INPUTS - 1);
     print_bits(settings, map_inputs, map_input_count, out);
     fputs("\n"
           "## Coils\n"
@@ -358,12 +361,13 @@ static void print_home_assistant(const struct map_settings *settings, FILE *out)
         "## Home Assistant\n"
         "\n"
         "`packgate map --format homeassistant` prints a complete configuration of its Modbus\n"
-        "integration. A sensor with `virtual_count: 16` makes seventeen: itself and sixteen more,\n"
-        "numbered from 1, from the registers behind it. At address %u, the average, it is the\n"
-        "average and the sensors 1 to 16 are the cells 1 to 16. Set the count to the number of\n"
-        "cells of the pack, and to its number of temperature sensors at %u: releases up to early "
-        "2025\n"
-        "show 0 for an unknown one, later ones show it as unknown.\n",
+        "integration. A sensor with `virtual_count: 16` creates seventeen: one for its own "
+        "register,\n"
+        "and sixteen more, numbered from 1, for the next registers. At address %u these are the\n"
+        "average and the cells 1 to 16. Set the count to the number of cells of the pack, and at "
+        "%u\n"
+        "to its number of temperature sensors. Releases up to early 2025 show 0 for an unknown\n"
+        "value, later ones show it as unknown.\n",
         map_address(settings, "cell_avg_mv", EXTENDED),
         map_address(settings, "temp_avg_c", EXTENDED));
 }

@@ -233,7 +233,7 @@ static void call_pick(struct template *template, struct template_value *value)
     }
 }
 
-static void call(struct template *template, const char *name, struct template_value *value)
+static void call_function(struct template *template, const char *name, struct template_value *value)
 {
     static const struct {
         const char *name;
@@ -266,7 +266,7 @@ static void read_primary(struct template *template, struct template_value *value
     } else if (!read_name(template, name)) {
         set_fault(template, "expected a value, found '%.12s'", template->at);
     } else if (accept(template, "(")) {
-        call(template, name, value);
+        call_function(template, name, value);
     } else {
         look_up(template, name, value);
     }

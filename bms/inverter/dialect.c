@@ -30,8 +30,8 @@ bool dialect_possible(const struct bms_driver *driver)
 /* ---- an answer ---- */
 
 /* Emulates on copies. No reply to a request that changes the battery. */
-static size_t emulate(const struct dialect *dialect, const struct pack *values,
-                      const uint8_t *bytes, size_t size, struct bms_output *out)
+static size_t emulate_copy(const struct dialect *dialect, const struct pack *values,
+                           const uint8_t *bytes, size_t size, struct bms_output *out)
 {
     struct bms board = dialect->board;
     struct pack pack = *values;
@@ -67,13 +67,13 @@ typedef bool sender(struct dialect *dialect, const struct bms_request *request,
 static bool send_all(struct dialect *dialect, const struct bms_request *request,
                      struct bms_output *out)
 {
-    emulate(dialect, &dialect->shown.values, request->bytes, request->size, out);
+    emulate_copy(dialect, &dialect->shown.values, request->bytes, request->size, out);
     return out->size > 0;
 }
 
 /* Polls like the driver. `raw`: the values before the driver's plausibility checks. */
-static void poll(struct dialect *dialect, sender *send, struct bms *reader, struct pack *read,
-                 struct pack *raw)
+static void poll_copy(struct dialect *dialect, sender *send, struct bms *reader, struct pack *read,
+                      struct pack *raw)
 {
     const struct bms_driver *driver = dialect->board.driver;
     bms_init(reader, driver);
@@ -155,7 +155,7 @@ static void learn_carried(struct dialect *dialect)
     battery_random(values, &seed, 8, 4);
     for (size_t i = 0; i < COUNT(limits); i++)
         pack_set(values, limits[i], PROBE);
-    poll(dialect, send_all, &dialect->reader, &read, &raw);
+    poll_copy(dialect, send_all, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++)
         dialect->carried[id] = !isnan(read.value[id]);
     for (size_t i = 0; i < COUNT(limits); i++)
@@ -178,7 +178,7 @@ static void find_untellable(struct dialect *dialect, const struct shown *shown)
         return;
     dialect->shown = *shown;
     dialect->checked = true;
-    poll(dialect, send_all, &dialect->reader, &read, &raw);
+    poll_copy(dialect, send_all, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++) {
         double value = shown->values.value[id], got = read.value[id];
         dialect->wrong[id] = !is_judged(id) ? false
@@ -256,8 +256,8 @@ static bool depends_on(const struct dialect *dialect, chooser *choose, bool alar
     struct bms_output first, second;
     fill_in(dialect, choose, alarms, false, &one);
     fill_in(dialect, choose, alarms, true, &other);
-    emulate(dialect, &one, request->bytes, request->size, &first);
-    emulate(dialect, &other, request->bytes, request->size, &second);
+    emulate_copy(dialect, &one, request->bytes, request->size, &first);
+    emulate_copy(dialect, &other, request->bytes, request->size, &second);
     return first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0;
 }
 
@@ -289,7 +289,7 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
 {
     struct bms_request request = {.size = 0};
     const struct shown lowered = lower_limits(dialect, shown);
-    size_t used = emulate(dialect, &lowered.values, bytes, size, out);
+    size_t used = emulate_copy(dialect, &lowered.values, bytes, size, out);
     if (out->size == 0)
         return used;
     find_untellable(dialect, &lowered);
@@ -308,5 +308,5 @@ void dialect_read(struct dialect *dialect, const struct shown *shown, struct pac
     dialect->shown.stopping = shown->stopping;
     struct bms reader;
     struct pack raw;
-    poll(dialect, send_checked, &reader, read, &raw);
+    poll_copy(dialect, send_checked, &reader, read, &raw);
 }

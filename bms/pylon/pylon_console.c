@@ -600,10 +600,10 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- emulator: a US5000, which shows its switches ---- */
 
-static void say(struct bms_output *out, const char *format, ...)
+static void append_text(struct bms_output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-static void say(struct bms_output *out, const char *format, ...)
+static void append_text(struct bms_output *out, const char *format, ...)
 {
     va_list arguments;
     size_t room = sizeof out->bytes - out->size;
@@ -634,27 +634,32 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
         size_t at = strlen(names);
         snprintf(names + at, sizeof names - at, " %s", events[i].name);
     }
-    say(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
+    append_text(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
 }
 
 static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
 {
     static const char rule[] = " ----------------------------";
     bool charges = pack->value[CURRENT_A] > 0, discharges = pack->value[CURRENT_A] < 0;
-    say(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n", pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
-        pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
-    say(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
-    say(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
-    say(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
-    say(out, " Temperature     : 25000       mC\r\r\n");
-    say(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
-    say(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
-    say(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
-    say(out, " Basic Status    : %s\r\r\n", charges ? "Charge" : discharges ? "Dischg" : "Idle");
+    append_text(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n",
+                pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
+                pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
+    append_text(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
+    append_text(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
+    append_text(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
+    append_text(out, " Temperature     : 25000       mC\r\r\n");
+    append_text(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
+    append_text(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
+    append_text(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
+    append_text(out, " Basic Status    : %s\r\r\n",
+                charges      ? "Charge"
+                : discharges ? "Dischg"
+                             : "Idle");
     say_events(out, "Bat Events", true, pack);
     say_events(out, "Power Events", false, pack);
-    say(out, " System Fault    : 0x%X\r\r\n", pack->alarms_protection >> HARDWARE_FAULT & 1);
-    say(out, "%s\r\n", rule);
+    append_text(out, " System Fault    : 0x%X\r\r\n",
+                pack->alarms_protection >> HARDWARE_FAULT & 1);
+    append_text(out, "%s\r\n", rule);
 }
 
 /* Fewer sensors than cells: several cells share one. */
@@ -671,32 +676,32 @@ static void say_bat(struct bms_output *out, const struct pack *pack)
     unsigned cells =
         pack_known(pack, CELL_COUNT) ? (unsigned) fmin(pack->value[CELL_COUNT], CELLS_MOST) : 0;
     uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-    say(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
-             "Temp. State  SOC          Coulomb      BAL\r\r\n");
+    append_text(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
+                     "Temp. State  SOC          Coulomb      BAL\r\r\n");
     for (unsigned n = 0; n < cells; n++)
-        say(out,
-            "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
-            "%ld%%         %ld mAH      %c%s",
-            n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
-            cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
-            told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
-            n + 1 < cells ? "\r\r\n" : "\r\n");
+        append_text(out,
+                    "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
+                    "%ld%%         %ld mAH      %c%s",
+                    n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
+                    cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
+                    told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+                    n + 1 < cells ? "\r\r\n" : "\r\n");
 }
 
 static void say_stat(struct bms_output *out, int number, const struct pack *pack)
 {
-    say(out, "Device address %11d\r\r\nData Items      :      109\r\r\n", number);
-    say(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n", told(pack, CYCLES, 1),
-        told(pack, SOH_PERCENT, 1));
+    append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n", number);
+    append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
+                told(pack, CYCLES, 1), told(pack, SOH_PERCENT, 1));
 }
 
 static void say_info(struct bms_output *out, int number, const struct pack *pack)
 {
-    say(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r", number);
-    say(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r", pack->text[MODEL],
-        pack->text[FIRMWARE]);
-    say(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n", pack->text[SERIAL],
-        told(pack, CELL_COUNT, 1));
+    append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r", number);
+    append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
+                pack->text[MODEL], pack->text[FIRMWARE]);
+    append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
+                pack->text[SERIAL], told(pack, CELL_COUNT, 1));
 }
 
 static void write_reply(struct bms *bms, struct pylon_text line, const struct pack *pack,
@@ -708,9 +713,9 @@ static void write_reply(struct bms *bms, struct pylon_text line, const struct pa
         return;
     if (!known && bms_address(bms) != 1)
         return; /* the first pack answers for all */
-    say(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
+    append_text(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
     if (!known)
-        say(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
+        append_text(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
     else if (command.step == STEP_PWR)
         say_pwr(out, (int) command.number, pack);
     else if (command.step == STEP_BAT)
@@ -719,7 +724,7 @@ static void write_reply(struct bms *bms, struct pylon_text line, const struct pa
         say_info(out, (int) command.number, pack);
     else
         say_stat(out, (int) command.number, pack);
-    say(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
+    append_text(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
 }
 
 /* A line of a host, up to its end; half a line waits for the rest. */

@@ -197,7 +197,7 @@ static bool is_unit_wanted(const json_t *object, const char *const *wanted, unsi
     return count == 0;
 }
 
-static bool has(const json_t *list, const char *wanted)
+static bool has_unit(const json_t *list, const char *wanted)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
         if (is_unit_wanted(json_array_get(list, i), &wanted, 1))
@@ -228,7 +228,7 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
         json_decref(object);
     }
     for (unsigned i = 0; i < count; i++)
-        if (!has(list, wanted[i])) {
+        if (!has_unit(list, wanted[i])) {
             snprintf(afar->why, sizeof afar->why, "%s:%s has no pack '%.40s'", afar->host,
                      afar->port, wanted[i]);
             return false;

@@ -146,7 +146,7 @@ struct exchange *exchange_parse(const char *text, size_t size, char *error, size
 }
 
 /* Reads the whole file; NULL with errno. */
-static char *slurp(const char *path, size_t *size)
+static char *read_whole_file(const char *path, size_t *size)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (!file)
@@ -171,7 +171,7 @@ static char *slurp(const char *path, size_t *size)
 struct exchange *exchange_load(const char *path)
 {
     size_t size = 0;
-    char *text = slurp(path, &size), error[200];
+    char *text = read_whole_file(path, &size), error[200];
     if (!text) {
         fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
         return NULL;

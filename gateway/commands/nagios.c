@@ -237,7 +237,7 @@ static json_t *read_here(const struct check *check, char *why, size_t size)
     return list;
 }
 
-static enum state worse(enum state a, enum state b)
+static enum state worse_state(enum state a, enum state b)
 {
     static const int order[] = {[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3};
     return order[a] >= order[b] ? a : b;
@@ -261,7 +261,7 @@ static void judge_alarms(struct finding *finding, struct text *text)
     for (size_t i = 0; i < json_array_size(alarms); i++) {
         const json_t *alarm = json_array_get(alarms, i);
         const bool severe = strcmp(asking_text(alarm, "level"), "protection") == 0;
-        finding->state = worse(finding->state, severe ? CRITICAL : WARNING);
+        finding->state = worse_state(finding->state, severe ? CRITICAL : WARNING);
         text_format(text, ", %s %s", asking_text(alarm, "level"), asking_text(alarm, "name"));
     }
 }
@@ -273,13 +273,13 @@ static void judge_rules(const struct check *check, struct finding *finding, stru
         const struct rule *rule = &check->rules[i];
         const double value = value_in(finding->pack, rule->name);
         if (isnan(value)) {
-            finding->state = worse(finding->state, UNKNOWN);
+            finding->state = worse_state(finding->state, UNKNOWN);
             text_format(text, ", %s is unknown", rule->name);
             continue;
         }
         if (!threshold_alerts(&rule->threshold, value))
             continue;
-        finding->state = worse(finding->state, rule->level);
+        finding->state = worse_state(finding->state, rule->level);
         text_format(text, ", %s %g (%s %s)", rule->name, value,
                     rule->level == CRITICAL ? "critical" : "warning", rule->range);
     }
@@ -404,7 +404,7 @@ static int print_results(const struct check *check, const json_t *list)
     enum state all = OK;
     for (size_t i = 0; i < json_array_size(list) && count < FINDINGS; i++, count++) {
         evaluate_pack(check, json_array_get(list, i), &findings[count]);
-        all = worse(all, findings[count].state);
+        all = worse_state(all, findings[count].state);
     }
     for (size_t n = 0; n < sizeof order / sizeof *order; n++)
         for (unsigned i = 0; i < count; i++) {

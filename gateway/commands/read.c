@@ -90,7 +90,7 @@ static struct config *config_of_options(const struct arguments *arguments)
     return options_config("read", lines, sizeof lines / sizeof *lines);
 }
 
-static bool wanted(void *data, const struct pack_config *pack)
+static bool is_named(void *data, const struct pack_config *pack)
 {
     const struct arguments *arguments = ((const struct reading *) data)->arguments;
     for (int i = 0; i < arguments->name_count; i++)
@@ -299,7 +299,7 @@ static int read_packs(const struct arguments *arguments)
         arguments->port ? config_of_options(arguments) : config_load(arguments->config, stderr);
     int status = EXIT_FAILED;
     if (config && names_exist(arguments, config)) {
-        struct polling *polling = polling_new(reading.loop, config, wanted, &events, &reading);
+        struct polling *polling = polling_new(reading.loop, config, is_named, &events, &reading);
         reading.packs = config->packs;
         reading.printed = calloc(config->pack_count + 1, sizeof *reading.printed);
         if (polling && reading.printed)

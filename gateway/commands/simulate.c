@@ -76,7 +76,7 @@ static void print_protocols(FILE *out)
             modbus_user_driver.address_min, modbus_user_driver.address_max);
 }
 
-static bool wrong(const char *what, const char *text, const char *expected)
+static bool report_wrong(const char *what, const char *text, const char *expected)
 {
     fprintf(stderr, "packgate simulate: %s '%s': %s (see --help)\n", what, text, expected);
     return false;
@@ -99,7 +99,7 @@ static bool parse_int(const char *name, const char *text, int min, int max, int 
         return true;
     }
     snprintf(expected, sizeof expected, "expected a number from %d to %d", min, max);
-    return wrong(name, text, expected);
+    return report_wrong(name, text, expected);
 }
 
 static bool parse_variant(const struct bms_driver *driver, const char *text, int *variant)
@@ -110,7 +110,7 @@ static bool parse_variant(const struct bms_driver *driver, const char *text, int
             return true;
         }
     }
-    return wrong("--variant", text, "this protocol has no such variant");
+    return report_wrong("--variant", text, "this protocol has no such variant");
 }
 
 static bool parse_addresses(struct arguments *arguments)
@@ -120,7 +120,7 @@ static bool parse_addresses(struct arguments *arguments)
     bool addressed = bms_has_address(driver) && !driver->line.one_pack;
     int count = 1;
     if (arguments->address && !addressed)
-        return wrong("--address", arguments->address, "this protocol has no addresses");
+        return report_wrong("--address", arguments->address, "this protocol has no addresses");
     if (arguments->address && !parse_int("--address", arguments->address, driver->address_min,
                                          driver->address_max, &options->address))
         return false;
@@ -137,7 +137,7 @@ static bool parse_map(struct arguments *arguments)
     if (wanted && !arguments->map)
         return missing("--map FILE", "it describes the registers of the board");
     if (!wanted && arguments->map)
-        return wrong("--map", arguments->map, "only protocol modbus has a map");
+        return report_wrong("--map", arguments->map, "only protocol modbus has a map");
     if (!wanted)
         return true;
     struct mistakes mistakes = {0};
@@ -154,7 +154,7 @@ static bool parse_tcp(const char *text)
     char local[80];
     snprintf(local, sizeof local, strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
     return (endpoint_parse(local, &endpoint) && endpoint.numeric) ||
-           wrong("--tcp", text, "expected a port or ADDRESS:PORT");
+           report_wrong("--tcp", text, "expected a port or ADDRESS:PORT");
 }
 
 /* Checks the arguments; if they are valid, arguments->bms is the BMS to emulate. */
@@ -169,7 +169,7 @@ static bool check_order(struct arguments *arguments)
     if (!arguments->driver) {
         snprintf(unknown, sizeof unknown, "there is no such protocol%s",
                  config_hint_protocol(arguments->protocol, hint));
-        return wrong("--protocol", arguments->protocol, unknown);
+        return report_wrong("--protocol", arguments->protocol, unknown);
     }
     bms_init(&arguments->bms, arguments->driver);
     if (arguments->variant &&
@@ -180,7 +180,7 @@ static bool check_order(struct arguments *arguments)
     if (!parse_addresses(arguments) || (arguments->tcp && !parse_tcp(arguments->tcp)))
         return false;
     if (!simulator_check(arguments->options, error, sizeof error))
-        return wrong("--options", arguments->options, error);
+        return report_wrong("--options", arguments->options, error);
     return arguments->tcp || arguments->pty || arguments->print_values ||
            missing("--tcp PORT or --pty", "expected a place to serve it");
 }
@@ -228,7 +228,7 @@ static int parse_simulate_options(int argc, char **argv, struct arguments *argum
     }
     /* clang-format on */
     if (optind != argc) {
-        wrong("argument", argv[optind], "expected options only");
+        report_wrong("argument", argv[optind], "expected options only");
         return EXIT_USAGE;
     }
     return check_order(arguments) ? -1 : EXIT_USAGE;

@@ -338,7 +338,7 @@ static void print_tables(const json_t *status)
 
 /* ---- requests ---- */
 
-static int show(const struct asking *asking, bool json, bool watch)
+static int show_status(const struct asking *asking, bool json, bool watch)
 {
     struct control_link link;
     json_t *status = NULL;
@@ -384,11 +384,11 @@ int command_status(int argc, char **argv)
     int status = parse_status_options(argc, argv, usage, &asking, &json, &watch);
     if (status >= 0)
         return status;
-    status = show(&asking, json, watch);
+    status = show_status(&asking, json, watch);
     /* Connects again to a gateway that is restarted meanwhile. */
     while (watch && !ferror(stdout)) {
         poll(NULL, 0, WATCH_S * 1000);
-        status = show(&asking, json, watch);
+        status = show_status(&asking, json, watch);
     }
     return status;
 }

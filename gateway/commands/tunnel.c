@@ -71,8 +71,8 @@ static int show_all(const struct asking *asking, struct control_link *link)
     return EXIT_DONE;
 }
 
-static int change(const struct asking *asking, struct control_link *link, const char *name,
-                  double for_s)
+static int change_tunnel(const struct asking *asking, struct control_link *link, const char *name,
+                         double for_s)
 {
     json_t *tunnel = asking_request(
         asking, link,
@@ -117,7 +117,8 @@ int command_tunnel(int argc, char **argv)
     struct control_link link;
     status = EXIT_FAILED;
     if (asking_open(&asking, &link))
-        status = for_s < 0 ? show_all(&asking, &link) : change(&asking, &link, argv[optind], for_s);
+        status = for_s < 0 ? show_all(&asking, &link)
+                           : change_tunnel(&asking, &link, argv[optind], for_s);
     control_link_close(&link);
     return status;
 }

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <strings.h>
 
-static struct config_draft *first(const struct config_drafts *drafts,
-                                  const struct config_section *section)
+static struct config_draft *first_draft(const struct config_drafts *drafts,
+                                        const struct config_section *section)
 {
     return config_drafts_find(drafts, section, NULL);
 }
@@ -57,7 +57,7 @@ static void report_no_line(const struct config_drafts *drafts, unsigned at, cons
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, name);
-    for (struct config_draft *line = first(drafts, &line_section); line;
+    for (struct config_draft *line = first_draft(drafts, &line_section); line;
          line = next_draft(drafts, line))
         suggest_offer(&suggest, line->name);
     mistakes_add(mistakes, at, "there is no [line %s]%s", name, suggest_hint(&suggest, hint));
@@ -305,7 +305,7 @@ static void check_unit(const struct config_drafts *drafts, const struct config_d
     if (!config_draft_usable(pack, "unit"))
         return;
     int unit = pack_of(pack)->unit;
-    for (struct config_draft *other = first(drafts, &pack_section); other;
+    for (struct config_draft *other = first_draft(drafts, &pack_section); other;
          other = next_draft(drafts, other)) {
         if (other == pack)
             return;
@@ -394,7 +394,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
 /* Notes in the pack's options that it shares its line. */
 static void note_company(const struct config_drafts *drafts, const struct config_draft *pack)
 {
-    for (struct config_draft *other = first(drafts, &pack_section); other && other != pack;
+    for (struct config_draft *other = first_draft(drafts, &pack_section); other && other != pack;
          other = next_draft(drafts, other))
         if (pack->line && other->line == pack->line) {
             pack_of(pack)->options.shared = true;
@@ -409,7 +409,7 @@ static void check_neighbours(const struct config_drafts *drafts, const struct co
     if (!pack->line || !driver_of(pack))
         return;
     unsigned count = mistakes->count;
-    for (struct config_draft *other = first(drafts, &pack_section); other;
+    for (struct config_draft *other = first_draft(drafts, &pack_section); other;
          other = next_draft(drafts, other)) {
         if (other == pack || mistakes->count > count)
             return;
@@ -544,7 +544,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     }
     if (strncmp(port, "ble:", 4) == 0)
         check_bluetooth(port, at, mistakes);
-    for (struct config_draft *other = first(drafts, &line_section); other;
+    for (struct config_draft *other = first_draft(drafts, &line_section); other;
          other = next_draft(drafts, other)) {
         if (other == line)
             return;
@@ -569,7 +569,7 @@ static void warn_without_effect(const struct config_draft *line, struct mistakes
 static void warn_without_pack(const struct config_drafts *drafts, const struct config_draft *line,
                               struct mistakes *mistakes)
 {
-    for (struct config_draft *pack = first(drafts, &pack_section); pack;
+    for (struct config_draft *pack = first_draft(drafts, &pack_section); pack;
          pack = next_draft(drafts, pack)) {
         const struct config_text *text = config_draft_text(pack, "line", 0);
         if (text && strcmp(text->text, line->name) == 0)
@@ -616,7 +616,7 @@ static void check_advertised(const struct config_draft *pack, struct mistakes *m
 void config_check_pack(const struct config_drafts *drafts, struct config_draft *pack,
                        struct mistakes *mistakes)
 {
-    const struct config_draft *gateway = first(drafts, &gateway_section);
+    const struct config_draft *gateway = first_draft(drafts, &gateway_section);
     find_line(drafts, pack, mistakes);
     find_driver(pack, mistakes);
     find_variant(pack, mistakes);
@@ -753,14 +753,14 @@ void config_check_bank(const struct config_drafts *drafts, struct config_draft *
 void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes)
 {
     for (unsigned i = 0; config_sections[i]; i++)
-        for (struct config_draft *draft = first(drafts, config_sections[i]); draft;
+        for (struct config_draft *draft = first_draft(drafts, config_sections[i]); draft;
              draft = next_draft(drafts, draft)) {
             if (draft->section->times == SECTION_NAMED)
                 check_names(drafts, draft, mistakes);
             if (draft->section->check)
                 draft->section->check(drafts, draft, mistakes);
         }
-    if (!first(drafts, &pack_section))
+    if (!first_draft(drafts, &pack_section))
         mistakes_warn(mistakes, last_line,
                       "there is no [pack NAME]: nothing is polled, and Modbus requests get "
                       "exception 10");
@@ -781,7 +781,7 @@ void config_check_tunnel(const struct config_drafts *drafts, struct config_draft
     if (line_of(line)->listen)
         mistakes_add(mistakes, config_draft_line(tunnel, "line"),
                      "[line %s] is only listened to: a tunnel could send nothing", config->line);
-    for (struct config_draft *pack = first(drafts, &pack_section); pack;
+    for (struct config_draft *pack = first_draft(drafts, &pack_section); pack;
          pack = next_draft(drafts, pack))
         if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
             driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)

@@ -32,8 +32,9 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
 }
 
 /* The first draft of the section, from `draft` on. */
-static struct config_draft *seek(const struct config_drafts *drafts, struct config_draft *draft,
-                                 const struct config_section *section)
+static struct config_draft *seek_draft(const struct config_drafts *drafts,
+                                       struct config_draft *draft,
+                                       const struct config_section *section)
 {
     for (; draft < drafts->list + drafts->count; draft++)
         if (draft->section == section)
@@ -44,7 +45,7 @@ static struct config_draft *seek(const struct config_drafts *drafts, struct conf
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
                                         const struct config_section *section, const char *name)
 {
-    struct config_draft *draft = seek(drafts, drafts->list, section);
+    struct config_draft *draft = seek_draft(drafts, drafts->list, section);
     while (draft && name && strcmp(draft->name, name) != 0)
         draft = config_drafts_next(drafts, draft);
     return draft;
@@ -53,7 +54,7 @@ struct config_draft *config_drafts_find(const struct config_drafts *drafts,
 struct config_draft *config_drafts_next(const struct config_drafts *drafts,
                                         const struct config_draft *draft)
 {
-    return seek(drafts, &drafts->list[draft - drafts->list + 1], draft->section);
+    return seek_draft(drafts, &drafts->list[draft - drafts->list + 1], draft->section);
 }
 
 bool config_is_source(const struct config_draft *draft)

@@ -57,7 +57,7 @@ static bool names_map(const struct edit *edit)
            strcmp(name, modbus_user_driver.name) == 0;
 }
 
-static bool judge(const struct edit *edit, char why[EDITS_WHY])
+static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
     const bool named = section && section->times == SECTION_NAMED;
@@ -135,8 +135,8 @@ static char *without_variant(char *text, const struct edit *edit, char why[EDITS
     return shorter;
 }
 
-static char *apply(const char *text, const struct edit *edit, const char *secrets,
-                   char why[EDITS_WHY])
+static char *apply_edit(const char *text, const struct edit *edit, const char *secrets,
+                        char why[EDITS_WHY])
 {
     char path[PORT_SIZE];
     size_t size;
@@ -267,7 +267,7 @@ char *edits_apply(const char *text, const struct edit *edits, size_t count, cons
     char *now = strdup(text);
     snprintf(why, EDITS_WHY, "out of memory");
     for (size_t i = 0; now && i < count; i++) {
-        char *next = judge(&edits[i], why) ? apply(now, &edits[i], secrets, why) : NULL;
+        char *next = check_edit(&edits[i], why) ? apply_edit(now, &edits[i], secrets, why) : NULL;
         free(now);
         now = next;
     }

@@ -16,7 +16,7 @@ void mistakes_free(struct mistakes *mistakes)
 }
 
 /* Inserts it after those of the same and of earlier lines. */
-static struct mistake *insert(struct mistakes *mistakes, unsigned line, char *text)
+static struct mistake *insert_mistake(struct mistakes *mistakes, unsigned line, char *text)
 {
     struct mistake *list = mistakes->list;
     unsigned at = mistakes->listed++;
@@ -37,7 +37,7 @@ add(struct mistakes *mistakes, unsigned line, const char *mark, const char *form
     }
     int length = snprintf(text, sizeof text, "%s", mark);
     vsnprintf(text + length, sizeof text - (size_t) length, format, values);
-    return insert(mistakes, line, strdup(text));
+    return insert_mistake(mistakes, line, strdup(text));
 }
 
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)

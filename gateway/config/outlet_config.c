@@ -69,3 +69,11 @@ bool web_address(const struct web_config *web, const char *host_name, char *out,
     }
     return false;
 }
+
+bool outlet_wants(const struct outlet_config *outlet, const char *name)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++)
+        if (strcmp(outlet->packs[i], name) == 0)
+            return true;
+    return outlet->pack_count == 0;
+}

@@ -222,4 +222,7 @@ bool web_address(const struct web_config *web, const char *host_name, char *out,
 /** Parses "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]". False: it is neither. */
 bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint);
 
+/** Whether a section has the pack or bank of this name. */
+bool outlet_wants(const struct outlet_config *outlet, const char *name);
+
 #endif

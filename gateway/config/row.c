@@ -79,7 +79,7 @@ static const char *map_type_word(enum map_type type)
 /* ---- values ---- */
 
 /* Returns what follows "name." in the text, or NULL. */
-static const char *behind(const char *text, const char *name)
+static const char *after_name(const char *text, const char *name)
 {
     size_t length = strlen(name);
     return length > 0 && strncmp(text, name, length) == 0 && text[length] == '.' ? text + length + 1
@@ -153,7 +153,7 @@ static bool report_source(const struct reading *reading, const char *text)
 /* Finds "house-1.soc_percent", "house-1.fresh" or "gateway.seconds". */
 static bool parse_value(const struct reading *reading, const char *text, struct row_term *term)
 {
-    const char *nearest = NULL, *number = behind(text, ITSELF), *usual = reading->rules->source;
+    const char *nearest = NULL, *number = after_name(text, ITSELF), *usual = reading->rules->source;
     if (number && strcmp(number, "seconds") == 0) {
         term->what = ROW_SECONDS;
         return true;
@@ -164,7 +164,7 @@ static bool parse_value(const struct reading *reading, const char *text, struct 
         return true;
     for (unsigned i = 0; i < reading->drafts->count; i++) {
         const struct config_draft *draft = &reading->drafts->list[i];
-        const char *rest = config_is_source(draft) ? behind(text, draft->name) : NULL;
+        const char *rest = config_is_source(draft) ? after_name(text, draft->name) : NULL;
         if (rest && find_value(term, rest, draft->name))
             return true;
         if (rest && (!nearest || strlen(draft->name) > strlen(nearest)))
@@ -173,7 +173,7 @@ static bool parse_value(const struct reading *reading, const char *text, struct 
     const char *dot = strchr(text, '.');
     struct row_term of_another;
     if (nearest)
-        return report_value(reading, nearest, behind(text, nearest));
+        return report_value(reading, nearest, after_name(text, nearest));
     if (usual[0] && !(dot && find_value(&of_another, dot + 1, "")))
         return report_value(reading, usual, text);
     return report_source(reading, text);
@@ -308,7 +308,7 @@ static bool parse_text(struct reading *reading)
         return true;
     for (unsigned i = 0; i < reading->drafts->count; i++) {
         const struct config_draft *draft = &reading->drafts->list[i];
-        const char *name = config_is_source(draft) ? behind(from, draft->name) : NULL;
+        const char *name = config_is_source(draft) ? after_name(from, draft->name) : NULL;
         if (name && find_text(&reading->row, name, draft->name))
             return true;
     }

@@ -62,8 +62,8 @@ static void answer_ticket(const struct editing *editing, uint64_t ticket, json_t
     free(text);
 }
 
-static void refuse(const struct editing *editing, const struct query *query, int http,
-                   const char *why)
+static void refuse_query(const struct editing *editing, const struct query *query, int http,
+                         const char *why)
 {
     answer_ticket(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
 }
@@ -169,11 +169,11 @@ static void ask_arm(struct editing *editing, const struct query *query)
 {
     uint8_t random[(TOKEN_SIZE - 1) / 2];
     if (!equals_secret(editing->code, query->body, CODE_SIZE)) {
-        refuse(editing, query, 403, "this code is wrong, expired or already used");
+        refuse_query(editing, query, 403, "this code is wrong, expired or already used");
         return;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        refuse(editing, query, 503, "the kernel has no random numbers yet; try again");
+        refuse_query(editing, query, 503, "the kernel has no random numbers yet; try again");
         return;
     }
     for (size_t i = 0; i < sizeof random; i++)
@@ -258,7 +258,7 @@ static void start_quick(struct editing *editing, const struct query *query, cons
         job++;
     write_command_line(editing, verb, words);
     if (job == editing->quick + QUICK_MAX || !job_start(job, words, query->body, QUICK_S))
-        refuse(editing, query, 503, "busy");
+        refuse_query(editing, query, 503, "busy");
     else
         job->ticket = query->ticket;
 }
@@ -289,8 +289,8 @@ static void ask_text(struct editing *editing, const struct query *query)
     if (strcmp(hold_way(editing->hold), "download") == 0)
         start_quick(editing, query, "text");
     else
-        refuse(editing, query, 403,
-               "the gateway can save the configuration itself, so it does not send it");
+        refuse_query(editing, query, 403,
+                     "the gateway can save the configuration itself, so it does not send it");
 }
 
 static void start_long(struct editing *editing, const struct query *query, struct job *job,
@@ -301,7 +301,7 @@ static void start_long(struct editing *editing, const struct query *query, struc
     if (job_start(job, words, query->body, LONG_S))
         answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     else
-        refuse(editing, query, 503, "busy");
+        refuse_query(editing, query, 503, "busy");
 }
 
 /* Answers with the last line of the job. */
@@ -333,11 +333,11 @@ static void ask_probe(struct editing *editing, const struct query *query)
     char why[80];
     snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
     if (!port)
-        refuse(editing, query, 400, "expected {\"port\":\"…\"}");
+        refuse_query(editing, query, 400, "expected {\"port\":\"…\"}");
     else if (line)
-        refuse(editing, query, 409, why);
+        refuse_query(editing, query, 409, why);
     else if (!edits_is_port_good(port))
-        refuse(editing, query, 403, "of this host, only devices below /dev are searched");
+        refuse_query(editing, query, 403, "of this host, only devices below /dev are searched");
     else
         start_long(editing, query, &editing->search, "probe");
     json_decref(request);
@@ -439,7 +439,7 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
     int used = 0;
     struct query query = {.by = by, .token = token, .ticket = ticket};
     if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
-        refuse(editing, &query, 400, "expected setup VERB BY TOKEN");
+        refuse_query(editing, &query, 400, "expected setup VERB BY TOKEN");
         return;
     }
     query.body = text + used + 1;
@@ -448,9 +448,9 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
         i++;
     query.entrance = entrance_of(editing, &query, now);
     if (i == COUNT(verbs)) {
-        refuse(editing, &query, 404, "there is nothing at this address");
+        refuse_query(editing, &query, 404, "there is nothing at this address");
     } else if (query.entrance == BY_NOTHING && !verbs[i].open) {
-        refuse(editing, &query, 403, "set-up is not open for this browser");
+        refuse_query(editing, &query, 403, "set-up is not open for this browser");
     } else {
         if (query.entrance == BY_CODE && !verbs[i].looks)
             editing->until = now + EDITING_ARMED_S;

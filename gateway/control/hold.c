@@ -53,7 +53,7 @@ static void answer_text(struct hold *hold, const char *text)
     hold->ticket = 0;
 }
 
-static void refuse(const struct hold *hold, uint64_t ticket, int http, const char *why)
+static void refuse_ticket(const struct hold *hold, uint64_t ticket, int http, const char *why)
 {
     char *text = json_text(json_pack("{s:s, s:i}", "error", why, "http", http));
     if (ticket)
@@ -63,7 +63,7 @@ static void refuse(const struct hold *hold, uint64_t ticket, int http, const cha
 
 static void answer_error(struct hold *hold, int http, const char *why)
 {
-    refuse(hold, hold->ticket, http, why);
+    refuse_ticket(hold, hold->ticket, http, why);
     hold->ticket = 0;
 }
 
@@ -318,7 +318,7 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 {
     if (hold->state != HOLD_NONE) {
-        refuse(hold, ticket, 409, "another configuration is not kept yet");
+        refuse_ticket(hold, ticket, 409, "another configuration is not kept yet");
         return;
     }
     hold->undone[0] = '\0';
@@ -333,11 +333,11 @@ void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 void hold_end(struct hold *hold, bool keep, uint64_t ticket)
 {
     if (hold->state != HOLD_PENDING) {
-        refuse(hold, ticket, 409, "there is no configuration to keep or to undo");
+        refuse_ticket(hold, ticket, 409, "there is no configuration to keep or to undo");
         return;
     }
     if (keep && ev_is_active(&hold->reload)) {
-        refuse(hold, ticket, 409, "the gateway has not switched to it yet");
+        refuse_ticket(hold, ticket, 409, "the gateway has not switched to it yet");
         return;
     }
     hold->ticket = ticket;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* Converts a clock_now time to Unix seconds; null: never. */
-static json_t *wall(double at, double now)
+static json_t *wall_time(double at, double now)
 {
     return isnan(at) ? json_null() : json_number((double) time(NULL) - (now - at), 0);
 }
@@ -40,7 +40,7 @@ static void add_error(json_t *object, const char *words, double at, double now)
     if (!words || !words[0])
         return;
     add_member(object, "error", json_string(words));
-    add_member(object, "error_at", wall(at, now));
+    add_member(object, "error_at", wall_time(at, now));
 }
 
 /* ---- lines ---- */
@@ -84,7 +84,7 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
     if (polling->lines[l]) {
         struct line_facts facts = line_facts(polling->lines[l]);
         add_member(object, "state", json_string(states[facts.state]));
-        add_member(object, "since", wall(facts.since, now));
+        add_member(object, "since", wall_time(facts.since, now));
         add_count(object, "received", facts.received);
         add_count(object, "sent", facts.sent);
         add_count(object, "requests", facts.requests);
@@ -376,7 +376,7 @@ static json_t *modbus_object(const struct overview *overview, double now)
         char text[ADDRESS_TEXT];
         json_t *one = json_object();
         add_member(one, "address", json_string(address_format(client.address, text)));
-        add_member(one, "since", wall(client.since, now));
+        add_member(one, "since", wall_time(client.since, now));
         add_count(one, "requests", client.requests);
         json_array_append_new(clients, one);
     }
@@ -398,11 +398,11 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
     add_count(object, "map_version", MAP_VERSION);
     add_count(object, "pid", (uint64_t) getpid());
     add_member(object, "time", json_integer((json_int_t) time(NULL)));
-    add_member(object, "started", wall(started_at, now));
+    add_member(object, "started", wall_time(started_at, now));
     add_member(object, "uptime_s", seconds(now - started_at));
     if (overview->file && overview->file->path) {
         add_member(object, "configuration", json_string(overview->file->path));
-        add_member(object, "configured", wall(overview->file->read_at, now));
+        add_member(object, "configured", wall_time(overview->file->read_at, now));
         add_member(object, "configuration_in_force", json_boolean(overview->file->in_force));
     }
     for (unsigned l = 0; l < overview->polling->line_count; l++)
@@ -449,7 +449,7 @@ json_t *status_configuration(const struct overview *overview, double now)
     if (!file || !file->path)
         return object;
     add_member(object, "path", json_string(file->path));
-    add_member(object, "read", wall(file->read_at, now));
+    add_member(object, "read", wall_time(file->read_at, now));
     add_member(object, "in_force", json_boolean(file->in_force));
     /* JSON requires UTF-8. */
     json_t *text = file->text ? json_string(file->text) : NULL;

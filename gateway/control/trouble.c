@@ -70,7 +70,7 @@ static const struct trouble_of *find_name(const struct trouble_of *list, unsigne
 }
 
 /* If memory runs out, no trouble is recorded: a gap in a table, no reason to fail. */
-static bool renew(struct troubles *troubles, double now)
+static bool renew_troubles(struct troubles *troubles, double now)
 {
     struct trouble_of *old = troubles->list;
     unsigned old_count = troubles->count, count = 0;
@@ -94,7 +94,7 @@ static bool renew(struct troubles *troubles, double now)
 
 static void on_renewed(void *data, double now)
 {
-    renew(data, now);
+    renew_troubles(data, now);
 }
 
 struct troubles *troubles_new(struct packs *packs, double now)
@@ -105,7 +105,7 @@ struct troubles *troubles_new(struct packs *packs, double now)
     troubles->packs = packs;
     troubles->observer =
         (struct observer){.changed = on_changed, .renewed = on_renewed, .data = troubles};
-    if (!renew(troubles, now)) {
+    if (!renew_troubles(troubles, now)) {
         free(troubles);
         return NULL;
     }

@@ -629,7 +629,7 @@ struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overvie
     return NULL;
 }
 
-static bool same(const struct tunnel_config *a, const struct tunnel_config *b)
+static bool same_tunnel(const struct tunnel_config *a, const struct tunnel_config *b)
 {
     bool listens = a->listen.count == b->listen.count;
     for (unsigned i = 0; listens && i < a->listen.count; i++)
@@ -643,7 +643,7 @@ void tunnels_renew(struct tunnels *tunnels)
     for (struct tunnel *tunnel = tunnels->first, *next; tunnel; tunnel = next) {
         next = tunnel->next;
         const struct tunnel_config *config = find_config(tunnels, tunnel->config.name);
-        if (!config || !same(config, &tunnel->config))
+        if (!config || !same_tunnel(config, &tunnel->config))
             close_tunnel(tunnel, "its section was removed or changed");
     }
 }

@@ -71,8 +71,8 @@ static uint8_t check_request(const struct answerer *answerer, const struct unit 
 }
 
 /* Passes an order to switch on to the pack. */
-static uint8_t order(struct answerer *answerer, struct unit *unit, const struct question *question,
-                     const struct mbap_request *request)
+static uint8_t order_switch(struct answerer *answerer, struct unit *unit,
+                            const struct question *question, const struct mbap_request *request)
 {
     struct switches switches;
     const uint8_t exception = switches_read(unit->settings, request, question->frame, &switches);
@@ -189,7 +189,7 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
     answerer->requests++;
     modbus_set_socket(answerer->modbus, question->fd);
     if (!exception && mbap_writes(request.function)) {
-        exception = order(answerer, unit, question, &request);
+        exception = order_switch(answerer, unit, question, &request);
         if (!exception)
             return ANSWER_PENDING;
     }

@@ -220,7 +220,7 @@ static void pause_item(struct push_item *item, double first_s, double most_s, do
 }
 
 /* One of the span's registers is rejected: tries the two halves separately. */
-static void search(struct push_plan *plan, const struct push_span *span)
+static void search_rejected(struct push_plan *plan, const struct push_span *span)
 {
     plan->items[span->first + span->count / 2].apart = true;
     for (unsigned i = 0; i < span->count; i++)
@@ -342,7 +342,7 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
     if (span->count > 1 && !is_temporary(exception)) {
         for (unsigned i = 0; i < span->count; i++)
             set_taken(first + i); /* it was answered: no longer doubtful */
-        search(plan, span);
+        search_rejected(plan, span);
         return;
     }
     bool barred = !is_temporary(exception) || first->state == PUSH_BARRED;
@@ -379,7 +379,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
         return;
     }
     if (is_doubted(first))
-        search(plan, span);
+        search_rejected(plan, span);
     for (unsigned i = 0; i < span->count; i++) {
         if (!is_doubted(first + i))
             set_state(first + i, PUSH_DOUBTFUL, now);

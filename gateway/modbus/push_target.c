@@ -73,7 +73,7 @@ struct push_target {
     char trouble[80];  /* reason of the last failure */
 };
 
-static void arm(struct push_target *target, double after)
+static void start_timer(struct push_target *target, double after)
 {
     ev_timer_stop(target->loop, &target->timer);
     ev_timer_set(&target->timer, after, 0);
@@ -193,7 +193,7 @@ static void close_connection(struct push_target *target, const char *why)
         report_down(target, why);
     }
     target->answered = false;
-    arm(target, backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
+    start_timer(target, backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
 }
 
 /* A request is far smaller than a socket's buffer, and no other is in flight: a socket that does
@@ -208,10 +208,10 @@ static void send_request(struct push_target *target)
         return;
     }
     target->asked->counters.requests++;
-    arm(target, target->asked->config->timeout_s);
+    start_timer(target, target->asked->config->timeout_s);
 }
 
-static bool single(const struct push_target *target)
+static bool is_single_write(const struct push_target *target)
 {
     return target->span.size == 1 && !target->asked->writes_many;
 }
@@ -222,13 +222,13 @@ static void begin_request(struct push_target *target, struct push *push)
     target->asked = push;
     push_report_clipped(&push->plan, span);
     push_request_build(&target->request, ++target->transaction, (uint8_t) push->config->unit,
-                       single(target), span->address, span->words, span->size);
+                       is_single_write(target), span->address, span->words, span->size);
     send_request(target);
 }
 
 /* The next push that has something to write; NULL: none has. `last`: also writes what may not be
  * answered. */
-static struct push *choose(struct push_target *target, double now, bool last)
+static struct push *choose_push(struct push_target *target, double now, bool last)
 {
     for (unsigned i = 0; i < target->count; i++) {
         struct push *push = &target->pushes[(target->turn + i) % target->count];
@@ -245,9 +245,9 @@ static void send_due(struct push_target *target, double now)
 {
     if (target->fd < 0 || target->asked)
         return;
-    struct push *push = choose(target, now, false);
+    struct push *push = choose_push(target, now, false);
     if (!push)
-        push = choose(target, now, true);
+        push = choose_push(target, now, true);
     if (push)
         begin_request(target, push);
 }
@@ -424,7 +424,7 @@ struct push_target *push_target_new(struct ev_loop *loop, const struct push_conf
     ev_init(&target->readable, on_readable);
     ev_init(&target->timer, on_timer);
     target->readable.data = target->timer.data = target;
-    arm(target, 0);
+    start_timer(target, 0);
     return target;
 }
 

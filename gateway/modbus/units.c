@@ -107,8 +107,8 @@ void unit_close(struct unit *unit)
 }
 
 /* The part of a range that lies in the table that a function reads or writes. */
-static enum map_range touched(const struct unit *unit, uint8_t function,
-                              const struct mbap_range *range)
+static enum map_range touched_range(const struct unit *unit, uint8_t function,
+                                    const struct mbap_range *range)
 {
     switch (function) {
     case MODBUS_FC_READ_COILS:
@@ -138,7 +138,7 @@ uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
     for (size_t i = 0; i < COUNT(ranges); i++) {
         if (ranges[i]->count == 0)
             continue;
-        const enum map_range range = touched(unit, request->function, ranges[i]);
+        const enum map_range range = touched_range(unit, request->function, ranges[i]);
         most = range > most ? range : most;
     }
     if (most == MAP_OUTSIDE)

@@ -77,7 +77,7 @@ static double term_number(const struct view *view, const struct item *item, unsi
 }
 
 /* fmax and fmin return the number if the other one is NaN. */
-static double join(enum row_join how, double so_far, double number, bool minus)
+static double join_terms(enum row_join how, double so_far, double number, bool minus)
 {
     switch (how) {
     case ROW_HIGHEST:
@@ -96,7 +96,7 @@ static double item_number(const struct view *view, const struct item *item)
     const struct register_row *config = item->config;
     double value = term_number(view, item, 0);
     for (unsigned n = 1; n < config->term_count; n++)
-        value = join(config->join, value, term_number(view, item, n), config->terms[n].minus);
+        value = join_terms(config->join, value, term_number(view, item, n), config->terms[n].minus);
     return row_number(config, value);
 }
 
@@ -261,7 +261,7 @@ static void copy_registers(const struct view *view)
     }
 }
 
-static bool shows(const struct item *item, uint16_t source)
+static bool shows_source(const struct item *item, uint16_t source)
 {
     for (unsigned n = 0; n < item->config->term_count; n++)
         if (item->sources[n] == source)
@@ -277,7 +277,7 @@ static void encode(struct view *view, uint16_t source, bool ticking)
         bool wanted = false;
         const struct item *next = item;
         do
-            wanted |= ticking ? next->ticks : shows(next, source);
+            wanted |= ticking ? next->ticks : shows_source(next, source);
         while (++next < end && !next->leads);
         if (wanted)
             encode_register(view, item);

@@ -229,7 +229,7 @@ static void ask_nobody(void)
 }
 
 /* `fd`: the socket to connect; -1: none. False: the process that answers is gone. */
-static bool ask(const struct question *question, int fd, struct answer *answer)
+static bool ask_process(const struct question *question, int fd, struct answer *answer)
 {
     const uint8_t none = 0;
     int pair[2];
@@ -293,7 +293,7 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
         question.type = hints->ai_socktype;
         question.protocol = hints->ai_protocol;
     }
-    if (!ask(&question, -1, &answer))
+    if (!ask_process(&question, -1, &answer))
         look_up(&question, &answer);
     return make_list(&answer, list);
 }
@@ -320,7 +320,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
         return -1;
     }
     memcpy(&question.address, address, size);
-    if (!ask(&question, fd, &answer))
+    if (!ask_process(&question, fd, &answer))
         answer.error = connect_socket(fd, address, size);
     errno = answer.error;
     return answer.error ? -1 : 0;

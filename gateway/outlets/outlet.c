@@ -341,7 +341,7 @@ static void end_discharging(struct outlet *outlet)
         outlet->packs[i].source.status.allowed.discharges_stale = false;
 }
 
-static void end(struct outlet *outlet)
+static void begin_end(struct outlet *outlet)
 {
     if (outlet->ending)
         return;
@@ -387,7 +387,7 @@ static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, i
         break;
     case PIPE_END:
         outlet->gone = true;
-        end(outlet);
+        begin_end(outlet);
         break;
     default:
         log_debug("outlet %s: received a malformed message from the gateway", outlet->kind->name);
@@ -403,7 +403,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0) {
-            end(outlet);
+            begin_end(outlet);
             return;
         }
         outlet->heard_at = clock_now();
@@ -443,7 +443,7 @@ static void on_late_turn(void *data, double since, double now)
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
 {
-    end(async->data);
+    begin_end(async->data);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)

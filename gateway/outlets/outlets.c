@@ -14,14 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool wants(const struct outlet_config *outlet, const struct source *source)
-{
-    for (unsigned i = 0; i < outlet->pack_count; i++)
-        if (strcmp(outlet->packs[i], source->name) == 0)
-            return true;
-    return outlet->pack_count == 0;
-}
-
 static void put_pack(struct pipe_message *message, const struct source *source)
 {
     struct pipe_pack pack = {
@@ -98,7 +90,7 @@ static bool find_sources(struct process *process, const struct outlet_config *se
         !process->events)
         return false;
     for (unsigned n = 0; n < count; n++)
-        if (wants(section, packs_at(packs, n)))
+        if (outlet_wants(section, packs_at(packs, n)->name))
             process->sources[process->source_count++] = packs_at(packs, n);
     return true;
 }
@@ -245,7 +237,7 @@ static void withdraw_all_former(struct outlets *outlets)
             withdraw_former(outlets, find_outlet_section(note->outlet), note->outlet);
 }
 
-static void renew(struct outlets *outlets)
+static void renew_processes(struct outlets *outlets)
 {
     const struct config *config = packs_config(outlets->packs);
     struct process *kept = NULL;
@@ -272,7 +264,7 @@ static void renew(struct outlets *outlets)
 
 static void on_renewed(void *data, double now)
 {
-    renew(data);
+    renew_processes(data);
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -304,7 +296,7 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
     outlets->observer = (struct observer){
         .changed = tell_changed, .ordered = tell_ordered, .renewed = on_renewed, .data = outlets};
     packs_observe(packs, &outlets->observer);
-    renew(outlets);
+    renew_processes(outlets);
     return outlets;
 }
 

@@ -20,7 +20,7 @@
 
 /* ---- one field, both ways ---- */
 
-static void pass(struct pipe_message *message, void *field, size_t size)
+static void pass_field(struct pipe_message *message, void *field, size_t size)
 {
     if (message->bad || size > message->size - message->at) {
         message->bad = true;
@@ -36,12 +36,12 @@ static void pass(struct pipe_message *message, void *field, size_t size)
 
 static void pass_u32(struct pipe_message *message, uint32_t *number)
 {
-    pass(message, number, sizeof *number);
+    pass_field(message, number, sizeof *number);
 }
 
 static void pass_double(struct pipe_message *message, double *number)
 {
-    pass(message, number, sizeof *number);
+    pass_field(message, number, sizeof *number);
 }
 
 /* A number from 0 to `max`. */
@@ -59,7 +59,7 @@ static unsigned pass_number(struct pipe_message *message, unsigned number, unsig
 static void pass_flag(struct pipe_message *message, bool *flag)
 {
     uint8_t passed = message->taking ? 0 : *flag;
-    pass(message, &passed, sizeof passed);
+    pass_field(message, &passed, sizeof passed);
     *flag = passed == 1;
     message->bad |= passed > 1;
 }
@@ -73,7 +73,7 @@ static void pass_text(struct pipe_message *message, char *text, size_t room)
         message->bad = true;
         return;
     }
-    pass(message, text, size);
+    pass_field(message, text, size);
     if (message->bad)
         return;
     if (message->taking)
@@ -86,8 +86,8 @@ static void pass_text(struct pipe_message *message, char *text, size_t room)
 static void pass_head(struct pipe_message *message, uint16_t *version, uint16_t *type,
                       uint32_t *size)
 {
-    pass(message, version, sizeof *version);
-    pass(message, type, sizeof *type);
+    pass_field(message, version, sizeof *version);
+    pass_field(message, type, sizeof *type);
     pass_u32(message, size);
 }
 
@@ -195,27 +195,27 @@ static void pass_status(struct pipe_message *message, struct map_status *status)
     pass_u32(message, &status->reconnects);
     pass_u32(message, &status->implausible);
     pass_u32(message, &status->spikes);
-    pass(message, &status->memory_mib, sizeof status->memory_mib);
-    pass(message, &status->seconds, sizeof status->seconds);
-    pass(message, &status->timezone_hours, sizeof status->timezone_hours);
-    pass(message, &status->peak, sizeof status->peak);
+    pass_field(message, &status->memory_mib, sizeof status->memory_mib);
+    pass_field(message, &status->seconds, sizeof status->seconds);
+    pass_field(message, &status->timezone_hours, sizeof status->timezone_hours);
+    pass_field(message, &status->peak, sizeof status->peak);
     pass_double(message, &status->charged_wh);
     pass_double(message, &status->discharged_wh);
-    pass(message, &status->allowed, sizeof status->allowed);
+    pass_field(message, &status->allowed, sizeof status->allowed);
     pass_double(message, &status->time_to_full_s);
     pass_double(message, &status->time_to_empty_s);
 }
 
 static void pass_values(struct pipe_message *message, struct pack *pack)
 {
-    pass(message, pack->value, sizeof pack->value);
+    pass_field(message, pack->value, sizeof pack->value);
     pass_u32(message, &pack->alarms_known);
     pass_u32(message, &pack->alarms_warning);
     pass_u32(message, &pack->alarms_protection);
     pass_u32(message, &pack->alarms_can_warn);
     pass_u32(message, &pack->alarms_can_protect);
     pack->raw_alarm_count = pass_number(message, pack->raw_alarm_count, MAX_RAW_ALARMS);
-    pass(message, pack->raw_alarms, sizeof *pack->raw_alarms * pack->raw_alarm_count);
+    pass_field(message, pack->raw_alarms, sizeof *pack->raw_alarms * pack->raw_alarm_count);
     for (int i = 0; i < PACK_TEXTS; i++)
         pass_text(message, pack->text[i], sizeof pack->text[i]);
     pass_u32(message, &pack->implausible);
@@ -270,14 +270,14 @@ static void pass_result(struct pipe_message *message, enum order_result *result)
 
 void pipe_order(struct pipe_message *message, struct pipe_order *order)
 {
-    pass(message, &order->ticket, sizeof order->ticket);
+    pass_field(message, &order->ticket, sizeof order->ticket);
     order->pack = pass_number(message, order->pack, PIPE_PACKS_MAX - 1);
     pass_switches(message, &order->what);
 }
 
 void pipe_done(struct pipe_message *message, struct pipe_done *done)
 {
-    pass(message, &done->ticket, sizeof done->ticket);
+    pass_field(message, &done->ticket, sizeof done->ticket);
     pass_result(message, &done->result);
 }
 
@@ -309,12 +309,12 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
 
 void pipe_question(struct pipe_message *message, struct pipe_question *question)
 {
-    pass(message, &question->ticket, sizeof question->ticket);
+    pass_field(message, &question->ticket, sizeof question->ticket);
 }
 
 void pipe_answer(struct pipe_message *message, struct pipe_answer *answer)
 {
-    pass(message, &answer->ticket, sizeof answer->ticket);
+    pass_field(message, &answer->ticket, sizeof answer->ticket);
     pass_flag(message, &answer->good);
 }
 

@@ -133,7 +133,7 @@ static void send_owed(struct process *process, double now)
 
 /* Masters rely on an outlet that lingers, and would never get an answer from a hung one. The kernel
  * knows what it has not read. Other kinds may wait for a disk. */
-static bool hangs(struct process *process, double now)
+static bool is_hung(struct process *process, double now)
 {
     int unread = 0;
     if (ioctl(process->fd, TIOCOUTQ, &unread) < 0 || unread == 0)
@@ -147,7 +147,7 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
         process->published[n] = process->outlets->wall;
     if (process->fd < 0)
         return;
-    if (hangs(process, now)) {
+    if (is_hung(process, now)) {
         log_error("outlet %s: has read nothing for %.0f s; killing and restarting it",
                   process->title, OUTLET_DEAF_S);
         process->read_at = now;

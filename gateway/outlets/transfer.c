@@ -27,7 +27,7 @@ struct transfers {
     ev_timer timer, tidy;
 };
 
-static bool begins(const char *url, const char *scheme)
+static bool has_scheme(const char *url, const char *scheme)
 {
     return strncmp(url, scheme, strlen(scheme)) == 0;
 }
@@ -36,12 +36,12 @@ static bool begins(const char *url, const char *scheme)
  * response; a mail server waits for its client. */
 static bool is_of_other_kind(const struct transfer *transfer, const char *url, CURLcode code)
 {
-    const bool encrypted = begins(url, "https:") || begins(url, "smtps:");
+    const bool encrypted = has_scheme(url, "https:") || has_scheme(url, "smtps:");
     if (encrypted)
         return code == CURLE_SSL_CONNECT_ERROR && !strstr(transfer->words, "alert");
     return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
            code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY ||
-           (code == CURLE_OPERATION_TIMEDOUT && begins(url, "smtp:"));
+           (code == CURLE_OPERATION_TIMEDOUT && has_scheme(url, "smtp:"));
 }
 
 /* Replaces libcurl's message if it only names one of its libraries. */
@@ -55,15 +55,15 @@ static void describe_error(struct transfer *transfer, CURLcode code)
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &sent);
     snprintf(said, sizeof said, "%s",
              transfer->words[0] ? transfer->words : curl_easy_strerror(code));
-    if (code == CURLE_PEER_FAILED_VERIFICATION && library && begins(library, "OpenSSL"))
+    if (code == CURLE_PEER_FAILED_VERIFICATION && library && has_scheme(library, "OpenSSL"))
         certificate_describe(verified, transfer->ca_file, transfer->words, sizeof transfer->words);
     else if (sent == 0 && !transfer->answered && is_of_other_kind(transfer, url, code))
         snprintf(transfer->words, sizeof transfer->words, "%.180s: its port may be one for %s",
                  said,
-                 begins(url, "https:")   ? "http://"
-                 : begins(url, "http:")  ? "https://"
-                 : begins(url, "smtps:") ? "smtp://"
-                                         : "smtps://");
+                 has_scheme(url, "https:")   ? "http://"
+                 : has_scheme(url, "http:")  ? "https://"
+                 : has_scheme(url, "smtps:") ? "smtp://"
+                                             : "smtps://");
     else
         memcpy(transfer->words, said, sizeof said);
 }

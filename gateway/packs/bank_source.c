@@ -168,7 +168,7 @@ static void report_shunt(struct bank_source *bank, const struct pack *measured, 
 /* ---- an update ---- */
 
 /* Replaces the sums of the packs by the measurements of the shunt. */
-static void measure(struct bank_source *bank, const struct bank_member *members, double now)
+static void apply_shunt(struct bank_source *bank, const struct bank_member *members, double now)
 {
     const struct source *source = &bank->shunt_part->source;
     const struct pack *measured = source_fresh(source, now) ? source->values : NULL;
@@ -203,7 +203,7 @@ static void combine(struct bank_source *bank, double now)
     }
     bank_combine(members, bank->config->pack_count, &bank->values, &bank->extras);
     if (bank->shunt_part)
-        measure(bank, members, now);
+        apply_shunt(bank, members, now);
 }
 
 static enum map_state connection_state(const struct bank_source *bank, double now)

@@ -123,7 +123,7 @@ static const char *advice(int err)
     }
 }
 
-static void report(struct kept *kept, const char *path, int result)
+static void report_write(struct kept *kept, const char *path, int result)
 {
     if (kept->foreign)
         return; /* logged already */
@@ -252,7 +252,7 @@ struct kept *kept_load(const char *path)
     kept->lock = -1;
     if (path[0]) {
         if (hold_lock(kept, path) < 0)
-            report(kept, path, -1); /* now, rather than when there is something to lose */
+            report_write(kept, path, -1); /* now, rather than when there is something to lose */
         if (!kept->foreign)
             load(kept, path);
     }
@@ -327,7 +327,7 @@ static char *compose_changed(struct kept *kept, const char *path)
         return NULL;
     if (hold_lock(kept, path) < 0) {
         const int err = errno;
-        report(kept, path, -1);
+        report_write(kept, path, -1);
         errno = err;
         return NULL;
     }
@@ -346,7 +346,7 @@ static char *compose_changed(struct kept *kept, const char *path)
 /* Records that `text` was written, or was not, with errno. */
 static void note_written(struct kept *kept, const char *path, char *text, int result)
 {
-    report(kept, path, result);
+    report_write(kept, path, result);
     char *old = result == 0 ? kept->saved : text;
     if (result == 0)
         kept->saved = text;

@@ -170,7 +170,7 @@ static bool is_plain(const char *text, size_t room)
 }
 
 /* Whether a line of the file has room for it. */
-static bool fits(const char *key, const char *text)
+static bool fits_line(const char *key, const char *text)
 {
     char escaped[KEPT_ESCAPED_SIZE];
     if (strlen(text) >= KEPT_TEXT_SIZE)
@@ -199,7 +199,7 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
         return;
     }
     if (!is_plain(key, KEPT_KEY_SIZE) || !is_plain(outlet, sizeof note->outlet) ||
-        !fits(key, text) || (!note && kept->note_count == NOTES_MAX)) {
+        !fits_line(key, text) || (!note && kept->note_count == NOTES_MAX)) {
         log_debug("outlet %s: '%s' cannot be stored", outlet, key);
         return;
     }

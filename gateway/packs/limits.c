@@ -372,8 +372,8 @@ static struct part limit_stale(const struct limits_config *config, const struct 
 
 /* ---- up by ramp ---- */
 
-static enum limit_reason follow(struct limits_ramp *ramp, struct part target, double most,
-                                double since, double now)
+static enum limit_reason follow_target(struct limits_ramp *ramp, struct part target, double most,
+                                       double since, double now)
 {
     const double band = RISE_BAND * most;
     /* After such a gap it is unknown whether more was allowed all the time. */
@@ -399,7 +399,7 @@ static enum limit_reason follow(struct limits_ramp *ramp, struct part target, do
 
 /* ---- voltage ---- */
 
-static double towards(double from, double to, double step)
+static double step_towards(double from, double to, double step)
 {
     return from < to ? fmin(from + step, to) : fmax(from - step, to);
 }
@@ -472,8 +472,8 @@ static double limit_voltage(const struct limits_config *config, const struct lim
         return reset_full(state);
     choose_float(config, all, spread, soc, state, now);
     state->cell_v =
-        towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
-                CELL_V_PER_S * step);
+        step_towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
+                     CELL_V_PER_S * step);
     const double volts =
         config->cells * state->cell_v - lowered(config, all.highest, state, step, now);
     return fmin(fmax(volts, config->cells * config->cell_float_v), bms);
@@ -527,7 +527,7 @@ struct map_allowed limits_update(const struct limits_config *config,
         parts[i] = goes_on ? limit_stale(config, packs, count, usable, most[i], state)
                            : limit(config, packs, count, needed, (enum limits_direction) i, most[i],
                                    state);
-        reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
+        reasons[i] = follow_target(&state->ramps[i], parts[i], most[i], state->at, now);
         limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : parts[i].pack;
     }
     const double volts =

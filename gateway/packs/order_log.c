@@ -38,8 +38,8 @@ static void without_port(const char *from, char out[ORDER_FROM_SIZE])
     snprintf(out, ORDER_FROM_SIZE, "%.*s", port ? (int) (port - from) : ORDER_FROM_SIZE - 1, from);
 }
 
-static void count(struct order_log *log, const char *from, const struct switches *ordered,
-                  enum order_result result)
+static void count_order(struct order_log *log, const char *from, const struct switches *ordered,
+                        enum order_result result)
 {
     struct order_log_kind kind = {.ordered = *ordered, .result = result, .times = 1};
     without_port(from, kind.from);
@@ -82,7 +82,7 @@ void order_log_add(struct order_log *log, const char *pack, const char *from,
     char text[SWITCHES_TEXT];
     order_log_tick(log, pack, now);
     if (log->told == ORDER_LOG_TOLD) {
-        count(log, from, ordered, result);
+        count_order(log, from, ordered, result);
         return;
     }
     if (log->told++ == 0)

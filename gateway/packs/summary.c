@@ -25,7 +25,7 @@ static enum pack_flow flow_of(const struct pack *pack, enum pack_flow before)
 }
 
 /* Two unknown switch positions are equal, too. */
-static bool same(double a, double b)
+static bool same_number(double a, double b)
 {
     return a == b || (isnan(a) && isnan(b));
 }
@@ -71,7 +71,7 @@ static void describe_pack(const struct summary *summary, const struct pack *pack
         }
 }
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+static uint64_t mix_hash(uint64_t hash, const void *bytes, size_t size)
 {
     for (const uint8_t *byte = bytes; size > 0; size--, byte++)
         hash = (hash ^ *byte) * 0x100000001B3;
@@ -85,10 +85,10 @@ static uint64_t identify(const struct source *source)
     const double counts[] = {pack->value[CELL_COUNT], pack->value[TEMP_COUNT]};
     uint64_t hash = 0xCBF29CE484222325;
     for (int i = 0; i < PACK_TEXTS; i++)
-        hash = mix(hash, pack->text[i], strlen(pack->text[i]) + 1);
+        hash = mix_hash(hash, pack->text[i], strlen(pack->text[i]) + 1);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         const int count = isnan(counts[i]) ? -1 : (int) counts[i];
-        hash = mix(hash, &count, sizeof count);
+        hash = mix_hash(hash, &count, sizeof count);
     }
     return hash;
 }
@@ -100,8 +100,8 @@ static unsigned changed_parts(const struct summary *before, const struct summary
         changes |= SOURCE_STATE;
     if (!before->told || now->flow != before->flow)
         changes |= SOURCE_FLOW;
-    if (!before->told || !same(now->charge_mos, before->charge_mos) ||
-        !same(now->discharge_mos, before->discharge_mos))
+    if (!before->told || !same_number(now->charge_mos, before->charge_mos) ||
+        !same_number(now->discharge_mos, before->discharge_mos))
         changes |= SOURCE_SWITCHES;
     if (alarms_changed(before->alarms, now->alarms))
         changes |= SOURCE_ALARMS;
@@ -111,8 +111,8 @@ static unsigned changed_parts(const struct summary *before, const struct summary
 }
 
 /* Logs with the priority of the worst new alarm. */
-static void report(const struct summary *before, const struct summary *now, const char *kind,
-                   const char *name, const char *text)
+static void report_change(const struct summary *before, const struct summary *now, const char *kind,
+                          const char *name, const char *text)
 {
     if (now->alarms.protection & ~before->alarms.protection)
         log_error("%s %s: %s", kind, name, text);
@@ -148,6 +148,6 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
     char text[LINE_SIZE] = "values are too old";
     if (fresh)
         describe_pack(summary, pack, text);
-    report(&before, summary, kind, source->name, text);
+    report_change(&before, summary, kind, source->name, text);
     return changes;
 }

@@ -90,8 +90,8 @@ static void model_full(struct shown *shown)
     show_allowed(shown, &source);
 }
 
-static void model(const struct config *config, const struct present_config *present, bool least,
-                  struct shown *shown)
+static void model_source(const struct config *config, const struct present_config *present,
+                         bool least, struct shown *shown)
 {
     const char *of = present->outlet.packs[0];
     const struct bank_config *bank = find_bank(config, of);
@@ -260,8 +260,8 @@ bool untold_list(const struct config *config, const struct present_config *prese
     struct shown shown, worst;
     struct text text = text_in(out, size);
     bool stops = false;
-    model(config, present, false, &shown);
-    model(config, present, true, &worst);
+    model_source(config, present, false, &shown);
+    model_source(config, present, true, &worst);
     for (enum level level = 0; level < LEVELS; level++) {
         if (!has_level(present, level))
             continue;

@@ -123,7 +123,7 @@ void health_work_free(struct health_work *work)
     free(work);
 }
 
-static bool known(const struct history_row *row, enum history_value value)
+static bool is_known(const struct history_row *row, enum history_value value)
 {
     return row->mean[value] != ROW_UNKNOWN;
 }
@@ -136,7 +136,7 @@ static double ampere(const struct history_row *row)
 /* Capacity from the remaining charge and the SOC; NaN: unknown. */
 static double capacity_of(const struct history_row *row)
 {
-    if (!known(row, ROW_SOC) || !known(row, ROW_REMAINING) || row->mean[ROW_SOC] < 50)
+    if (!is_known(row, ROW_SOC) || !is_known(row, ROW_REMAINING) || row->mean[ROW_SOC] < 50)
         return NAN;
     return row->mean[ROW_REMAINING] / (double) row->mean[ROW_SOC];
 }
@@ -195,15 +195,15 @@ static void remember(struct health_work *work, const struct history_row *row)
 void health_row(struct health_work *work, const struct history_row *row)
 {
     const unsigned cells = count_leading_cells(row);
-    if (known(row, ROW_TEMP))
+    if (is_known(row, ROW_TEMP))
         add_to_mean(&work->temp, row->mean[ROW_TEMP] / 10.0);
-    if (!known(row, ROW_CURRENT) || cells < 2) {
+    if (!is_known(row, ROW_CURRENT) || cells < 2) {
         work->known = 0;
         return;
     }
     const double capacity = capacity_of(row), current = ampere(row);
     const bool flat =
-        known(row, ROW_SOC) && row->mean[ROW_SOC] >= SOC_LOW && row->mean[ROW_SOC] <= SOC_HIGH;
+        is_known(row, ROW_SOC) && row->mean[ROW_SOC] >= SOC_LOW && row->mean[ROW_SOC] <= SOC_HIGH;
     if (flat && current <= -(isnan(capacity) ? LOAD_LEAST_A : fmax(LOAD_C * capacity, 0.1)))
         add_deviations(work, work->load, row, cells);
     else if (flat && fabs(current) < (isnan(capacity) ? REST_MOST_A : REST_C * capacity))
@@ -239,7 +239,7 @@ static bool is_empty(const struct history_row *row)
 double health_capacity(struct health_run *run, const struct history_row *row)
 {
     double capacity = NAN;
-    if (!known(row, ROW_CURRENT) || !known(row, ROW_SOC) ||
+    if (!is_known(row, ROW_CURRENT) || !is_known(row, ROW_SOC) ||
         (run->running && row->t - run->last_t > GAP_S)) {
         run->running = false;
         return NAN;
@@ -332,8 +332,8 @@ static double cell_value(const struct health_day *day, enum which which, unsigne
 }
 
 /* Collects the days of the window on which a cell has the value, oldest first. */
-static unsigned collect(const struct judging *judging, enum which which, unsigned cell,
-                        double window)
+static unsigned collect_days(const struct judging *judging, enum which which, unsigned cell,
+                             double window)
 {
     unsigned count = 0;
     for (unsigned n = 0; n < judging->count; n++) {
@@ -347,10 +347,11 @@ static unsigned collect(const struct judging *judging, enum which which, unsigne
 }
 
 /* The slope if it is significant; 0: it is not. */
-static double drift(const struct judging *judging, enum which which, unsigned cell, double *days)
+static double weekly_drift(const struct judging *judging, enum which which, unsigned cell,
+                           double *days)
 {
     double a_week, error;
-    const unsigned count = collect(judging, which, cell, WINDOW_DAYS);
+    const unsigned count = collect_days(judging, which, cell, WINDOW_DAYS);
     if (count < DRIFT_DAYS || !slope(judging->x, judging->y, count, &a_week, &error) ||
         fabs(a_week) < DRIFT_MV_WEEK || fabs(a_week) < DRIFT_SURE * error)
         return 0;
@@ -399,7 +400,8 @@ static double share_at_end(const struct judging *judging, unsigned cell, int dir
 static void judge_cell(struct judging *judging, unsigned cell)
 {
     double days, mean_mv;
-    const double load = drift(judging, LOAD, cell, &days), rest = drift(judging, REST, cell, &days);
+    const double load = weekly_drift(judging, LOAD, cell, &days),
+                 rest = weekly_drift(judging, REST, cell, &days);
     const bool lowest = share_at_end(judging, cell, -1, &mean_mv) >= MOSTLY;
     if (rest < 0 && lowest)
         add_finding(judging, HEALTH_CELL_LOSES, cell + 1, -rest, days);

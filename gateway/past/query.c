@@ -517,7 +517,7 @@ static const char alarm_events[] =
     "SELECT t, level, text = 'on' " ALARM_EVENTS "AND t <= ifnull((SELECT t " ALARM_EVENTS
     "AND t >= ?3 AND text = 'off' ORDER BY t LIMIT 1), ?4) ORDER BY t DESC, rowid DESC";
 
-static int worse(int a, int b)
+static int higher_level(int a, int b)
 {
     return a > b ? a : b;
 }
@@ -534,7 +534,7 @@ static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t f
         const int64_t t = goes_on ? sqlite3_column_int64(statement, 0) : 0;
         if (goes_on && sqlite3_column_int(statement, 2)) {
             spell.since = t;
-            spell.level = worse(spell.level, sqlite3_column_int(statement, 1));
+            spell.level = higher_level(spell.level, sqlite3_column_int(statement, 1));
             continue;
         }
         if (spell.since > 0 && spell.since < to) {

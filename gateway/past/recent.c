@@ -44,7 +44,7 @@ static unsigned count_values(const struct history_row *row)
 }
 
 /* The oldest row makes room. If memory is short, the row is lost. */
-static void keep(void *data, enum history_level level, const struct history_row *row)
+static void keep_recent(void *data, enum history_level level, const struct history_row *row)
 {
     struct recent *recent = data;
     if (level != LEVEL_RECENT)
@@ -81,13 +81,13 @@ static void keep(void *data, enum history_level level, const struct history_row 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
                 double wall)
 {
-    history_add(&recent->series, pack, status, wall, keep, recent);
+    history_add(&recent->series, pack, status, wall, keep_recent, recent);
 }
 
 void recent_silent(struct recent *recent, double wall)
 {
     history_silent(&recent->series);
-    history_pass(&recent->series, wall, keep, recent);
+    history_pass(&recent->series, wall, keep_recent, recent);
 }
 
 void recent_forget(struct recent *recent, int64_t before)

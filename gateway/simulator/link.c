@@ -168,7 +168,7 @@ static void remove_slot(struct simulator_link *link, struct slot *slot)
 }
 
 /* Sends one piece of a slot. False: the connection has ended. */
-static bool speak(struct simulator_link *link, struct slot *slot)
+static bool send_piece(struct simulator_link *link, struct slot *slot)
 {
     double pause_s;
     size_t piece = next_piece(link, slot, &pause_s);
@@ -191,7 +191,7 @@ static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
     double now = clock_now();
     bool stalled = stalled_until(link, now) > now;
     for (struct slot *slot; !stalled && (slot = next_slot(link)) && slot->due <= now;) {
-        if (!speak(link, slot)) {
+        if (!send_piece(link, slot)) {
             link->events.closed(link->data);
             return;
         }
@@ -199,8 +199,8 @@ static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
     arm_speaker(link);
 }
 
-static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, double delay_s,
-                bool is_echo)
+static void queue_bytes(struct simulator_link *link, const uint8_t *bytes, size_t size,
+                        double delay_s, bool is_echo)
 {
     if (link->count == SLOTS_MOST || size == 0 || size > SIMULATOR_SAY_MAX ||
         !ev_is_active(&link->readable))
@@ -227,7 +227,7 @@ static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, 
 void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_t size,
                         double delay_s)
 {
-    say(link, bytes, size, delay_s, false);
+    queue_bytes(link, bytes, size, delay_s, false);
 }
 
 /* ---- receiving ---- */
@@ -249,7 +249,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (size > 0) {
         ev_timer_again(loop, &link->quiet);
         if (link->options->echo != 0)
-            say(link, bytes, (size_t) size, 0, true);
+            queue_bytes(link, bytes, (size_t) size, 0, true);
         link->events.heard(link->data, bytes, (size_t) size);
     } else if (link->kind == SIMULATOR_PTY) {
         on_absent(link);

@@ -122,8 +122,8 @@ static size_t put_junk(struct simulator *simulator, const struct member *member,
 }
 
 /* Returns the remaining size. */
-static size_t spoil(struct simulator *simulator, const struct member *member, uint8_t *bytes,
-                    size_t size)
+static size_t add_damage(struct simulator *simulator, const struct member *member, uint8_t *bytes,
+                         size_t size)
 {
     if (happens(simulator, member->options.flip)) {
         int bit = prng_range(&simulator->random, 0, (int) size * 8 - 1);
@@ -145,7 +145,7 @@ static void send_delayed_reply(struct simulator *simulator, const struct member 
         return;
     size_t junk = put_junk(simulator, member, bytes);
     memcpy(bytes + junk, output->bytes, output->size);
-    size_t size = spoil(simulator, member, bytes + junk, output->size);
+    size_t size = add_damage(simulator, member, bytes + junk, output->size);
     if (happens(simulator, member->options.late))
         delay_s += member->options.late_ms / 1e3;
     simulator_link_say(link, bytes, junk + size, delay_s);
@@ -199,8 +199,8 @@ static void listen_in(struct connection *connection, struct member *member, stru
 }
 
 /* A false start that fills the whole buffer must not block the BMS for good. */
-static void hear(struct connection *connection, struct member *member, struct ear *ear,
-                 const uint8_t *bytes, size_t size)
+static void receive_bytes(struct connection *connection, struct member *member, struct ear *ear,
+                          const uint8_t *bytes, size_t size)
 {
     if (member->options.silent != 0)
         return;
@@ -236,7 +236,7 @@ static void on_heard(void *data, const uint8_t *bytes, size_t size)
     if (sleeps(simulator, clock_now()) && simulator->options.first_lost != 0)
         return;
     for (unsigned i = 0; i < simulator->count; i++)
-        hear(connection, &simulator->members[i], &connection->ears[i], bytes, size);
+        receive_bytes(connection, &simulator->members[i], &connection->ears[i], bytes, size);
 }
 
 /* The line is silent: the assumed start of a request was wrong, but a request may follow it. */
@@ -255,7 +255,7 @@ static void on_quiet(void *data)
 
 /* ---- once a second ---- */
 
-static void talk(struct simulator *simulator, struct member *member)
+static void send_unsolicited(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
     simulator->output.size = 0;
@@ -306,7 +306,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         struct member *member = &simulator->members[i];
         move(member, seconds * member->options.speed);
         if (bms_talks(member->bms.driver) && member->options.silent == 0)
-            talk(simulator, member);
+            send_unsolicited(simulator, member);
     }
 }
 

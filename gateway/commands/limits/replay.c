@@ -72,7 +72,7 @@ static bool update(struct replay *replay, double now, struct map_allowed *allowe
     return any;
 }
 
-static void count(struct replay *replay, const struct map_allowed *allowed, double seconds)
+static void count_time(struct replay *replay, const struct map_allowed *allowed, double seconds)
 {
     replay->held_s[allowed->charge_limited_by][LIMITS_CHARGE] += seconds;
     replay->held_s[allowed->discharge_limited_by][LIMITS_DISCHARGE] += seconds;
@@ -100,7 +100,7 @@ bool replay_next(struct replay *replay, const char **time, struct map_allowed *a
         const bool any = update(replay, now, allowed);
         /* During a gap in which nothing is allowed, nothing changes. */
         step = any || allowed->discharge_current_a > 0 ? fmin(1, until - now) : until - now;
-        count(replay, allowed, step);
+        count_time(replay, allowed, step);
     }
     return true;
 }

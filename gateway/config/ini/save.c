@@ -106,7 +106,7 @@ static bool write_whole(const char *fresh, const char *path, const char *text,
     return good;
 }
 
-static bool beside(const char *path, const char *what, char out[PATH_MAX])
+static bool path_beside(const char *path, const char *what, char out[PATH_MAX])
 {
     if (snprintf(out, PATH_MAX, "%s%s", path, what) < PATH_MAX)
         return true;
@@ -127,7 +127,7 @@ unsigned save_number(const char *path)
 {
     char folder[PATH_MAX];
     unsigned highest = 0;
-    DIR *list = beside(path, ".old", folder) ? opendir(folder) : NULL;
+    DIR *list = path_beside(path, ".old", folder) ? opendir(folder) : NULL;
     for (const struct dirent *entry; list && (entry = readdir(list));)
         if (entry_number(entry) > highest)
             highest = entry_number(entry);
@@ -167,7 +167,7 @@ bool save_mentions(const char *path, const char *text, unsigned except)
     char old[PATH_MAX];
     char *copy = strdup(path);
     const bool does = !copy || folder_mentions(dirname(copy), text, 0) ||
-                      !beside(path, ".old", old) || folder_mentions(old, text, except);
+                      !path_beside(path, ".old", old) || folder_mentions(old, text, except);
     free(copy);
     return does;
 }
@@ -178,7 +178,7 @@ static bool store_old(const char *path, const char *from,
 {
     char folder[PATH_MAX], to[PATH_MAX + 16];
     const unsigned number = save_number(path);
-    if (!beside(path, ".old", folder) || (mkdir(folder, 0700) < 0 && errno != EEXIST))
+    if (!path_beside(path, ".old", folder) || (mkdir(folder, 0700) < 0 && errno != EEXIST))
         return false;
     snprintf(to, sizeof to, "%s/%u", folder, number);
     if (put(from, to) < 0 || !sync_folder(to))
@@ -197,7 +197,7 @@ static bool store_old(const char *path, const char *from,
 bool save_is_pending(const char *path)
 {
     char before[PATH_MAX];
-    return beside(path, ".before", before) && access(before, F_OK) == 0;
+    return path_beside(path, ".before", before) && access(before, F_OK) == 0;
 }
 
 /* An empty PATH.before means that there was no file; an empty previous file is stored with a newline. */
@@ -205,7 +205,7 @@ bool save_begin(const char *path, const char *text)
 {
     char before[PATH_MAX], fresh[PATH_MAX];
     struct stat as = {.st_uid = geteuid(), .st_gid = getegid(), .st_mode = 0644};
-    if (!beside(path, ".before", before) || !beside(path, ".new", fresh))
+    if (!path_beside(path, ".before", before) || !path_beside(path, ".new", fresh))
         return false;
     if (save_is_pending(path)) {
         errno = EBUSY;
@@ -226,14 +226,15 @@ bool save_begin(const char *path, const char *text)
 bool save_keep(const char *path)
 {
     char before[PATH_MAX];
-    return beside(path, ".before", before) && store_old(path, before, rename) && sync_folder(path);
+    return path_beside(path, ".before", before) && store_old(path, before, rename) &&
+           sync_folder(path);
 }
 
 bool save_undo(const char *path)
 {
     char before[PATH_MAX], fresh[PATH_MAX];
     struct stat found;
-    if (!beside(path, ".before", before) || !beside(path, ".new", fresh))
+    if (!path_beside(path, ".before", before) || !path_beside(path, ".new", fresh))
         return false;
     if (stat(before, &found) < 0)
         return errno == ENOENT;

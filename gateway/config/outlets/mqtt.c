@@ -61,14 +61,6 @@ static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
     return draft->settings;
 }
 
-static bool wants(const struct outlet_config *outlet, const char *name)
-{
-    for (unsigned i = 0; i < outlet->pack_count; i++)
-        if (strcmp(outlet->packs[i], name) == 0)
-            return true;
-    return outlet->pack_count == 0;
-}
-
 static bool mqtt_may_order(const void *settings)
 {
     return ((const struct mqtt_config *) settings)->switching;
@@ -106,7 +98,8 @@ static void check_layout(const struct config_drafts *drafts, const struct config
     if (mqtt->layout == LAYOUT_PACKGATE)
         return;
     for (unsigned i = 0; i < drafts->count; i++)
-        count += config_is_source(&drafts->list[i]) && wants(&mqtt->outlet, drafts->list[i].name);
+        count +=
+            config_is_source(&drafts->list[i]) && outlet_wants(&mqtt->outlet, drafts->list[i].name);
     if (count > 1)
         mistakes_add(mistakes, config_draft_line(draft, "packs"),
                      "'layout' is that of a device with one pack, and these are %u; expected one "
@@ -139,7 +132,7 @@ static void check_ids(const struct config_drafts *drafts, const struct config_dr
     const struct mqtt_config *mqtt = mqtt_of(draft);
     for (unsigned i = 0; i < drafts->count && announces(mqtt); i++) {
         const struct config_draft *one = &drafts->list[i];
-        if (!config_is_source(one) || !wants(&mqtt->outlet, one->name))
+        if (!config_is_source(one) || !outlet_wants(&mqtt->outlet, one->name))
             continue;
         if (mqtt->discovery == DISCOVERY_SINGLE &&
             (strstr(one->name, "_alarm") || strstr(one->name, "_address") ||
@@ -149,7 +142,8 @@ static void check_ids(const struct config_drafts *drafts, const struct config_dr
                           "'_calibration' in it, as those of %s will",
                           one->name);
         for (unsigned k = 0; k < i; k++)
-            if (config_is_source(&drafts->list[k]) && wants(&mqtt->outlet, drafts->list[k].name) &&
+            if (config_is_source(&drafts->list[k]) &&
+                outlet_wants(&mqtt->outlet, drafts->list[k].name) &&
                 strcmp(drafts->list[k].name, one->name) != 0 &&
                 same_id(drafts->list[k].name, one->name))
                 mistakes_add(mistakes, one->heading,
@@ -176,8 +170,8 @@ static void check_company(const struct config_drafts *drafts, const struct confi
             continue;
         for (unsigned i = 0; i < drafts->count; i++) {
             const char *name = drafts->list[i].name;
-            if (!config_is_source(&drafts->list[i]) || !wants(&mqtt->outlet, name) ||
-                !wants(&mqtt_of(other)->outlet, name))
+            if (!config_is_source(&drafts->list[i]) || !outlet_wants(&mqtt->outlet, name) ||
+                !outlet_wants(&mqtt_of(other)->outlet, name))
                 continue;
             mistakes_add(mistakes, config_draft_line(draft, "packs"),
                          "%s is already announced to Home Assistant by [mqtt %s]; expected "
@@ -196,7 +190,7 @@ static void check_switching(const struct config_drafts *drafts, const struct con
         return;
     for (unsigned i = 0; i < drafts->count; i++) {
         const struct config_draft *pack = &drafts->list[i];
-        if (pack->section == &pack_section && wants(&mqtt->outlet, pack->name) &&
+        if (pack->section == &pack_section && outlet_wants(&mqtt->outlet, pack->name) &&
             pack_is_writable(pack->settings))
             return;
     }

@@ -238,7 +238,7 @@ static void check_limits(const struct config_drafts *drafts, const struct config
                   of);
 }
 
-static bool holds(const struct substitute *substitute)
+static bool is_hold(const struct substitute *substitute)
 {
     return substitute->kind == INSTEAD_HOLD;
 }
@@ -247,9 +247,9 @@ static bool holds(const struct substitute *substitute)
 static void check_held(const struct config_draft *draft, const struct view_config *view,
                        struct mistakes *mistakes)
 {
-    bool held = holds(&view->on_stale);
+    bool held = is_hold(&view->on_stale);
     for (unsigned i = 0; i < view->register_count; i++)
-        held |= holds(&view->registers[i].on_stale);
+        held |= is_hold(&view->registers[i].on_stale);
     if (held)
         mistakes_add(mistakes, view_line(draft),
                      "[view %s] has 'on_stale hold', which would present stale values as fresh "

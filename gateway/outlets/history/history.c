@@ -51,7 +51,7 @@ static const struct history_config *config_of(const struct history *history)
     return outlet_config(history->outlet)->settings;
 }
 
-static void keep(void *data, enum history_level level, const struct history_row *row)
+static void keep_row(void *data, enum history_level level, const struct history_row *row)
 {
     struct history *history = data;
     store_row(history->store, history->naming, level, row);
@@ -109,10 +109,10 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
         note_alarms(history, remembered, source);
-        history_add(&remembered->series, source->values, &source->status, pack->last.wall, keep,
+        history_add(&remembered->series, source->values, &source->status, pack->last.wall, keep_row,
                     history);
     } else {
-        history_pass(&remembered->series, clock_wall(), keep, history);
+        history_pass(&remembered->series, clock_wall(), keep_row, history);
     }
 }
 
@@ -136,8 +136,8 @@ static void flush(struct history *history, bool all)
                        history_start(LEVEL_RECENT, (int64_t) floor(history->heard)));
     for (unsigned i = 0; i < history->count; i++) {
         history->naming = outlet_pack(history->outlet, i)->source.name;
-        history_pass(&history->packs[i].series, wall, keep, history);
-        history_flush(&history->packs[i].series, all, keep, history);
+        history_pass(&history->packs[i].series, wall, keep_row, history);
+        history_flush(&history->packs[i].series, all, keep_row, history);
     }
 }
 

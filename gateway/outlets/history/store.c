@@ -141,7 +141,7 @@ static int user_version(struct store *store)
 }
 
 /* The first column of the first row as a number; `otherwise` if there is none. */
-static int64_t ask(struct store *store, const char *sql, int64_t otherwise)
+static int64_t query_number(struct store *store, const char *sql, int64_t otherwise)
 {
     sqlite3_stmt *statement;
     if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
@@ -156,7 +156,8 @@ static int64_t ask(struct store *store, const char *sql, int64_t otherwise)
 /* The database of another program, whose path was configured by mistake: it is left as it is. */
 static bool is_foreign(struct store *store)
 {
-    return ask(store,
+    return query_number(
+               store,
                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', "
                "'event', 'recent', 'minute', 'hour', 'day', 'health', 'health_cell', 'complete') "
                "AND "
@@ -171,7 +172,7 @@ static bool is_broken(struct store *store, int code)
     if (is_damage(code))
         return true;
     return code == SQLITE_ERROR && store->db &&
-           ask(store, "SELECT quick_check = 'ok' FROM pragma_quick_check", 0) == 0;
+           query_number(store, "SELECT quick_check = 'ok' FROM pragma_quick_check", 0) == 0;
 }
 
 /* False: `why` has the error, and the file is closed. */
@@ -376,7 +377,7 @@ unsigned store_failures(const struct store *store)
 /* ---- writing ---- */
 
 /* Adds columns for a pack with more cells than any before. */
-static bool widen(struct store *store, enum history_level level, unsigned cells)
+static bool add_cell_columns(struct store *store, enum history_level level, unsigned cells)
 {
     for (; store->cells[level] < cells; store->cells[level]++)
         if (!schema_add_column(store->db, level,
@@ -450,7 +451,7 @@ static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned
 static bool put_row(struct store *store, const struct waiting_row *waiting)
 {
     const enum history_level level = waiting->level;
-    if (waiting->cells > store->cells[level] && !widen(store, level, waiting->cells))
+    if (waiting->cells > store->cells[level] && !add_cell_columns(store, level, waiting->cells))
         return false;
     const int64_t id = pack_id(store, waiting->pack);
     if (id < 0)
@@ -607,7 +608,7 @@ static int64_t oldest_kept(const struct store *store, enum history_level level, 
 
 int64_t store_newest(struct store *store)
 {
-    return store->db ? ask(store, "SELECT max(t) FROM minute", 0) : 0;
+    return store->db ? query_number(store, "SELECT max(t) FROM minute", 0) : 0;
 }
 
 bool store_prune(struct store *store, int64_t now)
@@ -634,7 +635,8 @@ bool store_prune(struct store *store, int64_t now)
     store->prune_level = 0;
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */
-    if (ask(store, "PRAGMA freelist_count", 0) * 4 > ask(store, "PRAGMA page_count", 0))
+    if (query_number(store, "PRAGMA freelist_count", 0) * 4 >
+        query_number(store, "PRAGMA page_count", 0))
         run_sql(store, "PRAGMA incremental_vacuum(1000)");
     return false;
 }

@@ -86,7 +86,7 @@ static void try_again(struct batch *batch, unsigned from)
         finish_batch(batch, BATCH_DONE);
 }
 
-static void advance(struct batch *batch)
+static void advance_part(struct batch *batch)
 {
     batch->from += batch->count;
     batch->count = batch->rows - batch->from;
@@ -131,18 +131,18 @@ static void judge_all(struct batch *batch, const struct post_outcome *outcome)
         batch->lost += lost;
         if (lost == 0)
             keep_proof(batch);
-        advance(batch);
+        advance_part(batch);
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;
         try_next(batch);
     } else {
         mark_refused(batch);
         if (batch->taken > 0 || batch->proven)
-            advance(batch);
+            advance_part(batch);
         else if (batch->proof->size > 0)
             ask_for_proof(batch, TURN_FIRST_PROOF);
         else if (batch->doubtful < DOUBTS_MOST)
-            advance(batch);
+            advance_part(batch);
         else
             finish_batch(batch, BATCH_FAILED);
     }
@@ -177,7 +177,7 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
     case TURN_FIRST_PROOF:
         batch->proven = true;
         batch->turn = TURN_ALL;
-        advance(batch);
+        advance_part(batch);
         break;
     case TURN_PROOF:
         try_again(batch, 0);

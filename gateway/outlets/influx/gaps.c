@@ -14,7 +14,7 @@
 #define HEADING "packgate sent 1"
 #define ENDING "end"
 
-static void drop(struct gaps *gaps, unsigned n)
+static void drop_gap(struct gaps *gaps, unsigned n)
 {
     memmove(&gaps->at[n], &gaps->at[n + 1], (gaps->count - n - 1) * sizeof *gaps->at);
     gaps->count--;
@@ -29,7 +29,7 @@ static void join_closest(struct gaps *gaps)
             gaps->at[closest + 1].from - gaps->at[closest].to)
             closest = i;
     gaps->at[closest].to = gaps->at[closest + 1].to;
-    drop(gaps, closest + 1);
+    drop_gap(gaps, closest + 1);
 }
 
 static void insert(struct gaps *gaps, unsigned n, struct gap gap)
@@ -50,7 +50,7 @@ void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
     while (n < gaps->count && gaps->at[n].from <= to) {
         from = gaps->at[n].from < from ? gaps->at[n].from : from;
         to = gaps->at[n].to > to ? gaps->at[n].to : to;
-        drop(gaps, n);
+        drop_gap(gaps, n);
     }
     if (gaps->count == GAPS_MAX) {
         join_closest(gaps);
@@ -67,7 +67,7 @@ void gaps_remove(struct gaps *gaps, int64_t from, int64_t to)
         if (gap->to <= from || gap->from >= to) {
             n++;
         } else if (gap->from >= from && gap->to <= to) {
-            drop(gaps, n);
+            drop_gap(gaps, n);
         } else if (gap->from >= from) {
             gap->from = to;
         } else if (gap->to <= to) {

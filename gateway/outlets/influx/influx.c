@@ -128,7 +128,7 @@ static int64_t behind(const struct influx *influx)
 
 /* ---- what is kept ---- */
 
-static void save(struct influx *influx, double now)
+static void save_gaps(struct influx *influx, double now)
 {
     influx->saved_at = now;
     influx->changed = false;
@@ -290,7 +290,7 @@ static void send_live(struct influx *influx, int64_t t, double now)
 
 /* Drops rows that the database has confirmed, and frees the memory of the request: most of the
  * time nothing is owed. */
-static void tidy(struct influx *influx)
+static void free_confirmed(struct influx *influx)
 {
     const int64_t owed = influx->gaps.count > 0 && influx->gaps.at[0].from < influx->current
                              ? influx->gaps.at[0].from
@@ -316,7 +316,7 @@ static void on_live(void *data)
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         owe_recent_again(influx);
     note_success(influx, now);
-    tidy(influx);
+    free_confirmed(influx);
 }
 
 /* ---- what is owed ---- */
@@ -440,7 +440,7 @@ static int64_t memory_from(const struct influx *influx)
     return influx->started > oldest ? influx->started : oldest;
 }
 
-static void fill(struct influx *influx)
+static void fill_gaps(struct influx *influx)
 {
     const double now = clock_now();
     if (influx->late.state != BATCH_UNDER_WAY && influx->gaps.count == 0)
@@ -470,7 +470,7 @@ static void fill(struct influx *influx)
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    fill(timer->data);
+    fill_gaps(timer->data);
 }
 
 static void on_late(void *data)
@@ -602,10 +602,10 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     note_jump(influx, wall, now);
     if (current != influx->current)
         begin_interval(influx, current, now);
-    fill(influx);
+    fill_gaps(influx);
     send_health(influx, now);
     if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))
-        save(influx, now);
+        save_gaps(influx, now);
     if (++influx->ticks % REPORT_TICKS == 1)
         report_influx(influx);
 }
@@ -755,7 +755,7 @@ static void stop_influx(void *self, bool gone)
     if (gone && influx->path[0])
         unlink(influx->path);
     else
-        save(influx, clock_now());
+        save_gaps(influx, clock_now());
     outlet_over(influx->outlet);
 }
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 
 /* `alarms`, with the bits in `mask` taken from `now`. */
-static struct alarms with(struct alarms alarms, uint32_t mask, struct alarms now)
+static struct alarms merge_alarms(struct alarms alarms, uint32_t mask, struct alarms now)
 {
     return (struct alarms){(alarms.warning & ~mask) | (now.warning & mask),
                            (alarms.protection & ~mask) | (now.protection & mask)};
@@ -55,7 +55,7 @@ void alarms_undo(struct mqtt *mqtt)
                 last = &mqtt->unsure[i];
         if (!last)
             return;
-        last->pack->alarms = with(last->pack->alarms, 1u << last->alarm, last->before);
+        last->pack->alarms = merge_alarms(last->pack->alarms, 1u << last->alarm, last->before);
         told_keep(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
         last->mid = 0;
     }
@@ -68,12 +68,12 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     double time = clock_wall() - (now - pack->pack->last.at);
     const struct alarms latest = alarms_after(pack->alarms, pack->pack->source.values);
     const uint32_t changed = alarms_changed(pack->alarms, latest);
-    pack->alarms = with(pack->alarms, ~changed, latest);
+    pack->alarms = merge_alarms(pack->alarms, ~changed, latest);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(changed >> i & 1) || !send_event(mqtt, pack, i, alarms_level(pack->alarms, i),
                                                alarms_level(latest, i), time))
             continue;
-        pack->alarms = with(pack->alarms, 1u << i, latest);
+        pack->alarms = merge_alarms(pack->alarms, 1u << i, latest);
         told_keep(mqtt->outlet, pack->pack->source.name, pack->alarms);
     }
 }

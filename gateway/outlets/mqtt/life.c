@@ -43,7 +43,7 @@ static bool same_number(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
-static bool differs(const struct pack *a, const struct pack *b)
+static bool values_differ(const struct pack *a, const struct pack *b)
 {
     for (int i = 0; i < PACK_VALUES; i++)
         if (!same_number(a->value[i], b->value[i]))
@@ -70,7 +70,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         if (!mqtt_is_device(mqtt))
             learn_values(mqtt, pack, now);
         alarms_tell(mqtt, pack, now);
-        if (mqtt->config->on_change && differs(source->values, &pack->sent))
+        if (mqtt->config->on_change && values_differ(source->values, &pack->sent))
             pack->changed = true;
         if (source->status.allowed.configured &&
             has_fallen(&pack->sent_allowed, &source->status.allowed))

@@ -20,7 +20,7 @@ static unsigned ready(const struct mqtt *mqtt, const struct mqtt_pack *pack, dou
 }
 
 /* Sends as much as the broker accepts, one message per pack in turn. */
-static void pump(struct mqtt *mqtt, double now)
+static void send_queued(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
@@ -49,7 +49,7 @@ static void pump(struct mqtt *mqtt, double now)
 
 void pace_send(struct mqtt *mqtt, double now)
 {
-    pump(mqtt, now);
+    send_queued(mqtt, now);
     mqtt->answered_at = -INFINITY;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         if (mqtt->packs[i].todo & STATE) {

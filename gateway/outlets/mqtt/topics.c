@@ -62,7 +62,7 @@ static const char *behind_base(const char *base, const char *topic)
     return strncmp(topic, base, size) == 0 && topic[size] == '/' ? topic + size + 1 : NULL;
 }
 
-static enum order_topic which(const char *word, const char *charge, const char *discharge)
+static enum order_topic order_of_word(const char *word, const char *charge, const char *discharge)
 {
     if (strcmp(word, charge) == 0)
         return TOPIC_CHARGE_MOS;
@@ -76,7 +76,7 @@ enum order_topic topic_parse(const char *base, bool smartbms, const char *topic,
     if (!rest)
         return TOPIC_NOT_OURS;
     if (smartbms)
-        return which(rest, "CMS", "DMS");
+        return order_of_word(rest, "CMS", "DMS");
     const char *slash = strchr(rest, '/');
     if (!slash || slash == rest || slash - rest >= PACK_SIZE ||
         strncmp(slash, "/set/", strlen("/set/")) != 0)
@@ -86,7 +86,7 @@ enum order_topic topic_parse(const char *base, bool smartbms, const char *topic,
     /* Our own response comes back, because the subscription covers it. */
     if (strcmp(word, "result") == 0)
         return TOPIC_NOT_OURS;
-    return which(word, "charge_mos", "discharge_mos");
+    return order_of_word(word, "charge_mos", "discharge_mos");
 }
 
 int order_payload(const void *payload, size_t size)

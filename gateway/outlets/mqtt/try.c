@@ -36,7 +36,7 @@ static void print_stages(struct trial *trial, enum connection_stage to)
     fflush(stdout);
 }
 
-static void fail(struct trial *trial, const char *words)
+static void fail_trial(struct trial *trial, const char *words)
 {
     const char *step = trial->stage == CONNECTION_UP                      ? "subscribe"
                        : trial->stage == CONNECTION_ENCRYPTED             ? "login"
@@ -59,7 +59,7 @@ static void on_up(void *data)
 
 static void on_down(void *data)
 {
-    fail(data, "the connection was lost");
+    fail_trial(data, "the connection was lost");
 }
 
 /* The subscription has been answered before. */
@@ -94,7 +94,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     if (trial->stage < CONNECTION_UP)
         print_stages(trial, connection_stage(trial->connection));
     if (counters.failed > 0)
-        fail(trial, counters.words);
+        fail_trial(trial, counters.words);
 }
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -104,10 +104,10 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
     snprintf(words, sizeof words,
              "a message on %s did not come back: check what this user may write and read",
              trial->topic);
-    fail(trial, words);
+    fail_trial(trial, words);
 }
 
-static void run(struct trial *trial, const struct mqtt_config *section)
+static void run_trial(struct trial *trial, const struct mqtt_config *section)
 {
     static const struct connection_events events = {.up = on_up,
                                                     .down = on_down,
@@ -138,6 +138,6 @@ static void run(struct trial *trial, const struct mqtt_config *section)
 int mqtt_test(const struct pipe_config *config)
 {
     struct trial trial = {.loop = ev_default_loop(0), .status = 1};
-    run(&trial, config->settings);
+    run_trial(&trial, config->settings);
     return trial.status;
 }

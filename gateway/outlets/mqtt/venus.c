@@ -33,7 +33,7 @@ static void open_object(const struct told *told, const char *key)
     text_add(told->text, "{");
 }
 
-static void end(const struct told *told)
+static void end_object(const struct told *told)
 {
     text_add(told->text, "}");
 }
@@ -97,7 +97,7 @@ static void put_alarms(const struct told *told)
         put_value(told, rows[i].key, alarm_level_of(told, rows[i].alarms));
     put_value(told, "BmsCable",
               told->fresh ? alarm_level_of(told, BIT(COMMUNICATION_FAULT)) : ALARM_PROTECTION);
-    end(told);
+    end_object(told);
 }
 
 struct most {
@@ -134,7 +134,7 @@ static void put_info(const struct told *told, const struct most *most)
     put_value(told, "MaxDischargeCurrent", most->discharge_a);
     put_reason(told, "ChargeLimitation", told->allowed.charge_limited_by);
     put_reason(told, "DischargeLimitation", told->allowed.discharge_limited_by);
-    end(told);
+    end_object(told);
 }
 
 static double may_flow(double mos, double most)
@@ -150,7 +150,7 @@ static void put_io(const struct told *told, const struct most *most)
     put_value(told, "AllowToCharge", may_flow(value_now(told, CHARGE_MOS), most->charge_a));
     put_value(told, "AllowToDischarge",
               may_flow(value_now(told, DISCHARGE_MOS), most->discharge_a));
-    end(told);
+    end_object(told);
 }
 
 /* "C7", of a bank "house-1 C7". */
@@ -200,7 +200,7 @@ static void put_system(const struct told *told)
         snprintf(key, sizeof key, "Temperature%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
     }
-    end(told);
+    end_object(told);
 }
 
 static void put_cells(const struct told *told)
@@ -215,14 +215,14 @@ static void put_cells(const struct told *told)
         snprintf(key, sizeof key, "Cell%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(CELL_MV + i)) / 1000);
     }
-    end(told);
+    end_object(told);
     open_object(told, "Balances");
     for (unsigned i = 0; i < CELLS_MOST; i++) {
         const bool has = i < value_now(told, CELL_COUNT) && !isnan(balanced);
         snprintf(key, sizeof key, "Cell%u", i + 1);
         put_value(told, key, has ? (double) ((uint64_t) balanced >> i & 1) : (double) NAN);
     }
-    end(told);
+    end_object(told);
 }
 
 static void put_history(const struct told *told)
@@ -231,7 +231,7 @@ static void put_history(const struct told *told)
     put_value(told, "ChargeCycles", value_now(told, CYCLES));
     put_value(told, "ChargedEnergy", mapped(told, "charged_wh") / 1000);
     put_value(told, "DischargedEnergy", mapped(told, "discharged_wh") / 1000);
-    end(told);
+    end_object(told);
 }
 
 bool venus_values(struct text *text, const struct source *source, bool fresh,
@@ -251,7 +251,7 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     put_value(&told, "Voltage", needed[VOLTAGE_V]);
     put_value(&told, "Current", value_now(&told, CURRENT_A));
     put_value(&told, "Temperature", value_now(&told, TEMP_AVG_C));
-    end(&told);
+    end_object(&told);
     put_value(&told, "Soc", needed[SOC_PERCENT]);
     put_value(&told, "Soh", value_now(&told, SOH_PERCENT));
     put_capacity(&told);
@@ -263,6 +263,6 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     put_system(&told);
     put_cells(&told);
     put_history(&told);
-    end(&told);
+    end_object(&told);
     return true;
 }

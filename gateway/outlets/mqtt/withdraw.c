@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool clear(struct mqtt *mqtt, const char *topic)
+static bool clear_topic(struct mqtt *mqtt, const char *topic)
 {
     return connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL);
 }
@@ -167,7 +167,7 @@ bool withdraw_step(struct mqtt *mqtt)
         withdrawal->sent = true;
         return true;
     }
-    if (topic[0] && !clear(mqtt, topic))
+    if (topic[0] && !clear_topic(mqtt, topic))
         return false;
     withdrawal->step++;
     return true;

@@ -78,8 +78,8 @@ struct teller {
     double now, time;
 };
 
-static void say(const struct teller *teller, unsigned number, const struct watch *watch,
-                enum phase phase, int level)
+static void report_watch(const struct teller *teller, unsigned number, const struct watch *watch,
+                         enum phase phase, int level)
 {
     const enum notify_event event = event_of(number, phase);
     const struct happening happening = {
@@ -101,7 +101,7 @@ static void update_watch(const struct teller *teller, unsigned number, struct wa
     if (watch->level == 0) {
         if (watch->told > 0 && now - watch->since[0] >= hold) {
             watch->told = 0;
-            say(teller, number, watch, PHASE_ENDED, watch->last);
+            report_watch(teller, number, watch, PHASE_ENDED, watch->last);
         }
         return;
     }
@@ -120,7 +120,7 @@ static void update_watch(const struct teller *teller, unsigned number, struct wa
     }
     watch->told = watch->last = phase == PHASE_LASTS ? watch->told : held;
     watch->told_at = now;
-    say(teller, number, watch, phase, watch->told);
+    report_watch(teller, number, watch, phase, watch->told);
 }
 
 /* 100 % for the first time of the day, after it was below. */

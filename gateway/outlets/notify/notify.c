@@ -173,7 +173,8 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
         send_next(notify);
 }
 
-static void post(struct notify *notify, struct message *message, unsigned pack, unsigned watch)
+static void queue_message(struct notify *notify, struct message *message, unsigned pack,
+                          unsigned watch)
 {
     if (!delivery_add(&notify->delivery, message, pack, watch, clock_now()) &&
         notify->delivery.held == 1)
@@ -191,7 +192,7 @@ static void post_report(struct notify *notify, struct message *message, const ch
     if (!message->text[0])
         return;
     snprintf(message->title, sizeof message->title, "%s: report", name);
-    post(notify, message, pack, watch);
+    queue_message(notify, message, pack, watch);
     message->text[0] = '\0';
 }
 
@@ -287,7 +288,7 @@ static void on_happening(void *data, unsigned watch, const struct happening *hap
         return;
     message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
                looking->fresh, clock_wall());
-    post(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
+    queue_message(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
 }
 
 static void check_events(struct notify *notify, struct notify_pack *pack, double now)
@@ -326,7 +327,7 @@ static void on_ordered(void *data, const struct source *source, const struct ord
         return;
     message_switched(&message, source, switches_format(&order->ordered, what), order->from,
                      outcome_of(order->result), notify->gateway, clock_wall());
-    post(notify, &message, ~0u, ~0u);
+    queue_message(notify, &message, ~0u, ~0u);
 }
 
 /* Reports the start of the gateway, not of this process, which may have been restarted. */
@@ -345,7 +346,7 @@ static void tell_start(struct notify *notify)
     snprintf(message.text, sizeof message.text,
              "packgate %s has started on %s with %u packs and banks.", config->version,
              notify->gateway, notify->pack_count);
-    post(notify, &message, ~0u, ~0u);
+    queue_message(notify, &message, ~0u, ~0u);
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -111,7 +111,7 @@ static void answer_armed(const struct pending *pending, const char *token)
     http_answer(pending->request, MHD_HTTP_OK, response);
 }
 
-static void answer(struct pending *pending, json_t *object)
+static void answer_browser(struct pending *pending, json_t *object)
 {
     const json_t *error = json_object_get(object, "error"), *http = json_object_get(object, "http");
     const char *token = json_string_value(json_object_get(object, "token"));
@@ -153,7 +153,7 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
     if (pending->request) {
         pending->request->over = NULL;
         if (json_is_object(object))
-            answer(pending, object);
+            answer_browser(pending, object);
         else
             http_error(pending->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     }
@@ -188,7 +188,7 @@ static void ask_gateway(struct web *web, struct web_request *request, const char
 }
 
 /* Attempts with a code count towards the same limit as those with a password. */
-static void arm(struct web *web, struct web_request *request, const char *verb, json_t *body)
+static void arm_setup(struct web *web, struct web_request *request, const char *verb, json_t *body)
 {
     const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
     const char *code = json_string_value(json_object_get(body, "code"));
@@ -203,7 +203,8 @@ static void arm(struct web *web, struct web_request *request, const char *verb, 
     }
 }
 
-static void change(struct web *web, struct web_request *request, const char *verb, json_t *body)
+static void change_setup(struct web *web, struct web_request *request, const char *verb,
+                         json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT);
     if (!text)
@@ -222,14 +223,22 @@ static const struct {
     const char *what, *method, *verb;
     void (*post)(struct web *web, struct web_request *request, const char *verb, json_t *body);
 } addresses[] = {
-    {"state", "GET", "state", NULL},    {"config", "GET", "config", NULL},
-    {"keys", "GET", "keys", NULL},      {"probe", "GET", "probed", NULL},
-    {"try", "GET", "tried", NULL},      {"arm", "POST", "arm", arm},
-    {"leave", "POST", "leave", change}, {"ports", "POST", "ports", change},
-    {"probe", "POST", "probe", change}, {"probe/stop", "POST", "stop", change},
-    {"check", "POST", "check", change}, {"text", "POST", "text", change},
-    {"apply", "POST", "apply", change}, {"keep", "POST", "keep", change},
-    {"undo", "POST", "undo", change},   {"try", "POST", "try", change},
+    {"state", "GET", "state", NULL},
+    {"config", "GET", "config", NULL},
+    {"keys", "GET", "keys", NULL},
+    {"probe", "GET", "probed", NULL},
+    {"try", "GET", "tried", NULL},
+    {"arm", "POST", "arm", arm_setup},
+    {"leave", "POST", "leave", change_setup},
+    {"ports", "POST", "ports", change_setup},
+    {"probe", "POST", "probe", change_setup},
+    {"probe/stop", "POST", "stop", change_setup},
+    {"check", "POST", "check", change_setup},
+    {"text", "POST", "text", change_setup},
+    {"apply", "POST", "apply", change_setup},
+    {"keep", "POST", "keep", change_setup},
+    {"undo", "POST", "undo", change_setup},
+    {"try", "POST", "try", change_setup},
 };
 
 static void answer_post(struct web *web, struct web_request *request, size_t i)

@@ -21,7 +21,7 @@ static void append_number(json_t *column, double number)
                           isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));
 }
 
-static bool any(const json_t *column)
+static bool has_any_number(const json_t *column)
 {
     size_t i;
     json_t *number;
@@ -36,7 +36,7 @@ static bool any(const json_t *column)
 /* Leaves a column out if no day has a value. */
 static void set_column(json_t *object, const char *name, json_t *column)
 {
-    if (any(column))
+    if (has_any_number(column))
         json_object_set_new(object, name, column);
     else
         json_decref(column);

@@ -303,7 +303,7 @@ static void put_gateway(const struct page *page, const json_t *status)
 
 /* ---- all of it ---- */
 
-static bool print(const struct web *web, const json_t *status, FILE *out)
+static bool print_metrics(const struct web *web, const json_t *status, FILE *out)
 {
     struct page page = {.web = web, .out = out, .now = clock_now()};
     page.fresh = calloc(web->count + 1, sizeof *page.fresh);
@@ -324,7 +324,7 @@ static void on_told(struct web *web, struct http_request *request, const json_t 
     char *bytes = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&bytes, &size);
-    bool good = out && print(web, status, out);
+    bool good = out && print_metrics(web, status, out);
     good = out && fclose(out) == 0 && good;
     static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
     struct MHD_Response *response = good ? compress_response(request, type, bytes, size) : NULL;

@@ -158,7 +158,7 @@ static void has_got(struct viewer *viewer, unsigned n, const struct rendering *r
 }
 
 /* Writes owed packs into the buffer as far as there is room. */
-static void fill(struct viewer *viewer)
+static void write_owed(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count && viewer->owed_count > 0; n++) {
@@ -171,7 +171,7 @@ static void fill(struct viewer *viewer)
     }
 }
 
-static void owe(struct viewer *viewer, unsigned n)
+static void owe_pack(struct viewer *viewer, unsigned n)
 {
     viewer->owed_count += !viewer->owed[n];
     viewer->owed[n] = true;
@@ -207,7 +207,7 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
 {
     struct viewer *viewer = data;
     if (viewer->at == viewer->size)
-        fill(viewer);
+        write_owed(viewer);
     const size_t left = viewer->size - viewer->at, size = left < most ? left : most;
     if (size == 0 || is_late(viewer->stream))
         return http_pause(viewer->request);
@@ -254,7 +254,7 @@ static size_t compose_beat(char text[64])
 }
 
 /* Silent packs are sent with each beat: nothing else reports them. */
-static void beat(struct stream *stream, double now)
+static void send_beat(struct stream *stream, double now)
 {
     for (unsigned n = 0; n < stream->count; n++)
         stream->again[n] = !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
@@ -323,7 +323,7 @@ static void mark_changes(struct viewer *viewer)
             continue;
         const struct rendering *rendering = render(stream, n, viewer->detail[n]);
         if (stream->again[n] || !rendering || rendering->version != viewer->seen[n])
-            owe(viewer, n);
+            owe_pack(viewer, n);
     }
 }
 
@@ -334,7 +334,7 @@ static void serve(struct viewer *viewer, double now)
     else if (viewer->beat_owed)
         append_beat(viewer);
     viewer->beat_owed = false;
-    fill(viewer);
+    write_owed(viewer);
     if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
         http_cut(viewer->request);
     else
@@ -352,7 +352,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     stream->beat_size = compose_beat(stream->beat);
     memset(stream->again, 0, stream->count * sizeof *stream->again);
     if (stream->ticks_to_beat-- == 0) {
-        beat(stream, now);
+        send_beat(stream, now);
         stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
     }
     struct viewer *viewer, *next;
@@ -422,7 +422,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
     }
     mark_detail(viewer, detail);
     for (unsigned n = 0; n < stream->count; n++)
-        owe(viewer, n);
+        owe_pack(viewer, n);
     return viewer;
 }
 
@@ -438,7 +438,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
                : NULL;
     if (response) {
         stream->ticks++; /* earlier renderings are older than this viewer */
-        fill(viewer);
+        write_owed(viewer);
         TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
         stream->viewer_count++;
         http_dress(response, "text/event-stream");

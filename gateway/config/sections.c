@@ -401,8 +401,8 @@ static const struct config_key push_keys[] = {
      .preset = "skip",
      .on_change = CHANGE_SECTION,
      .help = "Replaces a stale or unknown value. skip: nothing is written, the server keeps the last value. unknown: "
-             "the pattern for unknown in our own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
-             "number: that number as it stands."},
+             "the pattern for unknown in packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
+             "number: it is written unchanged."},
     {.name = "write", WHOLE(push_config), .type = &type_write,
      .on_change = CHANGE_SECTION,
      .help = "A value and its register; once for each value. NAME is a pack or a bank, VALUE one of its numbers as "
@@ -460,8 +460,8 @@ static const struct config_key view_keys[] = {
      .otherwise = "none: each value has the name of its pack or bank",
      .help = "The pack or bank of values without a name."},
     {.name = "unit", VIEW(units), .type = &type_units,
-     .help = "The Modbus unit ids under which the view is served; one that names 0 or 255 takes it from the first pack "
-             "or bank, where it has no port of its own."},
+     .help = "The Modbus unit ids under which the view is served. Without a port of its own, a view with 0 or 255 replaces the "
+             "first pack or bank there."},
     {.name = "listen", VIEW(listen), .type = &type_listen,
      .otherwise = "where the packs are served",
      .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
@@ -472,17 +472,17 @@ static const struct config_key view_keys[] = {
     {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
      .min = -4294967295.0, .max = 4294967295.0,
      .preset = "unknown",
-     .help = "What clients read for a value that the pack does not report. unknown: the pattern for unknown in our "
-             "own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read that "
-             "touches it gets exception 0x0B. A number: that number as it stands."},
+     .help = "What clients read for a value that the pack does not report. unknown: the pattern for unknown in "
+             "packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read "
+             "that includes it gets exception 0x0B. A number: it is served unchanged."},
     {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, WORDS("exception", "unknown", "hold"),
      .min = -4294967295.0, .max = 4294967295.0,
      .preset = "exception",
-     .help = "What clients read while the pack does not answer. exception: a read that touches it gets exception "
+     .help = "What clients read while the pack does not answer. exception: a read that includes it gets exception "
              "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
     {.name = "register", WHOLE(view_config), .type = &type_register,
-     .help = "The content of a register; once for each. VALUE is as in `write` of a push, with NAME. before it "
-             "unless it is of the source; a number (0x8000); or for a string a text in double quotes, pack_name, "
+     .help = "The content of a register; once for each. VALUE is as in `write` of a push, but without NAME for "
+             "values of the source. It can be a number (0x8000) or, for a string, a text in double quotes, pack_name, "
              "serial, model, firmware or driver. Further values are level.ALARM (0, 1 warning, 2 protection), "
              "warning.ALARM, protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Combine several "
              "values with blanks and + or - between them (unknown if one is), with | for the highest of those that "
@@ -495,8 +495,8 @@ static const struct config_key view_keys[] = {
     {.name = "fill", WHOLE(view_config), .type = &type_fill,
      .otherwise = "none",
      .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
-             "registers can also be read from another address on. A read that touches any other register gets "
-             "exception 0x02."},
+             "registers can also be read from another address on. A read that includes any other register "
+             "gets exception 0x02."},
     {.name = "copy", VIEW(copies), .type = &type_copy,
      CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
 };
@@ -525,7 +525,7 @@ static void release_view(void *settings)
 const struct config_section view_section = {
     .word = "view", .heading = "[view NAME]", .times = SECTION_NAMED,
     .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
-            "chosen one by one. docs/views.md has ready ones.",
+            "chosen one by one. docs/views.md lists ready-made ones.",
     .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
     CONFIG_KEYS(view_keys), .aliases = view_aliases,
     .check = config_check_view, .release = release_view,

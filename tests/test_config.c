@@ -843,7 +843,7 @@ static const struct {
      "f:8: 'allow' has no value; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
      "f:9: neither 'key = value' nor a [section] nor a comment\n"},
     {"long line", GOOD "state_file = /" CHARACTERS_90 CHARACTERS_90 "123456789\nunit = 2\n",
-     "f:7: a line of 203 characters; expected at most 198: a list goes on in a further line with the same key\n"
+     "f:7: a line of 203 characters; expected at most 198: a list can continue in a further line with the same key\n"
      "f:7: unknown key 'state_file' in [pack p]; it belongs in [gateway]\n"
      "f:8: 'unit' is given twice, first in line 6\n"},
     {"control character", GOOD "poll = 1s\x1B[0m\n",
@@ -1651,7 +1651,7 @@ static void test_limits_remarks(void **state)
         {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\n" LIMITS_OF("b") CURVES, NULL},
         {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\nmin_packs = 1\n" LIMITED CURVES, NULL},
         {GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 9\nmin_packs = 1\n" LIMITS_OF("b") CURVES,
-         "warning: with this 'min_packs' the [limits] of [bank b] go on without a missing pack"},
+         "warning: with this 'min_packs' the [limits] of [bank b] continue without a missing pack"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *messages;

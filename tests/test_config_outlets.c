@@ -287,7 +287,7 @@ static void test_mistakes(void **state)
          "the same to Home Assistant", false},
         {BROKER "ca_file = /x\n", "warning: 'ca_file' has no effect here", true},
         {BROKER "switching = yes\npacks = shed\n", "warning: 'switching' has no effect", true},
-        {BROKER "[gateway]\nstate_file = none\n", "can be withdrawn later", true},
+        {BROKER "[gateway]\nstate_file = none\n", "cannot remove the devices", true},
         {"[print x]\npacks = nobody\n", "there is no pack or bank nobody", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -229,7 +229,7 @@ const struct bms_driver jk_balancer_driver = {
     .guide = {.makes = "JK active balancers with RS485 (JK-B1A24S, JK-B2A24S; boards DZ08, DZ11)",
               .port = "RS485",
               .wires = "RS485, as printed on the board",
-              .setting = "tells cells and voltage, but neither current nor SOC",
+              .setting = "reports cells and voltage, but neither current nor SOC",
               .address = "1 if not given, as they come"},
     .address_min = 1,
     .address_max = 254,

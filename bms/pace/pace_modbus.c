@@ -372,7 +372,7 @@ const struct bms_driver pace_modbus_driver = {
               .port = "RS485",
               .wires = "RS485, RJ45",
               .setting = "protocol PACE_MODBUS (PBmsTools or display), DIP switches. JK: `jk-pb` "
-                         "tells more",
+                         "reports more",
               .address = ""},
     .address_min = 1,
     .address_max = 15,

@@ -18,16 +18,16 @@
 
 static const char usage[] =
     "usage: packgate simulate --inverter NAME --port PORT [OPTION]...\n\n"
-    "Asks a battery once a second, as an inverter does, and prints what it is told, until SIGINT "
-    "or "
-    "SIGTERM.\n"
-    "      --inverter NAME  what it speaks: %s\n"
+    "Polls a battery once a second, as an inverter does, and prints the values that it receives, "
+    "until "
+    "SIGINT or SIGTERM.\n"
+    "      --inverter NAME  the protocol: %s\n"
     "      --port PORT      serial:/dev/ttyUSB0, tcp://HOST:PORT, or can:can0 (by serial and tcp, "
     "CAN is SLCAN)\n"
     "      --baud N         of a serial port; 9600\n"
     "      --address N      of the battery; 2 for pylontech, else 1\n"
-    "      --wants AMPERE   the current that it wants, negative to discharge; 50\n"
-    "      --ignore         it takes that current whatever it is told\n"
+    "      --wants AMPERE   the current that it requests, negative to discharge; 50\n"
+    "      --ignore         draws that current regardless of the limits\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
 #define ROOM 4096

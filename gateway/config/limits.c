@@ -146,7 +146,7 @@ static void warn_of_min_packs(const struct config_drafts *drafts, const struct c
         count++;
     if (bank && ((const struct bank_config *) bank->settings)->min_packs < count)
         mistakes_warn(mistakes, config_draft_line(bank, "min_packs"),
-                      "with this 'min_packs' the [limits] of [bank %s] go on without a missing "
+                      "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
                       "pack, which still carries its share of the current unless it disconnects "
                       "itself; leave 'min_packs' out",
                       bank->name);

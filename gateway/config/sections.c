@@ -57,7 +57,7 @@ static const struct config_key gateway_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "How often each pack is polled."},
     {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .otherwise = "five poll intervals, at least 10s; where a round of the line takes longer, two and a half rounds, of which no more than 60s count",
+     .otherwise = "five poll intervals, at least 10s; or two and a half rounds of the line, at most 60s, if that is longer",
      .on_change = CHANGE_LINE,
      .help = "The age at which values are stale, because the pack does not answer."},
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
@@ -420,7 +420,7 @@ static const struct config_key push_keys[] = {
      .on_change = CHANGE_SECTION, CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
     CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
     {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
-     CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
+     CONFIG_FOLDED("leave it out, packgate reconnects after 10 seconds without a reply")},
 };
 
 static const struct config_alias push_aliases[] = {

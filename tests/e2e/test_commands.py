@@ -201,7 +201,7 @@ def messages_fit_what_is_wrong():
     names = [f"house-battery-{n}" for n in range(1, 17)]
     text = f"[line a]\nport = sim:\nprotocol = daly\n{packs}[bank b]\nunit = 99\npacks = "
     result = call("check", "-", text=text + ", ".join(names) + "\n")
-    assert "expected at most 198: a list goes on in a further line with the same key" in result.stderr, result
+    assert "expected at most 198: a list can continue in a further line with the same key" in result.stderr, result
     assert "has no 'packs'" not in result.stderr, result
     result = call("check", "-", text=text + ", ".join(names[:8]) + "\npacks = " + ", ".join(names[8:]) + "\n")
     assert result.returncode == 0 and "16 of 16" in result.stdout, result

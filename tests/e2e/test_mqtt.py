@@ -695,7 +695,7 @@ def encrypts_and_checks():
             gateway.wait_for("mqtt home: broker .*: its port may be one for mqtt://.*; trying again")
         with Gateway(LINE.format("shed", "sim:", 1, "") +
                      section(broker, f"interval = 1s\nca_file = any\n", scheme="mqtts")) as gateway:
-            gateway.wait_for("ca_file = any: the broker's certificate is not checked")
+            gateway.wait_for("ca_file = any: the broker's certificate is not verified")
             listener.wait_for("packgate/shed/state")
     with Broker("allow_anonymous true\nrequire_certificate true\n" + files) as broker:
         with Gateway(LINE.format("shed", "sim:", 1, "") + section(

@@ -265,7 +265,7 @@ def can_as_text():
             assert set(said) == {"351", "355", "356", "359", "35C", "35E"}, said
             assert said["35E"] == b"PYLON   ".hex().upper()
             assert int.from_bytes(bytes.fromhex(said["356"])[2:4], "little", signed=True) == -123
-            await_status(gateway, "no inverter was heard")
+            await_status(gateway, "no frame of an inverter yet")
             stream.socket.sendall(b"t30580000000000000000\r")
             await_status(gateway, "acknowledged by")  # only once, so there is no time between two
             time.sleep(1)

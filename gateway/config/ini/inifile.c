@@ -123,10 +123,11 @@ static bool check_line(const struct reader *reader, struct span span, size_t lon
         return false;
     if (span.size > longest) {
         char message[160];
-        snprintf(message, sizeof message,
-                 "a line of %zu characters; expected at most %zu: a list goes on in a further line "
-                 "with the same key",
-                 span.size, longest);
+        snprintf(
+            message, sizeof message,
+            "a line of %zu characters; expected at most %zu: a list can continue in a further line "
+            "with the same key",
+            span.size, longest);
         mistake(reader, message);
         lose_entry(reader, span);
         return false;

@@ -206,8 +206,8 @@ static void check_state_file(const struct config_drafts *drafts, const struct co
     if (gateway && announces(mqtt_of(draft)) &&
         !((const struct gateway_config *) gateway->settings)->state_file[0])
         mistakes_warn(mistakes, draft->heading,
-                      "with 'state_file = none' nothing that Home Assistant was told can be "
-                      "withdrawn later");
+                      "with 'state_file = none' packgate cannot remove the devices from Home "
+                      "Assistant later");
 }
 
 static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,

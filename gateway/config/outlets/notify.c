@@ -437,7 +437,7 @@ static const struct config_key notify_keys[] = {
     {.name = "sound", NOTIFY(sound), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose sounds in the app")},
     {.name = "repeat", NOTIFY(repeat_s), .type = &type_seconds, .min = 60, .max = 30 * 86400.0,
-     CONFIG_FOLDED("leave it out, what lasts is told again after 6 hours")},
+     CONFIG_FOLDED("leave it out, events that last are reported again after 6 hours")},
     {.name = "limit", NOTIFY(limit), .type = &type_unsigned, .min = 2, .max = 1000,
      CONFIG_FOLDED("leave it out, 20 messages an hour are sent at most")},
     {.name = "url_file", NOTIFY(url_file), .type = &type_path,

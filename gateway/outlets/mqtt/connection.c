@@ -622,8 +622,8 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     connection->io.fd = -1;
     names_permit(connection->broker.port);
     if (connection->tls && !settings->config->verify)
-        log_warn("%s: ca_file = any: the broker's certificate is not checked; whoever answers "
-                 "there gets password and values",
+        log_warn("%s: ca_file = any: the broker's certificate is not verified; any host at its "
+                 "address gets the password and the values",
                  settings->name);
     ev_timer_start(loop, &connection->pause);
     return connection;

@@ -277,8 +277,7 @@ static void free_mqtt(void *self)
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
     if (mqtt->ending && mqtt->withdrawals)
-        log_warn("%s: the broker cannot be reached: what it was told to keep stays there",
-                 mqtt->name);
+        log_warn("%s: the broker cannot be reached: its retained messages stay there", mqtt->name);
     connection_free(mqtt->connection);
     withdraw_free(mqtt);
     free(mqtt->packs);

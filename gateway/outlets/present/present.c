@@ -126,7 +126,7 @@ static void write_asked(const struct present *present, double now, struct text *
     const char *asked = is_can ? "acknowledged" : "asked";
     const double ago_s = now - present->asked.at;
     if (present->asked.count == 0) {
-        text_add(text, is_can ? "; no inverter was heard" : "; no request yet");
+        text_add(text, is_can ? "; no frame of an inverter yet" : "; no request yet");
         return;
     }
     if (ago_s > PRESENT_STOP_S)

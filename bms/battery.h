@@ -5,8 +5,7 @@
  * open the MOS switches. Pure: time is an argument and random numbers come from a seed, so that
  * the same steps give the same packs.
  */
-#ifndef PACKGATE_BMS_BATTERY_H
-#define PACKGATE_BMS_BATTERY_H
+#pragma once
 
 #include "pack.h"
 
@@ -87,5 +86,3 @@ void battery_set(struct battery *battery, enum pack_value id, double value);
  * current in that direction stops, or flows again if no protection prevents it. Cell voltages are
  * whole mV and add up to the pack's voltage. */
 void battery_step(struct battery *battery, double seconds, struct pack *pack);
-
-#endif

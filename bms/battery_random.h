@@ -3,8 +3,7 @@
  * Random packs with any values that a BMS could report, for tests that pass them through an
  * emulator and a decoder.
  */
-#ifndef PACKGATE_BMS_BATTERY_RANDOM_H
-#define PACKGATE_BMS_BATTERY_RANDOM_H
+#pragma once
 
 #include "pack.h"
 
@@ -13,5 +12,3 @@
  * active. Every protocol can carry its numbers: whole mV, degrees and percent, tenths of an
  * ampere, hundredths of an ampere-hour. Advances `seed`. */
 void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps);
-
-#endif

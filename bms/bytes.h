@@ -2,8 +2,7 @@
 /*
  * Reads and writes numbers in frames in both byte orders, without casting buffers, and hexadecimal digits.
  */
-#ifndef PACKGATE_BMS_BYTES_H
-#define PACKGATE_BMS_BYTES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -82,5 +81,3 @@ static inline int hex_digit(int c)
         return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * The checksums of the protocols.
  */
-#ifndef PACKGATE_BMS_CHECKSUM_H
-#define PACKGATE_BMS_CHECKSUM_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,5 +16,3 @@ uint16_t crc16_modbus(const uint8_t *bytes, size_t size);
 /** CRC-8: polynomial 07, not reflected, no final xor. `crc` is the start value, or the result
  * over earlier bytes. */
 uint8_t crc8(uint8_t crc, const uint8_t *bytes, size_t size);
-
-#endif

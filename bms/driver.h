@@ -9,8 +9,7 @@
  * values, until it reports that the reply is complete. After all steps, their values are merged
  * and `finish` derives what needs more than one message.
  */
-#ifndef PACKGATE_BMS_DRIVER_H
-#define PACKGATE_BMS_DRIVER_H
+#pragma once
 
 #include "pack.h"
 
@@ -285,5 +284,3 @@ const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum
 /** The drivers, NULL at the end, and one of them by its name (NULL: unknown). */
 extern const struct bms_driver *const bms_drivers[];
 const struct bms_driver *bms_driver_find(const char *name);
-
-#endif

@@ -4,8 +4,7 @@
  * of the protocol. The value names are those of exchange files, JSON, the register map and the
  * documentation.
  */
-#ifndef PACKGATE_BMS_PACK_H
-#define PACKGATE_BMS_PACK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -227,5 +226,3 @@ const char *pack_text_name(enum pack_text id);
 /** Writes the full name of a value ("cell_mv.3", "soc_percent") and returns `out`. */
 #define VALUE_NAME_SIZE 40
 const char *pack_value_name(enum pack_value id, char out[VALUE_NAME_SIZE]);
-
-#endif

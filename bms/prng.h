@@ -3,8 +3,7 @@
  * Small random numbers that repeat for the same seed: SplitMix64 (Steele, Lea, Flood 2014). For
  * simulated packs and tests, not for secrets.
  */
-#ifndef PACKGATE_BMS_PRNG_H
-#define PACKGATE_BMS_PRNG_H
+#pragma once
 
 #include <stdint.h>
 
@@ -28,5 +27,3 @@ static inline int prng_range(uint64_t *state, int low, int high)
 {
     return low + (int) (prng_next(state) % ((uint64_t) high - (uint64_t) low + 1));
 }
-
-#endif

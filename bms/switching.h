@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What can be ordered of a pack, and what becomes of an order. */
-#ifndef PACKGATE_BMS_SWITCHING_H
-#define PACKGATE_BMS_SWITCHING_H
+#pragma once
 
 #include "driver.h"
 
@@ -38,5 +37,3 @@ enum order_result {
 /** "charge on, discharge off", "soc_percent 80.5 instead of 63.4", for the log. */
 #define SWITCHES_TEXT 80
 const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT]);
-
-#endif

@@ -7,8 +7,7 @@
  * have the low word first unless `big_floats` is set; the two display words of the compatibility
  * block always have the high word first.
  */
-#ifndef PACKGATE_REGISTERS_MAP_H
-#define PACKGATE_REGISTERS_MAP_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -221,5 +220,3 @@ enum map_range map_coil_range(unsigned address, unsigned count);
  * "tasmota", "tasmota-display", "mbpoll", "iotmqttpanel": the templates of conf/clients/.
  * false: no such format, and nothing was printed. */
 bool map_print(const struct map_settings *settings, const char *format, FILE *out);
-
-#endif

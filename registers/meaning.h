@@ -3,8 +3,7 @@
  * Titles and classes of values for programs that show them: a title for people, and the classes of
  * Home Assistant. Taken from the rows of the map, so that all client files and messages agree.
  */
-#ifndef PACKGATE_REGISTERS_MEANING_H
-#define PACKGATE_REGISTERS_MEANING_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ bool meaning_find(const char *name, struct meaning *meaning);
 /** For a value with this unit. */
 const char *meaning_device_class(const char *name, const char *unit);
 const char *meaning_state_class(const char *unit, bool is_counter);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * The generators of map_print, one function per format, and their shared parts.
  */
-#ifndef PACKGATE_REGISTERS_PRINT_H
-#define PACKGATE_REGISTERS_PRINT_H
+#pragma once
 
 #include "rows.h"
 
@@ -32,5 +31,3 @@ const char *map_block_name(const struct map_row *row);
 
 /** The meaning of a bit; for an alarm from its name: "cell over voltage". Returns `out`. */
 const char *bit_meaning(const struct map_bit *bit, char out[MEANING_SIZE]);
-
-#endif

@@ -3,8 +3,7 @@
  * The rows of the register map and functions on them. Only for this room: the encoder and the
  * generators walk these tables, all other code uses map.h.
  */
-#ifndef PACKGATE_REGISTERS_ROWS_H
-#define PACKGATE_REGISTERS_ROWS_H
+#pragma once
 
 #include "map.h"
 #include "types.h"
@@ -168,5 +167,3 @@ const char *map_access(const struct map_settings *settings, enum map_class class
 const char *map_row_access(const struct map_settings *settings, const struct map_row *row);
 
 bool map_group_has(const struct map_group *group, const struct map_row *row);
-
-#endif

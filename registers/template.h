@@ -3,8 +3,7 @@
  * Client files from templates: text into which values of the map are inserted. docs/templates.md
  * describes the language; the templates of conf/clients/ are compiled in.
  */
-#ifndef PACKGATE_REGISTERS_TEMPLATE_H
-#define PACKGATE_REGISTERS_TEMPLATE_H
+#pragma once
 
 #include "map.h"
 
@@ -26,5 +25,3 @@ extern const struct template_file template_files[];
 
 /** The compiled-in template of a format; NULL: there is none. */
 const char *template_find(const char *format);
-
-#endif

@@ -3,8 +3,7 @@
  * The names that a template can use: those of the gateway, and those of the unit, group, row,
  * input or MQTT section of the surrounding loops.
  */
-#ifndef PACKGATE_REGISTERS_TEMPLATE_SCOPE_H
-#define PACKGATE_REGISTERS_TEMPLATE_SCOPE_H
+#pragma once
 
 #include "rows.h"
 
@@ -49,5 +48,3 @@ bool template_loop_enter(struct template_scope *scope, enum template_loop loop, 
 /** The value of a name such as "row.address". False: unknown here. */
 bool template_look_up(const struct template_scope *scope, const char *name,
                       struct template_value *value);
-
-#endif

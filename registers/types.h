@@ -3,8 +3,7 @@
  * The types of registers: size, range, and the pattern that means "unknown". One table for the
  * map, for pushes into other devices, and for all other registers.
  */
-#ifndef PACKGATE_REGISTERS_TYPES_H
-#define PACKGATE_REGISTERS_TYPES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ double map_number_of(enum map_type type, const uint16_t *from, bool high_first);
 
 /** Writes a pattern into `words` registers. */
 void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first);
-
-#endif

@@ -4,8 +4,7 @@
  * "charged_wh". The names are those of the register map, and some derived ones: "level.soc_low"
  * (0, 1 warning, 2 protection), "warning.soc_low", "protection.soc_low", "direction". Pure.
  */
-#ifndef PACKGATE_REGISTERS_VALUE_H
-#define PACKGATE_REGISTERS_VALUE_H
+#pragma once
 
 #include "map.h"
 
@@ -50,5 +49,3 @@ struct value_traits value_traits(const struct value_ref *ref);
 unsigned value_count(void);
 unsigned value_more_count(void);
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE]);
-
-#endif

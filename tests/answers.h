@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* For tests that answer a poller without a line: the reply belongs to the request in flight. */
-#ifndef PACKGATE_TESTS_ANSWERS_H
-#define PACKGATE_TESTS_ANSWERS_H
+#pragma once
 
 #include "lines/cycle.h"
 #include "lines/plan.h"
@@ -31,5 +30,3 @@ static inline void refuse_request(struct poller *poller, double now)
     const struct plan_reply reply = reply_in_flight(poller);
     plan_refused(poller, &reply, now);
 }
-
-#endif

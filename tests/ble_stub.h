@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A stand-in for BlueZ on the bus: records the calls of a port, and sends the port what a test wants BlueZ to report.
  * The source file of the port is included after this file; the clock is test-controlled. */
-#ifndef PACKGATE_TESTS_BLE_STUB_H
-#define PACKGATE_TESTS_BLE_STUB_H
+#pragma once
 
 #include "turned_clock.h"
 
@@ -167,5 +166,3 @@ static void stub_tell(struct bluez *bluez, const struct bluez_object *object)
 
 /* Properties that BlueZ has not reported yet. */
 #define STUB_UNTOLD .connected = -1, .resolved = -1, .powered = -1, .paired = -1, .trusted = -1
-
-#endif

@@ -5,8 +5,7 @@
  * damaged on the way, and what is published is compared with what the pack said. For the test, which
  * tries some thousands, and for the benchmark, which tries as many as it is told to.
  */
-#ifndef PACKGATE_TESTS_DAMAGE_H
-#define PACKGATE_TESTS_DAMAGE_H
+#pragma once
 
 #include "lines/poller.h"
 #include "answers.h"
@@ -418,5 +417,3 @@ static inline void damage_run(struct damage *damage, unsigned long replies)
         damage_cycle(damage);
     }
 }
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Shared by the tests of drivers: bytes as written in the sheets, and a frame through framer and decoder. */
-#ifndef PACKGATE_TESTS_DRIVER_TEST_H
-#define PACKGATE_TESTS_DRIVER_TEST_H
+#pragma once
 
 #include "bms/count.h"
 #include "bms/driver.h"
@@ -126,5 +125,3 @@ static inline void assert_unknown(const struct pack *pack, enum pack_value id)
     if (pack_known(pack, id))
         fail_msg("%s is %g, expected to be unknown", pack_value_name(id, name), pack->value[id]);
 }
-
-#endif

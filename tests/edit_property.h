@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The properties of every change of a configuration text: the parser finds the same as before except for that key,
  * and all lines except those of that key are the same, byte for byte. */
-#ifndef PACKGATE_TESTS_EDIT_PROPERTY_H
-#define PACKGATE_TESTS_EDIT_PROPERTY_H
+#pragma once
 
 #include "config/ini/edit.h"
 #include "config/ini/inifile.h"
@@ -281,5 +280,3 @@ static inline const char *without_property(const char *text, size_t size, const 
     free(shorter);
     return wrong;
 }
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Shared by the tests of Modbus drivers: replies made of registers, and what the driver decodes from a reply. */
-#ifndef PACKGATE_TESTS_MODBUS_TEST_H
-#define PACKGATE_TESTS_MODBUS_TEST_H
+#pragma once
 
 #include "driver_test.h"
 
@@ -79,5 +78,3 @@ static inline void assert_answer(struct bms *board, struct pack *told, const cha
     assert_int_equal(out.size, expected.size + 2);
     assert_memory_equal(out.bytes, expected.bytes, expected.size + 2);
 }
-
-#endif

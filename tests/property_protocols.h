@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The values that each protocol carries and their resolution, from its sheet, for the property tests. A row is a
  * driver and a variant, or a part of it that differs, for example by address or number of cells. */
-#ifndef PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
-#define PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -543,5 +542,3 @@ static const struct protocol protocols[] = {
      TEXTS(NULL, "SmartShunt 500A/50mV", NULL), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
 };
 // clang-format on
-
-#endif

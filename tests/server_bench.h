@@ -13,8 +13,7 @@
  *   247  never read
  * Orders to switch are noted; a test ends them with server_order_over.
  */
-#ifndef PACKGATE_TESTS_SERVER_BENCH_H
-#define PACKGATE_TESTS_SERVER_BENCH_H
+#pragma once
 
 #include "modbus/server.h"
 #include "bms/count.h"
@@ -321,5 +320,3 @@ static inline unsigned bench_descriptors(void)
     closedir(directory);
     return count;
 }
-
-#endif

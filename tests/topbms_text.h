@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Shared by the tests of TopBMS and siblings: requests and replies as text, and checks. */
-#ifndef PACKGATE_TESTS_TOPBMS_TEXT_H
-#define PACKGATE_TESTS_TOPBMS_TEXT_H
+#pragma once
 
 #include "bms/driver.h"
 #include "bms/topbms/ydt1363.h"
@@ -108,5 +107,3 @@ static inline void assert_untouched(const struct pack *pack)
     assert_int_equal(pack->raw_alarm_count, 0);
     assert_memory_equal(pack->text, empty.text, sizeof empty.text);
 }
-
-#endif

@@ -8,8 +8,7 @@
  * Socket pairs deliver in the call that writes. Where a kernel may take a moment (TCP, a pty), turned_clock_patience_ms
  * is how long is really waited, after somebody has written, before the clock is turned.
  */
-#ifndef PACKGATE_TESTS_TURNED_CLOCK_H
-#define PACKGATE_TESTS_TURNED_CLOCK_H
+#pragma once
 
 #include <math.h>
 #include <sys/epoll.h>
@@ -53,5 +52,3 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
     turned_clock_at += ready == 0 && timeout_ms > 0 ? timeout_ms / 1e3 : 1e-6;
     return (int) ready;
 }
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* cmocka, which does not include the headers that it needs. */
-#ifndef PACKGATE_TESTS_UNIT_H
-#define PACKGATE_TESTS_UNIT_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,5 +8,3 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-
-#endif

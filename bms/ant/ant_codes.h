@@ -3,8 +3,7 @@
  * Shared by both protocols of ANT boards: the codes that say why a switch is off, and the value of
  * a missing sensor. Section 3 of the sheet `ant`.
  */
-#ifndef PACKGATE_BMS_ANT_ANT_CODES_H
-#define PACKGATE_BMS_ANT_ANT_CODES_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -32,5 +31,3 @@ int ant_told_temp(const struct pack *told, enum pack_value id);
 
 /** For simulated packs: a value in steps of 1 / `per_unit`, as a 32-bit word. */
 uint32_t ant_told(const struct pack *told, enum pack_value id, double per_unit);
-
-#endif

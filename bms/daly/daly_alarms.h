@@ -2,8 +2,7 @@
 /*
  * The fault bits that the classic Daly (0x98) and the D2 register map (58-61) share.
  */
-#ifndef PACKGATE_BMS_DALY_ALARMS_H
-#define PACKGATE_BMS_DALY_ALARMS_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -14,5 +13,3 @@ void daly_alarms(struct pack *pack, uint64_t word);
 
 /** The reverse for simulated packs: the fault bits for the alarms of `pack`. */
 uint64_t daly_alarm_word(const struct pack *pack);
-
-#endif

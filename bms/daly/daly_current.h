@@ -2,8 +2,7 @@
 /*
  * The direction of the current in the Daly protocols, on which firmwares disagree.
  */
-#ifndef PACKGATE_BMS_DALY_CURRENT_H
-#define PACKGATE_BMS_DALY_CURRENT_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -25,5 +24,3 @@ struct daly_current {
  * NaN offset makes the current unknown. */
 void daly_current_settle(struct daly_current *notes, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option);
-
-#endif

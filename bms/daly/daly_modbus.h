@@ -4,8 +4,7 @@
  * words. daly_modbus.c handles the frames and evaluates the maps, which are in daly_d2_map.c and
  * daly_p81_map.c.
  */
-#ifndef PACKGATE_BMS_DALY_MODBUS_H
-#define PACKGATE_BMS_DALY_MODBUS_H
+#pragma once
 
 #include "bms/modbus/modbus.h"
 
@@ -49,5 +48,3 @@ uint16_t daly_raw(const struct pack *pack, enum pack_value id, int offset, unsig
 /** For simulated packs: the raw temperature of the hottest or coldest sensor, or 255 if there is
  * none. */
 uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest);
-
-#endif

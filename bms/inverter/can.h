@@ -4,8 +4,7 @@
  * 500 kbit/s, numbers with the low byte first; the whole set is sent each second. Follows the sheet
  * `inverter-can`.
  */
-#ifndef PACKGATE_BMS_CAN_H
-#define PACKGATE_BMS_CAN_H
+#pragma once
 
 #include "table.h"
 
@@ -20,5 +19,3 @@ extern const struct table can_tables[];
 
 /** NULL: unknown name. */
 const struct table *can_table_find(const char *name);
-
-#endif

@@ -5,8 +5,7 @@
  * in the battery, or differs from it. Alarms that the battery does not have, and unknown balancing,
  * are sent as inactive.
  */
-#ifndef PACKGATE_BMS_DIALECT_H
-#define PACKGATE_BMS_DIALECT_H
+#pragma once
 
 #include "shown.h"
 
@@ -41,5 +40,3 @@ size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const 
 /** The values that an inverter would decode that polls like the driver, from the replies that would
  * be sent. */
 void dialect_read(struct dialect *dialect, const struct shown *shown, struct pack *read);
-
-#endif

@@ -4,8 +4,7 @@
  * 63H limits; and 4FH and 96H, versions. Follows the sheet `inverter-rs485`. All other commands
  * address a single battery (topbms, variant pylontech).
  */
-#ifndef PACKGATE_BMS_PYLON_SYSTEM_H
-#define PACKGATE_BMS_PYLON_SYSTEM_H
+#pragma once
 
 #include "table.h"
 
@@ -39,5 +38,3 @@ void pylon_system_ask(uint8_t address, uint8_t command, struct bms_request *requ
 /** Decodes the reply to a command. False: it is none, or an error. */
 bool pylon_system_read(uint8_t address, uint8_t command, const uint8_t *frame, size_t size,
                        struct shown *shown);
-
-#endif

@@ -3,8 +3,7 @@
  * A battery as presented to an inverter: a pack or a bank, and its limits. Every protocol for
  * inverters is encoded from this struct (dialect.h, table.h).
  */
-#ifndef PACKGATE_BMS_SHOWN_H
-#define PACKGATE_BMS_SHOWN_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -53,5 +52,3 @@ void shown_stop(struct shown *shown, double discharge_a);
 
 /** Whether a number is a limit or a switch. */
 bool shown_allows(unsigned id);
-
-#endif

@@ -4,8 +4,7 @@
  * same rows encode and decode a message. The tables are in can.c (CAN frames) and pylon_system.c
  * (Pylontech RS485).
  */
-#ifndef PACKGATE_BMS_TABLE_H
-#define PACKGATE_BMS_TABLE_H
+#pragma once
 
 #include "shown.h"
 
@@ -79,5 +78,3 @@ bool table_read(const struct table *table, unsigned message, const uint8_t *byte
 
 /** Whether a table contains this number (enum pack_value or enum shown_number). */
 bool table_carries(const struct table *table, unsigned id);
-
-#endif

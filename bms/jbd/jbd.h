@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* JBD boards: what the driver and the emulated board share. */
-#ifndef PACKGATE_BMS_JBD_H
-#define PACKGATE_BMS_JBD_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -92,5 +91,3 @@ double jbd_per_unit(const uint8_t *d);
 /** The `emulate` of the driver. */
 size_t jbd_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                    struct bms_output *out);
-
-#endif

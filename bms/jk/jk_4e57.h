@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* JK boards on the GPS port: what the driver and the emulated board share. */
-#ifndef PACKGATE_BMS_JK_4E57_H
-#define PACKGATE_BMS_JK_4E57_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -62,5 +61,3 @@ struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_reque
 /** The `emulate` of the driver. */
 size_t jk_4e57_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                        struct bms_output *out);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Encodes the records of JK boards for simulated packs: the reverse of jk_record. Pure.
  */
-#ifndef PACKGATE_BMS_JK_ENCODE_H
-#define PACKGATE_BMS_JK_ENCODE_H
+#pragma once
 
 #include "jk_record.h"
 
@@ -17,5 +16,3 @@ struct jk_image {
  * layout. */
 void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
                uint8_t address, const struct pack *pack);
-
-#endif

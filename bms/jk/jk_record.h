@@ -4,8 +4,7 @@
  * 90 (drivers jk02 and jk-pb, little-endian) and, with the same fields at the same offsets, as
  * Modbus registers (jk-pb, big-endian). Pure.
  */
-#ifndef PACKGATE_BMS_JK_RECORD_H
-#define PACKGATE_BMS_JK_RECORD_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -53,5 +52,3 @@ void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_
 /** Blanks PIN and password in a record frame and corrects its sum. `first`: how many bytes of its
  * header are missing. */
 void jk_record_mask(uint8_t *bytes, size_t first);
-
-#endif

@@ -5,8 +5,7 @@
  * a table of alarms and a board to emulate; it has functions of its own only for what no table can
  * express.
  */
-#ifndef PACKGATE_BMS_MODBUS_MODBUS_H
-#define PACKGATE_BMS_MODBUS_MODBUS_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -215,5 +214,3 @@ int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at
 /** The bits of `reg` that a table of alarms has for the pack, one per alarm and active level. */
 uint16_t modbus_told_alarms(const struct modbus_alarm *rows, size_t count, unsigned reg,
                             const struct pack *told);
-
-#endif

@@ -3,8 +3,7 @@
  * `protocol = modbus`: a Modbus RTU BMS that its owner describes in a map file instead of a
  * driver. The configuration parses the file; here it is a table in the options of a pack.
  */
-#ifndef PACKGATE_BMS_MODBUS_MODBUS_USER_H
-#define PACKGATE_BMS_MODBUS_MODBUS_USER_H
+#pragma once
 
 #include "modbus.h"
 
@@ -36,5 +35,3 @@ struct modbus_user {
 
 /** Not in the list of drivers: it requires bms->options.map. */
 extern const struct bms_driver modbus_user_driver;
-
-#endif

@@ -3,8 +3,7 @@
  * Parses the text of a Pylontech console: lines, words, numbers, and the bounds of a reply.
  * Section 2 of the sheet `pylon-console`.
  */
-#ifndef PACKGATE_BMS_PYLON_PYLON_TEXT_H
-#define PACKGATE_BMS_PYLON_PYLON_TEXT_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -42,5 +41,3 @@ bool pylon_integer(struct pylon_text word, int64_t *number);
 
 /** Parses "0x2000", up to 32 bits. */
 bool pylon_hex(struct pylon_text word, uint32_t *number);
-
-#endif

@@ -3,8 +3,7 @@
  * Finds the position and unit of cells and pack voltage in a reply: the cells must add up to the
  * voltage.
  */
-#ifndef PACKGATE_BMS_TOPBMS_CELLS_H
-#define PACKGATE_BMS_TOPBMS_CELLS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,5 +11,3 @@
 /** Whether cells of 16 bits, in mV, add up to this voltage. A cell that reads 0 is not connected,
  * or its wire is broken: its voltage may or may not be part of the sum. */
 bool topbms_cells_fit(const uint8_t *cells, unsigned count, double volts);
-
-#endif

@@ -3,13 +3,10 @@
  * TopBMS and siblings, the device's side: answers requests from a struct pack, in the configured
  * variant (auto: TopBMS).
  */
-#ifndef PACKGATE_BMS_TOPBMS_EMULATE_H
-#define PACKGATE_BMS_TOPBMS_EMULATE_H
+#pragma once
 
 #include "bms/driver.h"
 
 /** As `emulate` of struct bms_driver. */
 size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
-
-#endif

@@ -4,8 +4,7 @@
  * command nor its variant nor whether INFOFLAG comes first; only one combination of the three fits
  * (the sheet `topbms`, section 6).
  */
-#ifndef PACKGATE_BMS_TOPBMS_LAYOUT_H
-#define PACKGATE_BMS_TOPBMS_LAYOUT_H
+#pragma once
 
 #include "topbms_reply.h"
 
@@ -30,5 +29,3 @@ struct topbms_layout {
  * requested and the reply could also be one to 44H. The layout points into `reply`. */
 bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
                         struct topbms_layout *layout);
-
-#endif

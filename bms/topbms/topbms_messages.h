@@ -3,8 +3,7 @@
  * TopBMS and siblings: the replies other than 42H and 44H: identity, limits and the confirmation
  * of a switch.
  */
-#ifndef PACKGATE_BMS_TOPBMS_MESSAGES_H
-#define PACKGATE_BMS_TOPBMS_MESSAGES_H
+#pragma once
 
 #include "topbms_reply.h"
 
@@ -19,5 +18,3 @@ struct topbms_board {
 /** BMS_DONE; BMS_INVALID: not the form of the reply; BMS_FOREIGN: unknown command. */
 enum bms_result topbms_take_message(struct topbms_board *board, const struct topbms_reply *reply,
                                     struct pack *pack);
-
-#endif

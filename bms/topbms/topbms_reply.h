@@ -4,8 +4,7 @@
  * whether it can be the reply at all and which variants it can come from; its content is decoded
  * elsewhere.
  */
-#ifndef PACKGATE_BMS_TOPBMS_REPLY_H
-#define PACKGATE_BMS_TOPBMS_REPLY_H
+#pragma once
 
 #include "topbms_variants.h"
 #include "ydt1363.h"
@@ -32,5 +31,3 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
 /** Whether a frame is a request of some master, and its destination: the pack in its INFO, else
  * ADR. */
 bool topbms_read_question(const uint8_t *bytes, size_t size, int *address);
-
-#endif

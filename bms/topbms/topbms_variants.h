@@ -3,8 +3,7 @@
  * The differences between the siblings of TopBMS: one row per variant, shared by the decoder and
  * the emulator. Follows the sheet `topbms`, sections 4, 5 and 8.
  */
-#ifndef PACKGATE_BMS_TOPBMS_VARIANTS_H
-#define PACKGATE_BMS_TOPBMS_VARIANTS_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -154,5 +153,3 @@ static inline enum topbms_id topbms_configured(const struct bms *bms)
     int variant = bms->options.variant;
     return variant > ID_AUTO && variant < TOPBMS_IDS ? (enum topbms_id) variant : ID_AUTO;
 }
-
-#endif

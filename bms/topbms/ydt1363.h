@@ -4,8 +4,7 @@
  * siblings. Handles frames and their two checksums, not their content. Follows the sheet `topbms`,
  * section 2.
  */
-#ifndef PACKGATE_BMS_YDT1363_H
-#define PACKGATE_BMS_YDT1363_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,5 +53,3 @@ bool ydt_read_info(const struct ydt_frame *frame, uint8_t info[YDT_INFO_MAX], si
  * frame's size in characters, YDT_FRAME_SIZE. At most YDT_INFO_MAX bytes. */
 size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info, size_t size);
 size_t ydt_write_text(uint8_t *out, const struct ydt_head *head, const uint8_t *text, size_t size);
-
-#endif

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* VE.Direct: a simulated shunt. */
-#ifndef PACKGATE_BMS_VEDIRECT_EMULATE_H
-#define PACKGATE_BMS_VEDIRECT_EMULATE_H
+#pragma once
 
 #include "bms/driver.h"
 
 /** The `emulate` of the driver: see driver.h. */
 size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                         struct bms_output *out);
-
-#endif

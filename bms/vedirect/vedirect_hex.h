@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* VE.Direct: decodes HEX records into a pack. */
-#ifndef PACKGATE_BMS_VEDIRECT_HEX_H
-#define PACKGATE_BMS_VEDIRECT_HEX_H
+#pragma once
 
 #include "vedirect_scan.h"
 
@@ -12,5 +11,3 @@ enum bms_result vedirect_take_record(struct bms *bms, const struct bms_request *
 /** The `finish` of both drivers: the counters of a shunt that is not synchronised are unknown
  * (section 5). */
 void vedirect_finish(struct bms *bms, struct pack *pack);
-
-#endif

@@ -3,8 +3,7 @@
  * Splits the bytes of a VE.Direct line: blocks of text fields with a checksum, and HEX records,
  * between blocks or anywhere inside them. Sections 2 and 3 of the sheet `vedirect`.
  */
-#ifndef PACKGATE_BMS_VEDIRECT_SCAN_H
-#define PACKGATE_BMS_VEDIRECT_SCAN_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -62,5 +61,3 @@ struct bms_span vedirect_scan(const uint8_t *bytes, size_t size);
 
 /** The last field with that label (labels may repeat); NULL: there is none. */
 const char *vedirect_value(const struct vedirect_block *block, const char *label);
-
-#endif

@@ -3,8 +3,7 @@
  * Tables from Victron's papers on the shunts: products, alarm reasons, commands and registers of
  * HEX records. Sections 2.5, 2.6 and 3 of the sheet `vedirect`.
  */
-#ifndef PACKGATE_BMS_VEDIRECT_TABLES_H
-#define PACKGATE_BMS_VEDIRECT_TABLES_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -72,5 +71,3 @@ const char *vedirect_product_name(unsigned id);
 
 /** NULL: unknown. */
 const struct vedirect_number *vedirect_find_number(unsigned id);
-
-#endif

@@ -3,8 +3,7 @@
  * VE.Direct: the common part of the two protocols of a shunt, text and HEX: conversion into struct
  * pack, and the driver's memory.
  */
-#ifndef PACKGATE_BMS_VEDIRECT_VALUES_H
-#define PACKGATE_BMS_VEDIRECT_VALUES_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -43,5 +42,3 @@ void vedirect_set_alarms(struct pack *pack, uint16_t word);
 /** Sets the capacity, the configured one rather than the shunt's, and the remaining capacity if the
  * consumed one is known. */
 void vedirect_set_capacity(const struct bms *bms, struct pack *pack);
-
-#endif

@@ -3,8 +3,7 @@
  * Converts addresses to text and back: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502",
  * and in the configuration "moxa.lan:4001". Never looks a name up.
  */
-#ifndef PACKGATE_BASE_ADDRESS_H
-#define PACKGATE_BASE_ADDRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,5 +45,3 @@ bool host_is_own(const char *host);
 
 /** The name of this host without its domain, written into `name`, which is returned. */
 const char *host_own_name(char name[HOST_NAME_SIZE]);
-
-#endif

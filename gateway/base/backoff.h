@@ -3,8 +3,7 @@
  * Back-off for peers that may be away: pauses that double with each failure, and one message when
  * the trouble begins and one when it ends.
  */
-#ifndef PACKGATE_BASE_BACKOFF_H
-#define PACKGATE_BASE_BACKOFF_H
+#pragma once
 
 #include <math.h>
 #include <stdbool.h>
@@ -40,5 +39,3 @@ static inline bool trouble_ends(struct trouble *trouble, double now, double *las
     trouble->told = false;
     return told;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * The name of a Bluetooth device in a configuration: "AA:BB:CC:DD:EE:FF", "hci1/AA:BB:CC:DD:EE:FF"
  * on a host with several adapters, or the name that the device advertises.
  */
-#ifndef PACKGATE_BASE_BLUETOOTH_H
-#define PACKGATE_BASE_BLUETOOTH_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -22,5 +21,3 @@ bool bluetooth_parse(const char *text, struct bluetooth_device *out);
 
 /** Whether it is an address, in upper or lower case, without an adapter. */
 bool bluetooth_is_address(const char *text);
-
-#endif

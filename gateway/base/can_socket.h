@@ -3,8 +3,7 @@
  * Sends and receives CAN frames through a socket of the kernel. The system configures the interface and its speed. For
  * tests on kernels without CAN, a socket pair works as well.
  */
-#ifndef PACKGATE_BASE_CAN_SOCKET_H
-#define PACKGATE_BASE_CAN_SOCKET_H
+#pragma once
 
 #include "slcan.h"
 
@@ -19,5 +18,3 @@ bool can_socket_send(int fd, const struct can_message *frame);
 /** Receives the next data frame with an 11-bit identifier. Returns 1; 0: none has arrived; -1 with errno: the interface
  * is gone. */
 int can_socket_receive(int fd, struct can_message *frame);
-
-#endif

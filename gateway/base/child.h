@@ -2,8 +2,7 @@
 /*
  * Child processes for work that may block: name look-ups, writes to a worn SD card.
  */
-#ifndef PACKGATE_BASE_CHILD_H
-#define PACKGATE_BASE_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -25,5 +24,3 @@ void child_reset_signals(void);
 /** Whether this process started the other one, directly or not. Also true if the other one cannot
  * be found any more. */
 bool child_is_ours(pid_t pid);
-
-#endif

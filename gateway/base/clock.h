@@ -4,8 +4,7 @@
  * backed clock gets its time from the network; that must not make values stale, or fresh again.
  * While the host is suspended, values do age.
  */
-#ifndef PACKGATE_BASE_CLOCK_H
-#define PACKGATE_BASE_CLOCK_H
+#pragma once
 
 /** Seconds of a clock that never jumps and that runs while the host is suspended. */
 double clock_now(void);
@@ -15,5 +14,3 @@ double clock_wall(void);
 
 /** How many seconds the host's time zone is east of UTC at a Unix time. */
 long clock_zone(double wall);
-
-#endif

@@ -3,8 +3,7 @@
  * Checks whether a serial port of this host supports the configured settings, so that a mistake is
  * reported at once rather than as a silent battery. A port that another program uses is not touched.
  */
-#ifndef PACKGATE_BASE_DEVICE_H
-#define PACKGATE_BASE_DEVICE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,5 +15,3 @@ bool device_check(const char *path, unsigned baud, bool rs485, char *why, size_t
 
 /** Whether a rate is near enough to the wanted one for bytes to be received correctly. */
 bool device_rate_fits(unsigned wanted, unsigned got);
-
-#endif

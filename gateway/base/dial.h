@@ -4,8 +4,7 @@
  * connecting holds up the loop. All addresses of a name are tried in turn. Keep-alive and a limit
  * on unacknowledged data detect a peer that vanished without closing.
  */
-#ifndef PACKGATE_BASE_DIAL_H
-#define PACKGATE_BASE_DIAL_H
+#pragma once
 
 #include "address.h"
 #include "resolver.h"
@@ -42,5 +41,3 @@ void dial_start(struct dial *dial);
 
 /** Closes the connection, or stops connecting. Neither callback is called afterwards. */
 void dial_stop(struct dial *dial);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Durations as text: "1.5s" of a configuration, "2 h 5 min" for people. */
-#ifndef PACKGATE_BASE_DURATION_H
-#define PACKGATE_BASE_DURATION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ void duration_format(double seconds, char *out, size_t size);
 
 /** For people: "40 s", "5 min", "2 h 5 min", "3 d 4 h"; NaN: "-". Returns `out`. */
 const char *duration_words(double seconds, char out[DURATION_SIZE]);
-
-#endif

@@ -11,8 +11,7 @@
  * began in time, between the event and the read from the socket: late_turn_is_on detects this, and
  * the next turn then counts as late.
  */
-#ifndef PACKGATE_BASE_LATE_TURN_H
-#define PACKGATE_BASE_LATE_TURN_H
+#pragma once
 
 #include "queue.h"
 
@@ -41,5 +40,3 @@ void late_turn_unwatch(struct ev_loop *loop, struct late_turn_watcher *watcher);
  * in it may be old. Call it after reading from the socket, with a clock value taken after the
  * read. False if the loop has no watcher. */
 bool late_turn_is_on(struct ev_loop *loop, double now);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Listens on several addresses, with separate sockets for IPv4 and IPv6, and accepts clients.
  */
-#ifndef PACKGATE_BASE_LISTENERS_H
-#define PACKGATE_BASE_LISTENERS_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -52,5 +51,3 @@ void listeners_resume(struct listeners *listeners);
 unsigned listeners_port(const struct listeners *listeners, unsigned index);
 
 void listeners_close(struct listeners *listeners);
-
-#endif

@@ -10,8 +10,7 @@
  * Log one message per change of state: what happened, to which line or pack, what to do about it.
  * Log repeats at debug level.
  */
-#ifndef PACKGATE_BASE_LOG_H
-#define PACKGATE_BASE_LOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +51,3 @@ void log_never_wait(struct ev_loop *loop);
 /** Opens a stream whose lines become messages: warnings if they contain "warning: ", else errors.
  * For functions that print errors. NULL: out of memory. The caller closes it. */
 FILE *log_stream(void);
-
-#endif

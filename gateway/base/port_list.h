@@ -3,8 +3,7 @@
  * Lists the serial ports of this host: the name to use in a configuration, which stays the same when
  * an adapter is plugged in elsewhere or the host reboots, and what the adapter reports about itself.
  */
-#ifndef PACKGATE_BASE_PORT_LIST_H
-#define PACKGATE_BASE_PORT_LIST_H
+#pragma once
 
 #define PORT_TEXT 128
 #define PORT_NAME 256
@@ -33,5 +32,3 @@ const char *port_list_seems(int vendor_id, int product_id);
 
 /** Describes a port that is not a USB adapter, by its device's name; NULL: unknown. */
 const char *port_list_seems_by_name(const char *device);
-
-#endif

@@ -4,8 +4,7 @@
  * every C library has. Each member holds the address of the pointer to it, so that it can be
  * removed without a search.
  */
-#ifndef PACKGATE_BASE_QUEUE_H
-#define PACKGATE_BASE_QUEUE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -45,5 +44,3 @@
     (*((member)->entry.next ? &(member)->entry.next->entry.link : &(list)->end) =                  \
          (member)->entry.link,                                                                     \
      *(member)->entry.link = (member)->entry.next)
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Opens files that are named in the configuration, and writes whole texts. */
-#ifndef PACKGATE_BASE_REGULAR_H
-#define PACKGATE_BASE_REGULAR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,5 +11,3 @@ FILE *regular_open(const char *path, const char **why);
 
 /** Writes all bytes to a descriptor that blocks, also if signals interrupt it. False with errno. */
 bool write_fully(int fd, const void *bytes, size_t size);
-
-#endif

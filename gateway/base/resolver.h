@@ -4,8 +4,7 @@
  * getaddrinfo may wait for minutes and is the only function that respects the whole set-up of the
  * host (hosts file, DNS, mDNS).
  */
-#ifndef PACKGATE_BASE_RESOLVER_H
-#define PACKGATE_BASE_RESOLVER_H
+#pragma once
 
 #include <ev.h>
 #include <sys/socket.h>
@@ -41,5 +40,3 @@ int resolver_start(struct resolver *resolver, const char *host, const char *port
 
 /** Cancels a running look-up; `done` is not called afterwards. */
 void resolver_stop(struct resolver *resolver);
-
-#endif

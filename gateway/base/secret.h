@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Files with passwords, tokens and keys, one secret a line. */
-#ifndef PACKGATE_BASE_SECRET_H
-#define PACKGATE_BASE_SECRET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,5 +11,3 @@ bool secret_read(const char *path, unsigned n, char *out, size_t size, const cha
 
 /** Logs a warning, prefixed with `who`, if every user of this host can read the file; only once, as `*told` records. */
 void secret_warn_of_readers(const char *who, const char *path, bool *told);
-
-#endif

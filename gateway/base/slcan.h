@@ -3,8 +3,7 @@
  * CAN frames as lines of text, the protocol of USB adapters with a serial port (SLCAN, by Lawicel): "t35181402740E740ECC01"
  * and CR. Pure.
  */
-#ifndef PACKGATE_BASE_SLCAN_H
-#define PACKGATE_BASE_SLCAN_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ size_t slcan_write(const struct can_message *frame, uint8_t out[SLCAN_LINE]);
 
 /** Reads one line. Returns its size in bytes; 0: it is incomplete. Sets `frame->size` to 9 if the line is not a data frame. */
 size_t slcan_read(const uint8_t *bytes, size_t size, struct can_message *frame);
-
-#endif

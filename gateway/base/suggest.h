@@ -2,8 +2,7 @@
 /*
  * "did you mean": finds the known word that is nearest to a mistyped one.
  */
-#ifndef PACKGATE_BASE_SUGGEST_H
-#define PACKGATE_BASE_SUGGEST_H
+#pragma once
 
 struct suggest {
     const char *word;  /* as typed */
@@ -20,5 +19,3 @@ void suggest_offer(struct suggest *suggest, const char *candidate);
 /** Writes "; did you mean 'baud'?" for the end of a message, or an empty text. Returns `out`. */
 #define SUGGEST_HINT_SIZE 64
 const char *suggest_hint(const struct suggest *suggest, char out[SUGGEST_HINT_SIZE]);
-
-#endif

@@ -3,8 +3,7 @@
  * Builds text piece by piece in a buffer of the caller. A piece that does not fit is never written
  * half: it marks the text as `cut`, which makes it useless as a message.
  */
-#ifndef PACKGATE_BASE_TEXT_H
-#define PACKGATE_BASE_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ void text_key(struct text *text, const char *name);
 
 /** Appends a member that is a string; none where `value` is NULL or empty. */
 void text_member(struct text *text, const char *name, const char *value);
-
-#endif

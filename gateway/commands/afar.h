@@ -3,8 +3,7 @@
  * Reads the packs of a gateway as a Modbus TCP client: all values by their names, in the form of
  * the control socket. Blocks while it waits for answers.
  */
-#ifndef PACKGATE_COMMANDS_AFAR_H
-#define PACKGATE_COMMANDS_AFAR_H
+#pragma once
 
 #include <jansson.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ struct afar {
  * numbers, and "alarms", each with "name" and "level". `wanted` contains names or unit ids; if it
  * is empty, all units that answer like packgate are read. NULL: see `why`. */
 json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count);
-
-#endif

@@ -3,8 +3,7 @@
  * What the commands that ask a running gateway have in common: finding it, and error messages if
  * it does not answer.
  */
-#ifndef PACKGATE_COMMANDS_ASKING_H
-#define PACKGATE_COMMANDS_ASKING_H
+#pragma once
 
 #include "control/client.h"
 
@@ -25,5 +24,3 @@ json_t *asking_request(const struct asking *asking, struct control_link *link, j
 /** Texts and numbers of an answer; "" and NaN if they are missing. */
 const char *asking_text(const json_t *object, const char *name);
 double asking_number(const json_t *object, const char *name);
-
-#endif

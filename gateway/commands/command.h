@@ -3,8 +3,7 @@
  * The commands of the program. Each gets its own arguments (argv[0] is its name) and returns the
  * exit status: 0 done, 1 failed, 2 wrong arguments.
  */
-#ifndef PACKGATE_COMMANDS_COMMAND_H
-#define PACKGATE_COMMANDS_COMMAND_H
+#pragma once
 
 #define CONFIG_DEFAULT "/etc/packgate/packgate.ini"
 
@@ -33,5 +32,3 @@ int command_tunnel(int argc, char **argv);
 int command_setup(int argc, char **argv);
 int command_setup_work(int argc, char **argv); /* started by the gateway */
 int command_setup_save(int argc, char **argv); /* the same, or by systemd */
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The sections [mqtt NAME] with layout = smartbms-bat, for the client files of dashboard apps. */
-#ifndef PACKGATE_COMMANDS_DASHBOARDS_H
-#define PACKGATE_COMMANDS_DASHBOARDS_H
+#pragma once
 
 #include "config/config.h"
 
@@ -13,5 +12,3 @@ struct dashboards;
 struct dashboards *dashboards_new(const struct config *config, struct map_clients *clients,
                                   bool with_password);
 void dashboards_free(struct dashboards *dashboards);
-
-#endif

@@ -4,8 +4,7 @@
  * They are regression tests, fuzzer seeds and bug reports; `packgate read --record` writes them,
  * `packgate decode` reads them.
  */
-#ifndef PACKGATE_COMMANDS_EXCHANGE_H
-#define PACKGATE_COMMANDS_EXCHANGE_H
+#pragma once
 
 #include "lines/reply.h"
 #include "bms/driver.h"
@@ -48,5 +47,3 @@ void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pa
 /** Writes the head of a new file and one line of bytes ('>' or '<'). */
 void exchange_write_head(FILE *out, const char *protocol, const char *source);
 void exchange_write_bytes(FILE *out, char direction, const uint8_t *bytes, size_t size);
-
-#endif

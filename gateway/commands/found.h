@@ -2,8 +2,7 @@
 /*
  * The packs that a search has found on one port, and the configuration that reads them.
  */
-#ifndef PACKGATE_COMMANDS_FOUND_H
-#define PACKGATE_COMMANDS_FOUND_H
+#pragma once
 
 #include "lines/search/search.h"
 
@@ -36,5 +35,3 @@ void found_print_values(const struct pack *values, FILE *out);
  * What cannot share one line is written as a comment with the reason. Returns the number of packs
  * written. */
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out);
-
-#endif

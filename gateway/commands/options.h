@@ -3,8 +3,7 @@
  * The options of commands. A pack or a port that they describe becomes a configuration, so that the
  * same rules check it.
  */
-#ifndef PACKGATE_COMMANDS_OPTIONS_H
-#define PACKGATE_COMMANDS_OPTIONS_H
+#pragma once
 
 #include "config/config.h"
 
@@ -40,5 +39,3 @@ const char *options_port(const char *port, char out[PORT_SIZE]);
 
 /** A file as users type it, also relative to the current folder. Returns `out`; NULL for NULL. */
 const char *options_file(const char *path, char out[PORT_SIZE]);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * `packgate read` with the values of a running gateway, because its port serves one program only.
  */
-#ifndef PACKGATE_COMMANDS_READ_RUNNING_H
-#define PACKGATE_COMMANDS_READ_RUNNING_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -21,5 +20,3 @@ int read_running(const struct read_running *reading);
 
 /** Prints that the file `config` has no pack, and what to do. */
 void read_report_no_pack(const char *config);
-
-#endif

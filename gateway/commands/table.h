@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Prints text in columns. */
-#ifndef PACKGATE_COMMANDS_TABLE_H
-#define PACKGATE_COMMANDS_TABLE_H
+#pragma once
 
 /** Prints lines whose cells are separated by tabs, each column as wide as its longest cell. */
 void table_print(const char *text);
-
-#endif

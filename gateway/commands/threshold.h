@@ -4,8 +4,7 @@
  * included, raises an alert. "10" is 0:10, "10:" has no end, "~:10" no start, "@10:20" raises it
  * inside. Pure.
  */
-#ifndef PACKGATE_COMMANDS_THRESHOLD_H
-#define PACKGATE_COMMANDS_THRESHOLD_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -19,5 +18,3 @@ bool threshold_parse(const char *text, struct threshold *threshold);
 
 /** Whether a value raises the alert. */
 bool threshold_alerts(const struct threshold *threshold, double value);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * A list of networks that clients may come from.
  */
-#ifndef PACKGATE_CONFIG_ALLOW_H
-#define PACKGATE_CONFIG_ALLOW_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,5 +30,3 @@ bool allow_contains(const struct allow_list *list, const struct sockaddr *addres
 
 /** Whether the list has only single addresses, such as that of a proxy. */
 bool allow_is_single(const struct allow_list *allow);
-
-#endif

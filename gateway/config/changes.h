@@ -3,8 +3,7 @@
  * Compares two configurations by the table of keys, for a reload, which changes as little as
  * possible and logs what it changes.
  */
-#ifndef PACKGATE_CONFIG_CHANGES_H
-#define PACKGATE_CONFIG_CHANGES_H
+#pragma once
 
 #include "keys.h"
 
@@ -18,5 +17,3 @@ bool config_same(const struct config_section *section, const void *a, const void
 void config_tell_changes(const struct config *old, const struct config *fresh,
                          void (*tell_one)(void *data, enum config_change change, const char *text),
                          void *data);
-
-#endif

@@ -3,8 +3,7 @@
  * Checks that involve several keys: references between sections, numbers that must differ, and
  * requirements of the protocols.
  */
-#ifndef PACKGATE_CONFIG_CHECK_H
-#define PACKGATE_CONFIG_CHECK_H
+#pragma once
 
 #include "draft.h"
 
@@ -35,5 +34,3 @@ void config_check_view(const struct config_drafts *drafts, struct config_draft *
 /** Whether two listen addresses conflict: the kernel gives an address and a port to one socket,
  * 0.0.0.0 is every IPv4 address, [::] every IPv6 one. */
 bool config_listen_collide(const char *text, const char *other);
-
-#endif

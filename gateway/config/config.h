@@ -4,8 +4,7 @@
  * parse, check ranges, compare at a reload and print the manual. A file that has any mistake yields no
  * configuration at all.
  */
-#ifndef PACKGATE_CONFIG_CONFIG_H
-#define PACKGATE_CONFIG_CONFIG_H
+#pragma once
 
 #include "allow.h"
 #include "outlet_config.h"
@@ -339,5 +338,3 @@ static inline bool config_name_good(const char *name)
     const size_t length = strlen(name);
     return length > 0 && length < NAME_SIZE && strspn(name, allowed) == length;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * Sections while a configuration is read and checked: their values, and where in the file each
  * stands.
  */
-#ifndef PACKGATE_CONFIG_DRAFT_H
-#define PACKGATE_CONFIG_DRAFT_H
+#pragma once
 
 #include "keys.h"
 #include "mistakes.h"
@@ -67,5 +66,3 @@ unsigned config_draft_line(const struct config_draft *draft, const char *key);
 /** Item `n` of a key, counted from 0, or NULL. */
 const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
                                             unsigned n);
-
-#endif

@@ -4,8 +4,7 @@
  * all together yield a new text. Only this text is ever saved, so a browser cannot change anything
  * else.
  */
-#ifndef PACKGATE_CONFIG_EDITS_H
-#define PACKGATE_CONFIG_EDITS_H
+#pragma once
 
 #include "config.h"
 
@@ -55,5 +54,3 @@ bool edits_is_secret(const char *word, const char *key);
 
 /** A hash to compare texts. */
 void edits_hash(const char *text, char out[EDITS_HASH]);
-
-#endif

@@ -3,8 +3,7 @@
  * The configuration's file as last read, for display: its text without secrets, and its mistakes.
  * After a failed reload the gateway runs on an older text.
  */
-#ifndef PACKGATE_CONFIG_FILE_H
-#define PACKGATE_CONFIG_FILE_H
+#pragma once
 
 #include "config.h"
 
@@ -24,5 +23,3 @@ void config_file_free(struct config_file *file);
 /** A copy of a configuration's text with secret values, and passwords in addresses, blanked; the
  * caller frees it. NULL: out of memory. */
 char *config_masked(const char *text);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Proposals for invalid values: "; did you mean '5s'?" for the end of a message.
  */
-#ifndef PACKGATE_CONFIG_HINTS_H
-#define PACKGATE_CONFIG_HINTS_H
+#pragma once
 
 #include "keys.h"
 
@@ -15,5 +14,3 @@ const char *config_hint(const struct config_key *key, const char *text, char out
 /** For an unknown protocol, such as "pylontech" or "JK": the protocols of that make, with the
  * variant if there is one. Returns `out`. */
 const char *config_hint_protocol(const char *word, char out[HINT_SIZE]);
-
-#endif

@@ -7,8 +7,7 @@
  * A new section is a struct in config.h (or in a header of its own), a place for it in struct config,
  * and a `struct config_section` with its rows that config_sections[] lists.
  */
-#ifndef PACKGATE_CONFIG_KEYS_H
-#define PACKGATE_CONFIG_KEYS_H
+#pragma once
 
 #include "config.h"
 #include "mistakes.h"
@@ -210,5 +209,3 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
 
 /** What a reload does when the key changes, as a sentence. */
 const char *config_key_on_change(const struct config_key *key);
-
-#endif

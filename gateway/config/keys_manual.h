@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The table of keys as text, and as the part of a manual page that man/packgate.ini.5 holds. */
-#ifndef PACKGATE_CONFIG_KEYS_MANUAL_H
-#define PACKGATE_CONFIG_KEYS_MANUAL_H
+#pragma once
 
 #include <stdio.h>
 
@@ -11,5 +10,3 @@ void keys_manual_print_plain(FILE *out);
 /** Every section and key with range, default and meaning, for man(7) macros (`packgate check
  * --keys=man`). */
 void keys_manual_print(FILE *out);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* From a file to the structs of the configuration. */
-#ifndef PACKGATE_CONFIG_LOAD_H
-#define PACKGATE_CONFIG_LOAD_H
+#pragma once
 
 #include "config.h"
 
@@ -17,5 +16,3 @@ struct config *config_read(FILE *file, const char *name, FILE *errors);
 /** The same from memory; `name` replaces the file name. */
 struct config *config_parse(const char *text, const char *name, FILE *errors);
 void config_free(struct config *config);
-
-#endif

@@ -3,8 +3,7 @@
  * What is wrong in a file: collected while it is read and checked, printed in the order of its
  * lines.
  */
-#ifndef PACKGATE_CONFIG_MISTAKES_H
-#define PACKGATE_CONFIG_MISTAKES_H
+#pragma once
 
 #include <stdio.h>
 
@@ -42,5 +41,3 @@ void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format,
 
 /** One line each, "name:line: text". */
 void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out);
-
-#endif

@@ -3,8 +3,7 @@
  * The file of `protocol = modbus FILE`: the registers of a BMS that has no driver.
  * docs/modbus-map.md is its manual.
  */
-#ifndef PACKGATE_CONFIG_MODBUS_MAP_H
-#define PACKGATE_CONFIG_MODBUS_MAP_H
+#pragma once
 
 #include "mistakes.h"
 
@@ -16,5 +15,3 @@
 struct modbus_user *modbus_map_load(const char *path, unsigned line, struct mistakes *mistakes);
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes);
-
-#endif

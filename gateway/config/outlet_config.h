@@ -4,8 +4,7 @@
  * another process as they are: no pointers. Each key whose change restarts the outlet is
  * CHANGE_SECTION; that is all of them, since an outlet is restarted when any byte differs.
  */
-#ifndef PACKGATE_CONFIG_OUTLET_CONFIG_H
-#define PACKGATE_CONFIG_OUTLET_CONFIG_H
+#pragma once
 
 #include "allow.h"
 
@@ -224,5 +223,3 @@ bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint);
 
 /** Whether a section has the pack or bank of this name. */
 bool outlet_wants(const struct outlet_config *outlet, const char *name);
-
-#endif

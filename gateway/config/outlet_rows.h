@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Rows that the sections of several outlets share. FIELD is the section's CONFIG_FIELD. */
-#ifndef PACKGATE_CONFIG_OUTLET_ROWS_H
-#define PACKGATE_CONFIG_OUTLET_ROWS_H
+#pragma once
 
 // clang-format off
 #define PACKS_ROW(what) \
@@ -30,5 +29,3 @@
 #define CLIENT_KEY_ROW(FIELD) \
     {.name = "client_key", FIELD(client_key), .type = &type_path, CONFIG_FOLDED("write 'client_cert = CERTIFICATE, KEY'")}
 // clang-format on
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The types and checks that sections of outlets share. */
-#ifndef PACKGATE_CONFIG_OUTLETS_H
-#define PACKGATE_CONFIG_OUTLETS_H
+#pragma once
 
 #include "outlet_config.h"
 
@@ -20,5 +19,3 @@ void outlet_check_certificate(const struct config_draft *draft, const char *name
 
 /** Whether two sections have the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);
-
-#endif

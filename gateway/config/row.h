@@ -8,8 +8,7 @@
  *
  * A name may hold dots: the existing names decide which dot ends one.
  */
-#ifndef PACKGATE_CONFIG_ROW_H
-#define PACKGATE_CONFIG_ROW_H
+#pragma once
 
 #include "draft.h"
 
@@ -34,5 +33,3 @@ bool config_rows_overlap(const struct register_row *a, const struct register_row
 
 /** Whether a row has the same content whatever the packs report. */
 bool config_row_is_constant(const struct register_row *row);
-
-#endif

@@ -4,8 +4,7 @@
  * and what to expect in words. A type knows nothing of the keys that use it beyond the range and
  * the words in their row.
  */
-#ifndef PACKGATE_CONFIG_TYPES_H
-#define PACKGATE_CONFIG_TYPES_H
+#pragma once
 
 #include "keys.h"
 
@@ -55,5 +54,3 @@ extern const struct config_type type_several_seconds, type_several_unsigned, typ
 extern const struct config_type type_title;    /* char[TITLE_SIZE]           a name for people */
 extern const struct config_type type_text;     /* char[.size]                any text that fits */
 // clang-format on
-
-#endif

@@ -4,8 +4,7 @@
  * a Modbus map. Parses it word by word, by rows of keys, and reports mistakes with the line of the
  * row.
  */
-#ifndef PACKGATE_CONFIG_WORDS_H
-#define PACKGATE_CONFIG_WORDS_H
+#pragma once
 
 #include "keys.h"
 
@@ -36,5 +35,3 @@ bool words_value(struct words *words, const struct config_key *key, void *settin
  * flag for each key. `what` names the thing that has options, such as "a write". */
 int words_option(struct words *words, const struct config_key *keys, size_t count, bool *given,
                  const char *what, void *settings);
-
-#endif

@@ -3,8 +3,7 @@
  * The client side of the control socket, for the commands that send requests to a running gateway.
  * These calls block, for at most CONTROL_PATIENCE_S.
  */
-#ifndef PACKGATE_CONTROL_CLIENT_H
-#define PACKGATE_CONTROL_CLIENT_H
+#pragma once
 
 #include "config/config.h"
 
@@ -34,5 +33,3 @@ json_t *control_ask(struct control_link *link, json_t *request);
 /** Waits up to `wait_s` (may be infinite) for the next line. NULL: the connection ended, or an
  * error; see `link->why`. */
 json_t *control_next(struct control_link *link, double wait_s);
-
-#endif

@@ -4,8 +4,7 @@
  * Every client that may connect may read; only root and the service's own user may change
  * anything.
  */
-#ifndef PACKGATE_CONTROL_CONTROL_H
-#define PACKGATE_CONTROL_CONTROL_H
+#pragma once
 
 #include "status.h"
 
@@ -28,5 +27,3 @@ char *control_tell_outlet(void *data, const char *from, bool may_order, const ch
 
 /** Answers all questions of outlets (outlets_serve), including set-up in the browser. */
 void control_asked(void *data, const struct pipe_heard *question);
-
-#endif

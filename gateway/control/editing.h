@@ -10,8 +10,7 @@
  *     password   the user is logged in; valid if [web] has `setup = yes`
  *     ingress    Home Assistant's ingress passed the request on; valid if [web] has `setup = ingress`
  */
-#ifndef PACKGATE_CONTROL_EDITING_H
-#define PACKGATE_CONTROL_EDITING_H
+#pragma once
 
 #include "overview.h"
 
@@ -32,5 +31,3 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size);
 
 /** Answers a request of the page's outlet (the text after "setup "), now or later. */
 void editing_ask(struct editing *editing, const char *text, uint64_t ticket);
-
-#endif

@@ -5,8 +5,7 @@
  * file when the connection to it ends, after HOLD_KEEP_S, or on request, unless it was sent `keep`. So a configuration
  * that makes the gateway exit is undone by the exit itself.
  */
-#ifndef PACKGATE_CONTROL_HOLD_H
-#define PACKGATE_CONTROL_HOLD_H
+#pragma once
 
 #include "overview.h"
 
@@ -33,5 +32,3 @@ void hold_apply(struct hold *hold, const char *request, uint64_t ticket);
 
 /** Keeps the configuration or restores the previous one; answers the request. */
 void hold_end(struct hold *hold, bool keep, uint64_t ticket);
-
-#endif

@@ -3,8 +3,7 @@
  * Runs `packgate setup-work VERB` for set-up in the browser: the request is the standard input of the process, and each
  * line of its standard output is a JSON object. The gateway never blocks on it.
  */
-#ifndef PACKGATE_CONTROL_JOB_H
-#define PACKGATE_CONTROL_JOB_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -43,5 +42,3 @@ void job_stop(struct job *job);
 /** To be called in a child process: executes `packgate WORDS…` with these descriptors as standard input and output. Does
  * not return. */
 void job_run(const char *const *words, int input, int output);
-
-#endif

@@ -7,8 +7,7 @@
  *     {"at": 1795365527.155, "withheld": 12}                           bytes of no whole frame, which may hold a secret
  * A client that does not read is disconnected.
  */
-#ifndef PACKGATE_CONTROL_LISTEN_H
-#define PACKGATE_CONTROL_LISTEN_H
+#pragma once
 
 #include "overview.h"
 #include "socket.h"
@@ -38,5 +37,3 @@ void listen_left(struct onlookers *all, struct control_client *client);
 
 /** The numbers of listening clients and of those disconnected so far. */
 json_t *listen_status(const struct onlookers *all);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * The parts of the running gateway that the control socket reports or controls.
  */
-#ifndef PACKGATE_CONTROL_OVERVIEW_H
-#define PACKGATE_CONTROL_OVERVIEW_H
+#pragma once
 
 #include "modbus/push.h"
 #include "modbus/server.h"
@@ -45,5 +44,3 @@ static inline struct line *overview_line(const struct overview *overview, const 
             return polling->lines[l];
     return NULL;
 }
-
-#endif

@@ -8,8 +8,7 @@
  * disconnected when a turn of the loop begins late (base/late_turn.h). At most CONTROL_CLIENTS are
  * connected; a further one takes the place of the longest idle one.
  */
-#ifndef PACKGATE_CONTROL_SOCKET_H
-#define PACKGATE_CONTROL_SOCKET_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -67,5 +66,3 @@ bool control_tell(struct control_client *client, const char *text);
 void control_close(struct control_client *client);
 
 unsigned control_clients(const struct control_socket *socket);
-
-#endif

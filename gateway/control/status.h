@@ -3,8 +3,7 @@
  * The status of the running gateway as JSON, for `packgate status`, the web page and other clients
  * of the control socket. docs/status.md describes it.
  */
-#ifndef PACKGATE_CONTROL_STATUS_H
-#define PACKGATE_CONTROL_STATUS_H
+#pragma once
 
 #include "overview.h"
 #include "trouble.h"
@@ -26,5 +25,3 @@ json_t *status_configuration(const struct overview *overview, double now);
 /** One line for `systemctl status`: "3 of 4 packs fresh, 2 clients". */
 #define STATUS_WORDS 160
 void status_words(const struct overview *overview, double now, char out[STATUS_WORDS]);
-
-#endif

@@ -3,8 +3,7 @@
  * Records the last trouble of each pack and bank, in words, by observing its state and its
  * counters. Also computes the age of its values at this moment, rather than at the last report.
  */
-#ifndef PACKGATE_CONTROL_TROUBLE_H
-#define PACKGATE_CONTROL_TROUBLE_H
+#pragma once
 
 #include "packs/packs.h"
 
@@ -19,5 +18,3 @@ const char *troubles_of(const struct troubles *troubles, const struct source *so
 
 /** Age of the values now, in seconds; NaN: there are none. */
 double troubles_age(const struct troubles *troubles, const struct source *source, double now);
-
-#endif

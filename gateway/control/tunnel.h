@@ -9,8 +9,7 @@
  * floods, does not read, sends nothing for too long, or connects from an address outside of
  * allow_write is disconnected. So are all when a turn of the loop begins late (base/late_turn.h).
  */
-#ifndef PACKGATE_CONTROL_TUNNEL_H
-#define PACKGATE_CONTROL_TUNNEL_H
+#pragma once
 
 #include "overview.h"
 
@@ -39,5 +38,3 @@ json_t *tunnels_close(struct tunnels *tunnels, const char *name, const char *by,
 
 /** The status of all tunnels of the configuration. */
 json_t *tunnels_status(const struct tunnels *tunnels, double now);
-
-#endif

@@ -3,8 +3,7 @@
  * The running gateway: polls the lines, encodes the packs' values into the registers of their
  * units, answers clients from these registers, and pushes them to other devices.
  */
-#ifndef PACKGATE_DAEMON_GATEWAY_H
-#define PACKGATE_DAEMON_GATEWAY_H
+#pragma once
 
 #include "control/overview.h"
 
@@ -32,5 +31,3 @@ unsigned gateway_port(const struct gateway *gateway, unsigned index);
 
 /** Saves the state file and frees everything. */
 void gateway_free(struct gateway *gateway);
-
-#endif

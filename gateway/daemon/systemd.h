@@ -4,8 +4,7 @@
  * sd_notify(3) is a datagram to the socket in $NOTIFY_SOCKET, so libsystemd is not needed. Without
  * such a socket nothing happens.
  */
-#ifndef PACKGATE_DAEMON_SYSTEMD_H
-#define PACKGATE_DAEMON_SYSTEMD_H
+#pragma once
 
 /** Reports that start-up is complete: the gateway listens. */
 void systemd_ready(void);
@@ -23,5 +22,3 @@ void systemd_watchdog(void);
 /** How often to call systemd_watchdog, in seconds: half of $WATCHDOG_USEC; 0 if there is no
  * watchdog, or it watches another process ($WATCHDOG_PID). */
 double systemd_watchdog_interval(void);
-
-#endif

@@ -3,8 +3,7 @@
  * Polls the packs of a line: one exchange at a time, orders between polls. The ledger decides
  * which request a received frame answers: the one in flight, an earlier one, or none.
  */
-#ifndef PACKGATE_LINES_ASKER_H
-#define PACKGATE_LINES_ASKER_H
+#pragma once
 
 #include "rest.h"
 #include "order_queue.h"
@@ -79,5 +78,3 @@ void asker_end_orders(struct asker *asker, double now);
 
 /** The pack whose driver masks secrets in unsolicited bytes. */
 const struct bms *asker_masked_bms(const struct asker *asker);
-
-#endif

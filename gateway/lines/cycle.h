@@ -4,8 +4,7 @@
  * at all, so that clients never read a mixture: parts that were requested too far apart wait for
  * newer ones. Published values are as old as their oldest part. Pure.
  */
-#ifndef PACKGATE_LINES_CYCLE_H
-#define PACKGATE_LINES_CYCLE_H
+#pragma once
 
 #include "poller.h"
 
@@ -40,5 +39,3 @@ bool cycle_heard(struct poller *poller, double now, double age_s);
 /** A pack that sends by itself was silent until its values became stale. Drops the incomplete set;
  * another device may send next. */
 void cycle_unheard(struct poller *poller);
-
-#endif

@@ -25,8 +25,7 @@
  * Example: A is asked at 1 s, times out, and is asked again at 2 s. One frame comes. It may be either answer, so it
  * counts for 1 s, and A of 2 s stays open. B is asked at 3 s; only B can have its answer, so the list is empty again.
  */
-#ifndef PACKGATE_LINES_LEDGER_H
-#define PACKGATE_LINES_LEDGER_H
+#pragma once
 
 #include "poller.h"
 #include "reply.h"
@@ -96,5 +95,3 @@ double ledger_rested_at(const struct ledger *ledger, const struct poller *pack);
 
 /** What was sent until that time will not be answered any more. */
 void ledger_expire(struct ledger *ledger, double before);
-
-#endif

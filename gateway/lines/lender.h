@@ -5,8 +5,7 @@
  * answered, or when nothing was received for a reply timeout. While packs are due, they get half of
  * the time: after a loan, polls come first until they have taken as long as the loan.
  */
-#ifndef PACKGATE_LINES_LENDER_H
-#define PACKGATE_LINES_LENDER_H
+#pragma once
 
 #include "asker.h"
 #include "loan.h"
@@ -59,5 +58,3 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
 
 /** Cancels a loan, without `done`. If it has begun, the line stays lent until it is quiet. */
 void lender_take_back(struct lender *lender, struct loan *loan, double now);
-
-#endif

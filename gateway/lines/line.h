@@ -4,8 +4,7 @@
  * device sends by itself or another master polls (hearer.h). Between two exchanges the line can be
  * lent (lender.h). wire.h opens its port.
  */
-#ifndef PACKGATE_LINES_LINE_H
-#define PACKGATE_LINES_LINE_H
+#pragma once
 
 #include "loan.h"
 #include "order.h"
@@ -64,5 +63,3 @@ const char *line_name(const struct line *line);
 
 /** The protocol of its first pack. */
 const char *line_protocol(const struct line *line);
-
-#endif

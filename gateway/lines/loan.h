@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* One loan of a line: the borrower's bytes are sent between two polls, and received bytes go to the
  * borrower. */
-#ifndef PACKGATE_LINES_LOAN_H
-#define PACKGATE_LINES_LOAN_H
+#pragma once
 
 #include "order.h"
 
@@ -34,5 +33,3 @@ struct loan {
     double queued_at;  /* has waited since then */
     struct loan *next; /* in the line's queue */
 };
-
-#endif

@@ -4,8 +4,7 @@
  * which must not get into logs and recordings, so replies of such protocols are held back until
  * their frames are whole and masked.
  */
-#ifndef PACKGATE_LINES_MASK_H
-#define PACKGATE_LINES_MASK_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -31,5 +30,3 @@ void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_reque
 
 /** Masks the whole frames in sent bytes. */
 void mask_sent(const struct bms *bms, uint8_t *bytes, size_t size);
-
-#endif

@@ -16,8 +16,7 @@
  * not stay in. That one is always sent, repeatedly if unanswered. If it stays unanswered, or the
  * line is lost before, the driver sends it as a part of its plan.
  */
-#ifndef PACKGATE_LINES_ORDER_H
-#define PACKGATE_LINES_ORDER_H
+#pragma once
 
 #include "poller.h"
 #include "reply.h"
@@ -64,5 +63,3 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
 /** A cycle of its pack is over, whether it brought values or not. ORDER_PENDING: go on with
  * order_build; ORDER_LOOK: poll once more. */
 enum order_result order_look(struct order *order, bool open, double now);
-
-#endif

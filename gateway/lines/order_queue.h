@@ -2,8 +2,7 @@
 /*
  * The orders of a line, first come, first served. Pure.
  */
-#ifndef PACKGATE_LINES_ORDER_QUEUE_H
-#define PACKGATE_LINES_ORDER_QUEUE_H
+#pragma once
 
 #include "order.h"
 
@@ -27,5 +26,3 @@ void order_queue_look_back(struct order_queue *queue, const struct poller *polle
 
 /** Ends all. */
 void order_queue_end(struct order_queue *queue, double now);
-
-#endif

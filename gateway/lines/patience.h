@@ -7,8 +7,7 @@
  * Only a reply that belongs to a single request measures the time. A reply with several open
  * requests gives an upper bound: the next request waits that long, so that it gets its own reply.
  */
-#ifndef PACKGATE_LINES_PATIENCE_H
-#define PACKGATE_LINES_PATIENCE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -32,5 +31,3 @@ void patience_miss(struct patience *patience, double waited_s);
 
 /** How long to wait for a reply, most_s at the most; 0: not known. */
 double patience_wait_s(const struct patience *patience, double most_s);
-
-#endif

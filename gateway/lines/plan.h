@@ -9,8 +9,7 @@
  * and not while other packs of the line wait. If it stays unanswered, the cycle ends unless there
  * is time for the next one.
  */
-#ifndef PACKGATE_LINES_PLAN_H
-#define PACKGATE_LINES_PLAN_H
+#pragma once
 
 #include "poller.h"
 
@@ -67,5 +66,3 @@ void plan_wake(struct poller *poller, double now);
 
 /** Whether the request in flight may well stay unanswered: its pack is silent, or has never answered this one. */
 bool plan_is_unsure(const struct poller *poller);
-
-#endif

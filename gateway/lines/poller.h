@@ -4,8 +4,7 @@
  * selects the next request, cycle.h turns answers into values, ledger.h determines the age of an
  * answer.
  */
-#ifndef PACKGATE_LINES_POLLER_H
-#define PACKGATE_LINES_POLLER_H
+#pragma once
 
 #include "patience.h"
 #include "spike.h"
@@ -139,5 +138,3 @@ double poller_interval(const struct poller *poller);
 /** The last reading of a value that was requested at that time or later, published or not; NaN:
  * none. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
-
-#endif

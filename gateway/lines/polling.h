@@ -3,8 +3,7 @@
  * All lines and packs of a configuration, polled: what the gateway serves and what `packgate read`
  * prints.
  */
-#ifndef PACKGATE_LINES_POLLING_H
-#define PACKGATE_LINES_POLLING_H
+#pragma once
 
 #include "line.h"
 
@@ -33,5 +32,3 @@ void polling_free(struct polling *polling);
 
 /** Opens all lines that are not open yet. */
 void polling_start(struct polling *polling);
-
-#endif

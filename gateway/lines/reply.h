@@ -3,8 +3,7 @@
  * From received bytes to whole frames: the buffer between a port and a driver. Pure; lines, the
  * probe and the replay of exchange files share it.
  */
-#ifndef PACKGATE_LINES_REPLY_H
-#define PACKGATE_LINES_REPLY_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -42,5 +41,3 @@ void reply_drop(struct reply *reply, size_t size);
  * bytes stay in the buffer. */
 enum reply_state reply_decode(struct reply *reply, struct bms *bms,
                               const struct bms_request *request, bool silent, struct pack *pack);
-
-#endif

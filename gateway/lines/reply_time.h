@@ -3,8 +3,7 @@
  * How long to wait for a pack's reply: the timeout of the protocol or the configuration, longer
  * if its replies are known to be late (patience.h), shorter if it will probably not answer.
  */
-#ifndef PACKGATE_LINES_REPLY_TIME_H
-#define PACKGATE_LINES_REPLY_TIME_H
+#pragma once
 
 #include "turns.h"
 #include "wire.h"
@@ -24,5 +23,3 @@ double reply_time_next_s(const struct wire *wire, const struct turns *turns,
 
 /** Sets facts.late_s. Logs once what to configure if replies are late. */
 void reply_time_report(struct wire *wire, const struct turns *turns);
-
-#endif

@@ -5,8 +5,7 @@
  * the pack rests: it gets no requests until none of its open requests can be answered any more.
  * Then a connection that may hold back answers is reopened.
  */
-#ifndef PACKGATE_LINES_REST_H
-#define PACKGATE_LINES_REST_H
+#pragma once
 
 #include "ledger.h"
 #include "turns.h"
@@ -44,5 +43,3 @@ bool rest_end_before_loan(struct rest *rest, double now);
 
 /** All packs rest: a borrower has sent an unknown number of requests, the last one at `sent_at`. */
 void rest_all(struct rest *rest, double sent_at);
-
-#endif

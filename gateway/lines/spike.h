@@ -9,8 +9,7 @@
  *
  * The believed readings show how far each value moves. In steady operation this costs no requests.
  */
-#ifndef PACKGATE_LINES_SPIKE_H
-#define PACKGATE_LINES_SPIKE_H
+#pragma once
 
 #include "config/config.h"
 
@@ -50,5 +49,3 @@ enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *ru
 /** Drops the doubtful readings before another request. The learned moves stay, also for another
  * device, which will be of the same kind. */
 void spike_drop(struct spike *spike);
-
-#endif

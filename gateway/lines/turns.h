@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The packs on one line: which one is next, and what is logged about them. */
-#ifndef PACKGATE_LINES_TURNS_H
-#define PACKGATE_LINES_TURNS_H
+#pragma once
 
 #include "poller.h"
 
@@ -63,5 +62,3 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
 
 /** Logs that a pack answers again, and a new remark of its driver. */
 void member_report_values(struct member *member, const char *line, double now);
-
-#endif

@@ -3,8 +3,7 @@
  * The port of a line: opens it, reopens it after growing pauses, logs its state, and passes its
  * bytes to observers. It does not depend on packs or protocols.
  */
-#ifndef PACKGATE_LINES_WIRE_H
-#define PACKGATE_LINES_WIRE_H
+#pragma once
 
 #include "port/intake.h"
 #include "mask.h"
@@ -113,5 +112,3 @@ void wire_reopen(struct wire *wire, const char *why, double now);
 double wire_s(const struct wire *wire, size_t bytes);
 
 struct line_facts wire_facts(const struct wire *wire);
-
-#endif

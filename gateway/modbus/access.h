@@ -2,8 +2,7 @@
 /*
  * Access control: one function decides on every request.
  */
-#ifndef PACKGATE_MODBUS_ACCESS_H
-#define PACKGATE_MODBUS_ACCESS_H
+#pragma once
 
 #include "config/allow.h"
 
@@ -24,5 +23,3 @@ bool access_sets(uint8_t function);
  * read. Clients in allow_write may write to writable units, with the functions that set a value;
  * so may clients without an address if there is such a list. */
 uint8_t access_decide(const struct access_request *request);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Answers one request: all checks in order, then libmodbus.
  */
-#ifndef PACKGATE_MODBUS_ANSWER_H
-#define PACKGATE_MODBUS_ANSWER_H
+#pragma once
 
 #include "switches.h"
 #include "units.h"
@@ -49,5 +48,3 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
 /** Answers a pending order: done (0), or an exception code. */
 enum answer_result answer_order(struct answerer *answerer, int fd, const uint8_t *frame,
                                 uint8_t exception);
-
-#endif

@@ -4,8 +4,7 @@
  * V1.1b3", 6.21), at the regular level with stream and individual access. Pure; libmodbus does not
  * know this function.
  */
-#ifndef PACKGATE_MODBUS_IDENTITY_H
-#define PACKGATE_MODBUS_IDENTITY_H
+#pragma once
 
 #include "mbap.h"
 
@@ -31,5 +30,3 @@ struct identity_reply {
  * their ids, starting with object 0. Returns 0, or the exception code for the answer. */
 uint8_t identity_read(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                       struct identity_reply *reply);
-
-#endif

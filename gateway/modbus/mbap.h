@@ -7,8 +7,7 @@
  *   00 01       | 00 00    | 00 06                        | 01   | 03 01 22 00 02
  *   transaction | protocol | bytes that follow, 2 … 254   | unit | function and fields, 1 … 253 bytes
  */
-#ifndef PACKGATE_MODBUS_MBAP_H
-#define PACKGATE_MODBUS_MBAP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ bool mbap_writes(uint8_t function);
 
 /** Writes the header of the response to `request`, before a PDU of `pdu_size` bytes. */
 void mbap_reply_header(const uint8_t *request, size_t pdu_size, uint8_t header[MBAP_HEADER]);
-
-#endif

@@ -4,8 +4,7 @@
  * pushes of a configuration; push_plan.h decides what is written when, push_target.h has the
  * connection.
  */
-#ifndef PACKGATE_MODBUS_PUSH_H
-#define PACKGATE_MODBUS_PUSH_H
+#pragma once
 
 #include "push_target.h"
 
@@ -24,5 +23,3 @@ bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of 
 
 /** Logs the counters. */
 void pushes_free(struct pushes *pushes);
-
-#endif

@@ -3,8 +3,7 @@
  * The wire format of a push: numbers in registers, requests that write registers, and whether a
  * frame is the response to one. Pure.
  */
-#ifndef PACKGATE_MODBUS_PUSH_ENCODE_H
-#define PACKGATE_MODBUS_PUSH_ENCODE_H
+#pragma once
 
 #include "mbap.h"
 
@@ -44,5 +43,3 @@ enum push_reply {
  * `exception` for PUSH_REFUSED. */
 enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
                                  size_t size, uint8_t *exception);
-
-#endif

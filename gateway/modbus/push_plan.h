@@ -12,8 +12,7 @@
  * it: the others are then written without it. Registers without an answer come last, because
  * waiting for them holds up all others.
  */
-#ifndef PACKGATE_MODBUS_PUSH_PLAN_H
-#define PACKGATE_MODBUS_PUSH_PLAN_H
+#pragma once
 
 #include "push_encode.h"
 
@@ -109,5 +108,3 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
 /** Ends all pauses: the target is back after it was away or silent, and may now accept what it
  * rejected before. */
 void push_plan_end_pauses(struct push_plan *plan);
-
-#endif

@@ -3,8 +3,7 @@
  * Logs trouble with the registers of a push: once when the target rejects or does not answer some,
  * and once when it accepts them.
  */
-#ifndef PACKGATE_MODBUS_PUSH_REPORT_H
-#define PACKGATE_MODBUS_PUSH_REPORT_H
+#pragma once
 
 #include "push_plan.h"
 
@@ -17,5 +16,3 @@ void push_report_taken(struct push_plan *plan, const struct push_span *span);
 
 /** Logs values of the span that are out of range for their registers. */
 void push_report_clipped(struct push_plan *plan, const struct push_span *span);
-
-#endif

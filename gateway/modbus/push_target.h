@@ -7,8 +7,7 @@
  * that is unreachable, silent or gone is retried with growing pauses, and then gets all values
  * again. A unit behind it that is silent while others answer waits until those have been served.
  */
-#ifndef PACKGATE_MODBUS_PUSH_TARGET_H
-#define PACKGATE_MODBUS_PUSH_TARGET_H
+#pragma once
 
 #include "push_plan.h"
 
@@ -51,5 +50,3 @@ void push_target_free(struct push_target *target);
  * returns, if the target is ready. To be called at least once a second. */
 void push_target_values_changed(struct push_target *target, const struct source *source,
                                 double now);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* From a value to the number in a register, for the rows of views and pushes. Pure. */
-#ifndef PACKGATE_MODBUS_ROW_NUMBER_H
-#define PACKGATE_MODBUS_ROW_NUMBER_H
+#pragma once
 
 #include "config/config.h"
 
@@ -10,5 +9,3 @@ bool row_is_limit(const struct register_row *row);
 
 /** The value translated and scaled, and within the row's bounds; NaN: unknown. */
 double row_number(const struct register_row *row, double value);
-
-#endif

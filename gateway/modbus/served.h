@@ -4,8 +4,7 @@
  * of each up to date; passes orders of the server's clients to the packs, and returns their
  * outcome as an exception or none. A reload replaces the units in the same table.
  */
-#ifndef PACKGATE_MODBUS_SERVED_H
-#define PACKGATE_MODBUS_SERVED_H
+#pragma once
 
 #include "server.h"
 #include "units.h"
@@ -28,5 +27,3 @@ struct unit *served_views(struct served *served);
 /** Carries out orders of the server's clients in `allow_write` (by reference) from now on. */
 void served_take_orders(struct served *served, struct server *server,
                         const struct allow_list *allow_write);
-
-#endif

@@ -13,8 +13,7 @@
  * client that waits for the end of its order is not idle. If it disconnects, the order is carried
  * out all the same. All memory is allocated by server_new.
  */
-#ifndef PACKGATE_MODBUS_SERVER_H
-#define PACKGATE_MODBUS_SERVER_H
+#pragma once
 
 #include "answer.h"
 #include "units.h"
@@ -73,5 +72,3 @@ struct server_counters server_counters(const struct server *server);
 
 /** Closes everything. NULL is fine. */
 void server_free(struct server *server);
-
-#endif

@@ -3,8 +3,7 @@
  * Translates a Modbus write for a pack: coils 0 and 1, or the registers of the MOS states, are
  * switches; a setting is written with both registers of its float at once.
  */
-#ifndef PACKGATE_MODBUS_SWITCHES_H
-#define PACKGATE_MODBUS_SWITCHES_H
+#pragma once
 
 #include "mbap.h"
 
@@ -20,5 +19,3 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
 /** The exception code that reports the result of an order to its client; 0: executed, or in
  * progress. */
 uint8_t switches_exception(enum order_result result);
-
-#endif

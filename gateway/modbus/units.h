@@ -2,8 +2,7 @@
 /*
  * The Modbus units: the registers of each pack, bank or view, and the table from unit id to unit.
  */
-#ifndef PACKGATE_MODBUS_UNITS_H
-#define PACKGATE_MODBUS_UNITS_H
+#pragma once
 
 #include "mbap.h"
 #include "view.h"
@@ -82,5 +81,3 @@ void units_set_default(struct units *units, struct unit *unit);
 
 /** NULL: no such unit. */
 struct unit *units_find(const struct units *units, uint8_t id);
-
-#endif

@@ -4,8 +4,7 @@
  * expects. Registers are computed when values arrive or turn stale, together with whether each can
  * be read at this moment: a request only checks the clock and these states.
  */
-#ifndef PACKGATE_MODBUS_VIEW_H
-#define PACKGATE_MODBUS_VIEW_H
+#pragma once
 
 #include "mbap.h"
 
@@ -39,5 +38,3 @@ void view_judge(struct view *view, double now);
  * 2: a register does not exist, or the request writes, 0x0B: a value is stale or unknown, if the
  * configuration asks for that. */
 uint8_t view_check(const struct view *view, const struct mbap_request *request);
-
-#endif

@@ -3,8 +3,7 @@
  * The ports of views: a server for each address, with the units of the views that are served
  * there. During a reload a port stays open, and its clients connected, as long as a view uses it.
  */
-#ifndef PACKGATE_MODBUS_VIEW_PORTS_H
-#define PACKGATE_MODBUS_VIEW_PORTS_H
+#pragma once
 
 #include "server.h"
 #include "units.h"
@@ -22,5 +21,3 @@ bool view_ports_open(struct view_ports *ports, const struct config *config);
 /** Replaces the units by these, those of the views of `config` in its order, and closes ports that
  * no view uses any more. To be called after view_ports_open. */
 void view_ports_serve(struct view_ports *ports, const struct config *config, struct unit *units);
-
-#endif

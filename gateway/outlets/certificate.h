@@ -2,8 +2,7 @@
 /*
  * Describes what is wrong with a server's certificate, and what to do. Pure.
  */
-#ifndef PACKGATE_OUTLETS_CERTIFICATE_H
-#define PACKGATE_OUTLETS_CERTIFICATE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -11,5 +10,3 @@
  * certificate for another name: the libraries check that themselves. `ca_file` is "" if the
  * system's authorities are used. */
 void certificate_describe(long result, const char *ca_file, char *out, size_t size);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Handles the messages of outlets: orders, notes, reports, questions. */
-#ifndef PACKGATE_OUTLETS_HEAR_H
-#define PACKGATE_OUTLETS_HEAR_H
+#pragma once
 
 #include "running.h"
 
@@ -20,5 +19,3 @@ void hear_last(struct process *process);
 void hear_answer(struct process *process, uint64_t ticket, const char *text);
 /** Closes the pipe; it may be closed already. */
 void hear_no_more(struct process *process);
-
-#endif

@@ -6,8 +6,7 @@
  * those of TLS; later only a small part is used. All of it counts as resident, in the process and
  * in the limit of a service or container, until memory is short.
  */
-#ifndef PACKGATE_OUTLETS_MEMORY_H
-#define PACKGATE_OUTLETS_MEMORY_H
+#pragma once
 
 /** Call it before anything is allocated: threads, which look up names, get no heap of their own. */
 void memory_be_small(void);
@@ -18,5 +17,3 @@ void memory_trim(void);
 /** Also returns the read-only pages of the program and its libraries: they are loaded again from
  * the page cache or the disk when used. */
 void memory_give_back(void);
-
-#endif

@@ -10,8 +10,7 @@
  * The libraries of an outlet need no change: getaddrinfo, freeaddrinfo and connect of its program
  * are those in names.c.
  */
-#ifndef PACKGATE_OUTLETS_NAMES_H
-#define PACKGATE_OUTLETS_NAMES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -22,5 +21,3 @@ bool names_begin(void);
 
 /** Permits connections to a port, of any host. Without effect after the first connection. */
 void names_permit(unsigned port);
-
-#endif

@@ -20,8 +20,7 @@
  * An outlet may block for seconds: the gateway does not wait for it, and merges missed values into
  * later ones. It should not exit without need, because the gateway restarts it.
  */
-#ifndef PACKGATE_OUTLETS_OUTLET_H
-#define PACKGATE_OUTLETS_OUTLET_H
+#pragma once
 
 #include "pipe.h"
 
@@ -137,5 +136,3 @@ int outlet_test(const struct outlet_kind *kind, const char *path);
 /** Runs an outlet of this kind on descriptor `fd` until it ends. Returns the exit status of the
  * process. */
 int outlet_run(const struct outlet_kind *kind, int fd);
-
-#endif

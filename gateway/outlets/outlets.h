@@ -5,8 +5,7 @@
  * values that its pipe does not accept at once are merged into later ones, and an outlet that ends
  * is restarted after growing pauses.
  */
-#ifndef PACKGATE_OUTLETS_OUTLETS_H
-#define PACKGATE_OUTLETS_OUTLETS_H
+#pragma once
 
 #include "pipe.h"
 
@@ -54,5 +53,3 @@ struct outlet_state {
 
 /** The n-th outlet from 0. False: no more. */
 bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_state *state);
-
-#endif

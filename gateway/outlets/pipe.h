@@ -19,8 +19,7 @@
  *                         report   the outlet's state, for `packgate status`
  *                         question about the gateway as a whole; its text is an attached file
  */
-#ifndef PACKGATE_OUTLETS_PIPE_H
-#define PACKGATE_OUTLETS_PIPE_H
+#pragma once
 
 #include "config/config.h"
 #include "packs/source.h"
@@ -206,5 +205,3 @@ ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file);
 
 /** Whether the whole message was parsed, and was well-formed. */
 bool pipe_over(const struct pipe_message *message);
-
-#endif

@@ -3,8 +3,7 @@
  * An outlet process as seen by the gateway: its life cycle. tell.h sends messages to it, hear.h
  * handles its messages, outlets.c decides which processes run, running.h is their shared state.
  */
-#ifndef PACKGATE_OUTLETS_PROCESS_H
-#define PACKGATE_OUTLETS_PROCESS_H
+#pragma once
 
 #include "running.h"
 
@@ -26,5 +25,3 @@ void process_start_waiting(struct outlets *outlets);
 void process_leave(struct process *process, bool gone);
 /** The packs were freed: it receives no more values. */
 void process_forget_sources(struct process *process);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The program files of outlets, which packgate starts. */
-#ifndef PACKGATE_OUTLETS_PROGRAM_H
-#define PACKGATE_OUTLETS_PROGRAM_H
+#pragma once
 
 #include "config/config.h"
 
@@ -22,5 +21,3 @@ void program_put_file(const void *bytes, size_t size, char path[PROGRAM_FILE_SIZ
  * False: the configuration has no such section. */
 bool program_put_section(const struct config *config, const char *kind, const char *name,
                          char path[PROGRAM_FILE_SIZE]);
-
-#endif

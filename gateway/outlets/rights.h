@@ -14,8 +14,7 @@
  *
  * An outlet also yields the processor to the gateway.
  */
-#ifndef PACKGATE_OUTLETS_RIGHTS_H
-#define PACKGATE_OUTLETS_RIGHTS_H
+#pragma once
 
 #include "outlet.h"
 
@@ -27,5 +26,3 @@ void rights_give_up_programs(void);
 
 /** Also gives up devices, if the section does not need one. */
 void rights_give_up_devices(void);
-
-#endif

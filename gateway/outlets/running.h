@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The running outlets, each in a process of its own: state shared by the files in this folder. */
-#ifndef PACKGATE_OUTLETS_RUNNING_H
-#define PACKGATE_OUTLETS_RUNNING_H
+#pragma once
 
 #include "pipe.h"
 
@@ -71,5 +70,3 @@ struct outlets {
     void *asked_data;
     uint8_t *room;
 };
-
-#endif

@@ -7,8 +7,7 @@
  * is an event, however, and must not be merged into the next one: as long as there is room such
  * messages wait in their order.
  */
-#ifndef PACKGATE_OUTLETS_TELL_H
-#define PACKGATE_OUTLETS_TELL_H
+#pragma once
 
 #include "running.h"
 
@@ -22,5 +21,3 @@ bool tell_send(struct process *process, const uint8_t *bytes, size_t size);
 void tell_event(struct process *process, const uint8_t *bytes, size_t size);
 /** Marks changes of its n-th pack, to be sent with the next change of any pack. */
 void tell_owe(struct process *process, unsigned n, unsigned changes);
-
-#endif

@@ -6,8 +6,7 @@
  * looked up in a thread, no signals, no file:// and the like, no redirects, a time limit) and
  * starts it with transfer_start, repeatedly if needed: the connection is reused.
  */
-#ifndef PACKGATE_OUTLETS_TRANSFER_H
-#define PACKGATE_OUTLETS_TRANSFER_H
+#pragma once
 
 #include <curl/curl.h>
 #include <ev.h>
@@ -63,5 +62,3 @@ bool transfer_is_unencrypted(long status, const char *answer);
 
 /** Cancels it; `done` is not called. */
 void transfer_stop(struct transfer *transfer);
-
-#endif

@@ -4,8 +4,7 @@
  * reports alarms (log, web page, history, MQTT, notifications, database) uses these functions to
  * decide whether one began, changed its level or ended.
  */
-#ifndef PACKGATE_PACKS_ALARMS_H
-#define PACKGATE_PACKS_ALARMS_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -33,5 +32,3 @@ int alarms_sensor(enum pack_alarm alarm, const struct pack *values);
 
 /** A bit for each alarm that began, changed its level or ended. */
 uint32_t alarms_changed(struct alarms before, struct alarms after);
-
-#endif

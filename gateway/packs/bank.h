@@ -6,8 +6,7 @@
  * the whole. Averages and extremes are those of the packs that report the value. The old values of
  * stale packs are ignored.
  */
-#ifndef PACKGATE_PACKS_BANK_H
-#define PACKGATE_PACKS_BANK_H
+#pragma once
 
 #include "alarms.h"
 
@@ -29,5 +28,3 @@ bool bank_weighs(const struct bank_member *member);
  * `needed`. A missing member raises the warning COMMUNICATION_FAULT. */
 void bank_combine(const struct bank_member *members, unsigned count, struct pack *bank,
                   struct map_bank *extras);
-
-#endif

@@ -3,8 +3,7 @@
  * A bank as a source: recombined when one of its packs has new values or turns stale, published
  * whole, and stale itself if too few of its packs are fresh.
  */
-#ifndef PACKGATE_PACKS_BANK_SOURCE_H
-#define PACKGATE_PACKS_BANK_SOURCE_H
+#pragma once
 
 #include "bank.h"
 #include "pack_source.h"
@@ -45,5 +44,3 @@ bool bank_source_has(const struct bank_source *bank, const struct pack_source *p
  * time. Returns enum source_change. */
 unsigned bank_source_update(struct bank_source *bank, bool published, const struct map_status *host,
                             const struct tm *local, double now);
-
-#endif

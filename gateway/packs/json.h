@@ -3,8 +3,7 @@
  * A pack's values as JSON: one flat object with the value names of the exchange files. Unknown
  * values are left out.
  */
-#ifndef PACKGATE_PACKS_JSON_H
-#define PACKGATE_PACKS_JSON_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -27,5 +26,3 @@ void json_print(FILE *out, json_t *object, bool indented);
 
 /** A string of text from elsewhere: where it is not UTF-8, each byte beyond ASCII is a '?'. */
 json_t *json_printable(const char *text, size_t size);
-
-#endif

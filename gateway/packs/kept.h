@@ -5,8 +5,7 @@
  * is INI text with a checksum at its end. It is replaced as a whole, so that a power cut leaves
  * the old or the new file; a damaged one is set aside. No error in it stops the gateway.
  */
-#ifndef PACKGATE_PACKS_KEPT_H
-#define PACKGATE_PACKS_KEPT_H
+#pragma once
 
 #include "kept_state.h"
 
@@ -34,5 +33,3 @@ void kept_save_finish(struct kept *kept, const char *path, int status);
 
 /** To be called instead if the child was killed: what it had written is unknown. */
 void kept_save_cancel(struct kept *kept);
-
-#endif

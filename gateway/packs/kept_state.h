@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What is kept over a restart, in memory (kept.h): entries of packs and banks, and notes of outlets. */
-#ifndef PACKGATE_PACKS_KEPT_STATE_H
-#define PACKGATE_PACKS_KEPT_STATE_H
+#pragma once
 
 #include "config/config.h"
 
@@ -91,5 +90,3 @@ void full_charge_reached(struct kept_entry *entry, time_t wall);
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);
-
-#endif

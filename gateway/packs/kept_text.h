@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The state as the text of its file: INI with a checksum at its end. */
-#ifndef PACKGATE_PACKS_KEPT_TEXT_H
-#define PACKGATE_PACKS_KEPT_TEXT_H
+#pragma once
 
 #include "kept_state.h"
 
@@ -13,5 +12,3 @@ char *kept_text_compose(const struct kept *kept);
 
 /** Reads the content of a file into an empty state. False: it is damaged, and nothing was read. */
 bool kept_text_parse(struct kept *kept, const char *text, size_t size);
-
-#endif

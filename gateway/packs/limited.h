@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What limits a pack or a bank, for status and messages: the pack of the bank, and its cell. */
-#ifndef PACKGATE_PACKS_LIMITED_H
-#define PACKGATE_PACKS_LIMITED_H
+#pragma once
 
 #include "limits.h"
 #include "source.h"
@@ -17,5 +16,3 @@ struct limited {
 /** `allowed`: what map_allowed returns for the source. */
 struct limited limited_of(const struct source *source, const struct map_allowed *allowed,
                           enum limits_direction direction);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The limits of a pack or a bank in a running gateway, updated from its values. */
-#ifndef PACKGATE_PACKS_LIMITER_H
-#define PACKGATE_PACKS_LIMITER_H
+#pragma once
 
 #include "bank_source.h"
 #include "limits.h"
@@ -28,5 +27,3 @@ void limiter_resume(struct limiter *limiter, const struct limiter *old);
  * the source; for a bank after its packs. `wall`: the time of day, for what lasts over a restart.
  */
 void limiter_update(struct limiter *limiter, double now, time_t wall);
-
-#endif

@@ -11,8 +11,7 @@
  * Packs of a bank are wired in parallel, so the current of a single one cannot be controlled: the
  * pack that reaches its limit first, by its measured share of the current, limits the bank.
  */
-#ifndef PACKGATE_PACKS_LIMITS_H
-#define PACKGATE_PACKS_LIMITS_H
+#pragma once
 
 #include "alarms.h"
 
@@ -77,5 +76,3 @@ struct map_allowed limits_update(const struct limits_config *config,
 
 /** The share at a value; NaN for NaN. */
 double limits_share(const struct curve *curve, double value);
-
-#endif

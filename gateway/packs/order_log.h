@@ -4,8 +4,7 @@
  * the log: within a minute the first ones of a pack are logged one by one, the others as counts by
  * client, order and outcome.
  */
-#ifndef PACKGATE_PACKS_ORDER_LOG_H
-#define PACKGATE_PACKS_ORDER_LOG_H
+#pragma once
 
 #include "bms/switching.h"
 
@@ -39,5 +38,3 @@ void order_log_tick(struct order_log *log, const char *pack, double now);
 
 /** Logs the counts that are left. */
 void order_log_end(struct order_log *log, const char *pack);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* When a pack or a bank will be full or empty, if the average current of the last minutes
  * continues. */
-#ifndef PACKGATE_PACKS_OUTLOOK_H
-#define PACKGATE_PACKS_OUTLOOK_H
+#pragma once
 
 #include "registers/map.h"
 
@@ -20,5 +19,3 @@ void outlook_add(struct outlook *outlook, const struct pack *pack, double now);
  * theirs, or 0. NaN: the current flows the other way or is close to 0, or a value is unknown. */
 double outlook_full_s(const struct outlook *outlook, const struct pack *pack, double capacity_ah);
 double outlook_empty_s(const struct outlook *outlook, const struct pack *pack, double capacity_ah);
-
-#endif

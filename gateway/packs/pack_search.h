@@ -6,8 +6,7 @@
  * in the order of addresses. Packs of the line with a configured protocol are not polled before the
  * search is over; a BMS that answers at their addresses is theirs.
  */
-#ifndef PACKGATE_PACKS_PACK_SEARCH_H
-#define PACKGATE_PACKS_PACK_SEARCH_H
+#pragma once
 
 #include "kept.h"
 
@@ -62,5 +61,3 @@ struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *c
                                     const struct line_config *line, struct kept *kept,
                                     void (*found)(void *data), void *data);
 void pack_search_free(struct pack_search *search);
-
-#endif

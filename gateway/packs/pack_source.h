@@ -3,8 +3,7 @@
  * A pack as a source: counts energy, keeps the day's highest SOC, logs changes of state, and sends
  * orders to its line.
  */
-#ifndef PACKGATE_PACKS_PACK_SOURCE_H
-#define PACKGATE_PACKS_PACK_SOURCE_H
+#pragma once
 
 #include "kept.h"
 #include "order_log.h"
@@ -62,5 +61,3 @@ unsigned pack_source_tick(struct pack_source *source, const struct map_status *h
 /** See packs_order. */
 enum order_result pack_source_order(struct pack_source *source,
                                     const struct order_request *request);
-
-#endif

@@ -5,8 +5,7 @@
  * (source.h) are called on changes, in the order in which they registered: first for the pack,
  * then for the banks that it is in.
  */
-#ifndef PACKGATE_PACKS_PACKS_H
-#define PACKGATE_PACKS_PACKS_H
+#pragma once
 
 #include "kept.h"
 #include "source.h"
@@ -61,5 +60,3 @@ struct map_status packs_host_status(double started_at, uint16_t memory_mib, cons
  * other result is final. */
 enum order_result packs_order(struct packs *packs, const struct source *source,
                               const struct order_request *request);
-
-#endif

@@ -3,8 +3,7 @@
  * Writes the state file once a minute if anything has changed, in a child process: a worn SD card
  * may take seconds, and the loop must not wait.
  */
-#ifndef PACKGATE_PACKS_SAVER_H
-#define PACKGATE_PACKS_SAVER_H
+#pragma once
 
 #include "kept.h"
 
@@ -25,5 +24,3 @@ void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, c
 /** Stops, and writes what has changed, this time waiting for the disk. A saver that was never
  * started is fine. */
 void saver_stop(struct saver *saver);
-
-#endif

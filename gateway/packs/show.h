@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Converts a pack or a bank to the values that inverters receive (bms/inverter/shown.h). Pure. */
-#ifndef PACKGATE_PACKS_SHOW_H
-#define PACKGATE_PACKS_SHOW_H
+#pragma once
 
 #include "source.h"
 
@@ -10,5 +9,3 @@
 /** Converts a source with [limits], as of `now`. Without fresh values nothing is allowed, and
  * shown->stopping is set. Values that can be computed from known ones are filled in. */
 void show_source(struct shown *shown, const struct source *source, double now);
-
-#endif

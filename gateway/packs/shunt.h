@@ -3,8 +3,7 @@
  * A shunt that measures a bank as a whole. It counts small currents that a BMS reports as 0, so the
  * bank reports its current and state of charge, and the sums of the packs separately. Pure.
  */
-#ifndef PACKGATE_PACKS_SHUNT_H
-#define PACKGATE_PACKS_SHUNT_H
+#pragma once
 
 #include "bank.h"
 
@@ -26,5 +25,3 @@ void shunt_apply(const struct pack *measured, struct pack *bank, struct map_bank
 /** Call it with each update of a bank whose packs are all present: sets `differs`. */
 void shunt_compare(struct shunt *shunt, const struct pack *measured,
                    const struct bank_member *members, unsigned count, double now);
-
-#endif

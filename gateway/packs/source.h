@@ -4,8 +4,7 @@
  * and how these observe changes. In the process of an outlet the same struct is rebuilt from a
  * pipe.
  */
-#ifndef PACKGATE_PACKS_SOURCE_H
-#define PACKGATE_PACKS_SOURCE_H
+#pragma once
 
 #include "base/queue.h"
 #include "bms/switching.h"
@@ -87,5 +86,3 @@ struct observer {
     void *data;
     TAILQ_ENTRY(observer) entry;
 };
-
-#endif

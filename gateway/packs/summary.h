@@ -4,8 +4,7 @@
  * alarms, identity. Each change is logged in one line and reported to the observers. Values that
  * merely move do not count.
  */
-#ifndef PACKGATE_PACKS_SUMMARY_H
-#define PACKGATE_PACKS_SUMMARY_H
+#pragma once
 
 #include "alarms.h"
 #include "source.h"
@@ -25,5 +24,3 @@ struct summary {
  * "bank". Returns enum source_change. */
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
                         double now);
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Lists the values that an inverter does not receive, because its protocol has no place for them,
  * or the BMS does not report them: for `check` and the status. */
-#ifndef PACKGATE_PACKS_UNTOLD_H
-#define PACKGATE_PACKS_UNTOLD_H
+#pragma once
 
 #include "bms/inverter/shown.h"
 #include "config/config.h"
@@ -19,5 +18,3 @@ bool untold_list(const struct config *config, const struct present_config *prese
  * about a single battery of a stack, which only packs answer. */
 void untold_now(const struct present_config *present, const struct shown *shown, char *out,
                 size_t size);
-
-#endif

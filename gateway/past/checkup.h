@@ -3,8 +3,7 @@
  * Health from the database: a finished day is examined once, and its figures are stored; findings
  * about a pack are derived from the stored days.
  */
-#ifndef PACKGATE_PAST_CHECKUP_H
-#define PACKGATE_PAST_CHECKUP_H
+#pragma once
 
 #include "health.h"
 #include "query.h"
@@ -35,5 +34,3 @@ unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
 /** The same for a report, as lines such as "Health: cell 7 falls …"; nothing if there are no
  * findings or no history. `file` is that of [history]. */
 void checkup_report(const char *file, const char *pack, int64_t now, struct text *text);
-
-#endif

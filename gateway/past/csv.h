@@ -3,8 +3,7 @@
  * Rows of history as CSV (RFC 4180): the first column is the time as ISO 8601 with its zone, the
  * others have the names of the map. Unknown values are empty, and there are no rows in gaps.
  */
-#ifndef PACKGATE_PAST_CSV_H
-#define PACKGATE_PAST_CSV_H
+#pragma once
 
 #include "query.h"
 
@@ -13,5 +12,3 @@
 /** The heading, with its line end: how many bytes; `line` has room for CSV_LINE_MOST. */
 size_t csv_heading(const struct query_ask *ask, char *line);
 size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *line);
-
-#endif

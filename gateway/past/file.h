@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The file of the history as SQLite opens it. */
-#ifndef PACKGATE_PAST_FILE_H
-#define PACKGATE_PAST_FILE_H
+#pragma once
 
 #include <sqlite3.h>
 
@@ -11,5 +10,3 @@ int file_open(const char *path, sqlite3 **db, int flags, int busy_ms);
 
 /** Why SQLite could not open it, as text. */
 const char *file_why(const char *path, sqlite3 *db);
-
-#endif

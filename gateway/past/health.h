@@ -4,8 +4,7 @@
  * Pure; the rules and their reasons are in docs/health.md, their constants here. Figures for which
  * the data do not suffice are unknown (NaN) and yield no finding.
  */
-#ifndef PACKGATE_PAST_HEALTH_H
-#define PACKGATE_PAST_HEALTH_H
+#pragma once
 
 #include "rows.h"
 
@@ -90,5 +89,3 @@ const char *health_kind_name(enum health_kind kind);
 /** A sentence for people, without a full stop: "cell 7 falls 4 mV per week behind the others under
  * load; check its connection". */
 void health_sentence(struct text *text, const struct health_finding *finding);
-
-#endif

@@ -3,8 +3,7 @@
  * Reads the history while it is written: sees whole transactions only, and never writes. For the
  * page, for CSV files and for `packgate export`.
  */
-#ifndef PACKGATE_PAST_QUERY_H
-#define PACKGATE_PAST_QUERY_H
+#pragma once
 
 #include "health.h"
 #include "rows.h"
@@ -103,5 +102,3 @@ int64_t history_step(enum history_level level);
 const char *history_level_name(enum history_level level);
 /** False: no level has this name. */
 bool history_level_find(const char *name, enum history_level *level);
-
-#endif

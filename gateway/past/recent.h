@@ -2,8 +2,7 @@
 /*
  * The last rows of ten seconds of a pack, in memory, until they are in the database for certain.
  */
-#ifndef PACKGATE_PAST_RECENT_H
-#define PACKGATE_PAST_RECENT_H
+#pragma once
 
 #include "rows.h"
 
@@ -37,5 +36,3 @@ void recent_join(struct history_row *row, const struct history_row *part);
 
 /** A row without values. */
 struct history_row recent_empty(int64_t from);
-
-#endif

@@ -7,8 +7,7 @@
  * two parts of one interval (a restart, a commit in the middle of an hour, a clock that was set
  * back) are merged with that weight. There is no row for an interval without values.
  */
-#ifndef PACKGATE_PAST_ROWS_H
-#define PACKGATE_PAST_ROWS_H
+#pragma once
 
 #include "packs/alarms.h"
 #include "registers/map.h"
@@ -131,5 +130,3 @@ bool history_so_far(const struct history_series *series, struct history_row *row
 int64_t history_start(enum history_level level, int64_t wall);
 /** yyyymmdd of the local day that contains `wall`. */
 int64_t history_day(int64_t wall);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Parses times. */
-#ifndef PACKGATE_PAST_WHEN_H
-#define PACKGATE_PAST_WHEN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,5 +8,3 @@
 /** "2026-11-22", "2026-11-22T13:05", "2026-11-22T13:05:10", local unless Z or +01:00 follows, or
  * seconds since 1970. False: none of these. */
 bool when_parse(const char *text, int64_t *at);
-
-#endif

@@ -3,8 +3,7 @@
  * Values of a simulated pack that are fixed, whatever the battery model computes: a test sets them
  * and compares them with what a client reads.
  */
-#ifndef PACKGATE_SIMULATOR_FIXED_H
-#define PACKGATE_SIMULATOR_FIXED_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -21,5 +20,3 @@ struct simulator_fixed {
  * itself: the pack's voltage from its cells, SOC and remaining capacity from each other, power,
  * extremes, averages. */
 void simulator_fixed_apply(const struct simulator_fixed *fixed, struct pack *pack);
-
-#endif

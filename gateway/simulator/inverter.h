@@ -3,8 +3,7 @@
  * A simulated inverter: the requests that it sends to a battery, the values that it receives, and
  * the current that it draws. Pure: bytes and times are arguments.
  */
-#ifndef PACKGATE_SIMULATOR_INVERTER_H
-#define PACKGATE_SIMULATOR_INVERTER_H
+#pragma once
 
 #include "base/slcan.h"
 #include "bms/driver.h"
@@ -47,5 +46,3 @@ double inverter_current(const struct inverter *inverter, double now);
 
 /** The received values and its reaction, as one line of text. */
 void inverter_describe(const struct inverter *inverter, double now, char *out, size_t size);
-
-#endif

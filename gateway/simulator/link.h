@@ -3,8 +3,7 @@
  * One connection to a simulated bus: receives bytes, and sends bytes at a given time and pace.
  * Knows no protocol.
  */
-#ifndef PACKGATE_SIMULATOR_LINK_H
-#define PACKGATE_SIMULATOR_LINK_H
+#pragma once
 
 #include "options.h"
 
@@ -37,5 +36,3 @@ void simulator_link_free(struct simulator_link *link);
 #define SIMULATOR_SAY_MAX 4608
 void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_t size,
                         double delay_s);
-
-#endif

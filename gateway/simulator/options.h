@@ -3,8 +3,7 @@
  * The options of a simulated bus, "cells=16,soc=55,voltage_v=53.2": of the battery model, of the
  * line, of its faults, and fixed values.
  */
-#ifndef PACKGATE_SIMULATOR_OPTIONS_H
-#define PACKGATE_SIMULATOR_OPTIONS_H
+#pragma once
 
 #include "fixed.h"
 
@@ -53,5 +52,3 @@ double simulator_clock_cell_mv(double at);
 
 /** Prints one line per option: key, range, default, meaning. */
 void simulator_options_print(FILE *out);
-
-#endif

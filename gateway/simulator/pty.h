@@ -3,8 +3,7 @@
  * A pseudo terminal that replaces a serial port: this process holds the master; clients open the
  * slave by its name, close it and open it again.
  */
-#ifndef PACKGATE_SIMULATOR_PTY_H
-#define PACKGATE_SIMULATOR_PTY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ bool pty_in_use(int master);
 
 /** Prepares for the next client: raw mode again, and unread bytes are discarded. */
 void pty_reset(int master);
-
-#endif

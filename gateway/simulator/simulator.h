@@ -4,8 +4,7 @@
  * connection (`packgate simulate`). The drivers emulate the protocols, a battery model
  * (bms/battery.h) changes the values.
  */
-#ifndef PACKGATE_SIMULATOR_SIMULATOR_H
-#define PACKGATE_SIMULATOR_SIMULATOR_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -38,5 +37,3 @@ bool simulator_attach_pty(struct simulator *simulator, int master);
 
 /** What the n-th BMS of the bus (from 0) reports now. */
 const struct pack *simulator_pack(const struct simulator *simulator, unsigned n);
-
-#endif

@@ -3,8 +3,7 @@
  * What the programs of the server benchmark have in common: the registers that every server serves
  * and the generator expects, and how a server says where it is.
  */
-#ifndef PACKGATE_TESTS_BENCH_FIXTURE_H
-#define PACKGATE_TESTS_BENCH_FIXTURE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,5 +31,3 @@ void announce(int listener);
 
 /* * Prints the error and exits. */
 void fail(const char *what);
-
-#endif

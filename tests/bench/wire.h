@@ -5,8 +5,7 @@
  * answer follows after a delay and arrives as its bytes would. It counts what it did and the least
  * time that this takes.
  */
-#ifndef PACKGATE_TESTS_BENCH_WIRE_H
-#define PACKGATE_TESTS_BENCH_WIRE_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -44,5 +43,3 @@ void cable_pack(struct pack *pack);
 
 /* * The address of the n-th pack (from 0) of `packs` on a line; -1: the default of the driver. */
 int cable_address(const struct bms_driver *driver, unsigned packs, unsigned n);
-
-#endif

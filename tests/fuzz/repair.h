@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Corrects the checksums in bytes of a fuzzer: otherwise only one input in 65536 would get past a checksum. */
-#ifndef PACKGATE_TESTS_FUZZ_REPAIR_H
-#define PACKGATE_TESTS_FUZZ_REPAIR_H
+#pragma once
 
 #include "bms/driver.h"
 
@@ -13,5 +12,3 @@ bool repair_learn(const struct bms_driver *driver, const struct bms_driver *boar
 /* * Corrects the checksums of everything that looks like a frame of that protocol. Implemented from the sheets, not
  * with the driver's code. */
 void repair(const struct bms_request *request, uint8_t *bytes, size_t size);
-
-#endif

@@ -10,8 +10,7 @@
  * Every byte means something, whatever it is: numbers are taken modulo what there is, lengths end
  * with the input.
  */
-#ifndef PACKGATE_TESTS_FUZZ_SCRIPT_H
-#define PACKGATE_TESTS_FUZZ_SCRIPT_H
+#pragma once
 
 #define SCRIPT_HEAD 8
 
@@ -29,5 +28,3 @@ enum script_event {
     EVENT_CONTROL,  /* which and on: the driver's request that switches a MOS */
     SCRIPT_EVENTS
 };
-
-#endif

@@ -3,8 +3,7 @@
  * Earlier values of a pack, row by row: a history as CSV, as printed by `packgate export`, or its
  * database, which packgate-outlet-history reads.
  */
-#ifndef PACKGATE_COMMANDS_LIMITS_PAST_H
-#define PACKGATE_COMMANDS_LIMITS_PAST_H
+#pragma once
 
 #include "bms/pack.h"
 
@@ -37,5 +36,3 @@ bool past_next(struct past *past, unsigned sensors, struct past_row *row);
 
 /** False: something could not be read; the error was printed. */
 bool past_close(struct past *past);
-
-#endif

@@ -3,8 +3,7 @@
  * Computes what a section [limits] would have allowed: earlier rows of a pack, or of each pack of a
  * bank, go through limits_update second by second, as in the gateway (packs/limiter.h). Pure.
  */
-#ifndef PACKGATE_COMMANDS_LIMITS_REPLAY_H
-#define PACKGATE_COMMANDS_LIMITS_REPLAY_H
+#pragma once
 
 #include "past.h"
 
@@ -38,5 +37,3 @@ void replay_start(struct replay *replay);
 /** Continues to the next time at which a pack has a row; `*time` is its text until the next call.
  * `allowed` are the limits at the end of the time up to the next row. False: there is none. */
 bool replay_next(struct replay *replay, const char **time, struct map_allowed *allowed);
-
-#endif

@@ -3,8 +3,7 @@
  * Applies the edits that a browser sends to the text of a configuration. The review, which only shows the result, and the
  * program that saves it use the same code.
  */
-#ifndef PACKGATE_COMMANDS_SETUP_EDITS_H
-#define PACKGATE_COMMANDS_SETUP_EDITS_H
+#pragma once
 
 #include "config/config.h"
 #include "config/edits.h"
@@ -40,5 +39,3 @@ json_t *setup_edits_remarks(const char *text, bool host, struct config **config)
 
 /** {"error", "http"} */
 json_t *setup_error(int http, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Searches a port for set-up in the browser. */
-#ifndef PACKGATE_COMMANDS_SETUP_SEARCH_H
-#define PACKGATE_COMMANDS_SETUP_SEARCH_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -9,5 +8,3 @@
  * after each step. Returns when the search has ended. `all`: find every pack on the port, rather than the
  * first one and others of its protocol. */
 void setup_search(const char *port, bool all);
-
-#endif

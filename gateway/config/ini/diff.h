@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The difference of two texts, line by line. */
-#ifndef PACKGATE_CONFIG_INI_DIFF_H
-#define PACKGATE_CONFIG_INI_DIFF_H
+#pragma once
 
 #include <stddef.h>
 
@@ -14,5 +13,3 @@
 void diff_lines(const char *old, const char *fresh,
                 void (*line)(void *data, char op, unsigned number, const char *text, size_t size),
                 void *data);
-
-#endif

@@ -3,8 +3,7 @@
  * Changes single keys in the text of a configuration. Comments, order, blank lines, line ends and a byte order mark are preserved.
  * Mistakes elsewhere in the text do not matter.
  */
-#ifndef PACKGATE_CONFIG_INI_EDIT_H
-#define PACKGATE_CONFIG_INI_EDIT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -31,5 +30,3 @@ char *config_value(const char *text, const char *section, const char *name, cons
  * after its last key. Comments there stay, because they may belong to the next section. NULL: out of memory. */
 char *config_without(const char *text, size_t size, const char *section, const char *name,
                      size_t *new_size);
-
-#endif

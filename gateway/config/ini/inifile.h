@@ -9,8 +9,7 @@
  * An indented line is an entry like any other, never the continuation of the one above it. A byte
  * order mark, CRLF and a missing last newline are fine.
  */
-#ifndef PACKGATE_CONFIG_INI_INIFILE_H
-#define PACKGATE_CONFIG_INI_INIFILE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -32,5 +31,3 @@ struct inifile_events {
 /** Reads `size` bytes of text and returns the number of its last line (0: no text at all). */
 unsigned inifile_read(const char *text, size_t size, const struct inifile_events *events,
                       void *user);
-
-#endif

@@ -4,8 +4,7 @@
  * a start that finds it there restores it. So a power cut at any moment leaves one whole configuration that was kept. Replaced and
  * undone files are moved to the folder PATH.old, which holds the last SAVE_OLD of them.
  */
-#ifndef PACKGATE_CONFIG_INI_SAVE_H
-#define PACKGATE_CONFIG_INI_SAVE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ bool save_secret(const char *path, const char *text, uid_t owner, gid_t group);
 
 /** Reads a file of at most 1 MiB. NULL with errno. The caller frees it. */
 char *save_read(const char *path);
-
-#endif

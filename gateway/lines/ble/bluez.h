@@ -5,8 +5,7 @@
  * turn of the loop. sd-bus allocates and frees the memory of messages. Closing ends what BlueZ does
  * for this connection (scanning, notifications), but not the link to a device.
  */
-#ifndef PACKGATE_LINES_BLE_BLUEZ_H
-#define PACKGATE_LINES_BLE_BLUEZ_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -146,5 +145,3 @@ bool bluez_claim(struct bluez *bluez, const char *device);
 
 /** Removes an adapter's device from BlueZ, with everything that is cached of it. */
 void bluez_remove(struct bluez *bluez, const char *adapter, const char *device);
-
-#endif

@@ -3,8 +3,7 @@
  * The serial lines of Bluetooth modules: a characteristic that notifies the bytes of the BMS, and
  * one to write to. The pair depends on the module, not on the protocol. The sheet `ble`, section 1.
  */
-#ifndef PACKGATE_LINES_BLE_MODULE_H
-#define PACKGATE_LINES_BLE_MODULE_H
+#pragma once
 
 #include "bluez.h"
 
@@ -29,5 +28,3 @@ unsigned module_next(const struct module *module, unsigned from);
 /** What a device is likely to be, by address, advertised name and services (enum bluez_service), in
  * words for people. NULL: no idea. */
 const char *module_guess(const char *address, const char *name, unsigned services);
-
-#endif

@@ -3,8 +3,7 @@
  * Lists the Bluetooth devices in reach. It only receives advertisements: it does not connect,
  * pair or store anything.
  */
-#ifndef PACKGATE_LINES_BLE_SCAN_H
-#define PACKGATE_LINES_BLE_SCAN_H
+#pragma once
 
 #include "base/bluetooth.h"
 
@@ -34,5 +33,3 @@ struct scan_events {
 struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
                       void *data);
 void scan_free(struct scan *scan);
-
-#endif

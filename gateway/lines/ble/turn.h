@@ -3,8 +3,7 @@
  * The queue for a Bluetooth adapter: while it searches for a device or connects to one, BlueZ
  * rejects other searches and connections. Lines wait for their turn, first come, first served.
  */
-#ifndef PACKGATE_LINES_BLE_TURN_H
-#define PACKGATE_LINES_BLE_TURN_H
+#pragma once
 
 #include "base/queue.h"
 
@@ -27,5 +26,3 @@ void turn_want(struct turn *turn, const char *adapter);
 
 /** Ends the turn, or the wait. */
 void turn_end(struct turn *turn);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Victron's advertisements, decrypted. The sheet `ble`, section 6; AES is nettle's. */
-#ifndef PACKGATE_LINES_BLE_VICTRON_H
-#define PACKGATE_LINES_BLE_VICTRON_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ bool victron_voltage(const uint8_t *frame, size_t size, int *voltage);
  * record is too long. */
 size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY],
                        uint8_t frame[VICTRON_FRAME_MAX]);
-
-#endif

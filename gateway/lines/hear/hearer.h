@@ -3,8 +3,7 @@
  * A line that packgate does not poll: its device sends by itself, one set of values each second,
  * or another master polls (listener.h). lag.h estimates the age of the bytes.
  */
-#ifndef PACKGATE_LINES_HEARER_H
-#define PACKGATE_LINES_HEARER_H
+#pragma once
 
 #include "lines/asker.h"
 #include "lag.h"
@@ -33,5 +32,3 @@ void hearer_received(struct hearer *hearer, const uint8_t *bytes, size_t size, d
 
 /** wire_wait is over, or a loan: reports packs that were silent for too long. */
 void hearer_due(struct hearer *hearer, double now);
-
-#endif

@@ -10,8 +10,7 @@
  * A device that sends by itself pauses for a known time. A master is silent between its
  * rounds: two similar pauses, with less than their length between them, are its habit and no delay.
  */
-#ifndef PACKGATE_LINES_LAG_H
-#define PACKGATE_LINES_LAG_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -34,5 +33,3 @@ void lag_opened(struct lag *lag, double now);
 
 /** Bytes came, which may be lag->late_s old. True: reopening the port would help. */
 bool lag_heard(struct lag *lag, double now);
-
-#endif

@@ -10,8 +10,7 @@
  * Values are as old as the first byte of their request; if more bytes followed in the same
  * piece, older by their time on the wire. rounds.h puts replies together.
  */
-#ifndef PACKGATE_LINES_LISTENER_H
-#define PACKGATE_LINES_LISTENER_H
+#pragma once
 
 #include "lines/mask.h"
 #include "lines/turns.h"
@@ -44,5 +43,3 @@ void listener_take(struct listener *listener, const uint8_t *bytes, size_t size,
 /** No bytes were received for a while: skips the apparent start of a frame. Returns when to call it
  * again; INFINITY: not before more bytes arrive. */
 double listener_wait(struct listener *listener, double now);
-
-#endif

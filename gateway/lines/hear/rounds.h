@@ -5,8 +5,7 @@
  * is as old as its oldest answer. Stale answers are omitted, except for values that never change.
  * Pure.
  */
-#ifndef PACKGATE_LINES_ROUNDS_H
-#define PACKGATE_LINES_ROUNDS_H
+#pragma once
 
 #include "lines/poller.h"
 
@@ -36,5 +35,3 @@ struct rounds {
  * new. */
 bool rounds_take(struct rounds *rounds, uint32_t asked, const struct pack *part, double at,
                  double now);
-
-#endif

@@ -4,8 +4,7 @@
  * endlessly must neither keep the loop busy nor take the time of other lines. Further bytes wait in
  * the kernel, which makes their sender wait.
  */
-#ifndef PACKGATE_LINES_INTAKE_H
-#define PACKGATE_LINES_INTAKE_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -39,5 +38,3 @@ void intake_stop(struct intake *intake);
 /** Receives pending bytes at once, up to a limit. False: the far end has closed, or an error
  * (errno; 0: closed). */
 bool intake_receive(struct intake *intake);
-
-#endif

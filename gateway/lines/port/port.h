@@ -4,8 +4,7 @@
  * or a simulated bus. A port is opened without blocking and is then a descriptor to read and write,
  * independent of the protocol.
  */
-#ifndef PACKGATE_LINES_PORT_H
-#define PACKGATE_LINES_PORT_H
+#pragma once
 
 #include "config/config.h"
 
@@ -60,5 +59,3 @@ int port_signal_dbm(const struct port *port);
 
 /** Closes it, or stops opening it. */
 void port_close(struct port *port);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * What each kind of port implements; only port.c and port_*.c see it.
  */
-#ifndef PACKGATE_LINES_PORT_KIND_H
-#define PACKGATE_LINES_PORT_KIND_H
+#pragma once
 
 #include "port.h"
 
@@ -42,5 +41,3 @@ extern const struct port_kind port_tcp_kind;
 extern const struct port_kind port_sim_kind;
 extern const struct port_kind port_ble_kind;
 extern const struct port_kind port_adverts_kind; /* instead of the other one for what advertises */
-
-#endif

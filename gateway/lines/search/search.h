@@ -3,8 +3,7 @@
  * Finds the protocol, address and baud rate that answer on a port: tries the usual requests of
  * one driver after another (search_attempts.h). Sends read requests only. Runs in the loop.
  */
-#ifndef PACKGATE_LINES_SEARCH_H
-#define PACKGATE_LINES_SEARCH_H
+#pragma once
 
 #include "search_attempts.h"
 
@@ -69,5 +68,3 @@ enum search_heard search_heard(const struct search *search);
 
 /** Whether anything was sent: the port did open. */
 bool search_has_asked(const struct search *search);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * The attempts of a search on an unknown port, and their order: the guesses of all drivers.
  */
-#ifndef PACKGATE_LINES_SEARCH_ATTEMPTS_H
-#define PACKGATE_LINES_SEARCH_ATTEMPTS_H
+#pragma once
 
 #include "lines/poller.h"
 
@@ -76,5 +75,3 @@ bool search_attempts_answered(const struct poller *poller);
 
 /** Whether two attempts can share an open port, one after the other. */
 bool search_attempts_alike(const struct attempt *a, const struct attempt *b);
-
-#endif

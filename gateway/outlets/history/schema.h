@@ -3,8 +3,7 @@
  * The tables of the history: one per level, with a column for each value and each cell. All functions return false where
  * SQLite reports an error, which sqlite3_errmsg tells.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_SCHEMA_H
-#define PACKGATE_OUTLETS_HISTORY_SCHEMA_H
+#pragma once
 
 #include "past/rows.h"
 
@@ -24,5 +23,3 @@ bool schema_view(sqlite3 *db, enum history_level level, unsigned cells);
 
 /** Prepares the statement that writes a row, or adds to the one of the same time, in place of *put. */
 bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put);
-
-#endif

@@ -13,10 +13,7 @@
  * --written writes like the outlet, every ten minutes, with rows of ten seconds that are kept for a
  * day, and prints how many bytes of the last day were handed to the file system.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_SIMULATE_H
-#define PACKGATE_OUTLETS_HISTORY_SIMULATE_H
+#pragma once
 
 /** Returns the exit status. */
 int history_simulate(int argc, char **argv);
-
-#endif

@@ -5,8 +5,7 @@
  * clock that has just jumped, or is far from the newest row at the start, must run steadily for a
  * day first; meanwhile a time server or a person sets it right. Pure.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_STEADY_H
-#define PACKGATE_OUTLETS_HISTORY_STEADY_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ void steady_begin(struct steady *steady, double wall, double now, double newest)
 
 /** Whether the time of day can be trusted now. */
 bool steady_clock(struct steady *steady, double wall, double now);
-
-#endif

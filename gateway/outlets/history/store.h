@@ -7,8 +7,7 @@
  * of another program is not touched, a file that was deleted or replaced is noticed at the next
  * commit, and after a full disk writing is retried while the last hour stays in memory.
  */
-#ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
-#define PACKGATE_OUTLETS_HISTORY_STORE_H
+#pragma once
 
 #include "past/health.h"
 #include "past/rows.h"
@@ -66,5 +65,3 @@ bool store_prune(struct store *store, int64_t now);
 /** The number of rows that wait to be written, and how often writing failed. */
 size_t store_waiting(const struct store *store);
 unsigned store_failures(const struct store *store);
-
-#endif

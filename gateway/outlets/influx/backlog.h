@@ -4,8 +4,7 @@
  * the history up to a time, and from memory after it, at the finest level that still exists (ten
  * seconds, minutes, hours), but no finer than values are sent anyway.
  */
-#ifndef PACKGATE_OUTLETS_INFLUX_BACKLOG_H
-#define PACKGATE_OUTLETS_INFLUX_BACKLOG_H
+#pragma once
 
 #include "batch.h"
 #include "points.h"
@@ -45,5 +44,3 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query);
 /** Joins the rows of ten seconds of one pack in memory, in from … to. False: it was silent. */
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
                   struct history_row *row);
-
-#endif

@@ -10,8 +10,7 @@
  * accepted once more, then the row rejected again, and that line accepted again. Until then the
  * whole batch remains unsent.
  */
-#ifndef PACKGATE_OUTLETS_INFLUX_BATCH_H
-#define PACKGATE_OUTLETS_INFLUX_BATCH_H
+#pragma once
 
 #include "post.h"
 
@@ -67,5 +66,3 @@ bool batch_end_row(struct batch *batch, const struct text *text);
 void batch_send(struct batch *batch);
 
 void batch_proof_free(struct batch_proof *proof);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Sends the health figures and findings of past days (docs/health.md), a few days in each request. */
-#ifndef PACKGATE_OUTLETS_INFLUX_DAILY_H
-#define PACKGATE_OUTLETS_INFLUX_DAILY_H
+#pragma once
 
 #include "backlog.h"
 
@@ -20,5 +19,3 @@ void daily_write(struct daily *daily, struct query *query, const struct influx_p
 
 /** Midnight of the last day that is complete in the database once the batch is confirmed. */
 int64_t daily_done(const struct daily *daily);
-
-#endif

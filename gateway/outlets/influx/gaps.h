@@ -7,8 +7,7 @@
  * between them is then sent a second time, which changes nothing in the database. This never
  * removes an unconfirmed span from the list.
  */
-#ifndef PACKGATE_OUTLETS_INFLUX_GAPS_H
-#define PACKGATE_OUTLETS_INFLUX_GAPS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,5 +37,3 @@ int64_t gaps_total(const struct gaps *gaps);
 bool gaps_load(struct gaps *gaps, const char *path);
 /** Writes the file atomically. False with errno. */
 bool gaps_save(const struct gaps *gaps, const char *path);
-
-#endif

@@ -10,8 +10,7 @@
  *
  * Layout "fields" has one line per pack and time, with cell_mv_01 and alarm_soc_low as fields.
  */
-#ifndef PACKGATE_OUTLETS_INFLUX_POINTS_H
-#define PACKGATE_OUTLETS_INFLUX_POINTS_H
+#pragma once
 
 #include "config/outlet_config.h"
 #include "past/health.h"
@@ -61,5 +60,3 @@ void points_of_row(const struct history_row *row, const struct pack *now, bool m
 
 /** The limits of such a row. */
 struct map_allowed points_allowed(const struct history_row *row);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * One request to the database: compressed lines with credentials; and the meaning of the response.
  */
-#ifndef PACKGATE_OUTLETS_INFLUX_POST_H
-#define PACKGATE_OUTLETS_INFLUX_POST_H
+#pragma once
 
 #include "config/outlet_config.h"
 #include "outlets/transfer.h"
@@ -44,5 +43,3 @@ void post_release(struct post *post);
 
 /** Interprets an answer of the database. */
 void post_judge(long status, const char *answer, struct post_outcome *outcome);
-
-#endif

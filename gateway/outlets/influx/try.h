@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* A database tried before its section is saved. */
-#ifndef PACKGATE_OUTLETS_INFLUX_TRY_H
-#define PACKGATE_OUTLETS_INFLUX_TRY_H
+#pragma once
 
 #include "outlets/pipe.h"
 
 /** Sends a comment, which is line protocol without any point, and
  * prints "write ok" or "write failed TEXT". Returns the exit status. */
 int influx_test(const struct pipe_config *config);
-
-#endif

@@ -3,8 +3,7 @@
  * Events: alarms that began, changed their level or ended. Each is sent once, and again if the
  * broker has not confirmed it.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_ALARMS_H
-#define PACKGATE_OUTLETS_MQTT_ALARMS_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -17,5 +16,3 @@ void alarms_confirmed(struct mqtt *mqtt, int mid);
 
 /** Call when the connection is lost: unconfirmed events are sent again if they are still true. */
 void alarms_undo(struct mqtt *mqtt);
-
-#endif

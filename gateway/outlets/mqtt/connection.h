@@ -6,8 +6,7 @@
  * itself and blocks; therefore a child process resolves them first and may take as long as it
  * needs.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_CONNECTION_H
-#define PACKGATE_OUTLETS_MQTT_CONNECTION_H
+#pragma once
 
 #include "config/outlet_config.h"
 
@@ -91,5 +90,3 @@ void connection_knock(struct connection *connection);
 void connection_subscribe(struct connection *connection, const char *topic, const char *what);
 
 struct connection_counters connection_counters(const struct connection *connection);
-
-#endif

@@ -6,8 +6,7 @@
  * Root, `dev` and `o` contain only keys that Home Assistant knows: one unknown key there rejects
  * the whole message. In a component, older releases ignore unknown keys.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_DISCOVERY_H
-#define PACKGATE_OUTLETS_MQTT_DISCOVERY_H
+#pragma once
 
 #include "entities.h"
 #include "topics.h"
@@ -52,5 +51,3 @@ void announce_gateway_single(struct text *text, const struct announcer *announce
 
 /** Seconds after which Home Assistant marks a value unavailable that is sent each `interval_s`. */
 unsigned announce_expiry(double interval_s);
-
-#endif

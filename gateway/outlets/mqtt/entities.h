@@ -6,8 +6,7 @@
  *
  * The dots of names become underscores ("cell_mv_3"), because Domoticz cuts a template at its dots.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_ENTITIES_H
-#define PACKGATE_OUTLETS_MQTT_ENTITIES_H
+#pragma once
 
 #include "config/outlet_config.h"
 #include "packs/source.h"
@@ -70,5 +69,3 @@ bool entity_read(const char *word, struct entity_set *set);
 
 /** "sensor", "binary_sensor", "switch", "event". */
 const char *entity_platform_name(enum entity_platform platform);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * What a pack has, as far as its values have shown it: this is announced.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_LEARN_H
-#define PACKGATE_OUTLETS_MQTT_LEARN_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -13,5 +12,3 @@ struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack 
 /** Extends the announced set by fresh values. The set grows at once; it shrinks for another battery
  * or protocol, but not because a value is missing for a while. */
 void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * The messages of layout `packgate`, as JSON on one line. Pure.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_MESSAGES_H
-#define PACKGATE_OUTLETS_MQTT_MESSAGES_H
+#pragma once
 
 #include "base/text.h"
 #include "packs/source.h"
@@ -29,5 +28,3 @@ void message_result(struct text *text, const char *order, int value, const char 
 /** The word for what became of an order: "confirmed", "refused", "no answer", "not allowed" or
  * "busy". */
 const char *message_outcome(enum order_result result);
-
-#endif

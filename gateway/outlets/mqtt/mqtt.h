@@ -5,8 +5,7 @@
  * composes messages, pace.h decides when, alarms.h sends events, orders.h handles orders; life.c
  * has the connection, start and end.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_MQTT_H
-#define PACKGATE_OUTLETS_MQTT_MQTT_H
+#pragma once
 
 #include "connection.h"
 #include "discovery.h"
@@ -125,5 +124,3 @@ bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text,
 
 /** Finds a pack by name; NULL: the section does not have it. */
 struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
-
-#endif

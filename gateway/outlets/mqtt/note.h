@@ -3,8 +3,7 @@
  * What the broker retains for us (status, info, discovery), noted in the state file, so that it can
  * be withdrawn when it is no longer in the configuration.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_NOTE_H
-#define PACKGATE_OUTLETS_MQTT_NOTE_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -31,5 +30,3 @@ void note_read_place(struct mqtt *mqtt);
 bool note_same_announcements(const struct mqtt *mqtt);
 /** The same for all retained messages. */
 bool note_same_place(const struct mqtt *mqtt);
-
-#endif

@@ -3,8 +3,7 @@
  * Decides when to send: by the interval, on a change, and values only while the door is open, right
  * after the broker has answered a knock (connection.h).
  */
-#ifndef PACKGATE_OUTLETS_MQTT_PACE_H
-#define PACKGATE_OUTLETS_MQTT_PACE_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -21,5 +20,3 @@ void pace_report(struct mqtt *mqtt);
 /** The timers. */
 void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
 void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents);
-
-#endif

@@ -3,8 +3,7 @@
  * Composes and sends the messages due for a pack or the gateway, one at a time, from the values of
  * that moment.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_SEND_H
-#define PACKGATE_OUTLETS_MQTT_SEND_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -22,5 +21,3 @@ bool send_of_gateway(struct mqtt *mqtt, double now);
 
 /** The number of fresh packs. */
 unsigned send_count_fresh(const struct mqtt *mqtt, double now);
-
-#endif

@@ -3,8 +3,7 @@
  * The messages of the SmartBMS data extractor, so that dashboards made for it work unchanged: one
  * pack, one topic. Keys are in the order of the device; unknown values are omitted. Pure.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_SMARTBMS_H
-#define PACKGATE_OUTLETS_MQTT_SMARTBMS_H
+#pragma once
 
 #include "base/text.h"
 #include "config/outlet_config.h"
@@ -26,5 +25,3 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
 /** The flat form: returns the name of value n below the topic, from 0, with its text in `text`;
  * NULL: no more. Empty text: unknown. */
 const char *smartbms_flat(struct text *text, const struct source *source, unsigned n);
-
-#endif

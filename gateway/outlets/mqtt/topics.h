@@ -2,8 +2,7 @@
 /*
  * Topics, ids of Home Assistant, and the parsing of received topics. Pure.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_TOPICS_H
-#define PACKGATE_OUTLETS_MQTT_TOPICS_H
+#pragma once
 
 #include "base/text.h"
 
@@ -38,5 +37,3 @@ enum order_topic topic_parse(const char *base, bool smartbms, const char *topic,
 
 /** 1 for 1, ON, true; 0 for 0, OFF, false; ignores case and surrounding blanks; -1: neither. */
 int order_payload(const void *payload, size_t size);
-
-#endif

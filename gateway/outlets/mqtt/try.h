@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A broker tried before its section is saved. */
-#ifndef PACKGATE_OUTLETS_MQTT_TRY_H
-#define PACKGATE_OUTLETS_MQTT_TRY_H
+#pragma once
 
 #include "outlets/pipe.h"
 
@@ -9,5 +8,3 @@
  * tls, login and subscribe. For the last it sends a message below the section's topic and waits for it. Returns the exit
  * status. */
 int mqtt_test(const struct pipe_config *config);
-
-#endif

@@ -8,8 +8,7 @@
  * numbers: null ends its updates for good. It drops its battery if no message arrives for its
  * `timeout`, by default 60 s.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_VENUS_H
-#define PACKGATE_OUTLETS_MQTT_VENUS_H
+#pragma once
 
 #include "base/text.h"
 #include "packs/source.h"
@@ -18,5 +17,3 @@
  * what on_stale still allows. False: these numbers are unknown. */
 bool venus_values(struct text *text, const struct source *source, bool fresh,
                   const struct pack *last);
-
-#endif

@@ -3,8 +3,7 @@
  * Removes from the broker what it retains for removed packs, or for all of them. The state file
  * keeps a note until the broker has confirmed the removal.
  */
-#ifndef PACKGATE_OUTLETS_MQTT_WITHDRAW_H
-#define PACKGATE_OUTLETS_MQTT_WITHDRAW_H
+#pragma once
 
 #include "mqtt.h"
 
@@ -20,5 +19,3 @@ void withdraw_again(struct mqtt *mqtt);
 
 /** Frees unfinished withdrawals. */
 void withdraw_free(struct mqtt *mqtt);
-
-#endif

@@ -4,8 +4,7 @@
  * hour than the section permits; further ones are counted and summarized in one message. Pure: time
  * is an argument, and the caller sends.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_DELIVERY_H
-#define PACKGATE_OUTLETS_NOTIFY_DELIVERY_H
+#pragma once
 
 #include "message.h"
 
@@ -58,5 +57,3 @@ enum outcome {
 /** Records the result of a try. True: it is retried after `*pause_s`; false: the parcel is gone. */
 bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
                      double now, double *pause_s);
-
-#endif

@@ -4,8 +4,7 @@
  * last for `hold` before it is reported, is repeated after `repeat` at the earliest, and its end is
  * reported when it has been over for `hold`. Pure: time is an argument.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_EVENTS_H
-#define PACKGATE_OUTLETS_NOTIFY_EVENTS_H
+#pragma once
 
 #include "message.h"
 
@@ -62,5 +61,3 @@ bool events_note(const struct watch *watch, double now, double time, double repe
                  size_t size);
 bool events_take_note(struct events *events, unsigned number, const char *text, double now,
                       double time);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * A message to people, and its fields for programs. Pure.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
-#define PACKGATE_OUTLETS_NOTIFY_MESSAGE_H
+#pragma once
 
 #include "config/config.h"
 #include "packs/source.h"
@@ -56,5 +55,3 @@ char *message_json(const struct message *message, const char *gateway);
 
 /** "13:05", with the day if it is not that of `now`. */
 void message_clock(double time, double now, char *out, size_t size);
-
-#endif

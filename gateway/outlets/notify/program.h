@@ -3,8 +3,7 @@
  * `type = command`: runs a program with the message on its standard input. Without a shell, one at
  * a time; after 30 seconds it is killed with all that it has started.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_PROGRAM_H
-#define PACKGATE_OUTLETS_NOTIFY_PROGRAM_H
+#pragma once
 
 #include "message.h"
 
@@ -22,5 +21,3 @@ void program_free(struct program *program);
 /** Starts it. False: `why` has the error. */
 bool program_start(struct program *program, const char *path, const struct message *message,
                    const char *json, char *why, size_t size);
-
-#endif

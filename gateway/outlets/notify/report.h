@@ -2,8 +2,7 @@
 /*
  * The daily report: the counts of a day, when it is due, and its text for a pack. Pure.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_REPORT_H
-#define PACKGATE_OUTLETS_NOTIFY_REPORT_H
+#pragma once
 
 #include "message.h"
 
@@ -39,5 +38,3 @@ double report_due(const struct notify_config *config, unsigned n, double time);
 
 /** "Sunrise 07:32, sunset 16:45." Nothing if the location is unknown. */
 void report_sun(struct text *text, const struct notify_config *config, double time);
-
-#endif

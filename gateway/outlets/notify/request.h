@@ -3,8 +3,7 @@
  * Requests to the services: address, headers, body, and the meaning of the response. For ntfy,
  * Pushover, Pushsafer, mail and webhooks; libcurl does the rest.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_REQUEST_H
-#define PACKGATE_OUTLETS_NOTIFY_REQUEST_H
+#pragma once
 
 #include "delivery.h"
 
@@ -52,5 +51,3 @@ void request_clear(struct request *request);
 enum outcome request_judge(const struct request *request, CURL *easy,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Sends one message at a time, by libcurl or by a program, in the loop: nothing here waits.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_SENDER_H
-#define PACKGATE_OUTLETS_NOTIFY_SENDER_H
+#pragma once
 
 #include "delivery.h"
 
@@ -29,5 +28,3 @@ bool sender_is_busy(const struct sender *sender);
 
 /** Begins; not while it is busy. */
 void sender_send(struct sender *sender, const struct message *message);
-
-#endif

@@ -4,8 +4,7 @@
  * Algorithms): the upper edge of the sun at a flat horizon, with the usual refraction of 34 minutes of
  * arc. Good to a minute between the polar circles. Pure.
  */
-#ifndef PACKGATE_OUTLETS_NOTIFY_SUN_H
-#define PACKGATE_OUTLETS_NOTIFY_SUN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -13,5 +12,3 @@
  * (Unix seconds). Degrees, north and east positive. NaN: it does not on that day. */
 double sun_rises(double noon, double latitude, double longitude);
 double sun_sets(double noon, double latitude, double longitude);
-
-#endif

@@ -4,8 +4,7 @@
  * several, or a CAN interface, whose frames are converted to lines of SLCAN. A lost port is opened
  * again. Replies are sent at once or not at all.
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_BUS_H
-#define PACKGATE_OUTLETS_PRESENT_BUS_H
+#pragma once
 
 #include "base/address.h"
 #include "config/outlet_config.h"
@@ -51,5 +50,3 @@ bool bus_is_shared(const struct bus_link *link);
 
 /** The address of a TCP client; NULL: none. */
 const struct sockaddr *bus_client(const struct bus_link *link);
-
-#endif

@@ -2,8 +2,7 @@
 /*
  * Modbus function 8, diagnostics of a serial line: the counters of a device, and the answers to the sub-functions. Pure.
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_DIAGNOSTICS_H
-#define PACKGATE_OUTLETS_PRESENT_DIAGNOSTICS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ struct diagnostics {
 /** Answers a request whose PDU has `size` bytes. Returns 0 with the answer, or an exception code. */
 uint8_t diagnostics_answer(struct diagnostics *counted, const uint8_t *pdu, size_t size,
                            uint8_t answer[DIAGNOSTICS_ANSWER]);
-
-#endif

@@ -3,8 +3,7 @@
  * The outlet that answers masters (inverters, PLCs) on a port. present.c runs the process and decides whether values are fresh,
  * bus.c handles the port, state.h has the rule of when to answer. Each protocol is a `struct speaker`: modbus.c, battery.c, canbus.c.
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_PRESENT_H
-#define PACKGATE_OUTLETS_PRESENT_PRESENT_H
+#pragma once
 
 #include "bus.h"
 #include "state.h"
@@ -63,5 +62,3 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
 void present_note_duplicate(struct present *present, const char *what, double now);
 /** Whether another device answers at our address. */
 bool present_has_duplicate(const struct present *present, double now);
-
-#endif

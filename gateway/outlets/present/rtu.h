@@ -4,8 +4,7 @@
  *   02      | 03 01 22 00 02 | 65 C4
  *   address | PDU            | CRC, low byte first
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_RTU_H
-#define PACKGATE_OUTLETS_PRESENT_RTU_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -37,5 +36,3 @@ size_t rtu_compose(uint8_t address, const uint8_t *pdu, size_t pdu_size, uint8_t
 
 /** The silence between two frames, in seconds: 3.5 characters, or 1.75 ms above 19200 baud. */
 double rtu_silence_s(unsigned baud, const char framing[4]);
-
-#endif

@@ -4,8 +4,7 @@
  * fresh; an explicit stop for PRESENT_STOP_S after they turned stale; then no answer. Pure: only the clock and the end of freshness
  * decide, so the rule holds without the gateway, without a timer, and after the host has slept.
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_STATE_H
-#define PACKGATE_OUTLETS_PRESENT_STATE_H
+#pragma once
 
 #include "packs/limits.h"
 
@@ -34,5 +33,3 @@ static inline enum present_state present_state(double until, double now)
         return PRESENT_RUNNING;
     return now <= until + PRESENT_STOP_S ? PRESENT_STOPPING : PRESENT_SILENT;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * The limits in the answers to a master, for the status. They are decoded from the answer itself, so they are rounded as in the
  * answer. Pure.
  */
-#ifndef PACKGATE_OUTLETS_PRESENT_TOLD_LIMITS_H
-#define PACKGATE_OUTLETS_PRESENT_TOLD_LIMITS_H
+#pragma once
 
 #include "modbus/units.h"
 
@@ -27,5 +26,3 @@ struct told_limits told_limits_of(const struct pack *decoded);
 
 /** Writes "charge 30 A up to 54 V, discharge 80 A", with all digits that such protocols have, or "charging on, discharging off". */
 void told_limits_format(const struct told_limits *told, char out[TOLD_LIMITS_TEXT]);
-
-#endif

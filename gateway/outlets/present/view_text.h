@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The [view] of a [present] section. The gateway passes it on as text, because its size has no limit that a struct could hold. */
-#ifndef PACKGATE_OUTLETS_PRESENT_VIEW_TEXT_H
-#define PACKGATE_OUTLETS_PRESENT_VIEW_TEXT_H
+#pragma once
 
 #include "present.h"
 
@@ -10,5 +9,3 @@
 /** Parses a configuration with that view and the packs and banks of the outlet. The caller frees it with config_free. NULL: it
  * cannot be parsed; the reason is logged. */
 struct config *view_text_read(const struct present *present);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The arguments of a request for history. */
-#ifndef PACKGATE_OUTLETS_WEB_ASK_H
-#define PACKGATE_OUTLETS_WEB_ASK_H
+#pragma once
 
 #include "http/http.h"
 
@@ -23,5 +22,3 @@ struct ask {
 /** Parses the arguments from, to, day, level, values, points, extremes; `wall` is now. False: one
  * of them is wrong, and the request was answered. Keeps `pack` by reference. */
 bool ask_parse(struct http_request *request, const char *pack, double wall, struct ask *ask);
-
-#endif

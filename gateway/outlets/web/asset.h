@@ -3,8 +3,7 @@
  * The files of the page, compressed and linked into the program: no request ever touches the file
  * system. page/embed makes the table when packgate is built.
  */
-#ifndef PACKGATE_OUTLETS_WEB_ASSET_H
-#define PACKGATE_OUTLETS_WEB_ASSET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,5 +23,3 @@ extern const unsigned web_asset_count;
 
 /** SHA-256, in base64, of the style that is written into the page itself. */
 extern const char web_style_hash[];
-
-#endif

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Compresses large answers for clients that accept gzip: a day of sixteen cells is 131 kB
  * uncompressed. */
-#ifndef PACKGATE_OUTLETS_WEB_COMPRESS_H
-#define PACKGATE_OUTLETS_WEB_COMPRESS_H
+#pragma once
 
 #include "http/http.h"
 
@@ -12,5 +11,3 @@
  * gzip. Clients must not store it. NULL: out of memory; the bytes were freed. */
 struct MHD_Response *compress_response(const struct http_request *request, const char *type,
                                        char *bytes, size_t size);
-
-#endif

@@ -3,12 +3,9 @@
  * Set-up in the browser: passes requests of our own pages on to the gateway (control/editing.h), together with the browser's
  * credentials. The gateway checks these and carries out the request.
  */
-#ifndef PACKGATE_OUTLETS_WEB_EDITOR_H
-#define PACKGATE_OUTLETS_WEB_EDITOR_H
+#pragma once
 
 #include "web.h"
 
 /** Answers `api/v1/setup/WHAT`. */
 void editor_answer(struct web *web, struct web_request *request, const char *what);
-
-#endif

@@ -6,8 +6,7 @@
  * Only the check of the name (Host) stops DNS rebinding, in which a foreign page lets its own name
  * resolve to this host: Origin does not help, because it then equals Host.
  */
-#ifndef PACKGATE_OUTLETS_WEB_GUARD_H
-#define PACKGATE_OUTLETS_WEB_GUARD_H
+#pragma once
 
 #include "config/outlet_config.h"
 
@@ -47,5 +46,3 @@ bool guard_path(const char *path);
 /** Whether a path that a proxy puts in front of ours ("/battery") is safe in a cookie. False: it is
  * not, or it is empty. */
 bool guard_prefix(const char *text);
-
-#endif

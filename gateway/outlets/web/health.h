@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* A pack's health according to the history, as JSON: columns of days, and findings. */
-#ifndef PACKGATE_OUTLETS_WEB_HEALTH_H
-#define PACKGATE_OUTLETS_WEB_HEALTH_H
+#pragma once
 
 #include "past.h"
 
 /** Answers `…/health`: the last `days` of the request, 186 by default. */
 void health_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
                    double wall);
-
-#endif

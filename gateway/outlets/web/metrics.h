@@ -4,12 +4,9 @@
  * register map, so that a dashboard for the line protocol works on scraped data, too. While a pack is
  * silent its values are left out; packgate_fresh 0 stays.
  */
-#ifndef PACKGATE_OUTLETS_WEB_METRICS_H
-#define PACKGATE_OUTLETS_WEB_METRICS_H
+#pragma once
 
 #include "web.h"
 
 /** Answers `metrics`. */
 void metrics_answer(struct web *web, struct web_request *request);
-
-#endif

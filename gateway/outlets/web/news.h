@@ -3,8 +3,7 @@
  * Events: sent to all viewers, and kept for later ones. An event consists of kind, name and level,
  * never of a sentence, because the page shows it in its reader's language.
  */
-#ifndef PACKGATE_OUTLETS_WEB_NEWS_H
-#define PACKGATE_OUTLETS_WEB_NEWS_H
+#pragma once
 
 #include "web.h"
 
@@ -21,5 +20,3 @@ json_t *news_list(const struct web *web);
 void news_add_past(const struct web *web, json_t *list, char *why, size_t size);
 
 void news_free(struct web *web);
-
-#endif

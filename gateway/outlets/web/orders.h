@@ -4,8 +4,7 @@
  * of our own pages (Origin) and from a network in `allow_write`; an order to switch also needs a
  * session and a writable pack. The gateway checks again.
  */
-#ifndef PACKGATE_OUTLETS_WEB_ORDERS_H
-#define PACKGATE_OUTLETS_WEB_ORDERS_H
+#pragma once
 
 #include "web.h"
 
@@ -26,5 +25,3 @@ json_t *orders_body(struct http_request *request);
 void orders_cookie_tail(const struct web_request *request, char tail[ORDERS_TAIL]);
 /** Answers that there were too many attempts. */
 void orders_too_many(struct http_request *request, double wait_s);
-
-#endif

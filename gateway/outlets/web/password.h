@@ -3,8 +3,7 @@
  * The password of the page: a file with its hash (yescrypt, by crypt(3)), which `packgate password`
  * writes. Comparing takes long on purpose, so a child process does it.
  */
-#ifndef PACKGATE_OUTLETS_WEB_PASSWORD_H
-#define PACKGATE_OUTLETS_WEB_PASSWORD_H
+#pragma once
 
 #include <ev.h>
 #include <stdbool.h>
@@ -25,5 +24,3 @@ bool password_check(struct ev_loop *loop, const char *file, const char *password
 
 /** `packgate password [FILE]`: asks for one and writes its hash. Returns the exit status. */
 int password_command(int argc, char **argv);
-
-#endif

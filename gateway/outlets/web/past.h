@@ -4,8 +4,7 @@
  * written yet, so that a chart ends now. As JSON in columns with regular steps, null where a row is
  * missing, or as CSV.
  */
-#ifndef PACKGATE_OUTLETS_WEB_PAST_H
-#define PACKGATE_OUTLETS_WEB_PAST_H
+#pragma once
 
 #include "http/http.h"
 #include "worker.h"
@@ -47,5 +46,3 @@ void past_answer_json(struct past *past, struct http_request *request,
 /** Answers `…/history.csv`. */
 void past_answer_csv(struct past *past, struct http_request *request,
                      const struct outlet_pack *pack, double wall);
-
-#endif

@@ -4,8 +4,7 @@
  * last values of a silent pack are in an object of their own, `last`, so that no client takes them
  * for current ones.
  */
-#ifndef PACKGATE_OUTLETS_WEB_RENDER_H
-#define PACKGATE_OUTLETS_WEB_RENDER_H
+#pragma once
 
 #include "outlets/outlet.h"
 #include "packs/alarms.h"
@@ -28,5 +27,3 @@ struct render_pack {
 void render_whole(struct text *text, const struct render_pack *pack, bool fresh, double now);
 /** The values of the overview, for pages with many packs. */
 void render_brief(struct text *text, const struct render_pack *pack, bool fresh, double now);
-
-#endif

@@ -3,8 +3,7 @@
  * Sessions of users who have logged in, and the limit of attempts. Both are in memory only: a restart
  * logs everybody out. Pure, except for the random tokens.
  */
-#ifndef PACKGATE_OUTLETS_WEB_SESSION_H
-#define PACKGATE_OUTLETS_WEB_SESSION_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,5 +45,3 @@ double tries_wait(const struct tries *tries, const struct sockaddr *client, doub
 void tries_begin(struct tries *tries, const struct sockaddr *client, double now);
 /** The password was right: uncounts the client's latest attempt. */
 void tries_forgive(struct tries *tries, const struct sockaddr *client);
-
-#endif

@@ -3,8 +3,7 @@
  * The gateway as a whole: its status, events, configuration, and files for programs that read Modbus.
  * Sends at most one request a second to the gateway, however many clients ask.
  */
-#ifndef PACKGATE_OUTLETS_WEB_SETUP_H
-#define PACKGATE_OUTLETS_WEB_SETUP_H
+#pragma once
 
 #include "web.h"
 
@@ -28,5 +27,3 @@ void setup_outdated(struct setup *setup);
 
 /** Answers `api/v1/files/NAME`. */
 void setup_answer_file(struct web *web, struct web_request *request, const char *name);
-
-#endif

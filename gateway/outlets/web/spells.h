@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* When alarms of a pack were active, from the history. */
-#ifndef PACKGATE_OUTLETS_WEB_SPELLS_H
-#define PACKGATE_OUTLETS_WEB_SPELLS_H
+#pragma once
 
 #include "past.h"
 
 /** Answers `…/alarms`. */
 void spells_answer(struct past *past, struct http_request *request, const struct outlet_pack *pack,
                    double wall);
-
-#endif

@@ -5,8 +5,7 @@
  * values later, never a queue of old ones: each viewer has a bounded buffer and a list of packs that
  * are still to be sent.
  */
-#ifndef PACKGATE_OUTLETS_WEB_STREAM_H
-#define PACKGATE_OUTLETS_WEB_STREAM_H
+#pragma once
 
 #include "http/http.h"
 #include "render.h"
@@ -32,5 +31,3 @@ void stream_changed(struct stream *stream, unsigned pack);
 
 /** Sends an event at once. `data` is JSON in one line. */
 void stream_event(struct stream *stream, const char *name, const char *data);
-
-#endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The values of today of each pack and bank, from the history. */
-#ifndef PACKGATE_OUTLETS_WEB_TODAY_H
-#define PACKGATE_OUTLETS_WEB_TODAY_H
+#pragma once
 
 #include "render.h"
 #include "past.h"
@@ -9,5 +8,3 @@
 /** Answers `api/v1/today` for `count` packs. */
 void today_answer(struct past *past, struct http_request *request, const struct render_pack *packs,
                   unsigned count, double wall);
-
-#endif

@@ -3,8 +3,7 @@
  * Shared by the parts of the web outlet. Above it: events in news.h, the gateway in setup.h, sessions and switches in
  * orders.h, addresses in routes.h, start and end in life.c.
  */
-#ifndef PACKGATE_OUTLETS_WEB_WEB_H
-#define PACKGATE_OUTLETS_WEB_WEB_H
+#pragma once
 
 #include "guard.h"
 #include "http/http.h"
@@ -59,5 +58,3 @@ double web_session(struct web *web, const struct web_request *request, bool use)
 
 /** Whether the client is on this host, without a proxy: it could log in to the host anyway. */
 bool web_is_this_host(const struct web_request *request);
-
-#endif

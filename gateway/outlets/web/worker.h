@@ -3,8 +3,7 @@
  * Work that may take long because it reads a file. A forked child with a copy of our memory does each job, so that neither a disk
  * nor a lock blocks the page's loop. A few jobs run at the same time, the others wait; one that exceeds its time is killed.
  */
-#ifndef PACKGATE_OUTLETS_WEB_WORKER_H
-#define PACKGATE_OUTLETS_WEB_WORKER_H
+#pragma once
 
 #include "http/http.h"
 
@@ -43,5 +42,3 @@ void worker_cancel(struct job *job);
 void worker_answer(struct workers *workers, struct http_request *request,
                    void (*work)(void *data, struct worker_result *result), const void *data,
                    size_t size);
-
-#endif

@@ -9,8 +9,7 @@
  * earlier, if another client needs its place. All are cut when a turn of the loop begins late
  * (late_turn.h).
  */
-#ifndef PACKGATE_OUTLETS_WEB_HTTP_H
-#define PACKGATE_OUTLETS_WEB_HTTP_H
+#pragma once
 
 #include "base/listeners.h"
 
@@ -116,5 +115,3 @@ void http_cut(struct http_request *request);
 
 /** Number of connections of a client (not: peer), active or idle. */
 unsigned http_of_client(const struct http *http, const struct sockaddr *client);
-
-#endif

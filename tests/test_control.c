@@ -51,7 +51,7 @@ static int set_up(void **state)
     assert_true(packs_renew(bench.packs, bench.polling, now));
     bench.overview =
         (struct overview){.packs = bench.packs, .polling = bench.polling, .file = &bench.file};
-    bench.control = control_new(bench.loop, &bench.overview, bench.packs);
+    bench.control = control_new(bench.loop, &bench.overview);
     assert_non_null(bench.control);
     return 0;
 }

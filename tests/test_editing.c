@@ -106,8 +106,7 @@ static void take_text(json_t *answer, const char *key, char out[100])
 
 static void arm(char code[100])
 {
-    char why[160];
-    json_t *armed = editing_arm(bench.editing, why, sizeof why);
+    json_t *armed = editing_arm(bench.editing);
     assert_non_null(armed);
     take_text(armed, "code", code);
     assert_int_equal(strlen(code), 8);

@@ -171,6 +171,15 @@ static bool parse_address(const char *text, struct sockaddr_storage *address, so
     return true;
 }
 
+static void add_socket(struct listeners *listeners, int fd)
+{
+    ev_io *io = &listeners->sockets[listeners->count];
+    ev_io_init(io, on_connecting, fd, EV_READ);
+    io->data = listeners;
+    listeners->waited_since[listeners->count++] = INFINITY;
+    ev_io_start(listeners->loop, io);
+}
+
 static int listen_on(struct listeners *listeners, const char *text, const char *key)
 {
     struct sockaddr_storage address = {0};
@@ -189,12 +198,21 @@ static int listen_on(struct listeners *listeners, const char *text, const char *
                             : "");
         return -1;
     }
-    ev_io *io = &listeners->sockets[listeners->count++];
-    ev_io_init(io, on_connecting, fd, EV_READ);
-    io->data = listeners;
-    listeners->waited_since[io - listeners->sockets] = INFINITY;
-    ev_io_start(listeners->loop, io);
+    add_socket(listeners, fd);
     return 0;
+}
+
+void listeners_adopt(struct listeners *listeners, struct ev_loop *loop, int fd,
+                     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                     void *data)
+{
+    *listeners = (struct listeners){
+        .loop = loop, .accepted = accepted, .data = data, .refused = listeners->refused};
+    ev_init(&listeners->pause, on_pause_over);
+    listeners->pause.repeat = PAUSE_S;
+    listeners->pause.data = listeners;
+    if (fd >= 0)
+        add_socket(listeners, fd);
 }
 
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
@@ -202,11 +220,7 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
-    *listeners = (struct listeners){
-        .loop = loop, .accepted = accepted, .data = data, .refused = listeners->refused};
-    ev_init(&listeners->pause, on_pause_over);
-    listeners->pause.repeat = PAUSE_S;
-    listeners->pause.data = listeners;
+    listeners_adopt(listeners, loop, -1, accepted, data);
     for (unsigned i = 0; i < list->count; i++) {
         if (listen_on(listeners, list->at[i], key) < 0) {
             listeners_close(listeners);

@@ -39,6 +39,11 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 
+/** Accepts clients from a socket that listens already, and owns it; -1: none. */
+void listeners_adopt(struct listeners *listeners, struct ev_loop *loop, int fd,
+                     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                     void *data);
+
 /** Disconnects all clients that wait to be accepted, because the age of their requests is unknown
  * (late_turn.h). Clients that waited longer than LATE_TURN_S because descriptors ran out are
  * always disconnected. */

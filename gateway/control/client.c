@@ -60,17 +60,6 @@ void control_path(const char *config, char out[PORT_SIZE])
 
 /* ---- the connection ---- */
 
-static void explain(struct control_link *link, const char *path)
-{
-    if (errno == ENOENT || errno == ECONNREFUSED)
-        snprintf(link->why, sizeof link->why, "no gateway listens at %s; is it running?", path);
-    else if (errno == EACCES)
-        snprintf(link->why, sizeof link->why,
-                 "%s: permission denied; allowed are root and the group of the service", path);
-    else
-        snprintf(link->why, sizeof link->why, "%s: %s", path, strerror(errno));
-}
-
 bool control_link_open(struct control_link *link, const char *path)
 {
     *link = (struct control_link){.fd = -1};
@@ -93,7 +82,13 @@ bool control_link_open(struct control_link *link, const char *path)
         setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (link->fd >= 0 && connect(link->fd, (struct sockaddr *) &address, sizeof address) == 0)
         return true;
-    explain(link, path);
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        snprintf(link->why, sizeof link->why, "no gateway listens at %s; is it running?", path);
+    else if (errno == EACCES)
+        snprintf(link->why, sizeof link->why,
+                 "%s: permission denied; allowed are root and the group of the service", path);
+    else
+        snprintf(link->why, sizeof link->why, "%s: %s", path, strerror(errno));
     return false;
 }
 

@@ -48,7 +48,7 @@ static const char *const entrances[] = {
 
 /* A request of a browser. */
 struct query {
-    const char *by, *token, *body;
+    const char *verb, *by, *token, *body;
     enum entrance entrance;
     uint64_t ticket;
 };
@@ -86,16 +86,11 @@ static bool equals_secret(const char *secret, const char *text, size_t size)
     return difference == 0;
 }
 
-static void drop_expired(struct editing *editing, double now)
-{
-    if (now >= editing->until)
-        editing->code[0] = editing->token[0] = '\0';
-}
-
 static enum entrance entrance_of(struct editing *editing, const struct query *query, double now)
 {
     const struct web_config *web = web_of(editing);
-    drop_expired(editing, now);
+    if (now >= editing->until)
+        editing->code[0] = editing->token[0] = '\0';
     if (strcmp(query->by, "code") == 0)
         return equals_secret(editing->token, query->token, TOKEN_SIZE) ? BY_CODE : BY_NOTHING;
     if (strcmp(query->by, "password") == 0)
@@ -127,31 +122,19 @@ static void write_address(const struct web_config *web, char *out, size_t size)
              good ? (unsigned) endpoint.port : 0);
 }
 
-/* At this moment: it may be restarted by a reload. */
-static bool runs_page(const struct editing *editing)
-{
-    struct outlet_state state;
-    for (unsigned n = 0; outlets_state(editing->overview->outlets, n, &state); n++)
-        if (strcmp(state.kind, web_section.word) == 0 && state.pid > 0)
-            return true;
-    return false;
-}
-
-json_t *editing_arm(struct editing *editing, char *why, size_t size)
+json_t *editing_arm(struct editing *editing)
 {
     /* Without letters and digits that look alike. */
     static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     uint8_t random[CODE_SIZE - 1];
     char address[300];
+    struct outlet_state state;
+    bool runs = false; /* at this moment: it may be restarted by a reload */
     const struct web_config *web = web_of(editing);
-    if (!web) {
-        snprintf(why, size, "the configuration has no page: add a section [web] to it, and reload");
-        return NULL;
-    }
-    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        snprintf(why, size, "the kernel has no random numbers yet; try again");
-        return NULL;
-    }
+    if (!web)
+        return json_refusal("the configuration has no page: add a section [web] to it, and reload");
+    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random)
+        return json_refusal("the kernel has no random numbers yet; try again");
     for (size_t i = 0; i < sizeof random; i++)
         editing->code[i] = letters[random[i] % (sizeof letters - 1)];
     editing->code[CODE_SIZE - 1] = '\0';
@@ -159,10 +142,12 @@ json_t *editing_arm(struct editing *editing, char *why, size_t size)
     stop_long(editing);
     editing->until = clock_now() + EDITING_ARMED_S;
     write_address(web, address, sizeof address);
+    for (unsigned n = 0; outlets_state(editing->overview->outlets, n, &state); n++)
+        runs |= strcmp(state.kind, web_section.word) == 0 && state.pid > 0;
     log_info("set-up: created a code, valid for one browser for %.0f minutes",
              EDITING_ARMED_S / 60);
     return json_pack("{s:s, s:s, s:f, s:b}", "code", editing->code, "address", address, "for_s",
-                     EDITING_ARMED_S, "runs", runs_page(editing));
+                     EDITING_ARMED_S, "runs", runs);
 }
 
 static void ask_arm(struct editing *editing, const struct query *query)
@@ -193,23 +178,20 @@ static void ask_leave(struct editing *editing, const struct query *query)
 
 /* ---- the state ---- */
 
-/* What a person types for a code. Our image has the word that container managers set. */
-static const char *command_for_code(void)
-{
-    return getenv("container") ? "docker exec -it packgate packgate setup" : "sudo packgate setup";
-}
-
 static void ask_state(struct editing *editing, const struct query *query)
 {
     const double now = clock_now();
     const struct config *config = packs_config(editing->overview->packs);
     const char *by = entrances[query->entrance];
     const struct web_config *web = web_of(editing);
+    /* What a person types for a code. Our image has the word that container managers set. */
+    const char *command =
+        getenv("container") ? "docker exec -it packgate packgate setup" : "sudo packgate setup";
     const bool armed = editing->code[0] || editing->token[0] || query->entrance != BY_NOTHING;
     json_t *state = json_pack("{s:b, s:b, s:s?, s:b, s:s, s:s, s:i}", "armed", armed, "taken",
                               editing->token[0] && query->entrance != BY_CODE, "by", by, "yours",
                               query->entrance != BY_NOTHING, "save", hold_way(editing->hold),
-                              "command", command_for_code(), "packs", (int) config->pack_count);
+                              "command", command, "packs", (int) config->pack_count);
     json_object_set_new(state, "expires_s",
                         armed && (query->entrance == BY_CODE || !by)
                             ? json_number(fmax(editing->until - now, 0), 0)
@@ -235,84 +217,44 @@ static void on_quick_over(struct job *job)
     job_stop(job);
 }
 
-static void on_long_over(struct job *job)
-{
-}
-
-/* Writes the command line of a job: what it does, and on which file. */
-static void write_command_line(const struct editing *editing, const char *verb,
-                               const char *words[JOB_WORDS])
+/* Starts the process that does what the query asks for. */
+static bool start_job(const struct editing *editing, const struct query *query, struct job *job,
+                      double most_s)
 {
     const char *first = editing->overview->host->first;
-    const char *list[] = {
-        "setup-work", verb, "-c", editing->overview->file->path, first ? "--first" : NULL,
-        first,        NULL};
-    memcpy(words, list, sizeof list);
+    const char *words[JOB_WORDS] = {
+        "setup-work", query->verb, "-c", editing->overview->file->path, first ? "--first" : NULL,
+        first};
+    return job_start(job, words, query->body, most_s);
 }
 
-static void start_quick(struct editing *editing, const struct query *query, const char *verb)
+static void ask_quick(struct editing *editing, const struct query *query)
 {
-    const char *words[JOB_WORDS];
     struct job *job = editing->quick;
     while (job < editing->quick + QUICK_MAX && job_runs(job))
         job++;
-    write_command_line(editing, verb, words);
-    if (job == editing->quick + QUICK_MAX || !job_start(job, words, query->body, QUICK_S))
+    if (job == editing->quick + QUICK_MAX || !start_job(editing, query, job, QUICK_S))
         refuse_query(editing, query, 503, "busy");
     else
         job->ticket = query->ticket;
-}
-
-static void ask_config(struct editing *editing, const struct query *query)
-{
-    start_quick(editing, query, "config");
-}
-
-static void ask_keys(struct editing *editing, const struct query *query)
-{
-    start_quick(editing, query, "keys");
-}
-
-static void ask_ports(struct editing *editing, const struct query *query)
-{
-    start_quick(editing, query, "ports");
-}
-
-static void ask_check(struct editing *editing, const struct query *query)
-{
-    start_quick(editing, query, "check");
 }
 
 /* The whole text, unmasked: only if nothing but the browser can save it. */
 static void ask_text(struct editing *editing, const struct query *query)
 {
     if (strcmp(hold_way(editing->hold), "download") == 0)
-        start_quick(editing, query, "text");
+        ask_quick(editing, query);
     else
         refuse_query(editing, query, 403,
                      "the gateway can save the configuration itself, so it does not send it");
 }
 
-static void start_long(struct editing *editing, const struct query *query, struct job *job,
-                       const char *verb)
+static void start_long(struct editing *editing, const struct query *query, struct job *job)
 {
-    const char *words[JOB_WORDS];
-    write_command_line(editing, verb, words);
-    if (job_start(job, words, query->body, LONG_S))
+    if (start_job(editing, query, job, LONG_S))
         answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     else
         refuse_query(editing, query, 503, "busy");
-}
-
-/* Answers with the last line of the job. */
-static void answer_last_line(struct editing *editing, const struct query *query,
-                             const struct job *job)
-{
-    json_t *object = job->line ? json_loads(job->line, 0, NULL) : NULL;
-    if (!object)
-        object = json_object();
-    json_object_set_new(object, "running", json_boolean(job_runs(job)));
-    answer_ticket(editing, query->ticket, object);
 }
 
 /* The configured line that uses a port: a search would send between its polls. NULL: none. */
@@ -339,24 +281,14 @@ static void ask_probe(struct editing *editing, const struct query *query)
     else if (!edits_is_port_good(port))
         refuse_query(editing, query, 403, "of this host, only devices below /dev are searched");
     else
-        start_long(editing, query, &editing->search, "probe");
+        start_long(editing, query, &editing->search);
     json_decref(request);
-}
-
-static void ask_probed(struct editing *editing, const struct query *query)
-{
-    answer_last_line(editing, query, &editing->search);
 }
 
 static void ask_stop(struct editing *editing, const struct query *query)
 {
     job_stop(&editing->search);
     answer_ticket(editing, query->ticket, json_object());
-}
-
-static uint32_t count_requests(const struct editing *editing)
-{
-    return server_counters(editing->overview->server).requests;
 }
 
 /* The gateway itself sees whether a Modbus client reads; a process tries everything else. */
@@ -368,23 +300,30 @@ static void ask_try(struct editing *editing, const struct query *query)
     json_decref(request);
     if (editing->awaits_request) {
         job_stop(&editing->trial);
-        editing->requests = count_requests(editing);
+        editing->requests = server_counters(editing->overview->server).requests;
         answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     } else {
-        start_long(editing, query, &editing->trial, "try");
+        start_long(editing, query, &editing->trial);
     }
 }
 
-static void ask_tried(struct editing *editing, const struct query *query)
+/* How far the search or the trial is: the last line of its process. */
+static void ask_progress(struct editing *editing, const struct query *query)
 {
-    if (!editing->awaits_request) {
-        answer_last_line(editing, query, &editing->trial);
+    const bool probed = strcmp(query->verb, "probed") == 0;
+    if (!probed && editing->awaits_request) {
+        const bool came = server_counters(editing->overview->server).requests != editing->requests;
+        answer_ticket(editing, query->ticket,
+                      json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name",
+                                "request", "ok", came ? json_true() : json_null(), "text", ""));
         return;
     }
-    const bool came = count_requests(editing) != editing->requests;
-    answer_ticket(editing, query->ticket,
-                  json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name",
-                            "request", "ok", came ? json_true() : json_null(), "text", ""));
+    const struct job *job = probed ? &editing->search : &editing->trial;
+    json_t *object = job->line ? json_loads(job->line, 0, NULL) : NULL;
+    if (!object)
+        object = json_object();
+    json_object_set_new(object, "running", json_boolean(job_runs(job)));
+    answer_ticket(editing, query->ticket, object);
 }
 
 /* ---- saving ---- */
@@ -396,14 +335,9 @@ static void ask_apply(struct editing *editing, const struct query *query)
     hold_apply(editing->hold, query->body, query->ticket);
 }
 
-static void ask_keep(struct editing *editing, const struct query *query)
+static void ask_end(struct editing *editing, const struct query *query)
 {
-    hold_end(editing->hold, true, query->ticket);
-}
-
-static void ask_undo(struct editing *editing, const struct query *query)
-{
-    hold_end(editing->hold, false, query->ticket);
+    hold_end(editing->hold, strcmp(query->verb, "keep") == 0, query->ticket);
 }
 
 /* ---- questions ---- */
@@ -417,19 +351,19 @@ static const struct {
     {.verb = "state", .ask = ask_state, .open = true, .looks = true},
     {.verb = "arm", .ask = ask_arm, .open = true, .looks = true},
     {.verb = "leave", .ask = ask_leave, .looks = true},
-    {.verb = "config", .ask = ask_config},
-    {.verb = "keys", .ask = ask_keys},
-    {.verb = "ports", .ask = ask_ports},
-    {.verb = "check", .ask = ask_check},
+    {.verb = "config", .ask = ask_quick},
+    {.verb = "keys", .ask = ask_quick},
+    {.verb = "ports", .ask = ask_quick},
+    {.verb = "check", .ask = ask_quick},
     {.verb = "text", .ask = ask_text},
     {.verb = "apply", .ask = ask_apply},
-    {.verb = "keep", .ask = ask_keep},
-    {.verb = "undo", .ask = ask_undo},
+    {.verb = "keep", .ask = ask_end},
+    {.verb = "undo", .ask = ask_end},
     {.verb = "probe", .ask = ask_probe},
-    {.verb = "probed", .ask = ask_probed},
+    {.verb = "probed", .ask = ask_progress},
     {.verb = "stop", .ask = ask_stop},
     {.verb = "try", .ask = ask_try},
-    {.verb = "tried", .ask = ask_tried},
+    {.verb = "tried", .ask = ask_progress},
 };
 
 void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
@@ -437,7 +371,7 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
     char verb[16], by[16], token[TOKEN_SIZE];
     const double now = clock_now();
     int used = 0;
-    struct query query = {.by = by, .token = token, .ticket = ticket};
+    struct query query = {.verb = verb, .by = by, .token = token, .ticket = ticket};
     if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
         refuse_query(editing, &query, 400, "expected setup VERB BY TOKEN");
         return;
@@ -468,8 +402,8 @@ struct editing *editing_new(struct ev_loop *loop, const struct overview *overvie
     editing->overview = overview;
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_init(&editing->quick[i], loop, on_quick_over, editing);
-    job_init(&editing->search, loop, on_long_over, editing);
-    job_init(&editing->trial, loop, on_long_over, editing);
+    job_init(&editing->search, loop, NULL, editing);
+    job_init(&editing->trial, loop, NULL, editing);
     editing->hold = hold_new(loop, overview);
     if (editing->hold)
         return editing;
@@ -483,8 +417,7 @@ void editing_free(struct editing *editing)
         return;
     for (size_t i = 0; i < QUICK_MAX; i++)
         job_stop(&editing->quick[i]);
-    job_stop(&editing->search);
-    job_stop(&editing->trial);
+    stop_long(editing);
     hold_free(editing->hold);
     free(editing);
 }

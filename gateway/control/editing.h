@@ -26,8 +26,8 @@ struct editing *editing_new(struct ev_loop *loop, const struct overview *overvie
 void editing_free(struct editing *editing);
 
 /** Creates a new code; the previous code and its session become invalid. Returns {"code", "address", "for_s",
- * "runs": whether the page runs at this moment}; NULL with the reason in `why`. */
-json_t *editing_arm(struct editing *editing, char *why, size_t size);
+ * "runs": whether the page runs at this moment}, or a refusal. */
+json_t *editing_arm(struct editing *editing);
 
 /** Answers a request of the page's outlet (the text after "setup "), now or later. */
 void editing_ask(struct editing *editing, const char *text, uint64_t ticket);

@@ -7,6 +7,7 @@
 #include "packs/json.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -142,20 +143,6 @@ static int start_child(const struct hold *hold)
 
 /* ---- its replies ---- */
 
-static void reload_soon(struct hold *hold)
-{
-    ev_timer_stop(hold->loop, &hold->reload);
-    ev_timer_set(&hold->reload, RELOAD_LATER_S, 0);
-    ev_timer_start(hold->loop, &hold->reload);
-}
-
-static void start_patience(struct hold *hold, double within_s)
-{
-    ev_timer_stop(hold->loop, &hold->patience);
-    ev_timer_set(&hold->patience, within_s, 0);
-    ev_timer_start(hold->loop, &hold->patience);
-}
-
 static void handle_applied(struct hold *hold, const char *text)
 {
     json_t *said = json_loads(text, 0, NULL);
@@ -164,11 +151,11 @@ static void handle_applied(struct hold *hold, const char *text)
         hold->state = HOLD_PENDING;
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
-        start_patience(hold, HOLD_KEEP_S + ANSWER_S);
+        timer_restart(hold->loop, &hold->patience, HOLD_KEEP_S + ANSWER_S);
         answer_text(hold, text);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  HOLD_KEEP_S);
-        reload_soon(hold);
+        timer_restart(hold->loop, &hold->reload, RELOAD_LATER_S);
     } else {
         answer_text(hold, text);
         disconnect(hold);
@@ -193,7 +180,7 @@ static void handle_ended(struct hold *hold, const char *text)
             snprintf(hold->undone, sizeof hold->undone, "%s",
                      undone ? undone : "the new one was not found");
         log_warn("set-up: the previous configuration is back: %s", hold->undone);
-        reload_soon(hold);
+        timer_restart(hold->loop, &hold->reload, RELOAD_LATER_S);
     } else {
         snprintf(hold->undone, sizeof hold->undone, "the previous one could not be restored: %s",
                  error ? error : "unknown reason");
@@ -207,14 +194,6 @@ static void handle_ended(struct hold *hold, const char *text)
         answer_text(hold, text);
     disconnect(hold);
     json_decref(said);
-}
-
-static void handle_line(struct hold *hold, const char *text)
-{
-    if (hold->state == HOLD_APPLYING)
-        handle_applied(hold, text);
-    else
-        handle_ended(hold, text);
 }
 
 static bool send_line(const struct hold *hold, const char *text)
@@ -236,7 +215,7 @@ static bool start_saving(struct hold *hold, enum hold_state state, const char *t
     ev_io_set(&hold->readable, hold->fd, EV_READ);
     ev_io_start(hold->loop, &hold->readable);
     if (send_line(hold, text)) {
-        start_patience(hold, ANSWER_S);
+        timer_restart(hold->loop, &hold->patience, ANSWER_S);
         return true;
     }
     disconnect(hold);
@@ -281,7 +260,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         hold->size -= (size_t) (end + 1 - text);
         memmove(text, end + 1, hold->size);
         if (line)
-            handle_line(hold, line);
+            (hold->state == HOLD_APPLYING ? handle_applied : handle_ended)(hold, line);
         free(line);
     }
 }
@@ -296,7 +275,7 @@ static void send_end(struct hold *hold, bool keep)
     hold->state = HOLD_ENDING;
     hold->keeps = keep;
     if (send_line(hold, keep ? "keep" : "undo"))
-        start_patience(hold, ANSWER_S);
+        timer_restart(hold->loop, &hold->patience, ANSWER_S);
     else
         handle_loss(hold, "the program that saves the configuration has ended");
 }

@@ -4,6 +4,7 @@
 
 #include "outlets/pipe.h"
 #include "base/child.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,14 +43,6 @@ static void close_output(struct job *job)
     job->fd = -1;
 }
 
-static void discard_output(struct job *job)
-{
-    free(job->text);
-    free(job->line);
-    job->text = job->line = NULL;
-    job->size = 0;
-}
-
 void job_stop(struct job *job)
 {
     close_output(job);
@@ -59,7 +52,10 @@ void job_stop(struct job *job)
     /* libev reaps the killed process without a watcher, too. */
     ev_child_stop(job->loop, &job->ended);
     job->pid = 0;
-    discard_output(job);
+    free(job->text);
+    free(job->line);
+    job->text = job->line = NULL;
+    job->size = 0;
 }
 
 bool job_runs(const struct job *job)
@@ -71,7 +67,8 @@ static void finish(struct job *job)
 {
     close_output(job);
     ev_timer_stop(job->loop, &job->deadline);
-    job->over(job);
+    if (job->over)
+        job->over(job);
 }
 
 /* Keeps the last whole line, and the incomplete one behind it. */
@@ -167,7 +164,6 @@ bool job_start(struct job *job, const char *const *words, const char *request, d
     ev_child_start(job->loop, &job->ended);
     ev_io_set(&job->readable, job->fd, EV_READ);
     ev_io_start(job->loop, &job->readable);
-    ev_timer_set(&job->deadline, most_s, 0);
-    ev_timer_start(job->loop, &job->deadline);
+    timer_restart(job->loop, &job->deadline, most_s);
     return true;
 }

@@ -22,7 +22,8 @@ struct job {
     ev_timer deadline;
     char *text, *line; /* received output; its last whole line, NUL-terminated, NULL: none yet */
     size_t size;
-    /** The output has ended or the deadline has passed; `line` is the last line. Not called after job_stop. */
+    /** The output has ended or the deadline has passed; `line` is the last line. Not called after job_stop. NULL: nobody
+     * waits for that. */
     void (*over)(struct job *job);
     void *data;
     uint64_t ticket; /* the owner's */

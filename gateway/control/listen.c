@@ -84,18 +84,18 @@ static struct onlooker *new_onlooker(struct onlookers *all, struct control_clien
     return onlooker;
 }
 
-static bool find_line(const struct onlookers *all, const char *name, char *why, size_t size)
+/* Why a line cannot be used; NULL: it can. */
+static json_t *refuse_line(const struct onlookers *all, const char *name)
 {
     const struct config *config = packs_config(all->overview->packs);
+    if (overview_line(all->overview, name))
+        return NULL;
     for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].name, name) == 0) {
-            snprintf(why, size,
-                     "line %s is not polled yet: the protocol of its pack is still being searched",
-                     name);
-            return overview_line(all->overview, name) != NULL;
-        }
-    snprintf(why, size, "there is no [line %s]", name);
-    return false;
+        if (strcmp(config->lines[i].name, name) == 0)
+            return json_refusal(
+                "line %s is not polled yet: the protocol of its pack is still being searched",
+                name);
+    return json_refusal("there is no [line %s]", name);
 }
 
 /* ---- listening in ---- */
@@ -133,25 +133,24 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
     free_onlooker(onlooker);
 }
 
-bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
-                  size_t size)
+json_t *listen_begin(struct onlookers *all, struct control_client *client, const char *line)
 {
-    if (!find_line(all, line, why, size))
-        return false;
+    json_t *refusal = refuse_line(all, line);
+    if (refusal)
+        return refusal;
     struct onlooker *onlooker = new_onlooker(all, client, line, on_passed);
     char *head = onlooker ? json_text(json_pack("{s:s, s:s}", "listening", line, "protocol",
                                                 line_protocol(onlooker->line)))
                           : NULL;
     if (!head || !control_watch(client)) {
-        snprintf(why, size, "out of memory");
         free(head);
         if (onlooker)
             free_onlooker(onlooker);
-        return false;
+        return json_refusal("out of memory");
     }
     control_tell(client, head);
     free(head);
-    return true;
+    return NULL;
 }
 
 /* ---- a request by hand ---- */
@@ -224,21 +223,18 @@ static bool parse_hex(const char *hex, struct loan *loan)
     return loan->size > 0;
 }
 
-bool listen_send(struct onlookers *all, struct control_client *client, const char *line,
-                 const char *hex, char *why, size_t size)
+json_t *listen_send(struct onlookers *all, struct control_client *client, const char *line,
+                    const char *hex)
 {
     struct loan loan = {.begun = on_begun, .received = on_bytes, .done = on_done};
-    if (!find_line(all, line, why, size))
-        return false;
-    if (!parse_hex(hex, &loan)) {
-        snprintf(why, size, "expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
-        return false;
-    }
+    json_t *refusal = refuse_line(all, line);
+    if (refusal)
+        return refusal;
+    if (!parse_hex(hex, &loan))
+        return json_refusal("expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
     struct onlooker *onlooker = new_onlooker(all, client, line, on_own);
-    if (!onlooker) {
-        snprintf(why, size, "out of memory");
-        return false;
-    }
+    if (!onlooker)
+        return json_refusal("out of memory");
     loan.data = onlooker;
     loan.queued_at = clock_now();
     onlooker->loan = loan;
@@ -246,14 +242,13 @@ bool listen_send(struct onlookers *all, struct control_client *client, const cha
     onlooker->sent = json_array();
     onlooker->received = json_array();
     if (!onlooker->line || !line_lend(onlooker->line, &onlooker->loan)) {
-        snprintf(why, size, "line %s is down, or its device sends without being polled", line);
         free_onlooker(onlooker);
-        return false;
+        return json_refusal("line %s is down, or its device sends without being polled", line);
     }
     const struct control_peer *peer = control_peer(client);
     log_info("line %s: user %u (process %d) sends %zu bytes by hand", line, (unsigned) peer->uid,
              (int) peer->pid, loan.size);
-    return true;
+    return NULL;
 }
 
 /* ---- all clients ---- */

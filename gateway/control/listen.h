@@ -23,14 +23,12 @@ void listen_free(struct onlookers *all);
 /** To be called after a reload: reconnects the clients to the new lines. */
 void listen_renew(struct onlookers *all);
 
-/** Makes the client listen from now on. False with the reason in `why`. */
-bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
-                  size_t size);
+/** Makes the client listen from now on. Returns NULL, or the refusal for the client. */
+json_t *listen_begin(struct onlookers *all, struct control_client *client, const char *line);
 
-/** Sends bytes and answers the client with the response. False with the reason in `why`; the caller
- * must then answer the client. */
-bool listen_send(struct onlookers *all, struct control_client *client, const char *line,
-                 const char *hex, char *why, size_t size);
+/** Sends bytes and answers the client with the response. Returns NULL, or the refusal. */
+json_t *listen_send(struct onlookers *all, struct control_client *client, const char *line,
+                    const char *hex);
 
 /** The client has disconnected. */
 void listen_left(struct onlookers *all, struct control_client *client);

@@ -5,11 +5,11 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
+#include "base/listeners.h"
 #include "base/log.h"
-#include "base/queue.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <libgen.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BATCH 16    /* new clients per turn */
-#define PAUSE_S 1.0 /* s, when descriptors have run out */
 /* a pause of four times the time that a request took: at most a fifth of the time goes into requests */
 #define REST_TIMES 4
 #define UNREAD_S 10.0                   /* s for a client to read an answer */
@@ -58,16 +56,13 @@ struct control_socket {
     struct ev_loop *loop;
     struct control_events events;
     void *data;
-    ev_io listening; /* fd -1: not listening */
-    ev_timer pause, work;
+    struct listeners listeners; /* one, or none */
+    ev_timer work;
     double rest_until;
     struct sockaddr_un address;
     dev_t device; /* of the socket file, to detect whether it is still ours */
     ino_t inode;
     struct late_turn_watcher watcher;
-    double
-        waited_since; /* clients wait to be accepted since then at the earliest; INFINITY: none waits */
-    bool starved;
     bool crowded; /* logged that it is full; until half of the places are free again */
     unsigned turn;
     size_t answers; /* bytes of all unsent answers */
@@ -76,7 +71,7 @@ struct control_socket {
 
 /* ---- clients ---- */
 
-static void release(struct control_client *client)
+void control_close(struct control_client *client)
 {
     struct control_socket *socket = client->socket;
     ev_io_stop(socket->loop, &client->readable);
@@ -88,13 +83,7 @@ static void release(struct control_client *client)
     free(client->out);
     client->out = NULL;
     client->state = CLIENT_FREE;
-    if (socket->starved)
-        ev_feed_event(socket->loop, &socket->pause, EV_TIMER);
-}
-
-void control_close(struct control_client *client)
-{
-    release(client);
+    listeners_resume(&socket->listeners);
 }
 
 static void disconnect_client(struct control_client *client)
@@ -102,7 +91,7 @@ static void disconnect_client(struct control_client *client)
     struct control_socket *socket = client->socket;
     socket->events.left(socket->data, client);
     if (client->state != CLIENT_FREE)
-        release(client);
+        control_close(client);
     socket->crowded &= control_clients(socket) > CONTROL_CLIENTS / 2;
 }
 
@@ -227,14 +216,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
     disconnect_client(timer->data);
 }
 
-/* Sends from the loop, because sending may free the client while the caller still uses it. */
-static void start_sending(struct control_client *client)
-{
-    client->state = CLIENT_SENDING;
-    expect(client, UNREAD_S);
-    ev_io_start(client->socket->loop, &client->writable);
-}
-
 void control_answer(struct control_client *client, char *text)
 {
     struct control_socket *socket = client->socket;
@@ -255,7 +236,10 @@ void control_answer(struct control_client *client, char *text)
     client->out_size = size + 1;
     client->out_sent = 0;
     socket->answers += client->out_size;
-    start_sending(client);
+    /* Sends from the loop, because sending may free the client while the caller still uses it. */
+    client->state = CLIENT_SENDING;
+    expect(client, UNREAD_S);
+    ev_io_start(socket->loop, &client->writable);
 }
 
 bool control_watch(struct control_client *client)
@@ -331,55 +315,32 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- new clients ---- */
 
-static bool is_in_group(int fd, gid_t group)
-{
-    gid_t groups[GROUPS_MAX];
-    socklen_t size = sizeof groups;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-        return false;
-    for (size_t i = 0; i < size / sizeof *groups; i++)
-        if (groups[i] == group)
-            return true;
-    return false;
-}
-
 static struct control_peer find_peer(int fd)
 {
     struct ucred who = {.uid = (uid_t) -1, .gid = (gid_t) -1};
-    socklen_t size = sizeof who;
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof who, groups_size = sizeof groups;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
         return (struct control_peer){.uid = (uid_t) -1};
     const bool same = who.uid == 0 || who.uid == geteuid();
+    bool member = who.gid == getegid();
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_size) == 0)
+        for (size_t i = 0; i < groups_size / sizeof *groups; i++)
+            member |= groups[i] == getegid();
     return (struct control_peer){
         .pid = who.pid,
         .uid = who.uid,
         /* An outlet cannot become another user. */
         .may_act = same && (who.uid != geteuid() || !child_is_ours(who.pid)),
-        .may_read = same || who.gid == getegid() || is_in_group(fd, getegid()),
+        .may_read = same || member,
     };
 }
 
-static bool is_idle(const struct control_client *client)
-{
-    return client->state == CLIENT_READING;
-}
-
-/* Sends the reason and closes. */
-static void turn_away(int fd, const char *why)
+/* Tells a client why it is disconnected, if its socket takes that. */
+static void send_reason(int fd, const char *why)
 {
     ssize_t sent = send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void) sent; /* the message is best effort */
-    close(fd);
-}
-
-/* Logs once each time that all places are taken. */
-static void note_crowd(struct control_socket *socket)
-{
-    if (!socket->crowded)
-        log_warn("control socket: more than %d clients at once, the longest idle ones are "
-                 "disconnected",
-                 CONTROL_CLIENTS);
-    socket->crowded = true;
+    (void) sent;
 }
 
 /* Returns a free place, or that of the longest idle client; NULL: all clients have requests in
@@ -391,30 +352,31 @@ static struct control_client *find_place(struct control_socket *socket)
         struct control_client *client = &socket->clients[i];
         if (client->state == CLIENT_FREE)
             return client;
-        if (is_idle(client) && (!idle || client->active_at < idle->active_at))
+        if (client->state == CLIENT_READING && (!idle || client->active_at < idle->active_at))
             idle = client;
     }
-    note_crowd(socket);
+    if (!socket->crowded)
+        log_warn("control socket: more than %d clients at once, the longest idle ones are "
+                 "disconnected",
+                 CONTROL_CLIENTS);
+    socket->crowded = true;
     if (!idle)
         return NULL;
-    const char why[] =
-        "{\"error\":\"too many clients, and this one was idle for the longest time\"}\n";
-    ssize_t sent = send(idle->readable.fd, why, sizeof why - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void) sent; /* the message is best effort */
+    send_reason(idle->readable.fd,
+                "{\"error\":\"too many clients, and this one was idle for the longest time\"}\n");
     disconnect_client(idle);
     return idle;
 }
 
-static void admit(struct control_socket *socket, int fd)
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
-    struct control_peer peer = find_peer(fd);
-    if (!peer.may_read) {
-        turn_away(fd, "{\"error\":\"allowed only for root and the group of the service\"}\n");
-        return;
-    }
-    struct control_client *client = find_place(socket);
+    const struct control_peer peer = find_peer(fd);
+    struct control_client *client = peer.may_read ? find_place(data) : NULL;
     if (!client) {
-        turn_away(fd, "{\"error\":\"too many requests in progress, try again\"}\n");
+        send_reason(fd, peer.may_read ? "{\"error\":\"too many requests in progress, try again\"}\n"
+                                      : "{\"error\":\"allowed only for root and the group of the "
+                                        "service\"}\n");
+        close(fd);
         return;
     }
     client->peer = peer;
@@ -428,60 +390,11 @@ static void admit(struct control_socket *socket, int fd)
     read_on(client);
 }
 
-static void accept_clients(struct control_socket *socket)
-{
-    const double now = clock_now();
-    const bool old = now - socket->waited_since > LATE_TURN_S;
-    for (int i = 0; i < BATCH; i++) {
-        int fd = accept4(socket->listening.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            socket->starved = false;
-            if (old)
-                close(fd);
-            else
-                admit(socket, fd);
-            continue;
-        }
-        if (errno == EAGAIN) {
-            socket->waited_since = INFINITY;
-            return;
-        }
-        if (errno == EINTR || errno == ECONNABORTED)
-            continue;
-        /* Its socket stays readable; without a pause the loop would spin on it. */
-        if (!socket->starved)
-            log_warn("control socket: clients cannot be accepted: %s", strerror(errno));
-        socket->starved = true;
-        socket->waited_since = fmin(socket->waited_since, now);
-        ev_io_stop(socket->loop, &socket->listening);
-        ev_timer_again(socket->loop, &socket->pause);
-        return;
-    }
-}
-
-static void on_connecting(struct ev_loop *loop, ev_io *io, int revents)
-{
-    accept_clients(io->data);
-}
-
-static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    struct control_socket *socket = timer->data;
-    ev_timer_stop(loop, timer);
-    if (socket->listening.fd < 0)
-        return;
-    ev_io_start(loop, &socket->listening);
-    ev_feed_event(loop, &socket->listening,
-                  EV_READ); /* accept at once, to see whether clients still wait */
-}
-
 static void on_late_turn(void *data, double since, double now)
 {
     struct control_socket *socket = data;
     drop_all(socket);
-    socket->waited_since = -INFINITY;
-    if (ev_is_active(&socket->listening))
-        accept_clients(socket);
+    listeners_turn_away(&socket->listeners);
 }
 
 /* ---- listening ---- */
@@ -489,27 +402,13 @@ static void on_late_turn(void *data, double since, double now)
 static void stop_listening(struct control_socket *socket)
 {
     struct stat found;
-    if (socket->listening.fd < 0)
+    if (socket->listeners.count == 0)
         return;
-    ev_io_stop(socket->loop, &socket->listening);
-    ev_timer_stop(socket->loop, &socket->pause);
     /* By now another gateway may have created its own socket there. */
     if (stat(socket->address.sun_path, &found) == 0 && found.st_dev == socket->device &&
         found.st_ino == socket->inode)
         unlink(socket->address.sun_path);
-    close(socket->listening.fd);
-    socket->listening.fd = -1;
-}
-
-static void make_folder(const char *path)
-{
-    char folder[sizeof((struct sockaddr_un *) NULL)->sun_path];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash > folder) {
-        *slash = '\0';
-        mkdir(folder, 0755);
-    }
+    listeners_close(&socket->listeners);
 }
 
 /* Removes the socket file that a dead gateway has left. False with the reason if anything else is
@@ -539,7 +438,9 @@ static int listen_at(const struct sockaddr_un *address, const char **why)
 {
     if (!remove_dead_socket(address, why))
         return -1;
-    make_folder(address->sun_path);
+    char folder[sizeof address->sun_path];
+    snprintf(folder, sizeof folder, "%s", address->sun_path);
+    mkdir(dirname(folder), 0755);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     /* No client may connect before the file has its mode. */
     const mode_t mask = umask(0177);
@@ -556,7 +457,7 @@ static int listen_at(const struct sockaddr_un *address, const char **why)
 
 bool control_socket_open(struct control_socket *socket, const char *path, bool wanted)
 {
-    if (socket->listening.fd >= 0 && strcmp(socket->address.sun_path, path) == 0)
+    if (socket->listeners.count > 0 && strcmp(socket->address.sun_path, path) == 0)
         return true;
     stop_listening(socket);
     if (!path[0])
@@ -579,9 +480,7 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
         socket->device = found.st_dev;
         socket->inode = found.st_ino;
     }
-    socket->waited_since = INFINITY;
-    ev_io_set(&socket->listening, fd, EV_READ);
-    ev_io_start(socket->loop, &socket->listening);
+    listeners_adopt(&socket->listeners, socket->loop, fd, on_accepted, socket);
     return true;
 }
 
@@ -601,13 +500,11 @@ struct control_socket *control_socket_new(struct ev_loop *loop, const struct con
     socket->loop = loop;
     socket->events = *events;
     socket->data = data;
-    ev_io_init(&socket->listening, on_connecting, -1, EV_READ);
-    ev_init(&socket->pause, on_pause);
-    socket->pause.repeat = PAUSE_S;
+    listeners_adopt(&socket->listeners, loop, -1, on_accepted, socket);
     ev_init(&socket->work, on_work);
     /* Children whose parent has ended stay descendants of this process. */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    socket->listening.data = socket->pause.data = socket->work.data = socket;
+    socket->work.data = socket;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         socket->clients[i].socket = socket;
         ev_init(&socket->clients[i].deadline, on_deadline);

@@ -133,29 +133,21 @@ static const struct {
 /* Finding the values by name takes longer than everything else, so it is done once. */
 struct shown_refs {
     struct value_ref list[COUNT(shown)];
-    bool found[COUNT(shown)];
 };
-
-static void find_shown(struct shown_refs *refs)
-{
-    for (size_t i = 0; i < COUNT(shown); i++)
-        refs->found[i] = value_find(shown[i].name, &refs->list[i]);
-}
 
 /* Stale values are not shown. */
 static void add_main_values(json_t *object, const struct source *source,
                             const struct shown_refs *refs)
 {
     for (size_t i = 0; i < COUNT(shown); i++) {
-        double value =
-            refs->found[i] ? value_of(&refs->list[i], source->values, &source->status) : NAN;
+        const double value = value_of(&refs->list[i], source->values, &source->status);
         if (!isnan(value))
             add_member(object, shown[i].name, json_number(value, shown[i].decimals));
     }
     add_member(object, "alarms", alarms_of(source->values));
 }
 
-static json_t *heading_of(const struct source *source, const struct troubles *troubles, double now)
+static json_t *heading_of(const struct source *source, double now)
 {
     json_t *object = json_object();
     const char *driver = source->status.driver;
@@ -172,9 +164,8 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
     const enum map_state state = fresh ? MAP_STATE_FRESH : source_status(source, false).state;
     add_member(object, "state", json_string(map_state_name(state)));
     add_count(object, "fresh", fresh);
-    double age_s = troubles_age(troubles, source, now);
-    if (!isnan(age_s))
-        add_member(object, "age_s", seconds(age_s));
+    if (!isnan(source->read_at))
+        add_member(object, "age_s", seconds(now - source->read_at));
     return object;
 }
 
@@ -213,10 +204,9 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "limits_age_s", allowed.age_s);
 }
 
-static json_t *source_object(const struct source *source, const struct troubles *troubles,
-                             const struct shown_refs *refs, double now)
+static json_t *source_object(const struct source *source, const struct shown_refs *refs, double now)
 {
-    json_t *object = heading_of(source, troubles, now);
+    json_t *object = heading_of(source, now);
     const struct map_status *status = &source->status;
     add_member(object, "writable", json_boolean(source->writable));
     add_member(object, "settable", json_boolean(source->settable));
@@ -240,29 +230,22 @@ static json_t *source_object(const struct source *source, const struct troubles 
     add_count(object, "reconnects", status->reconnects);
     add_count(object, "implausible", status->implausible);
     add_count(object, "spikes", status->spikes);
-    double at = NAN;
-    const char *words = troubles_of(troubles, source, &at);
-    add_error(object, words, at, now);
+    add_error(object, source->trouble, source->trouble_at, now);
     return object;
 }
 
-/* Whether all requests of the pack were sent once. */
-static bool is_complete(const struct polling *polling, const struct source *source)
-{
-    for (unsigned i = 0; i < polling->pack_count; i++) {
-        const struct poller *poller = polling->pollers[i];
-        if (poller && strcmp(poller->config->name, source->name) == 0)
-            return poller->complete;
-    }
-    return true;
-}
-
 static json_t *values_object(const struct overview *overview, const struct source *source,
-                             const struct troubles *troubles, double now)
+                             double now)
 {
-    json_t *object = heading_of(source, troubles, now);
+    json_t *object = heading_of(source, now);
+    bool complete = true; /* all requests of the pack were sent once */
+    for (unsigned i = 0; i < overview->polling->pack_count; i++) {
+        const struct poller *poller = overview->polling->pollers[i];
+        if (poller && strcmp(poller->config->name, source->name) == 0)
+            complete = poller->complete;
+    }
     add_count(object, "polls", source->status.polls);
-    add_count(object, "complete", is_complete(overview->polling, source));
+    add_count(object, "complete", complete);
     json_t *values = source_fresh(source, now) ? json_of_pack(source->values) : NULL;
     if (values)
         json_object_update(object, values);
@@ -271,12 +254,11 @@ static json_t *values_object(const struct overview *overview, const struct sourc
     return object;
 }
 
-json_t *status_values(const struct overview *overview, const struct troubles *troubles,
-                      const json_t *names, double now, const char **missing)
+json_t *status_values(const struct overview *overview, const json_t *names, double now,
+                      const char **missing)
 {
     json_t *list = json_array();
     const struct source *source;
-    *missing = "";
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
         source = name ? packs_find(overview->packs, name) : NULL;
@@ -285,11 +267,11 @@ json_t *status_values(const struct overview *overview, const struct troubles *tr
             json_decref(list);
             return NULL;
         }
-        json_array_append_new(list, values_object(overview, source, troubles, now));
+        json_array_append_new(list, values_object(overview, source, now));
     }
     for (unsigned n = 0; !names && (source = packs_at(overview->packs, n)); n++)
         if (!source->members)
-            json_array_append_new(list, values_object(overview, source, troubles, now));
+            json_array_append_new(list, values_object(overview, source, now));
     return list;
 }
 
@@ -386,12 +368,13 @@ static json_t *modbus_object(const struct overview *overview, double now)
 
 /* ---- everything ---- */
 
-json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now)
+json_t *status_of(const struct overview *overview, double now)
 {
     json_t *object = json_object(), *lines = json_array(), *packs = json_array();
     const double started_at = packs_started_at(overview->packs);
     struct shown_refs refs;
-    find_shown(&refs);
+    for (size_t i = 0; i < COUNT(shown); i++)
+        value_find(shown[i].name, &refs.list[i]);
     add_member(object, "version", json_string(PACKGATE_VERSION));
     if (packs_config(overview->packs)->gateway.title[0])
         add_member(object, "name", json_string(packs_config(overview->packs)->gateway.title));
@@ -410,7 +393,7 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
     add_member(object, "lines", lines);
     const struct source *source;
     for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
-        json_array_append_new(packs, source_object(source, troubles, &refs, now));
+        json_array_append_new(packs, source_object(source, &refs, now));
     add_member(object, "packs", packs);
     add_member(object, "pushes", pushes_array(overview));
     add_member(object, "outlets", outlets_array(overview));

@@ -6,18 +6,17 @@
 #pragma once
 
 #include "overview.h"
-#include "trouble.h"
 
 #include <jansson.h>
 
 /** The whole status. NULL: out of memory; the caller releases it. */
-json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now);
+json_t *status_of(const struct overview *overview, double now);
 
 /** An array of the packs and banks with these names (a JSON array of strings; NULL: all packs),
  * each with its values as `packgate read` prints them, if they are fresh. NULL with the first
- * unknown name in `missing`, or "" if memory ran out. */
-json_t *status_values(const struct overview *overview, const struct troubles *troubles,
-                      const json_t *names, double now, const char **missing);
+ * unknown name in `missing`. */
+json_t *status_values(const struct overview *overview, const json_t *names, double now,
+                      const char **missing);
 
 /** The text of the configuration without secrets, and its mistakes. NULL: out of memory. */
 json_t *status_configuration(const struct overview *overview, double now);

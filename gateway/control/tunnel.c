@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -148,14 +149,6 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
 
 /* ---- from the program to the line ---- */
 
-static void take_bytes(struct tunnel *tunnel, size_t size)
-{
-    tunnel->in_size -= size;
-    memmove(tunnel->in, tunnel->in + size, tunnel->in_size);
-    for (unsigned i = 0; i < tunnel->chunks; i++)
-        tunnel->ends[i] -= size;
-}
-
 /* Takes the first request, or as much of it as fits into one loan. */
 static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
 {
@@ -166,16 +159,11 @@ static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
         memmove(tunnel->ends, tunnel->ends + 1, tunnel->chunks * sizeof *tunnel->ends);
         memmove(tunnel->whole_at, tunnel->whole_at + 1, tunnel->chunks * sizeof *tunnel->whole_at);
     }
-    take_bytes(tunnel, size);
+    tunnel->in_size -= size;
+    memmove(tunnel->in, tunnel->in + size, tunnel->in_size);
+    for (unsigned i = 0; i < tunnel->chunks; i++)
+        tunnel->ends[i] -= size;
     return size;
-}
-
-static void proceed_later(struct tunnel *tunnel, double after_s)
-{
-    struct ev_loop *loop = tunnel->tunnels->loop;
-    ev_timer_stop(loop, &tunnel->proceed);
-    ev_timer_set(&tunnel->proceed, after_s, 0);
-    ev_timer_start(loop, &tunnel->proceed);
 }
 
 /* Bytes for a line that is down are dropped: the program expects its answer at once. */
@@ -186,22 +174,17 @@ static void report_down(struct tunnel *tunnel, const char *why)
                  tunnel->config.name, tunnel->config.line, why);
 }
 
-static void report_recovery(struct tunnel *tunnel)
+static void on_begun(void *data)
 {
+    struct tunnel *tunnel = data;
     double lasted_s;
     if (trouble_ends(&tunnel->down, clock_now(), &lasted_s))
         log_info("tunnel %s: line %s is back after %.0f s", tunnel->config.name,
                  tunnel->config.line, lasted_s);
-}
-
-static void on_begun(void *data)
-{
-    struct tunnel *tunnel = data;
-    report_recovery(tunnel);
     tunnel->has_line = tunnel->loan.open_end;
     tunnel->exchanges += !tunnel->loan.open_end;
     if (tunnel->has_line && tunnel->chunks > 0)
-        proceed_later(tunnel, 0);
+        timer_restart(tunnel->tunnels->loop, &tunnel->proceed, 0);
 }
 
 /* The line may be about to be freed: continue from the loop. */
@@ -221,7 +204,7 @@ static void on_done(void *data, enum loan_result result)
     else if (result == LOAN_TOO_LATE)
         log_debug("tunnel %s: line %s was busy for too long", tunnel->config.name,
                   tunnel->config.line);
-    proceed_later(tunnel, tunnel->loan.open_end ? AGAIN_S : 0);
+    timer_restart(tunnel->tunnels->loop, &tunnel->proceed, tunnel->loan.open_end ? AGAIN_S : 0);
 }
 
 static bool ask_for_line(struct tunnel *tunnel)
@@ -255,31 +238,24 @@ static void pass_all(struct tunnel *tunnel)
     }
 }
 
-/* Drops requests whose program has stopped waiting for the answer. */
-static void drop_old(struct tunnel *tunnel, double now)
-{
-    uint8_t bytes[LOAN_BYTES];
-    while (tunnel->chunks > 0 && now - tunnel->whole_at[0] > LOAN_VALID_S) {
-        first_chunk(tunnel, bytes);
-        tunnel->dropped++;
-    }
-}
-
 /* Passes on the requests that are due. */
 static void proceed(struct tunnel *tunnel)
 {
     const double now = clock_now();
+    uint8_t dropped[LOAN_BYTES];
     /* In a late turn the age of the bytes is unknown; the next turn disconnects the program. */
     if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
-    drop_old(tunnel, now);
+    /* Drops requests whose program has stopped waiting for the answer. */
+    for (; tunnel->chunks > 0 && now - tunnel->whole_at[0] > LOAN_VALID_S; tunnel->dropped++)
+        first_chunk(tunnel, dropped);
     if (!tunnel->config.share) {
         if (tunnel->has_line)
             pass_all(tunnel);
         else if (!tunnel->lender && !ask_for_line(tunnel)) {
             while (tunnel->chunks > 0)
-                first_chunk(tunnel, tunnel->loan.bytes);
-            proceed_later(tunnel, AGAIN_S);
+                first_chunk(tunnel, dropped);
+            timer_restart(tunnel->tunnels->loop, &tunnel->proceed, AGAIN_S);
         }
         return;
     }
@@ -332,15 +308,6 @@ static void make_room(struct tunnel *tunnel)
     tunnel->flood += before - tunnel->in_size;
 }
 
-static bool is_flood(struct tunnel *tunnel, double now)
-{
-    if (now - tunnel->flood_since > FLOOD_S) {
-        tunnel->flood_since = now;
-        tunnel->flood = 0;
-    }
-    return tunnel->flood > FLOOD_BYTES;
-}
-
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct tunnel *tunnel = io->data;
@@ -357,7 +324,11 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     ev_timer_again(loop, &tunnel->idle);
     if (!ev_is_active(&tunnel->gather))
         tunnel->begun_at = now;
-    if (is_flood(tunnel, now)) {
+    if (now - tunnel->flood_since > FLOOD_S) {
+        tunnel->flood_since = now;
+        tunnel->flood = 0;
+    }
+    if (tunnel->flood > FLOOD_BYTES) {
         hang_up(tunnel, "sends far more than the line can carry; disconnected");
         return;
     }
@@ -378,15 +349,6 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* ---- connecting the program ---- */
-
-static const char *why_not(const struct tunnel *tunnel, const struct sockaddr_storage *address)
-{
-    const struct allow_list *allow =
-        &packs_config(tunnel->tunnels->overview->packs)->gateway.allow_write;
-    if (!allow_contains(allow, (const struct sockaddr *) address))
-        return "its address is not in `allow_write`";
-    return is_connected(tunnel) ? "another program is connected" : NULL;
-}
 
 static void tell_refusals(struct tunnel *tunnel)
 {
@@ -413,7 +375,12 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     struct ev_loop *loop = tunnel->tunnels->loop;
     char text[ADDRESS_TEXT];
     address_format((const struct sockaddr *) address, text);
-    const char *why = why_not(tunnel, address);
+    const struct allow_list *allow =
+        &packs_config(tunnel->tunnels->overview->packs)->gateway.allow_write;
+    const char *why = !allow_contains(allow, (const struct sockaddr *) address)
+                          ? "its address is not in `allow_write`"
+                      : is_connected(tunnel) ? "another program is connected"
+                                             : NULL;
     if (why) {
         refuse_client(tunnel, text, why);
         close(fd);
@@ -476,15 +443,6 @@ static void on_closing(struct ev_loop *loop, ev_timer *timer, int revents)
     close_tunnel(timer->data, "its time has expired");
 }
 
-static void set_end(struct tunnel *tunnel, double for_s)
-{
-    struct ev_loop *loop = tunnel->tunnels->loop;
-    tunnel->until = clock_now() + for_s;
-    ev_timer_stop(loop, &tunnel->closing);
-    ev_timer_set(&tunnel->closing, for_s, 0);
-    ev_timer_start(loop, &tunnel->closing);
-}
-
 static struct tunnel *new_tunnel(struct tunnels *tunnels, const struct tunnel_config *config)
 {
     struct tunnel *tunnel = calloc(1, sizeof *tunnel);
@@ -503,10 +461,15 @@ static struct tunnel *new_tunnel(struct tunnels *tunnels, const struct tunnel_co
     tunnel->readable.data = tunnel->writable.data = tunnel->gather.data = tunnel->idle.data =
         tunnel->proceed.data = tunnel->closing.data = tunnel;
     if (listeners_open(&tunnel->listeners, tunnels->loop, &tunnel->config.listen,
-                       "'listen' of the tunnel", on_accepted, tunnel) == 0)
-        return tunnel;
-    free(tunnel);
-    return NULL;
+                       "'listen' of the tunnel", on_accepted, tunnel) < 0) {
+        free(tunnel);
+        return NULL;
+    }
+    tunnel->opened_at = clock_now();
+    tunnel->refused_at = -INFINITY;
+    tunnel->next = tunnels->first;
+    tunnels->first = tunnel;
+    return tunnel;
 }
 
 static json_t *tunnel_object(const struct tunnels *tunnels, const struct tunnel_config *config,
@@ -544,54 +507,31 @@ static json_t *tunnel_object(const struct tunnels *tunnels, const struct tunnel_
     return object;
 }
 
-json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, const char *by,
-                     char *why, size_t size)
+json_t *tunnels_set(struct tunnels *tunnels, const char *name, double for_s, const char *by)
 {
     const struct tunnel_config *config = find_config(tunnels, name);
-    if (!config) {
-        snprintf(why, size, "there is no [tunnel %s]", name);
-        return NULL;
-    }
-    if (!(for_s >= 1 && for_s <= TUNNEL_LONGEST_S)) {
-        snprintf(why, size, "a tunnel is open for 1 s to 24 h");
-        return NULL;
-    }
     struct tunnel *tunnel = find_open(tunnels, name);
-    const bool again = tunnel != NULL;
-    if (!tunnel) {
-        tunnel = new_tunnel(tunnels, config);
-        if (!tunnel) {
-            snprintf(why, size, "cannot listen on its address; see the log for the reason");
-            return NULL;
-        }
-        tunnel->opened_at = clock_now();
-        tunnel->refused_at = -INFINITY;
-        tunnel->next = tunnels->first;
-        tunnels->first = tunnel;
-    }
-    snprintf(tunnel->by, sizeof tunnel->by, "%s", by);
-    set_end(tunnel, for_s);
-    log_info("tunnel %s: %s by %s for %.0f s", name, again ? "extended" : "opened", by, for_s);
-    json_t *object = tunnel_object(tunnels, config, clock_now());
-    json_object_set_new(object, "was_open", json_boolean(again));
-    return object;
-}
-
-json_t *tunnels_close(struct tunnels *tunnels, const char *name, const char *by, char *why,
-                      size_t size)
-{
-    const struct tunnel_config *config = find_config(tunnels, name);
-    if (!config) {
-        snprintf(why, size, "there is no [tunnel %s]", name);
-        return NULL;
-    }
-    struct tunnel *tunnel = find_open(tunnels, name);
-    char text[BY_SIZE + 8];
-    snprintf(text, sizeof text, "by %s", by);
-    if (tunnel)
+    const bool was_open = tunnel != NULL;
+    if (!config)
+        return json_refusal("there is no [tunnel %s]", name);
+    if (for_s != 0 && !(for_s >= 1 && for_s <= TUNNEL_LONGEST_S))
+        return json_refusal("a tunnel is open for 1 s to 24 h");
+    if (for_s == 0 && tunnel) {
+        char text[BY_SIZE + 8];
+        snprintf(text, sizeof text, "by %s", by);
         close_tunnel(tunnel, text);
+    } else if (for_s != 0) {
+        tunnel = tunnel ? tunnel : new_tunnel(tunnels, config);
+        if (!tunnel)
+            return json_refusal("cannot listen on its address; see the log for the reason");
+        snprintf(tunnel->by, sizeof tunnel->by, "%s", by);
+        tunnel->until = clock_now() + for_s;
+        timer_restart(tunnels->loop, &tunnel->closing, for_s);
+        log_info("tunnel %s: %s by %s for %.0f s", name, was_open ? "extended" : "opened", by,
+                 for_s);
+    }
     json_t *object = tunnel_object(tunnels, config, clock_now());
-    json_object_set_new(object, "was_open", json_boolean(tunnel != NULL));
+    json_object_set_new(object, "was_open", json_boolean(was_open));
     return object;
 }
 

@@ -27,14 +27,9 @@ void tunnels_free(struct tunnels *tunnels);
 /** To be called after a reload: closes tunnels whose sections were removed or changed. */
 void tunnels_renew(struct tunnels *tunnels);
 
-/** Opens a tunnel for `for_s` seconds, or extends an open one to `for_s` seconds from now. `by` is
- * for the log: "root", "web 192.0.2.7". Returns its status. NULL with the reason in `why`. */
-json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, const char *by,
-                     char *why, size_t size);
-
-/** Closes it; same parameters and result. Closing a closed one is fine. */
-json_t *tunnels_close(struct tunnels *tunnels, const char *name, const char *by, char *why,
-                      size_t size);
+/** Opens a tunnel for `for_s` seconds, or extends an open one to `for_s` seconds from now; 0 closes
+ * it. `by` is for the log: "root", "web 192.0.2.7". Returns its status, or a refusal. */
+json_t *tunnels_set(struct tunnels *tunnels, const char *name, double for_s, const char *by);
 
 /** The status of all tunnels of the configuration. */
 json_t *tunnels_status(const struct tunnels *tunnels, double now);

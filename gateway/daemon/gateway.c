@@ -311,7 +311,7 @@ void gateway_start(struct gateway *gateway)
     if (!gateway->outlets)
         log_error("out of memory: the gateway continues without outlets");
     look_over(gateway);
-    gateway->control = control_new(gateway->loop, &gateway->overview, gateway->packs);
+    gateway->control = control_new(gateway->loop, &gateway->overview);
     if (!gateway->control)
         log_error("out of memory: the gateway continues without its control socket");
     if (gateway->outlets && gateway->control)

@@ -220,6 +220,7 @@ static void refresh_status(struct bank_source *bank, const struct map_status *ho
                            const struct tm *local, double now)
 {
     struct map_status *status = &bank->source.status;
+    const struct map_status before = *status;
     *status = *host;
     status->state = connection_state(bank, now);
     status->age_s = now - bank->published_at;
@@ -243,6 +244,10 @@ static void refresh_status(struct bank_source *bank, const struct map_status *ho
     status->time_to_empty_s = outlook_empty_s(&bank->outlook, &bank->values, 0);
     bank->source.good_until = bank->good_until;
     bank->source.settle_s = longest_settle_s(bank);
+    bank->source.read_at = bank->published_at;
+    kept_note_trouble(bank->kept, &before, status, now);
+    bank->source.trouble = bank->kept->trouble;
+    bank->source.trouble_at = bank->kept->trouble_at;
 }
 
 unsigned bank_source_update(struct bank_source *bank, bool published, const struct map_status *host,

@@ -3,6 +3,7 @@
 #include "json.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,15 @@ json_t *json_printable(const char *text, size_t size)
         string = json_string(plain);
     free(plain);
     return string;
+}
+
+json_t *json_refusal(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    json_t *refusal = json_pack("{s:o}", "error", json_vsprintf(format, values));
+    va_end(values);
+    return refusal;
 }
 
 char *json_text(json_t *object)

@@ -17,6 +17,9 @@ json_t *json_of_pack(const struct pack *pack);
  * sign. */
 json_t *json_number(double value, int decimals);
 
+/** {"error": "…"}: why a request is refused. */
+json_t *json_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /** Returns the object as text on one line, which the caller frees, and releases the object. NULL:
  * out of memory. */
 char *json_text(json_t *object);

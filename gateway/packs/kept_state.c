@@ -224,6 +224,35 @@ const struct kept_note *kept_next_note(const struct kept *kept, const char *outl
     return at;
 }
 
+/* ---- the last trouble ---- */
+
+/* The worst of what has changed; NULL: no trouble. */
+static const char *name_trouble(const struct map_status *before, const struct map_status *now)
+{
+    if (now->state != before->state && now->state == MAP_STATE_NO_LINE)
+        return "its line is down";
+    if (now->state != before->state && now->state == MAP_STATE_STALE)
+        return now->bank ? "too few of its packs are fresh" : "no answer, its values are stale";
+    if (now->timeouts > before->timeouts)
+        return "a request was not answered";
+    if (now->checksum_errors > before->checksum_errors)
+        return "a damaged frame came";
+    if (now->implausible > before->implausible)
+        return "a value out of range was rejected";
+    return now->spikes > before->spikes ? "a reading that jumped was not confirmed by the next"
+                                        : NULL;
+}
+
+void kept_note_trouble(struct kept_entry *entry, const struct map_status *before,
+                       const struct map_status *now, double at)
+{
+    const char *words = name_trouble(before, now);
+    if (!words || !before->driver) /* nothing is known of the time before the first status */
+        return;
+    entry->trouble = words;
+    entry->trouble_at = at;
+}
+
 /* ---- the day's highest state of charge, and full charges ---- */
 
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local)

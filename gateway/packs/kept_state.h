@@ -17,8 +17,10 @@ struct kept_entry {
     int address, baud;          /* found with them */
     int variant;                /* found with it, numbered as in version 0.1.0 */
     int cells, sensors;         /* last known number of cells and sensors; 0: unknown */
-    int gone_day; /* yyyymmdd since when no such pack is configured; 0: it is configured */
-    bool used;    /* by the current configuration */
+    int gone_day;        /* yyyymmdd since when no such pack is configured; 0: it is configured */
+    bool used;           /* by the current configuration */
+    const char *trouble; /* the last one, only over reloads (source.h) */
+    double trouble_at;
     struct kept_entry *next;
 };
 
@@ -87,6 +89,10 @@ bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall
 
 /** Records that the cells are full now. A clock that was never set is ignored. */
 void full_charge_reached(struct kept_entry *entry, time_t wall);
+
+/** Records what has become worse since the status `before`, if anything. */
+void kept_note_trouble(struct kept_entry *entry, const struct map_status *before,
+                       const struct map_status *now, double at);
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);

@@ -61,6 +61,7 @@ static void refresh_status(struct pack_source *source, const struct map_status *
 {
     const struct poller *poller = source->poller;
     struct map_status *status = &source->source.status;
+    const struct map_status before = *status;
     *status = *host;
     status->state = connection_state(source, now);
     status->age_s = now - poller->published_at;
@@ -83,6 +84,10 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     status->time_to_empty_s = outlook_empty_s(&source->outlook, &poller->values, capacity_ah);
     source->source.good_until = poller->published_at + poller_stale_after(poller);
     source->source.settle_s = poller_stale_after(poller);
+    source->source.read_at = poller->published_at;
+    kept_note_trouble(source->kept, &before, status, now);
+    source->source.trouble = source->kept->trouble;
+    source->source.trouble_at = source->kept->trouble_at;
 }
 
 /* Trapezoidal rule, separately for each direction: between +300 A and -150 A the current counts as

@@ -27,6 +27,10 @@ struct source {
     struct map_status status;  /* of the same moment: state, age, counters */
     double good_until; /* clock_now until which the values are fresh; NaN: there were none */
     double settle_s;   /* s after the start during which silence is not reported */
+    /* For the status, in the gateway only. */
+    double read_at;      /* clock_now when the values were read; NaN: there are none */
+    const char *trouble; /* the last one, in words; NULL: none so far */
+    double trouble_at;
 };
 
 /** Whether its values are fresh at `now`. */

@@ -75,7 +75,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_membership(void **state)
+TEST(membership)
 {
     for (size_t i = 0; i < COUNT(memberships); i++) {
         struct allow_list list = {.count = 0};
@@ -89,7 +89,7 @@ static void test_membership(void **state)
 
 /* For each prefix length: an address that differs in the last bit of the prefix is outside, one that differs in the
  * first bit after it is inside. */
-static void test_each_prefix(void **state)
+TEST(each_prefix)
 {
     for (unsigned bits = 97; bits < 128; bits++) {
         const uint32_t base = 0xC0A85AA5;
@@ -132,7 +132,7 @@ static const char *const no_networks[] = {
     "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc",
 };
 
-static void test_no_networks(void **state)
+TEST(no_networks)
 {
     for (size_t i = 0; i < COUNT(no_networks); i++) {
         struct allow_list list = {.count = 0};
@@ -141,7 +141,7 @@ static void test_no_networks(void **state)
     }
 }
 
-static void test_list_full(void **state)
+TEST(list_full)
 {
     struct allow_list list = {.count = 0};
     char text[32];
@@ -155,7 +155,7 @@ static void test_list_full(void **state)
     assert_false(contains(&list, "10.1.0.1"));
 }
 
-static void test_nobody(void **state)
+TEST(nobody)
 {
     const struct allow_list empty = {.count = 0};
     struct allow_list all = {.count = 0};
@@ -235,7 +235,7 @@ static void check_decision(const struct decision *row, unsigned function)
     }
 }
 
-static void test_decide(void **state)
+TEST(decide)
 {
     for (size_t i = 0; i < COUNT(decisions); i++)
         for (unsigned function = 0; function < 256; function++)
@@ -244,7 +244,7 @@ static void test_decide(void **state)
 }
 
 /* The second of several networks counts, too. */
-static void test_decide_by_any_network(void **state)
+TEST(decide_by_any_network)
 {
     static const struct {
         const char *client;
@@ -265,18 +265,4 @@ static void test_decide_by_any_network(void **state)
                                                .allow_write = &list};
         assert_int_equal(access_decide(&request), rows[i].exception);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_membership),
-        cmocka_unit_test(test_each_prefix),
-        cmocka_unit_test(test_no_networks),
-        cmocka_unit_test(test_list_full),
-        cmocka_unit_test(test_nobody),
-        cmocka_unit_test(test_decide),
-        cmocka_unit_test(test_decide_by_any_network),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

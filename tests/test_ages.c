@@ -298,7 +298,7 @@ static void check_cases(const char *const *cases, unsigned packs, double allowed
 }
 
 /* A Wi-Fi bridge that loses its link, and TCP retransmissions. */
-static void survives_stalls(void **state)
+TEST(survives_stalls)
 {
     static const char *const cases[] = {"stall=1",  "stall=2",  "stall=3",  "stall=5",  "stall=8",
                                         "stall=12", "stall=15", "stall=22", "stall=30", NULL};
@@ -307,7 +307,7 @@ static void survives_stalls(void **state)
 
 /* After the line is opened, nothing arrives at first, and then everything at once; or the device is switched on
  * later. */
-static void survives_an_opening_in_a_stall(void **state)
+TEST(survives_an_opening_in_a_stall)
 {
     static const char *const cases[] = {"stall=8,stall_every=300",  "stall=12,stall_every=300",
                                         "stall=22,stall_every=300", "stall=30,stall_every=300",
@@ -317,14 +317,14 @@ static void survives_an_opening_in_a_stall(void **state)
 }
 
 /* The host of the far end, or our own, is busy: everything arrives in order, but repeatedly too late. */
-static void survives_a_busy_host(void **state)
+TEST(survives_a_busy_host)
 {
     static const char *const cases[] = {"stall=0.6,stall_every=1.6", "stall=0.9,stall_every=2.4",
                                         "stall=1.4,stall_every=3.75", NULL};
     check_cases(cases, 1, 0);
 }
 
-static void survives_stalls_and_losses(void **state)
+TEST(survives_stalls_and_losses)
 {
     static const char *const cases[] = {"stall=2,stall_every=7.5,drop=0.2",
                                         "stall=8,stall_every=20,drop=0.1", "drop=0.1",
@@ -332,14 +332,14 @@ static void survives_stalls_and_losses(void **state)
     check_cases(cases, 1, 0);
 }
 
-static void survives_constant_delay(void **state)
+TEST(survives_constant_delay)
 {
     static const char *const cases[] = {"delay=400",  LATE_CASE,     "delay=1500", "delay=3000",
                                         "delay=6000", "delay=12000", NULL};
     check_cases(cases, 1, 0);
 }
 
-static void survives_several_packs(void **state)
+TEST(survives_several_packs)
 {
     static const char *const cases[] = {
         "stall=3",    "stall=8",     "stall=22", "delay=1500",
@@ -350,7 +350,7 @@ static void survives_several_packs(void **state)
 
 /* A radio or UDP bridge that repeats replies which it considers lost, or reorders them. With `settle`, none of them
  * is left when the next request is sent. */
-static void survives_repeats_with_settle(void **state)
+TEST(survives_repeats_with_settle)
 {
     static const char *const cases[] = {"repeat=5",
                                         "repeat=500",
@@ -368,21 +368,9 @@ static void survives_repeats_with_settle(void **state)
     settle_ms = 0;
 }
 
-int main(int argc, char **argv)
+BEFORE_ALL
 {
     signal(SIGPIPE, SIG_IGN);
     if (getenv("DEBUG"))
         log_set_level(LOG_LEVEL_DEBUG);
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(survives_stalls),
-        cmocka_unit_test(survives_an_opening_in_a_stall),
-        cmocka_unit_test(survives_a_busy_host),
-        cmocka_unit_test(survives_stalls_and_losses),
-        cmocka_unit_test(survives_constant_delay),
-        cmocka_unit_test(survives_several_packs),
-        cmocka_unit_test(survives_repeats_with_settle),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

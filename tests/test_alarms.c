@@ -8,7 +8,7 @@
 
 enum { WARNS = 1, PROTECTS = 2, BOTH = 3 };
 
-static void test_levels(void **state)
+TEST(levels)
 {
     static const struct {
         const char *what;
@@ -63,7 +63,7 @@ static struct pack cells_and_sensors(void)
     return pack;
 }
 
-static void test_places(void **state)
+TEST(places)
 {
     static const struct {
         enum pack_alarm alarm;
@@ -91,13 +91,4 @@ static void test_places(void **state)
     }
     pack_set(&pack, CELL_AVG_MV, 3360);
     assert_int_equal(alarms_cell(CELL_IMBALANCE, &pack), 7);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_places),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define ANSWER_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 /* Bytes that the client has received so far. */
 static void receive(void)
 {
@@ -246,7 +248,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_sleep_and_flush(void **state)
+ANSWER_TEST(sleep_and_flush)
 {
     for (size_t i = 0; i < COUNT(sleepers); i++) {
         send_waiting();
@@ -265,7 +267,7 @@ static void test_sleep_and_flush(void **state)
 }
 
 /* modbus_receive waits with select, which cannot handle descriptors above 1023. We never call it. */
-static void test_select(void **state)
+ANSWER_TEST(select)
 {
     uint8_t request[MODBUS_TCP_MAX_ADU_LENGTH];
     send_waiting();
@@ -277,7 +279,7 @@ static void test_select(void **state)
 }
 
 /* A read request that ends after its address: libmodbus takes the quantity from an earlier request in the buffer. */
-static void test_short_read(void **state)
+ANSWER_TEST(short_read)
 {
     uint8_t buffer[] = {0, 1, 0, 0, 0, 4, 1, 3, 1, 0x22, /* the end; left over: */ 0, 2};
     reply_unchecked(buffer, 10);
@@ -289,7 +291,7 @@ static void test_short_read(void **state)
 }
 
 /* Function 16 that ends after its byte count: libmodbus writes the data of an earlier request. */
-static void test_short_write(void **state)
+ANSWER_TEST(short_write)
 {
     uint16_t *registers = bench.unit.mapping.tab_registers;
     uint8_t buffer[] = {0,   1, 0, 0, 0, 7, 1, 16, 1, 0x22, 0, 1, 2, /* the end; left over: */ 0xDE,
@@ -306,7 +308,7 @@ static void test_short_write(void **state)
 
 /* A short function 22: libmodbus takes its masks from an earlier request. With Debian's security update it then
  * answers with an exception, but has already changed the register. */
-static void test_short_mask(void **state)
+ANSWER_TEST(short_mask)
 {
     uint16_t *registers = bench.unit.mapping.tab_registers;
     uint8_t buffer[] = {0,   1, 0, 0, 0, 6, 1, 22, 1, 0x22, 0, 0, /* the end; left over: */ 0xBE,
@@ -331,7 +333,7 @@ static const uint8_t writers[][19] = {
     {0, 1, 0, 0, 0, 13, 1, 23, 1, 0x22, 0, 1, 1, 0x22, 0, 1, 2, 0x55, 0xAA},
 };
 
-static void test_read_only(void **state)
+ANSWER_TEST(read_only)
 {
     struct unit *unit = &bench.unit;
     for (size_t i = 0; i < COUNT(writers); i++) {
@@ -351,7 +353,7 @@ static void test_read_only(void **state)
 }
 
 /* libmodbus answers for any unit id. */
-static void test_any_unit(void **state)
+ANSWER_TEST(any_unit)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 0, 3, 1, 0x22, 0, 1};
     for (unsigned unit = 2; unit < 256; unit++) {
@@ -366,7 +368,7 @@ static void test_any_unit(void **state)
 
 /* For functions from 0x81 on, libmodbus adds 0x80 to the function again, so its exception looks like a response to a
  * read. */
-static void test_function_wraps(void **state)
+ANSWER_TEST(function_wraps)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 6, 1, 0x83, 1, 0x22, 0, 1};
     modbus_set_socket(bench.answerer.modbus, bench.ours);
@@ -381,7 +383,7 @@ static void test_function_wraps(void **state)
 }
 
 /* libmodbus does not answer function 7 at all, and answers 17 with its own version. */
-static void test_left_out_functions(void **state)
+ANSWER_TEST(left_out_functions)
 {
     uint8_t frame[] = {0, 1, 0, 0, 0, 2, 1, 7};
     assert_trap(reply_unchecked(frame, sizeof frame) == -1, "leave function 7 without an answer");
@@ -397,7 +399,7 @@ static void test_left_out_functions(void **state)
 }
 
 /* Every function with every length gets an exception or the right answer, without a delay. */
-static void test_everything_short(void **state)
+ANSWER_TEST(everything_short)
 {
     for (unsigned function = 0; function < 256; function++)
         for (unsigned length = 2; length <= 254; length++) {
@@ -412,7 +414,7 @@ static void test_everything_short(void **state)
 }
 
 /* Every quantity near a limit at every address near the end of a block: libmodbus gets only valid reads. */
-static void test_everything_near_ends(void **state)
+ANSWER_TEST(everything_near_ends)
 {
     static const unsigned ends[] = {0, 2, 48, 100, 158, 290, 348, 400, 800, 0xFFFE};
     static const unsigned quantities[] = {0,    1,    2,    3,    47,     48,     49,    57,  58,
@@ -465,7 +467,7 @@ static uint8_t take_order(void *data, struct unit *unit, const struct switches *
     return 0;
 }
 
-static void test_orders(void **state)
+ANSWER_TEST(orders)
 {
     struct allow_list everybody = {.count = 0};
     assert_true(allow_add(&everybody, "0.0.0.0/0"));
@@ -499,7 +501,7 @@ static void test_orders(void **state)
 
 /* Freshness is that of the moment of the answer, even without a notification; and it is consistent within an answer,
  * and between two at the same moment. */
-static void test_judged_at_the_moment(void **state)
+ANSWER_TEST(judged_at_the_moment)
 {
     static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
                          state_and_age[] = {0, 2, 0, 0, 0, 6, 1, 3, 1, 0x91, 0, 11},
@@ -560,7 +562,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_precedence(void **state)
+ANSWER_TEST(precedence)
 {
     for (size_t i = 0; i < COUNT(precedences); i++) {
         bench.unit.stale = precedences[i].stale;
@@ -574,7 +576,7 @@ static void test_precedence(void **state)
 }
 
 /* Registers are sent high byte first by functions 3 and 4; bits fill bytes from the lowest. */
-static void test_values(void **state)
+ANSWER_TEST(values)
 {
     const uint16_t first = pattern(290), second = pattern(291);
     uint8_t frame[] = {0x12, 0x34, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 2};
@@ -591,7 +593,7 @@ static void test_values(void **state)
     EXPECT(0, 3, 0, 0, 0, 4, 1, 1, 1, 0x02);
 }
 
-static void test_identification(void **state)
+ANSWER_TEST(identification)
 {
     static const char expected[] = "\x00\x05\x00\x00\x00\x29\x01"
                                    "\x2B\x0E\x01\x82\x00\x00\x03"
@@ -612,7 +614,7 @@ static void test_identification(void **state)
 }
 
 /* A socket that takes nothing, or only a part: the same error, for each kind of answer. */
-static void test_socket_full(void **state)
+ANSWER_TEST(socket_full)
 {
     static const uint8_t requests[][12] = {
         {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1}, /* a response of libmodbus, */
@@ -640,37 +642,10 @@ static void test_socket_full(void **state)
     assert_int_equal(sleeps, 0);
 }
 
-static void test_socket_gone(void **state)
+ANSWER_TEST(socket_gone)
 {
     close(bench.theirs);
     bench.theirs = open("/dev/null", O_RDONLY);
     assert_int_equal(ask(waiting, sizeof waiting), ANSWER_FAILED);
     assert_int_equal(errno, EPIPE);
-}
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(test_sleep_and_flush),
-        TEST(test_select),
-        TEST(test_short_read),
-        TEST(test_short_write),
-        TEST(test_short_mask),
-        TEST(test_read_only),
-        TEST(test_any_unit),
-        TEST(test_function_wraps),
-        TEST(test_left_out_functions),
-        TEST(test_everything_short),
-        TEST(test_everything_near_ends),
-        TEST(test_orders),
-        TEST(test_judged_at_the_moment),
-        TEST(test_precedence),
-        TEST(test_values),
-        TEST(test_identification),
-        TEST(test_socket_full),
-        TEST(test_socket_gone),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,7 @@ static enum bms_result take(const uint8_t *data, size_t size, struct pack *pack)
     return receive_frame(&bms, &request, frame.bytes, frame.size, pack);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&ant_driver);
     struct bms_request request = request_of_step(&bms, STEP_STATUS);
@@ -68,7 +68,7 @@ static void test_requests(void **state)
     assert_request(&request, "7E A1 02 6C 02 20 58 C4 AA 55");
 }
 
-static void test_status(void **state)
+TEST(status)
 {
     uint8_t data[130];
     struct pack pack;
@@ -90,7 +90,7 @@ static void test_status(void **state)
 }
 
 /* Counts for which the frame has no room are rejected even if the CRC is right. */
-static void test_counts(void **state)
+TEST(counts)
 {
     static const struct {
         uint8_t temps, cells;
@@ -116,7 +116,7 @@ static void test_counts(void **state)
 }
 
 /* Section 4, repeated independently. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const struct {
         unsigned at; /* 4: protections, 12: warnings */
@@ -180,7 +180,7 @@ static void test_alarms(void **state)
 }
 
 /* Either end is valid; AA 55 within the data is not an end. */
-static void test_ends(void **state)
+TEST(ends)
 {
     static const struct {
         const char *end;
@@ -211,7 +211,7 @@ static void test_ends(void **state)
 }
 
 /* An answer must have the requested function and register. */
-static void test_foreign(void **state)
+TEST(foreign)
 {
     struct bms bms = new_bms(&ant_driver);
     struct bms_request status = request_of(STATUS_REQUEST), none = {.size = 0};
@@ -230,7 +230,7 @@ static void test_foreign(void **state)
     assert_int_equal(receive_frame(&bms, &status, status.bytes, status.size, &pack), BMS_FOREIGN);
 }
 
-static void test_mask(void **state)
+TEST(mask)
 {
     static const uint8_t functions[] = {0x23, 0x33, 0x43};
     struct bms bms = new_bms(&ant_driver);
@@ -252,7 +252,7 @@ static void test_mask(void **state)
 }
 
 /* Section 5: without the password a command is rejected, and other registers are not answered. */
-static void test_board(void **state)
+TEST(board)
 {
     static const struct {
         const char *request, *answer;
@@ -293,7 +293,7 @@ static enum bms_result order(struct bms *bms, struct bms *board, struct pack *to
 
 /* Section 5: the password is sent when the board requests it, and the order is repeated once; with a wrong password
  * it fails. */
-static void test_switches(void **state)
+TEST(switches)
 {
     static const char *const sent[4] = {"D8 E5", "79 25", "C8 E4", "69 24"};
     struct bms bms = new_bms(&ant_driver), board = new_bms(&ant_driver);
@@ -325,7 +325,7 @@ static void test_switches(void **state)
 }
 
 /* A failure for another reason does not request the password, and answers to other orders do not count. */
-static void test_refusals(void **state)
+TEST(refusals)
 {
     struct bms bms = new_bms(&ant_driver);
     struct bms_request request;
@@ -340,16 +340,4 @@ static void test_refusals(void **state)
     assert_int_equal(receive_frame(&bms, &request, odd.bytes, odd.size, &pack), BMS_INVALID);
     assert_true(ant_driver.control(&bms, BMS_DISCHARGE_MOS, false, &request));
     assert_request(&request, OFF);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_status),
-        cmocka_unit_test(test_counts),   cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_ends),     cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_mask),     cmocka_unit_test(test_board),
-        cmocka_unit_test(test_switches), cmocka_unit_test(test_refusals),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

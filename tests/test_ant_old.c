@@ -38,7 +38,7 @@ static enum bms_result take(const struct bytes *frame, struct pack *pack)
 }
 
 /* The form of the document is tried when the other one stays unanswered; the form that was answered is kept. */
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&ant_old_driver);
     struct pack pack;
@@ -59,7 +59,7 @@ static void test_requests(void **state)
 }
 
 /* Section 3, repeated independently. */
-static void test_reasons(void **state)
+TEST(reasons)
 {
     enum { NONE = PACK_ALARM_COUNT };
     static const uint8_t charge[] = {NONE,
@@ -114,7 +114,7 @@ static void test_reasons(void **state)
         }
 }
 
-static void test_values(void **state)
+TEST(values)
 {
     struct pack pack;
     struct bytes frame = make_status(1, 1);
@@ -144,7 +144,7 @@ static void test_values(void **state)
 }
 
 /* Section 4. The status request after an order shows its effect. */
-static void test_orders(void **state)
+TEST(orders)
 {
     static const struct {
         enum bms_switch which;
@@ -181,7 +181,7 @@ static void test_orders(void **state)
 }
 
 /* Without the apply frame nothing is switched. */
-static void test_board(void **state)
+TEST(board)
 {
     struct bms board = new_bms(&ant_old_driver);
     struct pack told;
@@ -197,7 +197,7 @@ static void test_board(void **state)
     assert_unknown(&told, DISCHARGE_MOS);
 }
 
-static void test_mask(void **state)
+TEST(mask)
 {
     struct bms bms = new_bms(&ant_old_driver);
     struct bms_request request = request_of(REQUEST);
@@ -215,7 +215,7 @@ static void test_mask(void **state)
 }
 
 /* Section 3: two of the four are not connected on most boards, and then read 0. */
-static void test_sensors(void **state)
+TEST(sensors)
 {
     static const struct {
         int celsius[4];
@@ -237,15 +237,4 @@ static void test_sensors(void **state)
             assert_true(n < cases[i].count ? pack.value[TEMP_C + n] == cases[i].celsius[n]
                                            : !pack_known(&pack, (enum pack_value)(TEMP_C + n)));
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_sensors),  cmocka_unit_test(test_board),
-        cmocka_unit_test(test_mask),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

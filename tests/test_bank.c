@@ -92,7 +92,7 @@ static struct pack small(void)
     return pack;
 }
 
-static void test_unequal_packs(void **state)
+TEST(unequal_packs)
 {
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
@@ -146,7 +146,7 @@ static void test_unequal_packs(void **state)
 }
 
 /* A bank has neither cells, sensors nor names of its own. */
-static void test_what_a_bank_has_not(void **state)
+TEST(what_a_bank_has_not)
 {
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
@@ -165,7 +165,7 @@ static void test_what_a_bank_has_not(void **state)
 }
 
 /* A stale pack contributes nothing, except that it is missing. */
-static void test_a_pack_is_missing(void **state)
+TEST(a_pack_is_missing)
 {
     const struct pack a = large(), b = small();
     const struct bank_member members[] = {{.pack = &b}, {.pack = &a, .fresh = true}, {.pack = &b}};
@@ -210,7 +210,7 @@ static void test_a_pack_is_missing(void **state)
     assert_int_equal(bank.alarms_protection, 0);
 }
 
-static void test_all_packs_are_missing(void **state)
+TEST(all_packs_are_missing)
 {
     const struct pack a = large();
     const struct bank_member members[] = {{.pack = &a, .capacity_ah = 280},
@@ -230,7 +230,7 @@ static void test_all_packs_are_missing(void **state)
 }
 
 /* One value of three packs, all fresh. */
-static void test_each_value(void **state)
+TEST(each_value)
 {
     static const struct {
         enum pack_value id;
@@ -285,7 +285,7 @@ static void test_each_value(void **state)
 }
 
 /* The weight of a pack: its full, rated or configured capacity; all weigh the same if one pack has none. */
-static void test_weights(void **state)
+TEST(weights)
 {
     // clang-format off
     static const struct {
@@ -326,7 +326,7 @@ static void test_weights(void **state)
     }
 }
 
-static void test_limits_of_packs_that_are_off(void **state)
+TEST(limits_of_packs_that_are_off)
 {
     static const struct {
         double mos[2], limit[2], expected;
@@ -361,7 +361,7 @@ static void test_limits_of_packs_that_are_off(void **state)
 }
 
 /* If extremes are equal, the first pack is named; a pack without cell numbers names none. */
-static void test_places(void **state)
+TEST(places)
 {
     struct pack nothing, a = large(), bank;
     pack_clear(&nothing);
@@ -386,7 +386,7 @@ static void test_places(void **state)
 
 /* While the reply of one pack is lost, its alarms count as unknown, whatever the others report; an alarm that is
  * active in any pack is active in the bank. */
-static void test_alarms_that_were_not_read(void **state)
+TEST(alarms_that_were_not_read)
 {
     struct pack calm, lost, bank;
     struct map_bank extras = {0};
@@ -414,7 +414,7 @@ static void test_alarms_that_were_not_read(void **state)
                      1u << SOC_LOW | 1u << SOC_HIGH | 1u << CELL_IMBALANCE);
 }
 
-static void test_as_many_as_there_can_be(void **state)
+TEST(as_many_as_there_can_be)
 {
     const struct pack a = large();
     struct bank_member members[MAX_BANK_PACKS];
@@ -428,21 +428,4 @@ static void test_as_many_as_there_can_be(void **state)
     expect(&bank, FULL_AH, 280 * MAX_BANK_PACKS);
     expect(&bank, SOC_PERCENT, 80);
     expect(&bank, VOLTAGE_V, 53.2);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unequal_packs),
-        cmocka_unit_test(test_what_a_bank_has_not),
-        cmocka_unit_test(test_a_pack_is_missing),
-        cmocka_unit_test(test_all_packs_are_missing),
-        cmocka_unit_test(test_each_value),
-        cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_limits_of_packs_that_are_off),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_alarms_that_were_not_read),
-        cmocka_unit_test(test_as_many_as_there_can_be),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,7 @@ static void assert_sum(const struct pack *pack)
 }
 
 /* Every value exists and is in its range, for every number of cells and sensors. */
-static void test_complete(void **state)
+TEST(complete)
 {
     for (unsigned cells = 1; cells <= MAX_CELLS; cells++) {
         struct battery_settings settings = usual(BATTERY_CYCLE);
@@ -78,7 +78,7 @@ static void test_complete(void **state)
     }
 }
 
-static void test_counts_charge(void **state)
+TEST(counts_charge)
 {
     for (int direction = -1; direction <= 1; direction += 2) {
         struct battery_settings settings =
@@ -102,7 +102,7 @@ static void test_counts_charge(void **state)
     }
 }
 
-static void test_idle_and_fixed(void **state)
+TEST(idle_and_fixed)
 {
     struct battery_settings settings = usual(BATTERY_IDLE);
     struct battery battery;
@@ -122,7 +122,7 @@ static void test_idle_and_fixed(void **state)
     }
 }
 
-static void test_charge_protection(void **state)
+TEST(charge_protection)
 {
     struct battery_settings settings = usual(BATTERY_CHARGE);
     settings.soc_percent = 90;
@@ -148,7 +148,7 @@ static void test_charge_protection(void **state)
     assert_true(pack.value[CHARGE_MOS] == 0 && pack.value[CURRENT_A] == 0);
 }
 
-static void test_discharge_protection(void **state)
+TEST(discharge_protection)
 {
     struct battery_settings settings = usual(BATTERY_DISCHARGE);
     settings.soc_percent = 11;
@@ -169,7 +169,7 @@ static void test_discharge_protection(void **state)
     assert_true(pack.value[CELL_MIN_MV] > 2400 && pack.value[CELL_MIN_MV] < 2700);
 }
 
-static void test_switches(void **state)
+TEST(switches)
 {
     static const struct {
         enum battery_profile profile;
@@ -206,7 +206,7 @@ static void test_switches(void **state)
     }
 }
 
-static void test_temperatures(void **state)
+TEST(temperatures)
 {
     static const struct {
         double ambient_c;
@@ -242,7 +242,7 @@ static void test_temperatures(void **state)
 }
 
 /* Without sensors the temperature is unknown, and nothing depends on it. */
-static void test_no_sensors(void **state)
+TEST(no_sensors)
 {
     struct battery_settings settings = usual(BATTERY_CHARGE);
     settings.temps = 0;
@@ -255,7 +255,7 @@ static void test_no_sensors(void **state)
 }
 
 /* One and a half days: the pack becomes full and empty in turns, and no protection acts. */
-static void test_cycle(void **state)
+TEST(cycle)
 {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct battery_settings settings = usual(BATTERY_CYCLE);
@@ -289,7 +289,7 @@ static void test_cycle(void **state)
     }
 }
 
-static void test_ripple(void **state)
+TEST(ripple)
 {
     struct battery_settings settings = usual(BATTERY_CYCLE);
     struct battery battery;
@@ -304,7 +304,7 @@ static void test_ripple(void **state)
     assert_true(least > -22 && most < -18 && most - least > 0.5);
 }
 
-static void test_seeds(void **state)
+TEST(seeds)
 {
     struct battery_settings settings = usual(BATTERY_CYCLE);
     struct battery battery[3];
@@ -322,7 +322,7 @@ static void test_seeds(void **state)
     assert_string_not_equal(pack[0].text[SERIAL], pack[2].text[SERIAL]);
 }
 
-static void test_odd_arguments(void **state)
+TEST(odd_arguments)
 {
     struct battery_settings settings = {.cells = 0, .temps = 99, .capacity_ah = NAN};
     struct battery battery;
@@ -363,7 +363,7 @@ static void assert_random_pack(const struct pack *pack, unsigned cells, unsigned
     assert_int_equal(pack->alarms_known, ALL_ALARMS);
 }
 
-static void test_random_packs(void **state)
+TEST(random_packs)
 {
     uint64_t seed = 1;
     uint32_t warned = 0, protected = 0, both = 0, none = 0;
@@ -381,24 +381,4 @@ static void test_random_packs(void **state)
     }
     assert_true(flows[FLOW_IDLE] && flows[FLOW_CHARGING] && flows[FLOW_DISCHARGING]);
     assert_int_equal(warned & protected & both & none & ALL_ALARMS, ALL_ALARMS);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),
-        cmocka_unit_test(test_counts_charge),
-        cmocka_unit_test(test_idle_and_fixed),
-        cmocka_unit_test(test_charge_protection),
-        cmocka_unit_test(test_discharge_protection),
-        cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_temperatures),
-        cmocka_unit_test(test_no_sensors),
-        cmocka_unit_test(test_cycle),
-        cmocka_unit_test(test_ripple),
-        cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_odd_arguments),
-        cmocka_unit_test(test_random_packs),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static unsigned frames(void)
     return size > 0 ? (unsigned) size / 28 : 0;
 }
 
-static void test_believes_three_that_agree(void **state)
+TEST(believes_three_that_agree)
 {
     struct port *port = listen_to(key_text);
     answer_question();
@@ -110,7 +110,7 @@ static void test_believes_three_that_agree(void **state)
     port_free(port);
 }
 
-static void test_takes_young_ones_only(void **state)
+TEST(takes_young_ones_only)
 {
     struct port *port = listen_to(key_text);
     for (uint16_t n = 1; n <= 5; n++)
@@ -140,7 +140,7 @@ static void test_takes_young_ones_only(void **state)
 
 /* Anybody can advertise under its name: foreign records are ignored, and if nothing else arrives the port gives
  * up. */
-static void test_passes_over_what_is_not_its(void **state)
+TEST(passes_over_what_is_not_its)
 {
     struct port *port = listen_to(key_text);
     answer_question();
@@ -177,7 +177,7 @@ static void test_passes_over_what_is_not_its(void **state)
 }
 
 /* Each wrong key that begins like the right one: of hundreds of records none is accepted. */
-static void test_finds_noise_out(void **state)
+TEST(finds_noise_out)
 {
     unsigned found_out = 0;
     for (unsigned n = 0; n < 64; n++) {
@@ -194,7 +194,7 @@ static void test_finds_noise_out(void **state)
     assert_int_equal(found_out, 64);
 }
 
-static void test_says_what_is_wrong(void **state)
+TEST(says_what_is_wrong)
 {
     char text[sizeof key_text];
     snprintf(text, sizeof text, "00%s", key_text + 2);
@@ -212,16 +212,4 @@ static void test_says_what_is_wrong(void **state)
     }
     assert_non_null(strstr(why, "it is not heard"));
     port_free(port);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_believes_three_that_agree),
-        cmocka_unit_test(test_takes_young_ones_only),
-        cmocka_unit_test(test_passes_over_what_is_not_its),
-        cmocka_unit_test(test_finds_noise_out),
-        cmocka_unit_test(test_says_what_is_wrong),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

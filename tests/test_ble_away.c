@@ -287,7 +287,7 @@ static void endure(double apart_s)
     assert_in_range(lines, 1, 2 * world.count);
 }
 
-static void test_device_away(void **state)
+TEST(device_away)
 {
     open_world(1);
     struct far *far = &world.fars[0];
@@ -301,7 +301,7 @@ static void test_device_away(void **state)
     close_world();
 }
 
-static void test_adapter_off(void **state)
+TEST(adapter_off)
 {
     open_world(1);
     struct far *far = &world.fars[0];
@@ -316,7 +316,7 @@ static void test_adapter_off(void **state)
 
 /* Two devices are away, and each of their attempts occupies the adapter for its turn: the third, whose link is lost
  * now and then, waits for each of them at most once. */
-static void test_neighbours_away(void **state)
+TEST(neighbours_away)
 {
     open_world(3);
     for (unsigned i = 0; i < 3; i++)
@@ -335,14 +335,4 @@ static void test_neighbours_away(void **state)
     print_message("back after %.1f s at most\n", longest);
     assert_true(longest < 2 * SEEK_S + LEAVE_S + SOON_S);
     close_world();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_away),
-        cmocka_unit_test(test_adapter_off),
-        cmocka_unit_test(test_neighbours_away),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static const struct {
     {"none of these", {{"2a29", N}, {"2a2a", W}}, ""},
 };
 
-static void test_pairs(void **state)
+TEST(pairs)
 {
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct module module = {0};
@@ -76,7 +76,7 @@ static void test_pairs(void **state)
 }
 
 /* Two characteristics of the same name: each is used for what it supports. */
-static void test_two_of_one_name(void **state)
+TEST(two_of_one_name)
 {
     struct module module = {0};
     static const char uuid[] = "0000ffe1-0000-1000-8000-00805f9b34fb";
@@ -100,7 +100,7 @@ static void test_two_of_one_name(void **state)
     assert_int_equal(module_next(&other, 0), MODULE_PAIRS);
 }
 
-static void test_guesses(void **state)
+TEST(guesses)
 {
     static const struct {
         const char *address, *name;
@@ -128,14 +128,4 @@ static void test_guesses(void **state)
             (guess && strncmp(guess, known[i].guess, strlen(known[i].guess)) != 0))
             fail_msg("'%s' at %s is '%s'", known[i].name, known[i].address, guess ? guess : "");
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_two_of_one_name),
-        cmocka_unit_test(test_guesses),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,7 @@ static void open_it(struct port *port, struct result *result)
     assert_true(result->fd >= 0);
 }
 
-static void test_opens(void **state)
+TEST(opens)
 {
     struct result result;
     static const char *const addresses[] = {"ble:AA:BB:CC:DD:EE:01", "ble:hci0/aa:bb:cc:dd:ee:01",
@@ -179,7 +179,7 @@ static void test_opens(void **state)
 }
 
 /* Somebody else's name, address or adapter is not it. */
-static void test_is_not_mistaken(void **state)
+TEST(is_not_mistaken)
 {
     struct result result;
     stub_begin();
@@ -202,7 +202,7 @@ static void test_is_not_mistaken(void **state)
     port_free(port);
 }
 
-static void test_pairs_in_turn(void **state)
+TEST(pairs_in_turn)
 {
     struct result result;
     stub_begin();
@@ -230,7 +230,7 @@ static void test_pairs_in_turn(void **state)
 }
 
 /* One port at a time per adapter: the second one scans only when the first is open. */
-static void test_one_at_a_time(void **state)
+TEST(one_at_a_time)
 {
     struct result results[2];
     stub_begin();
@@ -254,7 +254,7 @@ static void test_one_at_a_time(void **state)
 
 /* 3 s pass between the disconnect and the next scan; the same if the device is found connected, which may be for a
  * moment only. */
-static void test_pauses(void **state)
+TEST(pauses)
 {
     struct result result;
     stub_begin();
@@ -286,7 +286,7 @@ static void test_pauses(void **state)
 }
 
 /* Requests are sent in pieces of 20 bytes, each after BlueZ has accepted the one before. */
-static void test_pieces(void **state)
+TEST(pieces)
 {
     struct result result;
     stub_begin();
@@ -317,7 +317,7 @@ static void test_pieces(void **state)
 }
 
 /* If the device is silent, the port tries the other kind of write, and then its other pair of characteristics. */
-static void test_silence(void **state)
+TEST(silence)
 {
     struct result result;
     stub_begin();
@@ -351,7 +351,7 @@ static void test_silence(void **state)
 }
 
 /* The characteristic has both kinds of write, and rejects the one that is tried first. */
-static void test_refused_kind(void **state)
+TEST(refused_kind)
 {
     struct result result;
     stub_begin();
@@ -388,7 +388,7 @@ static void test_refused_kind(void **state)
 
 /* Links fail most often while they are established: the port retries once, after the pause that follows a disconnect,
  * before it reports a failure. */
-static void test_tries_again(void **state)
+TEST(tries_again)
 {
     struct result result;
     stub_begin();
@@ -438,7 +438,7 @@ static void test_tries_again(void **state)
 
 /* If BlueZ remembers services that the device no longer has, the port makes it forget the device, unless it is
  * paired. */
-static void test_stale_services(void **state)
+TEST(stale_services)
 {
     struct result result;
     for (int paired = 0; paired < 2; paired++) {
@@ -463,7 +463,7 @@ static void test_stale_services(void **state)
 }
 
 /* A scan is ended only after BlueZ has confirmed it; a device that is seen earlier waits for that. */
-static void test_scan_that_is_not_answered(void **state)
+TEST(scan_that_is_not_answered)
 {
     struct result result;
     stub_begin();
@@ -480,7 +480,7 @@ static void test_scan_that_is_not_answered(void **state)
     port_free(port);
 }
 
-static void test_what_can_be_wrong(void **state)
+TEST(what_can_be_wrong)
 {
     struct result result;
     stub_begin();
@@ -514,23 +514,4 @@ static void test_what_can_be_wrong(void **state)
     stub_answer(stub_await(loop, "stop "), NULL, NULL);
     assert_non_null(strstr(result.why, "protocol victron-ble"));
     port_free(port);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opens),
-        cmocka_unit_test(test_is_not_mistaken),
-        cmocka_unit_test(test_pairs_in_turn),
-        cmocka_unit_test(test_one_at_a_time),
-        cmocka_unit_test(test_pauses),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_refused_kind),
-        cmocka_unit_test(test_tries_again),
-        cmocka_unit_test(test_stale_services),
-        cmocka_unit_test(test_scan_that_is_not_answered),
-        cmocka_unit_test(test_what_can_be_wrong),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static void await_end(struct scan *scan)
 }
 
 /* Of thousands of devices, the list keeps those that may be a BMS, and the nearest others. */
-static void test_crowd(void **state)
+TEST(crowd)
 {
     struct scan *scan = begin(3000);
     for (unsigned n = 0; n < 3000; n++)
@@ -86,7 +86,7 @@ static void test_crowd(void **state)
 }
 
 /* Anybody can choose a name. */
-static void test_names(void **state)
+TEST(names)
 {
     static const struct {
         const char *name, *shown;
@@ -112,7 +112,7 @@ static void test_names(void **state)
     assert_int_equal(strlen(listed[4].name), BLUETOOTH_NAME - 1);
 }
 
-static void test_adapter_goes(void **state)
+TEST(adapter_goes)
 {
     struct scan *scan = begin(0);
     tell_device(&scan->bluez, 1, "JK-shed", -60);
@@ -126,14 +126,4 @@ static void test_adapter_goes(void **state)
     scan->bluez.events->settled(scan);
     assert_string_equal(why, "the Bluetooth adapter is gone");
     scan_free(scan);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crowd),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_adapter_goes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static void run(struct ev_loop *loop)
     ev_run(loop, EVRUN_NOWAIT);
 }
 
-static void test_one_at_a_time(void **state)
+TEST(one_at_a_time)
 {
     struct ev_loop *loop = set_up();
     for (unsigned i = 0; i < 3; i++)
@@ -64,7 +64,7 @@ static void test_one_at_a_time(void **state)
     assert_string_equal(began, "abca");
 }
 
-static void test_adapters_apart(void **state)
+TEST(adapters_apart)
 {
     struct ev_loop *loop = set_up();
     turn_want(&turns[0], HCI0);
@@ -86,7 +86,7 @@ static void test_adapters_apart(void **state)
 }
 
 /* A member that leaves blocks nobody, whether it had its turn, was about to get it, or waited. */
-static void test_going_away(void **state)
+TEST(going_away)
 {
     struct ev_loop *loop = set_up();
     for (unsigned i = 0; i < COUNT(turns); i++)
@@ -103,14 +103,4 @@ static void test_going_away(void **state)
     run(loop);
     assert_string_equal(began, "ca");
     turn_end(&turns[0]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_at_a_time),
-        cmocka_unit_test(test_adapters_apart),
-        cmocka_unit_test(test_going_away),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

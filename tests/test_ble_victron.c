@@ -34,7 +34,7 @@ static bool key_of(const char *text, uint8_t key[VICTRON_KEY], char *why, size_t
     return good;
 }
 
-static void test_vector(void **state)
+TEST(vector)
 {
     uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
     char why[160];
@@ -51,7 +51,7 @@ static void test_vector(void **state)
     assert_int_equal(victron_decrypt(longest, 30, key, frame), 0);
 }
 
-static void test_key_files(void **state)
+TEST(key_files)
 {
     uint8_t key[VICTRON_KEY] = {0};
     char why[160];
@@ -110,7 +110,7 @@ static void check_capture(const char *path)
     assert_true(seen > 0);
 }
 
-static void test_captures(void **state)
+TEST(captures)
 {
     glob_t found;
     assert_int_equal(glob("tests/captures/victron-ble/*.exch", 0, NULL, &found), 0);
@@ -121,7 +121,7 @@ static void test_captures(void **state)
 }
 
 /* Unused bits that are not 1: a wrong key with the same first byte. */
-static void test_noise(void **state)
+TEST(noise)
 {
     const struct bms_driver *driver = bms_driver_find("victron-ble");
     uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
@@ -143,15 +143,4 @@ static void test_noise(void **state)
         assert_true(result == BMS_DONE || (result == BMS_INVALID && !pack_known(&pack, VOLTAGE_V)));
     }
     assert_in_range(passed, 1, 100); /* the right key, and by chance a quarter of the others */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vector),
-        cmocka_unit_test(test_key_files),
-        cmocka_unit_test(test_captures),
-        cmocka_unit_test(test_noise),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static void open_pair(int pair[2])
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
 }
 
-static void test_frames(void **state)
+TEST(frames)
 {
     const struct can_message sent = {
         .id = 0x351, .size = 8, .data = {0x14, 2, 0x74, 0xE, 0x74, 0xE, 0xCC, 1}};
@@ -36,7 +36,7 @@ static void test_frames(void **state)
 }
 
 /* In the layout of the kernel: 29-bit identifiers, remote frames, error frames. */
-static void test_other_frames(void **state)
+TEST(other_frames)
 {
     static const canid_t others[] = {0x305 | CAN_EFF_FLAG, 0x305 | CAN_RTR_FLAG,
                                      0x4 | CAN_ERR_FLAG};
@@ -58,7 +58,7 @@ static void test_other_frames(void **state)
 }
 
 /* Without a reader the queue fills up, and sending does not block. */
-static void test_full_queue(void **state)
+TEST(full_queue)
 {
     const struct can_message frame = {.id = 0x351, .size = 8};
     int pair[2];
@@ -70,19 +70,8 @@ static void test_full_queue(void **state)
     close(pair[1]);
 }
 
-static void test_no_interface(void **state)
+TEST(no_interface)
 {
     assert_int_equal(can_socket_open("no-such-can"), -1);
     assert_true(errno == ENODEV || errno == EAFNOSUPPORT); /* the latter on a kernel without CAN */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_other_frames),
-        cmocka_unit_test(test_full_queue),
-        cmocka_unit_test(test_no_interface),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

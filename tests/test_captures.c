@@ -33,7 +33,6 @@ struct capture {
 };
 static struct capture captures[MAX_FILES];
 static size_t capture_count;
-static const char *only_driver; /* from the command line, to run one driver; NULL: all */
 
 /* ---- loading ---- */
 
@@ -107,16 +106,14 @@ static void load_file(const char *path)
 }
 
 /* Finds all files of all drivers. A folder without a driver, or a driver without captures, is a failure. */
-static int load_all(void **state)
+BEFORE_ALL
 {
     DIR *top = opendir(CAPTURES);
     assert_non_null(top);
     for (struct dirent *folder; (folder = readdir(top));) {
         char path[300];
         snprintf(path, sizeof path, CAPTURES "/%s", folder->d_name);
-        bool wanted =
-            folder->d_name[0] != '.' && (!only_driver || strcmp(folder->d_name, only_driver) == 0);
-        DIR *dir = wanted ? opendir(path) : NULL;
+        DIR *dir = folder->d_name[0] != '.' ? opendir(path) : NULL;
         if (!dir)
             continue;
         assert_non_null(bms_driver_find(folder->d_name));
@@ -133,19 +130,9 @@ static int load_all(void **state)
         size_t found = 0;
         for (size_t i = 0; i < capture_count; i++)
             found += captures[i].exchange->driver == bms_drivers[d];
-        if (!found && !only_driver)
+        if (!found)
             fail_msg("no captures for %s", bms_drivers[d]->name);
     }
-    return 0;
-}
-
-static int free_all(void **state)
-{
-    while (capture_count > 0) {
-        exchange_free(captures[--capture_count].exchange);
-        free(captures[capture_count].places);
-    }
-    return 0;
 }
 
 /* ---- comparing ---- */
@@ -300,7 +287,7 @@ static void replay(const struct exchange *exchange, struct pack *pack,
     exchange_replay(exchange, &bms, pack, counters);
 }
 
-static void test_variations(void **state)
+TEST(variations)
 {
     unsigned failed = 0, checked = 0;
     for (size_t v = 0; v < sizeof variations / sizeof *variations; v++)
@@ -413,7 +400,7 @@ static unsigned long cut(struct capture *capture, struct exchange_item *item,
     return wrong;
 }
 
-static void test_truncated(void **state)
+TEST(truncated)
 {
     assert_int_equal(damage_each_reply(cut), 0);
 }
@@ -466,20 +453,9 @@ static unsigned long flip_bits(struct capture *capture, struct exchange_item *it
 
 /* A sum or CRC detects every single flipped bit that it covers, and bits that it does not cover carry no value: so no
  * flip may change a value. */
-static void test_bit_flips(void **state)
+TEST(bit_flips)
 {
     unsigned long believed = damage_each_reply(flip_bits);
     print_message("%lu bits flipped, %lu changed a value unseen\n", flips, believed);
     assert_int_equal(believed, 0);
-}
-
-int main(int argc, char *argv[])
-{
-    only_driver = argc > 1 ? argv[1] : NULL;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_variations),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_bit_flips),
-    };
-    return cmocka_run_group_tests(tests, load_all, free_all);
 }

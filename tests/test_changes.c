@@ -3,14 +3,10 @@
 #include "config/changes.h"
 #include "config/load.h"
 #include "bms/count.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define GATEWAY "[gateway]\n"
 #define LINE "[line a]\nport = tcp://h:1\nprotocol = topbms\n"
@@ -76,9 +72,8 @@ static const struct {
 };
 // clang-format on
 
-static void test_told(void **state)
+TEST(told)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(changes); i++) {
         struct config *old = parse(changes[i].old), *fresh = parse(changes[i].fresh);
         char told[2000] = "";
@@ -91,9 +86,8 @@ static void test_told(void **state)
 }
 
 /* A row for each kind of change after which the poller must treat a pack or its line as a new one. */
-static void test_same(void **state)
+TEST(same)
 {
-    (void) state;
     static const struct {
         const char *text;
         bool line, pack;
@@ -129,13 +123,4 @@ static void test_same(void **state)
         config_free(fresh);
     }
     config_free(old);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_told),
-        cmocka_unit_test(test_same),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

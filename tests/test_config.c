@@ -12,16 +12,12 @@
 #include "config/keys.h"
 #include "config/types.h"
 #include "bms/count.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 /* The shortest good file: six lines. Cases append to it, so their first line is line 7. */
 #define LINE_A "[line a]\nport = tcp://h:1\nprotocol = daly\n"
@@ -99,9 +95,8 @@ static const struct config_key *next_key(const struct config_key *key)
 }
 
 /* Each row has a field within its struct, a type, a range that makes sense and a meaning. */
-static void test_rows(void **state)
+TEST(rows)
 {
-    (void) state;
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
         assert_true(section->key_count > 0 && section->key_count <= SECTION_KEYS_MAX);
@@ -161,9 +156,8 @@ static void expect(const char *name, const char *text, const char *message)
     free(expected);
 }
 
-static void test_full(void **state)
+TEST(full)
 {
-    (void) state;
     struct config *config = parse_good("[pack roof]\n"
                                        "line = two\n"
                                        "unit = 247\n"
@@ -267,9 +261,8 @@ static void test_full(void **state)
 #define MORE_PACKS                                                                                 \
     "[pack q]\nline = a\naddress = 2\nunit = 2\n[pack r]\nline = a\naddress = 3\nunit = 3\n"
 
-static void test_bank(void **state)
+TEST(bank)
 {
-    (void) state;
     struct config *config =
         parse_good("[bank house.1]\n"
                    "packs = r, p\n"
@@ -299,9 +292,8 @@ static void test_bank(void **state)
 }
 
 /* As many packs as a bank can have, and one more. */
-static void test_largest_bank(void **state)
+TEST(largest_bank)
 {
-    (void) state;
     for (int more = 0; more < 2; more++) {
         char text[8000] = "[line a]\nport = tcp://h:1\nprotocol = jk-pb\n", *messages;
         for (int i = 0; i < MAX_BANK_PACKS + more; i++)
@@ -325,9 +317,8 @@ static void test_largest_bank(void **state)
     }
 }
 
-static void test_push(void **state)
+TEST(push)
 {
-    (void) state;
     struct config *config = parse_good(
         LINE_A "[pack p]\nline = a\nunit = 1\n[pack p.1]\nline = a\naddress = 2\nunit = 2\n"
                "[pack p.cell_mv]\nline = a\naddress = 3\nunit = 3\n[pack gateway]\nline = "
@@ -404,9 +395,8 @@ static void test_push(void **state)
     config_free(config);
 }
 
-static void test_defaults(void **state)
+TEST(defaults)
 {
-    (void) state;
     struct config *config = parse_good(GOOD);
     const struct gateway_config *gateway = &config->gateway;
     assert_int_equal(gateway->listen.count, 1);
@@ -429,9 +419,8 @@ static void test_defaults(void **state)
 }
 
 /* Five intervals, at least 10 s, with the interval that holds for the pack. */
-static void test_stale_default(void **state)
+TEST(stale_default)
 {
-    (void) state;
     static const struct {
         const char *text;
         double stale_after_s;
@@ -461,9 +450,8 @@ static void test_stale_default(void **state)
 #define A_VIEW "[view v]\nsource = p\nunit = 9\nregister = soc_percent -> 1 u16\n"
 
 /* Keys of older versions: the file is good and says the same as a newer one, but a remark says how to write it. */
-static void test_folded(void **state)
+TEST(folded)
 {
-    (void) state;
     static const struct {
         const char *old, *fresh, *remark;
     } cases[] = {
@@ -585,9 +573,8 @@ static void test_folded(void **state)
 }
 
 /* Behind the protocol of the line, for packs that name none. */
-static void test_variant(void **state)
+TEST(variant)
 {
-    (void) state;
     struct config *config =
         parse_good("[line a]\nport = tcp://h:1\nprotocol = daly bluetooth\n" PACK_P
                    "[pack q]\nline = a\nunit = 2\naddress = 2\nprotocol = daly\n");
@@ -597,9 +584,8 @@ static void test_variant(void **state)
 }
 
 /* What an editor can do to a file without changing what it says. */
-static void test_same_file(void **state)
+TEST(same_file)
 {
-    (void) state;
     static const struct {
         const char *name, *text;
     } cases[] = {
@@ -632,9 +618,8 @@ static void test_same_file(void **state)
 }
 
 /* The example of the documentation, as far as its sections go. */
-static void test_readme_example(void **state)
+TEST(readme_example)
 {
-    (void) state;
     struct config *config = parse_good(
         "    [gateway]\n"
         "    listen = 0.0.0.0:502\n"
@@ -669,9 +654,8 @@ static void test_readme_example(void **state)
     config_free(config);
 }
 
-static void test_ports(void **state)
+TEST(ports)
 {
-    (void) state;
     static const struct {
         const char *port;
         bool good;
@@ -726,9 +710,8 @@ static void test_ports(void **state)
 }
 
 /* Every number at both ends of its range, and just beyond. */
-static void test_limits(void **state)
+TEST(limits)
 {
-    (void) state;
     static const struct {
         const char *before, *key, *below, *lowest, *highest, *above, *after;
     } cases[] = {
@@ -790,9 +773,8 @@ static void test_limits(void **state)
 }
 
 /* Texts that strtod or strtol would take for numbers. */
-static void test_numbers(void **state)
+TEST(numbers)
 {
-    (void) state;
     static const struct {
         const char *key;
         const char *values[12];
@@ -1151,18 +1133,16 @@ static const struct {
 };
 // clang-format on
 
-static void test_wrong(void **state)
+TEST(wrong)
 {
-    (void) state;
     for (size_t i = 0; i < COUNT(wrong); i++) {
         expect(wrong[i].name, wrong[i].text, wrong[i].messages);
     }
 }
 
 /* Neighbours that are no mistake. */
-static void test_shared_line(void **state)
+TEST(shared_line)
 {
-    (void) state;
     static const struct {
         const char *name, *text;
     } cases[] = {
@@ -1204,9 +1184,8 @@ static struct config *load_bytes(const char *bytes, size_t size, char **messages
     return config;
 }
 
-static void test_files(void **state)
+TEST(files)
 {
-    (void) state;
     char *messages;
     struct config *config = load_bytes(GOOD, strlen(GOOD), &messages);
     assert_non_null(config);
@@ -1226,9 +1205,8 @@ static void test_files(void **state)
     free(messages);
 }
 
-static void test_no_file(void **state)
+TEST(no_file)
 {
-    (void) state;
     static const struct {
         const char *path, *message;
     } cases[] = {
@@ -1248,9 +1226,8 @@ static void test_no_file(void **state)
 }
 
 /* Whoever reads a pipe waits for who writes it: at a reload that would be the whole gateway. */
-static void test_pipes_at_a_reload(void **state)
+TEST(pipes_at_a_reload)
 {
-    (void) state;
     static const char text[] = "[line l]\nport = tcp://h:1\nprotocol = ant\n[pack p]\nline = l\n"
                                "unit = 1\nwritable = yes\npassword_file = %s\n";
     char folder[] = "/tmp/packgate-test-XXXXXX", path[64], pipe[64];
@@ -1281,9 +1258,8 @@ static void test_pipes_at_a_reload(void **state)
 }
 
 /* A file that is none, such as a program: the list of mistakes ends somewhere. */
-static void test_many_mistakes(void **state)
+TEST(many_mistakes)
 {
-    (void) state;
     char text[3001], *messages;
     for (size_t i = 0; i < sizeof text - 1; i++)
         text[i] = i % 3 == 2 ? '\n' : 'x';
@@ -1310,9 +1286,8 @@ static char *read_text(const char *path)
 }
 
 /* What other programs and habits write, and what is proposed instead. */
-static void test_hints(void **state)
+TEST(hints)
 {
-    (void) state;
     // clang-format off
     static const struct {
         const char *text, *hint;
@@ -1372,9 +1347,8 @@ static void test_hints(void **state)
 }
 
 /* The commented example: good as it is, and good with every key in it; and it has every key. */
-static void test_example(void **state)
+TEST(example)
 {
-    (void) state;
     char *text = read_text("conf/packgate.ini"), name[80];
     config_free(parse_good(text));
     for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
@@ -1390,9 +1364,8 @@ static void test_example(void **state)
 }
 
 /* The other example is right as it is. */
-static void test_push_example(void **state)
+TEST(push_example)
 {
-    (void) state;
     struct config *config = parse_good(read_text("conf/push-smartbms.ini"));
     assert_int_equal(config->push_count, 1);
     assert_int_equal(config->pushes[0].write_count, 16 + 9);
@@ -1400,9 +1373,8 @@ static void test_push_example(void **state)
 }
 
 /* Where a key has a preset, the example shows just that. */
-static void test_example_defaults(void **state)
+TEST(example_defaults)
 {
-    (void) state;
     const char *text = read_text("conf/packgate.ini");
     for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
         char expected[300];
@@ -1414,9 +1386,8 @@ static void test_example_defaults(void **state)
     }
 }
 
-static void test_print_keys(void **state)
+TEST(print_keys)
 {
-    (void) state;
     char *text, name[80];
     size_t size;
     FILE *out = open_memstream(&text, &size);
@@ -1433,9 +1404,8 @@ static void test_print_keys(void **state)
     free(text);
 }
 
-static void test_titles(void **state)
+TEST(titles)
 {
-    (void) state;
     static const char *const good[] = {"K\xC3\xBC"
                                        "che links",
                                        "7", "\xE5\x8C\x97 \xF0\x9F\x94\x8B", "a = b # c; d",
@@ -1473,9 +1443,8 @@ static void test_titles(void **state)
 }
 
 /* What a browser may never set: what runs, reads or writes files, lets somebody in, or switches. */
-static void test_keys_of_a_browser(void **state)
+TEST(keys_of_a_browser)
 {
-    (void) state;
     static const char *const never[] = {"allow",      "allow_write", "writable", "control",
                                         "state_file", "command",     "file",     "map",
                                         "hosts",      "frame",       "proxy",    "tls_cert",
@@ -1550,9 +1519,8 @@ static void check_whole(const struct config *config)
     "2\n"                                                                                          \
     "cell_full = 3.45\ncell_float = 3.375V, 90%\n"
 
-static void test_allowed_currents(void **state)
+TEST(allowed_currents)
 {
-    (void) state;
     struct config *config =
         parse_good(GOOD LIMITED "cell_high = 3.50:0, 3.375:1\ncell_high = 3.40:0.25\n"
                                 "cell_low = 2.80:0, 3.19:1\n"
@@ -1575,9 +1543,8 @@ static void test_allowed_currents(void **state)
 }
 
 /* Each with what it has to be told about: a part of the message. */
-static void test_wrong_allowed_currents(void **state)
+TEST(wrong_allowed_currents)
 {
-    (void) state;
     static const struct {
         const char *text, *message;
     } cases[] = {
@@ -1639,9 +1606,8 @@ static void test_wrong_allowed_currents(void **state)
 }
 
 /* What is accepted, with a remark. */
-static void test_limits_remarks(void **state)
+TEST(limits_remarks)
 {
-    (void) state;
     static const struct {
         const char *text, *message; /* NULL: none */
     } cases[] = {
@@ -1664,9 +1630,8 @@ static void test_limits_remarks(void **state)
     }
 }
 
-static void test_damaged(void **state)
+TEST(damaged)
 {
-    (void) state;
     static const char good[] =
         "[gateway]\nlisten = 127.0.0.1:502, [::]:502\nallow = 10.0.0.0/8, ::1\n"
         "base = 290, 100 ; c\npoll = 500ms\nstate_file = /x\n"
@@ -1694,42 +1659,4 @@ static void test_damaged(void **state)
     }
     fclose(nowhere);
     assert_true(accepted > 1000 && accepted < 19000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_bank),
-        cmocka_unit_test(test_allowed_currents),
-        cmocka_unit_test(test_wrong_allowed_currents),
-        cmocka_unit_test(test_largest_bank),
-        cmocka_unit_test(test_push),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_same_file),
-        cmocka_unit_test(test_stale_default),
-        cmocka_unit_test(test_folded),
-        cmocka_unit_test(test_variant),
-        cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_readme_example),
-        cmocka_unit_test(test_shared_line),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_pipes_at_a_reload),
-        cmocka_unit_test(test_many_mistakes),
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_push_example),
-        cmocka_unit_test(test_example_defaults),
-        cmocka_unit_test(test_print_keys),
-        cmocka_unit_test(test_limits_remarks),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_titles),
-        cmocka_unit_test(test_keys_of_a_browser),
-        cmocka_unit_test(test_hints),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

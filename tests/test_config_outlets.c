@@ -2,15 +2,10 @@
 /* The sections of outlets: valid values and mistakes. */
 #include "config/load.h"
 #include "config/outlets.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char packs[] = "[line a]\nport = sim:\nprotocol = daly\n"
                             "[pack a.b]\nline = a\nunit = 1\nwritable = yes\n"
@@ -31,9 +26,8 @@ static struct config *parse(const char *section, char **messages)
 }
 
 /* Who writes a password where none belongs does not find it in the log. */
-static void test_no_secret_is_repeated(void **state)
+TEST(no_secret_is_repeated)
 {
-    (void) state;
     static const char *const sections[] = {
         "[mqtt x]\nbroker = mqtt://me:geheim@h\n",
         "[mqtt x]\nbroker = mqtt://h\nuser = me\npassword_file = geheim\n",
@@ -52,9 +46,8 @@ static void test_no_secret_is_repeated(void **state)
     }
 }
 
-static void test_values(void **state)
+TEST(values)
 {
-    (void) state;
     char *messages;
     struct config *config = parse("[mqtt home]\nbroker = mqtts://broker.lan\nuser = me\n"
                                   "password_file = /etc/secret\npacks = shed, all-of-it\n"
@@ -82,9 +75,8 @@ static void test_values(void **state)
     free(messages);
 }
 
-static void test_brokers(void **state)
+TEST(brokers)
 {
-    (void) state;
     static const struct {
         const char *text, *host;
         unsigned port;
@@ -117,9 +109,8 @@ static void test_brokers(void **state)
 
 #define BROKER "[mqtt x]\nbroker = mqtt://h\n"
 
-static void test_web_address(void **state)
+TEST(web_address)
 {
-    (void) state;
     static const struct {
         const char *section, *host, *address;
     } cases[] = {
@@ -151,9 +142,8 @@ static void test_web_address(void **state)
 }
 
 /* To Home Assistant the gateway is one device: the first section of a broker tells of it. */
-static void test_one_speaks_for_the_gateway(void **state)
+TEST(one_speaks_for_the_gateway)
 {
-    (void) state;
     static const struct {
         const char *second;
         bool is_second;
@@ -177,9 +167,8 @@ static void test_one_speaks_for_the_gateway(void **state)
     }
 }
 
-static void test_web(void **state)
+TEST(web)
 {
-    (void) state;
     char *messages;
     struct config *config = parse(
         "[web]\nhosts = Battery.Example.net, shed\nproxy = 127.0.0.1, ::1\n"
@@ -217,9 +206,8 @@ static void test_web(void **state)
     free(messages);
 }
 
-static void test_mistakes(void **state)
+TEST(mistakes)
 {
-    (void) state;
     static const struct {
         const char *section, *said;
         bool warning;
@@ -305,9 +293,8 @@ static void test_mistakes(void **state)
 #define ON_TCP "port = tcp-listen:127.0.0.1:5020\n"
 #define SOC_VIEW "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
 
-static void test_present(void **state)
+TEST(present)
 {
-    (void) state;
     static const struct {
         const char *section, *said; /* NULL: nothing */
     } cases[] = {
@@ -378,9 +365,8 @@ static void test_present(void **state)
 }
 
 /* What it is given: the packs that it needs, and the rules of port 502. */
-static void test_present_needs(void **state)
+TEST(present_needs)
 {
-    (void) state;
     char *messages;
     struct config *config =
         parse("[gateway]\nallow_write = 192.0.2.7\n"
@@ -404,9 +390,8 @@ static void test_present_needs(void **state)
     free(messages);
 }
 
-static void test_influx(void **state)
+TEST(influx)
 {
-    (void) state;
     static const struct {
         const char *section, *said; /* NULL: nothing */
     } cases[] = {
@@ -452,9 +437,8 @@ static void test_influx(void **state)
 }
 
 /* The tag is what people call the gateway, or the host. */
-static void test_influx_gateway(void **state)
+TEST(influx_gateway)
 {
-    (void) state;
     static const char *const cases[][2] = {
         {"[history]\n[influx x]\nurl = http://h/write\n", "%h"},
         {"[gateway]\nname = Hütte 2\n[history]\n[influx x]\nurl = http://h/write\n", "Hütte 2"}};
@@ -470,9 +454,8 @@ static void test_influx_gateway(void **state)
 }
 
 /* With a name beside it a server would refuse each message, when it is too late. */
-static void test_mail_addresses(void **state)
+TEST(mail_addresses)
 {
-    (void) state;
     static const struct {
         const char *user, *to, *from, *recipients; /* NULL: rejected */
     } cases[] = {
@@ -514,9 +497,8 @@ static void test_mail_addresses(void **state)
 }
 
 /* A threshold, and a time of the report, are wishes by themselves. */
-static void test_notify(void **state)
+TEST(notify)
 {
-    (void) state;
     char *messages;
     struct config *config =
         parse("[notify phone]\ntype = pushover\nkey_file = /etc/packgate/pushover\n"
@@ -545,24 +527,4 @@ static void test_notify(void **state)
     assert_int_equal(other->events, 1u << NOTIFY_SOC_BELOW);
     assert_true(other->soc_below == 20 && other->cell_delta_mv == 0);
     config_free(config);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_notify),
-        cmocka_unit_test(test_mail_addresses),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_influx),
-        cmocka_unit_test(test_influx_gateway),
-        cmocka_unit_test(test_present),
-        cmocka_unit_test(test_present_needs),
-        cmocka_unit_test(test_no_secret_is_repeated),
-        cmocka_unit_test(test_brokers),
-        cmocka_unit_test(test_web_address),
-        cmocka_unit_test(test_one_speaks_for_the_gateway),
-        cmocka_unit_test(test_web),
-        cmocka_unit_test(test_mistakes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

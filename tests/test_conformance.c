@@ -83,16 +83,13 @@ static void read_row(struct row *row, char *text, unsigned line)
     read_reply(row, columns[2]);
 }
 
-static int read_table(void **state)
+BEFORE_ALL
 {
     char text[4096];
     unsigned line = 0;
     bool heading = true;
     FILE *file = fopen(TABLE, "r");
-    if (!file) {
-        print_error("%s: %s (tests run in the top directory)\n", TABLE, strerror(errno));
-        return -1;
-    }
+    assert_non_null(file);
     while (fgets(text, sizeof text, file)) {
         line++;
         if (text[0] == '#')
@@ -104,7 +101,8 @@ static int read_table(void **state)
         heading = false;
     }
     fclose(file);
-    return row_count >= 120 ? 0 : -1;
+    assert_true(row_count >= 120);
+    alarm(120); /* a hang is a failure, not a wait for ever */
 }
 
 /* A BMS that executes each order at once; its client gets the result in the next turn of the loop. There is only one
@@ -152,6 +150,8 @@ static int stop(void **state)
     return 0;
 }
 
+#define CONFORMANCE_TEST(name) TEST_WITH(name, start, stop)
+
 static const char *to_hex(const uint8_t *bytes, size_t size, char *text)
 {
     text[0] = '\0';
@@ -192,7 +192,7 @@ static void expect_end(const struct row *row, int fd)
     }
 }
 
-static void test_rows(void **state)
+CONFORMANCE_TEST(rows)
 {
     for (unsigned i = 0; i < row_count; i++) {
         const int fd = bench_connect(&bench);
@@ -203,7 +203,7 @@ static void test_rows(void **state)
     }
 }
 
-static void test_rows_byte_by_byte(void **state)
+CONFORMANCE_TEST(rows_byte_by_byte)
 {
     for (unsigned i = 0; i < row_count; i++) {
         const int fd = bench_connect(&bench);
@@ -220,7 +220,7 @@ static void test_rows_byte_by_byte(void **state)
 }
 
 /* Sends all rows on one connection, as many at once as the socket accepts. */
-static void test_rows_in_one_stream(void **state)
+CONFORMANCE_TEST(rows_in_one_stream)
 {
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < row_count; i++)
@@ -234,7 +234,7 @@ static void test_rows_in_one_stream(void **state)
 }
 
 /* A table with a wrong description of the server would prove nothing: checks that the register map agrees with it. */
-static void test_content(void **state)
+CONFORMANCE_TEST(content)
 {
     for (unsigned address = 0; address <= 0xFFFF; address++) {
         const bool there = (address >= 100 && address <= 157) ||
@@ -244,18 +244,4 @@ static void test_content(void **state)
         assert_int_equal(map_input_range(address, 1) != MAP_OUTSIDE, address < 48);
         assert_int_equal(map_coil_range(address, 1) != MAP_OUTSIDE, address < 2);
     }
-}
-
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(test_content),
-        TEST(test_rows),
-        TEST(test_rows_byte_by_byte),
-        TEST(test_rows_in_one_stream),
-    };
-    alarm(120); /* a hang is a failure, not a wait for ever */
-    return cmocka_run_group_tests(tests, read_table, NULL);
 }

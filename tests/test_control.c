@@ -69,6 +69,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define CONTROL_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 /* NULL: no answer. */
 static json_t *ask_as(const char *from, bool may_order, const char *question)
 {
@@ -84,7 +86,7 @@ static json_t *ask(const char *from, const char *question)
     return ask_as(from, true, question);
 }
 
-static void test_configuration(void **state)
+CONTROL_TEST(configuration)
 {
     json_t *answer = ask("mqtt home", "configuration");
     assert_non_null(answer);
@@ -102,7 +104,7 @@ static int is_open(json_t *answer)
 }
 
 /* A tunnel is opened, extended and closed, and the log names the user. */
-static void test_tunnel(void **state)
+CONTROL_TEST(tunnel)
 {
     json_t *answer = ask("web", "tunnel shed 60 192.0.2.7");
     assert_string_equal(json_string_value(json_object_get(answer, "by")), "web 192.0.2.7");
@@ -119,7 +121,7 @@ static void test_tunnel(void **state)
 }
 
 /* Only the page gets an answer; mistakes get an error message, malformed questions none. */
-static void test_refused(void **state)
+CONTROL_TEST(refused)
 {
     static const struct {
         const char *from, *question;
@@ -148,14 +150,4 @@ static void test_refused(void **state)
     json_t *answer = ask("web", "tunnel shed 1 192.0.2.7");
     assert_true(json_is_false(json_object_get(answer, "was_open")));
     json_decref(answer);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_configuration, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_tunnel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,6 +90,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define CONTROL_SOCKET_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -145,7 +147,7 @@ static void expect_end(struct bench *bench, int fd)
 }
 
 /* Requests as a whole, in pieces, several at once, and with other line ends. */
-static void test_lines(void **state)
+CONTROL_SOCKET_TEST(lines)
 {
     struct bench *bench = *state;
     int fd = connect_to(bench->path);
@@ -165,7 +167,7 @@ static void test_lines(void **state)
     assert_int_equal(bench->left, 1);
 }
 
-static void test_too_long(void **state)
+CONTROL_SOCKET_TEST(too_long)
 {
     struct bench *bench = *state;
     int fd = connect_to(bench->path), other = connect_to(bench->path);
@@ -187,7 +189,7 @@ static void test_too_long(void **state)
 }
 
 /* Further requests wait meanwhile; a client that leaves is noticed at the latest when it is answered. */
-static void test_answer_later(void **state)
+CONTROL_SOCKET_TEST(answer_later)
 {
     struct bench *bench = *state;
     int fd = connect_to(bench->path);
@@ -211,7 +213,7 @@ static void test_answer_later(void **state)
 }
 
 /* A client that does not read its answers gets no more of them; the others do. */
-static void test_unread(void **state)
+CONTROL_SOCKET_TEST(unread)
 {
     struct bench *bench = *state;
     int deaf = connect_to(bench->path), fd = connect_to(bench->path);
@@ -230,7 +232,7 @@ static void test_unread(void **state)
 }
 
 /* One client too many replaces the longest idle one; if all have requests in progress, it gets an error. */
-static void test_crowd(void **state)
+CONTROL_SOCKET_TEST(crowd)
 {
     struct bench *bench = *state;
     int fds[CONTROL_CLIENTS];
@@ -264,7 +266,7 @@ static void test_crowd(void **state)
 }
 
 /* A listening client gets lines until its buffer is full. */
-static void test_watch(void **state)
+CONTROL_SOCKET_TEST(watch)
 {
     struct bench *bench = *state;
     int fd = connect_to(bench->path);
@@ -297,7 +299,7 @@ static void test_watch(void **state)
     assert_null(bench->watching);
 }
 
-static void test_peer(void **state)
+CONTROL_SOCKET_TEST(peer)
 {
     struct bench *bench = *state;
     int fd = connect_to(bench->path);
@@ -323,7 +325,7 @@ static void wait_as_child(const struct bench *bench)
 }
 
 /* A process that this one has started may read, even after its parent has ended, but not act. */
-static void test_own_children(void **state)
+CONTROL_SOCKET_TEST(own_children)
 {
     struct bench *bench = *state;
     for (int orphan = 0; orphan <= 1; orphan++) {
@@ -353,7 +355,7 @@ static void test_own_children(void **state)
 }
 
 /* Replaces the socket of a dead gateway, but neither that of a running one nor any other file. */
-static void test_file(void **state)
+CONTROL_SOCKET_TEST(file)
 {
     struct bench *bench = *state;
     struct stat found;
@@ -394,15 +396,4 @@ static void test_file(void **state)
     assert_int_equal(stat(other, &found), 0);
     assert_true(S_ISREG(found.st_mode));
     unlink(other);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        TEST(test_lines),  TEST(test_too_long),     TEST(test_answer_later),
-        TEST(test_unread), TEST(test_crowd),        TEST(test_watch),
-        TEST(test_peer),   TEST(test_own_children), TEST(test_file),
-    };
-    return cmocka_run_group_tests_name("control socket", tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static bool build(struct bms *bms, const char *name, struct bms_request *request
 }
 
 /* Section 3: the sums for board 1; each further board adds 1, host 0x80 adds 0x40. */
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
@@ -66,7 +66,7 @@ static void answer(struct bms *bms, uint8_t host)
 }
 
 /* Section 5: a few boards answer only the requests of the Bluetooth dongle. */
-static void test_other_host(void **state)
+TEST(other_host)
 {
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
@@ -85,7 +85,7 @@ static void test_other_host(void **state)
 }
 
 /* A pack on a shared line, at another address or with a configured variant is asked in one way only. */
-static void test_one_host(void **state)
+TEST(one_host)
 {
     static const struct {
         const char *name;
@@ -108,7 +108,7 @@ static void test_one_host(void **state)
 }
 
 /* A simulated board answers only the requests of its variant. */
-static void test_emulated_hosts(void **state)
+TEST(emulated_hosts)
 {
     static const struct {
         int variant;
@@ -131,7 +131,7 @@ static void test_emulated_hosts(void **state)
 }
 
 /* Section 10. */
-static void test_switches(void **state)
+TEST(switches)
 {
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
@@ -153,7 +153,7 @@ static void test_switches(void **state)
     assert_int_equal(receive(&bms, ask_on, ask_on, &pack), BMS_FOREIGN);
 }
 
-static void test_cells_wait_for_their_number(void **state)
+TEST(cells_wait_for_their_number)
 {
     struct bms bms = new_bms(&daly_driver);
     struct bms_request request;
@@ -182,7 +182,7 @@ static void test_cells_wait_for_their_number(void **state)
 }
 
 /* A late frame of an earlier poll before the reply (section 7, mpp-solar issue 516). */
-static void test_late_cell_frame(void **state)
+TEST(late_cell_frame)
 {
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
@@ -200,7 +200,7 @@ static void test_late_cell_frame(void **state)
 }
 
 /* Section 13, 8: after wake-up, valid frames contain nonsense. */
-static void test_implausible(void **state)
+TEST(implausible)
 {
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
@@ -214,7 +214,7 @@ static void test_implausible(void **state)
 }
 
 /* Nothing but zeros is no 3000 A, and no cell of 0 mV that is both the highest and the lowest. */
-static void test_empty_frames(void **state)
+TEST(empty_frames)
 {
     static const char ask[] = "A5 40 90 08 00 00 00 00 00 00 00 00 7D";
     static const char ask_extremes[] = "A5 40 91 08 00 00 00 00 00 00 00 00 7E";
@@ -236,7 +236,7 @@ static void test_empty_frames(void **state)
 }
 
 /* Section 8: the table of two units, and the rule. Raw 30021 is 2.1 A. */
-static void test_direction(void **state)
+TEST(direction)
 {
     static const struct {
         int state;
@@ -273,7 +273,7 @@ static void test_direction(void **state)
 }
 
 /* Section 11: two frames of seven characters. */
-static void test_versions(void **state)
+TEST(versions)
 {
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
@@ -287,7 +287,7 @@ static void test_versions(void **state)
 
 /* Section 11: of two levels the second one; 0 and FFFF are no limits; the number tells charging from discharging, in
  * whichever order the pairs come. */
-static void test_settings(void **state)
+TEST(settings)
 {
     static const struct {
         const char *ask, *reply;
@@ -319,7 +319,7 @@ static void test_settings(void **state)
 }
 
 /* Section 5: a master may answer first when board 2 was asked. */
-static void test_other_boards(void **state)
+TEST(other_boards)
 {
     struct bms bms = new_bms(&daly_driver);
     struct pack pack;
@@ -333,7 +333,7 @@ static void test_other_boards(void **state)
 }
 
 /* A5 may occur in the data, and noise may end with the start of a frame. */
-static void test_framing(void **state)
+TEST(framing)
 {
     static const struct {
         const char *name, *bytes;
@@ -358,18 +358,4 @@ static void test_framing(void **state)
         if (span.kind != cases[i].kind || (span.kind != BMS_MORE && span.size != cases[i].size))
             fail_msg("%s: kind %d, size %zu", cases[i].name, span.kind, span.size);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),        cmocka_unit_test(test_other_host),
-        cmocka_unit_test(test_one_host),        cmocka_unit_test(test_emulated_hosts),
-        cmocka_unit_test(test_switches),        cmocka_unit_test(test_cells_wait_for_their_number),
-        cmocka_unit_test(test_late_cell_frame), cmocka_unit_test(test_implausible),
-        cmocka_unit_test(test_empty_frames),    cmocka_unit_test(test_direction),
-        cmocka_unit_test(test_versions),        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_other_boards),    cmocka_unit_test(test_framing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

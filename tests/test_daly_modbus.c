@@ -65,7 +65,7 @@ static void fill_d2(uint16_t r[80])
 
 /* ---- requests ---- */
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -95,7 +95,7 @@ static void test_requests(void **state)
     }
 }
 
-static void test_switches(void **state)
+TEST(switches)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -123,7 +123,7 @@ static void test_switches(void **state)
 
 /* ---- frames ---- */
 
-static void test_write_replies(void **state)
+TEST(write_replies)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -148,7 +148,7 @@ static void test_write_replies(void **state)
 }
 
 /* Section 9: an echo with a wrong CRC has been recorded; it confirms nothing. */
-static void test_wrong_crc(void **state)
+TEST(wrong_crc)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = request_of("D2 06 00 CF 00 01 6B 96");
@@ -158,7 +158,7 @@ static void test_wrong_crc(void **state)
 
 /* A D2 unit answers a write with the very bytes that a two-wire adapter sends back. Once a read has
  * shown that the line echoes, the first copy does not count. */
-static void test_echoing_line(void **state)
+TEST(echoing_line)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct pack pack;
@@ -173,7 +173,7 @@ static void test_echoing_line(void **state)
     }
 }
 
-static void test_exceptions(void **state)
+TEST(exceptions)
 {
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
@@ -188,7 +188,7 @@ static void test_exceptions(void **state)
 }
 
 /* The maker's example of a reply, after noise that begins like frames; each prefix needs more bytes or is skipped. */
-static void test_noise(void **state)
+TEST(noise)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = request_of("D2 03 00 0C 00 01 57 AA");
@@ -214,7 +214,7 @@ static void test_noise(void **state)
 }
 
 /* Cells whose bytes look like the CRC of a request that ends there: it is still a reply. */
-static void test_reply_like_a_request(void **state)
+TEST(reply_like_a_request)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request = make_read(0xD2, 0, 62);
@@ -232,7 +232,7 @@ static void test_reply_like_a_request(void **state)
     assert_int_equal(bms.driver->frame(&bms, &request, frame, size).size, size);
 }
 
-static void test_foreign(void **state)
+TEST(foreign)
 {
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
@@ -250,7 +250,7 @@ static void test_foreign(void **state)
 
 /* ---- values ---- */
 
-static void test_not_ready(void **state)
+TEST(not_ready)
 {
     for (int cells = 0; cells <= 33; cells += 33) {
         struct bms bms = new_bms(&daly_d2_driver);
@@ -264,7 +264,7 @@ static void test_not_ready(void **state)
     }
 }
 
-static void test_absent_values(void **state)
+TEST(absent_values)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct pack pack;
@@ -298,7 +298,7 @@ static void test_absent_values(void **state)
 
 /* Section 10: a board that only balances has the pack voltage after its sensors, and 0 in all fields that it does not
  * support. */
-static void test_balancer_board(void **state)
+TEST(balancer_board)
 {
     static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,     POWER_W,    REMAINING_AH,
                                             CYCLES,      DISCHARGE_MOS, CHARGE_MOS, FLOW};
@@ -321,7 +321,7 @@ static void test_balancer_board(void **state)
 }
 
 /* Other programs read the cells first, as many as they expect, and everything else with a second request. */
-static void test_other_windows(void **state)
+TEST(other_windows)
 {
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
@@ -356,7 +356,7 @@ static void test_other_windows(void **state)
 
 /* The password is in registers 201-203 (D2) and 126-128 (81); whoever reads it, it is never shown. We read it only
  * where it is between registers that we need, and mask it. */
-static void test_password(void **state)
+TEST(password)
 {
     uint16_t r[3] = {0x3132, 0x3334, 0x3536};
     for (int dialect = 0; dialect < 2; dialect++) {
@@ -381,7 +381,7 @@ static void test_password(void **state)
 
 /* The password of the settings, and all data that another program may have requested, are masked; the rest stays, and
  * the CRC is right. */
-static void test_mask(void **state)
+TEST(mask)
 {
     static const struct {
         unsigned count;      /* registers of the reply */
@@ -418,7 +418,7 @@ static void put_text(uint16_t *registers, const char *text)
 }
 
 /* Older firmware: 32 characters for each version. A date in place of the hardware version is ignored. */
-static void test_versions(void **state)
+TEST(versions)
 {
     static const struct {
         const char *at_177, *at_185, *model;
@@ -448,7 +448,7 @@ static void assert_same(const char *name, double got, double expected)
         fail_msg("%s: expected %g, got %g", name, expected, got);
 }
 
-static void test_balance_mask(void **state)
+TEST(balance_mask)
 {
     static const struct {
         const char *name;
@@ -481,7 +481,7 @@ static void test_balance_mask(void **state)
 
 /* Section 5: MOS temperature and balance mask come with one reply. It is requested as long as it reports one of them;
  * the line decides how often to ask if it stays silent. */
-static void test_mos_step(void **state)
+TEST(mos_step)
 {
     static const struct {
         const char *name;
@@ -523,7 +523,7 @@ static void test_mos_step(void **state)
 }
 
 /* A unit that does not support these registers stays silent; it may answer later. */
-static void test_mos_step_unanswered(void **state)
+TEST(mos_step_unanswered)
 {
     struct bms bms = new_bms(&daly_d2_driver);
     struct bms_request request;
@@ -533,7 +533,7 @@ static void test_mos_step_unanswered(void **state)
 
 /* ---- current ---- */
 
-static void test_current(void **state)
+TEST(current)
 {
     const double unknown = NAN;
     const struct {
@@ -671,7 +671,7 @@ static void check_fault(const struct expected_fault *fault, const struct pack *p
         assert_int_equal(pack->raw_alarms[i], i == fault->word ? 1u << fault->bit : 0);
 }
 
-static void test_d2_faults(void **state)
+TEST(d2_faults)
 {
     for (size_t i = 0; i < COUNT(d2_faults); i++) {
         struct bms bms = new_bms(&daly_d2_driver);
@@ -688,7 +688,7 @@ static void test_d2_faults(void **state)
     }
 }
 
-static void test_p81_faults(void **state)
+TEST(p81_faults)
 {
     for (size_t i = 0; i < COUNT(p81_faults); i++) {
         struct bms bms = new_bms(&daly_p81_driver);
@@ -703,7 +703,7 @@ static void test_p81_faults(void **state)
 }
 
 /* Thermal runaway has no alarm of its own, but must be reported. */
-static void test_thermal_runaway(void **state)
+TEST(thermal_runaway)
 {
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
@@ -715,7 +715,7 @@ static void test_thermal_runaway(void **state)
 }
 
 /* Firmware without 6D-73 reads FFFF there, and has the words of dialect D2 in 66-69. */
-static void test_p81_old_faults(void **state)
+TEST(p81_old_faults)
 {
     struct bms bms = new_bms(&daly_p81_driver);
     struct pack pack;
@@ -814,7 +814,7 @@ static void check_same(const struct pack *simulated, const struct pack *pack, co
     assert_memory_equal(expected.text, pack->text, sizeof pack->text);
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++)
@@ -826,7 +826,7 @@ static void test_round_trip(void **state)
         }
 }
 
-static void test_alarm_round_trip(void **state)
+TEST(alarm_round_trip)
 {
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++)
@@ -842,7 +842,7 @@ static void test_alarm_round_trip(void **state)
 }
 
 /* A recorded status, encoded again from its values: the emulator lays registers out as the unit does. */
-static void test_emulates_recording(void **state)
+TEST(emulates_recording)
 {
     static const char *const recorded = "D2 03 7C 0C DC 0C DB 0C DC 0C DC 0C DC 0C DC 0C DE 0C DC "
                                         "0C DC 0C DC 0C DC 0C DC 0C DC 0C DC "
@@ -870,7 +870,7 @@ static void test_emulates_recording(void **state)
     assert_memory_equal(out.bytes, expected, size);
 }
 
-static void test_emulated_switch(void **state)
+TEST(emulated_switch)
 {
     const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
     for (size_t d = 0; d < COUNT(drivers); d++) {
@@ -889,7 +889,7 @@ static void test_emulated_switch(void **state)
     }
 }
 
-static void test_emulator_silence(void **state)
+TEST(emulator_silence)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -919,40 +919,4 @@ static void test_emulator_silence(void **state)
         struct bms_request request = make_read(0xD2, windows[i][0], windows[i][1]);
         assert_int_equal(ask(&device, &simulated, &request, &out), 0);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_write_replies),
-        cmocka_unit_test(test_wrong_crc),
-        cmocka_unit_test(test_echoing_line),
-        cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_reply_like_a_request),
-        cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_absent_values),
-        cmocka_unit_test(test_balancer_board),
-        cmocka_unit_test(test_other_windows),
-        cmocka_unit_test(test_password),
-        cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_balance_mask),
-        cmocka_unit_test(test_mos_step),
-        cmocka_unit_test(test_mos_step_unanswered),
-        cmocka_unit_test(test_current),
-        cmocka_unit_test(test_d2_faults),
-        cmocka_unit_test(test_p81_faults),
-        cmocka_unit_test(test_thermal_runaway),
-        cmocka_unit_test(test_p81_old_faults),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_alarm_round_trip),
-        cmocka_unit_test(test_emulates_recording),
-        cmocka_unit_test(test_emulated_switch),
-        cmocka_unit_test(test_emulator_silence),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

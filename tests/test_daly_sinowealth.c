@@ -77,7 +77,7 @@ static const struct {
     {"0A 10 04", "FF FF FF 6B 79", CURRENT_A, -.149}, {"0A 0C 02", "0A 56 C4", TEMP_C, -8.5},
 };
 
-static void test_recorded(void **state)
+TEST(recorded)
 {
     for (size_t i = 0; i < COUNT(recorded); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
@@ -97,7 +97,7 @@ static void test_recorded(void **state)
 }
 
 /* The CRC covers the request: a reply never matches another command of the same length. */
-static void test_reply_to_another_command(void **state)
+TEST(reply_to_another_command)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
     for (unsigned command = 1; command <= 0x18; command++) {
@@ -108,7 +108,7 @@ static void test_reply_to_another_command(void **state)
     }
 }
 
-static void test_surroundings(void **state)
+TEST(surroundings)
 {
     static const struct {
         const char *name, *bytes;
@@ -135,7 +135,7 @@ static void test_surroundings(void **state)
 }
 
 /* An echo of a request is never accepted as its reply. */
-static void test_echo_is_no_reply(void **state)
+TEST(echo_is_no_reply)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
     for (unsigned command = 0; command <= 255; command++) {
@@ -149,7 +149,7 @@ static void test_echo_is_no_reply(void **state)
     }
 }
 
-static void test_other_requests(void **state)
+TEST(other_requests)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack;
@@ -177,7 +177,7 @@ static void test_other_requests(void **state)
 
 /* ---- values ---- */
 
-static void test_ranges(void **state)
+TEST(ranges)
 {
     static const struct {
         unsigned command, wanted;
@@ -220,7 +220,7 @@ static void test_ranges(void **state)
 }
 
 /* Section 8. */
-static void test_faults(void **state)
+TEST(faults)
 {
     static const int8_t alarms[16] = {CELL_OVER_VOLTAGE,
                                       CELL_UNDER_VOLTAGE,
@@ -251,7 +251,7 @@ static void test_faults(void **state)
 }
 
 /* Section 5: the configuration and the number of cells with a voltage should agree. */
-static void test_cell_count(void **state)
+TEST(cell_count)
 {
     static const struct {
         const char *name;
@@ -286,7 +286,7 @@ static void test_cell_count(void **state)
     }
 }
 
-static void test_second_sensor(void **state)
+TEST(second_sensor)
 {
     static const struct {
         int config;
@@ -312,7 +312,7 @@ static void test_second_sensor(void **state)
 }
 
 /* Section 9. */
-static void test_16s(void **state)
+TEST(16s)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
     struct pack pack;
@@ -339,7 +339,7 @@ static void test_16s(void **state)
 }
 
 /* Section 9: all ten cells decide what 0B is. Until then nothing after it is requested or accepted. */
-static void test_eleventh_in_doubt(void **state)
+TEST(eleventh_in_doubt)
 {
     static const struct {
         const char *name;
@@ -388,7 +388,7 @@ static void test_eleventh_in_doubt(void **state)
 }
 
 /* The last cells do not answer: their number is unknown, and so is the sum, unless the cells are configured. */
-static void test_last_cell_lost(void **state)
+TEST(last_cell_lost)
 {
     for (int config = 0; config <= 1; config++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
@@ -418,7 +418,7 @@ static void test_last_cell_lost(void **state)
 
 /* ---- plan and emulator ---- */
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
     static const char *const expected[] = {
@@ -507,7 +507,7 @@ static void check_same(const struct pack *simulated, const struct pack *pack)
 }
 
 /* In the second cycle only existing cells are requested. */
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     for (unsigned cells = 3; cells <= 16; cells++) {
         struct bms host = new_bms(&daly_sinowealth_driver);
@@ -520,7 +520,7 @@ static void test_round_trip(void **state)
     }
 }
 
-static void test_alarm_round_trip(void **state)
+TEST(alarm_round_trip)
 {
     static const uint8_t alarms[] = {
         CELL_OVER_VOLTAGE,        CELL_UNDER_VOLTAGE,          CHARGE_OVER_CURRENT,
@@ -538,7 +538,7 @@ static void test_alarm_round_trip(void **state)
 }
 
 /* The emulator produces the recorded replies of section 4. */
-static void test_emulates_recording(void **state)
+TEST(emulates_recording)
 {
     for (size_t i = 0; i < COUNT(recorded); i++) {
         struct pack simulated;
@@ -553,7 +553,7 @@ static void test_emulates_recording(void **state)
     }
 }
 
-static void test_emulator_silence(void **state)
+TEST(emulator_silence)
 {
     struct pack simulated;
     make_pack(&simulated, 4, 1, 0);
@@ -567,20 +567,4 @@ static void test_emulator_silence(void **state)
     uint8_t other[] = {0xA5, 0x40, 0x90};
     assert_int_equal(device.driver->emulate(&device, &simulated, other, sizeof other, &out), 1);
     assert_int_equal(out.size, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded),         cmocka_unit_test(test_reply_to_another_command),
-        cmocka_unit_test(test_surroundings),     cmocka_unit_test(test_echo_is_no_reply),
-        cmocka_unit_test(test_other_requests),   cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_faults),           cmocka_unit_test(test_cell_count),
-        cmocka_unit_test(test_second_sensor),    cmocka_unit_test(test_16s),
-        cmocka_unit_test(test_requests),         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_alarm_round_trip), cmocka_unit_test(test_emulates_recording),
-        cmocka_unit_test(test_emulator_silence), cmocka_unit_test(test_eleventh_in_doubt),
-        cmocka_unit_test(test_last_cell_lost),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

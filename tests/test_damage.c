@@ -27,7 +27,7 @@ static void try_variant(const struct bms_driver *driver, unsigned variant, uint6
     damage_close(&damage);
 }
 
-static void test_damaged_replies(void **state)
+TEST(damaged_replies)
 {
     for (unsigned i = 0; bms_drivers[i]; i++)
         for (unsigned variant = 0; variant < damage_variants(bms_drivers[i]); variant++)
@@ -36,17 +36,10 @@ static void test_damaged_replies(void **state)
 }
 
 /* Otherwise a driver without a checksum would count as having a strong one. */
-static void test_each_driver_declares_its_check(void **state)
+TEST(each_driver_declares_its_check)
 {
     for (unsigned i = 0; bms_drivers[i]; i++)
         if (bms_drivers[i]->check == BMS_CHECK_UNDECLARED)
             fail_msg("%s does not say how strong its check is: `.check` in bms/driver.h",
                      bms_drivers[i]->name);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_replies),
-                                       cmocka_unit_test(test_each_driver_declares_its_check)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

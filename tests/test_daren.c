@@ -49,7 +49,7 @@ static int take_info(struct bms *bms, unsigned step, uint8_t code, const uint8_t
     return daren_driver.decode(bms, &request, frame, length, pack);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         int address;
@@ -75,7 +75,7 @@ static void test_requests(void **state)
 }
 
 /* Section 5. */
-static void test_states(void **state)
+TEST(states)
 {
     static const struct {
         unsigned word, bit;
@@ -151,7 +151,7 @@ static void test_states(void **state)
     }
 }
 
-static void test_switches_and_balancing(void **state)
+TEST(switches_and_balancing)
 {
     for (unsigned fet = 0; fet < 4; fet++) {
         struct bms bms;
@@ -171,7 +171,7 @@ static void test_switches_and_balancing(void **state)
 }
 
 /* Section 4: newer firmware omits the flag. */
-static void test_without_flag(void **state)
+TEST(without_flag)
 {
     struct bms bms;
     struct pack pack;
@@ -187,7 +187,7 @@ static void test_without_flag(void **state)
 }
 
 /* A reply whose cells do not add up to its voltage, or that is too short or too long, is rejected. */
-static void test_malformed(void **state)
+TEST(malformed)
 {
     static const struct {
         size_t at;
@@ -213,7 +213,7 @@ static void test_malformed(void **state)
 }
 
 /* A reply does not contain its command: its structure identifies it. */
-static void test_late_replies(void **state)
+TEST(late_replies)
 {
     struct bms host, device;
     struct pack pack, got;
@@ -240,7 +240,7 @@ static void test_late_replies(void **state)
 }
 
 /* FF means that nothing was written, after a text or in its place. */
-static void test_serial(void **state)
+TEST(serial)
 {
     static const struct {
         const char *written, *serial;
@@ -260,7 +260,7 @@ static void test_serial(void **state)
     }
 }
 
-static void test_refusals(void **state)
+TEST(refusals)
 {
     static const struct {
         uint8_t code;
@@ -278,7 +278,7 @@ static void test_refusals(void **state)
 }
 
 /* Neither protocol accepts frames of the other, whatever was asked: VER and CID1 differ. */
-static void test_siblings(void **state)
+TEST(siblings)
 {
     static const struct ydt_head heads[] = {
         {0x20, 1, 0x4A, 0}, {0x22, 1, 0x46, 0}, {0x25, 1, 0x46, 0}, {0x22, 2, 0x4A, 0}};
@@ -303,20 +303,4 @@ static void test_siblings(void **state)
         assert_true(topbms_driver.build(&other, 0, &request));
         assert_true(topbms_driver.decode(&other, &request, frame, length, &pack) != BMS_DONE);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_states),
-        cmocka_unit_test(test_switches_and_balancing),
-        cmocka_unit_test(test_without_flag),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_late_replies),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_serial),
-        cmocka_unit_test(test_siblings),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

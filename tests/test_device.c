@@ -49,7 +49,7 @@ int ioctl(int fd, unsigned long request, ...)
     return real(fd, request, &made);
 }
 
-static void test_rate_of_a_clock(void **state)
+TEST(rate_of_a_clock)
 {
     int master, slave;
     char name[100], why[200] = "";
@@ -82,7 +82,7 @@ static void expect_wrong(const char *path, const char *reason)
         fail_msg("%s: expected '%s', got '%s'", path, reason, why);
 }
 
-static void test_wrong(void **state)
+TEST(wrong)
 {
     expect_wrong("/dev/packgate-has-none", "it does not exist");
     expect_wrong("/dev/null", "it is not a serial port");
@@ -91,7 +91,7 @@ static void test_wrong(void **state)
 }
 
 /* A pseudo terminal accepts any rate. Its settings are preserved. */
-static void test_pty(void **state)
+TEST(pty)
 {
     int master, slave;
     char name[100], why[200] = "";
@@ -112,7 +112,7 @@ static void test_pty(void **state)
     close(master);
 }
 
-static void test_rates(void **state)
+TEST(rates)
 {
     assert_true(device_rate_fits(9600, 9600));
     assert_true(device_rate_fits(9600, 9615));
@@ -120,15 +120,4 @@ static void test_rates(void **state)
     assert_false(device_rate_fits(115200, 119466));
     assert_false(device_rate_fits(230400, 115200));
     assert_false(device_rate_fits(1200, 9600));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_pty),
-        cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_rate_of_a_clock),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,18 +85,18 @@ static void check_connection(const char *host)
     close(listener);
 }
 
-static void test_address(void **state)
+TEST(address)
 {
     check_connection("127.0.0.1");
 }
 
 /* "localhost" may resolve to ::1 first, where nobody listens: the next address is tried. */
-static void test_name(void **state)
+TEST(name)
 {
     check_connection("localhost");
 }
 
-static void test_refused(void **state)
+TEST(refused)
 {
     unsigned port;
     close(listen_anywhere(&port));
@@ -111,7 +111,7 @@ static void test_refused(void **state)
 }
 
 /* Nobody listens on the port, and the system has chosen it as the local port of the connection. */
-static void test_never_itself(void **state)
+TEST(never_itself)
 {
     unsigned port;
     close(listen_anywhere(&port));
@@ -127,7 +127,7 @@ static void test_never_itself(void **state)
 }
 
 /* Without anything to wait for, the loop ends: no watcher was left behind. */
-static void test_stopped(void **state)
+TEST(stopped)
 {
     static const char *const hosts[] = {"127.0.0.1", "localhost"};
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
@@ -148,7 +148,7 @@ static void test_stopped(void **state)
     }
 }
 
-static void test_forms(void **state)
+TEST(forms)
 {
     static const char *const bad[] = {"", "host", "host:", ":502", "::1:502", "host:65536"};
     struct dial dial;
@@ -158,14 +158,4 @@ static void test_forms(void **state)
     assert_true(dial_init(&dial, ev_default_loop(0), "[2001:db8::1]:502", &events, NULL));
     assert_string_equal(dial.to.host, "2001:db8::1");
     assert_string_equal(dial.service, "502");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_address), cmocka_unit_test(test_name),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_never_itself),
-        cmocka_unit_test(test_stopped), cmocka_unit_test(test_forms),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,7 +141,7 @@ static unsigned expect_shown(const struct protocol *protocol, const struct shown
 }
 
 /* If the battery reports everything, the inverter gets every value that the protocol carries. */
-static void test_full_batteries(void **state)
+TEST(full_batteries)
 {
     uint64_t seed = 1;
     for (size_t p = 0; p < COUNT(protocols); p++)
@@ -166,7 +166,7 @@ static void test_full_batteries(void **state)
 }
 
 /* No answer contains a number for an unknown value. */
-static void test_unknown_values(void **state)
+TEST(unknown_values)
 {
     uint64_t seed = 2;
     unsigned read_count = 0;
@@ -185,7 +185,7 @@ static void test_unknown_values(void **state)
     assert_true(read_count > 5000);
 }
 
-static void test_unknown_alarms(void **state)
+TEST(unknown_alarms)
 {
     uint64_t seed = 3;
     for (size_t p = 0; p < COUNT(protocols); p++) {
@@ -205,7 +205,7 @@ static void test_unknown_alarms(void **state)
 }
 
 /* A bank of different makes has no single cells. Values that are still decoded must be its own. */
-static void test_banks(void **state)
+TEST(banks)
 {
     uint64_t seed = 4;
     for (size_t p = 0; p < COUNT(protocols); p++) {
@@ -237,7 +237,7 @@ static struct bytes ask(struct dialect *dialect, const struct shown *shown,
 }
 
 /* A number that is too large for the protocol is not truncated. */
-static void test_too_large(void **state)
+TEST(too_large)
 {
     uint64_t seed = 5;
     const struct protocol *seplos = find_protocol("topbms", "seplos");
@@ -257,7 +257,7 @@ static void test_too_large(void **state)
 }
 
 /* An inverter cannot switch anything, and gets no confirmation. */
-static void test_orders(void **state)
+TEST(orders)
 {
     uint64_t seed = 6;
     unsigned tried = 0;
@@ -286,7 +286,7 @@ static void test_orders(void **state)
 }
 
 /* Reads of single registers, or of other ranges than a driver uses, contain no unknown values either. */
-static void test_any_registers(void **state)
+TEST(any_registers)
 {
     uint64_t seed = 7;
     const struct protocol *jk = find_protocol("jk-pb", "registers");
@@ -306,7 +306,7 @@ static void test_any_registers(void **state)
 }
 
 /* Rounding to the steps of a protocol never raises a limit. */
-static void test_limits_are_rounded_down(void **state)
+TEST(limits_are_rounded_down)
 {
     static const struct {
         enum pack_value id;
@@ -342,7 +342,7 @@ static void test_limits_are_rounded_down(void **state)
 }
 
 /* While stopping, only messages with limits or switches are sent. */
-static void test_stopping(void **state)
+TEST(stopping)
 {
     uint64_t seed = 8;
     const struct protocol *pylontech = find_protocol("topbms", "pylontech");
@@ -373,7 +373,7 @@ static void test_stopping(void **state)
 }
 
 /* An incomplete request waits; a wrong checksum or another address gets nothing. */
-static void test_odd_requests(void **state)
+TEST(odd_requests)
 {
     uint64_t seed = 9;
     struct dialect dialect;
@@ -398,7 +398,7 @@ static void test_odd_requests(void **state)
 }
 
 /* Random bytes: never more are handled than arrived, and damaged requests get no values. */
-static void test_hostile_bytes(void **state)
+TEST(hostile_bytes)
 {
     uint64_t seed = 10;
     for (size_t p = 0; p < COUNT(protocols); p++) {
@@ -429,17 +429,4 @@ static void test_hostile_bytes(void **state)
             }
         }
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full_batteries), cmocka_unit_test(test_unknown_values),
-        cmocka_unit_test(test_unknown_alarms), cmocka_unit_test(test_banks),
-        cmocka_unit_test(test_too_large),      cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_any_registers),  cmocka_unit_test(test_limits_are_rounded_down),
-        cmocka_unit_test(test_stopping),       cmocka_unit_test(test_odd_requests),
-        cmocka_unit_test(test_hostile_bytes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,10 +3,8 @@
 #include "edit_property.h"
 
 #include "config/load.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 #include <glob.h>
 
 static void check_example(const char *name, const char *before, struct config_edit edit,
@@ -67,9 +65,8 @@ static const struct {
 };
 // clang-format on
 
-static void test_examples(void **state)
+TEST(examples)
 {
-    (void) state;
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
         bool made;
         const struct config_edit *edit = &examples[i].edit;
@@ -150,9 +147,8 @@ static char *make_text(size_t *size, unsigned *seed)
     return text;
 }
 
-static void test_generated(void **state)
+TEST(generated)
 {
-    (void) state;
     unsigned seed = 28, done = 0;
     for (unsigned n = 0; n < 20000; n++) {
         size_t size = 0;
@@ -175,9 +171,8 @@ static void test_generated(void **state)
 }
 
 /* Changes each key of each shipped file. */
-static void test_shipped(void **state)
+TEST(shipped)
 {
-    (void) state;
     glob_t files;
     assert_int_equal(glob("conf/*.ini", 0, NULL, &files), 0);
     for (size_t f = 0; f < files.gl_pathc; f++) {
@@ -205,14 +200,4 @@ static void test_shipped(void **state)
         free_findings(&found);
     }
     globfree(&files);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples),
-        cmocka_unit_test(test_generated),
-        cmocka_unit_test(test_shipped),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

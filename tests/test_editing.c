@@ -120,7 +120,7 @@ static bool may(const char *by, const char *token)
     return status == 200;
 }
 
-static void test_code_is_over(void **state)
+TEST(code_is_over)
 {
     char code[100], token[100];
     set_up("");
@@ -136,7 +136,7 @@ static void test_code_is_over(void **state)
     tear_down();
 }
 
-static void test_session_is_over(void **state)
+TEST(session_is_over)
 {
     char code[100], token[100];
     set_up("");
@@ -154,7 +154,7 @@ static void test_session_is_over(void **state)
     tear_down();
 }
 
-static void test_code_works_once(void **state)
+TEST(code_works_once)
 {
     char code[100], token[100], other[100];
     set_up("");
@@ -174,7 +174,7 @@ static void test_code_works_once(void **state)
 }
 
 /* The outlet's statement about the login counts only if the configuration allows it. */
-static void test_by_configuration(void **state)
+TEST(by_configuration)
 {
     set_up("");
     assert_false(may("password", "-") || may("ingress", "-") || may("nothing", "-"));
@@ -189,7 +189,7 @@ static void test_by_configuration(void **state)
     tear_down();
 }
 
-static void test_questions_that_are_none(void **state)
+TEST(questions_that_are_none)
 {
     static const char *const bad[] = {
         "", "state", "state code", "state code -", "state code - more\n", "state code\n-"};
@@ -235,7 +235,7 @@ static void expect_line(int fd, const char *line)
 }
 
 /* The helper neither restores the previous file in time nor exits: another one is asked to do it. */
-static void test_helper_that_hangs(void **state)
+TEST(helper_that_hangs)
 {
     static const char saved[] = "{\"hash\":\"7\",\"keep_within_s\":120}\n";
     struct sockaddr_un address;
@@ -262,17 +262,4 @@ static void test_helper_that_hangs(void **state)
     close(other);
     tear_down();
     remove_helper(listener, address.sun_path);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_code_is_over),
-        cmocka_unit_test(test_session_is_over),
-        cmocka_unit_test(test_code_works_once),
-        cmocka_unit_test(test_by_configuration),
-        cmocka_unit_test(test_questions_that_are_none),
-        cmocka_unit_test(test_helper_that_hangs),
-    };
-    return cmocka_run_group_tests_name("editing", tests, NULL, NULL);
 }

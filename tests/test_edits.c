@@ -22,7 +22,7 @@
 
 #define TEXT "[pack a]\nunit = 1 ; one\n\n[mqtt home]\nbroker = mqtt://h\n"
 
-static void test_edits(void **state)
+TEST(edits)
 {
     const struct edit edits[] = {{EDIT_VALUE, "pack", "a", "unit", "2"},
                                  {EDIT_SECRET, "mqtt", "home", "password_file", "x"},
@@ -45,7 +45,7 @@ static void test_edits(void **state)
 }
 
 /* A variant in a separate key is removed with its protocol. */
-static void test_older_variant(void **state)
+TEST(older_variant)
 {
     static const struct {
         const char *key, *value, *after;
@@ -68,7 +68,7 @@ static void test_older_variant(void **state)
 }
 
 /* A name for people is neither a path nor a command. */
-static void test_names(void **state)
+TEST(names)
 {
     static const char *const names[] = {"Command", "/ship", "serial: the grey one"};
     for (size_t i = 0; i < COUNT(names); i++) {
@@ -81,7 +81,7 @@ static void test_names(void **state)
     }
 }
 
-static void test_edits_that_are_refused(void **state)
+TEST(edits_that_are_refused)
 {
     static const struct edit bad[] = {
         {EDIT_VALUE, "pack", "a", "writable", "yes"},
@@ -120,7 +120,7 @@ static void test_edits_that_are_refused(void **state)
 }
 
 /* The password of a board is sent only to the port that its line has in the file. */
-static void test_password_of_a_pack(void **state)
+TEST(password_of_a_pack)
 {
     static const char text[] = "[line a]\nport = tcp://h:1\n[line b]\nport = tcp://h:2\n"
                                "[pack  p]\nline = a\npassword_file = /p\nunit = 1\n"
@@ -167,7 +167,7 @@ static void check_diff(const char *old, const char *fresh, const char *expected)
     assert_string_equal(out, expected);
 }
 
-static void test_diff(void **state)
+TEST(diff)
 {
     check_diff("", "", "");
     check_diff("a\nb\n", "a\nb\n", "");
@@ -259,6 +259,8 @@ static int remove_folder(void **state)
     return system(command);
 }
 
+#define EDITS_TEST(name) TEST_WITH(name, make_folder, remove_folder)
+
 static void write_file(const char *name, const char *text)
 {
     FILE *file = fopen(name, "w");
@@ -279,7 +281,7 @@ static void expect_file(const char *behind, const char *text)
     free(found);
 }
 
-static void test_keep_and_undo(void **state)
+EDITS_TEST(keep_and_undo)
 {
     write_file(path, "one");
     assert_int_equal(chmod(path, 0640), 0);
@@ -303,7 +305,7 @@ static void test_keep_and_undo(void **state)
     assert_int_equal(found.st_mode & 0777, 0640);
 }
 
-static void test_no_file_before(void **state)
+EDITS_TEST(no_file_before)
 {
     assert_true(save_begin(path, "one"));
     expect_file("", "one");
@@ -350,7 +352,7 @@ static bool undo(void)
 }
 
 /* Whenever the power fails, the next start finds the previous file, or the kept one. */
-static void test_power_cuts(void **state)
+EDITS_TEST(power_cuts)
 {
     static const struct {
         const char *before; /* NULL: no file */
@@ -379,7 +381,7 @@ static void test_power_cuts(void **state)
 }
 
 /* An empty file is a configuration, too. */
-static void test_empty_file_before(void **state)
+EDITS_TEST(empty_file_before)
 {
     write_file(path, "");
     assert_true(begin() && undo());
@@ -387,7 +389,7 @@ static void test_empty_file_before(void **state)
 }
 
 /* At each moment in which the power may fail, the files on the disk lead back to the previous one. */
-static void test_cut_short(void **state)
+EDITS_TEST(cut_short)
 {
     char name[100];
     write_file(path, "one");
@@ -407,7 +409,7 @@ static void test_cut_short(void **state)
     expect_file(".new", NULL);
 }
 
-static void test_links_are_not_followed(void **state)
+EDITS_TEST(links_are_not_followed)
 {
     char name[100], other[100];
     write_file(path, "one");
@@ -424,7 +426,7 @@ static void test_links_are_not_followed(void **state)
     assert_false(save_secret(name, "x", geteuid(), getegid()));
 }
 
-static void test_only_ten_old_ones(void **state)
+EDITS_TEST(only_ten_old_ones)
 {
     char text[10];
     write_file(path, "0");
@@ -436,24 +438,4 @@ static void test_only_ten_old_ones(void **state)
     expect_file(".old/5", NULL);
     expect_file(".old/6", "5");
     expect_file(".old/15", "14");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edits),
-        cmocka_unit_test(test_older_variant),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_edits_that_are_refused),
-        cmocka_unit_test(test_password_of_a_pack),
-        cmocka_unit_test(test_diff),
-        cmocka_unit_test_setup_teardown(test_keep_and_undo, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_no_file_before, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_power_cuts, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_empty_file_before, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_cut_short, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_only_ten_old_ones, make_folder, remove_folder),
-    };
-    return cmocka_run_group_tests_name("edits", tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static enum bms_result take(struct bms *bms, const uint16_t words[39], struct pa
     return take_registers(bms, STEP_VALUES, words, pack);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
     struct bms_request request = request_of_step(&bms, STEP_VALUES);
@@ -48,7 +48,7 @@ static void test_requests(void **state)
 }
 
 /* Section 3: once recognized, the generation is kept, even if the current numbers do not show it. */
-static void test_tenths(void **state)
+TEST(tenths)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
     struct pack pack;
@@ -80,7 +80,7 @@ static void test_tenths(void **state)
 }
 
 /* A state of charge of 0 is unknown if the pack is not empty; so is a capacity of 0. */
-static void test_zeros(void **state)
+TEST(zeros)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
     struct pack pack;
@@ -98,7 +98,7 @@ static void test_zeros(void **state)
     assert_unknown(&pack, RATED_AH);
 }
 
-static void test_sensors(void **state)
+TEST(sensors)
 {
     static const struct {
         int8_t bytes[6];
@@ -129,7 +129,7 @@ static void test_sensors(void **state)
 }
 
 /* Section 4, repeated independently. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     enum { RAW = PACK_ALARM_COUNT };
     static const uint8_t both[16] = {PACK_OVER_VOLTAGE,
@@ -175,7 +175,7 @@ static void test_alarms(void **state)
 }
 
 /* Section 6; a board with another map answers with no cells. */
-static void test_not_a_pack(void **state)
+TEST(not_a_pack)
 {
     static const struct {
         unsigned at;
@@ -196,7 +196,7 @@ static void test_not_a_pack(void **state)
 }
 
 /* Other programs read 46 registers from packs of 12 V, which have other texts there. */
-static void test_identity(void **state)
+TEST(identity)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
     uint16_t words[46];
@@ -211,15 +211,4 @@ static void test_identity(void **state)
     memset(words, 0, sizeof words);
     assert_int_equal(take_registers(&bms, STEP_IDENTITY, words, &pack), BMS_DONE);
     assert_string_equal(pack.text[SERIAL], "");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_tenths),
-        cmocka_unit_test(test_zeros),    cmocka_unit_test(test_sensors),
-        cmocka_unit_test(test_alarms),   cmocka_unit_test(test_not_a_pack),
-        cmocka_unit_test(test_identity),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static struct exchange *parse(const char *text, char error[200])
     return exchange_parse(text, strlen(text), error, 200);
 }
 
-static void test_wrong(void **state)
+TEST(wrong)
 {
     static const struct {
         const char *text, *error;
@@ -34,7 +34,7 @@ static void test_wrong(void **state)
     }
 }
 
-static void test_items(void **state)
+TEST(items)
 {
     char error[200];
     struct exchange *exchange = parse("# a comment\r\n"
@@ -63,7 +63,7 @@ static void test_items(void **state)
     exchange_free(exchange);
 }
 
-static void test_written_can_be_read(void **state)
+TEST(written_can_be_read)
 {
     static const uint8_t bytes[] = {0x00, 0x7E, 0xFF};
     char *text = NULL, error[200];
@@ -84,22 +84,11 @@ static void test_written_can_be_read(void **state)
 }
 
 /* Files with NUL bytes or without line ends are not read beyond their end. */
-static void test_binary(void **state)
+TEST(binary)
 {
     char text[300], error[200];
     memset(text, 0, sizeof text);
     assert_null(exchange_parse(text, sizeof text, error, sizeof error));
     memset(text, '>', sizeof text);
     assert_null(exchange_parse(text, sizeof text, error, sizeof error));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_items),
-        cmocka_unit_test(test_written_can_be_read),
-        cmocka_unit_test(test_binary),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

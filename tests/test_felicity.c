@@ -12,7 +12,7 @@ enum { STEP_STATE, STEP_CELLS, STEP_LIMITS, STEP_SERIAL, STEP_VERSION };
 #define GOOD_STATE 5, 0, 0, 0, 5328, 0, 0, 0, 25, 50
 #define ABSENT 0x7FFF
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const char *const requests[] = {"01 03 13 02 00 0A", "01 03 13 2A 00 18",
                                            "01 03 13 1C 00 04", "01 03 F8 04 00 05",
@@ -28,7 +28,7 @@ static void test_requests(void **state)
 }
 
 /* Section 4. */
-static void test_faults(void **state)
+TEST(faults)
 {
     static const struct {
         unsigned bit;
@@ -60,7 +60,7 @@ static void test_faults(void **state)
 }
 
 /* Section 3: a negative current charges; `current` can invert it; bits 0 and 2 of the state are permissions. */
-static void test_state(void **state)
+TEST(state)
 {
     static const struct {
         uint16_t raw;
@@ -92,7 +92,7 @@ static enum bms_result take_cells(struct bms *bms, const uint16_t *words, struct
 }
 
 /* Empty places are neither cells nor sensors. */
-static void test_empty_places(void **state)
+TEST(empty_places)
 {
     for (unsigned cells = 1; cells <= 16; cells++) {
         struct bms bms = new_bms(&felicity_driver);
@@ -115,7 +115,7 @@ static void test_empty_places(void **state)
 }
 
 /* Section 5. */
-static void test_strangers(void **state)
+TEST(strangers)
 {
     struct bms bms = new_bms(&felicity_driver);
     struct pack pack;
@@ -141,7 +141,7 @@ static void test_strangers(void **state)
     assert_int_equal(take_cells(&bms, cells, &pack), BMS_INVALID);
 }
 
-static void test_texts(void **state)
+TEST(texts)
 {
     struct bms bms = new_bms(&felicity_driver);
     struct pack pack;
@@ -152,14 +152,4 @@ static void test_texts(void **state)
     assert_string_equal(pack.text[SERIAL], "1125482002365535");
     assert_int_equal(take_registers(&bms, STEP_VERSION, (const uint16_t[]){207}, &pack), BMS_DONE);
     assert_string_equal(pack.text[FIRMWARE], "207");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_state),     cmocka_unit_test(test_empty_places),
-        cmocka_unit_test(test_strangers), cmocka_unit_test(test_texts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

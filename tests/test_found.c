@@ -3,17 +3,13 @@
 #include "commands/found.h"
 #include "base/port_list.h"
 #include "config/load.h"
+#include "unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static void find(struct found *found, const char *protocol, int address, unsigned baud,
                  double cell_mv)
@@ -52,9 +48,8 @@ static void check_good(const char *text)
 }
 
 /* A serial line has one rate: it is written if the protocols have different defaults. */
-static void writes_what_the_checks_accept(void **state)
+TEST(writes_what_the_checks_accept)
 {
-    (void) state;
     struct found found = {.port = "serial:/dev/ttyS0", .serial = true};
     unsigned count;
     find(&found, "topbms", 1, 9600, 3300);
@@ -69,9 +64,8 @@ static void writes_what_the_checks_accept(void **state)
     free(text);
 }
 
-static void says_what_looks_like_one_pack(void **state)
+TEST(says_what_looks_like_one_pack)
 {
-    (void) state;
     struct found found = {.port = "tcp://192.0.2.1:4001"};
     unsigned count;
     find(&found, "topbms", 1, 9600, 3300);
@@ -84,9 +78,8 @@ static void says_what_looks_like_one_pack(void **state)
 }
 
 /* A pack without an address cannot share its line. */
-static void leaves_out_what_has_to_be_alone(void **state)
+TEST(leaves_out_what_has_to_be_alone)
 {
-    (void) state;
     struct found found = {.port = "tcp://192.0.2.1:4001"};
     unsigned count;
     find(&found, "jbd", -1, 9600, 3300);
@@ -110,9 +103,8 @@ static void leaves_out_what_has_to_be_alone(void **state)
 }
 
 /* The result can be pasted after an existing configuration. */
-static void clashes_with_nothing(void **state)
+TEST(clashes_with_nothing)
 {
-    (void) state;
     static const char there[] = "[line line-1]\nport = tcp://192.0.2.1:4001\nprotocol = topbms\n"
                                 "[pack pack-1]\nline = line-1\naddress = 1\nunit = 2\n"
                                 "[bank pack-2]\npacks = pack-1\nunit = 3\n";
@@ -156,9 +148,8 @@ static void make_link(const char *folder, const char *kind, const char *name, co
 }
 
 /* Two adapters with the same id have only one link in by-id. */
-static void names_ports_by_what_stays(void **state)
+TEST(names_ports_by_what_stays)
 {
-    (void) state;
     char folder[] = "/tmp/packgate-ports-XXXXXX", device[3][64], path[300];
     assert_non_null(mkdtemp(folder));
     for (int i = 0; i < 3; i++) {
@@ -183,26 +174,12 @@ static void names_ports_by_what_stays(void **state)
     assert_int_equal(system(path), 0);
 }
 
-static void knows_adapters(void **state)
+TEST(knows_adapters)
 {
-    (void) state;
     assert_non_null(strstr(port_list_seems(0x1A86, 0x7523), "CH340"));
     assert_string_equal(port_list_seems(0x0403, 0x1234), "FTDI");
     assert_null(port_list_seems(0x1234, 0x5678));
     assert_non_null(strstr(port_list_seems_by_name("/dev/ttyAMA0"), "3.3 V"));
     assert_non_null(strstr(port_list_seems_by_name("/dev/ttyS0"), "RS232"));
     assert_null(port_list_seems_by_name("/dev/ttyXY0"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_what_the_checks_accept),
-        cmocka_unit_test(says_what_looks_like_one_pack),
-        cmocka_unit_test(leaves_out_what_has_to_be_alone),
-        cmocka_unit_test(clashes_with_nothing),
-        cmocka_unit_test(names_ports_by_what_stays),
-        cmocka_unit_test(knows_adapters),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

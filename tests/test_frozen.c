@@ -60,7 +60,7 @@ static bool frozen_after(struct course *course, double seconds, double amps, dou
     return values->alarms_protection >> COMMUNICATION_FAULT & 1;
 }
 
-static void test_frozen(void **state)
+TEST(frozen)
 {
     struct course course;
     begin(&course, FROZEN_AFTER_S);
@@ -75,7 +75,7 @@ static void test_frozen(void **state)
     end(&course);
 }
 
-static void test_a_reload_without_it(void **state)
+TEST(a_reload_without_it)
 {
     struct course course;
     begin(&course, FROZEN_AFTER_S);
@@ -88,7 +88,7 @@ static void test_a_reload_without_it(void **state)
     end(&course);
 }
 
-static void test_not_frozen(void **state)
+TEST(not_frozen)
 {
     static const struct {
         const char *what;
@@ -107,22 +107,11 @@ static void test_not_frozen(void **state)
     }
 }
 
-static void test_alarm_of_the_bms(void **state)
+TEST(alarm_of_the_bms)
 {
     struct course course;
     begin(&course, FROZEN_AFTER_S);
     assert_true(frozen_after(&course, 1, -20, 3300, true));
     assert_false(frozen_after(&course, 1, -20, 3301, false));
     end(&course);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frozen),
-        cmocka_unit_test(test_a_reload_without_it),
-        cmocka_unit_test(test_not_frozen),
-        cmocka_unit_test(test_alarm_of_the_bms),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

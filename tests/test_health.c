@@ -64,7 +64,7 @@ static const char *judge(unsigned count)
     return out;
 }
 
-static void test_healthy(void **state)
+TEST(healthy)
 {
     assert_string_equal(judge(0), "");
     for (unsigned count = 1; count <= DAYS; count++) {
@@ -79,7 +79,7 @@ static void test_healthy(void **state)
     assert_string_equal(judge(DAYS), "");
 }
 
-static void test_falling_cell(void **state)
+TEST(falling_cell)
 {
     build_days(42);
     for (unsigned n = 0; n < 42; n++)
@@ -105,7 +105,7 @@ static void test_falling_cell(void **state)
     assert_string_equal(judge(42), "");
 }
 
-static void test_other_cells(void **state)
+TEST(other_cells)
 {
     build_days(42);
     for (unsigned n = 0; n < 42; n++) {
@@ -133,7 +133,7 @@ static void test_other_cells(void **state)
 }
 
 /* Cells of a healthy pack whose differences vary with the weather over a week: six weeks of them are not a trend. */
-static void test_weather(void **state)
+TEST(weather)
 {
     double load[CELLS], rest[CELLS];
     unsigned said = 0;
@@ -159,7 +159,7 @@ static void test_weather(void **state)
 }
 
 /* Just below and just above each limit. */
-static void test_limits(void **state)
+TEST(limits)
 {
     static const struct {
         double drift_mv_week, low_mv, ratio, rise, fade, efficiency;
@@ -214,7 +214,7 @@ static void test_limits(void **state)
     }
 }
 
-static void test_rising_resistance(void **state)
+TEST(rising_resistance)
 {
     build_days(120);
     for (unsigned n = 0; n < 120; n++)
@@ -229,7 +229,7 @@ static void test_rising_resistance(void **state)
     assert_string_equal(judge(120), "");
 }
 
-static void test_pack(void **state)
+TEST(pack)
 {
     build_days(DAYS);
     for (unsigned n = 5; n < DAYS; n += 10)
@@ -271,7 +271,7 @@ static struct history_row row_of(int64_t t, double ampere, double soc)
     return row;
 }
 
-static void test_steps(void **state)
+TEST(steps)
 {
     struct health_work *work = health_work_new();
     struct health_day day;
@@ -289,7 +289,7 @@ static void test_steps(void **state)
 }
 
 /* Insufficient data: a current that never or always changes, gaps, the ends of the charge, few rows. */
-static void test_no_steps(void **state)
+TEST(no_steps)
 {
     enum { STEADY, RAMP, GAPS, FULL, FEW, CASES };
     for (int c = 0; c < CASES; c++) {
@@ -324,7 +324,7 @@ struct course {
     double capacity;       /* NaN: none */
 };
 
-static void test_capacity(void **state)
+TEST(capacity)
 {
     const struct course courses[] = {
         {10, -20, 0, 0, 0, 90},
@@ -388,7 +388,7 @@ static void put(struct store *store, enum history_level level, struct history_ro
     store_row(store, "shed", level, &row);
 }
 
-static void test_checkup(void **state)
+TEST(checkup)
 {
     char path[] = "/tmp/packgate-health-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
@@ -452,17 +452,8 @@ static void test_checkup(void **state)
     unlink(path);
 }
 
-int main(void)
+BEFORE_ALL
 {
     setenv("TZ", "UTC", 1);
     tzset();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_healthy),     cmocka_unit_test(test_falling_cell),
-        cmocka_unit_test(test_other_cells), cmocka_unit_test(test_rising_resistance),
-        cmocka_unit_test(test_pack),        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_no_steps),    cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_checkup),     cmocka_unit_test(test_weather),
-        cmocka_unit_test(test_limits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static void run_until(double at)
         ev_run(ev_default_loop(0), EVRUN_ONCE);
 }
 
-static void tells_no_pile_as_young(void **state)
+TEST(tells_no_pile_as_young)
 {
     static const struct line_events events = {.published = on_published};
     static struct bench bench;
@@ -131,10 +131,4 @@ static void tells_no_pile_as_young(void **state)
     poller_free(bench.poller);
     close(bench.slave);
     close(bench.master);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tells_no_pile_as_young)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

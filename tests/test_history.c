@@ -66,7 +66,7 @@ static void poll(double at, double voltage_v, double current_a, double soc_perce
     history_add(&series, &pack, &status, at, keep, &kept);
 }
 
-static void test_ten_seconds(void **state)
+TEST(ten_seconds)
 {
     begin();
     poll(START + 0.5, 52, -10, 50);
@@ -91,7 +91,7 @@ static void test_ten_seconds(void **state)
 }
 
 /* Allowed values are averaged, their reason is the last one; without limits both are unknown. */
-static void test_allowed(void **state)
+TEST(allowed)
 {
     const struct pack pack = pack_of(52, 1, 50);
     struct map_status status = {.allowed = {.configured = true,
@@ -119,7 +119,7 @@ static void test_allowed(void **state)
 }
 
 /* A silent pack has no rows for that time, and the minute contains only the polls that there were. */
-static void test_gap(void **state)
+TEST(gap)
 {
     begin();
     poll(START + 1, 52, 1, 50);
@@ -138,7 +138,7 @@ static void test_gap(void **state)
 }
 
 /* A pack that is polled every 30 s is fresh until it falls silent. */
-static void test_rare_polls(void **state)
+TEST(rare_polls)
 {
     begin();
     for (int s = 0; s < 600; s += 30)
@@ -158,7 +158,7 @@ static void test_rare_polls(void **state)
         assert_in_range(kept.row[LEVEL_DAY][i].fresh_s, RECENT_S, 2 * RECENT_S);
 }
 
-static void test_levels(void **state)
+TEST(levels)
 {
     begin();
     for (int s = 0; s < 2 * 3600; s += 5)
@@ -179,7 +179,7 @@ static void test_levels(void **state)
 }
 
 /* The clock is set back by an hour: no interval is lost, and none gets another's values. */
-static void test_clock_jumps(void **state)
+TEST(clock_jumps)
 {
     begin();
     poll(START + 7200, 52, 1, 50);
@@ -196,7 +196,7 @@ static void test_clock_jumps(void **state)
     assert_int_equal(kept.row[LEVEL_HOUR][1].mean[ROW_VOLTAGE], 53000);
 }
 
-static void test_local_days(void **state)
+TEST(local_days)
 {
     static const struct {
         const char *name;
@@ -224,7 +224,7 @@ static void test_local_days(void **state)
 }
 
 /* An alarm whose reply is lost lasts until a reply shows its end, in rows and events. */
-static void test_alarm_that_was_not_read(void **state)
+TEST(alarm_that_was_not_read)
 {
     static const struct {
         int seconds, level;
@@ -246,7 +246,7 @@ static void test_alarm_that_was_not_read(void **state)
     }
 }
 
-static void test_counter_begun_anew(void **state)
+TEST(counter_begun_anew)
 {
     begin();
     const struct pack pack = pack_of(52, 1, 50);
@@ -282,6 +282,8 @@ static int close_place(void **state)
     return system(command);
 }
 
+#define HISTORY_TEST(name) TEST_WITH(name, open_place, close_place)
+
 /* The first column of the first row; -1: there is no row. */
 static long long ask(const char *sql)
 {
@@ -314,7 +316,7 @@ static void put(struct store *store, enum history_level level, const struct hist
     store_row(store, "shed", level, row);
 }
 
-static void test_store_and_names(void **state)
+HISTORY_TEST(store_and_names)
 {
     struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 10, 53120, 16);
@@ -345,7 +347,7 @@ static void change(const char *sql)
 }
 
 /* A file of a version without limits gets their columns; that version could still write to it. */
-static void test_older_version(void **state)
+HISTORY_TEST(older_version)
 {
     static const char *const levels[] = {"recent", "minute", "hour", "day"};
     static const char *const columns[] = {"allowed_charge_mv", "allowed_charge_ma",
@@ -397,7 +399,7 @@ static void test_older_version(void **state)
 }
 
 /* Two parts of an interval are joined, weighted by their polls. */
-static void test_parts_are_merged(void **state)
+HISTORY_TEST(parts_are_merged)
 {
     struct store *store = store_new(path, &limits);
     struct history_row a = a_row(START, 30, 52000, 16), b = a_row(START, 10, 54000, 16);
@@ -434,7 +436,7 @@ static void test_parts_are_merged(void **state)
     store_free(store);
 }
 
-static void test_more_cells(void **state)
+HISTORY_TEST(more_cells)
 {
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
@@ -468,7 +470,7 @@ static bool is_there(const char *suffix)
 }
 
 /* A damaged file is set aside, twice, and the new file gets the rows in memory. */
-static void test_damaged(void **state)
+HISTORY_TEST(damaged)
 {
     struct history_row row = a_row(START, 1, 52000, 16);
     for (int round = 0; round < 3; round++) {
@@ -484,7 +486,7 @@ static void test_damaged(void **state)
     assert_true(is_there(".bad.1"));
 }
 
-static void test_deleted_under_way(void **state)
+HISTORY_TEST(deleted_under_way)
 {
     struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 1, 52000, 16);
@@ -498,7 +500,7 @@ static void test_deleted_under_way(void **state)
 }
 
 /* The disk is full: rows are kept, and written when there is space. */
-static void test_full_disk(void **state)
+HISTORY_TEST(full_disk)
 {
     struct rlimit before, small;
     struct store *store = store_new(path, &limits);
@@ -526,7 +528,7 @@ static void test_full_disk(void **state)
 }
 
 /* More packs than memory can hold until the next commit: nothing is lost. */
-static void test_more_than_memory_holds(void **state)
+HISTORY_TEST(more_than_memory_holds)
 {
     enum { ROWS = 30000 };
     struct store *store = store_new(path, &limits);
@@ -543,7 +545,7 @@ static void test_more_than_memory_holds(void **state)
 }
 
 /* If writing fails for long, the oldest ten-second rows are dropped, but no hours. */
-static void test_memory_is_full(void **state)
+HISTORY_TEST(memory_is_full)
 {
     char moved[200];
     snprintf(moved, sizeof moved, "%s.moved", path);
@@ -568,7 +570,7 @@ static void test_memory_is_full(void **state)
 }
 
 /* A database of another program, or one that was changed by hand, is not touched. */
-static void test_foreign(void **state)
+HISTORY_TEST(foreign)
 {
     static const char *const cases[] = {
         "CREATE TABLE states(id INTEGER); INSERT INTO states VALUES(7)",
@@ -597,7 +599,7 @@ static void test_foreign(void **state)
 }
 
 /* A clock that is wrong by years would make all rows old at once. */
-static void test_steady(void **state)
+TEST(steady)
 {
     const double day = 86400, wall = 1763800000;
     struct steady steady;
@@ -618,7 +620,7 @@ static void test_steady(void **state)
 }
 
 /* A damaged file that cannot be renamed is retried at the next commit, not endlessly within one. */
-static void test_damaged_and_stuck(void **state)
+HISTORY_TEST(damaged_and_stuck)
 {
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
@@ -648,7 +650,7 @@ static void test_damaged_and_stuck(void **state)
     store_free(store);
 }
 
-static void test_newer_version(void **state)
+HISTORY_TEST(newer_version)
 {
     sqlite3 *db;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -663,7 +665,7 @@ static void test_newer_version(void **state)
     store_free(store);
 }
 
-static void test_old_rows_go(void **state)
+HISTORY_TEST(old_rows_go)
 {
     struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
@@ -699,7 +701,7 @@ static bool find(void *data, const struct history_row *row)
 }
 
 /* Pipes in place of the file or of its log do not block. */
-static void test_pipes(void **state)
+HISTORY_TEST(pipes)
 {
     char why[200], log[200];
     struct history_row row = a_row(START, 1, 52000, 4);
@@ -718,7 +720,7 @@ static void test_pipes(void **state)
     unlink(log);
 }
 
-static void test_query(void **state)
+HISTORY_TEST(query)
 {
     char why[200] = "";
     struct store *store = store_new(path, &limits);
@@ -778,7 +780,7 @@ static void note(struct store *store, const char *pack, int64_t t, const char *n
 
 /* Each alarm with its beginning and end, even if both are outside of the requested time; one without an end is still
  * active. */
-static void test_alarms(void **state)
+HISTORY_TEST(alarms)
 {
     static const struct {
         int64_t from, to;
@@ -830,7 +832,7 @@ static void test_alarms(void **state)
 }
 
 /* A row that is written while somebody reads is there for the next question, unless it asks for all of one moment. */
-static void test_query_beside_writer(void **state)
+HISTORY_TEST(query_beside_writer)
 {
     char why[200];
     struct store *store = store_new(path, &limits);
@@ -853,7 +855,7 @@ static void test_query_beside_writer(void **state)
     store_free(store);
 }
 
-static void test_csv(void **state)
+TEST(csv)
 {
     char line[CSV_LINE_MOST];
     struct query_ask ask = {.pack = "shed", .level = LEVEL_MINUTE};
@@ -873,39 +875,8 @@ static void test_csv(void **state)
     assert_in_range(csv_row(&ask, &row, line), 200, CSV_LINE_MOST - 1);
 }
 
-int main(void)
+BEFORE_ALL
 {
     setenv("TZ", "UTC", 1);
     tzset();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ten_seconds),
-        cmocka_unit_test(test_allowed),
-        cmocka_unit_test(test_gap),
-        cmocka_unit_test(test_rare_polls),
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_clock_jumps),
-        cmocka_unit_test(test_local_days),
-        cmocka_unit_test(test_alarm_that_was_not_read),
-        cmocka_unit_test(test_counter_begun_anew),
-        cmocka_unit_test_setup_teardown(test_store_and_names, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_parts_are_merged, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_more_cells, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_damaged, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_deleted_under_way, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_full_disk, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_more_than_memory_holds, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_memory_is_full, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_damaged_and_stuck, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_foreign, open_place, close_place),
-        cmocka_unit_test(test_steady),
-        cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_older_version, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_pipes, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_query, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_alarms, open_place, close_place),
-        cmocka_unit_test_setup_teardown(test_query_beside_writer, open_place, close_place),
-        cmocka_unit_test(test_csv),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

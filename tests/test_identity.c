@@ -47,7 +47,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_answers(void **state)
+TEST(answers)
 {
     for (size_t i = 0; i < COUNT(answers); i++) {
         struct identity_reply reply;
@@ -59,7 +59,7 @@ static void test_answers(void **state)
 }
 
 /* A missing object is exception 2 when it is requested individually; an undefined code is exception 3. */
-static void test_exceptions(void **state)
+TEST(exceptions)
 {
     struct identity_reply reply;
     for (unsigned id = 0; id < 256; id++) {
@@ -72,7 +72,7 @@ static void test_exceptions(void **state)
 
 /* Texts of 100 bytes: two objects per response (7 + 2 × 102 = 211 bytes, a third would make 313). Following "next
  * object id" collects all of them. */
-static void test_more_follows(void **state)
+TEST(more_follows)
 {
     char text[101];
     memset(text, 'x', 100);
@@ -100,7 +100,7 @@ static void test_more_follows(void **state)
 
 /* The longest response has 253 bytes: 7, then 2 and 244 of text. A longer text is cut, so that it does not block the
  * stream. */
-static void test_longest(void **state)
+TEST(longest)
 {
     char text[400];
     for (size_t length = 243; length < sizeof text; length++) {
@@ -118,15 +118,4 @@ static void test_longest(void **state)
         assert_int_equal(reply.pdu[4], 0xFF);
         assert_int_equal(reply.pdu[5], 1);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_more_follows),
-        cmocka_unit_test(test_longest),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

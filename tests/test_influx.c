@@ -30,7 +30,7 @@ static const char *text_of(const struct gaps *gaps)
     return text;
 }
 
-static void test_gaps(void **state)
+TEST(gaps)
 {
     struct gaps gaps = {.count = 0};
     gaps_add(&gaps, 50, 60);
@@ -53,7 +53,7 @@ static void test_gaps(void **state)
 }
 
 /* Compares with a bitmap: whatever is added and removed, no gap is ever lost. */
-static void test_gaps_never_forget(void **state)
+TEST(gaps_never_forget)
 {
     enum { SPAN = 300 };
     srand(1);
@@ -80,7 +80,7 @@ static void test_gaps_never_forget(void **state)
     }
 }
 
-static void test_gaps_file(void **state)
+TEST(gaps_file)
 {
     char path[] = "/tmp/packgate-gaps-XXXXXX";
     struct gaps gaps = {.until = 1795377210, .health = 1795305600}, read;
@@ -115,7 +115,7 @@ static void test_gaps_file(void **state)
 
 /* ---- points ---- */
 
-static void test_tags(void **state)
+TEST(tags)
 {
     static const struct {
         const char *gateway, *line, *tags;
@@ -151,7 +151,7 @@ static const char *written(enum influx_layout layout, const struct pack *values,
 }
 
 /* Live values and history rows are written with the same names. */
-static void test_limits(void **state)
+TEST(limits)
 {
     static char room[POINTS_ROOM];
     struct history_row row = recent_empty(1763800000);
@@ -177,7 +177,7 @@ static void test_limits(void **state)
         assert_true(isnan(values.value[i]));
 }
 
-static void test_points(void **state)
+TEST(points)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -208,7 +208,7 @@ static void test_points(void **state)
                         "packgate,pack=a fresh=0 1763800000000000000\n");
 }
 
-static void test_gateway_points(void **state)
+TEST(gateway_points)
 {
     char room[512];
     struct text text = text_in(room, sizeof room);
@@ -221,7 +221,7 @@ static void test_gateway_points(void **state)
                               " build_info=1 1763800020000000000\n");
 }
 
-static void test_health_points(void **state)
+TEST(health_points)
 {
     char room[4000];
     struct health_day day;
@@ -263,7 +263,7 @@ static void test_health_points(void **state)
     assert_string_equal(room, "");
 }
 
-static void test_numbers(void **state)
+TEST(numbers)
 {
     static const struct {
         double number;
@@ -293,7 +293,7 @@ static void test_numbers(void **state)
 }
 
 /* The pack with the most values fits. */
-static void test_the_longest(void **state)
+TEST(the_longest)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -315,7 +315,7 @@ static void test_the_longest(void **state)
 
 /* ---- answers ---- */
 
-static void test_answers(void **state)
+TEST(answers)
 {
     static const struct {
         long status;
@@ -401,7 +401,7 @@ static const char *voltages(const struct batch *batch)
     return out;
 }
 
-static void test_levels(void **state)
+TEST(levels)
 {
     char path[] = "/tmp/packgate-backlog-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
@@ -475,7 +475,7 @@ static void test_levels(void **state)
 }
 
 /* Rows in the database and rows in memory only: each is read once. */
-static void test_memory(void **state)
+TEST(memory)
 {
     char path[] = "/tmp/packgate-memory-XXXXXX", why[200];
     const struct store_limits limits = {{0}};
@@ -516,18 +516,4 @@ static void test_memory(void **state)
     recent_free(&pack.recent);
     store_free(store);
     unlink(path);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_gaps_never_forget),
-        cmocka_unit_test(test_gaps_file),   cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_points),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_health_points),
-        cmocka_unit_test(test_the_longest), cmocka_unit_test(test_gateway_points),
-        cmocka_unit_test(test_answers),     cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_memory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,7 +140,9 @@ static int end(void **state)
     return 0;
 }
 
-static void test_gives_up_what_is_bad(void **state)
+#define INFLUX_BATCH_TEST(name) TEST_WITH(name, begin, end)
+
+INFLUX_BATCH_TEST(gives_up_what_is_bad)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     static const char *const cases[] = {"a bad1 b c", "bad1 a b c", "a b c bad1", "a b bad1 c"};
@@ -156,7 +158,7 @@ static void test_gives_up_what_is_bad(void **state)
     }
 }
 
-static void test_splits_what_is_too_large(void **state)
+INFLUX_BATCH_TEST(splits_what_is_too_large)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     database.most = 2;
@@ -167,7 +169,7 @@ static void test_splits_what_is_too_large(void **state)
 }
 
 /* Only a database that accepts something at the moment can show which rows it rejects. */
-static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
+INFLUX_BATCH_TEST(gives_up_nothing_to_one_that_refuses_all)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     database.refuses_to = 1000;
@@ -194,7 +196,7 @@ static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
 
 /* Whenever the database begins and ends to reject everything, no good row is dropped, and no bad one counts as
  * written. */
-static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
+INFLUX_BATCH_TEST(loses_nothing_to_one_that_changes_its_mind)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     for (int known = 0; known < 2; known++)
@@ -217,7 +219,7 @@ static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
 }
 
 /* The database reports how many lines it has dropped. */
-static void test_counts_rows(void **state)
+INFLUX_BATCH_TEST(counts_rows)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     static const struct {
@@ -233,7 +235,7 @@ static void test_counts_rows(void **state)
 }
 
 /* If the database never accepted anything, a long batch is not split into single rows. */
-static void test_asks_no_more_than_needed(void **state)
+INFLUX_BATCH_TEST(asks_no_more_than_needed)
 {
     struct batch *batch = &((struct place *) *state)->batch;
     char rows[2000] = "r0";
@@ -243,18 +245,4 @@ static void test_asks_no_more_than_needed(void **state)
     send_rows(batch, rows);
     assert_int_equal(batch->state, BATCH_FAILED);
     assert_true(database.requests < 30);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_gives_up_what_is_bad, begin, end),
-        cmocka_unit_test_setup_teardown(test_splits_what_is_too_large, begin, end),
-        cmocka_unit_test_setup_teardown(test_gives_up_nothing_to_one_that_refuses_all, begin, end),
-        cmocka_unit_test_setup_teardown(test_loses_nothing_to_one_that_changes_its_mind, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(test_counts_rows, begin, end),
-        cmocka_unit_test_setup_teardown(test_asks_no_more_than_needed, begin, end),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

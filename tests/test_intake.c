@@ -62,13 +62,15 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define INTAKE_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     ev_break(loop, EVBREAK_ONE);
 }
 
 /* All bytes that a wire can deliver are read, but not all that such a far end sends. */
-static void takes_what_a_wire_can_bring(void **state)
+INTAKE_TEST(takes_what_a_wire_can_bring)
 {
     struct bench *bench = *state;
     ev_timer second;
@@ -83,7 +85,7 @@ static void takes_what_a_wire_can_bring(void **state)
 }
 
 /* Before a request is sent: reads as much as a serial port's buffer holds, not everything that arrives. */
-static void takes_what_is_there(void **state)
+INTAKE_TEST(takes_what_is_there)
 {
     struct bench *bench = *state;
     fill(bench);
@@ -95,7 +97,7 @@ static void takes_what_is_there(void **state)
     bench->ends[1] = dup(bench->ends[0]);
 }
 
-static void tells_the_end(void **state)
+INTAKE_TEST(tells_the_end)
 {
     struct bench *bench = *state;
     assert_int_equal(write(bench->ends[1], "x", 1), 1);
@@ -103,14 +105,4 @@ static void tells_the_end(void **state)
     while (!bench->ended)
         ev_run(ev_default_loop(0), EVRUN_ONCE);
     assert_int_equal(bench->received, 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(takes_what_a_wire_can_bring, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(takes_what_is_there, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tells_the_end, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,7 +112,7 @@ static void read_recorded(const struct table *table, unsigned id, const struct b
     assert_true(table_read(table, id, frame->bytes, (unsigned) frame->size, data));
 }
 
-static void test_pylon_12(void **state)
+TEST(pylon_12)
 {
     const struct table *table = table_of("pylon-1.2");
     struct shown shown = us5000();
@@ -128,7 +128,7 @@ static void test_pylon_12(void **state)
 }
 
 /* The recorded battery supports no alarms in 35A, and has an empty field in 355. */
-static void test_pylon_13(void **state)
+TEST(pylon_13)
 {
     const struct table *table = table_of("pylon-1.3");
     struct shown shown = us5000();
@@ -144,7 +144,7 @@ static void test_pylon_13(void **state)
 }
 
 /* Frames that several programs document. */
-static void test_quoted_frames(void **state)
+TEST(quoted_frames)
 {
     struct shown shown = us5000();
     set(&shown, CHARGE_CURRENT_LIMIT_A, 370);
@@ -160,7 +160,7 @@ static void test_quoted_frames(void **state)
 
 /* ---- alarms ---- */
 
-static void test_alarm_bits(void **state)
+TEST(alarm_bits)
 {
     struct shown shown = us5000();
     pack_alarm(&shown.values, CELL_OVER_VOLTAGE, ALARM_PROTECTION);
@@ -172,7 +172,7 @@ static void test_alarm_bits(void **state)
 }
 
 /* An unknown alarm is 0 in a pair. Without any alarms neither form is sent. */
-static void test_unknown_alarms(void **state)
+TEST(unknown_alarms)
 {
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
@@ -187,7 +187,7 @@ static void test_unknown_alarms(void **state)
 /* ---- unknown and odd numbers ---- */
 
 /* A missing number suppresses its messages, or shortens them. All others are sent. */
-static void test_unknown_numbers(void **state)
+TEST(unknown_numbers)
 {
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
@@ -210,7 +210,7 @@ static void test_unknown_numbers(void **state)
 }
 
 /* Limits are rounded down, and capped at what a frame can represent. Measured values are not. */
-static void test_rounding(void **state)
+TEST(rounding)
 {
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
@@ -222,7 +222,7 @@ static void test_rounding(void **state)
     assert_int_equal(table_write(table_of("pylon-1.2"), 0x356, &shown, data), 0);
 }
 
-static void test_stopping(void **state)
+TEST(stopping)
 {
     struct shown shown = us5000();
     uint8_t data[TABLE_MESSAGE_MAX];
@@ -240,7 +240,7 @@ static void test_stopping(void **state)
 }
 
 /* All of Victron's frames, computed by hand. */
-static void test_victron(void **state)
+TEST(victron)
 {
     const struct table *table = table_of("victron");
     struct shown shown = us5000();
@@ -295,7 +295,7 @@ static void expect_answer(const struct shown *shown, const char *request, const 
 }
 
 /* As recorded, except the temperatures of the board, which packgate does not know. */
-static void test_system_level(void **state)
+TEST(system_level)
 {
     struct shown shown = new_shown();
     set(&shown, VOLTAGE_V, 49.855);
@@ -334,7 +334,7 @@ static void test_system_level(void **state)
 }
 
 /* Recorded from a battery of 8 cells: 28.8 V, 21.6 V, 160 A, 170 A; discharging is positive. */
-static void test_system_limits(void **state)
+TEST(system_limits)
 {
     struct shown shown = new_shown();
     know_alarms(&shown);
@@ -364,7 +364,7 @@ static void test_system_limits(void **state)
 }
 
 /* As recorded from a program that reads batteries of this make. */
-static void test_two_bytes_of_info(void **state)
+TEST(two_bytes_of_info)
 {
     static const struct {
         const char *asked, *shorter;
@@ -389,7 +389,7 @@ static void test_two_bytes_of_info(void **state)
     }
 }
 
-static void test_versions(void **state)
+TEST(versions)
 {
     struct shown shown = new_shown();
     expect_answer(&shown, "~2002464FC0048520FCB2", "~200246000000FDB2");
@@ -399,7 +399,7 @@ static void test_versions(void **state)
 }
 
 /* Random batteries: each message decodes to the presented values. */
-static void test_random(void **state)
+TEST(random)
 {
     uint64_t seed = 1;
     for (int n = 0; n < 200; n++) {
@@ -427,7 +427,7 @@ static void test_random(void **state)
 }
 
 /* Random bytes: nothing beyond a message is read or written. */
-static void test_hostile_bytes(void **state)
+TEST(hostile_bytes)
 {
     uint64_t seed = 11;
     struct shown shown = us5000(), read = new_shown();
@@ -445,19 +445,4 @@ static void test_hostile_bytes(void **state)
         for (const struct table *table = can_tables; table->name; table++)
             table_read(table, 0x350u + (unsigned) n % 48, bytes, (unsigned) size % 9, &read);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pylon_12),          cmocka_unit_test(test_pylon_13),
-        cmocka_unit_test(test_quoted_frames),     cmocka_unit_test(test_alarm_bits),
-        cmocka_unit_test(test_unknown_alarms),    cmocka_unit_test(test_unknown_numbers),
-        cmocka_unit_test(test_rounding),          cmocka_unit_test(test_stopping),
-        cmocka_unit_test(test_victron),           cmocka_unit_test(test_system_level),
-        cmocka_unit_test(test_system_limits),     cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_two_bytes_of_info), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_hostile_bytes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

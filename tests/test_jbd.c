@@ -38,7 +38,7 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
 
 /* ---- requests ---- */
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -65,7 +65,7 @@ static void test_requests(void **state)
     }
 }
 
-static void test_lost_first_request_is_repeated(void **state)
+TEST(lost_first_request_is_repeated)
 {
     assert_int_equal(jbd_driver.line.tries, 3);
     assert_true(jbd_driver.line.one_pack);
@@ -84,7 +84,7 @@ static const char held_off[] =
     "9D 0B 98 FA 55 77";
 static const char four_cells[] = "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77";
 
-static void test_recorded(void **state)
+TEST(recorded)
 {
     struct bms bms;
     struct pack pack;
@@ -113,7 +113,7 @@ static void test_recorded(void **state)
 }
 
 /* Section 2.2, 3: in two pieces, with garbage before it, and merged with the reply to another request. */
-static void test_pieces(void **state)
+TEST(pieces)
 {
     struct bms bms;
     struct bms_request request = request_of(ASK_BASIC);
@@ -135,7 +135,7 @@ static void test_pieces(void **state)
     assert_false(pack_known(&pack, CELL_MV));
 }
 
-static void test_damaged(void **state)
+TEST(damaged)
 {
     struct bms bms;
     struct pack pack;
@@ -149,7 +149,7 @@ static void test_damaged(void **state)
 }
 
 /* Section 2.2, 2: echoes are valid replies except for their register. */
-static void test_echoes(void **state)
+TEST(echoes)
 {
     static const char *const echoes[] = {ASK_BASIC, ASK_CELLS, ASK_NAME,
                                          "DD 5A E1 02 00 01 FF 1C 77",
@@ -165,7 +165,7 @@ static void test_echoes(void **state)
 }
 
 /* Section 2.3. */
-static void test_refusals(void **state)
+TEST(refusals)
 {
     struct bms bms;
     struct pack pack;
@@ -189,7 +189,7 @@ static void test_refusals(void **state)
 }
 
 /* Firmware 4.4 does not answer requests that it does not support. */
-static void test_silence_on_name(void **state)
+TEST(silence_on_name)
 {
     struct bms bms;
     struct pack pack;
@@ -207,7 +207,7 @@ static void test_silence_on_name(void **state)
     assert_true(jbd_driver.build(&bms, 2, &request));
 }
 
-static void test_counters_carry_nothing(void **state)
+TEST(counters_carry_nothing)
 {
     struct bms bms;
     struct pack pack, empty;
@@ -248,7 +248,7 @@ static void fill_tail(uint8_t *d, size_t at, uint16_t full)
     put_be16(d + at + 5, be16(d + 4));
 }
 
-static void test_coarse_units(void **state)
+TEST(coarse_units)
 {
     uint8_t d[64];
     struct bms bms;
@@ -274,7 +274,7 @@ static void test_coarse_units(void **state)
     assert_string_equal(pack.text[FIRMWARE], "2.1");
 }
 
-static void test_current_can_be_inverted(void **state)
+TEST(current_can_be_inverted)
 {
     uint8_t d[64];
     struct bms bms;
@@ -288,7 +288,7 @@ static void test_current_can_be_inverted(void **state)
 }
 
 /* The additional fields count only if they are complete; sensors as far as the frame reaches; nothing beyond that. */
-static void test_lengths(void **state)
+TEST(lengths)
 {
     static const struct {
         size_t size;
@@ -326,7 +326,7 @@ static void test_lengths(void **state)
 }
 
 /* Bytes after the sensors are additional fields only if they repeat the remaining capacity. */
-static void test_other_tail(void **state)
+TEST(other_tail)
 {
     for (size_t size = 9; size <= 17; size++) {
         uint8_t d[64];
@@ -343,7 +343,7 @@ static void test_other_tail(void **state)
     }
 }
 
-static void test_cell_counts(void **state)
+TEST(cell_counts)
 {
     static const struct {
         uint8_t said;
@@ -380,7 +380,7 @@ static void test_cell_counts(void **state)
 
 /* Section 11: the register may read A5, with data; the form identifies it, and a late reply is not mistaken for
  * another. */
-static void test_register_a5(void **state)
+TEST(register_a5)
 {
     uint8_t d[64];
     struct bms bms;
@@ -406,7 +406,7 @@ static void test_register_a5(void **state)
 }
 
 /* Without a request, only a reply that identifies itself counts, not a bare acknowledgement. */
-static void test_listening(void **state)
+TEST(listening)
 {
     struct bms bms;
     struct pack pack;
@@ -449,7 +449,7 @@ static void command(struct bms *bms, const char *request)
     assert_int_equal(exchange(bms, request, e1_done, &pack), BMS_DONE);
 }
 
-static void test_switch_needs_state(void **state)
+TEST(switch_needs_state)
 {
     struct bms bms;
     struct bms_request request;
@@ -457,7 +457,7 @@ static void test_switch_needs_state(void **state)
     assert_false(jbd_driver.control(&bms, BMS_CHARGE_MOS, false, &request));
 }
 
-static void test_switch_sequence(void **state)
+TEST(switch_sequence)
 {
     struct bms bms;
     bms_init(&bms, &jbd_driver);
@@ -478,7 +478,7 @@ static void test_switch_sequence(void **state)
 }
 
 /* A MOS that a protection has opened is not switched off, and switching the other one must not switch it off. */
-static void test_switch_and_protections(void **state)
+TEST(switch_and_protections)
 {
     struct bms bms;
     bms_init(&bms, &jbd_driver);
@@ -492,7 +492,7 @@ static void test_switch_and_protections(void **state)
 }
 
 /* The replies show when another program has switched a MOS off, or released it. */
-static void test_switch_of_others(void **state)
+TEST(switch_of_others)
 {
     struct bms bms;
     bms_init(&bms, &jbd_driver);
@@ -507,7 +507,7 @@ static void test_switch_of_others(void **state)
 }
 
 /* The switch register is FB only if the status is 80 to E1: its four frames, section 7. */
-static void test_new_switch(void **state)
+TEST(new_switch)
 {
     struct bms bms;
     struct pack pack;
@@ -527,7 +527,7 @@ static void test_new_switch(void **state)
 
 /* ---- addressed (section 9.1) ---- */
 
-static void test_addresses(void **state)
+TEST(addresses)
 {
     static const char reply[] = "DD 02 04 00 02 0C EF FE FD 77";
     struct bms bms;
@@ -605,7 +605,7 @@ static void assert_same(const struct pack *pack, const struct pack *got, const e
         assert_near(got, ids[i], pack->value[ids[i]]);
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     static const struct bms_driver *const drivers[] = {&jbd_driver, &jbd_addressed_driver};
     static const enum pack_value common[] = {VOLTAGE_V,  CURRENT_A,     SOC_PERCENT, REMAINING_AH,
@@ -629,7 +629,7 @@ static void test_round_trip(void **state)
         }
 }
 
-static void test_round_trip_of_large_packs(void **state)
+TEST(round_trip_of_large_packs)
 {
     struct pack pack, got;
     sample_pack(&pack, 16, 2);
@@ -641,7 +641,7 @@ static void test_round_trip_of_large_packs(void **state)
 }
 
 /* Every alarm of a format alone: it is decoded as itself, and nothing else is. */
-static void test_alarms_one_by_one(void **state)
+TEST(alarms_one_by_one)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -670,7 +670,7 @@ static void test_alarms_one_by_one(void **state)
 }
 
 /* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */
-static void test_alarm_bits(void **state)
+TEST(alarm_bits)
 {
     static const int protections[16] = {CELL_OVER_VOLTAGE,
                                         CELL_UNDER_VOLTAGE,
@@ -712,7 +712,7 @@ static void test_alarm_bits(void **state)
 }
 
 /* The recorded effect of E1: FET byte and bit 12; values other than 0…3 are rejected. */
-static void test_emulated_switch(void **state)
+TEST(emulated_switch)
 {
     struct bms host, device;
     struct pack pack, got;
@@ -748,7 +748,7 @@ static void test_emulated_switch(void **state)
 /* ---- settings (section 7.1) ---- */
 
 /* Byte by byte, and the effect on an emulated board. */
-static void test_settings(void **state)
+TEST(settings)
 {
     static const struct {
         enum pack_value id;
@@ -788,7 +788,7 @@ static void test_settings(void **state)
 }
 
 /* Only in factory mode; not if the steps of the capacities differ. */
-static void test_settings_refused(void **state)
+TEST(settings_refused)
 {
     static const char *const outside[] = {"DD 5A E0 02 57 80 FE 47 77",
                                           "DD 5A 10 02 27 10 FF B7 77", "DD A5 10 00 FF F0 77",
@@ -814,7 +814,7 @@ static void test_settings_refused(void **state)
 
 /* Another program may have left a board in factory mode: it is told to leave until it has confirmed that. But a
  * gateway that does not write settings never sends this. */
-static void test_leaves_factory_mode(void **state)
+TEST(leaves_factory_mode)
 {
     const unsigned step = jbd_driver.steps - 1;
     struct bms host, device;
@@ -845,7 +845,7 @@ static void test_leaves_factory_mode(void **state)
 }
 
 /* Replies of the emulator to other programs, in bytes. */
-static void test_emulated_answers(void **state)
+TEST(emulated_answers)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -874,42 +874,4 @@ static void test_emulated_answers(void **state)
                          cases[i].used);
         assert_bytes(out.bytes, out.size, cases[i].expected);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_lost_first_request_is_repeated),
-        cmocka_unit_test(test_recorded),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_echoes),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_silence_on_name),
-        cmocka_unit_test(test_counters_carry_nothing),
-        cmocka_unit_test(test_coarse_units),
-        cmocka_unit_test(test_current_can_be_inverted),
-        cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_other_tail),
-        cmocka_unit_test(test_cell_counts),
-        cmocka_unit_test(test_register_a5),
-        cmocka_unit_test(test_listening),
-        cmocka_unit_test(test_switch_needs_state),
-        cmocka_unit_test(test_switch_sequence),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_settings_refused),
-        cmocka_unit_test(test_leaves_factory_mode),
-        cmocka_unit_test(test_switch_and_protections),
-        cmocka_unit_test(test_switch_of_others),
-        cmocka_unit_test(test_new_switch),
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_round_trip_of_large_packs),
-        cmocka_unit_test(test_alarms_one_by_one),
-        cmocka_unit_test(test_alarm_bits),
-        cmocka_unit_test(test_emulated_switch),
-        cmocka_unit_test(test_emulated_answers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

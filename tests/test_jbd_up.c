@@ -34,7 +34,7 @@ static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data
 
 /* ---- requests ---- */
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         int address;
@@ -55,7 +55,7 @@ static void test_requests(void **state)
 }
 
 /* Packs behind the master do not answer this request. */
-static void test_silence_on_serial(void **state)
+TEST(silence_on_serial)
 {
     struct bms bms;
     struct bms_request request;
@@ -86,7 +86,7 @@ static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 9
                                     "00 00 00 04 4A 42 44 34 38 31 30 30 30 30 30 00 00 00 00 00 "
                                     "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 00 02 BC C0";
 
-static void test_behind_master(void **state)
+TEST(behind_master)
 {
     struct bms bms;
     struct pack pack;
@@ -112,7 +112,7 @@ static void test_behind_master(void **state)
     assert_near(&pack, CELL_MIN_INDEX, 1);
 }
 
-static void test_foreign(void **state)
+TEST(foreign)
 {
     static const struct {
         const char *asked, *received;
@@ -139,7 +139,7 @@ static void test_foreign(void **state)
 }
 
 /* Without a request: a status contains the address of its pack. */
-static void test_listening(void **state)
+TEST(listening)
 {
     struct bms bms;
     struct pack pack;
@@ -150,7 +150,7 @@ static void test_listening(void **state)
     assert_int_equal(exchange(&bms, "", behind_master, &pack), BMS_FOREIGN);
 }
 
-static void test_pieces(void **state)
+TEST(pieces)
 {
     struct bms bms;
     struct pack pack;
@@ -186,7 +186,7 @@ static void fill_status(uint8_t d[256], uint16_t cells, uint16_t temps, uint32_t
         put_be16(d + 68 + 2 * cells, temps);
 }
 
-static void test_lengths(void **state)
+TEST(lengths)
 {
     static const struct {
         uint16_t cells, temps;
@@ -226,7 +226,7 @@ static void test_lengths(void **state)
 }
 
 /* A raw 0 would be -50 degrees. */
-static void test_missing_sensors(void **state)
+TEST(missing_sensors)
 {
     uint8_t d[256];
     struct bms bms;
@@ -245,7 +245,7 @@ static void test_missing_sensors(void **state)
     assert_int_equal(pack.implausible, 0);
 }
 
-static void test_alarm_bits(void **state)
+TEST(alarm_bits)
 {
     static const struct {
         unsigned bit;
@@ -337,7 +337,7 @@ static void command(struct bms *bms, enum bms_switch which, bool on)
     assert_int_equal(receive_all(bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
 }
 
-static void test_switch_frame(void **state)
+TEST(switch_frame)
 {
     struct bms bms;
     struct bms_request request;
@@ -349,7 +349,7 @@ static void test_switch_frame(void **state)
 }
 
 /* The other switch is sent as it was commanded, the heater as it is. */
-static void test_switch_sequence(void **state)
+TEST(switch_sequence)
 {
     struct bms bms;
     bms_init(&bms, &jbd_up_driver);
@@ -365,7 +365,7 @@ static void test_switch_sequence(void **state)
     assert_int_equal(built(&bms, BMS_CHARGE_MOS, true), 0x03);
 }
 
-static void test_switch_and_protections(void **state)
+TEST(switch_and_protections)
 {
     struct bms bms;
     bms_init(&bms, &jbd_up_driver);
@@ -432,7 +432,7 @@ static int ask(struct bms *host, struct bms *device, const struct bms_request *r
     return receive_all(host, request, out.bytes, out.size, got);
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     static const enum pack_value ids[] = {VOLTAGE_V,
                                           CURRENT_A,
@@ -478,7 +478,7 @@ static void test_round_trip(void **state)
         }
 }
 
-static void test_alarms_one_by_one(void **state)
+TEST(alarms_one_by_one)
 {
     struct bms host, device;
     struct bms_request request = request_of(ASK_STATUS);
@@ -505,7 +505,7 @@ static void test_alarms_one_by_one(void **state)
     assert_int_equal(warnings, 14);
 }
 
-static void test_emulated_switch(void **state)
+TEST(emulated_switch)
 {
     struct bms host, device;
     struct pack pack, got;
@@ -526,7 +526,7 @@ static void test_emulated_switch(void **state)
 }
 
 /* No answer to other addresses, other ranges, a wrong CRC, or a write without the key. */
-static void test_emulated_silence(void **state)
+TEST(emulated_silence)
 {
     static const struct {
         const char *asked;
@@ -553,19 +553,4 @@ static void test_emulated_silence(void **state)
     assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out), 16);
     assert_int_equal(out.size, 0);
     assert_near(&pack, CHARGE_MOS, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),        cmocka_unit_test(test_silence_on_serial),
-        cmocka_unit_test(test_behind_master),   cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_listening),       cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_lengths),         cmocka_unit_test(test_missing_sensors),
-        cmocka_unit_test(test_alarm_bits),      cmocka_unit_test(test_switch_frame),
-        cmocka_unit_test(test_switch_sequence), cmocka_unit_test(test_switch_and_protections),
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_alarms_one_by_one),
-        cmocka_unit_test(test_emulated_switch), cmocka_unit_test(test_emulated_silence),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

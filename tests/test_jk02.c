@@ -122,7 +122,7 @@ static enum bms_result read_back(struct bms *bms, int variant, bool introduce,
     return feed(bms, &request, out.bytes, out.size, pack);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms;
     struct bms_request r;
@@ -144,7 +144,7 @@ static void test_requests(void **state)
     assert_bytes(r.bytes, r.size, "AA 55 90 EB 1E 04 00 00 00 00 00 00 00 00 00 00 00 00 00 9C ");
 }
 
-static void test_control(void **state)
+TEST(control)
 {
     struct bms bms, simulator;
     struct pack simulated, pack;
@@ -184,7 +184,7 @@ static void assert_same(const struct pack *got, const struct pack *expected, uns
 }
 
 /* Section 4: the version decides the layout, and without it the frame does, even for a board without cell wires. */
-static void test_layouts(void **state)
+TEST(layouts)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (unsigned cells = 0; cells <= layouts[l].cells; cells++)
@@ -201,7 +201,7 @@ static void test_layouts(void **state)
 
 /* Without cells and about record, the layout follows from the bytes that are resistances of missing cells in the
  * 32-cell layout; a frame that fits neither is dropped. */
-static void test_no_cells(void **state)
+TEST(no_cells)
 {
     static const struct {
         const char *name;
@@ -241,7 +241,7 @@ static void test_no_cells(void **state)
     }
 }
 
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const struct {
         uint8_t bit;
@@ -305,7 +305,7 @@ static void test_alarms(void **state)
 }
 
 /* The alarms of the simulator are decoded one by one; those that such a board does not have are not sent. */
-static void test_simulated_alarms(void **state)
+TEST(simulated_alarms)
 {
     static const enum pack_alarm absent[] = {CELL_IMBALANCE, TEMPERATURE_IMBALANCE, SOC_LOW,
                                              SOC_HIGH};
@@ -324,7 +324,7 @@ static void test_simulated_alarms(void **state)
 }
 
 /* Sensors: -200 °C is not fitted; 0 in T4 and T5 is a temperature only from software 14 on. */
-static void test_temperatures(void **state)
+TEST(temperatures)
 {
     static const struct {
         const char *software;
@@ -374,7 +374,7 @@ static void test_temperatures(void **state)
 }
 
 /* Section 10: a record that contradicts itself sets no value at all. */
-static void test_contradictions(void **state)
+TEST(contradictions)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int fault = 0; fault < 5; fault++) {
@@ -406,7 +406,7 @@ static void test_contradictions(void **state)
 }
 
 /* A lost sense wire: the following cells keep their numbers, whether the layout is known or guessed. */
-static void test_broken_wire(void **state)
+TEST(broken_wire)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int variant = VARIANT_AUTO; variant <= layouts[l].variant;
@@ -436,7 +436,7 @@ static void test_broken_wire(void **state)
 
 /* A dead cell is a fault to report, and the record is accepted; but while the layout is still being guessed, it is
  * dropped. */
-static void test_dead_cell(void **state)
+TEST(dead_cell)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
         struct bms bms;
@@ -459,7 +459,7 @@ static void test_dead_cell(void **state)
 }
 
 /* Section 4, JK04: the same header, followed by floats. Only the names are read. */
-static void test_old_hardware(void **state)
+TEST(old_hardware)
 {
     struct bms bms;
     struct pack simulated, pack, before;
@@ -484,7 +484,7 @@ static void test_old_hardware(void **state)
 }
 
 /* One firmware sends a constant remaining capacity: the SOC is right (section 10). */
-static void test_stuck_remaining(void **state)
+TEST(stuck_remaining)
 {
     struct bms bms;
     struct pack simulated, pack;
@@ -500,7 +500,7 @@ static void test_stuck_remaining(void **state)
 
 /* The rated capacity is in the settings frame, which may follow the status: it is kept. Frames that do not answer the
  * request are ignored. */
-static void test_order(void **state)
+TEST(order)
 {
     struct bms bms;
     struct pack simulated, pack;
@@ -532,7 +532,7 @@ static void test_order(void **state)
 }
 
 /* A truncated frame before a whole one, with acknowledgements and the module's "AT" between them. */
-static void test_stream(void **state)
+TEST(stream)
 {
     static const size_t cuts[] = {1, 4, 5, 150, 280, 299};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
@@ -556,7 +556,7 @@ static void test_stream(void **state)
 }
 
 /* PIN and password are never decoded, and are masked in logs. */
-static void test_secrets(void **state)
+TEST(secrets)
 {
     struct bms bms;
     struct pack simulated, pack;
@@ -582,7 +582,7 @@ static void test_secrets(void **state)
 }
 
 /* A board that was not asked for the about record first does not stream (section 2). */
-static void test_shy_simulator(void **state)
+TEST(shy_simulator)
 {
     struct bms simulator;
     struct pack simulated;
@@ -596,19 +596,4 @@ static void test_shy_simulator(void **state)
     request.bytes[19]++;
     assert_true(driver->emulate(&simulator, &simulated, request.bytes, 20, &out) > 0);
     assert_int_equal(out.size, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),     cmocka_unit_test(test_control),
-        cmocka_unit_test(test_layouts),      cmocka_unit_test(test_no_cells),
-        cmocka_unit_test(test_alarms),       cmocka_unit_test(test_simulated_alarms),
-        cmocka_unit_test(test_temperatures), cmocka_unit_test(test_contradictions),
-        cmocka_unit_test(test_broken_wire),  cmocka_unit_test(test_dead_cell),
-        cmocka_unit_test(test_old_hardware), cmocka_unit_test(test_stuck_remaining),
-        cmocka_unit_test(test_order),        cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_secrets),      cmocka_unit_test(test_shy_simulator),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

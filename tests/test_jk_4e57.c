@@ -85,7 +85,7 @@ static enum bms_result read_back(struct bms *bms, struct pack *simulated, struct
     return receive_frame(bms, &request, out.bytes, out.size, pack);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms;
     struct bms_request request;
@@ -109,7 +109,7 @@ static void test_requests(void **state)
 }
 
 /* The example frames of the sheet for sections 3 and 7. */
-static void test_short_replies(void **state)
+TEST(short_replies)
 {
     static const uint8_t soc[] = {0x4E, 0x57, 0x00, 0x14, 0, 0, 0,    0, 0x03, 0x00, 0x01,
                                   0x85, 0x64, 0,    0,    0, 0, 0x68, 0, 0,    0x02, 0x0E};
@@ -133,7 +133,7 @@ static void test_short_replies(void **state)
                      BMS_FOREIGN); /* echo */
 }
 
-static void test_current(void **state)
+TEST(current)
 {
     static const struct {
         uint8_t protocol;
@@ -166,7 +166,7 @@ static void test_current(void **state)
     }
 }
 
-static void test_temperatures(void **state)
+TEST(temperatures)
 {
     static const struct {
         uint16_t raw;
@@ -200,7 +200,7 @@ static size_t insert(struct bms_output *out, size_t before, const uint8_t *bytes
 
 /* An unknown code before C0: everything before it is decoded; the current needs C0, which is then requested by itself
  * and remembered. */
-static void test_unknown_code(void **state)
+TEST(unknown_code)
 {
     static const uint8_t unknown[] = {0xEE, 0x12, 0x34};
     static const uint8_t one = 1;
@@ -228,7 +228,7 @@ static void test_unknown_code(void **state)
 }
 
 /* An answer that ends before the four vital registers is rejected as a whole. */
-static void test_malformed(void **state)
+TEST(malformed)
 {
     static const uint8_t bad[][12] = {
         {0x79, 0x04, 1, 0x0C, 0x80, 2, 0x83, 0x14, 0xEF, 0x85, 0x0F,
@@ -252,7 +252,7 @@ static void test_malformed(void **state)
 }
 
 /* B9 is valid from software 10.10 on; the hardware version before it does not matter. */
-static void test_full_capacity(void **state)
+TEST(full_capacity)
 {
     static const struct {
         const char *version, *shown;
@@ -283,7 +283,7 @@ static void test_full_capacity(void **state)
 }
 
 /* Section 6: the MOS that is off decides the direction of battery temperature alarms. */
-static void test_direction(void **state)
+TEST(direction)
 {
     for (unsigned mos = 0; mos < 4; mos++) {
         bool charge = mos & 1, discharge = mos & 2;
@@ -305,7 +305,7 @@ static void test_direction(void **state)
     }
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     static const enum pack_value same[] = {
         VOLTAGE_V,  CURRENT_A, SOC_PERCENT, RATED_AH,   FULL_AH,    CYCLES,        CELL_COUNT,
@@ -328,7 +328,7 @@ static void test_round_trip(void **state)
     }
 }
 
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const struct {
         enum pack_alarm alarm;
@@ -358,7 +358,7 @@ static void test_alarms(void **state)
     }
 }
 
-static void test_control(void **state)
+TEST(control)
 {
     struct bms bms, simulator;
     struct pack simulated, pack;
@@ -382,7 +382,7 @@ static void test_control(void **state)
 }
 
 /* Section 8: starts of frames within texts and noise, and the lengths of another protocol. */
-static void test_resynchronise(void **state)
+TEST(resynchronise)
 {
     static const uint8_t noise[] = {0x4E, 0x4E, 0x57, 0x6C, 0x81, 0x4E, 0x57, 0x00,
                                     0x13, 0,    0,    0,    0,    0x09, 0x4E};
@@ -411,7 +411,7 @@ static bool contains(const uint8_t *bytes, size_t size, const char *text)
     return memmem(bytes, size, text, strlen(text)) != NULL;
 }
 
-static void test_mask(void **state)
+TEST(mask)
 {
     static const char password[] = "hunter22";
     static const uint8_t unknown[] = {0xEE};
@@ -437,7 +437,7 @@ static void test_mask(void **state)
 
 /* If the answer cannot be parsed, the masked text shows no more than before, and no password is left even if it seems
  * to be elsewhere. */
-static void test_mask_of_the_unreadable(void **state)
+TEST(mask_of_the_unreadable)
 {
     static const char password[] = "hunter22";
     uint8_t fooled[40] = {0xEE, 0xB2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xB3, 0xEE};
@@ -463,18 +463,4 @@ static void test_mask_of_the_unreadable(void **state)
     driver->mask(bytes, size);
     assert_false(contains(bytes, size, password));
     assert_int_equal(driver->frame(&bms, &request, bytes, size).kind, BMS_FRAME);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),      cmocka_unit_test(test_short_replies),
-        cmocka_unit_test(test_current),       cmocka_unit_test(test_temperatures),
-        cmocka_unit_test(test_unknown_code),  cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_full_capacity), cmocka_unit_test(test_direction),
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_control),       cmocka_unit_test(test_resynchronise),
-        cmocka_unit_test(test_mask),          cmocka_unit_test(test_mask_of_the_unreadable),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

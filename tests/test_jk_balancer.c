@@ -42,7 +42,7 @@ static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
 }
 
 /* Section 4.1 of the document; another address. */
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&jk_balancer_driver);
     struct bms_request request;
@@ -53,7 +53,7 @@ static void test_requests(void **state)
     assert_request(&request, "55 AA 10 FF 00 00 0E");
 }
 
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const uint32_t alarms[8] = {
         [1] = 1u << VOLTAGE_SENSOR_FAULT, [2] = 1u << PACK_OVER_VOLTAGE};
@@ -71,7 +71,7 @@ static void test_alarms(void **state)
 }
 
 /* Charging a cell, discharging one, both; the switch; nothing that a balancer does not report. */
-static void test_states(void **state)
+TEST(states)
 {
     for (unsigned balances = 0; balances < 4; balances++) {
         struct bms bms = new_bms(&jk_balancer_driver);
@@ -95,7 +95,7 @@ static void test_states(void **state)
 }
 
 /* Each has a correct sum. */
-static void test_does_not_add_up(void **state)
+TEST(does_not_add_up)
 {
     static const struct {
         unsigned at;
@@ -129,7 +129,7 @@ static void test_does_not_add_up(void **state)
 }
 
 /* A lost wire makes mean and difference unknown, whatever the board reports. */
-static void test_lost_wire(void **state)
+TEST(lost_wire)
 {
     struct bms bms = new_bms(&jk_balancer_driver);
     struct pack pack;
@@ -143,7 +143,7 @@ static void test_lost_wire(void **state)
     assert_true(pack_alarm_active(&pack, VOLTAGE_SENSOR_FAULT));
 }
 
-static void test_foreign(void **state)
+TEST(foreign)
 {
     struct bms bms = new_bms(&jk_balancer_driver);
     struct pack pack;
@@ -161,7 +161,7 @@ static void test_foreign(void **state)
 }
 
 /* A truncated frame before a whole one, and an echo before both. */
-static void test_behind_a_cut_one(void **state)
+TEST(behind_a_cut_one)
 {
     const struct bms_request request = request_of(READ);
     for (size_t cut = 1; cut < SIZE; cut++) {
@@ -180,7 +180,7 @@ static void test_behind_a_cut_one(void **state)
 }
 
 /* It answers only to its address, and changes nothing. */
-static void test_emulator(void **state)
+TEST(emulator)
 {
     static const char *const silent[] = {"55 AA 02 FF 00 00 00", "55 AA 01 F6 00 00 F6",
                                          "55 AA 01 FF 00 00 FE"};
@@ -205,15 +205,4 @@ static void test_emulator(void **state)
     assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, 5, &out), 0);
     assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, asked.size, &out), 7);
     assert_int_equal(out.size, SIZE);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),         cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_states),           cmocka_unit_test(test_does_not_add_up),
-        cmocka_unit_test(test_lost_wire),        cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_behind_a_cut_one), cmocka_unit_test(test_emulator),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static enum reply_state receive_wire(struct bms *bms, const struct bms_request *
 
 /* ---- requests ---- */
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         int address;
@@ -166,7 +166,7 @@ static void test_requests(void **state)
 }
 
 /* Each variant uses only its own steps. */
-static void test_variants(void **state)
+TEST(variants)
 {
     for (int variant = 0; variant < 2; variant++)
         for (unsigned step = 0; step < driver->steps; step++) {
@@ -179,7 +179,7 @@ static void test_variants(void **state)
         }
 }
 
-static void test_control(void **state)
+TEST(control)
 {
     static const struct {
         enum bms_switch which;
@@ -222,7 +222,7 @@ static void test_control(void **state)
 }
 
 /* Exceptions: function 06 is unknown, blocks end at 0x124, a switch is 0 or 1. */
-static void test_refusals(void **state)
+TEST(refusals)
 {
     static const struct {
         uint8_t request[11];
@@ -342,7 +342,7 @@ static void put_part(struct wire *wire, enum part part)
     }
 }
 
-static void test_attribution(void **state)
+TEST(attribution)
 {
     static const struct {
         const char *name;
@@ -394,7 +394,7 @@ static void test_attribution(void **state)
 }
 
 /* Once other packs were heard on the line, a record counts only with its acknowledgement, also in later exchanges. */
-static void test_others_are_remembered(void **state)
+TEST(others_are_remembered)
 {
     struct bms bms;
     struct pack pack;
@@ -419,7 +419,7 @@ static void test_others_are_remembered(void **state)
 }
 
 /* All fifteen packs answer into one line during every request: each driver accepts only its own pack's answer. */
-static void test_fifteen_packs(void **state)
+TEST(fifteen_packs)
 {
     struct wire wire = {.size = 0};
     for (int address = 15; address >= 1; address--) {
@@ -465,7 +465,7 @@ static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t wor
 }
 
 /* Section 3: any part of a block can be read; incomplete values stay unknown. */
-static void test_parts_of_blocks(void **state)
+TEST(parts_of_blocks)
 {
     struct bms bms;
     struct pack pack, expected;
@@ -503,7 +503,7 @@ static void test_parts_of_blocks(void **state)
 }
 
 /* An answer with another number of registers than requested is rejected. */
-static void test_wrong_count(void **state)
+TEST(wrong_count)
 {
     struct bms bms;
     struct pack pack;
@@ -523,7 +523,7 @@ static void test_wrong_count(void **state)
 }
 
 /* An answer to our own read with a wrong CRC counts as damaged, not as noise. */
-static void test_damaged_registers(void **state)
+TEST(damaged_registers)
 {
     struct bms bms;
     struct bms_output out;
@@ -557,7 +557,7 @@ static void poll(struct bms *bms, unsigned cells, struct pack *pack)
     }
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     for (int variant = 0; variant < 2; variant++)
         for (unsigned cells = 0; cells <= 32; cells++) {
@@ -589,7 +589,7 @@ static void take_status(struct bms *bms, const struct bms_request *request)
 
 /* A board that answers the status only right after another request: detected after a missing reply, and remembered
  * after three. */
-static void test_wake_up(void **state)
+TEST(wake_up)
 {
     struct bms bms;
     struct bms_request request;
@@ -620,7 +620,7 @@ static void test_wake_up(void **state)
 
 /* ---- secrets ---- */
 
-static void test_mask(void **state)
+TEST(mask)
 {
     static const char pin[] = "pin-pin", password[] = "password";
     struct bms bms;
@@ -653,18 +653,4 @@ static void test_mask(void **state)
         assert_int_equal(span.kind, BMS_FRAME);
         assert_int_equal(span.size, out.size);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),      cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_control),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_attribution),   cmocka_unit_test(test_others_are_remembered),
-        cmocka_unit_test(test_fifteen_packs), cmocka_unit_test(test_parts_of_blocks),
-        cmocka_unit_test(test_wrong_count),   cmocka_unit_test(test_damaged_registers),
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_wake_up),
-        cmocka_unit_test(test_mask),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,8 @@ static int close_place(void **state)
     return 0;
 }
 
+#define KEPT_TEST(name) TEST_WITH(name, open_place, close_place)
+
 /* Between these two calls the log goes to a file. */
 static void catch_log(struct place *place)
 {
@@ -152,7 +154,7 @@ static bool is_empty(struct kept *kept)
            kept_get(kept, "roof.2")->discharged_wh == 0;
 }
 
-static void test_round_trip(void **state)
+KEPT_TEST(round_trip)
 {
     const struct place *place = *state;
     save_example(place->path);
@@ -174,7 +176,7 @@ static void test_round_trip(void **state)
     assert_false(exists(place->aside));
 }
 
-static void test_new_entry(void **state)
+KEPT_TEST(new_entry)
 {
     struct kept *empty = kept_load("");
     struct kept_entry *entry = kept_get(empty, "a");
@@ -192,7 +194,7 @@ static void test_new_entry(void **state)
 }
 
 /* The first start: there is no file, and no message about it. */
-static void test_missing(void **state)
+KEPT_TEST(missing)
 {
     struct place *place = *state;
     char text[1000];
@@ -226,7 +228,7 @@ static void expect_set_aside(struct place *place, const char *bytes, size_t size
     assert_memory_equal(aside, bytes, size);
 }
 
-static void test_cut(void **state)
+KEPT_TEST(cut)
 {
     struct place *place = *state;
     char bytes[2000], what[40];
@@ -239,7 +241,7 @@ static void test_cut(void **state)
     }
 }
 
-static void test_flipped(void **state)
+KEPT_TEST(flipped)
 {
     struct place *place = *state;
     char bytes[2000], what[40];
@@ -253,7 +255,7 @@ static void test_flipped(void **state)
     }
 }
 
-static void test_odd_files(void **state)
+KEPT_TEST(odd_files)
 {
     struct place *place = *state;
     static char zeros[5000];
@@ -262,7 +264,7 @@ static void test_odd_files(void **state)
 }
 
 /* Not a regular file: opening it does not block, and it is neither moved nor replaced. */
-static void test_no_file(void **state)
+KEPT_TEST(no_file)
 {
     struct place *place = *state;
     char text[2000];
@@ -282,7 +284,7 @@ static void test_no_file(void **state)
 }
 
 /* A missing folder is created, also when its parent appears later; but not a whole path. */
-static void test_missing_folder(void **state)
+KEPT_TEST(missing_folder)
 {
     struct place *place = *state;
     char path[100], folder[90], above[80], lock[110], text[2000];
@@ -321,7 +323,7 @@ static void test_missing_folder(void **state)
 }
 
 /* A full disk, simulated by a limit on file sizes: the old file must survive. */
-static void test_full_disk(void **state)
+KEPT_TEST(full_disk)
 {
     struct place *place = *state;
     char before[2000], after[2000], text[2000];
@@ -350,7 +352,7 @@ static void test_full_disk(void **state)
     assert_memory_not_equal(before, after, size);
 }
 
-static void test_full_disk_keeps_old(void **state)
+KEPT_TEST(full_disk_keeps_old)
 {
     struct place *place = *state;
     char before[2000], after[2000], text[2000];
@@ -371,7 +373,7 @@ static void test_full_disk_keeps_old(void **state)
 }
 
 /* Without changes nothing is written: a memory card supports only so many writes. */
-static void test_unchanged(void **state)
+KEPT_TEST(unchanged)
 {
     const struct place *place = *state;
     struct kept *kept = kept_load(place->path);
@@ -396,7 +398,7 @@ static struct tm at(int year, int month, int day, int hour, int minute)
 }
 
 /* The same through a child process, as in the running gateway. */
-static void test_in_child(void **state)
+KEPT_TEST(in_child)
 {
     struct place *place = *state;
     struct kept *kept = kept_load("");
@@ -426,7 +428,7 @@ static void test_in_child(void **state)
     kept_free(kept);
 }
 
-static void test_peak(void **state)
+TEST(peak)
 {
     const struct {
         const char *name;
@@ -467,7 +469,7 @@ static void test_peak(void **state)
     }
 }
 
-static void test_full_charge(void **state)
+TEST(full_charge)
 {
     struct kept_entry entry = {0};
     const double day = 86400;
@@ -485,7 +487,7 @@ static void test_full_charge(void **state)
 }
 
 /* A host without a battery-backed clock starts in 1970 until the network sets it: the day's peak survives that. */
-static void test_clock_not_set(void **state)
+TEST(clock_not_set)
 {
     struct kept_entry entry = {.peak_percent = -1};
     const struct tm morning = at(2025, 6, 7, 9, 0), boot = at(1970, 1, 1, 1, 0),
@@ -501,7 +503,7 @@ static void test_clock_not_set(void **state)
 }
 
 /* Lines of outlets are restored for the same outlets, and the gateway keeps its id. */
-static void test_notes(void **state)
+KEPT_TEST(notes)
 {
     const struct place *place = *state;
     struct kept *kept = kept_load(place->path);
@@ -559,7 +561,7 @@ static void test_notes(void **state)
 }
 
 /* Even if nothing can be stored, the id stays the same. */
-static void test_id_without_file(void **state)
+TEST(id_without_file)
 {
     struct kept *first = kept_load(""), *second = kept_load("");
     assert_non_null(first);
@@ -572,7 +574,7 @@ static void test_id_without_file(void **state)
 }
 
 /* A pipe or a link at the temporary name: the pipe does not block, and the target of the link is not touched. */
-static void test_odd_temporary(void **state)
+KEPT_TEST(odd_temporary)
 {
     const struct place *place = *state;
     struct stat found;
@@ -596,7 +598,7 @@ static void test_odd_temporary(void **state)
 }
 
 /* The second gateway names the first one and does not touch the file; after the first has ended, the file is free. */
-static void test_two_gateways(void **state)
+KEPT_TEST(two_gateways)
 {
     struct place *place = *state;
     char text[2000], process[40], before[2000], after[2000];
@@ -635,7 +637,7 @@ static void test_two_gateways(void **state)
 }
 
 /* The first damaged file is kept, because it has the most data. */
-static void test_damaged_twice(void **state)
+KEPT_TEST(damaged_twice)
 {
     struct place *place = *state;
     char text[4000], name[110], bytes[20];
@@ -663,7 +665,7 @@ static void test_damaged_twice(void **state)
 }
 
 /* A file that was written here is accepted, however large it is. */
-static void test_large(void **state)
+KEPT_TEST(large)
 {
     const struct place *place = *state;
     struct stat found;
@@ -702,7 +704,7 @@ static void take_up(struct kept *kept, const char *const *names, unsigned count,
     kept_get(kept, "all");
 }
 
-static void test_renamed(void **state)
+KEPT_TEST(renamed)
 {
     struct place *place = *state;
     static const char *const old[] = {"house-1", "house-2"},
@@ -754,7 +756,7 @@ static void test_renamed(void **state)
 }
 
 /* The configuration was changed while the program did not run. */
-static void test_renamed_before_a_start(void **state)
+KEPT_TEST(renamed_before_a_start)
 {
     struct place *place = *state;
     static const char *const fresh[] = {"cellar"};
@@ -771,7 +773,7 @@ static void test_renamed_before_a_start(void **state)
 }
 
 /* Entries are kept for three years, then others may use their space. */
-static void test_gone_for_long(void **state)
+KEPT_TEST(gone_for_long)
 {
     struct place *place = *state;
     static const char *const some[] = {"house-2"};
@@ -807,37 +809,4 @@ static void test_gone_for_long(void **state)
     for (const char *c = bytes; (c = strstr(c, "[pack old-")); c++)
         count++;
     assert_in_range(count, 490, 500);
-}
-
-#define in_place(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        in_place(test_round_trip),
-        in_place(test_new_entry),
-        in_place(test_missing),
-        in_place(test_cut),
-        in_place(test_flipped),
-        in_place(test_odd_files),
-        in_place(test_no_file),
-        in_place(test_missing_folder),
-        in_place(test_full_disk),
-        in_place(test_full_disk_keeps_old),
-        in_place(test_unchanged),
-        in_place(test_in_child),
-        in_place(test_odd_temporary),
-        in_place(test_two_gateways),
-        in_place(test_damaged_twice),
-        in_place(test_large),
-        in_place(test_renamed),
-        in_place(test_renamed_before_a_start),
-        in_place(test_gone_for_long),
-        in_place(test_notes),
-        cmocka_unit_test(test_id_without_file),
-        cmocka_unit_test(test_peak),
-        cmocka_unit_test(test_full_charge),
-        cmocka_unit_test(test_clock_not_set),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

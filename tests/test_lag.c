@@ -10,7 +10,7 @@
 
 /* The link stalls while the port must not be reopened yet, and then continues at its usual pace, late by the length
  * of the stall. */
-static void stays_late_until_it_is_opened_anew(void **state)
+TEST(stays_late_until_it_is_opened_anew)
 {
     struct lag lag;
     lag_init(&lag, 1, false);
@@ -29,7 +29,7 @@ static void stays_late_until_it_is_opened_anew(void **state)
 }
 
 /* A new connection has the same delay, so the port is not reopened again and again. */
-static void knows_a_delay_that_stays(void **state)
+TEST(knows_a_delay_that_stays)
 {
     struct lag lag;
     lag_init(&lag, 1, false);
@@ -43,7 +43,7 @@ static void knows_a_delay_that_stays(void **state)
 }
 
 /* A link that stalls for some seconds again and again has no permanent delay. */
-static void opens_anew_for_another_silence(void **state)
+TEST(opens_anew_for_another_silence)
 {
     struct lag lag;
     lag_init(&lag, 1, false);
@@ -54,7 +54,7 @@ static void opens_anew_for_another_silence(void **state)
 }
 
 /* Rounds of a master every 5 s, each of which takes a second. */
-static void learns_the_pauses_of_a_master(void **state)
+TEST(learns_the_pauses_of_a_master)
 {
     struct lag lag;
     lag_init(&lag, 1, true);
@@ -70,7 +70,7 @@ static void learns_the_pauses_of_a_master(void **state)
 }
 
 /* Two long silences without a pattern are not a habit. */
-static void learns_nothing_from_stalls(void **state)
+TEST(learns_nothing_from_stalls)
 {
     struct lag lag;
     lag_init(&lag, 1, true);
@@ -83,16 +83,4 @@ static void learns_nothing_from_stalls(void **state)
         assert_true(lag.late_s >= SILENCE_S);
         lag_opened(&lag, now);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stays_late_until_it_is_opened_anew),
-        cmocka_unit_test(knows_a_delay_that_stays),
-        cmocka_unit_test(opens_anew_for_another_silence),
-        cmocka_unit_test(learns_the_pauses_of_a_master),
-        cmocka_unit_test(learns_nothing_from_stalls),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,6 +69,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define LATE_TURN_TEST(name) TEST_WITH(name, start, tear_down)
+
 /* Turns once a second, as an idle loop does. */
 static void pass(double seconds)
 {
@@ -139,7 +141,7 @@ static void on_check(struct ev_loop *loop, ev_check *check, int events)
     strcat(order_of_calls, "c");
 }
 
-static void test_only_what_is_late(void **state)
+LATE_TURN_TEST(only_what_is_late)
 {
     static const struct {
         double passes;
@@ -169,7 +171,7 @@ static void test_only_what_is_late(void **state)
 }
 
 /* A stop within a turn: this turn is late from then on, and so is the next one, even without watchers of it. */
-static void test_late_within_a_turn(void **state)
+LATE_TURN_TEST(late_within_a_turn)
 {
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
     assert_true(late_turn_watch(bench.loop, &watch.watcher));
@@ -186,7 +188,7 @@ static void test_late_within_a_turn(void **state)
 }
 
 /* The callbacks run before all other events of the turn, whatever was registered first. */
-static void test_comes_first(void **state)
+LATE_TURN_TEST(comes_first)
 {
     int ends[2];
     ev_check check;
@@ -225,7 +227,7 @@ static void test_comes_first(void **state)
 }
 
 /* An idle loop is not late when an event arrives after a long time. */
-static void test_turns_by_itself(void **state)
+LATE_TURN_TEST(turns_by_itself)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct watch watch = {.watcher = {.late = on_late, .data = &watch}};
@@ -244,7 +246,7 @@ static void test_turns_by_itself(void **state)
 /* ---- the Modbus server ---- */
 
 /* A client that was quiet for minutes: its order is executed. */
-static void test_in_time(void **state)
+LATE_TURN_TEST(in_time)
 {
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -260,7 +262,7 @@ static void test_in_time(void **state)
     close(fd);
 }
 
-static void test_stopped(void **state)
+LATE_TURN_TEST(stopped)
 {
     static const double stops[] = {3.1, 16, 3600};
     for (size_t i = 0; i < COUNT(stops); i++) {
@@ -286,7 +288,7 @@ static void test_stopped(void **state)
 
 /* The loop had collected events before the process was stopped within the turn: only requests checked before that are
  * answered, and nothing after them. */
-static void test_stopped_within_a_turn(void **state)
+LATE_TURN_TEST(stopped_within_a_turn)
 {
     static const struct {
         const char *name;
@@ -319,7 +321,7 @@ static void test_stopped_within_a_turn(void **state)
 }
 
 /* More clients than libev reports in one turn. */
-static void test_crowd(void **state)
+LATE_TURN_TEST(crowd)
 {
     int fds[CROWD];
     for (unsigned i = 0; i < CROWD; i++) {
@@ -339,7 +341,7 @@ static void test_crowd(void **state)
 }
 
 /* Pending clients, more than are accepted in one turn, and one that connected later. */
-static void test_not_accepted(void **state)
+LATE_TURN_TEST(not_accepted)
 {
     int fds[40];
     pass(20);
@@ -359,7 +361,7 @@ static void test_not_accepted(void **state)
 }
 
 /* Without free descriptors a client waits to be accepted while the loop turns normally. */
-static void test_long_without_descriptors(void **state)
+LATE_TURN_TEST(long_without_descriptors)
 {
     struct rlimit usual, none;
     const int fd = bench_connect(&bench), later = bench_connect(&bench);
@@ -379,7 +381,7 @@ static void test_long_without_descriptors(void **state)
 }
 
 /* Bytes that a client sends while its order is in progress are not read before that has ended. */
-static void test_behind_an_order(void **state)
+LATE_TURN_TEST(behind_an_order)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -406,7 +408,7 @@ static void test_behind_an_order(void **state)
 }
 
 /* Bytes that were read together with the order before them. */
-static void test_with_an_order(void **state)
+LATE_TURN_TEST(with_an_order)
 {
     const int fd = bench_connect(&bench);
     uint8_t both[2 * BENCH_REQUEST];
@@ -422,7 +424,7 @@ static void test_with_an_order(void **state)
 }
 
 /* A client that waits for the end of its order is disconnected, too. The order continues. */
-static void test_stopped_during_an_order(void **state)
+LATE_TURN_TEST(stopped_during_an_order)
 {
     const int fd = bench_connect(&bench);
     send_order(fd, 2);
@@ -433,26 +435,8 @@ static void test_stopped_during_an_order(void **state)
     assert_int_equal(server_clients(bench.server), 0);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, tear_down)
-
-int main(void)
+BEFORE_ALL
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_only_what_is_late),
-        TEST(test_late_within_a_turn),
-        TEST(test_comes_first),
-        TEST(test_turns_by_itself),
-        TEST(test_in_time),
-        TEST(test_stopped),
-        TEST(test_stopped_within_a_turn),
-        TEST(test_crowd),
-        TEST(test_not_accepted),
-        TEST(test_long_without_descriptors),
-        TEST(test_behind_an_order),
-        TEST(test_with_an_order),
-        TEST(test_stopped_during_an_order),
-    };
     signal(SIGPIPE, SIG_IGN);
     alarm(120); /* a hang is a failure, not a wait for ever */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define LEDGER_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 static void ask_pack(unsigned i, const char *words, enum ledger_owner owner, double now)
 {
     struct bms_request request = {.size = 3,
@@ -86,7 +88,7 @@ static bool hear(const char *frame, struct answer *answer)
 }
 
 /* Rules 1 and 2. */
-static void test_counts_for_the_oldest(void **state)
+LEDGER_TEST(counts_for_the_oldest)
 {
     struct answer answer;
     ask("a0", POLL, 1);
@@ -101,7 +103,7 @@ static void test_counts_for_the_oldest(void **state)
     assert_int_equal(ledger.count, 0);
 }
 
-static void test_is_nobodys(void **state)
+LEDGER_TEST(is_nobodys)
 {
     struct answer answer;
     assert_false(hear("a1", &answer));
@@ -113,7 +115,7 @@ static void test_is_nobodys(void **state)
 }
 
 /* A reply that would have different values as the answer to either of two requests. */
-static void test_throws_away_what_two_could_mean(void **state)
+LEDGER_TEST(throws_away_what_two_could_mean)
 {
     struct answer answer;
     ask("a0", POLL, 1);
@@ -127,7 +129,7 @@ static void test_throws_away_what_two_could_mean(void **state)
     assert_true(answer.usable && answer.oldest.sent_at == 2);
 }
 
-static void test_puts_parts_together(void **state)
+LEDGER_TEST(puts_parts_together)
 {
     struct answer answer;
     ask("a0", POLL, 1);
@@ -140,7 +142,7 @@ static void test_puts_parts_together(void **state)
 }
 
 /* The packs on a line answer independently of each other. */
-static void test_settles_its_own_pack_only(void **state)
+LEDGER_TEST(settles_its_own_pack_only)
 {
     struct answer answer;
     ask_pack(0, "a0", POLL, 1);
@@ -155,7 +157,7 @@ static void test_settles_its_own_pack_only(void **state)
 }
 
 /* Rule 3. */
-static void test_confirms_an_order_that_is_alone(void **state)
+LEDGER_TEST(confirms_an_order_that_is_alone)
 {
     struct answer answer;
     ask("o0", ORDER, 1);
@@ -171,7 +173,7 @@ static void test_confirms_an_order_that_is_alone(void **state)
 }
 
 /* Rule 4: any frame of the pack may be the answer to a borrower, except an echo. */
-static void test_gives_a_loan_any_frame(void **state)
+LEDGER_TEST(gives_a_loan_any_frame)
 {
     struct answer answer;
     ask("x0", LOAN, 1);
@@ -187,7 +189,7 @@ static void test_gives_a_loan_any_frame(void **state)
 }
 
 /* The pack was considered switched off, and came back while the line was lent. */
-static void test_throws_away_what_was_open_when_lent(void **state)
+LEDGER_TEST(throws_away_what_was_open_when_lent)
 {
     struct answer answer;
     ask("a0", POLL, 1);
@@ -200,7 +202,7 @@ static void test_throws_away_what_was_open_when_lent(void **state)
 }
 
 /* Rule 5. */
-static void test_expires(void **state)
+LEDGER_TEST(expires)
 {
     struct answer answer;
     ask("a0", POLL, 100);
@@ -224,7 +226,7 @@ static void test_expires(void **state)
 }
 
 /* A pack that is silent for days: forgotten requests make values look older, never younger. */
-static void test_makes_room(void **state)
+LEDGER_TEST(makes_room)
 {
     struct answer answer;
     for (unsigned i = 0; i < LEDGER_MOST + 1; i++)
@@ -239,7 +241,7 @@ static void test_makes_room(void **state)
 }
 
 /* The requests of a tunnel are not counted: any frame may be an answer to them until none can arrive any more. */
-static void test_counts_no_tunnel(void **state)
+LEDGER_TEST(counts_no_tunnel)
 {
     struct answer answer;
     ledger_send_uncounted(&ledger, packs[0], 1);
@@ -251,24 +253,4 @@ static void test_counts_no_tunnel(void **state)
     ledger_expire(&ledger, 1.5);
     assert_true(hear("a1", &answer));
     assert_true(answer.usable);
-}
-
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        CASE(test_counts_for_the_oldest),
-        CASE(test_is_nobodys),
-        CASE(test_throws_away_what_two_could_mean),
-        CASE(test_puts_parts_together),
-        CASE(test_settles_its_own_pack_only),
-        CASE(test_confirms_an_order_that_is_alone),
-        CASE(test_gives_a_loan_any_frame),
-        CASE(test_throws_away_what_was_open_when_lent),
-        CASE(test_expires),
-        CASE(test_makes_room),
-        CASE(test_counts_no_tunnel),
-    };
-    return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }

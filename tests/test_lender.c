@@ -124,7 +124,7 @@ static double play(struct bench *bench, const uint8_t *bytes, size_t size)
 }
 
 /* The loan ends soon after everything was answered; else after the time of a reply. */
-static void ends_when_all_is_answered(void **state)
+TEST(ends_when_all_is_answered)
 {
     struct bench bench;
     uint8_t both[2 * sizeof asked];
@@ -142,7 +142,7 @@ static void ends_when_all_is_answered(void **state)
     close_bench(&bench);
 }
 
-static void takes_no_echo_for_an_answer(void **state)
+TEST(takes_no_echo_for_an_answer)
 {
     struct bench bench;
     open_bench(&bench, ",echo=1");
@@ -156,7 +156,7 @@ static void takes_no_echo_for_an_answer(void **state)
 }
 
 /* A program whose bytes are too old by now gets an error; one with exclusive use of the line continues to wait. */
-static void gives_up_what_waits_for_too_long(void **state)
+TEST(gives_up_what_waits_for_too_long)
 {
     struct bench bench;
     struct loan first;
@@ -186,7 +186,7 @@ static void gives_up_what_waits_for_too_long(void **state)
 }
 
 /* An answer that the program no longer expects is still awaited, and is not mistaken for ours. */
-static void goes_on_without_the_borrower(void **state)
+TEST(goes_on_without_the_borrower)
 {
     struct bench bench;
     open_bench(&bench, "");
@@ -201,15 +201,4 @@ static void goes_on_without_the_borrower(void **state)
     assert_int_equal(bench.received, 0);
     assert_true(bench.ended_at == 0);
     close_bench(&bench);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends_when_all_is_answered),
-        cmocka_unit_test(takes_no_echo_for_an_answer),
-        cmocka_unit_test(gives_up_what_waits_for_too_long),
-        cmocka_unit_test(goes_on_without_the_borrower),
-    };
-    return cmocka_run_group_tests_name("lender", tests, NULL, NULL);
 }

@@ -129,7 +129,7 @@ static void expect_discharge(const char *what, const struct source *source, doub
 
 /* ---- reloads ---- */
 
-static void test_unchanged(void **state)
+TEST(unchanged)
 {
     struct world world;
     struct limiter before, after, *list[] = {&before};
@@ -144,7 +144,7 @@ static void test_unchanged(void **state)
 }
 
 /* A changed section begins at 0. Values that its pack has reported before are still required. */
-static void test_changed(void **state)
+TEST(changed)
 {
     static const struct {
         const char *what;
@@ -184,7 +184,7 @@ static void test_changed(void **state)
 }
 
 /* What a pack has reported is kept when it moves to another position in a bank. */
-static void test_moved(void **state)
+TEST(moved)
 {
     struct world world;
     struct limiter before, after, *old[] = {&before}, *new[] = {&after};
@@ -200,7 +200,7 @@ static void test_moved(void **state)
 }
 
 /* The limits of a single pack have no shares; the shares of the bank must survive them. */
-static void test_shares_survive(void **state)
+TEST(shares_survive)
 {
     struct world world;
     struct limiter bank, pack, again, *all[] = {&pack, &bank};
@@ -223,7 +223,7 @@ static void test_shares_survive(void **state)
 
 /* ---- packs with limits of their own ---- */
 
-static void test_own_limits(void **state)
+TEST(own_limits)
 {
     struct world world;
     struct limits_config small = section;
@@ -256,7 +256,7 @@ static const struct map_status *stale_bank(struct world *world, struct limiter *
 }
 
 /* A bank with too few packs is stale, but the packs that answer still limit it. */
-static void test_stale_bank(void **state)
+TEST(stale_bank)
 {
     struct world world;
     struct limits_config discharging = section;
@@ -275,7 +275,7 @@ static void test_stale_bank(void **state)
 }
 
 /* A pack whose own section stops at stale values stops its bank, too. */
-static void test_stale_pack_that_stops(void **state)
+TEST(stale_pack_that_stops)
 {
     for (unsigned own = STALE_STOP; own <= STALE_DISCHARGE; own++) {
         struct world world;
@@ -299,7 +299,7 @@ static void test_stale_pack_that_stops(void **state)
 }
 
 /* A bank that is not published yet allows nothing, even if all of its packs answer. */
-static void test_bank_that_waits(void **state)
+TEST(bank_that_waits)
 {
     struct world world;
     struct limits_config discharging = section;
@@ -316,19 +316,4 @@ static void test_bank_that_waits(void **state)
     expect_discharge("it waits", &world.bank.source, 0);
     expect_charge("it waits", &world.bank.source, 0, LIMITED_BY_STALE);
     close_world(&world);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unchanged),
-        cmocka_unit_test(test_changed),
-        cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_shares_survive),
-        cmocka_unit_test(test_own_limits),
-        cmocka_unit_test(test_stale_bank),
-        cmocka_unit_test(test_stale_pack_that_stops),
-        cmocka_unit_test(test_bank_that_waits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ static void expect(const char *what, struct map_allowed allowed, double charge_a
 
 #define BY(reason) LIMITED_BY_##reason
 
-static void test_each_limit(void **state)
+TEST(each_limit)
 {
     const enum pack_value cell_2 = CELL_MV + 1, temp_1 = TEMP_C, temp_2 = TEMP_C + 1;
     const struct {
@@ -168,7 +168,7 @@ static void test_each_limit(void **state)
 }
 
 /* An empty pack must be chargeable, and a full one dischargeable. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const struct {
         enum pack_alarm alarm;
@@ -195,7 +195,7 @@ static void test_alarms(void **state)
 }
 
 /* A cell without a reading does not count as 3300 mV. */
-static void test_what_is_not_read_any_more(void **state)
+TEST(what_is_not_read_any_more)
 {
     static const struct {
         enum pack_value id;
@@ -222,7 +222,7 @@ static void test_what_is_not_read_any_more(void **state)
     }
 }
 
-static void test_alarm_that_is_not_read_any_more(void **state)
+TEST(alarm_that_is_not_read_any_more)
 {
     struct limits_state memory;
     double now = 1000;
@@ -238,7 +238,7 @@ static void test_alarm_that_is_not_read_any_more(void **state)
 }
 
 /* A protection that was never active must be readable, too, for its direction. */
-static void test_protection_that_is_not_read_any_more(void **state)
+TEST(protection_that_is_not_read_any_more)
 {
     struct limits_state memory;
     double now = 1000;
@@ -256,7 +256,7 @@ static void test_protection_that_is_not_read_any_more(void **state)
 }
 
 /* More sensors than configured: those that were reported once are required. */
-static void test_sensor_that_is_not_read_any_more(void **state)
+TEST(sensor_that_is_not_read_any_more)
 {
     struct limits_state memory;
     double now = 1000;
@@ -268,7 +268,7 @@ static void test_sensor_that_is_not_read_any_more(void **state)
     expect("one of three", after(&memory, &pack, &now, SETTLED_S), 0, BY(UNKNOWN), 0, BY(UNKNOWN));
 }
 
-static void test_expiry(void **state)
+TEST(expiry)
 {
     static const struct {
         double age_s;
@@ -292,7 +292,7 @@ static void test_expiry(void **state)
     }
 }
 
-static void test_not_fresh(void **state)
+TEST(not_fresh)
 {
     struct limits_state memory;
     double now = 1000;
@@ -306,7 +306,7 @@ static void test_not_fresh(void **state)
 }
 
 /* on_stale = discharge: the limit stays while the values age, and for 10 s after. */
-static void test_discharge_of_stale_values(void **state)
+TEST(discharge_of_stale_values)
 {
     static const struct {
         const char *what;
@@ -348,7 +348,7 @@ static void test_discharge_of_stale_values(void **state)
 }
 
 /* A host that slept does not know how long the values were stale. */
-static void test_discharge_after_a_pause(void **state)
+TEST(discharge_after_a_pause)
 {
     struct limits_config config = house;
     struct limits_state memory;
@@ -362,7 +362,7 @@ static void test_discharge_after_a_pause(void **state)
 }
 
 /* A bank that misses a pack: the limit stays, but the other packs can still lower it. */
-static void test_discharge_of_a_stale_bank(void **state)
+TEST(discharge_of_a_stale_bank)
 {
     struct limits_config config = house;
     struct limits_state memory;
@@ -390,7 +390,7 @@ static void test_discharge_of_a_stale_bank(void **state)
 }
 
 /* Falls at once; rises by 5 A a second after more was allowed for 30 s. */
-static void test_ramp(void **state)
+TEST(ramp)
 {
     static const struct {
         const char *what;
@@ -424,7 +424,7 @@ static void test_ramp(void **state)
 }
 
 /* A host that slept does not know whether more was allowed all the time. */
-static void test_a_pause_is_no_wait(void **state)
+TEST(a_pause_is_no_wait)
 {
     struct limits_state memory;
     double now = 1000;
@@ -459,7 +459,7 @@ static struct pack cells_of(double mv, double highest)
     return pack;
 }
 
-static void test_voltage(void **state)
+TEST(voltage)
 {
     const double full = 4 * 3.45, floating = 4 * 3.375;
     const struct {
@@ -491,7 +491,7 @@ static void test_voltage(void **state)
     }
 }
 
-static void test_float_ends_when_it_is_needed_again(void **state)
+TEST(float_ends_when_it_is_needed_again)
 {
     struct limits_state memory;
     double now = 1000;
@@ -506,7 +506,7 @@ static void test_float_ends_when_it_is_needed_again(void **state)
 }
 
 /* Whether the cells stayed full while the pack was silent is unknown. */
-static void test_full_is_seen_without_a_gap(void **state)
+TEST(full_is_seen_without_a_gap)
 {
     struct limits_state memory;
     double now = 1000;
@@ -523,7 +523,7 @@ static void test_full_is_seen_without_a_gap(void **state)
     assert_false(memory.full);
 }
 
-static void test_ceiling(void **state)
+TEST(ceiling)
 {
     static const struct {
         const char *what;
@@ -552,7 +552,7 @@ static void test_ceiling(void **state)
     }
 }
 
-static void test_voltage_of_the_bms(void **state)
+TEST(voltage_of_the_bms)
 {
     struct pack pack = with(CHARGE_VOLTAGE_LIMIT_V, 13.2);
     expect_volts("lower", settled(&pack).charge_voltage_v, 13.2);
@@ -590,7 +590,7 @@ static struct map_allowed bank_of(const struct member *members, unsigned count, 
     return allowed;
 }
 
-static void test_banks(void **state)
+TEST(banks)
 {
     static const struct {
         const char *what;
@@ -640,7 +640,7 @@ static void test_banks(void **state)
 }
 
 /* The pack that limits the bank, for the status; none if all or none do. */
-static void test_which_pack(void **state)
+TEST(which_pack)
 {
     static const struct {
         const char *what;
@@ -962,38 +962,10 @@ static void run_course(uint64_t seed, double *most_seen)
     }
 }
 
-static void test_any_course(void **state)
+TEST(any_course)
 {
     double most_seen = 0;
     for (uint64_t seed = 1; seed <= COURSES; seed++)
         run_course(seed * 7919, &most_seen);
     assert_true(most_seen > 30); /* the random courses do allow a current */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_limit),
-        cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_what_is_not_read_any_more),
-        cmocka_unit_test(test_alarm_that_is_not_read_any_more),
-        cmocka_unit_test(test_protection_that_is_not_read_any_more),
-        cmocka_unit_test(test_sensor_that_is_not_read_any_more),
-        cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_not_fresh),
-        cmocka_unit_test(test_discharge_of_stale_values),
-        cmocka_unit_test(test_discharge_after_a_pause),
-        cmocka_unit_test(test_discharge_of_a_stale_bank),
-        cmocka_unit_test(test_ramp),
-        cmocka_unit_test(test_a_pause_is_no_wait),
-        cmocka_unit_test(test_voltage),
-        cmocka_unit_test(test_float_ends_when_it_is_needed_again),
-        cmocka_unit_test(test_full_is_seen_without_a_gap),
-        cmocka_unit_test(test_ceiling),
-        cmocka_unit_test(test_voltage_of_the_bms),
-        cmocka_unit_test(test_banks),
-        cmocka_unit_test(test_which_pack),
-        cmocka_unit_test(test_any_course),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static void expect(struct course courses[2], unsigned needed, const struct limit
 }
 
 /* The cell of one pack limits both. */
-static void test_weakest(void **state)
+TEST(weakest)
 {
     struct course courses[] = {{{3300, 3300, 3300}, 1, 0}, {{3300, 3450, 3300}, 1, 0}};
     static const struct expected expected[] = {{"0", 20, BY(CONFIGURATION), 0},
@@ -98,7 +98,7 @@ static void test_weakest(void **state)
 }
 
 /* The pack with the largest share, according to the rows, limits the bank. */
-static void test_shares(void **state)
+TEST(shares)
 {
     struct course courses[] = {{{3300, 3300}, 9, 0}, {{3300, 3300}, 3, 0}};
     static const struct expected expected[] = {{"0", 10 / 0.75, BY(IMBALANCE), 1},
@@ -106,7 +106,7 @@ static void test_shares(void **state)
     expect(courses, 2, NULL, NAN, expected, COUNT(expected));
 }
 
-static void test_missing(void **state)
+TEST(missing)
 {
     const struct course courses[] = {{{3300, 3300, 3300, 3300, 3300}, 1, 0},
                                      {{3300, 3300, 0, 0, 3300}, 1, 0}};
@@ -127,7 +127,7 @@ static void test_missing(void **state)
 }
 
 /* A pack with a single row does not count for ever, nor does one whose first gap is long. */
-static void test_few_rows(void **state)
+TEST(few_rows)
 {
     struct course single[] = {{{3300, 3300, 3300}, 1, 0}, {{3300}, 1, 0}};
     struct course gap[] = {{{3300, 0, 0, 0, 3300}, 1, 0}, {{3300, 0, 0, 0, 3300}, 1, 0}};
@@ -139,7 +139,7 @@ static void test_few_rows(void **state)
     expect(gap, 2, NULL, 60, of_gap, COUNT(of_gap));
 }
 
-static void test_own_section(void **state)
+TEST(own_section)
 {
     struct course courses[] = {{{3300, 3300}, 0, 0}, {{3300, 3300}, 0, 0}};
     struct limits_config small = section;
@@ -149,18 +149,8 @@ static void test_own_section(void **state)
     expect(courses, 2, &small, NAN, expected, COUNT(expected));
 }
 
-static void test_nothing(void **state)
+TEST(nothing)
 {
     struct course courses[] = {{{0}, 1, 0}, {{0}, 1, 0}};
     expect(courses, 2, NULL, NAN, NULL, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weakest),     cmocka_unit_test(test_shares),
-        cmocka_unit_test(test_missing),     cmocka_unit_test(test_few_rows),
-        cmocka_unit_test(test_own_section), cmocka_unit_test(test_nothing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,9 +380,11 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define LINE_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 /* ---- replies in all shapes ---- */
 
-static void polls_and_publishes(void **state)
+LINE_TEST(polls_and_publishes)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -415,7 +417,7 @@ static bool is_well(struct bench *bench)
     return enough_published(bench);
 }
 
-static void finds_replies_among_others(void **state)
+LINE_TEST(finds_replies_among_others)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -440,7 +442,7 @@ static bool is_never_99(struct bench *bench)
     return enough_published(bench);
 }
 
-static void throws_away_what_comes_late(void **state)
+LINE_TEST(throws_away_what_comes_late)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -461,7 +463,7 @@ static void answer_in_pieces(struct bench *bench, const uint8_t *request)
     }
 }
 
-static void puts_pieces_together(void **state)
+LINE_TEST(puts_pieces_together)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -479,7 +481,7 @@ static void answer_and_close(struct bench *bench, const uint8_t *request)
 }
 
 /* No request may be lost on a connection that is already closed, and nothing is logged about it. */
-static void copes_with_a_server_that_closes_after_each_reply(void **state)
+LINE_TEST(copes_with_a_server_that_closes_after_each_reply)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1)->poll_s = 0.001;
@@ -507,7 +509,7 @@ static bool closed_idle_often(struct bench *bench)
     return bench->closed_idle >= 3 && bench->published >= 4;
 }
 
-static void takes_no_offence_when_closed_idle(void **state)
+LINE_TEST(takes_no_offence_when_closed_idle)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1)->poll_s = 0.2;
@@ -531,7 +533,7 @@ static void on_accept_and_refuse(struct ev_loop *loop, ev_io *io, int revents)
         hang_up(bench);
 }
 
-static void comes_back_after_a_server_that_is_taken(void **state)
+LINE_TEST(comes_back_after_a_server_that_is_taken)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -543,7 +545,7 @@ static void comes_back_after_a_server_that_is_taken(void **state)
     await_published(bench, 2);
 }
 
-static void tries_again_after_growing_pauses(void **state)
+LINE_TEST(tries_again_after_growing_pauses)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -564,7 +566,7 @@ static void answer_voltage_or_close(struct bench *bench, const uint8_t *request)
         hang_up(bench);
 }
 
-static void publishes_what_there_is_in_spite_of_lost_connections(void **state)
+LINE_TEST(publishes_what_there_is_in_spite_of_lost_connections)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -606,7 +608,7 @@ static void answer_cell_once(struct bench *bench, const uint8_t *request)
         hang_up(bench);
 }
 
-static void tells_what_a_lost_connection_leaves(void **state)
+LINE_TEST(tells_what_a_lost_connection_leaves)
 {
     struct bench *bench = *state;
     add_pack(bench, &of_three, 1);
@@ -626,7 +628,7 @@ static bool is_away_for_long(struct bench *bench)
 
 /* A server that was closed because it was idle, and then cannot be reached for seconds: afterwards another device may
  * answer there. */
-static void forgets_the_device_of_a_server_that_was_away(void **state)
+LINE_TEST(forgets_the_device_of_a_server_that_was_away)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1)->poll_s = 0.3;
@@ -653,7 +655,7 @@ static bool asked_often(struct bench *bench)
     return bench->requests >= bench->wanted;
 }
 
-static void asks_on_when_silent(void **state)
+LINE_TEST(asks_on_when_silent)
 {
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
@@ -684,7 +686,7 @@ static void note_chatter(struct bench *bench, const uint8_t *request)
     bench->chatter_before[bench->requests % 2] = bench->chatter;
 }
 
-static void gives_no_more_time_for_the_chatter_of_others(void **state)
+LINE_TEST(gives_no_more_time_for_the_chatter_of_others)
 {
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
@@ -732,7 +734,7 @@ static bool missed_often(struct bench *bench)
 }
 
 /* The loop continues, the request is sent, and its time-out expires. */
-static void survives_a_flood(void **state)
+LINE_TEST(survives_a_flood)
 {
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
@@ -755,7 +757,7 @@ static void answer_and_stall(struct bench *bench, const uint8_t *request)
     turned_clock_at += 0.05;
 }
 
-static void takes_a_reply_that_a_late_loop_finds(void **state)
+LINE_TEST(takes_a_reply_that_a_late_loop_finds)
 {
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
@@ -766,7 +768,7 @@ static void takes_a_reply_that_a_late_loop_finds(void **state)
 
 /* ---- several packs ---- */
 
-static void keeps_packs_apart(void **state)
+LINE_TEST(keeps_packs_apart)
 {
     struct bench *bench = *state;
     for (int address = 1; address <= 5; address++)
@@ -802,7 +804,7 @@ static bool second_published(struct bench *bench)
     return bench->pollers[1]->counters.polls >= 2;
 }
 
-static void gives_each_protocol_its_time(void **state)
+LINE_TEST(gives_each_protocol_its_time)
 {
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
@@ -829,7 +831,7 @@ static bool ten_published(struct bench *bench)
     return bench->published >= 10 && bench->missed >= 20;
 }
 
-static void is_not_starved_by_silent_neighbours(void **state)
+LINE_TEST(is_not_starved_by_silent_neighbours)
 {
     struct bench *bench = *state;
     for (int address = 1; address <= PACKS_MOST; address++)
@@ -849,7 +851,7 @@ static bool talker_missed(struct bench *bench)
 }
 
 /* Half a set, a silence, and the other half of a later set are not a set. */
-static void puts_no_old_half_to_a_new_one(void **state)
+LINE_TEST(puts_no_old_half_to_a_new_one)
 {
     struct bench *bench = *state;
     add_pack(bench, &talker, 1)->stale_after_s = 0.2;
@@ -867,7 +869,7 @@ static void puts_no_old_half_to_a_new_one(void **state)
     assert_true(bench->voltage == 70 && bench->cell == 71);
 }
 
-static void listens_again_after_a_loss(void **state)
+LINE_TEST(listens_again_after_a_loss)
 {
     struct bench *bench = *state;
     add_pack(bench, &talker, 1);
@@ -904,7 +906,7 @@ static bool order_is_over(struct bench *bench)
     return bench->orders_over > 0;
 }
 
-static void carries_out_an_order(void **state)
+LINE_TEST(carries_out_an_order)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -917,7 +919,7 @@ static void carries_out_an_order(void **state)
 }
 
 /* Both switches, each on a new connection, while the same happens to polls. */
-static void carries_out_orders_on_a_server_that_closes(void **state)
+LINE_TEST(carries_out_orders_on_a_server_that_closes)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1)->poll_s = 0.001;
@@ -950,7 +952,7 @@ static bool both_polled_between_orders(struct bench *bench)
            bench->pollers[1]->counters.polls >= bench->wanted;
 }
 
-static void polls_between_orders_without_end(void **state)
+LINE_TEST(polls_between_orders_without_end)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -971,7 +973,7 @@ static void answer_polls_only(struct bench *bench, const uint8_t *request)
         answer_well(bench, request);
 }
 
-static void tells_when_an_order_was_lost(void **state)
+LINE_TEST(tells_when_an_order_was_lost)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -983,7 +985,7 @@ static void tells_when_an_order_was_lost(void **state)
     await_published(bench, 2);
 }
 
-static void gives_up_an_order_that_waited_too_long(void **state)
+LINE_TEST(gives_up_an_order_that_waited_too_long)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -996,7 +998,7 @@ static void gives_up_an_order_that_waited_too_long(void **state)
     await_published(bench, 1);
 }
 
-static void takes_no_order_while_down(void **state)
+LINE_TEST(takes_no_order_while_down)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
@@ -1017,7 +1019,7 @@ static void stall(double seconds)
 
 /* The process is stopped while a device talks: the age of the bytes that have arrived, and of those that the far end
  * still holds, is unknown. */
-static void publishes_nothing_that_a_stopped_process_finds(void **state)
+LINE_TEST(publishes_nothing_that_a_stopped_process_finds)
 {
     struct bench *bench = *state;
     add_pack(bench, &talker, 1);
@@ -1054,7 +1056,7 @@ static bool is_fresh(struct bench *bench)
 
 /* A request was in flight, and an order is too old by now. Answers that arrived meanwhile are as old as their
  * request. */
-static void carries_out_nothing_that_a_stopped_process_finds(void **state)
+LINE_TEST(carries_out_nothing_that_a_stopped_process_finds)
 {
     struct bench *bench = *state;
     add_pack(bench, &patient, 1);
@@ -1068,7 +1070,7 @@ static void carries_out_nothing_that_a_stopped_process_finds(void **state)
 }
 
 /* The line had nothing in flight, and the order arrives before the loop has read the clock. */
-static void carries_out_nothing_of_a_late_turn(void **state)
+LINE_TEST(carries_out_nothing_of_a_late_turn)
 {
     struct bench *bench = *state;
     add_pack(bench, &patient, 1)->poll_s = 0.3;
@@ -1090,7 +1092,7 @@ static bool is_down(struct bench *bench)
 }
 
 /* A pty in place of a USB adapter, behind a link as udev creates them. */
-static void comes_back_after_the_adapter(void **state)
+LINE_TEST(comes_back_after_the_adapter)
 {
     struct bench *bench = *state;
     char folder[] = "/tmp/packgate-test-XXXXXX", link[64], name[PTY_NAME];
@@ -1120,7 +1122,7 @@ static void comes_back_after_the_adapter(void **state)
 }
 
 /* Freed at any moment: while it looks up a name, connects, waits for a reply, for its turn or to open again. */
-static void ends_at_any_moment(void **state)
+LINE_TEST(ends_at_any_moment)
 {
     struct bench *bench = *state;
     char *host = strstr(bench->line_config.port, "127.0.0.1");
@@ -1142,43 +1144,8 @@ static void ends_at_any_moment(void **state)
     }
 }
 
-int main(void)
+BEFORE_ALL
 {
     signal(SIGPIPE, SIG_IGN);
     turned_clock_patience_ms = 1;
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        TEST(polls_and_publishes),
-        TEST(finds_replies_among_others),
-        TEST(throws_away_what_comes_late),
-        TEST(puts_pieces_together),
-        TEST(copes_with_a_server_that_closes_after_each_reply),
-        TEST(takes_no_offence_when_closed_idle),
-        TEST(comes_back_after_a_server_that_is_taken),
-        TEST(tries_again_after_growing_pauses),
-        TEST(forgets_the_device_of_a_server_that_was_away),
-        TEST(publishes_what_there_is_in_spite_of_lost_connections),
-        TEST(tells_what_a_lost_connection_leaves),
-        TEST(asks_on_when_silent),
-        TEST(gives_no_more_time_for_the_chatter_of_others),
-        TEST(survives_a_flood),
-        TEST(takes_a_reply_that_a_late_loop_finds),
-        TEST(keeps_packs_apart),
-        TEST(gives_each_protocol_its_time),
-        TEST(is_not_starved_by_silent_neighbours),
-        TEST(puts_no_old_half_to_a_new_one),
-        TEST(listens_again_after_a_loss),
-        TEST(carries_out_an_order),
-        TEST(polls_between_orders_without_end),
-        TEST(carries_out_orders_on_a_server_that_closes),
-        TEST(tells_when_an_order_was_lost),
-        TEST(gives_up_an_order_that_waited_too_long),
-        TEST(takes_no_order_while_down),
-        TEST(publishes_nothing_that_a_stopped_process_finds),
-        TEST(carries_out_nothing_that_a_stopped_process_finds),
-        TEST(carries_out_nothing_of_a_late_turn),
-        TEST(comes_back_after_the_adapter),
-        TEST(ends_at_any_moment),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

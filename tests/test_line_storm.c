@@ -675,7 +675,7 @@ static unsigned play(const struct bms_driver *driver, unsigned count, bool keeps
     return bench.faults;
 }
 
-static void survives_a_storm(void **state)
+TEST(survives_a_storm)
 {
     unsigned wrong = 0;
     const unsigned from = getenv("SEED") ? (unsigned) atoi(getenv("SEED")) : 1,
@@ -699,10 +699,8 @@ static void survives_a_storm(void **state)
     assert_int_equal(wrong, 0);
 }
 
-int main(void)
+BEFORE_ALL
 {
     signal(SIGPIPE, SIG_IGN);
     log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(survives_a_storm)};
-    return cmocka_run_group_tests_name("storm", tests, NULL, NULL);
 }

@@ -180,7 +180,7 @@ static void close_bench(struct bench *bench)
 }
 
 /* Two statuses that agree, one a second, and the request before them. */
-static void is_fresh_from_the_first_statuses_on(void **state)
+TEST(is_fresh_from_the_first_statuses_on)
 {
     for (unsigned moves = 0; moves < 2; moves++) {
         struct bench bench = {.moves = moves};
@@ -196,7 +196,7 @@ static void is_fresh_from_the_first_statuses_on(void **state)
 }
 
 /* A late about record is used. */
-static void gets_a_late_about_record(void **state)
+TEST(gets_a_late_about_record)
 {
     for (double delay_s = 0.2; delay_s < 2; delay_s *= 2.8) {
         struct bench bench = {.knows_about = true, .delay_s = delay_s};
@@ -210,7 +210,7 @@ static void gets_a_late_about_record(void **state)
     }
 }
 
-static void comes_back(void **state)
+TEST(comes_back)
 {
     struct bench bench = {.knows_about = false};
     open_bench(&bench);
@@ -226,14 +226,8 @@ static void comes_back(void **state)
     assert_true(bench.first_at - start < 30);
 }
 
-int main(void)
+BEFORE_ALL
 {
     signal(SIGPIPE, SIG_IGN);
     log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_fresh_from_the_first_statuses_on),
-        cmocka_unit_test(gets_a_late_about_record),
-        cmocka_unit_test(comes_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

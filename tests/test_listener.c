@@ -245,7 +245,7 @@ static bool listens(const struct bms_driver *driver)
 
 /* ---- cases ---- */
 
-static void hears_what_the_master_reads(void **state)
+TEST(hears_what_the_master_reads)
 {
     unsigned drivers = 0;
     for (size_t d = 0; bms_drivers[d]; d++)
@@ -264,7 +264,7 @@ static void hears_what_the_master_reads(void **state)
 
 /* A set is as old as the first request in it, not younger; if all arrives in one piece, it is older by the time on
  * the wire. */
-static void tells_the_age(void **state)
+TEST(tells_the_age)
 {
     for (size_t d = 0; bms_drivers[d]; d++)
         for (unsigned pieces = 0; listens(bms_drivers[d]) && pieces < PIECES; pieces++) {
@@ -310,7 +310,7 @@ static unsigned times_heard(const struct bms_driver *driver,
     return heard;
 }
 
-static void believes_whole_exchanges_only(void **state)
+TEST(believes_whole_exchanges_only)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]))
@@ -333,7 +333,7 @@ static bool delay_replies(struct bench *bench, uint8_t *bytes, size_t *size, boo
 }
 
 /* A late reply is as old as its request. */
-static void tells_what_comes_late_as_old(void **state)
+TEST(tells_what_comes_late_as_old)
 {
     unsigned heard = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -358,7 +358,7 @@ static bool repeat_replies(struct bench *bench, uint8_t *bytes, size_t *size, bo
 }
 
 /* A repeated reply has no request any more. */
-static void believes_a_reply_once(void **state)
+TEST(believes_a_reply_once)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || bms_drivers[d]->tells_itself)
@@ -399,7 +399,7 @@ static void count_record(struct reply *feed, uint8_t number)
 
 /* A JK-PB at address 0 asks packs 1 to 15, most of which do not exist, every 0.4 s, and sends its own record when it
  * would be its turn: after an unanswered request to another pack. */
-static void hears_what_a_master_tells_of_itself(void **state)
+TEST(hears_what_a_master_tells_of_itself)
 {
     const struct bms_driver *driver = bms_driver_find("jk-pb");
     static struct reply feed;
@@ -441,7 +441,7 @@ static void hears_what_a_master_tells_of_itself(void **state)
 }
 
 /* Packs that are not configured on this line, polled by the same master. */
-static void keeps_to_its_own_packs(void **state)
+TEST(keeps_to_its_own_packs)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || !bms_has_address(bms_drivers[d]))
@@ -465,7 +465,7 @@ static void keeps_to_its_own_packs(void **state)
 }
 
 /* Orders of another master are ignored, and change no value. */
-static void passes_over_orders(void **state)
+TEST(passes_over_orders)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
@@ -497,7 +497,7 @@ static void passes_over_orders(void **state)
 
 /* A bridge that stalled delivers everything at once: the first bytes are as old as the wire time of all bytes after
  * them. */
-static void reckons_with_a_backlog(void **state)
+TEST(reckons_with_a_backlog)
 {
     static uint8_t backlog[20000];
     static struct reply feed;
@@ -547,7 +547,7 @@ static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool quest
 }
 
 /* With a CRC of 16 bits no value is reported that a pack has not sent, however damaged the frames are. */
-static void believes_no_damage(void **state)
+TEST(believes_no_damage)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!listens(bms_drivers[d]) || bms_drivers[d]->check != BMS_CHECK_CRC16)
@@ -600,7 +600,7 @@ static void ask_daly(struct bench *bench, const char *name, bool damaged)
 
 /* With a weak checksum several readings must agree. A value that the master reads only now and then must not confirm
  * itself round after round while it is the only reading. */
-static void counts_a_rare_reading_once(void **state)
+TEST(counts_a_rare_reading_once)
 {
     struct bench bench;
     open_bench(&bench, bms_driver_find("daly"), WHOLE);
@@ -626,7 +626,7 @@ static void counts_a_rare_reading_once(void **state)
 }
 
 /* Values that hardly ever change stay valid for longer than we would wait before we ask again, but not for ever. */
-static void forgets_what_is_not_asked_any_more(void **state)
+TEST(forgets_what_is_not_asked_any_more)
 {
     struct bench bench;
     open_bench(&bench, bms_driver_find("daly"), WHOLE);
@@ -649,7 +649,7 @@ static void forgets_what_is_not_asked_any_more(void **state)
 }
 
 /* A serial server delivers a frame in two pieces, but not half a second apart: the rest of such a frame is lost. */
-static void waits_for_the_rest_of_a_frame(void **state)
+TEST(waits_for_the_rest_of_a_frame)
 {
     struct bench bench;
     static struct reply feed;
@@ -673,7 +673,7 @@ static void waits_for_the_rest_of_a_frame(void **state)
 }
 
 /* A client that listens in sees the requests of the master, but nothing that may be a password. */
-static void hides_what_a_master_sets(void **state)
+TEST(hides_what_a_master_sets)
 {
     struct bench bench;
     uint8_t order[25] = {1, 0x10, 0x10, 0, 0, 8, 16, 's', 'e', 'c', 'r', 'e', 't'};
@@ -810,7 +810,7 @@ static int is_shown(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-static void hears_recordings(void **state)
+TEST(hears_recordings)
 {
     unsigned files = 0, compared = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -834,26 +834,4 @@ static void hears_recordings(void **state)
     }
     print_message("%u recordings, %u values\n", files, compared);
     assert_true(files >= 30 && compared >= 100);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hears_what_the_master_reads),
-        cmocka_unit_test(tells_the_age),
-        cmocka_unit_test(believes_whole_exchanges_only),
-        cmocka_unit_test(tells_what_comes_late_as_old),
-        cmocka_unit_test(believes_a_reply_once),
-        cmocka_unit_test(hears_what_a_master_tells_of_itself),
-        cmocka_unit_test(keeps_to_its_own_packs),
-        cmocka_unit_test(passes_over_orders),
-        cmocka_unit_test(reckons_with_a_backlog),
-        cmocka_unit_test(hears_recordings),
-        cmocka_unit_test(believes_no_damage),
-        cmocka_unit_test(counts_a_rare_reading_once),
-        cmocka_unit_test(forgets_what_is_not_asked_any_more),
-        cmocka_unit_test(waits_for_the_rest_of_a_frame),
-        cmocka_unit_test(hides_what_a_master_sets),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -400,7 +400,7 @@ static bool play(const struct scene *scene)
 
 /* Answers much later than the line could be silent each time: to our own requests, with equal and different requests
  * of the program, and to those of the program, of which several can be open. */
-static void keeps_back_what_comes_very_late(void **state)
+TEST(keeps_back_what_comes_very_late)
 {
     static const double late_s[] = {1.5, 4, 10};
     static const struct {
@@ -427,7 +427,7 @@ static void keeps_back_what_comes_very_late(void **state)
     assert_int_equal(wrong, 0);
 }
 
-static void keeps_answers_apart(void **state)
+TEST(keeps_answers_apart)
 {
     static const double late_s[] = {0.7, 1.2, 4};
     static const struct {
@@ -447,7 +447,7 @@ static void keeps_answers_apart(void **state)
 }
 
 /* Nor if all replies of a pack are of the same kind, so that no reply shows that an earlier one was lost. */
-static void goes_on_after_a_silence(void **state)
+TEST(goes_on_after_a_silence)
 {
     static const char *const drivers[] = {"ant-old", "jk-4e57", "renogy", "daly"};
     static const double silent_s[] = {2, 4, 7};
@@ -458,12 +458,4 @@ static void goes_on_after_a_silence(void **state)
                 wrong += !play(&(struct scene){
                     .driver = drivers[d], .way = (enum way) way, .silent_s = silent_s[s]});
     assert_int_equal(wrong, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_answers_apart),
-                                       cmocka_unit_test(goes_on_after_a_silence),
-                                       cmocka_unit_test(keeps_back_what_comes_very_late)};
-    return cmocka_run_group_tests_name("loans", tests, NULL, NULL);
 }

@@ -108,7 +108,7 @@ static void say_frames(void)
     log_frame("shed <", bytes, 0);
 }
 
-static void test_time(void **state)
+TEST(time)
 {
     char output[OUTPUT_SIZE];
     int year, month, day, hour, minute, second, end = 0;
@@ -124,7 +124,7 @@ static void test_time(void **state)
     assert_non_null(strstr(output, " warning: w\n"));
 }
 
-static void test_output(void **state)
+TEST(output)
 {
     static const struct {
         const char *name;
@@ -161,7 +161,7 @@ static void say_long(void)
 }
 
 /* Long messages end with dots; the longest frame is logged as a whole; a longer one is marked as cut. */
-static void test_long(void **state)
+TEST(long)
 {
     char output[OUTPUT_SIZE], *line = output;
     say(say_long, NO_JOURNAL, output);
@@ -179,7 +179,7 @@ static void test_long(void **state)
     assert_string_equal(end - strlen(" 00 ... (4353 bytes)"), " 00 ... (4353 bytes)\n");
 }
 
-static void test_errno(void **state)
+TEST(keeps_errno)
 {
     errno = EXDEV;
     log_debug("not written");
@@ -197,7 +197,7 @@ static void say_stream(void)
     fclose(stream);
 }
 
-static void test_stream(void **state)
+TEST(stream)
 {
     char output[OUTPUT_SIZE];
     say(say_stream, NO_JOURNAL, output);
@@ -338,7 +338,7 @@ static void expect_no_wait(const char *name, open_ends *open_them, bool as_anoth
                  account.lost, account.torn);
 }
 
-static void test_nobody_reads(void **state)
+TEST(nobody_reads)
 {
     expect_no_wait("pipe", open_pipe, false);
     expect_no_wait("pipe of another user", open_pipe, true);
@@ -348,7 +348,7 @@ static void test_nobody_reads(void **state)
 }
 
 /* A file that is not opened for appending is continued at its position. */
-static void test_file(void **state)
+TEST(file)
 {
     char path[] = "/tmp/test_log.XXXXXX", text[200] = "";
     int fd = mkstemp(path);
@@ -371,7 +371,7 @@ static void test_file(void **state)
 }
 
 /* The reader is gone for good. */
-static void test_reader_gone(void **state)
+TEST(reader_gone)
 {
     int ends[2], status;
     open_pipe(ends);
@@ -393,7 +393,7 @@ static void test_reader_gone(void **state)
 }
 
 /* The reader leaves while a message waits for it: the message is dropped. */
-static void test_reader_goes(void **state)
+TEST(reader_goes)
 {
     int ends[2], status;
     open_pipe(ends);
@@ -415,16 +415,4 @@ static void test_reader_goes(void **state)
     close(ends[1]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output),      cmocka_unit_test(test_time),
-        cmocka_unit_test(test_long),        cmocka_unit_test(test_errno),
-        cmocka_unit_test(test_stream),      cmocka_unit_test(test_nobody_reads),
-        cmocka_unit_test(test_file),        cmocka_unit_test(test_reader_gone),
-        cmocka_unit_test(test_reader_goes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

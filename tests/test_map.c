@@ -122,7 +122,7 @@ static struct pack usual_pack(void)
     return pack;
 }
 
-static void test_single_is_right(void **state)
+TEST(single_is_right)
 {
     /* 53.58 = 1.674375 * 2^5; 0.674375 * 2^23 = 5657067.52, rounded 0x5651EC */
     assert_int_equal(single(53.58), 0x425651EC);
@@ -130,7 +130,7 @@ static void test_single_is_right(void **state)
     assert_int_equal(single(-1), 0xBF800000);
 }
 
-static void test_size(void **state)
+TEST(size)
 {
     struct map_settings settings = usual;
     assert_int_equal(map_size(&settings), 290 + 610 + 60);
@@ -145,7 +145,7 @@ static void test_size(void **state)
     assert_int_equal(map_size(&settings), 65536);
 }
 
-static void test_check(void **state)
+TEST(check)
 {
     static const struct {
         int base, also_at;
@@ -187,7 +187,7 @@ static void test_check(void **state)
     }
 }
 
-static void test_range(void **state)
+TEST(range)
 {
     static const struct {
         unsigned address, count;
@@ -247,7 +247,7 @@ static void test_range(void **state)
     }
 }
 
-static void test_range_of_neighbours(void **state)
+TEST(range_of_neighbours)
 {
     struct map_settings settings = {.base = 158, .also_at = 100};
     assert_int_equal(map_range(&settings, 150, 8), MAP_STATUS);
@@ -258,7 +258,7 @@ static void test_range_of_neighbours(void **state)
     assert_int_equal(map_range(&settings, 157, 2), MAP_OUTSIDE);
 }
 
-static void test_range_of_bits(void **state)
+TEST(range_of_bits)
 {
     assert_int_equal(map_input_range(0, 1), MAP_VALUES);
     assert_int_equal(map_input_range(0, 48), MAP_VALUES);
@@ -277,7 +277,7 @@ static void test_range_of_bits(void **state)
 }
 
 /* No register belongs to two rows, no row exceeds its block, and each row is in exactly one group. */
-static void test_rows_lie_apart(void **state)
+TEST(rows_lie_apart)
 {
     const struct map_row *owner[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {0};
     for (unsigned i = 0; i < map_row_count; i++) {
@@ -305,7 +305,7 @@ static void test_rows_lie_apart(void **state)
     }
 }
 
-static void test_groups(void **state)
+TEST(groups)
 {
     for (unsigned i = 0; i < map_group_count; i++) {
         const struct map_group *group = &map_groups[i];
@@ -328,7 +328,7 @@ static void test_groups(void **state)
 }
 
 /* The values of a pack have the same name and unit everywhere. */
-static void test_names(void **state)
+TEST(names)
 {
     for (unsigned i = 0; i < map_row_count; i++) {
         const struct map_row *row = &map_rows[i];
@@ -349,7 +349,7 @@ static void test_names(void **state)
     }
 }
 
-static void test_compatibility_block(void **state)
+TEST(compatibility_block)
 {
     struct pack pack = usual_pack();
     struct map_status status = fresh;
@@ -401,7 +401,7 @@ static void test_compatibility_block(void **state)
     expect_word(960, 0xAAAA); /* nothing is written after the last block */
 }
 
-static void test_float_order(void **state)
+TEST(float_order)
 {
     struct pack pack = usual_pack();
     struct map_settings settings = usual;
@@ -423,7 +423,7 @@ static void test_float_order(void **state)
     assert_memory_equal(registers + 100, registers + 290, 58 * sizeof *registers);
 }
 
-static void test_fahrenheit(void **state)
+TEST(fahrenheit)
 {
     struct pack pack = usual_pack();
     struct map_settings settings = usual;
@@ -437,7 +437,7 @@ static void test_fahrenheit(void **state)
 }
 
 /* A setting that is not configured is unknown; a configured one is 0 in every state but fresh. */
-static void test_limits(void **state)
+TEST(limits)
 {
     struct pack pack = usual_pack();
     struct map_status status = fresh;
@@ -484,7 +484,7 @@ static void test_limits(void **state)
     assert_string_equal(map_limit_reason_name(LIMITED_BY_RAMP), "ramp");
 }
 
-static void test_extended_block(void **state)
+TEST(extended_block)
 {
     struct pack pack = usual_pack();
     struct map_status status = fresh;
@@ -554,7 +554,7 @@ static void test_extended_block(void **state)
 }
 
 /* Registers without a row read 0. */
-static void test_holes(void **state)
+TEST(holes)
 {
     struct pack pack = usual_pack();
     encode(&usual, &pack, &fresh);
@@ -567,7 +567,7 @@ static void test_holes(void **state)
             expect_word(290 + offset, 0);
 }
 
-static void test_alarms(void **state)
+TEST(alarms)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -604,7 +604,7 @@ static void test_alarms(void **state)
     expect_word(586, 0);
 }
 
-static void test_unknown(void **state)
+TEST(unknown)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -645,7 +645,7 @@ static void test_unknown(void **state)
 
 /* Rounds to nearest, halves away from 0; limits to the range rather than wrapping. In the extended block the limit is
  * one less than the pattern that means unknown. */
-static void test_rounding_and_saturation(void **state)
+TEST(rounding_and_saturation)
 {
     static const struct {
         enum pack_value id;
@@ -702,7 +702,7 @@ static void test_rounding_and_saturation(void **state)
     expect_low_first(410, 0);
 }
 
-static void test_failure_flag(void **state)
+TEST(failure_flag)
 {
     struct pack pack = usual_pack();
     static const enum map_state states[] = {MAP_STATE_NEVER, MAP_STATE_FRESH, MAP_STATE_STALE,
@@ -738,7 +738,7 @@ static void expect_two_of_three(void)
     expect_low_first(696, single(-4));
 }
 
-static void test_bank(void **state)
+TEST(bank)
 {
     struct pack pack;
     pack_clear(&pack);
@@ -772,7 +772,7 @@ static void test_bank(void **state)
 }
 
 /* Between two polls the gateway's own values are updated, those of the pack are not. */
-static void test_status_alone(void **state)
+TEST(status_alone)
 {
     struct pack pack = usual_pack();
     pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
@@ -806,7 +806,7 @@ static void test_status_alone(void **state)
     expect_word(335, 0);
 }
 
-static void test_without_copy(void **state)
+TEST(without_copy)
 {
     struct pack pack = usual_pack();
     static const int places[] = {MAP_NONE, MAP_BASE_DEFAULT};
@@ -822,7 +822,7 @@ static void test_without_copy(void **state)
     }
 }
 
-static void test_bits(void **state)
+TEST(bits)
 {
     struct pack pack = usual_pack();
     uint8_t inputs[MAP_INPUTS], coils[MAP_COILS];
@@ -872,7 +872,7 @@ static char *printed(const struct map_settings *settings, const char *format)
     return text;
 }
 
-static void test_unknown_format(void **state)
+TEST(unknown_format)
 {
     char *text = NULL;
     size_t size = 0;
@@ -883,7 +883,7 @@ static void test_unknown_format(void **state)
     free(text);
 }
 
-static void test_register_map_md(void **state)
+TEST(register_map_md)
 {
     FILE *file = fopen("register-map.md", "r");
     if (!file)
@@ -1091,7 +1091,7 @@ static void expect_entry(const json_t *array, const char *table, unsigned addres
                  text_of(object, "name"), text_of(object, "type"), name, type);
 }
 
-static void test_version_1_never_moves(void **state)
+TEST(version_1_never_moves)
 {
     json_t *array = loaded(&usual);
     for (size_t i = 0; i < COUNT(version_1); i++) {
@@ -1123,7 +1123,7 @@ static void expect_bit(const char *csv, const char *table, unsigned number, cons
         fail_msg("%s is not %s %u any more", name, table, number);
 }
 
-static void test_version_1_bits_never_move(void **state)
+TEST(version_1_bits_never_move)
 {
     char *csv = printed(&usual, "csv");
     for (size_t i = 0; i < COUNT(version_1_inputs); i++)
@@ -1133,7 +1133,7 @@ static void test_version_1_bits_never_move(void **state)
     free(csv);
 }
 
-static void test_json(void **state)
+TEST(json)
 {
     static const struct {
         const char *type;
@@ -1193,7 +1193,7 @@ static unsigned csv_fields(const char *line)
     return fields;
 }
 
-static void test_csv(void **state)
+TEST(csv)
 {
     json_t *array = loaded(&usual);
     char *text = printed(&usual, "csv");
@@ -1220,7 +1220,7 @@ static unsigned occurrences(const char *text, const char *part)
     return count;
 }
 
-static void test_home_assistant(void **state)
+TEST(home_assistant)
 {
     struct map_settings settings = usual;
     char *little = printed(&settings, "homeassistant");
@@ -1242,41 +1242,4 @@ static void test_home_assistant(void **state)
                      occurrences(little, "nan_value: 0xFFFFFFFF\n"));
     free(little);
     free(big);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_single_is_right),
-        cmocka_unit_test(test_size),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_range_of_neighbours),
-        cmocka_unit_test(test_range_of_bits),
-        cmocka_unit_test(test_rows_lie_apart),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_compatibility_block),
-        cmocka_unit_test(test_float_order),
-        cmocka_unit_test(test_fahrenheit),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_extended_block),
-        cmocka_unit_test(test_holes),
-        cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_rounding_and_saturation),
-        cmocka_unit_test(test_failure_flag),
-        cmocka_unit_test(test_bank),
-        cmocka_unit_test(test_status_alone),
-        cmocka_unit_test(test_without_copy),
-        cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_unknown_format),
-        cmocka_unit_test(test_register_map_md),
-        cmocka_unit_test(test_version_1_never_moves),
-        cmocka_unit_test(test_version_1_bits_never_move),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_home_assistant),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static bool is_about(const uint8_t *frame, size_t size)
 }
 
 /* Sheet `jk02` section 8: Bluetooth PIN at 62, settings password at 118, 16 bytes each; byte 299 is the sum. */
-static void test_about_record(void **state)
+TEST(about_record)
 {
     struct bms bms = new_bms(&jk02_driver);
     struct bms_request request = {.size = 0};
@@ -129,7 +129,7 @@ static bool is_long(const uint8_t *frame, size_t size)
 
 /* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum covers everything up to
  * 68. */
-static void test_4e57_password(void **state)
+TEST(4e57_password)
 {
     struct bms bms = new_bms(&jk_4e57_driver);
     struct bms_request request = {.size = 0};
@@ -209,7 +209,7 @@ static void try_streams(const struct bms_driver *driver, const uint8_t *frame, s
     assert_true(masked > STREAMS / 2);
 }
 
-static void test_damaged_about_record(void **state)
+TEST(damaged_about_record)
 {
     struct bms bms = new_bms(&jk02_driver);
     uint8_t frame[BMS_FRAME_MAX];
@@ -222,7 +222,7 @@ static void test_damaged_about_record(void **state)
     try_streams(&jk_pb_driver, frame, size, (const size_t[]){62, 118}, 16);
 }
 
-static void test_damaged_4e57_answer(void **state)
+TEST(damaged_4e57_answer)
 {
     struct bms bms = new_bms(&jk_4e57_driver);
     uint8_t frame[BMS_FRAME_MAX];
@@ -299,7 +299,7 @@ static unsigned count_unchanged(const char *path)
 
 /* Every recording of a protocol that has something to hide
  * values are the same with and without the mask. */
-static void test_recorded_values_stay(void **state)
+TEST(recorded_values_stay)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         char pattern[100];
@@ -318,7 +318,7 @@ static void test_recorded_values_stay(void **state)
 }
 
 /* If a protocol has no secrets, everything is shown as it arrives, frames or not. */
-static void test_nothing_to_hide(void **state)
+TEST(nothing_to_hide)
 {
     struct bms bms = new_bms(&daly_driver);
     static const uint8_t bytes[] = {1, 2, 3, 0xA5, 1, 0x93, 8};
@@ -328,7 +328,7 @@ static void test_nothing_to_hide(void **state)
 }
 
 /* The maker's program sends its password through a tunnel: neither protocol of ANT shows it, whatever precedes it. */
-static void test_sent_password(void **state)
+TEST(sent_password)
 {
     static const struct {
         const struct bms_driver *driver;
@@ -349,15 +349,4 @@ static void test_sent_password(void **state)
         mask_sent(&bms, sent.bytes, sent.size);
         assert_bytes(sent.bytes, sent.size, cases[i].shown);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_about_record),         cmocka_unit_test(test_4e57_password),
-        cmocka_unit_test(test_damaged_about_record), cmocka_unit_test(test_damaged_4e57_answer),
-        cmocka_unit_test(test_recorded_values_stay), cmocka_unit_test(test_nothing_to_hide),
-        cmocka_unit_test(test_sent_password),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 
 #define KEY "aff4d0995b7d1e176c0c33ecb9e70dcd"
 
-static void test_secrets(void **state)
+TEST(secrets)
 {
     static const struct {
         const char *text, *shown;
@@ -37,10 +37,4 @@ static void test_secrets(void **state)
         assert_string_equal(shown, cases[i].shown);
         free(shown);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_secrets)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static uint8_t check(const uint8_t *pdu, size_t size, struct mbap_request *reque
 
 static const uint8_t read_two[] = {0, 1, 0, 0, 0, 6, 1, 3, 0x01, 0x22, 0, 2};
 
-static void test_find_grows(void **state)
+TEST(find_grows)
 {
     for (size_t size = 0; size < sizeof read_two; size++)
         assert_int_equal(find(read_two, size).kind, MBAP_MORE);
@@ -52,7 +52,7 @@ static void test_find_grows(void **state)
 }
 
 /* Bytes after a frame do not change the result. */
-static void test_find_first(void **state)
+TEST(find_first)
 {
     uint8_t bytes[2 * sizeof read_two];
     memcpy(bytes, read_two, sizeof read_two);
@@ -64,7 +64,7 @@ static void test_find_first(void **state)
 }
 
 /* The length counts from the unit id: 2 (no more than a function) to 254 (the longest PDU, 253). */
-static void test_find_lengths(void **state)
+TEST(find_lengths)
 {
     for (unsigned length = 0; length <= 0xFFFF; length++) {
         uint8_t bytes[260] = {0, 1, 0, 0, (uint8_t) (length >> 8), (uint8_t) length, 1, 3};
@@ -78,7 +78,7 @@ static void test_find_lengths(void **state)
     }
 }
 
-static void test_find_protocol(void **state)
+TEST(find_protocol)
 {
     for (unsigned protocol = 1; protocol <= 0xFFFF; protocol++) {
         uint8_t bytes[sizeof read_two];
@@ -115,7 +115,7 @@ static const struct good_request {
 };
 // clang-format on
 
-static void test_check_good(void **state)
+TEST(check_good)
 {
     for (size_t i = 0; i < COUNT(good_requests); i++) {
         const struct good_request *good = &good_requests[i];
@@ -130,7 +130,7 @@ static void test_check_good(void **state)
 }
 
 /* One byte less or more, up to the longest PDU, is exception 3; so is a function code alone. */
-static void test_check_lengths(void **state)
+TEST(check_lengths)
 {
     for (size_t i = 0; i < COUNT(good_requests); i++) {
         const struct good_request *good = &good_requests[i];
@@ -145,7 +145,7 @@ static void test_check_lengths(void **state)
     }
 }
 
-static void test_check_functions(void **state)
+TEST(check_functions)
 {
     for (unsigned function = 0; function < 256; function++) {
         bool served = false;
@@ -160,7 +160,7 @@ static void test_check_functions(void **state)
 }
 
 /* Reads: every possible quantity. */
-static void test_check_read_quantities(void **state)
+TEST(check_read_quantities)
 {
     static const struct {
         uint8_t function;
@@ -195,7 +195,7 @@ static void check_write_quantities(uint8_t function, size_t fixed, unsigned max,
         }
 }
 
-static void test_check_write_quantities(void **state)
+TEST(check_write_quantities)
 {
     check_write_quantities(15, 6, 1968, 1);
     check_write_quantities(16, 6, 123, 16);
@@ -203,7 +203,7 @@ static void test_check_write_quantities(void **state)
 }
 
 /* The byte count must match the length of the PDU, too. */
-static void test_check_byte_counts(void **state)
+TEST(check_byte_counts)
 {
     uint8_t pdu[] = {16, 0, 1, 0, 2, 4, 0, 10, 1, 2};
     struct mbap_request request;
@@ -213,7 +213,7 @@ static void test_check_byte_counts(void **state)
     }
 }
 
-static void test_check_read_of_read_write(void **state)
+TEST(check_read_of_read_write)
 {
     for (unsigned quantity = 0; quantity <= 0xFFFF; quantity++) {
         const uint8_t pdu[] = {23, 0, 3, (uint8_t) (quantity >> 8), (uint8_t) quantity, 0, 14, 0, 1,
@@ -224,7 +224,7 @@ static void test_check_read_of_read_write(void **state)
     }
 }
 
-static void test_check_coil_values(void **state)
+TEST(check_coil_values)
 {
     for (unsigned value = 0; value <= 0xFFFF; value++) {
         const uint8_t pdu[] = {5, 0, 0, (uint8_t) (value >> 8), (uint8_t) value};
@@ -236,7 +236,7 @@ static void test_check_coil_values(void **state)
 
 /* Only type 14 of function 43 is supported, whatever the length of others; without a type the request is too
  * short. */
-static void test_check_interface_types(void **state)
+TEST(check_interface_types)
 {
     struct mbap_request request;
     const uint8_t bare = 43;
@@ -248,7 +248,7 @@ static void test_check_interface_types(void **state)
     }
 }
 
-static void test_writes(void **state)
+TEST(writes)
 {
     for (unsigned function = 0; function < 256; function++) {
         bool writes = false;
@@ -259,33 +259,11 @@ static void test_writes(void **state)
     }
 }
 
-static void test_reply_header(void **state)
+TEST(reply_header)
 {
     const uint8_t request[] = {0xAB, 0xCD, 0, 0, 0, 5, 0xF7, 43, 14, 1, 0};
     const uint8_t expected[7] = {0xAB, 0xCD, 0, 0, 0, 254, 0xF7};
     uint8_t header[7];
     mbap_reply_header(request, 253, header);
     assert_memory_equal(header, expected, 7);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find_grows),
-        cmocka_unit_test(test_find_first),
-        cmocka_unit_test(test_find_lengths),
-        cmocka_unit_test(test_find_protocol),
-        cmocka_unit_test(test_check_good),
-        cmocka_unit_test(test_check_lengths),
-        cmocka_unit_test(test_check_functions),
-        cmocka_unit_test(test_check_read_quantities),
-        cmocka_unit_test(test_check_write_quantities),
-        cmocka_unit_test(test_check_byte_counts),
-        cmocka_unit_test(test_check_read_of_read_write),
-        cmocka_unit_test(test_check_coil_values),
-        cmocka_unit_test(test_check_interface_types),
-        cmocka_unit_test(test_writes),
-        cmocka_unit_test(test_reply_header),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

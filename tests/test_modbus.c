@@ -84,7 +84,7 @@ static const uint16_t registers[20] = {
 };
 // clang-format on
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0);
@@ -99,7 +99,7 @@ static void test_requests(void **state)
     assert_bytes(request.bytes, 6, "D2 06 00 A5 00 01");
 }
 
-static void test_types(void **state)
+TEST(types)
 {
     struct bms bms = new_bms(&driver);
     struct pack pack;
@@ -133,7 +133,7 @@ static void test_types(void **state)
     assert_near(&pack, TEMP_COUNT, 3);
 }
 
-static void test_coils(void **state)
+TEST(coils)
 {
     static const uint8_t coils[] = {0x28, 0x00}; /* 43 and 45 */
     struct bms bms = new_bms(&driver);
@@ -148,7 +148,7 @@ static void test_coils(void **state)
 }
 
 /* Other programs read other ranges: incomplete values stay unknown. */
-static void test_windows(void **state)
+TEST(windows)
 {
     struct bms bms = new_bms(&driver);
     struct pack pack;
@@ -168,7 +168,7 @@ static void test_windows(void **state)
 }
 
 /* A count in a reply never exceeds the available room. */
-static void test_counted(void **state)
+TEST(counted)
 {
     struct bms bms = new_bms(&driver);
     uint16_t words[13] = {7000, 7001, 7002, 7003, 7004, 7005};
@@ -197,7 +197,7 @@ static void test_counted(void **state)
 
 /* ---- frames ---- */
 
-static void test_frames(void **state)
+TEST(frames)
 {
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0), other;
@@ -239,7 +239,7 @@ static void test_frames(void **state)
 }
 
 /* Without a request, a reply has no meaning. */
-static void test_no_request(void **state)
+TEST(no_request)
 {
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0), none = {.size = 0};
@@ -249,7 +249,7 @@ static void test_no_request(void **state)
     assert_int_equal(receive_all(&bms, &none, good.bytes, good.size, &pack), NOTHING);
 }
 
-static void test_exceptions(void **state)
+TEST(exceptions)
 {
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0);
@@ -268,7 +268,7 @@ static void test_exceptions(void **state)
     }
 }
 
-static void test_written(void **state)
+TEST(written)
 {
     struct bms bms = new_bms(&driver);
     struct bms_request request;
@@ -290,7 +290,7 @@ static void test_written(void **state)
 
 /* ---- the slave ---- */
 
-static void test_board(void **state)
+TEST(board)
 {
     struct bms bms = new_bms(&driver);
     struct pack told;
@@ -314,16 +314,4 @@ static void test_board(void **state)
     assert_int_equal(out.size, 0);
     for (size_t size = 0; size < request.size; size++)
         assert_int_equal(modbus_emulate(&bms, &told, request.bytes, size, &out), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),   cmocka_unit_test(test_types),
-        cmocka_unit_test(test_coils),      cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_counted),    cmocka_unit_test(test_frames),
-        cmocka_unit_test(test_no_request), cmocka_unit_test(test_exceptions),
-        cmocka_unit_test(test_written),    cmocka_unit_test(test_board),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static void poll_board(const struct bms_driver *driver, const struct modbus_user
     poller_free(poller);
 }
 
-static void test_example(void **state)
+TEST(example)
 {
     struct modbus_user *map = load_example();
     struct battery battery;
@@ -96,7 +96,7 @@ static void test_example(void **state)
 }
 
 /* A register of each type, through a map of one row. */
-static void test_rows(void **state)
+TEST(rows)
 {
     static const struct {
         const char *row;
@@ -222,7 +222,7 @@ static int answer_words(const char *text, const uint16_t words[4], struct pack *
     return result;
 }
 
-static void test_texts(void **state)
+TEST(texts)
 {
     static const struct {
         const char *row;
@@ -250,7 +250,7 @@ static void test_texts(void **state)
     }
 }
 
-static void test_alarms(void **state)
+TEST(alarms)
 {
     static const struct {
         const char *row;
@@ -289,7 +289,7 @@ static void test_alarms(void **state)
 }
 
 /* If an expected register has another value, the reply is rejected: the device was not ready. */
-static void test_expected(void **state)
+TEST(expected)
 {
     static const char text[] =
         "write 0x550 1 0x8100\nread holding 0 4\nexpect 1 0x8801\nvoltage_v 0 u16\n";
@@ -300,7 +300,7 @@ static void test_expected(void **state)
     assert_unknown(&pack, VOLTAGE_V);
 }
 
-static void test_write(void **state)
+TEST(write)
 {
     struct mistakes mistakes = {0};
     struct modbus_user *map = modbus_map_parse(
@@ -329,7 +329,7 @@ static void test_write(void **state)
     free(map);
 }
 
-static void test_mistakes(void **state)
+TEST(mistakes)
 {
     static const struct {
         const char *text, *said;
@@ -430,7 +430,7 @@ static void test_mistakes(void **state)
 }
 
 /* Random bytes: no crash, and either a map or a mistake. */
-static void test_limits(void **state)
+TEST(limits)
 {
     static char text[20000];
     struct mistakes mistakes = {0};
@@ -574,7 +574,7 @@ static void replay_with(const struct exchange *exchange, size_t at,
     replay(&changed, map, pack);
 }
 
-static void test_maps(void **state)
+TEST(maps)
 {
     for (size_t n = 0; n < COUNT(maps); n++) {
         struct exchange *exchange = load_exchange(maps[n]);
@@ -613,7 +613,7 @@ static void test_maps(void **state)
 }
 
 /* The alarm words of Huawei, from 0x46 on. In the recording none is active. */
-static void test_huawei_alarms(void **state)
+TEST(huawei_alarms)
 {
     static const struct {
         unsigned word, bit;
@@ -652,7 +652,7 @@ static void test_huawei_alarms(void **state)
 }
 
 /* The values that an emulated board sends are decoded by the map, and its requests are those of the exchange. */
-static void test_boards_by_maps(void **state)
+TEST(boards_by_maps)
 {
     for (size_t n = 0; n < COUNT(maps); n++) {
         struct exchange *exchange = load_exchange(maps[n]);
@@ -707,7 +707,7 @@ static struct config *configure(void)
 
 /* The map is freed with its configuration, even if a reply in doubt restores values: the request in flight was built
  * before the reload. */
-static void test_reload(void **state)
+TEST(reload)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     const struct line_events events = {0};
@@ -734,7 +734,7 @@ static void test_reload(void **state)
 
 #define PACK "[line l]\nport = tcp://h:1\n[pack p]\nline = l\nunit = 1\n"
 
-static void test_configuration(void **state)
+TEST(configuration)
 {
     static const struct {
         const char *text, *said; /* NULL: valid */
@@ -771,7 +771,7 @@ static void test_configuration(void **state)
 }
 
 /* As an editor on Windows writes it. */
-static void test_windows(void **state)
+TEST(windows)
 {
     struct mistakes mistakes = {0};
     struct modbus_user *map =
@@ -779,18 +779,4 @@ static void test_windows(void **state)
     assert_non_null(map);
     assert_int_equal(map->value_count, 1);
     free(map);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows),       cmocka_unit_test(test_example),
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_reload),        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_alarms),        cmocka_unit_test(test_expected),
-        cmocka_unit_test(test_write),         cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_huawei_alarms), cmocka_unit_test(test_boards_by_maps),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

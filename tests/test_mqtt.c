@@ -70,6 +70,8 @@ static int free_sample(void **state)
     return 0;
 }
 
+#define MQTT_TEST(name) TEST_WITH(name, make_sample, free_sample)
+
 static struct announcer announcer_of(bool single)
 {
     return (struct announcer){.id = "3f9a0c11",
@@ -91,7 +93,7 @@ static json_t *parse(const struct text *text)
     return object;
 }
 
-static void test_state(void **state)
+MQTT_TEST(state)
 {
     struct sample *sample = *state;
     struct text text = text_in(sample->room, ROOM);
@@ -155,7 +157,7 @@ static void test_state(void **state)
 }
 
 /* The permission to discharge with stale values ends when values are fresh but unknown. */
-static void test_venus_stop(void **state)
+MQTT_TEST(venus_stop)
 {
     struct sample *sample = *state;
     static const struct {
@@ -178,7 +180,7 @@ static void test_venus_stop(void **state)
     }
 }
 
-static void test_info(void **state)
+MQTT_TEST(info)
 {
     struct sample *sample = *state;
     struct text text = text_in(sample->room, ROOM);
@@ -199,7 +201,7 @@ static void test_info(void **state)
     assert_string_equal(text.bytes, "{\"protocol\":\"bank\",\"unit\":7,\"members\":[\"shed\"]}");
 }
 
-static void test_event_and_result(void **state)
+MQTT_TEST(event_and_result)
 {
     struct sample *sample = *state;
     struct text text = text_in(sample->room, ROOM);
@@ -216,7 +218,7 @@ static void test_event_and_result(void **state)
     assert_string_equal(text.bytes, "{\"order\":\"x\\\"y\",\"result\":\"unknown\"}");
 }
 
-static void test_topics(void **state)
+TEST(topics)
 {
     char pack[33], out[TOPIC_SIZE], small[12];
     static const struct {
@@ -248,7 +250,7 @@ static void test_topics(void **state)
     assert_true(strlen(small) < sizeof small);
 }
 
-static void test_payloads(void **state)
+TEST(payloads)
 {
     static const struct {
         const char *text;
@@ -289,7 +291,7 @@ static void expect_keys(const json_t *components, const char *const *keys)
     assert_int_equal(json_object_size(components), count);
 }
 
-static void test_entities(void **state)
+MQTT_TEST(entities)
 {
     struct sample *sample = *state;
     static const char *const few[] = {"voltage_v",  "current_a", "power_w", "soc_percent",
@@ -333,7 +335,7 @@ static void test_entities(void **state)
     json_decref(object);
 }
 
-static void test_discovery(void **state)
+MQTT_TEST(discovery)
 {
     struct sample *sample = *state;
     json_t *object = announce(sample, ENTITIES_NORMAL, false);
@@ -392,7 +394,7 @@ static void test_discovery(void **state)
     assert_int_equal(announce_expiry(60), 180);
 }
 
-static void test_single(void **state)
+MQTT_TEST(single)
 {
     struct sample *sample = *state;
     struct announcer announcer = announcer_of(true);
@@ -413,7 +415,7 @@ static void test_single(void **state)
 }
 
 /* A removed entity is announced by its platform alone. */
-static void test_gone(void **state)
+MQTT_TEST(gone)
 {
     struct sample *sample = *state;
     struct announcer announcer = announcer_of(false);
@@ -428,7 +430,7 @@ static void test_gone(void **state)
     json_decref(object);
 }
 
-static void test_sets(void **state)
+MQTT_TEST(sets)
 {
     const struct sample *sample = *state;
     char word[ENTITY_WORD_SIZE];
@@ -450,7 +452,7 @@ static void test_sets(void **state)
     }
 }
 
-static void test_smartbms(void **state)
+MQTT_TEST(smartbms)
 {
     struct sample *sample = *state;
     struct pack *pack = &sample->pack;
@@ -506,7 +508,7 @@ static void test_smartbms(void **state)
     assert_non_null(strstr(text.bytes, "\"ALM\":\"0,0,0,0,0,0,0\",\"ALMF\":1"));
 }
 
-static void test_text(void **state)
+TEST(text)
 {
     char room[16];
     struct text text = text_in(room, sizeof room);
@@ -525,20 +527,4 @@ static void test_text(void **state)
     text = text_in(room, sizeof room);
     text_number(&text, NAN, 1);
     assert_string_equal(room, "null");
-}
-
-#define of_sample(test) cmocka_unit_test_setup_teardown(test, make_sample, free_sample)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        of_sample(test_state),         of_sample(test_venus_stop),
-        of_sample(test_info),          of_sample(test_event_and_result),
-        cmocka_unit_test(test_topics), cmocka_unit_test(test_payloads),
-        of_sample(test_entities),      of_sample(test_discovery),
-        of_sample(test_single),        of_sample(test_gone),
-        of_sample(test_sets),          of_sample(test_smartbms),
-        cmocka_unit_test(test_text),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

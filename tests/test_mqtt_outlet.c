@@ -293,7 +293,7 @@ static void set_alarm(bool on)
 
 /* An alarm was reported while the broker was away, and its pack has been silent since: whether the alarm is still
  * active is unknown, so it is published with the next values, not with the connection. */
-static void test_alarm_is_fresh_after_reconnect(void **state)
+TEST(alarm_is_fresh_after_reconnect)
 {
     const char *last = NULL;
     start();
@@ -316,7 +316,7 @@ static void test_alarm_is_fresh_after_reconnect(void **state)
 }
 
 /* If the pack is still fresh, the alarm is published once, with the connection. */
-static void test_alarm_is_told_at_reconnect(void **state)
+TEST(alarm_is_told_at_reconnect)
 {
     start();
     gateway.fresh = true;
@@ -333,7 +333,7 @@ static void test_alarm_is_told_at_reconnect(void **state)
 }
 
 /* A withdrawal that cannot be sent because memory ran out stays recorded until the broker has confirmed it. */
-static void test_withdrawal_without_memory(void **state)
+TEST(withdrawal_without_memory)
 {
     const char *topic = "homeassistant/device/packgate_3f9a0c11_gone/config", *last = NULL;
     outlet_keep(&gateway, "topic", "packgate");
@@ -377,7 +377,7 @@ static const char *announced(double now)
 
 /* Serial number, model and counts that become known later do not make it another battery, nor does a long failure to
  * read one; another serial number does. */
-static void test_identity_is_completed(void **state)
+TEST(identity_is_completed)
 {
     const double now = clock_now();
     char all[PIPE_NOTE_SIZE];
@@ -410,7 +410,7 @@ static void order(void)
 }
 
 /* Orders whose answers were lost free their places. */
-static void test_orders_give_their_places_back(void **state)
+TEST(orders_give_their_places_back)
 {
     const char *topic = "packgate/shed/set/result", *last = NULL;
     start();
@@ -430,16 +430,4 @@ static void test_orders_give_their_places_back(void **state)
     order();
     assert_int_equal(gateway.order_count, 33);
     finish();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alarm_is_fresh_after_reconnect),
-        cmocka_unit_test(test_alarm_is_told_at_reconnect),
-        cmocka_unit_test(test_withdrawal_without_memory),
-        cmocka_unit_test(test_identity_is_completed),
-        cmocka_unit_test(test_orders_give_their_places_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void alarm_at(int level)
     values.alarms_protection = level == 2 ? 1u << CELL_OVER_VOLTAGE : 0;
 }
 
-static void test_holds(void **state)
+TEST(holds)
 {
     begin();
     pass(10);
@@ -107,7 +107,7 @@ static void test_holds(void **state)
 }
 
 /* A clock that was wrong by years at the beginning and is then set. */
-static void test_follows_the_clock(void **state)
+TEST(follows_the_clock)
 {
     static const double wrong[] = {-1e9, 3e8, 3600};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -126,7 +126,7 @@ static void test_follows_the_clock(void **state)
     }
 }
 
-static void test_levels(void **state)
+TEST(levels)
 {
     begin();
     alarm_at(1);
@@ -157,7 +157,7 @@ static void test_levels(void **state)
     expect("30 cell_over_voltage began");
 }
 
-static void test_repeats(void **state)
+TEST(repeats)
 {
     begin();
     config.repeat_s = 1000;
@@ -189,7 +189,7 @@ static void test_repeats(void **state)
     expect("30 cell_over_voltage began, 130 cell_over_voltage ended, 230 cell_over_voltage began!");
 }
 
-static void test_thresholds(void **state)
+TEST(thresholds)
 {
     begin();
     values.value[SOC_PERCENT] = 19.9;
@@ -218,7 +218,7 @@ static void test_thresholds(void **state)
     expect("");
 }
 
-static void test_silence(void **state)
+TEST(silence)
 {
     begin();
     pass(10);
@@ -241,7 +241,7 @@ static void test_silence(void **state)
     expect("");
 }
 
-static void test_full(void **state)
+TEST(full)
 {
     begin();
     values.value[SOC_PERCENT] = 100;
@@ -261,7 +261,7 @@ static void test_full(void **state)
     expect("230 full began, 86430 full began");
 }
 
-static void test_another_life(void **state)
+TEST(another_life)
 {
     char text[120];
     begin();
@@ -296,7 +296,7 @@ static void test_another_life(void **state)
 
 /* ---- words ---- */
 
-static void test_words(void **state)
+TEST(words)
 {
     setenv("TZ", "UTC", 1);
     tzset();
@@ -373,7 +373,7 @@ static void add(struct delivery *delivery, const char *title, double now)
     delivery_add(delivery, &message, 0, 0, now);
 }
 
-static void test_tries(void **state)
+TEST(tries)
 {
     struct delivery *delivery = malloc(sizeof *delivery);
     double now = 0, pause = 0;
@@ -408,7 +408,7 @@ static void test_tries(void **state)
 }
 
 /* A name that only looks like an address of this host would get mail unencrypted. */
-static void test_knows_this_host(void **state)
+TEST(knows_this_host)
 {
     static const struct {
         const char *url;
@@ -435,7 +435,7 @@ static void test_knows_this_host(void **state)
 
 /* Whatever characters title and text contain, each part of a mail is accepted by all servers: seven bits, short
  * lines, whole characters in each encoded word, nothing that is lost at the end of a line. */
-static void test_mail_is_seven_bits(void **state)
+TEST(mail_is_seven_bits)
 {
     const struct notify_config mail = {
         .type = NOTIFY_MAIL, .from = "hut@example.net", .to = "a@example.net, b@example.net"};
@@ -470,7 +470,7 @@ static void test_mail_is_seven_bits(void **state)
     curl_easy_cleanup(easy);
 }
 
-static void test_flood(void **state)
+TEST(flood)
 {
     struct delivery *delivery = malloc(sizeof *delivery);
     double pause;
@@ -515,7 +515,7 @@ static double utc(int day, int hour, int minute)
 
 /* Almanac values to the minute, in local time `ahead_h` of UTC: Wayne is the worked example of the Almanac for Computers
  * (1990), the others are as almanacs publish them for these cities. */
-static void test_sun(void **state)
+TEST(sun)
 {
     static const struct {
         const char *place;
@@ -553,7 +553,7 @@ static void test_sun(void **state)
     assert_true(isnan(sun_sets(utc(20240620, 11, 0), NAN, NAN)) != 0);
 }
 
-static void test_due(void **state)
+TEST(due)
 {
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
@@ -582,7 +582,7 @@ static void test_due(void **state)
     tzset();
 }
 
-static void test_report(void **state)
+TEST(report)
 {
     setenv("TZ", "UTC", 1);
     tzset();
@@ -642,27 +642,4 @@ static void test_report(void **state)
     assert_non_null(strstr(out, "Energy in 0.50 kWh, out 0.00 kWh since 08:00.\n"));
     assert_non_null(strstr(out, "Alarms today: none.\nWithout data: 0 s.\n"));
     assert_false(tally_take_note(&copy, "nonsense"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),
-        cmocka_unit_test(test_follows_the_clock),
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_another_life),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_tries),
-        cmocka_unit_test(test_mail_is_seven_bits),
-        cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_knows_this_host),
-        cmocka_unit_test(test_sun),
-        cmocka_unit_test(test_due),
-        cmocka_unit_test(test_report),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,8 @@ static int set_up(void **state)
     return 0;
 }
 
+#define ORDER_TEST(name) TEST_WITH(name, set_up, NULL)
+
 static void want(enum bms_switch which, bool on)
 {
     order.switches.wanted[which] = true;
@@ -99,7 +101,7 @@ static void expect_request(enum bms_switch which, bool on, uint8_t way)
 }
 
 /* Each switch in each position is one request. */
-static void test_one(void **state)
+ORDER_TEST(one)
 {
     for (int which = 0; which < ORDER_SWITCHES; which++)
         for (int on = 0; on <= 1; on++) {
@@ -115,7 +117,7 @@ static void test_one(void **state)
 
 /* Both switches: charge first, then discharge, whose request is built after the first one was confirmed, from the
  * state at that time. */
-static void test_both(void **state)
+ORDER_TEST(both)
 {
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
@@ -128,14 +130,14 @@ static void test_both(void **state)
     assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_DONE);
 }
 
-static void test_nothing_wanted(void **state)
+ORDER_TEST(nothing_wanted)
 {
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
 /* The state on which a request depends may be unknown, at first or later. */
-static void test_not_now(void **state)
+ORDER_TEST(not_now)
 {
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
@@ -159,7 +161,7 @@ static void read_back(enum pack_value id, double value, double at)
 }
 
 /* Without an acknowledgement, the state must be read back, and the first readings may be old. */
-static void test_unanswered(void **state)
+ORDER_TEST(unanswered)
 {
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
@@ -180,7 +182,7 @@ static void test_unanswered(void **state)
 
 /* A cycle that has read the switches and then failed publishes nothing: the published state still shows the ordered
  * position, and the new reading does not. */
-static void test_published_before(void **state)
+ORDER_TEST(published_before)
 {
     want(BMS_CHARGE_MOS, false);
     read_back(CHARGE_MOS, 0, NOW - 1);
@@ -193,7 +195,7 @@ static void test_published_before(void **state)
 }
 
 /* Sent again, but only once. */
-static void test_not_carried_out(void **state)
+ORDER_TEST(not_carried_out)
 {
     want(BMS_CHARGE_MOS, false);
     for (unsigned sent = 1; sent <= 2; sent++) {
@@ -209,7 +211,7 @@ static void test_not_carried_out(void **state)
 }
 
 /* The order is too old by now. */
-static void test_not_sent_again_late(void **state)
+ORDER_TEST(not_sent_again_late)
 {
     want(BMS_CHARGE_MOS, false);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
@@ -220,7 +222,7 @@ static void test_not_sent_again_late(void **state)
 }
 
 /* Not sent as the first order, nor as the second of two whose first one took long, nor as a repetition. */
-static void test_not_sent_late(void **state)
+ORDER_TEST(not_sent_late)
 {
     const double late = NOW + 5 + 1;
     want(BMS_CHARGE_MOS, false);
@@ -236,7 +238,7 @@ static void test_not_sent_late(void **state)
 
 /* After an order that stayed unanswered, no answer counts while it may belong to that one: neither as a confirmation,
  * nor as a refusal, nor for what the driver learns from it. */
-static void test_late_answer(void **state)
+ORDER_TEST(late_answer)
 {
     static const enum reply_state answers[] = {REPLY_DONE, REPLY_REFUSED};
     for (size_t i = 0; i < COUNT(answers); i++) {
@@ -257,7 +259,7 @@ static void test_late_answer(void **state)
 
 /* If an adapter echoes, a Daly that is away seems to confirm at once: before the pack has answered, it is unknown
  * whether the line echoes. */
-static void test_echo(void **state)
+ORDER_TEST(echo)
 {
     static struct reply reply;
     const struct line_config line = {.name = "line"};
@@ -279,7 +281,7 @@ static void test_echo(void **state)
 }
 
 /* An answer that matches any request never confirms. */
-static void test_blind_driver(void **state)
+ORDER_TEST(blind_driver)
 {
     poller.bms.driver = &blind_driver;
     want(BMS_DISCHARGE_MOS, false);
@@ -297,7 +299,7 @@ static void want_setting(enum pack_value id, double value)
 }
 
 /* A setting whose value was just read: it is written, and counts as written only after it was read back. */
-static void test_setting(void **state)
+ORDER_TEST(setting)
 {
     want_setting(SET_BALANCER, 0);
     read_back(SET_BALANCER, 1, NOW - 1);
@@ -311,7 +313,7 @@ static void test_setting(void **state)
 }
 
 /* The setting was read long ago or never: it is read first, and not written if it has the value already. */
-static void test_setting_read_first(void **state)
+ORDER_TEST(setting_read_first)
 {
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW - 5 - 1);
@@ -326,7 +328,7 @@ static void test_setting_read_first(void **state)
 
 /* An earlier order was not confirmed, and may still be executed: even if the value is already as ordered, it is
  * written again. */
-static void test_setting_behind_another(void **state)
+ORDER_TEST(setting_behind_another)
 {
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 1, NOW - 1);
@@ -337,7 +339,7 @@ static void test_setting_behind_another(void **state)
     assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
-static void test_setting_unreadable(void **state)
+ORDER_TEST(setting_unreadable)
 {
     want_setting(SET_BALANCER, 1);
     assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_LOOK);
@@ -349,7 +351,7 @@ static void test_setting_unreadable(void **state)
 
 /* An acknowledgement without an effect; a lost acknowledgement with an effect; and a refusal, which counts only if it
  * cannot belong to another request. */
-static void test_setting_answers(void **state)
+ORDER_TEST(setting_answers)
 {
     static const struct {
         enum reply_state answer;
@@ -384,7 +386,7 @@ static void test_setting_answers(void **state)
 
 /* While the pack charges, the SOC changes from the value that was set. A value that it had before confirms
  * nothing. */
-static void test_setting_moves(void **state)
+ORDER_TEST(setting_moves)
 {
     want_setting(SOC_PERCENT, 80);
     read_back(SOC_PERCENT, 79.7, NOW - 1);
@@ -399,7 +401,7 @@ static void test_setting_moves(void **state)
     assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
 }
 
-static void test_setting_late(void **state)
+ORDER_TEST(setting_late)
 {
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW + 10);
@@ -410,7 +412,7 @@ static void test_setting_late(void **state)
 }
 
 /* Range and steps are those of the protocol; a switch is 0 or 1 and nothing between. */
-static void test_setting_checked(void **state)
+ORDER_TEST(setting_checked)
 {
     static const struct {
         enum pack_value id;
@@ -442,7 +444,7 @@ static void test_setting_checked(void **state)
 }
 
 /* No driver has a setting that it cannot read, and none has secrets as settings. */
-static void test_setting_of_drivers(void **state)
+ORDER_TEST(setting_of_drivers)
 {
     for (size_t i = 0; bms_drivers[i]; i++)
         for (unsigned n = 0; n < bms_drivers[i]->setting_count; n++) {
@@ -454,7 +456,7 @@ static void test_setting_of_drivers(void **state)
 }
 
 /* Byte by byte as in the sheets. */
-static void test_setting_requests(void **state)
+ORDER_TEST(setting_requests)
 {
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0}, unset = {1970, 1, 1, 0, 0, 0};
     static const struct {
@@ -505,7 +507,7 @@ static void test_setting_requests(void **state)
 }
 
 /* The emulators accept them: the value changes, and the answer confirms it. */
-static void test_setting_emulated(void **state)
+ORDER_TEST(setting_emulated)
 {
     static const struct bms_moment june = {2026, 6, 15, 10, 30, 0};
     static struct bms_output out;
@@ -562,7 +564,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_setting_in_several(void **state)
+ORDER_TEST(setting_in_several)
 {
     for (size_t i = 0; i < COUNT(several); i++) {
         set_up(state);
@@ -593,7 +595,7 @@ static void test_setting_in_several(void **state)
 
 /* What the driver has learned from an answer is discarded if the answer may belong to another request; that the
  * device may be in another mode is not. */
-static void test_setting_in_doubt(void **state)
+ORDER_TEST(setting_in_doubt)
 {
     for (int open = 0; open < 2; open++) {
         set_up(state);
@@ -615,7 +617,7 @@ static void test_setting_in_doubt(void **state)
 }
 
 /* An order that took too long in the middle: the special mode is ended, nothing more is sent. */
-static void test_setting_in_several_late(void **state)
+ORDER_TEST(setting_in_several_late)
 {
     want_setting(RATED_AH, 280);
     read_back(RATED_AH, 100, NOW - 1);
@@ -645,7 +647,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_refused(void **state)
+ORDER_TEST(refused)
 {
     for (size_t i = 0; i < COUNT(second_ways); i++) {
         set_up(state);
@@ -659,7 +661,7 @@ static void test_refused(void **state)
 }
 
 /* The second way succeeds, is refused as well, or is followed by a third: no request is sent twice in a row. */
-static void test_second_way(void **state)
+ORDER_TEST(second_way)
 {
     static const struct {
         enum reply_state answer;
@@ -682,7 +684,7 @@ static void test_second_way(void **state)
 }
 
 /* If the first switch is refused, the second one is not sent. */
-static void test_refused_first(void **state)
+ORDER_TEST(refused_first)
 {
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
@@ -710,7 +712,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_format(void **state)
+TEST(format)
 {
     for (size_t i = 0; i < COUNT(texts); i++) {
         char out[SWITCHES_TEXT];
@@ -718,41 +720,4 @@ static void test_format(void **state)
         assert_ptr_equal(switches_format(&texts[i].switches, out), out);
         assert_string_equal(out, texts[i].text);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_one, set_up),
-        cmocka_unit_test_setup(test_both, set_up),
-        cmocka_unit_test_setup(test_nothing_wanted, set_up),
-        cmocka_unit_test_setup(test_not_now, set_up),
-        cmocka_unit_test_setup(test_unanswered, set_up),
-        cmocka_unit_test_setup(test_published_before, set_up),
-        cmocka_unit_test_setup(test_not_carried_out, set_up),
-        cmocka_unit_test_setup(test_not_sent_again_late, set_up),
-        cmocka_unit_test_setup(test_not_sent_late, set_up),
-        cmocka_unit_test_setup(test_late_answer, set_up),
-        cmocka_unit_test_setup(test_echo, set_up),
-        cmocka_unit_test_setup(test_setting, set_up),
-        cmocka_unit_test_setup(test_setting_read_first, set_up),
-        cmocka_unit_test_setup(test_setting_behind_another, set_up),
-        cmocka_unit_test_setup(test_setting_unreadable, set_up),
-        cmocka_unit_test_setup(test_setting_answers, set_up),
-        cmocka_unit_test_setup(test_setting_moves, set_up),
-        cmocka_unit_test_setup(test_setting_late, set_up),
-        cmocka_unit_test_setup(test_setting_checked, set_up),
-        cmocka_unit_test_setup(test_setting_of_drivers, set_up),
-        cmocka_unit_test_setup(test_setting_requests, set_up),
-        cmocka_unit_test_setup(test_setting_emulated, set_up),
-        cmocka_unit_test_setup(test_setting_in_several, set_up),
-        cmocka_unit_test_setup(test_setting_in_doubt, set_up),
-        cmocka_unit_test_setup(test_setting_in_several_late, set_up),
-        cmocka_unit_test_setup(test_blind_driver, set_up),
-        cmocka_unit_test_setup(test_refused, set_up),
-        cmocka_unit_test_setup(test_second_way, set_up),
-        cmocka_unit_test_setup(test_refused_first, set_up),
-        cmocka_unit_test(test_format),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

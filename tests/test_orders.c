@@ -55,6 +55,10 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define OWN_START(name) TEST_WITH(name, set_up, tear_down)
+
+#define ORDERS_TEST(name) TEST_WITH(name, start, tear_down)
+
 static uint64_t last_ticket(void)
 {
     assert_in_range(bench.order_count, 1, BENCH_ORDERS);
@@ -137,7 +141,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_each_function(void **state)
+ORDERS_TEST(each_function)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(writes); i++) {
@@ -157,7 +161,7 @@ static void test_each_function(void **state)
 }
 
 /* An order can end with any exception, which its response contains. */
-static void test_exceptions(void **state)
+ORDERS_TEST(exceptions)
 {
     static const uint8_t exceptions[] = {4, BUSY, 0x0B};
     const int fd = bench_connect(&bench);
@@ -171,7 +175,7 @@ static void test_exceptions(void **state)
 }
 
 /* The handler may reject at once. */
-static void test_refused_at_once(void **state)
+ORDERS_TEST(refused_at_once)
 {
     const int fd = bench_connect(&bench);
     uint8_t order[BENCH_REQUEST];
@@ -215,7 +219,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_no_orders(void **state)
+ORDERS_TEST(no_orders)
 {
     const int fd = bench_connect(&bench);
     for (unsigned i = 0; i < COUNT(no_orders); i++) {
@@ -231,7 +235,7 @@ static void test_no_orders(void **state)
 }
 
 /* Every accepted client may read; ordering is for the clients of allow_write. */
-static void test_other_client(void **state)
+ORDERS_TEST(other_client)
 {
     const int fd = bench_connect(&bench);
     uint8_t order[BENCH_REQUEST];
@@ -247,7 +251,7 @@ static void test_other_client(void **state)
 
 /* Read, order, read, order, read in one stream, cut anywhere: requests before an order are answered at once, those
  * after it when it has ended. */
-static void test_pipelined(void **state)
+ORDERS_TEST(pipelined)
 {
     uint8_t stream[5 * BENCH_REQUEST];
     const int other = bench_connect(&bench);
@@ -278,7 +282,7 @@ static void test_pipelined(void **state)
 
 /* The function that ends an order never starts the next one, because its caller may be about to free the pack of that
  * order. */
-static void test_not_from_within(void **state)
+ORDERS_TEST(not_from_within)
 {
     uint8_t stream[3 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
@@ -302,7 +306,7 @@ static void test_not_from_within(void **state)
 
 /* Far more requests after an order than the server buffers: they stay in the socket, and are answered in order
  * afterwards. */
-static void test_flood_behind(void **state)
+ORDERS_TEST(flood_behind)
 {
     static uint8_t stream[4000 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
@@ -365,7 +369,7 @@ static void leave(int fd, enum leaving how)
 
 /* In all cases the loop does not spin on the socket, the others are served, and the end of the order finds no client
  * and releases everything. */
-static void test_leaves(void **state)
+ORDERS_TEST(leaves)
 {
     const int other = bench_connect(&bench);
     bench_expect_served(&bench, other, 1);
@@ -389,7 +393,7 @@ static void test_leaves(void **state)
 }
 
 /* A client that has shut down its sending side still gets the response. */
-static void test_half_close(void **state)
+ORDERS_TEST(half_close)
 {
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
@@ -402,7 +406,7 @@ static void test_half_close(void **state)
 }
 
 /* Bytes after an order that are not Modbus end the connection after its response. */
-static void test_garbage_behind(void **state)
+ORDERS_TEST(garbage_behind)
 {
     uint8_t stream[2 * BENCH_REQUEST];
     for (size_t cut = BENCH_REQUEST; cut <= sizeof stream; cut++) {
@@ -422,7 +426,7 @@ static void test_garbage_behind(void **state)
 }
 
 /* A frame of another protocol and a rejected request after an order: each in its turn. */
-static void test_others_behind(void **state)
+ORDERS_TEST(others_behind)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     uint8_t stream[3 * BENCH_REQUEST];
@@ -442,7 +446,7 @@ static void test_others_behind(void **state)
 }
 
 /* A client that waits is not idle, however long it takes; afterwards it can be. */
-static void test_idle(void **state)
+OWN_START(idle)
 {
     bench.config.idle_timeout_s = 0.02;
     bench_start(&bench);
@@ -460,7 +464,7 @@ static void test_idle(void **state)
 }
 
 /* Few places: all other clients are displaced before those that wait. */
-static void test_limit(void **state)
+OWN_START(limit)
 {
     bench.config.max_clients = 3;
     bench_start(&bench);
@@ -483,7 +487,7 @@ static void test_limit(void **state)
 
 /* All clients wait: the oldest of them is displaced. Its order is executed, and its end is not answered to another
  * client. */
-static void test_all_wait(void **state)
+OWN_START(all_wait)
 {
     int fd[3];
     bench.config.max_clients = COUNT(fd);
@@ -513,7 +517,7 @@ static void test_all_wait(void **state)
 }
 
 /* An end that is reported twice, or of an unknown order, answers nobody. */
-static void test_unknown_ticket(void **state)
+ORDERS_TEST(unknown_ticket)
 {
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
     const uint64_t first = give_order(fd, 1);
@@ -533,7 +537,7 @@ static void test_unknown_ticket(void **state)
 }
 
 /* A socket that does not accept the response: the client is disconnected, as for any other response. */
-static void test_answer_not_taken(void **state)
+ORDERS_TEST(answer_not_taken)
 {
     static const int errors[] = {EAGAIN, EPIPE, ECONNRESET};
     const int other = bench_connect(&bench);
@@ -553,7 +557,7 @@ static void test_answer_not_taken(void **state)
 }
 
 /* Other units after a reload: the order in progress gets its response. */
-static void test_other_units(void **state)
+ORDERS_TEST(other_units)
 {
     const int fd = bench_connect(&bench);
     const uint64_t ticket = give_order(fd, 1);
@@ -568,7 +572,7 @@ static void test_other_units(void **state)
 }
 
 /* Units 0 and 255 are the first pack, also for orders; the response has the requested unit. */
-static void test_default_unit(void **state)
+ORDERS_TEST(default_unit)
 {
     static const uint8_t ids[] = {0, 255, WRITABLE};
     const int fd = bench_connect(&bench);
@@ -588,7 +592,7 @@ static void test_default_unit(void **state)
 }
 
 /* A client that is no longer allowed is disconnected, whatever it waits for. */
-static void test_other_policy(void **state)
+ORDERS_TEST(other_policy)
 {
     struct gateway_config config = bench.config;
     const int fd = bench_connect(&bench);
@@ -601,7 +605,7 @@ static void test_other_policy(void **state)
 }
 
 /* It can no longer write after that permission was removed; its order in progress continues. */
-static void test_other_allow_write(void **state)
+ORDERS_TEST(other_allow_write)
 {
     const struct allow_list nobody = {.count = 0};
     uint8_t order[BENCH_REQUEST];
@@ -617,7 +621,7 @@ static void test_other_allow_write(void **state)
     close(fd);
 }
 
-static void test_end(void **state)
+OWN_START(end)
 {
     const unsigned before = bench_descriptors();
     bench_start(&bench);
@@ -630,22 +634,8 @@ static void test_end(void **state)
     assert_int_equal(bench_descriptors(), before);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, tear_down)
-#define OWN_START(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
-int main(void)
+BEFORE_ALL
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_each_function),   TEST(test_exceptions),       TEST(test_refused_at_once),
-        TEST(test_no_orders),       TEST(test_other_client),     TEST(test_pipelined),
-        TEST(test_not_from_within), TEST(test_flood_behind),     TEST(test_leaves),
-        TEST(test_half_close),      TEST(test_garbage_behind),   TEST(test_others_behind),
-        OWN_START(test_idle),       OWN_START(test_limit),       OWN_START(test_all_wait),
-        TEST(test_unknown_ticket),  TEST(test_answer_not_taken), TEST(test_other_units),
-        TEST(test_default_unit),    TEST(test_other_policy),     TEST(test_other_allow_write),
-        OWN_START(test_end),
-    };
     signal(SIGPIPE, SIG_DFL);
     alarm(120); /* a hang is a failure, not a wait for ever */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

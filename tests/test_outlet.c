@@ -94,7 +94,7 @@ static void send_config(void)
 }
 
 /* An order whose answer was lost does not occupy its place for ever. */
-static void test_lost_answers(void **state)
+TEST(lost_answers)
 {
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
@@ -106,10 +106,4 @@ static void test_lost_answers(void **state)
     assert_int_equal(life.unanswered, PLACES - 1);
     for (int i = 0; i < PLACES; i++)
         assert_int_equal(life.over[i], 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lost_answers)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static void expect(const char *what, double found, double expected)
         fail_msg("%s: %g s, expected %g s", what, found, expected);
 }
 
-static void test_times(void **state)
+TEST(times)
 {
     static const struct {
         const char *what;
@@ -57,7 +57,7 @@ static void test_times(void **state)
 }
 
 /* A value that the BMS does not report is computed from its state of charge and a capacity. */
-static void test_capacity(void **state)
+TEST(capacity)
 {
     struct outlook outlook;
     struct pack pack = pack_of(-10, UNKNOWN, UNKNOWN);
@@ -75,7 +75,7 @@ static void test_capacity(void **state)
 }
 
 /* A load of three minutes changes the time by half at most; a permanent load counts fully after a while. */
-static void test_smoothing(void **state)
+TEST(smoothing)
 {
     struct outlook outlook;
     const struct pack calm = pack_of(-10, 100, 200), kettle = pack_of(-50, 100, 200);
@@ -95,14 +95,4 @@ static void test_smoothing(void **state)
     outlook_add(&outlook, &unknown, now);
     outlook_add(&outlook, &kettle, now);
     expect("the mean begins anew", outlook_empty_s(&outlook, &kettle, 0), 2 * 3600);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_smoothing),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

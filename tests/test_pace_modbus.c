@@ -46,7 +46,7 @@ static void fill_long(uint16_t words[59])
     words[58] = 0xFFFF;
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = at_address(1);
     uint16_t words[37];
@@ -71,7 +71,7 @@ static void test_requests(void **state)
 }
 
 /* Section 4, repeated independently; bits that are not listed here are only in the raw words. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
     static const uint8_t both[16] = {CELL_OVER_VOLTAGE,
@@ -137,7 +137,7 @@ static void test_alarms(void **state)
 }
 
 /* F830 means that the sensor is not fitted. */
-static void test_sensors(void **state)
+TEST(sensors)
 {
     struct bms bms = at_address(1);
     struct pack pack;
@@ -159,7 +159,7 @@ static void test_sensors(void **state)
     assert_int_equal(pack.implausible, 0);
 }
 
-static void test_long_layout(void **state)
+TEST(long_layout)
 {
     struct bms bms = at_address(1);
     struct pack first, pack;
@@ -187,7 +187,7 @@ static void test_long_layout(void **state)
     assert_unknown(&pack, TEMP_C + 10);
 }
 
-static void test_not_a_pack(void **state)
+TEST(not_a_pack)
 {
     static const struct {
         unsigned at;
@@ -207,7 +207,7 @@ static void test_not_a_pack(void **state)
 }
 
 /* A known pack may lose the wire of a cell. */
-static void test_broken_wire(void **state)
+TEST(broken_wire)
 {
     struct bms bms = at_address(1);
     struct pack pack;
@@ -222,7 +222,7 @@ static void test_broken_wire(void **state)
     assert_near(&pack, CELL_MV + 1, 3300);
 }
 
-static void test_board(void **state)
+TEST(board)
 {
     struct bms board = at_address(1);
     struct pack told;
@@ -233,15 +233,4 @@ static void test_board(void **state)
     assert_answer(&board, &told, "01 04 00 00 00 25", "01 84 01");
     assert_answer(&board, &told, "01 10 00 3C 00 01 02 00 01", "01 90 01");
     assert_answer(&board, &told, "02 03 00 00 00 25", "");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),   cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_sensors),    cmocka_unit_test(test_long_layout),
-        cmocka_unit_test(test_not_a_pack), cmocka_unit_test(test_broken_wire),
-        cmocka_unit_test(test_board),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ static struct config *load(const char *line)
 static const struct kept_entry found = {
     .name = "p", .protocol = "jk02", .address = 3, .variant = 2, .baud = 115200};
 
-static void recalls_what_was_found(void **state)
+TEST(recalls_what_was_found)
 {
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
@@ -37,7 +37,7 @@ static void recalls_what_was_found(void **state)
 
 /* It is still polled with the old driver until the configuration is read again: the plan of a driver must not change
  * within a cycle. */
-static void forgets_when_it_is_recalled_next(void **state)
+TEST(forgets_when_it_is_recalled_next)
 {
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
@@ -53,7 +53,7 @@ static void forgets_when_it_is_recalled_next(void **state)
     config_free(config);
 }
 
-static void keeps_to_the_baud_rate_of_the_file(void **state)
+TEST(keeps_to_the_baud_rate_of_the_file)
 {
     for (int same = 0; same < 2; same++) {
         struct config *config = load("baud = 19200");
@@ -69,7 +69,7 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
 }
 
 /* Then several packs can share a line, each with its own address. */
-static void keeps_to_the_address_of_the_file(void **state)
+TEST(keeps_to_the_address_of_the_file)
 {
     static const char text[] = "[line l]\nport = serial:/dev/ttyS0\nprotocol = auto\n"
                                "[pack p]\nline = l\naddress = 4\nunit = 1\n"
@@ -92,7 +92,7 @@ static void keeps_to_the_address_of_the_file(void **state)
 }
 
 /* A later version may support more protocols. */
-static void searches_what_it_does_not_know(void **state)
+TEST(searches_what_it_does_not_know)
 {
     struct config *config = load("");
     struct kept_entry kept = found;
@@ -100,16 +100,4 @@ static void searches_what_it_does_not_know(void **state)
     pack_search_recall(config, &config->packs[0], &kept);
     assert_true(pack_search_is_open(&config->packs[0]));
     config_free(config);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recalls_what_was_found),
-        cmocka_unit_test(forgets_when_it_is_recalled_next),
-        cmocka_unit_test(keeps_to_the_baud_rate_of_the_file),
-        cmocka_unit_test(keeps_to_the_address_of_the_file),
-        cmocka_unit_test(searches_what_it_does_not_know),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 #include "unit.h"
 
-static void test_time_zone(void **state)
+TEST(time_zone)
 {
     static const struct {
         const char *name;
@@ -35,7 +35,7 @@ static void test_time_zone(void **state)
     }
 }
 
-static void test_seconds(void **state)
+TEST(seconds)
 {
     const struct tm local = {0};
     assert_int_equal(packs_host_status(1000, 77, &local, 1000.9).seconds, 0);
@@ -87,7 +87,7 @@ static void expect_energy(double counted, double expected, const char *what)
 }
 
 /* Each edge is somewhere between two readings: on average in the middle. */
-static void test_energy_of_a_square_wave(void **state)
+TEST(energy_of_a_square_wave)
 {
     struct kept_entry kept = {.peak_percent = -1};
     count_an_hour(square_wave, &kept);
@@ -96,22 +96,11 @@ static void test_energy_of_a_square_wave(void **state)
 }
 
 /* Two triangles. */
-static void test_energy_of_a_ramp(void **state)
+TEST(energy_of_a_ramp)
 {
     const double turns_after_h = WATTS_IN / (WATTS_IN + WATTS_OUT);
     struct kept_entry kept = {.peak_percent = -1};
     count_an_hour(ramp, &kept);
     expect_energy(kept.charged_wh, WATTS_IN * turns_after_h / 2, "charged");
     expect_energy(kept.discharged_wh, WATTS_OUT * (1 - turns_after_h) / 2, "discharged");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_energy_of_a_square_wave),
-        cmocka_unit_test(test_energy_of_a_ramp),
-        cmocka_unit_test(test_time_zone),
-        cmocka_unit_test(test_seconds),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

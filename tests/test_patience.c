@@ -14,7 +14,7 @@ static void expect_wait(const struct patience *patience, double seconds)
 }
 
 /* The numbers of RFC 6298: srtt and rttvar, computed by hand. */
-static void test_learns(void **state)
+TEST(learns)
 {
     struct patience patience = {0};
     expect_wait(&patience, 0);
@@ -31,7 +31,7 @@ static void test_learns(void **state)
 
 /* A single reply after several requests, later than usual: the next request gets this time, and half of it in
  * addition. If that is in vain, it is not repeated before a reply has arrived in time. */
-static void test_tries_once(void **state)
+TEST(tries_once)
 {
     struct patience patience = {0};
     patience_learn(&patience, 0.1);
@@ -52,21 +52,11 @@ static void test_tries_once(void **state)
 }
 
 /* While no reply times are known, a reply within the awaited time is not late. */
-static void test_suspects_nobody_at_first(void **state)
+TEST(suspects_nobody_at_first)
 {
     struct patience patience = {0};
     patience_suspect(&patience, 0.4, 3, 0.5);
     expect_wait(&patience, 0);
     patience_suspect(&patience, 0.6, 3, 0.5);
     expect_wait(&patience, 4.5);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),
-        cmocka_unit_test(test_tries_once),
-        cmocka_unit_test(test_suspects_nobody_at_first),
-    };
-    return cmocka_run_group_tests_name("patience", tests, NULL, NULL);
 }

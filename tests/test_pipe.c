@@ -47,7 +47,7 @@ static size_t put_values(struct pipe_values *values, uint8_t bytes[PIPE_SMALL_MA
     return pipe_finish(&message);
 }
 
-static void test_values(void **state)
+TEST(values)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
@@ -84,7 +84,7 @@ static void test_values(void **state)
     assert_string_equal(got.values.text[SERIAL], "");
 }
 
-static void test_values_of_a_bank(void **state)
+TEST(values_of_a_bank)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
@@ -104,7 +104,7 @@ static void test_values_of_a_bank(void **state)
 }
 
 /* A message that was truncated anywhere, or is longer than its head says, is rejected. */
-static void test_cut(void **state)
+TEST(cut)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
@@ -135,7 +135,7 @@ static void test_cut(void **state)
 }
 
 /* Whatever a message contains, parsing it reads nothing beyond it. */
-static void test_garbage(void **state)
+TEST(garbage)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values(), got;
@@ -160,7 +160,7 @@ static void test_garbage(void **state)
         }
 }
 
-static void test_version(void **state)
+TEST(version)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_values sent = make_values();
@@ -181,7 +181,7 @@ struct settings {
     double number;
 };
 
-static void test_config(void **state)
+TEST(config)
 {
     static const struct settings settings = {.name = "x", .number = 2.5};
     _Alignas(16) uint8_t bytes[4096] = {0};
@@ -215,7 +215,7 @@ static void test_config(void **state)
     assert_true(got_pack.writable && got_pack.is_bank && got_pack.unit == 7);
 }
 
-static void test_small_ones(void **state)
+TEST(small_ones)
 {
     uint8_t bytes[PIPE_SMALL_MAX];
     bool differs;
@@ -256,22 +256,11 @@ static void test_small_ones(void **state)
 }
 
 /* A text that does not fit is reported rather than cut. */
-static void test_no_room(void **state)
+TEST(no_room)
 {
     uint8_t bytes[64];
     struct pipe_values sent = make_values();
     struct pipe_message message = pipe_new(PIPE_VALUES, bytes, sizeof bytes);
     pipe_values(&message, &sent);
     assert_int_equal(pipe_finish(&message), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_values_of_a_bank),
-        cmocka_unit_test(test_cut),        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_version),    cmocka_unit_test(test_config),
-        cmocka_unit_test(test_small_ones), cmocka_unit_test(test_no_room),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

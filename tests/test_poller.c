@@ -110,7 +110,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void publishes_a_whole_cycle(void **state)
+#define POLLER_TEST(name) TEST_WITH(name, set_up, tear_down)
+
+POLLER_TEST(publishes_a_whole_cycle)
 {
     struct world *world = *state;
     assert_true(poller_stale(world->poller, world->now));
@@ -125,7 +127,7 @@ static void publishes_a_whole_cycle(void **state)
 
 /* The process is stopped in the first cycle: the line does not count as slow, which would extend the validity of
  * values. */
-static void learns_no_pace_from_a_stop(void **state)
+POLLER_TEST(learns_no_pace_from_a_stop)
 {
     struct world *world = *state;
     struct bms_request request;
@@ -146,7 +148,7 @@ static void learns_no_pace_from_a_stop(void **state)
 
 /* The first cycle takes longer than values stay fresh: at its end the vital ones are still published, with their
  * age. */
-static void keeps_what_a_slow_first_cycle_brought(void **state)
+POLLER_TEST(keeps_what_a_slow_first_cycle_brought)
 {
     struct world *world = *state;
     struct bms_request request;
@@ -163,7 +165,7 @@ static void keeps_what_a_slow_first_cycle_brought(void **state)
     assert_true(world->poller->published_at == began);
 }
 
-static void asks_slow_values_rarely(void **state)
+POLLER_TEST(asks_slow_values_rarely)
 {
     struct world *world = *state;
     cycle(world);
@@ -178,7 +180,7 @@ static void asks_slow_values_rarely(void **state)
     assert_int_equal(world->asked[SLOW], 1);
 }
 
-static void repeats_before_it_counts(void **state)
+POLLER_TEST(repeats_before_it_counts)
 {
     struct world *world = *state;
     cycle(world);
@@ -190,7 +192,7 @@ static void repeats_before_it_counts(void **state)
     assert_int_equal(world->poller->counters.repeats, 2);
 }
 
-static void never_mixes_two_cycles(void **state)
+POLLER_TEST(never_mixes_two_cycles)
 {
     struct world *world = *state;
     cycle(world);
@@ -218,7 +220,7 @@ static void never_mixes_two_cycles(void **state)
     assert_true(world->poller->values.value[CELL_MV] == 3000);
 }
 
-static void publishes_without_what_never_came(void **state)
+POLLER_TEST(publishes_without_what_never_came)
 {
     struct world *world = *state;
     world->answers[CELLS] = false;
@@ -234,7 +236,7 @@ static bool build_nothing(struct bms *bms, unsigned step, struct bms_request *re
 }
 
 /* A driver that cannot build any request publishes nothing. */
-static void publishes_nothing_that_was_not_asked(void **state)
+POLLER_TEST(publishes_nothing_that_was_not_asked)
 {
     struct world *world = *state;
     struct bms_driver mute = driver;
@@ -247,7 +249,7 @@ static void publishes_nothing_that_was_not_asked(void **state)
     world->poller->config = &config;
 }
 
-static void asks_rarely_what_was_never_answered(void **state)
+POLLER_TEST(asks_rarely_what_was_never_answered)
 {
     struct world *world = *state;
     world->answers[CELLS] = false;
@@ -265,7 +267,7 @@ static void asks_rarely_what_was_never_answered(void **state)
 }
 
 /* A reply that is damaged each time shows that the board supports the request. */
-static void asks_soon_what_came_damaged(void **state)
+POLLER_TEST(asks_soon_what_came_damaged)
 {
     struct world *world = *state;
     world->answers[CELLS] = false;
@@ -284,7 +286,7 @@ static void asks_soon_what_came_damaged(void **state)
     assert_in_range(asked, 15, 21);
 }
 
-static void slows_down_when_silent(void **state)
+POLLER_TEST(slows_down_when_silent)
 {
     struct world *world = *state;
     cycle(world);
@@ -301,7 +303,7 @@ static void slows_down_when_silent(void **state)
     assert_true(fabs(world->poller->pace.due - world->now - 1) < 1e-9);
 }
 
-static void is_stale_when_the_last_cycle_is_old(void **state)
+POLLER_TEST(is_stale_when_the_last_cycle_is_old)
 {
     struct world *world = *state;
     cycle(world);
@@ -310,7 +312,7 @@ static void is_stale_when_the_last_cycle_is_old(void **state)
 }
 
 /* Sixteen packs on a slow line have their turn every 17 s: by default their values must not turn stale in between. */
-static void knows_how_long_a_round_takes(void **state)
+POLLER_TEST(knows_how_long_a_round_takes)
 {
     struct world *world = *state;
     cycle(world);
@@ -347,7 +349,7 @@ static void knows_how_long_a_round_takes(void **state)
 
 /* It may be another device that comes back: its values are unknown until they are read. Slow values are kept, because
  * they usually are the same; another serial number clears them. */
-static void forgets_the_device_on_reset(void **state)
+POLLER_TEST(forgets_the_device_on_reset)
 {
     struct world *world = *state;
     cycle(world);
@@ -367,7 +369,7 @@ static void forgets_the_device_on_reset(void **state)
 }
 
 /* Another pack may have been connected meanwhile: the driver starts over, and everything is read again. */
-static void forgets_the_device_after_a_long_silence(void **state)
+POLLER_TEST(forgets_the_device_after_a_long_silence)
 {
     struct world *world = *state;
     cycle(world);
@@ -399,7 +401,7 @@ static void forgets_the_device_after_a_long_silence(void **state)
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
 }
 
-static void forgets_a_talker_after_a_long_silence(void **state)
+POLLER_TEST(forgets_a_talker_after_a_long_silence)
 {
     static const struct bms_driver talker = {.name = "talker", .line = {.baud = 9600}};
     struct pack_config talking = config;
@@ -425,7 +427,7 @@ static void forgets_a_talker_after_a_long_silence(void **state)
 }
 
 /* A port that is reopened because all packs are silent must not cause requests as frequent as at the start. */
-static void stays_patient_over_a_reset(void **state)
+POLLER_TEST(stays_patient_over_a_reset)
 {
     struct world *world = *state;
     world->answers[VITAL] = false;
@@ -436,7 +438,7 @@ static void stays_patient_over_a_reset(void **state)
     assert_true(fabs(world->poller->pace.due - world->now - 20) < 1e-9);
 }
 
-static void counts_refused_values_once(void **state)
+POLLER_TEST(counts_refused_values_once)
 {
     struct world *world = *state;
     world->voltage = 9999;
@@ -445,7 +447,7 @@ static void counts_refused_values_once(void **state)
     assert_true(isnan(world->poller->values.value[VOLTAGE_V]));
 }
 
-static void leaves_a_refused_step_alone(void **state)
+POLLER_TEST(leaves_a_refused_step_alone)
 {
     struct world *world = *state;
     struct bms_request request;
@@ -466,7 +468,7 @@ static void leaves_a_refused_step_alone(void **state)
 
 /* The next request may have to wait until the line is quiet; a cycle that needs no further request ends with its last
  * reply. A request that was built in between is counted once. */
-static void ends_a_cycle_with_its_last_reply(void **state)
+POLLER_TEST(ends_a_cycle_with_its_last_reply)
 {
     struct world *world = *state;
     struct bms_request request;
@@ -493,32 +495,4 @@ static void ends_a_cycle_with_its_last_reply(void **state)
     assert_false(published);
     assert_int_equal(world->poller->counters.repeats, 2);
     assert_int_equal(world->poller->presence.silent_cycles, 1);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        TEST(publishes_a_whole_cycle),
-        TEST(ends_a_cycle_with_its_last_reply),
-        TEST(learns_no_pace_from_a_stop),
-        TEST(keeps_what_a_slow_first_cycle_brought),
-        TEST(asks_slow_values_rarely),
-        TEST(repeats_before_it_counts),
-        TEST(never_mixes_two_cycles),
-        TEST(publishes_without_what_never_came),
-        TEST(asks_rarely_what_was_never_answered),
-        TEST(asks_soon_what_came_damaged),
-        TEST(publishes_nothing_that_was_not_asked),
-        TEST(slows_down_when_silent),
-        TEST(is_stale_when_the_last_cycle_is_old),
-        TEST(knows_how_long_a_round_takes),
-        TEST(forgets_the_device_on_reset),
-        TEST(forgets_the_device_after_a_long_silence),
-        TEST(forgets_a_talker_after_a_long_silence),
-        TEST(stays_patient_over_a_reset),
-        TEST(counts_refused_values_once),
-        TEST(leaves_a_refused_step_alone),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void sets_it_raw_and_at_its_rate(void **state)
+#define PORT_SERIAL_TEST(name) TEST_WITH(name, set_up, tear_down)
+
+PORT_SERIAL_TEST(sets_it_raw_and_at_its_rate)
 {
     struct bench *bench = *state;
     const struct port_settings settings = {.baud = 31250, .framing = "8N2"};
@@ -97,7 +99,7 @@ static void sets_it_raw_and_at_its_rate(void **state)
     port_free(port);
 }
 
-static void can_only_read_where_it_listens(void **state)
+PORT_SERIAL_TEST(can_only_read_where_it_listens)
 {
     struct bench *bench = *state;
     const struct port_settings settings = {.baud = 9600, .framing = "8N1", .listen = true};
@@ -106,7 +108,7 @@ static void can_only_read_where_it_listens(void **state)
     port_free(port);
 }
 
-static void leaves_it_to_another_program(void **state)
+PORT_SERIAL_TEST(leaves_it_to_another_program)
 {
     struct bench *bench = *state;
     const struct port_settings settings = {.baud = 9600, .framing = "8N1"};
@@ -121,7 +123,7 @@ static void leaves_it_to_another_program(void **state)
     port_free(third);
 }
 
-static void says_what_is_no_serial_port(void **state)
+PORT_SERIAL_TEST(says_what_is_no_serial_port)
 {
     struct bench *bench = *state;
     const struct port_settings settings = {.baud = 9600, .framing = "8N1"};
@@ -131,15 +133,4 @@ static void says_what_is_no_serial_port(void **state)
     strcpy(bench->path, "/dev/nothing-like-that");
     port_free(open_port(bench, &settings));
     assert_string_equal(bench->why, "No such file or directory");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sets_it_raw_and_at_its_rate, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(can_only_read_where_it_listens, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(leaves_it_to_another_program, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(says_what_is_no_serial_port, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static size_t frame_of(const char *text, uint8_t out[RTU_ADU_MAX])
     return rtu_compose(bytes[0], bytes + 1, size - 1, out);
 }
 
-static void test_compose(void **state)
+TEST(compose)
 {
     uint8_t out[RTU_ADU_MAX];
     assert_int_equal(frame_of("02 03 01 22 00 02", out), sizeof read_290);
@@ -55,7 +55,7 @@ static const struct {
     {"01 03 00 00 00", RTU_REQUEST}, /* a wrong length */
 };
 
-static void test_whole_frames(void **state)
+TEST(whole_frames)
 {
     for (size_t i = 0; i < COUNT(kinds); i++) {
         uint8_t frame[RTU_ADU_MAX];
@@ -74,7 +74,7 @@ static void test_whole_frames(void **state)
 
 /* After noise, after half a request, after a request that the master has given up, after the answer of another
  * device. */
-static void test_the_last_of_several(void **state)
+TEST(the_last_of_several)
 {
     static const uint8_t before[][9] = {
         {0},
@@ -96,7 +96,7 @@ static void test_the_last_of_several(void **state)
 }
 
 /* The data of a write are not a request, even if they look like one. */
-static void test_data_is_no_request(void **state)
+TEST(data_is_no_request)
 {
     uint8_t pdu[6 + sizeof read_290] = {0x10, 0, 0, 0, 4, sizeof read_290}, frame[RTU_ADU_MAX];
     memcpy(pdu + 6, read_290, sizeof read_290);
@@ -107,7 +107,7 @@ static void test_data_is_no_request(void **state)
         assert_int_equal(rtu_find_first(frame, n).kind, RTU_NOTHING);
 }
 
-static void test_a_stream(void **state)
+TEST(a_stream)
 {
     uint8_t bytes[600];
     for (unsigned i = 0; i < 3; i++)
@@ -131,7 +131,7 @@ static void test_a_stream(void **state)
 }
 
 /* Random bytes in random pieces: each frame that is found is within them and intact. */
-static void test_any_bytes(void **state)
+TEST(any_bytes)
 {
     uint64_t random = 27;
     unsigned requests = 0;
@@ -162,7 +162,7 @@ static void test_any_bytes(void **state)
     assert_true(requests > 1000);
 }
 
-static void test_silence(void **state)
+TEST(silence)
 {
     assert_true(rtu_silence_s(9600, "8N1") > 0.00364 && rtu_silence_s(9600, "8N1") < 0.00365);
     assert_true(rtu_silence_s(9600, "8E1") > 0.0040 && rtu_silence_s(9600, "8E1") < 0.0041);
@@ -183,7 +183,7 @@ static unsigned ask(struct diagnostics *counted, unsigned what, unsigned data)
     return (unsigned) answer[3] << 8 | answer[4];
 }
 
-static void test_diagnostics(void **state)
+TEST(diagnostics)
 {
     struct diagnostics counted = {1, 2, 3, 4, 5, 6, 0x10007};
     assert_int_equal(ask(&counted, 0, 0xA537), 0xA537);
@@ -210,7 +210,7 @@ static void test_diagnostics(void **state)
 
 /* ---- states ---- */
 
-static void test_states(void **state)
+TEST(states)
 {
     double until = NAN;
     assert_int_equal(present_state(until, 5), PRESENT_WAITING);
@@ -229,20 +229,4 @@ static void test_states(void **state)
     assert_int_equal(present_state(until, 211.1), PRESENT_SILENT);
     present_update(&until, true, 303, 300);
     assert_int_equal(present_state(until, 300), PRESENT_RUNNING);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compose),
-        cmocka_unit_test(test_whole_frames),
-        cmocka_unit_test(test_the_last_of_several),
-        cmocka_unit_test(test_data_is_no_request),
-        cmocka_unit_test(test_a_stream),
-        cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_diagnostics),
-        cmocka_unit_test(test_states),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ static void send_frame(uint32_t id, uint8_t size)
     assert_int_equal(send(far, &frame, sizeof frame, 0), sizeof frame);
 }
 
-static void test_can(void **state)
+TEST(can)
 {
     static const struct present_config config = {.port = "can:can0"};
     struct ev_loop *loop = ev_default_loop(0);
@@ -131,12 +131,4 @@ static void test_can(void **state)
     assert_true(bus_is_open(bus));
     bus_free(bus);
     close(far);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_can),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

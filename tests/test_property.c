@@ -815,7 +815,7 @@ static void try_learned(const struct bms_driver *driver, const char *variant)
 
 /* A new driver has no row: what it carries is determined by running it, and then tested. Drivers with a row show that
  * this works. */
-static void test_without_a_row(void **state)
+TEST(without_a_row)
 {
     static const char *const none[] = {NULL, NULL};
     try_learned(bms_driver_find("jbd-addressed"), NULL);
@@ -845,18 +845,13 @@ static struct CMUnitTest make_test(const struct protocol *protocol, const char *
     return (struct CMUnitTest){.name = name, .test_func = test, .initial_state = initial.state};
 }
 
-int main(void)
+BEFORE_ALL
 {
-    enum { KINDS = 5 };
-    static struct CMUnitTest tests[KINDS * ROWS(protocols) + 1];
-    size_t count = 0;
     for (size_t i = 0; i < ROWS(protocols); i++) {
-        tests[count++] = make_test(&protocols[i], "packs", test_packs);
-        tests[count++] = make_test(&protocols[i], "alarms", test_alarms);
-        tests[count++] = make_test(&protocols[i], "switches", test_switches);
-        tests[count++] = make_test(&protocols[i], "turned current", test_turned);
-        tests[count++] = make_test(&protocols[i], "rough line", test_rough_line);
+        unit_register(make_test(&protocols[i], "packs", test_packs), __LINE__);
+        unit_register(make_test(&protocols[i], "alarms", test_alarms), __LINE__);
+        unit_register(make_test(&protocols[i], "switches", test_switches), __LINE__);
+        unit_register(make_test(&protocols[i], "turned current", test_turned), __LINE__);
+        unit_register(make_test(&protocols[i], "rough line", test_rough_line), __LINE__);
     }
-    tests[count++] = (struct CMUnitTest){.name = "without a row", .test_func = test_without_a_row};
-    return _cmocka_run_group_tests("protocols", tests, count, NULL, NULL);
 }

@@ -9,21 +9,16 @@
 #include "registers/value.h"
 #include "bms/count.h"
 #include "bms/prng.h"
+#include "unit.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 /* ---- numbers by name ---- */
 
-static void test_names(void **state)
+TEST(names)
 {
-    (void) state;
     static const struct {
         const char *name;
         enum value_kind kind;
@@ -78,9 +73,8 @@ static double look_up(const struct pack *pack, const char *name)
     return look_up_with(pack, &status, name);
 }
 
-static void test_values(void **state)
+TEST(values)
 {
-    (void) state;
     struct pack pack;
     pack_clear(&pack);
     assert_true(isnan(look_up(&pack, "voltage_v")));
@@ -105,9 +99,8 @@ static void test_values(void **state)
 }
 
 /* The gateway's own values, for a pack and for a bank. */
-static void test_mapped_values(void **state)
+TEST(mapped_values)
 {
-    (void) state;
     const struct map_bank extras = {.missing = 2, .temp_max_c = 41.5, .temp_max_pack = 3};
     struct map_status status = {.state = MAP_STATE_STALE, .age_s = 17, .charged_wh = 1234.5};
     struct pack pack;
@@ -130,9 +123,8 @@ static void test_mapped_values(void **state)
 /* ---- numbers in registers ---- */
 
 // clang-format off
-static void test_encode(void **state)
+TEST(encode)
 {
-    (void) state;
     static const struct {
         const char *name;
         enum map_type type;
@@ -202,9 +194,8 @@ static void test_encode(void **state)
 // clang-format on
 
 /* A limit is never rounded up. */
-static void test_encode_limit(void **state)
+TEST(encode_limit)
 {
-    (void) state;
     struct register_row write = {.type = REG_U16,
                                  .scale = 10,
                                  .min = -INFINITY,
@@ -223,9 +214,8 @@ static void test_encode_limit(void **state)
 }
 
 /* Translated values of a register of a view: a value without a translation is unknown. */
-static void test_encode_bounds(void **state)
+TEST(encode_bounds)
 {
-    (void) state;
     struct register_row write = {.type = REG_U16,
                                  .size = 1,
                                  .scale = 10,
@@ -254,9 +244,8 @@ static void expect_bytes(const char *name, const struct push_request *request, c
         fail_msg("%s: not the frame expected", name);
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
-    (void) state;
     static const uint8_t single[] = {0x12, 0x34, 0, 0, 0, 6, 0xFF, 0x06, 0x00, 0x01, 0x00, 0x03};
     static const uint8_t multiple[] = {0xFF, 0xFE, 0,    0,    0,    11,   1,    0x10, 0x00,
                                        0x01, 0x00, 0x02, 0x04, 0x00, 0x0A, 0x01, 0x02};
@@ -281,9 +270,8 @@ static void test_requests(void **state)
 }
 
 // clang-format off
-static void test_answers(void **state)
+TEST(answers)
 {
-    (void) state;
     static const struct {
         const char *name;
         bool single; /* request: register 1 gets 3, or registers 1 and 2 get 3 and 4; transaction 0x0102 */
@@ -419,9 +407,8 @@ static void expect_nothing(struct bench *bench, const char *name)
         fail_msg("%s: %u registers from %u on are due", name, span.size, span.address);
 }
 
-static void test_neighbours(void **state)
+TEST(neighbours)
 {
-    (void) state;
     struct bench *bench = bench_new();
     add(bench, 10, REG_U16, SOC_PERCENT);
     add(bench, 11, REG_U32, CYCLES)->big_words = true;
@@ -454,9 +441,8 @@ static void test_neighbours(void **state)
     bench_free(bench);
 }
 
-static void test_largest_request(void **state)
+TEST(largest_request)
 {
-    (void) state;
     struct bench *bench = bench_new();
     uint16_t words[PUSH_REGISTERS_MAX];
     for (unsigned i = 0; i < 122; i++) {
@@ -474,9 +460,8 @@ static void test_largest_request(void **state)
 }
 
 /* A slow target: the interval ends before all requests are done. */
-static void test_turns(void **state)
+TEST(turns)
 {
-    (void) state;
     struct bench *bench = bench_new();
     add(bench, 1, REG_U16, SOC_PERCENT);
     add(bench, 3, REG_U16, SOC_PERCENT);
@@ -498,9 +483,8 @@ static void test_turns(void **state)
     bench_free(bench);
 }
 
-static void test_changes(void **state)
+TEST(changes)
 {
-    (void) state;
     struct bench *bench = bench_new();
     bench->config.on_change = true;
     add(bench, 1, REG_U16, SOC_PERCENT);
@@ -549,9 +533,8 @@ static void test_changes(void **state)
 }
 
 /* Steps of 0.1 are not exactly 0.1 in binary. */
-static void test_dead_band_of_a_step(void **state)
+TEST(dead_band_of_a_step)
 {
-    (void) state;
     struct bench *bench = bench_new();
     bench->config.on_change = true;
     struct register_row *write = add(bench, 1, REG_U16, VOLTAGE_V);
@@ -577,9 +560,8 @@ static void test_dead_band_of_a_step(void **state)
 }
 
 /* If only the interval counts, changes wait for it; values that become known or unknown do not. */
-static void test_interval_only(void **state)
+TEST(interval_only)
 {
-    (void) state;
     struct bench *bench = bench_new();
     add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct substitute){INSTEAD_NUMBER, 9999};
     add(bench, 3, REG_U16, SOC_PERCENT);
@@ -612,9 +594,8 @@ static void test_interval_only(void **state)
 }
 
 /* The values of a pack may have turned stale without a notification, as after a pause of the host. */
-static void test_limits_of_a_pack_that_is_late(void **state)
+TEST(limits_of_a_pack_that_is_late)
 {
-    (void) state;
     struct bench *bench = bench_new();
     assert_true(value_find("allowed_charge_current_a", &add(bench, 1, REG_U16, 0)->terms[0].value));
     bench->source.status = (struct map_status){
@@ -629,9 +610,8 @@ static void test_limits_of_a_pack_that_is_late(void **state)
 }
 
 /* After the start a pack has time to answer before its registers are overwritten. */
-static void test_settling(void **state)
+TEST(settling)
 {
-    (void) state;
     struct bench *bench = bench_new();
     add(bench, 1, REG_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
     add(bench, 2, REG_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
@@ -657,9 +637,8 @@ static void test_settling(void **state)
 }
 
 /* The gateway's own values about a pack are known while it is silent, too. */
-static void test_status_of_a_silent_pack(void **state)
+TEST(status_of_a_silent_pack)
 {
-    (void) state;
     struct bench *bench = bench_new();
     assert_true(value_find("connection_state", &add(bench, 1, REG_U16, 0)->terms[0].value));
     add(bench, 2, REG_U16, SOC_PERCENT);
@@ -678,9 +657,8 @@ static void test_status_of_a_silent_pack(void **state)
     bench_free(bench);
 }
 
-static void test_lost(void **state)
+TEST(lost)
 {
-    (void) state;
     struct bench *bench = bench_new();
     struct push_span span;
     bench->config.on_change = true;
@@ -712,9 +690,8 @@ static struct push_span take(struct bench *bench, const char *name, bool last, u
 }
 
 /* A target that reports once that it is busy must not keep "fresh" for a whole interval. */
-static void test_busy(void **state)
+TEST(busy)
 {
-    (void) state;
     static const uint8_t for_now[] = {5, 6, 10, 11};
     for (size_t i = 0; i < COUNT(for_now); i++) {
         struct bench *bench = bench_new();
@@ -753,9 +730,8 @@ static void test_busy(void **state)
 
 /* A pause is never longer than the interval, because the register would have been retried by then anyway, nor than
  * half a minute. */
-static void test_pauses(void **state)
+TEST(pauses)
 {
-    (void) state;
     static const struct {
         double interval_s;
         uint8_t exception;
@@ -885,9 +861,8 @@ static void forget_counts(struct device *device)
 }
 
 /* Bisection finds the rejected registers; the others are written together without them. */
-static void test_refused_registers(void **state)
+TEST(refused_registers)
 {
-    (void) state;
     struct bench *bench = bench_of_device(32);
     struct device device = {.refuses = {[5] = true, [6] = true, [29] = true}};
     run(bench, &device, 5);
@@ -917,9 +892,8 @@ static void test_refused_registers(void **state)
 
 /* Requests that are too long for the target, or that write more than one register: values are still written in the
  * way that it accepts. */
-static void test_limits_of_a_target(void **state)
+TEST(limits_of_a_target)
 {
-    (void) state;
     for (unsigned most = 1; most <= 16; most++) {
         struct bench *bench = bench_of_device(32);
         struct device device = {.most = most, .one_by_one = most == 1};
@@ -935,9 +909,8 @@ static void test_limits_of_a_target(void **state)
 }
 
 /* A register that is never answered is found and tried last and rarely; the others are written. */
-static void test_ignored_register(void **state)
+TEST(ignored_register)
 {
-    (void) state;
     struct bench *bench = bench_of_device(16);
     struct device device = {.ignores = {[11] = true}};
     run(bench, &device, 120);
@@ -962,9 +935,8 @@ static void test_ignored_register(void **state)
 
 /* A register that is always deferred does not delay its neighbours for long; when it is accepted, all are written
  * together again. */
-static void test_register_that_is_put_off(void **state)
+TEST(register_that_is_put_off)
 {
-    (void) state;
     struct bench *bench = bench_of_device(32);
     struct device device = {.puts_off = {[20] = true}};
     run(bench, &device, 100);
@@ -985,9 +957,8 @@ static void test_register_that_is_put_off(void **state)
 }
 
 /* All others take precedence, but it gets its turn even if others are always due. */
-static void test_doubtful_comes_last(void **state)
+TEST(doubtful_comes_last)
 {
-    (void) state;
     struct bench *bench = bench_new();
     bench->config.interval_s = 5;
     add(bench, 1, REG_U16, SOC_PERCENT);
@@ -1010,9 +981,8 @@ static void test_doubtful_comes_last(void **state)
 }
 
 /* A target that is away says nothing about its registers. */
-static void test_dead_target(void **state)
+TEST(dead_target)
 {
-    (void) state;
     struct bench *bench = bench_of_device(16);
     for (unsigned i = 8; i < 16; i++) /* two spans */
         bench->writes[i].address += 8;
@@ -1038,9 +1008,8 @@ static void test_dead_target(void **state)
 
 /* Devices of all kinds: after a while the accepted registers are written in every interval, and the rejected ones are
  * known. */
-static void test_any_device(void **state)
+TEST(any_device)
 {
-    (void) state;
     uint64_t seed = 1;
     for (unsigned round = 0; round < 200; round++) {
         struct bench *bench = bench_of_device(DEVICE_SIZE);
@@ -1074,9 +1043,8 @@ static void test_any_device(void **state)
 }
 
 /* After the target was away, rejected registers are retried at once. */
-static void test_hope(void **state)
+TEST(hope)
 {
-    (void) state;
     struct bench *bench = bench_of_device(4);
     struct device device = {.refuses = {[1] = true}, .ignores = {[2] = true}};
     run(bench, &device, 600);
@@ -1095,9 +1063,8 @@ static void test_hope(void **state)
     bench_free(bench);
 }
 
-static void test_counter(void **state)
+TEST(counter)
 {
-    (void) state;
     struct bench *bench = bench_new();
     struct register_row *write = add(bench, 7, REG_U16, 0);
     write->terms[0].what = ROW_SECONDS;
@@ -1122,48 +1089,10 @@ static void test_counter(void **state)
     bench_free(bench);
 }
 
-static void test_no_source(void **state)
+TEST(no_source)
 {
-    (void) state;
     struct bench *bench = bench_new();
     add(bench, 1, REG_U16, SOC_PERCENT)->terms[0].source[0] = 'q';
     assert_false(push_plan_init(&bench->plan, &bench->config, bench_find, bench, 0, bench->now));
     bench_free(bench);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_mapped_values),
-        cmocka_unit_test(test_encode),
-        cmocka_unit_test(test_encode_limit),
-        cmocka_unit_test(test_encode_bounds),
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_largest_request),
-        cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_dead_band_of_a_step),
-        cmocka_unit_test(test_interval_only),
-        cmocka_unit_test(test_limits_of_a_pack_that_is_late),
-        cmocka_unit_test(test_settling),
-        cmocka_unit_test(test_status_of_a_silent_pack),
-        cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_pauses),
-        cmocka_unit_test(test_refused_registers),
-        cmocka_unit_test(test_limits_of_a_target),
-        cmocka_unit_test(test_ignored_register),
-        cmocka_unit_test(test_register_that_is_put_off),
-        cmocka_unit_test(test_doubtful_comes_last),
-        cmocka_unit_test(test_dead_target),
-        cmocka_unit_test(test_any_device),
-        cmocka_unit_test(test_hope),
-        cmocka_unit_test(test_counter),
-        cmocka_unit_test(test_no_source),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static int take(struct bms *bms, const char *command, const char *text, struct p
 #define PWR_EVENTS(bat, power, fault)                                                              \
     " Bat Events : " bat "\r\r\n Power Events : " power "\r\r\n System Fault : " fault
 
-static void test_requests(void **state)
+TEST(requests)
 {
     struct bms bms = at_address(3);
     static const char *const expected[] = {"pwr 3\r\n", "bat 3\r\n", "stat 3\r\n", NULL,
@@ -56,7 +56,7 @@ static void test_requests(void **state)
 }
 
 /* Section 2: the first pack may accept `stat` if it rejects `stat 1`. */
-static void test_stat_alone(void **state)
+TEST(stat_alone)
 {
     for (int address = 1; address <= 2; address++) {
         struct bms bms = at_address(address);
@@ -79,7 +79,7 @@ static void test_stat_alone(void **state)
     }
 }
 
-static void test_framing(void **state)
+TEST(framing)
 {
     static const struct {
         const char *name, *text;
@@ -126,7 +126,7 @@ static void test_framing(void **state)
 }
 
 /* Section 7, repeated independently. */
-static void test_events(void **state)
+TEST(events)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
     static const struct {
@@ -187,7 +187,7 @@ static void test_events(void **state)
     "bat 1\n\r@\r\r\nBattery Volt Curr Tempr Base State Volt. State Curr. State Temp. State SOC "  \
     "Coulomb BAL\r\r\n"
 
-static void test_table(void **state)
+TEST(table)
 {
     static const struct {
         const char *name, *text;
@@ -233,7 +233,7 @@ static void test_table(void **state)
 
 /* A row whose columns are swapped after its voltage: the value that does not fit its column is unknown, and so are
  * all after it and all that need every cell. The other rows are kept. */
-static void test_odd_row(void **state)
+TEST(odd_row)
 {
     static const struct {
         const char *name, *row;
@@ -274,7 +274,7 @@ static void test_odd_row(void **state)
 }
 
 /* Columns are identified by their titles; missing ones stay unknown. */
-static void test_columns(void **state)
+TEST(columns)
 {
     struct bms bms = at_address(1);
     struct pack pack;
@@ -296,7 +296,7 @@ static void test_columns(void **state)
 
 /* US packs before 2020 have only the percentage here; a US3000D with two temperature states and a blank before the
  * unit does not report it for linked packs. */
-static void test_charge(void **state)
+TEST(charge)
 {
     static const struct {
         const char *text;
@@ -343,7 +343,7 @@ static void test_charge(void **state)
 }
 
 /* `stat` and `info` have the same beginning. */
-static void test_lists(void **state)
+TEST(lists)
 {
     static const char stat[] = "stat 1\n\r@\r\r\nDevice address           1\r\r\nData Items : 109"
                                "\r\r\nCYCLE Times : 666\r\r\nSOH : 93" END,
@@ -372,7 +372,7 @@ static void test_lists(void **state)
 }
 
 /* Another program asks, and we listen: the echo contains its command. */
-static void test_listening(void **state)
+TEST(listening)
 {
     struct bms bms = at_address(1), other = at_address(2);
     struct pack pack;
@@ -383,7 +383,7 @@ static void test_listening(void **state)
     assert_int_equal(take(&bms, "", "@\r\n Power  1\r\n" PWR_VALUES END, &pack), BMS_FOREIGN);
 }
 
-static void test_board(void **state)
+TEST(board)
 {
     static const struct {
         int address;
@@ -407,17 +407,4 @@ static void test_board(void **state)
         assert_int_equal(out.size > 0, *cases[i].starts != '\0');
         assert_memory_equal(out.bytes, cases[i].starts, strlen(cases[i].starts));
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_stat_alone),
-        cmocka_unit_test(test_framing),  cmocka_unit_test(test_events),
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_odd_row),  cmocka_unit_test(test_charge),
-        cmocka_unit_test(test_lists),    cmocka_unit_test(test_listening),
-        cmocka_unit_test(test_board),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

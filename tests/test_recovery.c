@@ -233,7 +233,7 @@ static unsigned readings_of_first(const struct bms_driver *driver, unsigned pack
 }
 
 /* The first values arrive with the first vital replies, and the other answers soon after. */
-static void tells_what_is_vital_first(void **state)
+TEST(tells_what_is_vital_first)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
@@ -260,7 +260,7 @@ static void tells_what_is_vital_first(void **state)
 }
 
 /* Only vital requests are ever answered: the values arrive at once and stay fresh. */
-static void stays_fresh_where_little_is_answered(void **state)
+TEST(stays_fresh_where_little_is_answered)
 {
     static const unsigned counts[] = {1, 4, 7, 16};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -282,7 +282,7 @@ static void stays_fresh_where_little_is_answered(void **state)
 }
 
 /* If a board does not answer several optional requests in a row, its values wait for at most one of them. */
-static void waits_for_one_vain_request_at_most(void **state)
+TEST(waits_for_one_vain_request_at_most)
 {
     struct bench bench;
     vital_only = true;
@@ -298,7 +298,7 @@ static void waits_for_one_vain_request_at_most(void **state)
 }
 
 /* Before the first rounds of a slow line have ended, their duration is unknown: no pack turns stale meanwhile. */
-static void stays_fresh_from_the_first_round_on(void **state)
+TEST(stays_fresh_from_the_first_round_on)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
@@ -333,7 +333,7 @@ static double oldest_of(const char *protocol, unsigned dead_count)
     return oldest_s;
 }
 
-static void is_hardly_slowed_down_by_the_dead(void **state)
+TEST(is_hardly_slowed_down_by_the_dead)
 {
     static const char *const protocols[] = {"topbms", "daly",   "daly-d2",
                                             "jk-pb",  "jbd-up", "jbd-addressed"};
@@ -349,7 +349,7 @@ static void is_hardly_slowed_down_by_the_dead(void **state)
 
 /* A pack that answered within the last minute and then sends something that is not a frame may send the rest later:
  * until then it is asked as often as before. */
-static void asks_on_who_answered_a_minute_ago(void **state)
+TEST(asks_on_who_answered_a_minute_ago)
 {
     struct bench bench;
     open_bench(&bench, "daly", 4);
@@ -366,7 +366,7 @@ static void asks_on_who_answered_a_minute_ago(void **state)
 }
 
 /* A pack that needs most of its reply_timeout for an answer is found among quick ones. */
-static void finds_a_slow_one_that_is_turned_on_later(void **state)
+TEST(finds_a_slow_one_that_is_turned_on_later)
 {
     static const struct {
         const char *protocol, *faults;
@@ -392,7 +392,7 @@ static void finds_a_slow_one_that_is_turned_on_later(void **state)
 }
 
 /* A single answer of a dead address, or noise, does not cause three requests to it in each cycle. */
-static void asks_the_dead_once_after_a_disturbance(void **state)
+TEST(asks_the_dead_once_after_a_disturbance)
 {
     static const char *const protocols[] = {"topbms", "daly", "jk-pb", "jbd-addressed"};
     for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
@@ -416,7 +416,7 @@ static void asks_the_dead_once_after_a_disturbance(void **state)
 
 /* If more than half of the replies of a pack are damaged, three must agree before values are published. Damaged
  * replies still show how it is asked, and that it is there. */
-static void hears_a_pack_that_is_hard_to_understand(void **state)
+TEST(hears_a_pack_that_is_hard_to_understand)
 {
     double longest_s = 0;
     for (unsigned seed = 1; seed <= 60; seed++) {
@@ -442,7 +442,7 @@ static void hears_a_pack_that_is_hard_to_understand(void **state)
 
 /* ---- the end of a silence ---- */
 
-static void comes_back_together(void **state)
+TEST(comes_back_together)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
@@ -478,7 +478,7 @@ static void comes_back_together(void **state)
 }
 
 /* The gateway starts before its packs are switched on. */
-static void finds_what_is_turned_on_later(void **state)
+TEST(finds_what_is_turned_on_later)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
@@ -514,24 +514,8 @@ static void finds_what_is_turned_on_later(void **state)
     }
 }
 
-int main(int argc, char **argv)
+BEFORE_ALL
 {
     signal(SIGPIPE, SIG_IGN);
     log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_what_is_vital_first),
-        cmocka_unit_test(stays_fresh_where_little_is_answered),
-        cmocka_unit_test(waits_for_one_vain_request_at_most),
-        cmocka_unit_test(stays_fresh_from_the_first_round_on),
-        cmocka_unit_test(is_hardly_slowed_down_by_the_dead),
-        cmocka_unit_test(finds_a_slow_one_that_is_turned_on_later),
-        cmocka_unit_test(asks_on_who_answered_a_minute_ago),
-        cmocka_unit_test(asks_the_dead_once_after_a_disturbance),
-        cmocka_unit_test(hears_a_pack_that_is_hard_to_understand),
-        cmocka_unit_test(comes_back_together),
-        cmocka_unit_test(finds_what_is_turned_on_later),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ extern const struct bms_driver renogy_driver;
 
 enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS, STEPS };
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const struct {
         int address;
@@ -32,7 +32,7 @@ static void test_requests(void **state)
 }
 
 /* Section 4, repeated independently: status1, status2. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     enum { RAW = PACK_ALARM_COUNT };
     static const uint8_t protections[16] = {SHORT_CIRCUIT,
@@ -94,7 +94,7 @@ static void test_alarms(void **state)
 }
 
 /* 5104 and 5105: pairs of bits, 1 low, 2 high. */
-static void test_other_alarms(void **state)
+TEST(other_alarms)
 {
     static const struct {
         uint32_t bits;
@@ -126,7 +126,7 @@ static void test_other_alarms(void **state)
     }
 }
 
-static void test_charge(void **state)
+TEST(charge)
 {
     uint16_t words[7] = {0xFFF4, 136, 1, 0x7BB0, 1, 0x86A0, 15};
     for (int variant = 0; variant < 2; variant++) {
@@ -154,7 +154,7 @@ static void test_charge(void **state)
 }
 
 /* Read from a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
-static void test_limits(void **state)
+TEST(limits)
 {
     static const uint16_t words[4] = {148, 100, 5000, 55536}, nothing[4] = {0};
     for (int variant = 0; variant < 2; variant++) {
@@ -182,7 +182,7 @@ static void test_limits(void **state)
 }
 
 /* Another program reads without the cycles. */
-static void test_six_registers(void **state)
+TEST(six_registers)
 {
     static const uint16_t words[6] = {0, 524, 0, 49842, 0, 50000};
     struct bms bms = new_bms(&renogy_driver);
@@ -196,7 +196,7 @@ static void test_six_registers(void **state)
     assert_unknown(&pack, CYCLES);
 }
 
-static void test_not_a_pack(void **state)
+TEST(not_a_pack)
 {
     static const struct {
         unsigned at;
@@ -222,15 +222,4 @@ static void test_not_a_pack(void **state)
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CELLS, nothing, &pack), BMS_INVALID);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),     cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_other_alarms), cmocka_unit_test(test_charge),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_six_registers),
-        cmocka_unit_test(test_not_a_pack),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

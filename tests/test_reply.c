@@ -33,7 +33,7 @@ static enum reply_state feed(struct bench *bench, const char *hex, bool silent)
     return reply_decode(&bench->feed, &bench->bms, &bench->request, silent, &bench->pack);
 }
 
-static void test_pieces(void **state)
+TEST(pieces)
 {
     struct bench bench;
     open_bench(&bench);
@@ -42,7 +42,7 @@ static void test_pieces(void **state)
     assert_near(&bench.pack, CELL_MV + 1, 3425);
 }
 
-static void test_what_follows_stays(void **state)
+TEST(what_follows_stays)
 {
     struct bench bench;
     open_bench(&bench);
@@ -53,7 +53,7 @@ static void test_what_follows_stays(void **state)
 }
 
 /* Noise that looks like the head of a long frame must not swallow the reply after it. */
-static void test_false_start(void **state)
+TEST(false_start)
 {
     struct bench bench;
     open_bench(&bench);
@@ -63,7 +63,7 @@ static void test_false_start(void **state)
     assert_near(&bench.pack, CELL_MV, 3430);
 }
 
-static void test_counts(void **state)
+TEST(counts)
 {
     struct bench bench;
     open_bench(&bench);
@@ -79,7 +79,7 @@ static void test_counts(void **state)
     assert_true(bench.feed.counters.skipped_bytes >= 2);
 }
 
-static void test_refused(void **state)
+TEST(refused)
 {
     struct bench bench;
     open_bench(&bench);
@@ -88,7 +88,7 @@ static void test_refused(void **state)
 }
 
 /* A driver never waits with more than its longest frame in the buffer: a flood cannot fill it permanently. */
-static void test_flood(void **state)
+TEST(flood)
 {
     struct bench bench;
     open_bench(&bench);
@@ -99,14 +99,4 @@ static void test_flood(void **state)
         reply_decode(&bench.feed, &bench.bms, &bench.request, false, &bench.pack);
     }
     assert_int_equal(feed(&bench, CELLS, true), REPLY_DONE);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),      cmocka_unit_test(test_what_follows_stays),
-        cmocka_unit_test(test_false_start), cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_flood),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static void assert_no_child(struct ev_loop *loop)
     assert_int_equal(errno, ECHILD);
 }
 
-static void test_found(void **state)
+TEST(found)
 {
     static const struct {
         const char *host;
@@ -119,7 +119,7 @@ static void test_found(void **state)
 }
 
 /* A slow look-up does not keep the gateway's sockets and ports open: the child has only 0, 1, 2 and its pipe. */
-static void test_holds_nothing_open(void **state)
+TEST(holds_nothing_open)
 {
     struct resolver resolver;
     struct outcome outcome;
@@ -133,7 +133,7 @@ static void test_holds_nothing_open(void **state)
     close(sockets[1]);
 }
 
-static void test_stopped(void **state)
+TEST(stopped)
 {
     struct resolver resolver;
     struct outcome outcome;
@@ -165,7 +165,7 @@ static void on_failed(void *data, const char *why)
 }
 
 /* A name that led to a connection is not looked up each time; after a failure it is. */
-static void test_known_names(void **state)
+TEST(known_names)
 {
     static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -196,15 +196,4 @@ static void test_known_names(void **state)
     assert_true(dial.resolver.fd >= 0);
     dial_stop(&dial);
     assert_no_child(outcome.loop);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_found),
-        cmocka_unit_test(test_holds_nothing_open),
-        cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_known_names),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

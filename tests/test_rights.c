@@ -97,20 +97,13 @@ static void check(bool network, bool local)
         fail_msg("network %d: %s, status %d", network, wrong, status);
 }
 
-static void test_without_network(void **state)
+TEST(without_network)
 {
     check(false, false);
 }
 
-static void test_with_network(void **state)
+TEST(with_network)
 {
     check(true, false);
     check(true, true);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_without_network),
-                                       cmocka_unit_test(test_with_network)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

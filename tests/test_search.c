@@ -211,7 +211,7 @@ static unsigned searched_variants(const struct bms_driver *driver)
 
 /* Each driver's pack, in each variant, is found first and as what it is, in time, also by a search for all: no search
  * for another protocol takes it. */
-static void finds_each_as_what_it_is(void **state)
+TEST(finds_each_as_what_it_is)
 {
     for (size_t d = 0; bms_drivers[d]; d++)
         for (unsigned variant = 0; variant < searched_variants(bms_drivers[d]); variant++) {
@@ -229,7 +229,7 @@ static void finds_each_as_what_it_is(void **state)
 }
 
 /* Wherever its switches may have put it, within the addresses that a search for all packs tries. */
-static void finds_all_addresses(void **state)
+TEST(finds_all_addresses)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
@@ -248,7 +248,7 @@ static void finds_all_addresses(void **state)
 }
 
 /* A whole bus at once, with all addresses that switches can set. */
-static void finds_all_of_a_bus(void **state)
+TEST(finds_all_of_a_bus)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         if (!bms_has_address(bms_drivers[d]))
@@ -269,7 +269,7 @@ static void finds_all_of_a_bus(void **state)
 }
 
 /* The other addresses of the protocol that was found, and none of others. */
-static void goes_on_with_what_it_found(void **state)
+TEST(goes_on_with_what_it_found)
 {
     device_count = 0;
     add_device(bms_driver_find("topbms"), 1, 0);
@@ -285,7 +285,7 @@ static void goes_on_with_what_it_found(void **state)
 /* ---- beside one another ---- */
 
 /* Every pair of protocols on one bus, including those without addresses: each pack is found as what it is. */
-static void finds_every_pair(void **state)
+TEST(finds_every_pair)
 {
     for (size_t a = 0; bms_drivers[a]; a++)
         for (size_t b = 0; bms_drivers[b]; b++) {
@@ -301,7 +301,7 @@ static void finds_every_pair(void **state)
 
 /* ---- nobody ---- */
 
-static void is_over_soon_where_nobody_answers(void **state)
+TEST(is_over_soon_where_nobody_answers)
 {
     device_count = 0;
     add_device(bms_driver_find("daly"), 1, 0);
@@ -320,16 +320,7 @@ static void is_over_soon_where_nobody_answers(void **state)
     assert_true(all.all_s < SILENCE_MOST_S);
 }
 
-int main(void)
+BEFORE_ALL
 {
     log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_each_as_what_it_is),
-        cmocka_unit_test(finds_all_addresses),
-        cmocka_unit_test(finds_all_of_a_bus),
-        cmocka_unit_test(goes_on_with_what_it_found),
-        cmocka_unit_test(finds_every_pair),
-        cmocka_unit_test(is_over_soon_where_nobody_answers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,7 +84,7 @@ static double seconds_of_silence(const struct line_config *wanted, const struct 
     return seconds;
 }
 
-static void test_time(void **state)
+TEST(time)
 {
     const struct line_config *const lines[] = {&serial, &tcp, &slow, &fast};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -100,7 +100,7 @@ static void test_time(void **state)
 
 /* First the protocols that talk; then each rate once, from slow to fast, with Sinowealth's requests after all others
  * of their rate. */
-static void test_order(void **state)
+TEST(order)
 {
     struct list list;
     get_list(&serial, &list);
@@ -121,7 +121,7 @@ static bool same_guess(const struct attempt *a, const struct attempt *b)
 }
 
 /* The rate is another attempt only if it can be chosen. */
-static void test_rates(void **state)
+TEST(rates)
 {
     const struct line_config *const lines[] = {&tcp, &slow, &fast};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -137,7 +137,7 @@ static void test_rates(void **state)
 }
 
 /* Every driver is tried, and each guess is a valid configuration. */
-static void test_guesses(void **state)
+TEST(guesses)
 {
     struct list list;
     get_list(&serial, &list);
@@ -250,7 +250,7 @@ static void check_guess(const struct bms_driver *driver, int address, int varian
 }
 
 /* All variants at the usual address, and each guess. */
-static void test_pairs(void **state)
+TEST(pairs)
 {
     static struct list list;
     get_list(&tcp, &list);
@@ -327,7 +327,7 @@ static void check_strangers(const struct bms_driver *owner, int address, int var
 }
 
 /* Every pair, in both directions: no driver accepts the pack of another, whatever addresses their owner has set. */
-static void test_strangers(void **state)
+TEST(strangers)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
@@ -339,14 +339,4 @@ static void test_strangers(void **state)
         for (int variant = 1; driver->variants && driver->variants[variant]; variant++)
             check_strangers(driver, -1, variant);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_time),  cmocka_unit_test(test_order),
-        cmocka_unit_test(test_rates), cmocka_unit_test(test_guesses),
-        cmocka_unit_test(test_pairs), cmocka_unit_test(test_strangers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static struct bms at_address(int address)
     return bms;
 }
 
-static void test_requests(void **state)
+TEST(requests)
 {
     static const char *const requests[] = {
         "01 04 10 00 00 11 34 C6", "01 04 11 00 00 1A 74 FD", "01 01 12 00 00 90 39 1E",
@@ -30,7 +30,7 @@ static void test_requests(void **state)
 }
 
 /* Section 6, repeated independently. */
-static void test_alarms(void **state)
+TEST(alarms)
 {
     enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
     static const struct {
@@ -107,7 +107,7 @@ static void test_alarms(void **state)
 }
 
 /* Both halves of the parameters have 53 registers. */
-static void test_late_half(void **state)
+TEST(late_half)
 {
     struct bms bms = at_address(0);
     uint16_t first[53] = {4, 15, 5400}, second[53] = {2731, 2631};
@@ -127,7 +127,7 @@ static void test_late_half(void **state)
 }
 
 /* The number of cells is a parameter; until it is read, zeros after the last cell are not cells. */
-static void test_cells(void **state)
+TEST(cells)
 {
     struct bms bms = at_address(0);
     uint16_t cells[26] = {0}, parameters[53] = {4, 14};
@@ -151,7 +151,7 @@ static void test_cells(void **state)
 }
 
 /* Without the parameters, a place that reads 0.0 °C after the others is not a sensor. */
-static void test_sensors(void **state)
+TEST(sensors)
 {
     struct bms bms = at_address(0);
     uint16_t cells[26] = {3300}, parameters[53] = {4, 16};
@@ -171,7 +171,7 @@ static void test_sensors(void **state)
     assert_near(&pack, TEMP_C + 3, 0);
 }
 
-static void test_not_a_pack(void **state)
+TEST(not_a_pack)
 {
     static const struct {
         unsigned at;
@@ -193,7 +193,7 @@ static void test_not_a_pack(void **state)
 }
 
 /* Section 8: `00 10 15 10 00 01 02 55 AA 52 BE` and `... AA 55 53 0E` were recorded. */
-static void test_switches(void **state)
+TEST(switches)
 {
     static const struct {
         enum bms_switch which;
@@ -224,15 +224,4 @@ static void test_switches(void **state)
     assert_answer(&board, &told, "00 10 15 15 00 01 02 55 AA", "00 90 03");
     assert_answer(&board, &told, "00 03 10 00 00 11", "00 83 01");
     assert_answer(&board, &told, "00 04 20 00 00 11", "00 84 02");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_late_half), cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_sensors),   cmocka_unit_test(test_not_a_pack),
-        cmocka_unit_test(test_switches),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

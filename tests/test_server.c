@@ -76,6 +76,10 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define OWN_START(name) TEST_WITH(name, set_up, tear_down)
+
+#define SERVER_TEST(name) TEST_WITH(name, start, tear_down)
+
 /* Exists with the address sanitizer, which replaces the heap that mallinfo2 reports about. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
@@ -87,7 +91,7 @@ static size_t heap_in_use(void)
 }
 
 /* Two requests in one stream, cut at each pair of positions: no cut loses or adds anything. */
-static void test_split(void **state)
+SERVER_TEST(split)
 {
     uint8_t stream[2 * BENCH_REQUEST];
     const int fd = bench_connect(&bench), other = bench_connect(&bench);
@@ -107,7 +111,7 @@ static void test_split(void **state)
     close(other);
 }
 
-static void test_byte_by_byte(void **state)
+SERVER_TEST(byte_by_byte)
 {
     const int slow = bench_connect(&bench), other = bench_connect(&bench);
     uint8_t request[BENCH_REQUEST];
@@ -124,7 +128,7 @@ static void test_byte_by_byte(void **state)
 }
 
 /* From one request to many more than the buffer holds in one segment: all are answered in order. */
-static void test_merged(void **state)
+SERVER_TEST(merged)
 {
     static uint8_t stream[400 * BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -141,7 +145,7 @@ static void test_merged(void **state)
 }
 
 /* Requests of every length from the shortest to the longest, so that the end of the buffer is at every position. */
-static void test_merged_lengths(void **state)
+SERVER_TEST(merged_lengths)
 {
     static uint8_t stream[400 * 260];
     size_t size = 0;
@@ -161,7 +165,7 @@ static void test_merged_lengths(void **state)
 }
 
 /* Valid requests, invalid ones and frames of another protocol in one segment: each is handled in order. */
-static void test_mixture(void **state)
+SERVER_TEST(mixture)
 {
     uint8_t stream[6 * BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -187,7 +191,7 @@ static void test_mixture(void **state)
 
 /* A request within the length of another frame is data: for an unknown function, a rejected write, and another
  * protocol. */
-static void test_hidden(void **state)
+SERVER_TEST(hidden)
 {
     const int fd = bench_connect(&bench);
     uint8_t outer[MBAP_HEADER + 6 + BENCH_REQUEST] = {0, 1, 0, 0,    0, 1 + 6 + BENCH_REQUEST,
@@ -207,7 +211,7 @@ static void test_hidden(void **state)
 }
 
 /* An impossible length ends the connection. Earlier requests are answered, other clients are not affected. */
-static void test_broken(void **state)
+SERVER_TEST(broken)
 {
     static const uint16_t lengths[] = {0, 1, 255, 256, 0x0600, 0xFFFF};
     const int other = bench_connect(&bench);
@@ -231,7 +235,7 @@ static void test_broken(void **state)
     close(other);
 }
 
-static void test_half_close(void **state)
+SERVER_TEST(half_close)
 {
     const int fd = bench_connect(&bench);
     uint8_t stream[2 * BENCH_REQUEST], more;
@@ -248,7 +252,7 @@ static void test_half_close(void **state)
 
 /* One request: one receive, one send, no cork. Several in a segment: one receive, a send each, because libmodbus does
  * it this way, between one cork and one uncork, so that all answers arrive together. */
-static void test_system_calls(void **state)
+SERVER_TEST(system_calls)
 {
     uint8_t stream[10 * BENCH_REQUEST], replies[10 * BENCH_ONE];
     const int fd = bench_connect(&bench);
@@ -299,7 +303,7 @@ static int option_of(int fd, int level, int option)
     return value;
 }
 
-static void test_socket_options(void **state)
+SERVER_TEST(socket_options)
 {
     const int client = bench_connect(&bench);
     bench_expect_served(&bench, client, 1);
@@ -316,7 +320,7 @@ static void test_socket_options(void **state)
 
 /* A client that sends requests and never reads is disconnected after a bounded amount, and does not affect the
  * other. */
-static void test_never_reads(void **state)
+SERVER_TEST(never_reads)
 {
     const int deaf = bench_connect_with(&bench, 4096), other = bench_connect(&bench);
     uint8_t request[BENCH_REQUEST];
@@ -336,7 +340,7 @@ static void test_never_reads(void **state)
 }
 
 /* A client that reads late gets all of its answers, unless there are too many. */
-static void test_reads_late(void **state)
+SERVER_TEST(reads_late)
 {
     uint8_t requests[200 * BENCH_REQUEST], reply[9 + 250];
     const int fd = bench_connect(&bench);
@@ -354,7 +358,7 @@ static void test_reads_late(void **state)
 }
 
 /* Connections reset after any number of bytes, also while answers are being sent. */
-static void test_resets(void **state)
+SERVER_TEST(resets)
 {
     uint8_t stream[4 * BENCH_REQUEST];
     const int other = bench_connect(&bench);
@@ -376,7 +380,7 @@ static void test_resets(void **state)
     close(other);
 }
 
-static void test_many_connects(void **state)
+SERVER_TEST(many_connects)
 {
     const int other = bench_connect(&bench);
     unsigned descriptors = 0;
@@ -413,7 +417,7 @@ static void allow_descriptors(rlim_t count)
 }
 
 /* Both ends are in this process, so the last descriptors are far above 1023, the limit of select(). */
-static void test_thousand_idle(void **state)
+OWN_START(thousand_idle)
 {
     static int idle[1000];
     allow_descriptors(4096);
@@ -439,7 +443,7 @@ static void test_thousand_idle(void **state)
 }
 
 /* Few places: the longest idle client is displaced by the new one. */
-static void test_limit(void **state)
+OWN_START(limit)
 {
     int fd[7];
     bench.config.max_clients = 4;
@@ -464,7 +468,7 @@ static void test_limit(void **state)
 
 /* While clients that never sent a request are few, they are treated like others: the longest idle one is
  * displaced. */
-static void test_oldest_of_both(void **state)
+OWN_START(oldest_of_both)
 {
     bench.config.max_clients = 4;
     bench_start(&bench);
@@ -491,7 +495,7 @@ static void test_oldest_of_both(void **state)
 }
 
 /* A place keeps nothing of its previous client. */
-static void test_place_used_again(void **state)
+OWN_START(place_used_again)
 {
     bench.config.max_clients = 4;
     bench_start(&bench);
@@ -517,7 +521,7 @@ static void test_place_used_again(void **state)
 }
 
 /* With a single place each new client gets it. */
-static void test_one_place(void **state)
+OWN_START(one_place)
 {
     bench.config.max_clients = 1;
     bench_start(&bench);
@@ -537,7 +541,7 @@ static void test_one_place(void **state)
 
 /* Active clients whose connections were lost: half of all places and one more can reconnect at once, before any of
  * them has sent a request. */
-static void test_come_back(void **state)
+OWN_START(come_back)
 {
     int lost[8], again[5];
     bench.config.max_clients = COUNT(lost);
@@ -560,7 +564,7 @@ static void test_come_back(void **state)
 
 /* Far more clients that only connect than there are places: the active client stays, even if it sends no request
  * meanwhile. */
-static void test_crowd(void **state)
+OWN_START(crowd)
 {
     static int silent[300];
     allow_descriptors(4096);
@@ -581,7 +585,7 @@ static void test_crowd(void **state)
     close(working);
 }
 
-static void test_idle(void **state)
+OWN_START(idle)
 {
     bench.config.idle_timeout_s = 0.02;
     bench_start(&bench);
@@ -597,7 +601,7 @@ static void test_idle(void **state)
 }
 
 /* Sending frames of other protocols does not count as a request: such a client is idle. */
-static void test_idle_talker(void **state)
+OWN_START(idle_talker)
 {
     static const uint8_t foreign[] = {0, 1, 0, 7, 0, 2, 1, 3};
     bench.config.idle_timeout_s = 0.02;
@@ -642,7 +646,7 @@ static unsigned release_log(FILE *file, int saved, const char *word)
 }
 
 /* The same misbehaviour is not logged again within a minute. */
-static void test_logged_once(void **state)
+SERVER_TEST(logged_once)
 {
     int saved;
     FILE *log = catch_log(&saved);
@@ -655,7 +659,7 @@ static void test_logged_once(void **state)
     assert_int_equal(server_counters(bench.server).dropped, 5);
 }
 
-static void test_refused(void **state)
+OWN_START(refused)
 {
     int saved;
     bench.config.allow = (struct allow_list){.count = 0};
@@ -678,7 +682,7 @@ static void test_refused(void **state)
 
 /* Without free descriptors the server neither spins nor gives up: waiting clients are accepted as soon as one is
  * free. */
-static void test_no_descriptors(void **state)
+SERVER_TEST(no_descriptors)
 {
     struct rlimit usual, none;
     int saved;
@@ -706,7 +710,7 @@ static void test_no_descriptors(void **state)
 
 /* A client that leaves frees a descriptor, and the next one is accepted at once rather than at the end of the
  * pause. */
-static void test_descriptor_comes_free(void **state)
+SERVER_TEST(descriptor_comes_free)
 {
     const int first = bench_connect(&bench);
     bench_expect_served(&bench, first, 1);
@@ -726,7 +730,7 @@ static void test_descriptor_comes_free(void **state)
 }
 
 /* However often it fails, it is logged once, and once when it is over. */
-static void test_want_is_logged_once(void **state)
+SERVER_TEST(want_is_logged_once)
 {
     int fd[5], saved;
     for (uint16_t i = 0; i < COUNT(fd); i++) {
@@ -752,7 +756,7 @@ static void test_want_is_logged_once(void **state)
 }
 
 /* An interrupted receive does not affect the client; any other error does. */
-static void test_receive_errors(void **state)
+SERVER_TEST(receive_errors)
 {
     static const struct {
         int error;
@@ -778,7 +782,7 @@ static void test_receive_errors(void **state)
 }
 
 /* A connection that is gone before it is accepted does not delay the next one. */
-static void test_accept_errors(void **state)
+SERVER_TEST(accept_errors)
 {
     static const int passing[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH, EPERM};
     for (size_t i = 0; i < COUNT(passing); i++) {
@@ -797,7 +801,7 @@ static void test_accept_errors(void **state)
 }
 
 /* Whatever bytes arrive, the server continues, and the other client is not affected. */
-static void test_random_bytes(void **state)
+SERVER_TEST(random_bytes)
 {
     const int other = bench_connect(&bench);
     uint32_t seed = 20240229;
@@ -826,7 +830,7 @@ static void test_random_bytes(void **state)
 }
 
 /* Clients do not notice when other units are served. */
-static void test_other_units(void **state)
+SERVER_TEST(other_units)
 {
     uint8_t request[BENCH_REQUEST];
     const int fd = bench_connect(&bench);
@@ -845,7 +849,7 @@ static void test_other_units(void **state)
 
 /* Another configuration: clients that are no longer allowed are disconnected, the others are not affected. Rejecting
  * the same address is logged again. */
-static void test_other_policy(void **state)
+SERVER_TEST(other_policy)
 {
     int saved;
     struct gateway_config config = bench.config;
@@ -878,7 +882,7 @@ static void test_other_policy(void **state)
 }
 
 /* A new idle time-out applies from a client's next request on. */
-static void test_other_idle_timeout(void **state)
+SERVER_TEST(other_idle_timeout)
 {
     struct gateway_config config = bench.config;
     const int fd = bench_connect(&bench);
@@ -892,7 +896,7 @@ static void test_other_idle_timeout(void **state)
 
 /* A child process has copies of all descriptors for a while. A client that is disconnected meanwhile still
  * notices. */
-static void test_copies_in_child(void **state)
+SERVER_TEST(copies_in_child)
 {
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
@@ -936,7 +940,7 @@ static int connect_ipv6(unsigned port)
 
 /* Several addresses, and the same port for IPv6 and IPv4. On a host without IPv6 that is an error at the start, and
  * no socket stays open. */
-static void test_several_addresses(void **state)
+OWN_START(several_addresses)
 {
     const unsigned before = bench_descriptors();
     bench.config.listen.count = 2;
@@ -964,7 +968,7 @@ static void test_several_addresses(void **state)
 }
 
 /* A network of one address family allows no client of the other. */
-static void test_refused_family(void **state)
+OWN_START(refused_family)
 {
     static const struct {
         const char *network;
@@ -990,7 +994,7 @@ static void test_refused_family(void **state)
 }
 
 /* The port of connections that were just closed can be reused: a restart does not take a minute. */
-static void test_restart(void **state)
+OWN_START(restart)
 {
     bench_start(&bench);
     const int fd = bench_connect(&bench);
@@ -1010,7 +1014,7 @@ static const char *const bad_addresses[] = {
     "",      "127.0.0.1", "127.0.0.1:",  "127.0.0.1:65536", "localhost:0",
     "::1:0", "[::1]",     "127.0.0.1:x", "192.0.2.1:0"};
 
-static void test_cannot_listen(void **state)
+OWN_START(cannot_listen)
 {
     int saved;
     bench_start(&bench);
@@ -1032,7 +1036,7 @@ static void test_cannot_listen(void **state)
 }
 
 /* The server can be freed while clients are in the middle of a request. */
-static void test_end(void **state)
+OWN_START(end)
 {
     const unsigned before = bench_descriptors();
     bench_start(&bench);
@@ -1049,54 +1053,8 @@ static void test_end(void **state)
     assert_int_equal(bench_descriptors(), before);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, tear_down)
-#define OWN_START(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-
-int main(void)
+BEFORE_ALL
 {
-    const struct CMUnitTest tests[] = {
-        TEST(test_split),
-        TEST(test_byte_by_byte),
-        TEST(test_merged),
-        TEST(test_merged_lengths),
-        TEST(test_mixture),
-        TEST(test_hidden),
-        TEST(test_broken),
-        TEST(test_half_close),
-        TEST(test_system_calls),
-        TEST(test_socket_options),
-        TEST(test_never_reads),
-        TEST(test_reads_late),
-        TEST(test_resets),
-        TEST(test_many_connects),
-        OWN_START(test_thousand_idle),
-        OWN_START(test_limit),
-        OWN_START(test_oldest_of_both),
-        OWN_START(test_place_used_again),
-        OWN_START(test_one_place),
-        OWN_START(test_come_back),
-        OWN_START(test_crowd),
-        OWN_START(test_idle),
-        OWN_START(test_idle_talker),
-        TEST(test_logged_once),
-        OWN_START(test_refused),
-        TEST(test_no_descriptors),
-        TEST(test_descriptor_comes_free),
-        TEST(test_want_is_logged_once),
-        TEST(test_receive_errors),
-        TEST(test_accept_errors),
-        TEST(test_random_bytes),
-        TEST(test_other_units),
-        TEST(test_other_policy),
-        TEST(test_other_idle_timeout),
-        TEST(test_copies_in_child),
-        OWN_START(test_several_addresses),
-        OWN_START(test_refused_family),
-        OWN_START(test_restart),
-        OWN_START(test_cannot_listen),
-        OWN_START(test_end),
-    };
     signal(SIGPIPE, SIG_DFL);
     alarm(120); /* a hang is a failure, not a wait for ever */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -483,7 +483,22 @@ static void check_unchanged(void)
             assert_int_equal(bench.unit[n].mapping.tab_registers[i], bench_register(i));
 }
 
-static void test_sessions(void **state)
+static int start(void **state)
+{
+    bench_prepare(&bench);
+    assert_true(allow_add(&bench.config.allow_write, "127.0.0.1"));
+    bench_start(&bench);
+    server_set_orders(bench.server, &bench.config.allow_write, take_order, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    bench_close(&bench);
+    return 0;
+}
+
+TEST_WITH(sessions, start, stop)
 {
     const int other = bench_connect(&bench);
     unsigned number = 0;
@@ -512,27 +527,8 @@ static void test_sessions(void **state)
     close(other);
 }
 
-static int start(void **state)
+BEFORE_ALL
 {
-    bench_prepare(&bench);
-    assert_true(allow_add(&bench.config.allow_write, "127.0.0.1"));
-    bench_start(&bench);
-    server_set_orders(bench.server, &bench.config.allow_write, take_order, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    bench_close(&bench);
-    return 0;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_sessions, start, stop),
-    };
     signal(SIGPIPE, SIG_DFL);
     alarm(120); /* a hang is a failure, not a wait for ever */
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

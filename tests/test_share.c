@@ -163,7 +163,7 @@ static void check_driver(const struct bms_driver *driver, unsigned count, unsign
     *wrong += !good;
 }
 
-static void stays_fresh_beside_a_program(void **state)
+TEST(stays_fresh_beside_a_program)
 {
     unsigned wrong = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -179,10 +179,4 @@ static void stays_fresh_beside_a_program(void **state)
             check_driver(bms_drivers[d], PACKS_MOST, PACKS_MOST - 1, &wrong);
     }
     assert_int_equal(wrong, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(stays_fresh_beside_a_program)};
-    return cmocka_run_group_tests_name("share", tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void expect_number(const struct shown *shown, unsigned id, double expecte
 }
 
 /* Limits come from [limits], and a MOS is on while its direction is allowed. */
-static void test_limits(void **state)
+TEST(limits)
 {
     struct source source = new_source();
     struct shown shown;
@@ -58,7 +58,7 @@ static void test_limits(void **state)
     expect_number(&shown, SHOWN_BLOCKING_DISCHARGE, 0); /* it is on */
 }
 
-static void test_nothing_allowed(void **state)
+TEST(nothing_allowed)
 {
     struct source stale = new_source(), unlimited = new_source();
     struct shown shown;
@@ -80,7 +80,7 @@ static void test_nothing_allowed(void **state)
     assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
 }
 
-static void test_pack(void **state)
+TEST(pack)
 {
     struct source source = new_source();
     struct shown shown;
@@ -95,7 +95,7 @@ static void test_pack(void **state)
 }
 
 /* The capacities yield the state of charge, whatever the BMS counts. */
-static void test_capacities(void **state)
+TEST(capacities)
 {
     struct source source = new_source();
     struct shown shown;
@@ -114,7 +114,7 @@ static void test_capacities(void **state)
     assert_near(&shown.values, REMAINING_AH, 240);
 }
 
-static void test_bank(void **state)
+TEST(bank)
 {
     struct pack off, on;
     pack_clear(&off);
@@ -139,14 +139,4 @@ static void test_bank(void **state)
     expect_number(&shown, SHOWN_BLOCKING_CHARGE, 1);
     expect_number(&shown, SHOWN_BLOCKING_DISCHARGE, NAN);
     expect_number(&shown, SHOWN_MOS_TEMP_C, NAN);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_nothing_allowed),
-        cmocka_unit_test(test_pack),   cmocka_unit_test(test_capacities),
-        cmocka_unit_test(test_bank),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

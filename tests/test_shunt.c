@@ -40,7 +40,7 @@ static void expect(const char *what, double found, double expected)
         fail_msg("%s: %g, expected %g", what, found, expected);
 }
 
-static void test_values(void **state)
+TEST(values)
 {
     const struct pack shunt = pack_of(33, 75, UNKNOWN);
     struct pack half = shunt;
@@ -84,7 +84,7 @@ static bool differs_after(double shunt_a, double first_a, double second_a, doubl
 }
 
 /* Many BMS report only the rated capacity. */
-static void test_rated_capacity(void **state)
+TEST(rated_capacity)
 {
     const struct pack shunt = pack_of(33, 75, UNKNOWN);
     struct pack bank = pack_of(30, 70, UNKNOWN);
@@ -95,7 +95,7 @@ static void test_rated_capacity(void **state)
 }
 
 /* Two packs at rest may each be wrong by 1 A, the shunt by 0.2 A; at 100 A by 6 % of 50 A and 1 % more. */
-static void test_difference(void **state)
+TEST(difference)
 {
     static const struct {
         const char *what;
@@ -120,7 +120,7 @@ static void test_difference(void **state)
 }
 
 /* They are not read at the same moment: one of them sees a varying load first. */
-static void test_other_moments(void **state)
+TEST(other_moments)
 {
     const struct pack on = pack_of(-80, 50, UNKNOWN), off = pack_of(0, 50, UNKNOWN);
     const struct bank_member late = {.pack = &on}, early = {.pack = &off};
@@ -137,15 +137,4 @@ static void test_other_moments(void **state)
     for (double now = 5000; now < 7000; now++)
         shunt_compare(&shunt, &on, &late, 1, now);
     assert_false(shunt.differs);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_rated_capacity),
-        cmocka_unit_test(test_difference),
-        cmocka_unit_test(test_other_moments),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void answer_pylontech(struct inverter *inverter, const struct shown *show
     assert_int_equal(inverter_hear(inverter, out.bytes, out.size, now), out.size);
 }
 
-static void test_pylontech(void **state)
+TEST(pylontech)
 {
     struct shown shown = battery();
     struct inverter inverter = new_inverter("pylontech", 50);
@@ -72,7 +72,7 @@ static void test_pylontech(void **state)
     expect_current(&inverter, 2 + INVERTER_PATIENCE_S, -100);
 }
 
-static void test_can(void **state)
+TEST(can)
 {
     struct shown shown = battery();
     struct inverter inverter = new_inverter("pylon-1.2", 50);
@@ -112,7 +112,7 @@ static void answer_modbus(struct inverter *inverter, const struct pack *values,
 }
 
 /* Registers are at the addresses of the map. An unknown limit allows nothing. */
-static void test_modbus(void **state)
+TEST(modbus)
 {
     struct shown shown = battery();
     struct map_status status = {.state = MAP_STATE_FRESH,
@@ -139,7 +139,7 @@ static void test_modbus(void **state)
                         "53.20 V, -10.0 A, SOC 80.0 %, limits unknown: wants -50.0 A, takes 0.0 A");
 }
 
-static void test_slcan(void **state)
+TEST(slcan)
 {
     struct can_message frame;
     assert_int_equal(slcan_read((const uint8_t *) "t3558", 5, &frame), 0);
@@ -156,21 +156,11 @@ static void test_slcan(void **state)
     }
 }
 
-static void test_names(void **state)
+TEST(names)
 {
     struct inverter inverter;
     char names[200];
     inverter_names(names, sizeof names);
     assert_string_equal(names, "pylontech, modbus-rtu, pylon-1.2, pylon-1.3, victron");
     assert_false(inverter_init(&inverter, "toaster", -1));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pylontech), cmocka_unit_test(test_can),
-        cmocka_unit_test(test_modbus),    cmocka_unit_test(test_slcan),
-        cmocka_unit_test(test_names),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

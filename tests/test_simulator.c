@@ -199,7 +199,7 @@ static void assert_nothing(struct bench *bench)
 
 /* ---- options ---- */
 
-static void test_options(void **state)
+TEST(options)
 {
     static const struct {
         const char *options;
@@ -284,7 +284,7 @@ static void test_options(void **state)
 }
 
 /* The help names each option of the parser; a default must be a valid value. */
-static void test_options_help(void **state)
+TEST(options_help)
 {
     char *text = NULL;
     size_t size = 0;
@@ -308,7 +308,7 @@ static void test_options_help(void **state)
 }
 
 /* Values that depend on a fixed value follow it; fixed values stay. */
-static void test_fixed(void **state)
+TEST(fixed)
 {
     static const struct {
         const char *options;
@@ -350,7 +350,7 @@ static void test_fixed(void **state)
     }
 }
 
-static void test_fixed_alarms_and_texts(void **state)
+TEST(fixed_alarms_and_texts)
 {
     struct bench bench;
     set_up_parrot(&bench, "soc=1,profile=fixed,alarm.soc_low=0,alarm.short_circuit=warning,"
@@ -368,7 +368,7 @@ static void test_fixed_alarms_and_texts(void **state)
 
 /* ---- hearing and saying ---- */
 
-static void test_addresses(void **state)
+TEST(addresses)
 {
     struct bms bms[3];
     for (int i = 0; i < 3; i++) {
@@ -391,7 +391,7 @@ static void test_addresses(void **state)
 }
 
 /* Options of one BMS do not affect others; options for all that follow apply to it, too. */
-static void test_own_options(void **state)
+TEST(own_options)
 {
     struct bms bms[3];
     for (int i = 0; i < 3; i++) {
@@ -417,7 +417,7 @@ static void test_own_options(void **state)
     tear_down(&bench);
 }
 
-static void test_byte_by_byte(void **state)
+TEST(byte_by_byte)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
@@ -431,7 +431,7 @@ static void test_byte_by_byte(void **state)
 
 /* A BMS that waits for the rest of a frame neither blocks others nor itself for ever: bytes after a false start are
  * parsed again once the line is quiet. */
-static void test_false_start(void **state)
+TEST(false_start)
 {
     struct bms bms[2];
     bms_init(&bms[0], &greedy);
@@ -447,7 +447,7 @@ static void test_false_start(void **state)
     tear_down(&bench);
 }
 
-static void test_connections(void **state)
+TEST(connections)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
@@ -482,7 +482,7 @@ static void test_connections(void **state)
     tear_down(&bench);
 }
 
-static void test_talker(void **state)
+TEST(talker)
 {
     struct bms bms;
     bms_init(&bms, &talker);
@@ -496,7 +496,7 @@ static void test_talker(void **state)
 }
 
 /* Random bytes of all lengths, to every protocol; afterwards a valid request is still answered. */
-static void test_random_bytes(void **state)
+TEST(random_bytes)
 {
     uint64_t seed = 3;
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -533,7 +533,7 @@ static void test_random_bytes(void **state)
 }
 
 /* A client that sends requests and never reads is disconnected; the others are not affected. */
-static void test_unread(void **state)
+TEST(unread)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0");
@@ -553,7 +553,7 @@ static void test_unread(void **state)
 
 /* ---- what goes wrong ---- */
 
-static void test_delays(void **state)
+TEST(delays)
 {
     static const struct {
         const char *options;
@@ -582,7 +582,7 @@ static void test_delays(void **state)
 }
 
 /* A late reply does not delay the next one. */
-static void test_overtaking(void **state)
+TEST(overtaking)
 {
     struct bench bench;
     unsigned overtaken = 0;
@@ -600,7 +600,7 @@ static void test_overtaking(void **state)
     tear_down(&bench);
 }
 
-static void test_split(void **state)
+TEST(split)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0,split=1");
@@ -615,7 +615,7 @@ static void test_split(void **state)
     tear_down(&bench);
 }
 
-static void test_echo(void **state)
+TEST(echo)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0,echo=1");
@@ -626,7 +626,7 @@ static void test_echo(void **state)
     tear_down(&bench);
 }
 
-static void test_silence(void **state)
+TEST(silence)
 {
     static const char *const options[] = {"delay=0,silent=1", "delay=0,drop=1"};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
@@ -657,7 +657,7 @@ static size_t ask_at_once(struct bench *bench, uint8_t *reply, size_t size)
     return (size_t) got;
 }
 
-static void test_spoilt(void **state)
+TEST(spoilt)
 {
     const uint8_t *right = (const uint8_t *) "<1x>";
     struct bench bench;
@@ -687,7 +687,7 @@ static void test_spoilt(void **state)
     tear_down(&bench);
 }
 
-static void test_probability(void **state)
+TEST(probability)
 {
     struct bench bench;
     unsigned wrong = 0;
@@ -701,7 +701,7 @@ static void test_probability(void **state)
     tear_down(&bench);
 }
 
-static void test_first_lost(void **state)
+TEST(first_lost)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0,first_lost=1");
@@ -717,7 +717,7 @@ static void test_first_lost(void **state)
     tear_down(&bench);
 }
 
-static void test_close(void **state)
+TEST(close)
 {
     struct bench bench;
     set_up_parrot(&bench, "delay=0,close=1,echo=1");
@@ -768,7 +768,7 @@ static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
 }
 
 /* The driver decodes the values that the test has set. */
-static void test_values_on_the_wire(void **state)
+TEST(values_on_the_wire)
 {
     struct bms bms;
     bms_init(&bms, bms_driver_find("daly"));
@@ -810,7 +810,7 @@ static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch whi
 }
 
 /* A command takes effect in the model at once, even if an option held the switch. */
-static void test_control(void **state)
+TEST(control)
 {
     static const char *const options[] = {"delay=0,profile=discharge",
                                           "delay=0,profile=discharge,discharge_mos=1"};
@@ -867,7 +867,7 @@ static void assert_same(const char *driver, const struct pack *got, const struct
 }
 
 /* Every protocol, from the model to the decoded value. All report the voltage, all except balancers the current. */
-static void test_every_driver(void **state)
+TEST(every_driver)
 {
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
@@ -896,7 +896,7 @@ static void test_every_driver(void **state)
 }
 
 /* The time of the model passes faster on request. */
-static void test_speed(void **state)
+TEST(speed)
 {
     struct bench bench;
     set_up_parrot(&bench, "profile=discharge,speed=3600");
@@ -908,7 +908,7 @@ static void test_speed(void **state)
 }
 
 /* Options with a time are set at that time, for their pack, and again when the script repeats. */
-static void test_script(void **state)
+TEST(script)
 {
     struct bench bench;
     set_up_parrot(
@@ -928,7 +928,7 @@ static void test_script(void **state)
 }
 
 /* A cell with less charge has the lowest voltage. */
-static void test_lag(void **state)
+TEST(lag)
 {
     struct bench bench;
     set_up_parrot(&bench, "profile=idle,cells=8,soc=30,lag=25");
@@ -952,7 +952,7 @@ static void write_all(int fd, const void *bytes, size_t size)
     assert_int_equal(write(fd, bytes, size), size);
 }
 
-static void test_pty(void **state)
+TEST(pty)
 {
     struct bench bench;
     char name[PTY_NAME];
@@ -986,7 +986,7 @@ static void test_pty(void **state)
 }
 
 /* A talker whose pty nobody reads continues; a program that opens it gets current bytes. */
-static void test_pty_talker(void **state)
+TEST(pty_talker)
 {
     struct bms bms;
     struct bench bench;
@@ -1069,7 +1069,7 @@ static void ask_daly(int fd)
     assert_int_equal(reply[10] << 8 | reply[11], 425);
 }
 
-static void test_command(void **state)
+TEST(command)
 {
     char folder[] = "/tmp/packgate-test-XXXXXX", link[60], line[200], target[PTY_NAME] = "";
     assert_non_null(mkdtemp(folder));
@@ -1116,7 +1116,7 @@ static void test_command(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
-static void test_command_calls(void **state)
+TEST(command_calls)
 {
     static struct {
         char *argv[12];
@@ -1160,27 +1160,4 @@ static void test_command_calls(void **state)
         if (status != cases[i].status || !right)
             fail_msg("call %zu: status %d, '%s'", i, status, line);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),       cmocka_unit_test(test_options_help),
-        cmocka_unit_test(test_fixed),         cmocka_unit_test(test_fixed_alarms_and_texts),
-        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_own_options),
-        cmocka_unit_test(test_byte_by_byte),  cmocka_unit_test(test_false_start),
-        cmocka_unit_test(test_connections),   cmocka_unit_test(test_talker),
-        cmocka_unit_test(test_random_bytes),  cmocka_unit_test(test_unread),
-        cmocka_unit_test(test_delays),        cmocka_unit_test(test_overtaking),
-        cmocka_unit_test(test_split),         cmocka_unit_test(test_echo),
-        cmocka_unit_test(test_silence),       cmocka_unit_test(test_spoilt),
-        cmocka_unit_test(test_probability),   cmocka_unit_test(test_first_lost),
-        cmocka_unit_test(test_close),         cmocka_unit_test(test_values_on_the_wire),
-        cmocka_unit_test(test_control),       cmocka_unit_test(test_every_driver),
-        cmocka_unit_test(test_speed),         cmocka_unit_test(test_script),
-        cmocka_unit_test(test_lag),           cmocka_unit_test(test_pty),
-        cmocka_unit_test(test_pty_talker),    cmocka_unit_test(test_command),
-        cmocka_unit_test(test_command_calls),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

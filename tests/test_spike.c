@@ -169,13 +169,13 @@ static void run_sequence(const struct sequence *sequence, const struct spike_rul
     for (size_t i = 0; i < COUNT(sequences); i++)                                                  \
     run_sequence(&(sequences)[i], &(rules), (sequences)[i].verdicts)
 
-static void test_strong_protocol(void **state)
+TEST(strong_protocol)
 {
     static const struct spike_rules strong = {.limits = &usual};
     RUN_ALL(strong_sequences, strong);
 }
 
-static void test_weak_protocol(void **state)
+TEST(weak_protocol)
 {
     static const struct spike_rules weak = {
         .limits = &usual, .weak = true, .first = true, .awaited = true};
@@ -190,7 +190,7 @@ static void test_weak_protocol(void **state)
 
 /* While the usual moves of a value are unknown, readings of the same moment may differ by the largest possible
  * one. */
-static void test_first_readings_that_wobble(void **state)
+TEST(first_readings_that_wobble)
 {
     static const struct spike_rules weak = {
         .limits = &usual, .weak = true, .first = true, .awaited = true};
@@ -211,7 +211,7 @@ static bool has_key(int id)
     return id == VOLTAGE_V || id == SOC_PERCENT || id == MOS_TEMP_C || id >= CELL_MV;
 }
 
-static void test_turned_off(void **state)
+TEST(turned_off)
 {
     static const struct spike_limits off = {0, 0, 0, 0};
     static const struct spike_rules strong = {.limits = &off};
@@ -230,7 +230,7 @@ static void test_turned_off(void **state)
 }
 
 /* Alarms, raw words and texts must agree, too. */
-static void test_states_and_texts(void **state)
+TEST(states_and_texts)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
     struct pack packs[5], before;
@@ -265,7 +265,7 @@ static void measure(uint64_t *seed, double load_a, struct pack *pack)
 }
 
 /* Steady operation needs no additional requests once the noise is known, and a load step needs one. */
-static void test_what_it_costs(void **state)
+TEST(what_it_costs)
 {
     static const struct spike_rules weak = {.limits = &usual, .weak = true};
     struct spike spike = {0};
@@ -314,7 +314,7 @@ static char read_cell(struct spike *spike, double mv, unsigned count)
 }
 
 /* For a value that seldom changes, a small part of its changes may be usual. */
-static void test_capacity(void **state)
+TEST(capacity)
 {
     struct spike spike = {0};
     read_value(&spike, REMAINING_AH, 100, 20);
@@ -323,7 +323,7 @@ static void test_capacity(void **state)
 }
 
 /* For a value that does not change, all moves are accepted in the first minutes, none later. */
-static void test_learning_ends(void **state)
+TEST(learning_ends)
 {
     struct spike spike = {0};
     read_cell(&spike, 3300, 60);
@@ -334,7 +334,7 @@ static void test_learning_ends(void **state)
 }
 
 /* A move may be slightly larger than those before. */
-static void test_larger_move(void **state)
+TEST(larger_move)
 {
     struct spike spike = {0};
     for (unsigned i = 0; i < 150; i++)
@@ -344,7 +344,7 @@ static void test_larger_move(void **state)
 }
 
 /* The usual move is remembered for an hour, not for a day. */
-static void test_moves_are_forgotten(void **state)
+TEST(moves_are_forgotten)
 {
     struct spike spike = {0};
     for (unsigned i = 0; i < 150; i++)
@@ -357,7 +357,7 @@ static void test_moves_are_forgotten(void **state)
 
 /* After a rest so long that the noise is forgotten, on a line with damage: readings are accepted again after a
  * few. */
-static void test_noise_after_a_rest(void **state)
+TEST(noise_after_a_rest)
 {
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
     struct spike spike = {.readings = UINT_MAX};
@@ -380,7 +380,7 @@ static void test_noise_after_a_rest(void **state)
 
 /* Damaged readings that never agree, on a line with much damage: nothing is learned about a value if two of six
  * readings are wrong, so that small damage is still detected. */
-static void test_nothing_is_learned_from_damage(void **state)
+TEST(nothing_is_learned_from_damage)
 {
     static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
     static const double cells[] = {3315, 3315, 3313, 3283, 3315, 3315, 3315};
@@ -467,6 +467,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define SPIKE_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 /* All frames after a request in the capture. */
 static size_t recorded_reply(const struct world *world, const struct bms_request *request,
                              uint8_t *reply)
@@ -551,7 +553,7 @@ static void expect_as_recorded(const struct pack *pack)
     expect(pack, TEMP_C, 15);
 }
 
-static void test_recorded_spikes(void **state)
+SPIKE_TEST(recorded_spikes)
 {
     struct world *world = *state;
     static const struct {
@@ -582,7 +584,7 @@ static void test_recorded_spikes(void **state)
 }
 
 /* A real step is published in the cycle in which it is read. */
-static void test_recorded_step(void **state)
+SPIKE_TEST(recorded_step)
 {
     struct world *world = *state;
     world->mute = EXTREMES_REPLY; /* so that extremes are computed from the cells */
@@ -604,7 +606,7 @@ static void test_recorded_step(void **state)
 }
 
 /* The number of cells is read rarely, and all cells depend on it: a wrong number is not even stored. */
-static void test_recorded_count(void **state)
+SPIKE_TEST(recorded_count)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -620,7 +622,7 @@ static void test_recorded_count(void **state)
 }
 
 /* A doubtful reading without a second one is not accepted: as if nothing had arrived. */
-static void test_recorded_unconfirmed(void **state)
+SPIKE_TEST(recorded_unconfirmed)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -637,7 +639,7 @@ static void test_recorded_unconfirmed(void **state)
 }
 
 /* A refusal of a request that was answered before may be damage, too. */
-static void test_recorded_refusal(void **state)
+SPIKE_TEST(recorded_refusal)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -653,7 +655,7 @@ static void test_recorded_refusal(void **state)
 }
 
 /* After damage was seen, a new value needs four readings, even the first one. */
-static void test_recorded_after_damage(void **state)
+SPIKE_TEST(recorded_after_damage)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -673,7 +675,7 @@ static void test_recorded_after_damage(void **state)
     assert_int_equal(world->asked[PACK_REPLY], 2);
 }
 
-static void test_recorded_gap(void **state)
+SPIKE_TEST(recorded_gap)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -693,7 +695,7 @@ static void test_recorded_gap(void **state)
 }
 
 /* On a crowded line each pack has its turn only every 17 s, which is not a gap. */
-static void test_recorded_on_a_slow_line(void **state)
+SPIKE_TEST(recorded_on_a_slow_line)
 {
     struct world *world = *state;
     for (int i = 0; i < 3; i++, world->now += 17)
@@ -706,7 +708,7 @@ static void test_recorded_on_a_slow_line(void **state)
     assert_int_equal(world->poller->counters.spikes, 1);
 }
 
-static void test_another_device(void **state)
+SPIKE_TEST(another_device)
 {
     struct world *world = *state;
     expect_as_recorded(cycle(world));
@@ -720,7 +722,7 @@ static void test_another_device(void **state)
 }
 
 /* A device that talks unasked is not asked: its next set confirms the reading. */
-static void test_talker(void **state)
+TEST(talker)
 {
     static const struct line_config line = {.name = "line"};
     static const struct bms_driver talker = {
@@ -771,7 +773,7 @@ static void try_value(const char *path, const struct pack *recorded, int id)
         fail_msg("%s, %s: a jump is believed", path, pack_value_name((enum pack_value) id, name));
 }
 
-static void test_captures(void **state)
+TEST(captures)
 {
     glob_t paths;
     assert_int_equal(glob("tests/captures/*/*.exch", 0, NULL, &paths), 0);
@@ -792,35 +794,4 @@ static void test_captures(void **state)
     }
     assert_true(tried > 300);
     globfree(&paths);
-}
-
-int main(void)
-{
-#define POLLED(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strong_protocol),
-        cmocka_unit_test(test_weak_protocol),
-        cmocka_unit_test(test_first_readings_that_wobble),
-        cmocka_unit_test(test_turned_off),
-        cmocka_unit_test(test_states_and_texts),
-        cmocka_unit_test(test_what_it_costs),
-        cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_learning_ends),
-        cmocka_unit_test(test_larger_move),
-        cmocka_unit_test(test_moves_are_forgotten),
-        cmocka_unit_test(test_noise_after_a_rest),
-        cmocka_unit_test(test_nothing_is_learned_from_damage),
-        POLLED(test_recorded_spikes),
-        POLLED(test_recorded_step),
-        POLLED(test_recorded_count),
-        POLLED(test_recorded_unconfirmed),
-        POLLED(test_recorded_refusal),
-        POLLED(test_recorded_after_damage),
-        POLLED(test_recorded_gap),
-        POLLED(test_recorded_on_a_slow_line),
-        POLLED(test_another_device),
-        cmocka_unit_test(test_talker),
-        cmocka_unit_test(test_captures),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void update(struct summary *summary, const struct source *source, double 
     fclose(file);
 }
 
-static void test_priorities(void **state)
+TEST(priorities)
 {
     enum {
         LOW = 1u << 2,
@@ -75,12 +75,4 @@ static void test_priorities(void **state)
         if (strncmp(said, steps[i].begins, length) != 0 || (length == 0 && said[0]))
             fail_msg("%s: expected '%s...', got '%s'", steps[i].what, steps[i].begins, said);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_priorities),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

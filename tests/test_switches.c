@@ -48,7 +48,7 @@ static bool orders(const struct switches *switches, enum bms_switch which, bool 
 }
 
 /* Of all 65536 coils two are switches. */
-static void test_each_coil(void **state)
+TEST(each_coil)
 {
     for (unsigned address = 0; address <= 0xFFFF; address++)
         for (int on = 0; on <= 1; on++) {
@@ -65,7 +65,7 @@ static void test_each_coil(void **state)
 
 /* A float in its two registers, low word first or high word first, at any base; one register alone, or one with its
  * neighbour, is rejected. */
-static void test_settings(void **state)
+TEST(settings)
 {
     static const struct {
         struct map_settings map;
@@ -125,7 +125,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_each_register(void **state)
+TEST(each_register)
 {
     for (size_t i = 0; i < COUNT(maps); i++)
         for (unsigned address = 0; address <= 0xFFFF; address++) {
@@ -145,7 +145,7 @@ static void test_each_register(void **state)
 }
 
 /* 1 is on, 0 is off, and nothing else is valid: neither 0xFF00 nor 0xFFFF. */
-static void test_each_value(void **state)
+TEST(each_value)
 {
     for (unsigned value = 0; value <= 0xFFFF; value++) {
         struct switches switches;
@@ -158,7 +158,7 @@ static void test_each_value(void **state)
 
 /* Function 15: every start and quantity near the switches with every pattern of bits. Bits after the last coil are
  * padding and have no meaning. */
-static void test_coils(void **state)
+TEST(coils)
 {
     for (unsigned address = 0; address < 4; address++)
         for (unsigned quantity = 1; quantity <= 8; quantity++)
@@ -203,7 +203,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_registers(void **state)
+TEST(registers)
 {
     for (size_t i = 0; i < COUNT(registers); i++) {
         const unsigned quantity = registers[i].quantity;
@@ -224,14 +224,4 @@ static void test_registers(void **state)
         if (result == 0 && memcmp(&switches, &registers[i].switches, sizeof switches) != 0)
             fail_msg("%s: something else is ordered", registers[i].name);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),      cmocka_unit_test(test_each_coil),
-        cmocka_unit_test(test_each_register), cmocka_unit_test(test_each_value),
-        cmocka_unit_test(test_coils),         cmocka_unit_test(test_registers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static void expect_all(const char *name)
     close(fd);
 }
 
-static void test_path(void **state)
+TEST(path)
 {
     char folder[] = "/tmp/packgate-notify-XXXXXX", name[64];
     assert_non_null(mkdtemp(folder));
@@ -70,7 +70,7 @@ static void test_path(void **state)
     rmdir(folder);
 }
 
-static void test_abstract_name(void **state)
+TEST(abstract_name)
 {
     char name[64];
     snprintf(name, sizeof name, "@packgate-notify-%d", (int) getpid());
@@ -78,7 +78,7 @@ static void test_abstract_name(void **state)
 }
 
 /* Nothing is sent, and nothing else happens. */
-static void test_no_manager(void **state)
+TEST(no_manager)
 {
     char too_long[200];
     memset(too_long, '/', sizeof too_long - 1);
@@ -99,7 +99,7 @@ static void test_no_manager(void **state)
 }
 
 /* A manager that does not read: the call does not block. */
-static void test_full_queue(void **state)
+TEST(full_queue)
 {
     char name[64];
     snprintf(name, sizeof name, "@packgate-notify-full-%d", (int) getpid());
@@ -111,7 +111,7 @@ static void test_full_queue(void **state)
     close(fd);
 }
 
-static void test_watchdog_interval(void **state)
+TEST(watchdog_interval)
 {
     char own[32], other[32];
     snprintf(own, sizeof own, "%d", (int) getpid());
@@ -135,16 +135,4 @@ static void test_watchdog_interval(void **state)
         if (interval < cases[i].expected || interval > cases[i].expected)
             fail_msg("case %zu: expected %g s, got %g s", i, cases[i].expected, interval);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path),
-        cmocka_unit_test(test_abstract_name),
-        cmocka_unit_test(test_no_manager),
-        cmocka_unit_test(test_full_queue),
-        cmocka_unit_test(test_watchdog_interval),
-    };
-    return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
 }

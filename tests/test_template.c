@@ -36,7 +36,7 @@ static char *print(const char *text, struct template_fault *fault, bool *good)
     return printed;
 }
 
-static void test_what_is_printed(void **state)
+TEST(what_is_printed)
 {
     static const struct {
         const char *text, *expected;
@@ -95,7 +95,7 @@ static void test_what_is_printed(void **state)
     }
 }
 
-static void test_mistakes(void **state)
+TEST(mistakes)
 {
     static const struct {
         const char *text;
@@ -130,7 +130,7 @@ static void test_mistakes(void **state)
 }
 
 /* Unclosed blocks and parentheses do not exhaust the stack. */
-static void test_depth(void **state)
+TEST(depth)
 {
     static const char *const repeated[] = {"{% if 1 %}", "{% if 0 %}", "{{ (", "{{ json("};
     for (size_t i = 0; i < COUNT(repeated); i++) {
@@ -146,7 +146,7 @@ static void test_depth(void **state)
 }
 
 /* Each template, cut anywhere: parsing ends, and a mistake has a line. */
-static void test_cut(void **state)
+TEST(cut)
 {
     for (const struct template_file *file = template_files; file->name; file++) {
         char *text = strdup(file->text);
@@ -159,15 +159,4 @@ static void test_cut(void **state)
         }
         free(text);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_printed),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_cut),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 #include "unit.h"
 
-static void test_examples(void **state)
+TEST(examples)
 {
     // clang-format off
     static const struct {
@@ -41,7 +41,7 @@ static void test_examples(void **state)
     }
 }
 
-static void test_none(void **state)
+TEST(none)
 {
     static const char *const cases[] = {"",     ":",     "@",        "~",      "x",   "10x",
                                         "10:x", "20:10", "10:20:30", "--5",    "-5",  "1e999",
@@ -51,11 +51,4 @@ static void test_none(void **state)
         if (threshold_parse(cases[i], &threshold))
             fail_msg("'%s' is a range", cases[i]);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_examples),
-                                       cmocka_unit_test(test_none)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

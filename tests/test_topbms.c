@@ -7,7 +7,7 @@
 
 /* ---- requests ---- */
 
-static void test_requests_of_topbms(void **state)
+TEST(requests_of_topbms)
 {
     static const char *const analog[] = {
         "~21014642E00201FD34", "~21024642E00202FD32", "~21034642E00203FD30", "~21044642E00204FD2E",
@@ -31,7 +31,7 @@ static void test_requests_of_topbms(void **state)
 }
 
 /* As recorded or, for 92H and 93H, as sent by other projects (python-pylontech). */
-static void test_requests_of_siblings(void **state)
+TEST(requests_of_siblings)
 {
     static const struct {
         enum variant variant;
@@ -68,7 +68,7 @@ static void test_requests_of_siblings(void **state)
 
 /* The host port of an Enjie board rejects COMMAND: a silent pack of Seplos is asked without it in turn, and only in
  * this way after it has answered. */
-static void test_without_command(void **state)
+TEST(without_command)
 {
     static const char with[] = "~20004642E00200FD37", without[] = "~200046420000FDAE";
     static const char *const turns[] = {with, with, without, with};
@@ -105,7 +105,7 @@ static void test_without_command(void **state)
 
 /* Creabest VB: no group byte, signed temperatures, tenths of volts; 44H is not requested. In `auto` such replies are
  * accepted only after a request in this form. */
-static void test_creabest(void **state)
+TEST(creabest)
 {
     static const char asked[] = "~11014642E00201FD35";
     static const char info[] = "04 0D00 0CFE 0CFE 0CFE 02 FFC2 0000 FFF6 0085 0060 07 0003 0086 "
@@ -145,7 +145,7 @@ static void test_creabest(void **state)
 
 /* A pack behind a master: ADR is that of the master, COMMAND that of the pack. Requests without COMMAND would reach
  * the master instead and are not sent. */
-static void test_behind_a_master(void **state)
+TEST(behind_a_master)
 {
     struct bms_request request;
     struct bms bms = new_bms(PACE, 3, 1);
@@ -165,7 +165,7 @@ static void test_behind_a_master(void **state)
     }
 }
 
-static void test_mos_requests(void **state)
+TEST(mos_requests)
 {
     static const struct {
         enum bms_switch which;
@@ -191,7 +191,7 @@ static void test_mos_requests(void **state)
 }
 
 /* The recorded answers of section 8.4: bits 1 and 2 of the instruction byte must match the request. */
-static void test_mos_replies(void **state)
+TEST(mos_replies)
 {
     static const struct {
         const char *request, *reply;
@@ -253,7 +253,7 @@ static enum bms_result decode_topbms(unsigned pack_number, const char *info, str
 #define REST_5 "05 3A98 0002 58 64 0003 28"
 
 /* Every number of cells and sensors, with and without INFOFLAG, with both counts. */
-static void test_all_sizes(void **state)
+TEST(all_sizes)
 {
     for (unsigned cells = 1; cells <= MAX_CELLS; cells++)
         for (unsigned sensors = 0; sensors <= MAX_TEMPS; sensors++)
@@ -279,7 +279,7 @@ static void test_all_sizes(void **state)
 }
 
 /* Section 6: INFO starts with 10 10, and read with INFOFLAG that would be 13 cells. */
-static void test_pack_16_with_16_cells(void **state)
+TEST(pack_16_with_16_cells)
 {
     struct pack pack;
     assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "", REST_6), &pack), BMS_DONE);
@@ -290,7 +290,7 @@ static void test_pack_16_with_16_cells(void **state)
 }
 
 /* Section 4: additional bytes are ignored; missing ones leave values unknown. */
-static void test_more_and_fewer_bytes(void **state)
+TEST(more_and_fewer_bytes)
 {
     struct pack pack;
     const char *longer = topbms_info(1, 16, 6, "", REST_6 "1234567890");
@@ -308,7 +308,7 @@ static void test_more_and_fewer_bytes(void **state)
 }
 
 /* Counts and values that contradict the length or the sum are rejected. */
-static void test_malformed(void **state)
+TEST(malformed)
 {
     static const char *const infos[] = {
         "",
@@ -349,7 +349,7 @@ static void test_malformed(void **state)
 /* Section 2: CHKSUM does not detect swapped characters, the sum of the cells does. In the recorded reply the first
  * digits of cell 1 and cell 2 can be swapped unnoticed; any other swap changes the sum, and is detected if the change
  * is large enough to matter. */
-static void test_swapped_characters(void **state)
+TEST(swapped_characters)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
@@ -374,7 +374,7 @@ static void test_swapped_characters(void **state)
 }
 
 /* Section 11, 12 and 13: sensors and cells that are not connected are unknown, not 0 mV or -40 °C. */
-static void test_missing_cells_and_sensors(void **state)
+TEST(missing_cells_and_sensors)
 {
     struct pack pack;
     const char *info = "0104 0CE4 0000 0CE6 0000 03 003C 0000 001C 0000 0294 1000 06 1000 0000 58 "
@@ -404,7 +404,7 @@ static void test_missing_cells_and_sensors(void **state)
     "~52014600F05C01100000000000000200000000000000000006000000000000000000000F410100000011000000"  \
     "00000000000000EC18"
 
-static void test_not_the_answer(void **state)
+TEST(not_the_answer)
 {
     static const struct {
         const char *request, *reply;
@@ -460,7 +460,7 @@ static void test_not_the_answer(void **state)
 }
 
 /* Without a request, replies that can be identified by their structure are accepted. */
-static void test_without_request(void **state)
+TEST(without_request)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
@@ -477,7 +477,7 @@ static void test_without_request(void **state)
     assert_untouched(&pack);
 }
 
-static void test_refusals(void **state)
+TEST(refusals)
 {
     static const struct {
         uint8_t code;
@@ -509,7 +509,7 @@ static void test_refusals(void **state)
 }
 
 /* E9H is requested after F1H was refused. */
-static void test_serial_number_after_refusal(void **state)
+TEST(serial_number_after_refusal)
 {
     struct bms bms = new_bms(TOPBMS, 1, -1);
     struct bms_request request;
@@ -523,7 +523,7 @@ static void test_serial_number_after_refusal(void **state)
 }
 
 /* C1H and C2H may both be 20 characters: a repeated reply to the former is not a serial number. */
-static void test_board_is_no_serial_number(void **state)
+TEST(board_is_no_serial_number)
 {
     static const char board[] = "~25014600602850313653313030412D313831322D312E30302000F58E";
     struct bms bms = new_bms(PACE, 1, -1);
@@ -541,7 +541,7 @@ static void test_board_is_no_serial_number(void **state)
 /* ---- 44H bit by bit ---- */
 
 /* Section 5: one bit of status 1…15 at a time, and the expected alarm. */
-static void test_status_bits_of_topbms(void **state)
+TEST(status_bits_of_topbms)
 {
     static const struct {
         unsigned status, bit;
@@ -595,7 +595,7 @@ static void test_status_bits_of_topbms(void **state)
 }
 
 /* The order of bits 1 and 2 of PACE's temperatures, and the order of its balance bytes. */
-static void test_status_bits_of_pace(void **state)
+TEST(status_bits_of_pace)
 {
     struct bms bms = new_bms(PACE, 1, -1);
     struct pack pack;
@@ -614,7 +614,7 @@ static void test_status_bits_of_pace(void **state)
 }
 
 /* Older TopBMS firmware: nine status bytes, no short-circuit bytes; alarms without a byte stay unknown. */
-static void test_short_status(void **state)
+TEST(short_status)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
@@ -634,7 +634,7 @@ static void test_short_status(void **state)
     assert_untouched(&pack);
 }
 
-static void test_items(void **state)
+TEST(items)
 {
     static const struct {
         const char *items; /* cells, sensors, current, pack voltage */
@@ -662,33 +662,4 @@ static void test_items(void **state)
         assert_int_equal(pack.alarms_warning, cases[i].warning);
         assert_int_equal(pack.alarms_protection, cases[i].protection);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests_of_topbms),
-        cmocka_unit_test(test_requests_of_siblings),
-        cmocka_unit_test(test_without_command),
-        cmocka_unit_test(test_creabest),
-        cmocka_unit_test(test_behind_a_master),
-        cmocka_unit_test(test_mos_requests),
-        cmocka_unit_test(test_mos_replies),
-        cmocka_unit_test(test_all_sizes),
-        cmocka_unit_test(test_pack_16_with_16_cells),
-        cmocka_unit_test(test_more_and_fewer_bytes),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_swapped_characters),
-        cmocka_unit_test(test_missing_cells_and_sensors),
-        cmocka_unit_test(test_not_the_answer),
-        cmocka_unit_test(test_without_request),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_serial_number_after_refusal),
-        cmocka_unit_test(test_board_is_no_serial_number),
-        cmocka_unit_test(test_status_bits_of_topbms),
-        cmocka_unit_test(test_status_bits_of_pace),
-        cmocka_unit_test(test_short_status),
-        cmocka_unit_test(test_items),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

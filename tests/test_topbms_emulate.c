@@ -64,7 +64,7 @@ static const enum pack_value always_sent[] = {CELL_COUNT,   VOLTAGE_V, CURRENT_A
                                               REMAINING_AH, FULL_AH,   CYCLES};
 
 /* Each value that a sibling sends is decoded again, whatever the size of the pack. */
-static void test_round_trips(void **state)
+TEST(round_trips)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
         for (unsigned cells = 1;
@@ -104,7 +104,7 @@ static const uint32_t told_together[] = {
 };
 
 /* Each alarm for which a sibling has a bit, at each level, alone. */
-static void test_alarms_one_by_one(void **state)
+TEST(alarms_one_by_one)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++) {
         unsigned reported = 0;
@@ -131,7 +131,7 @@ static void test_alarms_one_by_one(void **state)
 }
 
 /* In auto any pack is identified by its answers alone. */
-static void test_auto_finds_each(void **state)
+TEST(auto_finds_each)
 {
     for (int variant = TOPBMS; variant < VARIANTS; variant++)
         for (int lost = 0; lost <= 1; lost++) {
@@ -182,7 +182,7 @@ static bool emulate_sylcin(struct bms *emulated, struct pack *pack,
 
 /* It is found in auto and with a configured variant, whether it refuses another VER or does not answer, and then
  * asked with VER 52 for everything else. */
-static void test_finds_sylcin(void **state)
+TEST(finds_sylcin)
 {
     for (int variant = AUTO; variant <= TOPBMS; variant++)
         for (int refuses = 0; refuses < 2; refuses++) {
@@ -213,7 +213,7 @@ static void test_finds_sylcin(void **state)
         }
 }
 
-static void test_emulated_refusals(void **state)
+TEST(emulated_refusals)
 {
     static const struct {
         const char *request, *reply; /* NULL: no answer */
@@ -244,7 +244,7 @@ static void test_emulated_refusals(void **state)
 }
 
 /* Section 8.4, all four switches in turn: the last MOS that conducts does not open. */
-static void test_emulated_switches(void **state)
+TEST(emulated_switches)
 {
     struct bms bms = new_bms(PACE, 1, -1), emulated = bms;
     struct pack pack = new_pack(16, 6), read;
@@ -275,7 +275,7 @@ static void test_emulated_switches(void **state)
 }
 
 /* Requests in pieces, after noise and merged are answered one by one. */
-static void test_emulated_stream(void **state)
+TEST(emulated_stream)
 {
     static const char stream[] =
         "\r~2101~21014642E00201FD34\r~21014644E00201FD32\rx~21024642E00202FD32\r";
@@ -295,15 +295,4 @@ static void test_emulated_stream(void **state)
         assert_true(end <= strlen(stream));
     }
     assert_int_equal(answers, 2);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),       cmocka_unit_test(test_alarms_one_by_one),
-        cmocka_unit_test(test_auto_finds_each),   cmocka_unit_test(test_finds_sylcin),
-        cmocka_unit_test(test_emulated_refusals), cmocka_unit_test(test_emulated_switches),
-        cmocka_unit_test(test_emulated_stream),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

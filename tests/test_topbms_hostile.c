@@ -26,7 +26,7 @@ static const char *pace_block(unsigned mv)
 
 /* A master at 1 is asked for pack 2. Its reply to another master, which has asked for all packs, arrives late: the
  * number of packs, 2, is where the group byte 02 is expected. It begins with pack 1. */
-static void test_all_packs_for_one(void **state)
+TEST(all_packs_for_one)
 {
     char two[800], info[800];
     struct bms bms = new_bms(AUTO, 2, 1);
@@ -56,7 +56,7 @@ static void test_all_packs_for_one(void **state)
 
 /* Section 9, and recordings of PACE: with another ADR only 42H and 44H of PACE are accepted, for exactly the
  * requested COMMAND, and only if ADR did not name a master. */
-static void test_another_address(void **state)
+TEST(another_address)
 {
     static const struct {
         uint8_t version, asked_adr, command, adr, group, code;
@@ -89,7 +89,7 @@ static void test_another_address(void **state)
 }
 
 /* Section 11, 6: 65536 is subtracted, not 65535. */
-static void test_current_at_its_limits(void **state)
+TEST(current_at_its_limits)
 {
     static const struct {
         unsigned raw;
@@ -112,7 +112,7 @@ static void test_current_at_its_limits(void **state)
 }
 
 /* Section 2: within 2 % and no more; and the sum decides the scale. Sixteen cells of 3125 mV are exactly 50 V. */
-static void test_pack_voltage_and_cells(void **state)
+TEST(pack_voltage_and_cells)
 {
     static const struct {
         unsigned raw;
@@ -138,7 +138,7 @@ static void test_pack_voltage_and_cells(void **state)
 }
 
 /* Values of one reply are not kept in the next: a computed SOC, a lost sensor. */
-static void test_nothing_lives_on(void **state)
+TEST(nothing_lives_on)
 {
     struct bms bms = new_bms(AUTO, 1, -1);
     struct pack pack;
@@ -167,7 +167,7 @@ static void test_nothing_lives_on(void **state)
 }
 
 /* PACE's additional fields are accepted only if they match the capacities before them. */
-static void test_tail_of_something_else(void **state)
+TEST(tail_of_something_else)
 {
     static const struct {
         const char *tail;
@@ -196,7 +196,7 @@ static void test_tail_of_something_else(void **state)
 }
 
 /* A pack that is configured as one sibling and answers as another: no value in a wrong scale, but an error. */
-static void test_wrong_variant_configured(void **state)
+TEST(wrong_variant_configured)
 {
     static const char pylontech[] = "~20014600C06E11010F0D450D440D450D440D450D440D3E0D450D4A0D4A0D4"
                                     "B0D4A0D4A0D4A0D4A050BC30BC30BC3"
@@ -214,7 +214,7 @@ static void test_wrong_variant_configured(void **state)
 
 /* In auto a late answer to the previous dialect identifies the pack: it is then asked in that one, never in a
  * mixture. */
-static void test_late_answer_while_searching(void **state)
+TEST(late_answer_while_searching)
 {
     static const char late[] =
         "~52014600408401100D120D150D0F0D0D0D130D160D150D210D130D130D130D130D10"
@@ -253,7 +253,7 @@ static void test_late_answer_while_searching(void **state)
 
 /* Section 11, 2: a late reply to 44H with little but zeros is not accepted as a 42H of a pack with broken cell wires,
  * whether requested or not. */
-static void test_late_status(void **state)
+TEST(late_status)
 {
     static const struct {
         enum variant variant;
@@ -293,7 +293,7 @@ static void test_late_status(void **state)
 }
 
 /* 01 | 04 | 00 00 00 00 | 0E | 00 … | the 11 bytes of Topband: 64 characters, printable as text. */
-static void test_late_status_for_a_text(void **state)
+TEST(late_status_for_a_text)
 {
     const char *reply =
         framed(0x21, 1, 0x46, 0,
@@ -309,7 +309,7 @@ static void test_late_status_for_a_text(void **state)
 
 /* A pack that never answers identity requests is not asked for them again and again, and is asked like any other once
  * it does. */
-static void test_patience_with_identity(void **state)
+TEST(patience_with_identity)
 {
     struct bms bms = new_bms(PYLONTECH, 2, -1);
     struct bms_request request;
@@ -341,7 +341,7 @@ static void test_patience_with_identity(void **state)
 
 /* Deterministic damage with corrected checksums: no read beyond the frame (it is at the end of its memory), no value
  * out of range, no value without "done". */
-static void test_damage_behind_checksums(void **state)
+TEST(damage_behind_checksums)
 {
     static const char *const infos[] = {
         "01 02 0CE4 0CE4 02 003C 003D 0000 0294 1000 06 1000 0000 58 64 0000 0000 0000",
@@ -387,7 +387,7 @@ static void test_damage_behind_checksums(void **state)
 }
 
 /* 44H whose remaining bytes have an unknown length, whose counts are too large, or whose items are invalid. */
-static void test_malformed_status(void **state)
+TEST(malformed_status)
 {
     struct bms bms = new_bms(AUTO, 1, -1);
     struct pack pack;
@@ -425,24 +425,4 @@ static void test_malformed_status(void **state)
             BMS_INVALID);
         assert_untouched(&pack);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_packs_for_one),
-        cmocka_unit_test(test_another_address),
-        cmocka_unit_test(test_current_at_its_limits),
-        cmocka_unit_test(test_pack_voltage_and_cells),
-        cmocka_unit_test(test_nothing_lives_on),
-        cmocka_unit_test(test_tail_of_something_else),
-        cmocka_unit_test(test_wrong_variant_configured),
-        cmocka_unit_test(test_late_answer_while_searching),
-        cmocka_unit_test(test_late_status),
-        cmocka_unit_test(test_late_status_for_a_text),
-        cmocka_unit_test(test_patience_with_identity),
-        cmocka_unit_test(test_damage_behind_checksums),
-        cmocka_unit_test(test_malformed_status),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

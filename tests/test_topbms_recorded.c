@@ -226,7 +226,7 @@ static const struct recorded {
      {{CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 0}, {-1, 0}}},
 };
 
-static void test_recorded_elsewhere(void **state)
+TEST(recorded_elsewhere)
 {
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
@@ -242,7 +242,7 @@ static void test_recorded_elsewhere(void **state)
 
 /* Seplos with an empty pack: cells 01, sensors 3 and 4 01, pack voltage 01, status bytes 12 48 80 00 00 10 00 … 10
  * (standby) … 10. */
-static void test_recorded_seplos_alarms(void **state)
+TEST(recorded_seplos_alarms)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
     struct pack pack;
@@ -263,7 +263,7 @@ static void test_recorded_seplos_alarms(void **state)
 }
 
 /* 44H of a Sylcin 16S (section 5), VER 52 in both directions: both MOS on, no alarm. */
-static void test_recorded_sylcin_status(void **state)
+TEST(recorded_sylcin_status)
 {
     for (int variant = AUTO; variant <= TOPBMS; variant++) {
         struct bms bms = new_bms((enum variant) variant, 1, -1);
@@ -282,7 +282,7 @@ static void test_recorded_sylcin_status(void **state)
     }
 }
 
-static void test_texts(void **state)
+TEST(texts)
 {
     static const struct {
         const char *request, *reply, *model, *firmware, *serial;
@@ -330,15 +330,4 @@ static void test_texts(void **state)
         assert_string_equal(pack.text[FIRMWARE], cases[i].firmware);
         assert_string_equal(pack.text[SERIAL], cases[i].serial);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded_elsewhere),
-        cmocka_unit_test(test_recorded_seplos_alarms),
-        cmocka_unit_test(test_recorded_sylcin_status),
-        cmocka_unit_test(test_texts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

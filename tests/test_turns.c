@@ -48,8 +48,10 @@ static int tear_down(void **state)
     return 0;
 }
 
+#define TURNS_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 /* After a second was spent on the silent pack, the others have precedence, but not for ever. */
-static void charges_what_came_to_nothing(void **state)
+TURNS_TEST(charges_what_came_to_nothing)
 {
     struct bench *bench = *state;
     bench->pollers[1]->pace.due = NOW - 5;
@@ -62,7 +64,7 @@ static void charges_what_came_to_nothing(void **state)
 }
 
 /* The silent pack gets less time than configured, but more than a quick one, and now and then all of it. */
-static void waits_shortly_for_who_may_not_answer(void **state)
+TURNS_TEST(waits_shortly_for_who_may_not_answer)
 {
     struct bench *bench = *state;
     static const struct port_events events;
@@ -83,13 +85,4 @@ static void waits_shortly_for_who_may_not_answer(void **state)
     assert_in_range(patiently, 2, 8);
     assert_true(reply_time_next_s(&wire, &bench->turns, bench->pollers[0]) == REPLY_S);
     port_free(wire.port);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(charges_what_came_to_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(waits_shortly_for_who_may_not_answer, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

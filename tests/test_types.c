@@ -11,7 +11,7 @@
 
 static const double numbers[] = {0, 1, 12345, -1, -12345, 65534, 70000, -70000, 0x12345678};
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     for (int type = 0; type < MAP_TYPES; type++)
         for (size_t i = 0; type != REG_STRING && i < COUNT(numbers); i++)
@@ -25,7 +25,7 @@ static void test_round_trip(void **state)
             }
 }
 
-static void test_unknown(void **state)
+TEST(unknown)
 {
     for (int type = 0; type < MAP_TYPES; type++) {
         uint16_t words[16] = {0};
@@ -33,11 +33,4 @@ static void test_unknown(void **state)
                       map_types[type].registers > 4 ? 0 : map_types[type].registers, true);
         assert_true(isnan(map_number_of(type, words, true)));
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
-                                       cmocka_unit_test(test_unknown)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static uint8_t read_soc(const struct unit *unit)
     return holding;
 }
 
-static void test_table(void **state)
+TEST(table)
 {
     struct units units = {{0}};
     struct unit first = {.id = 1}, again = {.id = 1}, last = {.id = 247};
@@ -96,7 +96,7 @@ static void test_table(void **state)
 }
 
 /* Before the first values nothing can be served, not even with on_stale = hold. */
-static void test_never_read(void **state)
+TEST(never_read)
 {
     static const enum on_stale both[] = {STALE_EXCEPTION, STALE_HOLD};
     for (size_t i = 0; i < COUNT(both); i++) {
@@ -111,7 +111,7 @@ static void test_never_read(void **state)
 }
 
 /* The state, and the fixed registers that a refresh does not write, can be read before the first values. */
-static void test_status_before_values(void **state)
+TEST(status_before_values)
 {
     struct unit unit;
     const struct pack pack = pack_at(50);
@@ -126,7 +126,7 @@ static void test_status_before_values(void **state)
     unit_close(&unit);
 }
 
-static void test_fresh_and_stale(void **state)
+TEST(fresh_and_stale)
 {
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
@@ -146,7 +146,7 @@ static void test_fresh_and_stale(void **state)
     unit_close(&unit);
 }
 
-static void test_hold(void **state)
+TEST(hold)
 {
     struct unit unit;
     open_unit(&unit, STALE_HOLD);
@@ -163,7 +163,7 @@ static unsigned age_of(const struct unit *unit)
 }
 
 /* Without a notification, the unit itself detects that its values are stale. */
-static void test_judged(void **state)
+TEST(judged)
 {
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
@@ -206,7 +206,7 @@ static const struct {
 };
 // clang-format on
 
-static void test_ends(void **state)
+TEST(ends)
 {
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
@@ -233,7 +233,7 @@ static void test_ends(void **state)
 }
 
 /* No accepted range exceeds the arrays from which libmodbus answers. */
-static void test_inside_arrays(void **state)
+TEST(inside_arrays)
 {
     struct unit unit;
     open_unit(&unit, STALE_HOLD);
@@ -250,7 +250,7 @@ static void test_inside_arrays(void **state)
 }
 
 /* Function 23 has two ranges, and both are checked. */
-static void test_two_ranges(void **state)
+TEST(two_ranges)
 {
     struct unit unit;
     open_unit(&unit, STALE_EXCEPTION);
@@ -263,20 +263,4 @@ static void test_two_ranges(void **state)
     request.read.address = 0;
     assert_int_equal(unit_check(&unit, &request), 2);
     unit_close(&unit);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_never_read),
-        cmocka_unit_test(test_status_before_values),
-        cmocka_unit_test(test_fresh_and_stale),
-        cmocka_unit_test(test_hold),
-        cmocka_unit_test(test_judged),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_inside_arrays),
-        cmocka_unit_test(test_two_ranges),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

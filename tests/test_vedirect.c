@@ -117,7 +117,7 @@ static const char worked[] = "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r
                              "65473\r\nSOC\t839\r\nTTG\t942\r\nAlarm"
                              "\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq";
 
-static void test_worked_example(void **state)
+TEST(worked_example)
 {
     struct bms bms;
     struct pack pack;
@@ -135,7 +135,7 @@ static void test_worked_example(void **state)
     assert_false(pack_known(&pack, TEMP_COUNT));
 }
 
-static void test_byte_by_byte(void **state)
+TEST(byte_by_byte)
 {
     struct bms bms;
     struct pack pack;
@@ -151,7 +151,7 @@ static void test_byte_by_byte(void **state)
 }
 
 /* All 256 of them: a colon, an LF and a NUL are valid checksums. The next block and a record follow at once. */
-static void test_any_checksum(void **state)
+TEST(any_checksum)
 {
     bool seen[256] = {false};
     unsigned different = 0;
@@ -185,7 +185,7 @@ static void test_any_checksum(void **state)
 }
 
 /* A record at any position within a block does not change its values. */
-static void test_record_anywhere(void **state)
+TEST(record_anywhere)
 {
     static const char record[] = ":A8DED00290A9E\n";
     struct stream plain = {.size = 0};
@@ -212,7 +212,7 @@ static void test_record_anywhere(void **state)
 }
 
 /* Section 3.3: a record that ends with FE is skipped; one that ends with a CR invalidates the block. */
-static void test_broken_records(void **state)
+TEST(broken_records)
 {
     struct bms bms;
     struct pack pack;
@@ -236,7 +236,7 @@ static void test_broken_records(void **state)
 }
 
 /* A lost end does not invalidate the next block; nor does noise that contains a line end. */
-static void test_restart(void **state)
+TEST(restart)
 {
     static const char *const starts[] = {"\r\nPID\t0xA389\r\nV\t50000\r\nI\t0\r\nSO",
                                          "\r\n\r\n\x01\x02\t\n",
@@ -265,7 +265,7 @@ static void test_restart(void **state)
     }
 }
 
-static void test_limits(void **state)
+TEST(limits)
 {
     static const struct {
         const char *fields;
@@ -293,7 +293,7 @@ static void test_limits(void **state)
 }
 
 /* A text that is not a number is unknown; so is a value that is no longer sent. */
-static void test_not_known(void **state)
+TEST(not_known)
 {
     struct bms bms;
     struct pack pack;
@@ -329,7 +329,7 @@ static void test_not_known(void **state)
                      BMS_FOREIGN);
 }
 
-static void test_last_field_counts(void **state)
+TEST(last_field_counts)
 {
     struct bms bms;
     struct pack pack;
@@ -339,7 +339,7 @@ static void test_last_field_counts(void **state)
 }
 
 /* Section 2.3, 5: the first block is accepted only with its product id, which a fragment lacks. */
-static void test_first_block(void **state)
+TEST(first_block)
 {
     static const char fragment[] = "\r\nV\t53509\r\nI\t23866\r\nSOC\t548";
     struct bms bms;
@@ -354,7 +354,7 @@ static void test_first_block(void **state)
 }
 
 /* Solar chargers use the same protocol. */
-static void test_wrong_device(void **state)
+TEST(wrong_device)
 {
     struct bms bms;
     struct pack pack;
@@ -375,7 +375,7 @@ static void test_wrong_device(void **state)
     assert_string_equal(pack.text[MODEL], "900 Smart");
 }
 
-static void test_texts(void **state)
+TEST(texts)
 {
     static const struct {
         const char *fields, *model, *firmware, *serial;
@@ -402,7 +402,7 @@ static void test_texts(void **state)
     }
 }
 
-static void test_alarm_bits(void **state)
+TEST(alarm_bits)
 {
     static const uint32_t expected[16] = {
         [0] = 1u << PACK_UNDER_VOLTAGE,
@@ -427,7 +427,7 @@ static void test_alarm_bits(void **state)
 }
 
 /* A history block's values stay with the main blocks after it, but not for ever. */
-static void test_history(void **state)
+TEST(history)
 {
     struct bms bms;
     struct pack pack;
@@ -448,7 +448,7 @@ static void test_history(void **state)
     assert_false(pack_known(&pack, CYCLES));
 }
 
-static void test_inverted(void **state)
+TEST(inverted)
 {
     struct bms bms;
     struct pack pack;
@@ -462,7 +462,7 @@ static void test_inverted(void **state)
 /* ---- HEX ---- */
 
 /* Recorded and printed answers of sections 3.1 and 3.2. */
-static void test_answers(void **state)
+TEST(answers)
 {
     static const struct {
         const char *asked, *answer;
@@ -513,7 +513,7 @@ static void test_answers(void **state)
     }
 }
 
-static void test_texts_by_hex(void **state)
+TEST(texts_by_hex)
 {
     struct bms bms;
     struct pack pack;
@@ -548,7 +548,7 @@ static void test_texts_by_hex(void **state)
 
 /* With the capacity, once read, the remaining Ah follow from the consumed ones, by text and by register; the
  * configured capacity takes precedence. */
-static void test_capacity(void **state)
+TEST(capacity)
 {
     struct bms bms;
     struct pack pack;
@@ -571,7 +571,7 @@ static void test_capacity(void **state)
 }
 
 /* The coarse current does not replace the fine one. */
-static void test_two_currents(void **state)
+TEST(two_currents)
 {
     struct bms bms;
     struct pack pack;
@@ -585,7 +585,7 @@ static void test_two_currents(void **state)
 }
 
 /* An answer within a block, and the text beside it; asynchronous records do not override the text. */
-static void test_text_beside_questions(void **state)
+TEST(text_beside_questions)
 {
     struct bms bms;
     struct pack pack;
@@ -606,7 +606,7 @@ static void test_text_beside_questions(void **state)
 }
 
 /* A record is reported even if the text around it is unusable. */
-static void test_record_in_foreign_text(void **state)
+TEST(record_in_foreign_text)
 {
     struct bms bms;
     struct pack pack;
@@ -624,7 +624,7 @@ static void test_record_in_foreign_text(void **state)
 }
 
 /* Random bytes: every span makes sense, and none is read beyond its end. */
-static void test_rubbish(void **state)
+TEST(rubbish)
 {
     static const char pieces[] = "\r\n\r\n\t::PIDVH1Checksum\t0123456789ABCDEFabc\x00\xFE-";
     uint32_t random = 12345;
@@ -655,7 +655,7 @@ static void test_rubbish(void **state)
 }
 
 /* A block without an end is given up within the length that a line can buffer. */
-static void test_endless_block(void **state)
+TEST(endless_block)
 {
     struct bms bms;
     struct pack pack;
@@ -694,7 +694,7 @@ static void hear(struct bms *device, struct pack *pack, struct stream *stream)
     add_bytes(stream, out.bytes, out.size);
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     struct bms host, device;
     struct pack pack, got;
@@ -724,7 +724,7 @@ static void test_round_trip(void **state)
     }
 }
 
-static void test_unknown_stays_unknown(void **state)
+TEST(unknown_stays_unknown)
 {
     struct bms host, device;
     struct pack pack, got;
@@ -742,7 +742,7 @@ static void test_unknown_stays_unknown(void **state)
     assert_false(pack_known(&got, TEMP_C));
 }
 
-static void test_emulated_alarms(void **state)
+TEST(emulated_alarms)
 {
     static const enum pack_alarm alarms[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
                                              CELL_IMBALANCE};
@@ -762,7 +762,7 @@ static void test_emulated_alarms(void **state)
     }
 }
 
-static void test_emulated_answers(void **state)
+TEST(emulated_answers)
 {
     static const struct {
         const char *asked, *expected;
@@ -798,38 +798,4 @@ static void test_emulated_answers(void **state)
             memcmp(out.bytes, cases[i].expected, out.size) != 0)
             fail_msg("%s: got %.*s", asked, (int) out.size, (const char *) out.bytes);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_worked_example),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_any_checksum),
-        cmocka_unit_test(test_record_anywhere),
-        cmocka_unit_test(test_broken_records),
-        cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_not_known),
-        cmocka_unit_test(test_last_field_counts),
-        cmocka_unit_test(test_first_block),
-        cmocka_unit_test(test_wrong_device),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_alarm_bits),
-        cmocka_unit_test(test_history),
-        cmocka_unit_test(test_inverted),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_texts_by_hex),
-        cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_two_currents),
-        cmocka_unit_test(test_text_beside_questions),
-        cmocka_unit_test(test_record_in_foreign_text),
-        cmocka_unit_test(test_rubbish),
-        cmocka_unit_test(test_endless_block),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_unknown_stays_unknown),
-        cmocka_unit_test(test_emulated_alarms),
-        cmocka_unit_test(test_emulated_answers),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

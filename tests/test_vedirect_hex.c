@@ -65,7 +65,7 @@ static int ask(struct bms *bms, const char *asked, const char *heard, struct pac
 }
 
 /* Section 3.2; the synchronisation and the version are requested as in the recording. */
-static void test_requests(void **state)
+TEST(requests)
 {
     static const char *const asked[] = {
         ":78DED00D4\n", ":78CED00D5\n", ":78FED00D2\n", ":78EED00D3\n",
@@ -86,7 +86,7 @@ static void test_requests(void **state)
 }
 
 /* A register that a model does not have is refused; one whose value is not available is answered without a value. */
-static void test_answers(void **state)
+TEST(answers)
 {
     static const struct {
         const char *asked, *answer;
@@ -130,7 +130,7 @@ static void test_answers(void **state)
 
 /* Text between request and answer, around the answer, and alone: nothing of it is used, because the part of a slow
  * step would keep it for too long. */
-static void test_text_is_skipped(void **state)
+TEST(text_is_skipped)
 {
     static const struct {
         const char *heard;
@@ -163,7 +163,7 @@ static void test_text_is_skipped(void **state)
 }
 
 /* The current in tenths is requested as long as nothing finer is available. */
-static void test_coarse_current(void **state)
+TEST(coarse_current)
 {
     struct bms bms;
     struct pack pack;
@@ -183,7 +183,7 @@ static void test_coarse_current(void **state)
 
 /* The remaining charge is computed in the part that reads the consumed charge: the part with the capacity, which is
  * kept for minutes, must not contain it. */
-static void test_remaining(void **state)
+TEST(remaining)
 {
     struct bms bms;
     struct pack pack;
@@ -202,7 +202,7 @@ static void test_remaining(void **state)
     assert_value(&pack, REMAINING_AH, 150 - 128.6, 0);
 }
 
-static void test_unsynchronised(void **state)
+TEST(unsynchronised)
 {
     static const struct {
         const char *answer;
@@ -228,7 +228,7 @@ static void test_unsynchronised(void **state)
 }
 
 /* The register with its text is requested if the product is not known by `:4`. */
-static void test_model(void **state)
+TEST(model)
 {
     struct bms bms;
     struct pack pack;
@@ -273,7 +273,7 @@ static void poll(struct bms *host, struct bms *device, struct pack *from, struct
     pack_derive(got);
 }
 
-static void test_round_trip(void **state)
+TEST(round_trip)
 {
     static const struct {
         enum pack_value id;
@@ -305,7 +305,7 @@ static void test_round_trip(void **state)
 }
 
 /* A BMV has no alarms by HEX; a shunt without any values reports nothing. */
-static void test_less_is_known(void **state)
+TEST(less_is_known)
 {
     struct bms host, device;
     struct pack from, got;
@@ -322,16 +322,4 @@ static void test_less_is_known(void **state)
                                           RATED_AH,  TEMP_C,  TEMP_COUNT,  CYCLES};
     for (size_t i = 0; i < COUNT(ids); i++)
         assert_false(pack_known(&got, ids[i]));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_text_is_skipped), cmocka_unit_test(test_coarse_current),
-        cmocka_unit_test(test_remaining),       cmocka_unit_test(test_unsynchronised),
-        cmocka_unit_test(test_model),           cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_less_is_known),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ static const char *show(struct house *house, unsigned count, double now)
 
 /* ---- what a line means ---- */
 
-static void test_registers(void **state)
+TEST(registers)
 {
     static const struct {
         const char *line;
@@ -245,7 +245,7 @@ static void test_registers(void **state)
 }
 
 /* The keys of the view apply to registers without their own. */
-static void test_presets(void **state)
+TEST(presets)
 {
     struct house *house = open_house("word_order = little\non_unknown = 9\non_stale = 8\n"
                                      "register = cycles -> 10 u32\n"
@@ -259,7 +259,7 @@ static void test_presets(void **state)
 }
 
 /* Lines with the same register: each sets its bit, and if one is rejected, the whole register is. */
-static void test_bits(void **state)
+TEST(bits)
 {
     struct house *house =
         open_house("on_stale = unknown\n"
@@ -278,7 +278,7 @@ static void test_bits(void **state)
 
 /* ---- which reads are answered ---- */
 
-static void test_ranges(void **state)
+TEST(ranges)
 {
     struct house *house =
         open_house("fill = 20-29 0xFFFF, 40 7\n"
@@ -312,7 +312,7 @@ static void test_ranges(void **state)
     close_house(house);
 }
 
-static void test_functions(void **state)
+TEST(functions)
 {
     struct house *house = open_house("register = 1 -> 10 u16\nfill = 0-20 0\n");
     static const struct {
@@ -340,7 +340,7 @@ static void test_functions(void **state)
 
 /* New values, values of another pack, a pack that falls silent and comes back: each is visible in the next request,
  * and nothing else changes. */
-static void test_time(void **state)
+TEST(time)
 {
     struct house *house = open_house("register = soc_percent -> 10 u16\n"
                                      "register = q.1.soc_percent -> 11 u16 on_stale hold\n"
@@ -379,7 +379,7 @@ static void test_time(void **state)
 
 /* ---- what is wrong ---- */
 
-static void test_mistakes(void **state)
+TEST(mistakes)
 {
     static const struct {
         const char *lines, *message;
@@ -468,7 +468,7 @@ static void test_mistakes(void **state)
 }
 
 /* Similar to mistakes, but valid. */
-static void test_good(void **state)
+TEST(good)
 {
     static const char *const cases[] = {
         "register = 1 -> 5 u16\nunit = 0, 255\n",
@@ -492,15 +492,4 @@ static void test_good(void **state)
         free(messages);
         config_free(config);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registers), cmocka_unit_test(test_presets),
-        cmocka_unit_test(test_bits),      cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_functions), cmocka_unit_test(test_time),
-        cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_good),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ static bool knows(const char *text)
     return guard_host_parse(text, &host) && guard_knows(&guard, &host);
 }
 
-static void test_names(void **state)
+TEST(names)
 {
     static const struct {
         const char *host;
@@ -73,7 +73,7 @@ static void test_names(void **state)
 }
 
 /* A proxy passes on its own port. */
-static void test_names_behind_a_proxy(void **state)
+TEST(names_behind_a_proxy)
 {
     config = (struct web_config){.hosts = {.at = {"battery.example.net"}, .count = 1}};
     allow_add(&config.proxy, "127.0.0.1");
@@ -82,14 +82,14 @@ static void test_names_behind_a_proxy(void **state)
     assert_false(knows("evil.example"));
 }
 
-static void test_any_name(void **state)
+TEST(any_name)
 {
     config = (struct web_config){.hosts = {.any = true}};
     assert_true(knows("evil.example"));
     assert_true(knows("homeassistant.local:8123"));
 }
 
-static void test_names_with_a_certificate(void **state)
+TEST(names_with_a_certificate)
 {
     struct guard own = guard;
     struct guard_host host;
@@ -102,7 +102,7 @@ static void test_names_with_a_certificate(void **state)
     assert_false(guard_knows(&own, &host));
 }
 
-static void test_origins(void **state)
+TEST(origins)
 {
     static const struct {
         const char *host, *origin;
@@ -134,7 +134,7 @@ static void test_origins(void **state)
     }
 }
 
-static void test_forwarded(void **state)
+TEST(forwarded)
 {
     static const struct {
         const char *list, *client; /* NULL: none */
@@ -162,7 +162,7 @@ static void test_forwarded(void **state)
     }
 }
 
-static void test_prefixes(void **state)
+TEST(prefixes)
 {
     assert_true(guard_prefix("/"));
     assert_true(guard_prefix("/api/hassio_ingress/a-b_c"));
@@ -172,7 +172,7 @@ static void test_prefixes(void **state)
     assert_false(guard_prefix("/a b"));
 }
 
-static void test_paths(void **state)
+TEST(paths)
 {
     assert_true(guard_path(""));
     assert_true(guard_path("api/v1/packs/shed%20%E2%82%AC"));
@@ -182,7 +182,7 @@ static void test_paths(void **state)
     assert_false(guard_path("a\x7f"));
 }
 
-static void test_sessions(void **state)
+TEST(sessions)
 {
     struct sessions sessions = {0};
     char first[SESSION_TOKEN], token[SESSION_TOKEN];
@@ -228,7 +228,7 @@ static void try(struct tries *tries, const char *from, double now)
     tries_begin(tries, (const struct sockaddr *) &client, now);
 }
 
-static void test_tries(void **state)
+TEST(tries)
 {
     struct tries tries = {0};
     for (int i = 0; i < TRIES_OF_ONE; i++) {
@@ -269,9 +269,8 @@ static bool count_day(void *data, const struct history_row *row)
 }
 
 /* Yesterday had 23 hours: its rows in memory are not of today, and what was not recorded of today is known. */
-static void test_day_after_summer_time(void **state)
+TEST(day_after_summer_time)
 {
-    (void) state;
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
     const int64_t midnight = 1774821600; /* 2026-03-30, the day before had 23 hours */
@@ -297,22 +296,4 @@ static void test_day_after_summer_time(void **state)
     assert_int_equal(days[1].max[ROW_SOC], 500);
     assert_in_range(days[1].fresh_s, 50, 60);
     past_free(past);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_names_behind_a_proxy),
-        cmocka_unit_test(test_any_name),
-        cmocka_unit_test(test_names_with_a_certificate),
-        cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_tries),
-        cmocka_unit_test(test_day_after_summer_time),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

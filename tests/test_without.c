@@ -11,7 +11,7 @@
 
 #include "unit.h"
 
-static void test_left_out(void **state)
+TEST(left_out)
 {
     static const char *const sections[] = {"[mqtt home]\nbroker = mqtt://h\n", "[history]\n",
                                            "[influx x]\nurl = http://h/write\n", "[web]\n",
@@ -32,10 +32,4 @@ static void test_left_out(void **state)
             fail_msg("%s: %s", said, messages);
         free(messages);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_left_out)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 #include "unit.h"
 
-static void test_left_out(void **state)
+TEST(left_out)
 {
     char *messages;
     size_t size;
@@ -22,10 +22,4 @@ static void test_left_out(void **state)
     fclose(errors);
     assert_string_equal(messages, "f:2: this packgate was built without Bluetooth\n");
     free(messages);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_left_out)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

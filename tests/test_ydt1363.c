@@ -28,7 +28,7 @@ static enum ydt_state find(const char *text, size_t *span)
     return ydt_find((const uint8_t *) text, strlen(text), span);
 }
 
-static void test_worked_examples(void **state)
+TEST(worked_examples)
 {
     static const struct {
         struct ydt_head head;
@@ -53,7 +53,7 @@ static void test_worked_examples(void **state)
 }
 
 /* LENGTH: 084H gives 4084, 012H gives D012. */
-static void test_length(void **state)
+TEST(length)
 {
     uint8_t info[0x084 / 2] = {0};
     struct ydt_head head = {0x52, 1, 0x46, 0};
@@ -61,7 +61,7 @@ static void test_length(void **state)
     assert_memory_equal(written(head, info, 0x012 / 2) + 9, "D012", 4);
 }
 
-static void test_lower_case_and_line_feed(void **state)
+TEST(lower_case_and_line_feed)
 {
     /* The sum covers the characters as sent: 'e' is 20H more than 'E'. */
     size_t span;
@@ -73,7 +73,7 @@ static void test_lower_case_and_line_feed(void **state)
     assert_int_equal(find("~21014642D00201FD35\r", &span), YDT_BAD_LENGTH);
 }
 
-static void test_every_prefix_needs_more(void **state)
+TEST(every_prefix_needs_more)
 {
     for (size_t size = 1; size < strlen(REQUEST); size++) {
         size_t span = 99;
@@ -82,7 +82,7 @@ static void test_every_prefix_needs_more(void **state)
 }
 
 /* Bytes before a frame are skipped without damaging the frame. */
-static void test_frame_behind_garbage(void **state)
+TEST(frame_behind_garbage)
 {
     static const char *const garbage[] = {
         "",
@@ -122,7 +122,7 @@ static void test_frame_behind_garbage(void **state)
 
 /* LENID FFE is the longest even one: 2047 bytes, 4112 characters, which has to fit a receiver's
  * buffer. */
-static void test_longest_frame(void **state)
+TEST(longest_frame)
 {
     uint8_t info[YDT_INFO_MAX], read[YDT_INFO_MAX];
     memset(info, 0xFF, sizeof info); /* a sum beyond 65535: modulo 65536, not 65535 */
@@ -142,7 +142,7 @@ static void test_longest_frame(void **state)
     assert_memory_equal(text + strlen(text) - 5, expected, 4);
 }
 
-static void test_plain_text_and_odd_info(void **state)
+TEST(plain_text_and_odd_info)
 {
     uint8_t out[100], info[YDT_INFO_MAX];
     struct ydt_frame frame;
@@ -156,18 +156,4 @@ static void test_plain_text_and_odd_info(void **state)
                           (const uint8_t *) "TB-4850 rev2", 12);
     assert_true(ydt_parse(out, size, &frame));
     assert_false(ydt_read_info(&frame, info, &size)); /* not hexadecimal */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_worked_examples),
-        cmocka_unit_test(test_length),
-        cmocka_unit_test(test_lower_case_and_line_feed),
-        cmocka_unit_test(test_every_prefix_needs_more),
-        cmocka_unit_test(test_frame_behind_garbage),
-        cmocka_unit_test(test_longest_frame),
-        cmocka_unit_test(test_plain_text_and_odd_info),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,10 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -52,14 +54,10 @@ static void *start(struct outlet *outlet)
     life.refused_when_full = !order(PLACES);
     ev_timer_init(&life.later, on_later, OUTLET_ORDER_S + 5, 0);
     ev_timer_start(outlet_loop(outlet), &life.later);
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_done done = {.ticket = 1, .result = ORDER_DONE};
-    struct pipe_message message = pipe_new(PIPE_DONE, bytes, sizeof bytes);
-    pipe_done(&message, &done);
-    size_t size = pipe_finish(&message);
-    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    const struct pipe_message done = {.type = PIPE_DONE, .done = {1, ORDER_DONE}};
+    assert_true(pipe_send(gateway_end, &done, -1));
     /* A repeated answer belongs to no order. */
-    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    assert_true(pipe_send(gateway_end, &done, -1));
     return &life;
 }
 
@@ -78,19 +76,18 @@ static const struct outlet_kind kind = {
 static void send_config(void)
 {
     static const uint8_t settings[8];
-    _Alignas(16) uint8_t bytes[4096] = {0};
+    const struct source shed = {
+        .name = "shed", .title = "shed", .line = "shed", .unit = 1, .writable = true};
+    const struct source *const sources[] = {&shed};
     struct pipe_config config = {
         .kind = "x", .settings = settings, .settings_size = sizeof settings, .pack_count = 1};
-    struct pipe_pack pack = {.name = "shed", .line = "shed", .unit = 1, .writable = true};
-    snprintf(config.version, sizeof config.version, "%s", PACKGATE_VERSION);
-    struct pipe_message message = pipe_new(PIPE_CONFIG, bytes, sizeof bytes);
-    pipe_config(&message, &config);
-    pipe_pack(&message, &pack);
-    size_t size = pipe_finish(&message);
-    assert_int_equal(send(gateway_end, bytes, size, 0), size);
-    message = pipe_new(PIPE_READY, bytes, sizeof bytes);
-    size = pipe_finish(&message);
-    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    size_t size;
+    char *bytes = pipe_compose(&config, sources, &size);
+    const int file = pipe_text_file(bytes, size);
+    assert_true(pipe_send(gateway_end, &(struct pipe_message){.type = PIPE_CONFIG}, file));
+    assert_true(pipe_send(gateway_end, &(struct pipe_message){.type = PIPE_READY}, -1));
+    close(file);
+    free(bytes);
 }
 
 /* An order whose answer was lost does not occupy its place for ever. */

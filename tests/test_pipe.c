@@ -1,16 +1,36 @@
 // SPDX-License-Identifier: MIT
-/* Messages between the gateway and an outlet: parsing returns what was composed, and damage is
- * detected. */
+/* Messages between the gateway and an outlet: what was sent is received, and damage is detected. */
 #include "outlets/pipe.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "unit.h"
 
-static const struct map_bank bank = {
-    .present = 2, .needed = 2, .temp_max_c = 31.5, .temp_min_c = NAN};
+static int ends[2];
+
+BEFORE_ALL
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) < 0)
+        abort();
+}
+
+static struct pipe_message receive(void)
+{
+    struct pipe_message message;
+    int file;
+    assert_true(pipe_receive(ends[1], &message, &file) > 0);
+    assert_int_equal(file, -1);
+    return message;
+}
+
+static struct pipe_message pass(const struct pipe_message *message)
+{
+    assert_true(pipe_send(ends[0], message, -1));
+    return receive();
+}
 
 static struct pipe_values make_values(void)
 {
@@ -40,140 +60,82 @@ static struct pipe_values make_values(void)
     return values;
 }
 
-static size_t put_values(struct pipe_values *values, uint8_t bytes[PIPE_SMALL_MAX])
-{
-    struct pipe_message message = pipe_new(PIPE_VALUES, bytes, PIPE_SMALL_MAX);
-    pipe_values(&message, values);
-    return pipe_finish(&message);
-}
-
 TEST(values)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_values sent = make_values(), got;
-    struct pipe_message message;
-    bool differs;
-    memset(&got, 0x55, sizeof got);
-    size_t size = put_values(&sent, bytes);
-    assert_true(size > 0);
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_VALUES);
-    pipe_values(&message, &got);
-    assert_true(pipe_over(&message));
-    assert_int_equal(got.pack, 3);
-    assert_int_equal(got.changes, sent.changes);
-    assert_int_equal(got.sequence, 77);
-    assert_true(got.wall == 1.7e9);
-    assert_true(got.at == 1000.5 && got.good_until == 1010.5 && got.settle_s == 12);
-    assert_int_equal(got.status.state, MAP_STATE_FRESH);
-    assert_int_equal(got.status.timezone_hours, -3);
-    assert_int_equal(got.status.peak.percent, 88);
-    assert_true(got.status.charged_wh == 1234.5 && isnan(got.status.discharged_wh));
-    assert_string_equal(got.status.driver, "daly");
-    assert_null(got.status.bank);
-    assert_true(got.whole);
-    assert_true(got.values.value[VOLTAGE_V] == 53.12);
-    assert_true(got.values.value[CELL_MV + 47] == 3333);
-    assert_true(isnan(got.values.value[CURRENT_A]));
-    assert_int_equal(got.values.alarms_warning, 1u << SOC_LOW);
-    assert_int_equal(got.values.alarms_protection, 0);
-    assert_int_equal(got.values.alarms_can_warn, 1u << SOC_LOW);
-    assert_int_equal(got.values.alarms_can_protect, 1u << SHORT_CIRCUIT);
-    assert_int_equal(got.values.raw_alarm_count, 1);
-    assert_int_equal(got.values.raw_alarms[0], 0xABCD);
-    assert_string_equal(got.values.text[MODEL], "model");
-    assert_string_equal(got.values.text[SERIAL], "");
+    struct pipe_message sent = {.type = PIPE_VALUES, .values = make_values()};
+    for (int whole = 1; whole >= 0; whole--) {
+        sent.values.whole = whole;
+        const struct pipe_message got = pass(&sent);
+        const struct pipe_values *values = &got.values;
+        assert_int_equal(got.type, PIPE_VALUES);
+        assert_memory_equal(values, &sent.values, offsetof(struct pipe_values, values));
+        assert_int_equal(pack_known(&values->values, VOLTAGE_V) && values->whole, whole);
+        if (whole)
+            assert_memory_equal(&values->values, &sent.values.values, sizeof values->values);
+    }
 }
 
-TEST(values_of_a_bank)
-{
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_values sent = make_values(), got;
-    struct pipe_message message;
-    bool differs;
-    sent.bank = bank;
-    sent.status.bank = &bank;
-    sent.whole = false;
-    size_t size = put_values(&sent, bytes);
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_VALUES);
-    pipe_values(&message, &got);
-    assert_true(pipe_over(&message));
-    assert_ptr_equal(got.status.bank, &got.bank);
-    assert_int_equal(got.bank.present, 2);
-    assert_true(got.bank.temp_max_c == 31.5 && isnan(got.bank.temp_min_c));
-    assert_false(got.whole);
-}
-
-/* A message that was truncated anywhere, or is longer than its head says, is rejected. */
+/* A message of another size than that of its type is malformed. */
 TEST(cut)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_values sent = make_values(), got;
-    struct pipe_message message;
-    bool differs;
-    size_t size = put_values(&sent, bytes);
-    for (size_t cut = 0; cut < size; cut++) {
-        /* The head contains the size of the whole message. */
-        assert_int_equal(pipe_open(&message, bytes, cut, &differs), 0);
-        uint8_t *copy = malloc(cut + 8);
-        uint32_t told = (uint32_t) cut;
-        assert_non_null(copy);
-        memcpy(copy, bytes, cut);
-        if (cut >= 8) {
-            memcpy(copy + 4, &told, sizeof told);
-            if (pipe_open(&message, copy, cut, &differs)) {
-                pipe_values(&message, &got);
-                assert_false(pipe_over(&message));
-            }
-        }
-        free(copy);
+    const struct pipe_message sent = {.type = PIPE_VALUES, .values = make_values()};
+    const size_t size = offsetof(struct pipe_message, values) + sizeof sent.values;
+    for (size_t cut = 1; cut < size; cut++) {
+        assert_true(pipe_send_file(ends[0], &sent, cut, -1));
+        assert_int_equal(receive().type, 0);
     }
-    uint32_t longer = (uint32_t) size + 1;
-    memcpy(bytes + 4, &longer, sizeof longer);
-    assert_int_equal(pipe_open(&message, bytes, size + 1, &differs), PIPE_VALUES);
-    pipe_values(&message, &got);
-    assert_false(pipe_over(&message));
+    for (int type = -1; type < 2 * PIPE_TYPES; type++) {
+        struct pipe_message other = sent;
+        other.type = (enum pipe_type) type;
+        assert_true(pipe_send_file(ends[0], &other, size, -1));
+        assert_int_equal(receive().type, type == PIPE_VALUES ? PIPE_VALUES : 0);
+    }
 }
 
-/* Whatever a message contains, parsing it reads nothing beyond it. */
+/* Each byte of a message of an outlet in turn is wrong: what the gateway takes is valid. */
 TEST(garbage)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_values sent = make_values(), got;
-    struct pipe_message message;
-    bool differs;
-    size_t size = put_values(&sent, bytes);
-    for (size_t at = 8; at < size; at++)
-        for (unsigned value = 0; value < 256; value += 51) {
-            uint8_t *copy = malloc(size);
-            assert_non_null(copy);
-            memcpy(copy, bytes, size);
-            copy[at] = (uint8_t) value;
-            if (pipe_open(&message, copy, size, &differs)) {
-                pipe_values(&message, &got);
-                if (pipe_over(&message)) {
-                    assert_true(got.pack < PIPE_PACKS_MAX);
-                    assert_true(got.values.raw_alarm_count <= MAX_RAW_ALARMS);
-                    assert_non_null(memchr(got.driver, '\0', sizeof got.driver));
-                }
+    static const struct pipe_message all[] = {
+        {.type = PIPE_ORDER, .order = {.ticket = 1, .what = {.wanted = {true}}}},
+        {.type = PIPE_ORDER, .order = {.what = {.sets = true, .setting = RATED_AH, .value = 280}}},
+        {.type = PIPE_NOTE, .note = {.key = "pack.a", .text = "daly 1234"}},
+        {.type = PIPE_REPORT, .report = {.connected = true, .words = "refused"}},
+    };
+    for (size_t n = 0; n < sizeof all / sizeof *all; n++)
+        for (size_t at = sizeof all->type; at < sizeof all->report; at++)
+            for (unsigned value = 0; value < 256; value += 51) {
+                struct pipe_message sent = all[n];
+                ((uint8_t *) &sent)[at] = (uint8_t) value;
+                const struct pipe_message got = pass(&sent);
+                const uint8_t *flags = (const uint8_t *) got.order.what.wanted;
+                for (int i = 0; got.type == PIPE_ORDER && i < ORDER_SWITCHES; i++)
+                    assert_true(flags[i] <= 1);
+                if (got.type == PIPE_ORDER && got.order.what.sets)
+                    assert_true(got.order.what.setting < PACK_VALUES &&
+                                isfinite(got.order.what.value));
             }
-            free(copy);
-        }
 }
 
-TEST(version)
+static void assert_malformed(const struct pipe_message *message)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_values sent = make_values();
-    struct pipe_message message;
-    bool differs;
-    size_t size = put_values(&sent, bytes);
-    bytes[0]++;
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), 0);
-    assert_true(differs);
-    bytes[0]--;
-    bytes[2] = 200;
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), 0);
-    assert_false(differs);
+    assert_int_equal(pass(message).type, 0);
+}
+
+TEST(malformed)
+{
+    struct pipe_message message = {.type = PIPE_ORDER, .order = {.what = {.wanted = {true}}}};
+    assert_int_equal(pass(&message).order.what.wanted[0], true);
+    *(uint8_t *) &message.order.what.on[0] = 2;
+    assert_malformed(&message);
+    message = (struct pipe_message){
+        .type = PIPE_ORDER, .order = {.what = {.sets = true, .setting = RATED_AH, .value = NAN}}};
+    assert_malformed(&message); /* a setting is a number */
+    message = (struct pipe_message){.type = PIPE_NOTE};
+    memset(message.note.text, 'x', PIPE_NOTE_SIZE);
+    assert_malformed(&message);
+    message = (struct pipe_message){.type = PIPE_REPORT};
+    memset(message.report.words, 'x', sizeof message.report.words);
+    assert_malformed(&message);
 }
 
 struct settings {
@@ -184,83 +146,41 @@ struct settings {
 TEST(config)
 {
     static const struct settings settings = {.name = "x", .number = 2.5};
-    _Alignas(16) uint8_t bytes[4096] = {0};
-    struct pipe_config sent = {
-        .settings = &settings, .settings_size = sizeof settings, .pack_count = 1};
-    struct pipe_pack pack = {.unit = 7, .writable = true, .is_bank = true, .member_count = 2};
-    struct pipe_config got = {0};
-    struct pipe_pack got_pack = {0};
-    bool differs;
-    snprintf(sent.version, sizeof sent.version, "1.2.3");
-    snprintf(sent.kind, sizeof sent.kind, "mqtt");
-    snprintf(sent.id, sizeof sent.id, "3f9a0c11");
-    snprintf(pack.name, sizeof pack.name, "house");
-    snprintf(pack.members[1], sizeof pack.members[1], "second");
-    struct pipe_message message = pipe_new(PIPE_CONFIG, bytes, sizeof bytes);
-    pipe_config(&message, &sent);
-    pipe_pack(&message, &pack);
-    size_t size = pipe_finish(&message);
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_CONFIG);
-    pipe_config(&message, &got);
-    pipe_pack(&message, &got_pack);
-    assert_true(pipe_over(&message));
-    assert_string_equal(got.version, "1.2.3");
+    const struct source first = {.name = "first", .title = "First", .line = "shed", .unit = 7};
+    const struct source second = {.name = "second", .title = "second", .writable = true};
+    const struct source *const members[] = {&first, &second};
+    const struct source bank = {
+        .name = "house", .title = "house", .members = members, .member_count = 2};
+    const struct source *const sources[] = {&first, &bank, &second};
+    struct pipe_config config = {.kind = "mqtt",
+                                 .id = "3f9a0c11",
+                                 .settings = &settings,
+                                 .settings_size = sizeof settings,
+                                 .pack_count = 3};
+    struct pipe_config got = {.version = ""};
+    struct pipe_pack packs[3];
+    size_t size = 0;
+    char *bytes = pipe_compose(&config, sources, &size);
+    assert_non_null(bytes);
+    const char *at = pipe_parse(bytes, size, &got);
+    assert_non_null(at);
+    assert_string_equal(got.version, PACKGATE_VERSION);
     assert_string_equal(got.id, "3f9a0c11");
-    assert_int_equal(got.settings_size, sizeof settings);
     assert_int_equal((uintptr_t) got.settings % 16, 0);
     assert_true(((const struct settings *) got.settings)->number == 2.5);
-    assert_string_equal(got_pack.name, "house");
-    assert_string_equal(got_pack.members[0], "");
-    assert_string_equal(got_pack.members[1], "second");
-    assert_true(got_pack.writable && got_pack.is_bank && got_pack.unit == 7);
-}
+    for (int i = 0; i < 3; i++)
+        at = pipe_parse_pack(at, &packs[i]);
+    assert_ptr_equal(at, bytes + size);
+    assert_string_equal(packs[0].title, "First");
+    assert_string_equal(packs[0].line, "shed");
+    assert_true(packs[0].unit == 7 && !packs[0].writable && packs[2].writable);
+    assert_true(packs[1].is_bank && packs[1].member_count == 2);
+    assert_string_equal(packs[1].members[1], "second");
 
-TEST(small_ones)
-{
-    uint8_t bytes[PIPE_SMALL_MAX];
-    bool differs;
-    struct pipe_order order = {.ticket = UINT64_C(1) << 40,
-                               .pack = 2,
-                               .what = {.wanted = {true, false}, .on = {true, false}}};
-    struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
-    pipe_order(&message, &order);
-    size_t size = pipe_finish(&message);
-    struct pipe_order got = {0};
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_ORDER);
-    pipe_order(&message, &got);
-    assert_true(pipe_over(&message));
-    assert_true(got.ticket == order.ticket && got.what.wanted[0] && !got.what.wanted[1]);
-
-    order.what = (struct switches){.sets = true, .setting = RATED_AH, .value = 280};
-    for (int i = 0; i < 2; i++, order.what.value = NAN) {
-        message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
-        pipe_order(&message, &order);
-        size = pipe_finish(&message);
-        got = (struct pipe_order){0};
-        assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_ORDER);
-        pipe_order(&message, &got);
-        assert_int_equal(pipe_over(&message), i == 0); /* a setting is a number */
-        assert_true(i > 0 || (got.what.sets && got.what.setting == RATED_AH &&
-                              got.what.value == 280 && isnan(got.what.before)));
-    }
-
-    struct pipe_note note = {.key = "pack.a", .text = "daly 1234"}, got_note = {{0}, {0}};
-    message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
-    pipe_note(&message, &note);
-    size = pipe_finish(&message);
-    assert_int_equal(pipe_open(&message, bytes, size, &differs), PIPE_NOTE);
-    pipe_note(&message, &got_note);
-    assert_true(pipe_over(&message));
-    assert_string_equal(got_note.key, "pack.a");
-    assert_string_equal(got_note.text, "daly 1234");
-}
-
-/* A text that does not fit is reported rather than cut. */
-TEST(no_room)
-{
-    uint8_t bytes[64];
-    struct pipe_values sent = make_values();
-    struct pipe_message message = pipe_new(PIPE_VALUES, bytes, sizeof bytes);
-    pipe_values(&message, &sent);
-    assert_int_equal(pipe_finish(&message), 0);
+    bytes[0]++; /* another version */
+    got = (struct pipe_config){.version = ""};
+    assert_null(pipe_parse(bytes, size, &got));
+    assert_memory_equal(got.version + 1, &PACKGATE_VERSION[1], sizeof PACKGATE_VERSION - 1);
+    assert_null(pipe_parse(bytes, 3, &got));
+    free(bytes);
 }

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define LAST_MESSAGES 1000 /* more than its pipe holds */
@@ -19,12 +18,7 @@
 
 static void send_done(struct process *process, uint64_t ticket, enum order_result result)
 {
-    struct pipe_done done = {.ticket = ticket, .result = result};
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_DONE, bytes, sizeof bytes);
-    pipe_done(&message, &done);
-    size_t size = pipe_finish(&message);
-    tell_event(process, bytes, size);
+    tell_event(process, &(struct pipe_message){.type = PIPE_DONE, .done = {ticket, result}});
 }
 
 /* The outlet that gave the order may have ended and been replaced: the upper half of a ticket is
@@ -50,55 +44,35 @@ static bool may_order(struct process *process, const struct switches *what)
     return may;
 }
 
-static void handle_order(struct process *process, struct pipe_message *message, bool late)
+static void handle_order(struct process *process, const struct pipe_order *order, bool late)
 {
     struct outlets *outlets = process->outlets;
-    struct pipe_order order = {0};
-    pipe_order(message, &order);
-    if (!pipe_over(message) || order.pack >= process->source_count || order.ticket > UINT32_MAX)
+    if (order->pack >= process->source_count || order->ticket > UINT32_MAX)
         return;
-    if (!may_order(process, &order.what)) {
-        send_done(process, order.ticket, ORDER_NOT_ALLOWED);
+    if (!may_order(process, &order->what)) {
+        send_done(process, order->ticket, ORDER_NOT_ALLOWED);
         return;
     }
-    uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
+    uint64_t ticket = (uint64_t) process->pid << 32 | order->ticket;
     enum order_result result =
         late ? ORDER_TOO_LATE
-             : packs_order(outlets->packs, process->sources[order.pack],
-                           &(struct order_request){order.what, process->title, on_order_over,
+             : packs_order(outlets->packs, process->sources[order->pack],
+                           &(struct order_request){order->what, process->title, on_order_over,
                                                    outlets, ticket});
     if (result != ORDER_PENDING)
-        send_done(process, order.ticket, result);
-}
-
-static void handle_note(struct process *process, struct pipe_message *message)
-{
-    struct pipe_note note = {0};
-    pipe_note(message, &note);
-    if (pipe_over(message))
-        kept_set_note(process->outlets->kept, process->title, note.key, note.text);
-}
-
-static void handle_report(struct process *process, struct pipe_message *message)
-{
-    struct pipe_report report = {0};
-    pipe_report(message, &report);
-    if (pipe_over(message))
-        process->report = report;
+        send_done(process, order->ticket, result);
 }
 
 /* A late question may be one that opens a tunnel: it is not answered. */
-static void handle_question(struct process *process, struct pipe_message *message, int file,
+static void handle_question(struct process *process, const struct pipe_question *question, int file,
                             bool late)
 {
     const struct outlets *outlets = process->outlets;
-    struct pipe_question question = {0};
     size_t size = 0;
-    pipe_question(message, &question);
-    if (!pipe_over(message) || question.ticket > UINT32_MAX)
+    if (question->ticket > UINT32_MAX)
         return;
     char *text = outlets->asked && !late ? pipe_file_text(file, PIPE_QUESTION_MOST, &size) : NULL;
-    const uint64_t ticket = (uint64_t) process->pid << 32 | question.ticket;
+    const uint64_t ticket = (uint64_t) process->pid << 32 | question->ticket;
     if (text)
         outlets->asked(outlets->asked_data,
                        &(struct pipe_heard){process->title, process->may_order, text, ticket});
@@ -110,12 +84,10 @@ static void handle_question(struct process *process, struct pipe_message *messag
 void hear_answer(struct process *process, uint64_t ticket, const char *text)
 {
     const int fd = text ? pipe_text_file(text, strlen(text)) : -1;
-    struct pipe_answer answer = {.ticket = ticket & UINT32_MAX, .good = fd >= 0};
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message reply = pipe_new(PIPE_ANSWER, bytes, sizeof bytes);
-    pipe_answer(&reply, &answer);
+    const struct pipe_message answer = {.type = PIPE_ANSWER,
+                                        .answer = {ticket & UINT32_MAX, fd >= 0}};
     /* If the pipe is full the answer is lost: the outlet gives up after OUTLET_ANSWER_S. */
-    if (!pipe_send_file(process->fd, bytes, pipe_finish(&reply), fd))
+    if (!pipe_send(process->fd, &answer, fd))
         process->refused++;
     if (fd >= 0)
         close(fd);
@@ -123,25 +95,24 @@ void hear_answer(struct process *process, uint64_t ticket, const char *text)
 
 /* `late`: the message may have waited in the pipe for long. Returns whether handling it took time.
  */
-static bool handle_message(struct process *process, uint8_t *bytes, size_t size, int file,
+static bool handle_message(struct process *process, const struct pipe_message *message, int file,
                            bool late)
 {
-    struct pipe_message message;
-    bool differs;
     late |= late_turn_is_on(process->outlets->loop, clock_now());
-    switch (pipe_open(&message, bytes, size, &differs)) {
+    switch (message->type) {
     case PIPE_ORDER:
-        handle_order(process, &message, late);
+        handle_order(process, &message->order, late);
         return true;
     case PIPE_NOTE:
-        handle_note(process, &message);
+        kept_set_note(process->outlets->kept, process->title, message->note.key,
+                      message->note.text);
         break;
     case PIPE_REPORT:
-        handle_report(process, &message);
+        process->report = message->report;
         break;
     case PIPE_QUESTION:
         if (!process->deaf)
-            handle_question(process, &message, file, late);
+            handle_question(process, &message->question, file, late);
         return true;
     default:
         log_debug("outlet %s: received a malformed message", process->title);
@@ -164,10 +135,10 @@ void hear_no_more(struct process *process)
 static ssize_t handle_next(struct process *process, bool late, bool *through)
 {
     int file;
-    uint8_t *bytes = process->outlets->room;
-    const ssize_t size = pipe_receive_file(process->fd, bytes, PIPE_SMALL_MAX, &file);
+    struct pipe_message message;
+    const ssize_t size = pipe_receive(process->fd, &message, &file);
     if (size > 0)
-        *through = handle_message(process, bytes, (size_t) size, file, late);
+        *through = handle_message(process, &message, file, late);
     if (file >= 0)
         close(file);
     return size;

@@ -186,7 +186,7 @@ static _Noreturn void serve(int fd, pid_t parent)
         int to;
         if (poll(&ready, 1, -1) < 0 && errno != EINTR)
             _exit(1);
-        const ssize_t size = pipe_receive_file(fd, (uint8_t *) &question, sizeof question, &to);
+        const ssize_t size = pipe_receive_file(fd, &question, sizeof question, &to);
         if (size == 0)
             _exit(0);
         if (size == sizeof question && question.wanted == PERMIT)
@@ -235,9 +235,8 @@ static bool ask_process(const struct question *question, int fd, struct answer *
     int pair[2];
     if (looker < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return false;
-    const bool asked =
-        (fd < 0 || pipe_send_file(pair[0], &none, sizeof none, fd)) &&
-        pipe_send_file(looker, (const uint8_t *) question, sizeof *question, pair[1]);
+    const bool asked = (fd < 0 || pipe_send_file(pair[0], &none, sizeof none, fd)) &&
+                       pipe_send_file(looker, question, sizeof *question, pair[1]);
     if (!asked && (errno == EPIPE || errno == ECONNRESET))
         ask_nobody();
     close(pair[1]);
@@ -307,7 +306,7 @@ void names_permit(unsigned port)
 {
     const struct question question = {.wanted = PERMIT, .port = port};
     if (looker >= 0)
-        pipe_send_file(looker, (const uint8_t *) &question, sizeof question, -1);
+        pipe_send_file(looker, &question, sizeof question, -1);
 }
 
 /* Replaces the C library's as well. */

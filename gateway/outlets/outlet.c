@@ -21,6 +21,7 @@
 #define CONFIG_WAIT_MS 10000
 #define TURN_MESSAGES 256 /* at most so many a turn, before timers and sockets are served */
 #define REQUESTS_MAX 32   /* orders in flight, and questions */
+#define CONFIG_MOST (4 * 1024 * 1024)
 #define ANSWER_MOST (64 * 1024 * 1024)
 
 struct note {
@@ -48,6 +49,7 @@ struct outlet {
     ev_timer second, deadline;
     ev_async asked; /* by a signal */
     struct late_turn_watcher watcher;
+    char *bytes; /* of the config, with the settings and the packs */
     struct pipe_config config;
     struct outlet_pack *packs;
     TAILQ_HEAD(, observer) observers;
@@ -56,7 +58,6 @@ struct outlet {
     uint64_t request_count; /* since the start */
     double heard_at;
     bool ending, gone;
-    uint8_t *room; /* for messages */
 };
 
 struct ev_loop *outlet_loop(const struct outlet *outlet)
@@ -152,19 +153,13 @@ static bool is_late(const struct outlet *outlet, double now)
 }
 
 /* Never waits. A message that the gateway does not take is small and rare: it is logged. */
-static bool transmit_file(struct outlet *outlet, struct pipe_message *message, int file)
+static bool transmit(struct outlet *outlet, const struct pipe_message *message, int file)
 {
-    size_t size = pipe_finish(message);
-    if (size > 0 && pipe_send_file(outlet->fd, message->bytes, size, file))
+    if (pipe_send(outlet->fd, message, file))
         return true;
     log_debug("outlet %s: the gateway did not accept a message: %s", outlet->kind->name,
-              size ? strerror(errno) : "too large");
+              strerror(errno));
     return false;
-}
-
-static bool transmit(struct outlet *outlet, struct pipe_message *message)
-{
-    return transmit_file(outlet, message, -1);
 }
 
 void outlet_keep(struct outlet *outlet, const char *key, const char *text)
@@ -172,22 +167,14 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text)
     const char *before = outlet_note(outlet, key);
     if (text ? before && strcmp(before, text) == 0 : !before)
         return;
-    struct note *note = set_note(outlet, key, text ? text : "");
-    if (!note)
-        return;
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
-    pipe_note(&message, &note->note);
-    transmit(outlet, &message);
+    const struct note *note = set_note(outlet, key, text ? text : "");
+    if (note)
+        transmit(outlet, &(struct pipe_message){.type = PIPE_NOTE, .note = note->note}, -1);
 }
 
 void outlet_report(struct outlet *outlet, const struct pipe_report *report)
 {
-    struct pipe_report copy = *report;
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_REPORT, bytes, sizeof bytes);
-    pipe_report(&message, &copy);
-    transmit(outlet, &message);
+    transmit(outlet, &(struct pipe_message){.type = PIPE_REPORT, .report = *report}, -1);
 }
 
 /* The request in flight with a number; 0: a free place. */
@@ -219,14 +206,12 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
     struct request *request = find_request(outlet->orders, 0);
     if (!request || is_late(outlet, now))
         return false;
-    struct pipe_order order = {
-        .ticket = ++outlet->request_count, .pack = pack->index, .what = *what};
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
-    pipe_order(&message, &order);
-    if (!transmit(outlet, &message))
+    const struct pipe_message message = {.type = PIPE_ORDER,
+                                         .order = {++outlet->request_count, pack->index, *what}};
+    if (!transmit(outlet, &message, -1))
         return false;
-    *request = (struct request){order.ticket, now + OUTLET_ORDER_S, ticket, data, .ordered = done};
+    *request = (struct request){outlet->request_count, now + OUTLET_ORDER_S, ticket, data,
+                                .ordered = done};
     return true;
 }
 
@@ -238,19 +223,16 @@ bool outlet_ask(struct outlet *outlet, const char *what,
     struct request *request = find_request(outlet->questions, 0);
     if (!request || is_late(outlet, now))
         return false;
-    struct pipe_question question = {.ticket = ++outlet->request_count};
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);
-    pipe_question(&message, &question);
+    const struct pipe_message message = {.type = PIPE_QUESTION,
+                                         .question = {++outlet->request_count}};
     const int text = pipe_text_file(what, strlen(what));
-    const bool sent = text >= 0 && transmit_file(outlet, &message, text);
+    const bool sent = text >= 0 && transmit(outlet, &message, text);
     if (text >= 0)
         close(text);
-    if (!sent)
-        return false;
-    *request =
-        (struct request){question.ticket, now + OUTLET_ANSWER_S, ticket, data, .answered = done};
-    return true;
+    if (sent)
+        *request = (struct request){outlet->request_count, now + OUTLET_ANSWER_S, ticket, data,
+                                    .answered = done};
+    return sent;
 }
 
 /* ---- from the gateway ---- */
@@ -263,65 +245,45 @@ static void notify_observers(struct outlet *outlet, const struct source *source,
     observer->changed(observer->data, source, changes, now);
 }
 
-static void handle_values(struct outlet *outlet, struct pipe_message *message)
+static void handle_values(struct outlet *outlet, const struct pipe_values *values)
 {
-    struct pipe_values values = {0};
-    pipe_values(message, &values);
-    if (!pipe_over(message) || values.pack >= outlet->config.pack_count)
-        return;
-    struct outlet_pack *pack = &outlet->packs[values.pack];
-    if (values.whole)
-        pack->values = values.values;
-    pack->last = values;
-    pack->source.status = values.status;
-    pack->source.status.pack_name = pack->facts.name;
-    pack->source.status.driver = values.driver[0] ? pack->last.driver : NULL;
-    pack->source.status.driver_title = values.driver_title[0] ? pack->last.driver_title : NULL;
-    pack->source.status.bank = values.status.bank ? &pack->last.bank : NULL;
-    pack->source.good_until = values.good_until;
-    pack->source.settle_s = values.settle_s;
+    struct outlet_pack *pack = &outlet->packs[values->pack];
+    struct map_status *status = &pack->source.status;
+    pack->last = *values;
+    if (values->whole)
+        pack->values = values->values;
+    *status = values->status;
+    status->pack_name = pack->facts.name;
+    status->driver = values->driver[0] ? pack->last.driver : NULL;
+    status->driver_title = values->driver_title[0] ? pack->last.driver_title : NULL;
+    status->bank = values->is_bank ? &pack->last.bank : NULL;
+    pack->source.good_until = values->good_until;
+    pack->source.settle_s = values->settle_s;
     double now = clock_now();
     /* The values may have become stale in the pipe, before the gateway reports it. */
     bool fresh = outlet_fresh(outlet, pack, now);
-    unsigned changes = values.changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
+    unsigned changes = values->changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
     pack->fresh = fresh;
     notify_observers(outlet, &pack->source, changes, now);
 }
 
-static void handle_done(struct outlet *outlet, struct pipe_message *message)
+static void handle_ordered(struct outlet *outlet, const struct pipe_ordered *ordered)
 {
-    struct pipe_done done = {0};
-    pipe_done(message, &done);
-    struct request *request =
-        pipe_over(message) && done.ticket ? find_request(outlet->orders, done.ticket) : NULL;
-    if (request)
-        finish_request(request, done.result, NULL, 0);
-}
-
-static void handle_ordered(struct outlet *outlet, struct pipe_message *message)
-{
-    struct pipe_ordered ordered = {0};
-    pipe_ordered(message, &ordered);
-    if (!pipe_over(message) || ordered.pack >= outlet->config.pack_count)
-        return;
-    struct order_report report = {
-        .ordered = ordered.what, .result = ordered.result, .from = ordered.from};
+    const struct order_report report = {
+        .ordered = ordered->what, .result = ordered->result, .from = ordered->from};
     struct observer *observer;
     TAILQ_FOREACH(observer, &outlet->observers, entry)
     if (observer->ordered)
-        observer->ordered(observer->data, &outlet->packs[ordered.pack].source, &report);
+        observer->ordered(observer->data, &outlet->packs[ordered->pack].source, &report);
 }
 
-static void hear_answer(struct outlet *outlet, struct pipe_message *message, int file)
+static void handle_answer(struct outlet *outlet, const struct pipe_answer *answer, int file)
 {
-    struct pipe_answer answer = {0};
     size_t size = 0;
-    pipe_answer(message, &answer);
-    struct request *request =
-        pipe_over(message) && answer.ticket ? find_request(outlet->questions, answer.ticket) : NULL;
+    struct request *request = find_request(outlet->questions, answer->ticket);
     if (!request)
         return;
-    char *text = answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
+    char *text = answer->good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
     finish_request(request, ORDER_UNANSWERED, text, size);
     free(text);
 }
@@ -362,22 +324,23 @@ void outlet_over(struct outlet *outlet)
     ev_break(outlet->loop, EVBREAK_ALL);
 }
 
-static void handle_message(struct outlet *outlet, uint8_t *bytes, size_t size, int file)
+static void handle_message(struct outlet *outlet, const struct pipe_message *message, int file)
 {
-    struct pipe_message message;
-    bool differs;
-    switch (pipe_open(&message, bytes, size, &differs)) {
+    struct request *request;
+    switch (message->type) {
     case PIPE_VALUES:
-        handle_values(outlet, &message);
+        handle_values(outlet, &message->values);
         break;
     case PIPE_DONE:
-        handle_done(outlet, &message);
+        request = find_request(outlet->orders, message->done.ticket);
+        if (request)
+            finish_request(request, message->done.result, NULL, 0);
         break;
     case PIPE_ORDERED:
-        handle_ordered(outlet, &message);
+        handle_ordered(outlet, &message->ordered);
         break;
     case PIPE_ANSWER:
-        hear_answer(outlet, &message, file);
+        handle_answer(outlet, &message->answer, file);
         break;
     case PIPE_COMMIT:
         if (outlet->self && outlet->kind->commit)
@@ -399,7 +362,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct outlet *outlet = io->data;
     for (int i = 0; i < TURN_MESSAGES && !outlet->ending; i++) {
         int file;
-        ssize_t size = pipe_receive_file(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, &file);
+        struct pipe_message message;
+        const ssize_t size = pipe_receive(outlet->fd, &message, &file);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0) {
@@ -407,7 +371,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
             return;
         }
         outlet->heard_at = clock_now();
-        handle_message(outlet, outlet->room, (size_t) size, file);
+        handle_message(outlet, &message, file);
         if (file >= 0)
             close(file);
     }
@@ -454,12 +418,12 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 /* ---- beginning ---- */
 
 /* The first messages (config, notes, ready); only here the process may block. */
-static ssize_t await_message(struct outlet *outlet)
+static bool await_message(struct outlet *outlet, struct pipe_message *message, int *file)
 {
     struct pollfd ready = {.fd = outlet->fd, .events = POLLIN};
     while (poll(&ready, 1, CONFIG_WAIT_MS) < 0 && errno == EINTR)
         ;
-    return ready.revents ? recv(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, MSG_DONTWAIT) : -1;
+    return ready.revents && pipe_receive(outlet->fd, message, file) > 0;
 }
 
 static void describe_pack(struct outlet_pack *pack)
@@ -510,69 +474,61 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
     return pack->strangers != NULL;
 }
 
-/* The settings stay in the buffer that the config was received in; later messages get another one.
- */
-static bool handle_packs(struct outlet *outlet, struct pipe_message *message)
+static bool make_packs(struct outlet *outlet, const char *at)
 {
-    unsigned count = outlet->config.pack_count;
+    const unsigned count = outlet->config.pack_count;
     outlet->packs = calloc(count + 1, sizeof *outlet->packs);
     for (unsigned i = 0; outlet->packs && i < count; i++) {
-        pipe_pack(message, &outlet->packs[i].facts);
+        at = pipe_parse_pack(at, &outlet->packs[i].facts);
         outlet->packs[i].index = i;
-    }
-    if (!outlet->packs || !pipe_over(message))
-        return false;
-    for (unsigned i = 0; i < count; i++) {
         describe_pack(&outlet->packs[i]);
+    }
+    for (unsigned i = 0; outlet->packs && i < count; i++)
         if (!link_members(outlet, &outlet->packs[i]))
             return false;
-    }
-    return true;
+    return outlet->packs != NULL;
 }
 
-/* Parses a config message up to its packs; `config` points into it. */
-static bool parse_config(const struct outlet_kind *kind, uint8_t *bytes, size_t size,
-                         struct pipe_message *message, struct pipe_config *config)
+/* Returns where the packs begin; NULL: it is not ours, which is logged. */
+static const char *parse_config(const struct outlet_kind *kind, const char *bytes, size_t size,
+                                struct pipe_config *config)
 {
-    bool differs;
-    if (pipe_open(message, bytes, size, &differs) != PIPE_CONFIG) {
-        log_error("packgate-outlet %s: packgate is of another version: restart it", kind->name);
-        return false;
-    }
-    pipe_config(message, config);
-    if (message->bad || strcmp(config->version, PACKGATE_VERSION) != 0 ||
-        strcmp(config->kind, kind->name) != 0 || config->settings_size != kind->settings_size) {
-        log_error("packgate-outlet %s %s: packgate is version %s: restart it", kind->name,
-                  PACKGATE_VERSION, message->bad ? "unknown" : config->version);
-        return false;
-    }
-    return true;
+    const char *packs = bytes ? pipe_parse(bytes, size, config) : NULL;
+    if (packs && strcmp(config->kind, kind->name) == 0 &&
+        config->settings_size == kind->settings_size)
+        return packs;
+    log_error("packgate-outlet %s %s: packgate is of version %s: restart it", kind->name,
+              PACKGATE_VERSION, config->version[0] ? config->version : "unknown");
+    return NULL;
 }
 
 static bool handle_config(struct outlet *outlet)
 {
-    const ssize_t size = await_message(outlet);
     struct pipe_message message;
-    if (size <= 0) {
+    size_t size = 0;
+    int file;
+    if (!await_message(outlet, &message, &file)) {
         log_error("packgate-outlet %s: received no configuration from the gateway",
                   outlet->kind->name);
         return false;
     }
-    return parse_config(outlet->kind, outlet->room, (size_t) size, &message, &outlet->config) &&
-           handle_packs(outlet, &message);
+    outlet->bytes = pipe_file_text(file, CONFIG_MOST, &size);
+    const char *packs = parse_config(outlet->kind, outlet->bytes, size, &outlet->config);
+    if (file >= 0)
+        close(file);
+    return packs && make_packs(outlet, packs);
 }
 
 int outlet_test(const struct outlet_kind *kind, const char *path)
 {
     const int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct pipe_message message;
     struct pipe_config config = {.pack_count = 0};
     size_t size;
     int status = 1;
-    char *bytes = pipe_file_text(file, PIPE_MESSAGE_MAX, &size);
+    char *bytes = pipe_file_text(file, CONFIG_MOST, &size);
     if (!bytes)
         log_error("packgate-outlet %s: %s has no section to try", kind->name, path);
-    else if (parse_config(kind, (uint8_t *) bytes, size, &message, &config))
+    else if (parse_config(kind, bytes, size, &config))
         status = kind->test(&config);
     free(bytes);
     if (file >= 0)
@@ -582,20 +538,15 @@ int outlet_test(const struct outlet_kind *kind, const char *path)
 
 static bool handle_notes(struct outlet *outlet)
 {
-    for (;;) {
-        ssize_t size = await_message(outlet);
-        struct pipe_message message;
-        bool differs;
-        enum pipe_type type =
-            size > 0 ? pipe_open(&message, outlet->room, (size_t) size, &differs) : 0;
-        if (type == PIPE_READY)
+    struct pipe_message message;
+    int file;
+    while (await_message(outlet, &message, &file))
+        if (message.type == PIPE_READY)
             return true;
-        struct pipe_note note = {0};
-        if (type == PIPE_NOTE)
-            pipe_note(&message, &note);
-        if (type != PIPE_NOTE || !pipe_over(&message) || !set_note(outlet, note.key, note.text))
+        else if (message.type != PIPE_NOTE ||
+                 !set_note(outlet, message.note.key, message.note.text))
             return false;
-    }
+    return false;
 }
 
 /* The gateway has died or the system shuts down. A library may be blocked in a look-up, so that
@@ -644,7 +595,7 @@ static void free_outlet(struct outlet *outlet)
     for (unsigned i = 0; outlet->packs && i < outlet->config.pack_count; i++)
         free(outlet->packs[i].strangers);
     free(outlet->packs);
-    free(outlet->room);
+    free(outlet->bytes);
 }
 
 int outlet_run(const struct outlet_kind *kind, int fd)
@@ -653,10 +604,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
     log_never_wait(outlet.loop);
     TAILQ_INIT(&outlet.observers);
-    uint8_t *config = outlet.room = malloc(PIPE_MESSAGE_MAX);
-    bool good = config && handle_config(&outlet);
-    outlet.room = malloc(PIPE_MESSAGE_MAX);
-    good = good && outlet.room && handle_notes(&outlet);
+    bool good = handle_config(&outlet) && handle_notes(&outlet);
     if (good) {
         outlet.heard_at = clock_now();
         start_watchers(&outlet);
@@ -676,6 +624,5 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     signal(SIGCONT, SIG_DFL);
     late_turn_unwatch(outlet.loop, &outlet.watcher);
     free_outlet(&outlet);
-    free(config);
     return good ? 0 : 1;
 }

@@ -11,27 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-static void put_pack(struct pipe_message *message, const struct source *source)
-{
-    struct pipe_pack pack = {
-        .unit = source->unit,
-        .writable = source->writable,
-        .settable = source->settable,
-        .is_bank = source->members != NULL,
-        .capacity_ah = source->capacity_ah,
-        .member_count = source->member_count,
-    };
-    snprintf(pack.name, sizeof pack.name, "%s", source->name);
-    snprintf(pack.title, sizeof pack.title, "%s", source->title);
-    if (source->line)
-        snprintf(pack.line, sizeof pack.line, "%s", source->line);
-    for (unsigned i = 0; i < source->member_count; i++)
-        snprintf(pack.members[i], sizeof pack.members[i], "%s", source->members[i]->name);
-    pipe_pack(message, &pack);
-}
 
 static void put_page(struct process *process, struct pipe_config *config)
 {
@@ -43,36 +23,25 @@ static void put_page(struct process *process, struct pipe_config *config)
         config->page[0] = '\0';
 }
 
-/* An outlet depends on nothing but its config message: while these bytes are the same it keeps
- * running. */
+/* An outlet depends on nothing but its config: while these bytes are the same it keeps running. */
 static bool compose_config(struct process *process, const void *section)
 {
     struct outlets *outlets = process->outlets;
-    struct pipe_config config = {
-        .id_kept = packs_config(outlets->packs)->gateway.state_file[0] != '\0',
-        .started_at = packs_started_at(outlets->packs),
-        .settings = section,
-        .settings_size = process->kind->size,
-        .pack_count = process->source_count,
-    };
-    snprintf(config.version, sizeof config.version, "%s", PACKGATE_VERSION);
+    struct pipe_config config;
+    memset(&config, 0, sizeof config);
+    config.id_kept = packs_config(outlets->packs)->gateway.state_file[0] != '\0';
+    config.started_at = packs_started_at(outlets->packs);
+    config.settings = section;
+    config.settings_size = process->kind->size;
+    config.pack_count = process->source_count;
     snprintf(config.kind, sizeof config.kind, "%s", process->kind->word);
     snprintf(config.section, sizeof config.section, "%s", process->section);
     snprintf(config.gateway, sizeof config.gateway, "%s",
              packs_config(outlets->packs)->gateway.title);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
     put_page(process, &config);
-    memset(outlets->room, 0, 1024); /* the gap before the settings */
-    struct pipe_message message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);
-    pipe_config(&message, &config);
-    for (unsigned n = 0; n < process->source_count; n++)
-        put_pack(&message, process->sources[n]);
-    process->config_size = pipe_finish(&message);
-    process->config = process->config_size ? malloc(process->config_size) : NULL;
-    if (!process->config)
-        return false;
-    memcpy(process->config, outlets->room, process->config_size);
-    return true;
+    process->config = pipe_compose(&config, process->sources, &process->config_size);
+    return process->config != NULL;
 }
 
 static bool find_sources(struct process *process, const struct outlet_config *section)
@@ -253,7 +222,7 @@ static void renew_processes(struct outlets *outlets)
             if (fresh)
                 take_up(outlets, fresh, &kept);
             else
-                log_error("%s %s: out of memory, or too many packs", kind->word, section->name);
+                log_error("%s %s: out of memory", kind->word, section->name);
         }
     }
     dismiss_all(outlets, &kept);
@@ -281,18 +250,15 @@ static void on_late_turn(void *data, double since, double now)
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
 {
     struct outlets *outlets = calloc(1, sizeof *outlets);
-    uint8_t *room = malloc(PIPE_MESSAGE_MAX);
     if (outlets)
         outlets->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = outlets};
-    if (!outlets || !room || !late_turn_watch(loop, &outlets->watcher)) {
+    if (!outlets || !late_turn_watch(loop, &outlets->watcher)) {
         free(outlets);
-        free(room);
         return NULL;
     }
     outlets->loop = loop;
     outlets->packs = packs;
     outlets->kept = kept;
-    outlets->room = room;
     outlets->observer = (struct observer){
         .changed = tell_changed, .ordered = tell_ordered, .renewed = on_renewed, .data = outlets};
     packs_observe(packs, &outlets->observer);
@@ -313,7 +279,6 @@ void outlets_free(struct outlets *outlets)
         hear_last(process);
         process_free(process);
     }
-    free(outlets->room);
     free(outlets);
 }
 
@@ -332,26 +297,17 @@ void outlets_answer(const struct outlets *outlets, uint64_t ticket, const char *
 
 void outlets_tick(const struct outlets *outlets)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    for (struct process *process = outlets->first; process; process = process->next) {
-        if (process->fd < 0 || process->source_count > 0)
-            continue;
-        struct pipe_message message = pipe_new(PIPE_ALIVE, bytes, sizeof bytes);
-        tell_send(process, bytes, pipe_finish(&message));
-    }
+    for (struct process *process = outlets->first; process; process = process->next)
+        if (process->fd >= 0 && process->source_count == 0)
+            tell_send(process, &(struct pipe_message){.type = PIPE_ALIVE});
 }
 
 bool outlets_commit(const struct outlets *outlets)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
     bool asked = false;
-    for (const struct process *process = outlets->first; process; process = process->next) {
-        if (process->leaving || process->fd < 0 || !process->kind->stores)
-            continue;
-        struct pipe_message message = pipe_new(PIPE_COMMIT, bytes, sizeof bytes);
-        const size_t size = pipe_finish(&message);
-        asked |= send(process->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) size;
-    }
+    for (const struct process *process = outlets->first; process; process = process->next)
+        if (!process->leaving && process->fd >= 0 && process->kind->stores)
+            asked |= pipe_send(process->fd, &(struct pipe_message){.type = PIPE_COMMIT}, -1);
     return asked;
 }
 

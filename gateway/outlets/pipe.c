@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
-/*
- * Messages between the gateway and an outlet. A message starts with version, type and size:
- *
- *     01 00 | 04 00 | 9C 03 00 00 | ...        values, 924 bytes in all
- */
+/* Messages between the gateway and an outlet. */
 #include "pipe.h"
 
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,308 +12,137 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEAD_SIZE 8
-#define SIZE_AT 4
-
-/* ---- one field, both ways ---- */
-
-static void pass_field(struct pipe_message *message, void *field, size_t size)
+/* The size of a message of this type. */
+static size_t size_of(const struct pipe_message *message)
 {
-    if (message->bad || size > message->size - message->at) {
-        message->bad = true;
-        return;
-    }
-    uint8_t *at = message->bytes + message->at;
-    if (message->taking)
-        memcpy(field, at, size);
-    else
-        memcpy(at, field, size);
-    message->at += size;
+    static const size_t sizes[PIPE_TYPES] = {
+        [PIPE_NOTE] = sizeof message->note,       [PIPE_DONE] = sizeof message->done,
+        [PIPE_ORDERED] = sizeof message->ordered, [PIPE_ORDER] = sizeof message->order,
+        [PIPE_REPORT] = sizeof message->report,   [PIPE_QUESTION] = sizeof message->question,
+        [PIPE_ANSWER] = sizeof message->answer,
+    };
+    const size_t head = offsetof(struct pipe_message, values);
+    if (message->type != PIPE_VALUES)
+        return head + sizes[message->type];
+    return head +
+           (message->values.whole ? sizeof message->values : offsetof(struct pipe_values, values));
 }
 
-static void pass_u32(struct pipe_message *message, uint32_t *number)
+/* A bool that is neither 0 nor 1 must not even be read as one. */
+static bool are_flags(const void *flags, size_t count)
 {
-    pass_field(message, number, sizeof *number);
+    const uint8_t *bytes = flags;
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i] > 1)
+            return false;
+    return true;
 }
 
-static void pass_double(struct pipe_message *message, double *number)
+static bool is_text(const char *text, size_t size)
 {
-    pass_field(message, number, sizeof *number);
+    return memchr(text, '\0', size) != NULL;
 }
 
-/* A number from 0 to `max`. */
-static unsigned pass_number(struct pipe_message *message, unsigned number, unsigned max)
+static bool is_valid(const struct pipe_message *message)
 {
-    uint32_t passed = number;
-    pass_u32(message, &passed);
-    if (passed > max) {
-        message->bad = true;
-        return 0;
-    }
-    return passed;
-}
-
-static void pass_flag(struct pipe_message *message, bool *flag)
-{
-    uint8_t passed = message->taking ? 0 : *flag;
-    pass_field(message, &passed, sizeof passed);
-    *flag = passed == 1;
-    message->bad |= passed > 1;
-}
-
-/* Only its used length is sent, with the length in front. */
-static void pass_text(struct pipe_message *message, char *text, size_t room)
-{
-    uint32_t size = message->taking ? 0 : (uint32_t) strnlen(text, room);
-    pass_u32(message, &size);
-    if (size >= room) {
-        message->bad = true;
-        return;
-    }
-    pass_field(message, text, size);
-    if (message->bad)
-        return;
-    if (message->taking)
-        text[size] = '\0';
-    message->bad |= memchr(text, '\0', size) != NULL;
-}
-
-/* ---- messages ---- */
-
-static void pass_head(struct pipe_message *message, uint16_t *version, uint16_t *type,
-                      uint32_t *size)
-{
-    pass_field(message, version, sizeof *version);
-    pass_field(message, type, sizeof *type);
-    pass_u32(message, size);
-}
-
-struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room)
-{
-    struct pipe_message message = {.bytes = bytes, .size = room};
-    uint16_t version = PIPE_VERSION, number = (uint16_t) type;
-    uint32_t size = 0;
-    pass_head(&message, &version, &number, &size);
-    return message;
-}
-
-size_t pipe_finish(struct pipe_message *message)
-{
-    if (message->bad)
-        return 0;
-    uint32_t size = (uint32_t) message->at;
-    memcpy(message->bytes + SIZE_AT, &size, sizeof size);
-    return message->at;
-}
-
-enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t size,
-                         bool *version_differs)
-{
-    *message = (struct pipe_message){.bytes = bytes, .size = size, .taking = true};
-    uint16_t version = 0, type = 0;
-    uint32_t told = 0;
-    pass_head(message, &version, &type, &told);
-    *version_differs = !message->bad && version != PIPE_VERSION;
-    if (message->bad || *version_differs || told != size || type < PIPE_CONFIG || type > PIPE_ALIVE)
-        return 0;
-    return (enum pipe_type) type;
-}
-
-bool pipe_over(const struct pipe_message *message)
-{
-    return !message->bad && message->at == message->size;
-}
-
-void pipe_config(struct pipe_message *message, struct pipe_config *config)
-{
-    pass_text(message, config->version, sizeof config->version);
-    pass_text(message, config->kind, sizeof config->kind);
-    pass_text(message, config->section, sizeof config->section);
-    pass_text(message, config->id, sizeof config->id);
-    pass_flag(message, &config->id_kept);
-    pass_double(message, &config->started_at);
-    pass_text(message, config->gateway, sizeof config->gateway);
-    pass_text(message, config->page, sizeof config->page);
-    config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
-    config->settings_size =
-        pass_number(message, (unsigned) config->settings_size, PIPE_MESSAGE_MAX);
-    /* Settings are used in place, so they are aligned as a struct needs. */
-    message->at = (message->at + 15) / 16 * 16;
-    if (message->bad || message->at > message->size ||
-        config->settings_size > message->size - message->at) {
-        message->bad = true;
-        return;
-    }
-    if (message->taking)
-        config->settings = message->bytes + message->at;
-    else
-        memcpy(message->bytes + message->at, config->settings, config->settings_size);
-    message->at += config->settings_size;
-}
-
-void pipe_pack(struct pipe_message *message, struct pipe_pack *pack)
-{
-    pass_text(message, pack->name, sizeof pack->name);
-    pass_text(message, pack->title, sizeof pack->title);
-    pass_text(message, pack->line, sizeof pack->line);
-    pack->unit = (int) pass_number(message, (unsigned) pack->unit, 255);
-    pass_flag(message, &pack->writable);
-    pass_flag(message, &pack->settable);
-    pass_flag(message, &pack->is_bank);
-    pass_double(message, &pack->capacity_ah);
-    pack->member_count = pass_number(message, pack->member_count, MAX_BANK_PACKS);
-    for (unsigned i = 0; i < pack->member_count && !message->bad; i++)
-        pass_text(message, pack->members[i], sizeof pack->members[i]);
-}
-
-static void pass_bank(struct pipe_message *message, struct map_bank *bank)
-{
-    pass_u32(message, &bank->present);
-    pass_u32(message, &bank->missing);
-    pass_u32(message, &bank->needed);
-    pass_u32(message, &bank->cell_max_pack);
-    pass_u32(message, &bank->cell_min_pack);
-    pass_double(message, &bank->temp_max_c);
-    pass_double(message, &bank->temp_min_c);
-    pass_u32(message, &bank->temp_max_pack);
-    pass_u32(message, &bank->temp_min_pack);
-    pass_double(message, &bank->packs_current_a);
-    pass_double(message, &bank->packs_soc_percent);
-}
-
-static void pass_status(struct pipe_message *message, struct map_status *status)
-{
-    status->state =
-        (enum map_state) pass_number(message, (unsigned) status->state, MAP_STATE_NO_LINE);
-    pass_double(message, &status->age_s);
-    pass_u32(message, &status->polls);
-    pass_u32(message, &status->timeouts);
-    pass_u32(message, &status->checksum_errors);
-    pass_u32(message, &status->reconnects);
-    pass_u32(message, &status->implausible);
-    pass_u32(message, &status->spikes);
-    pass_field(message, &status->memory_mib, sizeof status->memory_mib);
-    pass_field(message, &status->seconds, sizeof status->seconds);
-    pass_field(message, &status->timezone_hours, sizeof status->timezone_hours);
-    pass_field(message, &status->peak, sizeof status->peak);
-    pass_double(message, &status->charged_wh);
-    pass_double(message, &status->discharged_wh);
-    pass_field(message, &status->allowed, sizeof status->allowed);
-    pass_double(message, &status->time_to_full_s);
-    pass_double(message, &status->time_to_empty_s);
-}
-
-static void pass_values(struct pipe_message *message, struct pack *pack)
-{
-    pass_field(message, pack->value, sizeof pack->value);
-    pass_u32(message, &pack->alarms_known);
-    pass_u32(message, &pack->alarms_warning);
-    pass_u32(message, &pack->alarms_protection);
-    pass_u32(message, &pack->alarms_can_warn);
-    pass_u32(message, &pack->alarms_can_protect);
-    pack->raw_alarm_count = pass_number(message, pack->raw_alarm_count, MAX_RAW_ALARMS);
-    pass_field(message, pack->raw_alarms, sizeof *pack->raw_alarms * pack->raw_alarm_count);
-    for (int i = 0; i < PACK_TEXTS; i++)
-        pass_text(message, pack->text[i], sizeof pack->text[i]);
-    pass_u32(message, &pack->implausible);
-}
-
-void pipe_values(struct pipe_message *message, struct pipe_values *values)
-{
-    bool is_bank = values->status.bank != NULL;
-    values->pack = pass_number(message, values->pack, PIPE_PACKS_MAX - 1);
-    pass_u32(message, &values->changes);
-    pass_u32(message, &values->sequence);
-    pass_double(message, &values->at);
-    pass_double(message, &values->wall);
-    pass_double(message, &values->good_until);
-    pass_double(message, &values->settle_s);
-    pass_status(message, &values->status);
-    pass_text(message, values->driver, sizeof values->driver);
-    pass_text(message, values->driver_title, sizeof values->driver_title);
-    pass_flag(message, &is_bank);
-    if (is_bank)
-        pass_bank(message, &values->bank);
-    pass_flag(message, &values->whole);
-    if (values->whole)
-        pass_values(message, &values->values);
-    if (message->taking) {
-        values->status.driver = values->driver[0] ? values->driver : NULL;
-        values->status.driver_title = values->driver_title[0] ? values->driver_title : NULL;
-        values->status.bank = is_bank ? &values->bank : NULL;
+    const struct switches *what = &message->order.what;
+    switch (message->type) {
+    case PIPE_ORDER:
+        return are_flags(what->wanted, sizeof what->wanted) &&
+               are_flags(what->on, sizeof what->on) && are_flags(&what->sets, 1) &&
+               (!what->sets || (what->setting < PACK_VALUES && isfinite(what->value)));
+    case PIPE_NOTE:
+        return is_text(message->note.key, PIPE_KEY_SIZE) &&
+               is_text(message->note.text, PIPE_NOTE_SIZE);
+    case PIPE_REPORT:
+        return are_flags(&message->report.connected, 1) &&
+               is_text(message->report.words, sizeof message->report.words);
+    default:
+        return true;
     }
 }
 
-static void pass_switches(struct pipe_message *message, struct switches *switches)
+bool pipe_send(int fd, const struct pipe_message *message, int file)
 {
-    for (int i = 0; i < ORDER_SWITCHES; i++) {
-        pass_flag(message, &switches->wanted[i]);
-        pass_flag(message, &switches->on[i]);
-    }
-    pass_flag(message, &switches->sets);
-    if (!switches->sets)
-        return;
-    switches->setting =
-        (enum pack_value) pass_number(message, (unsigned) switches->setting, PACK_VALUES - 1);
-    pass_double(message, &switches->value);
-    message->bad |= message->taking && !isfinite(switches->value);
-    switches->before = NAN;
+    return pipe_send_file(fd, message, size_of(message), file);
 }
 
-static void pass_result(struct pipe_message *message, enum order_result *result)
+ssize_t pipe_receive(int fd, struct pipe_message *message, int *file)
 {
-    *result = (enum order_result) pass_number(message, (unsigned) *result, ORDER_RESULTS - 1);
+    *message = (struct pipe_message){.type = 0};
+    const ssize_t size = pipe_receive_file(fd, message, sizeof *message, file);
+    if (message->type < PIPE_CONFIG || message->type >= PIPE_TYPES ||
+        (size_t) size != size_of(message) || !is_valid(message))
+        message->type = 0;
+    return size;
 }
 
-void pipe_order(struct pipe_message *message, struct pipe_order *order)
+/* ---- the config ---- */
+
+/* Without members that a pack does not have. */
+static size_t pack_size(const struct pipe_pack *pack)
 {
-    pass_field(message, &order->ticket, sizeof order->ticket);
-    order->pack = pass_number(message, order->pack, PIPE_PACKS_MAX - 1);
-    pass_switches(message, &order->what);
+    return offsetof(struct pipe_pack, members) + pack->member_count * sizeof *pack->members;
 }
 
-void pipe_done(struct pipe_message *message, struct pipe_done *done)
+static void write_pack(FILE *out, const struct source *source)
 {
-    pass_field(message, &done->ticket, sizeof done->ticket);
-    pass_result(message, &done->result);
+    struct pipe_pack pack;
+    memset(&pack, 0, sizeof pack); /* padding as well: configs are compared byte by byte */
+    pack.unit = source->unit;
+    pack.writable = source->writable;
+    pack.settable = source->settable;
+    pack.is_bank = source->members != NULL;
+    pack.capacity_ah = source->capacity_ah;
+    pack.member_count = source->member_count;
+    snprintf(pack.name, sizeof pack.name, "%s", source->name);
+    snprintf(pack.title, sizeof pack.title, "%s", source->title);
+    if (source->line)
+        snprintf(pack.line, sizeof pack.line, "%s", source->line);
+    for (unsigned i = 0; i < source->member_count; i++)
+        snprintf(pack.members[i], sizeof pack.members[i], "%s", source->members[i]->name);
+    fwrite(&pack, pack_size(&pack), 1, out);
 }
 
-void pipe_ordered(struct pipe_message *message, struct pipe_ordered *ordered)
+char *pipe_compose(struct pipe_config *config, const struct source *const *sources, size_t *size)
 {
-    ordered->pack = pass_number(message, ordered->pack, PIPE_PACKS_MAX - 1);
-    pass_switches(message, &ordered->what);
-    pass_result(message, &ordered->result);
-    pass_text(message, ordered->from, sizeof ordered->from);
+    const void *settings = config->settings;
+    char *bytes = NULL;
+    FILE *out = open_memstream(&bytes, size);
+    if (!out)
+        return NULL;
+    config->settings = NULL;
+    snprintf(config->version, sizeof config->version, "%s", PACKGATE_VERSION);
+    fwrite(config, sizeof *config, 1, out);
+    fwrite(settings, config->settings_size, 1, out);
+    for (unsigned n = 0; n < config->pack_count; n++)
+        write_pack(out, sources[n]);
+    if (fclose(out) == 0)
+        return bytes;
+    free(bytes);
+    return NULL;
 }
 
-void pipe_note(struct pipe_message *message, struct pipe_note *note)
+const char *pipe_parse(const char *bytes, size_t size, struct pipe_config *config)
 {
-    pass_text(message, note->key, sizeof note->key);
-    pass_text(message, note->text, sizeof note->text);
+    if (size >= sizeof config->version)
+        memcpy(config->version, bytes, sizeof config->version - 1);
+    if (size < sizeof *config || strcmp(config->version, PACKGATE_VERSION) != 0)
+        return NULL;
+    memcpy(config, bytes, sizeof *config);
+    config->settings = bytes + sizeof *config;
+    return bytes + sizeof *config + config->settings_size;
 }
 
-void pipe_report(struct pipe_message *message, struct pipe_report *report)
+const char *pipe_parse_pack(const char *at, struct pipe_pack *pack)
 {
-    pass_flag(message, &report->connected);
-    pass_u32(message, &report->sent);
-    pass_u32(message, &report->dropped);
-    pass_u32(message, &report->failed);
-    pass_u32(message, &report->refused);
-    pass_u32(message, &report->queued);
-    pass_u32(message, &report->behind_s);
-    pass_text(message, report->words, sizeof report->words);
+    memcpy(pack, at, offsetof(struct pipe_pack, members));
+    memcpy(pack->members, at + offsetof(struct pipe_pack, members),
+           pack->member_count * sizeof *pack->members);
+    return at + pack_size(pack);
 }
 
-void pipe_question(struct pipe_message *message, struct pipe_question *question)
-{
-    pass_field(message, &question->ticket, sizeof question->ticket);
-}
-
-void pipe_answer(struct pipe_message *message, struct pipe_answer *answer)
-{
-    pass_field(message, &answer->ticket, sizeof answer->ticket);
-    pass_flag(message, &answer->good);
-}
+/* ---- files ---- */
 
 int pipe_text_file(const char *text, size_t size)
 {
@@ -353,7 +179,7 @@ union passenger {
     char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file)
+bool pipe_send_file(int fd, const void *bytes, size_t size, int file)
 {
     union passenger passenger = {.bytes = {0}};
     struct iovec part = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
@@ -370,7 +196,7 @@ bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file)
     return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file)
+ssize_t pipe_receive_file(int fd, void *bytes, size_t room, int *file)
 {
     union passenger passenger;
     struct iovec part = {.iov_base = bytes, .iov_len = room};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The messages between the gateway and an outlet, over a SOCK_SEQPACKET pair: one message per
- * datagram, each with the version and its own size in front. Both ends are of one build and run on
- * one host, so numbers are sent in native form; an outlet of another build is detected by the
- * version and rejected. Pure: bytes in, structs out.
+ * The messages between the gateway and an outlet, over a SOCK_SEQPACKET pair: one struct per
+ * datagram, as it is, because both ends are of one build and run on one host. An outlet of another
+ * build detects this by the config and is not started. The gateway checks what it receives: an
+ * outlet may have been taken over through its network.
  *
- *     gateway -> outlet   config   its section and its packs; once, first
+ *     gateway -> outlet   config   an attached file: struct pipe_config, its section, its packs; once, first
  *                         note     a line that the outlet has stored in the state file
  *                         ready    all notes were sent
  *                         values   one complete pack; at least once a second for each
@@ -26,11 +26,7 @@
 
 #include <sys/types.h>
 
-#define PIPE_VERSION 4
-#define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
-#define PIPE_SMALL_MAX 2048
-#define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
-#define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
+#define PIPE_ID_SIZE 9 /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 192
 #define OUTLET_ANSWER_S 15.0   /* time-out of a question */
@@ -50,7 +46,8 @@ enum pipe_type {
     PIPE_QUESTION,
     PIPE_ANSWER,
     PIPE_COMMIT,
-    PIPE_ALIVE /* says only that the gateway does */
+    PIPE_ALIVE, /* says only that the gateway does */
+    PIPE_TYPES
 };
 
 /* Facts about a pack or a bank beside its values. */
@@ -67,16 +64,18 @@ struct pipe_pack {
     char members[MAX_BANK_PACKS][NAME_SIZE];
 };
 
+/* Of this file's structs the only one whose first member must never change: it is read before anything is known about
+ * the other end. */
 struct pipe_config {
-    char version[32];        /* of the program */
-    char kind[NAME_SIZE];    /* "mqtt" */
-    char section[NAME_SIZE]; /* its name; empty where there is only one */
-    char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
+    _Alignas(16) char version[32]; /* of the program */
+    char kind[NAME_SIZE];          /* "mqtt" */
+    char section[NAME_SIZE];       /* its name; empty where there is only one */
+    char id[PIPE_ID_SIZE];         /* of this gateway, the same for ever */
     bool id_kept;      /* false: there is no state file, it is derived from the machine's id */
     double started_at; /* of the gateway, by its clock */
     char gateway[TITLE_SIZE]; /* name of the gateway for people; empty: the name of the host */
     char page[192];           /* address of the web page; empty: none that others can reach */
-    const void *settings;     /* the section's struct, inside of the message */
+    const void *settings;     /* the section's struct */
     size_t settings_size;
     unsigned pack_count;
 };
@@ -91,13 +90,13 @@ struct pipe_values {
      * when all was sent that had been published. 0: not all was. */
     double wall;
     double good_until;
-    double settle_s; /* seconds after the start during which silence is not reported yet */
-    struct map_status
-        status; /* of that moment; without pack_name; its texts and the bank lie behind it */
-    char driver[NAME_SIZE], driver_title[80];
+    double settle_s;          /* seconds after the start during which silence is not reported yet */
+    struct map_status status; /* of that moment, without what it points to */
+    char driver[NAME_SIZE], driver_title[80]; /* empty: none */
+    bool is_bank;
     struct map_bank bank;
-    bool whole; /* `values` is filled; otherwise they are as they were */
-    struct pack values;
+    bool whole;         /* `values` is sent; otherwise they are as they were */
+    struct pack values; /* the last member */
 };
 
 struct pipe_order {
@@ -154,43 +153,32 @@ struct pipe_answer {
     bool good; /* a file with the text came along */
 };
 
-/* A message that is being composed or parsed. */
 struct pipe_message {
-    uint8_t *bytes;
-    size_t size; /* size of the buffer; of a received message its size */
-    size_t at;   /* bytes so far */
-    bool taking; /* it is being parsed */
-    bool bad;    /* it did not fit, or is malformed */
+    enum pipe_type type; /* 0: a received one is malformed */
+    union {              /* nothing for those that have no struct */
+        struct pipe_values values;
+        struct pipe_done done;
+        struct pipe_ordered ordered;
+        struct pipe_order order;
+        struct pipe_note note;
+        struct pipe_report report;
+        struct pipe_question question;
+        struct pipe_answer answer;
+    };
 };
 
-/** An empty message of a type, in room for at least PIPE_SMALL_MAX bytes. */
-struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room);
+/** Sends a message together with a file (-1: none), never waiting. False with errno. */
+bool pipe_send(int fd, const struct pipe_message *message, int file);
+/** Receives one, never waiting; returns as recv does. A file that came along, or -1, is in `*file`; the caller closes it. */
+ssize_t pipe_receive(int fd, struct pipe_message *message, int *file);
 
-/** Ends a composed message: returns its size; 0: it did not fit. */
-size_t pipe_finish(struct pipe_message *message);
-
-/** Opens a received message: returns its type, or 0 if version or size are wrong
- * (`*version_differs`: the version is). */
-enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t size,
-                         bool *version_differs);
-
-/*
- * These functions work in both directions: they compose a message, or parse it, so that the two
- * sides always agree. In parsed messages texts end with a NUL and numbers are in their range;
- * otherwise the message is marked bad and the struct must not be used.
- */
-void pipe_config(struct pipe_message *message, struct pipe_config *config);
-/** One for each pack, behind the config. */
-void pipe_pack(struct pipe_message *message, struct pipe_pack *pack);
-/** When parsed, texts and bank of the status point into the struct. */
-void pipe_values(struct pipe_message *message, struct pipe_values *values);
-void pipe_order(struct pipe_message *message, struct pipe_order *order);
-void pipe_done(struct pipe_message *message, struct pipe_done *done);
-void pipe_ordered(struct pipe_message *message, struct pipe_ordered *ordered);
-void pipe_note(struct pipe_message *message, struct pipe_note *note);
-void pipe_report(struct pipe_message *message, struct pipe_report *report);
-void pipe_question(struct pipe_message *message, struct pipe_question *question);
-void pipe_answer(struct pipe_message *message, struct pipe_answer *answer);
+/** The content of a config's file; sets the version. The caller frees it. NULL: out of memory. */
+char *pipe_compose(struct pipe_config *config, const struct source *const *sources, size_t *size);
+/** Reads it; texts of `config` stay in `bytes`. Returns where the packs begin; NULL: it was made by another version, whose
+ * number is in `config`. */
+const char *pipe_parse(const char *bytes, size_t size, struct pipe_config *config);
+/** Reads a pack and returns where the next one begins. */
+const char *pipe_parse_pack(const char *at, struct pipe_pack *pack);
 
 /** A file in memory with this text, to be attached; the caller closes it. -1: error. */
 int pipe_text_file(const char *text, size_t size);
@@ -198,10 +186,6 @@ int pipe_text_file(const char *text, size_t size);
  * file, which could block, it has more than `most` bytes, or memory ran out. */
 char *pipe_file_text(int file, size_t most, size_t *size);
 
-/** Sends a message together with a file (-1: none), never waiting. False: it did not fit. */
-bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file);
-/** Like recv, with the attached file, or -1, in `*file`; the caller closes it. */
-ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file);
-
-/** Whether the whole message was parsed, and was well-formed. */
-bool pipe_over(const struct pipe_message *message);
+/** The same as pipe_send and pipe_receive for any bytes. */
+bool pipe_send_file(int fd, const void *bytes, size_t size, int file);
+ssize_t pipe_receive_file(int fd, void *bytes, size_t room, int *file);

@@ -25,7 +25,7 @@
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* an outlet that ran for so long starts with the first pause again */
-#define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for config and notes */
+#define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for notes */
 #define WITHDRAW_S                                                                                 \
     (OUTLET_WITHDRAW_S + 1) /* one whose section is gone for good is killed after that */
 
@@ -200,20 +200,19 @@ static void run_program(const struct process *process, int fd, pid_t parent)
 
 static bool send_all_notes(struct process *process)
 {
-    bool good = tell_send(process, process->config, process->config_size);
+    const int file = pipe_text_file(process->config, process->config_size);
+    bool good =
+        file >= 0 && pipe_send(process->fd, &(struct pipe_message){.type = PIPE_CONFIG}, file);
+    if (file >= 0)
+        close(file);
     const struct kept_note *at = NULL;
     while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
-        struct pipe_note note;
-        snprintf(note.key, sizeof note.key, "%s", at->key);
-        snprintf(note.text, sizeof note.text, "%s", at->text);
-        uint8_t bytes[PIPE_SMALL_MAX];
-        struct pipe_message message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
-        pipe_note(&message, &note);
-        good = tell_send(process, bytes, pipe_finish(&message));
+        struct pipe_message message = {.type = PIPE_NOTE};
+        snprintf(message.note.key, PIPE_KEY_SIZE, "%s", at->key);
+        snprintf(message.note.text, PIPE_NOTE_SIZE, "%s", at->text);
+        good = tell_send(process, &message);
     }
-    uint8_t bytes[PIPE_SMALL_MAX];
-    struct pipe_message message = pipe_new(PIPE_READY, bytes, sizeof bytes);
-    return good && tell_send(process, bytes, pipe_finish(&message));
+    return good && tell_send(process, &(struct pipe_message){.type = PIPE_READY});
 }
 
 /* Limits how much waits in the pipe for an outlet that does not read; the kernel has a limit of
@@ -223,8 +222,8 @@ static void set_room(struct process *process, int room)
     setsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 }
 
-/* The pipe is empty: it is enlarged to take the config and the notes at once. Each note takes
- * almost 1 KiB of it, and there is one for each pack; afterwards values get the usual room. */
+/* The pipe is empty: it is enlarged to take the notes at once. Each takes almost 1 KiB of it, and
+ * there is one for each pack; afterwards values get the usual room. */
 static bool send_config(struct process *process)
 {
     int room = 0;
@@ -251,7 +250,8 @@ static void adopt_child(struct process *process, int fd, pid_t pid)
     for (unsigned n = 0; n < process->source_count; n++)
         tell_owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
     if (!send_config(process)) {
-        log_error("outlet %s: its configuration is too large for a pipe", process->title);
+        log_error("outlet %s: its notes are too many for a pipe, or memory is short",
+                  process->title);
         hear_no_more(process);
     }
 }
@@ -299,9 +299,7 @@ void process_leave(struct process *process, bool gone)
     if (process->pid == 0)
         return;
     if (gone && process->fd >= 0) {
-        uint8_t bytes[PIPE_SMALL_MAX];
-        struct pipe_message message = pipe_new(PIPE_END, bytes, sizeof bytes);
-        if (!tell_send(process, bytes, pipe_finish(&message)))
+        if (!tell_send(process, &(struct pipe_message){.type = PIPE_END}))
             hear_no_more(process);
     } else if (process->fd >= 0) {
         /* The outlet reads end of file; the notes that it still sends are read. */

@@ -66,17 +66,12 @@ bool program_put_section(const struct config *config, const char *kind, const ch
     section.settings = find_section(config, kind, name, &section.settings_size);
     if (!section.settings)
         return false;
-    snprintf(section.version, sizeof section.version, "%s", PACKGATE_VERSION);
     snprintf(section.kind, sizeof section.kind, "%s", kind);
     snprintf(section.section, sizeof section.section, "%s", name);
     snprintf(section.gateway, sizeof section.gateway, "%s", config->gateway.title);
-    uint8_t *bytes = calloc(1, PIPE_MESSAGE_MAX);
-    struct pipe_message message = {.bad = true};
-    if (bytes) {
-        message = pipe_new(PIPE_CONFIG, bytes, PIPE_MESSAGE_MAX);
-        pipe_config(&message, &section);
-    }
-    program_put_file(bytes, bytes ? pipe_finish(&message) : 0, path);
+    size_t size = 0;
+    char *bytes = pipe_compose(&section, NULL, &size);
+    program_put_file(bytes, bytes ? size : 0, path);
     free(bytes);
     return true;
 }

@@ -14,17 +14,12 @@
 #define EVENTS_MAX 64                    /* waiting for an outlet's pipe */
 #define PROCESS_END_S (OUTLET_END_S + 1) /* one that was asked to end is killed after that */
 
-struct event {
-    size_t size;
-    uint8_t bytes[PIPE_SMALL_MAX];
-};
-
 struct process {
     struct outlets *outlets;
     const struct config_section *kind; /* of config_sections */
     char section[NAME_SIZE];
     char title[2 * NAME_SIZE]; /* "mqtt home" */
-    uint8_t *config;           /* the config message */
+    char *config;              /* the content of the config's file */
     size_t config_size;
     const struct source **sources; /* the packs and banks that it receives */
     unsigned source_count;
@@ -33,7 +28,7 @@ struct process {
     uint32_t *sequences;
     double *
         published; /* time of day of each pack's last poll cycle; 0: none since the section exists */
-    struct event *events; /* a ring of EVENTS_MAX */
+    struct pipe_message *events; /* a ring of EVENTS_MAX */
     unsigned first_event, event_count;
     bool lost_events; /* it was logged */
     int fd;           /* -1: none */
@@ -68,5 +63,4 @@ struct outlets {
     double wall;       /* time of day of the change that is being sent */
     pipe_asked *asked; /* of outlets_serve; NULL: nobody answers */
     void *asked_data;
-    uint8_t *room;
 };

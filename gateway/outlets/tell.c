@@ -8,15 +8,13 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
 
-bool tell_send(struct process *process, const uint8_t *bytes, size_t size)
+bool tell_send(struct process *process, const struct pipe_message *message)
 {
-    if (send(process->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    if (!pipe_send(process->fd, message, -1)) {
         process->refused++;
         return false;
     }
@@ -33,40 +31,43 @@ static double wall_of(const struct process *process, unsigned n, unsigned change
     return process->owed_count > 0 ? 0 : process->outlets->wall;
 }
 
-static size_t compose_values(struct process *process, unsigned n, unsigned changes, double now,
-                             uint8_t bytes[PIPE_SMALL_MAX])
+static struct pipe_message compose_values(struct process *process, unsigned n, unsigned changes,
+                                          double now)
 {
     const struct source *source = process->sources[n];
-    struct pipe_values values = {
-        .pack = n,
-        .changes = changes,
-        .sequence = process->sequences[n] + 1,
-        .at = now,
-        .wall = wall_of(process, n, changes),
-        .good_until = source->good_until,
-        .settle_s = source->settle_s,
-        .status = source->status,
-        .whole = (changes & ~(unsigned) SOURCE_AGED) != 0,
-    };
-    if (source->status.driver)
-        snprintf(values.driver, sizeof values.driver, "%s", source->status.driver);
-    if (source->status.driver_title)
-        snprintf(values.driver_title, sizeof values.driver_title, "%s",
-                 source->status.driver_title);
-    if (source->status.bank)
-        values.bank = *source->status.bank;
-    if (values.whole)
-        values.values = *source->values;
-    struct pipe_message message = pipe_new(PIPE_VALUES, bytes, PIPE_SMALL_MAX);
-    pipe_values(&message, &values);
-    return pipe_finish(&message);
+    struct pipe_message message = {.type = PIPE_VALUES,
+                                   .values = {
+                                       .pack = n,
+                                       .changes = changes,
+                                       .sequence = process->sequences[n] + 1,
+                                       .at = now,
+                                       .wall = wall_of(process, n, changes),
+                                       .good_until = source->good_until,
+                                       .settle_s = source->settle_s,
+                                       .status = source->status,
+                                       .is_bank = source->status.bank != NULL,
+                                       .whole = (changes & ~(unsigned) SOURCE_AGED) != 0,
+                                   }};
+    struct pipe_values *values = &message.values;
+    struct map_status *status = &values->status;
+    if (status->driver)
+        snprintf(values->driver, sizeof values->driver, "%s", status->driver);
+    if (status->driver_title)
+        snprintf(values->driver_title, sizeof values->driver_title, "%s", status->driver_title);
+    if (status->bank)
+        values->bank = *status->bank;
+    if (values->whole)
+        values->values = *source->values;
+    /* Addresses of this process are nobody's business. */
+    status->driver = status->driver_title = status->pack_name = NULL;
+    status->bank = NULL;
+    return message;
 }
 
 static bool send_values(struct process *process, unsigned n, unsigned changes, double now)
 {
-    uint8_t bytes[PIPE_SMALL_MAX];
-    size_t size = compose_values(process, n, changes, now, bytes);
-    if (!tell_send(process, bytes, size))
+    const struct pipe_message message = compose_values(process, n, changes, now);
+    if (!tell_send(process, &message))
         return false;
     process->sequences[n]++;
     return true;
@@ -80,7 +81,7 @@ void tell_owe(struct process *process, unsigned n, unsigned changes)
 }
 
 /* If there is no room, the oldest event is dropped: the state that it led to is still sent. */
-static void keep_event(struct process *process, const uint8_t *bytes, size_t size)
+static void keep_event(struct process *process, const struct pipe_message *message)
 {
     if (process->event_count == EVENTS_MAX) {
         process->first_event = (process->first_event + 1) % EVENTS_MAX;
@@ -89,23 +90,19 @@ static void keep_event(struct process *process, const uint8_t *bytes, size_t siz
             log_warn("outlet %s: does not read, events are dropped", process->title);
         process->lost_events = true;
     }
-    struct event *event =
-        &process->events[(process->first_event + process->event_count++) % EVENTS_MAX];
-    event->size = size;
-    memcpy(event->bytes, bytes, size);
+    process->events[(process->first_event + process->event_count++) % EVENTS_MAX] = *message;
 }
 
-void tell_event(struct process *process, const uint8_t *bytes, size_t size)
+void tell_event(struct process *process, const struct pipe_message *message)
 {
-    if (process->event_count > 0 || !tell_send(process, bytes, size))
-        keep_event(process, bytes, size);
+    if (process->event_count > 0 || !tell_send(process, message))
+        keep_event(process, message);
 }
 
 static bool send_events(struct process *process)
 {
     while (process->event_count > 0) {
-        const struct event *event = &process->events[process->first_event];
-        if (!tell_send(process, event->bytes, event->size))
+        if (!tell_send(process, &process->events[process->first_event]))
             return false;
         process->first_event = (process->first_event + 1) % EVENTS_MAX;
         process->event_count--;
@@ -160,10 +157,10 @@ static void send_or_owe(struct process *process, unsigned n, unsigned changes, d
     if (!waits && send_values(process, n, changes, now))
         return;
     if (changes & EVENTS) {
-        uint8_t bytes[PIPE_SMALL_MAX];
-        size_t size = compose_values(process, n, changes | process->owed[n], now, bytes);
+        const struct pipe_message message =
+            compose_values(process, n, changes | process->owed[n], now);
         process->sequences[n]++;
-        keep_event(process, bytes, size);
+        keep_event(process, &message);
         if (process->owed[n])
             process->owed_count--;
         process->owed[n] = 0;
@@ -189,17 +186,12 @@ void tell_ordered(void *data, const struct source *source, const struct order_re
     if (report->ordered.sets) /* an order for a setting is visible by its value */
         return;
     struct outlets *outlets = data;
-    struct pipe_ordered ordered = {.what = report->ordered, .result = report->result};
-    snprintf(ordered.from, sizeof ordered.from, "%s", report->from);
+    struct pipe_message message = {.type = PIPE_ORDERED,
+                                   .ordered = {.what = report->ordered, .result = report->result}};
+    struct pipe_ordered *ordered = &message.ordered;
+    snprintf(ordered->from, sizeof ordered->from, "%s", report->from);
     for (struct process *process = outlets->first; process; process = process->next)
-        for (unsigned n = 0; n < process->source_count; n++) {
-            if (process->sources[n] != source || process->fd < 0)
-                continue;
-            uint8_t bytes[PIPE_SMALL_MAX];
-            struct pipe_message message = pipe_new(PIPE_ORDERED, bytes, sizeof bytes);
-            ordered.pack = n;
-            pipe_ordered(&message, &ordered);
-            size_t size = pipe_finish(&message);
-            tell_event(process, bytes, size);
-        }
+        for (ordered->pack = 0; ordered->pack < process->source_count; ordered->pack++)
+            if (process->sources[ordered->pack] == source && process->fd >= 0)
+                tell_event(process, &message);
 }

@@ -16,8 +16,8 @@ void tell_changed(void *data, const struct source *source, unsigned changes, dou
 void tell_ordered(void *data, const struct source *source, const struct order_report *report);
 
 /** Sends a message. False: the pipe does not accept it. Never waits. */
-bool tell_send(struct process *process, const uint8_t *bytes, size_t size);
+bool tell_send(struct process *process, const struct pipe_message *message);
 /** The same for a message that must not be lost: it is queued behind those that wait. */
-void tell_event(struct process *process, const uint8_t *bytes, size_t size);
+void tell_event(struct process *process, const struct pipe_message *message);
 /** Marks changes of its n-th pack, to be sent with the next change of any pack. */
 void tell_owe(struct process *process, unsigned n, unsigned changes);

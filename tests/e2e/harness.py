@@ -111,12 +111,6 @@ def set_local_time(hour, minute, second):
     time.tzset()
 
 
-def pipe_version():
-    """The version of the messages between the gateway and its outlets."""
-    with open(os.path.join(os.path.dirname(__file__), "../../gateway/outlets/pipe.h"), encoding="utf-8") as file:
-        return re.search(r"#define PIPE_VERSION (\d+)", file.read())[1]
-
-
 def set_noon():
     """A zone that browsers know too, in which it is noon: midnight is far, and on the first of a month the last hours belong to it."""
     os.environ["TZ"] = f"Etc/GMT{time.gmtime().tm_hour - 12:+}"

@@ -10,13 +10,17 @@ import socket
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, pipe_version, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 from influx_harness import outlet_pid
+
+ROOT = os.path.join(os.path.dirname(__file__), "../..")
 
 # Runs in the thread that has dropped its rights, where the outlet would begin its loop. Prints "tried NAME ERROR" for
 # each action, 0 if it worked.
 INSIDE = r"""
 #define _GNU_SOURCE
+#include "outlets/pipe.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -153,20 +157,10 @@ static void ask_control(void)
 /* As the outlet's own code would: the discharge MOS of the first pack off, or its SOC set. */
 static void order(void)
 {
-    struct __attribute__((packed)) order {
-        uint16_t version, type;
-        uint32_t size;
-        uint64_t ticket;
-        uint32_t pack;
-        uint8_t wanted[4], sets;
-        uint32_t setting;
-        double value;
-    } message = {PIPE_VERSION, 8, offsetof(struct order, setting), 1, 0, {0, 0, 1, 0}, 0, 0, 50};
-    if (getenv("WALLS_SETS")) {
-        message.sets = 1;
-        message.size = sizeof message;
-    }
-    tell("order", send(3, &message, message.size, MSG_DONTWAIT));
+    struct pipe_message message = {.type = PIPE_ORDER, .order = {.ticket = 1, .what = {.wanted = {false, true}}}};
+    if (getenv("WALLS_SETS"))
+        message.order.what = (struct switches){.sets = true, .setting = 0, .value = 50};
+    tell("order", send(3, &message, offsetof(struct pipe_message, order) + sizeof message.order, MSG_DONTWAIT));
 }
 
 /* The memory of the process that looks up and connects for this one. */
@@ -248,7 +242,7 @@ static void try_all(void)
     tell("end", 0);
 }
 
-int ev_run(void *loop, int flags)
+int ev_run(struct ev_loop *loop, int flags)
 {
     int (*real)(void *, int) = (int (*)(void *, int)) dlsym(RTLD_NEXT, "ev_run");
     if (strcmp(program_invocation_short_name, "packgate-outlet") == 0)
@@ -311,7 +305,7 @@ class Taken:
         path = os.path.join(self.folder.name, "inside")
         with open(f"{path}.c", "w") as file:
             file.write(INSIDE)
-        subprocess.run([os.environ.get("CC", "cc"), f"-DPIPE_VERSION={pipe_version()}", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
+        subprocess.run([os.environ.get("CC", "cc"), f"-I{ROOT}", f"-I{ROOT}/gateway", "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
         self.server, url = simulate("daly", "profile=fixed")
         control = f"{self.folder.name}/control"
         # A stand-in for the gateway's Modbus server: another port of this host than that of the outlet's own server.

@@ -231,7 +231,7 @@ TEST(mistakes)
         {"[web]\nhosts = https://b/#x\n", "one of them as an address", false},
         {"[web]\nframe = https://ha.local; script-src *\n", "https://HOST", false},
         {"[web]\nframe = https://*\n", "https://HOST", false},
-        {"[web]\npacks = nobody\n", "there is no pack or bank nobody", false},
+        {"[web]\npacks = nobody\n", "there is no [pack nobody] or [bank nobody]", false},
         {"[mqtt x]\n", "has no 'broker'", false},
         {"[notify x]\n", "has no 'type'", false},
         {"[notify x]\ntype = ntfy\n", "has no 'url', which 'type = ntfy' needs", false},
@@ -261,7 +261,7 @@ TEST(mistakes)
          false},
         {BROKER "[mqtt y]\nbroker = mqtt://H:1883/\n", "already the topic of [mqtt x]", false},
         {BROKER "packs = shed, shed\n", "shed is in [mqtt x] twice", false},
-        {BROKER "packs = shad\n", "there is no pack or bank shad; did you mean 'shed'?", false},
+        {BROKER "packs = shad\n", "there is no [pack shad] or [bank shad]; did you mean 'shed'?", false},
         {BROKER "packs = all, shed\n", "'packs'", false},
         {BROKER "password_file = /x\n", "'password_file' without 'user'", false},
         {"[mqtt x]\nbroker = mqtts://h\nclient_key = /x\n", "belong together", false},
@@ -276,7 +276,7 @@ TEST(mistakes)
         {BROKER "ca_file = /x\n", "warning: 'ca_file' has no effect here", true},
         {BROKER "switching = yes\npacks = shed\n", "warning: 'switching' has no effect", true},
         {BROKER "[gateway]\nstate_file = none\n", "cannot remove the devices", true},
-        {"[print x]\npacks = nobody\n", "there is no pack or bank nobody", false},
+        {"[print x]\npacks = nobody\n", "there is no [pack nobody] or [bank nobody]", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *messages;
@@ -303,7 +303,7 @@ TEST(present)
         {PRESENT ON_TCP "address = 7\nswitching = yes\n", NULL},
         {PRESENT_VIEW ON_TCP SOC_VIEW, NULL},
         {"[present x]\nof = nobody\nprotocol = modbus-rtu\n" ON_TCP,
-         "f:18: there is no pack or bank nobody"},
+         "f:18: there is no [pack nobody] or [bank nobody]"},
         {"[present x]\nof = all\nprotocol = modbus-rtu\n" ON_TCP, "expected the name of one"},
         {"[present x]\nof = shed, a.b\nprotocol = modbus-rtu\n" ON_TCP, "'of' is 'a.b'"},
         {"[present x]\nprotocol = modbus-rtu\n" ON_TCP, "has no 'of'"},

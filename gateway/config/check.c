@@ -14,16 +14,11 @@
 #include <string.h>
 #include <strings.h>
 
-static struct config_draft *first_draft(const struct config_drafts *drafts,
+/* The first section of a kind. */
+static struct config_draft *first_draft(const struct config_draft *draft,
                                         const struct config_section *section)
 {
-    return config_drafts_find(drafts, section, NULL);
-}
-
-static struct config_draft *next_draft(const struct config_drafts *drafts,
-                                       const struct config_draft *draft)
-{
-    return config_drafts_next(drafts, draft);
+    return config_drafts_find(draft->drafts, section, NULL);
 }
 
 static struct gateway_config *gateway_of(const struct config_draft *draft)
@@ -51,30 +46,14 @@ static const struct bms_driver *driver_of(const struct config_draft *pack)
     return pack_of(pack)->driver;
 }
 
-static void report_no_line(const struct config_drafts *drafts, unsigned at, const char *name,
-                           struct mistakes *mistakes)
+static void find_line(struct config_draft *pack)
 {
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (struct config_draft *line = first_draft(drafts, &line_section); line;
-         line = next_draft(drafts, line))
-        suggest_offer(&suggest, line->name);
-    mistakes_add(mistakes, at, "there is no [line %s]%s", name, suggest_hint(&suggest, hint));
+    if (config_draft_usable(pack, "line"))
+        pack->line = config_draft_refer(pack, "line", &line_section,
+                                        config_draft_text(pack, "line", 0)->text);
 }
 
-static void find_line(const struct config_drafts *drafts, struct config_draft *pack,
-                      struct mistakes *mistakes)
-{
-    if (!config_draft_usable(pack, "line"))
-        return;
-    const char *name = config_draft_text(pack, "line", 0)->text;
-    pack->line = config_drafts_find(drafts, &line_section, name);
-    if (!pack->line)
-        report_no_line(drafts, config_draft_line(pack, "line"), name, mistakes);
-}
-
-static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
+static void find_driver(struct config_draft *pack)
 {
     char expected[EXPECTED_SIZE];
     if (config_draft_given(pack, "protocol") || !pack->line)
@@ -83,25 +62,8 @@ static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
     if (driver_of(pack) || config_draft_given(pack->line, "protocol"))
         return;
     const struct config_key *key = &pack_section.keys[config_key_find(&pack_section, "protocol")];
-    mistakes_add(mistakes, pack->heading,
-                 "neither [pack %s] nor [line %s] has a 'protocol'; expected %s", pack->name,
-                 pack->line->name, config_key_expected(key, expected));
-}
-
-static void report_variant(const struct config_draft *pack, const char *variant, unsigned line,
-                           struct mistakes *mistakes)
-{
-    const struct bms_driver *driver = driver_of(pack);
-    char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, variant);
-    for (unsigned i = 0; driver->variants[i]; i++) {
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", driver->variants[i]);
-        suggest_offer(&suggest, driver->variants[i]);
-    }
-    mistakes_add(mistakes, line, "protocol '%s' has no variant '%s'; expected one of %s%s",
-                 driver->name, variant, known, suggest_hint(&suggest, hint));
+    config_mistake(pack, NULL, "neither [pack %s] nor [line %s] has a 'protocol'; expected %s",
+                   pack->name, pack->line->name, config_key_expected(key, expected));
 }
 
 /* The section whose protocol the pack has. */
@@ -110,9 +72,29 @@ static const struct config_draft *protocol_from(const struct config_draft *pack)
     return config_draft_given(pack, "protocol") ? pack : pack->line;
 }
 
+static void report_variant(const struct config_draft *pack, const struct config_draft *from,
+                           const char *key, const char *variant)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    if (!driver->variants) {
+        config_mistake(from, key, "protocol '%s' has no variants; leave '%s' out", driver->name,
+                       variant);
+        return;
+    }
+    suggest_init(&suggest, variant);
+    for (unsigned i = 0; driver->variants[i]; i++) {
+        config_append(known, sizeof known, i == 0 ? "" : ", ", driver->variants[i]);
+        suggest_offer(&suggest, driver->variants[i]);
+    }
+    config_mistake(from, key, "protocol '%s' has no variant '%s'; expected one of %s%s",
+                   driver->name, variant, known, suggest_hint(&suggest, hint));
+}
+
 /* It stands behind the protocol of the pack, else in the older key of the pack, else behind the protocol of the line.
  * So does the file of `protocol = modbus`. */
-static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
+static void find_variant(struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
     const struct config_draft *from = protocol_from(pack);
@@ -120,29 +102,27 @@ static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
     if (!driver || !config_draft_usable(from, "protocol"))
         return;
     const char *variant = config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
-    const bool apart = config_draft_usable(pack, "variant") && !(variant && from == pack);
-    if (apart)
-        variant = config_draft_text(pack, "variant", 0)->text;
-    const unsigned line =
-        apart ? config_draft_line(pack, "variant") : config_draft_line(from, "protocol");
+    const struct config_text *apart = config_draft_text(pack, "variant", 0);
+    if (variant && from == pack)
+        apart = NULL;
     if (variant && !apart && driver == &modbus_user_driver) {
         if (from == pack || !config_draft_given(pack, "map"))
             snprintf(pack_of(pack)->map.path, PORT_SIZE, "%s", variant);
         return;
     }
-    for (int i = 0; variant && driver->variants && driver->variants[i]; i++) {
+    if (apart) {
+        variant = apart->text;
+        from = pack;
+    }
+    for (int i = 0; variant && driver->variants && driver->variants[i]; i++)
         if (strcmp(driver->variants[i], variant) == 0) {
             pack_of(pack)->options.variant = i;
-            if (from == pack->line && !apart)
+            if (from == pack->line)
                 line_of(from)->variant = i;
             return;
         }
-    }
-    if (variant && driver->variants)
-        report_variant(pack, variant, line, mistakes);
-    else if (variant)
-        mistakes_add(mistakes, line, "protocol '%s' has no variants; leave '%s' out", driver->name,
-                     variant);
+    if (variant)
+        report_variant(pack, from, apart ? "variant" : "protocol", variant);
 }
 
 static bool is_listened_to(const struct config_draft *pack)
@@ -157,71 +137,69 @@ static int lowest_address(const struct config_draft *pack)
     return is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min;
 }
 
-static void check_address(const struct config_draft *pack, struct mistakes *mistakes)
+static void check_address(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
     int address = pack_of(pack)->options.address;
     if (!driver || !config_draft_usable(pack, "address") ||
         (address >= lowest_address(pack) && address <= driver->address_max))
         return;
-    unsigned line = config_draft_line(pack, "address");
     if (!bms_has_address(driver))
-        mistakes_add(mistakes, line, "protocol '%s' has no addresses; leave 'address' out",
-                     driver->name);
+        config_mistake(pack, "address", "protocol '%s' has no addresses; leave 'address' out",
+                       driver->name);
     else
-        mistakes_add(mistakes, line, "'address' is %d; expected %d to %d for protocol '%s'",
-                     address, lowest_address(pack), driver->address_max, driver->name);
+        config_mistake(pack, "address", "'address' is %d; expected %d to %d for protocol '%s'",
+                       address, lowest_address(pack), driver->address_max, driver->name);
 }
 
 /* Checks a pack on a line that is only listened to. */
-static void check_listening(const struct config_draft *pack, struct mistakes *mistakes)
+static void check_listening(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
     if (!is_listened_to(pack) || !driver)
         return;
-    const unsigned at = config_draft_line(pack, "protocol");
     if (driver == &automatic_driver)
-        mistakes_add(
-            mistakes, at,
+        config_mistake(
+            pack, "protocol",
             "[line %s] is only listened to, where 'auto' cannot ask; expected the protocol",
             pack->line->name);
     else if (!bms_talks(driver) && !driver->question) {
         char known[EXPECTED_SIZE] = "";
-        for (unsigned i = 0; bms_drivers[i]; i++) {
-            size_t used = strlen(known);
+        for (unsigned i = 0; bms_drivers[i]; i++)
             if (bms_talks(bms_drivers[i]) || bms_drivers[i]->question)
-                snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "",
-                         bms_drivers[i]->name);
-        }
-        mistakes_add(mistakes, at,
-                     "[line %s] is only listened to, which protocol '%s' cannot be; these can: %s, "
-                     "modbus",
-                     pack->line->name, driver->name, known);
+                config_append(known, sizeof known, known[0] ? ", " : "", bms_drivers[i]->name);
+        config_mistake(
+            pack, "protocol",
+            "[line %s] is only listened to, which protocol '%s' cannot be; these can: %s, "
+            "modbus",
+            pack->line->name, driver->name, known);
     }
     if (pack_of(pack)->writable)
-        mistakes_add(mistakes, config_draft_line(pack, "writable"),
-                     "[line %s] is only listened to: nothing can be switched on it; leave "
-                     "'writable' out",
-                     pack->line->name);
+        config_mistake(pack, "writable",
+                       "[line %s] is only listened to: nothing can be switched on it; leave "
+                       "'writable' out",
+                       pack->line->name);
     if (strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
-        mistakes_add(mistakes, config_draft_line(pack->line, "listen"),
-                     "[line %s] is simulated and has no other master to listen to; leave 'listen' "
-                     "out",
-                     pack->line->name);
+        config_mistake(
+            pack->line, "listen",
+            "[line %s] is simulated and has no other master to listen to; leave 'listen' "
+            "out",
+            pack->line->name);
 }
 
 /* A simulated line emulates packs as they are configured, so `auto` has nothing to find. */
-static void check_automatic(struct config_draft *pack, struct mistakes *mistakes)
+static void check_automatic(struct config_draft *pack)
 {
     pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
     pack_of(pack)->given_address = pack_of(pack)->options.address;
-    if (pack_of(pack)->automatic && pack->line)
-        line_of(pack->line)->given_baud = line_of(pack->line)->baud;
-    if (pack_of(pack)->automatic && pack->line &&
-        strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
-        mistakes_add(mistakes, pack->heading,
-                     "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
-                     pack->name);
+    if (!pack_of(pack)->automatic || !pack->line)
+        return;
+    line_of(pack->line)->given_baud = line_of(pack->line)->baud;
+    if (strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
+        config_mistake(
+            pack, NULL,
+            "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
+            pack->name);
 }
 
 /* Reads the first line of the file into `out`. Returns the error, or NULL. */
@@ -239,83 +217,95 @@ static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
 
 /* Only a missing `password_file` is an error: the user who checks a configuration may not be
  * allowed to read it. */
-static void load_password(const struct config_draft *draft, struct mistakes *mistakes)
+static void load_password(const struct config_draft *draft)
 {
     const struct bms_driver *driver = driver_of(draft);
     struct pack_config *pack = pack_of(draft);
-    const unsigned line = config_draft_line(draft, "password_file");
     const bool given = config_draft_given(draft, "password_file");
     const bool known = driver && driver != &automatic_driver;
     if (given && known && !driver->wants_password) {
-        mistakes_warn(mistakes, line,
-                      "'password_file' has no effect here: protocol '%s' takes none", driver->name);
+        config_warn(draft, "password_file",
+                    "'password_file' has no effect here: protocol '%s' takes none", driver->name);
         return;
     }
     if (known && driver->wants_password && pack_is_writable(pack) && !given)
-        mistakes_add(mistakes, config_draft_line(draft, "writable"),
-                     "protocol '%s' switches for who knows its password; expected 'password_file'",
-                     driver->name);
+        config_mistake(
+            draft, "writable",
+            "protocol '%s' switches for who knows its password; expected 'password_file'",
+            driver->name);
     const char *why = pack->password_file[0] && pack_is_writable(pack)
                           ? read_password(pack->password_file, pack->options.password)
                           : NULL;
     if (why)
-        mistakes_warn(mistakes, line,
-                      "'password_file' cannot be used: %s; [pack %s] cannot be switched", why,
-                      draft->name);
+        config_warn(draft, "password_file",
+                    "'password_file' cannot be used: %s; [pack %s] cannot be switched", why,
+                    draft->name);
 }
 
-static void load_map(const struct config_draft *draft, struct mistakes *mistakes)
+static void load_map(const struct config_draft *draft)
 {
     struct pack_config *pack = pack_of(draft);
     const bool given = config_draft_given(draft, "map"),
                modbus = driver_of(draft) == &modbus_user_driver;
-    const unsigned line = given    ? config_draft_line(draft, "map")
-                          : modbus ? config_draft_line(protocol_from(draft), "protocol")
-                                   : draft->heading;
     if (given && driver_of(draft) && !modbus)
-        mistakes_add(mistakes, line, "'map' is for protocol 'modbus' only; leave it out");
+        config_mistake(draft, "map", "'map' is for protocol 'modbus' only; leave it out");
     if (modbus && !given && !pack->map.path[0])
-        mistakes_add(mistakes, draft->heading,
-                     "[pack %s] has protocol 'modbus' without a map; expected the file that "
-                     "describes its registers, as in 'protocol = modbus /etc/packgate/my-bms.txt'",
-                     draft->name);
+        config_mistake(
+            draft, NULL,
+            "[pack %s] has protocol 'modbus' without a map; expected the file that "
+            "describes its registers, as in 'protocol = modbus /etc/packgate/my-bms.txt'",
+            draft->name);
     if (modbus && pack->map.path[0])
-        pack->options.map = pack->map.rows = modbus_map_load(pack->map.path, line, mistakes);
+        pack->options.map = pack->map.rows =
+            modbus_map_load(pack->map.path,
+                            given ? config_draft_line(draft, "map")
+                                  : config_draft_line(protocol_from(draft), "protocol"),
+                            draft->drafts->mistakes);
 }
 
-static void check_writable(const struct config_draft *pack, struct mistakes *mistakes)
+static void check_writable(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
     const enum writable writable = pack_of(pack)->writable;
     pack_of(pack)->options.settable = writable >= WRITABLE_SETTINGS;
     bool unknown = !driver || driver == &automatic_driver;
     if (!unknown && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
-        mistakes_add(mistakes, config_draft_line(pack, "writable"),
-                     "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
-                     driver->name);
+        config_mistake(pack, "writable",
+                       "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
+                       driver->name);
     else if (!unknown && writable >= WRITABLE_SETTINGS && driver->setting_count == 0)
-        mistakes_add(mistakes, config_draft_line(pack, "writable"),
-                     "protocol '%s' has no setting that can be written; expected 'writable = %s'",
-                     driver->name, writable == WRITABLE_ALL ? "yes" : "no");
+        config_mistake(pack, "writable",
+                       "protocol '%s' has no setting that can be written; expected 'writable = %s'",
+                       driver->name, writable == WRITABLE_ALL ? "yes" : "no");
 }
 
-static void check_unit(const struct config_drafts *drafts, const struct config_draft *pack,
-                       struct mistakes *mistakes)
+static int unit_id_of(const struct config_draft *draft)
 {
-    if (!config_draft_usable(pack, "unit"))
-        return;
-    int unit = pack_of(pack)->unit;
-    for (struct config_draft *other = first_draft(drafts, &pack_section); other;
-         other = next_draft(drafts, other)) {
-        if (other == pack)
-            return;
-        if (!config_draft_usable(other, "unit") || pack_of(other)->unit != unit)
-            continue;
-        mistakes_add(mistakes, config_draft_line(pack, "unit"),
-                     "unit %d is already that of [pack %s] in line %u", unit, other->name,
-                     config_draft_line(other, "unit"));
-        return;
-    }
+    return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
+}
+
+/* Packs are compared with those before them, banks with all packs and the banks before them, views with both. */
+const struct config_draft *config_unit_owner(const struct config_draft *draft, int unit)
+{
+    const struct config_drafts *drafts = draft->drafts;
+    const bool packs_only = draft->section == &pack_section;
+    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
+         other++)
+        if (config_is_source(other) && (other < draft || other->section != draft->section) &&
+            !(packs_only && other->section != draft->section) &&
+            config_draft_usable(other, "unit") && unit_id_of(other) == unit)
+            return other;
+    return NULL;
+}
+
+static void check_unit(const struct config_draft *draft)
+{
+    const struct config_draft *owner =
+        config_draft_usable(draft, "unit") ? config_unit_owner(draft, unit_id_of(draft)) : NULL;
+    if (owner)
+        config_mistake(draft, "unit", "unit %d is already that of [%s %s] in line %u",
+                       unit_id_of(draft), owner->section->word, owner->name,
+                       config_draft_line(owner, "unit"));
 }
 
 static int pack_address(const struct config_draft *pack)
@@ -360,87 +350,74 @@ static bool same_settings(const struct config_draft *line, const struct bms_driv
            (line_of(line)->framing[0] || strcmp(a->line.framing, b->line.framing) == 0);
 }
 
-static void check_pair(const struct config_draft *pack, const struct config_draft *other,
-                       struct mistakes *mistakes)
+static void check_pair(const struct config_draft *pack, const struct config_draft *other)
 {
     const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
     const struct bms_driver *loner = find_loner(theirs, mine);
     const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
     if (mixed && strncmp(line_of(pack->line)->port, "serial:", 7) == 0 &&
         !line_of(pack->line)->baud)
-        mistakes_add(mistakes, config_draft_line(pack, "line"),
-                     "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
-                     "'baud': expected the one that the others of its packs speak at",
-                     pack->line->name, other->name, theirs->name, pack->name, mine->name);
+        config_mistake(pack, "line",
+                       "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
+                       "'baud': expected the one that the others of its packs speak at",
+                       pack->line->name, other->name, theirs->name, pack->name, mine->name);
     else if (loner)
-        mistakes_add(mistakes, config_draft_line(pack, "line"),
-                     "[line %s] has [pack %s] already, and protocol '%s' %s: one pack to a line",
-                     pack->line->name, other->name, loner->name,
-                     bms_talks(loner) ? "talks unasked" : "has no addresses");
+        config_mistake(pack, "line",
+                       "[line %s] has [pack %s] already, and protocol '%s' %s: one pack to a line",
+                       pack->line->name, other->name, loner->name,
+                       bms_talks(loner) ? "talks unasked" : "has no addresses");
     else if (same_address(pack, other))
-        mistakes_add(
-            mistakes, config_draft_line(pack, "address"),
+        config_mistake(
+            pack, "address",
             "address %d of protocol '%s' on [line %s] is already that of [pack %s] in line %u",
             pack_address(pack), mine->name, pack->line->name, other->name,
             config_draft_line(other, "address"));
     else if (!mixed && !same_settings(pack->line, mine, theirs))
-        mistakes_add(mistakes, config_draft_line(pack, "line"),
-                     "[line %s] has no 'baud' of its own, and '%s' (%u %s) and '%s' "
-                     "(%u %s) differ",
-                     pack->line->name, theirs->name, theirs->line.baud, theirs->line.framing,
-                     mine->name, mine->line.baud, mine->line.framing);
+        config_mistake(pack, "line",
+                       "[line %s] has no 'baud' of its own, and '%s' (%u %s) and '%s' "
+                       "(%u %s) differ",
+                       pack->line->name, theirs->name, theirs->line.baud, theirs->line.framing,
+                       mine->name, mine->line.baud, mine->line.framing);
 }
 
-/* Notes in the pack's options that it shares its line. */
-static void note_company(const struct config_drafts *drafts, const struct config_draft *pack)
+/* Notes in the pack's options that it shares its line, and compares it with the packs before it; the first conflict is
+ * reported. */
+static void check_neighbours(const struct config_draft *pack)
 {
-    for (struct config_draft *other = first_draft(drafts, &pack_section); other && other != pack;
-         other = next_draft(drafts, other))
-        if (pack->line && other->line == pack->line) {
-            pack_of(pack)->options.shared = true;
-            pack_of(other)->options.shared = true;
-        }
-}
-
-/* Compares a pack with those before it; the first conflict is reported. */
-static void check_neighbours(const struct config_drafts *drafts, const struct config_draft *pack,
-                             struct mistakes *mistakes)
-{
-    if (!pack->line || !driver_of(pack))
-        return;
-    unsigned count = mistakes->count;
-    for (struct config_draft *other = first_draft(drafts, &pack_section); other;
-         other = next_draft(drafts, other)) {
-        if (other == pack || mistakes->count > count)
-            return;
-        if (other->line == pack->line && driver_of(other))
-            check_pair(pack, other, mistakes);
+    const unsigned count = pack->drafts->mistakes->count;
+    for (struct config_draft *other = first_draft(pack, &pack_section); pack->line && other != pack;
+         other = config_drafts_next(other)) {
+        if (other->line != pack->line)
+            continue;
+        pack_of(pack)->options.shared = pack_of(other)->options.shared = true;
+        if (driver_of(pack) && driver_of(other) && pack->drafts->mistakes->count == count)
+            check_pair(pack, other);
     }
 }
 
 /* Otherwise values would turn stale before the next poll. */
-static void check_stale(double poll_s, double stale_after_s, unsigned line,
-                        struct mistakes *mistakes)
+static void check_stale(const struct config_draft *draft, double poll_s, double stale_after_s,
+                        const char *key)
 {
     if (stale_after_s <= poll_s)
-        mistakes_add(mistakes, line,
-                     "'stale_after' is %gs; expected more than the poll interval of %gs",
-                     stale_after_s, poll_s);
+        config_mistake(draft, key,
+                       "'stale_after' is %gs; expected more than the poll interval of %gs",
+                       stale_after_s, poll_s);
 }
 
-static void settle_times(const struct config_draft *gateway, struct config_draft *pack,
-                         struct mistakes *mistakes)
+static void settle_times(struct config_draft *pack)
 {
+    const struct gateway_config *gateway = gateway_of(first_draft(pack, &gateway_section));
     struct pack_config *times = pack_of(pack);
     bool own_poll = config_draft_given(pack, "poll");
     bool own_stale = config_draft_given(pack, "stale_after");
     if (!own_poll)
-        times->poll_s = gateway_of(gateway)->poll_s;
+        times->poll_s = gateway->poll_s;
     if (!own_stale)
-        times->stale_after_s = gateway_of(gateway)->stale_after_s;
+        times->stale_after_s = gateway->stale_after_s;
     if (times->poll_s > 0 && times->stale_after_s > 0 && (own_poll || own_stale))
-        check_stale(times->poll_s, times->stale_after_s,
-                    config_draft_line(pack, own_stale ? "stale_after" : "poll"), mistakes);
+        check_stale(pack, times->poll_s, times->stale_after_s, own_stale ? "stale_after" : "poll");
+    times->spikes = gateway->spikes;
     times->stale_fixed = times->stale_after_s > 0;
     if (!times->stale_fixed)
         times->stale_after_s = fmax(5 * times->poll_s, 10);
@@ -461,61 +438,57 @@ bool config_listen_collide(const char *text, const char *other)
            (is_wildcard(a.host) || is_wildcard(b.host) || strcasecmp(a.host, b.host) == 0);
 }
 
-static void check_listen(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_listen(const struct config_draft *draft)
 {
     const struct gateway_config *gateway = gateway_of(draft);
     for (unsigned i = 1; i < gateway->listen.count; i++)
         for (unsigned before = 0; before < i; before++)
             if (config_listen_collide(gateway->listen.at[i], gateway->listen.at[before])) {
-                mistakes_add(mistakes, config_draft_text(draft, "listen", i)->line,
-                             "'listen' has %s, which %s takes already; leave one of them out",
-                             gateway->listen.at[i], gateway->listen.at[before]);
+                config_mistake_at(draft, config_draft_text(draft, "listen", i)->line,
+                                  "'listen' has %s, which %s takes already; leave one of them out",
+                                  gateway->listen.at[i], gateway->listen.at[before]);
                 break;
             }
 }
 
-static void check_location(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_location(const struct config_draft *draft)
 {
     const struct gateway_config *gateway = gateway_of(draft);
     const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
     if (config_draft_usable(draft, "location") && (isnan(longitude) || fabs(latitude) > 90))
-        mistakes_add(mistakes, config_draft_line(draft, "location"),
-                     "'location' has no latitude from -90 to 90 with a longitude behind it; "
-                     "expected such as 45.6758, 9.1650");
+        config_mistake(draft, "location",
+                       "'location' has no latitude from -90 to 90 with a longitude behind it; "
+                       "expected such as 45.6758, 9.1650");
     if (gateway->map.display[0] > UINT16_MAX)
-        mistakes_add(mistakes, config_draft_line(draft, "display"),
-                     "'display' has page %u; expected one up to 65535", gateway->map.display[0]);
+        config_mistake(draft, "display", "'display' has page %u; expected one up to 65535",
+                       gateway->map.display[0]);
 }
 
-void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
-                          struct mistakes *mistakes)
+void config_check_gateway(struct config_draft *draft)
 {
     const struct gateway_config *gateway = gateway_of(draft);
     char reason[200];
     if (!map_check(&gateway->map, reason, sizeof reason))
-        mistakes_add(
-            mistakes,
-            config_draft_line(draft, config_draft_given(draft, "base") ? "base" : "also_at"),
-            "the register blocks do not fit: %s", reason);
-    check_listen(draft, mistakes);
-    check_location(draft, mistakes);
+        config_mistake(draft, config_draft_given(draft, "base") ? "base" : "also_at",
+                       "the register blocks do not fit: %s", reason);
+    check_listen(draft);
+    check_location(draft);
     if (config_draft_usable(draft, "stale_after") && config_draft_usable(draft, "poll"))
-        check_stale(gateway->poll_s, gateway->stale_after_s,
-                    config_draft_line(draft, "stale_after"), mistakes);
+        check_stale(draft, gateway->poll_s, gateway->stale_after_s, "stale_after");
 }
 
-static void check_bluetooth(const char *port, unsigned at, struct mistakes *mistakes)
+static void check_bluetooth(const struct config_draft *line, const char *port)
 {
     struct bluetooth_device device;
     bluetooth_parse(port + 4, &device);
 #ifndef WITH_BLE
-    mistakes_add(mistakes, at, "this packgate was built without Bluetooth");
+    config_mistake(line, "port", "this packgate was built without Bluetooth");
 #endif
     if (!device.address[0])
-        mistakes_warn(mistakes, at,
-                      "'%s' is a name: once connected to, a device may have another one; take its "
-                      "address (packgate probe ble: shows it)",
-                      port);
+        config_warn(line, "port",
+                    "'%s' is a name: once connected to, a device may have another one; take its "
+                    "address (packgate probe ble: shows it)",
+                    port);
 }
 
 /* A Bluetooth module accepts one connection at a time, through whatever adapter. */
@@ -529,147 +502,119 @@ static bool is_same_port(const char *port, const char *other)
            strcmp(device.name, other_device.name) == 0;
 }
 
-static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
-                       struct mistakes *mistakes)
+static void check_port(const struct config_draft *line)
 {
     char reason[200];
     const char *port = line_of(line)->port;
-    unsigned at = config_draft_line(line, "port");
     if (!config_draft_usable(line, "port"))
         return;
     if (strncmp(port, "sim:", 4) == 0) {
         if (!simulator_check(port + 4, reason, sizeof reason))
-            mistakes_add(mistakes, at, "'port' is '%s': %s", port, reason);
+            config_mistake(line, "port", "'port' is '%s': %s", port, reason);
         return;
     }
     if (strncmp(port, "ble:", 4) == 0)
-        check_bluetooth(port, at, mistakes);
-    for (struct config_draft *other = first_draft(drafts, &line_section); other;
-         other = next_draft(drafts, other)) {
-        if (other == line)
-            return;
+        check_bluetooth(line, port);
+    for (struct config_draft *other = first_draft(line, &line_section); other != line;
+         other = config_drafts_next(other))
         if (is_same_port(line_of(other)->port, port)) {
-            mistakes_add(mistakes, at, "'%s' is already the port of [line %s] in line %u", port,
-                         other->name, config_draft_line(other, "port"));
+            config_mistake(line, "port", "'%s' is already the port of [line %s] in line %u", port,
+                           other->name, config_draft_line(other, "port"));
             return;
         }
-    }
 }
 
 /* Warns of a key that is without effect here. */
-static void warn_without_effect(const struct config_draft *line, struct mistakes *mistakes)
+static void warn_without_effect(const struct config_draft *line)
 {
     if (config_draft_usable(line, "port") && strncmp(line_of(line)->port, "serial:", 7) != 0 &&
         config_draft_given(line, "baud"))
-        mistakes_warn(mistakes, config_draft_line(line, "baud"),
-                      "'baud' has no effect here: [line %s] is no serial port of this host",
-                      line->name);
+        config_warn(line, "baud",
+                    "'baud' has no effect here: [line %s] is no serial port of this host",
+                    line->name);
 }
 
-static void warn_without_pack(const struct config_drafts *drafts, const struct config_draft *line,
-                              struct mistakes *mistakes)
+static void warn_without_pack(const struct config_draft *line)
 {
-    for (struct config_draft *pack = first_draft(drafts, &pack_section); pack;
-         pack = next_draft(drafts, pack)) {
+    for (struct config_draft *pack = first_draft(line, &pack_section); pack;
+         pack = config_drafts_next(pack)) {
         const struct config_text *text = config_draft_text(pack, "line", 0);
         if (text && strcmp(text->text, line->name) == 0)
             return;
     }
     if (line->name[0])
-        mistakes_warn(mistakes, line->heading, "[line %s] has no pack and stays unused",
-                      line->name);
+        config_warn(line, NULL, "[line %s] has no pack and stays unused", line->name);
 }
 
-void config_check_line(const struct config_drafts *drafts, struct config_draft *line,
-                       struct mistakes *mistakes)
+void config_check_line(struct config_draft *line)
 {
-    check_port(drafts, line, mistakes);
-    warn_without_effect(line, mistakes);
-    warn_without_pack(drafts, line, mistakes);
+    check_port(line);
+    warn_without_effect(line);
+    warn_without_pack(line);
 }
 
 /* Advertisements are encrypted, and are found by the address alone. */
-static void check_advertised(const struct config_draft *pack, struct mistakes *mistakes)
+static void check_advertised(const struct config_draft *pack)
 {
     const struct bms_driver *driver = driver_of(pack);
     struct bluetooth_device device;
     if (!driver || !pack->line || !config_draft_usable(pack->line, "port"))
         return;
     const struct line_config *line = line_of(pack->line);
-    const unsigned at = config_draft_line(pack->line, "port");
     const bool ble =
         strncmp(line->port, "ble:", 4) == 0 && bluetooth_parse(line->port + 4, &device);
     if (!driver->advertises && line->key_file[0])
-        mistakes_warn(mistakes, config_draft_line(pack->line, "key_file"),
-                      "'key_file' has no effect here: [pack %s] has nothing encrypted", pack->name);
+        config_warn(pack->line, "key_file",
+                    "'key_file' has no effect here: [pack %s] has nothing encrypted", pack->name);
     if (!driver->advertises || !ble)
         return;
     if (!line->key_file[0] && !config_draft_given(pack->line, "key_file"))
-        mistakes_add(mistakes, at,
-                     "[line %s] has no 'key_file': what [pack %s] advertises is encrypted",
-                     pack->line->name, pack->name);
+        config_mistake(pack->line, "port",
+                       "[line %s] has no 'key_file': what [pack %s] advertises is encrypted",
+                       pack->line->name, pack->name);
     if (!device.address[0])
-        mistakes_add(mistakes, at, "'port' is '%s'; expected the address of [pack %s]", line->port,
-                     pack->name);
+        config_mistake(pack->line, "port", "'port' is '%s'; expected the address of [pack %s]",
+                       line->port, pack->name);
 }
 
-void config_check_pack(const struct config_drafts *drafts, struct config_draft *pack,
-                       struct mistakes *mistakes)
+void config_check_pack(struct config_draft *pack)
 {
-    const struct config_draft *gateway = first_draft(drafts, &gateway_section);
-    find_line(drafts, pack, mistakes);
-    find_driver(pack, mistakes);
-    find_variant(pack, mistakes);
-    settle_times(gateway, pack, mistakes);
-    pack_of(pack)->spikes = gateway_of(gateway)->spikes;
-    check_address(pack, mistakes);
-    check_writable(pack, mistakes);
-    check_listening(pack, mistakes);
-    check_advertised(pack, mistakes);
-    check_automatic(pack, mistakes);
-    load_map(pack, mistakes);
-    load_password(pack, mistakes);
-    check_unit(drafts, pack, mistakes);
-    note_company(drafts, pack);
-    check_neighbours(drafts, pack, mistakes);
+    find_line(pack);
+    find_driver(pack);
+    find_variant(pack);
+    settle_times(pack);
+    check_address(pack);
+    check_writable(pack);
+    check_listening(pack);
+    check_advertised(pack);
+    check_automatic(pack);
+    load_map(pack);
+    load_password(pack);
+    check_unit(pack);
+    check_neighbours(pack);
 }
 
-static void check_names(const struct config_drafts *drafts, const struct config_draft *draft,
-                        struct mistakes *mistakes)
+static void check_names(const struct config_draft *draft)
 {
-    const struct config_draft *same = config_drafts_find(drafts, draft->section, draft->name);
+    const struct config_draft *same =
+        config_drafts_find(draft->drafts, draft->section, draft->name);
     const char *word = draft->section->word;
     if (same != draft && draft->name[0])
-        mistakes_add(mistakes, draft->heading, "a second [%s %s]; the first is in line %u", word,
-                     draft->name, same->heading);
+        config_mistake(draft, NULL, "a second [%s %s]; the first is in line %u", word, draft->name,
+                       same->heading);
 }
 
 /* Packs and banks share one name space, in the state file and for pushes. */
-static void check_bank_name(const struct config_drafts *drafts, const struct config_draft *bank,
-                            struct mistakes *mistakes)
+static void check_bank_name(const struct config_draft *bank)
 {
-    const struct config_draft *pack = config_drafts_find(drafts, &pack_section, bank->name);
+    const struct config_draft *pack = config_drafts_find(bank->drafts, &pack_section, bank->name);
     if (pack && bank->name[0])
-        mistakes_add(mistakes, bank->heading,
-                     "[bank %s] has the name of [pack %s] in line %u; expected another one",
-                     bank->name, pack->name, pack->heading);
+        config_mistake(bank, NULL,
+                       "[bank %s] has the name of [pack %s] in line %u; expected another one",
+                       bank->name, pack->name, pack->heading);
 }
 
-static void report_bank_pack(const struct config_drafts *drafts, const struct config_draft *bank,
-                             const char *key, const char *name, struct mistakes *mistakes)
-{
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == &pack_section)
-            suggest_offer(&suggest, drafts->list[i].name);
-    mistakes_add(mistakes, config_draft_line(bank, key), "there is no [pack %s]%s", name,
-                 suggest_hint(&suggest, hint));
-}
-
-static void check_bank_packs(const struct config_drafts *drafts, const struct config_draft *bank,
-                             struct mistakes *mistakes)
+static void check_bank_packs(const struct config_draft *bank)
 {
     const struct config_text *text;
     for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++) {
@@ -678,55 +623,28 @@ static void check_bank_packs(const struct config_drafts *drafts, const struct co
         while (before < i && strcmp(config_draft_text(bank, "packs", before)->text, name) != 0)
             before++;
         if (before < i)
-            mistakes_add(mistakes, config_draft_line(bank, "packs"),
-                         "[pack %s] is in [bank %s] twice", name, bank->name);
-        else if (!config_drafts_find(drafts, &pack_section, name))
-            report_bank_pack(drafts, bank, "packs", name, mistakes);
+            config_mistake(bank, "packs", "[pack %s] is in [bank %s] twice", name, bank->name);
+        else
+            config_draft_refer(bank, "packs", &pack_section, name);
     }
 }
 
-static void check_shunt(const struct config_drafts *drafts, const struct config_draft *bank,
-                        struct mistakes *mistakes)
+static void check_shunt(const struct config_draft *bank)
 {
     const char *name = bank_of(bank)->shunt;
     const struct config_text *text;
     if (!config_draft_usable(bank, "shunt") || !name[0])
         return;
-    if (!config_drafts_find(drafts, &pack_section, name))
-        report_bank_pack(drafts, bank, "shunt", name, mistakes);
+    config_draft_refer(bank, "shunt", &pack_section, name);
     for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++)
         if (strcmp(text->text, name) == 0)
-            mistakes_add(mistakes, config_draft_line(bank, "shunt"),
-                         "'shunt' is [pack %s], which is in 'packs'; expected one that measures "
-                         "all of them together",
-                         name);
+            config_mistake(bank, "shunt",
+                           "'shunt' is [pack %s], which is in 'packs'; expected one that measures "
+                           "all of them together",
+                           name);
 }
 
-static int unit_id_of(const struct config_draft *draft)
-{
-    return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
-}
-
-/* Compares with all packs, which were compared with each other, and with the banks before it. */
-static void check_bank_unit(const struct config_drafts *drafts, const struct config_draft *bank,
-                            struct mistakes *mistakes)
-{
-    if (!config_draft_usable(bank, "unit"))
-        return;
-    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
-         other++) {
-        bool counts =
-            other->section == &pack_section || (other->section == &bank_section && other < bank);
-        if (!counts || !config_draft_usable(other, "unit") || unit_id_of(other) != unit_id_of(bank))
-            continue;
-        mistakes_add(mistakes, config_draft_line(bank, "unit"),
-                     "unit %d is already that of [%s %s] in line %u", unit_id_of(bank),
-                     other->section->word, other->name, config_draft_line(other, "unit"));
-        return;
-    }
-}
-
-static void settle_min_packs(struct config_draft *draft, struct mistakes *mistakes)
+static void settle_min_packs(struct config_draft *draft)
 {
     struct bank_config *bank = bank_of(draft);
     unsigned count = 0;
@@ -735,58 +653,55 @@ static void settle_min_packs(struct config_draft *draft, struct mistakes *mistak
     if (!config_draft_given(draft, "min_packs"))
         bank->min_packs = count;
     if (config_draft_usable(draft, "packs") && bank->min_packs > count)
-        mistakes_add(mistakes, config_draft_line(draft, "min_packs"),
-                     "'min_packs' is %u; expected at most %u, which is all packs of [bank %s]",
-                     bank->min_packs, count, draft->name);
+        config_mistake(draft, "min_packs",
+                       "'min_packs' is %u; expected at most %u, which is all packs of [bank %s]",
+                       bank->min_packs, count, draft->name);
 }
 
-void config_check_bank(const struct config_drafts *drafts, struct config_draft *bank,
-                       struct mistakes *mistakes)
+void config_check_bank(struct config_draft *bank)
 {
-    check_bank_name(drafts, bank, mistakes);
-    check_bank_packs(drafts, bank, mistakes);
-    check_bank_unit(drafts, bank, mistakes);
-    settle_min_packs(bank, mistakes);
-    check_shunt(drafts, bank, mistakes);
+    check_bank_name(bank);
+    check_bank_packs(bank);
+    check_unit(bank);
+    settle_min_packs(bank);
+    check_shunt(bank);
 }
 
-void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes)
+void config_check(const struct config_drafts *drafts, unsigned last_line)
 {
     for (unsigned i = 0; config_sections[i]; i++)
-        for (struct config_draft *draft = first_draft(drafts, config_sections[i]); draft;
-             draft = next_draft(drafts, draft)) {
+        for (struct config_draft *draft = config_drafts_find(drafts, config_sections[i], NULL);
+             draft; draft = config_drafts_next(draft)) {
             if (draft->section->times == SECTION_NAMED)
-                check_names(drafts, draft, mistakes);
+                check_names(draft);
             if (draft->section->check)
-                draft->section->check(drafts, draft, mistakes);
+                draft->section->check(draft);
         }
-    if (!first_draft(drafts, &pack_section))
-        mistakes_warn(mistakes, last_line,
-                      "there is no [pack NAME]: nothing is polled, and Modbus requests get "
-                      "exception 10");
+    if (!config_drafts_find(drafts, &pack_section, NULL))
+        config_warn_at(drafts->list, last_line,
+                       "there is no [pack NAME]: nothing is polled, and Modbus requests get "
+                       "exception 10");
 }
 
 /* A device that sends by itself leaves no room for requests of others. */
-void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
-                         struct mistakes *mistakes)
+void config_check_tunnel(struct config_draft *tunnel)
 {
     struct tunnel_config *config = tunnel->settings;
     if (!config_draft_given(tunnel, "line"))
         memcpy(config->line, config->name, sizeof config->line);
-    const struct config_draft *line = config_drafts_find(drafts, &line_section, config->line);
-    if (!line) {
-        report_no_line(drafts, config_draft_line(tunnel, "line"), config->line, mistakes);
+    const struct config_draft *line =
+        config_draft_refer(tunnel, "line", &line_section, config->line);
+    if (!line)
         return;
-    }
     if (line_of(line)->listen)
-        mistakes_add(mistakes, config_draft_line(tunnel, "line"),
-                     "[line %s] is only listened to: a tunnel could send nothing", config->line);
-    for (struct config_draft *pack = first_draft(drafts, &pack_section); pack;
-         pack = next_draft(drafts, pack))
+        config_mistake(tunnel, "line", "[line %s] is only listened to: a tunnel could send nothing",
+                       config->line);
+    for (struct config_draft *pack = first_draft(tunnel, &pack_section); pack;
+         pack = config_drafts_next(pack))
         if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
             driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)
-            mistakes_add(mistakes, config_draft_line(tunnel, "line"),
-                         "[pack %s] on [line %s] talks unasked, which leaves no room for others; "
-                         "expected 'share = no'",
-                         pack->name, config->line);
+            config_mistake(tunnel, "line",
+                           "[pack %s] on [line %s] talks unasked, which leaves no room for others; "
+                           "expected 'share = no'",
+                           pack->name, config->line);
 }

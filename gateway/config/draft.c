@@ -6,6 +6,7 @@
 #include "hints.h"
 
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,8 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
         return NULL;
     }
     struct config_draft *draft = &list[drafts->count++];
-    *draft = (struct config_draft){.section = section, .heading = heading, .settings = settings};
+    *draft = (struct config_draft){
+        .drafts = drafts, .section = section, .heading = heading, .settings = settings};
     snprintf(draft->name, sizeof draft->name, "%s", name);
     if (section->times == SECTION_NAMED)
         memcpy(settings, draft->name, sizeof draft->name);
@@ -31,51 +33,28 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
     return draft;
 }
 
-/* The first draft of the section, from `draft` on. */
-static struct config_draft *seek_draft(const struct config_drafts *drafts,
-                                       struct config_draft *draft,
-                                       const struct config_section *section)
+struct config_draft *config_drafts_find(const struct config_drafts *drafts,
+                                        const struct config_section *section, const char *name)
 {
-    for (; draft < drafts->list + drafts->count; draft++)
-        if (draft->section == section)
+    for (struct config_draft *draft = drafts->list; draft < drafts->list + drafts->count; draft++)
+        if (draft->section == section && (!name || strcmp(draft->name, name) == 0))
             return draft;
     return NULL;
 }
 
-struct config_draft *config_drafts_find(const struct config_drafts *drafts,
-                                        const struct config_section *section, const char *name)
+struct config_draft *config_drafts_next(const struct config_draft *draft)
 {
-    struct config_draft *draft = seek_draft(drafts, drafts->list, section);
-    while (draft && name && strcmp(draft->name, name) != 0)
-        draft = config_drafts_next(drafts, draft);
-    return draft;
-}
-
-struct config_draft *config_drafts_next(const struct config_drafts *drafts,
-                                        const struct config_draft *draft)
-{
-    return seek_draft(drafts, &drafts->list[draft - drafts->list + 1], draft->section);
+    const struct config_drafts *drafts = draft->drafts;
+    for (struct config_draft *next = &drafts->list[draft - drafts->list + 1];
+         next < drafts->list + drafts->count; next++)
+        if (next->section == draft->section)
+            return next;
+    return NULL;
 }
 
 bool config_is_source(const struct config_draft *draft)
 {
     return draft->section == &pack_section || draft->section == &bank_section;
-}
-
-const struct config_draft *config_drafts_find_source(const struct config_drafts *drafts,
-                                                     const char *name, char hint[SUGGEST_HINT_SIZE])
-{
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (unsigned i = 0; i < drafts->count; i++) {
-        if (!config_is_source(&drafts->list[i]))
-            continue;
-        if (strcmp(drafts->list[i].name, name) == 0)
-            return &drafts->list[i];
-        suggest_offer(&suggest, drafts->list[i].name);
-    }
-    suggest_hint(&suggest, hint);
-    return NULL;
 }
 
 void config_drafts_free(struct config_drafts *drafts)
@@ -103,17 +82,17 @@ static bool may_be_secret(const struct config_key *key, const char *text)
            strcmp(key->name, "url_file") == 0;
 }
 
-static void report_value(const struct config_key *key, const char *text, unsigned line,
-                         struct mistakes *mistakes)
+static void report_value(const struct config_draft *draft, const struct config_key *key,
+                         const char *text, unsigned line)
 {
     char expected[EXPECTED_SIZE], hint[HINT_SIZE];
     if (may_be_secret(key, text)) {
-        mistakes_add(mistakes, line, "'%s' cannot be used; expected %s", key->name,
-                     config_key_expected(key, expected));
+        config_mistake_at(draft, line, "'%s' cannot be used; expected %s", key->name,
+                          config_key_expected(key, expected));
         return;
     }
-    mistakes_add(mistakes, line, "'%s' is '%s'; expected %s%s", key->name, text,
-                 config_key_expected(key, expected), config_hint(key, text, hint));
+    config_mistake_at(draft, line, "'%s' is '%s'; expected %s%s", key->name, text,
+                      config_key_expected(key, expected), config_hint(key, text, hint));
 }
 
 static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
@@ -140,22 +119,22 @@ static bool allows_another(const struct config_draft *draft, const struct config
 }
 
 static bool set_value(struct config_draft *draft, const struct config_key *key, const char *text,
-                      unsigned line, struct mistakes *mistakes)
+                      unsigned line)
 {
     if (!text[0]) {
         char expected[EXPECTED_SIZE];
-        mistakes_add(mistakes, line, "'%s' has no value; expected %s", key->name,
-                     config_key_expected(key, expected));
+        config_mistake_at(draft, line, "'%s' has no value; expected %s", key->name,
+                          config_key_expected(key, expected));
         return false;
     }
     if (!allows_another(draft, key) ||
         !key->type->parse(key, text, (char *) draft->settings + key->offset)) {
-        report_value(key, text, line, mistakes);
+        report_value(draft, key, text, line);
         return false;
     }
     if (keep_text(draft, key, text, line))
         return true;
-    mistakes_add(mistakes, line, "out of memory");
+    config_mistake_at(draft, line, "out of memory");
     return false;
 }
 
@@ -174,12 +153,12 @@ static char *next_item(char **rest)
 }
 
 static bool set_list(struct config_draft *draft, const struct config_key *key, const char *text,
-                     unsigned line, struct mistakes *mistakes)
+                     unsigned line)
 {
     bool good = true;
     char *copy = strdup(text), *rest = copy;
     if (!copy) {
-        mistakes_add(mistakes, line, "out of memory");
+        config_mistake_at(draft, line, "out of memory");
         return false;
     }
     for (char *item = next_item(&rest); item; item = next_item(&rest)) {
@@ -187,19 +166,18 @@ static bool set_list(struct config_draft *draft, const struct config_key *key, c
         while (length > 0 && isspace((unsigned char) item[length - 1]))
             item[--length] = 0;
         item += strspn(item, " \t");
-        good &= set_value(draft, key, item, line, mistakes);
+        good &= set_value(draft, key, item, line);
     }
     free(copy);
     return good;
 }
 
-static bool set_any(struct config_draft *draft, unsigned row, const char *text, unsigned line,
-                    struct mistakes *mistakes)
+static bool set_any(struct config_draft *draft, unsigned row, const char *text, unsigned line)
 {
     const struct config_key *key = &draft->section->keys[row];
     if (key->type->list)
-        return set_list(draft, key, text, line, mistakes);
-    return set_value(draft, key, text, line, mistakes);
+        return set_list(draft, key, text, line);
+    return set_value(draft, key, text, line);
 }
 
 /* A key of older versions does not change what a newer one in front of it says: a browser sets the newer one only,
@@ -213,45 +191,43 @@ static void repeat_newer(struct config_draft *draft)
     }
 }
 
-void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
-                      struct mistakes *mistakes)
+void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line)
 {
     const struct config_key *key = &draft->section->keys[row];
     bool first = draft->given[row] == 0;
     if (key->folded)
-        mistakes_warn(mistakes, line, "'%s' is a key of older versions: %s", key->name, key->help);
+        config_warn_at(draft, line, "'%s' is a key of older versions: %s", key->name, key->help);
     if (!first && !key->type->list) {
-        mistakes_add(mistakes, line, "'%s' is given twice, first in line %u", key->name,
-                     draft->given[row]);
+        config_mistake_at(draft, line, "'%s' is given twice, first in line %u", key->name,
+                          draft->given[row]);
         return;
     }
-    bool good = text && set_any(draft, row, text, line, mistakes);
+    bool good = text && set_any(draft, row, text, line);
     if (key->folded)
         repeat_newer(draft);
     draft->usable[row] = good && (first || draft->usable[row]);
     draft->given[row] = first ? line : draft->given[row];
 }
 
-static void report_missing_key(const struct config_draft *draft, const struct config_key *key,
-                               struct mistakes *mistakes)
+static void report_missing_key(const struct config_draft *draft, const struct config_key *key)
 {
     char expected[EXPECTED_SIZE];
-    mistakes_add(mistakes, draft->heading, "[%s%s%s] has no '%s'; expected %s%s%s",
-                 draft->section->word, draft->name[0] ? " " : "", draft->name, key->name,
-                 config_key_expected(key, expected), draft->section->explains ? ": " : "",
-                 draft->section->explains ? key->help : "");
+    config_mistake(draft, NULL, "[%s%s%s] has no '%s'; expected %s%s%s", draft->section->word,
+                   draft->name[0] ? " " : "", draft->name, key->name,
+                   config_key_expected(key, expected), draft->section->explains ? ": " : "",
+                   draft->section->explains ? key->help : "");
 }
 
-void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes)
+void config_draft_complete(struct config_draft *draft)
 {
     for (unsigned row = 0; row < draft->section->key_count; row++) {
         const struct config_key *key = &draft->section->keys[row];
         if (draft->given[row] > 0)
             continue;
         if (key->preset)
-            draft->usable[row] = set_any(draft, row, key->preset, draft->heading, mistakes);
+            draft->usable[row] = set_any(draft, row, key->preset, draft->heading);
         else if (!key->otherwise)
-            report_missing_key(draft, key, mistakes);
+            report_missing_key(draft, key);
     }
 }
 
@@ -269,7 +245,7 @@ bool config_draft_usable(const struct config_draft *draft, const char *key)
 
 unsigned config_draft_line(const struct config_draft *draft, const char *key)
 {
-    int row = config_key_find(draft->section, key);
+    int row = key ? config_key_find(draft->section, key) : -1;
     return row >= 0 && draft->given[row] > 0 ? draft->given[row] : draft->heading;
 }
 
@@ -279,5 +255,61 @@ const struct config_text *config_draft_text(const struct config_draft *draft, co
     for (unsigned i = 0; i < draft->text_count; i++)
         if (strcmp(draft->texts[i].key->name, key) == 0 && n-- == 0)
             return &draft->texts[i];
+    return NULL;
+}
+
+void config_mistake(const struct config_draft *draft, const char *key, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    mistakes_add_list(draft->drafts->mistakes, config_draft_line(draft, key), false, format,
+                      values);
+    va_end(values);
+}
+
+void config_mistake_at(const struct config_draft *draft, unsigned line, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    mistakes_add_list(draft->drafts->mistakes, line, false, format, values);
+    va_end(values);
+}
+
+void config_warn(const struct config_draft *draft, const char *key, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    mistakes_add_list(draft->drafts->mistakes, config_draft_line(draft, key), true, format, values);
+    va_end(values);
+}
+
+void config_warn_at(const struct config_draft *draft, unsigned line, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    mistakes_add_list(draft->drafts->mistakes, line, true, format, values);
+    va_end(values);
+}
+
+struct config_draft *config_draft_refer(const struct config_draft *draft, const char *key,
+                                        const struct config_section *section, const char *name)
+{
+    const struct config_drafts *drafts = draft->drafts;
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *other = &drafts->list[i];
+        if (section ? other->section != section : !config_is_source(other))
+            continue;
+        if (strcmp(other->name, name) == 0)
+            return other;
+        suggest_offer(&suggest, other->name);
+    }
+    suggest_hint(&suggest, hint);
+    if (section)
+        config_mistake(draft, key, "there is no [%s %s]%s", section->word, name, hint);
+    else
+        config_mistake(draft, key, "there is no [pack %s] or [bank %s]%s", name, name, hint);
     return NULL;
 }

@@ -15,7 +15,10 @@ struct config_text {
     char *text;
 };
 
+struct config_drafts;
+
 struct config_draft {
+    const struct config_drafts *drafts; /* it is one of these */
     const struct config_section *section;
     char name[NAME_SIZE];
     unsigned heading;                 /* its line; 0: no such section in the file */
@@ -30,6 +33,7 @@ struct config_draft {
 struct config_drafts {
     struct config_draft *list; /* in the order of the file, behind those that are always there */
     unsigned count;
+    struct mistakes *mistakes; /* of the file */
 };
 
 /** Appends a section; the earlier ones may move. NULL: out of memory. */
@@ -40,29 +44,37 @@ struct config_draft *config_drafts_add(struct config_drafts *drafts,
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
                                         const struct config_section *section, const char *name);
 /** The next draft of the same section after `draft`, or NULL. */
-struct config_draft *config_drafts_next(const struct config_drafts *drafts,
-                                        const struct config_draft *draft);
+struct config_draft *config_drafts_next(const struct config_draft *draft);
 /** Whether it is a pack or a bank. */
 bool config_is_source(const struct config_draft *draft);
-/** The pack or the bank of that name; `hint` proposes another where there is none, and NULL is returned. */
-const struct config_draft *config_drafts_find_source(const struct config_drafts *drafts,
-                                                     const char *name,
-                                                     char hint[SUGGEST_HINT_SIZE]);
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Sets row `row` from `line` of the file; text NULL: the key is there, but could not be read. */
-void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
-                      struct mistakes *mistakes);
+void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line);
 
 /** At the end of the file: fills in presets, and reports missing required keys. */
-void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes);
+void config_draft_complete(struct config_draft *draft);
 
 /** Whether the key is in the file, valid or not. */
 bool config_draft_given(const struct config_draft *draft, const char *key);
 /** Whether the key has a valid value or a preset. */
 bool config_draft_usable(const struct config_draft *draft, const char *key);
-/** The line to report a mistake at: that of the key, or of the section's heading. */
+/** The line to report a mistake at: that of the key, or of the section's heading; key NULL: of the heading. */
 unsigned config_draft_line(const struct config_draft *draft, const char *key);
 /** Item `n` of a key, counted from 0, or NULL. */
 const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
                                             unsigned n);
+
+/** Reports a mistake, or what has no effect, at the line of a key or at another one, as mistakes_add and mistakes_warn do. */
+void config_mistake(const struct config_draft *draft, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void config_mistake_at(const struct config_draft *draft, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void config_warn(const struct config_draft *draft, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void config_warn_at(const struct config_draft *draft, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/** The section that a key names. `section` NULL: a pack or a bank. NULL: there is none, which is reported with a proposal. */
+struct config_draft *config_draft_refer(const struct config_draft *draft, const char *key,
+                                        const struct config_section *section, const char *name);

@@ -83,3 +83,9 @@ const char *config_key_on_change(const struct config_key *key)
     };
     return sentences[key->on_change];
 }
+
+void config_append(char *out, size_t size, const char *before, const char *word)
+{
+    const size_t used = strlen(out);
+    snprintf(out + used, size - used, "%s%s", before, word);
+}

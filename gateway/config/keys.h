@@ -164,8 +164,7 @@ struct config_section {
     void (*init)(void *settings);
     /** Checks several keys or sections together. All sections are complete then, and are checked in
      * the order of config_sections. */
-    void (*check)(const struct config_drafts *drafts, struct config_draft *draft,
-                  struct mistakes *mistakes);
+    void (*check)(struct config_draft *draft);
     /** Sets pointers to other sections' structs, which are all in `config` already if their section
      * comes earlier in config_sections. */
     void (*link)(const struct config *config, void *settings, const struct config_draft *draft);
@@ -209,3 +208,6 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
 
 /** What a reload does when the key changes, as a sentence. */
 const char *config_key_on_change(const struct config_key *key);
+
+/** Appends a word to a list that a message has, with what stands before it. */
+void config_append(char *out, size_t size, const char *before, const char *word);

@@ -77,7 +77,7 @@ static const struct {
     {"soc_low", offsetof(struct limits_config, soc_low), 0, NULL},
 };
 
-static void check_curve(const struct config_draft *draft, size_t n, struct mistakes *mistakes)
+static void check_curve(const struct config_draft *draft, size_t n)
 {
     const char *key = curves[n].key;
     const unsigned line = config_draft_line(draft, key);
@@ -87,121 +87,115 @@ static void check_curve(const struct config_draft *draft, size_t n, struct mista
     qsort(curve->points, curve->count, sizeof *curve->points, by_value);
     for (unsigned i = 1; i < curve->count; i++)
         if (curve->points[i].at <= curve->points[i - 1].at) {
-            mistakes_add(mistakes, line, "'%s' has %g twice; expected each value once", key,
-                         curve->points[i].at);
+            config_mistake_at(draft, line, "'%s' has %g twice; expected each value once", key,
+                              curve->points[i].at);
             return;
         }
     const bool low = curve->points[0].share > 0;
     const bool high = curve->points[curve->count - 1].share > 0;
     if ((curves[n].ends & ENDS_LOW && low) || (curves[n].ends & ENDS_HIGH && high))
-        mistakes_add(mistakes, line,
-                     "'%s' does not end at 0; expected the share 0 at its %s point, as %s", key,
-                     low && curves[n].ends & ENDS_LOW ? "lowest" : "highest", curves[n].reason);
+        config_mistake_at(
+            draft, line, "'%s' does not end at 0; expected the share 0 at its %s point, as %s", key,
+            low && curves[n].ends & ENDS_LOW ? "lowest" : "highest", curves[n].reason);
 }
 
 /* A curve that rises towards its danger has values and shares swapped. */
 static void check_slope(const struct config_draft *draft, const char *key,
-                        const struct curve *curve, bool falls, struct mistakes *mistakes)
+                        const struct curve *curve, bool falls)
 {
     for (unsigned i = 1; config_draft_usable(draft, key) && i < curve->count; i++) {
         const double change = curve->points[i].share - curve->points[i - 1].share;
         if (falls ? change > 0 : change < 0) {
-            mistakes_add(mistakes, config_draft_line(draft, key),
-                         "'%s' %s from %g to %g; expected shares that %s with the value", key,
-                         falls ? "rises" : "falls", curve->points[i - 1].at, curve->points[i].at,
-                         falls ? "fall" : "rise");
+            config_mistake(draft, key,
+                           "'%s' %s from %g to %g; expected shares that %s with the value", key,
+                           falls ? "rises" : "falls", curve->points[i - 1].at, curve->points[i].at,
+                           falls ? "fall" : "rise");
             return;
         }
     }
 }
 
 /* [limits house] applies to the pack or bank house. */
-static void check_of(const struct config_drafts *drafts, const struct config_draft *draft,
-                     struct mistakes *mistakes)
+static void check_of(const struct config_draft *draft)
 {
     struct limits_config *limits = draft->settings;
-    char hint[SUGGEST_HINT_SIZE];
     if (!config_draft_given(draft, "of"))
         memcpy(limits->of, limits->name, sizeof limits->of);
-    if (!config_drafts_find_source(drafts, limits->of, hint))
-        mistakes_add(mistakes, config_draft_line(draft, "of"),
-                     "there is no [pack %s] or [bank %s]%s", limits->of, limits->of, hint);
-    for (const struct config_draft *other = config_drafts_find(drafts, draft->section, NULL);
-         other && other != draft; other = config_drafts_next(drafts, other))
+    config_draft_refer(draft, "of", NULL, limits->of);
+    for (const struct config_draft *other = config_drafts_find(draft->drafts, draft->section, NULL);
+         other != draft; other = config_drafts_next(other))
         if (strcmp(((const struct limits_config *) other->settings)->of, limits->of) == 0)
-            mistakes_add(
-                mistakes, config_draft_line(draft, "of"),
+            config_mistake(
+                draft, "of",
                 "'%s' has its limits in [limits %s] already; expected one section for each",
                 limits->of, other->name);
 }
 
 /* A missing pack is still wired in parallel, where nothing limits it. */
-static void warn_of_min_packs(const struct config_drafts *drafts, const struct config_draft *draft,
-                              struct mistakes *mistakes)
+static void warn_of_min_packs(const struct config_draft *draft)
 {
     const char *of = ((const struct limits_config *) draft->settings)->of;
-    const struct config_draft *bank = config_drafts_find(drafts, &bank_section, of);
+    const struct config_draft *bank = config_drafts_find(draft->drafts, &bank_section, of);
     unsigned count = 0;
     while (bank && config_draft_text(bank, "packs", count))
         count++;
     if (bank && ((const struct bank_config *) bank->settings)->min_packs < count)
-        mistakes_warn(mistakes, config_draft_line(bank, "min_packs"),
-                      "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
-                      "pack, which still carries its share of the current unless it disconnects "
-                      "itself; leave 'min_packs' out",
-                      bank->name);
+        config_warn(bank, "min_packs",
+                    "with this 'min_packs' the [limits] of [bank %s] continue without a missing "
+                    "pack, which still carries its share of the current unless it disconnects "
+                    "itself; leave 'min_packs' out",
+                    bank->name);
 }
 
-static void check_cells(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_cells(const struct config_draft *draft)
 {
     const struct limits_config *limits = draft->settings;
     if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_float") &&
         limits->cell_float_v > limits->cell_full_v)
-        mistakes_add(mistakes, config_draft_line(draft, "cell_float"),
-                     "'cell_float' is %g; expected at most 'cell_full', which is %g",
-                     limits->cell_float_v, limits->cell_full_v);
+        config_mistake(draft, "cell_float",
+                       "'cell_float' is %g; expected at most 'cell_full', which is %g",
+                       limits->cell_float_v, limits->cell_full_v);
     if (config_draft_usable(draft, "cell_float") && limits->soc_again_percent < 0 &&
         !config_draft_given(draft, "soc_again"))
-        mistakes_add(mistakes, config_draft_line(draft, "cell_float"),
-                     "'cell_float' does not say when to charge to 'cell_full' again; expected a "
-                     "state of charge behind it, as in 'cell_float = %g, 90%%'",
-                     limits->cell_float_v);
+        config_mistake(draft, "cell_float",
+                       "'cell_float' does not say when to charge to 'cell_full' again; expected a "
+                       "state of charge behind it, as in 'cell_float = %g, 90%%'",
+                       limits->cell_float_v);
     const struct curve *high = &limits->cell_high;
     if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_high") &&
         high->count > 0 && high->points[high->count - 1].at < limits->cell_full_v)
-        mistakes_add(mistakes, config_draft_line(draft, "cell_full"),
-                     "'cell_full' is %g, where 'cell_high' allows no current any more; expected at "
-                     "most %g",
-                     limits->cell_full_v, high->points[high->count - 1].at);
+        config_mistake(
+            draft, "cell_full",
+            "'cell_full' is %g, where 'cell_high' allows no current any more; expected at "
+            "most %g",
+            limits->cell_full_v, high->points[high->count - 1].at);
 }
 
-static void check_full_every(const struct config_drafts *drafts, const struct config_draft *draft,
-                             struct mistakes *mistakes)
+static void check_full_every(const struct config_draft *draft)
 {
     const struct limits_config *limits = draft->settings;
     const struct gateway_config *gateway =
-        config_drafts_find(drafts, &gateway_section, NULL)->settings;
+        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
     if (limits->full_every_s > 0 && !gateway->state_file[0])
-        mistakes_add(mistakes, config_draft_line(draft, "soc_ceiling"),
-                     "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
-                     "[gateway], which stores when the cells were last full");
+        config_mistake(draft, "soc_ceiling",
+                       "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
+                       "[gateway], which stores when the cells were last full");
 }
 
-static void check_limits(const struct config_drafts *drafts, struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_limits(struct config_draft *draft)
 {
     struct limits_config *limits = draft->settings;
-    check_of(drafts, draft, mistakes);
+    check_of(draft);
     for (size_t i = 0; i < COUNT(curves); i++)
-        check_curve(draft, i, mistakes);
-    check_slope(draft, "cell_high", &limits->cell_high, true, mistakes);
-    check_slope(draft, "cell_low", &limits->cell_low, false, mistakes);
-    check_slope(draft, "mos_temperature", &limits->mos_temperature, true, mistakes);
-    check_slope(draft, "soc_high", &limits->soc_high, true, mistakes);
-    check_slope(draft, "soc_low", &limits->soc_low, false, mistakes);
-    check_cells(draft, mistakes);
-    check_full_every(drafts, draft, mistakes);
-    warn_of_min_packs(drafts, draft, mistakes);
+        check_curve(draft, i);
+    check_slope(draft, "cell_high", &limits->cell_high, true);
+    check_slope(draft, "cell_low", &limits->cell_low, false);
+    check_slope(draft, "mos_temperature", &limits->mos_temperature, true);
+    check_slope(draft, "soc_high", &limits->soc_high, true);
+    check_slope(draft, "soc_low", &limits->soc_low, false);
+    check_cells(draft);
+    check_full_every(draft);
+    warn_of_min_packs(draft);
 }
 
 static void init_limits(void *settings)

@@ -26,9 +26,11 @@ static const char *list_sections(char *out, size_t size)
 {
     snprintf(out, size, "; expected ");
     for (unsigned i = 0; config_sections[i]; i++) {
-        size_t used = strlen(out);
-        const char *before = i == 0 ? "" : config_sections[i + 1] ? ", " : " or ";
-        snprintf(out + used, size - used, "%s%s", before, config_sections[i]->heading);
+        config_append(out, size,
+                      i == 0                   ? ""
+                      : config_sections[i + 1] ? ", "
+                                               : " or ",
+                      config_sections[i]->heading);
     }
     return out;
 }
@@ -131,12 +133,7 @@ static bool list_homes(const char *key, char *out, size_t size)
     }
     out[0] = 0;
     for (unsigned i = 0; i < count; i++) {
-        size_t used = strlen(out);
-        snprintf(out + used, size - used, "%s%s",
-                 i == 0          ? ""
-                 : i + 1 < count ? ", "
-                                 : " or ",
-                 homes[i]);
+        config_append(out, size, i == 0 ? "" : i + 1 < count ? ", " : " or ", homes[i]);
     }
     return count > 0;
 }
@@ -168,7 +165,7 @@ static void parse_entry(void *user, unsigned line, const char *key, const char *
     if (row < 0)
         report_key(loader, line, key);
     else
-        config_draft_set(loader->section, (unsigned) row, value, line, &loader->mistakes);
+        config_draft_set(loader->section, (unsigned) row, value, line);
 }
 
 static void parse_lost(void *user, unsigned line, const char *key)
@@ -190,10 +187,10 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
                                                  .mistake = parse_mistake};
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
-        config_draft_complete(&loader->drafts.list[i], &loader->mistakes);
+        config_draft_complete(&loader->drafts.list[i]);
     /* An editor or a full disk may have emptied the file: that must not remove the packs. */
     if (loader->in_section)
-        config_check(&loader->drafts, last_line, &loader->mistakes);
+        config_check(&loader->drafts, last_line);
     else
         mistakes_add(&loader->mistakes, last_line, "there is no [section]");
 }
@@ -296,6 +293,8 @@ static struct config *parse_config(const char *text, size_t size, const char *na
 {
     struct loader *loader = calloc(1, sizeof *loader);
     struct config *config = NULL;
+    if (loader)
+        loader->drafts.mistakes = &loader->mistakes;
     if (loader && open_always(loader)) {
         read_drafts(loader, text, size);
         mistakes_print(&loader->mistakes, name, errors);

@@ -2,7 +2,6 @@
 /* What is wrong in a file, kept in the order of its lines. */
 #include "mistakes.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,65 +14,58 @@ void mistakes_free(struct mistakes *mistakes)
     memset(mistakes, 0, sizeof *mistakes);
 }
 
-/* Inserts it after those of the same and of earlier lines. */
-static struct mistake *insert_mistake(struct mistakes *mistakes, unsigned line, char *text)
+/* Inserts it after those of the same and of earlier lines. NULL: the list is full. */
+__attribute__((format(printf, 4, 0))) static struct mistake *
+insert_mistake(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
+               va_list values)
 {
     struct mistake *list = mistakes->list;
-    unsigned at = mistakes->listed++;
-    for (; at > 0 && list[at - 1].line > line; at--)
-        list[at] = list[at - 1];
-    list[at] = (struct mistake){.line = line, .text = text};
-    return &list[at];
-}
-
-/* NULL: the list is full. */
-__attribute__((format(printf, 4, 0))) static struct mistake *
-add(struct mistakes *mistakes, unsigned line, const char *mark, const char *format, va_list values)
-{
     char text[1024];
+    mistakes->count += !warning;
     if (mistakes->listed == MAX_MISTAKES) {
         mistakes->dropped++;
         return NULL;
     }
-    int length = snprintf(text, sizeof text, "%s", mark);
+    int length = snprintf(text, sizeof text, "%s", warning ? "warning: " : "");
     vsnprintf(text + length, sizeof text - (size_t) length, format, values);
-    return insert_mistake(mistakes, line, strdup(text));
+    unsigned at = mistakes->listed++;
+    for (; at > 0 && list[at - 1].line > line; at--)
+        list[at] = list[at - 1];
+    list[at] = (struct mistake){.line = line, .text = strdup(text)};
+    return &list[at];
+}
+
+void mistakes_add_list(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
+                       va_list values)
+{
+    insert_mistake(mistakes, line, warning, format, values);
 }
 
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
 {
     va_list values;
     va_start(values, format);
-    add(mistakes, line, "", format, values);
+    insert_mistake(mistakes, line, false, format, values);
     va_end(values);
-    mistakes->count++;
 }
 
 void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
                      const char *format, ...)
 {
     va_list values;
-    mistakes->count++;
     for (unsigned i = 0; i < mistakes->listed; i++) {
         struct mistake *before = &mistakes->list[i];
         if (before->subject && strcmp(before->subject, subject) == 0) {
             before->more++;
+            mistakes->count++;
             return;
         }
     }
     va_start(values, format);
-    struct mistake *mistake = add(mistakes, line, "", format, values);
+    struct mistake *mistake = insert_mistake(mistakes, line, false, format, values);
     va_end(values);
     if (mistake)
         mistake->subject = strdup(subject);
-}
-
-void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    add(mistakes, line, "warning: ", format, values);
-    va_end(values);
 }
 
 void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out)

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define MAX_MISTAKES 100 /* further ones are only counted */
@@ -35,9 +37,9 @@ void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, 
 void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/** As mistakes_add, for tolerable problems: printed as a warning, not counted. */
-void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/** As mistakes_add. `warning`: of a tolerable problem, which is not counted. */
+void mistakes_add_list(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
+                       va_list values) __attribute__((format(printf, 4, 0)));
 
 /** One line each, "name:line: text". */
 void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out);

@@ -90,55 +90,54 @@ static const struct config_type type_url = {.parse = parse_url, .describe = desc
 #define WITHOUT ""
 #endif
 
-static void check_built(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_built(const struct config_draft *draft)
 {
     const char *word = draft->section->word;
     for (const char *left = WITHOUT; *left; left += strspn(left, ",")) {
         const size_t size = strcspn(left, ",");
         if (strlen(word) == size && strncmp(left, word, size) == 0)
-            mistakes_add(mistakes, draft->heading,
-                         "this packgate was built without [%s]; expected one that was made without "
-                         "WITHOUT=%s",
-                         word, word);
+            config_mistake(
+                draft, NULL,
+                "this packgate was built without [%s]; expected one that was made without "
+                "WITHOUT=%s",
+                word, word);
         left += size;
     }
 }
 
 /* Checks that all outlets share. */
-void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
-                        struct mistakes *mistakes)
+void outlet_check_packs(struct config_draft *draft)
 {
     const struct outlet_config *outlet = draft->settings;
     const bool present = draft->section == &present_section;
-    char hint[SUGGEST_HINT_SIZE];
-    check_built(draft, mistakes);
+    check_built(draft);
     for (unsigned i = 0; i < outlet->pack_count; i++) {
         const char *name = outlet->packs[i];
         unsigned before = 0;
         while (before < i && strcmp(outlet->packs[before], name) != 0)
             before++;
         if (before < i)
-            mistakes_add(mistakes, config_draft_line(draft, "packs"), "%s is in [%s %s] twice",
-                         name, draft->section->word, draft->name);
-        else if (!config_drafts_find_source(drafts, name, hint))
-            mistakes_add(mistakes, config_draft_line(draft, present ? "of" : "packs"),
-                         "there is no pack or bank %s%s", name, hint);
+            config_mistake(draft, "packs", "%s is in [%s %s] twice", name, draft->section->word,
+                           draft->name);
+        else
+            config_draft_refer(draft, present ? "of" : "packs", NULL, name);
     }
 }
 
 void outlet_check_certificate(const struct config_draft *draft, const char *name, const char *cert,
-                              const char *key, struct mistakes *mistakes)
+                              const char *key)
 {
     if (!cert[0] != !key[0])
-        mistakes_add(mistakes, config_draft_line(draft, name),
-                     "a certificate and its key belong together; expected '%s = CERTIFICATE, KEY', "
-                     "or none",
-                     name);
+        config_mistake(
+            draft, name,
+            "a certificate and its key belong together; expected '%s = CERTIFICATE, KEY', "
+            "or none",
+            name);
 }
 
-static bool has_history(const struct config_drafts *drafts)
+static bool has_history(const struct config_draft *draft)
 {
-    const struct config_draft *history = config_drafts_find(drafts, &history_section, NULL);
+    const struct config_draft *history = config_drafts_find(draft->drafts, &history_section, NULL);
     return history && ((const struct history_config *) history->settings)->file[0];
 }
 
@@ -149,29 +148,27 @@ static bool is_interval_good(double interval_s)
     return fabs(remainder(interval_s, unit)) < 1e-6;
 }
 
-static void check_influx(const struct config_drafts *drafts, struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_influx(struct config_draft *draft)
 {
     const struct influx_config *influx = draft->settings;
-    outlet_check_packs(drafts, draft, mistakes);
+    outlet_check_packs(draft);
     if (influx->token_file[0] && influx->user[0])
-        mistakes_add(mistakes, config_draft_line(draft, "token_file"),
-                     "'token_file' and 'user' are two ways to log in; expected one of them");
-    outlet_check_certificate(draft, "client_cert", influx->client_cert, influx->client_key,
-                             mistakes);
+        config_mistake(draft, "token_file",
+                       "'token_file' and 'user' are two ways to log in; expected one of them");
+    outlet_check_certificate(draft, "client_cert", influx->client_cert, influx->client_key);
     if (!is_interval_good(influx->interval_s))
-        mistakes_add(mistakes, config_draft_line(draft, "interval"),
-                     "'interval' is not one that the history knows; expected a multiple of 10s, "
-                     "above a minute whole minutes");
-    if (influx->backfill != BACKFILL_NO && !has_history(drafts))
-        mistakes_warn(mistakes, draft->heading,
-                      "without [history] only the last hour is kept for a database that is away, "
-                      "and nothing over a restart");
+        config_mistake(draft, "interval",
+                       "'interval' is not one that the history knows; expected a multiple of 10s, "
+                       "above a minute whole minutes");
+    if (influx->backfill != BACKFILL_NO && !has_history(draft))
+        config_warn(draft, NULL,
+                    "without [history] only the last hour is kept for a database that is away, "
+                    "and nothing over a restart");
     if (strncmp(influx->url, "http://", 7) == 0 && !is_own_url(influx->url) &&
         (influx->token_file[0] || influx->password_file[0]))
-        mistakes_warn(mistakes, config_draft_line(draft, "url"),
-                      "the token or password goes over the network in the clear; https:// keeps it "
-                      "secret");
+        config_warn(draft, "url",
+                    "the token or password goes over the network in the clear; https:// keeps it "
+                    "secret");
 }
 
 /* The history has what could not be sent. */
@@ -212,14 +209,14 @@ static void init_history(void *settings)
     history->hours_s = 3650 * DAYS;
 }
 
-static void check_history(const struct config_drafts *drafts, struct config_draft *draft,
-                          struct mistakes *mistakes)
+static void check_history(struct config_draft *draft)
 {
     const struct history_config *history = draft->settings;
-    outlet_check_packs(drafts, draft, mistakes);
+    outlet_check_packs(draft);
     if (history->recent_s > 31 * DAYS || history->minutes_s < DAYS || history->hours_s < DAYS)
-        mistakes_add(mistakes, config_draft_line(draft, "keep"),
-                     "'keep' has rows of 10 seconds for more than 31d, or others for less than 1d");
+        config_mistake(
+            draft, "keep",
+            "'keep' has rows of 10 seconds for more than 31d, or others for less than 1d");
 }
 
 /* ---- rows ---- */

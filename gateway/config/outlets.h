@@ -6,16 +6,13 @@
 
 struct config_type;
 struct config_draft;
-struct config_drafts;
-struct mistakes;
 /* Shared by all outlets: the key `packs`, whose field is their struct outlet_config, and its
  * check. */
 extern const struct config_type type_outlet_packs;
-void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
-                        struct mistakes *mistakes);
+void outlet_check_packs(struct config_draft *draft);
 /** A certificate and its key are given in the key `name`, both or none. */
 void outlet_check_certificate(const struct config_draft *draft, const char *name, const char *cert,
-                              const char *key, struct mistakes *mistakes);
+                              const char *key);
 
 /** Whether two sections have the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);

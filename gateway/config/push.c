@@ -19,25 +19,24 @@ static bool same_server(const struct config_draft *a, const struct config_draft 
 }
 
 /* A register that an earlier push writes into the same server. */
-static void check_others(const struct config_drafts *drafts, const struct config_draft *draft,
-                         const struct register_row *write, struct mistakes *mistakes)
+static void check_others(const struct config_draft *draft, const struct register_row *write)
 {
-    for (const struct config_draft *other = drafts->list; other < draft; other++) {
-        if (other->section != &push_section || !same_server(draft, other))
+    for (const struct config_draft *other = config_drafts_find(draft->drafts, &push_section, NULL);
+         other != draft; other = config_drafts_next(other)) {
+        if (!same_server(draft, other))
             continue;
         const struct push_config *push = push_of(other);
         for (unsigned i = 0; i < push->write_count; i++)
             if (config_rows_overlap(write, &push->writes[i])) {
-                mistakes_add(mistakes, write->line_number,
-                             "register %u is already written in [push %s]",
-                             (unsigned) fmax(write->address, push->writes[i].address), other->name);
+                config_mistake_at(
+                    draft, write->line_number, "register %u is already written in [push %s]",
+                    (unsigned) fmax(write->address, push->writes[i].address), other->name);
                 return;
             }
     }
 }
 
-void config_check_push(const struct config_drafts *drafts, struct config_draft *draft,
-                       struct mistakes *mistakes)
+void config_check_push(struct config_draft *draft)
 {
     struct push_config *push = push_of(draft);
     const struct row_rules rules = {.key = "write",
@@ -46,13 +45,13 @@ void config_check_push(const struct config_drafts *drafts, struct config_draft *
                                     .write = true,
                                     .big_words = push->big_words,
                                     .on_stale = push->on_stale};
-    config_rows_read(&rules, drafts, draft, mistakes, &push->writes, &push->write_count);
+    config_rows_read(&rules, draft, &push->writes, &push->write_count);
     for (unsigned i = 0; i < push->write_count; i++) {
         const struct register_row *write = &push->writes[i];
-        check_others(drafts, draft, write, mistakes);
+        check_others(draft, write);
         if (write->deadband > 0 && !push->on_change)
-            mistakes_warn(
-                mistakes, write->line_number,
+            config_warn_at(
+                draft, write->line_number,
                 "'deadband' has no effect here: [push %s] has no 'on_change' behind its 'interval'",
                 draft->name);
     }

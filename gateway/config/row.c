@@ -60,7 +60,7 @@ static const char *const text_names[] = {
 /* A row while it is parsed. */
 struct reading {
     const struct row_rules *rules;
-    const struct config_drafts *drafts;
+    const struct config_draft *draft;
     struct words words; /* its subject: the text before the arrow */
     bool given[OPTIONS];
     struct register_row row;
@@ -141,9 +141,9 @@ static bool report_source(const struct reading *reading, const char *text)
     snprintf(name, sizeof name, "%.*s", (int) strcspn(text, "."), text);
     suggest_init(&suggest, name);
     suggest_offer(&suggest, ITSELF);
-    for (unsigned i = 0; i < reading->drafts->count; i++)
-        if (config_is_source(&reading->drafts->list[i]))
-            suggest_offer(&suggest, reading->drafts->list[i].name);
+    for (unsigned i = 0; i < reading->draft->drafts->count; i++)
+        if (config_is_source(&reading->draft->drafts->list[i]))
+            suggest_offer(&suggest, reading->draft->drafts->list[i].name);
     mistakes_add_of(reading->words.mistakes, reading->words.line, name,
                     "'%s' starts with the name of no pack or bank%s", text,
                     suggest_hint(&suggest, hint));
@@ -162,8 +162,8 @@ static bool parse_value(const struct reading *reading, const char *text, struct 
         nearest = ITSELF;
     if (usual[0] && find_value(term, text, usual))
         return true;
-    for (unsigned i = 0; i < reading->drafts->count; i++) {
-        const struct config_draft *draft = &reading->drafts->list[i];
+    for (unsigned i = 0; i < reading->draft->drafts->count; i++) {
+        const struct config_draft *draft = &reading->draft->drafts->list[i];
         const char *rest = config_is_source(draft) ? after_name(text, draft->name) : NULL;
         if (rest && find_value(term, rest, draft->name))
             return true;
@@ -278,9 +278,9 @@ static bool parse_quoted(struct reading *reading)
     if (length < 2 || from[length - 1] != '"' || strchr(from + 1, '"') != from + length - 1)
         return report_text(reading);
     if (length - 2 > 2 * row->size)
-        mistakes_warn(reading->words.mistakes, reading->words.line,
-                      "%s has %zu characters and is cut: %u registers take %u", from, length - 2,
-                      row->size, 2 * row->size);
+        config_warn_at(reading->draft, reading->words.line,
+                       "%s has %zu characters and is cut: %u registers take %u", from, length - 2,
+                       row->size, 2 * row->size);
     snprintf(row->quoted, sizeof row->quoted, "%.*s", (int) length - 2, from + 1);
     row->text = ROW_QUOTED;
     return true;
@@ -306,8 +306,8 @@ static bool parse_text(struct reading *reading)
         return parse_quoted(reading);
     if (usual[0] && find_text(&reading->row, from, usual))
         return true;
-    for (unsigned i = 0; i < reading->drafts->count; i++) {
-        const struct config_draft *draft = &reading->drafts->list[i];
+    for (unsigned i = 0; i < reading->draft->drafts->count; i++) {
+        const struct config_draft *draft = &reading->draft->drafts->list[i];
         const char *name = config_is_source(draft) ? after_name(from, draft->name) : NULL;
         if (name && find_text(&reading->row, name, draft->name))
             return true;
@@ -567,19 +567,20 @@ static int by_address(const void *a, const void *b)
     return first->line_number < second->line_number ? -1 : 1;
 }
 
-void config_rows_read(const struct row_rules *rules, const struct config_drafts *drafts,
-                      const struct config_draft *draft, struct mistakes *mistakes,
+void config_rows_read(const struct row_rules *rules, const struct config_draft *draft,
                       struct register_row **rows, unsigned *count)
 {
     *rows = calloc(draft->text_count + 1, sizeof **rows);
     if (!*rows) {
-        mistakes_add(mistakes, draft->heading, "out of memory");
+        config_mistake(draft, NULL, "out of memory");
         return;
     }
     const struct config_text *text;
     for (unsigned i = 0; (text = config_draft_text(draft, rules->key, i)); i++) {
         struct reading reading = {
-            .rules = rules, .drafts = drafts, .words = {.mistakes = mistakes, .line = text->line}};
+            .rules = rules,
+            .draft = draft,
+            .words = {.mistakes = draft->drafts->mistakes, .line = text->line}};
         char line[ROW_LINE];
         snprintf(line, sizeof line, "%s", text->text);
         if (read_row(&reading, text->key, line) && check_overlaps(&reading, *rows, *count))

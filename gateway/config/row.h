@@ -24,8 +24,7 @@ struct row_rules {
 
 /** Parses all rows of a section, reports their mistakes, and sorts those that are good by address.
  * The caller frees `*rows`. Call when all packs and banks are known. */
-void config_rows_read(const struct row_rules *rules, const struct config_drafts *drafts,
-                      const struct config_draft *draft, struct mistakes *mistakes,
+void config_rows_read(const struct row_rules *rules, const struct config_draft *draft,
                       struct register_row **rows, unsigned *count);
 
 /** Whether two rows have a register in common. */

@@ -136,7 +136,7 @@ static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
     return draft->heading;
 }
 
-static void check_fills(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_fills(const struct config_draft *draft)
 {
     const struct view_fills *fills = &view_of(draft)->fills;
     for (unsigned i = 0; i < fills->count; i++)
@@ -144,9 +144,9 @@ static void check_fills(const struct config_draft *draft, struct mistakes *mista
             const struct view_fill *a = &fills->list[i], *b = &fills->list[before];
             if (a->first > b->last || b->first > a->last)
                 continue;
-            mistakes_add(mistakes, line_of(draft, false, i),
-                         "register %u is already filled in line %u",
-                         (unsigned) fmax(a->first, b->first), line_of(draft, false, before));
+            config_mistake_at(draft, line_of(draft, false, i),
+                              "register %u is already filled in line %u",
+                              (unsigned) fmax(a->first, b->first), line_of(draft, false, before));
             break;
         }
 }
@@ -168,37 +168,37 @@ static bool has_any(const struct view_config *view, const struct view_copy *copy
     return false;
 }
 
-static void check_copy(const struct config_draft *draft, unsigned n, struct mistakes *mistakes)
+static void check_copy(const struct config_draft *draft, unsigned n)
 {
     const struct view_config *view = view_of(draft);
     const struct view_copy *copy = &view->copies.list[n];
     const unsigned line = line_of(draft, true, n);
     const unsigned end = copy->to + (copy->last - copy->first);
     if (end >= REGISTERS) {
-        mistakes_add(mistakes, line, "the copy would reach to %u, %u is the last register", end,
-                     REGISTERS - 1);
+        config_mistake_at(draft, line, "the copy would reach to %u, %u is the last register", end,
+                          REGISTERS - 1);
         return;
     }
     if (copy->to <= copy->last && copy->first <= end)
-        mistakes_add(mistakes, line, "the copy (%u to %u) overlaps what it is made of", copy->to,
-                     end);
+        config_mistake_at(draft, line, "the copy (%u to %u) overlaps what it is made of", copy->to,
+                          end);
     else if (!has_any(view, copy, n))
-        mistakes_add(mistakes, line,
-                     "nothing is defined from %u to %u, so there is nothing to copy", copy->first,
-                     copy->last);
+        config_mistake_at(draft, line,
+                          "nothing is defined from %u to %u, so there is nothing to copy",
+                          copy->first, copy->last);
     for (unsigned i = 0; i < view->register_count; i++) {
         const struct register_row *reg = &view->registers[i];
         if (reg->address <= end && copy->to < reg->address + reg->size) {
-            mistakes_add(mistakes, line, "register %u is already that of line %u",
-                         (unsigned) fmax(reg->address, copy->to), reg->line_number);
+            config_mistake_at(draft, line, "register %u is already that of line %u",
+                              (unsigned) fmax(reg->address, copy->to), reg->line_number);
             return;
         }
     }
     for (unsigned i = 0; i < n; i++) {
         const struct view_copy *other = &view->copies.list[i];
         if (other->to <= end && copy->to <= other->to + (other->last - other->first)) {
-            mistakes_add(mistakes, line, "register %u is already copied to in line %u",
-                         (unsigned) fmax(other->to, copy->to), line_of(draft, true, i));
+            config_mistake_at(draft, line, "register %u is already copied to in line %u",
+                              (unsigned) fmax(other->to, copy->to), line_of(draft, true, i));
             return;
         }
     }
@@ -206,35 +206,23 @@ static void check_copy(const struct config_draft *draft, unsigned n, struct mist
 
 /* ---- beside the others ---- */
 
-static void check_source(const struct config_drafts *drafts, const struct config_draft *draft,
-                         struct mistakes *mistakes)
-{
-    const char *name = view_of(draft)->source;
-    char hint[SUGGEST_HINT_SIZE];
-    if (config_draft_given(draft, "source") && config_draft_usable(draft, "source") &&
-        !config_drafts_find_source(drafts, name, hint))
-        mistakes_add(mistakes, config_draft_line(draft, "source"),
-                     "there is no [pack %s] or [bank %s]%s", name, name, hint);
-}
-
-static void check_listen(const struct config_drafts *drafts, const struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_listen(const struct config_draft *draft)
 {
     const struct listen_list *listen = &view_of(draft)->listen;
     for (unsigned i = 0; i < listen->count; i++) {
         const char *text = listen->at[i], *taken = NULL;
         char by[NAME_SIZE + 16] = "";
         const struct gateway_config *gateway =
-            config_drafts_find(drafts, &gateway_section, NULL)->settings;
+            config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
         for (unsigned n = 0; n < gateway->listen.count; n++)
             if (config_listen_collide(text, gateway->listen.at[n])) {
                 taken = gateway->listen.at[n];
                 snprintf(by, sizeof by, "[gateway]");
             }
-        for (const struct config_draft *other = drafts->list; !taken && other <= draft; other++) {
+        for (const struct config_draft *other =
+                 config_drafts_find(draft->drafts, &view_section, NULL);
+             !taken && other && other <= draft; other = config_drafts_next(other)) {
             const struct listen_list *list = &view_of(other)->listen;
-            if (other->section != &view_section)
-                continue;
             for (unsigned n = 0; n < (other == draft ? i : list->count); n++)
                 if (config_listen_collide(text, list->at[n]) &&
                     (other == draft || strcmp(text, list->at[n]) != 0)) {
@@ -243,10 +231,10 @@ static void check_listen(const struct config_drafts *drafts, const struct config
                 }
         }
         if (taken)
-            mistakes_add(mistakes, config_draft_text(draft, "listen", i)->line,
-                         "'listen' has %s, which %s of %s takes already%s", text, taken, by,
-                         strcmp(by, "[gateway]") == 0 ? "; leave 'listen' out to be served there"
-                                                      : "");
+            config_mistake_at(
+                draft, config_draft_text(draft, "listen", i)->line,
+                "'listen' has %s, which %s of %s takes already%s", text, taken, by,
+                strcmp(by, "[gateway]") == 0 ? "; leave 'listen' out to be served there" : "");
     }
 }
 
@@ -271,55 +259,43 @@ static bool has_unit(const struct view_units *units, unsigned count, unsigned id
 }
 
 /* The section that already serves a unit id where the view is served, or NULL. */
-static const struct config_draft *find_owner(const struct config_drafts *drafts,
-                                             const struct config_draft *draft, unsigned id)
+static const struct config_draft *find_owner(const struct config_draft *draft, unsigned id)
 {
     const struct view_config *view = view_of(draft);
-    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
-         other++) {
-        if (other->section == &view_section) {
-            const struct view_units *units = &view_of(other)->units;
-            if (other < draft && same_place(view, view_of(other)) &&
-                has_unit(units, units->count, id))
-                return other;
-        } else if (config_is_source(other) && view->listen.count == 0 &&
-                   config_draft_usable(other, "unit")) {
-            const int unit = other->section == &bank_section
-                                 ? ((const struct bank_config *) other->settings)->unit
-                                 : ((const struct pack_config *) other->settings)->unit;
-            if (unit == (int) id)
-                return other;
-        }
+    for (const struct config_draft *other = config_drafts_find(draft->drafts, &view_section, NULL);
+         other != draft; other = config_drafts_next(other)) {
+        const struct view_units *units = &view_of(other)->units;
+        if (same_place(view, view_of(other)) && has_unit(units, units->count, id))
+            return other;
     }
-    return NULL;
+    return view->listen.count == 0 ? config_unit_owner(draft, (int) id) : NULL;
 }
 
-static void check_units(const struct config_drafts *drafts, const struct config_draft *draft,
-                        struct mistakes *mistakes)
+static void check_units(const struct config_draft *draft)
 {
     const struct view_units *units = &view_of(draft)->units;
     for (unsigned i = 0; i < units->count; i++) {
         const unsigned line = config_draft_text(draft, "unit", i)->line;
         if (has_unit(units, i, units->id[i]))
-            mistakes_add(mistakes, line, "unit %u is given twice", units->id[i]);
-        const struct config_draft *owner = find_owner(drafts, draft, units->id[i]);
+            config_mistake_at(draft, line, "unit %u is given twice", units->id[i]);
+        const struct config_draft *owner = find_owner(draft, units->id[i]);
         if (owner)
-            mistakes_add(mistakes, line, "unit %u is already that of [%s %s] in line %u%s",
-                         units->id[i], owner->section->word, owner->name,
-                         config_draft_line(owner, "unit"),
-                         owner->section == &view_section
-                             ? ""
-                             : "; expected another one, or a 'listen' of its own");
+            config_mistake_at(draft, line, "unit %u is already that of [%s %s] in line %u%s",
+                              units->id[i], owner->section->word, owner->name,
+                              config_draft_line(owner, "unit"),
+                              owner->section == &view_section
+                                  ? ""
+                                  : "; expected another one, or a 'listen' of its own");
     }
 }
 
-void config_check_view(const struct config_drafts *drafts, struct config_draft *draft,
-                       struct mistakes *mistakes)
+void config_check_view(struct config_draft *draft)
 {
-    check_source(drafts, draft, mistakes);
-    check_listen(drafts, draft, mistakes);
-    check_units(drafts, draft, mistakes);
-    const unsigned before = mistakes->count;
+    if (config_draft_given(draft, "source") && config_draft_usable(draft, "source"))
+        config_draft_refer(draft, "source", NULL, view_of(draft)->source);
+    check_listen(draft);
+    check_units(draft);
+    const unsigned before = draft->drafts->mistakes->count;
     struct view_config *view = view_of(draft);
     const struct row_rules rules = {.key = "register",
                                     .thing = "a register",
@@ -327,9 +303,9 @@ void config_check_view(const struct config_drafts *drafts, struct config_draft *
                                     .big_words = view->big_words,
                                     .on_unknown = view->on_unknown,
                                     .on_stale = view->on_stale};
-    config_rows_read(&rules, drafts, draft, mistakes, &view->registers, &view->register_count);
-    check_fills(draft, mistakes);
+    config_rows_read(&rules, draft, &view->registers, &view->register_count);
+    check_fills(draft);
     /* If a register was rejected, a copy of it is not reported as well. */
-    for (unsigned i = 0; mistakes->count == before && i < view->copies.count; i++)
-        check_copy(draft, i, mistakes);
+    for (unsigned i = 0; draft->drafts->mistakes->count == before && i < view->copies.count; i++)
+        check_copy(draft, i);
 }

@@ -67,32 +67,32 @@ static bool mqtt_may_order(const void *settings)
 }
 
 static void check_password(const struct config_draft *draft, const char *password_file,
-                           const char *user, struct mistakes *mistakes)
+                           const char *user)
 {
     if (password_file[0] && !user[0])
-        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
-                     "'password_file' without 'user'; expected both or none");
+        config_mistake(draft, "password_file",
+                       "'password_file' without 'user'; expected both or none");
 }
 
-static void check_keys(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_keys(const struct config_draft *draft)
 {
     static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
     const struct mqtt_config *mqtt = mqtt_of(draft);
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
-    check_password(draft, mqtt->password_file, mqtt->user, mistakes);
-    outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key, mistakes);
+    check_password(draft, mqtt->password_file, mqtt->user);
+    outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key);
     for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
         if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
-            mistakes_warn(mistakes, config_draft_line(draft, tls_only[i]),
-                          "'%s' has no effect here: the broker is not mqtts://", tls_only[i]);
+            config_warn(draft, tls_only[i], "'%s' has no effect here: the broker is not mqtts://",
+                        tls_only[i]);
 }
 
 /* The layouts of other devices have no room for the name of a pack. */
-static void check_layout(const struct config_drafts *drafts, const struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_layout(const struct config_draft *draft)
 {
     static const char *const without_effect[] = {"discovery", "discovery_prefix", "entities",
                                                  "retain"};
+    const struct config_drafts *drafts = draft->drafts;
     const struct mqtt_config *mqtt = mqtt_of(draft);
     unsigned count = 0;
     if (mqtt->layout == LAYOUT_PACKGATE)
@@ -101,14 +101,15 @@ static void check_layout(const struct config_drafts *drafts, const struct config
         count +=
             config_is_source(&drafts->list[i]) && outlet_wants(&mqtt->outlet, drafts->list[i].name);
     if (count > 1)
-        mistakes_add(mistakes, config_draft_line(draft, "packs"),
-                     "'layout' is that of a device with one pack, and these are %u; expected one "
-                     "name in 'packs', and a section with a topic of its own for each further pack",
-                     count);
+        config_mistake(
+            draft, "packs",
+            "'layout' is that of a device with one pack, and these are %u; expected one "
+            "name in 'packs', and a section with a topic of its own for each further pack",
+            count);
     for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)
         if (config_draft_given(draft, without_effect[i]))
-            mistakes_warn(mistakes, config_draft_line(draft, without_effect[i]),
-                          "'%s' has no effect with this layout", without_effect[i]);
+            config_warn(draft, without_effect[i], "'%s' has no effect with this layout",
+                        without_effect[i]);
 }
 
 /* Whether two names become the same id of Home Assistant. */
@@ -126,9 +127,9 @@ static bool announces(const struct mqtt_config *mqtt)
     return mqtt->layout == LAYOUT_PACKGATE && mqtt->discovery != DISCOVERY_OFF;
 }
 
-static void check_ids(const struct config_drafts *drafts, const struct config_draft *draft,
-                      struct mistakes *mistakes)
+static void check_ids(const struct config_draft *draft)
 {
+    const struct config_drafts *drafts = draft->drafts;
     const struct mqtt_config *mqtt = mqtt_of(draft);
     for (unsigned i = 0; i < drafts->count && announces(mqtt); i++) {
         const struct config_draft *one = &drafts->list[i];
@@ -137,34 +138,35 @@ static void check_ids(const struct config_drafts *drafts, const struct config_dr
         if (mqtt->discovery == DISCOVERY_SINGLE &&
             (strstr(one->name, "_alarm") || strstr(one->name, "_address") ||
              strstr(one->name, "_calibration")))
-            mistakes_warn(mistakes, one->heading,
-                          "Domoticz skips sensors whose id has '_alarm', '_address' or "
-                          "'_calibration' in it, as those of %s will",
-                          one->name);
+            config_warn(one, NULL,
+                        "Domoticz skips sensors whose id has '_alarm', '_address' or "
+                        "'_calibration' in it, as those of %s will",
+                        one->name);
         for (unsigned k = 0; k < i; k++)
             if (config_is_source(&drafts->list[k]) &&
                 outlet_wants(&mqtt->outlet, drafts->list[k].name) &&
                 strcmp(drafts->list[k].name, one->name) != 0 &&
                 same_id(drafts->list[k].name, one->name))
-                mistakes_add(mistakes, one->heading,
-                             "%s and %s in line %u are the same to Home Assistant, where a '.' is "
-                             "a '_'; expected another name",
-                             one->name, drafts->list[k].name, drafts->list[k].heading);
+                config_mistake(
+                    one, NULL,
+                    "%s and %s in line %u are the same to Home Assistant, where a '.' is "
+                    "a '_'; expected another name",
+                    one->name, drafts->list[k].name, drafts->list[k].heading);
     }
 }
 
 /* Whether two sections publish to the same topics, and overwrite each other. */
-static void check_company(const struct config_drafts *drafts, const struct config_draft *draft,
-                          struct mistakes *mistakes)
+static void check_company(const struct config_draft *draft)
 {
+    const struct config_drafts *drafts = draft->drafts;
     const struct mqtt_config *mqtt = mqtt_of(draft);
-    for (const struct config_draft *other = drafts->list; other < draft; other++) {
-        if (other->section != &mqtt_section || !mqtt_same_broker(mqtt_of(other), mqtt))
+    for (const struct config_draft *other = config_drafts_find(drafts, &mqtt_section, NULL);
+         other != draft; other = config_drafts_next(other)) {
+        if (!mqtt_same_broker(mqtt_of(other), mqtt))
             continue;
         if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
-            mistakes_add(mistakes, config_draft_line(draft, "topic"),
-                         "'%s' is already the topic of [mqtt %s] at this broker", mqtt->topic,
-                         other->name);
+            config_mistake(draft, "topic", "'%s' is already the topic of [mqtt %s] at this broker",
+                           mqtt->topic, other->name);
         if (!announces(mqtt) || !announces(mqtt_of(other)) ||
             strcmp(mqtt->discovery_prefix, mqtt_of(other)->discovery_prefix) != 0)
             continue;
@@ -173,53 +175,49 @@ static void check_company(const struct config_drafts *drafts, const struct confi
             if (!config_is_source(&drafts->list[i]) || !outlet_wants(&mqtt->outlet, name) ||
                 !outlet_wants(&mqtt_of(other)->outlet, name))
                 continue;
-            mistakes_add(mistakes, config_draft_line(draft, "packs"),
-                         "%s is already announced to Home Assistant by [mqtt %s]; expected "
-                         "'discovery = off' in one of them",
-                         name, other->name);
+            config_mistake(draft, "packs",
+                           "%s is already announced to Home Assistant by [mqtt %s]; expected "
+                           "'discovery = off' in one of them",
+                           name, other->name);
             break;
         }
     }
 }
 
-static void check_switching(const struct config_drafts *drafts, const struct config_draft *draft,
-                            struct mistakes *mistakes)
+static void check_switching(const struct config_draft *draft)
 {
     const struct mqtt_config *mqtt = mqtt_of(draft);
     if (!mqtt->switching)
         return;
-    for (unsigned i = 0; i < drafts->count; i++) {
-        const struct config_draft *pack = &drafts->list[i];
-        if (pack->section == &pack_section && outlet_wants(&mqtt->outlet, pack->name) &&
-            pack_is_writable(pack->settings))
+    for (const struct config_draft *pack = config_drafts_find(draft->drafts, &pack_section, NULL);
+         pack; pack = config_drafts_next(pack)) {
+        if (outlet_wants(&mqtt->outlet, pack->name) && pack_is_writable(pack->settings))
             return;
     }
-    mistakes_warn(mistakes, config_draft_line(draft, "switching"),
-                  "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
+    config_warn(draft, "switching",
+                "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
 }
 
 /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
-static void check_state_file(const struct config_drafts *drafts, const struct config_draft *draft,
-                             struct mistakes *mistakes)
+static void check_state_file(const struct config_draft *draft)
 {
-    const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
+    const struct config_draft *gateway = config_drafts_find(draft->drafts, &gateway_section, NULL);
     if (gateway && announces(mqtt_of(draft)) &&
         !((const struct gateway_config *) gateway->settings)->state_file[0])
-        mistakes_warn(mistakes, draft->heading,
-                      "with 'state_file = none' packgate cannot remove the devices from Home "
-                      "Assistant later");
+        config_warn(draft, NULL,
+                    "with 'state_file = none' packgate cannot remove the devices from Home "
+                    "Assistant later");
 }
 
-static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,
-                       struct mistakes *mistakes)
+static void check_mqtt(struct config_draft *draft)
 {
-    outlet_check_packs(drafts, draft, mistakes);
-    check_keys(draft, mistakes);
-    check_layout(drafts, draft, mistakes);
-    check_ids(drafts, draft, mistakes);
-    check_company(drafts, draft, mistakes);
-    check_switching(drafts, draft, mistakes);
-    check_state_file(drafts, draft, mistakes);
+    outlet_check_packs(draft);
+    check_keys(draft);
+    check_layout(draft);
+    check_ids(draft);
+    check_company(draft);
+    check_switching(draft);
+    check_state_file(draft);
 }
 
 /* Home Assistant sees the gateway as one device, however many sections are at its broker: the

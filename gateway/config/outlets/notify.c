@@ -269,7 +269,7 @@ static bool fits_type(const struct notify_config *notify)
     return (strncmp(notify->url, "smtp", 4) == 0) == (notify->type == NOTIFY_MAIL);
 }
 
-static void check_service(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_service(const struct config_draft *draft)
 {
     static const char *const all[] = {"url",   "url_file", "key_file", "user",
                                       "from",  "to",       "command",  "device",
@@ -278,28 +278,26 @@ static void check_service(const struct config_draft *draft, struct mistakes *mis
     const struct service *service = &services[notify->type];
     for (size_t i = 0; i < COUNT(all); i++)
         if (config_draft_given(draft, all[i]) && !has_word(service->takes, all[i]))
-            mistakes_add(mistakes, config_draft_line(draft, all[i]),
-                         "'%s' is not for 'type = %s'; expected a section without it", all[i],
-                         service->word);
+            config_mistake(draft, all[i],
+                           "'%s' is not for 'type = %s'; expected a section without it", all[i],
+                           service->word);
     for (const char *const *need = service->needs; *need; need++) {
         const bool other = strcmp(*need, "url") == 0 && (notify->url_file[0] || notify->command[0]);
         if (!config_draft_given(draft, *need) && !other)
-            mistakes_add(mistakes, draft->heading,
-                         "[notify %s] has no '%s', which 'type = %s' needs", draft->name, *need,
-                         service->word);
+            config_mistake(draft, NULL, "[notify %s] has no '%s', which 'type = %s' needs",
+                           draft->name, *need, service->word);
     }
     if (notify->url[0] && notify->url_file[0])
-        mistakes_add(mistakes, config_draft_line(draft, "url_file"),
-                     "'url' and 'url_file' say the same; expected one of them");
+        config_mistake(draft, "url_file",
+                       "'url' and 'url_file' say the same; expected one of them");
     if (notify->url[0] && !fits_type(notify))
-        mistakes_add(mistakes, config_draft_line(draft, "url"),
-                     "'url' is not for 'type = %s'; expected %s", service->word,
-                     notify->type == NOTIFY_MAIL      ? "smtps://HOST or smtp://HOST"
-                     : notify->type == NOTIFY_COMMAND ? "the path of a program"
-                                                      : "https://HOST/… or http://HOST/…");
+        config_mistake(draft, "url", "'url' is not for 'type = %s'; expected %s", service->word,
+                       notify->type == NOTIFY_MAIL      ? "smtps://HOST or smtp://HOST"
+                       : notify->type == NOTIFY_COMMAND ? "the path of a program"
+                                                        : "https://HOST/… or http://HOST/…");
     if (notify->user[0] && !notify->key_file[0])
-        mistakes_add(mistakes, config_draft_line(draft, "user"),
-                     "'user' without 'key_file', which has the password; expected both or none");
+        config_mistake(draft, "user",
+                       "'user' without 'key_file', which has the password; expected both or none");
 }
 
 static bool wants_sun(const struct notify_config *notify)
@@ -311,29 +309,26 @@ static bool wants_sun(const struct notify_config *notify)
     return false;
 }
 
-static void check_notify(const struct config_drafts *drafts, struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_notify(struct config_draft *draft)
 {
     const struct notify_config *notify = draft->settings;
-    const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
+    const struct config_draft *gateway = config_drafts_find(draft->drafts, &gateway_section, NULL);
     const bool placed =
         gateway && !isnan(((const struct gateway_config *) gateway->settings)->location.longitude);
     const struct config_text *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
     for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
         parse_events(NULL, event->text, draft->settings);
-    outlet_check_packs(drafts, draft, mistakes);
+    outlet_check_packs(draft);
     if (config_draft_usable(draft, "type"))
-        check_service(draft, mistakes);
+        check_service(draft);
     if (wants_sun(notify) && !placed)
-        mistakes_add(
-            mistakes,
-            config_draft_line(draft, config_draft_given(draft, "report") ? "report" : "events"),
-            "where the sun rises and sets is not known; expected 'location' in "
-            "[gateway], or a time such as 20:00");
+        config_mistake(draft, config_draft_given(draft, "report") ? "report" : "events",
+                       "where the sun rises and sets is not known; expected 'location' in "
+                       "[gateway], or a time such as 20:00");
     if (notify->events & 1u << NOTIFY_REPORT && notify->reports.count == 0)
-        mistakes_add(mistakes, config_draft_line(draft, "events"),
-                     "when to send the report is not said; expected one such as 'report sunset'");
+        config_mistake(draft, "events",
+                       "when to send the report is not said; expected one such as 'report sunset'");
 }
 
 static void link_notify(const struct config *config, void *settings,

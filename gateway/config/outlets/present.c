@@ -125,27 +125,26 @@ static bool is_modbus(const struct config_draft *draft)
     return strcmp(present_of(draft)->protocol, PRESENT_MODBUS) == 0;
 }
 
-static unsigned view_line(const struct config_draft *draft)
+/* Names the view. */
+static const char *view_key(const struct config_draft *draft)
 {
-    return config_draft_line(draft, config_draft_given(draft, "view") ? "view" : "protocol");
+    return config_draft_given(draft, "view") ? "view" : "protocol";
 }
 
-static void check_one_name(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_one_name(const struct config_draft *draft)
 {
     if (config_draft_usable(draft, "of") && present_of(draft)->outlet.pack_count != 1)
-        mistakes_add(mistakes, config_draft_line(draft, "of"),
-                     "'of' is 'all'; expected the name of one pack or bank");
+        config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
 }
 
-static void check_port(const struct config_drafts *drafts, const struct config_draft *draft,
-                       struct mistakes *mistakes)
+static void check_port(const struct config_draft *draft)
 {
     const char *port = present_of(draft)->port;
     if (!config_draft_usable(draft, "port"))
         return;
     if (strncmp(port, "serial:", 7) != 0 && config_draft_given(draft, "baud"))
-        mistakes_warn(mistakes, config_draft_line(draft, "baud"),
-                      "'baud' has no effect here: the port is not serial");
+        config_warn(draft, "baud", "'baud' has no effect here: the port is not serial");
+    const struct config_drafts *drafts = draft->drafts;
     for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
          other++) {
         const bool line = other->section == &line_section;
@@ -156,16 +155,15 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
             line ? ((const struct line_config *) other->settings)->port : present_of(other)->port;
         const size_t size = strlen(port);
         if (strcmp(taken, port) == 0 && (size < 2 || strcmp(port + size - 2, ":0") != 0))
-            mistakes_add(
-                mistakes, config_draft_line(draft, "port"),
+            config_mistake(
+                draft, "port",
                 "'port' is already that of [%s %s] in line %u; expected a port of its own for "
                 "each line and each master",
                 other->section->word, other->name, config_draft_line(other, "port"));
     }
 }
 
-static void check_variant(const struct config_draft *draft, const struct bms_driver *driver,
-                          struct mistakes *mistakes)
+static void check_variant(const struct config_draft *draft, const struct bms_driver *driver)
 {
     struct present_config *present = present_of(draft);
     const char *const *variants = driver ? driver->variants : NULL;
@@ -182,60 +180,57 @@ static void check_variant(const struct config_draft *draft, const struct bms_dri
             return;
         }
     if (name)
-        mistakes_add(mistakes, config_draft_line(draft, "protocol"),
-                     "protocol '%s' has no variant '%s'; expected %s", present->protocol, name,
-                     variants ? "one that `packgate protocols` lists" : "none");
+        config_mistake(draft, "protocol", "protocol '%s' has no variant '%s'; expected %s",
+                       present->protocol, name,
+                       variants ? "one that `packgate protocols` lists" : "none");
 }
 
-static void check_address(const struct config_draft *draft, const struct bms_driver *driver,
-                          struct mistakes *mistakes)
+static void check_address(const struct config_draft *draft, const struct bms_driver *driver)
 {
     const struct present_config *present = present_of(draft);
-    const unsigned line = config_draft_line(draft, "address");
     const int least = driver ? driver->address_min : 1, most = driver ? driver->address_max : 247;
     if (!config_draft_given(draft, "address") || !config_draft_usable(draft, "address"))
         return;
     if (can_table_find(present->protocol) || (driver && !bms_has_address(driver)))
-        mistakes_add(mistakes, line, "protocol '%s' has no addresses; leave 'address' out",
-                     present->protocol);
+        config_mistake(draft, "address", "protocol '%s' has no addresses; leave 'address' out",
+                       present->protocol);
     else if (present->address < least || present->address > most)
-        mistakes_add(mistakes, line, "'address' is %d; expected %d to %d for protocol '%s'",
-                     present->address, least, most, present->protocol);
+        config_mistake(draft, "address", "'address' is %d; expected %d to %d for protocol '%s'",
+                       present->address, least, most, present->protocol);
 }
 
-static void check_protocol(const struct config_draft *draft, struct mistakes *mistakes)
+static void check_protocol(const struct config_draft *draft)
 {
     const struct present_config *present = present_of(draft);
     const struct bms_driver *driver = driver_of(present->protocol);
     if (!config_draft_usable(draft, "protocol"))
         return;
-    check_variant(draft, driver, mistakes);
-    check_address(draft, driver, mistakes);
+    check_variant(draft, driver);
+    check_address(draft, driver);
     if (is_can(present->port) && !can_table_find(present->protocol))
-        mistakes_add(mistakes, config_draft_line(draft, "protocol"),
-                     "protocol '%s' is not for a CAN bus; expected %s, %s or %s", present->protocol,
-                     can_tables[0].name, can_tables[1].name, can_tables[2].name);
+        config_mistake(
+            draft, "protocol", "protocol '%s' is not for a CAN bus; expected %s, %s or %s",
+            present->protocol, can_tables[0].name, can_tables[1].name, can_tables[2].name);
     if (present->switching && (present->view[0] || !is_modbus(draft)))
-        mistakes_add(mistakes, config_draft_line(draft, "switching"),
-                     "%s accepts no orders; leave 'switching' out",
-                     present->view[0] ? "a view" : "this protocol");
+        config_mistake(draft, "switching", "%s accepts no orders; leave 'switching' out",
+                       present->view[0] ? "a view" : "this protocol");
 }
 
 /* Inverters get currents only from [limits], never those of the BMS alone. */
-static void check_limits(const struct config_drafts *drafts, const struct config_draft *draft,
-                         struct mistakes *mistakes)
+static void check_limits(const struct config_draft *draft)
 {
     const char *of = present_of(draft)->outlet.packs[0];
     if (!config_draft_usable(draft, "protocol") || is_modbus(draft))
         return;
-    for (const struct config_draft *limits = config_drafts_find(drafts, &limits_section, NULL);
-         limits; limits = config_drafts_next(drafts, limits))
+    for (const struct config_draft *limits =
+             config_drafts_find(draft->drafts, &limits_section, NULL);
+         limits; limits = config_drafts_next(limits))
         if (strcmp(((const struct limits_config *) limits->settings)->of, of) == 0)
             return;
-    mistakes_warn(mistakes, draft->heading,
-                  "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
-                  "discharges",
-                  of);
+    config_warn(draft, NULL,
+                "%s has no [limits]: the inverter gets limits of 0 A, and neither charges nor "
+                "discharges",
+                of);
 }
 
 static bool is_hold(const struct substitute *substitute)
@@ -244,37 +239,35 @@ static bool is_hold(const struct substitute *substitute)
 }
 
 /* A master cannot tell held values from fresh ones. */
-static void check_held(const struct config_draft *draft, const struct view_config *view,
-                       struct mistakes *mistakes)
+static void check_held(const struct config_draft *draft, const struct view_config *view)
 {
     bool held = is_hold(&view->on_stale);
     for (unsigned i = 0; i < view->register_count; i++)
         held |= is_hold(&view->registers[i].on_stale);
     if (held)
-        mistakes_add(mistakes, view_line(draft),
-                     "[view %s] has 'on_stale hold', which would present stale values as fresh "
-                     "ones; expected another 'on_stale'",
-                     view->name);
+        config_mistake(draft, view_key(draft),
+                       "[view %s] has 'on_stale hold', which would present stale values as fresh "
+                       "ones; expected another 'on_stale'",
+                       view->name);
 }
 
 /* Modbus TCP allows unit ids that a serial bus does not. */
-static void check_units(const struct config_draft *draft, const struct view_config *view,
-                        struct mistakes *mistakes)
+static void check_units(const struct config_draft *draft, const struct view_config *view)
 {
     bool served = config_draft_given(draft, "address");
     for (unsigned i = 0; i < view->units.count; i++)
         served |= view->units.id[i] >= 1 && view->units.id[i] <= 247;
     if (!served)
-        mistakes_add(mistakes, view_line(draft),
-                     "[view %s] has no unit that a device on a bus can have; expected an 'address' "
-                     "from 1 to 247",
-                     view->name);
+        config_mistake(
+            draft, view_key(draft),
+            "[view %s] has no unit that a device on a bus can have; expected an 'address' "
+            "from 1 to 247",
+            view->name);
 }
 
 /* Copies the lines of the view, which the outlet parses again: its contents have no limit that a
  * struct could hold. */
-static void parse_view_text(const struct config_draft *draft, const struct config_draft *view,
-                            struct mistakes *mistakes)
+static void parse_view_text(const struct config_draft *draft, const struct config_draft *view)
 {
     char *out = present_of(draft)->view_text;
     size_t used = 0;
@@ -285,48 +278,38 @@ static void parse_view_text(const struct config_draft *draft, const struct confi
                                       text->key->name, text->text);
     }
     if (used >= PRESENT_VIEW_SIZE)
-        mistakes_add(mistakes, view_line(draft),
-                     "[view %s] is too long to be presented; expected at most %d characters",
-                     view->name, PRESENT_VIEW_SIZE - 1);
+        config_mistake(draft, view_key(draft),
+                       "[view %s] is too long to be presented; expected at most %d characters",
+                       view->name, PRESENT_VIEW_SIZE - 1);
 }
 
-static void check_view(const struct config_drafts *drafts, const struct config_draft *draft,
-                       struct mistakes *mistakes)
+static void check_view(const struct config_draft *draft)
 {
     const struct present_config *present = present_of(draft);
     if (!present->view[0])
         return;
-    const struct config_draft *view = config_drafts_find(drafts, &view_section, present->view);
     if (!is_modbus(draft)) {
-        mistakes_add(mistakes, view_line(draft),
-                     "'view' is for protocol 'modbus-rtu' only; leave it out");
+        config_mistake(draft, view_key(draft),
+                       "'view' is for protocol 'modbus-rtu' only; leave it out");
         return;
     }
-    if (!view) {
-        char hint[SUGGEST_HINT_SIZE];
-        struct suggest suggest;
-        suggest_init(&suggest, present->view);
-        for (const struct config_draft *other = config_drafts_find(drafts, &view_section, NULL);
-             other; other = config_drafts_next(drafts, other))
-            suggest_offer(&suggest, other->name);
-        mistakes_add(mistakes, view_line(draft), "there is no [view %s]%s", present->view,
-                     suggest_hint(&suggest, hint));
+    const struct config_draft *view =
+        config_draft_refer(draft, view_key(draft), &view_section, present->view);
+    if (!view)
         return;
-    }
-    check_held(draft, view->settings, mistakes);
-    check_units(draft, view->settings, mistakes);
-    parse_view_text(draft, view, mistakes);
+    check_held(draft, view->settings);
+    check_units(draft, view->settings);
+    parse_view_text(draft, view);
 }
 
-static void check_present(const struct config_drafts *drafts, struct config_draft *draft,
-                          struct mistakes *mistakes)
+static void check_present(struct config_draft *draft)
 {
-    outlet_check_packs(drafts, draft, mistakes);
-    check_one_name(draft, mistakes);
-    check_port(drafts, draft, mistakes);
-    check_protocol(draft, mistakes);
-    check_limits(drafts, draft, mistakes);
-    check_view(drafts, draft, mistakes);
+    outlet_check_packs(draft);
+    check_one_name(draft);
+    check_port(draft);
+    check_protocol(draft);
+    check_limits(draft);
+    check_view(draft);
 }
 
 /* ---- what the outlet needs from other sections ---- */

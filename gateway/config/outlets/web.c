@@ -146,31 +146,31 @@ static bool web_may_order(const void *settings)
     return ((const struct web_config *) settings)->password_file[0] != '\0';
 }
 
-static void check_web(const struct config_drafts *drafts, struct config_draft *draft,
-                      struct mistakes *mistakes)
+static void check_web(struct config_draft *draft)
 {
     const struct web_config *web = draft->settings;
-    outlet_check_packs(drafts, draft, mistakes);
-    outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key, mistakes);
+    outlet_check_packs(draft);
+    outlet_check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key);
     /* Any name could be that of a stranger's page (DNS rebinding). */
     if (web->hosts.any && !allow_is_single(&web->allow))
-        mistakes_add(
-            mistakes, config_draft_line(draft, "hosts"),
+        config_mistake(
+            draft, "hosts",
             "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
             "addresses in 'allow', not networks");
     if (web->setup == WEB_SETUP_YES && !web->password_file[0])
-        mistakes_add(mistakes, config_draft_line(draft, "setup"),
-                     "'setup = yes' is for those who are logged in; expected a 'password_file'");
+        config_mistake(draft, "setup",
+                       "'setup = yes' is for those who are logged in; expected a 'password_file'");
     if (web->setup == WEB_SETUP_INGRESS && !allow_is_single(&web->allow))
-        mistakes_add(mistakes, config_draft_line(draft, "setup"),
-                     "'setup = ingress' is for a page that only a proxy may ask which logs people "
-                     "in; expected single "
-                     "addresses in 'allow', not networks");
+        config_mistake(
+            draft, "setup",
+            "'setup = ingress' is for a page that only a proxy may ask which logs people "
+            "in; expected single "
+            "addresses in 'allow', not networks");
     if (web->max_clients < 4 || web->max_per_address < 2 || web->max_streams > web->max_clients)
-        mistakes_add(mistakes, config_draft_line(draft, "max_clients"),
-                     "'max_clients' has %u connections, %u of one address and %u open pages; "
-                     "expected at least 4, at least 2, and no more pages than connections",
-                     web->max_clients, web->max_per_address, web->max_streams);
+        config_mistake(draft, "max_clients",
+                       "'max_clients' has %u connections, %u of one address and %u open pages; "
+                       "expected at least 4, at least 2, and no more pages than connections",
+                       web->max_clients, web->max_per_address, web->max_streams);
 }
 
 /* Charts use the history, client files the units that are served. */

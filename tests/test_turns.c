@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* How much of a line's time goes to packs that may not answer. */
-#include "lines/reply_time.h"
 #include "lines/turns.h"
 
 #include <math.h>
@@ -15,13 +14,15 @@ struct bench {
     struct line_config line;
     struct pack_config configs[2];
     struct poller *pollers[2]; /* one that answers, one that is silent */
+    struct wire wire;
     struct turns turns;
 };
 
 static int set_up(void **state)
 {
     static struct bench bench;
-    bench = (struct bench){.line = {.name = "line", .reply_ms = (unsigned) (REPLY_S * 1e3)}};
+    bench = (struct bench){.line = {.name = "line", .reply_ms = (unsigned) (REPLY_S * 1e3)},
+                           .wire = {.config = &bench.line}};
     for (unsigned i = 0; i < 2; i++) {
         bench.configs[i] = (struct pack_config){.name = "pack",
                                                 .line = &bench.line,
@@ -34,7 +35,7 @@ static int set_up(void **state)
     }
     bench.pollers[0]->presence.last_answer = NOW - 1;
     bench.pollers[1]->presence.silent_cycles = 1;
-    assert_true(turns_init(&bench.turns, bench.pollers, 2));
+    assert_true(turns_init(&bench.turns, &bench.wire, bench.pollers, 2));
     *state = &bench;
     return 0;
 }
@@ -69,20 +70,20 @@ TURNS_TEST(waits_shortly_for_who_may_not_answer)
     struct bench *bench = *state;
     static const struct port_events events;
     static const struct port_settings settings;
-    struct wire wire = {.config = &bench->line};
     struct poller *silent = bench->pollers[1];
     unsigned patiently = 0;
-    wire.port = port_new(ev_default_loop(0), "tcp://127.0.0.1:1", &settings, NULL, &events, NULL);
-    assert_true(reply_time_next_s(&wire, &bench->turns, silent) == REPLY_S);
+    bench->wire.port =
+        port_new(ev_default_loop(0), "tcp://127.0.0.1:1", &settings, NULL, &events, NULL);
+    assert_true(turns_next_reply_s(&bench->turns, silent) == REPLY_S);
     for (unsigned i = 0; i < 20; i++)
         patience_learn(&bench->pollers[0]->pace.patience, USUAL_S);
     for (unsigned cycle = 1; cycle <= 16; cycle++) {
         silent->presence.silent_cycles = cycle;
-        const double wait_s = reply_time_next_s(&wire, &bench->turns, silent);
+        const double wait_s = turns_next_reply_s(&bench->turns, silent);
         patiently += wait_s == REPLY_S;
         assert_true(wait_s > REPLY_S / 5 && (wait_s < REPLY_S * 4 / 5 || wait_s == REPLY_S));
     }
     assert_in_range(patiently, 2, 8);
-    assert_true(reply_time_next_s(&wire, &bench->turns, bench->pollers[0]) == REPLY_S);
-    port_free(wire.port);
+    assert_true(turns_next_reply_s(&bench->turns, bench->pollers[0]) == REPLY_S);
+    port_free(bench->wire.port);
 }

@@ -4,15 +4,79 @@
 
 #include "cycle.h"
 #include "plan.h"
-#include "reply_time.h"
 
 #include "base/late_turn.h"
-#include "base/log.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
+
+/* ---- rests ---- */
+
+void asker_rest(struct asker *asker, struct poller *poller)
+{
+    poller->pace.resting = true;
+    poller->pace.due = fmax(poller->pace.due, ledger_rested_at(&asker->ledger, poller));
+}
+
+/* A request that belongs to no step is settled by the answer to any step. */
+static unsigned open_step(const struct open_request *request)
+{
+    return request->owner == POLL ? request->step : BMS_PLAN_MAX;
+}
+
+bool asker_settle(struct asker *asker, struct poller *poller, const struct open_request *open,
+                  double now)
+{
+    return plan_make_other_due(poller, open_step(open), now);
+}
+
+void asker_open_afresh(struct asker *asker, double now)
+{
+    wire_reopen(asker->wire, "replies may come late, opening it again", now);
+}
+
+bool asker_end_rest(struct asker *asker, struct poller *poller, double now)
+{
+    const double rested_at = ledger_rested_at(&asker->ledger, poller);
+    poller->pace.resting = false;
+    if (isinf(rested_at) || now < rested_at)
+        return true;
+    asker_open_afresh(asker, now);
+    return false;
+}
+
+static void end_rest_early(struct asker *asker, struct poller *poller, double now)
+{
+    if (!poller->pace.resting || ledger_oldest(&asker->ledger, poller))
+        return;
+    poller->pace.resting = false;
+    poller->pace.due = now;
+}
+
+/* A cycle that settled a lost answer publishes nothing: the pack goes first then, as its next values will be new. */
+static void rest_after_cycle(struct asker *asker, struct poller *poller, double now)
+{
+    const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+    const struct poller_cycle *cycle = &poller->cycle;
+    if (poller_is_silent(poller) && !(poller->presence.last_answer >= cycle->started))
+        return;
+    if (!oldest) {
+        if (!cycle->incomplete && poller->published_at < cycle->started)
+            poller->pace.due = -INFINITY;
+        return;
+    }
+    const double open_s = now - oldest->sent_at;
+    /* With open requests for several steps, each answer may be taken for that of the step before, for ever. */
+    const bool behind = open_s > ANSWER_MOST_S;
+    /* Every step was answered, but the parts may be too far apart. */
+    const bool apart = oldest->sent_at < cycle->started && !cycle->published &&
+                       !cycle->vital_missed && !cycle->incomplete;
+    if (behind || apart ||
+        (!asker_settle(asker, poller, oldest, now) && open_s > poller->config->stale_after_s / 2))
+        asker_rest(asker, poller);
+}
 
 /* ---- asking ---- */
 
@@ -37,28 +101,24 @@ double asker_next_due(const struct asker *asker, double now)
     return busy ? now : fmax(poller->pace.due, now);
 }
 
-/* The silence that the previous protocol and the next one need between them. */
-static double gap_s(const struct asker *asker, const struct poller *next)
-{
-    if (asker->wire->config->gap_set)
-        return asker->wire->config->gap_ms / 1e3;
-    unsigned own = next->config->driver->line.gap_ms;
-    return (own > asker->gap_before_ms ? own : asker->gap_before_ms) / 1e3;
-}
-
 static bool receive_frames(struct asker *asker, bool silent, double now);
 
 bool asker_is_ready(struct asker *asker, double now)
 {
-    if (isnan(asker->wanted_at))
-        asker->wanted_at = now;
+    const struct line_config *config = asker->wire->config;
     const struct order *order = order_queue_next(&asker->orders);
     const struct poller *next = order ? order->poller : turns_next(asker->turns, now)->poller;
-    const double gap = gap_s(asker, next);
+    /* The silence that the previous protocol and the next one need between them. */
+    const double gap_s =
+        (config->gap_set ? config->gap_ms
+                         : fmax(next->config->driver->line.gap_ms, asker->gap_before_ms)) /
+        1e3;
+    if (isnan(asker->wanted_at))
+        asker->wanted_at = now;
     /* A line that is never quiet is waited for no longer than for a reply. */
-    const double at_last = asker->wanted_at + gap + reply_time_usual_s(asker->wire, next);
-    double ready_at = fmin(asker->quiet_since + gap, at_last);
-    ready_at = fmax(ready_at, asker->over_at + asker->wire->config->settle_ms / 1e3);
+    const double at_last = asker->wanted_at + gap_s + turns_usual_s(asker->wire, next);
+    const double ready_at =
+        fmax(fmin(asker->quiet_since + gap_s, at_last), asker->over_at + config->settle_ms / 1e3);
     if (now < ready_at) {
         wire_wait(asker->wire, ready_at, now);
         return false;
@@ -68,75 +128,57 @@ bool asker_is_ready(struct asker *asker, double now)
         return false;
     receive_frames(asker, true, now);
     reply_clear(&asker->buffer);
-    rest_expire(&asker->rest, now);
+    /* Where `settle` is configured, all answers have come within that pause. In a search each attempt is a pack of its
+     * own: the device answers the last one. */
+    if (config->settle_ms > 0 || config->any_age)
+        ledger_expire(&asker->ledger, INFINITY);
+    else if (!port_traits(asker->wire->port)->forgets)
+        ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
     return true;
 }
 
 static void send_request(struct asker *asker, struct member *member, struct order *order,
-                         double now)
+                         const struct bms_request *request, double now)
 {
-    struct flight *flight = &asker->flight;
     struct poller *poller = member->poller;
-    struct bms_request shown = flight->request;
+    const enum ledger_owner owner = order ? ORDER : POLL;
+    const double reply_s =
+        order ? turns_reply_s(asker->wire, poller) : turns_next_reply_s(asker->turns, poller);
+    const double deadline = now + wire_s(asker->wire, request->size) + reply_s;
+    struct bms_request shown = *request;
     if (poller->bms.driver->wants_password) /* requests of other drivers contain no secrets */
         mask_sent(&poller->bms, shown.bytes, shown.size);
-    flight->member = member;
-    flight->order = order;
-    flight->owner = order ? ORDER : POLL;
-    flight->asked_at = now;
-    flight->deadline = now + wire_s(asker->wire, shown.size) +
-                       (order ? reply_time_s(asker->wire, poller)
-                              : reply_time_next_s(asker->wire, asker->turns, poller));
-    flight->deadline_limit = flight->deadline + wire_s(asker->wire, BMS_FRAME_MAX);
-    flight->give_up_at = flight->deadline;
-    flight->begun_at = NAN;
-    flight->disturbed = false;
-    flight->number = ledger_send(&asker->rest.ledger, poller, &flight->request, flight->owner,
-                                 poller->cycle.step, now);
+    asker->flight = (struct flight){
+        .member = member,
+        .order = order,
+        .owner = owner,
+        .request = *request,
+        .number = ledger_send(&asker->ledger, poller, request, owner, poller->cycle.step, now),
+        .asked_at = now,
+        .deadline = deadline,
+        .deadline_limit = deadline + wire_s(asker->wire, BMS_FRAME_MAX),
+        .begun_at = NAN,
+        .give_up_at = deadline};
     asker->asking = true;
     asker->wire->facts.requests++;
-    if (wire_send(asker->wire, flight->request.bytes, flight->request.size, shown.bytes, now))
-        wire_wait(asker->wire, flight->deadline, now);
+    if (wire_send(asker->wire, request->bytes, request->size, shown.bytes, now))
+        wire_wait(asker->wire, deadline, now);
     else /* not even these few bytes fit: the far end has not read for a long time */
         wire_lose(asker->wire, errno && errno != EAGAIN ? strerror(errno) : "nothing can be sent",
                   now);
 }
 
-static struct bms_moment local_time(void)
-{
-    const time_t wall = time(NULL);
-    struct tm local;
-    localtime_r(&wall, &local);
-    return (struct bms_moment){local.tm_year + 1900, local.tm_mon + 1, local.tm_mday,
-                               local.tm_hour,        local.tm_min,     local.tm_sec};
-}
-
-/* Sends the order's next request, if there is one now. */
-static void ask_order(struct asker *asker, struct order *order, double now)
-{
-    const struct bms_moment local = local_time();
-    enum order_result result =
-        order_build(order, &local, ledger_has(&asker->rest.ledger, ORDER, order->poller), now);
-    if (result != ORDER_PENDING) {
-        order_queue_go_on(&asker->orders, order, result, now);
-        return;
-    }
-    asker->flight.request = order->request;
-    send_request(asker, turns_find(asker->turns, order->poller), order, now);
-}
-
 static void end_cycle(struct asker *asker, struct member *member, double now)
 {
     struct poller *poller = member->poller;
-    rest_after_cycle(&asker->rest, poller, now);
+    rest_after_cycle(asker, poller, now);
     if (!poller->cycle.published) {
         if (poller->cycle.vital_missed)
             turns_charge(asker->turns, poller->cycle.started, now);
-        asker->events->missed(asker->data, member, now);
+        asker->turns->missed(asker->turns->data, member, now);
     }
     turns_expect(asker->turns);
-    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->rest.ledger, ORDER, poller),
-                          now);
+    order_queue_look_back(&asker->orders, poller, ledger_has(&asker->ledger, ORDER, poller), now);
 }
 
 /* Whether others wait while this pack gets requests that it may not answer: packs on the line, or a
@@ -149,18 +191,20 @@ static bool is_awaited(const struct asker *asker, const struct poller *poller, d
 /* Sends the pack's next request, or ends its cycle. */
 static void poll_pack(struct asker *asker, struct member *member, double now)
 {
+    struct poller *poller = member->poller;
+    struct bms_request request;
     bool published;
     /* Where nothing answers at all, a new connection costs nothing. */
-    const bool dead = poller_is_silent(member->poller) && !asker->wire->health.answered &&
-                      port_forgets(asker->wire->port);
-    if ((member->poller->pace.resting || dead) && !rest_end(&asker->rest, member->poller, now))
+    const bool dead = poller_is_silent(poller) && !asker->wire->health.answered &&
+                      port_traits(asker->wire->port)->forgets;
+    if ((poller->pace.resting || dead) && !asker_end_rest(asker, poller, now))
         return;
-    member->poller->trials.busy = is_awaited(asker, member->poller, now);
-    const bool asks = plan_request(member->poller, now, &asker->flight.request, &published);
+    poller->trials.busy = is_awaited(asker, poller, now);
+    const bool asks = plan_request(poller, now, &request, &published);
     if (published)
-        asker->events->published(asker->data, member, now);
+        asker->turns->published(asker->turns->data, member, now);
     if (asks)
-        send_request(asker, member, NULL, now);
+        send_request(asker, member, NULL, &request, now);
     else
         end_cycle(asker, member, now);
 }
@@ -168,10 +212,21 @@ static void poll_pack(struct asker *asker, struct member *member, double now)
 void asker_ask(struct asker *asker, double now)
 {
     struct order *order = order_queue_next(&asker->orders);
-    if (order)
-        ask_order(asker, order, now);
-    else
+    if (!order) {
         poll_pack(asker, turns_next(asker->turns, now), now);
+        return;
+    }
+    const time_t wall = time(NULL);
+    struct tm tm;
+    localtime_r(&wall, &tm);
+    const struct bms_moment local = {tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                                     tm.tm_hour,        tm.tm_min,     tm.tm_sec};
+    const bool open = ledger_has(&asker->ledger, ORDER, order->poller);
+    const enum order_result result = order_build(order, &local, open, now);
+    if (result == ORDER_PENDING)
+        send_request(asker, turns_find(asker->turns, order->poller), order, &order->request, now);
+    else
+        order_queue_go_on(&asker->orders, order, result, now);
 }
 
 /* ---- what comes ---- */
@@ -180,20 +235,20 @@ void asker_ask(struct asker *asker, double now)
 static void finish(struct asker *asker, double now)
 {
     struct member *member = asker->flight.member;
+    struct poller *poller = member->poller;
     bool published;
-    mask_flush(&asker->wire->mask, &member->poller->bms, &asker->flight.request);
-    asker->gap_before_ms = member->poller->config->driver->line.gap_ms;
+    mask_flush(&asker->wire->mask, &poller->bms, &asker->flight.request);
+    asker->gap_before_ms = poller->config->driver->line.gap_ms;
     asker->asking = false;
     asker->quiet_since = asker->over_at = now;
-    reply_time_report(asker->wire, asker->turns);
-    member->poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
-    member->poller->trials.busy = is_awaited(asker, member->poller, now);
-    const bool over = plan_end_if_done(member->poller, now, &published);
+    turns_report_late(asker->turns);
+    poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
+    poller->trials.busy = is_awaited(asker, poller, now);
+    const bool over = plan_end_if_done(poller, now, &published);
     if (published)
-        asker->events->published(asker->data, member, now);
+        asker->turns->published(asker->turns->data, member, now);
     if (over)
         end_cycle(asker, member, now);
-    asker->events->idle(asker->data, now);
 }
 
 /* A whole answer. True: the request in flight need not be waited for any more. */
@@ -205,7 +260,7 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
     const double sent_at = answer->oldest.sent_at;
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
-    rest_end_early(&asker->rest, poller, now);
+    end_rest_early(asker, poller, now);
     poller->presence.vain_since = NAN;
     const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
@@ -214,7 +269,7 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
         if (polls &&
             answer->oldest.times == 0) { /* an uncounted loan takes all other answers, too */
             poller->cycle.under_way = false;
-            rest_begin(&asker->rest, poller);
+            asker_rest(asker, poller);
         }
         return polls;
     }
@@ -226,12 +281,11 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
                      now);
         return true;
     }
-    const bool timely = polls && answer->single && flight->number == answer->oldest.number;
-    if (timely)
+    if (polls && answer->single && flight->number == answer->oldest.number)
         patience_learn(&poller->pace.patience, now - sent_at);
     else
         patience_suspect(&poller->pace.patience, now - answer->newest_at, now - sent_at,
-                         reply_time_usual_s(asker->wire, poller));
+                         turns_usual_s(asker->wire, poller));
     const struct plan_reply reply = {answer->oldest.step, sent_at, answer->newest_at, polls};
     return answer->result == BMS_REFUSED ? plan_refused(poller, &reply, now)
                                          : plan_answered(poller, &reply, now);
@@ -243,7 +297,7 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
 {
     struct flight *flight = &asker->flight;
     const struct poller *poller = flight->member->poller;
-    const double later = fmin(now + reply_time_s(asker->wire, poller), flight->deadline_limit);
+    const double later = fmin(now + turns_reply_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
     /* The reply to the request in flight comes right behind that to an earlier one, or not at all. */
@@ -260,21 +314,6 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
     wire_wait(asker->wire, flight->give_up_at, now);
 }
 
-/* Counts damage for the pack in flight. An echo, and what others say, are whole frames and no damage. */
-static void note_damage(struct asker *asker, const struct reply_counters *before, double now)
-{
-    const struct reply_counters *after = &asker->buffer.counters;
-    struct flight *flight = &asker->flight;
-    if (!asker->asking)
-        return;
-    uint32_t damaged = after->damaged - before->damaged + after->invalid - before->invalid;
-    flight->member->poller->counters.damaged += damaged;
-    if (damaged > 0)
-        plan_disturbed(flight->member->poller, now);
-    flight->disturbed |= damaged > 0 || after->skipped_bytes != before->skipped_bytes;
-    flight->member->noisy |= flight->disturbed;
-}
-
 /* True: the request in flight need not be waited for any more. */
 static bool receive_frames(struct asker *asker, bool silent, double now)
 {
@@ -283,15 +322,19 @@ static bool receive_frames(struct asker *asker, bool silent, double now)
     const size_t received = asker->buffer.size;
     struct answer answer;
     bool is_part = false, over = false;
-    while (!over && ledger_receive(&asker->rest.ledger, &asker->buffer, silent, &answer)) {
+    while (!over && ledger_receive(&asker->ledger, &asker->buffer, silent, &answer)) {
         const bool in_flight = asker->asking && flight->member->poller == answer.oldest.pack;
         if (answer.result == BMS_PARTIAL)
             is_part |= in_flight;
         else
             over = settle_answer(asker, &answer, in_flight, now);
     }
-    note_damage(asker, &before, now);
-    if (asker->asking && !over && !silent)
+    if (!asker->asking)
+        return over;
+    flight->disturbed |=
+        plan_count_damage(flight->member->poller, &before, &asker->buffer.counters, now);
+    flight->member->noisy |= flight->disturbed;
+    if (!over && !silent)
         wait_on(asker, is_part, asker->buffer.size < received, now);
     return over;
 }
@@ -312,30 +355,27 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
         wire_wait(asker->wire, now, now);
 }
 
-/* No reply came. If the pack has answered lately, noise may be pieces of its replies. */
-static void note_silence(struct asker *asker, double now)
+void asker_due(struct asker *asker, double now)
 {
     const struct flight *flight = &asker->flight;
     struct poller *poller = flight->member->poller;
-    bool answers = now - poller->presence.last_answer < LATELY_S;
-    if (flight->disturbed || (flight->member->noisy && answers))
-        plan_disturbed(poller, now);
-    if (poller->cycle.trials && !poller->cycle.garbled)
-        turns_charge(asker->turns, flight->asked_at, now);
-    plan_unanswered(poller, rest_is_behind(&asker->rest, poller), now);
-}
-
-void asker_due(struct asker *asker, double now)
-{
-    if (now < asker->flight.give_up_at) {
-        wire_wait(asker->wire, asker->flight.give_up_at, now);
+    if (now < flight->give_up_at) {
+        wire_wait(asker->wire, flight->give_up_at, now);
         return;
     }
     const bool over = receive_frames(asker, true, now);
-    if (!over && asker->flight.owner == ORDER)
+    if (!over && flight->owner == ORDER) {
         settle_order(asker, REPLY_WAITING, false, now);
-    else if (!over)
-        note_silence(asker, now);
+    } else if (!over) {
+        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+        /* If the pack has answered lately, noise may be pieces of its replies. */
+        if (flight->disturbed ||
+            (flight->member->noisy && now - poller->presence.last_answer < LATELY_S))
+            plan_disturbed(poller, now);
+        if (poller->cycle.trials && !poller->cycle.garbled)
+            turns_charge(asker->turns, flight->asked_at, now);
+        plan_unanswered(poller, oldest && open_step(oldest) != poller->cycle.step, now);
+    }
     if (!over && wire_is_deaf(asker->wire, now)) {
         asker->asking = false;
         wire_reopen(asker->wire, "nothing was received, opening it again", now);
@@ -355,17 +395,14 @@ const struct bms *asker_masked_bms(const struct asker *asker)
 
 /* ---- life ---- */
 
-void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
-                const struct asker_events *events, void *data)
+void asker_init(struct asker *asker, struct wire *wire, struct turns *turns)
 {
     *asker = (struct asker){.wire = wire,
                             .turns = turns,
-                            .events = events,
-                            .data = data,
-                            .rest = {.wire = wire, .turns = turns}};
-    asker->wanted_at = NAN;
-    asker->loan_since = INFINITY;
-    asker->quiet_since = asker->over_at = -INFINITY;
+                            .wanted_at = NAN,
+                            .loan_since = INFINITY,
+                            .quiet_since = -INFINITY,
+                            .over_at = -INFINITY};
 }
 
 void asker_opened(struct asker *asker, bool away, double now)
@@ -373,10 +410,10 @@ void asker_opened(struct asker *asker, bool away, double now)
     asker->quiet_since = asker->over_at = -INFINITY;
     asker->wanted_at = NAN;
     reply_clear(&asker->buffer);
-    ledger_expire(&asker->rest.ledger, now - ANSWER_MOST_S);
+    ledger_expire(&asker->ledger, now - ANSWER_MOST_S);
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
-        rest_end_early(&asker->rest, poller, now);
+        end_rest_early(asker, poller, now);
         asker->turns->list[i].missing_since = NAN;
         if (away)
             poller_reset(poller, now);

@@ -2,23 +2,19 @@
 /*
  * Polls the packs of a line: one exchange at a time, orders between polls. The ledger decides
  * which request a received frame answers: the one in flight, an earlier one, or none.
+ *
+ * When a pack rests: rules 4 and 5 of the ledger, in time. After a lost answer, each later answer
+ * looks as old as the request before its own. The answer to another step ends that. If it does not,
+ * the pack rests: it gets no requests until none of its open requests can be answered any more.
+ * Then a connection that may hold back answers is reopened.
  */
 #pragma once
 
-#include "rest.h"
-#include "order_queue.h"
+#include "ledger.h"
+#include "order.h"
 #include "reply.h"
 #include "turns.h"
 #include "wire.h"
-
-struct asker_events {
-    /** poller->values are new. */
-    void (*published)(void *data, struct member *member, double now);
-    /** A cycle ended without new values. */
-    void (*missed)(void *data, struct member *member, double now);
-    /** The exchange is over. */
-    void (*idle)(void *data, double now);
-};
 
 /* The request in flight. */
 struct flight {
@@ -38,9 +34,7 @@ struct flight {
 struct asker {
     struct wire *wire;
     struct turns *turns;
-    const struct asker_events *events;
-    void *data;
-    struct rest rest;
+    struct ledger ledger;
     struct reply buffer;
     bool asking; /* `flight` is in flight */
     struct flight flight;
@@ -52,8 +46,7 @@ struct asker {
     double loan_since;      /* set by lender.c: a loan waits for its turn; INFINITY: none does */
 };
 
-void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
-                const struct asker_events *events, void *data);
+void asker_init(struct asker *asker, struct wire *wire, struct turns *turns);
 
 /** The port is open, or was lost. */
 void asker_opened(struct asker *asker, bool away, double now);
@@ -78,3 +71,16 @@ void asker_end_orders(struct asker *asker, double now);
 
 /** The pack whose driver masks secrets in unsolicited bytes. */
 const struct bms *asker_masked_bms(const struct asker *asker);
+
+/** The pack rests. */
+void asker_rest(struct asker *asker, struct poller *poller);
+
+/** Makes another step due that settles the open request; false: the pack answers none. */
+bool asker_settle(struct asker *asker, struct poller *poller, const struct open_request *open,
+                  double now);
+
+/** Ends a rest. False: a request is still open, and the connection may hold its answer back. It is reopened first. */
+bool asker_end_rest(struct asker *asker, struct poller *poller, double now);
+
+/** Opens the port anew: replies may come late. */
+void asker_open_afresh(struct asker *asker, double now);

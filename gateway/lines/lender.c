@@ -2,18 +2,12 @@
 /* Lending the line. */
 #include "lender.h"
 
-#include "reply_time.h"
-
 #include <math.h>
 #include <string.h>
 
 #define TAIL_S 0.1 /* of silence after all answers: one more may follow */
-
-void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *data, double now),
-                 void *data)
-{
-    *lender = (struct lender){.asker = asker, .idle = idle, .data = data};
-}
+#define HEAD_SIZE                                                                                  \
+    6 /* bytes of a request that are shown: one that reads is no longer, or zero behind */
 
 /* ---- the queue ---- */
 
@@ -37,49 +31,79 @@ static bool remove_loan(struct lender *lender, const struct loan *loan)
     return true;
 }
 
-static void end_waiting(struct lender *lender, struct loan *loan, enum loan_result result)
-{
-    remove_loan(lender, loan);
-    loan->done(loan->data, result);
-}
-
 void lender_refuse(struct lender *lender)
 {
-    while (lender->queue)
-        end_waiting(lender, lender->queue, LOAN_NO_LINE);
+    for (struct loan *loan; (loan = lender->queue);) {
+        lender->queue = loan->next;
+        loan->done(loan->data, LOAN_NO_LINE);
+    }
+}
+
+/* ---- when nothing is open ---- */
+
+/* A pack that answered nothing for as long as an answer can take is switched off: a loan waits for its open requests no
+ * longer than its replies usually take. */
+static bool is_off(const struct poller *poller, double now)
+{
+    return poller->presence.silent_cycles > 1 && now - poller->presence.vain_since > ANSWER_MOST_S;
+}
+
+/* A loan waits until nothing is open: makes another step due if that helps; other packs rest. */
+static double clear_at(struct asker *asker, double now)
+{
+    double at = -INFINITY;
+    for (unsigned i = 0; i < asker->turns->count; i++) {
+        struct poller *poller = asker->turns->list[i].poller;
+        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+        const bool off = is_off(poller, now);
+        const double least_s = off ? turns_reply_s(asker->wire, poller) - ANSWER_MOST_S : 0;
+        at = fmax(at, ledger_rested_at(&asker->ledger, poller) + least_s);
+        if (!oldest || poller->pace.resting || poller->cycle.under_way || off)
+            continue;
+        if (!asker_settle(asker, poller, oldest, now))
+            asker_rest(asker, poller);
+        else
+            poller->pace.due = fmin(poller->pace.due, now);
+    }
+    return at;
+}
+
+/* Ends all rests. False: the port is reopened first. */
+static bool end_rests(struct asker *asker, double now)
+{
+    for (unsigned i = 0; i < asker->turns->count; i++) {
+        struct poller *poller = asker->turns->list[i].poller;
+        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+        if (!is_off(poller, now)) {
+            if (!asker_end_rest(asker, poller, now))
+                return false;
+        } else if (oldest && now - oldest->sent_at > ANSWER_MOST_S) {
+            /* It is not off if a connection that stands still holds its answers back. */
+            asker_open_afresh(asker, now);
+            return false;
+        }
+    }
+    return true;
 }
 
 double lender_next_at(struct lender *lender, double now)
 {
     for (struct loan *loan = lender->queue, *next; loan; loan = next) {
         next = loan->next;
-        if (!loan->open_end && now - loan->queued_at > LOAN_VALID_S)
-            end_waiting(lender, loan, LOAN_TOO_LATE);
+        if (loan->open_end || now - loan->queued_at <= LOAN_VALID_S)
+            continue;
+        remove_loan(lender, loan);
+        loan->done(loan->data, LOAN_TOO_LATE);
     }
     lender->asker->loan_since = lender->queue ? lender->queue->queued_at : INFINITY;
     if (!lender->queue)
         return INFINITY;
-    const double clear_at = rest_before_loan(&lender->asker->rest, now);
-    if (asker_next_due(lender->asker, now) <= now && lender->owed_s > 0)
-        return INFINITY;
-    return fmax(now, clear_at);
+    const double at = clear_at(lender->asker, now);
+    const bool polls_first = asker_next_due(lender->asker, now) <= now && lender->owed_s > 0;
+    return polls_first ? INFINITY : fmax(now, at);
 }
 
-void lender_pay(struct lender *lender, double now)
-{
-    lender->owed_s -= now - lender->asker->flight.asked_at;
-}
-
-/* ---- what is shown of it ---- */
-
-/* A request may set a password: only its head is shown. Requests that read are no longer than that, or zero behind it. */
-static void hide(const struct bms *bms, uint8_t *bytes, size_t size)
-{
-    enum { HEAD = 6 };
-    mask_sent(bms, bytes, size);
-    if (bms->driver->mask && size > HEAD)
-        memset(bytes + HEAD, 0, size - HEAD);
-}
+/* ---- one loan ---- */
 
 static struct bms_request request_of(const struct loan *loan)
 {
@@ -96,19 +120,16 @@ static void show_received(struct lender *lender)
     mask_flush(&lender->asker->wire->mask, asker_masked_bms(lender->asker), &request);
 }
 
-/* ---- one loan ---- */
-
 /* Counts the requests to this pack, not those to others on the line. `*known`: all are of its protocol. */
 static unsigned count_requests(const struct bms *bms, const struct loan *loan, bool *known)
 {
     unsigned requests = 0;
-    for (size_t at = 0, end; at < loan->size; at += end) {
+    *known = loan->size > 0;
+    for (size_t at = 0, end; *known && at < loan->size; at += end) {
         int address;
         end = bms_request_end(bms, loan->bytes + at, loan->size - at, &address);
         *known = end > 0;
         requests += !*known || address < 0 || address == bms_address(bms);
-        if (!*known)
-            break;
     }
     return requests;
 }
@@ -118,17 +139,22 @@ static void append_requests(struct lender *lender, double now)
     const struct bms_request request = request_of(&lender->loan);
     for (unsigned i = 0; i < lender->asker->turns->count; i++) {
         struct poller *poller = lender->asker->turns->list[i].poller;
-        bool known = false;
+        bool known;
         unsigned requests = count_requests(&poller->bms, &lender->loan, &known);
         lender->counted |= known && requests > 0;
         for (; requests > 0; requests--)
-            ledger_send(&lender->asker->rest.ledger, poller, &request, LOAN, 0, now);
+            ledger_send(&lender->asker->ledger, poller, &request, LOAN, 0, now);
     }
 }
 
+/* The longest of the packs on the line. */
 static double reply_s(const struct lender *lender)
 {
-    return reply_time_longest_s(lender->asker->wire, lender->asker->turns);
+    const struct asker *asker = lender->asker;
+    double longest = 0;
+    for (unsigned i = 0; i < asker->turns->count; i++)
+        longest = fmax(longest, turns_reply_s(asker->wire, asker->turns->list[i].poller));
+    return longest;
 }
 
 static void wait_until(struct lender *lender, double deadline, double now)
@@ -137,14 +163,21 @@ static void wait_until(struct lender *lender, double deadline, double now)
     wire_wait(lender->asker->wire, lender->deadline, now);
 }
 
+/* All packs rest if an unknown number of requests was sent. */
 static void end(struct lender *lender, enum loan_result result, double now)
 {
+    struct asker *asker = lender->asker;
     struct loan *borrower = lender->borrower;
     show_received(lender);
-    reply_clear(&lender->asker->buffer);
-    if (isfinite(lender->passed_at))
-        rest_all(&lender->asker->rest, lender->passed_at);
-    lender->asker->quiet_since = lender->asker->over_at = now;
+    reply_clear(&asker->buffer);
+    for (unsigned i = 0; isfinite(lender->passed_at) && i < asker->turns->count; i++) {
+        struct poller *poller = asker->turns->list[i].poller;
+        if (bms_talks(poller->config->driver))
+            continue; /* it is not polled, so no answer would ever settle this */
+        ledger_send_uncounted(&asker->ledger, poller, lender->passed_at);
+        asker_rest(asker, poller);
+    }
+    asker->quiet_since = asker->over_at = now;
     lender->owed_s = fmin(now - lender->begun_at, LOAN_VALID_S);
     lender->lent = false;
     lender->borrower = NULL;
@@ -155,7 +188,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
 void lender_begin(struct lender *lender, double now)
 {
     struct loan *loan = lender->queue;
-    if (!rest_end_before_loan(&lender->asker->rest, now))
+    if (!end_rests(lender->asker, now))
         return;
     lender->queue = loan->next;
     lender->borrower = loan;
@@ -165,7 +198,7 @@ void lender_begin(struct lender *lender, double now)
     lender->received = lender->echoed = 0;
     lender->begun_at = lender->deadline = now;
     lender->passed_at = -INFINITY;
-    ledger_lend(&lender->asker->rest.ledger);
+    ledger_lend(&lender->asker->ledger);
     reply_clear(&lender->asker->buffer);
     if (loan->begun)
         loan->begun(loan->data);
@@ -176,13 +209,16 @@ void lender_begin(struct lender *lender, double now)
 bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *bytes, size_t size,
                  double now)
 {
+    const struct bms *masked = asker_masked_bms(lender->asker);
     uint8_t shown[LOAN_BYTES];
     if (lender->borrower != loan)
         return false;
     if (size > sizeof shown)
         size = sizeof shown;
     memcpy(shown, bytes, size);
-    hide(asker_masked_bms(lender->asker), shown, size);
+    mask_sent(masked, shown, size);
+    if (masked->driver->mask && size > HEAD_SIZE)
+        memset(shown + HEAD_SIZE, 0, size - HEAD_SIZE); /* it may set a password */
     lender->asker->wire->facts.loans++;
     if (loan->open_end) {
         lender->passed_at = now;
@@ -193,40 +229,23 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
     return wire_send(lender->asker->wire, bytes, size, shown, now);
 }
 
-/* Two-wire adapters echo what is sent. */
-static void count_received(struct lender *lender, const uint8_t *bytes, size_t size)
+void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, double now)
 {
+    struct asker *asker = lender->asker;
     const struct loan *loan = &lender->loan;
+    struct answer answer;
+    mask_received(&asker->wire->mask, asker_masked_bms(asker), bytes, size);
+    /* Two-wire adapters echo what is sent. */
     for (size_t i = 0; i < size; i++, lender->received++)
         lender->echoed += lender->received == lender->echoed && lender->received < loan->size &&
                           bytes[i] == loan->bytes[lender->received];
-}
-
-static bool is_answered(const struct lender *lender)
-{
-    const size_t echo = lender->echoed == lender->loan.size ? lender->echoed : 0;
-    return lender->received > echo;
-}
-
-/* True: no request of the borrower is open any more. */
-static bool settle_answered(struct lender *lender, const uint8_t *bytes, size_t size)
-{
-    struct ledger *ledger = &lender->asker->rest.ledger;
-    struct answer answer;
-    reply_append(&lender->asker->buffer, bytes, size);
-    while (ledger_receive(ledger, &lender->asker->buffer, false, &answer))
-        ;
-    return lender->counted && !ledger_has(ledger, LOAN, NULL);
-}
-
-void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, double now)
-{
-    mask_received(&lender->asker->wire->mask, asker_masked_bms(lender->asker), bytes, size);
-    count_received(lender, bytes, size);
-    if (lender->loan.open_end) {
+    if (loan->open_end) {
         show_received(lender);
     } else {
-        const bool all = settle_answered(lender, bytes, size);
+        reply_append(&asker->buffer, bytes, size);
+        while (ledger_receive(&asker->ledger, &asker->buffer, false, &answer))
+            ;
+        const bool all = lender->counted && !ledger_has(&asker->ledger, LOAN, NULL);
         wait_until(lender, now + (all ? fmin(TAIL_S, reply_s(lender)) : reply_s(lender)), now);
     }
     if (lender->borrower)
@@ -241,8 +260,8 @@ void lender_due(struct lender *lender, double now)
         wire_wait(lender->asker->wire, lender->deadline, now);
         return;
     }
-    end(lender, is_answered(lender) ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
-    lender->idle(lender->data, now);
+    const size_t echo = lender->echoed == lender->loan.size ? lender->echoed : 0;
+    end(lender, lender->received > echo ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
 }
 
 void lender_closed(struct lender *lender, double now)

@@ -20,23 +20,15 @@ struct lender {
     size_t received;       /* bytes */
     size_t echoed;         /* how many of the first ones are an echo */
     double begun_at, deadline;
-    double passed_at;                     /* last bytes sent with an open end; -infinity: none */
-    double owed_s;                        /* for this time, polls of due packs come first */
-    void (*idle)(void *data, double now); /* the loan is over */
-    void *data;
+    double passed_at; /* last bytes sent with an open end; -infinity: none */
+    double owed_s; /* for this time, polls of due packs come first; line.c subtracts their time */
 };
-
-void lender_init(struct lender *lender, struct asker *asker, void (*idle)(void *data, double now),
-                 void *data);
 
 void lender_add(struct lender *lender, struct loan *loan);
 
 /** When the next loan may begin, `now` at the earliest; infinity: none waits, or packs come first.
- * Ends loans that have waited too long, and makes steps due that settle open requests (rest.h). */
+ * Ends loans that have waited too long, and makes steps due that settle open requests. */
 double lender_next_at(struct lender *lender, double now);
-
-/** A poll is over: its time counts for the packs. */
-void lender_pay(struct lender *lender, double now);
 
 /** The line is quiet: lends it to the first in the queue. */
 void lender_begin(struct lender *lender, double now);

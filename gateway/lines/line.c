@@ -32,27 +32,29 @@ static void on_published(void *data, struct member *member, double now)
 {
     struct line *line = data;
     wire_answered(&line->wire, now);
-    if (member->poller->pace.first_at == now)
-        turns_tell_way(&line->turns, member->poller, now);
-    member_report_values(member, line_name(line), now);
+    turns_report_values(&line->turns, member, now);
     line->events.published(line->data, member->poller, now);
 }
 
 static void on_missed(void *data, struct member *member, double now)
 {
     struct line *line = data;
-    turns_note_miss(member);
     if (line->events.missed)
         line->events.missed(line->data, member->poller, now);
     else
-        turns_report_silence(&line->turns, line_name(line), line->wire.health.started_at, now);
+        turns_report_miss(&line->turns, member, now);
+}
+
+static bool is_busy(const struct line *line)
+{
+    return line->asker.asking || line->lender.lent;
 }
 
 /* Nothing is under way: lends the line, or sends the next request, or waits until one is due. */
 static void advance(struct line *line, double now)
 {
     struct asker *asker = &line->asker;
-    while (line->wire.facts.state == LINE_IS_OPEN && !asker->asking && !line->lender.lent) {
+    while (line->wire.facts.state == LINE_IS_OPEN && !is_busy(line)) {
         const double lend_at = lender_next_at(&line->lender, now);
         const double next = fmin(lend_at, asker_next_due(asker, now));
         if (next > now) {
@@ -69,23 +71,20 @@ static void advance(struct line *line, double now)
     }
 }
 
-/* A line that is not polled is lent with an open end only. */
-static void on_idle(void *data, double now)
+/* Continues once nothing is under way. A line that is not polled is lent with an open end only. `asked`: an exchange
+ * of a poll or an order may just be over: its time counts for the packs. */
+static void go_on(struct line *line, bool asked, double now)
 {
-    struct line *line = data;
+    if (is_busy(line))
+        return;
+    if (asked)
+        line->lender.owed_s -= now - line->asker.flight.asked_at;
     if (!line->hears)
         advance(line, now);
     else if (line->lender.queue && line->wire.facts.state == LINE_IS_OPEN)
         lender_begin(&line->lender, now);
     else
         hearer_due(&line->hearer, now);
-}
-
-static void on_asked(void *data, double now)
-{
-    struct line *line = data;
-    lender_pay(&line->lender, now);
-    on_idle(line, now);
 }
 
 /* ---- what the port does ---- */
@@ -106,6 +105,7 @@ static void on_opened(void *data, bool away, double now)
 static void on_received(void *data, const uint8_t *bytes, size_t size, double now)
 {
     struct line *line = data;
+    const bool was_asking = line->asker.asking;
     if (line->turns.count == 1) /* of several it is not known which pack it was */
         line->turns.list[0].poller->presence.vain_since = NAN;
     if (line->lender.lent)
@@ -114,17 +114,19 @@ static void on_received(void *data, const uint8_t *bytes, size_t size, double no
         hearer_received(&line->hearer, bytes, size, now);
     else
         asker_received(&line->asker, bytes, size, now);
+    if (was_asking)
+        go_on(line, was_asking, now);
 }
 
 static void on_due(void *data, double now)
 {
     struct line *line = data;
+    const bool was_asking = line->asker.asking;
     if (line->lender.lent)
         lender_due(&line->lender, now);
-    else if (line->asker.asking)
+    else if (was_asking)
         asker_due(&line->asker, now);
-    else
-        on_idle(line, now);
+    go_on(line, was_asking, now);
 }
 
 static double next_due(void *data, double now)
@@ -183,27 +185,28 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
                       struct poller **pollers, unsigned count, const struct line_events *events,
                       void *data)
 {
-    static const struct asker_events parts = {
-        .published = on_published, .missed = on_missed, .idle = on_asked};
     struct line *line = calloc(1, sizeof *line);
     if (!line)
         return NULL;
     line->events = *events;
     line->data = data;
-    if (!turns_init(&line->turns, pollers, count) || !open_wire(line, loop, config)) {
+    if (!turns_init(&line->turns, &line->wire, pollers, count) || !open_wire(line, loop, config)) {
         turns_close(&line->turns);
         free(line);
         return NULL;
     }
+    line->turns.published = on_published;
+    line->turns.missed = on_missed;
+    line->turns.data = line;
     line->late_turn = (struct late_turn_watcher){.late = on_late_turn, .data = line};
     late_turn_watch(loop, &line->late_turn);
     line->tap = (struct line_tap){.passed = events->passed, .data = data};
     if (events->passed)
         line_watch(line, &line->tap);
     line->hears = config->listen || bms_talks(pollers[0]->config->driver);
-    asker_init(&line->asker, &line->wire, &line->turns, &parts, line);
-    lender_init(&line->lender, &line->asker, on_idle, line);
-    if (line->hears && !hearer_init(&line->hearer, &line->wire, &line->turns, &parts, line)) {
+    asker_init(&line->asker, &line->wire, &line->turns);
+    line->lender.asker = &line->asker;
+    if (line->hears && !hearer_init(&line->hearer, &line->turns)) {
         line_free(line);
         return NULL;
     }
@@ -215,7 +218,7 @@ void line_free(struct line *line)
     if (!line)
         return;
     const double now = clock_now();
-    late_turn_unwatch(line->wire.intake.loop, &line->late_turn);
+    late_turn_unwatch(line->wire.loop, &line->late_turn);
     asker_end_orders(&line->asker, now);
     lender_closed(&line->lender, now);
     lender_refuse(&line->lender);
@@ -236,7 +239,7 @@ void line_start(struct line *line)
 static void hurry(struct line *line)
 {
     const double now = clock_now();
-    if (!line->asker.asking && !line->lender.lent)
+    if (!is_busy(line))
         wire_hurry(&line->wire, now);
 }
 

@@ -2,8 +2,9 @@
 /* Switching the MOS of a pack, and writing its settings. */
 #include "order.h"
 
+#include "plan.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #define SOC_DRIFT_PERCENT 0.5
@@ -134,17 +135,6 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
-/* After a refusal some drivers have a second request (JBD: FB instead of E1). The same request is
- * never sent twice. */
-static enum order_result try_other_way(struct order *order, double now)
-{
-    struct bms_request before = order->request;
-    enum order_result result = order_build(order, NULL, false, now);
-    bool same = before.size == order->request.size &&
-                memcmp(before.bytes, order->request.bytes, before.size) == 0;
-    return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
-}
-
 /* One switch is in its position: the other one follows, if it is wanted. */
 static enum order_result go_on(struct order *order)
 {
@@ -183,7 +173,13 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
         return settle_setting(order, answer == REPLY_DONE, answer == REPLY_REFUSED && !doubtful);
     if (waits)
         return look(order);
-    return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
+    if (answer == REPLY_DONE)
+        return go_on(order);
+    /* After a refusal some drivers have a second request (JBD: FB instead of E1). The same request
+     * is never sent twice. */
+    const struct bms_request before = order->request;
+    const bool built = order_build(order, NULL, false, now) == ORDER_PENDING;
+    return built && !bms_request_same(&before, &order->request) ? ORDER_PENDING : ORDER_REFUSED;
 }
 
 /* Whether the reading is what was ordered. A flowing charge moves the SOC that was set: a reading that came this near to
@@ -200,13 +196,6 @@ static bool is_done(const struct order *order, double reading)
     return moved || is_set(order, reading);
 }
 
-static enum pack_value id_of(const struct order *order)
-{
-    if (order->switches.sets)
-        return order->switches.setting;
-    return next_switch(order) == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
-}
-
 enum order_result order_look(struct order *order, bool open, double now)
 {
     const bool sets = order->switches.sets;
@@ -217,8 +206,10 @@ enum order_result order_look(struct order *order, bool open, double now)
         return result == ORDER_LOOK && last ? ORDER_NOT_NOW : result;
     }
     /* Published values may be from before the order, if no cycle has ended since. */
-    const bool done =
-        is_done(order, poller_read_since(order->poller, id_of(order), order->sent_at));
+    const enum pack_value id = sets                                   ? order->switches.setting
+                               : next_switch(order) == BMS_CHARGE_MOS ? CHARGE_MOS
+                                                                      : DISCHARGE_MOS;
+    const bool done = is_done(order, poller_read_since(order->poller, id, order->sent_at));
     if (!done && !last)
         return ORDER_LOOK;
     order->looking = false;
@@ -230,4 +221,65 @@ enum order_result order_look(struct order *order, bool open, double now)
     order->part = order->returns = 0;
     order->fault = ORDER_PENDING;
     return ORDER_PENDING;
+}
+
+/* ---- the queue ---- */
+
+void order_queue_add(struct order_queue *queue, struct order *order, double now)
+{
+    struct order **last = &queue->first;
+    while (*last)
+        last = &(*last)->next;
+    order->queued_at = now;
+    order->next = NULL;
+    *last = order;
+}
+
+struct order *order_queue_next(const struct order_queue *queue)
+{
+    struct order *order = queue->first;
+    while (order && (order->looking || plan_is_due_first(order->poller)))
+        order = order->next;
+    return order;
+}
+
+/* A pack to which something was sent is read anew. */
+static void end_order(struct order_queue *queue, struct order *order, enum order_result result,
+                      double now)
+{
+    struct order **link = &queue->first;
+    while (*link != order)
+        link = &(*link)->next;
+    *link = order->next;
+    if (order->request.size > 0)
+        plan_reread_all(order->poller, now);
+    order->done(order->data, result);
+}
+
+void order_queue_end(struct order_queue *queue, double now)
+{
+    while (queue->first)
+        end_order(queue, queue->first,
+                  queue->first->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE, now);
+}
+
+void order_queue_go_on(struct order_queue *queue, struct order *order, enum order_result result,
+                       double now)
+{
+    if (result == ORDER_LOOK && order->switches.sets)
+        plan_reread_value(order->poller, order->switches.setting, now);
+    else if (result == ORDER_LOOK)
+        plan_reread_all(order->poller, now);
+    else if (result != ORDER_PENDING)
+        end_order(queue, order, result, now);
+}
+
+void order_queue_look_back(struct order_queue *queue, const struct poller *poller, bool open,
+                           double now)
+{
+    struct order *order = queue->first;
+    while (order && (!order->looking || order->poller != poller))
+        order = order->next;
+    if (order)
+        order_queue_go_on(queue, order, order_look(order, open, now), now);
 }

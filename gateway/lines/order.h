@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * An order switches the charge or discharge MOS of a pack, or writes one of its settings, by
- * requests that its driver builds. Pure; asker.c sends them before the next poll.
+ * requests that its driver builds. The orders of a line are carried out one after another. Pure;
+ * asker.c sends them before the next poll.
  *
  * The answer of the BMS confirms an order if it cannot be the answer to another order, nor an echo,
  * which is possible until the pack has answered. After an unanswered order, later answers confirm
@@ -46,6 +47,11 @@ struct order {
     struct order *next;      /* in the line's queue */
 };
 
+/* The orders of a line, first come, first served. Zeroed is empty. */
+struct order_queue {
+    struct order *first;
+};
+
 /** ORDER_PENDING if a pack of this driver can carry it out, else why not. Rounds the value to the step. */
 enum order_result order_check(const struct bms_driver *driver, struct switches *switches);
 
@@ -63,3 +69,19 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
 /** A cycle of its pack is over, whether it brought values or not. ORDER_PENDING: go on with
  * order_build; ORDER_LOOK: poll once more. */
 enum order_result order_look(struct order *order, bool open, double now);
+
+void order_queue_add(struct order_queue *queue, struct order *order, double now);
+
+/** The next one that can be sent; NULL: none. */
+struct order *order_queue_next(const struct order_queue *queue);
+
+/** Acts on a result: the order goes on, or its state is read back, or it ends with `done`. */
+void order_queue_go_on(struct order_queue *queue, struct order *order, enum order_result result,
+                       double now);
+
+/** After a cycle of the pack: checks the state that its order waits for. `open`: as order_look. */
+void order_queue_look_back(struct order_queue *queue, const struct poller *poller, bool open,
+                           double now);
+
+/** Ends all. */
+void order_queue_end(struct order_queue *queue, double now);

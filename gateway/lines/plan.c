@@ -373,6 +373,17 @@ void plan_disturbed(struct poller *poller, double now)
     poller->cycle.garbled = true;
 }
 
+/* An echo, and what others say, are whole frames and no damage. */
+bool plan_count_damage(struct poller *poller, const struct reply_counters *before,
+                       const struct reply_counters *after, double now)
+{
+    const uint32_t damaged = after->damaged - before->damaged + after->invalid - before->invalid;
+    poller->counters.damaged += damaged;
+    if (damaged > 0)
+        plan_disturbed(poller, now);
+    return damaged > 0 || after->skipped_bytes != before->skipped_bytes;
+}
+
 /* ---- requests of orders and rests ---- */
 
 static void drop_cycle(struct poller *poller, double now)

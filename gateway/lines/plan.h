@@ -12,6 +12,7 @@
 #pragma once
 
 #include "poller.h"
+#include "reply.h"
 
 /** Builds the next request of the cycle, or repeats the last one. `*published`: there are new
  * values before it. False: the cycle is over; `*published`: it was published. */
@@ -47,6 +48,10 @@ void plan_unanswered(struct poller *poller, bool behind, double now);
 
 /** Noise or a damaged frame was received. */
 void plan_disturbed(struct poller *poller, double now);
+
+/** Counts the damage in the bytes that the buffer got since `before`. True: some of them are no whole frame. */
+bool plan_count_damage(struct poller *poller, const struct reply_counters *before,
+                       const struct reply_counters *after, double now);
 
 /** Drops the cycle under way and makes all steps due, also slow ones: something was switched. */
 void plan_reread_all(struct poller *poller, double now);

@@ -55,7 +55,7 @@ struct poller_trials {
 /* When it is polled. */
 struct poller_pace {
     double due;          /* the next cycle */
-    bool resting;        /* no requests until `due` (rest.h) */
+    bool resting;        /* no requests until `due` (asker.h) */
     bool interrupted;    /* since the last cycle began, the loop was late */
     double last_started; /* the cycle before; NaN: it was not published */
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */

@@ -2,6 +2,7 @@
 /* The packs on one line. */
 #include "turns.h"
 
+#include "ledger.h"
 #include "plan.h"
 
 #include "base/log.h"
@@ -12,10 +13,12 @@
 #include <string.h>
 
 #define NAMES_SIZE 1600
+#define UNSURE_LEAST_S 0.4 /* for an answer that may not come */
 
-bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
+bool turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
+                unsigned count)
 {
-    *turns = (struct turns){.list = calloc(count, sizeof *turns->list)};
+    *turns = (struct turns){.wire = wire, .list = calloc(count, sizeof *turns->list)};
     if (!turns->list)
         return false;
     turns->count = count;
@@ -33,25 +36,22 @@ void turns_close(struct turns *turns)
 
 /* ---- the next pack ---- */
 
-static void prefer_earlier(struct member **best, struct member *member)
-{
-    if (!*best || member->poller->pace.due < (*best)->poller->pace.due)
-        *best = member;
-}
-
 struct member *turns_next(const struct turns *turns, double now)
 {
-    struct member *silent = NULL, *lively = NULL;
+    struct member *first[2] = {NULL, NULL}; /* of those that answer, and of the silent ones */
     for (unsigned i = 0; i < turns->count; i++) {
-        struct member *member = &turns->list[i];
+        struct member *member = &turns->list[i], **best = &first[poller_is_silent(member->poller)];
         if (member->poller->cycle.under_way)
             return member;
-        prefer_earlier(poller_is_silent(member->poller) ? &silent : &lively, member);
+        if (!*best || member->poller->pace.due < (*best)->poller->pace.due)
+            *best = member;
     }
-    if (!silent || !lively)
-        return silent ? silent : lively;
-    bool lively_first = lively->poller->pace.due <= now && now < turns->silent_from;
-    return lively_first || lively->poller->pace.due <= silent->poller->pace.due ? lively : silent;
+    if (!first[0] || !first[1])
+        return first[0] ? first[0] : first[1];
+    const double due = first[0]->poller->pace.due;
+    const bool lively_first =
+        due <= first[1]->poller->pace.due || (due <= now && now < turns->silent_from);
+    return first[lively_first ? 0 : 1];
 }
 
 struct member *turns_find(const struct turns *turns, const struct poller *poller)
@@ -84,23 +84,9 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
 void turns_wake(struct turns *turns, const struct poller *poller, double now)
 {
     turns->silent_from = now;
-    for (unsigned i = 0; i < turns->count; i++) {
-        struct poller *other = turns->list[i].poller;
-        if (other != poller)
-            plan_wake(other, now);
-    }
-}
-
-void turns_tell_way(struct turns *turns, const struct poller *poller, double now)
-{
-    for (unsigned i = 0; i < turns->count; i++) {
-        struct poller *other = turns->list[i].poller;
-        if (other->bms.way > 0 || poller->bms.way == 0 ||
-            other->config->driver != poller->config->driver)
-            continue;
-        other->bms.way = poller->bms.way;
-        plan_wake(other, now);
-    }
+    for (unsigned i = 0; i < turns->count; i++)
+        if (turns->list[i].poller != poller)
+            plan_wake(turns->list[i].poller, now);
 }
 
 void turns_expect(struct turns *turns)
@@ -118,26 +104,77 @@ void turns_expect(struct turns *turns)
         turns->list[i].poller->pace.expected_s = round_s;
 }
 
-/* ---- what is logged of them ---- */
+/* ---- the time for a reply ---- */
 
-void turns_note_miss(struct member *member)
+double turns_usual_s(const struct wire *wire, const struct poller *poller)
 {
-    if (member->poller->presence.silent_cycles > 0 && isnan(member->missing_since))
-        member->missing_since = member->poller->cycle.started;
+    const unsigned set = wire->config->reply_ms;
+    return fmax(set ? set : poller->config->driver->line.reply_ms,
+                port_traits(wire->port)->least_reply_ms) /
+           1e3;
 }
+
+double turns_reply_s(const struct wire *wire, const struct poller *poller)
+{
+    return fmax(turns_usual_s(wire, poller),
+                patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
+}
+
+/* A request that may stay unanswered should not cost other packs more than one of their answers takes. One in
+ * SILENT_SHARE gets its full time: the pack may have become slower. */
+double turns_next_reply_s(const struct turns *turns, const struct poller *poller)
+{
+    const double most = turns_reply_s(turns->wire, poller);
+    double usual = patience_wait_s(&poller->pace.patience, most);
+    for (unsigned i = 0; usual == 0 && i < turns->count; i++)
+        usual = patience_wait_s(&turns->list[i].poller->pace.patience, most);
+    const unsigned step = poller->cycle.step;
+    const bool vital = poller->config->driver->plan[step].vital;
+    const unsigned misses = vital ? poller->presence.silent_cycles : poller->steps[step].misses;
+    const bool turn = misses % SILENT_SHARE == SILENT_SHARE - 1;
+    if ((usual == 0 && vital) || turn || !plan_is_unsure(poller))
+        return most;
+    const double least = fmax(UNSURE_LEAST_S, port_traits(turns->wire->port)->least_reply_ms / 1e3);
+    return fmin(most, fmax(usual, least));
+}
+
+/* Where replies regularly come after the timeout, values are true but rare. A key of the configuration cures that. */
+void turns_report_late(const struct turns *turns)
+{
+    struct wire *wire = turns->wire;
+    const char *line = wire->config->name;
+    const struct poller *slowest = NULL;
+    double late_s = 0;
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *poller = turns->list[i].poller;
+        const double took_s = poller->pace.patience.usual_s;
+        if (took_s <= fmax(late_s, turns_usual_s(wire, poller)))
+            continue;
+        late_s = took_s;
+        slowest = poller;
+    }
+    if (!slowest && wire->facts.late_s > 0)
+        log_info("line %s: replies come within reply_timeout again", line);
+    wire->facts.late_s = late_s;
+    if (!slowest || wire->health.reported_late)
+        return;
+    wire->health.reported_late = true;
+    const struct pack_config *pack = slowest->config;
+    log_warn("line %s: replies come %.1f s after the request, later than reply_timeout = %.1f s; "
+             "set reply_timeout to at least %.1fs",
+             line, late_s, turns_usual_s(wire, slowest),
+             patience_wait_s(&slowest->pace.patience, ANSWER_MOST_S) + 0.1);
+    if (pack->stale_fixed && pack->stale_after_s <= late_s)
+        log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
+                 line, pack->name, pack->stale_after_s);
+}
+
+/* ---- what is logged of them ---- */
 
 static bool is_missed(const struct member *member)
 {
     return isnan(member->silent_since) && member->poller->presence.silent_cycles > 0 &&
            !isnan(member->missing_since);
-}
-
-/* After the port was away, a pack is reported as silent only after some unanswered requests. */
-static bool is_worth_a_word(const struct member *member, double started_at, double now)
-{
-    const struct poller *poller = member->poller;
-    const double since = isnan(poller->published_at) ? started_at : member->missing_since;
-    return poller_stale(poller, now) && now - since >= poller_stale_after(poller) / 2;
 }
 
 /* "house-1 (daly, address 1), house-2 (daly, address 2)" */
@@ -152,15 +189,24 @@ static void append_name(char names[NAMES_SIZE], const struct poller *poller)
              driver->name, address);
 }
 
-void turns_report_silence(struct turns *turns, const char *line, double started_at, double now)
+void turns_report_miss(struct turns *turns, struct member *missed, double now)
 {
+    const char *line = turns->wire->config->name;
+    const double started_at = turns->wire->health.started_at;
     char names[NAMES_SIZE] = "";
     bool heard = false, others_answer = false;
     double since = INFINITY, interval = 0;
+    if (missed->poller->presence.silent_cycles > 0 && isnan(missed->missing_since))
+        missed->missing_since = missed->poller->cycle.started;
     for (unsigned i = 0; i < turns->count; i++) {
-        struct member *member = &turns->list[i];
-        others_answer |= !poller_is_silent(member->poller);
-        if (is_missed(member) && !is_worth_a_word(member, started_at, now))
+        const struct member *member = &turns->list[i];
+        const struct poller *poller = member->poller;
+        /* After the port was away, a pack is reported as silent only after some unanswered requests. */
+        const double missing_since =
+            isnan(poller->published_at) ? started_at : member->missing_since;
+        others_answer |= !poller_is_silent(poller);
+        if (is_missed(member) &&
+            (!poller_stale(poller, now) || now - missing_since < poller_stale_after(poller) / 2))
             return; /* all are reported together */
     }
     for (unsigned i = 0; i < turns->count; i++) {
@@ -187,27 +233,24 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
                                  : "check wiring, address and protocol");
 }
 
-static void report_answer(struct member *member, const char *line, double now)
+void turns_report_values(struct turns *turns, struct member *member, double now)
 {
+    const struct poller *poller = member->poller;
+    const char *line = turns->wire->config->name, *remark = poller->bms.remark;
     if (!isnan(member->silent_since))
-        log_info("line %s: %s answers again after %.0f s", line, member->poller->config->name,
+        log_info("line %s: %s answers again after %.0f s", line, poller->config->name,
                  now - member->silent_since);
     member->noisy = false;
     member->missing_since = member->silent_since = NAN;
-}
-
-static void report_remark(struct member *member, const char *line)
-{
-    const char *remark = member->poller->bms.remark;
-    if (strcmp(member->remark, remark) == 0)
-        return;
+    if (remark[0] && strcmp(member->remark, remark) != 0)
+        log_info("line %s: %s %s", line, poller->config->name, remark);
     snprintf(member->remark, sizeof member->remark, "%s", remark);
-    if (remark[0])
-        log_info("line %s: %s %s", line, member->poller->config->name, remark);
-}
-
-void member_report_values(struct member *member, const char *line, double now)
-{
-    report_answer(member, line, now);
-    report_remark(member, line);
+    for (unsigned i = 0; poller->pace.first_at == now && i < turns->count; i++) {
+        struct poller *other = turns->list[i].poller;
+        if (other->bms.way > 0 || poller->bms.way == 0 ||
+            other->config->driver != poller->config->driver)
+            continue;
+        other->bms.way = poller->bms.way;
+        plan_wake(other, now);
+    }
 }

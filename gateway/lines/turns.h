@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: MIT
-/* The packs on one line: which one is next, and what is logged about them. */
+/*
+ * The packs on one line: which one is next, how long to wait for its reply, and what is logged about
+ * them.
+ *
+ * The time for a reply is the timeout of the protocol or the configuration, longer if the pack's
+ * replies are known to be late (patience.h), shorter if it will probably not answer.
+ */
 #pragma once
 
 #include "poller.h"
+#include "wire.h"
 
 /* While others wait, silent packs get 1/(n + 1) of the time, and one of n attempts gets its full
  * timeout. */
@@ -13,18 +20,23 @@ struct member {
     bool noisy;              /* noise was received after a request, since its last good answer */
     char remark[BMS_REMARK]; /* of its driver, as logged last */
     double silent_since;     /* as logged; NaN: not logged */
-    double missing_since;    /* first request in vain on this connection; NaN: none */
+    double missing_since;    /* first cycle in vain on this connection; NaN: none */
 };
 
 struct turns {
+    struct wire *wire;
     struct member *list;
     unsigned count;
     bool listens;       /* another master polls them */
     double silent_from; /* until then, silent packs wait while one that answers is due */
+    void (*published)(void *data, struct member *member, double now); /* new poller->values */
+    void (*missed)(void *data, struct member *member, double now);    /* a cycle without any */
+    void *data;
 };
 
-/** The pollers stay with the caller. False: out of memory. */
-bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count);
+/** The pollers and the wire stay with the caller. False: out of memory. */
+bool turns_init(struct turns *turns, struct wire *wire, struct poller *const *pollers,
+                unsigned count);
 void turns_close(struct turns *turns);
 
 /** The pack whose cycle is under way, otherwise the one that is due first. Silent packs must not
@@ -45,20 +57,26 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
  * line may have been away. */
 void turns_wake(struct turns *turns, const struct poller *poller, double now);
 
-/** A pack has its first values. Packs on a line are mostly of one make: others whose form of
- * requests is not known yet get the same form first. */
-void turns_tell_way(struct turns *turns, const struct poller *poller, double now);
-
 /** After a cycle: estimates pace.expected_s, a round of the line, by what the cycles of its packs take. Silent packs do not
  * count. */
 void turns_expect(struct turns *turns);
 
-/** A pack's cycle ended without an answer. */
-void turns_note_miss(struct member *member);
+/** The usual time for a reply in seconds; each protocol on a line has its own. */
+double turns_usual_s(const struct wire *wire, const struct poller *poller);
 
-/** Logs one warning for all packs of the line that have become silent, once each has been missed for half of its
- * stale_after. `started_at`: of the line. */
-void turns_report_silence(struct turns *turns, const char *line, double started_at, double now);
+/** The time where a reply is expected. */
+double turns_reply_s(const struct wire *wire, const struct poller *poller);
 
-/** Logs that a pack answers again, and a new remark of its driver. */
-void member_report_values(struct member *member, const char *line, double now);
+/** The time for the next request of the pack's plan, which may well stay unanswered. */
+double turns_next_reply_s(const struct turns *turns, const struct poller *poller);
+
+/** Sets facts.late_s. Logs once what to configure if replies are late. */
+void turns_report_late(const struct turns *turns);
+
+/** A pack's cycle ended without an answer. Logs one warning for all packs of the line that have become silent, once
+ * each has been missed for half of its stale_after. */
+void turns_report_miss(struct turns *turns, struct member *member, double now);
+
+/** A pack has new values: logs that it answers again, and a new remark of its driver. After its first values, other
+ * packs whose form of requests is not known yet get the same form first: mostly they are of one make. */
+void turns_report_values(struct turns *turns, struct member *member, double now);

@@ -13,7 +13,10 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define AWAY_S 5.0 /* after longer than this: warn, and expect another device */
+#define AWAY_S 5.0        /* after longer than this: warn, and expect another device */
+#define BLOCK 2048        /* bytes; after a full block more follow, */
+#define PAUSE_S 0.0125    /* read after this pause: 160 kB/s is more than any wire has */
+#define BLOCKS_AT_ONCE 32 /* more than a serial port's buffer holds */
 
 /* Passes bytes that may be shown to the log and to observers. */
 static void show(void *data, char direction, const uint8_t *bytes, size_t size)
@@ -36,10 +39,9 @@ static void show(void *data, char direction, const uint8_t *bytes, size_t size)
 
 static void set_timer(struct wire *wire, double at, double now)
 {
-    struct ev_loop *loop = wire->intake.loop;
-    ev_timer_stop(loop, &wire->timer);
+    ev_timer_stop(wire->loop, &wire->timer);
     ev_timer_set(&wire->timer, fmax(at - now, 0), 0);
-    ev_timer_start(loop, &wire->timer);
+    ev_timer_start(wire->loop, &wire->timer);
 }
 
 void wire_wait(struct wire *wire, double at, double now)
@@ -68,14 +70,15 @@ static void on_opened(void *data, int fd)
     struct wire *wire = data;
     const double now = clock_now();
     const bool away = now - wire->health.lost_at > AWAY_S;
-    wire->fd = wire->config->listen ? -1 : fd; /* what is written goes nowhere */
+    wire->fd = fd;
     wire->facts.state = LINE_IS_OPEN;
     wire->health.asked = false;
     wire->health.unheard_since = NAN;
     wire->facts.since = now;
     wire->facts.openings++;
     log_debug("line %s: %s is open", wire->config->name, wire->config->port);
-    intake_start(&wire->intake, fd);
+    ev_io_set(&wire->readable, fd, EV_READ);
+    ev_io_start(wire->loop, &wire->readable);
     wire->events->opened(wire->data, away, now);
     wire->health.opened = true;
 }
@@ -85,39 +88,31 @@ static void on_failed(void *data, const char *why)
     wire_lose(data, why, clock_now());
 }
 
-static void report_down(struct wire *wire, const char *why, double now)
-{
-    struct wire_health *health = &wire->health;
-    if (!health->reported_down && !(now - health->worked_at < AWAY_S)) {
-        log_warn("line %s: %s: %s; trying again, at least every %.0f s", wire->config->name,
-                 wire->config->port, why, BACKOFF_MOST_S);
-        health->reported_down = true;
-    } else {
-        log_debug("line %s: %s", wire->config->name, why);
-    }
-}
-
 /* Without a useful answer the pauses grow. A port that worked a moment ago may have been closed
  * because of a request that its pack does not know. */
 static void go_down(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
-    if (now - health->worked_at < AWAY_S)
+    const bool worked = now - health->worked_at < AWAY_S;
+    if (worked)
         health->backoff_s = 0;
     backoff_grow(&health->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
-    if (!wire->events->down(wire->data, why, now))
-        report_down(wire, why, now);
+    if (wire->events->down(wire->data, why, now) || health->reported_down || worked) {
+        log_debug("line %s: %s", wire->config->name, why);
+    } else {
+        log_warn("line %s: %s: %s; trying again, at least every %.0f s", wire->config->name,
+                 wire->config->port, why, BACKOFF_MOST_S);
+        health->reported_down = true;
+    }
     snprintf(wire->facts.trouble, sizeof wire->facts.trouble, "%s", why);
     wire->facts.trouble_at = now;
     wire->facts.troubles++;
 }
 
-static void close_port(struct wire *wire, double now)
+static void stop_receiving(struct wire *wire)
 {
-    intake_stop(&wire->intake);
-    port_close(wire->port);
-    wire->fd = -1;
-    wire->facts.since = now;
+    ev_io_stop(wire->loop, &wire->readable);
+    ev_timer_stop(wire->loop, &wire->pause);
 }
 
 void wire_lose(struct wire *wire, const char *why, double now)
@@ -127,8 +122,12 @@ void wire_lose(struct wire *wire, const char *why, double now)
     /* The line was idle: some serial servers close idle connections. */
     const double next = was_open && !health->asked ? wire->events->next_due(wire->data, now) : now;
     const bool idle = next > now;
-    if (was_open)
-        close_port(wire, now);
+    if (was_open) {
+        stop_receiving(wire);
+        port_close(wire->port);
+        wire->fd = -1;
+        wire->facts.since = now;
+    }
     /* NaN: it was closed when idle, or never open. */
     if (was_open || isnan(health->lost_at))
         health->lost_at = idle ? NAN : now;
@@ -163,30 +162,58 @@ bool wire_send(struct wire *wire, const uint8_t *bytes, size_t size, const uint8
     wire->health.asked = true;
     if (isnan(wire->health.unheard_since))
         wire->health.unheard_since = now;
-    const ssize_t sent = write(wire->fd, bytes, size);
+    /* Where another master polls, nothing is ever written. */
+    const ssize_t sent = wire->config->listen ? -1 : write(wire->fd, bytes, size);
     wire->facts.sent += sent > 0 ? (size_t) sent : 0;
     return sent == (ssize_t) size;
 }
 
-static void on_received(void *data, const uint8_t *bytes, size_t size)
+/* As read(2). */
+static ssize_t receive(struct wire *wire)
 {
-    struct wire *wire = data;
-    wire->facts.received += size;
-    wire->health.unheard_since = NAN;
-    wire->events->received(wire->data, bytes, size, clock_now());
+    uint8_t bytes[BLOCK];
+    errno = 0;
+    const ssize_t size = read(wire->fd, bytes, sizeof bytes);
+    if (size > 0) {
+        wire->facts.received += (size_t) size;
+        wire->health.unheard_since = NAN;
+        wire->events->received(wire->data, bytes, (size_t) size, clock_now());
+    }
+    return size;
 }
 
-static void on_ended(void *data, const char *why)
+/* False: the port was lost, by the far end or an error. */
+static bool judge(struct wire *wire, ssize_t size, double now)
 {
-    wire_lose(data, why, clock_now());
+    const bool lost = size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
+    if (lost)
+        wire_lose(wire, size < 0 ? strerror(errno) : "closed by the far end", now);
+    return !lost;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct wire *wire = io->data;
+    const ssize_t size = receive(wire);
+    if (!judge(wire, size, clock_now()) || size < BLOCK || wire->fd < 0)
+        return;
+    ev_io_stop(loop, io);
+    ev_timer_set(&wire->pause, PAUSE_S, 0);
+    ev_timer_start(loop, &wire->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct wire *wire = timer->data;
+    ev_io_start(loop, &wire->readable);
 }
 
 bool wire_receive(struct wire *wire, double now)
 {
-    if (intake_receive(&wire->intake))
-        return wire->facts.state == LINE_IS_OPEN;
-    wire_lose(wire, errno ? strerror(errno) : "closed by the far end", now);
-    return false;
+    ssize_t size = BLOCK;
+    for (unsigned i = 0; i < BLOCKS_AT_ONCE && size > 0 && wire->fd >= 0; i++)
+        size = receive(wire);
+    return wire->fd >= 0 && judge(wire, size, now);
 }
 
 bool wire_answered(struct wire *wire, double now)
@@ -223,10 +250,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         wire->events->due(wire->data, clock_now());
 }
 
-/* The line's own settings, else the usual ones of its first pack's protocol. */
-static struct port_settings choose_settings(const struct line_config *config,
-                                            const struct bms_driver *driver)
+bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
+               const struct bms_driver *driver, const struct port_simulated *simulated,
+               const struct wire_events *events, void *data)
 {
+    static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
+    /* The line's own settings, else the usual ones of its first pack's protocol. */
     const struct bms_line *usual = &driver->line;
     struct port_settings settings = {.baud = config->baud ? config->baud : usual->baud,
                                      .rts = config->rts,
@@ -235,25 +264,19 @@ static struct port_settings choose_settings(const struct line_config *config,
     snprintf(settings.framing, sizeof settings.framing, "%s",
              config->framing[0] ? config->framing : usual->framing);
     snprintf(settings.key_file, sizeof settings.key_file, "%s", config->key_file);
-    return settings;
-}
-
-bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config *config,
-               const struct bms_driver *driver, const struct port_simulated *simulated,
-               const struct wire_events *events, void *data)
-{
-    static const struct intake_events intake_events = {.received = on_received, .ended = on_ended};
-    static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
-    const struct port_settings settings = choose_settings(config, driver);
-    *wire = (struct wire){.config = config, .events = events, .data = data, .fd = -1};
+    *wire = (struct wire){.config = config, .events = events, .data = data, .loop = loop, .fd = -1};
     wire->baud = settings.baud;
     wire->health.worked_at = wire->health.lost_at = wire->health.unheard_since = NAN;
     wire->facts.since = wire->facts.trouble_at = NAN;
     TAILQ_INIT(&wire->taps);
     mask_init(&wire->mask, show, wire);
-    intake_init(&wire->intake, loop, &intake_events, wire);
+    /* Bytes come before timers that are due in the same turn of the loop, so that those that arrived in time count,
+     * however late the loop is. */
+    ev_init(&wire->readable, on_readable);
+    ev_set_priority(&wire->readable, 1);
+    ev_init(&wire->pause, on_pause_over);
     ev_init(&wire->timer, on_timer);
-    wire->timer.data = wire;
+    wire->readable.data = wire->pause.data = wire->timer.data = wire;
     wire->port = port_new(loop, config->port, &settings, simulated, &port_events, wire);
     return wire->port != NULL;
 }
@@ -265,8 +288,8 @@ void wire_free(struct wire *wire)
         if (tap->gone)
             tap->gone(tap->data);
     }
-    intake_stop(&wire->intake);
-    ev_timer_stop(wire->intake.loop, &wire->timer);
+    stop_receiving(wire);
+    ev_timer_stop(wire->loop, &wire->timer);
     port_free(wire->port);
 }
 

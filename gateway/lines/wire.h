@@ -2,10 +2,13 @@
 /*
  * The port of a line: opens it, reopens it after growing pauses, logs its state, and passes its
  * bytes to observers. It does not depend on packs or protocols.
+ *
+ * Bytes are received no faster than a wire could deliver them: a far end that sends endlessly must
+ * neither keep the loop busy nor take the time of other lines. Further bytes wait in the kernel,
+ * which makes their sender wait.
  */
 #pragma once
 
-#include "port/intake.h"
 #include "mask.h"
 #include "port/port.h"
 
@@ -65,9 +68,11 @@ struct wire {
     const struct wire_events *events;
     void *data;
     struct port *port;
-    struct intake intake;
+    struct ev_loop *loop;
+    ev_io readable;
+    ev_timer pause; /* after a full block */
     ev_timer timer; /* opens the port, or calls `due` */
-    int fd;         /* -1: nothing can be written */
+    int fd;         /* -1: the port is not open */
     unsigned baud;
     struct wire_health health;
     struct line_facts facts;
@@ -93,7 +98,7 @@ void wire_hurry(struct wire *wire, double now);
 bool wire_send(struct wire *wire, const uint8_t *bytes, size_t size, const uint8_t *shown,
                double now);
 
-/** Reads the received bytes. False: the port was lost. */
+/** Receives pending bytes at once, up to a limit. False: the port was lost. */
 bool wire_receive(struct wire *wire, double now);
 
 /** Notes a useful answer. True: the first one for some seconds. */

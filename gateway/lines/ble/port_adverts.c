@@ -327,8 +327,7 @@ static int signal_dbm(const void *state)
 
 const struct port_kind port_adverts_kind = {
     .prefix = "ble:",
-    .forgets = true,
-    .prompt = true,
+    .traits = {.forgets = true, .prompt = true},
     .create = create,
     .destroy = destroy,
     .open = open_adverts,

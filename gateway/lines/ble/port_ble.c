@@ -604,7 +604,7 @@ static int signal_dbm(const void *state)
 
 const struct port_kind port_ble_kind = {
     .prefix = "ble:",
-    .least_reply_ms = REPLY_MS,
+    .traits.least_reply_ms = REPLY_MS,
     .create = create,
     .destroy = free,
     .open = open_ble,

@@ -5,15 +5,13 @@
  */
 #pragma once
 
-#include "lines/asker.h"
 #include "lag.h"
 #include "listener.h"
 
+#include "lines/reply.h"
+
 struct hearer {
-    struct wire *wire;
     struct turns *turns;
-    const struct asker_events *events;
-    void *data;
     struct listener *listener; /* NULL: the device sends by itself */
     struct reply buffer;       /* its bytes */
     struct lag lag;
@@ -23,8 +21,7 @@ struct hearer {
 };
 
 /** False: out of memory. */
-bool hearer_init(struct hearer *hearer, struct wire *wire, struct turns *turns,
-                 const struct asker_events *events, void *data);
+bool hearer_init(struct hearer *hearer, struct turns *turns);
 void hearer_free(struct hearer *hearer);
 
 void hearer_opened(struct hearer *hearer, bool away, double now);

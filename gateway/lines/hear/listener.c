@@ -2,9 +2,9 @@
 /* What is said on a line that has a master already. */
 #include "listener.h"
 
+#include "lines/cycle.h"
 #include "lines/ledger.h"
 #include "lines/plan.h"
-#include "rounds.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,6 +12,28 @@
 
 #define QUESTION_MOST 13 /* bytes; a longer one sets something, maybe a password */
 #define HEAD_SIZE 5      /* of a frame that identifies itself; counters may follow */
+#define KINDS BMS_PLAN_MAX
+#define LASTING_S 7200.0 /* for settings and the like, which packgate would poll once an hour */
+
+/* The answers to one request of the master. */
+struct kind {
+    uint32_t asked;     /* hash of the request */
+    struct pack part;   /* the last accepted answer, */
+    double at;          /* and the time of its request; -INFINITY: none yet */
+    struct spike spike; /* answers that were not accepted */
+    double asked_at;    /* time of the last request, accepted or not; -INFINITY: never */
+    double every_s;     /* between the last two requests; INFINITY: there was one only */
+    bool renewed;       /* answered in this round of the master */
+    bool before;        /* in the round before */
+    bool expected;      /* a round ends when all expected kinds are renewed */
+};
+
+/* One pack, as its master reads it. */
+struct rounds {
+    struct poller *poller;
+    struct kind kinds[KINDS];
+    unsigned count;
+};
 
 /* The last request, whose replies are shown, also those of other packs. */
 struct question {
@@ -23,8 +45,6 @@ struct question {
 struct listener {
     struct listener_events events;
     void *data;
-    struct rounds *rounds;
-    unsigned count;
     struct ledger ledger; /* requests of the master to packs of this line */
     struct question question;
     struct reply heard;
@@ -34,19 +54,17 @@ struct listener {
     size_t last_size;
     double heard_at;
     size_t skipped; /* bytes of no frame, not yet shown */
+    unsigned count;
+    struct rounds rounds[];
 };
 
 struct listener *listener_new(const struct turns *turns, unsigned baud,
                               const struct listener_events *events, void *data)
 {
-    struct listener *listener = calloc(1, sizeof *listener);
+    struct listener *listener =
+        calloc(1, sizeof *listener + turns->count * sizeof *listener->rounds);
     if (!listener)
         return NULL;
-    listener->rounds = calloc(turns->count, sizeof *listener->rounds);
-    if (!listener->rounds) {
-        free(listener);
-        return NULL;
-    }
     listener->events = *events;
     listener->data = data;
     listener->count = turns->count;
@@ -63,8 +81,6 @@ struct listener *listener_new(const struct turns *turns, unsigned baud,
 
 void listener_free(struct listener *listener)
 {
-    if (listener)
-        free(listener->rounds);
     free(listener);
 }
 
@@ -78,16 +94,6 @@ void listener_reset(struct listener *listener)
 }
 
 /* ---- bytes, and when they were said ---- */
-
-/* As much as fits. */
-static size_t append(struct listener *listener, const uint8_t *bytes, size_t size, double at)
-{
-    if (listener->heard.size == 0)
-        listener->first_at = at;
-    listener->last_at = at;
-    listener->last_size = reply_append(&listener->heard, bytes, size);
-    return listener->last_size;
-}
 
 static void drop(struct listener *listener, size_t size)
 {
@@ -125,22 +131,118 @@ static void show_reply(struct listener *listener, const struct bms_driver *drive
     listener->events.show(listener->data, '<', masked, size);
 }
 
-/* An order may set a password. */
-static void show_question(struct listener *listener, const struct bms_driver *driver,
-                          const uint8_t *bytes, size_t size)
+/* ---- values, round by round ---- */
+
+/* Whether it holds more than values that hardly ever change. */
+static bool tells_values(const struct pack *pack)
 {
-    show_skipped(listener);
-    if (driver->mask && size > QUESTION_MOST)
-        listener->events.show(listener->data, '#', NULL, size);
-    else
-        listener->events.show(listener->data, '>', bytes, size);
+    for (unsigned id = 0; id < PACK_VALUES; id++) {
+        const bool lasting = id == RATED_AH || id == SOH_PERCENT || id == CYCLES ||
+                             id == CELL_COUNT || id == TEMP_COUNT ||
+                             (id >= SETTINGS_FIRST && id < CELL_MV);
+        if (!lasting && pack_known(pack, (enum pack_value) id))
+            return true;
+    }
+    return pack->alarms_known != 0;
 }
 
-/* ---- values ---- */
-
-static const struct bms_driver *driver_of(const struct rounds *rounds)
+static struct kind *kind_of(struct rounds *rounds, uint32_t asked)
 {
-    return rounds->poller->config->driver;
+    struct kind *oldest = &rounds->kinds[0];
+    for (unsigned i = 0; i < rounds->count; i++) {
+        if (rounds->kinds[i].asked == asked)
+            return &rounds->kinds[i];
+        if (rounds->kinds[i].at < oldest->at)
+            oldest = &rounds->kinds[i];
+    }
+    struct kind *kind = rounds->count < KINDS ? &rounds->kinds[rounds->count++] : oldest;
+    *kind = (struct kind){.asked = asked, .at = -INFINITY, .asked_at = -INFINITY};
+    return kind;
+}
+
+/* Whether an answer is too old to be published. An answer that becomes stale between two requests
+ * of the master is dropped sooner, because its age would make all others look old. */
+static bool is_old(const struct rounds *rounds, const struct kind *kind, double now)
+{
+    const double stale_s = poller_stale_after(rounds->poller);
+    const double good_s = kind->every_s < stale_s ? stale_s : stale_s / 2;
+    return now - kind->at > (tells_values(&kind->part) ? good_s : LASTING_S);
+}
+
+/* Puts together what is known of the pack, the newest last. */
+static bool publish(struct rounds *rounds, double now)
+{
+    struct poller *poller = rounds->poller;
+    struct poller_pace *pace = &poller->pace;
+    struct kind *kinds[KINDS];
+    double oldest = INFINITY;
+    for (unsigned i = 0, k; i < rounds->count; i++) {
+        for (k = i; k > 0 && kinds[k - 1]->at > rounds->kinds[i].at; k--)
+            kinds[k] = kinds[k - 1];
+        kinds[k] = &rounds->kinds[i];
+    }
+    pack_clear(&poller->incoming);
+    for (unsigned i = 0; i < rounds->count; i++) {
+        if (is_old(rounds, kinds[i], now))
+            continue;
+        pack_merge(&poller->incoming, &kinds[i]->part);
+        kinds[i]->part.implausible = 0; /* counted once */
+        if (tells_values(&kinds[i]->part))
+            oldest = fmin(oldest, kinds[i]->at);
+    }
+    if (isinf(oldest))
+        return false;
+    /* A slow master's values stay good for as long as those of a slow line of our own. One long round is no habit. */
+    const double round_s = now - pace->last_started;
+    if (!isnan(round_s) && pace->last_round_s > 0)
+        pace->round_s = fmin(round_s, pace->last_round_s);
+    pace->last_round_s = isnan(round_s) ? 0 : round_s;
+    pace->last_started = now;
+    cycle_publish_heard(poller, now, now - oldest);
+    return true;
+}
+
+/* If a request is repeated before all expected ones were seen, the rounds are different from what
+ * was assumed. A request that is in two rounds in a row belongs to them. True: there are new values. */
+static bool end_round(struct rounds *rounds, bool begun_anew, double now)
+{
+    for (unsigned i = 0; i < rounds->count; i++) {
+        struct kind *kind = &rounds->kinds[i];
+        kind->expected =
+            begun_anew ? kind->renewed : kind->expected || (kind->renewed && kind->before);
+        kind->before = kind->renewed;
+        kind->renewed = false;
+    }
+    return publish(rounds, now);
+}
+
+/* Takes the answer to a request (`asked`: its hash) that was sent at `at`. `part` is a copy: the
+ * poller puts together what is known. */
+static void take_values(struct listener *listener, struct rounds *rounds, uint32_t asked,
+                        struct pack part, double at, double now)
+{
+    struct pack empty;
+    pack_clear(&empty);
+    if (pack_same(&part, &empty))
+        return;
+    struct kind *kind = kind_of(rounds, asked);
+    bool news = kind->renewed && tells_values(&part) && end_round(rounds, true, now);
+    const struct pack *before = is_old(rounds, kind, now) ? NULL : &kind->part;
+    if (cycle_judge_heard(rounds->poller, &kind->spike, before, &part, now)) {
+        kind->part = part;
+        kind->at = at;
+    }
+    kind->every_s = at - kind->asked_at;
+    kind->asked_at = at;
+    kind->renewed = true;
+    bool any = false, all = true;
+    for (unsigned i = 0; i < rounds->count; i++) {
+        any |= rounds->kinds[i].expected;
+        all &= rounds->kinds[i].renewed || !rounds->kinds[i].expected;
+    }
+    news |= any && all && end_round(rounds, false, now);
+    if (news)
+        listener->events.heard(listener->data, rounds->poller, now);
 }
 
 static uint32_t hash_of(const uint8_t *bytes, size_t size)
@@ -149,14 +251,6 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ bytes[i]) * 16777619;
     return hash;
-}
-
-/* `values` is a copy: the poller puts together what is known. */
-static void take_values(struct listener *listener, struct rounds *rounds, uint32_t asked,
-                        struct pack values, double at, double now)
-{
-    if (rounds_take(rounds, asked, &values, at, now))
-        listener->events.heard(listener->data, rounds->poller, now);
 }
 
 /* ---- frames ---- */
@@ -186,7 +280,11 @@ static bool find_question(struct listener *listener, struct bms_span *span)
         return false;
     asked.request.size = span->size < BMS_REQUEST_MAX ? span->size : 0;
     memcpy(asked.request.bytes, bytes, asked.request.size);
-    show_question(listener, asked.bms->driver, bytes, span->size);
+    show_skipped(listener);
+    if (asked.bms->driver->mask && span->size > QUESTION_MOST) /* it may set a password */
+        listener->events.show(listener->data, '#', NULL, span->size);
+    else
+        listener->events.show(listener->data, '>', bytes, span->size);
     listener->question = asked;
     if (asked.rounds)
         ledger_send(&listener->ledger, asked.rounds->poller, &asked.request, POLL, 0,
@@ -203,7 +301,7 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
     for (unsigned i = 0; i < listener->count; i++) {
         struct rounds *rounds = &listener->rounds[i];
         struct pack values;
-        if (rounds == asked || driver_of(rounds) != driver)
+        if (rounds == asked || rounds->poller->config->driver != driver)
             continue;
         pack_clear(&values);
         const enum bms_result result =
@@ -212,28 +310,6 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
             take_values(listener, rounds, hash_of(bytes, HEAD_SIZE), values, said_at(listener),
                         now);
     }
-}
-
-static struct rounds *rounds_of(struct listener *listener, const struct poller *poller)
-{
-    unsigned i = 0;
-    while (listener->rounds[i].poller != poller)
-        i++;
-    return &listener->rounds[i];
-}
-
-/* An answer to one of the questions that are open: as old as the oldest that it can be the answer to. */
-static void take_answer(struct listener *listener, const struct answer *answer, double now)
-{
-    struct poller *poller = answer->oldest.pack;
-    const struct bms_request *words = &answer->oldest.words;
-    if (answer->result == BMS_PARTIAL)
-        return;
-    if (listener->question.rounds && listener->question.rounds->poller == poller)
-        listener->question = (struct question){.bms = NULL};
-    if (answer->result == BMS_DONE && answer->usable)
-        take_values(listener, rounds_of(listener, poller), hash_of(words->bytes, words->size),
-                    poller->incoming, answer->oldest.sent_at, now);
 }
 
 /* A frame that answers no open request. A master that is itself a pack may send its own values
@@ -266,7 +342,7 @@ static bool find_other(struct listener *listener, bool invalid, struct bms_span 
     return false;
 }
 
-/* An answer to a question, else another frame. */
+/* An answer to one of the open questions, as old as the oldest that it can be the answer to; else another frame. */
 static bool find_reply(struct listener *listener, struct bms_span *span, double now)
 {
     const uint8_t *bytes = listener->heard.bytes;
@@ -276,8 +352,19 @@ static bool find_reply(struct listener *listener, struct bms_span *span, double 
         *span = ledger_look(&listener->ledger, bytes, listener->heard.size, &answer);
     if (answer.result == BMS_FOREIGN || answer.result == BMS_INVALID)
         return find_other(listener, answer.result == BMS_INVALID, span, now);
-    show_reply(listener, driver_of(rounds_of(listener, answer.oldest.pack)), bytes, span->size);
-    take_answer(listener, &answer, now);
+    const struct poller *poller = answer.oldest.pack;
+    const struct bms_request *words = &answer.oldest.words;
+    struct rounds *rounds = listener->rounds;
+    while (rounds->poller != poller)
+        rounds++;
+    show_reply(listener, poller->config->driver, bytes, span->size);
+    if (answer.result == BMS_PARTIAL)
+        return true;
+    if (listener->question.rounds == rounds)
+        listener->question = (struct question){.bms = NULL};
+    if (answer.result == BMS_DONE && answer.usable)
+        take_values(listener, rounds, hash_of(words->bytes, words->size), poller->incoming,
+                    answer.oldest.sent_at, now);
     return true;
 }
 
@@ -314,9 +401,12 @@ void listener_take(struct listener *listener, const uint8_t *bytes, size_t size,
     listener->heard_at = now;
     ledger_expire(&listener->ledger, now - ANSWER_MOST_S);
     while (size > 0) {
-        const size_t part = append(listener, bytes, size, now - lag_s);
-        bytes += part;
-        size -= part;
+        if (listener->heard.size == 0)
+            listener->first_at = now - lag_s;
+        listener->last_at = now - lag_s;
+        listener->last_size = reply_append(&listener->heard, bytes, size);
+        bytes += listener->last_size;
+        size -= listener->last_size;
         go_through(listener, false, now);
     }
 }

@@ -8,7 +8,11 @@
  * requests whose replies have no values.
  *
  * Values are as old as the first byte of their request; if more bytes followed in the same
- * piece, older by their time on the wire. rounds.h puts replies together.
+ * piece, older by their time on the wire.
+ *
+ * What the master reads of a pack becomes one set of values when it has repeated all its requests.
+ * spike.h judges each answer by itself. A set is as old as its oldest answer. Stale answers are
+ * omitted, except for values that never change.
  */
 #pragma once
 

@@ -70,19 +70,9 @@ void port_close(struct port *port)
     port->kind->close(port->state);
 }
 
-bool port_forgets(const struct port *port)
+const struct port_traits *port_traits(const struct port *port)
 {
-    return port->kind->forgets;
-}
-
-bool port_is_prompt(const struct port *port)
-{
-    return port->kind->prompt;
-}
-
-unsigned port_least_reply_ms(const struct port *port)
-{
-    return port->kind->least_reply_ms;
+    return &port->kind->traits;
 }
 
 int port_signal_dbm(const struct port *port)

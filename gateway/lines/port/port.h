@@ -32,6 +32,14 @@ struct port_events {
     void (*failed)(void *data, const char *why);
 };
 
+/* What its kind means for polling. */
+struct port_traits {
+    bool forgets; /* a reply in flight is lost when the port is reopened, as with TCP, where each
+                              * connection has its own bytes. A serial port receives it. */
+    bool prompt;  /* bytes are never delayed: a lost radio packet does not arrive later */
+    unsigned least_reply_ms; /* least reply timeout; 0: the protocol's */
+};
+
 struct port;
 
 /** A port for "serial:…", "tcp://…", "ble:…" or "sim:…"; the text and `simulated` are copied. NULL: out
@@ -44,15 +52,7 @@ void port_free(struct port *port);
 /** Starts to open; one of the events follows. */
 void port_open(struct port *port);
 
-/** Whether a reply in flight is lost when the port is reopened, as with TCP, where each connection
- * has its own bytes. A serial port receives it. */
-bool port_forgets(const struct port *port);
-
-/** Whether bytes are never delayed: a lost radio packet does not arrive later. */
-bool port_is_prompt(const struct port *port);
-
-/** Least reply timeout on this kind of port; 0: the protocol's. */
-unsigned port_least_reply_ms(const struct port *port);
+const struct port_traits *port_traits(const struct port *port);
 
 /** Signal of its device in dBm; 0: not known, or a wire. */
 int port_signal_dbm(const struct port *port);

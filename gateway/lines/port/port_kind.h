@@ -7,14 +7,11 @@
 #include "port.h"
 
 struct port_kind {
-    const char *prefix;      /* "tcp://" */
-    bool forgets;            /* as port_forgets */
-    bool prompt;             /* as port_is_prompt */
-    unsigned least_reply_ms; /* as port_least_reply_ms */
-    void *(*create)(
-        struct port *port,
-        const struct port_simulated *simulated); /* its own state; NULL: out of memory */
-    void (*destroy)(void *state);                /* after close */
+    const char *prefix; /* "tcp://" */
+    struct port_traits traits;
+    /* Its own state; NULL: out of memory. */
+    void *(*create)(struct port *port, const struct port_simulated *simulated);
+    void (*destroy)(void *state);         /* after close */
     void (*open)(void *state);            /* ends with port_opened or port_failed, now or later */
     void (*close)(void *state);           /* whether it is open or opening */
     int (*signal_dbm)(const void *state); /* 0: not known; NULL: there is none */

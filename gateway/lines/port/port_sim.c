@@ -88,7 +88,7 @@ static void open_sim(void *state)
 
 const struct port_kind port_sim_kind = {
     .prefix = "sim:",
-    .forgets = true,
+    .traits.forgets = true,
     .create = create,
     .destroy = destroy,
     .open = open_sim,

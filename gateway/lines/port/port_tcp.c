@@ -39,7 +39,7 @@ static void close_tcp(void *state)
 
 const struct port_kind port_tcp_kind = {
     .prefix = "tcp://",
-    .forgets = true,
+    .traits.forgets = true,
     .create = create,
     .destroy = free,
     .open = open_tcp,

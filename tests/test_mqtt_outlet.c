@@ -27,7 +27,6 @@ extern const struct outlet_kind outlet_mqtt;
 struct outlet {
     struct pipe_config config;
     struct outlet_pack pack;
-    struct observer *observer;
     struct pipe_note notes[NOTES];
     bool fresh, over;
     struct {
@@ -53,9 +52,9 @@ struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n)
     return n < 1 ? &outlet->pack : NULL;
 }
 
-struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source)
+const char *outlet_title(const struct outlet *outlet)
 {
-    return source == &outlet->pack.source ? &outlet->pack : NULL;
+    return "mqtt home";
 }
 
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now)
@@ -66,11 +65,6 @@ bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, d
 double outlet_age(const struct outlet_pack *pack, double now)
 {
     return 0;
-}
-
-void outlet_observe(struct outlet *outlet, struct observer *observer)
-{
-    outlet->observer = observer;
 }
 
 bool outlet_hears(const struct outlet *outlet, double now)
@@ -226,6 +220,7 @@ static void start(void)
                                     .interval_s = 1,
                                     .switching = true};
     gateway.config = (struct pipe_config){.version = "1",
+                                          .pack_count = 1,
                                           .section = "home",
                                           .id = "3f9a0c11",
                                           .id_kept = true,
@@ -256,7 +251,7 @@ static void turn(void)
 
 static void change(unsigned changes)
 {
-    gateway.observer->changed(gateway.observer->data, &gateway.pack.source, changes, clock_now());
+    outlet_mqtt.changed(self, &gateway.pack, changes, clock_now());
     turn();
 }
 
@@ -369,7 +364,7 @@ TEST(withdrawal_without_memory)
 
 static const char *announced(double now)
 {
-    gateway.observer->changed(gateway.observer->data, &gateway.pack.source, SOURCE_PUBLISHED, now);
+    outlet_mqtt.changed(self, &gateway.pack, SOURCE_PUBLISHED, now);
     const char *note = outlet_note(&gateway, "pack.shed");
     assert_non_null(note);
     return strrchr(note, ' ');

@@ -61,6 +61,10 @@ static void *start(struct outlet *outlet)
     return &life;
 }
 
+static void changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
+{
+}
+
 static void stop(void *self, bool gone)
 {
     outlet_over(life.outlet);
@@ -70,8 +74,12 @@ static void let_go(void *self)
 {
 }
 
-static const struct outlet_kind kind = {
-    .name = "x", .settings_size = 8, .start = start, .stop = stop, .free = let_go};
+static const struct outlet_kind kind = {.name = "x",
+                                        .settings_size = 8,
+                                        .start = start,
+                                        .changed = changed,
+                                        .stop = stop,
+                                        .free = let_go};
 
 static void send_config(void)
 {

@@ -51,8 +51,8 @@ struct outlet {
     struct late_turn_watcher watcher;
     char *bytes; /* of the config, with the settings and the packs */
     struct pipe_config config;
+    char title[2 * NAME_SIZE];
     struct outlet_pack *packs;
-    TAILQ_HEAD(, observer) observers;
     struct note *notes;
     struct request orders[REQUESTS_MAX], questions[REQUESTS_MAX];
     uint64_t request_count; /* since the start */
@@ -75,12 +75,9 @@ struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n)
     return n < outlet->config.pack_count ? &outlet->packs[n] : NULL;
 }
 
-struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source)
+const char *outlet_title(const struct outlet *outlet)
 {
-    for (unsigned i = 0; i < outlet->config.pack_count; i++)
-        if (&outlet->packs[i].source == source)
-            return &outlet->packs[i];
-    return NULL;
+    return outlet->title;
 }
 
 bool outlet_hears(const struct outlet *outlet, double now)
@@ -96,11 +93,6 @@ bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, d
 double outlet_age(const struct outlet_pack *pack, double now)
 {
     return pack->source.status.age_s + (now - pack->last.at);
-}
-
-void outlet_observe(struct outlet *outlet, struct observer *observer)
-{
-    TAILQ_INSERT_TAIL(&outlet->observers, observer, entry);
 }
 
 /* ---- notes ---- */
@@ -237,14 +229,6 @@ bool outlet_ask(struct outlet *outlet, const char *what,
 
 /* ---- from the gateway ---- */
 
-static void notify_observers(struct outlet *outlet, const struct source *source, unsigned changes,
-                             double now)
-{
-    struct observer *observer;
-    TAILQ_FOREACH(observer, &outlet->observers, entry)
-    observer->changed(observer->data, source, changes, now);
-}
-
 static void handle_values(struct outlet *outlet, const struct pipe_values *values)
 {
     struct outlet_pack *pack = &outlet->packs[values->pack];
@@ -264,17 +248,15 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     bool fresh = outlet_fresh(outlet, pack, now);
     unsigned changes = values->changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
     pack->fresh = fresh;
-    notify_observers(outlet, &pack->source, changes, now);
+    outlet->kind->changed(outlet->self, pack, changes, now);
 }
 
 static void handle_ordered(struct outlet *outlet, const struct pipe_ordered *ordered)
 {
     const struct order_report report = {
         .ordered = ordered->what, .result = ordered->result, .from = ordered->from};
-    struct observer *observer;
-    TAILQ_FOREACH(observer, &outlet->observers, entry)
-    if (observer->ordered)
-        observer->ordered(observer->data, &outlet->packs[ordered->pack].source, &report);
+    if (outlet->kind->ordered)
+        outlet->kind->ordered(outlet->self, &outlet->packs[ordered->pack], &report);
 }
 
 static void handle_answer(struct outlet *outlet, const struct pipe_answer *answer, int file)
@@ -389,14 +371,18 @@ static void report_staleness(struct outlet *outlet, double now)
         if (fresh == pack->fresh)
             continue;
         pack->fresh = fresh;
-        notify_observers(outlet, &pack->source, SOURCE_STATE, now);
+        outlet->kind->changed(outlet->self, pack, SOURCE_STATE, now);
     }
     give_up_requests(outlet->questions, now);
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    report_staleness(timer->data, clock_now());
+    struct outlet *outlet = timer->data;
+    const double now = clock_now();
+    report_staleness(outlet, now);
+    if (outlet->kind->second)
+        outlet->kind->second(outlet->self, now);
 }
 
 /* The timer was suspended together with the host. */
@@ -603,10 +589,11 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     memory_be_small();
     struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
     log_never_wait(outlet.loop);
-    TAILQ_INIT(&outlet.observers);
     bool good = handle_config(&outlet) && handle_notes(&outlet);
     if (good) {
         outlet.heard_at = clock_now();
+        snprintf(outlet.title, sizeof outlet.title, outlet.config.section[0] ? "%s %s" : "%s",
+                 kind->name, outlet.config.section);
         start_watchers(&outlet);
         outlet.watcher = (struct late_turn_watcher){.late = on_late_turn, .data = &outlet};
         outlet.self = late_turn_watch(outlet.loop, &outlet.watcher) ? kind->start(&outlet) : NULL;

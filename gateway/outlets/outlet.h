@@ -2,8 +2,7 @@
 /*
  * The inside of an outlet: a process of its own (packgate-outlet-NAME) that passes values on. This
  * part is common to all outlets: the pipe to the gateway, the packs that come out of it, the loop and
- * the end. As in the gateway, an outlet has packs as struct source, and is notified of changes as a
- * struct observer.
+ * the end. As in the gateway, an outlet has packs as struct source, and is notified of their changes.
  *
  * To add an outlet called NAME:
  *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, because it is sent as it is;
@@ -27,6 +26,7 @@
 #include <ev.h>
 
 struct outlet;
+struct outlet_pack;
 
 /* A command that `packgate` delegates to the program of an outlet, because that has the libraries
  * for it. */
@@ -49,6 +49,13 @@ struct outlet_kind {
     /** Starts: all packs are known, none has values yet. Returns the argument for `stop`; NULL: it
      * cannot start, and has logged why. */
     void *(*start)(struct outlet *outlet);
+    /** A message of the gateway about a pack: `changes` are enum source_change. With SOURCE_STATE also without
+     * one, when values become stale. */
+    void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
+    /** An order of any client has ended. NULL: ignored. */
+    void (*ordered)(void *self, const struct outlet_pack *pack, const struct order_report *report);
+    /** Each second, also while it ends. NULL: nothing to do. */
+    void (*second)(void *self, double now);
     /** Ends it: the gateway ends, or the section has changed or (`gone`) was removed. Calls
      * outlet_over when done, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the section is gone or
      * its kind lingers; after that the process is killed. */
@@ -76,7 +83,7 @@ struct outlet_pack {
     unsigned index;                         /* from 0, in the order of the configuration */
     struct source *members[MAX_BANK_PACKS]; /* of a bank; a stranger has only a name */
     struct source *strangers;               /* members that are not in the section */
-    bool fresh;                             /* as last reported to observers */
+    bool fresh;                             /* as last reported */
 };
 
 struct ev_loop *outlet_loop(const struct outlet *outlet);
@@ -84,19 +91,16 @@ struct ev_loop *outlet_loop(const struct outlet *outlet);
 /** The section, and the identity of the gateway. */
 const struct pipe_config *outlet_config(const struct outlet *outlet);
 
+/** For the log: "mqtt home". */
+const char *outlet_title(const struct outlet *outlet);
+
 /** The packs and banks of the section, from 0; NULL: no more. They stay where they are. */
 struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n);
-/** The pack that an observer's source belongs to. */
-struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source);
 
 /** Whether its values may be passed on as current: they are fresh, and the gateway responds. */
 bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now);
 /** Age of the values now; NaN: there are none. */
 double outlet_age(const struct outlet_pack *pack, double now);
-
-/** `changed` is called for each message from now on and, with SOURCE_STATE, when values become
- * stale without one. The observer belongs to the caller. */
-void outlet_observe(struct outlet *outlet, struct observer *observer);
 
 /** Whether a message of the gateway arrived within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);

@@ -33,7 +33,6 @@ struct remembered {
 
 struct history {
     struct outlet *outlet;
-    struct observer observer;
     struct store *store;
     struct remembered *packs;
     unsigned count;
@@ -95,10 +94,10 @@ static void note_freshness(struct history *history, struct remembered *remembere
 
 /* ---- what the gateway says ---- */
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    struct history *history = data;
-    const struct outlet_pack *pack = outlet_pack_of(history->outlet, source);
+    struct history *history = self;
+    const struct source *source = &pack->source;
     struct remembered *remembered = &history->packs[pack->index];
     const bool fresh = outlet_fresh(history->outlet, pack, now);
     history->naming = source->name;
@@ -116,11 +115,12 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     }
 }
 
-static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+static void on_ordered(void *self, const struct outlet_pack *pack,
+                       const struct order_report *report)
 {
-    struct history *history = data;
+    struct history *history = self;
     char switches[SWITCHES_TEXT];
-    note_event(history, source->name, "switched", switches_format(&report->ordered, switches),
+    note_event(history, pack->source.name, "switched", switches_format(&report->ordered, switches),
                report->result == ORDER_DONE, report->from);
 }
 
@@ -227,8 +227,7 @@ static void *start_history(struct outlet *outlet)
     if (!history)
         return NULL;
     history->outlet = outlet;
-    while (outlet_pack(outlet, history->count))
-        history->count++;
+    history->count = outlet_config(outlet)->pack_count;
     const struct history_config *config = config_of(history);
     const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = (int64_t) config->recent_s,
                                                    [LEVEL_MINUTE] = (int64_t) config->minutes_s,
@@ -253,9 +252,6 @@ static void *start_history(struct outlet *outlet)
     history->began_at = clock_now();
     history->pruned_at = -PRUNE_PAUSE_S;
     ev_timer_start(outlet_loop(outlet), &history->commit);
-    history->observer =
-        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};
-    outlet_observe(outlet, &history->observer);
     note_event(history, NULL, "started", NULL, EVENT_NO_LEVEL, PACKGATE_VERSION);
     /* Creates the file for readers, and reports a configuration mistake at once. */
     commit(history, false);
@@ -278,6 +274,8 @@ const struct outlet_kind outlet_history = {
     .name = "history",
     .settings_size = sizeof(struct history_config),
     .start = start_history,
+    .changed = on_changed,
+    .ordered = on_ordered,
     .stop = stop_history,
     .commit = commit_asked,
     .free = free_history,

@@ -69,14 +69,14 @@
 struct influx {
     struct outlet *outlet;
     const struct influx_config *config;
-    struct observer observer;
     struct transfers *transfers;
     struct influx_pack *packs;
     unsigned count;
-    char gateway[INFLUX_GATEWAY_SIZE + 64];                          /* its name */
-    char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
-    int64_t step;                                                    /* the interval */
-    int64_t current;        /* start of the present interval; 0: unknown yet */
+    char gateway[INFLUX_GATEWAY_SIZE + 64]; /* its name */
+    const char *who;
+    char path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
+    int64_t step;                                /* the interval */
+    int64_t current;                             /* start of the present interval; 0: unknown yet */
     int64_t started;        /* memory has all rows since then, as far as it reaches */
     int64_t back_until;     /* the clock was set back: times up to this one occur twice */
     double offset;          /* of the time of day to clock_now; NaN: unknown yet */
@@ -100,7 +100,7 @@ struct influx {
     bool changed; /* gaps changed since they were saved */
     uint32_t sent, lost, failed;
     unsigned ticks;
-    ev_timer second, later;
+    ev_timer later;
 };
 
 static int64_t round_down(double wall, int64_t step)
@@ -593,10 +593,10 @@ static void note_jump(struct influx *influx, double wall, double now)
     influx->offset = wall - now;
 }
 
-static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_second(void *self, double now)
 {
-    struct influx *influx = timer->data;
-    const double now = clock_now(), wall = clock_wall();
+    struct influx *influx = self;
+    const double wall = clock_wall();
     const int64_t current = round_down(wall - GRACE_S, influx->step);
     const bool first = influx->current == 0;
     note_jump(influx, wall, now);
@@ -631,10 +631,10 @@ static void note_merged(struct influx *influx, const struct influx_pack *pack, d
         influx->started = end;
 }
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *known, unsigned changes, double now)
 {
-    struct influx *influx = data;
-    const struct outlet_pack *known = outlet_pack_of(influx->outlet, source);
+    struct influx *influx = self;
+    const struct source *source = &known->source;
     struct influx_pack *pack = &influx->packs[known->index];
     const uint32_t sequence = known->last.sequence;
     if (sequence > pack->sequence + 1 && pack->sequence > 0)
@@ -728,24 +728,19 @@ static void *start_influx(struct outlet *outlet)
     influx->memory_s = has_history(influx)
                            ? influx->config->commit_s + OVERLAP_S + influx->config->interval_s
                            : ALONE_S;
-    snprintf(influx->who, sizeof influx->who, "influx %s", influx->config->outlet.name);
+    influx->who = outlet_title(outlet);
     if (has_history(influx) && influx->config->backfill != BACKFILL_NO)
         snprintf(influx->path, sizeof influx->path, "%s.sent-%s", influx->config->history,
                  influx->config->outlet.name);
-    while (outlet_pack(outlet, influx->count))
-        influx->count++;
+    influx->count = outlet_config(outlet)->pack_count;
     if (!prepare_influx(influx)) {
         log_error("%s: out of memory", influx->who);
         free_influx(influx);
         return NULL;
     }
     begin_gaps(influx);
-    ev_timer_init(&influx->second, on_second, 1, 1);
     ev_init(&influx->later, on_later);
-    influx->second.data = influx->later.data = influx;
-    ev_timer_start(outlet_loop(outlet), &influx->second);
-    influx->observer = (struct observer){.changed = on_changed, .data = influx};
-    outlet_observe(outlet, &influx->observer);
+    influx->later.data = influx;
     return influx;
 }
 
@@ -766,6 +761,8 @@ const struct outlet_kind outlet_influx = {
     .network = true,
     .connects = true,
     .start = start_influx,
+    .changed = on_changed,
+    .second = on_second,
     .stop = stop_influx,
     .free = free_influx,
 };

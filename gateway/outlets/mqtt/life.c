@@ -61,10 +61,11 @@ static bool has_fallen(const struct map_allowed *before, const struct map_allowe
            isnan(now->charge_voltage_v) > isnan(before->charge_voltage_v);
 }
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *known, unsigned changes, double now)
 {
-    struct mqtt *mqtt = data;
-    struct mqtt_pack *pack = &mqtt->packs[outlet_pack_of(mqtt->outlet, source)->index];
+    struct mqtt *mqtt = self;
+    struct mqtt_pack *pack = &mqtt->packs[known->index];
+    const struct source *source = &known->source;
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
     if (fresh && pack->pack->last.whole && !mqtt->ending) {
         if (!mqtt_is_device(mqtt))
@@ -273,7 +274,6 @@ static void free_mqtt(void *self)
     struct ev_loop *loop = outlet_loop(mqtt->outlet);
     ev_timer_stop(loop, &mqtt->flush);
     ev_timer_stop(loop, &mqtt->later);
-    ev_timer_stop(loop, &mqtt->second);
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
     if (mqtt->ending && mqtt->withdrawals)
@@ -329,8 +329,7 @@ static void make_place(struct mqtt *mqtt)
 /* What an earlier process has announced remains announced. */
 static bool make_mqtt_packs(struct mqtt *mqtt)
 {
-    while (outlet_pack(mqtt->outlet, mqtt->pack_count))
-        mqtt->pack_count++;
+    mqtt->pack_count = outlet_config(mqtt->outlet)->pack_count;
     mqtt->packs = calloc(mqtt->pack_count + 1, sizeof *mqtt->packs);
     if (!mqtt->packs)
         return false;
@@ -372,15 +371,11 @@ static void make_names(struct mqtt *mqtt)
 
 static void start_timers(struct mqtt *mqtt)
 {
-    struct ev_loop *loop = outlet_loop(mqtt->outlet);
     ev_init(&mqtt->flush, pace_on_flush);
     ev_init(&mqtt->later, pace_on_flush);
-    ev_timer_init(&mqtt->second, pace_on_second, 1, 1);
     ev_init(&mqtt->birth, on_birth);
     ev_init(&mqtt->farewell, on_farewell);
-    mqtt->flush.data = mqtt->later.data = mqtt->second.data = mqtt->birth.data =
-        mqtt->farewell.data = mqtt;
-    ev_timer_start(loop, &mqtt->second);
+    mqtt->flush.data = mqtt->later.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
 }
 
 static bool connect_broker(struct mqtt *mqtt)
@@ -420,7 +415,7 @@ static void *start_mqtt(struct outlet *outlet)
     mqtt->answered_at = -INFINITY;
     mqtt->config = outlet_config(outlet)->settings;
     mqtt->room = malloc(ROOM_SIZE);
-    snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", outlet_config(outlet)->section);
+    mqtt->name = outlet_title(outlet);
     const bool former = !mqtt->config->broker[0] && note_read_config(mqtt);
     make_place(mqtt);
     note_read_place(mqtt);
@@ -436,8 +431,6 @@ static void *start_mqtt(struct outlet *outlet)
     }
     if (!mqtt->withdrawals || note_same_place(mqtt))
         note_place(mqtt);
-    mqtt->observer = (struct observer){.changed = on_changed, .data = mqtt};
-    outlet_observe(outlet, &mqtt->observer);
     return mqtt;
 }
 
@@ -448,6 +441,8 @@ const struct outlet_kind outlet_mqtt = {
     .connects = true,
     .settings_size = sizeof(struct mqtt_config),
     .start = start_mqtt,
+    .changed = on_changed,
+    .second = pace_on_second,
     .stop = stop_mqtt,
     .free = free_mqtt,
 };

@@ -79,9 +79,9 @@ struct mqtt {
     struct outlet *outlet;
     const struct mqtt_config *config;
     struct mqtt_config former; /* configuration of a section that was removed before the start */
-    struct observer observer;
     struct connection *connection;
-    char name[2 * NAME_SIZE], client_id[80];
+    const char *name;
+    char client_id[80];
     char will_topic[TOPIC_SIZE], will[160];
     char id[PIPE_ID_SIZE];
     struct place place, before; /* now, and as noted; empty topic: nothing noted */
@@ -98,7 +98,7 @@ struct mqtt {
     struct unsure unsure[EVENTS_MAX];
     unsigned events;    /* sent */
     double answered_at; /* last answer not used for values yet; -INFINITY: none */
-    ev_timer flush, later, second, birth, farewell;
+    ev_timer flush, later, birth, farewell;
     unsigned ticks;
     uint32_t failed_told; /* failed connections, as reported to the gateway */
     uint32_t refused;     /* orders that were not executed, for any reason */

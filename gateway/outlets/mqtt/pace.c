@@ -139,9 +139,9 @@ void pace_report(struct mqtt *mqtt)
     outlet_report(mqtt->outlet, &report);
 }
 
-void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+void pace_on_second(void *self, double now)
 {
-    struct mqtt *mqtt = timer->data;
+    struct mqtt *mqtt = self;
     flush(mqtt);
     /* With switching, knocks prove how old an order is (connection.h); old ones are not executed.
      */

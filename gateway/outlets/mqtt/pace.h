@@ -19,4 +19,4 @@ void pace_report(struct mqtt *mqtt);
 
 /** The timers. */
 void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
-void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents);
+void pace_on_second(void *self, double now);

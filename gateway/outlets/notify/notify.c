@@ -38,20 +38,20 @@ struct notify_pack {
 struct notify {
     struct outlet *outlet;
     const struct notify_config *config;
-    struct observer observer;
     struct notify_pack *packs;
     unsigned pack_count;
     struct delivery delivery;
     struct parcel *sending;
     struct sender *sender;
-    char name[2 * OUTLET_NAME_SIZE], gateway[TITLE_SIZE], words[128];
+    const char *name;
+    char gateway[TITLE_SIZE], words[128];
     bool failing; /* it was told */
     bool ending;
     double started; /* clock */
     double looked;  /* the same */
     double since;   /* Unix seconds: reports due before are not sent */
     unsigned ticks;
-    ev_timer second, farewell;
+    ev_timer farewell;
 };
 
 static int local_day(double time)
@@ -307,10 +307,10 @@ static void check_events(struct notify *notify, struct notify_pack *pack, double
                     &looking);
 }
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    struct notify *notify = data;
-    check_events(notify, &notify->packs[outlet_pack_of(notify->outlet, source)->index], now);
+    struct notify *notify = self;
+    check_events(notify, &notify->packs[pack->index], now);
 }
 
 static const char *outcome_of(enum order_result result)
@@ -318,14 +318,14 @@ static const char *outcome_of(enum order_result result)
     return result == ORDER_DONE ? "done" : result == ORDER_REFUSED ? "refused" : "not done";
 }
 
-static void on_ordered(void *data, const struct source *source, const struct order_report *order)
+static void on_ordered(void *self, const struct outlet_pack *pack, const struct order_report *order)
 {
-    struct notify *notify = data;
+    struct notify *notify = self;
     char what[SWITCHES_TEXT];
     struct message message;
     if (notify->ending || !(notify->config->events & 1u << NOTIFY_SWITCHED))
         return;
-    message_switched(&message, source, switches_format(&order->ordered, what), order->from,
+    message_switched(&message, &pack->source, switches_format(&order->ordered, what), order->from,
                      outcome_of(order->result), notify->gateway, clock_wall());
     queue_message(notify, &message, ~0u, ~0u);
 }
@@ -349,10 +349,12 @@ static void tell_start(struct notify *notify)
     queue_message(notify, &message, ~0u, ~0u);
 }
 
-static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_second(void *self, double now)
 {
-    struct notify *notify = timer->data;
-    const double now = clock_now(), time = clock_wall();
+    struct notify *notify = self;
+    const double time = clock_wall();
+    if (notify->ending)
+        return;
     for (unsigned i = 0; i < notify->pack_count; i++) {
         struct notify_pack *pack = &notify->packs[i];
         const struct source *source = &pack->pack->source;
@@ -389,7 +391,6 @@ static void stop_notify(void *self, bool gone)
     struct notify *notify = self;
     notify->ending = true;
     note_tallies(notify);
-    ev_timer_stop(outlet_loop(notify->outlet), &notify->second);
     if (notify->delivery.count == 0) {
         outlet_over(notify->outlet);
         return;
@@ -402,7 +403,6 @@ static void stop_notify(void *self, bool gone)
 static void free_notify(void *self)
 {
     struct notify *notify = self;
-    ev_timer_stop(outlet_loop(notify->outlet), &notify->second);
     ev_timer_stop(outlet_loop(notify->outlet), &notify->farewell);
     sender_free(notify->sender);
     delivery_free(&notify->delivery);
@@ -412,8 +412,7 @@ static void free_notify(void *self)
 
 static bool make_notify_packs(struct notify *notify)
 {
-    while (outlet_pack(notify->outlet, notify->pack_count))
-        notify->pack_count++;
+    notify->pack_count = outlet_config(notify->outlet)->pack_count;
     notify->packs = calloc(notify->pack_count + 1, sizeof *notify->packs);
     for (unsigned i = 0; notify->packs && i < notify->pack_count; i++) {
         notify->packs[i].pack = outlet_pack(notify->outlet, i);
@@ -432,7 +431,7 @@ static void *start_notify(struct outlet *outlet)
     notify->config = outlet_config(outlet)->settings;
     notify->started = notify->looked = clock_now();
     notify->since = clock_wall();
-    snprintf(notify->name, sizeof notify->name, "notify %s", outlet_config(outlet)->section);
+    notify->name = outlet_title(outlet);
     if (outlet_config(outlet)->gateway[0])
         snprintf(notify->gateway, sizeof notify->gateway, "%s", outlet_config(outlet)->gateway);
     else if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
@@ -440,8 +439,7 @@ static void *start_notify(struct outlet *outlet)
     if (notify->config->type != NOTIFY_COMMAND)
         rights_give_up_programs();
     ev_init(&notify->farewell, on_farewell);
-    ev_timer_init(&notify->second, on_second, 1, 1);
-    notify->farewell.data = notify->second.data = notify;
+    notify->farewell.data = notify;
     delivery_init(&notify->delivery, notify->config->limit);
     const struct sender_settings settings = {.config = notify->config,
                                              .who = notify->name,
@@ -455,10 +453,6 @@ static void *start_notify(struct outlet *outlet)
         free_notify(notify);
         return NULL;
     }
-    ev_timer_start(outlet_loop(outlet), &notify->second);
-    notify->observer =
-        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = notify};
-    outlet_observe(outlet, &notify->observer);
     tell_start(notify);
     return notify;
 }
@@ -470,6 +464,9 @@ const struct outlet_kind outlet_notify = {
     .programs = true,
     .settings_size = sizeof(struct notify_config),
     .start = start_notify,
+    .changed = on_changed,
+    .ordered = on_ordered,
+    .second = on_second,
     .stop = stop_notify,
     .free = free_notify,
     .test = notify_test,

@@ -33,11 +33,10 @@ struct present {
     struct alarms alarms; /* of the presented pack or bank, as read last */
     void *self;           /* of the speaker */
     struct bus *bus;
-    struct observer observer;
     double *until; /* by pack: see state.h */
     bool ending;   /* the gateway is gone, or has asked this process to end */
-    ev_timer second, end;
-    char title[2 * NAME_SIZE];
+    ev_timer end;
+    const char *title;
     enum present_state said;  /* the state of the presented pack that was logged last */
     struct shown shown;       /* of the last fresh values */
     char untold[UNTOLD_TEXT]; /* those of them that the protocol cannot report */
@@ -276,21 +275,19 @@ static void note_alarms(struct present *present, const struct source *source)
         told_keep(present->outlet, source->name, present->alarms);
 }
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    struct present *present = data;
-    struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
+    struct present *present = self;
     update_state(present, pack, now);
     if (pack == presented(present))
-        note_alarms(present, source);
+        note_alarms(present, &pack->source);
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);
 }
 
-static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_second(void *self, double now)
 {
-    struct present *present = timer->data;
-    const double now = clock_now();
+    struct present *present = self;
     struct shown shown;
     present_fill_shown(present, &shown,
                        now); /* keeps the last limits, whether a master asks or not */
@@ -333,7 +330,6 @@ static void release(void *self)
 {
     struct present *present = self;
     struct ev_loop *loop = outlet_loop(present->outlet);
-    ev_timer_stop(loop, &present->second);
     ev_timer_stop(loop, &present->end);
     bus_free(present->bus);
     if (present->self)
@@ -375,21 +371,17 @@ static void *start_present(struct outlet *outlet)
                        : can_table_find(present->config->protocol)            ? &can_speaker
                                                                               : &battery_speaker;
     present->duplicate_at = present->asked.at = present->asked.told_at = NAN;
-    snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
+    present->title = outlet_title(outlet);
     if (strncmp(present->config->port, "serial:", 7) != 0)
         rights_give_up_devices();
     shown_clear(&present->shown);
-    ev_timer_init(&present->second, on_second, 1, 1);
     ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
-    present->second.data = present->end.data = present;
+    present->end.data = present;
     if (!open_present(present)) {
         log_error("%s: cannot start: out of memory, or there is no such pack", present->title);
         release(present);
         return NULL;
     }
-    ev_timer_start(outlet_loop(outlet), &present->second);
-    present->observer = (struct observer){.changed = on_changed, .data = present};
-    outlet_observe(outlet, &present->observer);
     return present;
 }
 
@@ -402,7 +394,7 @@ static void stop_present(void *self, bool gone)
     const bool waits = present_state_of(present, presented(present), now) == PRESENT_WAITING;
     present->ending = true;
     for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
-        on_changed(present, &outlet_pack(present->outlet, i)->source, SOURCE_STATE, now);
+        on_changed(present, outlet_pack(present->outlet, i), SOURCE_STATE, now);
     if (waits)
         outlet_over(present->outlet);
     else
@@ -416,6 +408,8 @@ const struct outlet_kind outlet_present = {
     .devices = true,
     .lingers = true,
     .start = start_present,
+    .changed = on_changed,
+    .second = on_second,
     .stop = stop_present,
     .free = release,
 };

@@ -13,7 +13,6 @@
 
 struct print {
     struct outlet *outlet;
-    struct observer observer;
 };
 
 static json_t *names_of(unsigned changes)
@@ -33,12 +32,11 @@ static json_t *names_of(unsigned changes)
     return list;
 }
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void print_change(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    struct print *print = data;
-    const struct outlet_pack *pack = outlet_pack_of(print->outlet, source);
-    json_t *object = json_of_pack(source->values);
-    json_object_set_new(object, "pack", json_string(source->name));
+    const struct print *print = self;
+    json_t *object = json_of_pack(pack->source.values);
+    json_object_set_new(object, "pack", json_string(pack->source.name));
     json_object_set_new(object, "fresh", json_boolean(outlet_fresh(print->outlet, pack, now)));
     json_object_set_new(object, "changes", names_of(changes));
     json_object_set_new(object, "sequence", json_integer(pack->last.sequence));
@@ -46,10 +44,11 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     fflush(stdout);
 }
 
-static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+static void print_order(void *self, const struct outlet_pack *pack,
+                        const struct order_report *report)
 {
     char text[SWITCHES_TEXT];
-    json_t *object = json_pack("{s:s, s:s, s:s, s:i}", "pack", source->name, "ordered",
+    json_t *object = json_pack("{s:s, s:s, s:s, s:i}", "pack", pack->source.name, "ordered",
                                switches_format(&report->ordered, text), "from", report->from,
                                "result", (int) report->result);
     json_print(stdout, object, false);
@@ -91,10 +90,7 @@ static void *start_print(struct outlet *outlet)
     if (!print)
         return NULL;
     print->outlet = outlet;
-    print->observer =
-        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = print};
     print_packs(print);
-    outlet_observe(outlet, &print->observer);
     outlet_ask(outlet, "status", on_answer, print, 0);
     return print;
 }
@@ -111,6 +107,8 @@ const struct outlet_kind outlet_print = {
     .name = "print",
     .settings_size = sizeof(struct print_config),
     .start = start_print,
+    .changed = print_change,
+    .ordered = print_order,
     .stop = stop_print,
     .free = free,
 };

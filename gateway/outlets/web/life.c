@@ -25,10 +25,10 @@
 
 /* ---- reports of the gateway ---- */
 
-static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
-    struct web *web = data;
-    const struct outlet_pack *pack = outlet_pack_of(web->outlet, source);
+    struct web *web = self;
+    const struct source *source = &pack->source;
     const bool fresh = outlet_fresh(web->outlet, pack, now);
     const bool published = fresh && changes & SOURCE_PUBLISHED;
     news_changed(web, pack->index, changes, fresh);
@@ -39,9 +39,10 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         stream_changed(web->stream, pack->index);
 }
 
-static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+static void on_ordered(void *self, const struct outlet_pack *pack,
+                       const struct order_report *report)
 {
-    news_ordered(data, source, report);
+    news_ordered(self, &pack->source, report);
 }
 
 /* ---- requests ---- */
@@ -275,8 +276,6 @@ static void *start_web(struct outlet *outlet)
         free_web(web);
         return NULL;
     }
-    web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
-    outlet_observe(outlet, &web->observer);
     news_begin(web);
     log_address(web);
     ev_timer_init(&web->report, on_report, 0, REPORT_S);
@@ -298,6 +297,8 @@ const struct outlet_kind outlet_web = {
     .network = true,
     .settings_size = sizeof(struct web_config),
     .start = start_web,
+    .changed = on_changed,
+    .ordered = on_ordered,
     .stop = stop_web,
     .free = free_web,
     .commands = commands,

@@ -21,7 +21,6 @@
 struct web {
     struct outlet *outlet;
     const struct web_config *config;
-    struct observer observer;
     ev_timer report;
     struct guard guard;
     struct http *http;

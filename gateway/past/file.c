@@ -38,3 +38,29 @@ const char *file_why(const char *path, sqlite3 *db)
         return "it is not a file";
     return db ? sqlite3_errmsg(db) : "out of memory";
 }
+
+sqlite3_stmt *file_prepare(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    return statement;
+}
+
+int64_t file_number(sqlite3_stmt *statement, const char *name, int64_t otherwise)
+{
+    int64_t number = otherwise;
+    if (name)
+        sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return number;
+}
+
+int64_t file_ask(sqlite3 *db, const char *sql, const char *name, int64_t otherwise)
+{
+    sqlite3_stmt *statement = file_prepare(db, sql);
+    const int64_t number = statement ? file_number(statement, name, otherwise) : otherwise;
+    sqlite3_finalize(statement);
+    return number;
+}

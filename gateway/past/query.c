@@ -5,7 +5,6 @@
 #include "file.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,49 +12,14 @@
 
 #define BUSY_MS 2000
 #define SQL_SIZE 16384
-
-static const struct {
-    const char *name;
-    int64_t step;
-} levels[HISTORY_LEVELS] = {
-    [LEVEL_RECENT] = {"recent", RECENT_S},
-    [LEVEL_MINUTE] = {"minute", 60},
-    [LEVEL_HOUR] = {"hour", 3600},
-    [LEVEL_DAY] = {"day", 86400},
-};
-
-int64_t history_step(enum history_level level)
-{
-    return levels[level].step;
-}
-
-const char *history_level_name(enum history_level level)
-{
-    return levels[level].name;
-}
-
-bool history_level_find(const char *name, enum history_level *level)
-{
-    for (int i = 0; i < HISTORY_LEVELS; i++)
-        if (strcmp(levels[i].name, name) == 0) {
-            *level = (enum history_level) i;
-            return true;
-        }
-    return false;
-}
-
-struct columns {
-    char sql[SQL_SIZE];
-    size_t size;
-    enum history_value value[ROW_VALUES];
-    unsigned count;
-};
+#define OF_PACK "pack = (SELECT id FROM pack WHERE name = ?1)"
 
 /* The last statement of a level: a reader of all packs asks the same of each, and preparing it
  * takes longer than reading a few rows. */
 struct question {
     bool wanted[ROW_VALUES], extremes, only_wanted;
-    struct columns columns;
+    enum history_value value[ROW_VALUES]; /* those of its columns */
+    unsigned count;
     sqlite3_stmt *statement;
     bool busy; /* its rows are being read */
 };
@@ -115,26 +79,9 @@ void query_want_all(struct query_ask *ask, unsigned cells, bool limits)
             v < ROW_CELL + cells && (limits || !history_is_limit((enum history_value) v));
 }
 
-/* The columns of a value that a level's table has: the mean, or also its extremes. */
-static int kinds_of(const struct query_ask *ask, enum history_value value)
+int query_columns(const struct query_ask *ask, enum history_value value)
 {
-    return ask->extremes && history_has_extremes(ask->level, value) ? 3 : 1;
-}
-
-static bool has_column(struct query *query, enum history_level level, const char *column)
-{
-    return sqlite3_table_column_metadata(query->db, NULL, levels[level].name, column, NULL, NULL,
-                                         NULL, NULL, NULL) == SQLITE_OK;
-}
-
-static const char *time_column(enum history_level level)
-{
-    return level == LEVEL_DAY ? "day" : "t";
-}
-
-static int64_t time_of(enum history_level level, int64_t wall)
-{
-    return level == LEVEL_DAY ? history_day(wall) : wall;
+    return ask->extremes ? history_columns(ask->level, value) : 1;
 }
 
 /* Local midnight of yyyymmdd. */
@@ -147,39 +94,28 @@ static int64_t start_of(int64_t day)
     return mktime(&local);
 }
 
-static void append_sql(struct columns *columns, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void append_sql(struct columns *columns, const char *format, ...)
+static void list_columns(struct query *query, const struct query_ask *ask,
+                         struct question *question, struct text *sql)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    const int n =
-        vsnprintf(columns->sql + columns->size, SQL_SIZE - columns->size, format, arguments);
-    va_end(arguments);
-    columns->size += (size_t) n < SQL_SIZE - columns->size ? (size_t) n : 0;
-}
-
-static void list_columns(struct query *query, const struct query_ask *ask, struct columns *columns)
-{
-    static const char *const kinds[] = {"", "_min", "_max"};
     for (unsigned v = 0; v < ROW_VALUES; v++) {
         char name[HISTORY_NAME_SIZE];
         const enum history_value value = (enum history_value) v;
-        if (!ask->wanted[v] || !has_column(query, ask->level, history_column_name(value, name)))
+        if (!ask->wanted[v] ||
+            sqlite3_table_column_metadata(query->db, NULL, history_level_name(ask->level),
+                                          history_column_name(value, name), NULL, NULL, NULL, NULL,
+                                          NULL) != SQLITE_OK)
             continue;
-        columns->value[columns->count++] = value;
-        for (int kind = 0; kind < kinds_of(ask, value); kind++)
-            append_sql(columns, ", %s%s", name, kinds[kind]);
+        question->value[question->count++] = value;
+        for (int kind = 0; kind < query_columns(ask, value); kind++)
+            text_format(sql, ", %s%s", name, history_suffixes[kind]);
     }
     if (ask->only_wanted)
         return;
     if (ask->level >= LEVEL_HOUR)
-        append_sql(columns, ", charged_wh, discharged_wh");
-    if (ask->level == LEVEL_DAY)
-        append_sql(columns,
-                   ", soc_peak_permille, soc_peak_at, alarms_warning, alarms_protection, fresh_s");
-    else
-        append_sql(columns, ", flags");
+        text_add(sql, ", charged_wh, discharged_wh");
+    text_add(sql, ask->level == LEVEL_DAY ? ", soc_peak_permille, soc_peak_at, alarms_warning, "
+                                            "alarms_protection, fresh_s"
+                                          : ", flags");
 }
 
 static int32_t number_at(sqlite3_stmt *statement, int column)
@@ -190,16 +126,16 @@ static int32_t number_at(sqlite3_stmt *statement, int column)
 }
 
 static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
-                     const struct columns *columns, struct history_row *row)
+                     const struct question *question, struct history_row *row)
 {
     int at = 0;
     row->t = sqlite3_column_int64(statement, at++);
     row->from = ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
     row->n = (uint32_t) sqlite3_column_int64(statement, at++);
-    for (unsigned i = 0; i < columns->count; i++) {
-        const enum history_value value = columns->value[i];
+    for (unsigned i = 0; i < question->count; i++) {
+        const enum history_value value = question->value[i];
         row->mean[value] = number_at(statement, at++);
-        if (kinds_of(ask, value) == 1)
+        if (query_columns(ask, value) == 1)
             continue;
         row->min[value] = number_at(statement, at++);
         row->max[value] = number_at(statement, at++);
@@ -221,21 +157,15 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
     row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
 }
 
-static bool is_same(const struct question *question, const struct query_ask *ask)
-{
-    return question && !question->busy && question->extremes == ask->extremes &&
-           question->only_wanted == ask->only_wanted &&
-           memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0;
-}
-
 /* The statement for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` has the
  * error. */
 static struct question *prepare_question(struct query *query, const struct query_ask *ask,
                                          char *why, size_t size)
 {
-    const char *table = levels[ask->level].name, *time = time_column(ask->level);
     struct question *question = query->asked[ask->level];
-    if (is_same(question, ask))
+    if (question && !question->busy && question->extremes == ask->extremes &&
+        question->only_wanted == ask->only_wanted &&
+        memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0)
         return question;
     question = calloc(1, sizeof *question);
     if (!question) {
@@ -245,21 +175,19 @@ static struct question *prepare_question(struct query *query, const struct query
     memcpy(question->wanted, ask->wanted, sizeof question->wanted);
     question->extremes = ask->extremes;
     question->only_wanted = ask->only_wanted;
-    append_sql(&question->columns, "SELECT %s, n", time);
-    list_columns(query, ask, &question->columns);
-    append_sql(
-        &question->columns,
-        " FROM %1$s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND %2$s >= ?2 AND %2$s < "
-        "?3 "
-        "ORDER BY %2$s",
-        table, time);
-    if (sqlite3_prepare_v2(query->db, question->columns.sql, -1, &question->statement, NULL) !=
-        SQLITE_OK) {
-        snprintf(why, size, "%s", sqlite3_errmsg(query->db));
-        free_question(question);
-        return NULL;
-    }
-    return question;
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
+    const char *time = history_time_column(ask->level);
+    text_format(&sql, "SELECT %s, n", time);
+    list_columns(query, ask, question, &sql);
+    text_format(&sql, " FROM %1$s WHERE " OF_PACK " AND %2$s >= ?2 AND %2$s < ?3 ORDER BY %2$s",
+                history_level_name(ask->level), time);
+    question->statement = file_prepare(query->db, room);
+    if (question->statement)
+        return question;
+    snprintf(why, size, "%s", sqlite3_errmsg(query->db));
+    free_question(question);
+    return NULL;
 }
 
 /* Keeps it for the next pack, unless an outer walk is still using the kept one. */
@@ -289,7 +217,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
     sqlite3_stmt *statement = question->statement;
     question->busy = true;
     sqlite3_bind_text(statement, 1, ask->pack, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 2, time_of(ask->level, ask->from));
+    sqlite3_bind_int64(statement, 2, ask->level == LEVEL_DAY ? history_day(ask->from) : ask->from);
     /* Days: the day of `to` is included unless `to` is its midnight. */
     sqlite3_bind_int64(statement, 3,
                        ask->level == LEVEL_DAY ? history_day(ask->to - 1) + 1 : ask->to);
@@ -299,7 +227,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
     long count = 0;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        take_row(statement, ask, &question->columns, &row);
+        take_row(statement, ask, question, &row);
         count++;
         if (!each(data, &row)) {
             code = SQLITE_DONE;
@@ -314,40 +242,17 @@ long query_rows(struct query *query, const struct query_ask *ask,
     return count;
 }
 
-/* `statement` selects one number of the pack ?1; `fallback` where there is none. */
-static int64_t read_number(sqlite3_stmt *statement, const char *pack, int64_t fallback)
-{
-    int64_t number = fallback;
-    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
-    if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
-        number = sqlite3_column_int64(statement, 0);
-    sqlite3_reset(statement);
-    return number;
-}
-
-/* One number of one pack; `fallback` where there is none. */
-static int64_t ask_number(struct query *query, const char *sql, const char *pack, int64_t fallback)
-{
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(query->db, sql, -1, &statement, NULL) != SQLITE_OK)
-        return fallback;
-    const int64_t number = read_number(statement, pack, fallback);
-    sqlite3_finalize(statement);
-    return number;
-}
-
 int64_t query_complete(struct query *query)
 {
-    return ask_number(query, "SELECT upto FROM complete", NULL, INT64_MIN);
+    return file_ask(query->db, "SELECT upto FROM complete", NULL, INT64_MIN);
 }
 
 int64_t query_first(struct query *query, const char *pack, enum history_level level)
 {
     char sql[200];
-    snprintf(sql, sizeof sql,
-             "SELECT min(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)",
-             time_column(level), levels[level].name);
-    const int64_t found = ask_number(query, sql, pack, INT64_MAX);
+    snprintf(sql, sizeof sql, "SELECT min(%s) FROM %s WHERE " OF_PACK, history_time_column(level),
+             history_level_name(level));
+    const int64_t found = file_ask(query->db, sql, pack, INT64_MAX);
     return found == INT64_MAX || level != LEVEL_DAY ? found : start_of(found);
 }
 
@@ -356,13 +261,14 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
 {
     sqlite3_stmt **kept = &query->last_before[level];
     char sql[200];
-    snprintf(sql, sizeof sql,
-             "SELECT max(t) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND t < ?2",
-             levels[level].name);
-    if (!*kept && sqlite3_prepare_v2(query->db, sql, -1, kept, NULL) != SQLITE_OK)
+    snprintf(sql, sizeof sql, "SELECT max(t) FROM %s WHERE " OF_PACK " AND t < ?2",
+             history_level_name(level));
+    if (!*kept)
+        *kept = file_prepare(query->db, sql);
+    if (!*kept)
         return INT64_MIN;
     sqlite3_bind_int64(*kept, 2, before);
-    return read_number(*kept, pack, INT64_MIN);
+    return file_number(*kept, pack, INT64_MIN);
 }
 
 /* ---- health ---- */
@@ -370,11 +276,9 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
 int64_t query_checked(struct query *query, const char *pack, int64_t now)
 {
     char sql[200];
-    snprintf(sql, sizeof sql,
-             "SELECT max(day) FROM health WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND "
-             "day <= %lld",
+    snprintf(sql, sizeof sql, "SELECT max(day) FROM health WHERE " OF_PACK " AND day <= %lld",
              (long long) history_day(now));
-    const int64_t day = ask_number(query, sql, pack, INT64_MIN);
+    const int64_t day = file_ask(query->db, sql, pack, INT64_MIN);
     return day == INT64_MIN ? day : start_of(day);
 }
 
@@ -413,18 +317,15 @@ static void take_health_cell(sqlite3_stmt *statement, struct health_day *day)
 void query_health(struct query *query, const char *pack, int64_t from,
                   bool (*each)(void *data, const struct health_day *day), void *data)
 {
-    sqlite3_stmt *statement;
     struct health_day day = {.day = 0};
     bool goes_on = true;
-    if (sqlite3_prepare_v2(
-            query->db,
-            "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
-            "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
-            "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
-            "c.pack = h.pack AND c.day = h.day WHERE h.pack = (SELECT id FROM pack WHERE name = "
-            "?1) AND h.day >= ?2 ORDER BY h.day, c.cell",
-            -1, &statement, NULL) != SQLITE_OK)
-        return;
+    sqlite3_stmt *statement = file_prepare(
+        query->db,
+        "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
+        "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
+        "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
+        "c.pack = h.pack AND c.day = h.day WHERE h." OF_PACK
+        " AND h.day >= ?2 ORDER BY h.day, c.cell");
     sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, from);
     while (goes_on && sqlite3_step(statement) == SQLITE_ROW) {
@@ -468,16 +369,12 @@ unsigned query_cells(struct query *query, const struct query_ask *ask, bool *lim
 
 bool query_pack(struct query *query, unsigned n, char *name, size_t size)
 {
-    sqlite3_stmt *statement;
-    bool found = false;
-    if (sqlite3_prepare_v2(query->db, "SELECT name FROM pack ORDER BY name LIMIT 1 OFFSET ?1", -1,
-                           &statement, NULL) != SQLITE_OK)
-        return false;
+    sqlite3_stmt *statement =
+        file_prepare(query->db, "SELECT name FROM pack ORDER BY name LIMIT 1 OFFSET ?1");
     sqlite3_bind_int64(statement, 1, n);
-    if (sqlite3_step(statement) == SQLITE_ROW) {
+    const bool found = sqlite3_step(statement) == SQLITE_ROW;
+    if (found)
         snprintf(name, size, "%s", (const char *) sqlite3_column_text(statement, 0));
-        found = true;
-    }
     sqlite3_finalize(statement);
     return found;
 }
@@ -490,13 +387,9 @@ static const char *text_at(sqlite3_stmt *statement, int column)
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data)
 {
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(query->db,
-                           "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, "
-                           "level, text FROM event WHERE t < ?1 ORDER BY t DESC, rowid DESC "
-                           "LIMIT ?2",
-                           -1, &statement, NULL) != SQLITE_OK)
-        return;
+    sqlite3_stmt *statement = file_prepare(
+        query->db, "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, level, "
+                   "text FROM event WHERE t < ?1 ORDER BY t DESC, rowid DESC LIMIT ?2");
     sqlite3_bind_int64(statement, 1, before);
     sqlite3_bind_int64(statement, 2, count);
     while (sqlite3_step(statement) == SQLITE_ROW)
@@ -510,17 +403,10 @@ void query_events(struct query *query, int64_t before, unsigned count,
 
 /* Backwards from the first end at `to` or later: an alarm may have begun long before `from` and
  * ended long after `to`. */
-#define ALARM_EVENTS                                                                               \
-    "FROM event WHERE kind = 'alarm' AND pack = (SELECT id FROM pack WHERE name = ?1) AND name = " \
-    "?2 "
+#define ALARM_EVENTS "FROM event WHERE kind = 'alarm' AND " OF_PACK " AND name = ?2 "
 static const char alarm_events[] =
     "SELECT t, level, text = 'on' " ALARM_EVENTS "AND t <= ifnull((SELECT t " ALARM_EVENTS
     "AND t >= ?3 AND text = 'off' ORDER BY t LIMIT 1), ?4) ORDER BY t DESC, rowid DESC";
-
-static int higher_level(int a, int b)
-{
-    return a > b ? a : b;
-}
 
 /* A level that changes is an `on` as well; the first one is the beginning. */
 static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t from, int64_t to,
@@ -534,7 +420,8 @@ static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t f
         const int64_t t = goes_on ? sqlite3_column_int64(statement, 0) : 0;
         if (goes_on && sqlite3_column_int(statement, 2)) {
             spell.since = t;
-            spell.level = higher_level(spell.level, sqlite3_column_int(statement, 1));
+            const int level = sqlite3_column_int(statement, 1);
+            spell.level = level > spell.level ? level : spell.level;
             continue;
         }
         if (spell.since > 0 && spell.since < to) {
@@ -549,9 +436,7 @@ static void walk_alarm(sqlite3_stmt *statement, enum pack_alarm alarm, int64_t f
 void query_alarms(struct query *query, const char *pack, int64_t from, int64_t to, unsigned most,
                   void (*each)(void *data, const struct query_alarm *spell), void *data)
 {
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(query->db, alarm_events, -1, &statement, NULL) != SQLITE_OK)
-        return;
+    sqlite3_stmt *statement = file_prepare(query->db, alarm_events);
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
         sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
         sqlite3_bind_text(statement, 2, pack_alarm_name((enum pack_alarm) alarm), -1,
@@ -568,12 +453,10 @@ void query_began(struct query *query, enum pack_alarm alarm, int64_t from, int64
                  void (*each)(void *data, const char *pack), void *data)
 {
     sqlite3_stmt **kept = &query->began;
-    if (!*kept && sqlite3_prepare_v2(query->db,
-                                     "SELECT p.name FROM event e JOIN pack p ON p.id = e.pack "
-                                     "WHERE e.t BETWEEN ?1 AND ?2 AND e.kind = 'alarm' AND "
-                                     "e.name = ?3 AND e.text = 'on' ORDER BY e.t DESC",
-                                     -1, kept, NULL) != SQLITE_OK)
-        return;
+    if (!*kept)
+        *kept = file_prepare(query->db, "SELECT p.name FROM event e JOIN pack p ON p.id = e.pack "
+                                        "WHERE e.t BETWEEN ?1 AND ?2 AND e.kind = 'alarm' AND "
+                                        "e.name = ?3 AND e.text = 'on' ORDER BY e.t DESC");
     sqlite3_bind_int64(*kept, 1, from);
     sqlite3_bind_int64(*kept, 2, to);
     sqlite3_bind_text(*kept, 3, pack_alarm_name(alarm), -1, SQLITE_STATIC);

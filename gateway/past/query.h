@@ -34,6 +34,9 @@ struct query_ask {
  * currents and voltage. */
 void query_want_all(struct query_ask *ask, unsigned cells, bool limits);
 
+/** How many columns of a value are read: the mean, or also the lowest and the highest. */
+int query_columns(const struct query_ask *ask, enum history_value value);
+
 /** Calls `each` for every row, the oldest first; it returns false to stop. Values that were not
  * requested, or are not kept at that level, are ROW_UNKNOWN. Returns the number of rows; -1: `why`
  * has the error. */
@@ -96,9 +99,3 @@ int64_t query_checked(struct query *query, const char *pack, int64_t now);
  * to stop. */
 void query_health(struct query *query, const char *pack, int64_t from,
                   bool (*each)(void *data, const struct health_day *day), void *data);
-
-/** Steps of a level in seconds. */
-int64_t history_step(enum history_level level);
-const char *history_level_name(enum history_level level);
-/** False: no level has this name. */
-bool history_level_find(const char *name, enum history_level *level);

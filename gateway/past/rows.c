@@ -10,6 +10,16 @@
 #define LONGEST_POLL_S 3610 /* longest `poll`, an hour, and one row */
 
 // clang-format off
+static const struct {
+    const char *name, *time_column;
+    int64_t step;
+} levels[HISTORY_LEVELS] = {
+    [LEVEL_RECENT] = {"recent", "t",   RECENT_S},
+    [LEVEL_MINUTE] = {"minute", "t",   60},
+    [LEVEL_HOUR]   = {"hour",   "t",   3600},
+    [LEVEL_DAY]    = {"day",    "day", 86400},
+};
+
 static const struct history_column columns[ROW_PACK_VALUES + 1] = {
     [ROW_VOLTAGE]   = {"voltage_mv",    "voltage_v",     VOLTAGE_V,     1000, false},
     [ROW_CURRENT]   = {"current_ma",    "current_a",     CURRENT_A,     1000, false},
@@ -27,6 +37,31 @@ static const struct history_column columns[ROW_PACK_VALUES + 1] = {
     [ROW_CELL]      = {NULL,            "cell_mv",       CELL_MV,       1,    false},
 };
 // clang-format on
+
+int64_t history_step(enum history_level level)
+{
+    return levels[level].step;
+}
+
+const char *history_level_name(enum history_level level)
+{
+    return levels[level].name;
+}
+
+const char *history_time_column(enum history_level level)
+{
+    return levels[level].time_column;
+}
+
+bool history_level_find(const char *name, enum history_level *level)
+{
+    for (int i = 0; i < HISTORY_LEVELS; i++)
+        if (strcmp(levels[i].name, name) == 0) {
+            *level = (enum history_level) i;
+            return true;
+        }
+    return false;
+}
 
 const struct history_column *history_column(enum history_value value)
 {
@@ -51,14 +86,16 @@ const char *history_value_name(enum history_value value, char out[HISTORY_NAME_S
     return out;
 }
 
-bool history_has_extremes(enum history_level level, enum history_value value)
+const char *const history_suffixes[] = {"", "_min", "_max"};
+
+int history_columns(enum history_level level, enum history_value value)
 {
     if (value == ROW_CHARGE_LIMITED_BY || value == ROW_DISCHARGE_LIMITED_BY)
-        return false;
-    return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL);
+        return 1;
+    return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL) ? 3 : 1;
 }
 
-static enum pack_value pack_value_of(enum history_value value)
+enum pack_value history_pack_value(enum history_value value)
 {
     return value < ROW_CELL ? columns[value].value
                             : (enum pack_value)(CELL_MV + (int) (value - ROW_CELL));
@@ -80,23 +117,16 @@ int64_t history_day(int64_t wall)
     return (local.tm_year + 1900) * 10000 + (local.tm_mon + 1) * 100 + local.tm_mday;
 }
 
-/* A day may have 23 or 25 hours; mktime knows where it begins. */
-static int64_t start_of_day(int64_t wall)
+int64_t history_start(enum history_level level, int64_t wall)
 {
+    const int64_t step = levels[level].step, rest = wall % step;
+    if (level < LEVEL_DAY)
+        return wall - (rest < 0 ? rest + step : rest);
+    /* A day may have 23 or 25 hours; mktime knows where it begins. */
     struct tm local = local_of(wall);
     local.tm_hour = local.tm_min = local.tm_sec = 0;
     local.tm_isdst = -1;
     return mktime(&local);
-}
-
-int64_t history_start(enum history_level level, int64_t wall)
-{
-    static const int64_t seconds[] = {
-        [LEVEL_RECENT] = RECENT_S, [LEVEL_MINUTE] = 60, [LEVEL_HOUR] = 3600};
-    if (level == LEVEL_DAY)
-        return start_of_day(wall);
-    const int64_t rest = wall % seconds[level];
-    return wall - (rest < 0 ? rest + seconds[level] : rest);
 }
 
 static void open_interval(struct history_interval *interval, enum history_level level, int64_t from)
@@ -173,14 +203,6 @@ static void close_interval(struct history_interval *interval, enum history_level
         keep(data, level, &interval->row);
     }
     interval->open = false;
-}
-
-/* A longer span comes from a clock that was set, and counts as 0. */
-static uint32_t fresh_span(const struct history_series *series, int64_t t)
-{
-    const int64_t span = t - series->fresh_from;
-    return series->fresh_from && span > RECENT_S && span <= LONGEST_POLL_S ? (uint32_t) span
-                                                                           : RECENT_S;
 }
 
 void history_silent(struct history_series *series)
@@ -261,9 +283,9 @@ static double limit_of(enum history_value value, const struct map_allowed *allow
 static int32_t to_integer(enum history_value value, const struct pack *pack,
                           const struct map_allowed *allowed)
 {
-    const double number =
-        history_column(value)->scale *
-        (history_is_limit(value) ? limit_of(value, allowed) : pack->value[pack_value_of(value)]);
+    const double number = history_column(value)->scale *
+                          (history_is_limit(value) ? limit_of(value, allowed)
+                                                   : pack->value[history_pack_value(value)]);
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
@@ -326,7 +348,10 @@ void history_add(struct history_series *series, const struct pack *pack,
     history_pass(series, wall, keep, data);
     if (!recent->open) {
         open_interval(recent, LEVEL_RECENT, history_start(LEVEL_RECENT, now));
-        recent->row.fresh_s = fresh_span(series, recent->row.t);
+        /* A longer span comes from a clock that was set, and counts as one row. */
+        const int64_t span = recent->row.t - series->fresh_from;
+        const bool counts = series->fresh_from && span > RECENT_S && span <= LONGEST_POLL_S;
+        recent->row.fresh_s = counts ? (uint32_t) span : RECENT_S;
     }
     series->fresh_from = recent->row.t;
     series->alarms = alarms_after(series->alarms, pack);

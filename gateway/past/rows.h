@@ -16,6 +16,14 @@
 
 enum history_level { LEVEL_RECENT, LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, HISTORY_LEVELS };
 
+/** Steps of a level in seconds, and its name, which is that of its table. */
+int64_t history_step(enum history_level level);
+const char *history_level_name(enum history_level level);
+/** False: no level has this name. */
+bool history_level_find(const char *name, enum history_level *level);
+/** The name of the column with the start of a row: "t", of days "day". */
+const char *history_time_column(enum history_level level);
+
 #define RECENT_S 10
 
 enum history_value {
@@ -52,9 +60,13 @@ static inline bool history_is_limit(enum history_value value)
     return value >= ROW_ALLOWED_VOLTAGE && value <= ROW_DISCHARGE_LIMITED_BY;
 }
 
-/** Whether a level keeps the lowest and the highest of a value: for cells only hours and days do,
- * for reasons no level, and ten seconds have none. */
-bool history_has_extremes(enum history_level level, enum history_value value);
+/** How many columns a level has for a value: the mean, or also the lowest and the highest. For cells only hours and
+ * days have these, for reasons no level, and ten seconds have none. */
+int history_columns(enum history_level level, enum history_value value);
+extern const char *const history_suffixes[3]; /* of the names of such columns: "", "_min", "_max" */
+
+/** The value of struct pack that it is; PACK_VALUES: a limit. */
+enum pack_value history_pack_value(enum history_value value);
 
 /* The column of a value in `out`, and its name in the map: "c7" and "cell_mv.7". */
 #define HISTORY_NAME_SIZE 32

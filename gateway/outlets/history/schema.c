@@ -2,51 +2,30 @@
 /* The tables of the history, put together from the one list of columns. */
 #include "schema.h"
 
-#include <stdarg.h>
+#include "base/text.h"
+#include "bms/count.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define SQL_SIZE 32768
 #define FIRST_CELLS 16
 
-const char *const schema_tables[HISTORY_LEVELS] = {[LEVEL_RECENT] = "recent",
-                                                   [LEVEL_MINUTE] = "minute",
-                                                   [LEVEL_HOUR] = "hour",
-                                                   [LEVEL_DAY] = "day"};
-
-struct sql {
-    char text[SQL_SIZE];
-    size_t size;
-};
-
-static void append_sql(struct sql *sql, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void append_sql(struct sql *sql, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    const int n = vsnprintf(sql->text + sql->size, SQL_SIZE - sql->size, format, arguments);
-    va_end(arguments);
-    sql->size += (size_t) n < SQL_SIZE - sql->size ? (size_t) n : 0;
-}
-
 /* Calls `each` for every column of a level in the order of the table, behind pack, t and n. */
-typedef void each_column(struct sql *sql, const char *name, const char *kind);
+typedef void each_column(struct text *sql, const char *name, const char *kind);
 
-static void walk_columns(struct sql *sql, enum history_level level, unsigned cells,
+static void walk_columns(struct text *sql, enum history_level level, unsigned cells,
                          each_column *each)
 {
+    static const char *const kinds[] = {"mean", "min", "max"};
     for (unsigned v = 0; v < ROW_CELL + cells; v++) {
         char name[HISTORY_NAME_SIZE], full[HISTORY_NAME_SIZE + 8];
         const enum history_value value = (enum history_value) v;
         history_column_name(value, name);
-        each(sql, name, history_column(value)->takes_last ? "last" : "mean");
-        if (!history_has_extremes(level, value))
-            continue;
-        snprintf(full, sizeof full, "%s_min", name);
-        each(sql, full, "min");
-        snprintf(full, sizeof full, "%s_max", name);
-        each(sql, full, "max");
+        for (int i = 0; i < history_columns(level, value); i++) {
+            snprintf(full, sizeof full, "%s%s", name, history_suffixes[i]);
+            each(sql, full, i == 0 && history_column(value)->takes_last ? "last" : kinds[i]);
+        }
     }
     if (level >= LEVEL_HOUR) {
         each(sql, "charged_wh", "sum");
@@ -63,51 +42,44 @@ static void walk_columns(struct sql *sql, enum history_level level, unsigned cel
     }
 }
 
-static void declare(struct sql *sql, const char *name, const char *kind)
+static void declare(struct text *sql, const char *name, const char *kind)
 {
-    append_sql(sql, ", %s %s", name,
-               strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
+    text_format(sql, ", %s %s", name,
+                strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
 }
 
-static void list_name(struct sql *sql, const char *name, const char *kind)
+static void list_name(struct text *sql, const char *name, const char *kind)
 {
-    append_sql(sql, ", %s", name);
+    text_format(sql, ", %s", name);
 }
 
-static void list_mark(struct sql *sql, const char *name, const char *kind)
+static void list_mark(struct text *sql, const char *name, const char *kind)
 {
-    append_sql(sql, ", ?");
+    text_format(sql, ", ?");
 }
 
 /* Two parts of one interval: means weighted by the polls in each, the later of what counts last. */
-static void merge(struct sql *sql, const char *name, const char *kind)
+static void merge(struct text *sql, const char *name, const char *kind)
 {
-    append_sql(sql, ", %s = ", name);
-    if (strcmp(kind, "mean") == 0)
-        append_sql(
-            sql,
-            "coalesce(CAST(round((%1$s * n * 1.0 + excluded.%1$s * excluded.n) / (n + excluded.n)) "
-            "AS "
-            "INTEGER), %1$s, excluded.%1$s)",
-            name);
-    else if (strcmp(kind, "last") == 0)
-        append_sql(sql, "coalesce(excluded.%1$s, %1$s)", name);
-    else if (strcmp(kind, "sum") == 0)
-        append_sql(sql, "coalesce(%1$s, 0) + coalesce(excluded.%1$s, 0)", name);
-    else if (strcmp(kind, "bits") == 0)
-        append_sql(sql, "coalesce(%1$s, 0) | coalesce(excluded.%1$s, 0)", name);
-    else if (strcmp(kind, "flags") == 0)
-        append_sql(sql, "(coalesce(%1$s, 0) & ~%2$llu) | coalesce(excluded.%1$s, 0)", name,
-                   FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS);
-    else if (strcmp(kind, "peak") == 0)
-        append_sql(
-            sql,
-            "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > coalesce(soc_peak_permille, -1) "
-            "THEN "
-            "excluded.%1$s ELSE %1$s END",
-            name);
-    else
-        append_sql(sql, "coalesce(%1$s(%2$s, excluded.%2$s), %2$s, excluded.%2$s)", kind, name);
+    static const struct {
+        const char *kind, *rule; /* %h: the column */
+    } rules[] = {
+        {"mean", "coalesce(CAST(round((%h * n * 1.0 + excluded.%h * excluded.n) / (n + "
+                 "excluded.n)) AS INTEGER), %h, excluded.%h)"},
+        {"min", "coalesce(min(%h, excluded.%h), %h, excluded.%h)"},
+        {"max", "coalesce(max(%h, excluded.%h), %h, excluded.%h)"},
+        {"last", "coalesce(excluded.%h, %h)"},
+        {"sum", "coalesce(%h, 0) + coalesce(excluded.%h, 0)"},
+        {"bits", "coalesce(%h, 0) | coalesce(excluded.%h, 0)"},
+        /* FLAG_CHARGE_MOS, FLAG_DISCHARGE_MOS: as they were last */
+        {"flags", "(coalesce(%h, 0) & ~(3 << 48)) | coalesce(excluded.%h, 0)"},
+        {"peak", "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > "
+                 "coalesce(soc_peak_permille, -1) THEN excluded.%h ELSE %h END"},
+    };
+    text_format(sql, ", %s = ", name);
+    for (size_t i = 0; i < COUNT(rules); i++)
+        if (strcmp(kind, rules[i].kind) == 0)
+            text_expand(sql, rules[i].rule, name);
 }
 
 /* ---- the statements ---- */
@@ -119,34 +91,35 @@ static bool run(sqlite3 *db, const char *sql)
 
 static bool make_table(sqlite3 *db, enum history_level level)
 {
-    struct sql sql = {.size = 0};
-    const char *time = level == LEVEL_DAY ? "day" : "t";
-    append_sql(
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
+    const char *time = history_time_column(level);
+    text_format(
         &sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
-        schema_tables[level], time);
+        history_level_name(level), time);
     walk_columns(&sql, level, FIRST_CELLS, declare);
-    append_sql(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
-    return run(db, sql.text);
+    text_format(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
+    return run(db, room);
 }
 
 static bool has_column(sqlite3 *db, enum history_level level, enum history_value value)
 {
     char name[HISTORY_NAME_SIZE];
-    return sqlite3_table_column_metadata(db, NULL, schema_tables[level],
+    return sqlite3_table_column_metadata(db, NULL, history_level_name(level),
                                          history_column_name(value, name), NULL, NULL, NULL, NULL,
                                          NULL) == SQLITE_OK;
 }
 
 bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value value)
 {
-    static const char *const kinds[] = {"", "_min", "_max"};
-    struct sql sql = {.size = 0};
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
     char name[HISTORY_NAME_SIZE];
     history_column_name(value, name);
-    for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
-        append_sql(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", schema_tables[level], name,
-                   kinds[kind]);
-    return run(db, sql.text);
+    for (int kind = 0; kind < history_columns(level, value); kind++)
+        text_format(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", history_level_name(level),
+                    name, history_suffixes[kind]);
+    return run(db, room);
 }
 
 /* Adds columns that a file of an older version lacks; older versions can still use it, since they
@@ -171,49 +144,51 @@ static unsigned count_cell_columns(sqlite3 *db, enum history_level level)
 /* A view for people with sqlite3 or Grafana: the map's names and units. */
 bool schema_view(sqlite3 *db, enum history_level level, unsigned cells)
 {
-    struct sql sql = {.size = 0};
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
     char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
     static const char *const names[] = {"recents", "minutes", "hours", "days"};
-    append_sql(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
-               names[level]);
-    append_sql(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
+    text_format(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
+                names[level]);
+    text_format(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
     for (unsigned v = 0; v < ROW_CELL + cells; v++) {
         const enum history_value value = (enum history_value) v;
-        static const char *const kinds[] = {"", "_min", "_max"};
         history_column_name(value, column);
         history_value_name(value, name);
-        for (int kind = 0; kind < (history_has_extremes(level, value) ? 3 : 1); kind++)
-            append_sql(&sql,
-                       history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
-                                                        : ", %s%s * %.0f AS \"%s%s\"",
-                       column, kinds[kind], history_column(value)->scale, name, kinds[kind]);
+        for (int kind = 0; kind < history_columns(level, value); kind++)
+            text_format(&sql,
+                        history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
+                                                         : ", %s%s * %.0f AS \"%s%s\"",
+                        column, history_suffixes[kind], history_column(value)->scale, name,
+                        history_suffixes[kind]);
     }
     if (level >= LEVEL_HOUR)
-        append_sql(&sql, ", charged_wh, discharged_wh");
+        text_format(&sql, ", charged_wh, discharged_wh");
     if (level == LEVEL_DAY)
-        append_sql(&sql,
-                   ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
-                   "alarms_protection, fresh_s");
+        text_format(&sql,
+                    ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
+                    "alarms_protection, fresh_s");
     else
-        append_sql(&sql, ", flags");
-    append_sql(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", schema_tables[level],
-               schema_tables[level]);
-    return run(db, sql.text);
+        text_format(&sql, ", flags");
+    text_format(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", history_level_name(level),
+                history_level_name(level));
+    return run(db, room);
 }
 
 bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlite3_stmt **put)
 {
-    struct sql sql = {.size = 0};
-    const char *time = level == LEVEL_DAY ? "day" : "t";
-    append_sql(&sql, "INSERT INTO %s(pack, %s, n", schema_tables[level], time);
+    char room[SQL_SIZE];
+    struct text sql = text_in(room, sizeof room);
+    const char *time = history_time_column(level);
+    text_format(&sql, "INSERT INTO %s(pack, %s, n", history_level_name(level), time);
     walk_columns(&sql, level, cells, list_name);
-    append_sql(&sql, ") VALUES(?, ?, ?");
+    text_format(&sql, ") VALUES(?, ?, ?");
     walk_columns(&sql, level, cells, list_mark);
-    append_sql(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
+    text_format(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
     walk_columns(&sql, level, cells, merge);
     sqlite3_finalize(*put);
     *put = NULL;
-    return sqlite3_prepare_v3(db, sql.text, -1, SQLITE_PREPARE_PERSISTENT, put, NULL) == SQLITE_OK;
+    return sqlite3_prepare_v3(db, room, -1, SQLITE_PREPARE_PERSISTENT, put, NULL) == SQLITE_OK;
 }
 
 #define HEALTH_TABLES                                                                              \

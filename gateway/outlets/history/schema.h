@@ -10,8 +10,6 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-extern const char *const schema_tables[HISTORY_LEVELS];
-
 /** Creates what is missing of tables and views, also in a file of an older version. Sets how many cells each table has
  * columns for. */
 bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS]);

@@ -57,6 +57,12 @@ struct store {
 
 /* ---- errors ---- */
 
+/* Of the database of another program, whose path was configured by mistake. */
+#define FOREIGN_TABLES                                                                             \
+    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', 'event', "   \
+    "'recent', 'minute', 'hour', 'day', 'health', 'health_cell', 'complete') AND name NOT LIKE "   \
+    "'sqlite_%'"
+
 static bool is_damage(int code)
 {
     return (code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB ||
@@ -118,53 +124,6 @@ static bool prepare_insert(struct store *store, enum history_level level)
     return schema_prepare(store->db, level, store->cells[level], &store->put[level]);
 }
 
-static bool make_tables(struct store *store)
-{
-    if (!schema_create(store->db, store->cells))
-        return false;
-    for (int level = 0; level < HISTORY_LEVELS; level++)
-        if (!prepare_insert(store, (enum history_level) level))
-            return false;
-    return true;
-}
-
-static int user_version(struct store *store)
-{
-    sqlite3_stmt *statement;
-    int version = -1;
-    if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL) != SQLITE_OK)
-        return -1;
-    if (sqlite3_step(statement) == SQLITE_ROW)
-        version = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
-    return version;
-}
-
-/* The first column of the first row as a number; `otherwise` if there is none. */
-static int64_t query_number(struct store *store, const char *sql, int64_t otherwise)
-{
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
-        return otherwise;
-    const bool found =
-        sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL;
-    const int64_t number = found ? sqlite3_column_int64(statement, 0) : otherwise;
-    sqlite3_finalize(statement);
-    return number;
-}
-
-/* The database of another program, whose path was configured by mistake: it is left as it is. */
-static bool is_foreign(struct store *store)
-{
-    return query_number(
-               store,
-               "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', "
-               "'event', 'recent', 'minute', 'hour', 'day', 'health', 'health_cell', 'complete') "
-               "AND "
-               "name NOT LIKE 'sqlite_%'",
-               0) > 0;
-}
-
 /* An intact file may still be unusable: it is not ours, or its tables were changed. Only a damaged
  * file is moved away. */
 static bool is_broken(struct store *store, int code)
@@ -172,7 +131,7 @@ static bool is_broken(struct store *store, int code)
     if (is_damage(code))
         return true;
     return code == SQLITE_ERROR && store->db &&
-           query_number(store, "SELECT quick_check = 'ok' FROM pragma_quick_check", 0) == 0;
+           file_ask(store->db, "SELECT quick_check = 'ok' FROM pragma_quick_check", NULL, 0) == 0;
 }
 
 /* False: `why` has the error, and the file is closed. */
@@ -183,13 +142,13 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
         file_open(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS);
     bool good = code == SQLITE_OK;
     if (good) {
-        const int version = user_version(store);
+        const int64_t version = file_ask(store->db, "PRAGMA user_version", NULL, -1);
         if (version > HISTORY_VERSION) {
-            snprintf(why, size, "written by a newer packgate (version %d)", version);
+            snprintf(why, size, "written by a newer packgate (version %d)", (int) version);
             close_file(store);
             return false;
         }
-        if (version == 0 && is_foreign(store)) {
+        if (version == 0 && file_ask(store->db, FOREIGN_TABLES, NULL, 0) > 0) {
             snprintf(why, size, "the database of another program; give 'file' a path of its own");
             close_file(store);
             return false;
@@ -204,8 +163,10 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
                    "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
-               make_tables(store) && run_sql(store, "PRAGMA user_version = 1") &&
-               stat(store->path, &store->opened) == 0;
+               schema_create(store->db, store->cells) &&
+               run_sql(store, "PRAGMA user_version = 1") && stat(store->path, &store->opened) == 0;
+        for (int level = 0; good && level < HISTORY_LEVELS; level++)
+            good = prepare_insert(store, (enum history_level) level);
     }
     if (good)
         return true;
@@ -386,31 +347,15 @@ static bool add_cell_columns(struct store *store, enum history_level level, unsi
     return schema_view(store->db, level, store->cells[level]) && prepare_insert(store, level);
 }
 
-/* The id that a statement finds for a name; -1: none. */
-static int64_t id_by(sqlite3_stmt *statement, const char *name)
-{
-    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-    const int64_t id =
-        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
-    sqlite3_reset(statement);
-    return id;
-}
-
 /* Called for each row, so its statement is prepared once; writes nothing for a known pack. */
 static int64_t pack_id(struct store *store, const char *name)
 {
-    sqlite3_stmt *statement;
-    if (!store->find_pack &&
-        sqlite3_prepare_v3(store->db, "SELECT id FROM pack WHERE name = ?1", -1,
-                           SQLITE_PREPARE_PERSISTENT, &store->find_pack, NULL) != SQLITE_OK)
-        return -1;
-    int64_t id = id_by(store->find_pack, name);
-    if (id >= 0 || sqlite3_prepare_v2(store->db, "INSERT INTO pack(name) VALUES(?1) RETURNING id",
-                                      -1, &statement, NULL) != SQLITE_OK)
-        return id;
-    id = id_by(statement, name);
-    sqlite3_finalize(statement);
-    return id;
+    if (!store->find_pack)
+        store->find_pack = file_prepare(store->db, "SELECT id FROM pack WHERE name = ?1");
+    const int64_t id = store->find_pack ? file_number(store->find_pack, name, -1) : -1;
+    return id >= 0
+               ? id
+               : file_ask(store->db, "INSERT INTO pack(name) VALUES(?1) RETURNING id", name, -1);
 }
 
 static void bind_number(sqlite3_stmt *statement, int *at, int32_t number)
@@ -427,7 +372,7 @@ static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned
 {
     for (unsigned v = 0; v < ROW_CELL + cells; v++) {
         bind_number(statement, &at, row->mean[v]);
-        if (!history_has_extremes(level, (enum history_value) v))
+        if (history_columns(level, (enum history_value) v) == 1)
             continue;
         bind_number(statement, &at, row->min[v]);
         bind_number(statement, &at, row->max[v]);
@@ -469,9 +414,9 @@ static bool put_row(struct store *store, const struct waiting_row *waiting)
 static bool put_event(struct store *store, const struct waiting_event *event)
 {
     const int64_t id = event->texts[0] ? pack_id(store, event->texts[0]) : 0;
-    sqlite3_stmt *statement;
-    if (id < 0 || sqlite3_prepare_v2(store->db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", -1,
-                                     &statement, NULL) != SQLITE_OK)
+    sqlite3_stmt *statement =
+        id < 0 ? NULL : file_prepare(store->db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)");
+    if (!statement)
         return false;
     sqlite3_bind_int64(statement, 1, event->t);
     if (event->texts[0])
@@ -548,33 +493,22 @@ static void bind_scaled(sqlite3_stmt *statement, int at, double number, double s
 
 static bool put_health(struct store *store, int64_t pack, const struct health_day *day)
 {
-    sqlite3_stmt *statement;
-    if (sqlite3_prepare_v2(store->db,
-                           "INSERT OR REPLACE INTO health(pack, day, silent_s, efficiency, "
-                           "capacity_mah, temp_dc) VALUES(?, ?, ?, ?, ?, ?)",
-                           -1, &statement, NULL) != SQLITE_OK)
-        return false;
+    sqlite3_stmt *statement =
+        file_prepare(store->db, "INSERT OR REPLACE INTO health(pack, day, silent_s, efficiency, "
+                                "capacity_mah, temp_dc) VALUES(?, ?, ?, ?, ?, ?)");
     sqlite3_bind_int64(statement, 1, pack);
     sqlite3_bind_int64(statement, 2, day->day);
     bind_scaled(statement, 3, day->silent_s, 1);
     bind_scaled(statement, 4, day->efficiency, 1e4);
     bind_scaled(statement, 5, day->capacity_ah, 1e3);
     bind_scaled(statement, 6, day->temp_c, 10);
-    const bool good = sqlite3_step(statement) == SQLITE_DONE;
+    bool good = sqlite3_step(statement) == SQLITE_DONE;
     sqlite3_finalize(statement);
-    return good;
-}
-
-static bool put_health_cells(struct store *store, int64_t pack, const struct health_day *day)
-{
-    sqlite3_stmt *statement;
-    bool good = true;
-    if (sqlite3_prepare_v2(store->db, "INSERT OR REPLACE INTO health_cell VALUES(?, ?, ?, ?, ?, ?)",
-                           -1, &statement, NULL) != SQLITE_OK)
-        return false;
+    statement =
+        file_prepare(store->db, "INSERT OR REPLACE INTO health_cell VALUES(?, ?, ?, ?, ?, ?)");
+    sqlite3_bind_int64(statement, 1, pack);
+    sqlite3_bind_int64(statement, 2, day->day);
     for (unsigned i = 0; good && i < day->cells; i++) {
-        sqlite3_bind_int64(statement, 1, pack);
-        sqlite3_bind_int64(statement, 2, day->day);
         sqlite3_bind_int64(statement, 3, i + 1);
         bind_scaled(statement, 4, day->load_mv[i], 1e3);
         bind_scaled(statement, 5, day->rest_mv[i], 1e3);
@@ -591,8 +525,7 @@ bool store_health(struct store *store, const char *pack, const struct health_day
     if (!store->db || !run_sql(store, "BEGIN IMMEDIATE"))
         return false;
     const int64_t id = pack_id(store, pack);
-    if (id >= 0 && put_health(store, id, day) && put_health_cells(store, id, day) &&
-        run_sql(store, "COMMIT"))
+    if (id >= 0 && put_health(store, id, day) && run_sql(store, "COMMIT"))
         return true;
     run_sql(store, "ROLLBACK");
     return false;
@@ -600,15 +533,9 @@ bool store_health(struct store *store, const char *pack, const struct health_day
 
 /* ---- growing old ---- */
 
-static int64_t oldest_kept(const struct store *store, enum history_level level, int64_t now)
-{
-    const int64_t before = now - store->limits.keep_s[level];
-    return level == LEVEL_DAY ? history_day(before) : before;
-}
-
 int64_t store_newest(struct store *store)
 {
-    return store->db ? query_number(store, "SELECT max(t) FROM minute", 0) : 0;
+    return store->db ? file_ask(store->db, "SELECT max(t) FROM minute", NULL, 0) : 0;
 }
 
 bool store_prune(struct store *store, int64_t now)
@@ -620,13 +547,13 @@ bool store_prune(struct store *store, int64_t now)
         if (store->limits.keep_s[level] == 0)
             continue;
         char sql[512];
-        const char *time = level == LEVEL_DAY ? "day" : "t";
-        const char *table = schema_tables[level];
+        const char *time = history_time_column(level), *table = history_level_name(level);
+        const int64_t before = now - store->limits.keep_s[level];
         snprintf(sql, sizeof sql,
                  "DELETE FROM %s WHERE (pack, %s) IN (SELECT r.pack, r.%s FROM pack "
                  "CROSS JOIN %s r ON r.pack = pack.id AND r.%s < %lld LIMIT %d)",
-                 table, time, time, table, time, (long long) oldest_kept(store, level, now),
-                 PRUNE_STEP);
+                 table, time, time, table, time,
+                 (long long) (level == LEVEL_DAY ? history_day(before) : before), PRUNE_STEP);
         if (!run_sql(store, sql))
             break;
         if (sqlite3_changes(store->db) == PRUNE_STEP)
@@ -635,8 +562,8 @@ bool store_prune(struct store *store, int64_t now)
     store->prune_level = 0;
     /* Free pages are reused by the next rows. Shrinking the file means moving pages, which is done
      * only if the file is far too large. */
-    if (query_number(store, "PRAGMA freelist_count", 0) * 4 >
-        query_number(store, "PRAGMA page_count", 0))
+    if (file_ask(store->db, "PRAGMA freelist_count", NULL, 0) * 4 >
+        file_ask(store->db, "PRAGMA page_count", NULL, 0))
         run_sql(store, "PRAGMA incremental_vacuum(1000)");
     return false;
 }

@@ -391,8 +391,7 @@ void points_of_row(const struct history_row *row, const struct pack *now, bool m
         const struct history_column *column = history_column((enum history_value) i);
         if (history_is_limit((enum history_value) i))
             continue;
-        const enum pack_value value =
-            i < ROW_CELL ? column->value : (enum pack_value)(CELL_MV + i - ROW_CELL);
+        const enum pack_value value = history_pack_value((enum history_value) i);
         if (row->mean[i] != ROW_UNKNOWN)
             values->value[value] = row->mean[i] / column->scale;
     }

@@ -259,7 +259,7 @@ TEST(pack)
 /* A pack of 100 Ah, half charged, whose cells have 1 mOhm each, except cell 7 with two. */
 static struct history_row row_of(int64_t t, double ampere, double soc)
 {
-    struct history_row row = recent_empty(t);
+    struct history_row row = history_empty(t);
     row.n = 10;
     row.mean[ROW_CURRENT] = (int32_t) lround(ampere * 1000);
     row.mean[ROW_SOC] = (int32_t) lround(soc * 10);

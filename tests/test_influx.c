@@ -154,7 +154,7 @@ static const char *written(enum influx_layout layout, const struct pack *values,
 TEST(limits)
 {
     static char room[POINTS_ROOM];
-    struct history_row row = recent_empty(1763800000);
+    struct history_row row = history_empty(1763800000);
     assert_false(points_allowed(&row).configured);
     row.mean[ROW_ALLOWED_VOLTAGE] = 55200;
     row.mean[ROW_ALLOWED_CHARGE] = 42500;
@@ -375,7 +375,7 @@ TEST(answers)
 
 static struct history_row row_at(int64_t t, int32_t mv)
 {
-    struct history_row row = recent_empty(t);
+    struct history_row row = history_empty(t);
     row.n = 10;
     row.mean[ROW_VOLTAGE] = row.min[ROW_VOLTAGE] = row.max[ROW_VOLTAGE] = mv;
     row.mean[ROW_CELL] = mv / 16;

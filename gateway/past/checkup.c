@@ -18,20 +18,15 @@ int64_t checkup_next(int64_t midnight)
     return history_start(LEVEL_DAY, midnight + DAY_S + DAY_S / 2);
 }
 
-static int64_t newest(struct query *query, int64_t now)
+int64_t checkup_due(struct query *query, const char *pack, int64_t now)
 {
     char name[64];
-    int64_t last = INT64_MIN;
+    int64_t last = INT64_MIN; /* of any pack */
     for (unsigned n = 0; query_pack(query, n, name, sizeof name); n++) {
         const int64_t found = query_last_before(query, name, LEVEL_RECENT, now + 1);
         last = found > last ? found : last;
     }
-    return last;
-}
-
-int64_t checkup_due(struct query *query, const char *pack, int64_t now)
-{
-    const int64_t last = newest(query, now), first = query_first(query, pack, LEVEL_HOUR);
+    const int64_t first = query_first(query, pack, LEVEL_HOUR);
     const int64_t checked = query_checked(query, pack, now);
     if (last == INT64_MIN || first == INT64_MAX)
         return 0;

@@ -182,16 +182,6 @@ static void find_step(struct health_work *work)
     work->step_count++;
 }
 
-static void remember(struct health_work *work, const struct history_row *row)
-{
-    const bool follows = work->known > 0 && row->t - work->last[0].t == RECENT_S;
-    memmove(&work->last[1], &work->last[0], 4 * sizeof *work->last);
-    work->last[0] = *row;
-    work->known = follows ? (work->known < 5 ? work->known + 1 : 5) : 1;
-    if (work->known == 5)
-        find_step(work);
-}
-
 void health_row(struct health_work *work, const struct history_row *row)
 {
     const unsigned cells = count_leading_cells(row);
@@ -208,7 +198,12 @@ void health_row(struct health_work *work, const struct history_row *row)
         add_deviations(work, work->load, row, cells);
     else if (flat && fabs(current) < (isnan(capacity) ? REST_MOST_A : REST_C * capacity))
         add_deviations(work, work->rest, row, cells);
-    remember(work, row);
+    const bool follows = work->known > 0 && row->t - work->last[0].t == RECENT_S;
+    memmove(&work->last[1], &work->last[0], 4 * sizeof *work->last);
+    work->last[0] = *row;
+    work->known = follows ? (work->known < 5 ? work->known + 1 : 5) : 1;
+    if (work->known == 5)
+        find_step(work);
 }
 
 void health_result(const struct health_work *work, struct health_day *day)
@@ -322,36 +317,19 @@ static bool slope(const double *x, const double *y, unsigned count, double *a_we
     return true;
 }
 
-enum which { LOAD, REST, OHM };
-
-static double cell_value(const struct health_day *day, enum which which, unsigned cell)
-{
-    return which == LOAD   ? day->load_mv[cell]
-           : which == REST ? day->rest_mv[cell]
-                           : day->milliohm[cell];
-}
-
-/* Collects the days of the window on which a cell has the value, oldest first. */
-static unsigned collect_days(const struct judging *judging, enum which which, unsigned cell,
-                             double window)
-{
-    unsigned count = 0;
-    for (unsigned n = 0; n < judging->count; n++) {
-        const double number = cell_value(&judging->days[n], which, cell);
-        if (isnan(number) || age_of(judging, n) >= window)
-            continue;
-        judging->x[count] = day_number(&judging->days[n]);
-        judging->y[count++] = number;
-    }
-    return count;
-}
-
-/* The slope if it is significant; 0: it is not. */
-static double weekly_drift(const struct judging *judging, enum which which, unsigned cell,
-                           double *days)
+/* The slope of a cell's deviation under load, or at rest, if it is significant; 0: it is not. */
+static double weekly_drift(const struct judging *judging, bool load, unsigned cell, double *days)
 {
     double a_week, error;
-    const unsigned count = collect_days(judging, which, cell, WINDOW_DAYS);
+    unsigned count = 0;
+    for (unsigned n = 0; n < judging->count; n++) {
+        const struct health_day *day = &judging->days[n];
+        const double number = load ? day->load_mv[cell] : day->rest_mv[cell];
+        if (isnan(number) || age_of(judging, n) >= WINDOW_DAYS)
+            continue;
+        judging->x[count] = day_number(day);
+        judging->y[count++] = number;
+    }
     if (count < DRIFT_DAYS || !slope(judging->x, judging->y, count, &a_week, &error) ||
         fabs(a_week) < DRIFT_MV_WEEK || fabs(a_week) < DRIFT_SURE * error)
         return 0;
@@ -365,14 +343,6 @@ static double weekly_drift(const struct judging *judging, enum which which, unsi
     }
     *days = judging->x[count - 1] - judging->x[0] + 1;
     return a_week;
-}
-
-static unsigned cells_in(const struct judging *judging)
-{
-    unsigned cells = 0;
-    for (unsigned n = 0; n < judging->count; n++)
-        cells = judging->days[n].cells > cells ? judging->days[n].cells : cells;
-    return cells;
 }
 
 /* Share of the last days with values on which this cell was the lowest (-1) or the highest (1). */
@@ -400,8 +370,8 @@ static double share_at_end(const struct judging *judging, unsigned cell, int dir
 static void judge_cell(struct judging *judging, unsigned cell)
 {
     double days, mean_mv;
-    const double load = weekly_drift(judging, LOAD, cell, &days),
-                 rest = weekly_drift(judging, REST, cell, &days);
+    const double load = weekly_drift(judging, true, cell, &days),
+                 rest = weekly_drift(judging, false, cell, &days);
     const bool lowest = share_at_end(judging, cell, -1, &mean_mv) >= MOSTLY;
     if (rest < 0 && lowest)
         add_finding(judging, HEALTH_CELL_LOSES, cell + 1, -rest, days);
@@ -500,7 +470,9 @@ unsigned health_judge(const struct health_day *days, unsigned count,
         return 0;
     judging.x = room;
     judging.y = room + count;
-    const unsigned cells = cells_in(&judging);
+    unsigned cells = 0;
+    for (unsigned n = 0; n < count; n++)
+        cells = days[n].cells > cells ? days[n].cells : cells;
     for (unsigned cell = 0; cell < cells; cell++)
         judge_cell(&judging, cell);
     for (unsigned cell = 0; cell < cells; cell++)

@@ -221,9 +221,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
     /* Days: the day of `to` is included unless `to` is its midnight. */
     sqlite3_bind_int64(statement, 3,
                        ask->level == LEVEL_DAY ? history_day(ask->to - 1) + 1 : ask->to);
-    struct history_row row = {.soc_peak = ROW_UNKNOWN};
-    for (int i = 0; i < ROW_VALUES; i++)
-        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
+    struct history_row row = history_empty(0);
     long count = 0;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {

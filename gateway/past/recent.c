@@ -9,14 +9,12 @@
 /* A row without cells that the pack does not have. */
 struct recent_row {
     int64_t t;
-    uint32_t n, fresh_s;
     unsigned values; /* how many of each kind */
-    int64_t charged_mwh, discharged_mwh;
-    uint64_t flags;
-    int64_t soc_peak_at;
-    int32_t soc_peak;
-    int32_t *numbers; /* means and, unless only these are kept, lowest and highest */
+    uint8_t *
+        bytes; /* the row up to its means; these and, unless only these are kept, lowest and highest */
 };
+
+#define HEAD offsetof(struct history_row, mean)
 
 bool recent_init(struct recent *recent, double span_s)
 {
@@ -30,17 +28,9 @@ bool recent_init(struct recent *recent, double span_s)
 void recent_free(struct recent *recent)
 {
     for (unsigned i = 0; recent->rows && i < recent->room; i++)
-        free(recent->rows[i].numbers);
+        free(recent->rows[i].bytes);
     free(recent->rows);
     recent->rows = NULL;
-}
-
-static unsigned count_values(const struct history_row *row)
-{
-    unsigned count = ROW_VALUES;
-    while (count > ROW_CELL && row->mean[count - 1] == ROW_UNKNOWN)
-        count--;
-    return count;
 }
 
 /* The oldest row makes room. If memory is short, the row is lost. */
@@ -54,28 +44,25 @@ static void keep_recent(void *data, enum history_level level, const struct histo
         recent->count--;
     }
     struct recent_row *kept = &recent->rows[(recent->first + recent->count) % recent->room];
-    const unsigned values = count_values(row);
-    if (!kept->numbers || kept->values != values) {
-        free(kept->numbers);
-        kept->numbers = malloc((recent->means_only ? 1 : 3) * values * sizeof *kept->numbers);
-        if (!kept->numbers)
+    unsigned values = ROW_VALUES;
+    while (values > ROW_CELL && row->mean[values - 1] == ROW_UNKNOWN)
+        values--;
+    const size_t size = values * sizeof *row->mean;
+    if (!kept->bytes || kept->values != values) {
+        free(kept->bytes);
+        kept->bytes = malloc(HEAD + (recent->means_only ? 1 : 3) * size);
+        if (!kept->bytes)
             return;
     }
     kept->values = values;
     kept->t = row->t;
-    kept->n = row->n;
-    kept->fresh_s = row->fresh_s;
-    kept->charged_mwh = row->charged_mwh;
-    kept->discharged_mwh = row->discharged_mwh;
-    kept->flags = row->flags;
-    kept->soc_peak = row->soc_peak;
-    kept->soc_peak_at = row->soc_peak_at;
-    memcpy(kept->numbers, row->mean, values * sizeof *row->mean);
+    memcpy(kept->bytes, row, HEAD);
+    memcpy(kept->bytes + HEAD, row->mean, size);
     recent->count++;
     if (recent->means_only)
         return;
-    memcpy(kept->numbers + values, row->min, values * sizeof *row->min);
-    memcpy(kept->numbers + 2 * values, row->max, values * sizeof *row->max);
+    memcpy(kept->bytes + HEAD + size, row->min, size);
+    memcpy(kept->bytes + HEAD + 2 * size, row->max, size);
 }
 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
@@ -93,18 +80,10 @@ void recent_silent(struct recent *recent, double wall)
 void recent_forget(struct recent *recent, int64_t before)
 {
     for (; recent->count > 0 && recent->rows[recent->first].t < before; recent->count--) {
-        free(recent->rows[recent->first].numbers);
-        recent->rows[recent->first].numbers = NULL;
+        free(recent->rows[recent->first].bytes);
+        recent->rows[recent->first].bytes = NULL;
         recent->first = (recent->first + 1) % recent->room;
     }
-}
-
-struct history_row recent_empty(int64_t from)
-{
-    struct history_row row = {.t = from, .from = from, .soc_peak = ROW_UNKNOWN};
-    for (int i = 0; i < ROW_VALUES; i++)
-        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
-    return row;
 }
 
 void recent_walk(const struct recent *recent, int64_t from,
@@ -114,18 +93,13 @@ void recent_walk(const struct recent *recent, int64_t from,
         const struct recent_row *kept = &recent->rows[(recent->first + i) % recent->room];
         if (kept->t < from)
             continue;
-        struct history_row row = recent_empty(kept->t);
-        row.n = kept->n;
-        row.fresh_s = kept->fresh_s;
-        row.charged_mwh = kept->charged_mwh;
-        row.discharged_mwh = kept->discharged_mwh;
-        row.flags = kept->flags;
-        row.soc_peak = kept->soc_peak;
-        row.soc_peak_at = kept->soc_peak_at;
-        memcpy(row.mean, kept->numbers, kept->values * sizeof *row.mean);
+        struct history_row row = history_empty(kept->t);
+        const size_t size = kept->values * sizeof *row.mean;
+        memcpy(&row, kept->bytes, HEAD);
+        memcpy(row.mean, kept->bytes + HEAD, size);
         if (!recent->means_only) {
-            memcpy(row.min, kept->numbers + kept->values, kept->values * sizeof *row.min);
-            memcpy(row.max, kept->numbers + 2 * kept->values, kept->values * sizeof *row.max);
+            memcpy(row.min, kept->bytes + HEAD + size, size);
+            memcpy(row.max, kept->bytes + HEAD + 2 * size, size);
         }
         each(data, &row);
     }

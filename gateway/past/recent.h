@@ -33,6 +33,3 @@ void recent_walk(const struct recent *recent, int64_t from,
 
 /** Adds a part to a row of a longer interval; call it in the order of time. */
 void recent_join(struct history_row *row, const struct history_row *part);
-
-/** A row without values. */
-struct history_row recent_empty(int64_t from);

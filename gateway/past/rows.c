@@ -129,15 +129,19 @@ int64_t history_start(enum history_level level, int64_t wall)
     return mktime(&local);
 }
 
+struct history_row history_empty(int64_t from)
+{
+    struct history_row row = {.t = from, .from = from, .soc_peak = ROW_UNKNOWN};
+    for (int i = 0; i < ROW_VALUES; i++)
+        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
+    return row;
+}
+
 static void open_interval(struct history_interval *interval, enum history_level level, int64_t from)
 {
-    *interval = (struct history_interval){.open = true};
-    struct history_row *row = &interval->row;
-    row->from = from;
-    row->t = level == LEVEL_DAY ? history_day(from) : from;
-    row->soc_peak = ROW_UNKNOWN;
-    for (int i = 0; i < ROW_VALUES; i++)
-        row->mean[i] = row->min[i] = row->max[i] = ROW_UNKNOWN;
+    *interval = (struct history_interval){.open = true, .row = history_empty(from)};
+    if (level == LEVEL_DAY)
+        interval->row.t = history_day(from);
 }
 
 void history_series_init(struct history_series *series)

@@ -87,12 +87,15 @@ struct history_row {
     int64_t from; /* start in UTC, of a day as well */
     uint32_t n;   /* polls in it */
     uint32_t fresh_s;
-    int32_t mean[ROW_VALUES], min[ROW_VALUES], max[ROW_VALUES];
     int64_t charged_mwh, discharged_mwh; /* in this interval */
     uint64_t flags;
     int32_t soc_peak; /* permille; ROW_UNKNOWN: none */
     int64_t soc_peak_at;
+    int32_t mean[ROW_VALUES], min[ROW_VALUES], max[ROW_VALUES]; /* the last members */
 };
+
+/** A row without values. */
+struct history_row history_empty(int64_t from);
 
 /* An interval that is being filled. */
 struct history_interval {

@@ -81,17 +81,6 @@ static void note_alarms(struct history *history, const struct remembered *rememb
     told_keep(history->outlet, source->name, now);
 }
 
-static void note_freshness(struct history *history, struct remembered *remembered,
-                           const struct source *source, bool fresh)
-{
-    if (fresh == remembered->fresh)
-        return;
-    if (remembered->known)
-        note_event(history, source->name, fresh ? "back" : "stale", NULL, EVENT_NO_LEVEL, NULL);
-    remembered->known |= fresh;
-    remembered->fresh = fresh;
-}
-
 /* ---- what the gateway says ---- */
 
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
@@ -103,7 +92,10 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     history->naming = source->name;
     if (!(changes & SOURCE_PUBLISHED) && pack->last.wall > 0)
         history->heard = pack->last.wall;
-    note_freshness(history, remembered, source, fresh);
+    if (fresh != remembered->fresh && remembered->known)
+        note_event(history, source->name, fresh ? "back" : "stale", NULL, EVENT_NO_LEVEL, NULL);
+    remembered->known |= fresh;
+    remembered->fresh = fresh;
     if (!fresh)
         history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
@@ -128,7 +120,7 @@ static void on_ordered(void *self, const struct outlet_pack *pack,
 
 /* Intervals that were over by `heard` have all their polls. The first commit does not claim that:
  * the process before may still be writing its last rows. */
-static void flush(struct history *history, bool all)
+static void commit(struct history *history, bool all)
 {
     const double wall = clock_wall();
     if (history->heard > 0)
@@ -139,10 +131,7 @@ static void flush(struct history *history, bool all)
         history_pass(&history->packs[i].series, wall, keep_row, history);
         history_flush(&history->packs[i].series, all, keep_row, history);
     }
-}
-
-static void report_history(struct history *history, bool written)
-{
+    const bool written = store_commit(history->store);
     history->written += written;
     struct pipe_report report = {.connected = written,
                                  .sent = history->written,
@@ -151,12 +140,6 @@ static void report_history(struct history *history, bool written)
     if (!written)
         snprintf(report.words, sizeof report.words, "cannot be written");
     outlet_report(history->outlet, &report);
-}
-
-static void commit(struct history *history, bool all)
-{
-    flush(history, all);
-    report_history(history, store_commit(history->store));
 }
 
 /* A reader asked for a commit. */

@@ -6,6 +6,7 @@
 #include "schema.h"
 
 #include "base/log.h"
+#include "base/queue.h"
 
 #include <errno.h>
 #include <math.h>
@@ -24,7 +25,7 @@
 
 /* A row to be written. Unknown cells at its end are not stored. */
 struct waiting_row {
-    struct waiting_row *next;
+    TAILQ_ENTRY(waiting_row) entry;
     enum history_level level;
     char pack[NAME_MOST];
     unsigned cells;
@@ -32,7 +33,7 @@ struct waiting_row {
 };
 
 struct waiting_event {
-    struct waiting_event *next;
+    TAILQ_ENTRY(waiting_event) entry;
     int64_t t;
     int level;
     char *texts[4]; /* pack, kind, name, text; NULL: none */
@@ -46,8 +47,8 @@ struct store {
     sqlite3_stmt *put[HISTORY_LEVELS]; /* NULL: not prepared */
     sqlite3_stmt *find_pack;           /* likewise */
     unsigned cells[HISTORY_LEVELS];    /* columns that the tables have */
-    struct waiting_row *rows, **last_row;
-    struct waiting_event *events, **last_event;
+    TAILQ_HEAD(, waiting_row) rows;
+    TAILQ_HEAD(, waiting_event) events;
     size_t row_count, event_count, dropped;
     int64_t complete; /* 0: not known */
     unsigned failures;
@@ -210,8 +211,8 @@ struct store *store_new(const char *path, const struct store_limits *limits)
         return NULL;
     store->path = strdup(path);
     store->limits = *limits;
-    store->last_row = &store->rows;
-    store->last_event = &store->events;
+    TAILQ_INIT(&store->rows);
+    TAILQ_INIT(&store->events);
     if (!store->path) {
         free(store);
         return NULL;
@@ -219,33 +220,29 @@ struct store *store_new(const char *path, const struct store_limits *limits)
     return store;
 }
 
-static void free_rows(struct store *store)
+static void drop_row(struct store *store, struct waiting_row *row)
 {
-    while (store->rows) {
-        struct waiting_row *row = store->rows;
-        store->rows = row->next;
-        free(row);
-    }
-    store->last_row = &store->rows;
-    store->row_count = 0;
+    TAILQ_REMOVE(&store->rows, row, entry);
+    free(row);
+    store->row_count--;
 }
 
 /* The oldest one. */
 static void drop_event(struct store *store)
 {
-    struct waiting_event *event = store->events;
-    store->events = event->next;
-    if (!store->events)
-        store->last_event = &store->events;
+    struct waiting_event *event = TAILQ_FIRST(&store->events);
+    TAILQ_REMOVE(&store->events, event, entry);
     for (size_t i = 0; i < sizeof event->texts / sizeof *event->texts; i++)
         free(event->texts[i]);
     free(event);
     store->event_count--;
 }
 
-static void free_events(struct store *store)
+static void drop_all(struct store *store)
 {
-    while (store->events)
+    while (!TAILQ_EMPTY(&store->rows))
+        drop_row(store, TAILQ_FIRST(&store->rows));
+    while (!TAILQ_EMPTY(&store->events))
         drop_event(store);
 }
 
@@ -254,52 +251,34 @@ void store_free(struct store *store)
     if (!store)
         return;
     close_file(store);
-    free_rows(store);
-    free_events(store);
+    drop_all(store);
     free(store->path);
     free(store);
-}
-
-static unsigned count_row_cells(const struct history_row *row)
-{
-    unsigned cells = MAX_CELLS;
-    while (cells > 0 && row->mean[ROW_CELL + cells - 1] == ROW_UNKNOWN)
-        cells--;
-    return cells;
-}
-
-/* Drops the oldest row, of ten seconds if there is one: an hour is worth more. */
-static void drop_row(struct store *store)
-{
-    struct waiting_row **at = &store->rows;
-    while (*at && (*at)->level != LEVEL_RECENT)
-        at = &(*at)->next;
-    if (!*at)
-        at = &store->rows;
-    struct waiting_row *row = *at;
-    *at = row->next;
-    if (!row->next)
-        store->last_row = at;
-    free(row);
-    store->row_count--;
-    store->dropped++;
 }
 
 void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row)
 {
-    /* With many packs memory is full before the next commit: commit early. */
-    if (store->row_count >= WAITING_MOST && (store->failing || !store_commit(store)))
-        drop_row(store);
+    /* With many packs memory is full before the next commit: commit early, or drop the oldest row, of
+     * ten seconds if there is one: an hour is worth more. */
+    if (store->row_count >= WAITING_MOST && (store->failing || !store_commit(store))) {
+        struct waiting_row *oldest;
+        TAILQ_FOREACH(oldest, &store->rows, entry)
+        if (oldest->level == LEVEL_RECENT)
+            break;
+        drop_row(store, oldest ? oldest : TAILQ_FIRST(&store->rows));
+        store->dropped++;
+    }
     struct waiting_row *waiting = malloc(sizeof *waiting);
     if (!waiting) {
         store->dropped++;
         return;
     }
-    *waiting = (struct waiting_row){.level = level, .cells = count_row_cells(row), .row = *row};
+    *waiting = (struct waiting_row){.level = level, .cells = MAX_CELLS, .row = *row};
+    while (waiting->cells > 0 && row->mean[ROW_CELL + waiting->cells - 1] == ROW_UNKNOWN)
+        waiting->cells--;
     snprintf(waiting->pack, sizeof waiting->pack, "%s", pack);
-    *store->last_row = waiting;
-    store->last_row = &waiting->next;
+    TAILQ_INSERT_TAIL(&store->rows, waiting, entry);
     store->row_count++;
 }
 
@@ -316,8 +295,7 @@ void store_event(struct store *store, const struct store_event *event)
     waiting->level = event->level;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         waiting->texts[i] = texts[i] ? strdup(texts[i]) : NULL;
-    *store->last_event = waiting;
-    store->last_event = &waiting->next;
+    TAILQ_INSERT_TAIL(&store->events, waiting, entry);
 }
 
 void store_complete(struct store *store, int64_t upto)
@@ -431,24 +409,22 @@ static bool put_event(struct store *store, const struct waiting_event *event)
     return done;
 }
 
-static bool put_complete(struct store *store)
-{
-    char sql[100];
-    snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
-             (long long) store->complete);
-    return store->complete == 0 || run_sql(store, sql);
-}
-
 static bool write_all(struct store *store)
 {
+    const struct waiting_row *row;
+    const struct waiting_event *event;
+    char complete[100];
     if (!run_sql(store, "BEGIN IMMEDIATE"))
         return false;
-    bool good = true;
-    for (const struct waiting_row *row = store->rows; good && row; row = row->next)
-        good = put_row(store, row);
-    for (const struct waiting_event *event = store->events; good && event; event = event->next)
-        good = put_event(store, event);
-    return good && put_complete(store) && run_sql(store, "COMMIT");
+    TAILQ_FOREACH(row, &store->rows, entry)
+    if (!put_row(store, row))
+        return false;
+    TAILQ_FOREACH(event, &store->events, entry)
+    if (!put_event(store, event))
+        return false;
+    snprintf(complete, sizeof complete, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
+             (long long) store->complete);
+    return (store->complete == 0 || run_sql(store, complete)) && run_sql(store, "COMMIT");
 }
 
 bool store_commit(struct store *store)
@@ -476,8 +452,7 @@ bool store_commit(struct store *store)
         log_warn("history: %zu rows are lost: no room in memory", store->dropped);
     store->failing = false;
     store->dropped = 0;
-    free_rows(store);
-    free_events(store);
+    drop_all(store);
     return true;
 }
 

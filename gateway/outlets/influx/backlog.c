@@ -48,7 +48,7 @@ static bool take_row(void *data, const struct history_row *row)
     const int64_t t = row->t - row->t % reading->width;
     if (!reading->holds || reading->held.t != t) {
         write_held(reading);
-        reading->held = recent_empty(t);
+        reading->held = history_empty(t);
         reading->holds = true;
     }
     recent_join(&reading->held, row);
@@ -183,7 +183,7 @@ static void join_one(void *data, const struct history_row *part)
 
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
 {
-    *row = recent_empty(from);
+    *row = history_empty(from);
     struct joining joining = {row, to, false};
     recent_walk(&pack->recent, from, join_one, &joining);
     return joining.any;

@@ -66,7 +66,7 @@ static void on_recent(void *data, const struct history_row *part)
         return;
     if (!walk->holds || walk->held.from != from) {
         pass_held_row(walk);
-        walk->held = recent_empty(from);
+        walk->held = history_empty(from);
         walk->holds = true;
     }
     recent_join(&walk->held, part);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "alarms.h"
+#include "mqtt.h"
 #include "messages.h"
 
 #include "outlets/told.h"

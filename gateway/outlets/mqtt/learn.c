@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "learn.h"
-#include "note.h"
+#include "mqtt.h"
 
 #include "base/log.h"
 #include "bms/checksum.h"

@@ -1,49 +1,32 @@
 // SPDX-License-Identifier: MIT
-/* A running section [mqtt]: the state that its parts share. */
+/*
+ * The outlet `mqtt`: its connection to the broker, messages from the broker, start and end.
+ *
+ * Nothing is queued except as bits of a pack that say what is to be sent. A message is composed
+ * when the broker accepts one, from the values of that moment. A slow broker therefore gets fewer
+ * messages but never old values, and after a lost connection everything is simply sent again.
+ * Values are sent only while the door is open: right after the broker has answered a knock
+ * (connection.h).
+ */
 #include "mqtt.h"
+#include "smartbms.h"
 
+#include "outlets/told.h"
+
+#include "base/address.h"
+#include "base/clock.h"
 #include "base/log.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-bool mqtt_is_device(const struct mqtt *mqtt)
-{
-    return mqtt->config->layout != LAYOUT_PACKGATE;
-}
-
-bool mqtt_announces(const struct mqtt *mqtt)
-{
-    return mqtt->place.form != DISCOVERY_OFF;
-}
-
-bool mqtt_speaks_for_gateway(const struct mqtt *mqtt)
-{
-    return !mqtt->config->second || !outlet_config(mqtt->outlet)->id_kept;
-}
-
-struct tm mqtt_local_now(void)
-{
-    time_t now = time(NULL);
-    struct tm local;
-    localtime_r(&now, &local);
-    return local;
-}
-
-struct text mqtt_text(struct mqtt *mqtt)
-{
-    return text_in(mqtt->room, ROOM_SIZE);
-}
-
-bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
-                  bool retained)
-{
-    if (text->cut) {
-        log_error("%s: a message for %s is too large", mqtt->name, topic);
-        return true;
-    }
-    return connection_publish(mqtt->connection, topic, text->bytes, text->size, qos, retained,
-                              NULL);
-}
+#define BIRTH_MIN_S 1.0 /* delay after Home Assistant's birth message */
+#define BIRTH_SPREAD_S 4.0
+#define MEMORY_MAX (256 * 1024 * 1024) /* enough for the largest MQTT message */
 
 struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
 {
@@ -52,3 +35,414 @@ struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
             return &mqtt->packs[i];
     return NULL;
 }
+
+/* ---- what comes from the gateway ---- */
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static bool values_differ(const struct pack *a, const struct pack *b)
+{
+    for (int i = 0; i < PACK_VALUES; i++)
+        if (!same_number(a->value[i], b->value[i]))
+            return true;
+    return a->alarms_known != b->alarms_known || a->alarms_warning != b->alarms_warning ||
+           a->alarms_protection != b->alarms_protection;
+}
+
+/* A lower limit is sent at once, without waiting for the interval. */
+static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
+{
+    return now->charge_current_a < before->charge_current_a ||
+           now->discharge_current_a < before->discharge_current_a ||
+           now->charge_voltage_v < before->charge_voltage_v ||
+           isnan(now->charge_voltage_v) > isnan(before->charge_voltage_v);
+}
+
+static void on_changed(void *self, struct outlet_pack *known, unsigned changes, double now)
+{
+    struct mqtt *mqtt = self;
+    struct mqtt_pack *pack = &mqtt->packs[known->index];
+    const struct source *source = &known->source;
+    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
+    if (fresh && pack->pack->last.whole && !mqtt->ending) {
+        if (!mqtt_is_device(mqtt))
+            learn_values(mqtt, pack, now);
+        alarms_tell(mqtt, pack, now);
+        if (mqtt->config->on_change && values_differ(source->values, &pack->sent))
+            pack->changed = true;
+        if (source->status.allowed.configured &&
+            has_fallen(&pack->sent_allowed, &source->status.allowed))
+            pack->changed = true;
+        /* Results of orders, and alarms, are sent at once. */
+        if (changes & (SOURCE_SWITCHES | SOURCE_ALARMS))
+            pack->changed = true;
+    }
+    if (changes & SOURCE_IDENTITY && !mqtt_is_device(mqtt))
+        pack->todo |= INFO | ANNOUNCE;
+    /* A restarted outlet is not notified of earlier changes: what the gateway has long known is new
+     * to it. */
+    if (!pack->heard && !mqtt_is_device(mqtt))
+        pack->todo |= INFO;
+    pack->heard = true;
+    pace_soon(mqtt);
+}
+
+/* ---- what comes from the broker ---- */
+
+/* Handles Home Assistant's birth message. Retained ones are ignored: they are as old as our own
+ * announcements. */
+static bool hear_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                       bool retained)
+{
+    char birth[TOPIC_SIZE];
+    if (!mqtt_announces(mqtt) ||
+        strcmp(topic, topic_of(mqtt->place.prefix, NULL, "status", birth)) != 0)
+        return false;
+    if (!retained && size == strlen("online") && memcmp(payload, "online", size) == 0 &&
+        !ev_is_active(&mqtt->birth)) {
+        ev_timer_set(&mqtt->birth,
+                     BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX, 0);
+        ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->birth);
+    }
+    return true;
+}
+
+/* Handles messages on our own status topic: those that we have not sent are from another gateway,
+ * whose end is not ours. */
+static bool hear_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                        bool retained)
+{
+    if (mqtt_is_device(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
+        return false;
+    if (retained || size == 0)
+        return true;
+    const bool online = size == strlen("online") && memcmp(payload, "online", size) == 0;
+    if (mqtt->echoes[online] > 0) {
+        mqtt->echoes[online]--;
+        return true;
+    }
+    if (!mqtt->shared_told)
+        log_warn(
+            "%s: another gateway publishes below '%s' at this broker: give each its own topic, "
+            "such as %s-%%h",
+            mqtt->name, mqtt->place.topic, mqtt->place.topic);
+    mqtt->shared_told = true;
+    /* Two gateways that answered each other's "online" would do so for ever. */
+    if (online)
+        return true;
+    mqtt->todo |= STATUS;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].todo |= STATUS;
+    pace_soon(mqtt);
+    return true;
+}
+
+static void on_message(void *data, const char *topic, const void *payload, size_t size,
+                       bool retained, double since)
+{
+    struct mqtt *mqtt = data;
+    if (mqtt->ending || hear_status(mqtt, topic, payload, size, retained) ||
+        hear_birth(mqtt, topic, payload, size, retained))
+        return;
+    if (mqtt->config->switching)
+        orders_take(mqtt, topic, payload, size, retained, since);
+}
+
+/* ---- the connection ---- */
+
+static void do_everything(struct mqtt *mqtt)
+{
+    mqtt->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
+    mqtt->row = 0;
+    for (unsigned i = 0; i < mqtt->pack_count; i++) {
+        struct mqtt_pack *pack = &mqtt->packs[i];
+        pack->todo = mqtt_is_device(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
+        pack->row = 0;
+        pack->due = 0;
+    }
+    pace_soon(mqtt);
+}
+
+static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    do_everything(timer->data);
+}
+
+static void subscribe(struct mqtt *mqtt)
+{
+    char topic[TOPIC_SIZE];
+    if (mqtt->config->switching && mqtt_is_device(mqtt)) {
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic),
+                             "orders");
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic),
+                             "orders");
+    } else if (mqtt->config->switching) {
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
+                             "orders");
+    }
+    if (!mqtt_is_device(mqtt))
+        connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
+    if (mqtt_announces(mqtt))
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
+                             "the start of Home Assistant");
+}
+
+static void on_up(void *data)
+{
+    struct mqtt *mqtt = data;
+    double now = clock_now();
+    withdraw_again(mqtt);
+    pace_report(mqtt);
+    if (mqtt->ending)
+        return;
+    memset(mqtt->echoes, 0, sizeof mqtt->echoes);
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].offline_kept = false;
+    subscribe(mqtt);
+    do_everything(mqtt);
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))
+            alarms_tell(mqtt, &mqtt->packs[i], now);
+    mqtt->retained_told = mqtt->foreign_told = mqtt->forbidden_told = mqtt->stale_told = false;
+}
+
+static void on_down(void *data)
+{
+    struct mqtt *mqtt = data;
+    alarms_undo(mqtt);
+    mqtt->answered_at = -INFINITY;
+    pace_report(mqtt);
+    if (mqtt->ending && !mqtt->withdrawals)
+        outlet_over(mqtt->outlet);
+}
+
+static void on_sent(void *data, int mid)
+{
+    struct mqtt *mqtt = data;
+    alarms_confirmed(mqtt, mid);
+    pace_soon(mqtt);
+}
+
+/* Values are composed in the next turn of the loop, in which the library also sends them. */
+static void on_answered(void *data)
+{
+    struct mqtt *mqtt = data;
+    mqtt->answered_at = clock_now();
+    pace_soon(mqtt);
+}
+
+/* ---- life ---- */
+
+/* Sends the last messages until all have left. */
+static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct mqtt *mqtt = timer->data;
+    bool left = !mqtt->withdrawals && !mqtt->todo;
+    pace_send(mqtt, clock_now());
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        left &= mqtt->packs[i].todo == 0;
+    /* Withdrawals wait for the broker for as long as permitted. */
+    if ((!connection_is_up(mqtt->connection) && !mqtt->withdrawals) ||
+        (left && connection_counters(mqtt->connection).queued == 0))
+        outlet_over(mqtt->outlet);
+}
+
+static void stop_mqtt(void *self, bool gone)
+{
+    struct mqtt *mqtt = self;
+    mqtt->ending = true;
+    ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
+    mqtt->todo = gone || mqtt_is_device(mqtt) ? 0 : STATUS | INFO;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].todo = mqtt->config->layout == LAYOUT_VENUS ? STATE
+                              : gone                               ? 0
+                              : mqtt_is_device(mqtt)               ? STATE
+                                                                   : STATUS;
+    withdraw_free(mqtt);
+    if (gone && !mqtt_is_device(mqtt) && !withdraw_noted(mqtt, true))
+        log_error("%s: out of memory: retained messages stay at the broker", mqtt->name);
+    ev_timer_set(&mqtt->farewell, 0, 0.02);
+    ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
+}
+
+static void free_mqtt(void *self)
+{
+    struct mqtt *mqtt = self;
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    ev_timer_stop(loop, &mqtt->flush);
+    ev_timer_stop(loop, &mqtt->later);
+    ev_timer_stop(loop, &mqtt->birth);
+    ev_timer_stop(loop, &mqtt->farewell);
+    if (mqtt->ending && mqtt->withdrawals)
+        log_warn("%s: the broker cannot be reached: its retained messages stay there", mqtt->name);
+    connection_free(mqtt->connection);
+    withdraw_free(mqtt);
+    free(mqtt->packs);
+    free(mqtt->room);
+    free(mqtt);
+}
+
+/* Without a state file the id is that of the machine, which may run two gateways: their topics
+ * differ. FNV-1a. */
+static void make_id(struct mqtt *mqtt)
+{
+    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    uint32_t id = 2166136261u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%s", config->id);
+    if (config->id_kept)
+        return;
+    for (const char *c = config->id; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    for (const char *c = mqtt->place.topic; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%08x", (unsigned) id);
+    log_warn(
+        "%s: state_file = none: what is announced to Home Assistant now cannot be withdrawn later",
+        mqtt->name);
+}
+
+static void make_place(struct mqtt *mqtt)
+{
+    char host[HOST_NAME_SIZE];
+    host_own_name(host);
+    topic_expand(mqtt->config->topic, host, mqtt->place.topic, sizeof mqtt->place.topic);
+    topic_expand(mqtt->config->discovery_prefix, host, mqtt->place.prefix,
+                 sizeof mqtt->place.prefix);
+    mqtt->place.form = mqtt_is_device(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
+    mqtt->place.retain = mqtt->config->retain;
+    make_id(mqtt);
+    mqtt->announcer = (struct announcer){
+        .id = mqtt->id,
+        .prefix = mqtt->place.prefix,
+        .topic = mqtt->place.topic,
+        .version = outlet_config(mqtt->outlet)->version,
+        .url = outlet_config(mqtt->outlet)->page,
+        .title = outlet_config(mqtt->outlet)->gateway,
+        .expire_s = mqtt->config->retain ? 0 : announce_expiry(mqtt->config->interval_s),
+        .single = mqtt->place.form == DISCOVERY_SINGLE,
+    };
+}
+
+/* What an earlier process has announced remains announced. */
+static bool make_mqtt_packs(struct mqtt *mqtt)
+{
+    mqtt->pack_count = outlet_config(mqtt->outlet)->pack_count;
+    mqtt->packs = calloc(mqtt->pack_count + 1, sizeof *mqtt->packs);
+    if (!mqtt->packs)
+        return false;
+    for (unsigned i = 0; i < mqtt->pack_count; i++) {
+        struct mqtt_pack *pack = &mqtt->packs[i];
+        char key[PIPE_KEY_SIZE];
+        pack->pack = outlet_pack(mqtt->outlet, i);
+        pack->strange_since = NAN;
+        pack->free_at = -INFINITY;
+        pack_clear(&pack->sent);
+        pack->alarms = told_read(mqtt->outlet, pack->pack->source.name);
+        note_key(pack->pack->source.name, key);
+        const char *note = outlet_note(mqtt->outlet, key);
+        if (!note || !note_same_announcements(mqtt))
+            continue;
+        struct entity_set noted = note_parse(note, pack->protocol, &pack->identity);
+        pack->set = entity_and(noted, learn_allowed(mqtt, pack));
+        pack->gone = entity_without(noted, pack->set);
+        if (strcmp(pack->protocol, "-") == 0)
+            pack->protocol[0] = '\0';
+    }
+    return true;
+}
+
+static void make_names(struct mqtt *mqtt)
+{
+    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    struct text text = text_in(mqtt->will, sizeof mqtt->will);
+    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id, config->section);
+    if (mqtt_is_device(mqtt) && mqtt->config->layout != LAYOUT_VENUS) {
+        struct tm local = mqtt_local_now();
+        smartbms_status(&text, false, &local, 0, 0);
+        snprintf(mqtt->will_topic, sizeof mqtt->will_topic, "%s", mqtt->place.topic);
+    } else {
+        text_add(&text, "offline");
+        topic_of(mqtt->place.topic, NULL, "status", mqtt->will_topic);
+    }
+}
+
+static void start_timers(struct mqtt *mqtt)
+{
+    ev_init(&mqtt->flush, pace_on_flush);
+    ev_init(&mqtt->later, pace_on_flush);
+    ev_init(&mqtt->birth, on_birth);
+    ev_init(&mqtt->farewell, on_farewell);
+    mqtt->flush.data = mqtt->later.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
+}
+
+static bool connect_broker(struct mqtt *mqtt)
+{
+    static const struct connection_events events = {.up = on_up,
+                                                    .down = on_down,
+                                                    .message = on_message,
+                                                    .sent = on_sent,
+                                                    .answered = on_answered};
+    struct connection_settings settings = {
+        .config = mqtt->config,
+        .name = mqtt->name,
+        .client_id = mqtt->client_id,
+        .will_topic = mqtt->will_topic,
+        .will_payload = mqtt->will,
+        .will_retained = !mqtt_is_device(mqtt),
+    };
+    mqtt->connection = connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt);
+    return mqtt->connection != NULL;
+}
+
+static void limit_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    struct rlimit limit = {MEMORY_MAX, MEMORY_MAX};
+    setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
+static void *start_mqtt(struct outlet *outlet)
+{
+    struct mqtt *mqtt = calloc(1, sizeof *mqtt);
+    if (!mqtt)
+        return NULL;
+    limit_memory();
+    mqtt->outlet = outlet;
+    mqtt->answered_at = -INFINITY;
+    mqtt->config = outlet_config(outlet)->settings;
+    mqtt->room = malloc(ROOM_SIZE);
+    mqtt->name = outlet_title(outlet);
+    const bool former = !mqtt->config->broker[0] && note_read_config(mqtt);
+    make_place(mqtt);
+    note_read_place(mqtt);
+    if (former)
+        mqtt->place = mqtt->before;
+    make_names(mqtt);
+    start_timers(mqtt);
+    if (!mqtt->room || !make_mqtt_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
+        !connect_broker(mqtt)) {
+        log_error("%s: out of memory", mqtt->name);
+        free_mqtt(mqtt);
+        return NULL;
+    }
+    if (!mqtt->withdrawals || note_same_place(mqtt))
+        note_place(mqtt);
+    return mqtt;
+}
+
+const struct outlet_kind outlet_mqtt = {
+    .name = "mqtt",
+    .test = mqtt_test,
+    .network = true,
+    .connects = true,
+    .settings_size = sizeof(struct mqtt_config),
+    .start = start_mqtt,
+    .changed = on_changed,
+    .second = pace_on_second,
+    .stop = stop_mqtt,
+    .free = free_mqtt,
+};

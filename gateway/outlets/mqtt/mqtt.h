@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A running section [mqtt]: the state that its parts share. Each part does one thing: note.h stores
- * notes in the state file, withdraw.h removes announcements, learn.h knows what a pack has, send.h
- * composes messages, pace.h decides when, alarms.h sends events, orders.h handles orders; life.c
- * has the connection, start and end.
+ * A running section [mqtt]: the state that its parts share, and what each part does for the others.
  */
 #pragma once
 
@@ -107,12 +104,35 @@ struct mqtt {
 };
 
 /** Whether the layout is that of a single device: one pack, no discovery. */
-bool mqtt_is_device(const struct mqtt *mqtt);
+static inline bool mqtt_is_device(const struct mqtt *mqtt)
+{
+    return mqtt->config->layout != LAYOUT_PACKGATE;
+}
+
 /** Whether packs are announced to Home Assistant. */
-bool mqtt_announces(const struct mqtt *mqtt);
+static inline bool mqtt_announces(const struct mqtt *mqtt)
+{
+    return mqtt->place.form != DISCOVERY_OFF;
+}
+
 /** Whether this section announces the gateway itself. Without a state file each section is a
  * separate gateway for Home Assistant. */
-bool mqtt_speaks_for_gateway(const struct mqtt *mqtt);
+static inline bool mqtt_speaks_for_gateway(const struct mqtt *mqtt)
+{
+    return !mqtt->config->second || !outlet_config(mqtt->outlet)->id_kept;
+}
+
+/** Finds a pack by name; NULL: the section does not have it. */
+struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
+
+/** Tries a broker before its section is saved: prints "STEP ok" or "STEP failed TEXT" for each of connect,
+ * tls, login and subscribe. For the last it sends a message below the section's topic and waits for it. Returns the exit
+ * status. */
+int mqtt_test(const struct pipe_config *config);
+
+/*
+ * send.c: composes and sends messages, one at a time, from the values of that moment.
+ */
 
 struct tm mqtt_local_now(void);
 
@@ -122,5 +142,103 @@ struct text mqtt_text(struct mqtt *mqtt);
 bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
                   bool retained);
 
-/** Finds a pack by name; NULL: the section does not have it. */
-struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name);
+/** Sends one due message (`todo`); false: it was not accepted. */
+bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
+
+/** The same for the gateway itself; before its packs, because a device can only be linked to a
+ * known one. */
+bool send_of_gateway(struct mqtt *mqtt, double now);
+
+/** The number of fresh packs. */
+unsigned send_count_fresh(const struct mqtt *mqtt, double now);
+
+/*
+ * pace.c: decides when to send: by the interval, on a change, and values only while the door is open, right after the
+ * broker has answered a knock (connection.h).
+ */
+
+/** Sends in the next turn of the loop, after all data in the pipe was read. */
+void pace_soon(struct mqtt *mqtt);
+
+/** Sends everything that can be sent now. An answer of the broker allows one round of values; the
+ * next round needs another answer, which also confirms that these were read. */
+void pace_send(struct mqtt *mqtt, double now);
+
+/** Reports the state of the connection to the gateway. */
+void pace_report(struct mqtt *mqtt);
+
+/** The timers. */
+void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents);
+void pace_on_second(void *self, double now);
+
+/*
+ * learn.c: what a pack has, as far as its values have shown it: this is announced.
+ */
+
+/** The rows that the settings permit for a pack. */
+struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack *pack);
+
+/** Extends the announced set by fresh values. The set grows at once; it shrinks for another battery
+ * or protocol, but not because a value is missing for a while. */
+void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
+
+/*
+ * alarms.c sends events: alarms that began, changed their level or ended. Each is sent once, and again if the broker
+ * has not confirmed it. orders.c handles switch orders from the broker.
+ */
+
+/** Sends the changes since the last event. What cannot be sent now is sent later if it is still
+ * true then. */
+void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
+
+/** Call when the broker has confirmed a message, which may be an event. */
+void alarms_confirmed(struct mqtt *mqtt, int mid);
+
+/** Call when the connection is lost: unconfirmed events are sent again if they are still true. */
+void alarms_undo(struct mqtt *mqtt);
+
+/** Handles a message that may be an order, sent by the broker after `since` (clock_now). */
+void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                 bool retained, double since);
+
+/*
+ * retained.c: what the broker retains for us (status, info, discovery) is noted in the state file, so that it can be
+ * withdrawn when it is no longer in the configuration. The note stays until the broker has confirmed the removal.
+ */
+
+/** The key of a pack's note: "pack.NAME". */
+void note_key(const char *pack, char key[PIPE_KEY_SIZE]);
+/** Notes the announced entities of a pack. */
+void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
+/** Parses a note: the set, with its protocol and identity. A note made with the table of another
+ * version counts as everything announced. */
+struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity);
+
+/** Reads the configuration of a removed section, as far as a withdrawal needs it, into `former`,
+ * and points `config` to it. False: nothing is noted. */
+bool note_read_config(struct mqtt *mqtt);
+/** Notes that nothing is retained there. */
+void note_forget_place(struct mqtt *mqtt);
+
+/** Notes where retained messages are now, and how to reach the broker; the place before becomes the
+ * same. */
+void note_place(struct mqtt *mqtt);
+/** Reads the noted place into `before`. */
+void note_read_place(struct mqtt *mqtt);
+/** Whether announcements are at the noted place, so that new ones replace the old ones. */
+bool note_same_announcements(const struct mqtt *mqtt);
+/** The same for all retained messages. */
+bool note_same_place(const struct mqtt *mqtt);
+
+/** Begins to withdraw noted packs: all of them and the gateway, or those that no longer exist.
+ * False: out of memory; the notes stay. */
+bool withdraw_noted(struct mqtt *mqtt, bool all);
+
+/** Sends the next message. False: nothing can be sent now, or the broker still has to confirm. */
+bool withdraw_step(struct mqtt *mqtt);
+
+/** Call for a new connection: unconfirmed withdrawals restart. */
+void withdraw_again(struct mqtt *mqtt);
+
+/** Frees unfinished withdrawals. */
+void withdraw_free(struct mqtt *mqtt);

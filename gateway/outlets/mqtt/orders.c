@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "orders.h"
+#include "mqtt.h"
 #include "messages.h"
 
 #include "base/clock.h"

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "pace.h"
-#include "send.h"
-#include "withdraw.h"
+#include "mqtt.h"
 
 #include "base/clock.h"
 

@@ -1,12 +1,42 @@
 // SPDX-License-Identifier: MIT
-#include "send.h"
+#include "mqtt.h"
 #include "messages.h"
 #include "smartbms.h"
 #include "venus.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <math.h>
+
+/* Time between two messages of on_change: slightly less than a second, so that polls of once a
+ * second are not delayed for ever after an early one. After a pause, a second message may follow at
+ * once: a cycle can arrive in two parts. */
+#define CHANGE_PAUSE_S 0.9
+
+struct tm mqtt_local_now(void)
+{
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    return local;
+}
+
+struct text mqtt_text(struct mqtt *mqtt)
+{
+    return text_in(mqtt->room, ROOM_SIZE);
+}
+
+bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
+                  bool retained)
+{
+    if (text->cut) {
+        log_error("%s: a message for %s is too large", mqtt->name, topic);
+        return true;
+    }
+    return connection_publish(mqtt->connection, topic, text->bytes, text->size, qos, retained,
+                              NULL);
+}
 
 static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
 {

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "try.h"
-
-#include "connection.h"
-#include "topics.h"
+#include "mqtt.h"
 
 #include "base/address.h"
 

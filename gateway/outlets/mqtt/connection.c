@@ -69,39 +69,26 @@ struct connection {
 
 /* ---- what the log says ---- */
 
-/* Logs a failure once, and again if the reason changes. */
-static void log_broker_failure(struct connection *connection, const char *words)
+/* Logs a failure once, and again if the reason changes; but only a few times the ends of a connection
+ * that keeps coming and going, as with two clients of the same id. */
+static void log_broker_failure(struct connection *connection, const char *words, bool was_up)
 {
-    snprintf(connection->words, sizeof connection->words, "%s", words);
-    connection->counters.failed++;
-    if (strcmp(connection->told, words) == 0) {
-        log_debug("%s: %s: %s", connection->settings.name, connection->settings.config->broker,
-                  words);
-        return;
-    }
-    snprintf(connection->told, sizeof connection->told, "%s", words);
-    log_warn("%s: broker %s: %s; trying again, after pauses of 1 s to 60 s",
-             connection->settings.name, connection->settings.config->broker, words);
-}
-
-/* Logs the ends of a connection that keeps coming and going, as with two clients of the same id,
- * only a few times. */
-static void log_end(struct connection *connection, const char *words)
-{
-    if (connection->short_ones < SHORT_MOST) {
-        log_broker_failure(connection, words);
-        return;
-    }
+    const char *name = connection->settings.name, *broker = connection->settings.config->broker;
+    const bool often = was_up && connection->short_ones >= SHORT_MOST;
+    const bool known =
+        often ? connection->short_ones > SHORT_MOST : strcmp(connection->told, words) == 0;
     snprintf(connection->words, sizeof connection->words, "%s", words);
     snprintf(connection->told, sizeof connection->told, "%s", words);
     connection->counters.failed++;
-    if (connection->short_ones == SHORT_MOST)
+    if (known)
+        log_debug("%s: broker %s: %s", name, broker, words);
+    else if (often)
         log_warn("%s: broker %s: %s, for the third time soon after connecting; not logged again "
                  "until a connection has lasted for a minute",
-                 connection->settings.name, connection->settings.config->broker, words);
+                 name, broker, words);
     else
-        log_debug("%s: broker %s: %s", connection->settings.name,
-                  connection->settings.config->broker, words);
+        log_warn("%s: broker %s: %s; trying again, after pauses of 1 s to 60 s", name, broker,
+                 words);
 }
 
 static void log_connected(struct connection *connection, double now)
@@ -202,11 +189,6 @@ static void destroy(struct connection *connection)
     connection->broken = false;
 }
 
-static double jitter(double seconds)
-{
-    return seconds * (0.8 + 0.4 * (double) random() / (double) RAND_MAX);
-}
-
 static void handle_failure(struct connection *connection, const char *words)
 {
     bool was_up = connection->up;
@@ -223,12 +205,11 @@ static void handle_failure(struct connection *connection, const char *words)
         if (now - connection->up_at >= STEADY_S)
             note_steady(connection);
         connection->short_ones += now - connection->up_at < STEADY_S;
-        log_end(connection, copy);
-    } else {
-        log_broker_failure(connection, copy);
     }
-    double pause_s = backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
-    ev_timer_set(&connection->pause, jitter(pause_s), 0);
+    log_broker_failure(connection, copy, was_up);
+    const double jitter = 0.8 + 0.4 * (double) random() / (double) RAND_MAX;
+    ev_timer_set(&connection->pause,
+                 jitter * backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S), 0);
     ev_timer_start(connection->loop, &connection->pause);
     if (was_up)
         connection->events.down(connection->data);
@@ -395,29 +376,22 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
 
 /* ---- an attempt ---- */
 
-/* Reads the first line of the password file. */
-static bool read_password(struct connection *connection, char password[PASSWORD_SIZE])
-{
-    const char *path = connection->settings.config->password_file;
-    const char *why;
-    const bool good = secret_read(path, 0, password, PASSWORD_SIZE, &why);
-    if (!good && why)
-        snprintf(connection->words, sizeof connection->words, "password_file cannot be read: %s",
-                 why);
-    else if (!good)
-        snprintf(connection->words, sizeof connection->words, "password_file is empty");
-    secret_warn_of_readers(connection->settings.name, path, &connection->password_access_told);
-    return good;
-}
-
 static int set_user(struct connection *connection)
 {
     const struct mqtt_config *config = connection->settings.config;
     char password[PASSWORD_SIZE] = "";
+    const char *why = NULL;
     if (!config->user[0])
         return MOSQ_ERR_SUCCESS;
-    if (config->password_file[0] && !read_password(connection, password))
-        return -1;
+    if (config->password_file[0]) {
+        secret_warn_of_readers(connection->settings.name, config->password_file,
+                               &connection->password_access_told);
+        if (!secret_read(config->password_file, 0, password, PASSWORD_SIZE, &why)) {
+            snprintf(connection->words, sizeof connection->words, "password_file %s%s",
+                     why ? "cannot be read: " : "is empty", why ? why : "");
+            return -1;
+        }
+    }
     int error = mosquitto_username_pw_set(connection->mosquitto, config->user,
                                           config->password_file[0] ? password : NULL);
     explicit_bzero(password, sizeof password);

@@ -208,14 +208,6 @@ static void put_meaning(struct text *text, const struct entity *entity)
     put_number(text, "sug_dsp_prc", shown_decimals(meaning));
 }
 
-/* What its messages say in `event_type`: message_event(). */
-static void put_event(struct text *text, const struct announcer *announcer, const char *pack)
-{
-    put_topic(text, "stat_t", announcer->topic, pack, "event");
-    text_key(text, "evt_typ");
-    text_add(text, "[\"warning\",\"protection\",\"ended\"]");
-}
-
 /* The content of a component, with everything that the root does not contain. */
 static void put_component(struct text *text, const struct announcer *announcer,
                           const struct source *source, const struct entity *entity)
@@ -224,7 +216,9 @@ static void put_component(struct text *text, const struct announcer *announcer,
     put_ids(text, announcer, source->name, entity->key, entity->platform);
     put_meaning(text, entity);
     if (entity->platform == EVENT) {
-        put_event(text, announcer, source->name);
+        put_topic(text, "stat_t", announcer->topic, source->name, "event");
+        text_key(text, "evt_typ"); /* what message_event() says in `event_type` */
+        text_add(text, "[\"warning\",\"protection\",\"ended\"]");
         return;
     }
     if (is_state)

@@ -95,20 +95,13 @@ static bool is_cell(int id)
     return id >= CELL_MV && id < TEMP_C;
 }
 
-static enum mqtt_entities level_of(int id)
-{
-    if (is_cell(id))
-        return ENTITIES_NORMAL;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if ((int) levels[i].id == id)
-            return levels[i].level;
-    return ENTITIES_ALL;
-}
-
 static struct row row_of(unsigned n)
 {
     if (n < PACK_VALUES) {
-        enum mqtt_entities level = level_of((int) n);
+        enum mqtt_entities level = is_cell((int) n) ? ENTITIES_NORMAL : ENTITIES_ALL;
+        for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+            if (levels[i].id == n)
+                level = levels[i].level;
         return (struct row){.kind = OF_VALUE,
                             .id = (int) n,
                             .level = level,
@@ -234,29 +227,20 @@ void entity_describe(unsigned n, struct entity *entity)
 
 /* ---- values ---- */
 
-static double alarm_value(const struct pack *pack, int id)
-{
-    return pack->alarms_known >> id & 1 ? (double) pack_alarm_active(pack, (enum pack_alarm) id)
-                                        : (double) NAN;
-}
-
-/* If a pack reports no alarms, whether there is one is unknown. */
-static double failure(const struct pack *pack)
-{
-    bool active = pack->alarms_warning || pack->alarms_protection;
-    return pack->alarms_known || active ? (double) active : (double) NAN;
-}
-
 static double value_of_row(const struct row *row, const struct source *source, double age_s,
                            double time)
 {
+    const struct pack *pack = source->values;
+    const bool failure = pack->alarms_warning || pack->alarms_protection;
     switch (row->kind) {
     case OF_VALUE:
-        return source->values->value[row->id];
+        return pack->value[row->id];
     case OF_ALARM:
-        return alarm_value(source->values, row->id);
+        return pack->alarms_known >> row->id & 1
+                   ? (double) pack_alarm_active(pack, (enum pack_alarm) row->id)
+                   : (double) NAN;
     case OF_MAPPED:
-        return map_number_named(row->name, source->values, &source->status);
+        return map_number_named(row->name, pack, &source->status);
     case OF_PEAK:
         return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
     case OF_AGE:
@@ -264,7 +248,8 @@ static double value_of_row(const struct row *row, const struct source *source, d
     case OF_TIME:
         return floor(time);
     case OF_FAILURE:
-        return failure(source->values);
+        /* If a pack reports no alarms, whether there is one is unknown. */
+        return pack->alarms_known || failure ? (double) failure : (double) NAN;
     default:
         return NAN;
     }
@@ -337,21 +322,16 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
     return set;
 }
 
-static unsigned failure_row(void)
-{
-    unsigned n = PACK_VALUES + PACK_ALARM_COUNT;
-    while (row_of(n).kind != OF_FAILURE)
-        n++;
-    return n;
-}
-
 struct entity_set entity_known(const struct entity_values *values)
 {
     struct entity_set set = {{0}};
+    unsigned failure = 0;
+    while (row_of(failure).kind != OF_FAILURE)
+        failure++;
     for (unsigned n = 0; n < entity_count(); n++) {
         const struct row row = row_of(n);
         double value = row.kind == OF_SWITCH  ? values->value[row.id]
-                       : row.kind == OF_EVENT ? values->value[failure_row()]
+                       : row.kind == OF_EVENT ? values->value[failure]
                                               : values->value[n];
         if (row.kind == OF_FRESH || !isnan(value))
             entity_add(&set, n);

@@ -65,16 +65,6 @@ static uint64_t completed(uint64_t before, uint64_t now)
     return now;
 }
 
-static void shrink(struct mqtt *mqtt, struct mqtt_pack *pack, struct entity_set known)
-{
-    pack->gone = entity_or(pack->gone, entity_without(pack->set, known));
-    pack->set = known;
-    pack->strange_since = NAN;
-    pack->todo |= ANNOUNCE | INFO;
-    log_info("%s: %s has another battery or protocol now: announcing it again", mqtt->name,
-             pack->pack->source.name);
-}
-
 void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
@@ -93,7 +83,12 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->strange_since = now;
     bool renewed = pack->protocol[0] && strcmp(pack->protocol, protocol) != 0;
     if (renewed || (strange && now - pack->strange_since >= SHRINK_S)) {
-        shrink(mqtt, pack, known);
+        pack->gone = entity_or(pack->gone, entity_without(pack->set, known));
+        pack->set = known;
+        pack->strange_since = NAN;
+        pack->todo |= ANNOUNCE | INFO;
+        log_info("%s: %s has another battery or protocol now: announcing it again", mqtt->name,
+                 source->name);
         pack->identity = 0;
         strange = false;
     }

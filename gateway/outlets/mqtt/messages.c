@@ -40,18 +40,6 @@ void message_state(struct text *text, const struct source *source, double age_s,
     text_add(text, "}");
 }
 
-static void put_members(struct text *text, const struct source *source)
-{
-    text_key(text, "members");
-    text_add(text, "[");
-    for (unsigned i = 0; i < source->member_count; i++) {
-        if (i > 0)
-            text_add(text, ",");
-        text_quote(text, source->members[i]->name);
-    }
-    text_add(text, "]");
-}
-
 void message_info(struct text *text, const struct source *source)
 {
     const struct pack *pack = source->values;
@@ -62,8 +50,15 @@ void message_info(struct text *text, const struct source *source)
     text_member(text, "firmware", pack->text[FIRMWARE]);
     put_number(text, "unit", source->unit, 0);
     text_member(text, "line", source->line);
-    if (source->members)
-        put_members(text, source);
+    if (source->members) {
+        text_key(text, "members");
+        text_add(text, "[");
+        for (unsigned i = 0; i < source->member_count; i++) {
+            text_add(text, i > 0 ? "," : "");
+            text_quote(text, source->members[i]->name);
+        }
+        text_add(text, "]");
+    }
     text_add(text, "}");
 }
 

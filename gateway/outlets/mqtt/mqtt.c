@@ -38,20 +38,6 @@ struct mqtt_pack *mqtt_find_pack(struct mqtt *mqtt, const char *name)
 
 /* ---- what comes from the gateway ---- */
 
-static bool same_number(double a, double b)
-{
-    return a == b || (isnan(a) && isnan(b));
-}
-
-static bool values_differ(const struct pack *a, const struct pack *b)
-{
-    for (int i = 0; i < PACK_VALUES; i++)
-        if (!same_number(a->value[i], b->value[i]))
-            return true;
-    return a->alarms_known != b->alarms_known || a->alarms_warning != b->alarms_warning ||
-           a->alarms_protection != b->alarms_protection;
-}
-
 /* A lower limit is sent at once, without waiting for the interval. */
 static bool has_fallen(const struct map_allowed *before, const struct map_allowed *now)
 {
@@ -71,7 +57,12 @@ static void on_changed(void *self, struct outlet_pack *known, unsigned changes, 
         if (!mqtt_is_device(mqtt))
             learn_values(mqtt, pack, now);
         alarms_tell(mqtt, pack, now);
-        if (mqtt->config->on_change && values_differ(source->values, &pack->sent))
+        const struct pack *values = source->values, *sent = &pack->sent;
+        if (mqtt->config->on_change &&
+            (memcmp(values->value, sent->value, sizeof sent->value) != 0 ||
+             values->alarms_known != sent->alarms_known ||
+             values->alarms_warning != sent->alarms_warning ||
+             values->alarms_protection != sent->alarms_protection))
             pack->changed = true;
         if (source->status.allowed.configured &&
             has_fallen(&pack->sent_allowed, &source->status.allowed))
@@ -174,15 +165,13 @@ static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
 static void subscribe(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
-    if (mqtt->config->switching && mqtt_is_device(mqtt)) {
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic),
+    static const char *const of_device[] = {"CMS", "DMS"};
+    const bool device = mqtt_is_device(mqtt);
+    for (int i = 0; mqtt->config->switching && i < (device ? 2 : 1); i++)
+        connection_subscribe(mqtt->connection,
+                             device ? topic_of(mqtt->place.topic, NULL, of_device[i], topic)
+                                    : topic_of(mqtt->place.topic, "+", "set/+", topic),
                              "orders");
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic),
-                             "orders");
-    } else if (mqtt->config->switching) {
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
-                             "orders");
-    }
     if (!mqtt_is_device(mqtt))
         connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
     if (mqtt_announces(mqtt))
@@ -369,15 +358,6 @@ static void make_names(struct mqtt *mqtt)
     }
 }
 
-static void start_timers(struct mqtt *mqtt)
-{
-    ev_init(&mqtt->flush, pace_on_flush);
-    ev_init(&mqtt->later, pace_on_flush);
-    ev_init(&mqtt->birth, on_birth);
-    ev_init(&mqtt->farewell, on_farewell);
-    mqtt->flush.data = mqtt->later.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
-}
-
 static bool connect_broker(struct mqtt *mqtt)
 {
     static const struct connection_events events = {.up = on_up,
@@ -397,20 +377,14 @@ static bool connect_broker(struct mqtt *mqtt)
     return mqtt->connection != NULL;
 }
 
-static void limit_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-    struct rlimit limit = {MEMORY_MAX, MEMORY_MAX};
-    setrlimit(RLIMIT_DATA, &limit);
-#endif
-}
-
 static void *start_mqtt(struct outlet *outlet)
 {
     struct mqtt *mqtt = calloc(1, sizeof *mqtt);
     if (!mqtt)
         return NULL;
-    limit_memory();
+#ifndef __SANITIZE_ADDRESS__
+    setrlimit(RLIMIT_DATA, &(struct rlimit){MEMORY_MAX, MEMORY_MAX});
+#endif
     mqtt->outlet = outlet;
     mqtt->answered_at = -INFINITY;
     mqtt->config = outlet_config(outlet)->settings;
@@ -422,7 +396,11 @@ static void *start_mqtt(struct outlet *outlet)
     if (former)
         mqtt->place = mqtt->before;
     make_names(mqtt);
-    start_timers(mqtt);
+    ev_init(&mqtt->flush, pace_on_flush);
+    ev_init(&mqtt->later, pace_on_flush);
+    ev_init(&mqtt->birth, on_birth);
+    ev_init(&mqtt->farewell, on_farewell);
+    mqtt->flush.data = mqtt->later.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
     if (!mqtt->room || !make_mqtt_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
         !connect_broker(mqtt)) {
         log_error("%s: out of memory", mqtt->name);

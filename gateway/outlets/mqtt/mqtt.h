@@ -13,7 +13,6 @@
 #include <time.h>
 
 #define ROOM_SIZE (128 * 1024) /* for one message: a device with all entities has 50 kB */
-#define ORDERS_MAX 32          /* under way */
 #define EVENTS_MAX 128         /* events that the broker has not confirmed yet */
 
 enum todo { ANNOUNCE = 1 << 0, STATUS = 1 << 1, INFO = 1 << 2, STATE = 1 << 3 };
@@ -50,7 +49,6 @@ struct mqtt_pack {
 /* What is to be withdrawn of one pack, or of the gateway. */
 struct withdrawal {
     char pack[NAME_SIZE]; /* empty: the gateway */
-    struct entity_set set;
     unsigned step;
     bool sent; /* everything is sent; whether it arrived is unknown */
     struct withdrawal *next;
@@ -64,12 +62,6 @@ struct unsure {
     struct mqtt_pack *pack;
     int alarm;
     struct alarms before; /* as sent before */
-};
-
-struct asked {
-    struct mqtt_pack *pack; /* NULL: free */
-    enum order_topic which;
-    int value;
 };
 
 struct mqtt {
@@ -91,7 +83,6 @@ struct mqtt {
     bool heard_told;
     unsigned echoes[2]; /* own status, offline and online, not received back yet */
     struct withdrawal *withdrawals;
-    struct asked orders[ORDERS_MAX];
     struct unsure unsure[EVENTS_MAX];
     unsigned events;    /* sent */
     double answered_at; /* last answer not used for values yet; -INFINITY: none */
@@ -217,9 +208,6 @@ struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_
 /** Reads the configuration of a removed section, as far as a withdrawal needs it, into `former`,
  * and points `config` to it. False: nothing is noted. */
 bool note_read_config(struct mqtt *mqtt);
-/** Notes that nothing is retained there. */
-void note_forget_place(struct mqtt *mqtt);
-
 /** Notes where retained messages are now, and how to reach the broker; the place before becomes the
  * same. */
 void note_place(struct mqtt *mqtt);

@@ -24,35 +24,15 @@ static const char *order_name(enum order_topic which)
     return which == TOPIC_CHARGE_MOS ? "charge_mos" : "discharge_mos";
 }
 
+/* A ticket says what was ordered: pack, switch, value. */
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct mqtt *mqtt = data;
-    struct asked *order = &mqtt->orders[ticket];
     mqtt->refused += result != ORDER_DONE;
     mqtt->stale_told &= result != ORDER_DONE;
-    send_result(mqtt, order->pack->pack->source.name, order_name(order->which), order->value,
+    send_result(mqtt, mqtt->packs[ticket / 4].pack->source.name,
+                order_name(ticket & 2 ? TOPIC_DISCHARGE_MOS : TOPIC_CHARGE_MOS), ticket & 1,
                 message_outcome(result));
-    order->pack = NULL;
-}
-
-static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
-                              int value)
-{
-    int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
-    struct switches what = {0};
-    struct asked *order = mqtt->orders;
-    while (order < mqtt->orders + ORDERS_MAX && order->pack)
-        order++;
-    if (order == mqtt->orders + ORDERS_MAX)
-        return "busy";
-    what.wanted[place] = true;
-    what.on[place] = value == 1;
-    *order = (struct asked){pack, which, value};
-    if (outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt,
-                     (uint64_t) (order - mqtt->orders)))
-        return NULL;
-    order->pack = NULL;
-    return "busy";
 }
 
 /* Logs a rejected order once, because the sender will repeat it; each order gets a response. */
@@ -107,7 +87,14 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         tell_refused(mqtt, &mqtt->stale_told, topic, "it may be too old");
         return "no answer";
     }
-    return give_order(mqtt, pack, which, value);
+    const int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
+    struct switches what = {0};
+    what.wanted[place] = true;
+    what.on[place] = value == 1;
+    const uint64_t ticket =
+        4u * pack->pack->index + 2u * (which == TOPIC_DISCHARGE_MOS) + (value == 1);
+    return outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt, ticket) ? NULL
+                                                                                      : "busy";
 }
 
 void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,

@@ -10,13 +10,6 @@
 #define OPEN_S 0.5     /* time after an answer of the broker in which values may be sent */
 #define REPORT_TICKS 5 /* seconds */
 
-/* The bits of a pack that can be sent now. */
-static unsigned ready(const struct mqtt *mqtt, const struct mqtt_pack *pack, double now)
-{
-    bool open = now - mqtt->answered_at < OPEN_S;
-    return open ? pack->todo : pack->todo & ~(unsigned) STATE;
-}
-
 /* Sends as much as the broker accepts, one message per pack in turn. */
 static void send_queued(struct mqtt *mqtt, double now)
 {
@@ -37,7 +30,7 @@ static void send_queued(struct mqtt *mqtt, double now)
         struct mqtt_pack *pack = &mqtt->packs[mqtt->turn];
         mqtt->turn = (mqtt->turn + 1) % mqtt->pack_count;
         idle++;
-        if (!ready(mqtt, pack, now))
+        if (!(now - mqtt->answered_at < OPEN_S ? pack->todo : pack->todo & ~(unsigned) STATE))
             continue;
         idle = 0;
         if (!send_of_pack(mqtt, pack, now))

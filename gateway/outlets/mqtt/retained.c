@@ -69,25 +69,6 @@ bool note_read_config(struct mqtt *mqtt)
     return true;
 }
 
-static void note_config(struct mqtt *mqtt)
-{
-    for (size_t i = 0; i < COUNT(ways); i++) {
-        const char *text = (const char *) mqtt->config + ways[i].at;
-        outlet_keep(mqtt->outlet, ways[i].key,
-                    text[0] && strlen(text) < PIPE_NOTE_SIZE ? text : NULL);
-    }
-    outlet_keep(mqtt->outlet, "verify", mqtt->config->verify ? NULL : "no");
-}
-
-void note_forget_place(struct mqtt *mqtt)
-{
-    static const char *const keys[] = {"topic", "prefix", "form", "verify"};
-    for (size_t i = 0; i < COUNT(keys); i++)
-        outlet_keep(mqtt->outlet, keys[i], NULL);
-    for (size_t i = 0; i < COUNT(ways); i++)
-        outlet_keep(mqtt->outlet, ways[i].key, NULL);
-}
-
 static const char *const forms[] = {"device", "single", "off"};
 
 void note_place(struct mqtt *mqtt)
@@ -99,8 +80,23 @@ void note_place(struct mqtt *mqtt)
     outlet_keep(mqtt->outlet, "topic", mqtt->place.topic);
     outlet_keep(mqtt->outlet, "prefix", mqtt->place.prefix);
     outlet_keep(mqtt->outlet, "form", form);
-    note_config(mqtt);
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        const char *text = (const char *) mqtt->config + ways[i].at;
+        outlet_keep(mqtt->outlet, ways[i].key,
+                    text[0] && strlen(text) < PIPE_NOTE_SIZE ? text : NULL);
+    }
+    outlet_keep(mqtt->outlet, "verify", mqtt->config->verify ? NULL : "no");
     mqtt->before = mqtt->place;
+}
+
+/* Nothing is retained there any more. */
+static void forget_place(struct mqtt *mqtt)
+{
+    static const char *const keys[] = {"topic", "prefix", "form", "verify"};
+    for (size_t i = 0; i < COUNT(keys); i++)
+        outlet_keep(mqtt->outlet, keys[i], NULL);
+    for (size_t i = 0; i < COUNT(ways); i++)
+        outlet_keep(mqtt->outlet, ways[i].key, NULL);
 }
 
 void note_read_place(struct mqtt *mqtt)
@@ -135,18 +131,12 @@ bool note_same_place(const struct mqtt *mqtt)
 
 /* ---- withdrawal ---- */
 
-static bool clear_topic(struct mqtt *mqtt, const char *topic)
-{
-    return connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL);
-}
-
-static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set)
+static bool withdraw(struct mqtt *mqtt, const char *pack)
 {
     struct withdrawal *withdrawal = calloc(1, sizeof *withdrawal);
     if (!withdrawal)
         return false;
     snprintf(withdrawal->pack, sizeof withdrawal->pack, "%s", pack);
-    withdrawal->set = set;
     struct withdrawal **end = &mqtt->withdrawals;
     while (*end)
         end = &(*end)->next;
@@ -157,47 +147,36 @@ static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set)
 /* The gateway goes last, because the packs' devices are linked to it. */
 bool withdraw_noted(struct mqtt *mqtt, bool all)
 {
-    const char *key, *text;
-    char protocol[NAME_SIZE];
-    uint64_t identity;
+    const char *key;
     if (!mqtt->before.topic[0])
         return true;
-    for (unsigned n = 0; (text = outlet_note_at(mqtt->outlet, n, &key)); n++) {
+    for (unsigned n = 0; outlet_note_at(mqtt->outlet, n, &key); n++) {
         const char *name = strchr(key, '.');
         const bool gone = name && (all || !mqtt_find_pack(mqtt, name + 1));
-        if (gone && strncmp(key, "pack.", 5) == 0 &&
-            !withdraw(mqtt, name + 1, note_parse(text, protocol, &identity)))
+        if (gone && strncmp(key, "pack.", 5) == 0 && !withdraw(mqtt, name + 1))
             return false;
     }
-    return !all || withdraw(mqtt, "", (struct entity_set){{0}});
+    return !all || withdraw(mqtt, "");
 }
 
-/* The n-th topic of an announcement; false: no more. Empty `*out`: none for this n. */
+/* The n-th topic of an announcement; false: no more. Empty `*out`: none for this n. In the single form these are all that
+ * a pack can have, whatever it had. */
 static bool announced_topic(const struct announcer *at, const struct withdrawal *withdrawal,
                             unsigned n, char out[TOPIC_SIZE])
 {
     const char *pack = withdrawal->pack[0] ? withdrawal->pack : NULL;
-    out[0] = '\0';
+    struct entity entity = {.key = ""};
     if (!at->single) {
-        if (n == 0)
-            announce_topic(at, pack, out);
+        announce_topic(at, pack, out);
         return n == 0;
     }
-    if (!pack) {
-        enum entity_platform platform;
-        if (n >= GATEWAY_COMPONENTS)
-            return false;
-        const char *key = announce_gateway_key(n, &platform);
-        announce_single_topic(at, NULL, key, platform, out);
-        return true;
-    }
-    if (n >= entity_count())
+    if (n >= (pack ? entity_count() : GATEWAY_COMPONENTS))
         return false;
-    if (entity_in(&withdrawal->set, n)) {
-        struct entity entity;
+    if (pack)
         entity_describe(n, &entity);
-        announce_single_topic(at, pack, entity.key, entity.platform, out);
-    }
+    const char *key = pack ? entity.key : announce_gateway_key(n, &entity.platform);
+    if (key[0])
+        announce_single_topic(at, pack, key, entity.platform, out);
     return true;
 }
 
@@ -223,8 +202,8 @@ static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdraw
     at.single = place->form == DISCOVERY_SINGLE;
     unsigned leaf_count = place->retain && withdrawal->pack[0] ? 3 : 2;
     unsigned n = withdrawal->step;
+    out[0] = '\0';
     if (n < leaf_count + 1) {
-        out[0] = '\0';
         if (n > 0)
             topic_of(place->topic, withdrawal->pack[0] ? withdrawal->pack : NULL, leaves[n - 1],
                      out);
@@ -251,7 +230,7 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
         outlet_keep(mqtt->outlet, key, NULL);
         told_keep(mqtt->outlet, withdrawal->pack, (struct alarms){0});
     } else {
-        note_forget_place(mqtt);
+        forget_place(mqtt);
     }
     if (withdrawal->pack[0] && !pack)
         log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
@@ -266,16 +245,6 @@ void withdraw_free(struct mqtt *mqtt)
     }
 }
 
-/* Call when the broker has confirmed all of it. */
-static void end_withdrawals(struct mqtt *mqtt)
-{
-    for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)
-        end_withdrawal(mqtt, one);
-    withdraw_free(mqtt);
-    if (!mqtt->ending)
-        note_place(mqtt);
-}
-
 bool withdraw_step(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
@@ -285,14 +254,19 @@ bool withdraw_step(struct mqtt *mqtt)
     if (!withdrawal) {
         if (connection_counters(mqtt->connection).queued > 0)
             return false;
-        end_withdrawals(mqtt);
+        /* The broker has confirmed all of it. */
+        for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)
+            end_withdrawal(mqtt, one);
+        withdraw_free(mqtt);
+        if (!mqtt->ending)
+            note_place(mqtt);
         return true;
     }
     if (!withdrawn_topic(mqtt, withdrawal, topic)) {
         withdrawal->sent = true;
         return true;
     }
-    if (topic[0] && !clear_topic(mqtt, topic))
+    if (topic[0] && !connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL))
         return false;
     withdrawal->step++;
     return true;

@@ -35,16 +35,12 @@ static void put_quoted(struct text *text, const char *key, double number)
     text_add(text, "\"");
 }
 
-static double peak_of(const struct source *source)
-{
-    return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
-}
-
 void smartbms_extremes(struct text *text, const struct source *source)
 {
     const double *value = source->values->value;
     text_add(text, "{");
-    put_decimal(text, "SCM", peak_of(source), 0);
+    if (source->status.peak.percent >= 0)
+        put_decimal(text, "SCM", source->status.peak.percent, 0);
     put_decimal(text, "MIC", value[CELL_MIN_MV], 0);
     put_decimal(text, "MAC", value[CELL_MAX_MV], 0);
     put_decimal(text, "RCP", value[REMAINING_AH], 0);

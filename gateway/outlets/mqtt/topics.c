@@ -9,17 +9,12 @@
 
 #define PACK_SIZE 33
 
-static bool fits_topic(char c)
-{
-    return (unsigned char) c > 0x20 && c != '+' && c != '#' && c != 0x7F;
-}
-
 void topic_expand(const char *topic, const char *host, char *out, size_t size)
 {
     struct text text = text_in(out, size);
     text_expand(&text, topic, host);
     for (char *c = out; *c; c++)
-        if (!fits_topic(*c))
+        if ((unsigned char) *c <= 0x20 || strchr("+#\x7F", *c))
             *c = '_';
 }
 
@@ -55,13 +50,6 @@ void entity_part(struct text *text, const char *name)
         text_format(text, "%c", isalnum((unsigned char) *c) ? tolower((unsigned char) *c) : '_');
 }
 
-/* The part after "BASE/"; NULL: another topic. */
-static const char *behind_base(const char *base, const char *topic)
-{
-    size_t size = strlen(base);
-    return strncmp(topic, base, size) == 0 && topic[size] == '/' ? topic + size + 1 : NULL;
-}
-
 static enum order_topic order_of_word(const char *word, const char *charge, const char *discharge)
 {
     if (strcmp(word, charge) == 0)
@@ -72,9 +60,10 @@ static enum order_topic order_of_word(const char *word, const char *charge, cons
 enum order_topic topic_parse(const char *base, bool smartbms, const char *topic, char pack[33])
 {
     pack[0] = '\0';
-    const char *rest = behind_base(base, topic);
-    if (!rest)
+    const size_t size = strlen(base);
+    if (strncmp(topic, base, size) != 0 || topic[size] != '/')
         return TOPIC_NOT_OURS;
+    const char *rest = topic + size + 1;
     if (smartbms)
         return order_of_word(rest, "CMS", "DMS");
     const char *slash = strchr(rest, '/');

@@ -4,7 +4,7 @@ import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, facts, num, number, signed } from './numbers.js';
 import { ageOf, gatewayTime, house, levelOf, packs, stateOf, titleOf } from './packs.js';
 import { bands, battery, cells, hrefOf } from './parts.js';
-import { houseToday, leftIn, today, todayOf } from './today.js';
+import { houseLeft, houseToday, leftIn, today, todayOf } from './today.js';
 import { t } from './words.js';
 
 const FOLDED_ABOVE = 36; // more packs than that: banks begin folded
@@ -67,7 +67,7 @@ export function card(p, isOpen) {
     setText(more, !old ? state.more.join(' · ') : state.never || p.values.voltage_v == null ? '' : lastSeen(p));
     showFacts(f, p.values);
     may.show(p, old);
-    day.show(todayOf(p.pack), old ? null : leftIn(p));
+    day.show(todayOf(p.pack), old ? undefined : leftIn(p));
     if (bars) bars.show(p);
   };
   return node;
@@ -124,7 +124,7 @@ export function bank(b, isOpen) {
       .filter(Boolean).join(' · '));
     showFacts(f, b.values);
     may.show(b, old);
-    day.show(todayOf(b.pack), old ? null : leftIn(b));
+    day.show(todayOf(b.pack), old ? undefined : leftIn(b));
     f.difference.put(b.values.cell_delta_mv, 0, 'mV');
     members.forEach(({ name, node: tileNode, mini }, i) => {
       const p = packs.get(name);
@@ -155,7 +155,7 @@ export function houseLine() {
     setAttribute(node, 'data-old', all.state.kind === 'stale');
     bat.show(all, all.state);
     setText(more, all.state.more.join(' · '));
-    day.show(houseToday());
+    day.show(houseToday(), houseLeft());
   };
   return node;
 }

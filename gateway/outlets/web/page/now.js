@@ -4,7 +4,7 @@ import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
 import { span } from './numbers.js';
 import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
-import { alarmWords, fold, hrefOf } from './parts.js';
+import { alarmPlace, alarmWords, fold, hrefOf } from './parts.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
@@ -13,20 +13,21 @@ const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // [up to so many tile
 const WIDEST = 32, BELOW = 2, TALLER = 5;   // rem: widest tile; space below the tiles; height of a tile without its battery
 const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // by number of cards: four as 2 × 2, six as 3 × 2
 
-// A bar for one alarm of one or several packs: a single pack is a link, several unfold their names.
+// A bar for one alarm of one or several packs: a single pack is a link, several unfold their names, each with its cell or sensor.
 function bar(isOne) {
   const sign = icon('stale'), who = el('b'), what = el('span', { class: 'what' }), how = el('span'), names = isOne ? null : el('p', { class: 'names' });
   const line = el(isOne ? 'a' : 'summary', {}, sign, isOne ? who : what, isOne ? what : who, how);
   const top = isOne ? line : el('details', {}, line, names), node = el('li', {}, top);
   let shown = '';
-  node.show = ({ level, word, whole, since, packs: list }) => {
+  node.show = ({ level, word, whole, since, packs: list, places }) => {
     setAttribute(top, 'class', level);
     sign.shape(level);
     setText(what, isOne ? whole : word + ',');
     setText(who, isOne ? titleOf(list[0]) + ':' : t('n_packs', list.length));
     setText(how, level === 'stale' ? '' : since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level));
     if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
-    else if (shown !== (shown = list.join('\n'))) names.replaceChildren(...list.map(name => el('a', { href: hrefOf(name) }, titleOf(name))));
+    else if (shown !== (shown = [...list, ...places].join('\n')))
+      names.replaceChildren(...list.map((name, i) => el('a', { href: hrefOf(name) }, [titleOf(name), places[i]].filter(Boolean).join(', '))));
   };
   return node;
 }
@@ -36,14 +37,15 @@ function strip() {
   const node = el('ul', { class: 'strip', 'aria-label': t('f_alarm') }), bars = new Map();
   let shown = null;
   node.show = () => {
-    const groups = new Map(), add = (key, level, rank, p, word, since, whole = word) => {
-      const group = groups.get(key) || { key, level, rank, word, whole, since, packs: [] };
+    const groups = new Map(), add = (key, level, rank, p, word, since, whole = word, place = '') => {
+      const group = groups.get(key) || { key, level, rank, word, whole, since, packs: [], places: [] };
       group.packs.push(p.pack);
+      group.places.push(place);
       group.since = Math.min(group.since, since);
       groups.set(key, group);
     };
     for (const p of singles()) {
-      for (const a of p.alarms) add(a.level + a.name, a.level, a.level === 'protection' ? 2 : 1, p, t(a.name), a.since, alarmWords(a));
+      for (const a of p.alarms) add(a.level + a.name, a.level, a.level === 'protection' ? 2 : 1, p, t(a.name), a.since, alarmWords(a), alarmPlace(a));
       if (p.state !== 'fresh' && !isOffline()) add('stale', 'stale', 0, p, stateOf(p).word);
     }
     const list = [...groups.values()].sort((a, b) => b.rank - a.rank);

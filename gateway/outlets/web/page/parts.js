@@ -74,9 +74,11 @@ export function cells(count, heading) {
   return node;
 }
 
+/** The cell or sensor of an alarm; empty: it has none. */
+export const alarmPlace = ({ cell, sensor }) => cell ? t('at_cell', cell) : sensor ? t('at_sensor', sensor) : '';
+
 /** The text of an alarm, with its pack in a bank, or the number of packs, and its cell or sensor. */
-export const alarmWords = ({ name, pack, count, cell, sensor }) => [t(name), pack && titleOf(pack), count && t('n_packs', count),
-  cell ? t('at_cell', cell) : sensor && t('at_sensor', sensor)].filter(Boolean).join(', ');
+export const alarmWords = alarm => [t(alarm.name), alarm.pack && titleOf(alarm.pack), alarm.count && t('n_packs', alarm.count), alarmPlace(alarm)].filter(Boolean).join(', ');
 
 // Where a bank has an alarm: in one of its packs, with the cell or sensor, or in several.
 function placeIn(bank, { name }) {

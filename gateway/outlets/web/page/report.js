@@ -39,14 +39,15 @@ async function get(path) {
   return response.json();
 }
 
-/** A heading and bars by day as SVG, which prints well. `columns`: a list of {bars: [from, to] or null for each day, looks, inset}. */
-function byDay(tag, label, days, unit, columns) {
-  const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, 0), low = Math.min(...all, 0), span = high - low || 1;
+/** A heading and bars by day as SVG, which prints well. `columns`: a list of {bars: [from, to] or null for each day, looks, inset, name}; named ones
+ *  are explained beside the heading. `top`: the scale reaches at least so far. */
+function byDay(tag, label, days, unit, columns, top = 0) {
+  const all = columns.flatMap(c => c.bars.flatMap(b => b || [])), high = Math.max(...all, top), low = Math.min(...all, 0), span = high - low || 1;
   // About as wide as the screen, so that its text has the usual size; on a phone only every fourth day is labelled.
   const isNarrow = innerWidth < 600, width = isNarrow ? 340 : 700, every = isNarrow ? 4 : 2;
   const y = v => 6 + (high - v) / span * (HEIGHT - 12), step = (width - LEFT) / days.length, svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT + BELOW}`, role: 'img', 'aria-label': label });
   for (const v of [...new Set([low, 0, high])].filter(v => v === 0 || Math.abs(y(v) - y(0)) > LABEL)) {
-    svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${width}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, `${number(v, Math.abs(high) < 10 ? 1 : 0)}`));
+    svg.append(draw('path', { d: `M${LEFT} ${y(v)}H${width}`, class: 'grid' }), draw('text', { x: LEFT - 5, y: y(v) + 4, 'text-anchor': 'end' }, number(v, v && Math.abs(high) < 10 ? 1 : 0)));
   }
   for (const { bars, looks, inset = .12 } of columns)
     bars.forEach((bar, i) => {
@@ -55,7 +56,7 @@ function byDay(tag, label, days, unit, columns) {
   days.forEach((name, i) => {
     if (i % every === 0) svg.append(draw('text', { x: LEFT + (i + .5) * step, y: HEIGHT + 14, 'text-anchor': 'middle' }, String(+name.slice(8))));
   });
-  return [el(tag, {}, label, ' ', el('small', {}, unit)), svg];
+  return [el(tag, {}, label, ' ', el('small', {}, unit), ...columns.filter(c => c.name).map(c => el('small', { class: 'key ' + c.looks }, c.name))), svg];
 }
 
 /** The data of a month for one pack, with each cell's mean distance from the others, under load if that is known. */
@@ -113,8 +114,8 @@ function sheets(p, month, heading, whole, months) {
     el('dl', { class: 'facts' }, fact('energy_in', wh(sum(days.charged_wh))), fact('energy_out', wh(sum(days.discharged_wh))),
       fact('soc', charged(days)),
       fact('days_known', `${known(days.soc_percent).length} ${t('of')} ${count}`), fact('alarms', String(alarms.length))),
-    ...byDay('h2', t('energy_day'), days.day, 'kWh', [{ bars: kwh(days.charged_wh, 1), looks: 'into' }, { bars: kwh(days.discharged_wh, -1), looks: 'out' }]),
-    ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }]),
+    ...byDay('h2', t('energy_day'), days.day, 'kWh', [{ bars: kwh(days.charged_wh, 1), looks: 'into', name: t('energy_in') }, { bars: kwh(days.discharged_wh, -1), looks: 'out', name: t('energy_out') }]),
+    ...byDay('h2', t('soc_by_day'), days.day, '%', [{ bars: days.t.map((_, d) => days.soc_percent_min?.[d] == null ? null : [days.soc_percent_min[d], days.soc_percent_max[d]]), looks: 'into' }], 100),
     ...isBank(p) ? [packTable(months), el('p', { class: 'hint' }, t('between_packs', p.title))] : []),
   el('section', { class: 'sheet card' }, el('h2', {}, t('cells')),
     ...worst ? [el('p', { class: 'worst' }, t('worst', worst.p.title, worst.farthest + 1, `${signed(worst.means[worst.farthest], 1)}\u202fmV`)), el('p', { class: 'hint' }, t(worst.isLoad ? 'under_load' : 'all_day')),
@@ -130,7 +131,7 @@ export async function report(wanted, [asked]) {
   const p = packs.get(wanted);
   if (!p) return { title: wanted, node: el('div', {}, el('h1', {}, wanted || ''), el('p', { class: 'empty' }, t('unknown_pack'))) };
   await load();
-  const now = dayOf(gatewayTime()).slice(0, 7), month = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked) ? asked : now;
+  const now = dayOf(gatewayTime()).slice(0, 7), isMonth = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked), month = isMonth ? asked : now;
   let silent = null;
   const title = `${p.title}, ${monthName(month)}`, heading = el('h1', {}, title);
   const area = el('div', { class: 'report' }, heading, el('p', { class: 'empty', role: 'status' }, t('loading')));
@@ -154,6 +155,7 @@ export async function report(wanted, [asked]) {
     title,
     show() { silent?.show(); },
     node: el('div', {}, el('div', { class: 'bar' }, choice, el('div', { class: 'steps' }, beside(-1, '‹', 'month_before'), field, beside(1, '›', 'month_after')), el('span', { class: 'push' }),
-      el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))), area),
+      el('button', { type: 'button', class: 'primary', onclick: () => print() }, t('print'))),
+    asked && !isMonth ? el('p', { class: 'hint', role: 'status' }, t('not_known', asked)) : null, area),
   };
 }

@@ -20,11 +20,11 @@ export const FILES = [
   ['mbpoll.txt', 'mbpoll'], ['register-map.md', 'Markdown'], ['map.csv', 'CSV'], ['map.json', 'JSON'],
 ];
 
-// Each cell has the name of its column, because rows become cards on a narrow screen.
+// Each cell has the name of its column, because rows become cards on a narrow screen, without what is not known.
 function table(caption, heads, rows) {
   return el('table', {}, el('caption', { class: 'vh' }, caption), el('thead', {}, el('tr', {}, ...heads.map(h => el('th', { scope: 'col' }, t(h))))),
     el('tbody', {}, ...rows.map(cells => el('tr', {}, ...cells.map((cell, i) =>
-      el(i ? 'td' : 'th', { class: ['problem', 'says', 'action'].includes(heads[i]) ? 'says' : null, 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
+      el(i ? 'td' : 'th', { class: cell == null ? 'none' : ['problem', 'says', 'action'].includes(heads[i]) ? 'says' : null, 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
 }
 
 const count = n => n == null ? null : number(n);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The last 24 hours, from the history: today's energy, last night's consumption, and the power as a small curve; hidden without a
-// history. Everywhere on this page, today begins at midnight in the time zone of the gateway.
+// The last 24 hours, from the history: today's energy, whether the rest lasts for tonight, and the power as a small curve; hidden without
+// a history. Everywhere on this page, today begins at midnight in the time zone of the gateway.
 import { draw, el, setAttribute, setText } from './dom.js';
-import { dayOf, energy, facts, hourOf, watts } from './numbers.js';
+import { clock, dayOf, energy, facts, hourOf, watts } from './numbers.js';
 import { gatewayTime, isBank, isOld, packs, singles } from './packs.js';
 import { t } from './words.js';
 
@@ -55,12 +55,13 @@ export async function renewToday(drawn) {
 /** The values of a pack or a bank; null if unknown or outdated. */
 export const todayOf = name => isNew(at, 2 * RENEW_S) ? days[name] : null;
 
-/** The sum of the known values of all packs. */
+/** The sum of the known values of all packs; `night` are the points to judge the night by: none if a pack lacks one of them. */
 export function houseToday() {
   const all = singles().map(p => todayOf(p.pack)), known = all.filter(Boolean), power = new Map();
   const sum = key => known.some(d => d[key] != null) ? known.reduce((so_far, d) => so_far + (d[key] ?? 0), 0) : null;
   for (const d of known) for (const [time, watt] of d.power_w || []) power.set(time, (power.get(time) ?? 0) + watt);
-  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s: gapOf(all), power_w: [...power].sort((a, b) => a[0] - b[0]) } : null;
+  const power_w = [...power].sort((a, b) => a[0] - b[0]), night = all.every(d => d && tonight(d.power_w)) ? power_w : [];
+  return known.length ? { charged_wh: sum('charged_wh'), discharged_wh: sum('discharged_wh'), gap_s: gapOf(all), power_w, night } : null;
 }
 
 // Draws charging above zero and discharging below, in their colours; nothing, not even the zero line, where the power is unknown.
@@ -71,8 +72,11 @@ function curve() {
   node.show = points => {
     node.hidden = !points?.length;
     if (node.hidden) return;
+    const step = stepOf(points);
+    // A step that has only begun is no mean yet.
+    if (points.length > 1 && gatewayTime() - points.at(-1)[0] < step / 3) points = points.slice(0, -1);
     const all = points.map(p => p[1]), high = Math.max(0, ...all), low = Math.min(0, ...all), scale = HEIGHT / (high - low || 1), zero = high * scale;
-    const step = stepOf(points), begin = gatewayTime() - DAY_S, wide = step / DAY_S * WIDTH;
+    const begin = gatewayTime() - DAY_S, wide = step / DAY_S * WIDTH;
     const place = time => `M${((time - begin) / DAY_S * WIDTH).toFixed(1)} ${zero.toFixed(1)}h${wide.toFixed(1)}`;
     const bars = sign => points.filter(p => p[1] * sign > 0).map(([time, watt]) => `${place(time)}v${(-watt * scale).toFixed(1)}h${(-wide).toFixed(1)}z`).join('');
     [points.map(p => place(p[0])).join(''), bars(1), bars(-1)].forEach((d, i) => setAttribute(paths[i], 'd', d || null));
@@ -86,22 +90,34 @@ function curve() {
 
 const stepOf = points => Math.min(3600, ...points.slice(1).map((p, i) => p[0] - points[i][0]));
 
-// Hours of the clock. During the day, the whole last night is within the 24 hours of the curve.
-const NIGHT_FROM = 22, NIGHT_TO = 7;
+// Hours of the clock. Any 24 hours contain the hours of one night.
+const NIGHT_FROM = 22, NIGHT_TO = 7, NIGHT_HOURS = 24 - NIGHT_FROM + NIGHT_TO;
 const isNight = time => hourOf(time) >= NIGHT_FROM || hourOf(time) < NIGHT_TO;
+const SPARE = 1.25;   // a BMS may switch off before its pack is empty
 
-/** The Wh that were discharged last night; null at night, and if a step is unknown. */
-function lastNight(points) {
-  if (!points?.length || isNight(gatewayTime())) return null;
-  const step = stepOf(points), night = points.filter(([time]) => isNight(time));
-  if (night.length * step !== (24 - NIGHT_FROM + NIGHT_TO) * 3600) return null;
-  return night.reduce((wh, [, watt]) => wh + Math.max(0, -watt) * step / 3600, 0);
+/** What the coming night, or the rest of this one, takes if it is like the night hours of the last 24 hours: {wh, from, to}; null if one of
+ *  them is unknown. */
+function tonight(points) {
+  if (!points?.length) return null;
+  const step = stepOf(points), now = gatewayTime(), last = points.at(-1)[0];
+  const night = points.filter(([time]) => time > last - DAY_S && isNight(time));
+  if (now - last > 2 * step + RENEW_S || night.length * step !== NIGHT_HOURS * 3600) return null;
+  const next = hour => Math.round((now + (hour - hourOf(now) + 24) % 24 * 3600) / 60) * 60, to = next(NIGHT_TO), from = isNight(now) ? now : to - NIGHT_HOURS * 3600;
+  const watt = night.reduce((so_far, [, watt]) => so_far + Math.max(0, -watt), 0) / night.length;
+  return { wh: watt * (to - from) / 3600, from, to };
 }
 
-/** The Wh that remain in a fresh pack; null: unknown. */
-export function leftIn({ values: v, capacity }) {
+/** The Wh that remain in a fresh pack; null: unknown; undefined: it may stop before it is empty, as its switch or an alarm says. */
+export function leftIn({ values: v, capacity, alarms }) {
+  if (v.discharge_mos === 0 || alarms.some(a => a.name.endsWith('under_voltage'))) return undefined;
   const wh = (v.remaining_ah ?? capacity * v.soc_percent / 100) * v.voltage_v;
   return Number.isFinite(wh) ? wh : null;
+}
+
+/** The same of all packs. */
+export function houseLeft() {
+  const all = singles().map(p => isOld(p) ? null : leftIn(p));
+  return all.includes(undefined) ? undefined : all.includes(null) ? null : all.reduce((a, b) => a + b, 0);
 }
 
 // The energy in a gap is unknown, so the sum is at least the recorded one.
@@ -111,18 +127,21 @@ function recorded(wh, gap_s) {
   return [gap_s > GAP_S ? `≥\u202f${text}` : text, unit];
 }
 
-/** Today's energy, the curve of 24 hours, and last night's consumption next to the remaining energy; show(null) hides it. */
+/** Today's energy, the curve of 24 hours, and whether `left` Wh (null: unknown) last for tonight; without `left` nothing of the night, and
+ *  without a day nothing at all. */
 export function today() {
-  const f = facts('in_today', 'out_today'), power = curve(), night = el('p', { class: 'night' }), node = el('div', { class: 'day' }, f.node, power, night);
+  const f = facts('in_today', 'out_today'), power = curve(), verdict = el('b'), why = el('span'), night = el('p', { class: 'night' }, verdict, ' ', why);
+  const node = el('div', { class: 'day' }, f.node, power, night);
   node.show = (d, left) => {
     node.hidden = !d;
     if (!d) return;
     f.in_today.show(...recorded(d.charged_wh, d.gap_s));
     f.out_today.show(...recorded(d.discharged_wh, d.gap_s));
     power.show(d.power_w);
-    const took = left == null ? null : lastNight(d.power_w);
-    night.hidden = took == null;
-    if (took != null) setText(night, t('night', ...[took, left].map(wh => energy(wh).join('\u202f'))));
+    const need = tonight(d.night || d.power_w), isKnown = need && left != null;
+    night.hidden = left === undefined;
+    setText(verdict, isKnown ? t(need.wh * SPARE <= left ? 'night_yes' : need.wh <= left ? 'night_just' : 'night_no') : '');
+    setText(why, isKnown ? t('night', clock(need.from), clock(need.to), ...[need.wh, left].map(wh => energy(wh).join('\u202f'))) : t('night_unknown'));
   };
   return node;
 }

@@ -142,8 +142,8 @@ struct bms_guide {
     const char *makes;   /* makes and boards, by the names on them */
     const char *port;    /* in a word or two: "RS485" */
     const char *wires;   /* the port, its plug and pins */
-    const char *setting; /* to be set in the maker's app or on the board; "": nothing */
-    const char *address; /* meaning of addresses and variants; "": nothing */
+    const char *setting; /* to be set in the maker's app or on the board; NULL: nothing */
+    const char *address; /* meaning of addresses and variants; NULL: nothing */
     const char
         *switching;     /* which of its variants can switch a MOS; NULL: all, if the driver can */
     const char *unseen; /* what no search can find and the owner has to configure; NULL: nothing */

@@ -159,7 +159,8 @@ static struct bms_span find_end(const uint8_t *bytes, size_t size, size_t at)
                                                   : (struct bms_span){BMS_DAMAGED, 1};
 }
 
-static struct bms_span span_at(const uint8_t *bytes, size_t size)
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
 {
     if (bytes[0] != 0x7E || (size > 1 && bytes[1] != 0xA1))
         return (struct bms_span){BMS_SKIP, 1};
@@ -171,16 +172,6 @@ static struct bms_span span_at(const uint8_t *bytes, size_t size)
     if (crc16_modbus(bytes + 1, length - 1 - CRC_SIZE) != le16(bytes + length - CRC_SIZE))
         return (struct bms_span){BMS_DAMAGED, 1};
     return find_end(bytes, size, length);
-}
-
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    struct bms_span span = span_at(bytes, size);
-    while (span.kind == BMS_SKIP && span.size < size &&
-           span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)
-        span.size++;
-    return span;
 }
 
 /* ---- status (section 3) ---- */
@@ -469,7 +460,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     out->size = 0;
     if (size == 0)
         return 0;
-    struct bms_span span = span_at(bytes, size);
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
     if (span.kind == BMS_MORE)
         return 0;
     if (span.kind != BMS_FRAME)
@@ -488,17 +479,8 @@ const struct bms_driver ant_driver = {
               .wires = "the UART socket of the Bluetooth module: 3.3 V TTL, its VCC pin must be "
                        "fed with 3.3 V",
               .setting = "the board falls asleep without current: wake it by button or charger",
-              .address = "",
               .switching = "with `password_file`"},
-    .address_min = 1,
-    .address_max = 1,
-    .address_default = 1,
-    .line = {.baud = 19200,
-             .framing = "8N1",
-             .reply_ms = 500,
-             .gap_ms = 100,
-             .tries = 3,
-             .one_pack = true},
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .one_pack = true},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = COUNT(plan),

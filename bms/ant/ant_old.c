@@ -127,7 +127,8 @@ static struct bms_span find_command(const uint8_t *bytes, size_t size)
                : (struct bms_span){BMS_SKIP, 1};
 }
 
-static struct bms_span span_at(const uint8_t *bytes, size_t size)
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
 {
     if (memcmp(bytes, header, size < sizeof header ? size : sizeof header) != 0)
         return find_command(bytes, size);
@@ -136,16 +137,6 @@ static struct bms_span span_at(const uint8_t *bytes, size_t size)
     return (uint16_t) sum_bytes(bytes + 4, STATUS_SIZE - 6) == be16(bytes + STATUS_SIZE - 2)
                ? (struct bms_span){BMS_FRAME, STATUS_SIZE}
                : (struct bms_span){BMS_DAMAGED, 1};
-}
-
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    struct bms_span span = span_at(bytes, size);
-    while (span.kind == BMS_SKIP && span.size < size &&
-           span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)
-        span.size++;
-    return span;
 }
 
 /* ---- status (section 3) ---- */
@@ -347,17 +338,8 @@ const struct bms_driver ant_old_driver = {
               .wires = "the UART socket of the Bluetooth module: 3.3 V TTL, its VCC pin must be "
                        "fed with 3.3 V",
               .setting = "the board falls asleep without current: wake it by button or charger; "
-                         "some are set to 9600; a board that answers both: `ant`",
-              .address = ""},
-    .address_min = 1,
-    .address_max = 1,
-    .address_default = 1,
-    .line = {.baud = 19200,
-             .framing = "8N1",
-             .reply_ms = 500,
-             .gap_ms = 100,
-             .tries = 3,
-             .one_pack = true},
+                         "some are set to 9600; a board that answers both: `ant`"},
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .one_pack = true},
     .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = COUNT(plan),

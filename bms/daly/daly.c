@@ -773,7 +773,7 @@ const struct bms_driver daly_driver = {
     .address_min = 1,
     .address_max = 16,
     .address_default = 1,
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20, .tries = 3},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20},
     .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,

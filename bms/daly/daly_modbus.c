@@ -103,16 +103,18 @@ static size_t reply_length(const uint8_t *bytes, size_t size)
 /* Finds a frame at bytes[0]. If both directions use the same address it may be a reply or the echo
  * of a request. A possible reply to a read is never a request: D2 has no registers above FF, so
  * the byte count is where requests have 0. */
-static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes, size_t size)
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
 {
-    bool reply = is_request_address(map, bytes[0] + map->reply_shift);
-    bool request = is_request_address(map, bytes[0]);
-    if (!reply && !request)
+    const struct daly_map *map = map_of(bms);
+    bool answers = is_request_address(map, bytes[0] + map->reply_shift);
+    bool asks = is_request_address(map, bytes[0]);
+    if (!answers && !asks)
         return (struct bms_span){BMS_SKIP, 1};
     if (size < 2)
         return (struct bms_span){BMS_MORE, 0};
-    size_t lengths[] = {reply ? reply_length(bytes, size) : 0,
-                        request ? request_length(bytes, size) : 0};
+    size_t lengths[] = {answers ? reply_length(bytes, size) : 0,
+                        asks ? request_length(bytes, size) : 0};
     if (bytes[1] == MODBUS_HOLDING && lengths[0] > 0)
         lengths[1] = 0;
     enum bms_span_kind kind = BMS_SKIP;
@@ -125,17 +127,6 @@ static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes,
             kind = BMS_DAMAGED;
     }
     return (struct bms_span){kind, 1};
-}
-
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    const struct daly_map *map = map_of(bms);
-    struct bms_span span = span_at(map, bytes, size);
-    while (span.kind == BMS_SKIP && span.size < size &&
-           span_at(map, bytes + span.size, size - span.size).kind == BMS_SKIP)
-        span.size++;
-    return span;
 }
 
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
@@ -534,17 +525,11 @@ const struct bms_driver daly_d2_driver = {
     .guide = {.makes = "Daly H, K, M, S, Active Balance since about 2023",
               .port = "UART, RS485",
               .wires = "UART or RS485",
-              .setting = "sleep time 65535: RS485 does not wake it",
-              .address = ""},
+              .setting = "sleep time 65535: RS485 does not wake it"},
     .address_min = 1,
     .address_max = 1,
     .address_default = 1,
-    .line = {.baud = 9600,
-             .framing = "8N1",
-             .reply_ms = 500,
-             .gap_ms = 30,
-             .tries = 3,
-             .one_pack = true},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30, .one_pack = true},
     .check = BMS_CHECK_CRC16,
     .plan = d2_plan,
     .steps = sizeof d2_plan / sizeof *d2_plan,
@@ -573,12 +558,11 @@ const struct bms_driver daly_p81_driver = {
     .guide = {.makes = "Daly H, K, M, S, Active Balance, several on one RS485 bus",
               .port = "RS485",
               .wires = "RS485",
-              .setting = "Board number (BMSTool), sleep time 65535",
-              .address = ""},
+              .setting = "Board number (BMSTool), sleep time 65535"},
     .address_min = 1,
     .address_max = 16,
     .address_default = 1,
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30, .tries = 3},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30},
     .check = BMS_CHECK_CRC16,
     .plan = p81_plan,
     .steps = COUNT(p81_plan),

@@ -232,7 +232,7 @@ const struct bms_driver felicity_driver = {
     .address_min = 1,
     .address_max = 31,
     .address_default = 1,
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = COUNT(plan),

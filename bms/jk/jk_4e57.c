@@ -567,8 +567,7 @@ const struct bms_driver jk_4e57_driver = {
               .wires = "4-pin GPS port, JST 1.25: GND, RX, TX, **full pack voltage**. 3.3 V TTL, "
                        "no RS485 without JK's dongle",
               .setting = "UART1 Protocol No. 000. *GPS heartbeat* off: it opens the MOS when "
-                         "nobody talks",
-              .address = ""},
+                         "nobody talks"},
     .line = {.baud = 115200,
              .framing = "8N1",
              .reply_ms = 1000,

@@ -137,7 +137,8 @@ static struct bms_span find_echo(const struct bms_request *request, const uint8_
     return size < request->size ? more : (struct bms_span){BMS_FRAME, request->size};
 }
 
-static struct bms_span span_at(const struct bms_request *request, const uint8_t *bytes, size_t size)
+struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
+                             const uint8_t *bytes, size_t size)
 {
     if (request->size < READ_SIZE || bytes[0] != request->bytes[0])
         return skip;
@@ -154,16 +155,6 @@ static struct bms_span span_at(const struct bms_request *request, const uint8_t 
     }
     struct bms_span echo = find_echo(request, bytes, size);
     return echo.kind == BMS_SKIP ? find_read(request, bytes, size) : echo;
-}
-
-struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
-                             const uint8_t *bytes, size_t size)
-{
-    struct bms_span span = span_at(request, bytes, size);
-    while (span.kind == BMS_SKIP && span.size < size &&
-           span_at(request, bytes + span.size, size - span.size).kind == BMS_SKIP)
-        span.size++;
-    return span;
 }
 
 /* 01 03 | 13 88 | 00 22 | crc          a read, or a written register

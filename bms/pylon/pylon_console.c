@@ -760,7 +760,7 @@ const struct bms_driver pylon_console_driver = {
     .address_min = 1,
     .address_max = 16,
     .address_default = 1,
-    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .gap_ms = 100, .tries = 3},
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .gap_ms = 100},
     .check = BMS_CHECK_SUM, /* there is none: weaker still */
     .plan = plan,
     .steps = STEPS,

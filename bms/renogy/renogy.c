@@ -286,7 +286,7 @@ const struct bms_driver renogy_driver = {
     .address_default = 247,
     .dip_first = 48,
     .dip_last = 63,
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100, .tries = 3},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = COUNT(plan),

@@ -411,7 +411,7 @@ const struct bms_driver seplos_v3_driver = {
     .address_min = 0,
     .address_max = 15,
     .address_default = 0,
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50, .tries = 3},
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = COUNT(plan),

@@ -263,9 +263,8 @@ const struct bms_driver vedirect_driver = {
               .port = "VE.Direct",
               .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
                        "USB cable; the RS232 cable needs `baud = 19200 on`",
-              .setting = "monitor mode: battery monitor. `capacity` gives the remaining Ah",
-              .address = ""},
-    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .tries = 3, .one_pack = true},
+              .setting = "monitor mode: battery monitor. `capacity` gives the remaining Ah"},
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .one_pack = true},
     .check = BMS_CHECK_SUM,
     .frame = find_frame,
     .decode = decode,

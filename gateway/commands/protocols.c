@@ -54,7 +54,7 @@ static void print_address(const struct bms_driver *driver, FILE *out)
         fprintf(out, "one per line");
     else
         fprintf(out, "%d…%d", driver->address_min, driver->address_max);
-    if (driver->guide.address[0])
+    if (driver->guide.address)
         fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
 }
 
@@ -100,7 +100,7 @@ static void print_page(FILE *out)
             fprintf(out, "- | ");
         else
             fprintf(out, "%u | ", driver->line.baud);
-        fprintf(out, "%s | ", driver->guide.setting[0] ? driver->guide.setting : "-");
+        fprintf(out, "%s | ", driver->guide.setting ? driver->guide.setting : "-");
         print_address(driver, out);
         fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
     }

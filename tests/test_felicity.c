@@ -141,6 +141,21 @@ TEST(strangers)
     assert_int_equal(take_cells(&bms, cells, &pack), BMS_INVALID);
 }
 
+/* Section 3. */
+TEST(limits)
+{
+    struct bms bms = new_bms(&felicity_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(
+        take_registers(&bms, STEP_LIMITS, (const uint16_t[]){5760, 4800, 1200, 1500}, &pack),
+        BMS_DONE);
+    assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 57.6);
+    assert_near(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 48);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 120);
+    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
+}
+
 TEST(texts)
 {
     struct bms bms = new_bms(&felicity_driver);

@@ -177,11 +177,14 @@ TEST(not_a_pack)
         unsigned at;
         uint16_t word;
     } cases[] = {{0, 490}, {0, 7100}, {0, 0xFFFF}, {5, 1001}, {6, 1001}, {10, 3299}};
-    static const uint16_t good[17] = {5325, 0, 100, 200, 0, 500, 1000, 3, 3300, 2931, 3300, 3300};
+    static const uint16_t good[17] = {5325, 0,    100,  200, 0, 500, 1000, 3,  3300,
+                                      2931, 3300, 3300, 0,   0, 0,   150,  120};
     struct bms bms = at_address(1);
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_PACK, good, &pack), BMS_DONE);
+    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 120);
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint16_t words[17];
         memcpy(words, good, sizeof words);

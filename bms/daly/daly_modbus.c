@@ -422,16 +422,6 @@ uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
     return found < 0 ? 255 : daly_raw(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
 }
 
-/* Encodes an unknown value as "not there". */
-static uint16_t encode_value(const struct modbus_value *row, const struct pack *pack, unsigned reg)
-{
-    if (row->type == MODBUS_TEXT)
-        return (uint16_t) modbus_told_text(pack, (enum pack_text) row->id, 2 * (reg - row->reg));
-    uint16_t blank = row->offset == -NO_CURRENT ? NO_CURRENT : row->id == SET_BALANCER ? ABSENT : 0;
-    return daly_raw(pack, (enum pack_value) row->id, (int) row->offset,
-                    row->divisor != 0 ? (unsigned) row->divisor : 1, blank);
-}
-
 static uint16_t encode_register(const struct daly_map *map, const struct pack *pack, unsigned reg)
 {
     if (reg < map->max_cells)
@@ -442,12 +432,8 @@ static uint16_t encode_register(const struct daly_map *map, const struct pack *p
         return daly_raw(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
     if (reg == map->current)
         return daly_raw(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
-    for (size_t i = 0; i < map->value_count; i++) {
-        const struct modbus_value *row = &map->values[i];
-        if (reg >= row->reg && reg < row->reg + (row->count > 0 ? row->count : 1u))
-            return encode_value(row, pack, reg);
-    }
-    return map->encode_rest(pack, reg);
+    const int32_t word = modbus_told_rows(map->values, map->value_count, pack, MODBUS_HOLDING, reg);
+    return word >= 0 ? (uint16_t) word : map->encode_rest(pack, reg);
 }
 
 /* Reads of missing registers are not answered (section 10). */

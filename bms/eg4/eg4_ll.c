@@ -46,8 +46,8 @@ static const struct bms_step plan[] = {
 static const struct modbus_value values[] = {
     {.reg = 0,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
     {.reg = 2,  .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .counted = REG_CELL_COUNT},
-    {.reg = 18, .type = MODBUS_S16, .id = MOS_TEMP_C},
-    {.reg = 23, .type = MODBUS_U16, .id = SOH_PERCENT},
+    {.reg = 18, .type = MODBUS_S16, .id = MOS_TEMP_C, .blank = 25},
+    {.reg = 23, .type = MODBUS_U16, .id = SOH_PERCENT, .blank = 100},
     {.reg = 24, .type = MODBUS_U16, .id = SOC_PERCENT},
     {.reg = 29, .type = MODBUS_U32, .id = CYCLES},
     {.reg = 31, .type = MODBUS_U32, .id = FULL_AH, .divisor = 3.6e6, .lowest = 1, .highest = 0xFFFFFFFE},
@@ -187,72 +187,25 @@ static const struct modbus_map map = {
 
 /* ---- emulator: a pack of the generation that counts whole amperes ---- */
 
-static int32_t sensor_word(const struct pack *told, unsigned n)
-{
-    int32_t word = 0;
-    for (unsigned i = 2 * n; i < 2 * n + 2; i++) {
-        double celsius = told->value[TEMP_C + i];
-        int byte = isnan(celsius) ? 0 : (int) fmin(fmax(round(celsius), -128), 127);
-        word = word << 8 | (byte & 0xFF);
-    }
-    return word;
-}
-
-static int32_t value_word(const struct pack *told, unsigned reg)
-{
-    if (reg >= 2 && reg < 18)
-        return told->value[CELL_COUNT] <= reg - 2
-                   ? 0
-                   : modbus_told(told, (enum pack_value)(CELL_MV + reg - 2), 1, 0, 0);
-    if (reg >= 26 && reg <= 28)
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
-    if (reg >= 33 && reg <= 35)
-        return sensor_word(told, reg - 33);
-    switch (reg) {
-    case 0:
-        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
-    case 1:
-        return modbus_told_signed(told, CURRENT_A, 100, 0);
-    case 18:
-        return modbus_told_signed(told, MOS_TEMP_C, 1, 25);
-    case 19:
-    case 20:
-        return modbus_told_signed(told, TEMP_AVG_C, 1, 25);
-    case 21:
-        return modbus_told(told, REMAINING_AH, 1, 0, 0);
-    case 22:
-        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, 1, 0, 0);
-    case 23:
-        return modbus_told(told, SOH_PERCENT, 1, 0, 100);
-    case 24:
-        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
-    case 25:
-        return told->value[CURRENT_A] > 0 ? 1 : told->value[CURRENT_A] < 0 ? 2 : 0;
-    case 29:
-    case 30:
-        return modbus_told_half(told, CYCLES, 1, reg == 29);
-    case 31:
-    case 32:
-        return modbus_told_half(told, FULL_AH, 3.6e6, reg == 31);
-    case 36:
-        return modbus_told(told, CELL_COUNT, 1, 0, 0);
-    case 37:
-        return modbus_told(told, RATED_AH, 10, 0, 0);
-    case 38:
-        return modbus_told_half(told, BALANCE_MASK, 1, false);
-    }
-    return 0;
-}
+// clang-format off
+/* What the decoder does not take by its tables. */
+static const struct modbus_value board_values[] = {
+    {.reg = 1,  .type = MODBUS_S16, .id = CURRENT_A, .divisor = 100},
+    {.reg = 19, .type = MODBUS_S16, .id = TEMP_AVG_C, .blank = 25},
+    {.reg = 20, .type = MODBUS_S16, .id = TEMP_AVG_C, .blank = 25},
+    {.reg = 21, .type = MODBUS_U16, .id = REMAINING_AH},
+    {.reg = 22, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A},
+    {.reg = 33, .type = MODBUS_S8,  .id = TEMP_C, .count = SENSORS},
+};
+// clang-format on
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    if (reg < VALUES)
-        return value_word(told, reg);
-    if (reg >= 105 && reg <= 116)
-        return modbus_told_text(told, MODEL, 2 * (reg - 105));
-    if (reg >= 117 && reg <= 119)
-        return modbus_told_text(told, FIRMWARE, 2 * (reg - 117));
-    return reg >= 120 && reg <= 127 ? modbus_told_text(told, SERIAL, 2 * (reg - 120)) : -1;
+    if (reg == 25)
+        return told->value[CURRENT_A] > 0 ? 1 : told->value[CURRENT_A] < 0 ? 2 : 0;
+    if (reg >= REG_IDENTITY)
+        return modbus_told_rows(identity, COUNT(identity), told, function, reg);
+    return modbus_told_rows(board_values, COUNT(board_values), told, function, reg);
 }
 
 static const struct modbus_board board = {

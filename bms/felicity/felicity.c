@@ -51,14 +51,16 @@ static const struct modbus_value values[] = {
     {.reg = STATE, .type = MODBUS_BIT, .bit = 0, .id = CHARGE_MOS},
     {.reg = STATE, .type = MODBUS_BIT, .bit = 2, .id = DISCHARGE_MOS},
     {.reg = REG_VOLTAGE,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
-    {.reg = REG_MOS_TEMP, .type = MODBUS_S16, .id = MOS_TEMP_C, .lowest = -60, .highest = 200},
+    {.reg = REG_MOS_TEMP, .type = MODBUS_S16, .id = MOS_TEMP_C, .lowest = -60, .highest = 200, .blank = ABSENT},
     {.reg = REG_SOC,      .type = MODBUS_U16, .id = SOC_PERCENT},
     {.reg = LIMITS,       .type = MODBUS_U16, .id = CHARGE_VOLTAGE_LIMIT_V,    .divisor = 100},
     {.reg = LIMITS + 1,   .type = MODBUS_U16, .id = DISCHARGE_VOLTAGE_LIMIT_V, .divisor = 100},
     {.reg = LIMITS + 2,   .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A,    .divisor = 10},
     {.reg = LIMITS + 3,   .type = MODBUS_U16, .id = DISCHARGE_CURRENT_LIMIT_A, .divisor = 10},
-    {.reg = CELLS,   .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .lowest = 1, .highest = 0x7FFE},
-    {.reg = SENSORS, .type = MODBUS_S16, .id = TEMP_C, .count = SENSORS_MOST, .lowest = -60, .highest = 200},
+    {.reg = CELLS,   .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .lowest = 1, .highest = 0x7FFE,
+     .blank = ABSENT},
+    {.reg = SENSORS, .type = MODBUS_S16, .id = TEMP_C, .count = SENSORS_MOST, .lowest = -60, .highest = 200,
+     .blank = ABSENT},
 };
 
 /* Section 4. The cells' temperature has no direction. */
@@ -149,45 +151,6 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator ---- */
 
-static int32_t state_word(const struct pack *told, unsigned reg)
-{
-    switch (reg) {
-    case STATE:
-        return (told->value[CHARGE_MOS] > 0 ? 1 : 0) | (told->value[DISCHARGE_MOS] > 0 ? 4 : 0);
-    case REG_FAULT:
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
-    case REG_VOLTAGE:
-        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
-    case REG_CURRENT:
-        return modbus_told_signed(told, CURRENT_A, -10, 0);
-    case REG_MOS_TEMP:
-        return modbus_told_signed(told, MOS_TEMP_C, 1, ABSENT);
-    case REG_SOC:
-        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
-    }
-    return 0;
-}
-
-static int32_t limit_word(const struct pack *told, unsigned n)
-{
-    static const uint8_t ids[] = {CHARGE_VOLTAGE_LIMIT_V, DISCHARGE_VOLTAGE_LIMIT_V,
-                                  CHARGE_CURRENT_LIMIT_A, DISCHARGE_CURRENT_LIMIT_A};
-    return modbus_told(told, (enum pack_value) ids[n], n < 2 ? 100 : 10, 0, 0);
-}
-
-static int32_t cell_word(const struct pack *told, unsigned n)
-{
-    if (n >= CELLS_MOST) {
-        const unsigned sensor = n - CELLS_MOST;
-        return sensor < SENSORS_MOST
-                   ? modbus_told_signed(told, (enum pack_value)(TEMP_C + sensor), 1, ABSENT)
-                   : ABSENT;
-    }
-    if (!(n < told->value[CELL_COUNT]))
-        return ABSENT;
-    return modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
-}
-
 /* Four digits, from `at` on, of a number stored as text; -1: none. */
 static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at)
 {
@@ -201,17 +164,22 @@ static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at
     return word;
 }
 
+static const struct modbus_value current = {
+    .reg = REG_CURRENT, .type = MODBUS_S16, .id = CURRENT_A, .divisor = -10};
+
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    if (reg >= STATE && reg < STATE + STATE_COUNT)
-        return state_word(told, reg);
-    if (reg >= LIMITS && reg < LIMITS + LIMITS_COUNT)
-        return limit_word(told, reg - LIMITS);
-    if (reg >= CELLS && reg < CELLS + CELLS_COUNT)
-        return cell_word(told, reg - CELLS);
+    if (reg >= CELLS && reg - CELLS < told->value[CELL_COUNT] && reg < SENSORS)
+        return (int32_t) pack_scaled(told, (enum pack_value)(CELL_MV + reg - CELLS), 1, 0,
+                                     UINT16_MAX); /* 0: its wire is broken */
+    if (reg >= SENSORS + SENSORS_MOST && reg < CELLS + CELLS_COUNT)
+        return ABSENT;
+    int32_t word = modbus_told_rows(&current, 1, told, function, reg);
     if (reg >= SERIAL_NUMBER && reg < SERIAL_NUMBER + SERIAL_COUNT)
-        return digits_word(told, SERIAL, 4 * (reg - SERIAL_NUMBER));
-    return reg == VERSION ? digits_word(told, FIRMWARE, 0) : -1;
+        word = digits_word(told, SERIAL, 4 * (reg - SERIAL_NUMBER));
+    if (reg == VERSION)
+        word = digits_word(told, FIRMWARE, 0);
+    return word < 0 && reg >= SERIAL_NUMBER ? MODBUS_NONE : word;
 }
 
 static const struct modbus_board board = {

@@ -30,11 +30,6 @@ static const uint8_t header[HEADER_SIZE] = {0x55, 0xAA, 0xEB, 0x90};
 
 /* ---- framer ---- */
 
-static bool is_type(uint8_t byte)
-{
-    return byte == JK_SETTINGS || byte == JK_STATUS || byte == JK_ABOUT || byte == JK_LOG;
-}
-
 static bool is_cut_short(const uint8_t *bytes)
 {
     for (size_t i = HEADER_SIZE; i + HEADER_SIZE <= JK_RECORD_SIZE; i++)
@@ -49,7 +44,8 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
 {
     if (memcmp(bytes, header, size < HEADER_SIZE ? size : HEADER_SIZE) != 0)
         return (struct bms_span){BMS_SKIP, 1};
-    if (size > HEADER_SIZE && !is_type(bytes[HEADER_SIZE]))
+    const uint8_t type = size > HEADER_SIZE ? bytes[HEADER_SIZE] : JK_STATUS;
+    if (type != JK_SETTINGS && type != JK_STATUS && type != JK_ABOUT && type != JK_LOG)
         return (struct bms_span){BMS_SKIP, HEADER_SIZE};
     if (size < JK_RECORD_SIZE)
         return (struct bms_span){BMS_MORE, 0};
@@ -61,7 +57,6 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
 
 /* ---- fields ---- */
 
-enum kind { U8, U16, S16, U32, S32 };
 static const uint8_t kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
 
 static bool holds(const struct jk_record *record, size_t at, size_t size)
@@ -75,7 +70,7 @@ static bool is_whole(const struct jk_record *record)
 }
 
 /* False, and nothing is read, if the field is not in this part of the record. */
-static bool get(const struct jk_record *record, size_t at, enum kind kind, int64_t *value)
+static bool get(const struct jk_record *record, size_t at, enum jk_kind kind, int64_t *value)
 {
     if (!holds(record, at, kind_size[kind]))
         return false;
@@ -102,23 +97,16 @@ static bool get(const struct jk_record *record, size_t at, enum kind kind, int64
 }
 
 /* The field's value, or 0 if it is not in this part. */
-static int64_t get_or_0(const struct jk_record *record, size_t at, enum kind kind)
+static int64_t get_or_0(const struct jk_record *record, size_t at, enum jk_kind kind)
 {
     int64_t value = 0;
     get(record, at, kind, &value);
     return value;
 }
 
-struct field {
-    enum pack_value id;
-    enum kind kind;
-    uint16_t at_24s, at_32s;
-    uint16_t divisor;
-};
-
 /* Section 5. Left out: average, difference, extremes and power, which lag. */
 // clang-format off
-static const struct field status_fields[] = {
+const struct jk_field jk_status_fields[JK_STATUS_FIELDS] = {
     /* value          kind  24S  32S  divisor */
     {MOS_TEMP_C,      S16,  134, 144, 10},
     {VOLTAGE_V,       U32,  118, 150, 1000},
@@ -133,7 +121,7 @@ static const struct field status_fields[] = {
 };
 
 /* Section 7. The switches (118, 122) are settings; the state of the MOS is in the status. */
-static const struct field settings_fields[] = {
+const struct jk_field jk_settings_fields[JK_SETTINGS_FIELDS] = {
     {CELL_COUNT,      U32,  114, 114, 1},
     {RATED_AH,        U32,  130, 130, 1000},
     {SET_CELL_LOW_MV,           U32,  10,  10, 1},
@@ -156,12 +144,7 @@ static const struct field settings_fields[] = {
 };
 
 /* Fields that need more than a table. */
-static const struct places {
-    uint16_t mask, voltage, temps[4], alarms;
-    uint8_t sensors, cells;
-    enum kind alarm_kind;
-    uint16_t balancing, charge_mos, discharge_mos;
-} places[] = {
+const struct jk_places jk_places[] = {
     [JK_32S] = {.mask = 70, .voltage = 150, .temps = {162, 164, 256, 258}, .sensors = 4, .cells = 32,
                 .alarms = 166, .alarm_kind = U32, .balancing = 172, .charge_mos = 198, .discharge_mos = 199},
     [JK_24S] = {.mask = 54, .voltage = 118, .temps = {130, 132}, .sensors = 2, .cells = 24,
@@ -171,7 +154,7 @@ static const struct places {
 /* Section 5 of `jk-pb`. Bit 4 says "battery fully charged" on newer boards, hence a warning.
  * Left out: bit 18 (GPS gone), bit 19 (reminder to change the password, set on many healthy
  * packs), bit 28 (locked by GPS). */
-static const struct alarm_bit alarm_rows[] = {
+const struct alarm_bit jk_alarm_rows[JK_ALARM_ROWS] = {
     {0,  VOLTAGE_SENSOR_FAULT,        ALARM_WARNING},
     {1,  MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
     {2,  VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION},
@@ -201,11 +184,11 @@ static const struct alarm_bit alarm_rows[] = {
 // clang-format on
 
 static void decode_fields(const struct bms *bms, const struct jk_record *record,
-                          enum jk_layout layout, const struct field *fields, size_t count,
+                          enum jk_layout layout, const struct jk_field *fields, size_t count,
                           struct pack *pack)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct field *field = &fields[i];
+        const struct jk_field *field = &fields[i];
         int64_t raw;
         if (!get(record, layout == JK_24S ? field->at_24s : field->at_32s, field->kind, &raw))
             continue;
@@ -249,7 +232,7 @@ static unsigned count_ones(uint32_t word)
  * followed by its two MOS. */
 static enum jk_layout guess_without_cells(const struct jk_record *record)
 {
-    const struct places *at = &places[JK_24S];
+    const struct jk_places *at = &jk_places[JK_24S];
     bool blank = true;
     for (size_t i = RESISTANCE_24; i < RESISTANCES_END; i++)
         blank &= get_or_0(record, i, U8) == 0;
@@ -264,8 +247,8 @@ static enum jk_layout guess_without_cells(const struct jk_record *record)
  * layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
 static enum jk_layout guess_layout(const struct jk_record *record)
 {
-    uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
-    uint32_t read = cells_read(record, places[JK_24S].cells);
+    uint32_t word = (uint32_t) get_or_0(record, jk_places[JK_24S].mask, U32);
+    uint32_t read = cells_read(record, jk_places[JK_24S].cells);
     if (read == 0)
         return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
     bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
@@ -289,7 +272,7 @@ static enum jk_layout choose_layout(const struct jk_notes *notes, const struct j
 /* Section 10: the wrong layout yields good cells and an absurd voltage, and so do two merged frames
  * whose sum fits by chance. A broken sense wire also makes the sum of the cells differ, but raises
  * an alarm; this is only accepted if the layout is certain. */
-static bool is_coherent(const struct jk_record *record, const struct places *at, bool guessed)
+static bool is_coherent(const struct jk_record *record, const struct jk_places *at, bool guessed)
 {
     uint64_t mask = (uint64_t) get_or_0(record, at->mask, U32);
     uint32_t read = cells_read(record, at->cells);
@@ -311,7 +294,8 @@ static bool is_coherent(const struct jk_record *record, const struct places *at,
 
 /* The count reaches to the last cell that is present: if one in between has lost its wire, those
  * behind it keep their numbers. If the mask was not read, every voltage above 0 is a cell. */
-static void decode_cells(const struct jk_record *record, const struct places *at, struct pack *pack)
+static void decode_cells(const struct jk_record *record, const struct jk_places *at,
+                         struct pack *pack)
 {
     int64_t mask = 0;
     bool masked = get(record, at->mask, U32, &mask);
@@ -342,7 +326,7 @@ static bool is_fitted(const struct jk_notes *notes, unsigned sensor, int64_t ten
  * in parts: T1 and T2 are then counted as they were last read, so that the others keep their
  * numbers. */
 static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
-                         const struct places *at, struct pack *pack)
+                         const struct jk_places *at, struct pack *pack)
 {
     unsigned number = 0;
     bool any = false;
@@ -372,14 +356,14 @@ void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_
     pack_alarm_at(pack, discharge, level, active && (unclear || !discharge_mos));
 }
 
-static void decode_alarms(const struct jk_record *record, const struct places *at,
+static void decode_alarms(const struct jk_record *record, const struct jk_places *at,
                           struct pack *pack)
 {
     int64_t word;
     if (!get(record, at->alarms, at->alarm_kind, &word))
         return;
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), (uint64_t) word);
+    pack_alarm_bits(pack, jk_alarm_rows, JK_ALARM_ROWS, (uint64_t) word);
     if (at->alarm_kind == U32)
         jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                               ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
@@ -391,7 +375,7 @@ static void decode_alarms(const struct jk_record *record, const struct places *a
 }
 
 /* 0 off, 1 charging a cell, 2 discharging one. */
-static void decode_balancing(const struct jk_record *record, const struct places *at,
+static void decode_balancing(const struct jk_record *record, const struct jk_places *at,
                              struct pack *pack)
 {
     int64_t state;
@@ -413,11 +397,11 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
                                      const struct jk_record *record, struct pack *pack)
 {
     enum jk_layout layout = choose_layout(notes, record);
-    const struct places *at = &places[layout];
+    const struct jk_places *at = &jk_places[layout];
     if (layout == JK_LAYOUT_AUTO ||
         (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
         return BMS_INVALID;
-    decode_fields(bms, record, layout, status_fields, COUNT(status_fields), pack);
+    decode_fields(bms, record, layout, jk_status_fields, JK_STATUS_FIELDS, pack);
     decode_cells(record, at, pack);
     decode_temps(notes, record, at, pack);
     decode_alarms(record, at, pack);
@@ -487,7 +471,7 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
         return BMS_REFUSED;
     if (record->type == JK_STATUS)
         return decode_status(bms, notes, record, pack);
-    decode_fields(bms, record, JK_32S, settings_fields, COUNT(settings_fields), pack);
+    decode_fields(bms, record, JK_32S, jk_settings_fields, JK_SETTINGS_FIELDS, pack);
     return BMS_DONE;
 }
 

@@ -25,7 +25,7 @@
 #define SUM_OFF_PART 0.03
 #define POWER_MOST 10 /* largest power of ten by which a register can scale a value */
 
-static bool reads_bits(unsigned function)
+bool modbus_reads_bits(unsigned function)
 {
     return function == MODBUS_COILS || function == MODBUS_DISCRETE;
 }
@@ -85,7 +85,7 @@ static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 /* The number of data bytes in the reply to a read; 0: there is no such reply. */
 static size_t data_size(unsigned function, unsigned count)
 {
-    if (reads_bits(function))
+    if (modbus_reads_bits(function))
         return count <= MODBUS_READ_MAX_BITS ? (count + 7) / 8 : 0;
     return count <= MODBUS_READ_MAX ? 2 * count : 0;
 }
@@ -187,7 +187,7 @@ static bool within(const struct modbus_window *window, unsigned first, unsigned 
 
 bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count)
 {
-    return !reads_bits(window->function) && within(window, reg, count);
+    return !modbus_reads_bits(window->function) && within(window, reg, count);
 }
 
 uint16_t modbus_word(const struct modbus_window *window, unsigned reg)
@@ -202,7 +202,7 @@ uint32_t modbus_long(const struct modbus_window *window, unsigned reg)
 
 bool modbus_has_coils(const struct modbus_window *window, unsigned coil, unsigned count)
 {
-    return reads_bits(window->function) && within(window, coil, count);
+    return modbus_reads_bits(window->function) && within(window, coil, count);
 }
 
 bool modbus_coil(const struct modbus_window *window, unsigned coil)

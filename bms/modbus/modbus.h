@@ -11,6 +11,7 @@
 
 #define MODBUS_READ_MAX 125 /* registers per reply */
 #define MODBUS_READ_MAX_BITS 2000
+#define MODBUS_NONE (-2) /* instead of a content: there is no such register */
 #define MODBUS_COIL 0xFF /* instead of a bit's number: the address is that of a coil */
 
 enum modbus_function {
@@ -63,6 +64,8 @@ struct modbus_value {
     double offset;
     double divisor;         /* 0: 1 */
     double lowest, highest; /* raw values outside are unknown; both 0: no limits */
+    int32_t
+        blank; /* raw number of an unknown value, of a board to emulate; 0: what means unknown */
 
     uint16_t mask;  /* of a type with one register: the bits of the number; 0: all */
     uint16_t match; /* if `matched`: raw is 1 if the number equals this, else 0 */
@@ -121,6 +124,9 @@ struct modbus_map {
 unsigned modbus_width(unsigned type);
 unsigned modbus_step(const struct modbus_value *row);
 unsigned modbus_registers(const struct modbus_value *row);
+
+/** Whether a function reads coils or discrete inputs. */
+bool modbus_reads_bits(unsigned function);
 
 /** Whether the low word of a type comes first. */
 bool modbus_low_first(unsigned type);
@@ -183,7 +189,9 @@ void modbus_finish(struct bms *bms, struct pack *pack);
 /* ---- slave's side ---- */
 
 struct modbus_board {
-    /** The content of a register, or of a coil (0 or 1); -1: the board has none of that number. */
+    /** The content of a register, or of a coil (0 or 1), that the driver's map does not have or that
+     * differs from it; -1: that of the map, or 0 if a step of the plan reads it; MODBUS_NONE: the
+     * board has none of that number. NULL: always -1. */
     int32_t (*word)(struct bms *bms, const struct pack *told, unsigned function, unsigned reg);
 
     /** Handles a write to a register. Returns 0, or an enum modbus_error. NULL: read-only. */
@@ -197,20 +205,12 @@ struct modbus_board {
 size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
 
-/** Encodes value * per_unit + shift, rounded, within 16 bits; `blank` if the value is unknown. */
-int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,
-                    int32_t blank);
+/** The content of a register, or of a coil, by a table of values; -1: no row has it. */
+int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const struct pack *told,
+                         unsigned function, unsigned reg);
 
-/** The same for a signed register. */
-int32_t modbus_told_signed(const struct pack *told, enum pack_value id, double per_unit,
-                           int32_t blank);
+/** The same for a single number of at most 16 bits. */
+unsigned modbus_short_word(const struct modbus_value *row, double raw);
 
-/** One half of a 32-bit value. */
-int32_t modbus_told_half(const struct pack *told, enum pack_value id, double per_unit, bool high);
-
-/** Two characters of a text from character `at` on, padded with NULs. */
-int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at);
-
-/** The bits of `reg` that a table of alarms has for the pack, one per alarm and active level. */
-uint16_t modbus_told_alarms(const struct modbus_alarm *rows, size_t count, unsigned reg,
-                            const struct pack *told);
+/** The bits of a register, or a coil, by the map's table of alarms, one per alarm and active level. */
+int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg);

@@ -6,6 +6,7 @@
 #include "bms/bytes.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define READ_SIZE 8
@@ -43,11 +44,32 @@ static void put_word(uint8_t *data, bool bits, unsigned n, int32_t word)
         data[n / 8] |= (uint8_t) ((word != 0) << n % 8);
 }
 
+static bool is_planned(const struct bms_driver *driver, unsigned function, unsigned reg)
+{
+    for (unsigned i = 0; i < driver->steps; i++) {
+        const struct bms_read *read = &driver->plan[i].read;
+        if (read->function == function && reg >= read->start && reg - read->start < read->count)
+            return true;
+    }
+    return false;
+}
+
+/* What the board says by itself, else what the driver's tables have. */
+static int32_t word_at(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    const struct bms_driver *driver = bms->driver;
+    int32_t word = driver->board->word ? driver->board->word(bms, told, function, reg) : -1;
+    if (word != -1 || !is_planned(driver, function, reg))
+        return word;
+    word = modbus_told_rows(driver->map->values, driver->map->value_count, told, function, reg);
+    return (word < 0 ? 0 : word) | modbus_told_alarms(driver->map, told, reg);
+}
+
 static void answer_read(struct bms *bms, const struct modbus_board *board, const struct pack *told,
                         const uint8_t *asked, struct bms_output *out)
 {
     const unsigned function = asked[1], start = be16(asked + 2), count = be16(asked + 4);
-    const bool bits = function == MODBUS_COILS || function == MODBUS_DISCRETE;
+    const bool bits = modbus_reads_bits(function);
     const unsigned allowed = bits ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX;
     if (count == 0 || count > allowed || (board->most > 0 && count > board->most)) {
         write_exception(asked,
@@ -57,7 +79,7 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
     const size_t size = bits ? (count + 7) / 8 : 2 * (size_t) count;
     memset(out->bytes, 0, 3 + size);
     for (unsigned n = 0; n < count; n++) {
-        int32_t word = board->word(bms, told, function, start + n);
+        int32_t word = word_at(bms, told, function, start + n);
         if (word < 0) {
             write_exception(asked, MODBUS_BAD_ADDRESS, out);
             return;
@@ -129,59 +151,117 @@ size_t modbus_emulate(struct bms *bms, struct pack *told, const uint8_t *bytes, 
 
 /* ---- encoding values ---- */
 
-int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,
-                    int32_t blank)
+/* Two characters from character `at` on, padded with NULs. */
+static unsigned text_word(const char *text, unsigned at)
 {
-    if (!pack_known(told, id))
-        return blank;
-    return (int32_t) fmin(fmax(round(told->value[id] * per_unit + shift), 0), 0xFFFF);
+    const size_t length = strlen(text);
+    return (at < length ? (unsigned) (uint8_t) text[at] << 8 : 0) |
+           (at + 1 < length ? (uint8_t) text[at + 1] : 0);
 }
 
-int32_t modbus_told_signed(const struct pack *told, enum pack_value id, double per_unit,
-                           int32_t blank)
+/* The raw number of a value; for an unknown one a raw number that means unknown, if there is any. */
+static double raw_of(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
-    if (!pack_known(told, id))
-        return blank;
-    return (int32_t) fmin(fmax(round(told->value[id] * per_unit), -0x8000), 0x7FFF) & 0xFFFF;
+    const enum pack_value id = (enum pack_value)(row->id + n);
+    const double divisor = row->divisor != 0 ? row->divisor : 1;
+    const bool bounded = row->lowest != 0 || row->highest != 0;
+    if (row->digits)
+        return n == 0 ? strtod(told->text[row->id], NULL) * divisor - row->offset : 0;
+    if (row->matched)
+        return pack_known(told, id) && told->value[id] > 0 ? row->match : row->match == 0;
+    if (pack_known(told, id) && row->sign_mask)
+        return fabs(told->value[id]) * divisor - row->offset;
+    if (pack_known(told, id))
+        return told->value[id] * divisor - row->offset;
+    if (row->blank != 0)
+        return row->blank;
+    return bounded && row->lowest <= 0 && row->highest >= 0 ? row->lowest - 1 : 0;
 }
 
-int32_t modbus_told_half(const struct pack *told, enum pack_value id, double per_unit, bool high)
+/* One register of a number that spans several; the first one is 0. */
+static unsigned wide_word(const struct modbus_value *row, double raw, unsigned n)
 {
-    if (!pack_known(told, id))
+    const unsigned width = modbus_width(row->type);
+    const double most = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW
+                            ? INT32_MAX
+                            : pow(2, 16 * (int) width) - 1;
+    const double least = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW ? INT32_MIN : 0;
+    uint64_t bits = (uint64_t) (int64_t) fmax(fmin(round(raw), most), least);
+    if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW) {
+        const float number = (float) raw;
+        uint32_t pattern;
+        memcpy(&pattern, &number, sizeof pattern);
+        bits = pattern;
+    }
+    return bits >> 16 * (modbus_low_first(row->type) ? n : width - 1 - n) & 0xFFFF;
+}
+
+static unsigned byte_of(const struct modbus_value *row, const struct pack *told, unsigned n)
+{
+    if (n >= (row->count ? row->count : 1u))
         return 0;
-    uint32_t number = (uint32_t) fmin(fmax(round(told->value[id] * per_unit), 0), 0xFFFFFFFF);
-    return (int32_t) (high ? number >> 16 : number & 0xFFFF);
+    return (uint8_t) (int8_t) fmax(fmin(round(raw_of(row, told, n)), INT8_MAX), INT8_MIN);
 }
 
-int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at)
+static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
 {
-    const char *text = told->text[id];
-    size_t length = strlen(text);
-    unsigned high = at < length ? (uint8_t) text[at] : 0;
-    unsigned low = at + 1 < length ? (uint8_t) text[at + 1] : 0;
-    return (int32_t) (high << 8 | low);
+    return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
 }
 
-static bool is_active(const struct pack *told, const struct modbus_alarm *row)
+unsigned modbus_short_word(const struct modbus_value *row, double raw)
 {
-    return pack_alarms_at(told, row->level) >> row->alarm & 1;
+    if (row->type == MODBUS_BIT)
+        return swap_bytes(row, raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0);
+    const unsigned mask = row->mask ? row->mask : 0xFFFF,
+                   unit = row->mask ? row->mask & (0u - row->mask) : 1;
+    const double full = mask / unit + 1.0;
+    if (row->type == MODBUS_S16)
+        raw = fmax(fmin(round(raw), full / 2 - 1), -full / 2);
+    else
+        raw = fmax(fmin(round(raw), full - 1), 0);
+    return swap_bytes(row, (unsigned) (int) raw * unit & mask);
 }
 
-static bool told_before(const struct modbus_alarm *rows, size_t at)
+/* The n-th register of a row. */
+static unsigned emulated_word(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
-    for (size_t i = 0; i < at; i++)
-        if (rows[i].alarm == rows[at].alarm && rows[i].level == rows[at].level)
-            return true;
-    return false;
+    if (row->type == MODBUS_TEXT)
+        return swap_bytes(row, text_word(told->text[row->id], 2 * n));
+    if (row->type == MODBUS_S8)
+        return swap_bytes(row, byte_of(row, told, 2 * n) << 8 | byte_of(row, told, 2 * n + 1));
+    const unsigned step = modbus_step(row), width = modbus_width(row->type);
+    double raw = raw_of(row, told, n / step);
+    if (row->id == BALANCE_MASK && raw > 0) /* of as many cells as there are bits */
+        raw = fmod(raw, ldexp(1, 16 * (int) width));
+    if (n % step >= width)
+        return 0;
+    return width > 1 ? swap_bytes(row, wide_word(row, raw, n % step)) : modbus_short_word(row, raw);
 }
 
-uint16_t modbus_told_alarms(const struct modbus_alarm *rows, size_t count, unsigned reg,
-                            const struct pack *told)
+int32_t modbus_told_rows(const struct modbus_value *rows, size_t count, const struct pack *told,
+                         unsigned function, unsigned reg)
+{
+    int32_t word = -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct modbus_value *row = &rows[i];
+        const bool coil = row->type == MODBUS_BIT && row->bit == MODBUS_COIL;
+        if (coil == modbus_reads_bits(function) && reg >= row->reg &&
+            reg - row->reg < modbus_registers(row))
+            word = (word < 0 ? 0 : word) | (int32_t) emulated_word(row, told, reg - row->reg);
+    }
+    return word;
+}
+
+int32_t modbus_told_alarms(const struct modbus_map *map, const struct pack *told, unsigned reg)
 {
     unsigned word = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (rows[i].reg == reg && is_active(told, &rows[i]) && !told_before(rows, i))
-            word |= rows[i].bit == MODBUS_COIL ? 1u : 1u << rows[i].bit;
+    uint32_t left[] = {0, told->alarms_warning, told->alarms_protection};
+    for (size_t i = 0; i < map->alarm_count; i++) {
+        const struct modbus_alarm *row = &map->alarms[i];
+        const uint32_t bit = 1u << row->alarm;
+        if (row->reg == reg && left[row->level] & bit)
+            word |= row->bit == MODBUS_COIL ? 1u : 1u << row->bit;
+        left[row->level] &= ~bit;
     }
-    return (uint16_t) word;
+    return (int32_t) word;
 }

@@ -102,99 +102,13 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- the device's side: a board with the registers of the map ---- */
 
-/* The raw number of a value; for an unknown one a raw number that means unknown, if there is any.
- */
-static double raw_of(const struct modbus_value *row, const struct pack *told, unsigned n)
-{
-    const enum pack_value id = (enum pack_value)(row->id + n);
-    const double divisor = row->divisor != 0 ? row->divisor : 1;
-    const bool bounded = row->lowest != 0 || row->highest != 0;
-    if (row->digits)
-        return n == 0 ? strtod(told->text[row->id], NULL) * divisor - row->offset : 0;
-    if (row->matched)
-        return pack_known(told, id) && told->value[id] > 0 ? row->match : row->match == 0;
-    if (pack_known(told, id) && row->sign_mask)
-        return fabs(told->value[id]) * divisor - row->offset;
-    if (pack_known(told, id))
-        return told->value[id] * divisor - row->offset;
-    return bounded && row->lowest <= 0 && row->highest >= 0 ? row->lowest - 1 : 0;
-}
-
-/* One register of a number that spans several; the first one is 0. */
-static unsigned wide_word(const struct modbus_value *row, double raw, unsigned n)
-{
-    const unsigned width = modbus_width(row->type);
-    const double most = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW
-                            ? INT32_MAX
-                            : pow(2, 16 * (int) width) - 1;
-    const double least = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW ? INT32_MIN : 0;
-    uint64_t bits = (uint64_t) (int64_t) fmax(fmin(round(raw), most), least);
-    if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW) {
-        const float number = (float) raw;
-        uint32_t pattern;
-        memcpy(&pattern, &number, sizeof pattern);
-        bits = pattern;
-    }
-    return bits >> 16 * (modbus_low_first(row->type) ? n : width - 1 - n) & 0xFFFF;
-}
-
-static unsigned byte_of(const struct modbus_value *row, const struct pack *told, unsigned n)
-{
-    if (n >= (row->count ? row->count : 1u))
-        return 0;
-    return (uint8_t) (int8_t) fmax(fmin(round(raw_of(row, told, n)), INT8_MAX), INT8_MIN);
-}
-
-static unsigned lowest_bit(unsigned mask)
-{
-    return mask ? mask & (0u - mask) : 1;
-}
-
-/* The register of a number of at most 16 bits. */
-static unsigned short_word(const struct modbus_value *row, double raw)
-{
-    if (row->type == MODBUS_BIT)
-        return raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0;
-    const unsigned mask = row->mask ? row->mask : 0xFFFF, unit = lowest_bit(row->mask);
-    const double full = mask / unit + 1.0;
-    if (row->type == MODBUS_S16)
-        raw = fmax(fmin(round(raw), full / 2 - 1), -full / 2);
-    else
-        raw = fmax(fmin(round(raw), full - 1), 0);
-    return (unsigned) (int) raw * unit & mask;
-}
-
-static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
-{
-    return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
-}
-
-/* The n-th register of a row. */
-static unsigned emulated_word(const struct modbus_value *row, const struct pack *told, unsigned n)
-{
-    if (row->type == MODBUS_TEXT)
-        return swap_bytes(row, (unsigned) modbus_told_text(told, (enum pack_text) row->id, 2 * n));
-    if (row->type == MODBUS_S8)
-        return swap_bytes(row, byte_of(row, told, 2 * n) << 8 | byte_of(row, told, 2 * n + 1));
-    const unsigned step = modbus_step(row), width = modbus_width(row->type);
-    const double raw = raw_of(row, told, n / step);
-    if (n % step >= width)
-        return 0;
-    return swap_bytes(row, width > 1 ? wide_word(row, raw, n % step) : short_word(row, raw));
-}
-
 /* The register with the sign of a value. */
 static unsigned sign_word(const struct modbus_value *row, const struct pack *told, unsigned reg)
 {
     if (!row->sign_mask || row->sign_reg != reg)
         return 0;
     const bool negative = told->value[row->id] < 0;
-    return negative ? row->sign : row->sign == 0 ? lowest_bit(row->sign_mask) : 0;
-}
-
-static bool is_active(const struct pack *told, const struct modbus_test *row)
-{
-    return pack_alarms_at(told, row->level) >> row->alarm & 1;
+    return negative ? row->sign : row->sign == 0 ? row->sign_mask & (0u - row->sign_mask) : 0;
 }
 
 static unsigned alarm_bits(const struct modbus_value *value)
@@ -214,7 +128,7 @@ static unsigned alarm_word(const struct modbus_user *user, const struct pack *to
             const struct modbus_test *row = &user->alarms[i];
             const struct modbus_value *value = &row->value;
             uint32_t *before = &seen[row->level == ALARM_WARNING];
-            const bool active = is_active(told, row) && !(*before >> row->alarm & 1);
+            const bool active = pack_alarms_at(told, row->level) & ~*before & 1u << row->alarm;
             if (pass == 0 && active)
                 *before |= 1u << row->alarm;
             if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
@@ -224,7 +138,7 @@ static unsigned alarm_word(const struct modbus_user *user, const struct pack *to
                          : active       ? least
                                         : 0;
             taken |= active ? alarm_bits(value) : 0;
-            word |= swap_bytes(value, short_word(value, raw));
+            word |= modbus_short_word(value, raw);
         }
     return word;
 }
@@ -239,42 +153,27 @@ static bool is_read(const struct modbus_user *user, unsigned function, unsigned 
     return false;
 }
 
-/* The number of elements of a run, if another row counts them. */
-static unsigned counted_by(const struct modbus_user *user, const struct pack *told, unsigned reg)
-{
-    for (size_t i = 0; i < user->value_count; i++) {
-        const struct modbus_value *row = &user->values[i];
-        if (row->counted == reg && reg != 0)
-            return (unsigned) modbus_told(told, row->id >= TEMP_C ? TEMP_COUNT : CELL_COUNT, 1, 0,
-                                          0);
-    }
-    return 0;
-}
-
-/* Several rows may share a register: bits, and the number of cells that others count by. */
+/* Several rows may share a register: bits, and the number of elements of runs that others count by. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
     const struct modbus_user *user = bms->options.map;
-    const bool coils = function == MODBUS_COILS || function == MODBUS_DISCRETE;
+    const bool coils = modbus_reads_bits(function);
     if (!user || !is_read(user, function, reg))
         return -1;
     for (size_t i = 0; i < user->expected_count; i++)
         if (!coils && user->expected[i].reg == reg)
             return user->expected[i].value;
-    unsigned word = 0;
-    bool valued = false;
-    for (size_t i = 0; i < user->value_count; i++) {
+    int32_t word = modbus_told_rows(user->values, user->value_count, told, function, reg);
+    const bool valued = word >= 0;
+    unsigned more = alarm_word(user, told, reg);
+    for (size_t i = 0; i < user->value_count && !coils; i++) {
         const struct modbus_value *row = &user->values[i];
-        const bool coil = row->type == MODBUS_BIT && row->bit == MODBUS_COIL;
-        word |= coils ? 0 : sign_word(row, told, reg);
-        if (coil != coils || reg < row->reg || reg - row->reg >= modbus_registers(row))
-            continue;
-        word |= emulated_word(row, told, reg - row->reg);
-        valued = true;
+        const enum pack_value count = row->id >= TEMP_C ? TEMP_COUNT : CELL_COUNT;
+        more |= sign_word(row, told, reg);
+        if (!valued && row->counted == reg && reg != 0)
+            more |= pack_scaled(told, count, 1, 0, UINT16_MAX);
     }
-    if (!valued && !coils)
-        word |= counted_by(user, told, reg);
-    return (int32_t) (word | alarm_word(user, told, reg));
+    return (valued ? word : 0) | (int32_t) more;
 }
 
 /* Accepts the writes of the map without storing them. */

@@ -39,13 +39,13 @@ static const struct bms_step plan[] = {
 };
 
 /* Section 3. A sensor that is not fitted reads -200 °C. */
-#define CELSIUS .type = MODBUS_S16, .divisor = 10, .lowest = -600, .highest = 1500
+#define CELSIUS .type = MODBUS_S16, .divisor = 10, .lowest = -600, .highest = 1500, .blank = -2000
 
 static const struct modbus_value common[] = {
     {.reg = 0,  .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
     {.reg = 1,  .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
     {.reg = 2,  .type = MODBUS_U16, .id = SOC_PERCENT},
-    {.reg = 3,  .type = MODBUS_U16, .id = SOH_PERCENT},
+    {.reg = 3,  .type = MODBUS_U16, .id = SOH_PERCENT, .blank = 100},
     {.reg = 4,  .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
     {.reg = 5,  .type = MODBUS_U16, .id = FULL_AH,      .divisor = 100},
     {.reg = 6,  .type = MODBUS_U16, .id = RATED_AH,     .divisor = 100},
@@ -250,107 +250,40 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator: packs of more than 16 cells have the long layout ---- */
 
-static int32_t temp_word(const struct pack *told, unsigned n, int32_t absent)
-{
-    return modbus_told_signed(told, (enum pack_value)(TEMP_C + n), 10, absent);
-}
+static const struct modbus_value long_mos = {
+    .reg = REG_LONG_MOS, .type = MODBUS_S16, .id = MOS_TEMP_C, .divisor = 10, .blank = ABSENT};
 
-static int32_t cell_word(const struct pack *told, unsigned n)
-{
-    return told->value[CELL_COUNT] <= n
-               ? 0
-               : modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
-}
-
-static int32_t common_word(const struct pack *told, unsigned reg)
-{
-    switch (reg) {
-    case 0:
-        return modbus_told_signed(told, CURRENT_A, 100, 0);
-    case 1:
-        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
-    case 2:
-        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
-    case 3:
-        return modbus_told(told, SOH_PERCENT, 1, 0, 100);
-    case 4:
-        return modbus_told(told, REMAINING_AH, 100, 0, 0);
-    case 5:
-        return modbus_told(told, FULL_AH, 100, 0, 0);
-    case 6:
-        return modbus_told(told, RATED_AH, 100, 0, 0);
-    case 7:
-        return modbus_told(told, CYCLES, 1, 0, 0);
-    case 9:
-    case 10:
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
-    case 11:
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told) |
-               (told->value[CURRENT_A] > 0) << 8 | (told->value[CURRENT_A] < 0) << 9 |
-               (told->value[CHARGE_MOS] > 0) << 10 | (told->value[DISCHARGE_MOS] > 0) << 11;
-    case 12:
-        return modbus_told_half(told, BALANCE_MASK, 1, false);
-    }
-    return 0;
-}
-
-static int32_t setting_word(const struct pack *told, unsigned reg)
-{
-    for (unsigned i = 0; i < COUNT(settings); i++) {
-        const struct modbus_value *row = &settings[i];
-        if (row->reg == reg && row->type == MODBUS_S16)
-            return modbus_told_signed(told, (enum pack_value) row->id, row->divisor, 0xF830);
-        if (row->reg == reg)
-            return modbus_told(told, (enum pack_value) row->id, 1, 0, 0);
-    }
-    return 0;
-}
-
-static int32_t short_word(const struct pack *told, unsigned reg)
-{
-    if (reg >= SETTINGS && reg < SETTINGS + SETTINGS_COUNT)
-        return setting_word(told, reg);
-    if (reg >= 15 && reg <= 30)
-        return cell_word(told, reg - 15);
-    if (reg >= 31 && reg <= 34)
-        return temp_word(told, reg - 31, 0xF830);
-    if (reg == 35)
-        return modbus_told_signed(told, MOS_TEMP_C, 10, 0xF830);
-    if (reg == 36)
-        return 250;
-    if (reg >= 150 && reg <= 159)
-        return modbus_told_text(told, FIRMWARE, 2 * (reg - 150));
-    if (reg >= 160 && reg <= 169)
-        return modbus_told_text(told, SERIAL, 2 * (reg - 160));
-    return reg >= 170 && reg <= 179 ? 0x2020 : -1;
-}
-
-static int32_t long_word(const struct pack *told, unsigned reg)
-{
-    if (reg == 15)
-        return modbus_told(told, CELL_COUNT, 1, 0, 0);
-    if (reg >= 16 && reg <= 45)
-        return cell_word(told, reg - 16);
-    if (reg == 46)
-        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
-    if (reg >= 47 && reg <= 56)
-        return temp_word(told, reg - 47, 0);
-    if (reg == 57)
-        return modbus_told_signed(told, MOS_TEMP_C, 10, 0xFFFF);
-    if (reg == 58)
-        return 0xFFFF;
-    if (reg >= 170 && reg <= 179)
-        return modbus_told_text(told, FIRMWARE, 2 * (reg - 170));
-    if (reg >= 180 && reg <= 189)
-        return modbus_told_text(told, SERIAL, 2 * (reg - 180));
-    return reg >= 190 && reg <= 204 ? 0 : -1;
-}
+static const struct {
+    const struct modbus_value *rows;
+    size_t count;
+    bool is_long;
+} tables[] = {
+    {short_layout, COUNT(short_layout), false},  {short_identity, COUNT(short_identity), false},
+    {settings, COUNT(settings), false},          {long_layout, COUNT(long_layout), true},
+    {long_identity, COUNT(long_identity), true}, {&long_mos, 1, true},
+};
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    if (reg < 15)
-        return common_word(told, reg);
-    return told->value[CELL_COUNT] > 16 ? long_word(told, reg) : short_word(told, reg);
+    const bool is_long = told->value[CELL_COUNT] > 16;
+    if (reg == 11) /* with the direction of the current */
+        return modbus_told_alarms(&map, told, reg) |
+               modbus_told_rows(common, COUNT(common), told, function, reg) |
+               (told->value[CURRENT_A] > 0) << 8 | (told->value[CURRENT_A] < 0) << 9;
+    if (reg < REG_LAYOUT)
+        return -1;
+    for (size_t i = 0; i < COUNT(tables); i++) {
+        const int32_t word = modbus_told_rows(tables[i].rows, tables[i].count, told, function, reg);
+        if (tables[i].is_long == is_long && word >= 0)
+            return word;
+    }
+    if (is_long)
+        return reg == 58 ? ABSENT : reg >= 190 && reg <= 204 ? 0 : MODBUS_NONE;
+    if (reg == 36)
+        return 250;
+    if (reg >= 170 && reg <= 179)
+        return 0x2020;
+    return reg >= SETTINGS && reg < SETTINGS + SETTINGS_COUNT ? 0 : MODBUS_NONE;
 }
 
 static const struct modbus_board board = {

@@ -179,81 +179,42 @@ static const struct modbus_map map = {
 
 /* ---- emulator ---- */
 
-static int32_t cell_word(const struct pack *told, unsigned n)
-{
-    double mv = told->value[CELL_MV + n];
-    return isnan(mv) || told->value[CELL_COUNT] <= n ? 0 : (int32_t) floor(mv / 100);
-}
-
-static int32_t value_word(bool pro, const struct pack *told, unsigned reg)
-{
-    if (reg >= 5001 && reg <= 5016)
-        return cell_word(told, reg - 5001);
-    if (reg >= 5018 && reg <= 5033)
-        return modbus_told_signed(told, (enum pack_value)(TEMP_C + reg - 5018), 10, 0);
-    switch (reg) {
-    case 5000:
-        return modbus_told(told, CELL_COUNT, 1, 0, 0);
-    case 5017:
-        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
-    case 5042:
-        return modbus_told_signed(told, CURRENT_A, pro ? 10 : 100, 0);
-    case 5043:
-        return modbus_told(told, VOLTAGE_V, 10, 0, 0);
-    case 5044:
-    case 5045:
-        return modbus_told_half(told, REMAINING_AH, 1000, reg == 5044);
-    case 5046:
-    case 5047:
-        return modbus_told_half(told, FULL_AH, 1000, reg == 5046);
-    case 5048:
-        return modbus_told(told, CYCLES, 1, 0, 0);
-    case 5049:
-        return modbus_told(told, CHARGE_VOLTAGE_LIMIT_V, 10, 0, 0);
-    case 5050:
-        return modbus_told(told, DISCHARGE_VOLTAGE_LIMIT_V, 10, 0, 0);
-    case 5051:
-        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, pro ? 10 : 100, 0, 0);
-    case 5052:
-        return modbus_told_signed(told, DISCHARGE_CURRENT_LIMIT_A, pro ? -10 : -100, 0);
-    }
-    return 0;
-}
-
-/* Board too hot, charge and discharge current too high, as warnings. */
-static int32_t other_alarms(const struct pack *told)
-{
-    uint32_t active = told->alarms_warning;
-    return (int32_t) ((active >> MOS_OVER_TEMPERATURE & 1) << 15 |
-                      (active >> CHARGE_OVER_CURRENT & 1) << 4 |
-                      (active >> DISCHARGE_OVER_CURRENT & 1) << 2);
-}
-
-static int32_t status_word(const struct pack *told, unsigned reg)
-{
-    switch (reg) {
-    case 5104:
-        return other_alarms(told);
-    case 5106: /* bit 3: the battery is in use */
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told) | 1 << 3 |
-               (told->value[CHARGE_MOS] > 0) << 1 | (told->value[DISCHARGE_MOS] > 0) << 2;
-    case 5107:
-        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
-    case 5109:
-        return 0xC0;
-    }
-    if (reg >= 5110 && reg <= 5117)
-        return modbus_told_text(told, SERIAL, 2 * (reg - 5110));
-    if (reg >= 5122 && reg <= 5129)
-        return modbus_told_text(told, MODEL, 2 * (reg - 5122));
-    return reg >= 5130 && reg <= 5131 ? modbus_told_text(told, FIRMWARE, 2 * (reg - 5130)) : 0;
-}
+// clang-format off
+/* What the decoder does not take by its tables; currents are in tenths for the Pro series. */
+static const struct modbus_value board_values[] = {
+    {.reg = 5042, .type = MODBUS_S16, .id = CURRENT_A,                 .divisor = 100},
+    {.reg = 5049, .type = MODBUS_U16, .id = CHARGE_VOLTAGE_LIMIT_V,    .divisor = 10},
+    {.reg = 5050, .type = MODBUS_U16, .id = DISCHARGE_VOLTAGE_LIMIT_V, .divisor = 10},
+    {.reg = 5051, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A,    .divisor = 100},
+    {.reg = 5052, .type = MODBUS_S16, .id = DISCHARGE_CURRENT_LIMIT_A, .divisor = -100},
+}, pro_values[] = {
+    {.reg = 5042, .type = MODBUS_S16, .id = CURRENT_A,                 .divisor = 10},
+    {.reg = 5051, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A,    .divisor = 10},
+    {.reg = 5052, .type = MODBUS_S16, .id = DISCHARGE_CURRENT_LIMIT_A, .divisor = -10},
+};
+// clang-format on
 
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    if (reg >= 5000 && reg <= 5052)
-        return value_word(bms->options.variant == VARIANT_PRO, told, reg);
-    return reg >= 5100 && reg <= 5141 ? status_word(told, reg) : -1;
+    const uint32_t warnings = told->alarms_warning;
+    if (reg >= REG_CELLS && reg < REG_TEMP_COUNT) /* truncated */
+        return (int32_t) (pack_scaled(told, (enum pack_value)(CELL_MV + reg - REG_CELLS), 1, 0,
+                                      UINT16_MAX) /
+                          100);
+    if (reg == 5109)
+        return 0xC0;
+    if (reg == REG_OTHER_ALARMS) /* board, charge and discharge current */
+        return (int32_t) ((warnings >> MOS_OVER_TEMPERATURE & 1) << 15 |
+                          (warnings >> CHARGE_OVER_CURRENT & 1) << 4 |
+                          (warnings >> DISCHARGE_OVER_CURRENT & 1) << 2);
+    if (reg == REG_STATUS_1) /* bit 3: the battery is in use */
+        return modbus_told_alarms(&map, told, reg) | 1 << 3 | (told->value[CHARGE_MOS] > 0) << 1 |
+               (told->value[DISCHARGE_MOS] > 0) << 2;
+    int32_t word = -1;
+    if (bms->options.variant == VARIANT_PRO)
+        word = modbus_told_rows(pro_values, COUNT(pro_values), told, function, reg);
+    return word >= 0 ? word
+                     : modbus_told_rows(board_values, COUNT(board_values), told, function, reg);
 }
 
 static const struct modbus_board board = {

@@ -47,17 +47,17 @@ static const struct modbus_value values[] = {
     {.reg = 0x1002, .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
     {.reg = 0x1003, .type = MODBUS_U16, .id = FULL_AH,      .divisor = 100},
     {.reg = 0x1005, .type = MODBUS_U16, .id = SOC_PERCENT,  .divisor = 10},
-    {.reg = 0x1006, .type = MODBUS_U16, .id = SOH_PERCENT,  .divisor = 10},
+    {.reg = 0x1006, .type = MODBUS_U16, .id = SOH_PERCENT,  .divisor = 10, .blank = 1000},
     {.reg = 0x1007, .type = MODBUS_U16, .id = CYCLES},
     {.reg = 0x100F, .type = MODBUS_U16, .id = DISCHARGE_CURRENT_LIMIT_A},
     {.reg = 0x1010, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A},
     {.reg = 0x1100, .type = MODBUS_U16, .id = CELL_MV, .count = 16},
-    {.reg = 0x1110, .type = MODBUS_U16, .id = TEMP_C,  .count = 4, .offset = -2731, .divisor = 10},
-    {.reg = 0x1119, .type = MODBUS_U16, .id = MOS_TEMP_C,          .offset = -2731, .divisor = 10},
+    {.reg = 0x1110, .type = MODBUS_U16, .id = TEMP_C,  .count = 4, .offset = -2731, .divisor = 10, .blank = 2731},
+    {.reg = 0x1119, .type = MODBUS_U16, .id = MOS_TEMP_C,          .offset = -2731, .divisor = 10, .blank = 2731},
     {.reg = BIT(15, 0), .type = MODBUS_BIT, .bit = MODBUS_COIL, .id = DISCHARGE_MOS},
     {.reg = BIT(15, 1), .type = MODBUS_BIT, .bit = MODBUS_COIL, .id = CHARGE_MOS},
-    {.reg = 0x1300, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 1, .highest = 4},
-    {.reg = 0x1301, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = 16},
+    {.reg = 0x1300, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 1, .highest = 4, .blank = 4},
+    {.reg = 0x1301, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = 16, .blank = 16},
     {.reg = 0x1358, .type = MODBUS_U16, .id = RATED_AH, .divisor = 100, .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x1305, .type = MODBUS_U16, .id = SET_PACK_HIGH_V, .divisor = 100,  .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x1309, .type = MODBUS_U16, .id = SET_PACK_LOW_V,  .divisor = 100,  .lowest = 1, .highest = 0xFFFE},
@@ -70,7 +70,7 @@ static const struct modbus_value values[] = {
     {.reg = 0x131D, .type = MODBUS_S16, .id = SET_DISCHARGE_CURRENT_A, .divisor = -1, .lowest = -32767, .highest = -1},
     {.reg = 0x1331, KELVIN, .id = SET_CHARGE_HOT_RELEASE_C},
     {.reg = 0x1332, KELVIN, .id = SET_CHARGE_HOT_C},
-    {.reg = 0x1335, KELVIN, .id = SET_CHARGE_COLD_RELEASE_C},
+    {.reg = 0x1335, KELVIN, .id = SET_CHARGE_COLD_RELEASE_C, .blank = 2731},
     {.reg = 0x1336, KELVIN, .id = SET_CHARGE_COLD_C},
     {.reg = 0x1339, KELVIN, .id = SET_DISCHARGE_HOT_RELEASE_C},
     {.reg = 0x133A, KELVIN, .id = SET_DISCHARGE_HOT_C},
@@ -225,152 +225,50 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 /* ---- emulator: the pages of the maker's paper ---- */
 
-static int32_t pack_word(const struct pack *told, unsigned n)
-{
-    switch (n) {
-    case 0:
-        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
-    case 1:
-        return modbus_told_signed(told, CURRENT_A, 100, 0);
-    case 2:
-        return modbus_told(told, REMAINING_AH, 100, 0, 0);
-    case 3:
-        return modbus_told(told, FULL_AH, 100, 0, 0);
-    case 5:
-        return modbus_told(told, SOC_PERCENT, 10, 0, 0);
-    case 6:
-        return modbus_told(told, SOH_PERCENT, 10, 0, 1000);
-    case 7:
-        return modbus_told(told, CYCLES, 1, 0, 0);
-    case 8:
-        return modbus_told(told, CELL_AVG_MV, 1, 0, 0);
-    case 9:
-        return modbus_told(told, TEMP_AVG_C, 10, 2731, 2731);
-    case 10:
-        return modbus_told(told, CELL_MAX_MV, 1, 0, 0);
-    case 11:
-        return modbus_told(told, CELL_MIN_MV, 1, 0, 0);
-    case 12:
-    case 13:
-        return modbus_told(told, TEMP_AVG_C, 10, 2731, 2731);
-    case 15:
-        return modbus_told(told, DISCHARGE_CURRENT_LIMIT_A, 1, 0, 0);
-    case 16:
-        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, 1, 0, 0);
-    }
-    return 0;
-}
-
-static int32_t cell_word(const struct pack *told, unsigned n)
-{
-    if (n < 16)
-        return told->value[CELL_COUNT] <= n
-                   ? 0
-                   : modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
-    if (n < 20)
-        return modbus_told(told, (enum pack_value)(TEMP_C + n - 16), 10, 2731, 2731);
-    return n == 25 ? modbus_told(told, MOS_TEMP_C, 10, 2731, 2731) : 2731;
-}
+// clang-format off
+/* What the decoder does not read: averages, extremes, capacities among the parameters. */
+static const struct modbus_value board_values[] = {
+    {.reg = 0x1008, .type = MODBUS_U16, .id = CELL_AVG_MV},
+    {.reg = 0x1009, KELVIN, .id = TEMP_AVG_C, .blank = 2731},
+    {.reg = 0x100A, .type = MODBUS_U16, .id = CELL_MAX_MV},
+    {.reg = 0x100B, .type = MODBUS_U16, .id = CELL_MIN_MV},
+    {.reg = 0x100C, KELVIN, .id = TEMP_AVG_C, .blank = 2731},
+    {.reg = 0x100D, KELVIN, .id = TEMP_AVG_C, .blank = 2731},
+    {.reg = 0x1359, .type = MODBUS_U16, .id = RATED_AH,     .divisor = 100},
+    {.reg = 0x135A, .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
+};
+// clang-format on
 
 static int32_t state_bit(const struct pack *told, unsigned coil)
 {
-    unsigned byte = (coil - STATE) / 8, bit = (coil - STATE) % 8;
-    uint64_t mask = pack_known(told, BALANCE_MASK) ? (uint64_t) told->value[BALANCE_MASK] : 0;
-    if (byte == 6 || byte == 7)
-        return (int32_t) (mask >> (8 * (byte - 6) + bit) & 1);
-    if (byte == 8) {
-        unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
-        return (int32_t) (state >> bit & 1);
+    const unsigned byte = (coil - STATE) / 8, bit = (coil - STATE) % 8;
+    if (byte == 6 || byte == 7) {
+        const double mask = pack_known(told, BALANCE_MASK) ? told->value[BALANCE_MASK] : 0;
+        return (int32_t) ((uint64_t) mask >> (8 * (byte - 6) + bit) & 1);
     }
-    if (byte == 15 && bit < 2)
-        return told->value[bit == 0 ? DISCHARGE_MOS : CHARGE_MOS] > 0;
-    return modbus_told_alarms(alarms, map.alarm_count, coil, told);
-}
-
-static int32_t parameter(const struct pack *told, unsigned n)
-{
-    switch (n) {
-    case 0:
-        return modbus_told(told, TEMP_COUNT, 1, 0, 4);
-    case 1:
-        return modbus_told(told, CELL_COUNT, 1, 0, 16);
-    case 0x05:
-        return modbus_told(told, SET_PACK_HIGH_V, 100, 0, 0);
-    case 0x09:
-        return modbus_told(told, SET_PACK_LOW_V, 100, 0, 0);
-    case 0x0C:
-        return modbus_told(told, SET_CELL_HIGH_RELEASE_MV, 1, 0, 0);
-    case 0x0D:
-        return modbus_told(told, SET_CELL_HIGH_MV, 1, 0, 0);
-    case 0x10:
-        return modbus_told(told, SET_CELL_LOW_RELEASE_MV, 1, 0, 0);
-    case 0x11:
-        return modbus_told(told, SET_CELL_LOW_MV, 1, 0, 0);
-    case 0x13:
-        return modbus_told(told, SET_CELL_DIFFERENCE_MV, 1, 0, 0);
-    case 0x17:
-        return modbus_told(told, SET_CHARGE_CURRENT_A, 1, 0, 0);
-    case 0x1D:
-        return modbus_told_signed(told, SET_DISCHARGE_CURRENT_A, -1, 0);
-    case 0x31:
-        return modbus_told(told, SET_CHARGE_HOT_RELEASE_C, 10, 2731, 0);
-    case 0x32:
-        return modbus_told(told, SET_CHARGE_HOT_C, 10, 2731, 0);
-    case 0x35: /* identifies the second half, so 0 °C if it is unknown */
-        return modbus_told(told, SET_CHARGE_COLD_RELEASE_C, 10, 2731, 2731);
-    case 0x36:
-        return modbus_told(told, SET_CHARGE_COLD_C, 10, 2731, 0);
-    case 0x39:
-        return modbus_told(told, SET_DISCHARGE_HOT_RELEASE_C, 10, 2731, 0);
-    case 0x3A:
-        return modbus_told(told, SET_DISCHARGE_HOT_C, 10, 2731, 0);
-    case 0x3D:
-        return modbus_told(told, SET_DISCHARGE_COLD_RELEASE_C, 10, 2731, 0);
-    case 0x3E:
-        return modbus_told(told, SET_DISCHARGE_COLD_C, 10, 2731, 0);
-    case 0x49:
-        return modbus_told(told, SET_MOS_HOT_RELEASE_C, 10, 2731, 0);
-    case 0x4A:
-        return modbus_told(told, SET_MOS_HOT_C, 10, 2731, 0);
-    case 0x50:
-        return modbus_told(told, SET_BALANCE_START_MV, 1, 0, 0);
-    case 0x51:
-        return modbus_told(told, SET_BALANCE_DIFFERENCE_MV, 1, 0, 0);
-    case 0x58:
-    case 0x59:
-        return modbus_told(told, RATED_AH, 100, 0, 0);
-    case 0x5A:
-        return modbus_told(told, REMAINING_AH, 100, 0, 0);
-    }
-    return 3500;
-}
-
-static int32_t identity_word(const struct pack *told, unsigned n)
-{
-    static const char maker[20] = "XZH-ElecTech Co.,Ltd";
-    if (n < 10)
-        return (uint8_t) maker[2 * n] << 8 | (uint8_t) maker[2 * n + 1];
-    if (n < 20)
-        return modbus_told_text(told, MODEL, 2 * (n - 10));
-    if (n == 20)
-        return modbus_told_text(told, FIRMWARE, 0);
-    return n < 36 ? modbus_told_text(told, SERIAL, 2 * (n - 21)) : 0;
+    if (byte != 8)
+        return -1;
+    const unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
+    return (int32_t) (state >> bit & 1);
 }
 
 /* Requests for blocks of another board's group, and function 04 for coils, are refused. */
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
+    static const char maker[20] = "XZH-ElecTech Co.,Ltd";
     if (function == MODBUS_COILS)
-        return reg >= STATE && reg < STATE + STATE_COUNT ? state_bit(told, reg) : -1;
-    if (reg >= PACK && reg < PACK + PACK_COUNT + 1)
-        return pack_word(told, reg - PACK);
-    if (reg >= CELLS && reg < CELLS + CELLS_COUNT)
-        return cell_word(told, reg - CELLS);
-    if (reg >= PARAMETERS && reg < PARAMETERS_2 + PARAMETERS_COUNT)
-        return parameter(told, reg - PARAMETERS);
-    if (reg >= IDENTITY && reg < IDENTITY + IDENTITY_COUNT)
-        return identity_word(told, reg - IDENTITY);
-    return -1;
+        return state_bit(told, reg);
+    if (reg >= IDENTITY && reg < IDENTITY + sizeof maker / 2)
+        return (uint8_t) maker[2 * (reg - IDENTITY)] << 8 |
+               (uint8_t) maker[2 * (reg - IDENTITY) + 1];
+    if (reg >= CELLS + 20 && reg < CELLS + CELLS_COUNT && reg != CELLS + 25)
+        return 2731;
+    if (reg == PACK + PACK_COUNT)
+        return 0;
+    const int32_t word = modbus_told_rows(board_values, COUNT(board_values), told, function, reg);
+    const bool preset = reg >= PARAMETERS && reg < PARAMETERS_2 + PARAMETERS_COUNT && word < 0 &&
+                        modbus_told_rows(values, COUNT(values), told, function, reg) < 0;
+    return preset ? 3500 : word;
 }
 
 static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)

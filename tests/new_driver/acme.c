@@ -59,23 +59,12 @@ static const struct modbus_map map = {
     .rest = take_current,
 };
 
+static const struct modbus_value current = {
+    .reg = REG_CURRENT, .type = MODBUS_S16, .id = CURRENT_A, .divisor = 10};
+
 static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
 {
-    if (reg == REG_VOLTAGE)
-        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
-    if (reg == REG_CURRENT)
-        return modbus_told_signed(told, CURRENT_A, 10, 0);
-    if (reg == REG_SOC)
-        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
-    if (reg == REG_CELL_COUNT)
-        return modbus_told(told, CELL_COUNT, 1, 0, 0);
-    if (reg == REG_SENSOR_COUNT)
-        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
-    if (reg >= REG_CELLS && reg < REG_SENSOR_COUNT)
-        return modbus_told(told, (enum pack_value)(CELL_MV + reg - REG_CELLS), 1, 0, 0);
-    if (reg >= REG_SENSORS && reg < REG_ALARMS)
-        return modbus_told_signed(told, (enum pack_value)(TEMP_C + reg - REG_SENSORS), 10, 0);
-    return reg == REG_ALARMS ? modbus_told_alarms(alarms, COUNT(alarms), reg, told) : -1;
+    return modbus_told_rows(&current, 1, told, function, reg);
 }
 
 static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};

@@ -442,13 +442,13 @@ TEST(mail_is_seven_bits)
     const struct secrets secrets = {.url = "smtp://127.0.0.1"};
     struct message message = {.event = NOTIFY_ALARM, .alarm = -1, .time = START};
     struct request request, again;
-    CURL *easy = curl_easy_init();
+    struct transfer transfer = {.easy = curl_easy_init()};
     for (int i = 0; i < 30; i++)
         strcat(message.title, i % 2 ? "\303\234" : "\342\202\254");
     for (int i = 0; i < 60; i++)
         strcat(message.text, "3 = 4 \302\260C ");
     strcat(message.text, "\nend ");
-    assert_true(request_set(&request, easy, &mail, &secrets, &message, "hut", ""));
+    assert_true(request_set(&request, &transfer, &mail, &secrets, &message, "hut", ""));
     assert_int_equal(request.size, strlen(request.body));
     size_t column = 0;
     for (const char *c = request.body; *c; c++) {
@@ -463,11 +463,11 @@ TEST(mail_is_seven_bits)
     assert_non_null(strstr(request.body, "=\r\n"));
     assert_non_null(strstr(request.body, "\r\nend=20\r\n\r\n--=20\r\npackgate on hut\r\n"));
     /* Retries have the same Message-ID. */
-    assert_true(request_set(&again, easy, &mail, &secrets, &message, "hut", ""));
+    assert_true(request_set(&again, &transfer, &mail, &secrets, &message, "hut", ""));
     assert_string_equal(again.body, request.body);
     request_clear(&request);
     request_clear(&again);
-    curl_easy_cleanup(easy);
+    curl_easy_cleanup(transfer.easy);
 }
 
 TEST(flood)

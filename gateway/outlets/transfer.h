@@ -19,7 +19,10 @@ struct transfers;
 struct transfers *transfers_new(struct ev_loop *loop);
 void transfers_free(struct transfers *transfers);
 
-/* A handle has one transfer at a time. */
+#define TRANSFER_ANSWER_SIZE 2000 /* of a response that is kept; InfluxDB 2 quotes points of ours */
+
+/* A handle has one transfer at a time. A response that is longer than it is useful ends there, as if it was complete:
+ * an endless one would be expensive on a metered uplink. */
 struct transfer {
     CURL *easy;
     /** The transfer is over; never called from within transfer_start. `words`: the error (CURLE_OK:
@@ -28,14 +31,13 @@ struct transfer {
     void *data;
     struct transfers *transfers;
     const char *ca_file;
+    struct curl_slist *headers; /* of the request */
+    char answer[TRANSFER_ANSWER_SIZE];
+    size_t came;   /* bytes of the response */
     bool answered; /* some answer came */
     char words[CURL_ERROR_SIZE];
     bool running;
 };
-
-/* Longest response that is fetched: the write callback stops there, and the bytes so far are
- * evaluated. An endless response would be expensive on a metered uplink. */
-#define TRANSFER_ANSWER_MOST (256 * 1024)
 
 /* How the server's certificate is checked, and our own certificate; empty: the system's
  * authorities, none. Kept by reference. */
@@ -54,7 +56,13 @@ void transfer_free(struct transfer *transfer);
  * reached (names.h). */
 void transfer_set_url(struct transfer *transfer, const char *address);
 
+/** Adds a header to the request. False: out of memory. */
+bool transfer_add_header(struct transfer *transfer, const char *line);
+void transfer_clear_headers(struct transfer *transfer);
+
 void transfer_start(struct transfer *transfer);
+/** The status of the response; 0: none came. */
+long transfer_status(const struct transfer *transfer);
 /** Whether this is the response of a port for https:// to plain HTTP (nginx, servers in Go). It is
  * not about the request. */
 bool transfer_is_unencrypted(long status, const char *answer);

@@ -10,14 +10,10 @@
 
 #define ROOM_STEP (4 * POINTS_ROOM)
 #define ROWS_STEP 256
-#define DOUBTS_MOST 16 /* rejected rows in a row, from a database that has not accepted any yet */
-
-static void try_next(struct batch *batch);
+#define SKIPPED_MOST 16 /* rejected rows in a row, from a database that has not accepted any yet */
 
 static void finish_batch(struct batch *batch, enum batch_state state)
 {
-    free(batch->refused);
-    batch->refused = NULL;
     batch->state = state;
     batch->done(batch->data);
 }
@@ -48,8 +44,7 @@ static void keep_proof(struct batch *batch)
 static void ask_for_proof(struct batch *batch, enum batch_turn turn)
 {
     batch->turn = turn;
-    if (batch->proof->size == 0 ||
-        !post_send(batch->post, batch->proof->line, batch->proof->size, &batch->last))
+    if (!post_send(batch->post, batch->proof->line, batch->proof->size, &batch->last))
         finish_batch(batch, BATCH_FAILED);
 }
 
@@ -61,48 +56,31 @@ void batch_proof_free(struct batch_proof *proof)
 
 /* ---- the turns ---- */
 
-static void mark_refused(struct batch *batch)
+static void try_part(struct batch *batch, enum batch_turn turn)
 {
-    if (!batch->refused)
-        batch->refused = calloc(batch->rows, sizeof *batch->refused);
-    if (batch->refused)
-        batch->refused[batch->from] = true;
-    batch->doubtful++;
-}
-
-/* Finds the next refused row, from one on. */
-static void try_again(struct batch *batch, unsigned from)
-{
-    batch->turn = TURN_AGAIN;
-    for (batch->from = from; batch->from < batch->rows; batch->from++)
-        if (batch->refused[batch->from]) {
-            batch->count = 1;
-            try_next(batch);
-            return;
-        }
-    if (batch->doubtful > 0)
-        ask_for_proof(batch, TURN_LAST_PROOF);
-    else
-        finish_batch(batch, BATCH_DONE);
+    const size_t from = batch->from > 0 ? batch->ends[batch->from - 1] : 0;
+    const size_t to = batch->ends[batch->from + batch->count - 1];
+    batch->turn = turn;
+    if (!post_send(batch->post, batch->text + from, to - from, &batch->last))
+        finish_batch(batch, BATCH_FAILED);
 }
 
 static void advance_part(struct batch *batch)
 {
     batch->from += batch->count;
-    batch->count = batch->rows - batch->from;
+    if (batch->from == batch->end && batch->proof->size > 0) {
+        batch->end = batch->skipped;
+        batch->from = batch->skipped = 0;
+    }
+    batch->count = batch->end - batch->from;
+    if (batch->count == 0) {
+        finish_batch(batch, batch->skipped > 0 ? BATCH_FAILED : BATCH_DONE);
+        return;
+    }
     /* Row by row, until the database accepts one. */
-    if (batch->count > 1 && batch->doubtful > 0 && batch->taken == 0 && !batch->proven)
+    if (batch->taken == 0 && batch->from > 0)
         batch->count = 1;
-    if (batch->count > 0)
-        try_next(batch);
-    else if (batch->doubtful == 0)
-        finish_batch(batch, BATCH_DONE);
-    else if (!batch->refused)
-        finish_batch(batch, BATCH_FAILED);
-    else if (batch->last.result == POST_TAKEN)
-        try_again(batch, 0);
-    else
-        ask_for_proof(batch, TURN_PROOF);
+    try_part(batch, TURN_ROWS);
 }
 
 /* Converts dropped lines to rows: a row has several lines, and the database does not say which it
@@ -123,72 +101,42 @@ static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
     return (unsigned) ((dropped * (uint64_t) batch->count + lines - 1) / lines);
 }
 
-static void judge_all(struct batch *batch, const struct post_outcome *outcome)
+static void count_accepted(struct batch *batch, uint32_t dropped)
 {
-    if (outcome->result == POST_TAKEN) {
-        const unsigned lost = rows_of_lines(batch, outcome->dropped);
-        batch->taken += batch->count - lost;
-        batch->lost += lost;
-        if (lost == 0)
-            keep_proof(batch);
-        advance_part(batch);
-    } else if (batch->count > 1) {
-        batch->count = (batch->count + 1) / 2;
-        try_next(batch);
-    } else {
-        mark_refused(batch);
-        if (batch->taken > 0 || batch->proven)
-            advance_part(batch);
-        else if (batch->proof->size > 0)
-            ask_for_proof(batch, TURN_FIRST_PROOF);
-        else if (batch->doubtful < DOUBTS_MOST)
-            advance_part(batch);
-        else
-            finish_batch(batch, BATCH_FAILED);
-    }
-}
-
-static void judge_again(struct batch *batch, const struct post_outcome *outcome)
-{
-    if (outcome->result == POST_TAKEN) {
-        const bool lost = outcome->dropped > 0;
-        batch->taken += !lost;
-        batch->lost += lost;
-        batch->doubtful--;
-    }
-    try_again(batch, batch->from + 1);
+    const unsigned lost = rows_of_lines(batch, dropped);
+    batch->taken += batch->count - lost;
+    batch->lost += lost;
+    if (lost == 0)
+        keep_proof(batch);
 }
 
 static void on_outcome(void *data, const struct post_outcome *outcome)
 {
     struct batch *batch = data;
-    const bool proof = batch->turn != TURN_ALL && batch->turn != TURN_AGAIN;
+    const enum batch_turn turn = batch->turn;
+    const bool proof = turn == TURN_PROOF || turn == TURN_LAST_PROOF;
     batch->last = *outcome;
-    if (outcome->result == POST_FAILED || (proof && outcome->result == POST_REFUSED)) {
-        finish_batch(batch, BATCH_FAILED);
-        return;
-    }
     if (outcome->words[0] && !proof)
         memcpy(batch->lost_words, outcome->words, sizeof batch->lost_words);
-    switch (batch->turn) {
-    case TURN_ALL:
-        judge_all(batch, outcome);
-        break;
-    case TURN_FIRST_PROOF:
-        batch->proven = true;
-        batch->turn = TURN_ALL;
+    if (outcome->result == POST_FAILED || (proof && outcome->result == POST_REFUSED)) {
+        finish_batch(batch, BATCH_FAILED);
+    } else if (turn == TURN_PROOF) {
+        try_part(batch, TURN_AGAIN);
+    } else if (turn == TURN_LAST_PROOF) {
+        batch->lost++;
         advance_part(batch);
-        break;
-    case TURN_PROOF:
-        try_again(batch, 0);
-        break;
-    case TURN_AGAIN:
-        judge_again(batch, outcome);
-        break;
-    case TURN_LAST_PROOF:
-        batch->lost += batch->doubtful;
-        finish_batch(batch, BATCH_DONE);
-        break;
+    } else if (outcome->result == POST_TAKEN) {
+        count_accepted(batch, outcome->dropped);
+        advance_part(batch);
+    } else if (batch->count > 1) {
+        batch->count = (batch->count + 1) / 2;
+        try_part(batch, TURN_ROWS);
+    } else if (batch->proof->size > 0) {
+        ask_for_proof(batch, turn == TURN_ROWS ? TURN_PROOF : TURN_LAST_PROOF);
+    } else if (++batch->skipped < SKIPPED_MOST) {
+        advance_part(batch);
+    } else {
+        finish_batch(batch, BATCH_FAILED);
     }
 }
 
@@ -204,13 +152,11 @@ void batch_free(struct batch *batch)
     post_free(batch->post);
     free(batch->text);
     free(batch->ends);
-    free(batch->refused);
 }
 
 void batch_clear(struct batch *batch)
 {
-    batch->rows = batch->from = batch->count = batch->doubtful = batch->taken = batch->lost = 0;
-    batch->proven = false;
+    batch->rows = batch->from = batch->skipped = batch->taken = batch->lost = 0;
     batch->size = 0;
     batch->lost_words[0] = '\0';
     batch->state = BATCH_EMPTY;
@@ -259,18 +205,9 @@ bool batch_end_row(struct batch *batch, const struct text *text)
     return true;
 }
 
-static void try_next(struct batch *batch)
-{
-    const size_t from = batch->from > 0 ? batch->ends[batch->from - 1] : 0;
-    const size_t to = batch->ends[batch->from + batch->count - 1];
-    if (!post_send(batch->post, batch->text + from, to - from, &batch->last))
-        finish_batch(batch, BATCH_FAILED);
-}
-
 void batch_send(struct batch *batch)
 {
-    batch->turn = TURN_ALL;
     batch->state = BATCH_UNDER_WAY;
-    batch->count = batch->rows;
-    try_next(batch);
+    batch->count = batch->end = batch->rows;
+    try_part(batch, TURN_ROWS);
 }

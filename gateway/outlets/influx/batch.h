@@ -25,7 +25,7 @@ struct batch_proof {
     size_t size, room;
 };
 
-enum batch_turn { TURN_ALL, TURN_FIRST_PROOF, TURN_PROOF, TURN_AGAIN, TURN_LAST_PROOF };
+enum batch_turn { TURN_ROWS, TURN_PROOF, TURN_AGAIN, TURN_LAST_PROOF };
 
 struct batch {
     struct post *post;
@@ -35,10 +35,9 @@ struct batch {
     size_t *ends; /* of each row in the text */
     unsigned rows, row_room;
     enum batch_turn turn;
-    unsigned from, count;        /* what is being tried */
-    bool *refused;               /* by row: refused alone; NULL: none yet */
-    unsigned doubtful;           /* how many of them */
-    bool proven;                 /* it accepted the probe after it had rejected the first of them */
+    unsigned from, count;        /* what is being tried, */
+    unsigned end;                /* of rows up to this one */
+    unsigned skipped;            /* the first rows, rejected alone while there was no proof yet */
     unsigned taken;              /* rows that the database has accepted */
     unsigned lost;               /* rows that it will never accept */
     char lost_words[POST_WORDS]; /* its message about one of them */

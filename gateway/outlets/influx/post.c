@@ -9,8 +9,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define LIMIT_S 30.0     /* of a request with its answer, over a slow uplink */
-#define ANSWER_SIZE 2000 /* bytes that are evaluated; InfluxDB 2 quotes points of ours */
+#define LIMIT_S 30.0 /* of a request with its answer, over a slow uplink */
 #define SECRET_SIZE 1024
 #define GZIP (15 + 16)
 #define GZIP_MEMORY 8
@@ -20,11 +19,8 @@ struct post {
     const struct influx_config *config;
     const char *who;
     struct transfer transfer;
-    struct curl_slist *headers;
     uint8_t *body;
     size_t room;
-    char answer[ANSWER_SIZE];
-    size_t answer_size, came; /* size of the kept part, and of all */
     bool access_told;
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
@@ -101,34 +97,19 @@ void post_judge(long status, const char *answer, struct post_outcome *outcome)
 
 /* ---- the request ---- */
 
-static size_t collect_response(char *bytes, size_t one, size_t count, void *data)
-{
-    struct post *post = data;
-    const size_t left = sizeof post->answer - 1 - post->answer_size, size = one * count;
-    const size_t taken = size < left ? size : left;
-    memcpy(post->answer + post->answer_size, bytes, taken);
-    post->answer_size += taken;
-    post->answer[post->answer_size] = '\0';
-    post->came += size;
-    return post->came > TRANSFER_ANSWER_MOST ? 0 : size;
-}
-
 static void on_done(void *data, CURLcode code, const char *words)
 {
     struct post *post = data;
     struct post_outcome outcome = {.result = POST_FAILED};
-    long status = 0;
+    const long status = transfer_status(&post->transfer);
     long connects = 0;
     curl_off_t again = 0;
-    curl_easy_getinfo(post->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(post->transfer.easy, CURLINFO_RETRY_AFTER, &again);
     curl_easy_getinfo(post->transfer.easy, CURLINFO_NUM_CONNECTS, &connects);
     outcome.connected = connects > 0;
-    if (code == CURLE_WRITE_ERROR && post->came > TRANSFER_ANSWER_MOST)
-        code = CURLE_OK;
     outcome.died = code != CURLE_OK || status >= 500;
     if (code == CURLE_OK)
-        post_judge(status, post->answer, &outcome);
+        post_judge(status, post->transfer.answer, &outcome);
     else
         snprintf(outcome.words, sizeof outcome.words, "%s", words);
     outcome.again_s = again > 0 && again < AGAIN_MOST_S ? (double) again
@@ -157,8 +138,6 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     post->transfer.done = on_done;
     post->transfer.data = post;
     transfer_set_url(&post->transfer, config->url);
-    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEFUNCTION, collect_response);
-    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEDATA, post);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POST, 1L);
     return post;
 }
@@ -168,7 +147,6 @@ void post_free(struct post *post)
     if (!post)
         return;
     transfer_free(&post->transfer);
-    curl_slist_free_all(post->headers);
     free(post->body);
     free(post);
 }
@@ -193,28 +171,21 @@ static bool set_secret(struct post *post, const char *path, char *secret,
     return false;
 }
 
-static void add_header(struct post *post, const char *text)
-{
-    struct curl_slist *more = curl_slist_append(post->headers, text);
-    post->headers = more ? more : post->headers;
-}
-
 static bool set_headers(struct post *post, struct post_outcome *outcome)
 {
     const struct influx_config *config = post->config;
     char secret[SECRET_SIZE] = "", header[SECRET_SIZE + 40];
     bool good = true;
-    curl_slist_free_all(post->headers);
-    post->headers = NULL;
-    add_header(post, "Content-Type: text/plain; charset=utf-8");
-    add_header(post, "Expect:");
-    add_header(post, "Content-Encoding: gzip");
+    transfer_clear_headers(&post->transfer);
+    transfer_add_header(&post->transfer, "Content-Type: text/plain; charset=utf-8");
+    transfer_add_header(&post->transfer, "Expect:");
+    transfer_add_header(&post->transfer, "Content-Encoding: gzip");
     if (config->token_file[0]) {
         good = set_secret(post, config->token_file, secret, outcome);
         /* A file that names the scheme itself ("Bearer …") is used as it is. */
         snprintf(header, sizeof header, "Authorization: %s%s", strchr(secret, ' ') ? "" : "Token ",
                  secret);
-        add_header(post, header);
+        transfer_add_header(&post->transfer, header);
     } else if (config->user[0]) {
         good =
             !config->password_file[0] || set_secret(post, config->password_file, secret, outcome);
@@ -224,7 +195,6 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     }
     explicit_bzero(secret, sizeof secret);
     explicit_bzero(header, sizeof header);
-    curl_easy_setopt(post->transfer.easy, CURLOPT_HTTPHEADER, post->headers);
     return good;
 }
 
@@ -266,8 +236,6 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
         snprintf(outcome->words, sizeof outcome->words, "out of memory");
         return false;
     }
-    post->answer[0] = '\0';
-    post->answer_size = post->came = 0;
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body);
     transfer_start(&post->transfer);

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "outlets/transfer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -66,17 +65,6 @@ size_t request_text_most(enum notify_type type)
     return type == NOTIFY_PUSHOVER ? 1024 : type == NOTIFY_PUSHSAFER ? 3000 : MESSAGE_TEXT_SIZE - 1;
 }
 
-static size_t collect_response(char *bytes, size_t size, size_t count, void *data)
-{
-    struct request *request = data;
-    size_t taken = size * count, room = sizeof request->answer - 1 - request->answered;
-    memcpy(request->answer + request->answered, bytes, taken < room ? taken : room);
-    request->answered += taken < room ? taken : room;
-    request->answer[request->answered] = '\0';
-    request->came += taken;
-    return request->came > TRANSFER_ANSWER_MOST ? 0 : taken;
-}
-
 static size_t give_body(char *bytes, size_t size, size_t count, void *data)
 {
     struct request *request = data;
@@ -86,14 +74,6 @@ static size_t give_body(char *bytes, size_t size, size_t count, void *data)
     memcpy(bytes, request->body + request->at, given);
     request->at += given;
     return given;
-}
-
-static bool add_to(struct curl_slist **list, const char *line)
-{
-    struct curl_slist *longer = curl_slist_append(*list, line);
-    if (longer)
-        *list = longer;
-    return longer != NULL;
 }
 
 static bool is_plain(const char *words)
@@ -128,12 +108,6 @@ static size_t cut_size(const char *words, size_t most)
     return size;
 }
 
-/* As much of a text as the service takes, cut between two characters. */
-static void cut_text(struct message *message, size_t most)
-{
-    message->text[cut_size(message->text, most)] = '\0';
-}
-
 /* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail
  * understand. Each has whole characters and at most 75 bytes (RFC 2047, section 2); readers ignore
  * what is `between` them. */
@@ -153,13 +127,13 @@ static void add_words(struct text *text, const char *words, const char *between)
     }
 }
 
-static bool add_header(struct request *request, const char *name, const char *value)
+static bool add_header(struct transfer *transfer, const char *name, const char *value)
 {
     char line[900];
     struct text text = text_in(line, sizeof line);
     text_format(&text, "%s: ", name);
     add_words(&text, value, " ");
-    return !text.cut && add_to(&request->headers, line);
+    return !text.cut && transfer_add_header(transfer, line);
 }
 
 /* -2…2 as Pushover and Pushsafer have it. */
@@ -168,14 +142,6 @@ static int priority_of(const struct notify_config *config, const struct message 
     if (message->level == ALARM_PROTECTION)
         return config->priority;
     return message->level == ALARM_WARNING ? 0 : -1;
-}
-
-/* Colour of the icon; the icon itself is set in the account. */
-static const char *color_of(const struct message *message)
-{
-    return message->level == ALARM_PROTECTION ? "#C62828"
-           : message->level == ALARM_WARNING  ? "#EF6C00"
-                                              : "#2E7D32";
 }
 
 static const char *tag_of(const struct message *message)
@@ -218,8 +184,9 @@ static void log_in(CURL *easy, const struct notify_config *config, const struct 
 
 /* ---- the services ---- */
 
-static bool set_ntfy(struct request *request, CURL *easy, const struct notify_config *config,
-                     const struct secrets *secrets, const struct message *message, const char *page)
+static bool set_ntfy(struct request *request, struct transfer *transfer,
+                     const struct notify_config *config, const struct secrets *secrets,
+                     const struct message *message, const char *page)
 {
     char number[12], link[300] = "";
     struct text text = text_in(link, sizeof link);
@@ -232,13 +199,13 @@ static bool set_ntfy(struct request *request, CURL *easy, const struct notify_co
         snprintf(number, sizeof number, "5");
     else if (message->level == 0)
         snprintf(number, sizeof number, "%d", message->event == NOTIFY_REPORT ? 2 : 3);
-    log_in(easy, config, secrets);
+    log_in(transfer->easy, config, secrets);
     request->body = strdup(message->text);
-    return request->body && add_header(request, "Title", message->title) &&
-           add_header(request, "Priority", number) &&
-           add_header(request, "Tags", tag_of(message)) &&
-           (!link[0] || add_header(request, "Click", link)) &&
-           add_to(&request->headers, "Content-Type: text/plain; charset=utf-8");
+    return request->body && add_header(transfer, "Title", message->title) &&
+           add_header(transfer, "Priority", number) &&
+           add_header(transfer, "Tags", tag_of(message)) &&
+           (!link[0] || add_header(transfer, "Click", link)) &&
+           transfer_add_header(transfer, "Content-Type: text/plain; charset=utf-8");
 }
 
 struct form {
@@ -286,7 +253,11 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
         add_field(&form, "t", message->title);
         add_field(&form, "m", message->text);
         add_number_field(&form, "pr", priority);
-        add_field(&form, "c", color_of(message));
+        /* Colour of the icon; the icon itself is set in the account. */
+        add_field(&form, "c",
+                  message->level == ALARM_PROTECTION ? "#C62828"
+                  : message->level == ALARM_WARNING  ? "#EF6C00"
+                                                     : "#2E7D32");
         if (message->level > 0)
             add_number_field(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
     }
@@ -393,8 +364,12 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     for (const char *at = config->to; *at;) {
         const size_t size = strcspn(at, ", ");
         snprintf(address, sizeof address, "%.*s", (int) size, at);
-        if (size > 0 && (size >= sizeof address || !add_to(&request->recipients, address)))
+        struct curl_slist *longer = size > 0 && size < sizeof address
+                                        ? curl_slist_append(request->recipients, address)
+                                        : NULL;
+        if (size > 0 && !longer)
             return false;
+        request->recipients = longer ? longer : request->recipients;
         at += size + strspn(at + size, ", ");
     }
     /* To another host, mail and password must be encrypted. */
@@ -416,95 +391,85 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     return !text.cut;
 }
 
-static bool set_webhook(struct request *request, CURL *easy, const struct notify_config *config,
-                        const struct secrets *secrets, const struct message *message,
-                        const char *gateway)
+bool request_set(struct request *request, struct transfer *transfer,
+                 const struct notify_config *config, const struct secrets *secrets,
+                 const struct message *given, const char *gateway, const char *page)
 {
-    log_in(easy, config, secrets);
-    request->body = message_json(message, gateway);
-    return request->body && add_to(&request->headers, "Content-Type: application/json");
-}
-
-bool request_set(struct request *request, CURL *easy, const struct notify_config *config,
-                 const struct secrets *secrets, const struct message *given, const char *gateway,
-                 const char *page)
-{
+    CURL *easy = transfer->easy;
     struct message copy = *given;
     const struct message *message = &copy;
-    cut_text(&copy, request_text_most(config->type));
+    bool good;
+    copy.text[cut_size(copy.text, request_text_most(config->type))] = '\0';
     *request = (struct request){0};
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect_response);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-    if (config->type == NOTIFY_MAIL)
+    switch (config->type) {
+    case NOTIFY_MAIL:
         return set_mail(request, easy, config, secrets, message, gateway, page);
-    const bool good = config->type == NOTIFY_NTFY
-                          ? set_ntfy(request, easy, config, secrets, message, page)
-                      : config->type == NOTIFY_WEBHOOK
-                          ? set_webhook(request, easy, config, secrets, message, gateway)
-                          : set_form(request, easy, config, secrets, message, page);
-    if (!good || !add_to(&request->headers, "Expect:"))
+    case NOTIFY_NTFY:
+        good = set_ntfy(request, transfer, config, secrets, message, page);
+        break;
+    case NOTIFY_WEBHOOK:
+        log_in(easy, config, secrets);
+        request->body = message_json(message, gateway);
+        good = request->body && transfer_add_header(transfer, "Content-Type: application/json");
+        break;
+    default:
+        good = set_form(request, easy, config, secrets, message, page);
+    }
+    if (!good || !transfer_add_header(transfer, "Expect:"))
         return false;
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long) strlen(request->body));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
     return true;
 }
 
 void request_clear(struct request *request)
 {
-    curl_slist_free_all(request->headers);
     curl_slist_free_all(request->recipients);
     free(request->body);
     *request = (struct request){0};
 }
 
 /* The first words of an answer, for the log; secrets quoted in it are removed. */
-static void quote(const struct request *request, const struct secrets *secrets, char *out,
-                  size_t size)
+static void quote(const char *answer, const struct secrets *secrets, char *out, size_t size)
 {
     size_t at = 0;
     out[0] = '\0';
     for (int i = 0; i < 2; i++)
-        if (secrets->line[i][0] && strstr(request->answer, secrets->line[i]))
+        if (secrets->line[i][0] && strstr(answer, secrets->line[i]))
             return;
-    for (const char *c = request->answer; *c && at + 1 < size && at < 120; c++)
+    for (const char *c = answer; *c && at + 1 < size && at < 120; c++)
         out[at++] = (unsigned char) *c < 0x20 || (unsigned char) *c == 0x7F ? ' ' : *c;
     out[at] = '\0';
 }
 
-/* Pushsafer answers 200 to everything; it and Pushover report success in their JSON, "status":1.
- * NUL: the answer is not the service's. */
-static char status_of(const char *answer)
-{
-    const char *at = strstr(answer, "\"status\"");
-    return at ? at[strlen("\"status\"") + strspn(at + strlen("\"status\""), " :")] : '\0';
-}
-
-enum outcome request_judge(const struct request *request, CURL *easy,
+enum outcome request_judge(const struct request *request, const struct transfer *transfer,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size)
 {
-    long status = 0;
-    char answer[128];
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    const long status = transfer_status(transfer);
+    char answer[128], said = '1';
     if (config->type == NOTIFY_MAIL) {
         snprintf(why, size, "%s", code == CURLE_OK ? request->refused : words);
         if (code == CURLE_OK)
             return OUTCOME_SENT;
         return status >= 500 && status < 600 ? OUTCOME_REFUSED : OUTCOME_AGAIN;
     }
-    const bool enough = code == CURLE_WRITE_ERROR && request->came > TRANSFER_ANSWER_MOST;
-    if (code != CURLE_OK && !enough) {
+    if (code != CURLE_OK) {
         snprintf(why, size, "%s", words);
         return OUTCOME_AGAIN;
     }
-    if (transfer_is_unencrypted(status, request->answer)) {
+    if (transfer_is_unencrypted(status, transfer->answer)) {
         snprintf(why, size, "it answered 400: " TRANSFER_UNENCRYPTED);
         return OUTCOME_AGAIN;
     }
-    quote(request, secrets, answer, sizeof answer);
-    const bool says = config->type == NOTIFY_PUSHSAFER || config->type == NOTIFY_PUSHOVER;
-    const char said = says ? status_of(request->answer) : '1';
+    quote(transfer->answer, secrets, answer, sizeof answer);
+    /* Pushsafer answers 200 to everything; it and Pushover report success in their JSON, "status":1.
+     * NUL: the answer is not the service's. */
+    if (config->type == NOTIFY_PUSHSAFER || config->type == NOTIFY_PUSHOVER) {
+        static const char key[] = "\"status\"";
+        const char *at = strstr(transfer->answer, key);
+        said = at ? at[sizeof key - 1 + strspn(at + sizeof key - 1, " :")] : '\0';
+    }
     if (status >= 200 && status < 300 && said == '1')
         return OUTCOME_SENT;
     snprintf(why, size, "it answered %ld%s%s", status, answer[0] ? ": " : "", answer);

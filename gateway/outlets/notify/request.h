@@ -7,7 +7,7 @@
 
 #include "delivery.h"
 
-#include <curl/curl.h>
+#include "outlets/transfer.h"
 
 #define SECRET_SIZE 256
 
@@ -23,12 +23,10 @@ bool secrets_read(struct secrets *secrets, const struct notify_config *config, c
                   bool *told, char *why, size_t size);
 
 struct request {
-    struct curl_slist *headers, *recipients;
+    struct curl_slist *recipients;
     char *body; /* on the heap */
     size_t size, at;
-    char answer[400];      /* its beginning */
-    size_t answered, came; /* of its beginning, of all of it */
-    unsigned accepted;     /* commands of a mail, so far */
+    unsigned accepted; /* commands of a mail, so far */
     char refused
         [120]; /* what a mail server has said of an address that it does not take; empty: it takes all */
 };
@@ -41,13 +39,13 @@ size_t request_text_most(enum notify_type type);
 
 /** Sets a handle up (which has what transfer_init gives it). `page` is the address of the web page, "" if there is
  * none. False: out of memory. The request is to stay where it is until request_clear. */
-bool request_set(struct request *request, CURL *easy, const struct notify_config *config,
-                 const struct secrets *secrets, const struct message *message, const char *gateway,
-                 const char *page);
+bool request_set(struct request *request, struct transfer *transfer,
+                 const struct notify_config *config, const struct secrets *secrets,
+                 const struct message *message, const char *gateway, const char *page);
 void request_clear(struct request *request);
 
 /** Interprets the result; `why` has the error, without secrets; for a mail that was sent, the
  * refused addresses. */
-enum outcome request_judge(const struct request *request, CURL *easy,
+enum outcome request_judge(const struct request *request, const struct transfer *transfer,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size);

@@ -56,7 +56,7 @@ static void on_transferred(void *data, CURLcode code, const char *words)
     struct sender *sender = data;
     char why[300] = "";
     enum outcome outcome =
-        request_judge(&sender->request, sender->transfer.easy, sender->settings.config,
+        request_judge(&sender->request, &sender->transfer, sender->settings.config,
                       &sender->secrets, code, words, why, sizeof why);
     /* libcurl uses the handle until this returns. */
     snprintf(sender->why, sizeof sender->why, "%s", why);
@@ -81,7 +81,7 @@ static void transfer_message(struct sender *sender, const struct message *messag
     sender->transfer = (struct transfer){.done = on_transferred, .data = sender};
     if (!transfer_init(&sender->transfer, sender->transfers,
                        config->type == NOTIFY_MAIL ? "smtp,smtps" : "http,https", SEND_S, &tls) ||
-        !request_set(&sender->request, sender->transfer.easy, config, &sender->secrets, message,
+        !request_set(&sender->request, &sender->transfer, config, &sender->secrets, message,
                      sender->settings.gateway, sender->settings.page)) {
         snprintf(sender->why, sizeof sender->why, "out of memory, or too long");
         schedule_failure(sender, OUTCOME_AGAIN);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The pure parts of the line protocol: gaps, points, the meaning of responses, and rows read from
  * the history. */
-#include "outlets/influx/backlog.h"
+#include "outlets/influx/influx.h"
 #include "outlets/influx/gaps.h"
 #include "outlets/influx/points.h"
 

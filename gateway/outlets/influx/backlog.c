@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Reads the rows that are sent later. */
-#include "backlog.h"
+#include "influx.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The health of past days. */
-#include "daily.h"
+#include "influx.h"
 
 #include "past/checkup.h"
 
@@ -8,19 +8,6 @@
 
 #define DAYS_AT_ONCE 3 /* of each pack */
 #define DAY_S 86400
-
-/* Writes the findings from these days and those before, at the newest of them. */
-static void write_findings(struct daily *daily, struct query *query, const struct influx_pack *pack,
-                           int64_t current, enum influx_layout layout, int64_t newest)
-{
-    struct health_finding findings[HEALTH_FINDINGS];
-    struct text text;
-    const unsigned count = checkup_judge(query, pack->pack->source.name, current, findings);
-    if (count == 0 || !batch_row(&daily->batch, &text))
-        return;
-    points_findings(&text, pack->tags, layout, newest, findings, count);
-    batch_end_row(&daily->batch, &text);
-}
 
 /* A few days at a time; continues with the oldest that had to wait, of any pack. */
 static void write_days(struct daily *daily, struct query *query, const struct influx_pack *pack,
@@ -50,8 +37,16 @@ static void write_days(struct daily *daily, struct query *query, const struct in
         if (!daily->waits && days[n].from > daily->at)
             daily->at = days[n].from;
     }
-    if (written > 0)
-        write_findings(daily, query, pack, current, layout, days[count - 1].from);
+    if (written == 0)
+        return;
+    /* The findings from these days and those before, at the newest of them. */
+    struct health_finding findings[HEALTH_FINDINGS];
+    struct text text;
+    const unsigned found = checkup_judge(query, name, current, findings);
+    if (found == 0 || !batch_row(&daily->batch, &text))
+        return;
+    points_findings(&text, pack->tags, layout, days[count - 1].from, findings, found);
+    batch_end_row(&daily->batch, &text);
 }
 
 void daily_clear(struct daily *daily)

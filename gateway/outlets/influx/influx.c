@@ -19,10 +19,8 @@
  * The time of day may jump, as on a host without a battery-backed clock. After a step back, rows
  * with later times wait until the history must have written them.
  */
-#include "backlog.h"
-#include "daily.h"
+#include "influx.h"
 #include "gaps.h"
-#include "try.h"
 
 #include "past/checkup.h"
 #include "outlets/outlet.h"
@@ -39,7 +37,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define GRACE_S 0.3 /* seconds; polls from the end of an interval may still be in the pipe */
@@ -113,12 +110,6 @@ static bool has_history(const struct influx *influx)
     return influx->config->history[0] != '\0';
 }
 
-/* Whether times occur a second time that the history already has. */
-static bool is_back(const struct influx *influx)
-{
-    return has_history(influx) && influx->current < influx->back_until;
-}
-
 /* Age of the oldest unconfirmed interval. */
 static int64_t behind(const struct influx *influx)
 {
@@ -151,15 +142,6 @@ static void gap_ends(struct influx *influx, int64_t from, int64_t to)
 {
     gaps_remove(&influx->gaps, from, to);
     influx->changed = true;
-}
-
-static void tell_lost(struct influx *influx, int64_t s, const char *why)
-{
-    char span[DURATION_SIZE];
-    if (!influx->lost_told)
-        log_warn("%s: %s of values are lost: %s", influx->who, duration_words((double) s, span),
-                 why);
-    influx->lost_told = true;
 }
 
 /* ---- how it goes ---- */
@@ -340,14 +322,6 @@ static struct query *open_history(struct influx *influx)
     return query;
 }
 
-/* If the history is not there (yet), nothing is given up before it had time to be created. */
-static bool wait_for_history(struct influx *influx, double now)
-{
-    if (isnan(influx->missing_since))
-        influx->missing_since = now;
-    return now - influx->missing_since < influx->config->commit_s + OVERLAP_S;
-}
-
 /* How far the gap from `from` on can be read now; `from`: not at all. */
 static int64_t readable(struct influx *influx, struct query *query, int64_t from, int64_t to,
                         double now)
@@ -358,11 +332,19 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
     if (from >= memory_from)
         return to;
     if (!query) {
-        if (has_history(influx) && wait_for_history(influx, now))
+        /* If the history is not there (yet), nothing is given up before it had time to be created. */
+        if (isnan(influx->missing_since))
+            influx->missing_since = now;
+        if (has_history(influx) &&
+            now - influx->missing_since < influx->config->commit_s + OVERLAP_S)
             return from;
         const int64_t end = memory_from < to ? memory_from : to;
-        tell_lost(influx, end - from,
-                  has_history(influx) ? "the history cannot be read" : "there is no [history]");
+        char span[DURATION_SIZE];
+        if (!influx->lost_told)
+            log_warn("%s: %s of values are lost: %s", influx->who,
+                     duration_words((double) (end - from), span),
+                     has_history(influx) ? "the history cannot be read" : "there is no [history]");
+        influx->lost_told = true;
         gap_ends(influx, from, end);
         return from;
     }
@@ -373,14 +355,6 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
     if (complete > influx->current + influx->step || complete < from)
         return from;
     return complete >= memory_from || complete > to ? to : complete;
-}
-
-static void adapt_span(struct influx *influx, int64_t tried, int64_t read)
-{
-    if (read < tried)
-        influx->span = read;
-    else if (influx->late.size < BATCH_SIZE / 4 && influx->span < LONGEST_SPAN_S)
-        influx->span *= 2;
 }
 
 /* Reads the next part of the oldest gap into the batch. True: it had no rows, call again. */
@@ -403,7 +377,10 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
         influx->late_at = now + LOOK_AGAIN_S;
         return false;
     }
-    adapt_span(influx, tried - from, end - from);
+    if (end < tried)
+        influx->span = end - from;
+    else if (influx->late.size < BATCH_SIZE / 4 && influx->span < LONGEST_SPAN_S)
+        influx->span *= 2;
     influx->late_from = gap.from;
     influx->late_to = end;
     if (influx->late.rows > 0)
@@ -412,30 +389,13 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     return true;
 }
 
-/* Whether only the interval in flight is owed. */
-static bool is_under_way(const struct influx *influx)
-{
-    const struct gap *only = &influx->gaps.at[0];
-    return influx->live.state == BATCH_UNDER_WAY && influx->gaps.count == 1 &&
-           only->from >= influx->live_at && only->to <= influx->live_at + influx->step;
-}
-
-/* Filling gaps of hours takes a fifth of a core: this process lowers its priority, so that others
- * do not wait some milliseconds for it. That cannot be undone, and need not be. */
-static bool give_way(const struct influx *influx)
-{
-    errno = 0;
-    if (nice(GIVE_WAY) == -1 && errno != 0)
-        log_debug("%s: cannot lower its priority: %s", influx->who, strerror(errno));
-    return true;
-}
-
 /* As far as memory reaches back. */
 static int64_t memory_from(const struct influx *influx)
 {
     const int64_t oldest =
         influx->current - (int64_t) influx->memory_s / influx->step * influx->step;
-    if (is_back(influx))
+    /* Times occur a second time that the history already has. */
+    if (has_history(influx) && influx->current < influx->back_until)
         return INT64_MAX;
     return influx->started > oldest ? influx->started : oldest;
 }
@@ -448,8 +408,10 @@ static void fill_gaps(struct influx *influx)
     if (influx->late.state == BATCH_UNDER_WAY || influx->gaps.count == 0 ||
         now < influx->retry_at || now < influx->late_at || influx->current == 0)
         return;
-    if (is_under_way(influx))
-        return;
+    const struct gap *only = &influx->gaps.at[0];
+    if (influx->live.state == BATCH_UNDER_WAY && influx->gaps.count == 1 &&
+        only->from >= influx->live_at && only->to <= influx->live_at + influx->step)
+        return; /* only the interval in flight is owed */
     influx->backlog.now = influx->current;
     influx->backlog.memory_from = memory_from(influx);
     struct query *query = open_history(influx);
@@ -458,8 +420,11 @@ static void fill_gaps(struct influx *influx)
     for (int turn = 0; again && turn < EMPTY_TURNS && influx->gaps.count > 0; turn++)
         again = read_gap(influx, query, now);
     query_close(query);
-    if (influx->late.size > MUCH && !influx->gives_way)
-        influx->gives_way = give_way(influx);
+    /* Filling gaps of hours takes a fifth of a core: this process lowers its priority, so that others
+     * do not wait some milliseconds for it. That cannot be undone, and need not be. */
+    if (influx->late.size > MUCH && !influx->gives_way && nice(GIVE_WAY) == -1)
+        log_debug("%s: cannot lower its priority", influx->who);
+    influx->gives_way |= influx->late.size > MUCH;
     influx->late_at =
         fmax(influx->late_at, now + influx->late.rows / (double) influx->config->catch_up);
     if (influx->late.rows > 0)
@@ -577,29 +542,15 @@ static void begin_interval(struct influx *influx, int64_t current, double now)
         send_live(influx, before, now);
 }
 
-/* Owes the whole history, once. */
-static void begin_with_all(struct influx *influx)
-{
-    struct query *query = open_history(influx);
-    const int64_t first = query ? backlog_first(&influx->backlog, query) : INT64_MAX;
-    query_close(query);
-    gap_begins(influx, first, influx->gaps.until);
-}
-
-static void note_jump(struct influx *influx, double wall, double now)
-{
-    if (fabs(wall - now - influx->offset) > JUMP_S) /* not at first */
-        influx->unsettled_until = now + influx->config->commit_s + OVERLAP_S;
-    influx->offset = wall - now;
-}
-
 static void on_second(void *self, double now)
 {
     struct influx *influx = self;
     const double wall = clock_wall();
     const int64_t current = round_down(wall - GRACE_S, influx->step);
     const bool first = influx->current == 0;
-    note_jump(influx, wall, now);
+    if (fabs(wall - now - influx->offset) > JUMP_S) /* not at first */
+        influx->unsettled_until = now + influx->config->commit_s + OVERLAP_S;
+    influx->offset = wall - now;
     if (current != influx->current)
         begin_interval(influx, current, now);
     fill_gaps(influx);
@@ -621,24 +572,21 @@ static void gap_again(struct influx *influx, double from, double to)
     influx->changed = true;
 }
 
-/* The pipe was full, and several polls were merged into one message: memory is incomplete, the
- * history may have them. */
-static void note_merged(struct influx *influx, const struct influx_pack *pack, double wall)
-{
-    const int64_t end = round_down(wall, influx->step) + influx->step;
-    gap_again(influx, pack->polled > 0 ? pack->polled : wall, wall);
-    if (has_history(influx) && end > influx->started)
-        influx->started = end;
-}
-
 static void on_changed(void *self, struct outlet_pack *known, unsigned changes, double now)
 {
     struct influx *influx = self;
     const struct source *source = &known->source;
     struct influx_pack *pack = &influx->packs[known->index];
     const uint32_t sequence = known->last.sequence;
-    if (sequence > pack->sequence + 1 && pack->sequence > 0)
-        note_merged(influx, pack, known->last.wall);
+    if (sequence > pack->sequence + 1 && pack->sequence > 0) {
+        /* The pipe was full, and several polls were merged into one message: memory is incomplete, the
+         * history may have them. */
+        const double wall = known->last.wall;
+        const int64_t end = round_down(wall, influx->step) + influx->step;
+        gap_again(influx, pack->polled > 0 ? pack->polled : wall, wall);
+        if (has_history(influx) && end > influx->started)
+            influx->started = end;
+    }
     pack->sequence = sequence;
     if (!outlet_fresh(influx->outlet, known, now)) {
         recent_silent(&pack->recent, clock_wall());
@@ -667,17 +615,11 @@ static void free_influx(void *self)
     free(influx);
 }
 
-/* %h is the name of this host without its domain. */
-static void name_gateway(const struct influx *influx, char out[INFLUX_GATEWAY_SIZE + 64])
-{
-    char host[HOST_NAME_SIZE];
-    struct text text = text_in(out, INFLUX_GATEWAY_SIZE + 64);
-    text_expand(&text, influx->config->gateway, host_own_name(host));
-}
-
 static bool prepare_influx(struct influx *influx)
 {
-    name_gateway(influx, influx->gateway);
+    char host[HOST_NAME_SIZE];
+    struct text name = text_in(influx->gateway, sizeof influx->gateway);
+    text_expand(&name, influx->config->gateway, host_own_name(host)); /* %h */
     influx->packs = calloc(influx->count + 1, sizeof *influx->packs);
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
     if (!influx->packs || !influx->transfers)
@@ -710,8 +652,11 @@ static void begin_gaps(struct influx *influx)
     if (known)
         return;
     influx->gaps.until = now;
-    if (influx->config->backfill == BACKFILL_ALL)
-        begin_with_all(influx);
+    if (influx->config->backfill != BACKFILL_ALL)
+        return;
+    struct query *query = open_history(influx);
+    gap_begins(influx, query ? backlog_first(&influx->backlog, query) : INT64_MAX, now);
+    query_close(query);
 }
 
 static void *start_influx(struct outlet *outlet)

@@ -121,15 +121,6 @@ static void add_line(struct writing *writing, const char *label, unsigned n, con
 
 /* ---- what a pack has ---- */
 
-static void add_numbers(struct writing *writing, const struct pack *pack)
-{
-    for (int i = 0; i < CELL_MV; i++) {
-        const char *name = pack_value_info((enum pack_value) i)->name;
-        if (name)
-            add_field(writing, i == CYCLES ? "cycles_total" : name, pack->value[i]);
-    }
-}
-
 static void add_limits(struct writing *writing, const struct map_allowed *allowed)
 {
     if (!allowed->configured)
@@ -165,11 +156,6 @@ static void add_states(struct writing *writing, const struct points *points)
     add_field(writing, "reconnects_total", status->reconnects);
 }
 
-static int level_of(const struct pack *pack)
-{
-    return pack->alarms_protection ? ALARM_PROTECTION : pack->alarms_warning ? ALARM_WARNING : 0;
-}
-
 static void add_extremes(struct writing *writing, const struct pack *pack)
 {
     const struct map_bank *bank =
@@ -182,15 +168,10 @@ static void add_extremes(struct writing *writing, const struct pack *pack)
     add_field(writing, "temp_max_c", high);
     add_field(writing, "temp_min_c", low);
     if (pack->alarms_known)
-        add_field(writing, "alarm_level", level_of(pack));
-}
-
-static void add_arrays(struct writing *writing, const struct pack *pack)
-{
-    for (unsigned i = 0; i < MAX_CELLS; i++)
-        add_line(writing, "cell", i + 1, "cell_mv", pack->value[CELL_MV + (int) i]);
-    for (unsigned i = 0; i < MAX_TEMPS; i++)
-        add_line(writing, "sensor", i + 1, "temp_c", pack->value[TEMP_C + (int) i]);
+        add_field(writing, "alarm_level",
+                  pack->alarms_protection ? ALARM_PROTECTION
+                  : pack->alarms_warning  ? ALARM_WARNING
+                                          : 0);
 }
 
 static void add_alarm(struct writing *writing, const char *alarm, const char *level, bool active)
@@ -211,16 +192,6 @@ static void add_alarms(struct writing *writing, const struct pack *pack)
         if (protection || (all && pack->alarms_can_protect >> i & 1))
             add_alarm(writing, name, "protection", protection);
     }
-}
-
-static void add_info(struct writing *writing, const struct source *facts)
-{
-    text_add(writing->text, writing->points->tags);
-    add_tag(writing->text, "protocol", facts->status.driver ? facts->status.driver : "");
-    add_tag(writing->text, "model", facts->values->text[MODEL]);
-    add_tag(writing->text, "serial", facts->values->text[SERIAL]);
-    add_tag(writing->text, "firmware", facts->values->text[FIRMWARE]);
-    text_format(writing->text, " pack_info=1%s", writing->end);
 }
 
 /* ---- the same as one line ---- */
@@ -248,20 +219,35 @@ void points_write(struct text *text, const struct points *points)
     struct writing writing = begin_line(text, points);
     const struct pack *pack = points->values;
     const bool series = points->layout == INFLUX_SERIES;
+    for (int i = 0; pack && i < CELL_MV; i++) {
+        const char *name = pack_value_info((enum pack_value) i)->name;
+        if (name)
+            add_field(&writing, i == CYCLES ? "cycles_total" : name, pack->value[i]);
+    }
     if (pack) {
-        add_numbers(&writing, pack);
         add_extremes(&writing, pack);
         if (!series)
             add_all_fields(&writing, pack);
     }
     add_states(&writing, points);
     end_line(&writing);
-    if (pack && series) {
-        add_arrays(&writing, pack);
+    if (!series)
+        return;
+    for (unsigned i = 0; pack && i < MAX_CELLS; i++)
+        add_line(&writing, "cell", i + 1, "cell_mv", pack->value[CELL_MV + (int) i]);
+    for (unsigned i = 0; pack && i < MAX_TEMPS; i++)
+        add_line(&writing, "sensor", i + 1, "temp_c", pack->value[TEMP_C + (int) i]);
+    if (pack)
         add_alarms(&writing, pack);
-    }
-    if (series && points->facts && points->all_alarms)
-        add_info(&writing, points->facts);
+    if (!points->facts || !points->all_alarms)
+        return;
+    const struct source *facts = points->facts;
+    text_add(text, points->tags);
+    add_tag(text, "protocol", facts->status.driver ? facts->status.driver : "");
+    add_tag(text, "model", facts->values->text[MODEL]);
+    add_tag(text, "serial", facts->values->text[SERIAL]);
+    add_tag(text, "firmware", facts->values->text[FIRMWARE]);
+    text_format(text, " pack_info=1%s", writing.end);
 }
 
 /* ---- the gateway itself ---- */

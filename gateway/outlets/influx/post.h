@@ -5,6 +5,7 @@
 #pragma once
 
 #include "config/outlet_config.h"
+#include "outlets/pipe.h"
 #include "outlets/transfer.h"
 
 #include <stdint.h>
@@ -43,3 +44,7 @@ void post_release(struct post *post);
 
 /** Interprets an answer of the database. */
 void post_judge(long status, const char *answer, struct post_outcome *outcome);
+
+/** Tries a database before its section is saved: sends a comment, which is line protocol without any point, and
+ * prints "write ok" or "write failed TEXT". Returns the exit status. */
+int influx_test(const struct pipe_config *config);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads the rows that are sent later: those of a span of time, of all packs, from the database of
+ * Parts of the outlet for time series databases. backlog.c reads the rows that are sent later: those of a span of time, of all packs, from the database of
  * the history up to a time, and from memory after it, at the finest level that still exists (ten
  * seconds, minutes, hours), but no finer than values are sent anyway.
  */
@@ -44,3 +44,23 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query);
 /** Joins the rows of ten seconds of one pack in memory, in from … to. False: it was silent. */
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
                   struct history_row *row);
+
+/*
+ * daily.c sends the health figures and findings of past days (docs/health.md), a few days in each request.
+ */
+
+struct daily {
+    struct batch batch;
+    int64_t at; /* midnight of the last day in it */
+    bool waits; /* there are more days */
+};
+
+/** Empties the batch. */
+void daily_clear(struct daily *daily);
+
+/** Appends the days of all packs after `confirmed`, up to `current`. */
+void daily_write(struct daily *daily, struct query *query, const struct influx_pack *packs,
+                 unsigned count, int64_t current, int64_t confirmed, enum influx_layout layout);
+
+/** Midnight of the last day that is complete in the database once the batch is confirmed. */
+int64_t daily_done(const struct daily *daily);

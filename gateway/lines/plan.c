@@ -51,8 +51,6 @@ static bool is_wanted(struct poller *poller, double now)
     bool trial = is_trial(poller, cycle->step);
     if (now < poller->steps[cycle->step].due || trial != cycle->trials)
         return false;
-    if (trial && cycle->step < poller->trials.from)
-        return false;
     bool skipped = poller->presence.silent_cycles > 0 && plan_of(poller, cycle->step)->every_s > 0;
     cycle->skipped |= skipped;
     return !skipped;
@@ -76,7 +74,6 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
         if (trials->answered)
             *published |= cycle_publish(poller, now);
         poller->complete |= !trials->over;
-        trials->from = trials->over ? trials->from : 0;
         return false;
     }
     cycle->step = 0;
@@ -318,20 +315,6 @@ static double ask_again_s(const struct poller *poller, const struct poller_step 
     return seconds;
 }
 
-/* A board that does not know several requests leaves one after the other unanswered, and its values
- * must not wait for all of them. When the time of a cycle is used up, the next one continues from
- * there. */
-static void end_trials(struct poller *poller, double now)
-{
-    struct poller_cycle *cycle = &poller->cycle;
-    double took_s = now - cycle->asked_at;
-    if (!cycle->trials || now + took_s <= cycle->started + poller->config->poll_s)
-        return;
-    poller->trials.from = cycle->step + 1;
-    poller->trials.over = true;
-    cycle->step = poller->config->driver->steps - 1;
-}
-
 static void miss_step(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->cycle.step];
@@ -350,7 +333,13 @@ static void miss_step(struct poller *poller, double now)
     } else if (plan->every_s == 0) {
         poller->cycle.incomplete = true;
     }
-    end_trials(poller, now);
+    /* A board that does not know several requests leaves one after the other unanswered, and its values must not wait
+     * for all of them: those for which there is no time left in this cycle are tried in the next one. */
+    const struct poller_cycle *cycle = &poller->cycle;
+    if (cycle->trials && now + (now - cycle->asked_at) > cycle->started + poller->config->poll_s) {
+        poller->trials.over = true;
+        poller->cycle.step = poller->config->driver->steps - 1;
+    }
     next_step(poller);
 }
 

@@ -46,7 +46,6 @@ struct poller_cycle {
 
 /* The steps that may stay unanswered are tried at the end of a cycle. */
 struct poller_trials {
-    unsigned from; /* the first step: the time of an earlier cycle was over there */
     bool over;     /* the time of this cycle is over */
     bool answered; /* one was */
     bool busy;     /* set by asker.c: other packs wait, so try nothing */

@@ -300,7 +300,7 @@ static inline void damage_exchange(struct damage *damage, const struct bms_reque
     } else {
         if (damage_heard(damage))
             plan_disturbed(poller, damage->now);
-        plan_unanswered(poller, false, damage->now);
+        plan_unanswered(poller, damage->now);
     }
 }
 

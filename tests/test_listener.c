@@ -198,7 +198,7 @@ static void read_pack(struct bench *bench, unsigned i)
         else if (state == REPLY_REFUSED)
             refuse_request(master, bench->now);
         else
-            plan_unanswered(master, false, bench->now);
+            plan_unanswered(master, bench->now);
     }
     bench->now += 0.2;
     listener_wait(bench->listener, bench->now);

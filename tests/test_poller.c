@@ -66,7 +66,7 @@ static void answer(struct world *world, unsigned step)
 {
     struct poller *poller = world->poller;
     if (!world->answers[step]) {
-        plan_unanswered(poller, false, world->now);
+        plan_unanswered(poller, world->now);
         return;
     }
     if (step == VITAL)

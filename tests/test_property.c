@@ -226,7 +226,7 @@ static bool poll_cycle(struct bench *bench)
         else if (state == REPLY_REFUSED)
             refuse_request(bench->poller, bench->now);
         else
-            plan_unanswered(bench->poller, false, bench->now);
+            plan_unanswered(bench->poller, bench->now);
     }
     bench->now += 1;
     return published;

@@ -75,7 +75,7 @@ static double seconds_of_silence(const struct line_config *wanted, const struct 
         while (next_request(poller, seconds, &request, &published)) {
             seconds += (search_attempts_reply_ms(wanted, attempt) + ATTEMPT_SILENT_GAP_MS) / 1e3 +
                        (double) request.size * 10 / attempt->baud;
-            plan_unanswered(poller, false, seconds);
+            plan_unanswered(poller, seconds);
         }
         assert_false(published);
         poller->pace.due = 0;
@@ -197,7 +197,7 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
             else if (state == REPLY_REFUSED)
                 refuse_request(poller, poll);
             else
-                plan_unanswered(poller, false, poll);
+                plan_unanswered(poller, poll);
         }
         poller->pace.due = 0;
     }

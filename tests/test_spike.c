@@ -520,7 +520,7 @@ static void answer(struct world *world, const struct bms_request *request)
         REPLY_DONE)
         answer_request(world->poller, world->now);
     else
-        plan_unanswered(world->poller, false, world->now);
+        plan_unanswered(world->poller, world->now);
 }
 
 /* Runs a cycle when it is due; returns whether it published. */

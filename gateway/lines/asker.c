@@ -300,11 +300,6 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
     const double later = fmin(now + turns_reply_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
-    /* The reply to the request in flight comes right behind that to an earlier one, or not at all. */
-    if (poller->cycle.earlier_answered)
-        flight->deadline =
-            fmin(flight->deadline,
-                 flight->asked_at + patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
     if (consumed || asker->buffer.size == 0)
         flight->begun_at = NAN;
     if (asker->buffer.size > 0 && isnan(flight->begun_at))
@@ -322,12 +317,13 @@ static bool receive_frames(struct asker *asker, bool silent, double now)
     const size_t received = asker->buffer.size;
     struct answer answer;
     bool is_part = false, over = false;
-    while (!over && ledger_receive(&asker->ledger, &asker->buffer, silent, &answer)) {
-        const bool in_flight = asker->asking && flight->member->poller == answer.oldest.pack;
+    while (ledger_receive(&asker->ledger, &asker->buffer, silent, &answer)) {
+        const bool in_flight =
+            asker->asking && !over && flight->member->poller == answer.oldest.pack;
         if (answer.result == BMS_PARTIAL)
             is_part |= in_flight;
         else
-            over = settle_answer(asker, &answer, in_flight, now);
+            over |= settle_answer(asker, &answer, in_flight, now);
     }
     if (!asker->asking)
         return over;
@@ -367,14 +363,13 @@ void asker_due(struct asker *asker, double now)
     if (!over && flight->owner == ORDER) {
         settle_order(asker, REPLY_WAITING, false, now);
     } else if (!over) {
-        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
         /* If the pack has answered lately, noise may be pieces of its replies. */
         if (flight->disturbed ||
             (flight->member->noisy && now - poller->presence.last_answer < LATELY_S))
             plan_disturbed(poller, now);
         if (poller->cycle.trials && !poller->cycle.garbled)
             turns_charge(asker->turns, flight->asked_at, now);
-        plan_unanswered(poller, oldest && open_step(oldest) != poller->cycle.step, now);
+        plan_unanswered(poller, now);
     }
     if (!over && wire_is_deaf(asker->wire, now)) {
         asker->asking = false;
@@ -429,5 +424,5 @@ void asker_closed(struct asker *asker, double now)
     if (asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else
-        plan_unanswered(asker->flight.member->poller, false, now);
+        plan_unanswered(asker->flight.member->poller, now);
 }

@@ -19,7 +19,7 @@ static void next_step(struct poller *poller)
 {
     poller->cycle.step++;
     poller->cycle.tries = 0;
-    poller->cycle.garbled = poller->cycle.earlier_answered = false;
+    poller->cycle.garbled = false;
     spike_drop(&poller->spike);
 }
 
@@ -121,7 +121,7 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
         return false;
     }
     *request = cycle->request;
-    cycle->built = cycle->earlier_answered = false;
+    cycle->built = false;
     poller->counters.repeats += cycle->tries > 0;
     cycle->disturbed |= cycle->tries > 0;
     cycle->tries++;
@@ -212,7 +212,6 @@ static void miss_step(struct poller *poller, double now);
 bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
-    const bool before = reply->sent_at < cycle->started;
     note_answer(poller, reply->step, now);
     if (!reply->in_flight || reply->step != cycle->step) {
         take_late(poller, reply, now);
@@ -227,9 +226,6 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
     if (verdict != SPIKE_BELIEVED && verdict != SPIKE_REFUTED)
         return true;
     store(poller, reply);
-    cycle->earlier_answered = before;
-    if (before) /* the reply to the request in flight comes right behind this one, or not at all */
-        return false;
     poller->trials.answered |= cycle->trials;
     next_step(poller);
     return true;
@@ -343,13 +339,11 @@ static void miss_step(struct poller *poller, double now)
     next_step(poller);
 }
 
-void plan_unanswered(struct poller *poller, bool behind, double now)
+void plan_unanswered(struct poller *poller, double now)
 {
     const bool last = poller->cycle.tries >= allowed_tries(poller);
     patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
-    if (poller->cycle.earlier_answered && (last || !behind))
-        next_step(poller); /* the earlier answer serves, with its age */
-    else if (last)
+    if (last)
         miss_step(poller, now);
     else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
         poller->bms = poller->before; /* the request was right: keep its form */

@@ -41,10 +41,8 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
 /** The reply cannot be used: the next plan_request repeats the request, as if it had not been sent. */
 void plan_ask_again(struct poller *poller, double now);
 
-/** No reply. The next plan_request repeats the request or continues. `behind`: a request for
- * another step is open as well, so each reply might be that of the step before, forever; the same
- * request twice ends that. */
-void plan_unanswered(struct poller *poller, bool behind, double now);
+/** No reply. The next plan_request repeats the request or continues. */
+void plan_unanswered(struct poller *poller, double now);
 
 /** Noise or a damaged frame was received. */
 void plan_disturbed(struct poller *poller, double now);

@@ -41,7 +41,6 @@ struct poller_cycle {
     bool published;        /* maybe without the trials */
     bool disturbed;        /* a request was repeated: its time is no measure */
     bool garbled;          /* bytes that were no answer were received recently */
-    bool earlier_answered; /* an earlier request of the step in flight was answered */
 };
 
 /* The steps that may stay unanswered are tried at the end of a cycle. */

@@ -104,7 +104,7 @@ static void settle(struct session *session, enum reply_state state, double now)
     else if (state == REPLY_REFUSED)
         refuse_request(session->poller, now);
     else
-        plan_unanswered(session->poller, false, now);
+        plan_unanswered(session->poller, now);
 }
 
 static void hear_talker(struct session *session, double now)

@@ -110,7 +110,7 @@ TEST(same)
         {LINE PACK "poll = 3s\n", true, false},
         {LINE PACK "stale_after = 70s\n", true, false},
         {GATEWAY "poll = 3s\n" LINE PACK, true, false},
-        {GATEWAY "spikes = 3\n" LINE PACK, true, false},
+        {GATEWAY "spikes = 3\n" LINE PACK, true, true},
         {GATEWAY "on_stale = hold\nbase = 1000\nallow = 10.0.0.0/8\n" LINE PACK, true, true},
     };
     struct config *old = parse(LINE PACK);

@@ -417,7 +417,7 @@ static void settle_times(struct config_draft *pack)
         times->stale_after_s = gateway->stale_after_s;
     if (times->poll_s > 0 && times->stale_after_s > 0 && (own_poll || own_stale))
         check_stale(pack, times->poll_s, times->stale_after_s, own_stale ? "stale_after" : "poll");
-    times->spikes = gateway->spikes;
+    times->spikes = (struct spike_limits){10, 20, 300, 10};
     times->stale_fixed = times->stale_after_s > 0;
     if (!times->stale_fixed)
         times->stale_after_s = fmax(5 * times->poll_s, 10);

@@ -47,7 +47,6 @@ struct gateway_config {
     double poll_s; /* default interval of the packs */
     double stale_after_s; /* 0: five poll intervals, at least 10 s */
     enum on_stale on_stale;
-    struct spike_limits spikes; /* default of the packs */
     unsigned max_clients;
     double idle_timeout_s;
     char state_file[PORT_SIZE]; /* absolute; empty ("none"): nothing is kept over a restart */
@@ -110,8 +109,8 @@ struct pack_config {
     enum writable writable;
     bool automatic;    /* `protocol = auto`: the driver is automatic_driver until one is found */
     int given_address; /* of such a pack, as configured; -1: none, it is searched for as well */
-    struct spike_limits spikes; /* resolved: its own or the gateway's */
-    double frozen_after_s;      /* 0: never */
+    struct spike_limits spikes;
+    double frozen_after_s; /* 0: never */
 };
 
 static inline bool pack_is_writable(const struct pack_config *pack)

@@ -65,8 +65,9 @@ static bool hint_duration(const struct config_key *key, const char *text, char o
     static const char *const long_ones[] = {"s", "ms", "d", "h", NULL};
     static const char *const short_ones[] = {"ms", "s", "d", "h", NULL};
     const struct config_type *type = key->parts ? key->parts->type : key->type;
-    bool seconds = type == &type_seconds && strtod(text, NULL) < 100;
-    if (type != &type_seconds && type != &type_millis && type != &type_gap)
+    const size_t size = key->parts ? key->parts->size : key->size;
+    bool seconds = size == sizeof(double) && strtod(text, NULL) < 100;
+    if (type != &type_duration && type != &type_gap)
         return false;
     char guess[64];
     size_t digits = strspn(text, "0123456789.");

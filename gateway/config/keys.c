@@ -61,15 +61,23 @@ bool config_key_web(const char *word, const char *key)
 
 const char *config_key_alias(const struct config_section *section, const char *name)
 {
-    for (const struct config_alias *alias = section->aliases; alias && alias->foreign; alias++)
-        if (strcmp(alias->foreign, name) == 0)
-            return alias->name;
+    const size_t size = strlen(name);
+    for (unsigned row = 0; row < section->key_count; row++)
+        for (const char *also = section->keys[row].also; also && *also; also += strspn(also, " ")) {
+            const size_t length = strcspn(also, " ");
+            if (length == size && memcmp(also, name, size) == 0)
+                return section->keys[row].name;
+            also += length;
+        }
     return NULL;
 }
 
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE])
 {
-    key->type->describe(key, out, EXPECTED_SIZE);
+    if (key->type->expects)
+        snprintf(out, EXPECTED_SIZE, "%s", key->type->expects);
+    else
+        key->type->describe(key, out, EXPECTED_SIZE);
     return out;
 }
 

@@ -24,16 +24,13 @@ struct config_type {
     /** Parses the text into `field`. False: the text is invalid or out of range; `field` is
      * unchanged. */
     bool (*parse)(const struct config_key *key, const char *text, void *field);
-    /** Writes what is expected, such as "a whole number from 1 to 247". */
+    /** What is expected, such as "a whole number from 1 to 247"; NULL: as `describe` writes it. */
+    const char *expects;
     void (*describe)(const struct config_key *key, char *out, size_t size);
     /** Offers the words that the value can be; NULL: it has none. */
     void (*offer)(const struct config_key *key, struct suggest *suggest);
     /** Whether two fields are equal; NULL: compare bytes. */
     bool (*same)(const void *a, const void *b);
-    /** Of `type_several_…`: the type of each value between commas, and the distance of their
-     * fields. */
-    const struct config_type *item;
-    size_t item_size;
     bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */
     bool later; /* what it means is only known when all sections are read: `parse` looks at the form
                  * alone (its field is the one of `same`, to be left alone), and the section's check
@@ -48,7 +45,7 @@ enum config_change {
     CHANGE_RESTART  /* logs that a restart is needed */
 };
 
-/* One of the values of a key with several kinds of them (type_parts). */
+/* One of the values of a key with several of them (type_parts), or a field that a reload compares for another type. */
 struct config_part {
     const struct config_type *type;
     size_t offset, size; /* as in struct config_key, whose own are those of the whole struct */
@@ -64,7 +61,7 @@ struct config_key {
     size_t offset, size; /* of the field in the section's struct */
     double min, max;     /* numbers; durations in seconds; lists of names: how many at most */
     char unit;           /* may follow the number; 0: none */
-    const struct config_part *parts; /* of type_parts, {0} at the end */
+    const struct config_part *parts; /* {0} at the end */
     const char *const *words;        /* choices, NULL at the end, in the order of their enum */
     const char *preset;              /* what holds when the key is not given */
     const char
@@ -81,6 +78,7 @@ struct config_key {
      * replacement. */
     bool folded;
     const char *help;
+    const char *also; /* names that other programs use for it, with blanks between them */
 };
 
 /* The field of a key in `struct owner`. */
@@ -98,9 +96,10 @@ struct config_key {
         .name = (key), .type = &type_ignored,                                                      \
         CONFIG_FOLDED("it has no effect any more, " reason "; leave it out")                       \
     }
-#define CONFIG_PARTS(owner, ...)                                                                   \
-    .offset = 0, .size = sizeof(struct owner), .type = &type_parts,                                \
-    .parts = (const struct config_part[])                                                          \
+#define CONFIG_PARTS(owner, ...) CONFIG_FIELDS(owner, __VA_ARGS__), .type = &type_parts
+/* Of a type that fills several fields: those that a reload compares. */
+#define CONFIG_FIELDS(owner, ...)                                                                  \
+    .offset = 0, .size = sizeof(struct owner), .parts = (const struct config_part[])               \
     {                                                                                              \
         __VA_ARGS__,                                                                               \
         {                                                                                          \
@@ -110,24 +109,22 @@ struct config_key {
 /* Of a serial port: speed, framing and RTS. */
 #define CONFIG_SERIAL(owner)                                                                       \
     CONFIG_PARTS(owner,                                                                            \
-                 {CONFIG_FIELD(owner, baud), .type = &type_unsigned, .min = 300, .max = 4000000},  \
+                 {CONFIG_FIELD(owner, baud), .type = &type_whole, .min = 300, .max = 4000000},     \
                  {CONFIG_FIELD(owner, framing), .type = &type_framing},                            \
                  {CONFIG_FIELD(owner, rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS)})
 #define CONFIG_RTS "default", "on", "off", "rs485"
 /* How often, and whether changes are sent at once. */
 #define CONFIG_INTERVAL(owner, least, most)                                                        \
-    CONFIG_PARTS(                                                                                  \
-        owner,                                                                                     \
-        {CONFIG_FIELD(owner, interval_s), .type = &type_seconds, .min = (least), .max = (most),    \
-         .required = true},                                                                        \
-        {CONFIG_FIELD(owner, on_change), .type = &type_flag, CONFIG_WORDS("steady", "on_change")})
-/* The rows of a section. */
+    CONFIG_PARTS(owner,                                                                            \
+                 {CONFIG_FIELD(owner, interval_s), .type = &type_duration, .min = (least),         \
+                  .max = (most), .required = true},                                                \
+                 {CONFIG_FIELD(owner, on_change), .type = &type_choice,                            \
+                  CONFIG_WORDS("steady", "on_change")})
+/* Of a section: where its structs are, and its rows. */
+#define CONFIG_NAMED(owner, list, number)                                                          \
+    .times = SECTION_NAMED, .size = sizeof(struct owner), .at = offsetof(struct config, list),     \
+    .count = offsetof(struct config, number)
 #define CONFIG_KEYS(rows) .keys = (rows), .key_count = sizeof(rows) / sizeof *(rows)
-
-/* Names that other programs use for our keys. */
-struct config_alias {
-    const char *foreign, *name;
-};
 
 enum config_times {
     SECTION_ALWAYS, /* one, which is there with its presets even when the file has none */
@@ -156,7 +153,6 @@ struct config_section {
     bool (*runs)(const void *settings);
     const struct config_key *keys;
     unsigned key_count;
-    const struct config_alias *aliases; /* {0} at the end; NULL: none */
 
     /* Optional functions of a section; each may be NULL. */
 
@@ -211,3 +207,7 @@ const char *config_key_on_change(const struct config_key *key);
 
 /** Appends a word to a list that a message has, with what stands before it. */
 void config_append(char *out, size_t size, const char *before, const char *word);
+
+/** A number that is a macro, for a text. */
+#define CONFIG_SHOW(number) CONFIG_SHOW_VALUE(number)
+#define CONFIG_SHOW_VALUE(number) #number

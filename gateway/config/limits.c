@@ -207,21 +207,21 @@ static void init_limits(void *settings)
 #define LIMITS(member) CONFIG_FIELD(limits_config, member)
 
 static const struct config_key limits_keys[] = {
-    {.name = "charge_current", LIMITS(charge_current_a), .type = &type_decimal, .min = 0, .max = 10000, .unit = 'A',
+    {.name = "charge_current", LIMITS(charge_current_a), .type = &type_number, .min = 0, .max = 10000, .unit = 'A',
      .help = "The maximum charge current in A of cables, fuses and cells. For a bank: all packs together, each with "
              "an equal share."},
-    {.name = "discharge_current", LIMITS(discharge_current_a), .type = &type_decimal, .min = 0, .max = 10000, .unit = 'A',
+    {.name = "discharge_current", LIMITS(discharge_current_a), .type = &type_number, .min = 0, .max = 10000, .unit = 'A',
      .help = "The maximum discharge current in A of cables, fuses and cells. For a bank: as charge_current."},
-    {.name = "cells", LIMITS(cells), .type = &type_unsigned, .min = 1, .max = MAX_CELLS,
+    {.name = "cells", LIMITS(cells), .type = &type_whole, .min = 1, .max = MAX_CELLS,
      .help = "The number of cells in series. Nothing is allowed while a pack reports another number, or not all of "
              "them."},
-    {.name = "sensors", LIMITS(sensors), .type = &type_unsigned, .min = 1, .max = MAX_TEMPS,
+    {.name = "sensors", LIMITS(sensors), .type = &type_whole, .min = 1, .max = MAX_TEMPS,
      .help = "The number of temperature sensors of each pack. Nothing is allowed while fewer are known."},
-    {.name = "cell_full", LIMITS(cell_full_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V',
+    {.name = "cell_full", LIMITS(cell_full_v), .type = &type_number, .min = 1, .max = 5, .unit = 'V',
      .help = "The charge voltage in V of a cell. `packgate limits --example lfp` prints this key and those below."},
     {.name = "cell_float",
-     CONFIG_PARTS(limits_config, {LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5, .unit = 'V', .required = true},
-                  {LIMITS(soc_again_percent), .type = &type_decimal, .max = 100, .unit = '%'}),
+     CONFIG_PARTS(limits_config, {LIMITS(cell_float_v), .type = &type_number, .min = 1, .max = 5, .unit = 'V', .required = true},
+                  {LIMITS(soc_again_percent), .type = &type_number, .max = 100, .unit = '%'}),
      .help = "The float voltage in V of a cell, after the cells were full and balanced for 15 minutes. Behind a comma, "
              "such as 3.375, 90%: the state of charge below which the battery is charged to cell_full again."},
     {.name = "cell_high", LIMITS(cell_high), .type = &type_curve, .min = 1, .max = 5,
@@ -246,8 +246,8 @@ static const struct config_key limits_keys[] = {
      .help = "The share of discharge_current as a function of the state of charge in %. Nothing is allowed while it "
              "is unknown."},
     {.name = "soc_ceiling",
-     CONFIG_PARTS(limits_config, {LIMITS(soc_ceiling_percent), .type = &type_decimal, .min = 1, .max = 100, .unit = '%', .required = true},
-                  {LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400}),
+     CONFIG_PARTS(limits_config, {LIMITS(soc_ceiling_percent), .type = &type_number, .min = 1, .max = 100, .unit = '%', .required = true},
+                  {LIMITS(full_every_s), .type = &type_duration, .min = 86400, .max = 365 * 86400}),
      .otherwise = "none",
      .help = "The state of charge in % at which charging stops, so that the cells age less. Charging is not allowed "
              "while it is unknown. Behind a comma, such as 90, 14d: after this time without full cells the ceiling is "
@@ -255,20 +255,19 @@ static const struct config_key limits_keys[] = {
     {.name = "on_stale", LIMITS(on_stale), .type = &type_choice, CONFIG_WORDS("stop", "discharge"),
      .preset = "stop",
      .help = "What stale values allow: nothing, or discharging as before for 10 s. Charging stops in either case."},
-    {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100, .unit = '%',
+    {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_number, .min = 0, .max = 100, .unit = '%',
      CONFIG_FOLDED("write it in 'cell_float', as in 'cell_float = 3.375, 90%'")},
-    {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
+    {.name = "full_every", LIMITS(full_every_s), .type = &type_duration, .min = 86400, .max = 365 * 86400,
      CONFIG_FOLDED("write it in 'soc_ceiling', as in 'soc_ceiling = 90, 14d'")},
     {.name = "of", LIMITS(of), .type = &type_name,
      CONFIG_FOLDED("write its value into the heading, [limits NAME], and leave it out")},
 };
 
 const struct config_section limits_section = {
-    .word = "limits", .heading = "[limits NAME]", .times = SECTION_NAMED,
+    .word = "limits", .heading = "[limits NAME]", CONFIG_NAMED(limits_config, limits, limits_count),
     .help = "The charge and discharge limits of the pack or bank NAME, for inverters and chargers that read them. They "
             "replace neither the BMS nor fuses. Only on_stale has a default: `packgate limits --example lfp` prints "
             "a section to start from.",
-    .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),
     CONFIG_KEYS(limits_keys), .explains = true,
     .init = init_limits, .check = check_limits,
 };

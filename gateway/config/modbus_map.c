@@ -33,7 +33,7 @@ static bool parse_whole(struct reader *reader, const char *name, unsigned least,
                         unsigned *out)
 {
     const struct config_key key = {
-        .name = name, .type = &type_unsigned, .size = sizeof *out, .min = least, .max = most};
+        .name = name, .type = &type_whole, .size = sizeof *out, .min = least, .max = most};
     return words_value(&reader->words, &key, out);
 }
 
@@ -206,16 +206,16 @@ static const struct config_key options[OPTIONS] = {
     [PROTECTION] = {.name = "protection"},
     [MIN]        = {.name = "min", PARSED(value.lowest), .type = &type_real},
     [MAX]        = {.name = "max", PARSED(value.highest), .type = &type_real},
-    [MASK]       = {.name = "mask", PARSED(value.mask), .type = &type_u16, .min = 1, .max = UINT16_MAX},
-    [IS]         = {.name = "is", PARSED(value.match), .type = &type_u16, .max = UINT16_MAX},
+    [MASK]       = {.name = "mask", PARSED(value.mask), .type = &type_whole, .min = 1, .max = UINT16_MAX},
+    [IS]         = {.name = "is", PARSED(value.match), .type = &type_whole, .max = UINT16_MAX},
     [SWAPPED]    = {.name = "swapped"},
     [SCALE]      = {.name = "scale", PARSED(scale), .type = &type_real},
     [OFFSET]     = {.name = "offset", PARSED(value.offset), .type = &type_real},
-    [PER_RUN]    = {.name = "count", PARSED(count), .type = &type_unsigned, .min = 1},
-    [COUNTED]    = {.name = "counted", PARSED(value.counted), .type = &type_u16, .min = 1, .max = REGISTERS - 1},
-    [STRIDE]     = {.name = "stride", PARSED(stride), .type = &type_unsigned, .max = UINT8_MAX},
-    [NEGATIVE]   = {.name = "negative", PARSED(value.sign_reg), .type = &type_u16, .max = REGISTERS - 1},
-    [EXPONENT]   = {.name = "exponent", PARSED(value.exponent), .type = &type_u16, .max = REGISTERS - 1},
+    [PER_RUN]    = {.name = "count", PARSED(count), .type = &type_whole, .min = 1},
+    [COUNTED]    = {.name = "counted", PARSED(value.counted), .type = &type_whole, .min = 1, .max = REGISTERS - 1},
+    [STRIDE]     = {.name = "stride", PARSED(stride), .type = &type_whole, .max = UINT8_MAX},
+    [NEGATIVE]   = {.name = "negative", PARSED(value.sign_reg), .type = &type_whole, .max = REGISTERS - 1},
+    [EXPONENT]   = {.name = "exponent", PARSED(value.exponent), .type = &type_whole, .max = REGISTERS - 1},
 };
 static bool (*const suits[OPTIONS])(const struct modbus_value *) = {
     suits_any, suits_any, is_number_value, is_number_value, is_short, is_matchable, is_swappable,

@@ -48,40 +48,19 @@ static void describe_outlet_packs(const struct config_key *key, char *out, size_
              key->max);
 }
 
-static bool same_outlet_packs(const void *a, const void *b)
-{
-    const struct outlet_config *x = a, *y = b;
-    return x->pack_count == y->pack_count &&
-           memcmp(x->packs, y->packs, x->pack_count * sizeof *x->packs) == 0;
-}
+const struct config_type type_outlet_packs = {
+    .parse = parse_outlet_packs, .describe = describe_outlet_packs, .list = true};
 
-const struct config_type type_outlet_packs = {.parse = parse_outlet_packs,
-                                              .describe = describe_outlet_packs,
-                                              .same = same_outlet_packs,
-                                              .list = true};
-
-/* "http://host:8086/write?db=x": a password in it would be logged. */
+/* "http://host:8086/write?db=x" */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
-    const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
-                       : strncmp(text, "https://", 8) == 0 ? text + 8
-                                                           : "";
-    const size_t size = strcspn(host, "/?");
-    if (size == 0 || memchr(host, '@', size) || strlen(text) >= key->size)
-        return false;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F)
-            return false;
-    return snprintf(field, key->size, "%s", text) > 0;
+    static const char *const schemes[] = {"http://", "https://", NULL};
+    return config_address_host(text, schemes) && config_copy(text, field, key->size);
 }
 
-static void describe_url(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "an address such as https://HOST:8086/write?db=packgate, without user and password");
-}
-
-static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
+static const struct config_type type_url = {
+    .parse = parse_url,
+    .expects = "an address such as https://HOST:8086/write?db=packgate, without user and password"};
 
 /* ---- checks ---- */
 
@@ -224,32 +203,26 @@ static void check_history(struct config_draft *draft)
 // clang-format off
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
 
+#define KEPT(member) {CONFIG_FIELD(history_config, member), .type = &type_duration, .min = 3600, .max = 36500 * DAYS}
+
 static const struct config_key history_keys[] = {
     {.name = "file", HISTORY(file), .type = &type_path,
-     .preset = "/var/lib/packgate/history.db",
+     .preset = "/var/lib/packgate/history.db", .also = "path database db",
      .help = "The database, an SQLite file, which sqlite3, Grafana and others can read at any time. none: no history."},
-    {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
-     .preset = "10m",
+    {.name = "commit", HISTORY(commit_s), .type = &type_duration, .web = true, .min = 10, .max = 3600,
+     .preset = "10m", .also = "interval",
      .help = "How often the database is written. Values that are not written yet are lost in a power cut; each write "
              "wears a memory card."},
-    {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds, .web = true,
-     .min = 3600, .max = 36500 * DAYS, .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
+    {.name = "keep", CONFIG_PARTS(history_config, KEPT(recent_s), KEPT(minutes_s), KEPT(hours_s)), .web = true,
+     .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
      .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
     OLD_PACKS_ROW,
-    {.name = "recent", HISTORY(recent_s), .type = &type_seconds, .min = 3600, .max = 31 * DAYS,
+    {.name = "recent", HISTORY(recent_s), .type = &type_duration, .min = 3600, .max = 31 * DAYS,
      CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the first")},
-    {.name = "minutes", HISTORY(minutes_s), .type = &type_seconds, .min = 1 * DAYS, .max = 3650 * DAYS,
+    {.name = "minutes", HISTORY(minutes_s), .type = &type_duration, .min = 1 * DAYS, .max = 3650 * DAYS,
      CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the second")},
-    {.name = "hours", HISTORY(hours_s), .type = &type_seconds, .min = 1 * DAYS, .max = 36500 * DAYS,
+    {.name = "hours", HISTORY(hours_s), .type = &type_duration, .min = 1 * DAYS, .max = 36500 * DAYS,
      CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the third")},
-};
-
-static const struct config_alias history_aliases[] = {
-    {"path",     "file"},
-    {"database", "file"},
-    {"db",       "file"},
-    {"interval", "commit"},
-    {0}
 };
 
 static bool history_runs(const void *settings)
@@ -262,19 +235,20 @@ const struct config_section history_section = {
     .help = "Stores the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and events.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    .outlet = true, .stores = true, .runs = history_runs, CONFIG_KEYS(history_keys), .aliases = history_aliases, .init = init_history, .check = check_history,
+    .outlet = true, .stores = true, .runs = history_runs, CONFIG_KEYS(history_keys), .init = init_history, .check = check_history,
 };
 
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key influx_keys[] = {
     {.name = "url", INFLUX(url), .type = &type_url, .web = true, .sends = true,
+     .also = "urls server host address",
      .help = "The complete address at which the database accepts line protocol: http://HOST:8086/write?db=NAME for "
              "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, "
              "http://HOST:8428/write for VictoriaMetrics."},
     USER_ROW(INFLUX, ""),
     {.name = "password_file", INFLUX(password_file), .type = &type_path, .secret = true,
-     .preset = "none",
+     .preset = "none", .also = "token password",
      .help = "A file whose first line is the password of that user or, without a user, the token. A token is sent as "
              "\"Token …\", "
              "unless the line names another scheme, as \"Bearer …\" does. Only packgate should be able to read the file."},
@@ -282,7 +256,7 @@ static const struct config_key influx_keys[] = {
     CLIENT_CERT_ROW(influx_config),
     PACKS_ROW("to send"),
     {.name = "interval",
-     CONFIG_PARTS(influx_config, {CONFIG_FIELD(influx_config, interval_s), .type = &type_seconds, .min = 10, .max = 3600, .required = true},
+     CONFIG_PARTS(influx_config, {CONFIG_FIELD(influx_config, interval_s), .type = &type_duration, .min = 10, .max = 3600, .required = true},
                   {CONFIG_FIELD(influx_config, backfill), .type = &type_choice, CONFIG_WORDS("backfill gaps", "backfill all", "backfill no")}),
      .web = true, .on_change = CHANGE_SECTION,
      .preset = "10s",
@@ -298,7 +272,7 @@ static const struct config_key influx_keys[] = {
     CONFIG_WITHOUT_EFFECT("gzip", "as requests are always compressed"),
     {.name = "backfill", INFLUX(backfill), .type = &type_choice, CONFIG_WORDS("gaps", "all", "no"),
      CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s, backfill all'")},
-    {.name = "catch_up", INFLUX(catch_up), .type = &type_unsigned, .min = 1, .max = 100000,
+    {.name = "catch_up", INFLUX(catch_up), .type = &type_whole, .min = 1, .max = 100000,
      CONFIG_FOLDED("leave it out, 6000 rows a second are sent later at most")},
     {.name = "gateway", INFLUX(gateway), .type = &type_text,
      CONFIG_FOLDED("write it as 'name' of [gateway], which is the tag `gateway` of all values")},
@@ -306,28 +280,12 @@ static const struct config_key influx_keys[] = {
      CONFIG_FOLDED("write it as 'password_file' without 'user'")},
 };
 
-static const struct config_alias influx_aliases[] = {
-    {"urls",     "url"},
-    {"server",   "url"},
-    {"host",     "url"},
-    {"address",  "url"},
-    {"token",    "password_file"},
-    {"username", "user"},
-    {"password", "password_file"},
-    {"cafile",   "ca_file"},
-    {"certfile", "client_cert"},
-    {"keyfile",  "client_cert"},
-    {"pack",     "packs"},
-    {0}
-};
-
 const struct config_section influx_section = {
-    .word = "influx", .heading = "[influx NAME]", .times = SECTION_NAMED,
+    .word = "influx", .heading = "[influx NAME]", CONFIG_NAMED(influx_config, influxes, influx_count),
     .help = "Sends all values to a database in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. Data that "
             "could not be delivered is sent later from the history. The tag `gateway` of all values is the `name` in "
             "[gateway], or the name of the host.",
-    .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
-    .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .init = init_influx, .check = check_influx, .link = link_influx,
+    .outlet = true, CONFIG_KEYS(influx_keys), .init = init_influx, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {
@@ -335,10 +293,9 @@ static const struct config_key print_keys[] = {
 };
 
 const struct config_section print_section = {
-    .word = "print", .heading = "[print NAME]", .times = SECTION_NAMED,
+    .word = "print", .heading = "[print NAME]", CONFIG_NAMED(print_config, prints, print_count),
     .help = "Prints values and changes on standard output as they come, one JSON object per line: for tests, and as "
             "an example for your own programs.",
-    .size = sizeof(struct print_config), .at = offsetof(struct config, prints), .count = offsetof(struct config, print_count),
     .outlet = true, CONFIG_KEYS(print_keys), .check = outlet_check_packs,
 };
 // clang-format on

@@ -17,8 +17,9 @@
 
 /* Parses one pair of several; more may follow. */
 static bool parse_pair(const struct config_key *key, const char *text, void *field);
-static void describe_pair(const struct config_key *key, char *out, size_t size);
-static const struct config_type type_pair = {.parse = parse_pair, .describe = describe_pair};
+static const struct config_type type_pair = {
+    .parse = parse_pair,
+    .expects = "IN:OUT, such as 0:6 1:4 2:3, at most " CONFIG_SHOW(ROW_PAIRS) " of them"};
 
 // clang-format off
 #define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
@@ -26,7 +27,7 @@ static const struct config_type type_pair = {.parse = parse_pair, .describe = de
 #define SUBSTITUTE(...) .type = &type_substitute, WORDS(__VA_ARGS__), .min = -4294967295.0, .max = 4294967295.0
 
 static const struct config_key register_key =
-    {.name = "register", ROW(address), .type = &type_unsigned, .min = 0, .max = REGISTERS - 1};
+    {.name = "register", ROW(address), .type = &type_whole, .min = 0, .max = REGISTERS - 1};
 /* In the order of enum map_type. */
 static const struct config_key type_key =
     {.name = "type", ROW(type), .type = &type_choice,
@@ -34,21 +35,21 @@ static const struct config_key type_key =
 static const struct config_key written_type_key =
     {.name = "type", ROW(type), .type = &type_choice, WORDS("u16", "s16", "u32", "s32", "float32")};
 static const struct config_key length_key =
-    {.name = "string", ROW(size), .type = &type_unsigned, .min = 1, .max = ROW_STRING};
+    {.name = "string", ROW(size), .type = &type_whole, .min = 1, .max = ROW_STRING};
 
 /* The options that may follow the type: of a write those from the first on, of a register those up
  * to the last, and in the middle those of both. */
 enum { DEADBAND, WRITE_ON_STALE, MAP, SCALE, OFFSET, MIN, MAX, WORD_ORDER, BIT, ON_UNKNOWN, ON_STALE, OPTIONS };
 static const struct config_key options[OPTIONS] = {
-    [DEADBAND] = {.name = "deadband", ROW(deadband), .type = &type_decimal, .min = 0, .max = 1e6},
+    [DEADBAND] = {.name = "deadband", ROW(deadband), .type = &type_number, .min = 0, .max = 1e6},
     [WRITE_ON_STALE] = {.name = "on_stale", ROW(on_stale), SUBSTITUTE("skip", "unknown")},
     [MAP] = {.name = "map", .offset = 0, .size = sizeof(struct register_row), .type = &type_pair},
     [SCALE] = {.name = "scale", ROW(scale), .type = &type_number, .min = -1e6, .max = 1e6},
     [OFFSET] = {.name = "offset", ROW(offset), .type = &type_number, .min = -1e9, .max = 1e9},
     [MIN] = {.name = "min", ROW(min), .type = &type_number, .min = -1e18, .max = 1e18},
     [MAX] = {.name = "max", ROW(max), .type = &type_number, .min = -1e18, .max = 1e18},
-    [WORD_ORDER] = {.name = "word_order", ROW(big_words), .type = &type_flag, WORDS("little", "big")},
-    [BIT] = {.name = "bit", ROW(bit), .type = &type_int, .min = 0, .max = 31},
+    [WORD_ORDER] = {.name = "word_order", ROW(big_words), .type = &type_choice, WORDS("little", "big")},
+    [BIT] = {.name = "bit", ROW(bit), .type = &type_whole, .min = 0, .max = 31},
     [ON_UNKNOWN] = {.name = "on_unknown", ROW(on_unknown), SUBSTITUTE("unknown", "exception")},
     [ON_STALE] = {.name = "on_stale", ROW(on_stale), SUBSTITUTE("exception", "unknown", "hold")},
 };
@@ -204,11 +205,6 @@ static bool parse_pair(const struct config_key *key, const char *text, void *fie
         return false;
     row->pairs[row->pair_count++] = pair;
     return true;
-}
-
-static void describe_pair(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "IN:OUT, such as 0:6 1:4 2:3, at most %d of them", ROW_PAIRS);
 }
 
 static bool parse_term(struct reading *reading, const char *word, bool minus)
@@ -613,29 +609,21 @@ static bool same_writes(const void *a, const void *b)
     return same_rows(x->writes, x->write_count, y->writes, y->write_count);
 }
 
-static void describe_write(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
-}
-
-static void describe_register(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100");
-}
-
 static bool same_registers(const void *a, const void *b)
 {
     const struct view_config *x = a, *y = b;
     return same_rows(x->registers, x->register_count, y->registers, y->register_count);
 }
 
-const struct config_type type_register = {.parse = parse_row,
-                                          .describe = describe_register,
-                                          .same = same_registers,
-                                          .list = true,
-                                          .later = true};
-const struct config_type type_write = {.parse = parse_row,
-                                       .describe = describe_write,
-                                       .same = same_writes,
-                                       .list = true,
-                                       .later = true};
+const struct config_type type_register = {
+    .parse = parse_row,
+    .expects = "VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100",
+    .same = same_registers,
+    .list = true,
+    .later = true};
+const struct config_type type_write = {
+    .parse = parse_row,
+    .expects = "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16",
+    .same = same_writes,
+    .list = true,
+    .later = true};

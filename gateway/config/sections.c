@@ -7,16 +7,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 // clang-format off
 #define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
 #define GATEWAY(member) CONFIG_FIELD(gateway_config, member)
-#define LINE(member) CONFIG_FIELD(line_config, member)
+#define LINE(member) CONFIG_FIELD(line_config, member), .on_change = CHANGE_LINE
 #define PACK(member) CONFIG_FIELD(pack_config, member)
 #define BANK(member) CONFIG_FIELD(bank_config, member)
-#define PUSH(member) CONFIG_FIELD(push_config, member)
+#define PUSH(member) CONFIG_FIELD(push_config, member), .on_change = CHANGE_SECTION
 #define VIEW(member) CONFIG_FIELD(view_config, member)
-#define TUNNEL(member) CONFIG_FIELD(tunnel_config, member)
+#define TUNNEL(member) CONFIG_FIELD(tunnel_config, member), .on_change = CHANGE_SECTION
 /* A reload compares the variant as well. */
 #define PROTOCOL(owner, variant) \
     CONFIG_FIELD(owner, driver), .type = &type_protocol, \
@@ -25,15 +26,16 @@
 #define GAP .offset = offsetof(struct line_config, gap_ms), .size = offsetof(struct line_config, gap_set) + 1 - offsetof(struct line_config, gap_ms)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
-#define SPIKES "leave it out, a reading that jumps is always read again before it is published"
+#define NUMBER_32(member) {GATEWAY(member), .type = &type_whole, .max = 4294967295.0}
+
+#define SPIKES "as a reading that jumps is always read again before it is published"
 
 static const struct config_key gateway_keys[] = {
     {.name = "name", GATEWAY(title), .type = &type_title, .web = true,
      .otherwise = "the name of the host",
      .help = "The name of this gateway for people: on the page, in Home Assistant and in messages."},
     {.name = "listen", GATEWAY(listen), .type = &type_listen,
-     .preset = "0.0.0.0:502",
-     .on_change = CHANGE_RESTART,
+     .preset = "0.0.0.0:502", .on_change = CHANGE_RESTART, .also = "bind port",
      .help = "The addresses for Modbus TCP clients. Port 0 is any free port."},
     {.name = "allow", GATEWAY(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
@@ -43,69 +45,64 @@ static const struct config_key gateway_keys[] = {
      .preset = "127.0.0.0/8, ::1/128",
      .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The "
              "default is this host."},
-    {.name = "base", CONFIG_PARTS(gateway_config, {GATEWAY(map.base), .type = &type_int, .max = 65535, .required = true},
-                                  {GATEWAY(map.also_at), .type = &type_also_at, .max = 65535},
-                                  {GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("celsius", "fahrenheit")}),
-     .otherwise = "290, 100 celsius",
+    {.name = "base", CONFIG_PARTS(gateway_config, {GATEWAY(map.base), .type = &type_whole, .max = 65535, .required = true},
+                                  {GATEWAY(map.also_at), .type = &type_whole, CONFIG_WORDS("none"), .max = 65535},
+                                  {GATEWAY(map.fahrenheit), .type = &type_choice, WORDS("celsius", "fahrenheit")}),
+     .otherwise = "290, 100 celsius", .also = "offset",
      .help = "Address (zero-based) of the compatibility block; all other blocks follow from base + 110 on. Behind a "
              "comma the address of a copy of it, or none, and the unit of the block's average temperature."},
-    {.name = "float_order", GATEWAY(map.big_floats), .type = &type_flag, WORDS("little", "big"),
+    {.name = "float_order", GATEWAY(map.big_floats), .type = &type_choice, WORDS("little", "big"),
      .preset = "little",
      .help = "Order of the two registers of a float: little is low word first, big is high word first."},
-    {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
-     .preset = "1s",
-     .on_change = CHANGE_LINE,
+    {.name = "poll", GATEWAY(poll_s), .type = &type_duration, .web = true, .min = 0.1, .max = 3600,
+     .preset = "1s", .on_change = CHANGE_LINE, .also = "interval",
      .help = "How often each pack is polled."},
-    {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+    {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_duration, .min = 1, .max = 86400,
      .otherwise = "five poll intervals, at least 10s; or two and a half rounds of the line, at most 60s, if that is longer",
      .on_change = CHANGE_LINE,
      .help = "The age at which values are stale, because the pack does not answer."},
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
      .preset = "exception",
      .help = "What clients get for stale values: exception 0x0B, or the last values with the failure flag set."},
-    {.name = "display", GATEWAY(map.display), .type = &type_several_u32, .min = 0, .max = 4294967295.0,
+    {.name = "display", CONFIG_PARTS(gateway_config, NUMBER_32(map.display[0]), NUMBER_32(map.display[1]), NUMBER_32(map.display[2])),
      .otherwise = "0, 0, 0",
      .help = "For displays that read them: the page number at base + 53, and two numbers at base + 54 and base + 56, "
              "high word first."},
     {.name = "state_file", GATEWAY(state_file), .type = &type_path,
-     .preset = "/var/lib/packgate/state",
-     .on_change = CHANGE_RESTART,
+     .preset = "/var/lib/packgate/state", .on_change = CHANGE_RESTART,
      .help = "Stores the day's highest state of charge and the energy counters over a restart, by the names of packs "
              "and banks. Each gateway needs its own file. A missing folder is created if its parent exists and is "
              "writable. Counters under names that are no longer configured are kept for three years, in case the "
              "name comes back."},
-    {.name = "control", GATEWAY(control), .type = &type_socket,
+    {.name = "control", GATEWAY(control), .type = &type_path, .max = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1,
      .preset = "/run/packgate/control",
      .help = "The socket for `packgate status` and similar commands. The group of the service may read the status, "
              "only root and the service's own user may do more. A missing folder is created if its parent exists and "
              "is writable. Each gateway needs its own socket."},
-    {.name = "location", GATEWAY(location), .type = &type_several_number, .web = true, .min = -180, .max = 180,
+    {.name = "location", .web = true,
+     CONFIG_PARTS(gateway_config, {GATEWAY(location.latitude), .type = &type_number, .min = -180, .max = 180},
+                  {GATEWAY(location.longitude), .type = &type_number, .min = -180, .max = 180}),
      .otherwise = "not known",
      .help = "Latitude and longitude of the gateway in degrees, north and east positive: for reports at sunrise and "
              "sunset."},
-    {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
+    {.name = "also_at", GATEWAY(map.also_at), .type = &type_whole, CONFIG_WORDS("none"), .min = 0, .max = 65535,
      CONFIG_FOLDED("write it in 'base', as in 'base = 290, 100'")},
-    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("c", "f"),
+    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_choice, WORDS("c", "f"),
      CONFIG_FOLDED("leave c out, and write f in 'base', as in 'base = 290, 100 fahrenheit'")},
-    {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
+    {.name = "max_clients", GATEWAY(max_clients), .type = &type_whole, .min = 1, .max = 1000,
      .on_change = CHANGE_RESTART, CONFIG_FOLDED("leave it out, 256 clients are served at the same time")},
-    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED(SPIKES)},
-    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
+    CONFIG_WITHOUT_EFFECT("spikes", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_soc", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_voltage", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_cell", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_temperature", SPIKES),
+    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_duration, .min = 1, .max = 86400,
      CONFIG_FOLDED("leave it out, a client is disconnected after 10 minutes without a request")},
-    {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_u32, .min = 0, .max = 65535,
+    {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_whole, .min = 0, .max = 65535,
      CONFIG_FOLDED("write 'display = 2, 0, 0', where it is the first")},
-    {.name = "display_1", GATEWAY(map.display[1]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+    {.name = "display_1", GATEWAY(map.display[1]), .type = &type_whole, .min = 0, .max = 4294967295.0,
      CONFIG_FOLDED("write 'display = 0, 1, 0', where it is the second")},
-    {.name = "display_2", GATEWAY(map.display[2]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+    {.name = "display_2", GATEWAY(map.display[2]), .type = &type_whole, .min = 0, .max = 4294967295.0,
      CONFIG_FOLDED("write 'display = 0, 0, 1', where it is the third")},
     {.name = "latitude", GATEWAY(location.latitude), .type = &type_number, .min = -90, .max = 90,
      CONFIG_FOLDED("write 'location = LATITUDE, LONGITUDE'")},
@@ -113,19 +110,10 @@ static const struct config_key gateway_keys[] = {
      CONFIG_FOLDED("write 'location = LATITUDE, LONGITUDE'")},
 };
 
-static const struct config_alias gateway_aliases[] = {
-    {"bind",     "listen"},
-    {"port",     "listen"},
-    {"interval", "poll"},
-    {"offset",   "base"},
-    {0}
-};
-
 static void init_gateway(void *settings)
 {
     struct gateway_config *gateway = settings;
     gateway->location.latitude = gateway->location.longitude = NAN;
-    gateway->spikes = (struct spike_limits){10, 20, 300, 10};
     gateway->idle_timeout_s = 600;
     gateway->max_clients = 256;
     gateway->map.base = MAP_BASE_DEFAULT;
@@ -136,83 +124,54 @@ const struct config_section gateway_section = {
     .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
     .help = "The program as a whole: where it listens and how it serves. Not needed if the defaults fit.",
     .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
-    CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases, .init = init_gateway,
+    CONFIG_KEYS(gateway_keys), .init = init_gateway,
     .check = config_check_gateway,
 };
 
 static const struct config_key line_keys[] = {
     {.name = "port", LINE(port), .type = &type_port, .web = true,
-     .on_change = CHANGE_LINE,
+     .also = "device host",
      .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same when "
              "other adapters are plugged in), the raw TCP port of a serial server, a Bluetooth module "
              "(ble:AA:BB:CC:DD:EE:FF; packgate probe ble: lists devices in reach), or simulated packs."},
     {.name = "protocol", PROTOCOL(line_config, variant), .web = true,
-     .otherwise = "each pack names its own",
-     .on_change = CHANGE_LINE,
+     .otherwise = "each pack names its own", .on_change = CHANGE_LINE, .also = "driver",
      .help = "The protocol of the packs on this line; behind it its variant, if several makes share it: topbms pace."},
     {.name = "baud", CONFIG_SERIAL(line_config), .web = true,
-     .otherwise = "the protocol's",
-     .on_change = CHANGE_LINE,
+     .otherwise = "the protocol's", .on_change = CHANGE_LINE, .also = "speed baudrate data databits data_bits bytesize parity stop stopbits stop_bits",
      .help = "Speed, data bits, parity and stop bits of the serial port, and its RTS line: as the system sets it, "
              "held on or off (powers some adapters), or rs485: on while sending, for RS485 converters that do not "
              "switch by themselves. A serial server has its own settings."},
-    {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .web = true, .min = 0.01, .max = 60,
-     .otherwise = "the protocol's",
-     .on_change = CHANGE_LINE,
+    {.name = "reply_timeout", LINE(reply_ms), .type = &type_duration, .web = true, .min = 0.01, .max = 60,
+     .otherwise = "the protocol's", .also = "timeout",
      .help = "The time after which a request counts as unanswered. If replies regularly come later, the line waits "
              "for them for up to 30 s, and the log says what to set."},
     {.name = "gap", GAP, .type = &type_gap, .web = true, .max = 10,
-     .otherwise = "the protocol's",
-     .on_change = CHANGE_LINE,
+     .otherwise = "the protocol's", .on_change = CHANGE_LINE, .also = "delay",
      .help = "Silence before each request."},
-    {.name = "settle", LINE(settle_ms), .type = &type_millis, .web = true, .max = 30,
+    {.name = "settle", LINE(settle_ms), .type = &type_duration, .web = true, .max = 30,
      .preset = "0s",
-     .on_change = CHANGE_LINE,
      .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent "
              "for this time, and received bytes are discarded."},
     {.name = "key_file", LINE(key_file), .type = &type_path, .secret = true,
-     .otherwise = "none",
-     .on_change = CHANGE_LINE,
+     .otherwise = "none", .also = "key",
      .help = "A file with the encryption key of the device's advertisements (protocol victron-ble): 32 hexadecimal "
              "digits, as VictronConnect shows them. It is read when the line is opened, and never shown."},
-    {.name = "listen", LINE(listen), .type = &type_flag, .web = true, WORDS("no", "yes"),
+    {.name = "listen", LINE(listen), .type = &type_choice, .web = true, WORDS("no", "yes"),
      .preset = "no",
-     .on_change = CHANGE_LINE,
      .help = "yes: an inverter or a master pack already polls this line. packgate decodes the bytes and never sends."},
-    {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
+    {.name = "tries", LINE(tries), .type = &type_whole, .min = 1, .max = 10,
+     CONFIG_FOLDED("leave it out, the protocol says how often a request is sent")},
     {.name = "framing", LINE(framing), .type = &type_framing,
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
+     CONFIG_FOLDED("write it behind the speed, as in 'baud = 9600 8N1'")},
     {.name = "rts", LINE(rts), .type = &type_choice, WORDS(CONFIG_RTS),
-     .on_change = CHANGE_LINE, CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
-};
-
-static const struct config_alias line_aliases[] = {
-    {"device",    "port"},
-    {"host",      "port"},
-    {"driver",    "protocol"},
-    {"speed",     "baud"},
-    {"baudrate",  "baud"},
-    {"data",      "baud"},
-    {"databits",  "baud"},
-    {"data_bits", "baud"},
-    {"bytesize",  "baud"},
-    {"parity",    "baud"},
-    {"stop",      "baud"},
-    {"stopbits",  "baud"},
-    {"stop_bits", "baud"},
-    {"timeout",   "reply_timeout"},
-    {"delay",     "gap"},
-    {"key",       "key_file"},
-    {0}
+     CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
 };
 
 const struct config_section line_section = {
-    .word = "line", .heading = "[line NAME]", .times = SECTION_NAMED,
+    .word = "line", .heading = "[line NAME]", CONFIG_NAMED(line_config, lines, line_count),
     .help = "A serial port, or a TCP connection to a serial server, with one or more packs on it.",
-    .size = sizeof(struct line_config), .at = offsetof(struct config, lines), .count = offsetof(struct config, line_count),
-    CONFIG_KEYS(line_keys), .aliases = line_aliases,
-    .check = config_check_line,
+    CONFIG_KEYS(line_keys), .check = config_check_line,
 };
 
 static const struct config_key pack_keys[] = {
@@ -221,43 +180,39 @@ static const struct config_key pack_keys[] = {
      .help = "The name for people: on the page, in Home Assistant, in messages and reports. The word in the heading "
              "remains the id: in topics, the history and counters."},
     {.name = "line", PACK(line), .type = &type_line, .web = true,
-     .on_change = CHANGE_LINE,
+     .on_change = CHANGE_LINE, .also = "port",
      .help = "The line to which the pack is connected."},
     {.name = "protocol", PROTOCOL(pack_config, options.variant), .web = true,
-     .otherwise = "its line's",
-     .on_change = CHANGE_LINE,
+     .otherwise = "its line's", .on_change = CHANGE_LINE, .also = "driver",
      .help = "The protocol of the BMS, and behind it its variant, if several makes share it: topbms pace. modbus "
              "FILE: as the file describes the registers of the BMS, see docs/modbus-map.md; a path without / at its "
              "start is relative to the folder in which the gateway is started, which for the service is /. auto: found out at the start, which takes up to 20 s, or a minute or two for "
              "several packs on a line, and stored in the state file. Other packs of the line are not polled until "
              "then; if they are on a serial port, the line needs its baud. docs/finding.md says what cannot be found."},
-    {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .web = true, .min = 0, .max = 255,
-     .otherwise = "the protocol's",
-     .on_change = CHANGE_LINE,
+    {.name = "address", .web = true,
+     CONFIG_PARTS(pack_config, {PACK(options.address), .type = &type_whole, .max = 255}, {PACK(options.adr), .type = &type_whole, .max = 255}),
+     .otherwise = "the protocol's", .on_change = CHANGE_LINE,
      .help = "The BMS's own address on the line, as set by its switches or its app. If the protocol has two, as "
              "topbms behind a master, the second one follows after a comma; it is usually the same."},
     {.name = "current", PACK(options.current), .type = &type_choice, .web = true, WORDS("auto", "normal", "inverted"),
-     .preset = "auto",
-     .on_change = CHANGE_LINE,
+     .preset = "auto", .on_change = CHANGE_LINE, .also = "invert",
      .help = "The sign of the current that the BMS reports. In packgate, positive current charges the pack. normal "
              "is the sign in the protocol's document, inverted the opposite. auto is normal, except for Daly, where "
              "the state that is sent with the current decides; if that selects inverted, auto and inverted are the "
              "same. If auto is wrong, try the other two."},
-    {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .web = true, .min = 0.1, .max = 100000,
-     .otherwise = "what the BMS says",
-     .on_change = CHANGE_LINE,
+    {.name = "capacity", PACK(options.capacity_ah), .type = &type_number, .web = true, .min = 0.1, .max = 100000,
+     .otherwise = "what the BMS says", .on_change = CHANGE_LINE,
      .help = "Capacity of the pack in Ah, for meters that do not report it."},
-    {.name = "unit", PACK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
+    {.name = "unit", PACK(unit), .type = &type_whole, .web = true, .min = 1, .max = 247,
+     .also = "id unit_id slave slave_id",
      .help = "The Modbus unit id under which the pack is served."},
-    {.name = "poll", PACK(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
+    {.name = "poll", PACK(poll_s), .type = &type_duration, .web = true, .min = 0.1, .max = 3600,
+     .otherwise = "the gateway's", .on_change = CHANGE_LINE, .also = "interval",
      .help = "How often this pack is polled."},
-    {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
+    {.name = "stale_after", PACK(stale_after_s), .type = &type_duration, .min = 1, .max = 86400,
+     .otherwise = "the gateway's", .on_change = CHANGE_LINE,
      .help = "The age at which the values of this pack are stale."},
-    {.name = "frozen_after", PACK(frozen_after_s), .type = &type_seconds, .min = 10, .max = 86400,
+    {.name = "frozen_after", PACK(frozen_after_s), .type = &type_duration, .min = 10, .max = 86400,
      .otherwise = "never",
      .help = "If all values of this pack stay the same for this time, although a current flows, its BMS counts as "
              "hung: the protection alarm communication_fault is active until a value changes. Choose a longer time "
@@ -267,34 +222,19 @@ static const struct config_key pack_keys[] = {
      .help = "What clients in allow_write may change, if the protocol can: yes, the charge and discharge MOS; "
              "settings, see docs/settings.md; all, both."},
     {.name = "password_file", PACK(password_file), .type = &type_path,
-     .otherwise = "none",
-     .on_change = CHANGE_LINE,
+     .otherwise = "none", .on_change = CHANGE_LINE,
      .help = "For protocol ant: the file with the password of 8 characters that the board requires before it "
              "switches its MOS. It is read at the start and on a reload."},
     {.name = "variant", PACK(options.variant), .type = &type_variant,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pace'")},
     {.name = "map", PACK(map), .type = &type_map,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write it behind the protocol, as in 'protocol = modbus /etc/packgate/my-bms.txt'")},
-    {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
+    {.name = "adr", PACK(options.adr), .type = &type_whole, .min = 0, .max = 255,
      .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
-    /* It is compared: a change of the gateway's opens the line anew. */
-    {.name = "spike_soc", PACK(spikes), .type = &type_ignored, .on_change = CHANGE_LINE,
-     CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_voltage", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_cell", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
-    {.name = "spike_temperature", .type = &type_ignored, CONFIG_FOLDED(SPIKES)},
-};
-
-static const struct config_alias pack_aliases[] = {
-    {"port",     "line"},
-    {"driver",   "protocol"},
-    {"id",       "unit"},
-    {"unit_id",  "unit"},
-    {"slave",    "unit"},
-    {"slave_id", "unit"},
-    {"interval", "poll"},
-    {"invert",   "current"},
-    {0}
+    CONFIG_WITHOUT_EFFECT("spike_soc", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_voltage", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_cell", SPIKES),
+    CONFIG_WITHOUT_EFFECT("spike_temperature", SPIKES),
 };
 
 static void init_pack(void *settings)
@@ -321,11 +261,9 @@ static void link_pack(const struct config *config, void *settings,
 }
 
 const struct config_section pack_section = {
-    .word = "pack", .heading = "[pack NAME]", .times = SECTION_NAMED,
+    .word = "pack", .heading = "[pack NAME]", CONFIG_NAMED(pack_config, packs, pack_count),
     .help = "A BMS on a line and the Modbus unit id under which it is served.",
-    .size = sizeof(struct pack_config), .at = offsetof(struct config, packs), .count = offsetof(struct config, pack_count),
-    CONFIG_KEYS(pack_keys), .aliases = pack_aliases,
-    .init = init_pack, .check = config_check_pack, .link = link_pack, .release = release_pack,
+    CONFIG_KEYS(pack_keys), .init = init_pack, .check = config_check_pack, .link = link_pack, .release = release_pack,
 };
 
 static const struct config_key bank_keys[] = {
@@ -334,11 +272,13 @@ static const struct config_key bank_keys[] = {
      .help = "The name for people: on the page, in Home Assistant, in messages and reports. The word in the heading "
              "remains the id: in topics, the history and counters."},
     {.name = "packs", WHOLE(bank_config), .type = &type_packs, .web = true, .max = MAX_BANK_PACKS,
+     .also = "pack members",
      .help = "Its packs, by the names of their sections."},
-    {.name = "unit", BANK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
+    {.name = "unit", BANK(unit), .type = &type_whole, .web = true, .min = 1, .max = 247,
+     .also = "id unit_id slave slave_id",
      .help = "The Modbus unit id under which the bank is served."},
-    {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .web = true, .min = 1, .max = MAX_BANK_PACKS,
-     .otherwise = "all of them",
+    {.name = "min_packs", BANK(min_packs), .type = &type_whole, .web = true, .min = 1, .max = MAX_BANK_PACKS,
+     .otherwise = "all of them", .also = "minimum",
      .help = "With fewer fresh packs the bank is stale. If this is less than all of them, the bank continues without "
              "the missing ones: its current, power and capacities are then those of the others, and only the failure "
              "flag, an alarm and the number of packs show this, which an inverter may ignore."},
@@ -346,17 +286,6 @@ static const struct config_key bank_keys[] = {
      .otherwise = "none",
      .help = "A pack that is not in 'packs', such as a SmartShunt, and measures all of them together: the bank "
              "reports its current, power and state of charge. While it does not answer, these three are unknown."},
-};
-
-static const struct config_alias bank_aliases[] = {
-    {"pack",     "packs"},
-    {"members",  "packs"},
-    {"id",       "unit"},
-    {"unit_id",  "unit"},
-    {"slave",    "unit"},
-    {"slave_id", "unit"},
-    {"minimum",  "min_packs"},
-    {0}
 };
 
 static const struct pack_config *find_pack(const struct config *config, const char *name)
@@ -376,35 +305,30 @@ static void link_bank(const struct config *config, void *settings,
 }
 
 const struct config_section bank_section = {
-    .word = "bank", .heading = "[bank NAME]", .times = SECTION_NAMED,
+    .word = "bank", .heading = "[bank NAME]", CONFIG_NAMED(bank_config, banks, bank_count),
     .help = "Packs wired in parallel, served as one under their own Modbus unit id: sums, averages and worst cases "
             "of those that are fresh. The first bank also answers as units 0 and 255, in place of the first pack.",
-    .size = sizeof(struct bank_config), .at = offsetof(struct config, banks), .count = offsetof(struct config, bank_count),
-    CONFIG_KEYS(bank_keys), .aliases = bank_aliases,
-    .check = config_check_bank, .link = link_bank,
+    CONFIG_KEYS(bank_keys), .check = config_check_bank, .link = link_bank,
 };
 
 static const struct config_key push_keys[] = {
     {.name = "target", PUSH(target), .type = &type_target,
-     .on_change = CHANGE_SECTION,
+     .also = "host port",
      .help = "The Modbus TCP server to which values are written."},
-    {.name = "unit", PUSH(unit), .type = &type_unsigned, .min = 0, .max = 255,
-     .preset = "1",
-     .on_change = CHANGE_SECTION,
+    {.name = "unit", PUSH(unit), .type = &type_whole, .min = 0, .max = 255,
+     .preset = "1", .also = "id unit_id slave slave_id",
      .help = "The Modbus unit id of the server."},
     {.name = "interval", CONFIG_INTERVAL(push_config, 0.1, 86400),
-     .preset = "5s",
-     .on_change = CHANGE_SECTION,
+     .preset = "5s", .on_change = CHANGE_SECTION, .also = "poll every",
      .help = "How often all values are written. on_change: a value that changed by more than its dead band is also "
              "written at once."},
     {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
      .preset = "skip",
-     .on_change = CHANGE_SECTION,
      .help = "Replaces a stale or unknown value. skip: nothing is written, the server keeps the last value. unknown: "
              "the pattern for unknown in packgate's own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000). A "
              "number: it is written unchanged."},
     {.name = "write", WHOLE(push_config), .type = &type_write,
-     .on_change = CHANGE_SECTION,
+     .on_change = CHANGE_SECTION, .also = "register",
      .help = "A value and its register; once for each value. NAME is a pack or a bank, VALUE one of its numbers as "
              "named by `packgate read` or the register map (house-1.cell_mv.1, house-1.charged_wh, "
              "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). Values "
@@ -414,26 +338,13 @@ static const struct config_key push_keys[] = {
              "map, scale, offset, min and max as in `register` of a view (the register gets value x scale + offset, "
              "rounded; a number that does not fit is replaced by the nearest one), word_order of u32, s32 and float32 "
              "(little, which is low word first, or big), on_stale as above, and deadband in the unit of the value (smaller changes are not written at once). Neighbouring registers are written with one request."},
-    {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
-     .on_change = CHANGE_SECTION, CONFIG_FOLDED("leave little out, and write big behind each value, as in 'write = house-1.power_w -> 46 s32 word_order big'")},
-    {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
-     .on_change = CHANGE_SECTION, CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
+    {.name = "word_order", PUSH(big_words), .type = &type_choice, WORDS("little", "big"),
+     CONFIG_FOLDED("leave little out, and write big behind each value, as in 'write = house-1.power_w -> 46 s32 word_order big'")},
+    {.name = "on_change", PUSH(on_change), .type = &type_choice, WORDS("no", "yes"),
+     CONFIG_FOLDED("write it behind the interval, as in 'interval = 5s on_change'")},
     CONFIG_WITHOUT_EFFECT("function", "as a server that refuses function 6 or 16 gets the other one"),
-    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_duration, .min = 0.1, .max = 60,
      CONFIG_FOLDED("leave it out, packgate reconnects after 10 seconds without a reply")},
-};
-
-static const struct config_alias push_aliases[] = {
-    {"host",        "target"},
-    {"port",        "target"},
-    {"poll",        "interval"},
-    {"every",       "interval"},
-    {"id",          "unit"},
-    {"unit_id",     "unit"},
-    {"slave",       "unit"},
-    {"slave_id",    "unit"},
-    {"register",    "write"},
-    {0}
 };
 
 static void init_push(void *settings)
@@ -448,26 +359,25 @@ static void release_push(void *settings)
 }
 
 const struct config_section push_section = {
-    .word = "push", .heading = "[push NAME]", .times = SECTION_NAMED,
+    .word = "push", .heading = "[push NAME]", CONFIG_NAMED(push_config, pushes, push_count),
     .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
-    .size = sizeof(struct push_config), .at = offsetof(struct config, pushes), .count = offsetof(struct config, push_count),
-    CONFIG_KEYS(push_keys), .aliases = push_aliases,
-    .init = init_push, .check = config_check_push, .release = release_push,
+    CONFIG_KEYS(push_keys), .init = init_push, .check = config_check_push, .release = release_push,
 };
 
 static const struct config_key view_keys[] = {
     {.name = "source", VIEW(source), .type = &type_name,
-     .otherwise = "none: each value has the name of its pack or bank",
+     .otherwise = "none: each value has the name of its pack or bank", .also = "pack bank",
      .help = "The pack or bank of values without a name."},
     {.name = "unit", VIEW(units), .type = &type_units,
+     .also = "id units unit_id slave slave_id",
      .help = "The Modbus unit ids under which the view is served. Without a port of its own, a view with 0 or 255 replaces the "
              "first pack or bank there."},
     {.name = "listen", VIEW(listen), .type = &type_listen,
-     .otherwise = "where the packs are served",
+     .otherwise = "where the packs are served", .also = "port",
      .help = "Its own ports, which serve only views with the same port: all unit ids are free there, and clients "
              "that scan and misinterpret registers do not see the packs. [gateway] allow applies there, too."},
-    {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
-     .preset = "big",
+    {.name = "word_order", VIEW(big_words), .type = &type_choice, WORDS("little", "big"),
+     .preset = "big", .also = "float_order",
      .help = "Order of the registers of wider types: little is low word first, big is high word first."},
     {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
      .min = -4294967295.0, .max = 4294967295.0,
@@ -481,6 +391,7 @@ static const struct config_key view_keys[] = {
      .help = "What clients read while the pack does not answer. exception: a read that includes it gets exception "
              "0x0B. hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
     {.name = "register", WHOLE(view_config), .type = &type_register,
+     .also = "write registers",
      .help = "The content of a register; once for each. VALUE is as in `write` of a push, but without NAME for "
              "values of the source. It can be a number (0x8000) or, for a string, a text in double quotes, pack_name, "
              "serial, model, firmware or driver. Further values are level.ALARM (0, 1 warning, 2 protection), "
@@ -492,28 +403,13 @@ static const struct config_key view_keys[] = {
              "scale and offset, min and max, bit (several lines may then have the same register, and a bit is set "
              "if one of its lines is not 0), word_order, on_unknown and on_stale. A number that does not fit is "
              "replaced by the nearest one."},
-    {.name = "fill", WHOLE(view_config), .type = &type_fill,
+    {.name = "fill", CONFIG_FIELDS(view_config, {VIEW(fills)}, {VIEW(copies)}), .type = &type_fill,
      .otherwise = "none",
      .help = "Further registers. FROM-TO VALUE: a constant where no `register` is defined. FROM-TO -> REGISTER: these "
              "registers can also be read from another address on. A read that includes any other register "
              "gets exception 0x02."},
     {.name = "copy", VIEW(copies), .type = &type_copy,
      CONFIG_FOLDED("write it as 'fill', as in 'fill = 40000-40131 -> 0'")},
-};
-
-static const struct config_alias view_aliases[] = {
-    {"port",        "listen"},
-    {"id",          "unit"},
-    {"units",       "unit"},
-    {"unit_id",     "unit"},
-    {"slave",       "unit"},
-    {"slave_id",    "unit"},
-    {"pack",        "source"},
-    {"bank",        "source"},
-    {"write",       "register"},
-    {"registers",   "register"},
-    {"float_order", "word_order"},
-    {0}
 };
 
 static void release_view(void *settings)
@@ -523,33 +419,25 @@ static void release_view(void *settings)
 }
 
 const struct config_section view_section = {
-    .word = "view", .heading = "[view NAME]", .times = SECTION_NAMED,
+    .word = "view", .heading = "[view NAME]", CONFIG_NAMED(view_config, views, view_count),
     .help = "Registers at the addresses that another program expects: a Modbus unit of its own, whose registers are "
             "chosen one by one. docs/views.md lists ready-made ones.",
-    .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
-    CONFIG_KEYS(view_keys), .aliases = view_aliases,
-    .check = config_check_view, .release = release_view,
+    CONFIG_KEYS(view_keys), .check = config_check_view, .release = release_view,
 };
 
 static const struct config_key tunnel_keys[] = {
     {.name = "listen", TUNNEL(listen), .type = &type_listen,
-     .on_change = CHANGE_SECTION,
+     .also = "port",
      .help = "The address for the program, by raw TCP, while the tunnel is open. Programs must be in the networks of "
              "allow_write; one program at a time. Port 0 is any free port."},
-    {.name = "share", TUNNEL(share), .type = &type_flag, WORDS("no", "yes"),
+    {.name = "share", TUNNEL(share), .type = &type_choice, WORDS("no", "yes"),
      .preset = "yes",
-     .on_change = CHANGE_SECTION,
      .help = "yes: the program's requests are sent between two polls, one exchange at a time, and values stay fresh. "
              "no: nothing is polled while a program is connected, and the values of the packs become stale."},
     {.name = "line", TUNNEL(line), .type = &type_name,
-     .on_change = CHANGE_SECTION, CONFIG_FOLDED("write its value into the heading, [tunnel NAME], and leave it out")},
-    {.name = "idle", TUNNEL(idle_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .on_change = CHANGE_SECTION, CONFIG_FOLDED("leave it out, a program is disconnected after 2 minutes without a byte")},
-};
-
-static const struct config_alias tunnel_aliases[] = {
-    {"port", "listen"},
-    {0}
+     CONFIG_FOLDED("write its value into the heading, [tunnel NAME], and leave it out")},
+    {.name = "idle", TUNNEL(idle_s), .type = &type_duration, .min = 1, .max = 86400,
+     CONFIG_FOLDED("leave it out, a program is disconnected after 2 minutes without a byte")},
 };
 
 static void init_tunnel(void *settings)
@@ -558,12 +446,10 @@ static void init_tunnel(void *settings)
 }
 
 const struct config_section tunnel_section = {
-    .word = "tunnel", .heading = "[tunnel NAME]", .times = SECTION_NAMED,
+    .word = "tunnel", .heading = "[tunnel NAME]", CONFIG_NAMED(tunnel_config, tunnels, tunnel_count),
     .help = "Access for the maker's own program to the line NAME, which is polled: closed until `packgate tunnel NAME --for 10m` "
             "opens it.",
-    .size = sizeof(struct tunnel_config), .at = offsetof(struct config, tunnels), .count = offsetof(struct config, tunnel_count),
-    CONFIG_KEYS(tunnel_keys), .aliases = tunnel_aliases,
-    .init = init_tunnel, .check = config_check_tunnel,
+    CONFIG_KEYS(tunnel_keys), .init = init_tunnel, .check = config_check_tunnel,
 };
 
 /* A section refers only to those before it. */

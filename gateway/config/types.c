@@ -21,93 +21,63 @@
 #define DIGITS "0123456789"
 #define HEX_DIGITS "0123456789abcdefABCDEF"
 
+static bool find_word(const struct config_key *key, const char *text, unsigned *index)
+{
+    for (unsigned i = 0; key->words && key->words[i]; i++)
+        if (strcasecmp(key->words[i], text) == 0) {
+            *index = i;
+            return true;
+        }
+    return false;
+}
+
 static bool in_range(const struct config_key *key, double value)
 {
     return value >= key->min && value <= key->max;
 }
 
-static bool read_whole(const struct config_key *key, const char *text, double *value)
+/* A minus sign only where numbers can be negative. */
+static bool parse_sign(const struct config_key *key, const char **text)
 {
-    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-    const char *digits = hex ? text + 2 : text;
-    size_t length = strspn(digits, hex ? HEX_DIGITS : DIGITS);
-    if (length == 0 || digits[length])
-        return false;
-    /* Saturates if the text is longer than any number, and is out of range then. */
-    double found = (double) strtoull(digits, NULL, hex ? 16 : 10);
-    if (!in_range(key, found))
-        return false;
-    *value = found;
-    return true;
+    const bool negative = **text == '-' && key->min < 0;
+    *text += negative;
+    return negative;
 }
 
-static bool parse_int(const struct config_key *key, const char *text, void *field)
+static bool parse_whole(const struct config_key *key, const char *text, void *field)
 {
-    double value;
-    if (!read_whole(key, text, &value))
-        return false;
-    *(int *) field = (int) value;
-    return true;
-}
-
-static bool parse_unsigned(const struct config_key *key, const char *text, void *field)
-{
-    double value;
-    if (!read_whole(key, text, &value))
-        return false;
-    *(unsigned *) field = (unsigned) value;
-    return true;
-}
-
-static bool parse_u16(const struct config_key *key, const char *text, void *field)
-{
-    double value;
-    if (!read_whole(key, text, &value))
-        return false;
-    *(uint16_t *) field = (uint16_t) value;
-    return true;
-}
-
-static bool parse_u32(const struct config_key *key, const char *text, void *field)
-{
-    double value;
-    if (!read_whole(key, text, &value))
-        return false;
-    *(uint32_t *) field = (uint32_t) value;
-    return true;
-}
-
-static bool parse_also_at(const struct config_key *key, const char *text, void *field)
-{
-    if (strcasecmp(text, "none") != 0)
-        return parse_int(key, text, field);
-    *(int *) field = MAP_NONE;
-    return true;
-}
-
-static bool parse_decimal(const struct config_key *key, const char *text, void *field)
-{
-    double value;
-    const char *rest = decimal_read(text, &value);
-    if (rest && key->unit && *rest == key->unit)
-        rest++;
-    if (!rest || *rest || !in_range(key, value))
-        return false;
-    *(double *) field = value;
+    unsigned index;
+    double value = 0;
+    if (find_word(key, text, &index)) {
+        value = -1.0 - index;
+    } else {
+        const bool negative = parse_sign(key, &text);
+        const bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+        const char *digits = hex ? text + 2 : text;
+        const size_t length = strspn(digits, hex ? HEX_DIGITS : DIGITS);
+        /* Saturates if the text is longer than any number, and is out of range then. */
+        value = (double) strtoull(digits, NULL, hex ? 16 : 10);
+        value = negative ? -value : value;
+        if (length == 0 || digits[length] || !in_range(key, value))
+            return false;
+    }
+    if (key->size == sizeof(uint16_t))
+        *(uint16_t *) field = (uint16_t) value;
+    else
+        *(uint32_t *) field = (uint32_t) (int64_t) value;
     return true;
 }
 
 static bool parse_number(const struct config_key *key, const char *text, void *field)
 {
-    bool negative = text[0] == '-';
+    const bool negative = parse_sign(key, &text);
     double value;
-    const char *rest = decimal_read(text + negative, &value);
-    if (!rest || *rest)
+    const char *rest = decimal_read(text, &value);
+    if (rest && key->unit && *rest == key->unit)
+        rest++;
+    if (!rest || *rest || !in_range(key, negative ? -value : value))
         return false;
-    value = negative ? -value : value;
-    if (!in_range(key, value))
-        return false;
-    *(double *) field = value;
+    *(double *) field = negative ? -value : value;
     return true;
 }
 
@@ -122,55 +92,30 @@ static bool parse_real(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static void describe_real(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a number");
-}
-
 static void describe_whole(const struct config_key *key, char *out, size_t size)
 {
-    snprintf(out, size, "a whole number from %.0f to %.0f", key->min, key->max);
+    snprintf(out, size, "a whole number from %.0f to %.0f%s%s", key->min, key->max,
+             key->words ? ", or " : "", key->words ? key->words[0] : "");
 }
 
-static void describe_also_at(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a whole number from %.0f to %.0f, or none", key->min, key->max);
-}
-
-static void describe_decimal(const struct config_key *key, char *out, size_t size)
+static void describe_number(const struct config_key *key, char *out, size_t size)
 {
     snprintf(out, size, "a number from %g to %.0f", key->min, key->max);
 }
 
-const struct config_type type_number = {.parse = parse_number, .describe = describe_decimal};
-const struct config_type type_real = {.parse = parse_real, .describe = describe_real};
-const struct config_type type_int = {.parse = parse_int, .describe = describe_whole};
-const struct config_type type_unsigned = {.parse = parse_unsigned, .describe = describe_whole};
-const struct config_type type_u16 = {.parse = parse_u16, .describe = describe_whole};
-const struct config_type type_u32 = {.parse = parse_u32, .describe = describe_whole};
-const struct config_type type_also_at = {.parse = parse_also_at, .describe = describe_also_at};
-const struct config_type type_decimal = {.parse = parse_decimal, .describe = describe_decimal};
+const struct config_type type_whole = {.parse = parse_whole, .describe = describe_whole};
+const struct config_type type_number = {.parse = parse_number, .describe = describe_number};
+const struct config_type type_real = {.parse = parse_real, .expects = "a number"};
 
-static bool read_duration(const struct config_key *key, const char *text, double *seconds)
-{
-    double found;
-    if (!duration_read(text, &found) || !in_range(key, found))
-        return false;
-    *seconds = found;
-    return true;
-}
-
-static bool parse_seconds(const struct config_key *key, const char *text, void *field)
-{
-    return read_duration(key, text, field);
-}
-
-static bool parse_millis(const struct config_key *key, const char *text, void *field)
+static bool parse_duration(const struct config_key *key, const char *text, void *field)
 {
     double seconds;
-    if (!read_duration(key, text, &seconds))
+    if (!duration_read(text, &seconds) || !in_range(key, seconds))
         return false;
-    *(unsigned *) field = (unsigned) lround(seconds * 1e3);
+    if (key->size == sizeof(double))
+        *(double *) field = seconds;
+    else
+        *(unsigned *) field = (unsigned) lround(seconds * 1e3);
     return true;
 }
 
@@ -185,24 +130,12 @@ static void describe_duration(const struct config_key *key, char *out, size_t si
 static bool parse_gap(const struct config_key *key, const char *text, void *field)
 {
     bool *set = (bool *) ((char *) field + key->size - sizeof *set);
-    *set = parse_millis(key, text, field);
+    *set = parse_duration(key, text, field);
     return *set;
 }
 
-const struct config_type type_seconds = {.parse = parse_seconds, .describe = describe_duration};
-const struct config_type type_millis = {.parse = parse_millis, .describe = describe_duration};
+const struct config_type type_duration = {.parse = parse_duration, .describe = describe_duration};
 const struct config_type type_gap = {.parse = parse_gap, .describe = describe_duration};
-
-static bool find_word(const struct config_key *key, const char *text, unsigned *index)
-{
-    for (unsigned i = 0; key->words[i]; i++) {
-        if (strcasecmp(key->words[i], text) == 0) {
-            *index = i;
-            return true;
-        }
-    }
-    return false;
-}
 
 _Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
                    sizeof(enum map_type) == sizeof(unsigned) &&
@@ -212,29 +145,21 @@ _Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
 
 static bool parse_choice(const struct config_key *key, const char *text, void *field)
 {
-    return find_word(key, text, field);
-}
-
-static bool parse_flag(const struct config_key *key, const char *text, void *field)
-{
     unsigned index;
     if (!find_word(key, text, &index))
         return false;
-    *(bool *) field = index == 1;
+    if (key->size == sizeof(bool))
+        *(bool *) field = index == 1;
+    else
+        *(unsigned *) field = index;
     return true;
-}
-
-static void append_word(char *out, size_t size, const char *separator, const char *text)
-{
-    size_t used = strlen(out);
-    snprintf(out + used, size - used, "%s%s", separator, text);
 }
 
 static void describe_words(const struct config_key *key, char *out, size_t size)
 {
     out[0] = 0;
     for (unsigned i = 0; key->words[i]; i++)
-        append_word(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
+        config_append(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
 }
 
 static void offer_words(const struct config_key *key, struct suggest *suggest)
@@ -245,8 +170,6 @@ static void offer_words(const struct config_key *key, struct suggest *suggest)
 
 const struct config_type type_choice = {
     .parse = parse_choice, .describe = describe_words, .offer = offer_words};
-const struct config_type type_flag = {
-    .parse = parse_flag, .describe = describe_words, .offer = offer_words};
 
 static struct bms_span nothing_to_find(const struct bms *bms, const struct bms_request *request,
                                        const uint8_t *bytes, size_t size)
@@ -294,9 +217,9 @@ static void describe_protocol(const struct config_key *key, char *out, size_t si
 {
     snprintf(out, size, "a protocol: ");
     for (unsigned i = 0; bms_drivers[i]; i++)
-        append_word(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
-    append_word(out, size, ", ", modbus_user_driver.name);
-    append_word(out, size, " or ", automatic_driver.name);
+        config_append(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
+    config_append(out, size, ", ", modbus_user_driver.name);
+    config_append(out, size, " or ", automatic_driver.name);
 }
 
 static void offer_protocols(const struct config_key *key, struct suggest *suggest)
@@ -314,15 +237,7 @@ const struct config_type type_protocol = {
 static bool parse_map(const struct config_key *key, const char *text, void *field)
 {
     struct pack_map *map = field;
-    if (!*text || strlen(text) >= sizeof map->path)
-        return false;
-    snprintf(map->path, sizeof map->path, "%s", text);
-    return true;
-}
-
-static void describe_map(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "the path of a file");
+    return config_copy(text, map->path, sizeof map->path);
 }
 
 /* A changed file is another map. */
@@ -335,7 +250,7 @@ static bool same_map(const void *a, const void *b)
 }
 
 const struct config_type type_map = {
-    .parse = parse_map, .describe = describe_map, .same = same_map};
+    .parse = parse_map, .expects = "the path of a file", .same = same_map};
 
 static bool parse_framing(const struct config_key *key, const char *text, void *field)
 {
@@ -348,14 +263,11 @@ static bool parse_framing(const struct config_key *key, const char *text, void *
     return true;
 }
 
-static void describe_framing(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1");
-}
+const struct config_type type_framing = {
+    .parse = parse_framing,
+    .expects = "data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1"};
 
-const struct config_type type_framing = {.parse = parse_framing, .describe = describe_framing};
-
-static bool copy_text(const char *text, char *out, size_t size)
+bool config_copy(const char *text, char *out, size_t size)
 {
     size_t length = strlen(text);
     if (length >= size)
@@ -364,17 +276,28 @@ static bool copy_text(const char *text, char *out, size_t size)
     return true;
 }
 
+const char *config_address_host(const char *text, const char *const *schemes)
+{
+    while (*schemes && strncmp(text, *schemes, strlen(*schemes)) != 0)
+        schemes++;
+    const char *host = *schemes ? text + strlen(*schemes) : "";
+    const size_t size = strcspn(host, "/?");
+    if (size == 0 || memchr(host, '@', size) || *host == ':')
+        return NULL;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F || strchr("\"\\", *c))
+            return NULL;
+    return host;
+}
+
 static bool parse_name(const struct config_key *key, const char *text, void *field)
 {
-    return config_name_good(text) && copy_text(text, field, NAME_SIZE);
+    return config_name_good(text) && config_copy(text, field, NAME_SIZE);
 }
 
-static void describe_name(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a name: 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'", NAME_SIZE - 1);
-}
-
-const struct config_type type_name = {.parse = parse_name, .describe = describe_name};
+_Static_assert(NAME_SIZE == 33, "as NAME_EXPECTED says");
+#define NAME_EXPECTED "a name: 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'"
+const struct config_type type_name = {.parse = parse_name, .expects = NAME_EXPECTED};
 
 /* The name of another section, which is looked up once all sections are read. */
 static bool parse_reference(const struct config_key *key, const char *text, void *field)
@@ -389,9 +312,9 @@ static bool same_line_name(const void *a, const void *b)
 }
 
 const struct config_type type_line = {
-    .parse = parse_reference, .describe = describe_name, .same = same_line_name, .later = true};
+    .parse = parse_reference, .expects = NAME_EXPECTED, .same = same_line_name, .later = true};
 const struct config_type type_variant = {
-    .parse = parse_reference, .describe = describe_name, .later = true};
+    .parse = parse_reference, .expects = NAME_EXPECTED, .later = true};
 
 static void describe_packs(const struct config_key *key, char *out, size_t size)
 {
@@ -416,7 +339,7 @@ const struct config_type type_packs = {.parse = parse_reference,
 
 static bool parse_text(const struct config_key *key, const char *text, void *field)
 {
-    return copy_text(text, field, key->size);
+    return config_copy(text, field, key->size);
 }
 
 static void describe_text(const struct config_key *key, char *out, size_t size)
@@ -461,57 +384,35 @@ static bool parse_title(const struct config_key *key, const char *text, void *fi
     for (; *at; count++)
         if (!printed_character(&at))
             return false;
-    return count >= 1 && count <= TITLE_CHARACTERS && copy_text(text, field, key->size);
+    return count >= 1 && count <= TITLE_CHARACTERS && config_copy(text, field, key->size);
 }
 
-static void describe_title(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "a name of 1 to %d characters (UTF-8)", TITLE_CHARACTERS);
-}
+const struct config_type type_title = {
+    .parse = parse_title,
+    .expects = "a name of 1 to " CONFIG_SHOW(TITLE_CHARACTERS) " characters (UTF-8)"};
 
-const struct config_type type_title = {.parse = parse_title, .describe = describe_title};
-
+/* Or one of the words, if the key has some. */
 static bool parse_path(const struct config_key *key, const char *text, void *field)
 {
+    const size_t length = strlen(text);
+    unsigned index;
     if (strcasecmp(text, "none") == 0)
-        return copy_text("", field, PORT_SIZE);
-    size_t length = strlen(text);
-    return text[0] == '/' && text[length - 1] != '/' && copy_text(text, field, PORT_SIZE);
+        return config_copy("", field, key->size);
+    if (find_word(key, text, &index))
+        return config_copy(key->words[index], field, key->size);
+    return text[0] == '/' && text[length - 1] != '/' && (key->max == 0 || length <= key->max) &&
+           config_copy(text, field, key->size);
 }
 
 static void describe_path(const struct config_key *key, char *out, size_t size)
 {
-    snprintf(out, size, "the path of a file, starting with '/', or none");
+    snprintf(out, size, "the path of a %s, starting with '/', ", key->max > 0 ? "socket" : "file");
+    if (key->max > 0)
+        snprintf(out + strlen(out), size - strlen(out), "at most %.0f bytes, ", key->max);
+    config_append(out, size, key->words ? "none or " : "or ", key->words ? key->words[0] : "none");
 }
 
 const struct config_type type_path = {.parse = parse_path, .describe = describe_path};
-
-static bool parse_ca_file(const struct config_key *key, const char *text, void *field)
-{
-    return strcmp(text, "any") == 0 ? copy_text(text, field, PORT_SIZE)
-                                    : parse_path(key, text, field);
-}
-
-static void describe_ca_file(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "the path of a file, starting with '/', none or any");
-}
-
-const struct config_type type_ca_file = {.parse = parse_ca_file, .describe = describe_ca_file};
-
-static bool parse_socket(const struct config_key *key, const char *text, void *field)
-{
-    return strlen(text) < sizeof((struct sockaddr_un *) NULL)->sun_path &&
-           parse_path(key, text, field);
-}
-
-static void describe_socket(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "the path of a socket, starting with '/', at most %zu bytes, or none",
-             sizeof((struct sockaddr_un *) NULL)->sun_path - 1);
-}
-
-const struct config_type type_socket = {.parse = parse_socket, .describe = describe_socket};
 
 static bool parse_listen(const struct config_key *key, const char *text, void *field)
 {
@@ -520,29 +421,15 @@ static bool parse_listen(const struct config_key *key, const char *text, void *f
     char four[16];
     if (list->count == MAX_LISTEN || !endpoint_parse(text, &endpoint) || !endpoint.numeric ||
         endpoint_lacks_interface(&endpoint) || endpoint_is_mapped(&endpoint, four) ||
-        !copy_text(text, list->at[list->count], sizeof *list->at))
+        !config_copy(text, list->at[list->count], sizeof *list->at))
         return false;
     list->count++;
     return true;
 }
 
-static void describe_listen(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most %d of them with commas between",
-             MAX_LISTEN);
-}
-
 static bool parse_allow(const struct config_key *key, const char *text, void *field)
 {
     return allow_add(field, text);
-}
-
-static void describe_allow(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "networks such as 192.168.0.0/16 or fe80::/10, at most %d of them with commas between",
-             MAX_ALLOW);
 }
 
 static bool parse_port(const struct config_key *key, const char *text, void *field)
@@ -558,7 +445,7 @@ static bool parse_port(const struct config_key *key, const char *text, void *fie
                  device.address, device.name);
         return true;
     }
-    return (serial || tcp || simulated) && copy_text(text, field, PORT_SIZE);
+    return (serial || tcp || simulated) && config_copy(text, field, PORT_SIZE);
 }
 
 static bool parse_target(const struct config_key *key, const char *text, void *field)
@@ -566,31 +453,20 @@ static bool parse_target(const struct config_key *key, const char *text, void *f
     return strncmp(text, "tcp://", 6) == 0 && parse_port(key, text, field);
 }
 
-static void describe_target(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "tcp://HOST:PORT, such as tcp://192.0.2.10:502");
-}
-
-static void describe_port(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:");
-}
-
-static bool same_listen(const void *a, const void *b)
-{
-    const struct listen_list *x = a, *y = b;
-    for (unsigned i = 0; i < x->count && i < y->count; i++)
-        if (strcmp(x->at[i], y->at[i]) != 0)
-            return false;
-    return x->count == y->count;
-}
-
 const struct config_type type_listen = {
-    .parse = parse_listen, .describe = describe_listen, .same = same_listen, .list = true};
+    .parse = parse_listen,
+    .expects = "ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most " CONFIG_SHOW(
+        MAX_LISTEN) " of them with commas between",
+    .list = true};
 const struct config_type type_allow = {
-    .parse = parse_allow, .describe = describe_allow, .list = true};
-const struct config_type type_port = {.parse = parse_port, .describe = describe_port};
-const struct config_type type_target = {.parse = parse_target, .describe = describe_target};
+    .parse = parse_allow,
+    .expects = "networks such as 192.168.0.0/16 or fe80::/10, at most " CONFIG_SHOW(
+        MAX_ALLOW) " of them with commas between",
+    .list = true};
+const struct config_type type_port = {
+    .parse = parse_port, .expects = "serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:"};
+const struct config_type type_target = {.parse = parse_target,
+                                        .expects = "tcp://HOST:PORT, such as tcp://192.0.2.10:502"};
 
 static const char *const substitutes[] = {[INSTEAD_SKIP] = "skip",
                                           [INSTEAD_UNKNOWN] = "unknown",
@@ -600,16 +476,18 @@ static const char *const substitutes[] = {[INSTEAD_SKIP] = "skip",
 /* Accepts some of the words, and any number in the key's range. */
 static bool parse_substitute(const struct config_key *key, const char *text, void *field)
 {
-    struct substitute found = {.kind = INSTEAD_NUMBER};
+    struct substitute *substitute = field;
+    const struct config_key one = {.size = sizeof(double), .min = key->min, .max = key->max};
+    enum instead kind = INSTEAD_NUMBER;
+    double number = 0;
     unsigned index;
-    if (find_word(key, text, &index)) {
-        found.kind = INSTEAD_SKIP;
-        while (strcmp(substitutes[found.kind], key->words[index]) != 0)
-            found.kind++;
-    } else if (!parse_number(key, text, &found.number)) {
+    if (find_word(key, text, &index))
+        for (kind = INSTEAD_SKIP; strcmp(substitutes[kind], key->words[index]) != 0;)
+            kind++;
+    else if (!parse_number(&one, text, &number))
         return false;
-    }
-    *(struct substitute *) field = found;
+    substitute->kind = kind;
+    substitute->number = number;
     return true;
 }
 
@@ -617,59 +495,12 @@ static void describe_substitute(const struct config_key *key, char *out, size_t 
 {
     out[0] = 0;
     for (unsigned i = 0; key->words[i]; i++)
-        append_word(out, size, i == 0 ? "" : ", ", key->words[i]);
-    append_word(out, size, " or ", "a number");
+        config_append(out, size, i == 0 ? "" : ", ", key->words[i]);
+    config_append(out, size, " or ", "a number");
 }
 
-static bool same_substitute(const void *a, const void *b)
-{
-    const struct substitute *x = a, *y = b;
-    return x->kind == y->kind && (x->kind != INSTEAD_NUMBER || x->number == y->number);
-}
-
-const struct config_type type_substitute = {.parse = parse_substitute,
-                                            .describe = describe_substitute,
-                                            .offer = offer_words,
-                                            .same = same_substitute};
-
-/* ---- several values in one key ---- */
-
-static bool parse_several(const struct config_key *key, const char *text, void *field)
-{
-    const struct config_type *type = key->type;
-    const struct config_key one = {
-        .type = type->item, .size = type->item_size, .min = key->min, .max = key->max};
-    char *copy = strdup(text), *rest = copy, *item;
-    bool good = copy;
-    for (size_t n = 0; good && (item = strsep(&rest, ",")); n++) {
-        item += strspn(item, " \t");
-        for (size_t end = strlen(item); end > 0 && strchr(" \t", item[end - 1]); end--)
-            item[end - 1] = '\0';
-        good = n < key->size / type->item_size &&
-               type->item->parse(&one, item, (char *) field + n * type->item_size);
-    }
-    free(copy);
-    return good;
-}
-
-static void describe_several(const struct config_key *key, char *out, size_t size)
-{
-    key->type->item->describe(key, out, size);
-    const size_t used = strlen(out);
-    snprintf(out + used, size - used, ", up to %zu of them with commas between",
-             key->size / key->type->item_size);
-}
-
-// clang-format off
-#define SEVERAL(one, bytes) {.parse = parse_several, .describe = describe_several, .item = &(one), .item_size = (bytes)}
-const struct config_type type_several_seconds = SEVERAL(type_seconds, sizeof(double));
-const struct config_type type_several_unsigned = SEVERAL(type_unsigned, sizeof(unsigned));
-const struct config_type type_several_int = SEVERAL(type_int, sizeof(int));
-const struct config_type type_several_u32 = SEVERAL(type_u32, sizeof(uint32_t));
-const struct config_type type_several_decimal = SEVERAL(type_decimal, sizeof(double));
-const struct config_type type_several_number = SEVERAL(type_number, sizeof(double));
-const struct config_type type_several_paths = SEVERAL(type_path, PORT_SIZE);
-// clang-format on
+const struct config_type type_substitute = {
+    .parse = parse_substitute, .describe = describe_substitute, .offer = offer_words};
 
 /* ---- values of several kinds in one key ---- */
 
@@ -698,37 +529,60 @@ static bool parse_part(const struct config_key *key, const char *text, void *fie
     return false;
 }
 
-/* As much as a part accepts at a time, since a duration may have a blank in it. */
-static bool parse_parts(const struct config_key *key, const char *text, void *field)
+/* Values with blanks between them. As much as a part accepts at a time, since a duration may have a blank in it. */
+static bool parse_piece(const struct config_key *key, char *piece, void *field, unsigned *done)
 {
-    static const char separators[] = " \t,";
-    unsigned done = 0;
-    bool good = true;
-    for (text += strspn(text, separators); good && *text; text += strspn(text, separators)) {
-        char *piece = strdup(text);
-        size_t size = strlen(text);
-        for (good = false; piece && size > 0; size--) {
+    static const char blanks[] = " \t";
+    bool good = false;
+    while (*(piece += strspn(piece, blanks))) {
+        size_t size = strlen(piece);
+        for (good = false; size > 0; size--) {
+            const char behind = piece[size];
+            if (strchr(blanks, piece[size - 1]) || (behind && !strchr(blanks, behind)))
+                continue;
             piece[size] = '\0';
-            good = (!text[size] || strchr(separators, text[size])) &&
-                   !strchr(separators, text[size - 1]) && parse_part(key, piece, field, &done);
+            good = parse_part(key, piece, field, done);
+            piece[size] = behind;
             if (good)
                 break;
         }
-        text += size;
-        free(piece);
+        if (!good)
+            return false;
+        piece += size;
     }
+    return good;
+}
+
+static bool parse_parts(const struct config_key *key, const char *text, void *field)
+{
+    char *copy = strdup(text), *rest = copy, *piece;
+    unsigned done = 0;
+    bool good = copy;
+    while (good && (piece = strsep(&rest, ",")))
+        good = parse_piece(key, piece, field, &done);
+    free(copy);
     return good && (done & 1 || !key->parts[0].required);
 }
 
+static bool alike(const struct config_part *a, const struct config_part *b)
+{
+    return a->type == b->type && a->min == b->min && a->max == b->max && a->words == b->words;
+}
+
+/* Several of one kind are described once. */
 static void describe_parts(const struct config_key *key, char *out, size_t size)
 {
-    size_t used = 0;
-    for (unsigned i = 0; key->parts[i].type && used < size; i++) {
+    char expected[EXPECTED_SIZE];
+    out[0] = '\0';
+    for (unsigned i = 0, count; key->parts[i].type; i += count) {
         const struct config_key one = key_of(&key->parts[i]);
-        used += (size_t) snprintf(out + used, size - used, "%s", i > 0 ? "; " : "");
-        if (used < size)
-            one.type->describe(&one, out + used, size - used);
-        used += strlen(out + used);
+        for (count = 1; alike(&key->parts[i], &key->parts[i + count]);)
+            count++;
+        config_append(out, size, i > 0 ? "; " : "", config_key_expected(&one, expected));
+        if (count > 1) {
+            const size_t used = strlen(out);
+            snprintf(out + used, size - used, ", up to %u of them with commas between", count);
+        }
     }
 }
 
@@ -749,9 +603,4 @@ static bool parse_ignored(const struct config_key *key, const char *text, void *
     return true;
 }
 
-static void describe_ignored(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "nothing");
-}
-
-const struct config_type type_ignored = {.parse = parse_ignored, .describe = describe_ignored};
+const struct config_type type_ignored = {.parse = parse_ignored, .expects = "nothing"};

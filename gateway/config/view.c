@@ -61,12 +61,6 @@ static bool parse_copy(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static void describe_copy(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most %d of them",
-             VIEW_FILLS);
-}
-
 static bool parse_fill(const struct config_key *key, const char *text, void *field)
 {
     struct view_config *view = field;
@@ -84,21 +78,6 @@ static bool parse_fill(const struct config_key *key, const char *text, void *fie
     return true;
 }
 
-static void describe_fill(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "FROM-TO VALUE, such as 256-331 0, or FROM-TO -> REGISTER, such as 40000-40131 -> 0, "
-             "at most %d of each",
-             VIEW_FILLS);
-}
-
-static bool same_fills(const void *a, const void *b)
-{
-    const struct view_config *x = a, *y = b;
-    return memcmp(&x->fills, &y->fills, sizeof x->fills) == 0 &&
-           memcmp(&x->copies, &y->copies, sizeof x->copies) == 0;
-}
-
 static bool parse_units(const struct config_key *key, const char *text, void *field)
 {
     struct view_units *list = field;
@@ -110,17 +89,18 @@ static bool parse_units(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-static void describe_units(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "unit ids from 0 to 255, at most %d of them with commas between",
-             VIEW_UNITS);
-}
-
+#define COPY_EXPECTED                                                                              \
+    "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most " CONFIG_SHOW(VIEW_FILLS) " of "
 const struct config_type type_fill = {
-    .parse = parse_fill, .describe = describe_fill, .same = same_fills, .list = true};
-const struct config_type type_copy = {.parse = parse_copy, .describe = describe_copy, .list = true};
-const struct config_type type_units = {
-    .parse = parse_units, .describe = describe_units, .list = true};
+    .parse = parse_fill,
+    .expects = "FROM-TO VALUE, such as 256-331 0, or " COPY_EXPECTED "each",
+    .list = true};
+const struct config_type type_copy = {
+    .parse = parse_copy, .expects = COPY_EXPECTED "them", .list = true};
+const struct config_type type_units = {.parse = parse_units,
+                                       .expects = "unit ids from 0 to 255, at most " CONFIG_SHOW(
+                                           VIEW_UNITS) " of them with commas between",
+                                       .list = true};
 
 /* ---- what lies around them ---- */
 

@@ -23,38 +23,31 @@ static bool parse_broker(const struct config_key *key, const char *text, void *f
 {
     bool tls;
     struct endpoint endpoint;
-    return strlen(text) < key->size && mqtt_broker_parse(text, &tls, &endpoint) &&
-           snprintf(field, key->size, "%s", text) > 0;
+    return mqtt_broker_parse(text, &tls, &endpoint) && config_copy(text, field, key->size);
 }
 
-static void describe_broker(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883");
-}
-
-static const struct config_type type_broker = {.parse = parse_broker, .describe = describe_broker};
+static const struct config_type type_broker = {
+    .parse = parse_broker,
+    .expects = "mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883"};
 
 /* What MQTT allows in a topic for publishing, without empty levels and blanks. */
 static bool parse_topic(const struct config_key *key, const char *text, void *field)
 {
     size_t size = strlen(text);
-    if (size == 0 || size >= key->size || text[0] == '/' || text[0] == '$' ||
-        text[size - 1] == '/' || strstr(text, "//"))
+    if (size == 0 || text[0] == '/' || text[0] == '$' || text[size - 1] == '/' ||
+        strstr(text, "//"))
         return false;
     for (const char *c = text; *c; c++)
         if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F || strchr("+#\"\\;", *c))
             return false;
-    return snprintf(field, key->size, "%s", text) > 0;
+    return config_copy(text, field, key->size);
 }
 
-static void describe_topic(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "1 to %zu of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #",
-             key->size - 1);
-}
-
-static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
+_Static_assert(MQTT_TOPIC_SIZE == 65, "as it says");
+static const struct config_type type_topic = {
+    .parse = parse_topic,
+    .expects =
+        "1 to 64 of a-z, A-Z, 0-9 and signs, levels with / between, without blanks, + and #"};
 
 static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
 {
@@ -246,16 +239,17 @@ static void init_mqtt(void *settings)
 
 static const struct config_key mqtt_keys[] = {
     {.name = "broker", MQTT(broker), .type = &type_broker, .web = true, .sends = true,
+     .also = "host server url",
      .help = "The MQTT broker to which values are sent; with mqtts the connection is encrypted."},
     USER_ROW(MQTT, ""),
     {.name = "password_file", MQTT(password_file), .type = &type_path, .secret = true,
-     .preset = "none",
+     .preset = "none", .also = "password",
      .help = "A file whose first line is the password. Only packgate should be able to read it. There is no key for "
              "the password itself, because everybody may read this file."},
     CA_FILE_ROW(MQTT, "broker"),
     CLIENT_CERT_ROW(mqtt_config),
     {.name = "topic", MQTT(topic), .type = &type_topic, .web = true,
-     .preset = "packgate",
+     .preset = "packgate", .also = "prefix",
      .help = "The beginning of all topics; %h is the name of this host. Each gateway at the same broker needs a "
              "different one."},
     PACKS_ROW("to publish"),
@@ -276,40 +270,25 @@ static const struct config_key mqtt_keys[] = {
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message per device; single: one "
              "per value, for Domoticz, openHAB and older releases. How much it shows of a pack: few leaves out the "
              "cells, all adds every alarm, sensor and counter."},
-    {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+    {.name = "switching", MQTT(switching), .type = &type_choice, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
     {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
      CONFIG_FOLDED("write it in 'discovery', as in 'discovery = device all'")},
-    {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+    {.name = "on_change", MQTT(on_change), .type = &type_choice, CONFIG_WORDS("no", "yes"),
      CONFIG_FOLDED("write it behind the interval, as in 'interval = 10s on_change'")},
     CLIENT_KEY_ROW(MQTT),
     OLD_VERIFY_ROW(MQTT),
     {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
      CONFIG_FOLDED("leave it out, and let Home Assistant look below homeassistant")},
-    {.name = "retain", MQTT(retain), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+    {.name = "retain", MQTT(retain), .type = &type_choice, CONFIG_WORDS("no", "yes"),
      CONFIG_FOLDED("leave it out, values that a broker keeps look fresh however old they are")},
 };
 
-static const struct config_alias mqtt_aliases[] = {
-    {"host",     "broker"},
-    {"server",   "broker"},
-    {"url",      "broker"},
-    {"username", "user"},
-    {"password", "password_file"},
-    {"prefix",   "topic"},
-    {"pack",     "packs"},
-    {"cafile",   "ca_file"},
-    {"certfile", "client_cert"},
-    {"keyfile",  "client_cert"},
-    {0}
-};
-
 const struct config_section mqtt_section = {
-    .word = "mqtt", .heading = "[mqtt NAME]", .times = SECTION_NAMED,
+    .word = "mqtt", .heading = "[mqtt NAME]", CONFIG_NAMED(mqtt_config, mqtts, mqtt_count),
     .help = "Publishes values, alarms and states to an MQTT broker, and accepts orders from it. Home Assistant "
             "creates devices for the packs by itself.",
-    .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
-    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
 };
 // clang-format on

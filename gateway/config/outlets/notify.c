@@ -54,16 +54,11 @@ static bool parse_report(const struct config_key *key, const char *text, void *f
     return true;
 }
 
-static void describe_report(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(
-        out, size,
-        "sunrise, sunset, full or a time such as 07:30, at most %d of them with commas between",
-        NOTIFY_REPORTS_MAX);
-}
-
 static const struct config_type type_reports = {
-    .parse = parse_report, .describe = describe_report, .list = true};
+    .parse = parse_report,
+    .expects = "sunrise, sunset, full or a time such as 07:30, at most " CONFIG_SHOW(
+        NOTIFY_REPORTS_MAX) " of them with commas between",
+    .list = true};
 
 /* What follows an event, "20" of "soc_below 20", into its field. */
 static bool parse_detail(unsigned event, const char *text, struct notify_config *notify)
@@ -71,9 +66,9 @@ static bool parse_detail(unsigned event, const char *text, struct notify_config 
     static const struct config_key soc_below = {.min = 1, .max = 99},
                                    cell_delta = {.min = 5, .max = 2000};
     if (event == NOTIFY_SOC_BELOW)
-        return type_decimal.parse(&soc_below, text, &notify->soc_below);
+        return type_number.parse(&soc_below, text, &notify->soc_below);
     if (event == NOTIFY_CELL_DELTA)
-        return type_decimal.parse(&cell_delta, text, &notify->cell_delta_mv);
+        return type_number.parse(&cell_delta, text, &notify->cell_delta_mv);
     return event == NOTIFY_REPORT && parse_report(NULL, text, &notify->reports);
 }
 
@@ -95,23 +90,6 @@ static bool parse_events(const struct config_key *key, const char *text, void *f
     return false;
 }
 
-static bool same_events(const void *a, const void *b)
-{
-    const struct notify_config *x = a, *y = b;
-    return x->events == y->events && x->protection == y->protection &&
-           x->soc_below == y->soc_below && x->cell_delta_mv == y->cell_delta_mv &&
-           memcmp(&x->reports, &y->reports, sizeof x->reports) == 0;
-}
-
-static void describe_events(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "alarm or protection, stale, back, soc_below 20, full, cell_delta 100, switched, "
-             "report sunset (or sunrise, full, or a time such as 07:30, up to %d of them) and "
-             "started, with commas between",
-             NOTIFY_REPORTS_MAX);
-}
-
 static void offer_events(const struct config_key *key, struct suggest *suggest)
 {
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
@@ -119,41 +97,26 @@ static void offer_events(const struct config_key *key, struct suggest *suggest)
     suggest_offer(suggest, "protection");
 }
 
-static const struct config_type type_events = {.parse = parse_events,
-                                               .describe = describe_events,
-                                               .offer = offer_events,
-                                               .same = same_events,
-                                               .list = true};
+static const struct config_type type_events = {
+    .parse = parse_events,
+    .expects = "alarm or protection, stale, back, soc_below 20, full, cell_delta 100, switched, "
+               "report sunset (or sunrise, full, or a time such as 07:30, up to " CONFIG_SHOW(
+                   NOTIFY_REPORTS_MAX) " of them) and started, with commas between",
+    .offer = offer_events,
+    .list = true};
 
-/* A password in an address would be in a file that everybody may read. */
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
-    static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://"};
-    const char *host = NULL;
-    if (text[0] == '/')
-        return type_path.parse(key, text, field);
-    for (size_t i = 0; i < COUNT(schemes) && !host; i++)
-        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
-            host = text + strlen(schemes[i]);
-    if (!host || strlen(text) >= key->size || strcspn(host, "/:?") == 0 || strpbrk(text, " \t\"\\"))
-        return false;
-    const char *at = strchr(host, '@');
-    if (at && at < host + strcspn(host, "/?"))
-        return false;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char) *c < 0x21 || (unsigned char) *c > 0x7E)
-            return false;
-    return snprintf(field, key->size, "%s", text) > 0;
+    static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://", NULL};
+    return text[0] == '/'
+               ? type_path.parse(key, text, field)
+               : config_address_host(text, schemes) && config_copy(text, field, key->size);
 }
 
-static void describe_url(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password, or "
-             "the path of a file");
-}
-
-static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
+static const struct config_type type_url = {
+    .parse = parse_url,
+    .expects = "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password, or "
+               "the path of a file"};
 
 /* "shed@example.net", or "root" if the server is this host: an SMTP address, without a display
  * name. */
@@ -171,16 +134,11 @@ static bool is_mail_address(const char *text, size_t size)
 
 static bool parse_mail(const struct config_key *key, const char *text, void *field)
 {
-    return strlen(text) < key->size && is_mail_address(text, strlen(text)) &&
-           snprintf(field, key->size, "%s", text) > 0;
+    return is_mail_address(text, strlen(text)) && config_copy(text, field, key->size);
 }
 
-static void describe_mail(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "an address such as shed@example.net, without a name beside it");
-}
-
-static const struct config_type type_mail = {.parse = parse_mail, .describe = describe_mail};
+#define MAIL_EXPECTED "an address such as shed@example.net, without a name beside it"
+static const struct config_type type_mail = {.parse = parse_mail, .expects = MAIL_EXPECTED};
 
 /* "me@example.net, you@example.net, from shed@example.net" */
 static bool parse_mails(const struct config_key *key, const char *text, void *field)
@@ -213,21 +171,9 @@ static bool parse_mails(const struct config_key *key, const char *text, void *fi
     return true;
 }
 
-static bool same_mails(const void *a, const void *b)
-{
-    const struct notify_config *x = a, *y = b;
-    return strcmp(x->to, y->to) == 0 && strcmp(x->from, y->from) == 0;
-}
-
-static void describe_mails(const struct config_key *key, char *out, size_t size)
-{
-    describe_mail(key, out, size);
-    snprintf(out + strlen(out), size - strlen(out),
-             ", or several with commas between, one of them with from before it");
-}
-
 static const struct config_type type_mails = {
-    .parse = parse_mails, .describe = describe_mails, .same = same_mails};
+    .parse = parse_mails,
+    .expects = MAIL_EXPECTED ", or several with commas between, one of them with from before it"};
 
 /* ---- checks ---- */
 
@@ -383,32 +329,36 @@ static void init_notify(void *settings)
 static const struct config_key notify_keys[] = {
     {.name = "type", NOTIFY(type), .type = &type_choice, .web = true, .sends = true,
      CONFIG_WORDS("ntfy", "pushover", "pushsafer", "mail", "webhook", "command"),
+     .also = "service",
      .help = "How messages are sent."},
     {.name = "url", NOTIFY(url), .type = &type_url, .web = true, .sends = true,
-     .otherwise = "that of the service, where there is only one",
+     .otherwise = "that of the service, where there is only one", .also = "server topic program",
      .help = "The destination: for ntfy with the topic (https://ntfy.sh/my-topic), for a webhook the whole address, "
              "for mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this "
              "host). The path of a file: its first line is the address, if that is secret itself. For command, the "
              "program that is started for each message, without a shell, with JSON on its standard input and "
              "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
     {.name = "key_file", NOTIFY(key_file), .type = &type_path, .secret = true,
-     .otherwise = "none",
+     .otherwise = "none", .also = "token key password",
      .help = "A file with the secrets, one per line: for pushover the token and the user key, for pushsafer the key, "
              "for mail the password, for ntfy and a webhook the token, or with user the password. Only packgate "
              "should be able to read it."},
     USER_ROW(NOTIFY, ""),
-    {.name = "to", .offset = 0, .size = sizeof(struct notify_config), .type = &type_mails, .web = true, .on_change = CHANGE_SECTION,
+    {.name = "to", CONFIG_FIELDS(notify_config, {CONFIG_FIELD(notify_config, to)}, {CONFIG_FIELD(notify_config, from)}), .type = &type_mails, .web = true, .on_change = CHANGE_SECTION,
      .otherwise = "none",
      .help = "The recipients' mail addresses, separated by commas. The sender is `user`, if that is an address, or the "
              "first recipient, unless one is given here: me@example.net, from shed@example.net."},
-    {.name = "priority", NOTIFY(priority), .type = &type_int, .web = true, .min = -2, .max = 2,
+    {.name = "priority", NOTIFY(priority), .type = &type_whole, .web = true, .min = -2, .max = 2,
      .preset = "1",
      .help = "The priority of alarms at protection level; 2 is repeated by the service until somebody confirms it. "
              "Other messages have 0, ends and reports less."},
     CA_FILE_ROW(NOTIFY, "server"),
     PACKS_ROW("to report about"),
-    {.name = "events", .offset = 0, .size = sizeof(struct notify_config), .type = &type_events, .web = true,
+    {.name = "events", .type = &type_events, .web = true,
+     CONFIG_FIELDS(notify_config, {CONFIG_FIELD(notify_config, events)}, {CONFIG_FIELD(notify_config, protection)}, {CONFIG_FIELD(notify_config, soc_below)},
+                   {CONFIG_FIELD(notify_config, cell_delta_mv)}, {CONFIG_FIELD(notify_config, reports)}),
      .on_change = CHANGE_SECTION, .preset = "alarm, stale, back",
+     .also = "event",
      .help = "The events to report: an alarm began, rose to protection or ended (protection in place of alarm: at "
              "that level only); values became stale, and fresh again; the state of charge fell below so many percent, and "
              "rose 5 percent above; the pack is full for the first time of the day; its highest and lowest cell "
@@ -419,46 +369,32 @@ static const struct config_key notify_keys[] = {
      CONFIG_FOLDED("leave it out if it is 'user', or write it in 'to', as in 'to = me@example.net, from shed@example.net'")},
     {.name = "command", NOTIFY(command), .type = &type_path,
      CONFIG_FOLDED("write it as 'url'")},
-    {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .min = 1, .max = 99,
+    {.name = "soc_below", NOTIFY(soc_below), .type = &type_number, .min = 1, .max = 99,
      CONFIG_FOLDED("write it in 'events', as 'soc_below 20'")},
-    {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_decimal, .min = 5, .max = 2000,
+    {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_number, .min = 5, .max = 2000,
      CONFIG_FOLDED("write it in 'events', as 'cell_delta 100'")},
     {.name = "report", NOTIFY(reports), .type = &type_reports,
      CONFIG_FOLDED("write it in 'events', as 'report sunset'")},
-    {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .min = 0, .max = 86400,
+    {.name = "hold", NOTIFY(hold_s), .type = &type_duration, .min = 0, .max = 86400,
      CONFIG_FOLDED("leave it out, an event is reported after 30 seconds, and its end after the same time")},
     {.name = "device", NOTIFY(device), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose devices where the service has your account")},
     {.name = "sound", NOTIFY(sound), .type = &type_text,
      CONFIG_FOLDED("leave it out, and choose sounds in the app")},
-    {.name = "repeat", NOTIFY(repeat_s), .type = &type_seconds, .min = 60, .max = 30 * 86400.0,
+    {.name = "repeat", NOTIFY(repeat_s), .type = &type_duration, .min = 60, .max = 30 * 86400.0,
      CONFIG_FOLDED("leave it out, events that last are reported again after 6 hours")},
-    {.name = "limit", NOTIFY(limit), .type = &type_unsigned, .min = 2, .max = 1000,
+    {.name = "limit", NOTIFY(limit), .type = &type_whole, .min = 2, .max = 1000,
      CONFIG_FOLDED("leave it out, 20 messages an hour are sent at most")},
     {.name = "url_file", NOTIFY(url_file), .type = &type_path,
      CONFIG_FOLDED("write 'url = /path/of/it'")},
-    {.name = "level", NOTIFY(protection), .type = &type_flag, CONFIG_WORDS("warning", "protection"),
+    {.name = "level", NOTIFY(protection), .type = &type_choice, CONFIG_WORDS("warning", "protection"),
      CONFIG_FOLDED("write 'protection' in place of 'alarm' in 'events', and leave warning out")},
 };
 
-static const struct config_alias notify_aliases[] = {
-    {"service",  "type"},
-    {"server",   "url"},
-    {"topic",    "url"},
-    {"token",    "key_file"},
-    {"key",      "key_file"},
-    {"password", "key_file"},
-    {"program",  "url"},
-    {"pack",     "packs"},
-    {"event",    "events"},
-    {0}
-};
-
 const struct config_section notify_section = {
-    .word = "notify", .heading = "[notify NAME]", .times = SECTION_NAMED,
+    .word = "notify", .heading = "[notify NAME]", CONFIG_NAMED(notify_config, notifies, notify_count),
     .help = "Sends messages about alarms, silence, thresholds and a daily report to a phone, by mail, to a web "
             "address or to your own program.",
-    .size = sizeof(struct notify_config), .at = offsetof(struct config, notifies), .count = offsetof(struct config, notify_count),
-    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .init = init_notify, .check = check_notify, .link = link_notify,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .init = init_notify, .check = check_notify, .link = link_notify,
 };
 // clang-format on

@@ -40,19 +40,14 @@ static bool parse_presented_port(const struct config_key *key, const char *text,
                      strlen(text + 11) < LISTEN_SIZE &&
                      (endpoint.port == 0 || endpoint.port >= 1024);
     const bool can = is_can(text) && text[4] && strlen(text + 4) < 16 && !strpbrk(text, "/ \t");
-    return (serial || tcp || can) && strlen(text) < key->size &&
-           snprintf(field, key->size, "%s", text) > 0;
+    return (serial || tcp || can) && config_copy(text, field, key->size);
 }
 
-static void describe_presented_port(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "serial:/dev/..., can:INTERFACE or tcp-listen:ADDRESS:PORT with a port from 1024 on, "
-             "such as tcp-listen:127.0.0.1:5020");
-}
-
-static const struct config_type type_presented_port = {.parse = parse_presented_port,
-                                                       .describe = describe_presented_port};
+static const struct config_type type_presented_port = {
+    .parse = parse_presented_port,
+    .expects =
+        "serial:/dev/..., can:INTERFACE or tcp-listen:ADDRESS:PORT with a port from 1024 on, "
+        "such as tcp-listen:127.0.0.1:5020"};
 
 static const struct bms_driver *driver_of(const char *protocol)
 {
@@ -74,13 +69,6 @@ static bool parse_presented_protocol(const struct config_key *key, const char *t
     if (modbus && behind)
         snprintf(present->view, sizeof present->view, "%s", behind);
     return snprintf(present->protocol, sizeof present->protocol, "%s", name) > 0;
-}
-
-static bool same_presented_protocol(const void *a, const void *b)
-{
-    const struct present_config *x = a, *y = b;
-    return strcmp(x->protocol, y->protocol) == 0 && x->variant == y->variant &&
-           strcmp(x->view, y->view) == 0;
 }
 
 /* The n-th of all protocols, from 0. */
@@ -115,7 +103,6 @@ static void offer_presented_protocols(const struct config_key *key, struct sugge
 
 static const struct config_type type_presented_protocol = {.parse = parse_presented_protocol,
                                                            .describe = describe_presented_protocol,
-                                                           .same = same_presented_protocol,
                                                            .offer = offer_presented_protocols};
 
 /* ---- checks ---- */
@@ -392,11 +379,14 @@ static bool present_may_order(const void *settings)
 
 static const struct config_key present_keys[] = {
     {.name = "of", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, .max = 1, .on_change = CHANGE_SECTION,
+     .also = "pack packs bank source",
      .help = "The presented pack or bank."},
     {.name = "port", PRESENT(port), .type = &type_presented_port,
+     .also = "listen",
      .help = "The port to which the master is connected. TCP clients must be in the networks of [gateway] allow; "
              "port 0 is any free port. A CAN interface must be brought up by the system, with 500 kbit/s."},
-    {.name = "protocol", .offset = 0, .size = sizeof(struct present_config), .type = &type_presented_protocol, .on_change = CHANGE_SECTION,
+    {.name = "protocol",
+     CONFIG_FIELDS(present_config, {CONFIG_FIELD(present_config, protocol)}, {CONFIG_FIELD(present_config, variant)}, {CONFIG_FIELD(present_config, view)}), .type = &type_presented_protocol, .on_change = CHANGE_SECTION,
      .help = "The protocol of the master. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over "
              "TCP; when values turn stale, they get exception 0x0B for 10 s, and the allowed currents read 0 (with "
              "on_stale = discharge, the discharge current stays as before). modbus-rtu NAME: the registers of [view NAME] instead; there is no "
@@ -404,11 +394,13 @@ static const struct config_key present_keys[] = {
              "(topbms pylontech): inverters see `of` as such a BMS. "
              "pylon-1.2, pylon-1.3, victron: on a CAN bus; by serial and tcp-listen as SLCAN. For these `of` must "
              "have [limits]."},
-    {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 255,
+    {.name = "address", PRESENT(address), .type = &type_whole, .min = 0, .max = 255,
      .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
+     .also = "unit slave slave_id",
      .help = "The address at which it answers. With modbus-rtu it then answers at no other one."},
     {.name = "baud", CONFIG_SERIAL(present_config),
      .otherwise = "9600 8N1 default", .on_change = CHANGE_SECTION,
+     .also = "baudrate speed parity rs485",
      .help = "A serial port, as in [line NAME]; rs485: the kernel drives RTS while it sends (TIOCSRS485)."},
     {.name = "variant", PRESENT(variant), .type = &type_variant,
      CONFIG_FOLDED("write it behind the protocol, as in 'protocol = topbms pylontech'")},
@@ -418,39 +410,21 @@ static const struct config_key present_keys[] = {
     {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS(CONFIG_RTS),
      CONFIG_FOLDED("write it in 'baud', as in 'baud = 9600 8N1 rs485'")},
     CONFIG_WITHOUT_EFFECT("on_stale", "'on_stale' of the [limits] applies to all that read them"),
-    {.name = "soh", PRESENT(soh_percent), .type = &type_decimal, .min = 1, .max = 100,
+    {.name = "soh", PRESENT(soh_percent), .type = &type_number, .min = 1, .max = 100,
      .otherwise = "none: messages that have it are not sent",
      .help = "The state of health in % that is sent if no BMS reports one. Not with modbus-rtu."},
-    {.name = "switching", PRESENT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "no",
+    {.name = "switching", PRESENT(switching), .type = &type_choice, CONFIG_WORDS("no", "yes"),
+     .preset = "no", .also = "writable",
      .help = "Whether the master may write what `writable` of the packs permits, with modbus-rtu: switch the charge "
              "and discharge MOS, write settings. By TCP it must also be in [gateway] allow_write."},
 };
 
-static const struct config_alias present_aliases[] = {
-    {"pack",     "of"},
-    {"packs",    "of"},
-    {"bank",     "of"},
-    {"source",   "of"},
-    {"listen",   "port"},
-    {"unit",     "address"},
-    {"slave",    "address"},
-    {"slave_id", "address"},
-    {"baudrate", "baud"},
-    {"speed",    "baud"},
-    {"parity",   "baud"},
-    {"rs485",    "baud"},
-    {"writable", "switching"},
-    {0}
-};
-
 const struct config_section present_section = {
-    .word = "present", .heading = "[present NAME]", .times = SECTION_NAMED,
+    .word = "present", .heading = "[present NAME]", CONFIG_NAMED(present_config, presents, present_count),
     .help = "A serial port, or a TCP port, on which an inverter, a PLC or another master polls values. There is no "
             "answer before the first complete poll cycle. When values turn stale, even because the gateway hangs or "
             "ends, all replies say stop for 10 s, and then there is no answer.",
-    .size = sizeof(struct present_config), .at = offsetof(struct config, presents), .count = offsetof(struct config, present_count),
-    .outlet = true, .lingers = true, .may_order = present_may_order, .may_set = true, CONFIG_KEYS(present_keys), .aliases = present_aliases,
+    .outlet = true, .lingers = true, .may_order = present_may_order, .may_set = true, CONFIG_KEYS(present_keys),
     .init = init_present, .check = check_present, .link = link_present,
 };
 // clang-format on

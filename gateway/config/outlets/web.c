@@ -38,74 +38,52 @@ static bool parse_networks(const struct config_key *key, const char *text, void 
     return strcmp(text, "none") == 0 ? list->count == 0 : type_allow.parse(key, text, field);
 }
 
-static void describe_networks(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size, "none, or ");
-    type_allow.describe(key, out + strlen(out), size - strlen(out));
-}
-
 /* As `allow`, or none. */
 static const struct config_type type_networks = {
-    .parse = parse_networks, .describe = describe_networks, .list = true};
+    .parse = parse_networks,
+    .expects = "none, or networks such as 192.168.0.0/16 or fe80::/10, at most " CONFIG_SHOW(
+        MAX_ALLOW) " of them with commas between",
+    .list = true};
 
 /* It is copied into a header. */
 static bool parse_frame(const struct config_key *key, const char *text, void *field)
 {
-    const bool tls = strncmp(text, "https://", 8) == 0;
+    static const char *const schemes[] = {"https://", "http://", NULL};
     struct endpoint endpoint;
     char address[WEB_HOST_SIZE + 8];
-    if (strcmp(text, "none") == 0) {
-        *(char *) field = '\0';
-        return true;
-    }
-    if (strcmp(text, "self") == 0)
-        return snprintf(field, key->size, "'self'") > 0;
-    if ((!tls && strncmp(text, "http://", 7) != 0) || strlen(text) >= key->size ||
-        strpbrk(text, " \t;,'\"*\\"))
+    if (strcmp(text, "none") == 0 || strcmp(text, "self") == 0)
+        return config_copy(text[0] == 'n' ? "" : "'self'", field, key->size);
+    const char *host = config_address_host(text, schemes);
+    if (!host || strlen(text) >= key->size || strpbrk(text, ";,'*"))
         return false;
-    snprintf(address, sizeof address, "%s", text + (tls ? 8 : 7));
+    snprintf(address, sizeof address, "%s", host);
     if (!endpoint_parse(address, &endpoint)) {
         strcat(address, ":443");
         if (strchr(address, '/') || !endpoint_parse(address, &endpoint))
             return false;
     }
-    return snprintf(field, key->size, "%s", text) > 0;
+    return config_copy(text, field, key->size);
 }
 
-static void describe_frame(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "https://HOST or http://HOST, with :PORT unless it is the usual one, self or none");
-}
-
-static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
+static const struct config_type type_frame = {
+    .parse = parse_frame,
+    .expects = "https://HOST or http://HOST, with :PORT unless it is the usual one, self or none"};
 
 /* It is copied into messages; homeassistant:// is a page of Home Assistant's own. */
 static bool parse_link(const struct config_key *key, const char *text, void *field)
 {
-    const char *host = strstr(text, "://");
-    if (strcmp(text, "none") == 0) {
-        *(char *) field = '\0';
-        return true;
-    }
-    if (!host || !host[3] || strlen(text) >= key->size || strpbrk(text, " \t\"#<>\\"))
-        return false;
-    const int size = (int) (host - text);
-    return ((size == 4 && memcmp(text, "http", 4) == 0) ||
-            (size == 5 && memcmp(text, "https", 5) == 0) ||
-            (size == 13 && memcmp(text, "homeassistant", 13) == 0)) &&
-           snprintf(field, key->size, "%s", text) > 0;
+    static const char *const schemes[] = {"https://", "http://", "homeassistant://", NULL};
+    if (strcmp(text, "none") == 0)
+        return config_copy("", field, key->size);
+    return config_address_host(text, schemes) && !strpbrk(text, "#<>") &&
+           config_copy(text, field, key->size);
 }
 
-static void describe_link(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(
-        out, size,
+static const struct config_type type_link = {
+    .parse = parse_link,
+    .expects =
         "an address such as https://battery.example.net/, homeassistant://hassio/ingress/SLUG, "
-        "or none");
-}
-
-static const struct config_type type_link = {.parse = parse_link, .describe = describe_link};
+        "or none"};
 
 /* A name, or the address that links have, whose name is accepted as well. */
 static bool parse_hosts(const struct config_key *key, const char *text, void *field)
@@ -123,23 +101,12 @@ static bool parse_hosts(const struct config_key *key, const char *text, void *fi
            parse_host(host, &web->hosts);
 }
 
-static bool same_hosts(const void *a, const void *b)
-{
-    const struct web_config *x = a, *y = b;
-    return memcmp(&x->hosts, &y->hosts, sizeof x->hosts) == 0 && strcmp(x->link, y->link) == 0;
-}
-
-static void describe_hosts(const struct config_key *key, char *out, size_t size)
-{
-    snprintf(out, size,
-             "names such as battery.example.net, without a port, at most %d of them with commas "
-             "between, or any; one of them as an address, such as https://battery.example.net/ or "
-             "homeassistant://hassio/ingress/SLUG",
-             WEB_HOSTS_MAX);
-}
-
 static const struct config_type type_hosts = {
-    .parse = parse_hosts, .describe = describe_hosts, .same = same_hosts, .list = true};
+    .parse = parse_hosts,
+    .expects = "names such as battery.example.net, without a port, at most " CONFIG_SHOW(
+        WEB_HOSTS_MAX) " of them with commas between, or any; one of them as an address, such as "
+                       "https://battery.example.net/ or homeassistant://hassio/ingress/SLUG",
+    .list = true};
 
 static bool web_may_order(const void *settings)
 {
@@ -202,16 +169,18 @@ static void init_web(void *settings)
 // clang-format off
 #define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION
 
+#define MOST(member) {CONFIG_FIELD(web_config, member), .type = &type_whole, .min = 1, .max = 4000}
+
 static const struct config_key web_keys[] = {
     {.name = "listen", WEB(listen), .type = &type_listen,
-     .preset = "0.0.0.0:8080",
+     .preset = "0.0.0.0:8080", .also = "bind port address",
      .help = "The addresses for browsers. Port 0 is any free port."},
     {.name = "allow", WEB(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
      .help = "The networks from which browsers are accepted; all others are rejected. The default is this host and "
              "all private networks."},
     {.name = "password_file", WEB(password_file), .type = &type_path,
-     .preset = "none",
+     .preset = "none", .also = "password",
      .help = "The file that `packgate password` has written. Without it nobody can log in, and the page cannot "
              "switch anything."},
     {.name = "allow_write", WEB(allow_write), .type = &type_allow,
@@ -224,8 +193,8 @@ static const struct config_key web_keys[] = {
      .help = "Who may change this file from the page, besides the browser that has the code of `packgate setup`. "
              "yes: users who are logged in, as for switching. ingress: everybody who reaches the page, for one that "
              "only single addresses in `allow` may ask and that logs people in, such as Home Assistant's ingress."},
-    {.name = "hosts", .offset = 0, .size = sizeof(struct web_config), .on_change = CHANGE_SECTION, .type = &type_hosts,
-     .preset = "none",
+    {.name = "hosts", CONFIG_FIELDS(web_config, {CONFIG_FIELD(web_config, hosts)}, {CONFIG_FIELD(web_config, link)}), .on_change = CHANGE_SECTION, .type = &type_hosts,
+     .preset = "none", .also = "host hostname",
      .help = "Further host names of the page, besides addresses, localhost and the name of the host: that of a "
              "reverse proxy, or the one in a Prometheus configuration. Other names are rejected, because foreign web "
              "pages could read the values with them. any: all names are accepted, if `allow` has only single "
@@ -237,46 +206,31 @@ static const struct config_key web_keys[] = {
      .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the same "
              "host name, as behind a reverse proxy."},
     {.name = "proxy", WEB(proxy), .type = &type_networks,
-     .preset = "none",
+     .preset = "none", .also = "trusted_proxies",
      .help = "The addresses of reverse proxies, whose X-Forwarded-For, -Proto and -Prefix are trusted. Requests with "
              "these headers from other addresses cannot switch anything."},
-    {.name = "tls_cert", .offset = offsetof(struct web_config, tls_cert), .size = 2 * OUTLET_PATH_SIZE, .type = &type_several_paths,
-     .otherwise = "none", .on_change = CHANGE_SECTION,
+    {.name = "tls_cert", CONFIG_PARTS(web_config, {CONFIG_FIELD(web_config, tls_cert), .type = &type_path}, {CONFIG_FIELD(web_config, tls_key), .type = &type_path}),
+     .otherwise = "none", .on_change = CHANGE_SECTION, .also = "certfile cert keyfile key",
      .help = "The files of a certificate with its chain, and of its key, in PEM form, separated by a comma: the page "
              "is then served as https. A reverse proxy does the same "
              "and renews its certificate by itself."},
-    {.name = "max_clients", .offset = offsetof(struct web_config, max_clients), .size = 3 * sizeof(unsigned),
-     .type = &type_several_unsigned, .min = 1, .max = 4000, .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
+    {.name = "max_clients", CONFIG_PARTS(web_config, MOST(max_clients), MOST(max_per_address), MOST(max_streams)),
+     .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
      .help = "Simultaneous connections, at least 4; of these from one address, at least 2; open pages that receive "
              "updates. A further connection closes the longest idle one."},
     OLD_PACKS_ROW,
     {.name = "link", WEB(link), .type = &type_link, CONFIG_FOLDED("write it in 'hosts'")},
     {.name = "tls_key", WEB(tls_key), .type = &type_path, CONFIG_FOLDED("write 'tls_cert = CERTIFICATE, KEY'")},
-    {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,
+    {.name = "max_per_address", WEB(max_per_address), .type = &type_whole, .min = 2, .max = 4000,
      CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the second")},
-    {.name = "max_streams", WEB(max_streams), .type = &type_unsigned, .min = 1, .max = 4000,
+    {.name = "max_streams", WEB(max_streams), .type = &type_whole, .min = 1, .max = 4000,
      CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the third")},
-};
-
-static const struct config_alias web_aliases[] = {
-    {"bind",     "listen"},
-    {"port",     "listen"},
-    {"address",  "listen"},
-    {"password", "password_file"},
-    {"host",     "hosts"},
-    {"hostname", "hosts"},
-    {"certfile", "tls_cert"},
-    {"cert",     "tls_cert"},
-    {"keyfile",  "tls_cert"},
-    {"key",      "tls_cert"},
-    {"trusted_proxies", "proxy"},
-    {0}
 };
 
 const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .aliases = web_aliases, .init = init_web, .check = check_web, .link = link_web,
+    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .init = init_web, .check = check_web, .link = link_web,
 };
 // clang-format on

@@ -213,8 +213,8 @@ help:
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
 	@echo "make fleet      a thousand gateways through nginx into VictoriaMetrics, each part killed, every sample counted"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
-	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root; bluetooth-service: the packages"
-	@echo "                below a real systemd, with the system bus"
+	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root; bluetooth-service: the packages,"
+	@echo "                set-up and Bluetooth below a real systemd"
 	@echo "make lint format coverage clean"
 
 include packaging/install.mk packaging/package.mk

@@ -152,6 +152,11 @@ soak: test-deps
 	$(BUILD)/tests/bench/damage $(or $(SOAK_DAMAGED),1000000)
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate
 
+# The proof of the rule of the open requests in full; a short one is one of the tests.
+model:
+	@tests/install-packages spin clang
+	tests/model/check
+
 # Real BlueZ and the kernel's virtual Bluetooth controllers, in qemu; as root. Minutes, and no part of test.
 VM_DEPS := qemu-system-x86 kmod cpio bluez bluez-test-tools dbus python3-dbus python3-gi
 
@@ -212,6 +217,7 @@ help:
 	@echo "make docs       generate register-map.md and the other documents that the program prints; make pictures: those of the page"
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
 	@echo "make fleet      a thousand gateways through nginx into VictoriaMetrics, each part killed, every sample counted"
+	@echo "make model      the rule of the open requests proved in full, and mutations of it refuted"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
 	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root; bluetooth-service: the packages,"
 	@echo "                set-up and Bluetooth below a real systemd"
@@ -221,4 +227,4 @@ include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run demo-site test check unit-programs deps test-deps docs soak fleet bluetooth-vm bluetooth-service format lint coverage clean help
+.PHONY: all run demo-site test check unit-programs deps test-deps docs soak model fleet bluetooth-vm bluetooth-service format lint coverage clean help

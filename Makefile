@@ -51,9 +51,10 @@ UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
 include gateway/outlets/outlets.mk
 
 # One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise; a make below another gets
-# its share from that one.
+# its share from that one. A search for built-in rules for each of thousands of headers would take most of a make that does little.
 Q     := $(if $(V),,@)
 short  = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+MAKEFLAGS += --no-builtin-rules
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=$(shell nproc)
 endif

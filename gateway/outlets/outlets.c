@@ -83,63 +83,60 @@ static struct process *new_process(struct outlets *outlets, const struct config_
     return NULL;
 }
 
+/* NULL: none, or it was asked to end. */
 static struct process *find_process(const struct outlets *outlets, const char *title)
 {
     for (struct process *process = outlets->first; process; process = process->next)
-        if (strcmp(process->title, title) == 0)
+        if (strcmp(process->title, title) == 0 && !process->leaving)
             return process;
     return NULL;
 }
 
-/* The same outlet over the same packs keeps running; only its pointers to sources are replaced. */
-static bool goes_on(struct process *running, struct process *fresh)
+static void push(struct process **list, struct process *process)
 {
-    if (running->leaving || running->config_size != fresh->config_size ||
-        memcmp(running->config, fresh->config, running->config_size) != 0)
-        return false;
-    const struct source **sources = running->sources;
-    running->sources = fresh->sources;
-    fresh->sources = sources;
-    return true;
+    process->next = *list;
+    *list = process;
 }
 
+/* The same outlet over the same packs keeps running; only its pointers to sources are replaced.
+ * Another one ends before its successor starts. */
 static void take_up(struct outlets *outlets, struct process *fresh, struct process **kept)
 {
     struct process *running = find_process(outlets, fresh->title);
-    if (running && goes_on(running, fresh)) {
+    if (running)
         process_unlink(running);
-        running->next = *kept;
-        *kept = running;
+    if (running && !running->gone && running->config_size == fresh->config_size &&
+        memcmp(running->config, fresh->config, running->config_size) == 0) {
+        const struct source **sources = running->sources;
+        running->sources = fresh->sources;
+        fresh->sources = sources;
+        push(kept, running);
         process_free(fresh);
-    } else if (running && running->pid > 0) {
-        process_leave(running, false);
-        process_free(running->successor);
-        running->successor = fresh;
-        process_unlink(running);
-        running->next = *kept;
-        *kept = running;
-    } else {
-        if (running) {
-            process_unlink(running);
-            process_free(running);
-        }
-        fresh->next = *kept;
-        *kept = fresh;
-        fresh->waits = true;
+        return;
     }
+    if (running && running->pid > 0) {
+        process_leave(running, false);
+        push(kept, running);
+    } else {
+        process_free(running);
+    }
+    fresh->waits = true;
+    push(kept, fresh);
 }
 
 /* The section is gone. An outlet that is not running, or has not ended to be replaced yet, is
  * started once more, to withdraw what it published. False: there is nothing to withdraw. */
-static bool dismiss(struct process *process)
+static bool dismiss(const struct process *kept, struct process *process)
 {
-    if (process->successor) {
-        process_forget_sources(process->successor);
-        process->successor->gone = true;
-        return true;
-    }
     if (process->leaving)
         return true;
+    while (process->waits && kept && strcmp(kept->title, process->title) != 0)
+        kept = kept->next;
+    if (process->waits && kept) {
+        process_forget_sources(process);
+        process->gone = true;
+        return true;
+    }
     if (process->pid == 0 && !process->waits) {
         ev_timer_stop(process->outlets->loop, &process->timer);
         process_forget_sources(process);
@@ -147,21 +144,6 @@ static bool dismiss(struct process *process)
     }
     process_leave(process, true);
     return process->pid > 0;
-}
-
-/* Outlets left in the old list belong to no section any more. */
-static void dismiss_all(struct outlets *outlets, struct process **kept)
-{
-    while (outlets->first) {
-        struct process *process = outlets->first;
-        outlets->first = process->next;
-        if (!dismiss(process)) {
-            process_free(process);
-            continue;
-        }
-        process->next = *kept;
-        *kept = process;
-    }
 }
 
 /* A section was removed while the gateway was not running. The state file notes what it published
@@ -180,10 +162,17 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     if (!process)
         return;
     log_info("outlet %s: its section was removed: withdrawing what it has published", title);
-    process->next = outlets->first;
-    outlets->first = process;
+    push(&outlets->first, process);
     process_start(process);
     process_leave(process, true);
+}
+
+static bool is_listed(const struct outlets *outlets, const char *title)
+{
+    for (const struct process *process = outlets->first; process; process = process->next)
+        if (strcmp(process->title, title) == 0)
+            return true;
+    return false;
 }
 
 static const struct config_section *find_outlet_section(const char *title)
@@ -195,15 +184,6 @@ static const struct config_section *find_outlet_section(const char *title)
             return config_sections[i];
     }
     return NULL;
-}
-
-static void withdraw_all_former(struct outlets *outlets)
-{
-    const struct kept_note *note = NULL;
-    while ((note = kept_next_note(outlets->kept, NULL, note)))
-        if (strcmp(note->key, "broker") == 0 && find_outlet_section(note->outlet) &&
-            !find_process(outlets, note->outlet))
-            withdraw_former(outlets, find_outlet_section(note->outlet), note->outlet);
 }
 
 static void renew_processes(struct outlets *outlets)
@@ -225,9 +205,25 @@ static void renew_processes(struct outlets *outlets)
                 log_error("%s %s: out of memory", kind->word, section->name);
         }
     }
-    dismiss_all(outlets, &kept);
+    /* Those that are left belong to no section any more. The ones that end come first: dismiss looks
+     * for them. */
+    for (int waits = 0; waits <= 1; waits++)
+        for (struct process *process = outlets->first, *next; process; process = next) {
+            next = process->next;
+            if (process->waits != waits)
+                continue;
+            process_unlink(process);
+            if (dismiss(kept, process))
+                push(&kept, process);
+            else
+                process_free(process);
+        }
     outlets->first = kept;
-    withdraw_all_former(outlets);
+    for (const struct kept_note *note = NULL; (note = kept_next_note(outlets->kept, NULL, note));) {
+        const struct config_section *kind = find_outlet_section(note->outlet);
+        if (strcmp(note->key, "broker") == 0 && kind && !is_listed(outlets, note->outlet))
+            withdraw_former(outlets, kind, note->outlet);
+    }
     process_start_waiting(outlets);
 }
 

@@ -37,7 +37,6 @@ void process_free(struct process *process)
     hear_no_more(process);
     ev_child_stop(loop, &process->child);
     ev_timer_stop(loop, &process->timer);
-    process_free(process->successor);
     free(process->config);
     free(process->sources);
     free(process->owed);
@@ -61,24 +60,6 @@ static void try_later(struct process *process)
     ev_timer_start(process->outlets->loop, &process->timer);
 }
 
-/* How it ended, in words. */
-static const char *how_ended(int status, char out[64])
-{
-    if (WIFSIGNALED(status))
-        snprintf(out, 64, "by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        snprintf(out, 64, "with status %d", WEXITSTATUS(status));
-    return out;
-}
-
-/* A single kill from outside is not counted as a failure. An outlet that is killed again as soon
- * as it runs has one: it may take too much memory. */
-static bool was_well(const struct process *process, int status, double now)
-{
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
-           now - process->started_at > process->pause_s;
-}
-
 static void grow_pause(struct process *process, bool well, double now)
 {
     if (well)
@@ -100,40 +81,28 @@ static void log_trouble(struct process *process, const char *what)
     process->doubted = true;
 }
 
+/* Its predecessor has not ended, or others of its kind have to withdraw first. */
+static bool is_blocked(const struct process *process)
+{
+    const struct process *other = process->outlets->first;
+    for (; other; other = other->next)
+        if (other != process &&
+            ((other->leaving && strcmp(other->title, process->title) == 0) ||
+             (other->kind == process->kind && other->gone && !(process->gone && other->waits))))
+            return true;
+    return false;
+}
+
 void process_start_waiting(struct outlets *outlets)
 {
     for (struct process *process = outlets->first; process; process = process->next) {
-        if (!process->waits)
-            continue;
-        const struct process *other = outlets->first;
-        while (other && !(other->kind == process->kind && other->gone))
-            other = other->next;
-        if (other)
+        if (!process->waits || is_blocked(process))
             continue;
         process->waits = false;
         process_start(process);
+        if (process->gone) /* if only to withdraw */
+            process_leave(process, true);
     }
-}
-
-/* An outlet that was asked to end has ended: its successor starts, if only to withdraw. */
-static void start_successor(struct process *process)
-{
-    struct outlets *outlets = process->outlets;
-    struct process *successor = process->successor;
-    process->successor = NULL;
-    process_unlink(process);
-    process_free(process);
-    if (successor) {
-        successor->next = outlets->first;
-        outlets->first = successor;
-        if (successor->gone) {
-            process_start(successor);
-            process_leave(successor, true);
-        } else {
-            successor->waits = true;
-        }
-    }
-    process_start_waiting(outlets);
 }
 
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
@@ -146,14 +115,23 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     hear_no_more(process);
     process->report = (struct pipe_report){0};
     if (process->leaving) {
-        start_successor(process);
+        struct outlets *outlets = process->outlets;
+        process_unlink(process);
+        process_free(process);
+        process_start_waiting(outlets);
         return;
     }
-    char how[64], what[80];
+    char what[80];
     const double now = clock_now();
+    const int status = child->rstatus, number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     process->ended++;
-    grow_pause(process, was_well(process, child->rstatus, now), now);
-    snprintf(what, sizeof what, "ended %s", how_ended(child->rstatus, how));
+    /* A single kill from outside is not counted as a failure. An outlet that is killed again as soon
+     * as it runs has one: it may take too much memory. */
+    grow_pause(process, number == SIGKILL && now - process->started_at > process->pause_s, now);
+    if (number)
+        snprintf(what, sizeof what, "ended by signal %d (%s)", number, strsignal(number));
+    else
+        snprintf(what, sizeof what, "ended with status %d", WEXITSTATUS(status));
     log_trouble(process, what);
     try_later(process);
 }

@@ -15,7 +15,7 @@ void process_free(struct process *process);
 void process_unlink(struct process *process);
 
 void process_start(struct process *process);
-/** Starts the processes that wait. Two sections can use the same client id at a broker, where a new
+/** Starts the processes that wait, for their predecessor or for one that withdraws. Two sections can use the same client id at a broker, where a new
  * connection replaces the old: what the old one withdraws must not be what the new one has just
  * announced. */
 void process_start_waiting(struct outlets *outlets);

@@ -35,7 +35,7 @@ struct process {
     pid_t pid;        /* 0: none */
     bool leaving;     /* its section is gone or has changed: do not restart it */
     bool gone;        /* the section was removed: the outlet is to withdraw what it published */
-    bool waits;       /* to be started after those of its kind that withdraw */
+    bool waits;       /* to be started when processes before it have ended: process_start_waiting */
     bool doubted;     /* the log has said that it ended */
     bool deaf;        /* it has ended: its questions are not answered */
     bool may_order;   /* its section permits orders */
@@ -50,7 +50,6 @@ struct process {
     ev_timer timer; /* to start it, or to kill it */
     ev_timer rest;  /* until its messages are handled again */
     struct process *next;
-    struct process *successor; /* starts when this one has ended */
 };
 
 struct outlets {

@@ -26,15 +26,6 @@ const char *events_watch_name(unsigned watch)
                                     : "cell_delta";
 }
 
-static enum notify_event event_of(unsigned watch, enum phase phase)
-{
-    return watch < PACK_ALARM_COUNT ? NOTIFY_ALARM
-           : watch == WATCH_SOC     ? NOTIFY_SOC_BELOW
-           : watch == WATCH_CELLS   ? NOTIFY_CELL_DELTA
-           : phase == PHASE_ENDED   ? NOTIFY_BACK
-                                    : NOTIFY_STALE;
-}
-
 /* The current level: 0, or at least 1. */
 static int level_now(const struct events *events, unsigned watch,
                      const struct notify_config *config, const struct seen *seen)
@@ -81,7 +72,11 @@ struct teller {
 static void report_watch(const struct teller *teller, unsigned number, const struct watch *watch,
                          enum phase phase, int level)
 {
-    const enum notify_event event = event_of(number, phase);
+    const enum notify_event event = number < PACK_ALARM_COUNT ? NOTIFY_ALARM
+                                    : number == WATCH_SOC     ? NOTIFY_SOC_BELOW
+                                    : number == WATCH_CELLS   ? NOTIFY_CELL_DELTA
+                                    : phase == PHASE_ENDED    ? NOTIFY_BACK
+                                                              : NOTIFY_STALE;
     const struct happening happening = {
         .event = event,
         .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
@@ -149,28 +144,6 @@ static void judge_full(const struct teller *teller, struct events *events, const
     teller->tell(teller->data, WATCHES, &happening);
 }
 
-/* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
- * reported stays reported. */
-static void begin_anew(struct events *events, double now)
-{
-    for (unsigned i = 0; i < WATCHES; i++)
-        for (int k = 0; i != WATCH_STALE && k < 3; k++)
-            events->watches[i].since[k] = now;
-    if (!isnan(events->full_since))
-        events->full_since = now;
-}
-
-/* The clock was wrong when an event began and was set since: its beginning is moved by as much. */
-static void follow_clock(struct events *events, double now, double time)
-{
-    const double by = time - now - events->offset;
-    for (unsigned i = 0; i < WATCHES && fabs(by) > JUMP_S; i++) {
-        events->watches[i].began += by;
-        events->watches[i].ended += by;
-    }
-    events->offset = time - now;
-}
-
 void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
                  double now, double time, int day,
                  void (*tell)(void *data, unsigned watch, const struct happening *happening),
@@ -178,9 +151,21 @@ void events_look(struct events *events, const struct notify_config *config, cons
 {
     const struct teller teller = {
         .config = config, .tell = tell, .data = data, .now = now, .time = time};
-    follow_clock(events, now, time);
-    if (seen->fresh && !events->fresh && events->seen)
-        begin_anew(events, now);
+    /* The clock was wrong when an event began and was set since: its beginning is moved by as much. */
+    const double by = time - now - events->offset;
+    /* While a pack is silent its state is unknown: `hold` restarts with its next values, what was
+     * reported stays reported. */
+    const bool anew = seen->fresh && !events->fresh && events->seen;
+    for (unsigned i = 0; i < WATCHES; i++) {
+        struct watch *watch = &events->watches[i];
+        watch->began += fabs(by) > JUMP_S ? by : 0;
+        watch->ended += fabs(by) > JUMP_S ? by : 0;
+        for (int k = 0; anew && i != WATCH_STALE && k < 3; k++)
+            watch->since[k] = now;
+    }
+    if (anew && !isnan(events->full_since))
+        events->full_since = now;
+    events->offset = time - now;
     events->fresh = seen->fresh;
     events->seen |= seen->fresh;
     if (seen->fresh)

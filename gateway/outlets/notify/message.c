@@ -51,8 +51,7 @@ const char *message_level(const struct message *message)
     return message->level ? pack_alarm_level_name(message->level) : "info";
 }
 
-/* "cell over voltage" */
-static void add_words(struct text *text, const char *name)
+void message_words(struct text *text, const char *name)
 {
     for (; *name; name++)
         text_format(text, "%c", *name == '_' ? ' ' : *name);
@@ -91,26 +90,20 @@ static void add_temperatures(struct text *text, const struct pack *values)
         text_format(text, ", MOS %.1f °C", values->value[MOS_TEMP_C]);
 }
 
-static void add_cells(struct text *text, const struct source *source, bool high, bool low)
-{
-    const struct map_bank *bank = source->status.bank;
-    if (high)
-        add_cell(text, "highest", source, CELL_MAX_MV, CELL_MAX_INDEX,
-                 bank ? bank->cell_max_pack : 0);
-    if (low)
-        add_cell(text, "lowest", source, CELL_MIN_MV, CELL_MIN_INDEX,
-                 bank ? bank->cell_min_pack : 0);
-    if (high && low && !isnan(source->values->value[CELL_DELTA_MV]))
-        text_format(text, ", difference %.0f mV", source->values->value[CELL_DELTA_MV]);
-}
-
 /* ", highest cell 7 3.652 V, SOC 98.0 %, 54.20 V, 12.3 A": begins with a comma. */
 static void add_values(struct text *text, const struct source *source, enum detail detail)
 {
     const struct pack *values = source->values;
+    const struct map_bank *bank = source->status.bank;
     const bool cells = detail == DETAIL_CELLS;
-    add_cells(text, source, cells || detail == DETAIL_CELL_HIGH,
-              cells || detail == DETAIL_CELL_LOW);
+    if (cells || detail == DETAIL_CELL_HIGH)
+        add_cell(text, "highest", source, CELL_MAX_MV, CELL_MAX_INDEX,
+                 bank ? bank->cell_max_pack : 0);
+    if (cells || detail == DETAIL_CELL_LOW)
+        add_cell(text, "lowest", source, CELL_MIN_MV, CELL_MIN_INDEX,
+                 bank ? bank->cell_min_pack : 0);
+    if (cells && !isnan(values->value[CELL_DELTA_MV]))
+        text_format(text, ", difference %.0f mV", values->value[CELL_DELTA_MV]);
     if (detail == DETAIL_TEMPERATURE)
         add_temperatures(text, values);
     if (detail == DETAIL_CURRENT && !isnan(values->value[CURRENT_A]))
@@ -129,7 +122,7 @@ static void add_subject(struct text *text, const struct happening *happening,
     const bool over = happening->phase == PHASE_ENDED;
     switch (happening->event) {
     case NOTIFY_ALARM:
-        add_words(text, pack_alarm_name((enum pack_alarm) happening->alarm));
+        message_words(text, pack_alarm_name((enum pack_alarm) happening->alarm));
         break;
     case NOTIFY_STALE:
     case NOTIFY_BACK:
@@ -174,12 +167,6 @@ static void add_times(struct text *text, const struct happening *happening, doub
     }
 }
 
-static void keep_values(struct message *message, const struct source *source)
-{
-    json_t *values = json_of_pack(source->values);
-    message->values = json_text(values);
-}
-
 void message_of(struct message *message, const struct happening *happening,
                 const struct source *source, const struct notify_config *config,
                 const char *gateway, bool fresh, double time)
@@ -210,7 +197,7 @@ void message_of(struct message *message, const struct happening *happening,
         text_format(&text, ", last known SOC %.1f %%", source->values->value[SOC_PERCENT]);
     text_add(&text, ".");
     if (fresh)
-        keep_values(message, source);
+        message->values = json_text(json_of_pack(source->values));
 }
 
 void message_switched(struct message *message, const struct source *source, const char *what,
@@ -222,7 +209,7 @@ void message_switched(struct message *message, const struct source *source, cons
              outcome);
     snprintf(message->text, sizeof message->text, "%s %s of gateway %s: %s ordered by %s: %s.",
              source->members ? "Bank" : "Pack", source->title, gateway, what, from, outcome);
-    keep_values(message, source);
+    message->values = json_text(json_of_pack(source->values));
 }
 
 char *message_json(const struct message *message, const char *gateway)

@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "packs/source.h"
+#include "base/text.h"
 
 #define MESSAGE_TITLE_SIZE (160 + TITLE_SIZE)
 #define MESSAGE_TEXT_SIZE 4000 /* ntfy turns longer texts than 4096 bytes into a file */
@@ -52,6 +53,9 @@ const char *message_level(const struct message *message);
 /** The JSON object for webhooks and commands, on one line; the caller frees it. NULL: out of
  * memory. */
 char *message_json(const struct message *message, const char *gateway);
+
+/** Appends a name such as "cell_over_voltage" as words. */
+void message_words(struct text *text, const char *name);
 
 /** "13:05", with the day if it is not that of `now`. */
 void message_clock(double time, double now, char *out, size_t size);

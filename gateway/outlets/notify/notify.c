@@ -8,7 +8,6 @@
 #include "report.h"
 #include "request.h"
 #include "sender.h"
-#include "try.h"
 
 #include "past/checkup.h"
 #include "outlets/outlet.h"
@@ -100,20 +99,6 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
     const char *text = outlet_note(notify->outlet, key);
     if (text)
         tally_take_note(&pack->tally, text);
-}
-
-/* Removes notes that are not needed any more. */
-static void drop_old_notes(struct notify *notify)
-{
-    for (unsigned i = 0; i < notify->pack_count; i++)
-        for (unsigned k = 0; k < WATCHES; k++) {
-            char key[PIPE_KEY_SIZE];
-            const struct watch *watch = &notify->packs[i].events.watches[k];
-            watch_key(&notify->packs[i], k, key);
-            if (watch->told == 0 && outlet_note(notify->outlet, key) &&
-                clock_now() - watch->told_at >= notify->config->repeat_s)
-                outlet_keep(notify->outlet, key, NULL);
-        }
 }
 
 /* ---- sending ---- */
@@ -229,14 +214,6 @@ static void send_report(struct notify *notify, struct notify_pack *only)
         post_report(notify, &message, notify->gateway, ~0u, ~0u);
 }
 
-static bool reports_when_full(const struct notify_config *config)
-{
-    for (unsigned i = 0; i < config->reports.count; i++)
-        if (config->reports.at[i].when == NOTIFY_AT_FULL)
-            return true;
-    return false;
-}
-
 /* Sends each report once a day, also over a restart; one that was missed while the gateway was off
  * is sent late, up to LATE_S. */
 static void send_due_reports(struct notify *notify)
@@ -282,8 +259,9 @@ static void on_happening(void *data, unsigned watch, const struct happening *hap
     const struct looking *looking = data;
     struct notify *notify = looking->notify;
     struct message message;
-    if (happening->event == NOTIFY_FULL && reports_when_full(notify->config))
-        send_report(notify, looking->pack);
+    for (unsigned i = 0; happening->event == NOTIFY_FULL && i < notify->config->reports.count; i++)
+        if (notify->config->reports.at[i].when == NOTIFY_AT_FULL)
+            send_report(notify, looking->pack);
     if (happening->event == NOTIFY_FULL && !(notify->config->events & 1u << NOTIFY_FULL))
         return;
     message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
@@ -313,11 +291,6 @@ static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, d
     check_events(notify, &notify->packs[pack->index], now);
 }
 
-static const char *outcome_of(enum order_result result)
-{
-    return result == ORDER_DONE ? "done" : result == ORDER_REFUSED ? "refused" : "not done";
-}
-
 static void on_ordered(void *self, const struct outlet_pack *pack, const struct order_report *order)
 {
     struct notify *notify = self;
@@ -326,7 +299,10 @@ static void on_ordered(void *self, const struct outlet_pack *pack, const struct 
     if (notify->ending || !(notify->config->events & 1u << NOTIFY_SWITCHED))
         return;
     message_switched(&message, &pack->source, switches_format(&order->ordered, what), order->from,
-                     outcome_of(order->result), notify->gateway, clock_wall());
+                     order->result == ORDER_DONE      ? "done"
+                     : order->result == ORDER_REFUSED ? "refused"
+                                                      : "not done",
+                     notify->gateway, clock_wall());
     queue_message(notify, &message, ~0u, ~0u);
 }
 
@@ -372,8 +348,12 @@ static void on_second(void *self, double now)
         report_notify(notify);
     if (notify->ticks % TALLY_TICKS == 0)
         note_tallies(notify);
-    if (notify->ticks % 60 == 0)
-        drop_old_notes(notify);
+    if (notify->ticks % 60 == 0) /* notes that are not needed any more are removed */
+        for (unsigned i = 0; i < notify->pack_count; i++)
+            for (unsigned k = 0; k < WATCHES; k++)
+                if (notify->packs[i].events.watches[k].told == 0 &&
+                    now - notify->packs[i].events.watches[k].told_at >= notify->config->repeat_s)
+                    note_watch(notify, &notify->packs[i], k);
 }
 
 /* ---- life ---- */
@@ -410,16 +390,12 @@ static void free_notify(void *self)
     free(notify);
 }
 
-static bool make_notify_packs(struct notify *notify)
+static void name_gateway(const struct pipe_config *config, char out[TITLE_SIZE])
 {
-    notify->pack_count = outlet_config(notify->outlet)->pack_count;
-    notify->packs = calloc(notify->pack_count + 1, sizeof *notify->packs);
-    for (unsigned i = 0; notify->packs && i < notify->pack_count; i++) {
-        notify->packs[i].pack = outlet_pack(notify->outlet, i);
-        events_init(&notify->packs[i].events);
-        take_notes(notify, &notify->packs[i]);
-    }
-    return notify->packs != NULL;
+    if (config->gateway[0])
+        snprintf(out, TITLE_SIZE, "%s", config->gateway);
+    else if (gethostname(out, TITLE_SIZE - 1) != 0 || !out[0])
+        snprintf(out, TITLE_SIZE, "packgate");
 }
 
 static void *start_notify(struct outlet *outlet)
@@ -432,10 +408,7 @@ static void *start_notify(struct outlet *outlet)
     notify->started = notify->looked = clock_now();
     notify->since = clock_wall();
     notify->name = outlet_title(outlet);
-    if (outlet_config(outlet)->gateway[0])
-        snprintf(notify->gateway, sizeof notify->gateway, "%s", outlet_config(outlet)->gateway);
-    else if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
-        snprintf(notify->gateway, sizeof notify->gateway, "packgate");
+    name_gateway(outlet_config(outlet), notify->gateway);
     if (notify->config->type != NOTIFY_COMMAND)
         rights_give_up_programs();
     ev_init(&notify->farewell, on_farewell);
@@ -448,13 +421,71 @@ static void *start_notify(struct outlet *outlet)
                                              .done = on_sent,
                                              .data = notify};
     notify->sender = sender_new(outlet_loop(outlet), &settings);
-    if (!notify->sender || !make_notify_packs(notify)) {
+    notify->pack_count = outlet_config(outlet)->pack_count;
+    notify->packs = calloc(notify->pack_count + 1, sizeof *notify->packs);
+    for (unsigned i = 0; notify->packs && i < notify->pack_count; i++) {
+        notify->packs[i].pack = outlet_pack(outlet, i);
+        events_init(&notify->packs[i].events);
+        take_notes(notify, &notify->packs[i]);
+    }
+    if (!notify->sender || !notify->packs) {
         log_error("%s: out of memory", notify->name);
         free_notify(notify);
         return NULL;
     }
     tell_start(notify);
     return notify;
+}
+
+/* ---- packgate notify --test NAME ---- */
+
+struct trial {
+    struct ev_loop *loop;
+    const char *name;
+    int status;
+};
+
+static void on_tried(void *data, enum outcome outcome, const char *why)
+{
+    struct trial *trial = data;
+    trial->status = outcome == OUTCOME_SENT && !why[0] ? 0 : 1;
+    if (trial->status == 0)
+        printf("notify %s: the message was sent\n", trial->name);
+    else if (outcome == OUTCOME_SENT)
+        fprintf(stderr,
+                "packgate: notify %s: the message was sent, but not to all recipients: %s\n",
+                trial->name, why);
+    else
+        fprintf(stderr, "packgate: notify %s: %s\n", trial->name, why);
+    ev_break(trial->loop, EVBREAK_ALL);
+}
+
+/* Sends a message by the section and prints what became of it. */
+static int test_notify(const struct pipe_config *config)
+{
+    const char *name = config->section;
+    char gateway[TITLE_SIZE], who[80];
+    struct trial trial = {.loop = ev_default_loop(0), .name = name, .status = 1};
+    name_gateway(config, gateway);
+    snprintf(who, sizeof who, "notify %s", name);
+    const struct sender_settings settings = {.config = config->settings,
+                                             .who = who,
+                                             .gateway = gateway,
+                                             .page = "",
+                                             .done = on_tried,
+                                             .data = &trial};
+    struct sender *sender = sender_new(trial.loop, &settings);
+    if (sender) {
+        struct message message = {
+            .event = NOTIFY_STARTED, .alarm = -1, .time = (double) time(NULL)};
+        snprintf(message.title, sizeof message.title, "packgate on %s: a test", gateway);
+        snprintf(message.text, sizeof message.text,
+                 "This is a test of [notify %s] on %s. Messages arrive.", name, gateway);
+        sender_send(sender, &message);
+        ev_run(trial.loop, 0);
+        sender_free(sender);
+    }
+    return trial.status;
 }
 
 const struct outlet_kind outlet_notify = {
@@ -469,5 +500,5 @@ const struct outlet_kind outlet_notify = {
     .second = on_second,
     .stop = stop_notify,
     .free = free_notify,
-    .test = notify_test,
+    .test = test_notify,
 };

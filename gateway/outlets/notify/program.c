@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "program.h"
 
-#include "config/outlets.h"
+#include "outlets/pipe.h"
 #include "base/child.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,18 +79,6 @@ void program_free(struct program *program)
     free(program);
 }
 
-/* A private file with the message: unlike a pipe, it cannot block the writer. */
-static int file_of(const char *json)
-{
-    const size_t size = strlen(json);
-    int file = memfd_create("message", MFD_CLOEXEC);
-    if (file >= 0 && (pwrite(file, json, size, 0) != (ssize_t) size)) {
-        close(file);
-        return -1;
-    }
-    return file;
-}
-
 static _Noreturn void run_program(const char *path, const struct message *message, int file)
 {
     char *arguments[] = {strdup(path), NULL};
@@ -113,7 +100,8 @@ static _Noreturn void run_program(const char *path, const struct message *messag
 bool program_start(struct program *program, const char *path, const struct message *message,
                    const char *json, char *why, size_t size)
 {
-    int file = access(path, X_OK) == 0 ? file_of(json) : -1;
+    /* A file, because unlike a pipe it cannot block the writer. */
+    int file = access(path, X_OK) == 0 ? pipe_text_file(json, strlen(json)) : -1;
     const pid_t pid = file >= 0 ? fork() : -1;
     if (pid == 0)
         run_program(path, message, file);

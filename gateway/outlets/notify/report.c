@@ -60,8 +60,7 @@ static void add_alarms(struct text *text, const char *when, uint32_t alarms)
         if (!(alarms >> i & 1))
             continue;
         text_add(text, count++ ? ", " : "");
-        for (const char *c = pack_alarm_name((enum pack_alarm) i); *c; c++)
-            text_format(text, "%c", *c == '_' ? ' ' : *c);
+        message_words(text, pack_alarm_name((enum pack_alarm) i));
     }
     text_add(text, count ? ".\n" : "none.\n");
 }

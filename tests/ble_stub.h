@@ -19,7 +19,8 @@
 static struct stub_call {
     struct bluez *bluez;
     char text[200];
-    bluez_reply *reply; /* NULL: nothing awaits the reply */
+    bluez_reply *reply;   /* NULL: nothing awaits the reply */
+    bluez_listed *listed; /* of a list, in its place */
     double at;
     unsigned char bytes[64];
     size_t size;
@@ -37,10 +38,11 @@ static struct stub_call *stub_note(struct bluez *bluez, const char *what, const 
     return call;
 }
 
-void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_events *events,
-                void *data)
+void bluez_init(struct bluez *bluez, struct ev_loop *loop, const char *adapter,
+                const struct bluez_events *events, void *data)
 {
     *bluez = (struct bluez){.loop = loop, .events = events, .data = data};
+    snprintf(bluez->wanted, sizeof bluez->wanted, "%s", adapter);
 }
 
 bool bluez_open(struct bluez *bluez)
@@ -54,34 +56,13 @@ void bluez_close(struct bluez *bluez)
     if (bluez->bus)
         stub_note(bluez, "close", "", NULL);
     bluez->bus = NULL;
-    bluez->why[0] = '\0';
+    bluez->why[0] = bluez->adapter[0] = '\0';
+    bluez->chosen = bluez->powered = false;
 }
 
-const char *bluez_why(const struct bluez *bluez)
+void bluez_list(struct bluez *bluez, bluez_listed *listed)
 {
-    return bluez->why[0] ? bluez->why : NULL;
-}
-
-void bluez_fail(struct bluez *bluez, const char *why)
-{
-    if (!bluez->why[0])
-        snprintf(bluez->why, sizeof bluez->why, "%s", why);
-}
-
-const char *bluez_explain(const struct bluez_error *error)
-{
-    return error->text;
-}
-
-void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter)
-{
-    snprintf(path, BLUEZ_PATH, "%s", adapter->path);
-    *powered = adapter->powered > 0;
-}
-
-void bluez_list(struct bluez *bluez, bluez_reply *reply)
-{
-    stub_note(bluez, "list", "", reply);
+    stub_note(bluez, "list", "", NULL)->listed = listed;
 }
 
 void bluez_watch(struct bluez *bluez, const char *path, bool below)
@@ -94,9 +75,9 @@ void bluez_call(struct bluez *bluez, const char *path, const char *interface, co
     stub_note(bluez, method, path, reply);
 }
 
-void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply)
+void bluez_discover(struct bluez *bluez, bluez_reply *reply)
 {
-    stub_note(bluez, "scan", adapter, reply);
+    stub_note(bluez, "scan", bluez->adapter, reply);
 }
 
 void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply)
@@ -128,7 +109,7 @@ bool bluez_claim(struct bluez *bluez, const char *device)
     return true;
 }
 
-void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
+void bluez_remove(struct bluez *bluez, const char *device)
 {
     stub_note(bluez, "RemoveDevice", device, NULL);
 }
@@ -154,13 +135,16 @@ static __attribute__((unused)) struct stub_call *stub_await(struct ev_loop *loop
 static void stub_answer(struct stub_call *call, const char *error, const char *text)
 {
     const struct bluez_error told = {.name = error, .text = text ? text : error};
-    call->reply(call->bluez->data, error ? &told : NULL);
+    if (call->listed)
+        bluez_end_list(call->bluez, error ? &told : NULL, call->listed);
+    else
+        call->reply(call->bluez->data, error ? &told : NULL);
     call->bluez->events->settled(call->bluez->data);
 }
 
 static void stub_tell(struct bluez *bluez, const struct bluez_object *object)
 {
-    bluez->events->object(bluez->data, object);
+    bluez_report(bluez, object);
     bluez->events->settled(bluez->data);
 }
 

@@ -120,7 +120,7 @@ static void serve_call(struct stub_call call)
     } else {
         far->bluez = call.bluez;
     }
-    if (!call.reply)
+    if (!call.reply && !call.listed)
         return;
     if (strcmp(call.text, "list ") == 0)
         list(far);

@@ -122,7 +122,7 @@ TEST(adapter_goes)
     assert_int_equal(listed_count, 0);
     scan_free(scan);
     scan = begin(0);
-    scan->bluez.events->gone(scan, ADAPTER);
+    bluez_report_gone(&scan->bluez, ADAPTER);
     scan->bluez.events->settled(scan);
     assert_string_equal(why, "the Bluetooth adapter is gone");
     scan_free(scan);

@@ -2,7 +2,11 @@
 /* BlueZ on the system bus. */
 #include "bluez.h"
 
+#include "base/timer.h"
+#include "bms/count.h"
+
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,70 +23,33 @@
 #define LIST_S 10.0  /* for an answer out of BlueZ' own memory, */
 #define WRITE_S 10.0 /* and for one that the radio is needed for */
 #define START_S 10.0
+#define NO_MESSAGES "the system bus takes no messages"
 #define BUS_ENDED "the system bus (D-Bus) ended the connection"
 #define SCAN_TRIES 10
 #define SCAN_AGAIN_S 1.0
 #define SIGNAL_UNKNOWN 127 /* as controllers report it */
 
-void bluez_fail(struct bluez *bluez, const char *why)
-{
-    if (!bluez->why[0])
-        snprintf(bluez->why, sizeof bluez->why, "%s", why[0] ? why : "it fails");
-}
-
-const char *bluez_why(const struct bluez *bluez)
-{
-    return bluez->why[0] ? bluez->why : NULL;
-}
-
-const char *bluez_explain(const struct bluez_error *error)
-{
-    static const char prefix[] = "org.freedesktop.DBus.Error.";
-    if (strncmp(error->name, prefix, sizeof prefix - 1) != 0)
-        return error->text;
-    const char *name = error->name + sizeof prefix - 1;
-    if (strcmp(name, "ServiceUnknown") == 0 || strcmp(name, "NameHasNoOwner") == 0)
-        return "BlueZ does not run (systemctl start bluetooth)";
-    if (strcmp(name, "AccessDenied") == 0)
-        return "this user may not use Bluetooth: the system bus does not let it";
-    if (strcmp(name, "NoReply") == 0 || strcmp(name, "Timeout") == 0)
-        return "BlueZ does not answer";
-    return error->text;
-}
-
 /* ---- messages ---- */
 
-static unsigned read_flags(sd_bus_message *message)
-{
-    const char *flag;
-    unsigned flags = 0;
-    sd_bus_message_enter_container(message, 'a', "s");
-    while (sd_bus_message_read_basic(message, 's', &flag) > 0)
-        flags |= strcmp(flag, "write") == 0                    ? BLUEZ_WRITE
-                 : strcmp(flag, "write-without-response") == 0 ? BLUEZ_WRITE_COMMAND
-                 : strcmp(flag, "notify") == 0 || strcmp(flag, "indicate") == 0 ? BLUEZ_NOTIFY
-                                                                                : 0;
-    sd_bus_message_exit_container(message);
-    return flags;
-}
+/* A word of a list, or how it begins, and the bit that stands for it. */
+struct word {
+    const char *begins;
+    unsigned bit;
+};
 
-static unsigned read_services(sd_bus_message *message)
+static unsigned read_words(sd_bus_message *message, const struct word *words, size_t count)
 {
-    static const struct {
-        const char *uuid;
-        enum bluez_service service;
-    } known[] = {{"0000fff0-", BLUEZ_SERVICE_FFF0},
-                 {"0000ff00-", BLUEZ_SERVICE_FF00},
-                 {"0000ffe0-", BLUEZ_SERVICE_FFE0}};
-    const char *uuid;
-    unsigned services = 0;
+    const char *text;
+    unsigned bits = 0;
     sd_bus_message_enter_container(message, 'a', "s");
-    while (sd_bus_message_read_basic(message, 's', &uuid) > 0)
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            if (strncasecmp(uuid, known[i].uuid, 9) == 0)
-                services |= known[i].service;
+    while (sd_bus_message_read_basic(message, 's', &text) > 0) {
+        size_t i = 0;
+        while (i < count && strncasecmp(text, words[i].begins, strlen(words[i].begins)) != 0)
+            i++;
+        bits |= i < count ? words[i].bit : 0;
+    }
     sd_bus_message_exit_container(message);
-    return services;
+    return bits;
 }
 
 static void read_manufacturers(sd_bus_message *message, struct bluez_object *object)
@@ -102,42 +69,46 @@ static void read_manufacturers(sd_bus_message *message, struct bluez_object *obj
     sd_bus_message_exit_container(message);
 }
 
-static const char **text_of(struct bluez_object *object, const char *name)
-{
-    return strcmp(name, "Address") == 0 ? &object->address
-           : strcmp(name, "Alias") == 0 ? &object->name
-           : strcmp(name, "UUID") == 0  ? &object->uuid
-                                        : NULL;
-}
-
-static int *truth_of(struct bluez_object *object, const char *name)
-{
-    return strcmp(name, "Connected") == 0          ? &object->connected
-           : strcmp(name, "ServicesResolved") == 0 ? &object->resolved
-           : strcmp(name, "Powered") == 0          ? &object->powered
-           : strcmp(name, "Paired") == 0           ? &object->paired
-           : strcmp(name, "Trusted") == 0          ? &object->trusted
-                                                   : NULL;
-}
+/* Properties that are copied as they are: texts and truths. */
+static const struct property {
+    const char *name;
+    char type;
+    size_t offset;
+} properties[] = {
+    {"Address", 's', offsetof(struct bluez_object, address)},
+    {"Alias", 's', offsetof(struct bluez_object, name)},
+    {"UUID", 's', offsetof(struct bluez_object, uuid)},
+    {"Connected", 'b', offsetof(struct bluez_object, connected)},
+    {"ServicesResolved", 'b', offsetof(struct bluez_object, resolved)},
+    {"Powered", 'b', offsetof(struct bluez_object, powered)},
+    {"Paired", 'b', offsetof(struct bluez_object, paired)},
+    {"Trusted", 'b', offsetof(struct bluez_object, trusted)},
+};
 
 static void read_value(sd_bus_message *message, const char *name, const char *type,
                        struct bluez_object *object)
 {
-    const char **text = text_of(object, name);
-    int *truth = truth_of(object, name);
+    static const struct word flags[] = {{"write-without-response", BLUEZ_WRITE_COMMAND},
+                                        {"write", BLUEZ_WRITE},
+                                        {"notify", BLUEZ_NOTIFY},
+                                        {"indicate", BLUEZ_NOTIFY}};
+    static const struct word services[] = {{"0000fff0-", BLUEZ_SERVICE_FFF0},
+                                           {"0000ff00-", BLUEZ_SERVICE_FF00},
+                                           {"0000ffe0-", BLUEZ_SERVICE_FFE0}};
+    for (size_t i = 0; i < COUNT(properties); i++)
+        if (strcmp(name, properties[i].name) == 0 && type[0] == properties[i].type && !type[1]) {
+            sd_bus_message_read_basic(message, type[0], (char *) object + properties[i].offset);
+            return;
+        }
     int16_t number = 0;
-    if (text && strcmp(type, "s") == 0) {
-        sd_bus_message_read_basic(message, 's', text);
-    } else if (truth && strcmp(type, "b") == 0) {
-        sd_bus_message_read_basic(message, 'b', truth);
-    } else if (strcmp(name, "RSSI") == 0 && strcmp(type, "n") == 0) {
+    if (strcmp(name, "RSSI") == 0 && strcmp(type, "n") == 0) {
         sd_bus_message_read_basic(message, 'n', &number);
         object->heard = true;
         object->signal_dbm = number == SIGNAL_UNKNOWN ? 0 : number;
     } else if (strcmp(name, "Flags") == 0 && strcmp(type, "as") == 0) {
-        object->flags = read_flags(message);
+        object->flags = read_words(message, flags, COUNT(flags));
     } else if (strcmp(name, "UUIDs") == 0 && strcmp(type, "as") == 0) {
-        object->services = read_services(message);
+        object->services = read_words(message, services, COUNT(services));
     } else if (strcmp(name, "Value") == 0 && strcmp(type, "ay") == 0) {
         sd_bus_message_read_array(message, 'y', &object->value, &object->size);
     } else if (strcmp(name, "ManufacturerData") == 0 && strcmp(type, "a{qv}") == 0) {
@@ -176,23 +147,13 @@ static void tell_interfaces(struct bluez *bluez, sd_bus_message *message, const 
             return;
         if (!only || strcmp(object.interface, only) == 0) {
             read_properties(message, &object);
-            bluez->events->object(bluez->data, &object);
+            bluez_report(bluez, &object);
         } else {
             sd_bus_message_skip(message, "a{sv}");
         }
         sd_bus_message_exit_container(message);
     }
     sd_bus_message_exit_container(message);
-}
-
-void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter)
-{
-    const size_t size = strlen(adapter->path), before = strlen(path);
-    const bool lower = size < before || (size == before && strcmp(adapter->path, path) < 0);
-    if (size >= BLUEZ_PATH || (path[0] && !lower))
-        return;
-    memcpy(path, adapter->path, size + 1);
-    *powered = adapter->powered > 0;
 }
 
 /* ---- signals ---- */
@@ -218,7 +179,7 @@ static int on_removed(sd_bus_message *message, void *data, sd_bus_error *unused)
     struct bluez *bluez = data;
     const char *path;
     if (is_from_bluez(bluez, message) && sd_bus_message_read_basic(message, 'o', &path) > 0)
-        bluez->events->gone(bluez->data, path);
+        bluez_report_gone(bluez, path);
     return 0;
 }
 
@@ -230,7 +191,7 @@ static int on_changed(sd_bus_message *message, void *data, sd_bus_error *unused)
         sd_bus_message_read_basic(message, 's', &object.interface) <= 0)
         return 0;
     read_properties(message, &object);
-    bluez->events->object(bluez->data, &object);
+    bluez_report(bluez, &object);
     return 0;
 }
 
@@ -245,17 +206,10 @@ static int on_owner(sd_bus_message *message, void *data, sd_bus_error *unused)
 static void match(struct bluez *bluez, const char *rule, sd_bus_message_handler_t handler)
 {
     if (sd_bus_add_match_async(bluez->bus, NULL, rule, handler, NULL, bluez) < 0)
-        bluez_fail(bluez, "the system bus takes no messages");
+        bluez_fail(bluez, NO_MESSAGES);
 }
 
 /* ---- under the loop ---- */
-
-static double monotonic_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* what sd-bus counts in */
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
 
 /* What the bus waits for. Something that failed in a call of ours is looked at from the loop. */
 static void arm(struct bluez *bluez)
@@ -273,9 +227,10 @@ static void arm(struct bluez *bluez)
     const bool at_once = bluez->why[0] || events < 0 || bluez->list.answer;
     if (due == UINT64_MAX && !at_once)
         return;
-    const double wait_s = at_once ? 0 : (double) due / 1e6 - monotonic_s();
-    ev_timer_set(&bluez->due, wait_s > 0 ? wait_s : 0, 0);
-    ev_timer_start(bluez->loop, &bluez->due);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* what sd-bus counts in */
+    const double wait_s = (double) due / 1e6 - ((double) now.tv_sec + (double) now.tv_nsec / 1e9);
+    timer_restart(bluez->loop, &bluez->due, at_once ? 0 : fmax(wait_s, 0));
 }
 
 static void list_on(struct bluez *bluez);
@@ -311,30 +266,24 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- calls ---- */
 
-static struct bluez_call *begin_call(struct bluez *bluez, bluez_reply *reply)
-{
-    for (unsigned i = 0; i < BLUEZ_UNDER_WAY; i++)
-        if (!bluez->calls[i].reply) {
-            bluez->calls[i] = (struct bluez_call){.bluez = bluez, .reply = reply};
-            return &bluez->calls[i];
-        }
-    return NULL;
-}
-
 static void end_call(struct bluez_call *call, sd_bus_message *message)
 {
+    struct bluez *bluez = call->bluez;
     const sd_bus_error *error = sd_bus_message_get_error(message);
     /* What is under way when the bus hangs up ends as if BlueZ had not answered. */
-    if (error && sd_bus_is_open(call->bluez->bus) <= 0)
-        bluez_fail(call->bluez, BUS_ENDED);
-    bluez_reply *reply = call->reply;
-    call->reply = NULL;
+    if (error && sd_bus_is_open(bluez->bus) <= 0)
+        bluez_fail(bluez, BUS_ENDED);
+    const struct bluez_call over = *call;
+    *call = (struct bluez_call){0};
     struct bluez_error told = {0};
     if (error) {
         told.name = error->name ? error->name : "";
         told.text = error->message && error->message[0] ? error->message : told.name;
     }
-    reply(call->bluez->data, error ? &told : NULL);
+    if (over.listed)
+        bluez_end_list(bluez, error ? &told : NULL, over.listed);
+    else
+        over.reply(bluez->data, error ? &told : NULL);
 }
 
 static int on_reply(sd_bus_message *message, void *data, sd_bus_error *unused)
@@ -356,7 +305,7 @@ static void list_on(struct bluez *bluez)
         sd_bus_message_exit_container(list->answer);
         return;
     }
-    if (++list->kind < sizeof interfaces / sizeof *interfaces) {
+    if (++list->kind < COUNT(interfaces)) {
         sd_bus_message_rewind(list->answer, true);
         sd_bus_message_enter_container(list->answer, 'a', "{oa{sa{sv}}}");
         return;
@@ -398,14 +347,18 @@ static sd_bus_message *make_call(struct bluez *bluez, const char *path, const ch
 
 /* Sends a message of make_call that the caller has completed (`good`), and releases it. */
 static void send_call(struct bluez *bluez, sd_bus_message *message, bool good, double patience_s,
-                      sd_bus_message_handler_t handler, bluez_reply *reply)
+                      sd_bus_message_handler_t handler, struct bluez_call call)
 {
-    struct bluez_call *call = good && message ? begin_call(bluez, reply) : NULL;
-    if (!call || sd_bus_call_async(bluez->bus, NULL, message, handler, call,
-                                   (uint64_t) (patience_s * 1e6)) < 0) {
-        bluez_fail(bluez, "the system bus takes no messages");
-        if (call)
-            call->reply = NULL;
+    unsigned n = 0;
+    while (n < BLUEZ_UNDER_WAY && bluez->calls[n].bluez)
+        n++;
+    if (good && message && n < BLUEZ_UNDER_WAY &&
+        sd_bus_call_async(bluez->bus, NULL, message, handler, &bluez->calls[n],
+                          (uint64_t) (patience_s * 1e6)) >= 0) {
+        bluez->calls[n] = call;
+        bluez->calls[n].bluez = bluez;
+    } else {
+        bluez_fail(bluez, NO_MESSAGES);
     }
     sd_bus_message_unref(message);
     arm(bluez);
@@ -414,13 +367,14 @@ static void send_call(struct bluez *bluez, sd_bus_message *message, bool good, d
 void bluez_call(struct bluez *bluez, const char *path, const char *interface, const char *method,
                 double patience_s, bluez_reply *reply)
 {
-    send_call(bluez, make_call(bluez, path, interface, method), true, patience_s, on_reply, reply);
+    send_call(bluez, make_call(bluez, path, interface, method), true, patience_s, on_reply,
+              (struct bluez_call){.reply = reply});
 }
 
-void bluez_list(struct bluez *bluez, bluez_reply *reply)
+void bluez_list(struct bluez *bluez, bluez_listed *listed)
 {
     send_call(bluez, make_call(bluez, "/", MANAGER, "GetManagedObjects"), true, LIST_S, on_objects,
-              reply);
+              (struct bluez_call){.listed = listed});
 }
 
 void bluez_watch(struct bluez *bluez, const char *path, bool below)
@@ -445,16 +399,14 @@ static int on_discovering(sd_bus_message *message, void *data, sd_bus_error *unu
         return 0;
     }
     scan->tries--;
-    call->reply = NULL;
-    ev_timer_set(&scan->again, SCAN_AGAIN_S, 0);
-    ev_timer_start(call->bluez->loop, &scan->again);
+    timer_restart(call->bluez->loop, &scan->again, SCAN_AGAIN_S);
+    *call = (struct bluez_call){0};
     return 0;
 }
 
 static void discover(struct bluez *bluez)
 {
-    sd_bus_message *filter =
-        make_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "SetDiscoveryFilter");
+    sd_bus_message *filter = make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "SetDiscoveryFilter");
     const bool good = filter &&
                       sd_bus_message_append(filter, "a{sv}", 2, "Transport", "s", "le",
                                             "DuplicateData", "b", 1) >= 0 &&
@@ -462,14 +414,13 @@ static void discover(struct bluez *bluez)
                       sd_bus_send(bluez->bus, filter, NULL) >= 0;
     sd_bus_message_unref(filter);
     if (!good)
-        bluez_fail(bluez, "the system bus takes no messages");
-    send_call(bluez, make_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "StartDiscovery"), true,
-              START_S, on_discovering, bluez->scan.reply);
+        bluez_fail(bluez, NO_MESSAGES);
+    send_call(bluez, make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "StartDiscovery"), true,
+              START_S, on_discovering, (struct bluez_call){.reply = bluez->scan.reply});
 }
 
-void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply)
+void bluez_discover(struct bluez *bluez, bluez_reply *reply)
 {
-    snprintf(bluez->scan.adapter, sizeof bluez->scan.adapter, "%s", adapter);
     bluez->scan.reply = reply;
     bluez->scan.tries = SCAN_TRIES;
     discover(bluez);
@@ -482,7 +433,7 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply)
 {
-    bluez_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "StopDiscovery", START_S, reply);
+    bluez_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "StopDiscovery", START_S, reply);
 }
 
 void bluez_ping(struct bluez *bluez, bluez_reply *reply)
@@ -497,7 +448,7 @@ void bluez_write(struct bluez *bluez, const char *path, bool command, const void
     const bool good = message && sd_bus_message_append_array(message, 'y', bytes, size) >= 0 &&
                       sd_bus_message_append(message, "a{sv}", 1, "type", "s",
                                             command ? "command" : "request") >= 0;
-    send_call(bluez, message, good, WRITE_S, on_reply, reply);
+    send_call(bluez, message, good, WRITE_S, on_reply, (struct bluez_call){.reply = reply});
 }
 
 /* A call without a reply. */
@@ -527,18 +478,19 @@ bool bluez_claim(struct bluez *bluez, const char *device)
            errno != EADDRINUSE;
 }
 
-void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
+void bluez_remove(struct bluez *bluez, const char *device)
 {
-    sd_bus_message *message = make_call(bluez, adapter, BLUEZ_ADAPTER, "RemoveDevice");
+    sd_bus_message *message = make_call(bluez, bluez->adapter, BLUEZ_ADAPTER, "RemoveDevice");
     tell(bluez, message, message && sd_bus_message_append(message, "o", device) >= 0);
 }
 
 /* ---- life ---- */
 
-void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_events *events,
-                void *data)
+void bluez_init(struct bluez *bluez, struct ev_loop *loop, const char *adapter,
+                const struct bluez_events *events, void *data)
 {
     *bluez = (struct bluez){.loop = loop, .events = events, .data = data, .claim = -1};
+    snprintf(bluez->wanted, sizeof bluez->wanted, "%s", adapter);
     ev_init(&bluez->scan.again, on_again);
     bluez->scan.again.data = bluez;
     ev_init(&bluez->ready, on_ready);
@@ -576,6 +528,7 @@ void bluez_close(struct bluez *bluez)
     if (bluez->claim >= 0)
         close(bluez->claim);
     bluez->claim = -1;
-    bluez->owner[0] = bluez->why[0] = '\0';
+    bluez->owner[0] = bluez->why[0] = bluez->adapter[0] = '\0';
+    bluez->chosen = bluez->powered = false;
     memset(bluez->calls, 0, sizeof bluez->calls);
 }

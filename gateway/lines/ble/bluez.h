@@ -56,17 +56,15 @@ struct bluez_error {
 
 /* Callbacks may start calls, but must not close; only `settled` may. */
 struct bluez_events {
-    /** An object is there, or some of its properties have changed. */
+    /** A device or a characteristic is there, or some of its properties have changed. */
     void (*object)(void *data, const struct bluez_object *object);
-    void (*gone)(void *data, const char *path);
+    void (*gone)(void *data, const char *path); /* NULL: ignored */
     /** After some of these calls: check the resulting state, and bluez_why. */
     void (*settled)(void *data);
 };
 
-/** In words for people. */
-const char *bluez_explain(const struct bluez_error *error);
-
 typedef void bluez_reply(void *data, const struct bluez_error *error);
+typedef void bluez_listed(void *data);
 
 struct bluez {
     struct ev_loop *loop;
@@ -77,6 +75,10 @@ struct bluez {
     ev_io ready;
     ev_timer due;
     char owner[32]; /* BlueZ' own name on the bus; empty: not known yet */
+    char wanted[8]; /* name of the adapter; empty: the first one */
+    char adapter[BLUEZ_PATH];
+    bool powered;
+    bool chosen; /* the adapter was there and on, and will not be another one */
     char why[BLUEZ_WHY];
     struct bluez_list {
         sd_bus_message *answer; /* with all objects; NULL: none is under way */
@@ -84,19 +86,20 @@ struct bluez {
         unsigned kind; /* of the objects that are reported next */
     } list;
     struct bluez_scan {
-        char adapter[BLUEZ_PATH];
         bluez_reply *reply;
         ev_timer again;
         unsigned tries; /* left */
     } scan;
     struct bluez_call {
-        struct bluez *bluez;
-        bluez_reply *reply; /* NULL: free */
+        struct bluez *bluez; /* NULL: free */
+        bluez_reply *reply;
+        bluez_listed *listed; /* of a list, in its place */
     } calls[BLUEZ_UNDER_WAY];
 };
 
-void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_events *events,
-                void *data);
+/** `adapter` is the name of the one to use; "": the first one. */
+void bluez_init(struct bluez *bluez, struct ev_loop *loop, const char *adapter,
+                const struct bluez_events *events, void *data);
 
 /** Connects to the bus; other calls may follow at once. False: there is no bus. */
 bool bluez_open(struct bluez *bluez);
@@ -106,13 +109,18 @@ void bluez_close(struct bluez *bluez);
 const char *bluez_why(const struct bluez *bluez);
 void bluez_fail(struct bluez *bluez, const char *why);
 
-/** Selects the adapter if none is configured: the one with the lowest number, switched on or not,
- * so that it is always the same one. `path` and `powered` describe the choice so far, "" for none. */
-void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter);
+/** An error in words for people. */
+const char *bluez_explain(const struct bluez_error *error);
 
-/** Requests all objects: calls `object` for each, adapters first, then devices, then
- * characteristics; then `reply`. */
-void bluez_list(struct bluez *bluez, bluez_reply *reply);
+/** Requests all objects: calls `object` for each device, then for each characteristic; then
+ * `listed`, unless the adapter is not there or switched off, which fails. From then on the
+ * connection fails when its adapter is switched off or goes away. */
+void bluez_list(struct bluez *bluez, bluez_listed *listed);
+
+/** What the bus says, on its way to the events: adapters are handled here (adapter.c). */
+void bluez_report(struct bluez *bluez, const struct bluez_object *object);
+void bluez_report_gone(struct bluez *bluez, const char *path);
+void bluez_end_list(struct bluez *bluez, const struct bluez_error *error, bluez_listed *listed);
 
 /** Subscribes to changes of this object, and of all `below` it. */
 void bluez_watch(struct bluez *bluez, const char *path, bool below);
@@ -123,7 +131,7 @@ void bluez_call(struct bluez *bluez, const char *path, const char *interface, co
 
 /** Starts a scan. BlueZ then reports the signal with every advertisement, unless another program
  * has started a scan before. Retries while BlueZ is busy with the scan of another program. */
-void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply);
+void bluez_discover(struct bluez *bluez, bluez_reply *reply);
 
 /** Ends the scan; not before it has begun. */
 void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply);
@@ -143,5 +151,5 @@ void bluez_disconnect(struct bluez *bluez, const char *device);
  * answers, and the first one to close would disconnect both. */
 bool bluez_claim(struct bluez *bluez, const char *device);
 
-/** Removes an adapter's device from BlueZ, with everything that is cached of it. */
-void bluez_remove(struct bluez *bluez, const char *adapter, const char *device);
+/** Removes a device from BlueZ, with everything that is cached of it. */
+void bluez_remove(struct bluez *bluez, const char *device);

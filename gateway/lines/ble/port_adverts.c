@@ -17,6 +17,7 @@
 
 #include "base/bluetooth.h"
 #include "base/clock.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -44,8 +45,8 @@ struct adverts {
     double asked_at, answered_at; /* time of the last ping that was answered */
     bool asking;
     uint8_t key[VICTRON_KEY];
-    char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
-    bool powered, scanning, good;
+    char device[BLUEZ_PATH]; /* empty: not known yet */
+    bool scanning, good;
     uint8_t record[VICTRON_RECORD_MAX]; /* the last one that was its */
     size_t size;
     unsigned agreed, odd; /* odd: others since then */
@@ -60,17 +61,6 @@ static void pass_over(struct adverts *adverts, const char *why)
 {
     if (!adverts->good || ++adverts->odd == ODD_MOST)
         bluez_fail(&adverts->bluez, why);
-}
-
-/* A wrong key may begin like the right one. What it makes of the records is noise, which is found out by its unused bits, and as long as
- * the key has not proved to be right by its voltage, which is another one each time. */
-static bool agrees(struct adverts *adverts, int voltage)
-{
-    const bool near = abs(voltage - adverts->voltage) <= NEAR;
-    adverts->voltage = voltage;
-    if (adverts->agreed < AGREED)
-        adverts->agreed = near ? adverts->agreed + 1 : 1;
-    return adverts->agreed == AGREED;
 }
 
 static void take_record(struct adverts *adverts, const uint8_t *record, size_t size)
@@ -103,7 +93,14 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
     memcpy(adverts->record, record, size);
     adverts->size = size;
     adverts->odd = 0;
-    if (!agrees(adverts, voltage))
+    /* A wrong key may begin like the right one. What it makes of the records is noise, which is
+     * found out by its unused bits, and as long as the key has not proved to be right by its
+     * voltage, which is another one each time. */
+    const bool near = abs(voltage - adverts->voltage) <= NEAR;
+    adverts->voltage = voltage;
+    if (adverts->agreed < AGREED)
+        adverts->agreed = near ? adverts->agreed + 1 : 1;
+    if (adverts->agreed < AGREED)
         return;
     if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
         return; /* not read: lost, as on a wire */
@@ -117,29 +114,12 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
 static void on_object(void *data, const struct bluez_object *object)
 {
     struct adverts *adverts = data;
-    if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
-        const char *name = strrchr(object->path, '/');
-        if (!adverts->device[0] && name &&
-            (!adverts->wanted.adapter[0] || strcmp(name + 1, adverts->wanted.adapter) == 0))
-            bluez_choose(adverts->adapter, &adverts->powered, object);
-        if (adverts->scanning && object->powered == 0 &&
-            strcmp(object->path, adverts->adapter) == 0)
-            bluez_fail(&adverts->bluez, "the Bluetooth adapter was switched off");
-        return;
-    }
     if (!adverts->scanning || strcmp(object->path, adverts->device) != 0)
         return;
     if (object->signal_dbm != 0)
         adverts->signal_dbm = object->signal_dbm;
     if (object->victron)
         take_record(adverts, object->victron, object->victron_size);
-}
-
-static void on_gone(void *data, const char *path)
-{
-    struct adverts *adverts = data;
-    if (strcmp(path, adverts->adapter) == 0)
-        bluez_fail(&adverts->bluez, "the Bluetooth adapter is gone");
 }
 
 static void end_line(struct adverts *adverts)
@@ -174,13 +154,6 @@ static void on_settled(void *data)
     } else if (adverts->good && adverts->ends[0] < 0) {
         hand_over(adverts);
     }
-}
-
-static void wait_for(struct adverts *adverts, double seconds)
-{
-    ev_timer_stop(adverts->port->loop, &adverts->limit);
-    ev_timer_set(&adverts->limit, seconds, 0);
-    ev_timer_start(adverts->port->loop, &adverts->limit);
 }
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -226,42 +199,26 @@ static void on_turn(void *data)
 {
     struct adverts *adverts = data;
     adverts->scanning = true;
-    wait_for(adverts, HEAR_S);
+    timer_restart(adverts->port->loop, &adverts->limit, HEAR_S);
     ev_timer_set(&adverts->ask, 0, ASK_S);
     ev_timer_start(adverts->port->loop, &adverts->ask);
-    bluez_discover(&adverts->bluez, adverts->adapter, on_scanning);
+    bluez_discover(&adverts->bluez, on_scanning);
 }
 
-static void on_listed(void *data, const struct bluez_error *error)
+static void on_listed(void *data)
 {
     struct adverts *adverts = data;
-    if (error) {
-        bluez_fail(&adverts->bluez, bluez_explain(error));
-        return;
-    }
-    if (!adverts->adapter[0]) {
-        bluez_fail(&adverts->bluez, adverts->wanted.adapter[0]
-                                        ? "this host has no such Bluetooth adapter"
-                                        : "this host has no Bluetooth adapter");
-        return;
-    }
-    if (!adverts->powered) {
-        bluez_fail(&adverts->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
-        return;
-    }
-    snprintf(adverts->device, sizeof adverts->device, "%.100s/dev_%s", adverts->adapter,
+    snprintf(adverts->device, sizeof adverts->device, "%.100s/dev_%s", adverts->bluez.adapter,
              adverts->wanted.address);
     for (char *c = adverts->device; *c; c++)
         if (*c == ':')
             *c = '_';
-    bluez_watch(&adverts->bluez, adverts->adapter, false);
     bluez_watch(&adverts->bluez, adverts->device, false);
     ev_timer_stop(adverts->port->loop, &adverts->limit);
-    turn_want(&adverts->turn, adverts->adapter);
+    turn_want(&adverts->turn, adverts->bluez.adapter);
 }
 
-static const struct bluez_events events = {
-    .object = on_object, .gone = on_gone, .settled = on_settled};
+static const struct bluez_events events = {.object = on_object, .settled = on_settled};
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
@@ -273,7 +230,7 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     adverts->port = port;
     adverts->answered_at = -INFINITY;
     adverts->ends[0] = adverts->ends[1] = -1;
-    bluez_init(&adverts->bluez, port->loop, &events, adverts);
+    bluez_init(&adverts->bluez, port->loop, adverts->wanted.adapter, &events, adverts);
     turn_init(&adverts->turn, port->loop, on_turn, adverts);
     ev_init(&adverts->limit, on_limit);
     ev_init(&adverts->ask, on_ask);
@@ -296,7 +253,7 @@ static void open_adverts(void *state)
     } else if (!bluez_open(&adverts->bluez)) {
         port_failed(adverts->port, "the system bus (D-Bus) does not run");
     } else {
-        wait_for(adverts, LOOK_S);
+        timer_restart(adverts->port->loop, &adverts->limit, LOOK_S);
         bluez_list(&adverts->bluez, on_listed);
     }
 }
@@ -312,8 +269,8 @@ static void close_adverts(void *state)
     if (adverts->ends[0] >= 0)
         close(adverts->ends[0]);
     adverts->ends[0] = -1;
-    adverts->adapter[0] = adverts->device[0] = '\0';
-    adverts->powered = adverts->scanning = adverts->good = adverts->asking = false;
+    adverts->device[0] = '\0';
+    adverts->scanning = adverts->good = adverts->asking = false;
     adverts->answered_at = -INFINITY;
     adverts->size = 0;
     adverts->agreed = adverts->odd = 0;

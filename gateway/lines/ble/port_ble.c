@@ -17,6 +17,7 @@
 
 #include "base/bluetooth.h"
 #include "base/clock.h"
+#include "base/timer.h"
 
 #include <errno.h>
 #include <math.h>
@@ -66,9 +67,9 @@ struct ble {
     int ends[2];    /* the line's and ours; -1: none */
 
     /* Its properties in BlueZ. */
-    char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
+    char device[BLUEZ_PATH]; /* empty: not there */
     char watched[BLUEZ_PATH];
-    bool powered, connected, resolved, seen, waited;
+    bool connected, resolved, seen, waited;
     bool scans;   /* BlueZ has said so */
     bool early;   /* the link was lost, or not to be had, before the line was open, */
     bool again;   /* and this is another try */
@@ -97,36 +98,15 @@ struct ble {
 
 /* ---- messages of BlueZ ---- */
 
-static bool is_our_adapter(const struct ble *ble, const char *path)
-{
-    const char *name = strrchr(path, '/');
-    return !ble->wanted.adapter[0] || (name && strcmp(name + 1, ble->wanted.adapter) == 0);
-}
-
-static bool is_on_adapter(const struct ble *ble, const char *path)
-{
-    const size_t length = strlen(ble->adapter);
-    return length > 0 && strncmp(path, ble->adapter, length) == 0 && path[length] == '/';
-}
-
 static bool is_wanted(const struct ble *ble, const struct bluez_object *object)
 {
-    if (!is_on_adapter(ble, object->path))
+    const size_t length = strlen(ble->bluez.adapter);
+    if (length == 0 || strncmp(object->path, ble->bluez.adapter, length) != 0 ||
+        object->path[length] != '/')
         return false;
     if (ble->wanted.address[0])
         return object->address && strcasecmp(object->address, ble->wanted.address) == 0;
     return object->name && strcmp(object->name, ble->wanted.name) == 0;
-}
-
-static void note_adapter(struct ble *ble, const struct bluez_object *object)
-{
-    if (ble->step == LOOKING && is_our_adapter(ble, object->path))
-        bluez_choose(ble->adapter, &ble->powered, object);
-    if (object->powered < 0 || strcmp(object->path, ble->adapter) != 0)
-        return;
-    ble->powered = object->powered;
-    if (!ble->powered && ble->step > LOOKING)
-        bluez_fail(&ble->bluez, "the Bluetooth adapter was switched off");
 }
 
 /* Links fail most often while they are made. */
@@ -176,9 +156,7 @@ static void receive(struct ble *ble, const struct bluez_object *object)
 static void on_object(void *data, const struct bluez_object *object)
 {
     struct ble *ble = data;
-    if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
-        note_adapter(ble, object);
-    } else if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
+    if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
         note_device(ble, object);
     } else if (strcmp(object->interface, BLUEZ_CHARACTERISTIC) == 0 && ble->device[0] &&
                strncmp(object->path, ble->device, strlen(ble->device)) == 0) {
@@ -190,11 +168,11 @@ static void on_object(void *data, const struct bluez_object *object)
 static void on_gone(void *data, const char *path)
 {
     struct ble *ble = data;
-    if (ble->adapter[0] && strcmp(path, ble->adapter) == 0)
-        bluez_fail(&ble->bluez, "the Bluetooth adapter is gone");
-    else if (ble->device[0] && strcmp(path, ble->device) == 0 && ble->step > SCANNING)
+    if (!ble->device[0] || strcmp(path, ble->device) != 0)
+        return;
+    if (ble->step > SCANNING)
         bluez_fail(&ble->bluez, "BlueZ has forgotten the device");
-    else if (ble->device[0] && strcmp(path, ble->device) == 0)
+    else
         ble->device[0] = '\0';
 }
 
@@ -203,16 +181,10 @@ static void on_gone(void *data, const char *path)
 static void go(struct ble *ble, enum step step, double limit_s)
 {
     ble->step = step;
-    ev_timer_stop(ble->port->loop, &ble->limit);
-    if (limit_s > 0) {
-        ev_timer_set(&ble->limit, limit_s, 0);
-        ev_timer_start(ble->port->loop, &ble->limit);
-    }
-}
-
-static void fail_with(struct ble *ble, const struct bluez_error *error)
-{
-    bluez_fail(&ble->bluez, bluez_explain(error));
+    if (limit_s > 0)
+        timer_restart(ble->port->loop, &ble->limit, limit_s);
+    else
+        ev_timer_stop(ble->port->loop, &ble->limit);
 }
 
 static void connect_device(struct ble *ble);
@@ -223,7 +195,7 @@ static void on_scanning(void *data, const struct bluez_error *error)
     struct ble *ble = data;
     /* Where two programs begin at the same moment BlueZ looks for both, and answers one of them only. */
     if (error && !ble->seen)
-        fail_with(ble, error);
+        bluez_fail(&ble->bluez, bluez_explain(error));
     ble->scans = true;
 }
 
@@ -248,18 +220,20 @@ static void on_turn(void *data)
         return;
     }
     go(ble, SCANNING, SEEK_S);
-    bluez_discover(&ble->bluez, ble->adapter, on_scanning);
+    bluez_discover(&ble->bluez, on_scanning);
 }
 
-static void look_on(struct ble *ble);
-
-static void on_listed(void *data, const struct bluez_error *error)
+static void on_listed(void *data)
 {
     struct ble *ble = data;
-    if (error)
-        fail_with(ble, error);
-    else
-        look_on(ble);
+    const double ending_s = ble->left_at + LEAVE_S - clock_now();
+    if (ending_s > 0 || (ble->connected && !ble->waited)) {
+        ble->waited = true;
+        go(ble, LEAVING, ending_s > 0 ? ending_s : LEAVE_S);
+    } else {
+        go(ble, WAITING, 0);
+        turn_want(&ble->turn, ble->bluez.adapter);
+    }
 }
 
 static void look(struct ble *ble)
@@ -267,24 +241,6 @@ static void look(struct ble *ble)
     go(ble, LOOKING, LOOK_S);
     ble->connected = ble->resolved = ble->seen = ble->scans = false;
     bluez_list(&ble->bluez, on_listed);
-}
-
-static void look_on(struct ble *ble)
-{
-    const double ending_s = ble->left_at + LEAVE_S - clock_now();
-    if (!ble->adapter[0]) {
-        bluez_fail(&ble->bluez, ble->wanted.adapter[0] ? "this host has no such Bluetooth adapter"
-                                                       : "this host has no Bluetooth adapter");
-    } else if (!ble->powered) {
-        bluez_fail(&ble->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
-    } else if (ending_s > 0 || (ble->connected && !ble->waited)) {
-        ble->waited = true;
-        go(ble, LEAVING, ending_s > 0 ? ending_s : LEAVE_S);
-    } else {
-        bluez_watch(&ble->bluez, ble->adapter, false);
-        go(ble, WAITING, 0);
-        turn_want(&ble->turn, ble->adapter);
-    }
 }
 
 static void on_connected(void *data, const struct bluez_error *error)
@@ -321,7 +277,7 @@ static void give_up_module(struct ble *ble)
 {
     ble->serviceless++;
     if (ble->serviceless >= SERVICELESS && !ble->bonded) {
-        bluez_remove(&ble->bluez, ble->adapter, ble->device);
+        bluez_remove(&ble->bluez, ble->device);
         ble->serviceless = 0;
     }
     bluez_fail(&ble->bluez,
@@ -361,13 +317,9 @@ static void subscribe(struct ble *ble)
                "StartNotify", 2 * SUBSCRIBE_S, on_subscribed);
 }
 
-static void on_explored(void *data, const struct bluez_error *error)
+static void on_explored(void *data)
 {
     struct ble *ble = data;
-    if (error) {
-        fail_with(ble, error);
-        return;
-    }
     ble->pair = ble->first_pair;
     subscribe(ble);
 }
@@ -413,14 +365,6 @@ static void end_line(struct ble *ble)
 static void open_ble(void *state);
 static void close_ble(void *state);
 
-/* Once, before this is reported; other lines get the adapter in between. */
-static void try_again(struct ble *ble)
-{
-    close_ble(ble);
-    ble->again = true;
-    open_ble(ble);
-}
-
 static void on_settled(void *data)
 {
     struct ble *ble = data;
@@ -429,7 +373,10 @@ static void on_settled(void *data)
     if (bluez_why(&ble->bluez) && ble->ends[0] >= 0) {
         end_line(ble);
     } else if (bluez_why(&ble->bluez) && ble->early && !ble->again) {
-        try_again(ble);
+        /* Once, before this is reported; other lines get the adapter in between. */
+        close_ble(ble);
+        ble->again = true;
+        open_ble(ble);
     } else if (bluez_why(&ble->bluez)) {
         char why[BLUEZ_WHY];
         snprintf(why, sizeof why, "%s", bluez_why(&ble->bluez));
@@ -469,17 +416,10 @@ static void on_written(void *data, const struct bluez_error *error)
     } else if (error) {
         /* Perhaps it takes the other kind only, whatever it says of itself. */
         ble->other_kind ^= ble->connected && !ble->heard;
-        fail_with(ble, error);
+        bluez_fail(&ble->bluez, bluez_explain(error));
     } else if (ble->step == OPEN) {
         write_on(ble);
     }
-}
-
-/* Most devices take both; a few take one and do nothing. */
-static bool writes_command(const struct ble *ble, unsigned flags)
-{
-    const bool both = flags & BLUEZ_WRITE && flags & BLUEZ_WRITE_COMMAND;
-    return both ? !ble->other_kind : (flags & BLUEZ_WRITE_COMMAND) != 0;
 }
 
 static void write_on(struct ble *ble)
@@ -488,18 +428,15 @@ static void write_on(struct ble *ble)
         return;
     const struct module_pair *pair = &ble->module.pairs[ble->pair];
     const size_t size = ble->pending_size < CHUNK_MAX ? ble->pending_size : CHUNK_MAX;
+    const bool command = pair->flags & BLUEZ_WRITE_COMMAND;
+    /* Most devices take both; a few take one and do nothing. */
+    const bool both = command && pair->flags & BLUEZ_WRITE;
     ble->writing = true; /* one at a time: BlueZ refuses a second */
     ble->written_at = clock_now();
-    bluez_write(&ble->bluez, pair->send, writes_command(ble, pair->flags), ble->pending, size,
+    bluez_write(&ble->bluez, pair->send, both ? !ble->other_kind : command, ble->pending, size,
                 on_written);
     ble->pending_size -= size;
     memmove(ble->pending, ble->pending + size, ble->pending_size);
-}
-
-static bool has_other_pair(const struct ble *ble)
-{
-    return module_next(&ble->module, 0) != ble->pair ||
-           module_next(&ble->module, ble->pair + 1) < MODULE_PAIRS;
 }
 
 static void note_request(struct ble *ble, double now)
@@ -511,7 +448,9 @@ static void note_request(struct ble *ble, double now)
     ble->unanswered = 1;
     ble->other_kind = !ble->other_kind;
     ble->in_vain++;
-    if (!ble->proven && ble->in_vain == 2 && has_other_pair(ble)) {
+    const bool other_pair = module_next(&ble->module, 0) != ble->pair ||
+                            module_next(&ble->module, ble->pair + 1) < MODULE_PAIRS;
+    if (!ble->proven && ble->in_vain == 2 && other_pair) {
         bluez_fail(&ble->bluez, "nothing comes on this serial line of the module");
         on_settled(ble);
     }
@@ -554,7 +493,7 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     ble->port = port;
     ble->ends[0] = ble->ends[1] = -1;
     ble->left_at = ble->written_at = -INFINITY;
-    bluez_init(&ble->bluez, port->loop, &events, ble);
+    bluez_init(&ble->bluez, port->loop, ble->wanted.adapter, &events, ble);
     turn_init(&ble->turn, port->loop, on_turn, ble);
     ev_init(&ble->readable, on_readable);
     ev_init(&ble->limit, on_limit);
@@ -589,9 +528,9 @@ static void close_ble(void *state)
         close(ble->ends[0]);
     ble->ends[0] = -1;
     ble->step = CLOSED;
-    ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
+    ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
     ble->early = ble->again = false;
-    ble->powered = ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
+    ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
     ble->pending_size = 0;
     ble->unanswered = ble->in_vain = 0;
 }

@@ -5,6 +5,8 @@
 #include "bluez.h"
 #include "module.h"
 
+#include "base/timer.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +20,7 @@ struct scan {
     void *data;
     struct bluez bluez;
     ev_timer end;
-    char wanted[8]; /* adapter; empty: the first */
-    char adapter[BLUEZ_PATH];
-    bool powered, begun;
+    bool begun;
     struct found {
         struct scan_device device;
         char path[BLUEZ_PATH];
@@ -31,40 +31,21 @@ struct scan {
     struct scan_device devices[SCAN_DEVICES]; /* in the end */
 };
 
-static struct found *find(struct scan *scan, const char *path)
-{
-    for (unsigned i = 0; i < scan->count; i++)
-        if (strcmp(scan->found[i].path, path) == 0)
-            return &scan->found[i];
-    return NULL;
-}
-
-/* Any device can send a name, and names are printed on a terminal. */
-static void take_name(char out[BLUETOOTH_NAME], const char *name)
-{
-    size_t size = 0;
-    for (; *name && size + 1 < BLUETOOTH_NAME; name++)
-        out[size++] = isprint((unsigned char) *name) ? *name : '?';
-    out[size] = '\0';
-}
-
-/* BlueZ derives a name from the address if the device has none. */
-static bool is_no_name(const char *name, const char *address)
-{
-    for (size_t i = 0; i < BLUETOOTH_ADDRESS - 1; i++)
-        if (name[i] != (address[i] == ':' ? '-' : address[i]))
-            return false;
-    return true;
-}
-
 static void take(const struct scan *scan, struct found *found, const struct bluez_object *object)
 {
     struct scan_device *device = &found->device;
     if (object->address && bluetooth_is_address(object->address))
         snprintf(device->address, sizeof device->address, "%.17s", object->address);
     if (object->name)
-        take_name(device->name, object->name);
-    if (is_no_name(device->name, device->address))
+        snprintf(device->name, sizeof device->name, "%s", object->name);
+    /* Any device can send a name, and names are printed on a terminal. */
+    for (char *c = device->name; *c; c++)
+        *c = isprint((unsigned char) *c) ? *c : '?';
+    /* BlueZ derives a name from the address if the device has none. */
+    char no_name[BLUETOOTH_ADDRESS];
+    for (size_t i = 0; i < sizeof no_name; i++)
+        no_name[i] = device->address[i] == ':' ? '-' : device->address[i];
+    if (strncmp(device->name, no_name, sizeof no_name - 1) == 0)
         device->name[0] = '\0';
     if (object->connected >= 0)
         device->connected = object->connected;
@@ -73,7 +54,8 @@ static void take(const struct scan *scan, struct found *found, const struct blue
         device->signal_dbm = object->signal_dbm;
     found->services |= object->services | (object->victron ? BLUEZ_SERVICE_VICTRON : 0);
     device->guess = module_guess(device->address, device->name, found->services);
-    snprintf(device->adapter, sizeof device->adapter, "%.7s", strrchr(scan->adapter, '/') + 1);
+    snprintf(device->adapter, sizeof device->adapter, "%.7s",
+             strrchr(scan->bluez.adapter, '/') + 1);
 }
 
 /* In a crowd those are kept that are likely to be looked for: what may be a BMS, then what is near. */
@@ -90,15 +72,15 @@ static bool is_rather_wanted(const struct found *found, const struct found *than
 
 static void note_device(struct scan *scan, const struct bluez_object *object)
 {
-    const size_t length = strlen(scan->adapter);
-    if (length == 0 || strncmp(object->path, scan->adapter, length) != 0 ||
+    const size_t length = strlen(scan->bluez.adapter);
+    if (length == 0 || strncmp(object->path, scan->bluez.adapter, length) != 0 ||
         object->path[length] != '/' || strlen(object->path) >= BLUEZ_PATH)
         return;
-    struct found *known = find(scan, object->path);
-    if (known) {
-        take(scan, known, object);
-        return;
-    }
+    for (unsigned i = 0; i < scan->count; i++)
+        if (strcmp(scan->found[i].path, object->path) == 0) {
+            take(scan, &scan->found[i], object);
+            return;
+        }
     struct found found = {0};
     strcpy(found.path, object->path);
     take(scan, &found, object);
@@ -118,24 +100,8 @@ static void note_device(struct scan *scan, const struct bluez_object *object)
 
 static void on_object(void *data, const struct bluez_object *object)
 {
-    struct scan *scan = data;
-    if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
-        note_device(scan, object);
-    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0 && scan->begun) {
-        if (object->powered == 0 && strcmp(object->path, scan->adapter) == 0)
-            bluez_fail(&scan->bluez, "the Bluetooth adapter was switched off");
-    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
-        const char *name = strrchr(object->path, '/');
-        if (name && (!scan->wanted[0] || strcmp(name + 1, scan->wanted) == 0))
-            bluez_choose(scan->adapter, &scan->powered, object);
-    }
-}
-
-static void on_gone(void *data, const char *path)
-{
-    struct scan *scan = data;
-    if (scan->begun && strcmp(path, scan->adapter) == 0)
-        bluez_fail(&scan->bluez, "the Bluetooth adapter is gone");
+    if (strcmp(object->interface, BLUEZ_DEVICE) == 0)
+        note_device(data, object);
 }
 
 static void finish(struct scan *scan, const char *why);
@@ -152,26 +118,15 @@ static void on_begun(void *data, const struct bluez_error *error)
     struct scan *scan = data;
     if (error)
         bluez_fail(&scan->bluez, bluez_explain(error));
-    ev_timer_stop(scan->loop, &scan->end);
-    ev_timer_set(&scan->end, SCAN_S, 0);
-    ev_timer_start(scan->loop, &scan->end);
+    timer_restart(scan->loop, &scan->end, SCAN_S);
 }
 
-static void on_listed(void *data, const struct bluez_error *error)
+static void on_listed(void *data)
 {
     struct scan *scan = data;
-    if (error) {
-        bluez_fail(&scan->bluez, bluez_explain(error));
-    } else if (!scan->adapter[0]) {
-        bluez_fail(&scan->bluez, scan->wanted[0] ? "this host has no such Bluetooth adapter"
-                                                 : "this host has no Bluetooth adapter");
-    } else if (!scan->powered) {
-        bluez_fail(&scan->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
-    } else {
-        scan->begun = true;
-        bluez_watch(&scan->bluez, scan->adapter, true);
-        bluez_discover(&scan->bluez, scan->adapter, on_begun);
-    }
+    scan->begun = true;
+    bluez_watch(&scan->bluez, scan->bluez.adapter, true);
+    bluez_discover(&scan->bluez, on_begun);
 }
 
 static int compare(const void *a, const void *b)
@@ -219,16 +174,14 @@ static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
 struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
                       void *data)
 {
-    static const struct bluez_events bluez_events = {
-        .object = on_object, .gone = on_gone, .settled = on_settled};
+    static const struct bluez_events bluez_events = {.object = on_object, .settled = on_settled};
     struct scan *scan = calloc(1, sizeof *scan);
     if (!scan)
         return NULL;
     scan->loop = loop;
     scan->events = events;
     scan->data = data;
-    snprintf(scan->wanted, sizeof scan->wanted, "%.7s", adapter);
-    bluez_init(&scan->bluez, loop, &bluez_events, scan);
+    bluez_init(&scan->bluez, loop, adapter, &bluez_events, scan);
     const bool open = bluez_open(&scan->bluez);
     if (open)
         bluez_list(&scan->bluez, on_listed);

@@ -2,6 +2,8 @@
 /* Turns at a Bluetooth adapter. */
 #include "turn.h"
 
+#include "base/timer.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,8 +24,7 @@ static void wake_first(const char *adapter)
     {
         if (!waits_for(turn, adapter))
             continue;
-        ev_timer_set(&turn->wake, 0, 0);
-        ev_timer_start(turn->loop, &turn->wake);
+        timer_restart(turn->loop, &turn->wake, 0);
         return;
     }
 }

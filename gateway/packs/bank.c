@@ -45,50 +45,30 @@ static double reported(const struct fresh *fresh, unsigned i, enum pack_value id
     return fresh->member[i]->pack->value[id];
 }
 
-static unsigned count_known(const struct fresh *fresh, enum pack_value id)
-{
-    unsigned known = 0;
-    for (unsigned i = 0; i < fresh->count; i++)
-        known += pack_known(fresh->member[i]->pack, id);
-    return known;
-}
-
-/* Sum, lowest and highest of the packs that report a value; NaN: none does. */
-struct span {
-    double sum, lowest, highest;
-};
-
-static struct span span_of(const struct fresh *fresh, enum pack_value id)
-{
-    struct span span = {0, NAN, NAN};
-    for (unsigned i = 0; i < fresh->count; i++) {
-        double value = reported(fresh, i, id);
-        if (isnan(value))
-            continue;
-        span.sum += value;
-        span.lowest =
-            fmin(span.lowest, value); /* fmin returns the number if the other one is NaN */
-        span.highest = fmax(span.highest, value);
-    }
-    return span;
-}
-
+/* NaN: none of the packs reports the value, or the rule needs all of them. */
 static double combined(const struct fresh *fresh, enum pack_value id, enum rule rule)
 {
-    struct span span = span_of(fresh, id);
-    unsigned known = count_known(fresh, id);
-    bool all = known == fresh->count;
+    double sum = 0, lowest = NAN, highest = NAN;
+    unsigned known = 0;
+    for (unsigned i = 0; i < fresh->count; i++) {
+        const double value = reported(fresh, i, id);
+        known += isnan(value) ? 0 : 1;
+        sum += isnan(value) ? 0 : value;
+        lowest = fmin(lowest, value); /* fmin returns the number if the other one is NaN */
+        highest = fmax(highest, value);
+    }
+    const bool all = known == fresh->count;
     switch (rule) {
     case SUM:
-        return all ? span.sum : NAN;
+        return all ? sum : NAN;
     case AVERAGE:
-        return span.sum / known;
+        return sum / known;
     case LOWEST:
-        return span.lowest;
+        return lowest;
     case HIGHEST:
-        return span.highest;
+        return highest;
     case ALL_ON:
-        return all || span.lowest <= 0 ? span.lowest : NAN;
+        return all || lowest <= 0 ? lowest : NAN;
     }
     return NAN;
 }
@@ -102,50 +82,28 @@ static void set(struct pack *bank, enum pack_value id, double value)
 
 /* ---- weighted averages ---- */
 
-typedef double weigher(const struct bank_member *member);
-
-static double first_above_0(double a, double b, double c)
-{
-    if (a > 0)
-        return a;
-    return b > 0 ? b : c;
-}
-
-static double weigh_by_capacity(const struct bank_member *member)
+/* The weight of a pack: a value of it, else another one, else for capacities the configured one. */
+static double weigh(const struct bank_member *member, enum pack_value id, enum pack_value or_id)
 {
     const double *value = member->pack->value;
-    return first_above_0(value[FULL_AH], value[RATED_AH], member->capacity_ah);
+    if (value[id] > 0 || value[or_id] > 0)
+        return value[id] > 0 ? value[id] : value[or_id];
+    return id == FULL_AH || id == RATED_AH ? member->capacity_ah : NAN;
 }
 
 bool bank_weighs(const struct bank_member *member)
 {
-    return weigh_by_capacity(member) > 0;
-}
-
-/* Weight for the state of health: the capacity when new. */
-static double weigh_by_rated_capacity(const struct bank_member *member)
-{
-    const double *value = member->pack->value;
-    return first_above_0(value[RATED_AH], value[FULL_AH], member->capacity_ah);
-}
-
-static double weigh_by_cells(const struct bank_member *member)
-{
-    return member->pack->value[CELL_COUNT];
-}
-
-static double weigh_by_sensors(const struct bank_member *member)
-{
-    return member->pack->value[TEMP_COUNT];
+    return weigh(member, FULL_AH, RATED_AH) > 0;
 }
 
 /* Averages the packs that report the value. If one of them has no weight, all weigh the same. NaN:
  * none reports it. */
-static double weighted_average(const struct fresh *fresh, enum pack_value id, weigher *weigh)
+static double weighted_average(const struct fresh *fresh, enum pack_value id, enum pack_value by,
+                               enum pack_value or_by)
 {
     double sum = 0, weights = 0;
     for (unsigned i = 0; i < fresh->count; i++) {
-        double value = reported(fresh, i, id), weight = weigh(fresh->member[i]);
+        const double value = reported(fresh, i, id), weight = weigh(fresh->member[i], by, or_by);
         if (isnan(value))
             continue;
         if (!(weight > 0))
@@ -235,22 +193,15 @@ static void combine_alarms(const struct fresh *fresh, const struct map_bank *ext
     pack_alarm_at(bank, COMMUNICATION_FAULT, ALARM_WARNING, extras->missing > 0);
 }
 
-static void find_fresh(const struct bank_member *members, unsigned count, struct fresh *fresh)
-{
-    fresh->count = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (!members[i].fresh)
-            continue;
-        fresh->member[fresh->count] = &members[i];
-        fresh->number[fresh->count++] = i + 1;
-    }
-}
-
 void bank_combine(const struct bank_member *members, unsigned count, struct pack *bank,
                   struct map_bank *extras)
 {
-    struct fresh fresh;
-    find_fresh(members, count, &fresh);
+    struct fresh fresh = {.count = 0};
+    for (unsigned i = 0; i < count; i++)
+        if (members[i].fresh) {
+            fresh.member[fresh.count] = &members[i];
+            fresh.number[fresh.count++] = i + 1;
+        }
     pack_clear(bank);
     *extras = (struct map_bank){.present = fresh.count,
                                 .missing = count - fresh.count,
@@ -264,10 +215,11 @@ void bank_combine(const struct bank_member *members, unsigned count, struct pack
         return;
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         set(bank, rules[i].id, combined(&fresh, rules[i].id, rules[i].rule));
-    set(bank, SOC_PERCENT, weighted_average(&fresh, SOC_PERCENT, weigh_by_capacity));
-    set(bank, SOH_PERCENT, weighted_average(&fresh, SOH_PERCENT, weigh_by_rated_capacity));
-    set(bank, CELL_AVG_MV, weighted_average(&fresh, CELL_AVG_MV, weigh_by_cells));
-    set(bank, TEMP_AVG_C, weighted_average(&fresh, TEMP_AVG_C, weigh_by_sensors));
+    set(bank, SOC_PERCENT, weighted_average(&fresh, SOC_PERCENT, FULL_AH, RATED_AH));
+    /* By the capacity when new. */
+    set(bank, SOH_PERCENT, weighted_average(&fresh, SOH_PERCENT, RATED_AH, FULL_AH));
+    set(bank, CELL_AVG_MV, weighted_average(&fresh, CELL_AVG_MV, CELL_COUNT, CELL_COUNT));
+    set(bank, TEMP_AVG_C, weighted_average(&fresh, TEMP_AVG_C, TEMP_COUNT, TEMP_COUNT));
     set(bank, CHARGE_CURRENT_LIMIT_A, summed_limit(&fresh, CHARGE_CURRENT_LIMIT_A, CHARGE_MOS));
     set(bank, DISCHARGE_CURRENT_LIMIT_A,
         summed_limit(&fresh, DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS));

@@ -47,32 +47,12 @@ void bank_source_join(struct bank_source *bank)
                                    .good_until = NAN};
 }
 
-bool bank_source_has(const struct bank_source *bank, const struct pack_source *pack)
+bool bank_source_has(const struct bank_source *bank, const struct poller *poller)
 {
     for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (bank->parts[i] == pack)
+        if (bank->parts[i]->poller == poller)
             return true;
-    return pack == bank->shunt_part;
-}
-
-/* A pack joins once its capacity is known, or once it has answered all its requests. Without this
- * all packs would weigh the same for a moment, and the bank's state of charge would be wrong. */
-static bool takes_part(const struct bank_source *bank, unsigned place, double now)
-{
-    const struct source *source = bank->members[place];
-    const struct bank_member member = {.pack = source->values, .capacity_ah = source->capacity_ah};
-    return source_fresh(source, now) &&
-           (bank->parts[place]->poller->complete || bank_weighs(&member));
-}
-
-/* Bit n: position n + 1. */
-static uint32_t find_missing(const struct bank_source *bank, double now)
-{
-    uint32_t missing = 0;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (!takes_part(bank, i, now))
-            missing |= 1u << i;
-    return missing;
+    return bank->shunt_part && bank->shunt_part->poller == poller;
 }
 
 static bool is_missing(const struct bank_source *bank, unsigned place)
@@ -88,17 +68,6 @@ static bool is_starting(const struct pack_source *pack)
     return line_is_open(pack->line) && poller->presence.silent_cycles == 0 && !poller->complete;
 }
 
-static bool waits_for_a_pack(const struct bank_source *bank)
-{
-    if (!isnan(bank->published_at))
-        return false;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (is_missing(bank, i) && is_starting(bank->parts[i]))
-            return true;
-    const struct pack_source *shunt = bank->shunt_part;
-    return shunt && isnan(shunt->poller->published_at) && is_starting(shunt);
-}
-
 /* Seconds after the start before a missing pack is logged. */
 static double longest_settle_s(const struct bank_source *bank)
 {
@@ -109,16 +78,6 @@ static double longest_settle_s(const struct bank_source *bank)
 }
 
 /* ---- log messages about the packs ---- */
-
-static void list_missing(const struct bank_source *bank, char out[NAMES_SIZE])
-{
-    size_t used = 0;
-    out[0] = 0;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (is_missing(bank, i))
-            used += (size_t) snprintf(out + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "",
-                                      bank->members[i]->name);
-}
 
 static void report_missing_packs(struct bank_source *bank, double now)
 {
@@ -131,9 +90,14 @@ static void report_missing_packs(struct bank_source *bank, double now)
         log_info("bank %s: all %u packs are present", config->name, config->pack_count);
         return;
     }
-    char names[NAMES_SIZE], verdict[100] = "its values are computed from the others";
+    char names[NAMES_SIZE] = "", verdict[100] = "its values are computed from the others";
     unsigned present = bank->extras.present;
-    list_missing(bank, names);
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (is_missing(bank, i)) {
+            const size_t used = strlen(names);
+            snprintf(names + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "",
+                     bank->members[i]->name);
+        }
     if (present < config->min_packs)
         snprintf(verdict, sizeof verdict, "it is stale with fewer than %u (min_packs)",
                  config->min_packs);
@@ -206,23 +170,19 @@ static void combine(struct bank_source *bank, double now)
         apply_shunt(bank, members, now);
 }
 
-static enum map_state connection_state(const struct bank_source *bank, double now)
-{
-    if (now <= bank->good_until)
-        return MAP_STATE_FRESH;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (line_is_open(bank->parts[i]->line))
-            return isnan(bank->published_at) ? MAP_STATE_NEVER : MAP_STATE_STALE;
-    return MAP_STATE_NO_LINE;
-}
-
 static void refresh_status(struct bank_source *bank, const struct map_status *host,
                            const struct tm *local, double now)
 {
     struct map_status *status = &bank->source.status;
     const struct map_status before = *status;
     *status = *host;
-    status->state = connection_state(bank, now);
+    bool open = false;
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        open |= line_is_open(bank->parts[i]->line);
+    status->state = now <= bank->good_until     ? MAP_STATE_FRESH
+                    : !open                     ? MAP_STATE_NO_LINE
+                    : isnan(bank->published_at) ? MAP_STATE_NEVER
+                                                : MAP_STATE_STALE;
     status->age_s = now - bank->published_at;
     status->driver = "bank";
     status->pack_name = bank->config->name;
@@ -255,13 +215,29 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
 {
     const unsigned count = bank->config->pack_count;
     const uint32_t before = bank->missing;
-    bank->missing = find_missing(bank, now);
+    bool waits = false;
+    bank->missing = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct source *source = bank->members[i];
+        const struct bank_member member = {.pack = source->values,
+                                           .capacity_ah = source->capacity_ah};
+        /* A pack joins once its capacity is known, or once it has answered all its requests.
+         * Without this all packs would weigh the same for a moment, and the bank's state of charge
+         * would be wrong. */
+        if (!source_fresh(source, now) ||
+            !(bank->parts[i]->poller->complete || bank_weighs(&member)))
+            bank->missing |= 1u << i;
+        waits |= isnan(bank->published_at) && is_missing(bank, i) && is_starting(bank->parts[i]);
+    }
+    const struct pack_source *shunt = bank->shunt_part;
+    waits |= isnan(bank->published_at) && shunt && isnan(shunt->poller->published_at) &&
+             is_starting(shunt);
     bank->extras.missing = (unsigned) __builtin_popcount(bank->missing);
     bank->extras.present = count - bank->extras.missing;
     /* The old values remain published; the number of present packs is updated all the same. */
     unsigned changes = SOURCE_AGED;
     const bool enough = bank->extras.present >= bank->config->min_packs;
-    if (enough && bank->extras.present > 0 && !waits_for_a_pack(bank)) {
+    if (enough && bank->extras.present > 0 && !waits) {
         if (published || bank->missing != before || !(now <= bank->good_until))
             changes = SOURCE_PUBLISHED;
         combine(bank, now);

@@ -37,7 +37,7 @@ void bank_source_init(struct bank_source *bank, const struct bank_config *config
 void bank_source_join(struct bank_source *bank);
 
 /** Whether its values depend on that pack. */
-bool bank_source_has(const struct bank_source *bank, const struct pack_source *pack);
+bool bank_source_has(const struct bank_source *bank, const struct poller *poller);
 
 /** Combines its packs and logs what has changed. To be called after a pack has published
  * (`published`), and once a second. `host` contains the gateway's own values; `local` is the local

@@ -23,22 +23,17 @@
 #define LARGEST_FILE (64 * 1024 * 1024) /* bytes; no configuration leads to a larger file */
 #define BAD_MOST 9                      /* damaged files that are kept */
 
-/* Finds a free name, so that a second damaged file does not overwrite the first, which usually has
- * the most in it. Only the last name is used again. */
-static void name_aside(const char *path, char *aside, size_t size)
-{
-    struct stat found;
-    snprintf(aside, size, "%s.bad", path);
-    for (int n = 2; n <= BAD_MOST && (lstat(aside, &found) == 0 || errno != ENOENT); n++)
-        snprintf(aside, size, "%s.bad.%d", path, n);
-}
-
 static void set_aside(const struct kept *kept, const char *path, const char *why)
 {
     if (kept->look_only)
         return;
+    /* A second damaged file must not overwrite the first, which usually has the most in it. Only
+     * the last name is used again. */
     char aside[PORT_SIZE + 16];
-    name_aside(path, aside, sizeof aside);
+    struct stat found;
+    snprintf(aside, sizeof aside, "%s.bad", path);
+    for (int n = 2; n <= BAD_MOST && (lstat(aside, &found) == 0 || errno != ENOENT); n++)
+        snprintf(aside, sizeof aside, "%s.bad.%d", path, n);
     if (rename(path, aside) == 0)
         log_warn("state file %s: %s; renamed to %s, all counters start from 0", path, why, aside);
     else
@@ -61,17 +56,6 @@ static ssize_t read_all(int fd, char *text, size_t room)
     return (ssize_t) size;
 }
 
-static void load_from(struct kept *kept, const char *path, int fd, size_t size)
-{
-    char *text = malloc(size + 1);
-    const ssize_t got = text ? read_all(fd, text, size) : -1;
-    if (got < 0)
-        set_aside(kept, path, strerror(errno));
-    else if (!kept_text_parse(kept, text, (size_t) got))
-        set_aside(kept, path, "it is damaged");
-    free(text);
-}
-
 /* O_NONBLOCK: opening must not block, whatever the path names. */
 static void load(struct kept *kept, const char *path)
 {
@@ -82,32 +66,23 @@ static void load(struct kept *kept, const char *path)
             set_aside(kept, path, strerror(errno));
         return;
     }
-    if (fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
+    if (fstat(fd, &found) < 0 || !S_ISREG(found.st_mode)) {
         log_warn("state file %s: not a regular file; nothing is kept over a restart", path);
-    else if (found.st_size > LARGEST_FILE)
+    } else if (found.st_size > LARGEST_FILE) {
         set_aside(kept, path, "it is larger than any file that packgate writes");
-    else
-        load_from(kept, path, fd, (size_t) found.st_size);
+    } else {
+        char *text = malloc((size_t) found.st_size + 1);
+        const ssize_t size = text ? read_all(fd, text, (size_t) found.st_size) : -1;
+        if (size < 0)
+            set_aside(kept, path, strerror(errno));
+        else if (!kept_text_parse(kept, text, (size_t) size))
+            set_aside(kept, path, "it is damaged");
+        free(text);
+    }
     close(fd);
 }
 
 /* ---- where the file is ---- */
-
-static const char *folder_of(const char *path, char copy[PORT_SIZE])
-{
-    snprintf(copy, PORT_SIZE, "%s", path);
-    return dirname(copy);
-}
-
-/* Under systemd the folder exists. For a gateway started by hand it is created if its parent
- * exists and is writable. */
-static void make_folder(const char *path)
-{
-    char copy[PORT_SIZE];
-    const char *folder = folder_of(path, copy);
-    if (mkdir(folder, 0755) == 0)
-        log_info("state file %s: created its folder", path);
-}
 
 static const char *advice(int err)
 {
@@ -138,27 +113,6 @@ static void report_write(struct kept *kept, const char *path, int result)
     kept->failing = result < 0;
 }
 
-/* Reports which process holds the lock: it has written its process id into the file. */
-static void report_foreign(const char *path, int lock)
-{
-    char who[16] = "";
-    const ssize_t size = pread(lock, who, sizeof who - 1, 0);
-    who[size > 0 ? strspn(who, "0123456789") : 0] = '\0';
-    log_error("state file %s is in use by another gateway%s%s: it is neither read nor written "
-              "here, and nothing is kept over a restart. Give each gateway its own state_file",
-              path, *who ? ", process " : "", who);
-}
-
-/* The lock holds the id as well, because version 0.1.0 writes a state file without it: after a
- * downgrade and an upgrade the gateway still has the id by which others know it. */
-static void recall_id(struct kept *kept)
-{
-    char text[64] = "", id[KEPT_ID_SIZE];
-    if (!kept->id[0] && pread(kept->lock, text, sizeof text - 1, 0) > 0 &&
-        sscanf(text, "%*d\nid = %8s", id) == 1 && kept_text_is_id(id))
-        memcpy(kept->id, id, sizeof id);
-}
-
 /* Locks a separate file, because the state file is replaced with each save. The lock file is never
  * removed. 0: locked; -1 with errno, EWOULDBLOCK if another process holds it. */
 static int take_lock(struct kept *kept, const char *path)
@@ -173,8 +127,14 @@ static int take_lock(struct kept *kept, const char *path)
     if (!err && flock(fd, LOCK_EX | LOCK_NB) < 0)
         err = errno;
     if (err == EWOULDBLOCK) {
+        /* The process that holds the lock has written its process id into the file. */
+        char who[16] = "";
+        const ssize_t size = pread(fd, who, sizeof who - 1, 0);
+        who[size > 0 ? strspn(who, "0123456789") : 0] = '\0';
         kept->foreign = true;
-        report_foreign(path, fd);
+        log_error("state file %s is in use by another gateway%s%s: it is neither read nor written "
+                  "here, and nothing is kept over a restart. Give each gateway its own state_file",
+                  path, *who ? ", process " : "", who);
     }
     if (err) {
         close(fd);
@@ -182,7 +142,12 @@ static int take_lock(struct kept *kept, const char *path)
         return -1;
     }
     kept->lock = fd;
-    recall_id(kept);
+    /* The lock holds the id as well, because version 0.1.0 writes a state file without it: after a
+     * downgrade and an upgrade the gateway still has the id by which others know it. */
+    char text[64] = "", id[KEPT_ID_SIZE];
+    if (!kept->id[0] && pread(fd, text, sizeof text - 1, 0) > 0 &&
+        sscanf(text, "%*d\nid = %8s", id) == 1 && kept_text_is_id(id))
+        memcpy(kept->id, id, sizeof id);
     return 0;
 }
 
@@ -224,7 +189,12 @@ static int hold_lock(struct kept *kept, const char *path)
         errno = EWOULDBLOCK;
         return -1;
     }
-    make_folder(path);
+    /* Under systemd the folder exists. For a gateway started by hand it is created if its parent
+     * exists and is writable. */
+    char copy[PORT_SIZE];
+    snprintf(copy, sizeof copy, "%s", path);
+    if (mkdir(dirname(copy), 0755) == 0)
+        log_info("state file %s: created its folder", path);
     if (take_lock(kept, path) < 0)
         return -1;
     if (kept->id[0])
@@ -237,8 +207,7 @@ struct kept *kept_look(const char *path)
     struct kept *kept = calloc(1, sizeof *kept);
     if (!kept)
         return NULL;
-    kept->lock = -1;
-    kept->look_only = true;
+    *kept = (struct kept){.lock = -1, .look_only = true};
     if (path[0])
         load(kept, path);
     return kept;
@@ -279,37 +248,27 @@ static int write_file(const char *path, const char *text)
     return result;
 }
 
-/* A rename is only certain once its directory is on the disk. Some file systems cannot sync
- * directories, and the file is valid either way: the result does not matter. */
-static void sync_directory(const char *path)
-{
-    char copy[PORT_SIZE];
-    int fd = open(folder_of(path, copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    fsync(fd);
-    close(fd);
-}
-
-/* A rename would replace a device or a link as well: state_file = /dev/null must not destroy the
- * device. */
-static bool may_replace(const char *path)
-{
-    struct stat found;
-    if (stat(path, &found) < 0)
-        return errno == ENOENT;
-    errno = EINVAL;
-    return S_ISREG(found.st_mode);
-}
-
 static int replace_file(const char *path, const char *text)
 {
-    char fresh[PORT_SIZE + 8];
+    char fresh[PORT_SIZE + 8], copy[PORT_SIZE];
+    struct stat found;
     snprintf(fresh, sizeof fresh, "%s.tmp", path);
-    if (!may_replace(path))
+    snprintf(copy, sizeof copy, "%s", path);
+    /* A rename would replace a device or a link as well: state_file = /dev/null must not destroy
+     * the device. */
+    const bool exists = stat(path, &found) == 0;
+    if (exists ? !S_ISREG(found.st_mode) : errno != ENOENT) {
+        errno = exists ? EINVAL : errno;
         return -1;
+    }
     if (write_file(fresh, text) == 0 && rename(fresh, path) == 0) {
-        sync_directory(path);
+        /* A rename is only certain once its directory is on the disk. Some file systems cannot sync
+         * directories, and the file is valid either way: the result does not matter. */
+        const int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0) {
+            fsync(fd);
+            close(fd);
+        }
         return 0;
     }
     const int err = errno;
@@ -365,23 +324,19 @@ int kept_save(struct kept *kept, const char *path)
     return result;
 }
 
-/* Runs in the child. A signal that ends the parent must not interrupt the write. */
-static int write_apart(const char *path, const char *text)
-{
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    child_settle(-1);
-    return replace_file(path, text) == 0 ? 0 : errno;
-}
-
 pid_t kept_save_start(struct kept *kept, const char *path)
 {
     char *text = compose_changed(kept, path);
     if (!text)
         return errno ? -1 : 0;
     pid_t pid = fork();
-    if (pid == 0)
-        _exit(write_apart(path, text));
+    if (pid == 0) {
+        /* A signal that ends the parent must not interrupt the write. */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        child_settle(-1);
+        _exit(replace_file(path, text) == 0 ? 0 : errno);
+    }
     if (pid > 0)
         kept->saving = text;
     else

@@ -19,19 +19,24 @@ const char *kept_id(const struct kept *kept)
     return kept->id;
 }
 
+static struct kept_entry **find_entry(struct kept *kept, const char *name)
+{
+    struct kept_entry **at = &kept->first;
+    while (*at && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
 struct kept_entry *kept_get(struct kept *kept, const char *name)
 {
-    struct kept_entry **end = &kept->first;
-    for (; *end; end = &(*end)->next)
-        if (strcmp((*end)->name, name) == 0)
-            return *end;
-    struct kept_entry *entry = calloc(1, sizeof *entry);
-    if (!entry)
-        return NULL;
+    struct kept_entry **at = find_entry(kept, name);
+    struct kept_entry *entry = *at ? *at : calloc(1, sizeof *entry);
+    if (*at || !entry)
+        return entry;
     snprintf(entry->name, sizeof entry->name, "%s", name);
     entry->peak_percent = -1;
     entry->address = -1;
-    *end = entry;
+    *at = entry;
     return entry;
 }
 
@@ -44,27 +49,9 @@ static int day_of(const struct tm *local)
     return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
 }
 
-static struct kept_entry *find_entry(const struct kept *kept, const char *name)
-{
-    struct kept_entry *entry = kept->first;
-    while (entry && strcmp(entry->name, name) != 0)
-        entry = entry->next;
-    return entry;
-}
-
 static bool is_worth_a_word(const struct kept_entry *entry)
 {
     return entry->charged_wh > 0 || entry->discharged_wh > 0;
-}
-
-static void remove_entry(struct kept *kept, const struct kept_entry *entry)
-{
-    struct kept_entry **at = &kept->first;
-    while (*at != entry)
-        at = &(*at)->next;
-    struct kept_entry *gone = *at;
-    *at = gone->next;
-    free(gone);
 }
 
 /* Discards the entries that have had no pack for GONE_YEARS, and the oldest of more than
@@ -86,7 +73,9 @@ static void remove_old_entries(struct kept *kept, int today)
         log_info(
             "state file: '%s' has not been in the configuration since %d; its counters are deleted",
             oldest->name, oldest->gone_day);
-        remove_entry(kept, oldest);
+        struct kept_entry **at = find_entry(kept, oldest->name), *gone = *at;
+        *at = gone->next;
+        free(gone);
     }
 }
 
@@ -98,7 +87,7 @@ struct taking_up {
 
 static void mark_used(struct taking_up *taking, const char *name)
 {
-    struct kept_entry *entry = find_entry(taking->kept, name);
+    struct kept_entry *entry = *find_entry(taking->kept, name);
     if (!entry) {
         const size_t used = strlen(taking->fresh);
         snprintf(taking->fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
@@ -169,27 +158,15 @@ static bool is_plain(const char *text, size_t room)
     return strcmp(escaped, text) == 0;
 }
 
-/* Whether a line of the file has room for it. */
-static bool fits_line(const char *key, const char *text)
-{
-    char escaped[KEPT_ESCAPED_SIZE];
-    if (strlen(text) >= KEPT_TEXT_SIZE)
-        return false;
-    kept_escape(text, escaped);
-    return strlen(key) + strlen(" = ") + strlen(escaped) <= INIFILE_LINE_MOST;
-}
-
-static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key)
+void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text)
 {
     struct kept_note **at = &kept->notes;
     while (*at && (strcmp((*at)->outlet, outlet) != 0 || strcmp((*at)->key, key) != 0))
         at = &(*at)->next;
-    return at;
-}
-
-void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text)
-{
-    struct kept_note **at = find_note(kept, outlet, key), *note = *at;
+    struct kept_note *note = *at;
+    char escaped[KEPT_ESCAPED_SIZE] = "";
+    if (strlen(text) < KEPT_TEXT_SIZE)
+        kept_escape(text, escaped);
     if (!text[0]) {
         if (note) {
             *at = note->next;
@@ -198,8 +175,9 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
         }
         return;
     }
-    if (!is_plain(key, KEPT_KEY_SIZE) || !is_plain(outlet, sizeof note->outlet) ||
-        !fits_line(key, text) || (!note && kept->note_count == NOTES_MAX)) {
+    if (!is_plain(key, KEPT_KEY_SIZE) || !is_plain(outlet, sizeof note->outlet) || !escaped[0] ||
+        strlen(key) + strlen(" = ") + strlen(escaped) > INIFILE_LINE_MOST ||
+        (!note && kept->note_count == NOTES_MAX)) {
         log_debug("outlet %s: '%s' cannot be stored", outlet, key);
         return;
     }

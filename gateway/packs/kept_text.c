@@ -3,8 +3,8 @@
 #include "kept_text.h"
 
 #include "config/ini/inifile.h"
-#include "base/log.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +50,6 @@ static void unescape(const char *text, char *out, size_t size)
     out[at] = '\0';
 }
 
-static void print_value(const struct kept_entry *entry, size_t key, FILE *out)
-{
-    const void *field = (const char *) entry + keys[key].offset;
-    if (keys[key].whole)
-        fprintf(out, "%s = %d\n", keys[key].name, *(const int *) field);
-    else
-        fprintf(out, "%s = %.3f\n", keys[key].name, *(const double *) field);
-}
-
 static void print_entries(const struct kept *kept, FILE *out)
 {
     fprintf(out, "; State that packgate keeps over a restart. The checksum covers everything "
@@ -66,8 +57,13 @@ static void print_entries(const struct kept *kept, FILE *out)
     fprintf(out, "\n[gateway]\nid = %s\n", kept->id);
     for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
         fprintf(out, "\n[pack %s]\n", entry->name);
-        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-            print_value(entry, i, out);
+        for (size_t i = 0; i < COUNT(keys); i++) {
+            const void *field = (const char *) entry + keys[i].offset;
+            if (keys[i].whole)
+                fprintf(out, "%s = %d\n", keys[i].name, *(const int *) field);
+            else
+                fprintf(out, "%s = %.3f\n", keys[i].name, *(const double *) field);
+        }
         if (entry->protocol[0])
             fprintf(out, "protocol = %s\n", entry->protocol);
     }
@@ -119,15 +115,6 @@ char *kept_text_compose(const struct kept *kept)
     return NULL;
 }
 
-static bool is_whole(const char *text, size_t size)
-{
-    char trailer[TRAILER_SIZE + 1];
-    if (size < TRAILER_SIZE)
-        return false;
-    make_trailer(text, size - TRAILER_SIZE, trailer);
-    return memcmp(text + size - TRAILER_SIZE, trailer, TRAILER_SIZE) == 0;
-}
-
 struct reader {
     struct kept *kept;
     struct kept_entry *entry; /* NULL: a section to be ignored */
@@ -169,7 +156,7 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
     double value = strtod(text, &end);
     if (end == text || *end)
         return;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    for (size_t i = 0; i < COUNT(keys); i++) {
         if (strcmp(key, keys[i].name) != 0 || !(value >= keys[i].min && value <= keys[i].max))
             continue;
         void *field = (char *) reader->entry + keys[i].offset;
@@ -180,17 +167,15 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
     }
 }
 
-static void take_mistake(void *user, unsigned line, const char *message)
-{
-    log_debug("state file, line %u: %s", line, message);
-}
-
 bool kept_text_parse(struct kept *kept, const char *text, size_t size)
 {
-    static const struct inifile_events events = {
-        .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
+    static const struct inifile_events events = {.heading = take_heading, .entry = take_entry};
     struct reader reader = {.kept = kept};
-    if (!is_whole(text, size))
+    char trailer[TRAILER_SIZE + 1];
+    if (size < TRAILER_SIZE)
+        return false;
+    make_trailer(text, size - TRAILER_SIZE, trailer);
+    if (memcmp(text + size - TRAILER_SIZE, trailer, TRAILER_SIZE) != 0)
         return false;
     inifile_read(text, size, &events, &reader);
     return true;

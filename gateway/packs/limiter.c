@@ -33,28 +33,6 @@ void limiter_resume(struct limiter *limiter, const struct limiter *old)
         limiter->state = old->state;
 }
 
-/* Decides before an update whether soc_ceiling applies. */
-static void choose_ceiling(struct limiter *limiter, time_t wall)
-{
-    const struct limits_config *settings = &limiter->settings;
-    if (settings->full_every_s > 0 && !limiter->state.fills &&
-        full_charge_due(limiter->kept, settings->full_every_s, wall)) {
-        limiter->state.fills = true;
-        log_info("limits %s: soc_ceiling is lifted until the cells are full", settings->name);
-    }
-}
-
-static void note_full(struct limiter *limiter, time_t wall)
-{
-    if (!limiter->state.full)
-        return;
-    full_charge_reached(limiter->kept, wall);
-    if (limiter->state.fills)
-        log_info("limits %s: the cells are full, soc_ceiling applies again",
-                 limiter->settings.name);
-    limiter->state.fills = false;
-}
-
 void limiter_update(struct limiter *limiter, double now, time_t wall)
 {
     struct limits_pack packs[MAX_BANK_PACKS];
@@ -71,8 +49,19 @@ void limiter_update(struct limiter *limiter, double now, time_t wall)
                                         .stale_after_s = poller_stale_after(poller),
                                         .own = limiter->bank && own->configured ? own : NULL};
     }
-    choose_ceiling(limiter, wall);
+    const struct limits_config *settings = &limiter->settings;
+    struct limits_state *state = &limiter->state;
+    if (settings->full_every_s > 0 && !state->fills &&
+        full_charge_due(limiter->kept, settings->full_every_s, wall)) {
+        state->fills = true;
+        log_info("limits %s: soc_ceiling is lifted until the cells are full", settings->name);
+    }
     limiter->source->status.allowed =
-        limits_update(&limiter->settings, packs, limiter->count, needed, &limiter->state, now);
-    note_full(limiter, wall);
+        limits_update(settings, packs, limiter->count, needed, state, now);
+    if (!state->full)
+        return;
+    full_charge_reached(limiter->kept, wall);
+    if (state->fills)
+        log_info("limits %s: the cells are full, soc_ceiling applies again", settings->name);
+    state->fills = false;
 }

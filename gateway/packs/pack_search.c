@@ -3,6 +3,7 @@
 #include "pack_search.h"
 
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,26 +32,6 @@ static int variant_of(const struct bms_driver *driver, int number)
     return 0;
 }
 
-static void set_found(struct line_config *line, struct pack_config *pack,
-                      const struct bms_driver *driver, const struct kept_entry *kept)
-{
-    pack->driver = driver;
-    pack->options.address = kept->address;
-    pack->options.variant = variant_of(driver, kept->variant);
-    if (!line->baud)
-        line->baud = (unsigned) kept->baud;
-}
-
-static void set_open(struct line_config *line, struct pack_config *pack,
-                     const struct kept_entry *kept)
-{
-    pack->driver = &automatic_driver;
-    pack->options.address = pack->given_address;
-    pack->options.variant = 0;
-    if (line->baud == (unsigned) kept->baud)
-        line->baud = line->given_baud;
-}
-
 void pack_search_recall(struct config *config, struct pack_config *pack,
                         const struct kept_entry *kept)
 {
@@ -60,10 +41,19 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
     if (driver && bms_has_address(driver) && pack->given_address >= 0 &&
         pack->given_address != kept->address)
         driver = NULL;
-    if (pack_search_is_open(pack) && driver)
-        set_found(line, pack, driver, kept);
-    else if (!pack_search_is_open(pack) && !driver)
-        set_open(line, pack, kept);
+    if (pack_search_is_open(pack) && driver) {
+        pack->driver = driver;
+        pack->options.address = kept->address;
+        pack->options.variant = variant_of(driver, kept->variant);
+        if (!line->baud)
+            line->baud = (unsigned) kept->baud;
+    } else if (!pack_search_is_open(pack) && !driver) {
+        pack->driver = &automatic_driver;
+        pack->options.address = pack->given_address;
+        pack->options.variant = 0;
+        if (line->baud == (unsigned) kept->baud)
+            line->baud = line->given_baud;
+    }
 }
 
 void pack_search_forget(struct kept_entry *kept)
@@ -164,19 +154,6 @@ static void store_found(struct pack_search *search, const struct pack_config *pa
     kept->baud = (int) found->baud;
 }
 
-static void assign(struct pack_search *search, const struct pack_config *pack,
-                   struct pack_found *found)
-{
-    found->taken = true;
-    store_found(search, pack, found, found->address);
-    char rate[32] = "", address[32] = "";
-    if (strncmp(pack->line->port, "serial:", 7) == 0) /* a serial server has its own baud rate */
-        snprintf(rate, sizeof rate, " at %u baud", found->baud);
-    if (bms_has_address(found->driver))
-        snprintf(address, sizeof address, ", address %d", found->address);
-    log_info("pack %s: found protocol %s%s%s", pack->name, found->driver->name, rate, address);
-}
-
 /* The protocol that all packs of the line use, found or configured. Its driver is NULL if they
  * differ, there is none, or it reads by a map file. */
 static struct pack_found common_of_the_line(const struct pack_search *search)
@@ -231,10 +208,20 @@ static void assign_all(struct pack_search *search)
                 continue;
             struct pack_found *found =
                 pack->given_address >= 0 ? found_at(search, pack->given_address) : lowest(search);
-            if (found)
-                assign(search, pack, found);
-            else
+            if (!found) {
                 assume_common_protocol(search, pack);
+                continue;
+            }
+            found->taken = true;
+            store_found(search, pack, found, found->address);
+            char rate[32] = "", address[32] = "";
+            /* A serial server has its own baud rate. */
+            if (strncmp(pack->line->port, "serial:", 7) == 0)
+                snprintf(rate, sizeof rate, " at %u baud", found->baud);
+            if (bms_has_address(found->driver))
+                snprintf(address, sizeof address, ", address %d", found->address);
+            log_info("pack %s: found protocol %s%s%s", pack->name, found->driver->name, rate,
+                     address);
         }
 }
 
@@ -248,20 +235,6 @@ static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
     search->found(search->data);
 }
 
-/* Whether the address belongs to a pack with a configured protocol: what answers there is that
- * pack. */
-static bool is_configured_address(const struct pack_search *search, int address)
-{
-    for (unsigned i = 0; i < search->config->pack_count; i++) {
-        const struct pack_config *pack = &search->config->packs[i];
-        const int own = pack->options.address;
-        if (is_configured_on(pack, search->line) &&
-            (own >= 0 ? own : pack->driver->address_default) == address)
-            return true;
-    }
-    return false;
-}
-
 /* Adds a BMS that was found. A protocol without addresses cannot be one of several packs. */
 static void add_found(struct pack_search *search, const struct search_found *found)
 {
@@ -271,8 +244,14 @@ static void add_found(struct pack_search *search, const struct search_found *fou
         return;
     const int own = found->options.address;
     const int address = own >= 0 ? own : found->driver->address_default;
-    if (is_configured_address(search, address))
-        return;
+    /* What answers at the address of a pack with a configured protocol is that pack. */
+    for (unsigned i = 0; i < search->config->pack_count; i++) {
+        const struct pack_config *pack = &search->config->packs[i];
+        const int given = pack->options.address;
+        if (is_configured_on(pack, search->line) &&
+            (given >= 0 ? given : pack->driver->address_default) == address)
+            return;
+    }
     search->list[search->count++] = (struct pack_found){
         .driver = found->driver,
         .address = address,
@@ -289,17 +268,6 @@ static void on_found(void *data, const struct search_found *found)
         ev_timer_start(search->loop, &search->over);
 }
 
-static void report_nothing(struct pack_search *search, const char *why)
-{
-    if (search->reported)
-        return;
-    search->reported = true;
-    for (unsigned i = 0; i < search->config->pack_count; i++)
-        if (is_open_on(&search->config->packs[i], search->line))
-            log_warn("pack %s: %s: %s; still searching", search->config->packs[i].name,
-                     search->line->port, why);
-}
-
 static void on_done(void *data, const struct search_found *found, const char *why)
 {
     struct pack_search *search = data;
@@ -311,12 +279,14 @@ static void on_done(void *data, const struct search_found *found, const char *wh
         ev_timer_start(search->loop, &search->over);
         return;
     }
-    report_nothing(
-        search,
-        why ? why
-            : "the device that answered has no address; several packs on a line need addresses");
-    ev_timer_set(&search->again, AGAIN_S, 0);
-    ev_timer_start(search->loop, &search->again);
+    if (!why)
+        why = "the device that answered has no address; several packs on a line need addresses";
+    for (unsigned i = 0; !search->reported && i < search->config->pack_count; i++)
+        if (is_open_on(&search->config->packs[i], search->line))
+            log_warn("pack %s: %s: %s; still searching", search->config->packs[i].name,
+                     search->line->port, why);
+    search->reported = true;
+    timer_restart(search->loop, &search->again, AGAIN_S);
 }
 
 static void begin_search(struct pack_search *search)
@@ -334,10 +304,8 @@ static void begin_search(struct pack_search *search)
         search_new(search->loop, search->line,
                    count == 1 && without == 1 && search->given == 0 ? SEARCH_FIRST : SEARCH_ALL,
                    &only, &events, search);
-    if (!search->search) {
-        ev_timer_set(&search->again, AGAIN_S, 0);
-        ev_timer_start(search->loop, &search->again);
-    }
+    if (!search->search)
+        timer_restart(search->loop, &search->again, AGAIN_S);
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)

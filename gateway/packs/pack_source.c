@@ -28,32 +28,49 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
     return source;
 }
 
+/* ---- the log of orders ---- */
+
+#define MINUTE_S 60
+#define LOGGED_MOST                                                                                \
+    10 /* orders in a minute: a client that sends them without end must not fill the log */
+
+static void end_minute(struct pack_source *source)
+{
+    if (source->others > 0)
+        log_info("pack %s: %u other orders within a minute", source->source.name, source->others);
+    source->orders = source->others = 0;
+}
+
+static void log_order(struct pack_source *source, const char *from, const struct switches *ordered,
+                      enum order_result result, double now)
+{
+    static const char *const words[] = {
+        [ORDER_DONE] = "confirmed",
+        [ORDER_REFUSED] = "refused by the BMS",
+        [ORDER_UNANSWERED] = "not confirmed, neither by a reply nor by the state read back",
+        [ORDER_TOO_LATE] = "discarded, its line was busy for too long",
+        [ORDER_NOT_NOW] = "not possible, its present state is unknown",
+    };
+    char text[SWITCHES_TEXT];
+    if (now - source->logs_since >= MINUTE_S)
+        end_minute(source);
+    if (source->orders == LOGGED_MOST) {
+        source->others++;
+        return;
+    }
+    if (source->orders++ == 0)
+        source->logs_since = now;
+    log_info("pack %s: %s orders %s: %s", source->source.name, from, switches_format(ordered, text),
+             words[result]);
+}
+
+/* ---- values ---- */
+
 void pack_source_free(struct pack_source *source)
 {
     if (source)
-        order_log_end(&source->orders, source->source.name);
+        end_minute(source);
     free(source);
-}
-
-static enum map_state connection_state(const struct pack_source *source, double now)
-{
-    if (!line_is_open(source->line) && poller_stale(source->poller, now))
-        return MAP_STATE_NO_LINE;
-    if (isnan(source->poller->published_at))
-        return MAP_STATE_NEVER;
-    return poller_stale(source->poller, now) ? MAP_STATE_STALE : MAP_STATE_FRESH;
-}
-
-static void take_configuration(struct pack_source *source)
-{
-    const struct pack_config *config = source->poller->config;
-    source->source.name = config->name;
-    source->source.title = config->title[0] ? config->title : config->name;
-    source->source.line = config->line->name;
-    source->source.unit = (uint8_t) config->unit;
-    source->source.writable = pack_is_writable(config);
-    source->source.settable = pack_is_settable(config);
-    source->source.capacity_ah = config->options.capacity_ah;
 }
 
 static void refresh_status(struct pack_source *source, const struct map_status *host,
@@ -63,7 +80,11 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     struct map_status *status = &source->source.status;
     const struct map_status before = *status;
     *status = *host;
-    status->state = connection_state(source, now);
+    const bool stale = poller_stale(poller, now);
+    status->state = stale && !line_is_open(source->line) ? MAP_STATE_NO_LINE
+                    : isnan(poller->published_at)        ? MAP_STATE_NEVER
+                    : stale                              ? MAP_STATE_STALE
+                                                         : MAP_STATE_FRESH;
     status->age_s = now - poller->published_at;
     status->polls = poller->counters.polls;
     status->timeouts = poller->counters.timeouts;
@@ -90,44 +111,22 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     source->source.trouble_at = source->kept->trouble_at;
 }
 
-/* Trapezoidal rule, separately for each direction: between +300 A and -150 A the current counts as
- * reversed half-way. */
-static double directed_wh(double before_w, double after_w, double seconds)
-{
-    return (fmax(before_w, 0) + fmax(after_w, 0)) / 2 * seconds / 3600;
-}
-
-/* Counts the energy between two consecutive poll cycles. */
-static void count_energy(struct pack_source *source, double now)
-{
-    double power = source->poller->values.value[POWER_W];
-    double seconds = now - source->power_at;
-    if (!isnan(power) && !isnan(source->power_w) && seconds <= poller_stale_after(source->poller)) {
-        source->kept->charged_wh += directed_wh(source->power_w, power, seconds);
-        source->kept->discharged_wh += directed_wh(-source->power_w, -power, seconds);
-    }
-    source->power_w = power;
-    source->power_at = now;
-}
-
 static unsigned refresh_source(struct pack_source *source, const struct map_status *host,
                                const struct tm *local, double now)
 {
-    take_configuration(source);
+    const struct pack_config *config = source->poller->config;
+    source->source.name = config->name;
+    source->source.title = config->title[0] ? config->title : config->name;
+    source->source.line = config->line->name;
+    source->source.unit = (uint8_t) config->unit;
+    source->source.writable = pack_is_writable(config);
+    source->source.settable = pack_is_settable(config);
+    source->source.capacity_ah = config->options.capacity_ah;
     refresh_status(source, host, local, now);
     /* Values of an incomplete first cycle are not reported: the rest follows. */
     if (!source->summary.told && !source->poller->complete)
         return 0;
     return summary_update(&source->summary, "pack", &source->source, now);
-}
-
-/* Stores the counts for client files, which list each cell and sensor. */
-static void keep_counts(struct kept_entry *kept, const struct pack *pack)
-{
-    if (pack_known(pack, CELL_COUNT))
-        kept->cells = (int) pack->value[CELL_COUNT];
-    if (pack_known(pack, TEMP_COUNT))
-        kept->sensors = (int) pack->value[TEMP_COUNT];
 }
 
 /* A BMS that hangs can repeat its last measurements for days. Without a current, values may be
@@ -163,18 +162,34 @@ static void watch_frozen(struct pack_source *source, double now)
 unsigned pack_source_publish(struct pack_source *source, const struct map_status *host,
                              const struct tm *local, double now)
 {
+    const struct pack *values = &source->poller->values;
+    const double watts = values->value[POWER_W], seconds = now - source->power_at;
     watch_frozen(source, now);
-    count_energy(source, now);
-    outlook_add(&source->outlook, &source->poller->values, now);
-    soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);
-    keep_counts(source->kept, &source->poller->values);
+    /* Energy between two consecutive poll cycles: trapezoidal rule, separately for each direction.
+     * Between +300 A and -150 A the current counts as reversed half-way. */
+    if (!isnan(watts) && !isnan(source->power_w) && seconds <= poller_stale_after(source->poller)) {
+        source->kept->charged_wh +=
+            (fmax(source->power_w, 0) + fmax(watts, 0)) / 2 * seconds / 3600;
+        source->kept->discharged_wh +=
+            (fmax(-source->power_w, 0) + fmax(-watts, 0)) / 2 * seconds / 3600;
+    }
+    source->power_w = watts;
+    source->power_at = now;
+    outlook_add(&source->outlook, values, now);
+    soc_peak_update(source->kept, values->value[SOC_PERCENT], local);
+    /* For client files, which list each cell and sensor. */
+    if (pack_known(values, CELL_COUNT))
+        source->kept->cells = (int) values->value[CELL_COUNT];
+    if (pack_known(values, TEMP_COUNT))
+        source->kept->sensors = (int) values->value[TEMP_COUNT];
     return SOURCE_PUBLISHED | refresh_source(source, host, local, now);
 }
 
 unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
                           const struct tm *local, double now)
 {
-    order_log_tick(&source->orders, source->source.name, now);
+    if (now - source->logs_since >= MINUTE_S)
+        end_minute(source);
     return SOURCE_AGED | refresh_source(source, host, local, now);
 }
 
@@ -185,8 +200,7 @@ static void on_switched(void *data, enum order_result result)
     struct pack_source *source = data;
     struct pack_order *order = &source->order;
     order->request.ordered.before = order->order.switches.before;
-    order_log_add(&source->orders, source->source.name, order->from, &order->request.ordered,
-                  result, clock_now());
+    log_order(source, order->from, &order->request.ordered, result, clock_now());
     order->pending = false;
     const struct order_report report = {
         .ordered = order->request.ordered, .from = order->from, .result = result};

@@ -6,7 +6,6 @@
 #pragma once
 
 #include "kept.h"
-#include "order_log.h"
 #include "outlook.h"
 #include "source.h"
 #include "summary.h"
@@ -14,6 +13,8 @@
 #include "lines/line.h"
 
 #include <time.h>
+
+#define ORDER_FROM_SIZE 80
 
 /* An order in progress. */
 struct pack_order {
@@ -35,7 +36,8 @@ struct pack_source {
     double changed_at;  /* when they last changed, or no current flowed */
     bool watched, frozen;
     struct pack_order order;
-    struct order_log orders; /* outcomes of orders, for the log */
+    unsigned orders, others; /* outcomes since `logs_since` that were logged, and that were not */
+    double logs_since;
     void (*over)(void *data, struct pack_source *source, const struct order_report *report);
     void *data;
 };

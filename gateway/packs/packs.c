@@ -135,14 +135,6 @@ static uint16_t available_memory_mib(void)
     return mib > UINT16_MAX ? UINT16_MAX : (uint16_t) mib;
 }
 
-static struct tm local_time(void)
-{
-    time_t wall = time(NULL);
-    struct tm local;
-    localtime_r(&wall, &local);
-    return local;
-}
-
 struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
                                     double now)
 {
@@ -153,11 +145,6 @@ struct map_status packs_host_status(double started_at, uint16_t memory_mib, cons
     };
 }
 
-static struct map_status host_status(const struct packs *packs, const struct tm *local, double now)
-{
-    return packs_host_status(packs->started_at, packs->memory_mib, local, now);
-}
-
 /* After any change of a source its limits are recomputed, so that both are of the same moment. */
 static void update_limits(struct packs *packs, const struct source *source, double now)
 {
@@ -166,44 +153,47 @@ static void update_limits(struct packs *packs, const struct source *source, doub
             limiter_update(&packs->sources.limiters[i], now, time(NULL));
 }
 
-static void update_bank(struct packs *packs, struct bank_source *bank, bool published,
-                        const struct map_status *host, const struct tm *local, double now)
+/* Updates the pack whose poller has published, and its banks; without a poller all of them, without
+ * new values. `quiet`: the observers are not called. */
+static void update_sources(struct packs *packs, const struct poller *poller, bool quiet, double now)
 {
-    unsigned changes = bank_source_update(bank, published, host, local, now);
-    update_limits(packs, &bank->source, now);
-    notify_observers(packs, &bank->source, changes, now);
+    const struct sources *sources = &packs->sources;
+    const time_t wall = time(NULL);
+    struct tm local;
+    localtime_r(&wall, &local);
+    if (!poller)
+        packs->memory_mib = available_memory_mib();
+    const struct map_status host =
+        packs_host_status(packs->started_at, packs->memory_mib, &local, now);
+    for (unsigned i = 0; i < sources->pack_count; i++) {
+        struct pack_source *pack = sources->packs[i];
+        if (poller && pack->poller != poller)
+            continue;
+        const unsigned changes = poller ? pack_source_publish(pack, &host, &local, now)
+                                        : pack_source_tick(pack, &host, &local, now);
+        update_limits(packs, &pack->source, now);
+        if (!quiet)
+            notify_observers(packs, &pack->source, changes, now);
+    }
+    for (unsigned i = 0; i < sources->bank_count; i++) {
+        struct bank_source *bank = &sources->banks[i];
+        if (poller && !bank_source_has(bank, poller))
+            continue;
+        const unsigned changes = bank_source_update(bank, poller != NULL, &host, &local, now);
+        update_limits(packs, &bank->source, now);
+        if (!quiet)
+            notify_observers(packs, &bank->source, changes, now);
+    }
 }
 
 void packs_published(struct packs *packs, const struct poller *poller, double now)
 {
-    const struct tm local = local_time();
-    const struct map_status host = host_status(packs, &local, now);
-    for (unsigned i = 0; i < packs->sources.pack_count; i++) {
-        struct pack_source *pack = packs->sources.packs[i];
-        if (pack->poller != poller)
-            continue;
-        const unsigned changes = pack_source_publish(pack, &host, &local, now);
-        update_limits(packs, &pack->source, now);
-        notify_observers(packs, &pack->source, changes, now);
-        for (unsigned b = 0; b < packs->sources.bank_count; b++)
-            if (bank_source_has(&packs->sources.banks[b], pack))
-                update_bank(packs, &packs->sources.banks[b], true, &host, &local, now);
-    }
+    update_sources(packs, poller, false, now);
 }
 
 void packs_tick(struct packs *packs, double now)
 {
-    const struct tm local = local_time();
-    packs->memory_mib = available_memory_mib();
-    const struct map_status host = host_status(packs, &local, now);
-    for (unsigned i = 0; i < packs->sources.pack_count; i++) {
-        struct pack_source *pack = packs->sources.packs[i];
-        const unsigned changes = pack_source_tick(pack, &host, &local, now);
-        update_limits(packs, &pack->source, now);
-        notify_observers(packs, &pack->source, changes, now);
-    }
-    for (unsigned i = 0; i < packs->sources.bank_count; i++)
-        update_bank(packs, &packs->sources.banks[i], false, &host, &local, now);
+    update_sources(packs, NULL, false, now);
 }
 
 /* ---- orders ---- */
@@ -284,32 +274,27 @@ static bool make_banks(struct packs *packs, const struct config *config, double 
     return sources->banks != NULL;
 }
 
-static struct limiter *make_limiter(struct sources *sources, const struct limits_config *limits,
-                                    double now)
-{
-    struct limiter *limiter = &sources->limiters[sources->limiter_count];
-    for (unsigned i = 0; i < sources->pack_count; i++)
-        if (strcmp(sources->packs[i]->poller->config->name, limits->of) == 0) {
-            limiter_init(limiter, limits, sources->packs[i], NULL, now);
-            return limiter;
-        }
-    for (unsigned i = 0; i < sources->bank_count; i++)
-        if (strcmp(sources->banks[i].config->name, limits->of) == 0) {
-            limiter_init(limiter, limits, NULL, &sources->banks[i], now);
-            return limiter;
-        }
-    return NULL;
-}
-
 static bool make_limiters(struct sources *sources, const struct sources *old,
                           const struct config *config, double now)
 {
     sources->limiters = calloc(config->limits_count + 1, sizeof *sources->limiters);
     for (unsigned i = 0; sources->limiters && i < config->limits_count; i++) {
-        struct limiter *limiter = make_limiter(sources, &config->limits[i], now);
-        for (unsigned n = 0; limiter && n < old->limiter_count; n++)
+        const struct limits_config *limits = &config->limits[i];
+        struct limiter *limiter = &sources->limiters[sources->limiter_count];
+        struct pack_source *pack = NULL;
+        struct bank_source *bank = NULL;
+        for (unsigned n = 0; n < sources->pack_count; n++)
+            if (strcmp(sources->packs[n]->poller->config->name, limits->of) == 0)
+                pack = sources->packs[n];
+        for (unsigned n = 0; !pack && n < sources->bank_count; n++)
+            if (strcmp(sources->banks[n].config->name, limits->of) == 0)
+                bank = &sources->banks[n];
+        if (!pack && !bank)
+            continue;
+        limiter_init(limiter, limits, pack, bank, now);
+        for (unsigned n = 0; n < old->limiter_count; n++)
             limiter_resume(limiter, &old->limiters[n]);
-        sources->limiter_count += limiter != NULL;
+        sources->limiter_count++;
     }
     return sources->limiters != NULL;
 }
@@ -326,16 +311,7 @@ bool packs_renew(struct packs *packs, const struct polling *polling, double now)
         return false;
     struct observer *observer;
     /* Observers are called only after all of them have renewed their sources. */
-    const struct tm local = local_time();
-    packs->memory_mib = available_memory_mib();
-    const struct map_status host = host_status(packs, &local, now);
-    for (unsigned i = 0; i < packs->sources.pack_count; i++)
-        pack_source_tick(packs->sources.packs[i], &host, &local, now);
-    for (unsigned i = 0; i < packs->sources.bank_count; i++)
-        bank_source_update(&packs->sources.banks[i], false, &host, &local, now);
-    const struct source *source;
-    for (unsigned n = 0; (source = packs_at(packs, n)); n++)
-        update_limits(packs, source, now);
+    update_sources(packs, NULL, true, now);
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);

@@ -2,6 +2,8 @@
 /* Converts a pack or a bank to the values that inverters receive. */
 #include "show.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -19,18 +21,6 @@ static void set_direction(struct pack *values, enum pack_value limit, enum pack_
         return;
     pack_set(values, limit, allowed_a);
     pack_set(values, mos, allowed_a > 0);
-}
-
-static void show_limits(struct pack *values, const struct map_allowed *allowed)
-{
-    const bool known = allowed->configured;
-    set_direction(values, CHARGE_CURRENT_LIMIT_A, CHARGE_MOS,
-                  known ? allowed->charge_current_a : 0);
-    set_direction(values, DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS,
-                  known ? allowed->discharge_current_a : 0);
-    pack_unset(values, CHARGE_VOLTAGE_LIMIT_V);
-    if (known && !isnan(allowed->charge_voltage_v))
-        pack_set(values, CHARGE_VOLTAGE_LIMIT_V, allowed->charge_voltage_v);
 }
 
 /* ---- measured values ---- */
@@ -67,21 +57,16 @@ static void show_pack(struct shown *shown)
         shown_set(shown, id, 1);
 }
 
-static void set_place(struct shown *shown, unsigned id, unsigned pack)
-{
-    shown_set(shown, id, pack > 0 ? pack : (double) NAN);
-}
-
 static void show_bank(struct shown *shown, const struct map_bank *bank)
 {
     shown_set(shown, SHOWN_TEMP_MAX_C, bank->temp_max_c);
     shown_set(shown, SHOWN_TEMP_MIN_C, bank->temp_min_c);
     shown_set(shown, SHOWN_PACKS, bank->present);
     shown_set(shown, SHOWN_MISSING, bank->missing);
-    set_place(shown, SHOWN_CELL_MAX_PACK, bank->cell_max_pack);
-    set_place(shown, SHOWN_CELL_MIN_PACK, bank->cell_min_pack);
-    set_place(shown, SHOWN_TEMP_MAX_PACK, bank->temp_max_pack);
-    set_place(shown, SHOWN_TEMP_MIN_PACK, bank->temp_min_pack);
+    const unsigned places[] = {bank->cell_max_pack, bank->cell_min_pack, bank->temp_max_pack,
+                               bank->temp_min_pack};
+    for (unsigned i = 0; i < COUNT(places); i++)
+        shown_set(shown, SHOWN_CELL_MAX_PACK + i, places[i] > 0 ? places[i] : (double) NAN);
 }
 
 /* The number of packs whose MOS is off; NaN: unknown for some. */
@@ -103,9 +88,16 @@ void show_source(struct shown *shown, const struct source *source, double now)
     shown_clear(shown);
     shown->values = *source->values;
     shown->stopping = !fresh;
-    show_limits(&shown->values, &allowed);
-    complete_capacities(&shown->values, source->capacity_ah);
-    pack_derive(&shown->values);
+    struct pack *values = &shown->values;
+    const bool known = allowed.configured;
+    set_direction(values, CHARGE_CURRENT_LIMIT_A, CHARGE_MOS, known ? allowed.charge_current_a : 0);
+    set_direction(values, DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS,
+                  known ? allowed.discharge_current_a : 0);
+    pack_unset(values, CHARGE_VOLTAGE_LIMIT_V);
+    if (known && !isnan(allowed.charge_voltage_v))
+        pack_set(values, CHARGE_VOLTAGE_LIMIT_V, allowed.charge_voltage_v);
+    complete_capacities(values, source->capacity_ah);
+    pack_derive(values);
     if (source->status.bank)
         show_bank(shown, source->status.bank);
     else

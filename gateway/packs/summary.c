@@ -3,6 +3,7 @@
 #include "summary.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,60 +16,36 @@
 #define FLOW_BEGINS_A 1.0
 #define FLOW_ENDS_A 0.3
 
-static enum pack_flow flow_of(const struct pack *pack, enum pack_flow before)
-{
-    double current = pack->value[CURRENT_A];
-    double limit = before == FLOW_IDLE ? FLOW_BEGINS_A : FLOW_ENDS_A;
-    if (isnan(current) || fabs(current) < limit)
-        return FLOW_IDLE;
-    return current > 0 ? FLOW_CHARGING : FLOW_DISCHARGING;
-}
-
 /* Two unknown switch positions are equal, too. */
 static bool same_number(double a, double b)
 {
     return a == b || (isnan(a) && isnan(b));
 }
 
-static void append_value(char text[LINE_SIZE], const char *format, double value)
+__attribute__((format(printf, 2, 0))) static void add_value(struct text *text, const char *format,
+                                                            double value)
 {
-    size_t used = strlen(text);
     if (!isnan(value))
-        snprintf(text + used, LINE_SIZE - used, format, value);
+        text_format(text, format, value);
 }
 
-static void append_text(char text[LINE_SIZE], const char *more)
-{
-    size_t used = strlen(text);
-    snprintf(text + used, LINE_SIZE - used, "%s", more);
-}
-
-static void append_switch(char text[LINE_SIZE], const char *name, double on)
-{
-    if (isnan(on))
-        return;
-    append_text(text, name);
-    append_text(text, on > 0 ? "on" : "OFF");
-}
-
-static void describe_pack(const struct summary *summary, const struct pack *pack,
-                          char text[LINE_SIZE])
+static void describe_pack(const struct summary *summary, const struct pack *pack, struct text *text)
 {
     static const char *const flows[] = {"idle", "charging", "discharging"};
-    snprintf(text, LINE_SIZE, "%s", flows[summary->flow]);
-    append_value(text, ", %.2f V", pack->value[VOLTAGE_V]);
-    append_value(text, ", %+.2f A", pack->value[CURRENT_A]);
-    append_value(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
-    append_value(text, ", %.0f cells", pack->value[CELL_COUNT]);
-    append_value(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
-                 pack->value[CELL_DELTA_MV]);
-    append_switch(text, ", charge ", summary->charge_mos);
-    append_switch(text, ", discharge ", summary->discharge_mos);
+    text_add(text, flows[summary->flow]);
+    add_value(text, ", %.2f V", pack->value[VOLTAGE_V]);
+    add_value(text, ", %+.2f A", pack->value[CURRENT_A]);
+    add_value(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
+    add_value(text, ", %.0f cells", pack->value[CELL_COUNT]);
+    add_value(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
+              pack->value[CELL_DELTA_MV]);
+    if (!isnan(summary->charge_mos))
+        text_add(text, summary->charge_mos > 0 ? ", charge on" : ", charge OFF");
+    if (!isnan(summary->discharge_mos))
+        text_add(text, summary->discharge_mos > 0 ? ", discharge on" : ", discharge OFF");
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        if (alarms_level(summary->alarms, i)) {
-            append_text(text, ", ALARM ");
-            append_text(text, pack_alarm_name((enum pack_alarm) i));
-        }
+        if (alarms_level(summary->alarms, i))
+            text_format(text, ", ALARM %s", pack_alarm_name((enum pack_alarm) i));
 }
 
 static uint64_t mix_hash(uint64_t hash, const void *bytes, size_t size)
@@ -110,18 +87,6 @@ static unsigned changed_parts(const struct summary *before, const struct summary
     return changes;
 }
 
-/* Logs with the priority of the worst new alarm. */
-static void report_change(const struct summary *before, const struct summary *now, const char *kind,
-                          const char *name, const char *text)
-{
-    if (now->alarms.protection & ~before->alarms.protection)
-        log_error("%s %s: %s", kind, name, text);
-    else if (now->alarms.warning & ~before->alarms.warning || !now->fresh)
-        log_warn("%s %s: %s", kind, name, text);
-    else
-        log_info("%s %s: %s", kind, name, text);
-}
-
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
                         double now)
 {
@@ -131,10 +96,14 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
     if (!summary->told && !fresh)
         return 0;
     const struct pack *pack = source->values;
+    const double amps = pack->value[CURRENT_A];
+    const double limit = summary->flow == FLOW_IDLE ? FLOW_BEGINS_A : FLOW_ENDS_A;
     const struct summary latest = {
         .told = true,
         .fresh = fresh,
-        .flow = flow_of(pack, summary->flow),
+        .flow = isnan(amps) || fabs(amps) < limit ? FLOW_IDLE
+                : amps > 0                        ? FLOW_CHARGING
+                                                  : FLOW_DISCHARGING,
         .charge_mos = pack->value[CHARGE_MOS],
         .discharge_mos = pack->value[DISCHARGE_MOS],
         .alarms = alarms_after(summary->alarms, pack),
@@ -145,9 +114,16 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
     *summary = latest;
     if (!(changes & ~(unsigned) SOURCE_IDENTITY))
         return changes;
-    char text[LINE_SIZE] = "values are too old";
+    char bytes[LINE_SIZE];
+    struct text text = text_in(bytes, sizeof bytes);
     if (fresh)
-        describe_pack(summary, pack, text);
-    report_change(&before, summary, kind, source->name, text);
+        describe_pack(summary, pack, &text);
+    else
+        text_add(&text, "values are too old");
+    /* With the priority of the worst new alarm. */
+    (latest.alarms.protection & ~before.alarms.protection ? log_error
+     : latest.alarms.warning & ~before.alarms.warning || !fresh
+         ? log_warn
+         : log_info)("%s %s: %s", kind, source->name, bytes);
     return changes;
 }

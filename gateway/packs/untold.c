@@ -48,27 +48,6 @@ static void model_pack(const struct pack_config *config, bool least, struct pack
     pack_derive(pack);
 }
 
-static const struct bank_config *find_bank(const struct config *config, const char *name)
-{
-    for (unsigned i = 0; i < config->bank_count; i++)
-        if (strcmp(config->banks[i].name, name) == 0)
-            return &config->banks[i];
-    return NULL;
-}
-
-static void model_bank(const struct bank_config *config, bool least, struct pack *values,
-                       struct map_bank *extras)
-{
-    static struct pack packs[MAX_BANK_PACKS];
-    struct bank_member members[MAX_BANK_PACKS];
-    for (unsigned i = 0; i < config->pack_count; i++) {
-        model_pack(config->packs[i], least, &packs[i]);
-        members[i] = (struct bank_member){
-            .pack = &packs[i], .capacity_ah = config->packs[i]->options.capacity_ah, .fresh = true};
-    }
-    bank_combine(members, config->pack_count, values, extras);
-}
-
 static void show_allowed(struct shown *shown, struct source *source)
 {
     source->name = "";
@@ -80,30 +59,30 @@ static void show_allowed(struct shown *shown, struct source *source)
     show_source(shown, source, 0);
 }
 
-/* Fills in a pack that reports everything. */
-static void model_full(struct shown *shown)
-{
-    uint64_t seed = 1;
-    struct pack values;
-    struct source source = {.values = &values};
-    battery_random(&values, &seed, 8, 4);
-    show_allowed(shown, &source);
-}
-
 static void model_source(const struct config *config, const struct present_config *present,
                          bool least, struct shown *shown)
 {
     const char *of = present->outlet.packs[0];
-    const struct bank_config *bank = find_bank(config, of);
+    static struct pack packs[MAX_BANK_PACKS];
+    struct bank_member members[MAX_BANK_PACKS];
     struct map_bank extras = {0};
     struct pack values;
     struct source source = {.values = &values};
     pack_clear(&values);
-    if (bank) {
-        model_bank(bank, least, &values, &extras);
+    for (unsigned b = 0; b < config->bank_count; b++) {
+        const struct bank_config *bank = &config->banks[b];
+        if (strcmp(bank->name, of) != 0)
+            continue;
+        for (unsigned i = 0; i < bank->pack_count; i++) {
+            model_pack(bank->packs[i], least, &packs[i]);
+            members[i] = (struct bank_member){.pack = &packs[i],
+                                              .capacity_ah = bank->packs[i]->options.capacity_ah,
+                                              .fresh = true};
+        }
+        bank_combine(members, bank->pack_count, &values, &extras);
         source.status.bank = &extras;
     }
-    for (unsigned i = 0; !bank && i < config->pack_count; i++)
+    for (unsigned i = 0; !source.status.bank && i < config->pack_count; i++)
         if (strcmp(config->packs[i].name, of) == 0) {
             model_pack(&config->packs[i], least, &values);
             source.capacity_ah = config->packs[i].options.capacity_ah;
@@ -129,18 +108,6 @@ static void read_table(const struct table *table, const struct shown *shown, str
     }
 }
 
-static void read_dialect(const struct present_config *present, const struct shown *shown,
-                         struct shown *told)
-{
-    static struct dialect dialect;
-    const struct bms_options options = {
-        .address = present->address, .adr = -1, .variant = present->variant};
-    struct pack read;
-    dialect_init(&dialect, bms_driver_find(present->protocol), &options);
-    dialect_read(&dialect, shown, &read);
-    pack_merge(&told->values, &read);
-}
-
 /* A table answers requests about a stack of batteries, a driver those about a single battery. */
 enum level { LEVEL_TABLE, LEVEL_BATTERY, LEVELS };
 
@@ -162,12 +129,18 @@ static void read_level(const struct present_config *present, enum level level,
 {
     shown_clear(told);
     pack_clear(&told->values);
-    if (level == LEVEL_BATTERY)
-        read_dialect(present, shown, told);
-    else if (is_stacked(present))
-        read_table(&pylon_system_table, shown, told);
-    else
-        read_table(can_table_find(present->protocol), shown, told);
+    if (level == LEVEL_TABLE) {
+        read_table(is_stacked(present) ? &pylon_system_table : can_table_find(present->protocol),
+                   shown, told);
+        return;
+    }
+    static struct dialect dialect;
+    const struct bms_options options = {
+        .address = present->address, .adr = -1, .variant = present->variant};
+    struct pack read;
+    dialect_init(&dialect, bms_driver_find(present->protocol), &options);
+    dialect_read(&dialect, shown, &read);
+    pack_merge(&told->values, &read);
 }
 
 /* A group counts as sent if one of its two values is. */
@@ -213,8 +186,12 @@ static struct untold find_untold(const struct present_config *present, enum leve
 /* What is missing even if the battery reports everything. */
 static struct untold find_unfit(const struct present_config *present, enum level level)
 {
+    uint64_t seed = 1;
+    struct pack values;
+    struct source source = {.values = &values};
     struct shown full;
-    model_full(&full);
+    battery_random(&values, &seed, 8, 4);
+    show_allowed(&full, &source);
     return find_untold(present, level, &full);
 }
 

@@ -60,18 +60,18 @@ def is_on(wanted):
 
 
 def tells_many_orders_in_few_lines():
-    """A client that sends orders endlessly does not fill the log, which still shows who switched what."""
+    """A client that sends orders endlessly does not fill the log, which still counts them."""
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
         gateway.wait_published("house")
         await_value(client, "discharge_mos", 1, is_on(1))
         for n in range(40):
             expect(client.write_coil(DISCHARGE_COIL, n % 2 == 1, slave=1))
-    told = [line for line in gateway.lines if "orders discharge" in line and "more times within" not in line]
-    more = [int(re.search(r"client 127\.0\.0\.1 orders discharge (on|off): confirmed, (\d+) more times", line)[2])
-            for line in gateway.lines if "more times within a minute" in line]
+    told = [line for line in gateway.lines if re.search(r"client 127\.0\.0\.1.* orders discharge (on|off): confirmed", line)]
+    more = [int(re.search(r"(\d+) other orders within a minute", line)[1])
+            for line in gateway.lines if "within a minute" in line]
     # On a slow machine it takes more than one minute.
-    assert len(told) >= 10 and len(told) + sum(more) == 40 and len(more) >= 2, gateway.lines
+    assert len(told) >= 10 and len(told) + sum(more) == 40 and len(more) >= 1, gateway.lines
     assert len(told) < 40, told
 
 

@@ -10,6 +10,7 @@
 #include "lines/line.h"
 
 #include "base/clock.h"
+#include "base/timer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -81,9 +82,7 @@ static void continue_with(struct search *search, void (*next)(struct search *sea
                           double seconds)
 {
     search->next = next;
-    ev_timer_stop(search->loop, &search->timer);
-    ev_timer_set(&search->timer, fmax(seconds, 0), 0);
-    ev_timer_start(search->loop, &search->timer);
+    timer_restart(search->loop, &search->timer, fmax(seconds, 0));
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -103,21 +102,9 @@ static bool seeks_first(const struct search *search)
     return search->extent != SEARCH_ALL && search->found_count == 0;
 }
 
-static double seconds_left(const struct search *search, double limit_s)
+static double seconds_left(const struct search *search, double limit_s, double air_s)
 {
-    return search->started_at + limit_s - clock_now();
-}
-
-/* Until all of it has to be over. */
-static double limit_left(const struct search *search)
-{
-    return seconds_left(search, is_on_air(search) ? AIR_LIMIT_S : LIMIT_S);
-}
-
-/* Until the list is not gone through again. */
-static double search_left(const struct search *search)
-{
-    return seconds_left(search, is_on_air(search) ? AIR_SEARCH_S : SEARCH_S);
+    return search->started_at + (is_on_air(search) ? air_s : limit_s) - clock_now();
 }
 
 static void close_port(struct search *search)
@@ -152,26 +139,33 @@ enum search_heard search_heard(const struct search *search)
                                               : SEARCH_HEARD_NOISE;
 }
 
+/* What a search that has found nothing says, by what it heard. */
 static void give_up(struct search *search)
 {
+    static const char *const whys[] = {
+        [SEARCH_HEARD_CLOSED] = "the port does not open",
+        [SEARCH_HEARD_NOTHING] =
+            "nothing answered; is the BMS awake, are both data wires the right "
+            "way round, and is no other program on the port?",
+        [SEARCH_HEARD_ECHO] = "nothing answered, only the requests' own echo came back; is the BMS "
+                              "awake?",
+        [SEARCH_HEARD_TRAFFIC] =
+            "bytes came before anything was sent; does another device, such as "
+            "an inverter, ask on this line?",
+        [SEARCH_HEARD_NOISE] =
+            "something was received, but nothing in a protocol that is known; is "
+            "the baud rate right?",
+    };
+    enum search_heard heard = search_heard(search);
+    if (heard == SEARCH_HEARD_CLOSED && search->received > 0)
+        heard = SEARCH_HEARD_TRAFFIC;
     if (search->found_count > 0)
         fail(search, NULL);
-    else if (search->received == 0 && is_on_air(search) && search->sent > 0)
+    else if (heard == SEARCH_HEARD_NOTHING && is_on_air(search))
         fail(search, "it is connected, and nothing answered; is it a BMS, and does it want to be "
                      "paired (docs/bluetooth.md)?");
-    else if (search->received == 0)
-        fail(search, search->sent == 0 ? "the port does not open"
-                                       : "nothing answered; is the BMS awake, are both data wires "
-                                         "the right way round, and is no "
-                                         "other program on the port?");
-    else if (search->unasked)
-        fail(search, "bytes came before anything was sent; does another device, such as an "
-                     "inverter, ask on this line?");
-    else if (search->received == search->sent)
-        fail(search, "nothing answered, only the requests' own echo came back; is the BMS awake?");
     else
-        fail(search, "something was received, but nothing in a protocol that is known; is the baud "
-                     "rate right?");
+        fail(search, whys[heard]);
 }
 
 static void give_up_port(struct search *search)
@@ -226,18 +220,6 @@ static void drop_settled(struct search *search, size_t from)
     search->count = kept;
 }
 
-/* The next ones begin behind it. */
-static void note_found(struct search *search, const struct poller *poller)
-{
-    struct catch *found = &search->found[search->found_count++];
-    found->attempt = search->attempts[search->first];
-    found->attempt.way = poller->bms.way;
-    found->swept = false;
-    for (unsigned i = 0; i + 1 < search->found_count; i++)
-        found->swept |= search->found[i].attempt.driver == found->attempt.driver;
-    drop_settled(search, search->first + 1);
-}
-
 static void report_found(struct search *search)
 {
     const struct attempt *attempt = &search->attempts[search->first];
@@ -256,7 +238,13 @@ static void report_found(struct search *search)
     }
     search->events.found(search->data, &found);
     const bool only_its_like = search->extent == SEARCH_LINE && search->found_count == 0;
-    note_found(search, poller);
+    struct catch *now = &search->found[search->found_count++];
+    now->attempt = *attempt;
+    now->attempt.way = poller->bms.way;
+    now->swept = false;
+    for (unsigned i = 0; i + 1 < search->found_count; i++)
+        now->swept |= search->found[i].attempt.driver == now->attempt.driver;
+    drop_settled(search, search->first + 1);
     search->again = false;
     if (search->found_count == FOUND_MOST || bms_talks(attempt->driver) || is_on_air(search))
         give_up(search); /* such a device has the line to itself */
@@ -378,19 +366,12 @@ static void try_port(struct search *search)
     announce(search);
     if (bms_talks(attempt->driver))
         continue_with(search, is_on_air(search) ? give_up : try_next_port,
-                      is_on_air(search) ? limit_left(search) : ATTEMPT_LISTEN_S);
+                      is_on_air(search) ? seconds_left(search, LIMIT_S, AIR_LIMIT_S)
+                                        : ATTEMPT_LISTEN_S);
     else if (seeks_first(search))
-        continue_with(search, give_up, limit_left(search));
+        continue_with(search, give_up, seconds_left(search, LIMIT_S, AIR_LIMIT_S));
     else
         continue_with(search, try_next_port, seconds);
-}
-
-static void list_near(struct search *search, struct catch *found)
-{
-    found->swept = true;
-    search->stage = STAGE_NEAR;
-    search->count =
-        search_attempts_sweep(&found->attempt, SWEEP_NEAR_LAST, NEAR_POLLS, search->attempts);
 }
 
 /* The place of each driver's last guess at the usual rate, because the first guesses may have more
@@ -419,15 +400,6 @@ static void list_far(struct search *search)
     search_attempts_sort(search->wanted, search->attempts, search->count);
 }
 
-static void announce_far(const struct search *search)
-{
-    double seconds = 0;
-    for (size_t i = 0; i < search->count; i++)
-        seconds += search_attempts_seconds(&search->attempts[i], ATTEMPT_SWEEP_MS);
-    if (search->events.widening)
-        search->events.widening(search->data, seconds);
-}
-
 /* False: no attempt is left. */
 static bool make_next_list(struct search *search)
 {
@@ -436,17 +408,24 @@ static bool make_next_list(struct search *search)
         return false;
     while (next < end && next->swept)
         next++;
-    if (next < end)
-        list_near(search, next);
-    else if (!search->far && search->extent == SEARCH_ALL)
+    if (next < end) {
+        next->swept = true;
+        search->stage = STAGE_NEAR;
+        search->count =
+            search_attempts_sweep(&next->attempt, SWEEP_NEAR_LAST, NEAR_POLLS, search->attempts);
+    } else if (!search->far && search->extent == SEARCH_ALL) {
         list_far(search);
-    else
+    } else {
         return false;
+    }
     drop_settled(search, 0);
     if (search->count == 0)
         return make_next_list(search);
-    if (search->stage == STAGE_FAR)
-        announce_far(search);
+    double seconds = 0;
+    for (size_t i = 0; i < search->count; i++)
+        seconds += search_attempts_seconds(&search->attempts[i], ATTEMPT_SWEEP_MS);
+    if (search->stage == STAGE_FAR && search->events.widening)
+        search->events.widening(search->data, seconds);
     return true;
 }
 
@@ -454,22 +433,20 @@ static void go_on_from(struct search *search, size_t first)
 {
     close_port(search);
     search->first = first;
-    if (!seeks_first(search)) {
-        if (first == search->count) {
-            search->first = 0;
-            if (!make_next_list(search)) {
-                give_up(search);
-                return;
-            }
-        }
-        try_port(search);
-        return;
-    }
     if (first == search->count) {
         search->first = 0;
-        search->again = true;
+        if (seeks_first(search)) {
+            search->again = search->count > 0;
+        } else if (!make_next_list(search)) {
+            give_up(search);
+            return;
+        }
     }
-    if (search->again && search_left(search) < 0)
+    if (search->count == 0) { /* none of the usual addresses is wanted */
+        give_up(search);
+        return;
+    }
+    if (seeks_first(search) && search->again && seconds_left(search, SEARCH_S, AIR_SEARCH_S) < 0)
         give_up(search);
     else
         try_port(search);
@@ -523,7 +500,9 @@ static void confirm(struct search *search)
     const double confirm_s = is_on_air(search) ? AIR_CONFIRM_S : CONFIRM_S;
     if (open_port(search))
         continue_with(search, end_confirmation,
-                      seeks_first(search) ? fmin(confirm_s, limit_left(search)) : confirm_s);
+                      seeks_first(search)
+                          ? fmin(confirm_s, seconds_left(search, LIMIT_S, AIR_LIMIT_S))
+                          : confirm_s);
     else
         fail(search, "out of memory");
 }
@@ -565,7 +544,8 @@ static void on_missed(void *data, struct poller *poller, double now)
         continue_with(search, confirm, 0);
     } else if (search->polls < search->attempts[search->first + search->at].polls) {
         poller->pace.due = 0; /* before those that have not had their turn */
-    } else if (search->at + 1 == search->sharing || (search->again && search_left(search) < 0)) {
+    } else if (search->at + 1 == search->sharing ||
+               (search->again && seconds_left(search, SEARCH_S, AIR_SEARCH_S) < 0)) {
         hold(search, now);
         continue_with(search, try_next_port, 0);
     } else {
@@ -576,30 +556,9 @@ static void on_missed(void *data, struct poller *poller, double now)
 
 /* ---- life ---- */
 
-/* None of the usual addresses is wanted. */
-static void begin_with_next_list(struct search *search)
+static void begin(struct search *search)
 {
-    if (seeks_first(search))
-        give_up(search);
-    else
-        go_on_from(search, 0);
-}
-
-static bool make_list(struct search *search)
-{
-    size_t most = search_attempts_list(search->wanted, NULL), drivers = 0;
-    while (bms_drivers[drivers])
-        drivers++;
-    if (search->extent != SEARCH_FIRST && most < drivers * SWEEP_MOST)
-        most = drivers * SWEEP_MOST;
-    search->attempts = calloc(most, sizeof *search->attempts);
-    search->packs = calloc(most, sizeof *search->packs);
-    search->pollers = calloc(most, sizeof(struct poller *));
-    if (!search->attempts || !search->packs || !search->pollers)
-        return false;
-    search->count = search_attempts_list(search->wanted, search->attempts);
-    drop_settled(search, 0);
-    return true;
+    go_on_from(search, 0);
 }
 
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
@@ -619,11 +578,21 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
     search->started_at = clock_now();
     ev_init(&search->timer, on_timer);
     search->timer.data = search;
-    if (!make_list(search)) {
+    size_t most = search_attempts_list(line, NULL), drivers = 0;
+    while (bms_drivers[drivers])
+        drivers++;
+    if (extent != SEARCH_FIRST && most < drivers * SWEEP_MOST)
+        most = drivers * SWEEP_MOST;
+    search->attempts = calloc(most, sizeof *search->attempts);
+    search->packs = calloc(most, sizeof *search->packs);
+    search->pollers = calloc(most, sizeof(struct poller *));
+    if (!search->attempts || !search->packs || !search->pollers) {
         search_free(search);
         return NULL;
     }
-    continue_with(search, search->count > 0 ? try_port : begin_with_next_list, 0);
+    search->count = search_attempts_list(line, search->attempts);
+    drop_settled(search, 0);
+    continue_with(search, begin, 0);
     return search;
 }
 

@@ -17,12 +17,6 @@ bool search_attempts_on_air(const struct line_config *wanted)
     return strncmp(wanted->port, "ble:", 4) == 0;
 }
 
-/* With a key only the advertisements of a device are received, without a connection. */
-static bool is_heard(const struct line_config *wanted)
-{
-    return search_attempts_on_air(wanted) && wanted->key_file[0];
-}
-
 static struct attempt make_attempt(const struct line_config *wanted,
                                    const struct bms_driver *driver, const struct bms_guess *guess)
 {
@@ -38,16 +32,6 @@ static struct attempt make_attempt(const struct line_config *wanted,
         attempt.framing = "8N1";
     }
     return attempt;
-}
-
-/* The same guess at another rate, where the rate is not ours to choose, is the same attempt. */
-static bool is_listed(const struct attempt *list, size_t count, const struct attempt *attempt)
-{
-    for (size_t i = 0; i < count; i++)
-        if (list[i].driver == attempt->driver && list[i].guess.address == attempt->guess.address &&
-            list[i].guess.variant == attempt->guess.variant && list[i].baud == attempt->baud)
-            return true;
-    return false;
 }
 
 /* Devices that send by themselves are tried before anything is sent. */
@@ -72,21 +56,28 @@ static int compare_with_baud(const void *a, const void *b)
 size_t search_attempts_list(const struct line_config *wanted, struct attempt *out)
 {
     static const struct bms_guess usual = {.address = -1};
+    /* With a key only the advertisements of a device are received, without a connection. */
+    const bool heard = search_attempts_on_air(wanted) && wanted->key_file[0];
     size_t count = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
-        if (is_heard(wanted)
-                ? !driver->advertises
-                : driver->advertises || (search_attempts_on_air(wanted) && !driver->on_air))
+        if (heard ? !driver->advertises
+                  : driver->advertises || (search_attempts_on_air(wanted) && !driver->on_air))
             continue;
         const struct bms_guess *guesses = driver->guess_count ? driver->guesses : &usual;
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;
         for (unsigned g = 0; g < guess_count; g++) {
             struct attempt attempt = make_attempt(wanted, driver, &guesses[g]);
-            if (!out)
-                count++;
-            else if (!is_listed(out, count, &attempt))
-                out[count++] = attempt;
+            /* The same guess at another rate, where the rate is not ours to choose, is the same
+             * attempt. */
+            bool listed = false;
+            for (size_t i = 0; out && i < count; i++)
+                listed |=
+                    out[i].driver == driver && out[i].guess.address == attempt.guess.address &&
+                    out[i].guess.variant == attempt.guess.variant && out[i].baud == attempt.baud;
+            if (out && !listed)
+                out[count] = attempt;
+            count += !listed;
         }
     }
     if (out)
@@ -131,14 +122,6 @@ struct attempt search_attempts_usual(const struct line_config *wanted,
     return make_attempt(wanted, driver, driver->guess_count ? &driver->guesses[0] : &usual);
 }
 
-static bool is_swept(const struct bms_driver *driver, int address, int last)
-{
-    if (driver->sweep_last > 0 && driver->sweep_last < last)
-        last = driver->sweep_last;
-    return (address >= driver->address_min && address <= last) ||
-           (driver->dip_last > 0 && address >= driver->dip_first && address <= driver->dip_last);
-}
-
 size_t search_attempts_sweep(const struct attempt *like, int last, unsigned polls,
                              struct attempt *out)
 {
@@ -149,8 +132,11 @@ size_t search_attempts_sweep(const struct attempt *like, int last, unsigned poll
         out[count++].polls = polls;
         return count;
     }
+    if (driver->sweep_last > 0 && driver->sweep_last < last)
+        last = driver->sweep_last;
     for (int address = 0; address <= driver->address_max && count < SWEEP_MOST; address++) {
-        if (!is_swept(driver, address, last))
+        if (!(address >= driver->address_min && address <= last) &&
+            !(driver->dip_last > 0 && address >= driver->dip_first && address <= driver->dip_last))
             continue;
         out[count] = *like;
         out[count].guess.address = address;

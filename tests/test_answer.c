@@ -509,11 +509,13 @@ ANSWER_TEST(judged_at_the_moment)
     struct pack pack;
     pack_clear(&pack);
     pack_set(&pack, SOC_PERCENT, 77);
-    const struct map_status status = {.state = MAP_STATE_FRESH, .age_s = 0.2};
-    unit_publish(&bench.unit, &pack, &status, NOW + 9.8, NOW);
+    const struct source source = {.values = &pack,
+                                  .status = {.state = MAP_STATE_FRESH, .age_s = 0.2},
+                                  .good_until = NOW + 9.8};
+    unit_update(&bench.unit, &source, true, NOW);
     for (int held = 0; held < 2; held++) {
         bench.unit.on_stale = held ? STALE_HOLD : STALE_EXCEPTION;
-        unit_publish(&bench.unit, &pack, &status, NOW + 9.8, NOW);
+        unit_update(&bench.unit, &source, true, NOW);
         static const struct {
             double later;
             bool fresh;

@@ -48,15 +48,17 @@ static void open_unit(struct unit *unit, enum on_stale on_stale)
 static void publish(struct unit *unit, double soc, enum map_state state)
 {
     const struct pack pack = pack_at(soc);
-    const struct map_status status = status_of(state);
-    unit_publish(unit, &pack, &status, GOOD_UNTIL, NOW);
+    const struct source source = {
+        .values = &pack, .status = status_of(state), .good_until = GOOD_UNTIL};
+    unit_update(unit, &source, true, NOW);
 }
 
 static void refresh(struct unit *unit, enum map_state state)
 {
     const struct pack pack = pack_at(10);
-    const struct map_status status = status_of(state);
-    unit_refresh(unit, &pack, &status, GOOD_UNTIL, NOW);
+    const struct source source = {
+        .values = &pack, .status = status_of(state), .good_until = GOOD_UNTIL};
+    unit_update(unit, &source, false, NOW);
 }
 
 static uint8_t read_range(const struct unit *unit, uint8_t function, unsigned address,
@@ -115,11 +117,12 @@ TEST(status_before_values)
 {
     struct unit unit;
     const struct pack pack = pack_at(50);
-    const struct map_status status = status_of(MAP_STATE_NEVER);
+    const struct source source = {
+        .values = &pack, .status = status_of(MAP_STATE_NEVER), .good_until = GOOD_UNTIL};
     open_unit(&unit, STALE_EXCEPTION);
-    unit_refresh(&unit, &pack, &status, GOOD_UNTIL, NOW);
+    unit_update(&unit, &source, false, NOW);
     uint16_t *expected = test_calloc(map_size(&settings), sizeof *expected);
-    map_encode(&settings, &pack, &status, expected);
+    map_encode(&settings, &pack, &source.status, expected);
     assert_memory_equal(unit.mapping.tab_registers, expected,
                         map_size(&settings) * sizeof *expected);
     test_free(expected);

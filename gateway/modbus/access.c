@@ -14,11 +14,10 @@ bool access_sets(uint8_t function)
            function != MODBUS_FC_WRITE_AND_READ_REGISTERS;
 }
 
-uint8_t access_decide(const struct access_request *request)
+uint8_t access_decide(const struct sockaddr *client, uint8_t function, bool writable,
+                      const struct allow_list *allow_write)
 {
-    if (!mbap_writes(request->function))
-        return 0;
-    bool may = access_sets(request->function) && request->writable && request->allow_write &&
-               (!request->client || allow_contains(request->allow_write, request->client));
-    return may ? 0 : MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+    const bool may = access_sets(function) && writable && allow_write &&
+                     (!client || allow_contains(allow_write, client));
+    return may || !mbap_writes(function) ? 0 : MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
 }

@@ -38,38 +38,6 @@ void answerer_close(struct answerer *answerer)
     answerer->modbus = NULL;
 }
 
-static uint8_t may_access(const struct answerer *answerer, const struct unit *unit,
-                          const struct sockaddr *client, const struct mbap_request *request)
-{
-    /* Function 23 reads and writes; the range that it writes decides. */
-    const struct mbap_range *range = request->write.count ? &request->write : &request->read;
-    const struct access_request access = {.client = client,
-                                          .unit = request->unit,
-                                          .function = request->function,
-                                          .address = range->address,
-                                          .count = range->count,
-                                          .writable = unit->writable || unit->settable,
-                                          .allow_write = answerer->allow_write};
-    return access_decide(&access);
-}
-
-/* Checks in the order of the state diagrams of the specification: does the function exist (for
- * this client on this unit), then lengths and quantities, then addresses, then values. A gateway
- * without a path to the unit reports that first. */
-static uint8_t check_request(const struct answerer *answerer, const struct unit *unit,
-                             const struct sockaddr *client, uint8_t malformed,
-                             const struct mbap_request *request)
-{
-    if (!unit)
-        return MODBUS_EXCEPTION_GATEWAY_PATH;
-    if (unit->view)
-        return malformed ? malformed : unit_check(unit, request);
-    const uint8_t denied = may_access(answerer, unit, client, request);
-    if (denied)
-        return denied;
-    return malformed ? malformed : unit_check(unit, request);
-}
-
 /* Passes an order to switch on to the pack. */
 static uint8_t order_switch(struct answerer *answerer, struct unit *unit,
                             const struct question *question, const struct mbap_request *request)
@@ -85,14 +53,10 @@ static uint8_t order_switch(struct answerer *answerer, struct unit *unit,
     return answerer->carry_out(answerer->data, unit, &switches, question->client, question->ticket);
 }
 
-static const char *describe_refusal(const struct answerer *answerer,
-                                    const struct question *question, uint8_t exception)
+static const char *describe_refusal(uint8_t exception)
 {
     switch (exception) {
     case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
-        if (!answerer->allow_write ||
-            (question->client && !allow_contains(answerer->allow_write, question->client)))
-            return "the client is not in allow_write";
         return "this function cannot write here";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
         return "no writable switch or setting at that address";
@@ -117,6 +81,9 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
     if (now - unit->refused_at < REFUSALS_APART_S)
         return;
     unit->refused_at = now;
+    const bool foreign =
+        exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION &&
+        access_decide(question->client, MODBUS_FC_WRITE_SINGLE_COIL, true, answerer->allow_write);
     if (access_sets(request->function) &&
         switches_read(unit->settings, request, question->frame, &switches) == 0)
         switches_format(&switches, what);
@@ -124,7 +91,8 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
         snprintf(what, sizeof what, "function %u", request->function);
     log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
              question->client ? address_format(question->client, address) : "on a serial line",
-             what, exception, describe_refusal(answerer, question, exception));
+             what, exception,
+             foreign ? "the client is not in allow_write" : describe_refusal(exception));
 }
 
 static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
@@ -184,7 +152,15 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
     struct unit *unit = units_find(answerer->units, request.unit);
     if (unit)
         unit_judge(unit, now);
-    uint8_t exception = check_request(answerer, unit, question->client, malformed, &request);
+    /* In the order of the state diagrams of the specification: does the function exist (for this
+     * client on this unit), then lengths and quantities, then addresses, then values. A gateway
+     * without a path to the unit reports that first. */
+    uint8_t exception = unit ? 0 : MODBUS_EXCEPTION_GATEWAY_PATH;
+    if (unit && !unit->view)
+        exception = access_decide(question->client, request.function,
+                                  unit->writable || unit->settable, answerer->allow_write);
+    if (!exception)
+        exception = malformed ? malformed : unit_check(unit, &request);
 
     answerer->requests++;
     modbus_set_socket(answerer->modbus, question->fd);

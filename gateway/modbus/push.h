@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: MIT
 /*
- * Push: writes values of packs and banks into registers of other devices. This file handles all
- * pushes of a configuration; push_plan.h decides what is written when, push_target.h has the
- * connection.
+ * Push: writes values of packs and banks into registers of other devices: a PLC, an inverter, SCADA.
+ * push_plan.h decides what is written when.
+ *
+ * All pushes to one host and port share a connection, because many such servers accept only one, and
+ * take turns request by request. Nothing blocks, from the name look-up to the response; one request
+ * is in flight at a time and is matched by its transaction number. A target that is unreachable,
+ * silent or gone is retried with growing pauses, and then gets all values again. A unit behind it that
+ * is silent while others answer waits until those have been served.
  */
 #pragma once
 
-#include "push_target.h"
+#include "push_plan.h"
 
 #include "packs/packs.h"
 
 #include <ev.h>
 
 struct pushes;
+
+/* The state of one push and its target. */
+struct push_state_of {
+    const struct push_config *config;
+    bool connected;
+    bool mute; /* its unit is silent while others behind the same address answer */
+    uint32_t requests, confirmed, exceptions, malformed, timeouts; /* of this push */
+    uint32_t connections, failures; /* of the target: successful ones, and failed or ended ones */
+    unsigned barred;     /* values whose registers the target rejects or does not answer */
+    const char *trouble; /* reason of the last failed or ended connection; "": none */
+};
 
 /** Creates each push of packs_config, observing the packs. Free it before the packs are renewed,
  * and create it again afterwards. NULL: out of memory. */

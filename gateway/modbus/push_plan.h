@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Decides which registers of a push are due, and what its next request contains. Pure:
- * push_target.c sends it, and time is an argument.
+ * push.c sends it, and time is an argument.
  *
  * Nothing is queued. Due registers are only marked; a request gets the values of the moment when
  * it is built, those of one source all from one poll cycle. A slow target gets fewer writes, never

@@ -27,18 +27,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         view_update(served->views[i].view, source, now);
     if (!unit || unit->source != source)
         return;
-    if (changes & SOURCE_PUBLISHED)
-        unit_publish(unit, source->values, &source->status, source->good_until, now);
-    else
-        unit_refresh(unit, source->values, &source->status, source->good_until, now);
-}
-
-static unsigned count_sources(const struct packs *packs)
-{
-    unsigned count = 0;
-    while (packs_at(packs, count))
-        count++;
-    return count;
+    unit_update(unit, source, changes & SOURCE_PUBLISHED, now);
 }
 
 static void close_units(struct served *served)
@@ -52,33 +41,6 @@ static void close_units(struct served *served)
     served->list = served->views = NULL;
     served->count = served->view_count = 0;
     served->units = (struct units){0};
-}
-
-static bool open_unit(struct served *served, const struct source *source, double now)
-{
-    const struct gateway_config *config = &packs_config(served->packs)->gateway;
-    struct unit *unit = &served->list[served->count];
-    if (unit_open(unit, source->unit, source->name, &config->map, config->on_stale) < 0)
-        return false;
-    served->count++;
-    unit->source = source;
-    unit->writable = source->writable;
-    unit->settable = source->settable;
-    if (isnan(source->good_until))
-        unit_refresh(unit, source->values, &source->status, source->good_until, now);
-    else
-        unit_publish(unit, source->values, &source->status, source->good_until, now);
-    units_add(&served->units, unit);
-    return true;
-}
-
-/* The first bank takes the place of the first pack for clients that address no unit. */
-static const struct unit *default_unit(const struct served *served)
-{
-    for (unsigned i = 0; i < served->count; i++)
-        if (served->list[i].source->members)
-            return &served->list[i];
-    return &served->list[0];
 }
 
 /* A view_find. */
@@ -107,15 +69,31 @@ static bool open_views(struct served *served, double now)
 
 static bool open_units(struct served *served, double now)
 {
-    const unsigned count = count_sources(served->packs);
+    const struct gateway_config *config = &packs_config(served->packs)->gateway;
+    const struct source *source;
+    struct unit *first = NULL;
+    unsigned count = 0;
+    while (packs_at(served->packs, count))
+        count++;
     served->list = calloc(count + 1, sizeof *served->list);
     if (!served->list)
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (!open_unit(served, packs_at(served->packs, i), now))
+    while ((source = packs_at(served->packs, served->count))) {
+        struct unit *unit = &served->list[served->count];
+        if (unit_open(unit, source->unit, source->name, &config->map, config->on_stale) < 0)
             return false;
-    if (count > 0)
-        units_set_default(&served->units, units_find(&served->units, default_unit(served)->id));
+        served->count++;
+        unit->source = source;
+        unit->writable = source->writable;
+        unit->settable = source->settable;
+        unit_update(unit, source, !isnan(source->good_until), now);
+        units_add(&served->units, unit);
+        /* The first bank takes the place of the first pack for clients that address no unit. */
+        if (!first || (source->members && !first->source->members))
+            first = unit;
+    }
+    if (first)
+        units_set_default(&served->units, units_find(&served->units, first->id));
     return open_views(served, now);
 }
 

@@ -47,33 +47,20 @@ void unit_open_view(struct unit *unit, struct view *view)
                                        .tab_input_registers = view_registers(view)};
 }
 
-static void apply_status(struct unit *unit, const struct pack *pack,
-                         const struct map_status *status, double good_until, double now)
+void unit_update(struct unit *unit, const struct source *source, bool whole, double now)
 {
+    const struct map_status *status = &source->status;
+    /* Before the first values the fixed registers (version, self-check) are missing. */
+    if (whole || !unit->known)
+        map_encode(unit->settings, source->values, status, unit->mapping.tab_registers);
+    else
+        map_encode_status(unit->settings, status, unit->mapping.tab_registers);
     unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
-    unit->good_until = good_until;
+    unit->good_until = source->good_until;
     unit->read_at = now - status->age_s;
-    map_encode_bits(pack, status, unit->inputs, unit->coils);
-}
-
-void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status,
-                  double good_until, double now)
-{
-    map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    apply_status(unit, pack, status, good_until, now);
-    unit->known = true;
-}
-
-void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status,
-                  double good_until, double now)
-{
-    /* Before the first values the fixed registers (version, self-check) are missing. */
-    if (unit->known)
-        map_encode_status(unit->settings, status, unit->mapping.tab_registers);
-    else
-        map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    apply_status(unit, pack, status, good_until, now);
+    unit->known |= whole;
+    map_encode_bits(source->values, status, unit->inputs, unit->coils);
 }
 
 void unit_judge(struct unit *unit, double now)
@@ -122,13 +109,6 @@ static enum map_range touched_range(const struct unit *unit, uint8_t function,
     }
 }
 
-/* With `on_stale = hold` stale values are served, for displays that cannot handle an exception;
- * before the first values there is nothing to hold. */
-static bool refuses_values(const struct unit *unit)
-{
-    return !unit->known || (unit->stale && unit->on_stale == STALE_EXCEPTION);
-}
-
 uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
 {
     if (unit->view)
@@ -143,9 +123,10 @@ uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
     }
     if (most == MAP_OUTSIDE)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    if (most == MAP_VALUES && refuses_values(unit))
-        return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    return 0;
+    /* With `on_stale = hold` stale values are served, for displays that cannot handle an exception;
+     * before the first values there is nothing to hold. */
+    const bool refused = !unit->known || (unit->stale && unit->on_stale == STALE_EXCEPTION);
+    return most == MAP_VALUES && refused ? MODBUS_EXCEPTION_GATEWAY_TARGET : 0;
 }
 
 bool units_add(struct units *units, struct unit *unit)

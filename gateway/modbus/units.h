@@ -37,7 +37,7 @@ struct unit {
     uint8_t coils[MAP_COILS];
 };
 
-/** Allocates the registers, all 0; until unit_publish only the status can be read. `settings` is
+/** Allocates the registers, all 0; until the first values only the status can be read. `settings` is
  * kept by reference. 0, or -1 with errno. */
 int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
               enum on_stale on_stale);
@@ -45,15 +45,10 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
 /** Opens the unit of a view, which it then owns. It has no id of its own: see units_add_view. */
 void unit_open_view(struct unit *unit, struct view *view);
 
-/** Replaces everything by one poll cycle, so that no answer mixes two. The status says whether it
- * is fresh; from `good_until` on it is stale in any case. */
-void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status,
-                  double good_until, double now);
-
-/** Updates only what changes without new values: state, age, counters. `pack` is the one published
- * last, or a cleared one. */
-void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status,
-                  double good_until, double now);
+/** With `whole`, replaces everything by one poll cycle, so that no answer mixes two; otherwise only
+ * what changes without new values: state, age, counters. The source's status says whether the values
+ * are fresh; from its good_until on they are stale in any case. */
+void unit_update(struct unit *unit, const struct source *source, bool whole, double now);
 
 /** To be called before each request is answered: updates state and age to this moment, and marks
  * values as stale that are too old by now, even if no timer has noticed that yet. */

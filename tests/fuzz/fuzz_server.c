@@ -63,18 +63,22 @@ int select(int count, fd_set *reading, fd_set *writing, fd_set *excepted, struct
 
 static void open_unit(int n)
 {
-    struct map_status status = {
-        .state = MAP_STATE_FRESH, .driver = "daly", .pack_name = "fuzzed", .peak = {.percent = 80}};
     struct unit *unit = &opened[n - 1];
     struct pack pack;
+    struct source source = {.values = &pack,
+                            .status = {.state = MAP_STATE_FRESH,
+                                       .driver = "daly",
+                                       .pack_name = "fuzzed",
+                                       .peak = {.percent = 80}},
+                            .good_until = INFINITY};
     uint64_t seed = (uint64_t) n;
     battery_random(&pack, &seed, 16, 4);
     REQUIRE(unit_open(unit, (uint8_t) n, "fuzzed", &settings,
                       n == HELD ? STALE_HOLD : STALE_EXCEPTION) == 0);
-    unit_publish(unit, &pack, &status, INFINITY, 0);
+    unit_update(unit, &source, true, 0);
     if (n != FRESH)
-        status.state = MAP_STATE_STALE;
-    unit_refresh(unit, &pack, &status, INFINITY, 0);
+        source.status.state = MAP_STATE_STALE;
+    unit_update(unit, &source, false, 0);
     REQUIRE(units_add(&units, unit));
     size_t bytes = (size_t) unit->mapping.nb_registers * sizeof *before[0];
     before[n - 1] = malloc(bytes);

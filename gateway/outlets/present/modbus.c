@@ -318,12 +318,9 @@ static void changed(void *self, struct outlet_pack *pack, unsigned changes, doub
         struct unit *unit = &modbus->served[i].unit;
         if (unit->view)
             view_update(unit->view, source, pack->last.at);
-        else if (unit->source != source)
-            continue;
-        else if (changes & SOURCE_PUBLISHED && !isnan(source->good_until))
-            unit_publish(unit, source->values, &source->status, source->good_until, pack->last.at);
-        else
-            unit_refresh(unit, source->values, &source->status, source->good_until, pack->last.at);
+        else if (unit->source == source)
+            unit_update(unit, source, changes & SOURCE_PUBLISHED && !isnan(source->good_until),
+                        pack->last.at);
     }
 }
 
@@ -373,7 +370,9 @@ static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
     served->unit.source = &pack->source;
     served->unit.writable = pack->facts.writable && config->switching;
     served->unit.settable = pack->facts.settable && config->switching;
-    unit_refresh(&served->unit, pack->source.values, &pack->source.status, NAN, 0);
+    const struct source unread = {
+        .values = pack->source.values, .status = pack->source.status, .good_until = NAN};
+    unit_update(&served->unit, &unread, false, 0);
     return units_add(&modbus->units, &served->unit);
 }
 

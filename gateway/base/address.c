@@ -52,18 +52,6 @@ const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEX
 
 /* ---- addresses of the configuration ---- */
 
-static bool parse_port(const char *text, uint16_t *port)
-{
-    size_t length = strlen(text);
-    if (length == 0 || length > 5 || strspn(text, DIGITS) != length)
-        return false;
-    unsigned long number = strtoul(text, NULL, 10);
-    if (number > 65535)
-        return false;
-    *port = (uint16_t) number;
-    return true;
-}
-
 /* A link-local address needs its interface: fe80::7%eth0. */
 static bool is_ipv6(const char *host)
 {
@@ -77,12 +65,6 @@ static bool is_ipv6(const char *host)
     return inet_pton(AF_INET6, address, &ignored) == 1;
 }
 
-static bool is_ipv4(const char *host)
-{
-    struct in_addr ignored;
-    return inet_pton(AF_INET, host, &ignored) == 1;
-}
-
 /* Digits and dots alone are an attempt at an address: 192.0.2.300 is not a host name. */
 static bool is_name(const char *host)
 {
@@ -94,8 +76,10 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint)
 {
     struct endpoint found = {0};
     const char *colon = strrchr(text, ':');
-    if (!colon || !parse_port(colon + 1, &found.port))
+    const size_t digits = colon ? strspn(colon + 1, DIGITS) : 0;
+    if (digits == 0 || digits > 5 || colon[1 + digits] || strtoul(colon + 1, NULL, 10) > 65535)
         return false;
+    found.port = (uint16_t) strtoul(colon + 1, NULL, 10);
     size_t length = (size_t) (colon - text);
     bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
     if (bracketed) {
@@ -105,7 +89,8 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint)
     if (length >= sizeof found.host)
         return false;
     memcpy(found.host, text, length);
-    found.numeric = bracketed ? is_ipv6(found.host) : is_ipv4(found.host);
+    struct in_addr ignored;
+    found.numeric = bracketed ? is_ipv6(found.host) : inet_pton(AF_INET, found.host, &ignored) == 1;
     if (!found.numeric && (bracketed || !is_name(found.host)))
         return false;
     *endpoint = found;

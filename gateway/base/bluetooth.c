@@ -13,19 +13,12 @@ bool bluetooth_is_address(const char *text)
     return text[BLUETOOTH_ADDRESS - 1] == '\0';
 }
 
-/* Length of a leading "hci0/"; 0: there is none. */
-static size_t adapter_length(const char *text)
-{
-    if (strncmp(text, "hci", 3) != 0)
-        return 0;
-    const size_t digits = strspn(text + 3, "0123456789");
-    return digits > 0 && text[3 + digits] == '/' ? 3 + digits : 0;
-}
-
 bool bluetooth_parse(const char *text, struct bluetooth_device *out)
 {
     struct bluetooth_device device = {0};
-    const size_t adapter = adapter_length(text);
+    /* A leading "hci0/". */
+    const size_t digits = strncmp(text, "hci", 3) == 0 ? strspn(text + 3, "0123456789") : 0;
+    const size_t adapter = digits > 0 && text[3 + digits] == '/' ? 3 + digits : 0;
     if (adapter >= sizeof device.adapter)
         return false;
     memcpy(device.adapter, text, adapter);

@@ -24,18 +24,6 @@ bool device_rate_fits(unsigned wanted, unsigned got)
     return apart <= wanted / 33; /* 3 %: beyond that, the last bits of a byte are sampled wrong */
 }
 
-/* Requests `baud` and returns the rate that the driver set; 0 with errno: it refused. */
-static unsigned try_rate(int fd, const struct termios2 *before, unsigned baud)
-{
-    struct termios2 settings = *before, after;
-    settings.c_cflag &= ~(tcflag_t) (CBAUD | CBAUD << IBSHIFT);
-    settings.c_cflag |= BOTHER | BOTHER << IBSHIFT;
-    settings.c_ispeed = settings.c_ospeed = baud;
-    if (ioctl(fd, TCSETS2, &settings) < 0 || ioctl(fd, TCGETS2, &after) < 0)
-        return 0;
-    return after.c_ospeed;
-}
-
 static bool check_rate(int fd, unsigned baud, char *why, size_t size)
 {
     struct termios2 before;
@@ -45,29 +33,18 @@ static bool check_rate(int fd, unsigned baud, char *why, size_t size)
     }
     if (baud == 0 || before.c_ospeed == baud)
         return true;
-    const unsigned got = try_rate(fd, &before, baud);
+    struct termios2 settings = before, after;
+    settings.c_cflag &= ~(tcflag_t) (CBAUD | CBAUD << IBSHIFT);
+    settings.c_cflag |= BOTHER | BOTHER << IBSHIFT;
+    settings.c_ispeed = settings.c_ospeed = baud;
+    const bool set = ioctl(fd, TCSETS2, &settings) == 0 && ioctl(fd, TCGETS2, &after) == 0;
+    const unsigned got = set ? after.c_ospeed : 0; /* 0: the driver refused */
     ioctl(fd, TCSETS2, &before);
     if (got == 0)
         snprintf(why, size, "it does not support %u baud", baud);
     else if (!device_rate_fits(baud, got))
         snprintf(why, size, "it does not support %u baud, it would run at %u", baud, got);
     return got > 0 && device_rate_fits(baud, got);
-}
-
-static bool check_rs485(int fd, char *why, size_t size)
-{
-    struct serial_rs485 mode;
-    if (ioctl(fd, TIOCGRS485, &mode) == 0)
-        return true;
-    snprintf(why, size, "its driver cannot switch RTS around each transmission");
-    return false;
-}
-
-static bool check_open(int fd, unsigned baud, bool rs485, char *why, size_t size)
-{
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return true;
-    return check_rate(fd, baud, why, size) && (!rs485 || check_rs485(fd, why, size));
 }
 
 static void explain(int error, char *why, size_t size)
@@ -98,7 +75,13 @@ bool device_check(const char *path, unsigned baud, bool rs485, char *why, size_t
         explain(error, why, size);
         return error == EBUSY; /* another program has opened it exclusively */
     }
-    bool good = check_open(fd, baud, rs485, why, size);
+    struct serial_rs485 mode;
+    const bool used = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    bool good = used || check_rate(fd, baud, why, size);
+    if (good && !used && rs485 && ioctl(fd, TIOCGRS485, &mode) < 0) {
+        snprintf(why, size, "its driver cannot switch RTS around each transmission");
+        good = false;
+    }
     close(fd);
     return good;
 }

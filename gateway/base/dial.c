@@ -3,6 +3,7 @@
 #include "dial.h"
 
 #include "clock.h"
+#include "timer.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -48,15 +49,6 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
 }
 
-/* Some serial servers close the connection after each reply: reconnecting must not look the name
- * up each time. */
-static void remember_address(struct dial *dial)
-{
-    struct resolver_address good = dial->addresses[dial->next - 1];
-    dial->addresses[dial->next - 1] = dial->addresses[0];
-    dial->addresses[0] = good;
-}
-
 /* To a port of this host that nobody listens on, the kernel may choose that very port as the local
  * one and connect the socket to itself. It would stay open for ever and block the port for its
  * server. */
@@ -84,7 +76,11 @@ static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
         try_next(dial, error);
         return;
     }
-    remember_address(dial);
+    /* Some serial servers close the connection after each reply: reconnecting must not look the
+     * name up each time. */
+    const struct resolver_address good = dial->addresses[dial->next - 1];
+    dial->addresses[dial->next - 1] = dial->addresses[0];
+    dial->addresses[0] = good;
     dial->events.opened(dial->data, dial->fd);
 }
 
@@ -110,8 +106,7 @@ static bool start_connect(struct dial *dial, const struct resolver_address *addr
         return false;
     ev_io_set(&dial->connecting, dial->fd, EV_WRITE);
     ev_io_start(dial->loop, &dial->connecting);
-    ev_timer_set(&dial->timeout, CONNECT_S, 0);
-    ev_timer_start(dial->loop, &dial->timeout);
+    timer_restart(dial->loop, &dial->timeout, CONNECT_S);
     return true;
 }
 
@@ -167,8 +162,7 @@ void dial_start(struct dial *dial)
         try_next(dial, 0);
         return;
     }
-    ev_timer_set(&dial->timeout, LOOK_UP_S, 0);
-    ev_timer_start(dial->loop, &dial->timeout);
+    timer_restart(dial->loop, &dial->timeout, LOOK_UP_S);
     if (resolver_start(&dial->resolver, dial->to.host, dial->service) < 0)
         report_failure(dial, strerror(errno));
 }

@@ -68,18 +68,6 @@ bool log_enabled(enum log_level level)
     return level <= highest_level;
 }
 
-/* JOURNAL_STREAM names the journal's socket as device:inode. Programs that a service starts
- * inherit it, so priorities are used only if standard error still is this socket. */
-static bool find_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
-    struct stat found;
-    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &found) == 0 && found.st_dev == (dev_t) device &&
-           found.st_ino == (ino_t) inode;
-}
-
 /* Writes as much as possible without waiting; -1 with errno. */
 static ssize_t put_some(const char *text, size_t size)
 {
@@ -130,20 +118,21 @@ static bool put_line(const char *line, size_t size)
     return true;
 }
 
-static bool put_rest(void)
-{
-    const size_t done = write_bytes(output.rest, output.rest_size);
-    output.rest_size -= done;
-    memmove(output.rest, output.rest + done, output.rest_size);
-    return output.rest_size == 0;
-}
-
 /* Writes the beginning of a line to `out` and returns its size. */
 static size_t put_mark(enum log_level level, char mark[MARK_SIZE])
 {
     static enum { NOT_ASKED, PLAIN, JOURNAL } target = NOT_ASKED;
-    if (target == NOT_ASKED)
-        target = find_journal() ? JOURNAL : PLAIN;
+    if (target == NOT_ASKED) {
+        /* JOURNAL_STREAM names the journal's socket as device:inode. Programs that a service starts
+         * inherit it, so priorities are used only if standard error still is this socket. */
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat found;
+        const bool journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+                             fstat(STDERR_FILENO, &found) == 0 && found.st_dev == (dev_t) device &&
+                             found.st_ino == (ino_t) inode;
+        target = journal ? JOURNAL : PLAIN;
+    }
     if (target == JOURNAL)
         return (size_t) snprintf(mark, MARK_SIZE, "%s", level_marks[level].journal);
     char stamp[32] = "";
@@ -158,7 +147,12 @@ static size_t put_mark(enum log_level level, char mark[MARK_SIZE])
 static bool catch_up(void)
 {
     char line[MARK_SIZE + 100];
-    if (output.rest_size > 0 && !put_rest())
+    if (output.rest_size > 0) {
+        const size_t done = write_bytes(output.rest, output.rest_size);
+        output.rest_size -= done;
+        memmove(output.rest, output.rest + done, output.rest_size);
+    }
+    if (output.rest_size > 0)
         return false;
     if (output.lost == 0)
         return true;

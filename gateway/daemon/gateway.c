@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,8 +63,13 @@ static const struct line_events line_events = {.published = on_published};
 static void doubt_found_packs(struct gateway *gateway, double now);
 static void watch_staleness(struct gateway *gateway, double now);
 
-static void tell_manager(struct gateway *gateway, double now)
+static void tick(struct gateway *gateway, double now)
 {
+    packs_tick(gateway->packs, now);
+    if (gateway->outlets)
+        outlets_tick(gateway->outlets);
+    watch_staleness(gateway, now);
+    doubt_found_packs(gateway, now);
     char words[STATUS_WORDS];
     status_words(&gateway->overview, now, words);
     if (strcmp(words, gateway->words) == 0)
@@ -72,25 +78,14 @@ static void tell_manager(struct gateway *gateway, double now)
     systemd_status(words);
 }
 
-static void tick(struct gateway *gateway, double now)
-{
-    packs_tick(gateway->packs, now);
-    if (gateway->outlets)
-        outlets_tick(gateway->outlets);
-    watch_staleness(gateway, now);
-    doubt_found_packs(gateway, now);
-    tell_manager(gateway, now);
-}
-
 /* Values that become stale are reported at that moment, not at the next tick. */
 static void watch_staleness(struct gateway *gateway, double now)
 {
     const double next = packs_next_stale(gateway->packs);
-    ev_timer_stop(gateway->loop, &gateway->stale);
     if (isinf(next))
-        return;
-    ev_timer_set(&gateway->stale, fmax(next - now, 0) + STALE_LATER_S, 0);
-    ev_timer_start(gateway->loop, &gateway->stale);
+        ev_timer_stop(gateway->loop, &gateway->stale);
+    else
+        timer_restart(gateway->loop, &gateway->stale, fmax(next - now, 0) + STALE_LATER_S);
 }
 
 static void on_stale(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -249,15 +244,6 @@ static bool start_packs(struct gateway *gateway, struct config *config)
     return gateway->packs && packs_renew(gateway->packs, gateway->polling, now);
 }
 
-static void look_over(struct gateway *gateway)
-{
-    gateway->overview.packs = gateway->packs;
-    gateway->overview.polling = gateway->polling;
-    gateway->overview.server = gateway->server;
-    gateway->overview.pushes = gateway->pushes;
-    gateway->overview.outlets = gateway->outlets;
-}
-
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
                             const struct config_file *file, const struct overview_host *host)
 {
@@ -310,7 +296,11 @@ void gateway_start(struct gateway *gateway)
     gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
     if (!gateway->outlets)
         log_error("out of memory: the gateway continues without outlets");
-    look_over(gateway);
+    gateway->overview.server = gateway->server;
+    gateway->overview.packs = gateway->packs;
+    gateway->overview.outlets = gateway->outlets;
+    gateway->overview.polling = gateway->polling;
+    gateway->overview.pushes = gateway->pushes;
     gateway->control = control_new(gateway->loop, &gateway->overview);
     if (!gateway->control)
         log_error("out of memory: the gateway continues without its control socket");
@@ -348,7 +338,8 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
     polling_start(gateway->polling);
     search_packs(gateway);
-    look_over(gateway);
+    gateway->overview.polling = gateway->polling;
+    gateway->overview.pushes = gateway->pushes;
     if (gateway->control)
         control_renew(gateway->control);
     return true;

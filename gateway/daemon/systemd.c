@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,41 +13,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The path of a socket, or '@' and a name outside of the file system. Returns the size of the
- * address; 0: it is neither. */
-static socklen_t make_address(const char *name, struct sockaddr_un *address)
-{
-    size_t length = strlen(name);
-    if ((name[0] != '/' && name[0] != '@') || length < 2 || length >= sizeof address->sun_path)
-        return 0;
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    memcpy(address->sun_path, name, length);
-    if (name[0] == '@')
-        address->sun_path[0] = '\0';
-    return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
-}
-
-/* Never waits: a manager that does not read must not hold up polling. */
-static bool send_state(const struct sockaddr_un *address, socklen_t size, const char *state)
-{
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    ssize_t sent =
-        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *) address, size);
-    const int err = errno;
-    close(fd);
-    errno = err;
-    return sent >= 0;
-}
-
+/* The socket is a path, or '@' and a name outside of the file system. Never waits: a manager that
+ * does not read must not hold up polling. */
 static void notify(const char *state)
 {
-    struct sockaddr_un address;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *name = getenv("NOTIFY_SOCKET");
-    socklen_t size = name ? make_address(name, &address) : 0;
-    if (size > 0 && !send_state(&address, size, state))
+    const size_t length = name ? strlen(name) : 0;
+    if (length < 2 || length >= sizeof address.sun_path || (name[0] != '/' && name[0] != '@'))
+        return;
+    memcpy(address.sun_path, name, length);
+    if (name[0] == '@')
+        address.sun_path[0] = '\0';
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *) &address,
+                         (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length)) < 0)
         log_debug("cannot send '%s' to the service manager: %s", state, strerror(errno));
+    if (fd >= 0)
+        close(fd);
 }
 
 void systemd_ready(void)

@@ -56,17 +56,6 @@ static size_t find_object(const struct identity_object *objects, size_t count, u
     return i;
 }
 
-static uint8_t read_one(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
-                        struct identity_reply *reply)
-{
-    const size_t i = find_object(objects, count, pdu[3]);
-    if (i == count)
-        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    begin_reply(pdu, reply);
-    append_object(&objects[i], reply);
-    return 0;
-}
-
 static void read_stream(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                         struct identity_reply *reply)
 {
@@ -92,8 +81,14 @@ uint8_t identity_read(const struct identity_object *objects, size_t count, const
     case STREAM_EXTENDED:
         read_stream(objects, count, pdu, reply);
         return 0;
-    case INDIVIDUAL:
-        return read_one(objects, count, pdu, reply);
+    case INDIVIDUAL: {
+        const size_t i = find_object(objects, count, pdu[3]);
+        if (i == count)
+            return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+        begin_reply(pdu, reply);
+        append_object(&objects[i], reply);
+        return 0;
+    }
     default:
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     }

@@ -19,25 +19,17 @@ static void put_words(const struct register_row *write, uint64_t pattern, uint16
     map_put_words(words, pattern, map_types[write->type].registers, write->big_words);
 }
 
-static enum push_encoded encode_substitute(const struct register_row *write, uint16_t words[2])
-{
-    switch (write->on_stale.kind) {
-    case INSTEAD_UNKNOWN:
-        put_words(write, map_types[write->type].unknown, words);
-        return PUSH_EXACT;
-    case INSTEAD_NUMBER:
-        put_words(write, map_pattern(write->type, write->on_stale.number), words);
-        return PUSH_EXACT;
-    default:
-        return PUSH_NOTHING;
-    }
-}
-
 enum push_encoded push_encode(const struct register_row *write, double value, uint16_t words[2])
 {
     double number = row_number(write, value);
+    if (isnan(number) && write->on_stale.kind == INSTEAD_UNKNOWN)
+        put_words(write, map_types[write->type].unknown, words);
+    else if (isnan(number) && write->on_stale.kind == INSTEAD_NUMBER)
+        put_words(write, map_pattern(write->type, write->on_stale.number), words);
+    else if (isnan(number))
+        return PUSH_NOTHING;
     if (isnan(number))
-        return encode_substitute(write, words);
+        return PUSH_EXACT;
     /* If a pattern means "unknown", a known number must not be encoded as this pattern. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
     if (row_is_limit(write))

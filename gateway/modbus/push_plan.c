@@ -123,15 +123,6 @@ static bool comes_last(const struct push_item *item)
     return item->unheard || is_doubted(item);
 }
 
-/* Whether two neighbours may be written with one request, as far as the target is known. */
-static bool go_together(const struct push_item *left, const struct push_item *right)
-{
-    bool alone = left->state == PUSH_BARRED || left->state == PUSH_IGNORED ||
-                 right->state == PUSH_BARRED || right->state == PUSH_IGNORED;
-    return !alone && !right->apart && !right->apart_by_guess && left->unheard == right->unheard &&
-           is_doubted(left) == is_doubted(right);
-}
-
 /* Appends the item to the span; false: it is not adjacent, does not fit, or is to be skipped. */
 static bool append_item(const struct push_plan *plan, const struct push_item *item, double now,
                         struct push_span *span)
@@ -140,9 +131,17 @@ static bool append_item(const struct push_plan *plan, const struct push_item *it
     uint16_t words[2];
     double value;
     if (span->count > 0 && (item->write->address != span->address + span->size ||
-                            span->size + size > PUSH_REGISTERS_MAX || now < item->not_before ||
-                            !go_together(item - 1, item)))
+                            span->size + size > PUSH_REGISTERS_MAX || now < item->not_before))
         return false;
+    if (span->count > 0) {
+        /* Whether two neighbours may be written with one request, as far as the target is known. */
+        const struct push_item *left = item - 1;
+        if (left->state == PUSH_BARRED || left->state == PUSH_IGNORED ||
+            item->state == PUSH_BARRED || item->state == PUSH_IGNORED || item->apart ||
+            item->apart_by_guess || left->unheard != item->unheard ||
+            is_doubted(left) != is_doubted(item))
+            return false;
+    }
     if (encode(plan, item, now, &value, words) == PUSH_NOTHING)
         return false;
     memcpy(span->words + span->size, words, size * sizeof *words);
@@ -167,28 +166,23 @@ static bool gather(const struct push_plan *plan, unsigned first, double now, str
     return count > 0;
 }
 
-static void mark_sent(const struct push_plan *plan, struct push_item *item, double now)
-{
-    item->clipped = encode(plan, item, now, &item->sent_value, item->sent_words) == PUSH_CLIPPED;
-    item->ever_known |= !isnan(item->sent_value);
-    item->sent = true;
-    item->due = false;
-}
-
-static bool may_go(const struct push_item *item, double now, bool last)
-{
-    return item->due && now >= item->not_before &&
-           (last || !comes_last(item) || now >= item->not_before + LAST_S);
-}
-
 bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_span *span)
 {
     for (unsigned n = 0; n < plan->count; n++) {
         unsigned first = (plan->cursor + n) % plan->count;
-        if (!may_go(&plan->items[first], now, last) || !gather(plan, first, now, span))
+        const struct push_item *item = &plan->items[first];
+        if (!item->due || now < item->not_before ||
+            (!last && comes_last(item) && now < item->not_before + LAST_S) ||
+            !gather(plan, first, now, span))
             continue;
-        for (unsigned i = 0; i < span->count; i++)
-            mark_sent(plan, &plan->items[first + i], now);
+        for (unsigned i = 0; i < span->count; i++) {
+            struct push_item *sent = &plan->items[first + i];
+            sent->clipped =
+                encode(plan, sent, now, &sent->sent_value, sent->sent_words) == PUSH_CLIPPED;
+            sent->ever_known |= !isnan(sent->sent_value);
+            sent->sent = true;
+            sent->due = false;
+        }
         plan->cursor = (first + span->count) % plan->count;
         return true;
     }
@@ -256,23 +250,18 @@ static void rejoin_around(struct push_plan *plan, unsigned culprit)
         item->apart = item->apart_by_guess = false;
 }
 
-/* Spans that were split because the target did not answer, or was busy, are joined again once it
- * accepts everything: the target was away or busy as a whole. */
-static void rejoin_answered(struct push_plan *plan, unsigned index)
+static void note_answered(struct push_plan *plan, const struct push_span *span)
 {
-    struct run run = run_around(plan, index);
+    for (unsigned i = 0; i < span->count; i++)
+        plan->items[span->first + i].unheard = false;
+    /* Spans that were split because the target did not answer, or was busy, are joined again once it
+     * accepts everything: the target was away or busy as a whole. */
+    const struct run run = run_around(plan, span->first);
     for (const struct push_item *item = run.first; item < run.end; item++)
         if (item->unheard || item->state == PUSH_PUT_OFF)
             return;
     for (struct push_item *item = run.first; item < run.end; item++)
         item->apart_by_guess = false;
-}
-
-static void note_answered(struct push_plan *plan, const struct push_span *span)
-{
-    for (unsigned i = 0; i < span->count; i++)
-        plan->items[span->first + i].unheard = false;
-    rejoin_answered(plan, span->first);
 }
 
 static void set_taken(struct push_item *item)
@@ -298,13 +287,6 @@ static bool is_temporary(uint8_t exception)
            exception == MODBUS_EXCEPTION_GATEWAY_TARGET;
 }
 
-/* Exceptions that recur with any value. */
-static bool is_permanent(uint8_t exception)
-{
-    return exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
-           exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-}
-
 /* None of the span is known to be rejected, maybe none is: tries the halves all the same. */
 static void split_by_guess(struct push_plan *plan, const struct push_span *span)
 {
@@ -317,8 +299,10 @@ static void mark_rejected(struct push_plan *plan, unsigned index, enum push_stat
 {
     struct push_item *item = &plan->items[index];
     double interval = plan->config->interval_s;
-    double most =
-        is_permanent(exception) ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
+    /* Exceptions that recur with any value. */
+    const bool permanent = exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
+                           exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    double most = permanent ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
     if (state == PUSH_BARRED && item->state != PUSH_BARRED)
         rejoin_around(plan, index);
     set_state(item, state, now);

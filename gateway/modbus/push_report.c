@@ -63,45 +63,31 @@ static bool is_to_be_logged_like(const struct push_item *item, const struct push
            item->exception == like->exception;
 }
 
-static void describe_trouble(const struct push_item *item, char text[120])
-{
-    if (item->state == PUSH_IGNORED)
-        snprintf(text, 120, "no answer, although it answers others, which are written first now");
-    else if (item->exception == PUSH_NO_EXCEPTION)
-        snprintf(text, 120, "its response is malformed; retrying silently");
-    else
-        snprintf(text, 120, "exception %u (%s); retrying silently", item->exception,
-                 modbus_strerror(MODBUS_ENOBASE + item->exception));
-}
-
-static void report_like(struct push_plan *plan, const struct push_item *like, double now)
-{
-    const struct push_item sample = *like;
-    char registers[LIST_SIZE], why[120];
-    struct push_item *end = plan->items + plan->count;
-    describe_trouble(&sample, why);
-    log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
-             list_registers(plan->items, end, is_to_be_logged_like, &sample, now, registers), why);
-    for (struct push_item *item = plan->items; item < end; item++)
-        if (is_to_be_logged_like(item, &sample, now))
-            item->told = item->was_told = true;
-}
-
-static bool is_searching(const struct push_plan *plan)
-{
-    for (unsigned i = 0; i < plan->count; i++)
-        if (plan->items[i].searching)
-            return true;
-    return false;
-}
-
 void push_report_troubles(struct push_plan *plan, double now)
 {
-    bool searching = is_searching(plan);
-    for (unsigned i = 0; i < plan->count; i++) {
-        const struct push_item *item = &plan->items[i];
-        if (is_to_be_logged(item, now) && (!searching || now - item->since >= SEARCH_S))
-            report_like(plan, item, now);
+    struct push_item *end = plan->items + plan->count;
+    bool searching = false;
+    for (const struct push_item *item = plan->items; item < end; item++)
+        searching |= item->searching;
+    for (const struct push_item *item = plan->items; item < end; item++) {
+        const struct push_item like = *item;
+        if (!is_to_be_logged(item, now) || (searching && now - item->since < SEARCH_S))
+            continue;
+        char registers[LIST_SIZE], why[120];
+        if (like.state == PUSH_IGNORED)
+            snprintf(why, sizeof why,
+                     "no answer, although it answers others, which are written first now");
+        else if (like.exception == PUSH_NO_EXCEPTION)
+            snprintf(why, sizeof why, "its response is malformed; retrying silently");
+        else
+            snprintf(why, sizeof why, "exception %u (%s); retrying silently", like.exception,
+                     modbus_strerror(MODBUS_ENOBASE + like.exception));
+        log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
+                 list_registers(plan->items, end, is_to_be_logged_like, &like, now, registers),
+                 why);
+        for (struct push_item *told = plan->items; told < end; told++)
+            if (is_to_be_logged_like(told, &like, now))
+                told->told = told->was_told = true;
     }
 }
 

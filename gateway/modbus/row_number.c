@@ -12,18 +12,12 @@ bool row_is_limit(const struct register_row *row)
     return limit;
 }
 
-static double translate(const struct register_row *row, double value)
-{
-    if (row->pair_count == 0)
-        return value;
-    for (unsigned i = 0; i < row->pair_count; i++)
-        if (row->pairs[i].in == value)
-            return row->pairs[i].out;
-    return (double) NAN;
-}
-
 double row_number(const struct register_row *row, double value)
 {
-    value = translate(row, value);
+    unsigned i = 0;
+    while (i < row->pair_count && row->pairs[i].in != value)
+        i++;
+    if (row->pair_count > 0)
+        value = i < row->pair_count ? row->pairs[i].out : (double) NAN;
     return isnan(value) ? value : fmin(fmax(value * row->scale + row->offset, row->min), row->max);
 }

@@ -175,22 +175,15 @@ static void note_request(struct client *client)
     enlist(client);
 }
 
-static void set_cork(const struct client *client, int on)
-{
-    /* Without TCP_CORK the answers are just sent one by one. */
-    if (setsockopt(client->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) < 0)
-        log_debug("TCP_CORK: %s", strerror(errno));
-}
-
-/* Whether a whole request follows the first `done` bytes. */
-static bool more_to_answer(const struct client *client, size_t done)
-{
-    return mbap_find(client->bytes + done, client->size - done).kind == MBAP_FRAME;
-}
-
 static enum ending ending_of(enum answer_result result)
 {
     return result != ANSWER_FAILED ? STAYS : errno == EAGAIN ? UNREAD : LOST;
+}
+
+/* Without TCP_CORK the answers are just sent one by one. */
+static bool set_cork(const struct client *client, int on)
+{
+    return setsockopt(client->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
 }
 
 /* Answers the frame of `size` bytes after the first `done`. The socket is corked while more frames
@@ -201,10 +194,9 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
     struct server *server = client->server;
     const uint64_t ticket = server->tickets + 1;
     client->requests++;
-    if (!*corked && more_to_answer(client, done + size)) {
-        set_cork(client, 1);
-        *corked = true;
-    }
+    if (!*corked &&
+        mbap_find(client->bytes + done + size, client->size - done - size).kind == MBAP_FRAME)
+        *corked = set_cork(client, true);
     const struct question question = {.fd = client->io.fd,
                                       .client = client_address(client),
                                       .frame = client->bytes + done,
@@ -260,7 +252,7 @@ static void handle_requests(struct client *client)
     bool corked = false;
     const enum ending ending = answer_frames(client, &corked);
     if (corked)
-        set_cork(client, 0);
+        set_cork(client, false);
     if (ending != STAYS)
         end_client(client, ending);
 }
@@ -285,19 +277,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     handle_requests(client);
 }
 
-/* Whether the client has sent more than the first `size` bytes while its order was in progress.
- * Drains the socket, because closing a socket with unread bytes would make the kernel discard the
- * answer. */
-static bool discard_more(struct client *client, size_t size)
-{
-    bool more = client->size > size;
-    for (ssize_t n = 1; n > 0; more |= n > 0) {
-        uint8_t bytes[CLIENT_BYTES];
-        n = recv(client->io.fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    }
-    return more;
-}
-
 /* The order that the client waited for has ended. The bytes it has sent since are handled from the
  * loop, because the caller must not be given the next order. If the order took long, these bytes
  * are just as old, and the client is disconnected. */
@@ -305,8 +284,15 @@ static void end_order(struct client *client, uint8_t exception)
 {
     struct server *server = client->server;
     const size_t size = mbap_find(client->bytes, client->size).size;
-    /* Before the client can know of the answer. */
-    const bool late = clock_now() - client->ordered_at > LATE_TURN_S && discard_more(client, size);
+    bool late = false;
+    if (clock_now() - client->ordered_at > LATE_TURN_S) {
+        /* Before the client can know of the answer. Drains the socket, because closing a socket with
+         * unread bytes would make the kernel discard the answer. */
+        uint8_t bytes[CLIENT_BYTES];
+        late = client->size > size;
+        while (recv(client->io.fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+            late = true;
+    }
     enum ending ending =
         ending_of(answer_order(&server->answerer, client->io.fd, client->bytes, exception));
     if (ending == STAYS && late)
@@ -352,20 +338,13 @@ static struct client *longest_idle(const struct server *server)
     return crowd || silent->turn < asking->turn ? silent : asking;
 }
 
-/* Returns a free place, if necessary that of another client. */
-static struct client *claim_place(struct server *server)
+static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
 {
+    /* A free place, if necessary that of another client. */
     if (TAILQ_EMPTY(&server->unused))
         end_client(longest_idle(server), DISPLACED);
     struct client *client = TAILQ_FIRST(&server->unused);
     TAILQ_REMOVE(&server->unused, client, entry);
-    return client;
-}
-
-static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
-{
-    struct client *client = claim_place(server);
-
     client->address = *address;
     client->asked = false;
     client->came_at = clock_now();
@@ -383,9 +362,17 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     enlist(client);
 }
 
-/* Logs once for each address. */
-static void log_refused(struct server *server, const struct sockaddr_storage *address)
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
+    struct server *server = data;
+    if (allow_contains(&server->allow, (const struct sockaddr *) address)) {
+        admit(server, fd, address);
+        return;
+    }
+    server->counters.refused++;
+    shutdown(fd, SHUT_RDWR);
+    close(fd);
+    /* Logged once for each address. */
     char text[ADDRESS_TEXT];
     address_format_host((const struct sockaddr *) address, text);
     for (unsigned i = 0; i < server->refused_count; i++)
@@ -397,19 +384,6 @@ static void log_refused(struct server *server, const struct sockaddr_storage *ad
     log_warn("client %s refused: its address is not in `allow`%s", text,
              server->refused_count == REFUSED_LOGGED ? "; other addresses are not logged any more"
                                                      : "");
-}
-
-static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
-{
-    struct server *server = data;
-    if (allow_contains(&server->allow, (const struct sockaddr *) address)) {
-        admit(server, fd, address);
-        return;
-    }
-    log_refused(server, address);
-    server->counters.refused++;
-    shutdown(fd, SHUT_RDWR);
-    close(fd);
 }
 
 static void end_all(struct server *server, enum ending ending)
@@ -427,35 +401,28 @@ static void on_late_turn(void *data, double since, double now)
     listeners_turn_away(&server->listeners);
 }
 
-static int open_places(struct server *server, unsigned max_clients)
-{
-    assert(max_clients > 0);
-    TAILQ_INIT(&server->unused);
-    TAILQ_INIT(&server->silent);
-    TAILQ_INIT(&server->asking);
-    TAILQ_INIT(&server->waiting);
-    server->max_clients = max_clients;
-    server->clients = calloc(max_clients, sizeof *server->clients);
-    if (!server->clients)
-        return -1;
-    for (unsigned i = 0; i < max_clients; i++) {
-        server->clients[i].server = server;
-        TAILQ_INSERT_TAIL(&server->unused, &server->clients[i], entry);
-    }
-    return 0;
-}
-
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units)
 {
     struct server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;
+    assert(config->max_clients > 0);
     server->loop = loop;
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
     server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
-    if (!late_turn_watch(loop, &server->watcher) || open_places(server, config->max_clients) < 0 ||
+    server->max_clients = config->max_clients;
+    server->clients = calloc(server->max_clients, sizeof *server->clients);
+    struct client_list *lists[] = {&server->unused, &server->silent, &server->asking,
+                                   &server->waiting};
+    for (size_t i = 0; i < COUNT(lists); i++)
+        TAILQ_INIT(lists[i]);
+    for (unsigned i = 0; server->clients && i < server->max_clients; i++) {
+        server->clients[i].server = server;
+        TAILQ_INSERT_TAIL(&server->unused, &server->clients[i], entry);
+    }
+    if (!server->clients || !late_turn_watch(loop, &server->watcher) ||
         answerer_open(&server->answerer, units) < 0 ||
         listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted, server) <
             0) {

@@ -9,14 +9,7 @@
 #include <modbus.h>
 #include <string.h>
 
-/* The switch of a coil or register; -1: none. */
-static int switch_of_coil(unsigned address)
-{
-    return address == MAP_COIL_CHARGE      ? BMS_CHARGE_MOS
-           : address == MAP_COIL_DISCHARGE ? BMS_DISCHARGE_MOS
-                                           : -1;
-}
-
+/* The switch of a register; -1: none. */
 static int switch_of_register(const struct map_settings *map, unsigned address)
 {
     const int blocks[] = {map->base, map->also_at};
@@ -75,7 +68,10 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
         return isfinite(switches->value) ? 0 : MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     for (unsigned n = 0; n < request->write.count; n++) {
         unsigned address = request->write.address + n;
-        int which = coils ? switch_of_coil(address) : switch_of_register(map, address);
+        int which = !coils                          ? switch_of_register(map, address)
+                    : address == MAP_COIL_CHARGE    ? BMS_CHARGE_MOS
+                    : address == MAP_COIL_DISCHARGE ? BMS_DISCHARGE_MOS
+                                                    : -1;
         unsigned value = word_at(request, frame + MBAP_HEADER + 1, n);
         if (which < 0)
             return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;

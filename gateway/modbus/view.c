@@ -53,11 +53,6 @@ struct view {
 
 /* ---- values of the registers ---- */
 
-static double seconds_at(const struct view *view, double now)
-{
-    return floor(now - view->started_at);
-}
-
 static double term_number(const struct view *view, const struct item *item, unsigned n)
 {
     const struct row_term *term = &item->config->terms[n];
@@ -76,35 +71,6 @@ static double term_number(const struct view *view, const struct item *item, unsi
     return value_of(&term->value, watched->source->values, &watched->status);
 }
 
-/* fmax and fmin return the number if the other one is NaN. */
-static double join_terms(enum row_join how, double so_far, double number, bool minus)
-{
-    switch (how) {
-    case ROW_HIGHEST:
-        return fmax(so_far, number);
-    case ROW_LOWEST:
-        return fmin(so_far, number);
-    case ROW_SUM:
-        break;
-    }
-    return minus ? so_far - number : so_far + number;
-}
-
-/* The number in the register; NaN: unknown. */
-static double item_number(const struct view *view, const struct item *item)
-{
-    const struct register_row *config = item->config;
-    double value = term_number(view, item, 0);
-    for (unsigned n = 1; n < config->term_count; n++)
-        value = join_terms(config->join, value, term_number(view, item, n), config->terms[n].minus);
-    return row_number(config, value);
-}
-
-static uint64_t bit_pattern(const struct register_row *config, bool set)
-{
-    return (uint64_t) set << config->bit;
-}
-
 /* A known number must not be encoded as the pattern that means "unknown". */
 static uint64_t number_pattern(const struct item *item, double number)
 {
@@ -113,7 +79,7 @@ static uint64_t number_pattern(const struct item *item, double number)
     const bool reserved = !constant && (config->on_unknown.kind == INSTEAD_UNKNOWN ||
                                         config->on_stale.kind == INSTEAD_UNKNOWN);
     if (config->bit >= 0)
-        return bit_pattern(config, number != 0);
+        return (uint64_t) (number != 0) << config->bit;
     if (item->limit)
         number = map_lower(config->type, number);
     return map_pattern(config->type, map_fit(config->type, number, reserved));
@@ -125,8 +91,8 @@ static void apply_substitute(struct item *item, const struct substitute *substit
     const struct register_row *config = item->config;
     item->refused = substitute->kind == INSTEAD_EXCEPTION || substitute->kind == INSTEAD_HOLD;
     if (config->bit >= 0)
-        item->pattern =
-            bit_pattern(config, substitute->kind == INSTEAD_NUMBER && substitute->number != 0);
+        item->pattern = (uint64_t) (substitute->kind == INSTEAD_NUMBER && substitute->number != 0)
+                        << config->bit;
     else if (substitute->kind == INSTEAD_NUMBER)
         item->pattern = map_pattern(config->type, substitute->number);
     else
@@ -173,17 +139,6 @@ static const char *item_text(const struct view *view, const struct item *item)
     return text ? text : "";
 }
 
-/* Encodes a text: the first character in the high byte, padded with NUL. */
-static void encode_characters(const struct view *view, const struct item *item, const char *text)
-{
-    uint16_t *to = view->registers + item->config->address;
-    for (unsigned i = 0; i < item->config->size; i++) {
-        const unsigned high = *text ? (uint8_t) *text++ : 0;
-        const unsigned low = *text ? (uint8_t) *text++ : 0;
-        to[i] = (uint16_t) (high << 8 | low);
-    }
-}
-
 static void encode_text(const struct view *view, struct item *item)
 {
     const struct register_row *config = item->config;
@@ -198,7 +153,12 @@ static void encode_text(const struct view *view, struct item *item)
     item->refused = false;
     if (substitute)
         apply_substitute(item, substitute);
-    encode_characters(view, item, text);
+    /* The first character in the high byte, padded with NUL. */
+    for (unsigned i = 0; i < config->size; i++) {
+        const unsigned high = *text ? (uint8_t) *text++ : 0;
+        const unsigned low = *text ? (uint8_t) *text++ : 0;
+        view->registers[config->address + i] = (uint16_t) (high << 8 | low);
+    }
 }
 
 static void encode_number(const struct view *view, struct item *item)
@@ -211,7 +171,16 @@ static void encode_number(const struct view *view, struct item *item)
         apply_substitute(item, &config->on_stale);
         return;
     }
-    const double number = item_number(view, item);
+    double number = term_number(view, item, 0);
+    for (unsigned n = 1; n < config->term_count; n++) {
+        const double term = term_number(view, item, n);
+        /* fmax and fmin return the number if the other one is NaN. */
+        number = config->join == ROW_HIGHEST  ? fmax(number, term)
+                 : config->join == ROW_LOWEST ? fmin(number, term)
+                 : config->terms[n].minus     ? number - term
+                                              : number + term;
+    }
+    number = row_number(config, number);
     if (isnan(number))
         apply_substitute(item, &config->on_unknown);
     else
@@ -261,14 +230,6 @@ static void copy_registers(const struct view *view)
     }
 }
 
-static bool shows_source(const struct item *item, uint16_t source)
-{
-    for (unsigned n = 0; n < item->config->term_count; n++)
-        if (item->sources[n] == source)
-            return true;
-    return false;
-}
-
 /* Recomputes the items that show a source, or those that change with the clock. */
 static void encode(struct view *view, uint16_t source, bool ticking)
 {
@@ -276,9 +237,11 @@ static void encode(struct view *view, uint16_t source, bool ticking)
     for (struct item *item = view->items; item < end;) {
         bool wanted = false;
         const struct item *next = item;
-        do
-            wanted |= ticking ? next->ticks : shows_source(next, source);
-        while (++next < end && !next->leads);
+        do {
+            wanted |= ticking && next->ticks;
+            for (unsigned n = 0; !ticking && n < next->config->term_count; n++)
+                wanted |= next->sources[n] == source;
+        } while (++next < end && !next->leads);
         if (wanted)
             encode_register(view, item);
         item += next - item;
@@ -288,24 +251,6 @@ static void encode(struct view *view, uint16_t source, bool ticking)
 
 /* ---- creation ---- */
 
-static uint16_t watch(struct view *view, const struct source *source)
-{
-    uint16_t n = 0;
-    while (n < view->watched_count && view->watched[n].source != source)
-        n++;
-    if (n == view->watched_count)
-        view->watched[view->watched_count++] = (struct watched){.source = source};
-    return n;
-}
-
-static bool term_lasts(const struct register_row *config, const struct row_term *term)
-{
-    /* Texts are values as well: they need their source. */
-    if (config->type == REG_STRING)
-        return config->text == ROW_DRIVER || config->text == ROW_PACK_NAME;
-    return term->what != ROW_VALUE || value_traits(&term->value).is_status;
-}
-
 static void make_item(struct view *view, unsigned i, view_find *find, void *data)
 {
     struct item *item = &view->items[i];
@@ -314,21 +259,24 @@ static void make_item(struct view *view, unsigned i, view_find *find, void *data
     item->leads = i == 0 || item->config->address != item->config[-1].address;
     for (unsigned n = 0; n < item->config->term_count; n++) {
         const struct row_term *term = &item->config->terms[n];
-        item->sources[n] = term->source[0] ? watch(view, find(data, term->source)) : NO_SOURCE;
-        item->lasting[n] = term_lasts(item->config, term);
+        item->sources[n] = NO_SOURCE;
+        if (term->source[0]) {
+            const struct source *source = find(data, term->source);
+            uint16_t w = 0;
+            while (w < view->watched_count && view->watched[w].source != source)
+                w++;
+            if (w == view->watched_count)
+                view->watched[view->watched_count++] = (struct watched){.source = source};
+            item->sources[n] = w;
+        }
+        /* Texts are values as well: they need their source. */
+        item->lasting[n] =
+            item->config->type == REG_STRING
+                ? item->config->text == ROW_DRIVER || item->config->text == ROW_PACK_NAME
+                : term->what != ROW_VALUE || value_traits(&term->value).is_status;
         item->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
     }
     view->ticks |= item->ticks;
-}
-
-static void fill_registers(struct view *view)
-{
-    const struct view_fills *fills = &view->config->fills;
-    for (unsigned i = 0; i < fills->count; i++)
-        for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
-            view->registers[at] = (uint16_t) fills->list[i].value;
-            view->states[at] = READABLE;
-        }
 }
 
 /* One more than the highest register. */
@@ -348,14 +296,6 @@ static unsigned find_size(const struct view_config *config)
         size = end > size ? end : size;
     }
     return size;
-}
-
-static unsigned count_terms(const struct view_config *config)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < config->register_count; i++)
-        count += config->registers[i].term_count;
-    return count;
 }
 
 static void refresh_status(struct watched *watched, double now)
@@ -383,24 +323,32 @@ static void find_change(struct view *view)
 struct view *view_new(const struct view_config *config, view_find *find, void *data,
                       double started_at, double now)
 {
+    const struct view_fills *fills = &config->fills;
+    unsigned terms = 0;
     struct view *view = calloc(1, sizeof *view);
     if (!view)
         return NULL;
+    for (unsigned i = 0; i < config->register_count; i++)
+        terms += config->registers[i].term_count;
     *view = (struct view){.config = config, .started_at = started_at, .size = find_size(config)};
     view->registers = calloc(view->size, sizeof *view->registers);
     view->states = calloc(view->size, sizeof *view->states);
     view->items = calloc(config->register_count, sizeof *view->items);
-    view->watched = calloc(count_terms(config) + 1, sizeof *view->watched);
+    view->watched = calloc(terms + 1, sizeof *view->watched);
     if (!view->registers || !view->states || !view->items || !view->watched) {
         view_free(view);
         return NULL;
     }
-    fill_registers(view);
+    for (unsigned i = 0; i < fills->count; i++)
+        for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
+            view->registers[at] = (uint16_t) fills->list[i].value;
+            view->states[at] = READABLE;
+        }
     for (unsigned i = 0; i < config->register_count; i++)
         make_item(view, i, find, data);
     for (unsigned n = 0; n < view->watched_count; n++)
         refresh_status(&view->watched[n], now);
-    view->second = seconds_at(view, now);
+    view->second = floor(now - started_at);
     const struct item *end = view->items + config->register_count;
     for (struct item *item = view->items; item < end;)
         item = encode_register(view, item);
@@ -451,8 +399,9 @@ void view_judge(struct view *view, double now)
 {
     if (now < view->until)
         return;
-    bool aged = view->ticks && seconds_at(view, now) != view->second;
-    view->second = seconds_at(view, now);
+    const double second = floor(now - view->started_at);
+    bool aged = view->ticks && second != view->second;
+    view->second = second;
     for (unsigned n = 0; n < view->watched_count; n++) {
         struct watched *watched = &view->watched[n];
         const double age_s = now - watched->read_at;

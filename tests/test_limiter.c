@@ -67,10 +67,9 @@ static void open_world(struct world *world)
         assert_non_null(world->packs[i]);
         report(&world->packs[i]->poller->values, 10);
     }
-    bank_source_init(&world->bank, &world->bank_config, &world->kept[PACKS], world->now);
     for (unsigned i = 0; i < PACKS; i++)
         world->bank.parts[i] = world->packs[i];
-    bank_source_join(&world->bank);
+    bank_source_init(&world->bank, &world->bank_config, &world->kept[PACKS], world->now);
 }
 
 static void close_world(struct world *world)

@@ -11,7 +11,6 @@
 #include "outlets/outlets.h"
 #include "packs/pack_search.h"
 #include "packs/packs.h"
-#include "packs/saver.h"
 #include "lines/polling.h"
 #include "base/clock.h"
 #include "base/late_turn.h"

@@ -15,27 +15,15 @@ _Static_assert(MAX_BANK_PACKS <= 32, "`missing` has one bit per pack");
 void bank_source_init(struct bank_source *bank, const struct bank_config *config,
                       struct kept_entry *kept, double now)
 {
-    *bank = (struct bank_source){
-        .config = config,
-        .kept = kept,
-        .extras = {.needed = config->min_packs,
-                   .missing = config->pack_count,
-                   .temp_max_c = NAN,
-                   .temp_min_c = NAN,
-                   .packs_current_a = NAN,
-                   .packs_soc_percent = NAN},
-        .published_at = NAN,
-        .good_until = NAN,
-        .started_at = now,
-    };
-    pack_clear(&bank->values);
-    outlook_init(&bank->outlook);
-    shunt_init(&bank->shunt);
-}
-
-void bank_source_join(struct bank_source *bank)
-{
-    const struct bank_config *config = bank->config;
+    bank->config = config;
+    bank->kept = kept;
+    bank->extras = (struct map_bank){.needed = config->min_packs,
+                                     .missing = config->pack_count,
+                                     .temp_max_c = NAN,
+                                     .temp_min_c = NAN,
+                                     .packs_current_a = NAN,
+                                     .packs_soc_percent = NAN};
+    bank->started_at = now;
     for (unsigned i = 0; i < config->pack_count; i++)
         bank->members[i] = &bank->parts[i]->source;
     bank->source = (struct source){.name = config->name,
@@ -44,7 +32,11 @@ void bank_source_join(struct bank_source *bank)
                                    .members = bank->members,
                                    .member_count = config->pack_count,
                                    .values = &bank->values,
+                                   .read_at = NAN,
                                    .good_until = NAN};
+    pack_clear(&bank->values);
+    outlook_init(&bank->outlook);
+    shunt_init(&bank->shunt);
 }
 
 bool bank_source_has(const struct bank_source *bank, const struct poller *poller)
@@ -138,8 +130,8 @@ static void apply_shunt(struct bank_source *bank, const struct bank_member *memb
     const struct pack *measured = source_fresh(source, now) ? source->values : NULL;
     shunt_apply(measured, &bank->values, &bank->extras);
     if (measured) {
-        bank->published_at = fmin(bank->published_at, bank->shunt_part->poller->published_at);
-        bank->good_until = fmin(bank->good_until, source->good_until);
+        bank->source.read_at = fmin(bank->source.read_at, bank->shunt_part->poller->published_at);
+        bank->source.good_until = fmin(bank->source.good_until, source->good_until);
     }
     if (measured && bank->missing == 0)
         shunt_compare(&bank->shunt, measured, members, bank->config->pack_count, now);
@@ -151,8 +143,8 @@ static void apply_shunt(struct bank_source *bank, const struct bank_member *memb
 static void combine(struct bank_source *bank, double now)
 {
     struct bank_member members[MAX_BANK_PACKS];
-    bank->published_at = NAN;
-    bank->good_until = INFINITY;
+    bank->source.read_at = NAN;
+    bank->source.good_until = INFINITY;
     for (unsigned i = 0; i < bank->config->pack_count; i++) {
         const struct source *member = bank->members[i];
         const bool fresh = !is_missing(bank, i);
@@ -162,8 +154,8 @@ static void combine(struct bank_source *bank, double now)
                                           .alarms = bank->parts[i]->summary.alarms};
         if (!fresh)
             continue;
-        bank->published_at = fmin(bank->published_at, bank->parts[i]->poller->published_at);
-        bank->good_until = fmin(bank->good_until, member->good_until);
+        bank->source.read_at = fmin(bank->source.read_at, bank->parts[i]->poller->published_at);
+        bank->source.good_until = fmin(bank->source.good_until, member->good_until);
     }
     bank_combine(members, bank->config->pack_count, &bank->values, &bank->extras);
     if (bank->shunt_part)
@@ -179,11 +171,11 @@ static void refresh_status(struct bank_source *bank, const struct map_status *ho
     bool open = false;
     for (unsigned i = 0; i < bank->config->pack_count; i++)
         open |= line_is_open(bank->parts[i]->line);
-    status->state = now <= bank->good_until     ? MAP_STATE_FRESH
-                    : !open                     ? MAP_STATE_NO_LINE
-                    : isnan(bank->published_at) ? MAP_STATE_NEVER
-                                                : MAP_STATE_STALE;
-    status->age_s = now - bank->published_at;
+    status->state = now <= bank->source.good_until ? MAP_STATE_FRESH
+                    : !open                        ? MAP_STATE_NO_LINE
+                    : isnan(bank->source.read_at)  ? MAP_STATE_NEVER
+                                                   : MAP_STATE_STALE;
+    status->age_s = now - bank->source.read_at;
     status->driver = "bank";
     status->pack_name = bank->config->name;
     status->peak = soc_peak_today(bank->kept, local);
@@ -202,12 +194,8 @@ static void refresh_status(struct bank_source *bank, const struct map_status *ho
     }
     status->time_to_full_s = outlook_full_s(&bank->outlook, &bank->values, 0);
     status->time_to_empty_s = outlook_empty_s(&bank->outlook, &bank->values, 0);
-    bank->source.good_until = bank->good_until;
     bank->source.settle_s = longest_settle_s(bank);
-    bank->source.read_at = bank->published_at;
-    kept_note_trouble(bank->kept, &before, status, now);
-    bank->source.trouble = bank->kept->trouble;
-    bank->source.trouble_at = bank->kept->trouble_at;
+    kept_note_trouble(bank->kept, &before, &bank->source, now);
 }
 
 unsigned bank_source_update(struct bank_source *bank, bool published, const struct map_status *host,
@@ -227,10 +215,10 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
         if (!source_fresh(source, now) ||
             !(bank->parts[i]->poller->complete || bank_weighs(&member)))
             bank->missing |= 1u << i;
-        waits |= isnan(bank->published_at) && is_missing(bank, i) && is_starting(bank->parts[i]);
+        waits |= isnan(bank->source.read_at) && is_missing(bank, i) && is_starting(bank->parts[i]);
     }
     const struct pack_source *shunt = bank->shunt_part;
-    waits |= isnan(bank->published_at) && shunt && isnan(shunt->poller->published_at) &&
+    waits |= isnan(bank->source.read_at) && shunt && isnan(shunt->poller->published_at) &&
              is_starting(shunt);
     bank->extras.missing = (unsigned) __builtin_popcount(bank->missing);
     bank->extras.present = count - bank->extras.missing;
@@ -238,13 +226,13 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
     unsigned changes = SOURCE_AGED;
     const bool enough = bank->extras.present >= bank->config->min_packs;
     if (enough && bank->extras.present > 0 && !waits) {
-        if (published || bank->missing != before || !(now <= bank->good_until))
+        if (published || bank->missing != before || !(now <= bank->source.good_until))
             changes = SOURCE_PUBLISHED;
         combine(bank, now);
         outlook_add(&bank->outlook, &bank->values, now);
         soc_peak_update(bank->kept, bank->values.value[SOC_PERCENT], local);
-    } else if (!isnan(bank->good_until)) {
-        bank->good_until = -INFINITY;
+    } else if (!isnan(bank->source.good_until)) {
+        bank->source.good_until = -INFINITY;
     }
     refresh_status(bank, host, local, now);
     report_missing_packs(bank, now);

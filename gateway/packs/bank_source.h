@@ -17,9 +17,7 @@ struct bank_source {
     struct kept_entry *kept; /* the bank's own entry, for the day's highest SOC */
     struct pack values;      /* published last */
     struct map_bank extras;
-    double published_at; /* when the oldest of the values was read (clock_now); NaN: never */
-    double good_until;   /* clock_now until which the values are fresh */
-    uint32_t missing;    /* packs that do not count: bit n is position n + 1 */
+    uint32_t missing; /* packs that do not count: bit n is position n + 1 */
     struct outlook outlook;
     const struct pack_source
         *shunt_part; /* measures the bank's current and state of charge; NULL: none does */
@@ -30,11 +28,10 @@ struct bank_source {
     double started_at;
 };
 
-/** Prepares a bank; the caller then fills `parts` in the order of `config` and `shunt_part`, and calls
- * bank_source_join. Keeps all pointers. */
+/** Prepares a bank, which is zero but for `parts`, in the order of `config`, and `shunt_part`. Keeps
+ * all pointers. */
 void bank_source_init(struct bank_source *bank, const struct bank_config *config,
                       struct kept_entry *kept, double now);
-void bank_source_join(struct bank_source *bank);
 
 /** Whether its values depend on that pack. */
 bool bank_source_has(const struct bank_source *bank, const struct poller *poller);

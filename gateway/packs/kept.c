@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The state file: reads it, sets a damaged one aside, writes it. */
+/* The state file: reads it, sets a damaged one aside, writes it, also once a minute. */
 #include "kept.h"
 
 #include "kept_text.h"
@@ -353,10 +353,52 @@ void kept_save_finish(struct kept *kept, const char *path, int status)
     note_written(kept, path, text, good ? 0 : -1);
 }
 
-void kept_save_cancel(struct kept *kept)
+/* ---- once a minute ---- */
+
+#define SAVE_S 60.0 /* s; a host that loses its power loses at most this much of the counters */
+
+static void on_written(struct ev_loop *loop, ev_child *child, int revents)
 {
-    free(kept->saving);
-    kept->saving = NULL;
+    struct saver *saver = child->data;
+    ev_child_stop(loop, child);
+    kept_save_finish(saver->kept, saver->path, child->rstatus);
+}
+
+static void on_minute(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    struct saver *saver = timer->data;
+    if (ev_is_active(&saver->child))
+        return;
+    pid_t pid = kept_save_start(saver->kept, saver->path);
+    if (pid <= 0)
+        return;
+    ev_child_set(&saver->child, pid, 0);
+    ev_child_start(loop, &saver->child);
+}
+
+void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path)
+{
+    *saver = (struct saver){.loop = loop, .kept = kept, .path = path};
+    ev_timer_init(&saver->timer, on_minute, SAVE_S, SAVE_S);
+    ev_init(&saver->child, on_written);
+    saver->timer.data = saver->child.data = saver;
+    ev_timer_start(loop, &saver->timer);
+}
+
+void saver_stop(struct saver *saver)
+{
+    if (!saver->loop)
+        return;
+    ev_timer_stop(saver->loop, &saver->timer);
+    if (ev_is_active(&saver->child)) {
+        /* Both would write the same temporary file. */
+        kill(saver->child.pid, SIGKILL);
+        waitpid(saver->child.pid, NULL, 0);
+        ev_child_stop(saver->loop, &saver->child);
+        free(saver->kept->saving); /* what was written is unknown */
+        saver->kept->saving = NULL;
+    }
+    kept_save(saver->kept, saver->path);
 }
 
 void kept_free(struct kept *kept)

@@ -9,6 +9,7 @@
 
 #include "kept_state.h"
 
+#include <ev.h>
 #include <sys/types.h>
 
 /** Reads the file and locks it (PATH.lock) until kept_free. A missing or damaged file (renamed to
@@ -31,5 +32,19 @@ int kept_save(struct kept *kept, const char *path);
 pid_t kept_save_start(struct kept *kept, const char *path);
 void kept_save_finish(struct kept *kept, const char *path, int status);
 
-/** To be called instead if the child was killed: what it had written is unknown. */
-void kept_save_cancel(struct kept *kept);
+/** Writes the file once a minute if anything has changed, in a child process: a worn SD card may
+ * take seconds, and the loop must not wait. Embedded in the owner of the state. */
+struct saver {
+    struct ev_loop *loop;
+    struct kept *kept;
+    const char *path;
+    ev_timer timer;
+    ev_child child;
+};
+
+/** Starts to save; state and path must outlive it. */
+void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path);
+
+/** Stops, and writes what has changed, this time waiting for the disk. A saver that was never
+ * started is fine. */
+void saver_stop(struct saver *saver);

@@ -222,13 +222,15 @@ static const char *name_trouble(const struct map_status *before, const struct ma
 }
 
 void kept_note_trouble(struct kept_entry *entry, const struct map_status *before,
-                       const struct map_status *now, double at)
+                       struct source *source, double now)
 {
-    const char *words = name_trouble(before, now);
-    if (!words || !before->driver) /* nothing is known of the time before the first status */
-        return;
-    entry->trouble = words;
-    entry->trouble_at = at;
+    const char *words = name_trouble(before, &source->status);
+    if (words && before->driver) { /* nothing is known of the time before the first status */
+        entry->trouble = words;
+        entry->trouble_at = now;
+    }
+    source->trouble = entry->trouble;
+    source->trouble_at = entry->trouble_at;
 }
 
 /* ---- the day's highest state of charge, and full charges ---- */

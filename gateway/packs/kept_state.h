@@ -2,6 +2,8 @@
 /* What is kept over a restart, in memory (kept.h): entries of packs and banks, and notes of outlets. */
 #pragma once
 
+#include "source.h"
+
 #include "config/config.h"
 
 #include <time.h>
@@ -90,9 +92,10 @@ bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall
 /** Records that the cells are full now. A clock that was never set is ignored. */
 void full_charge_reached(struct kept_entry *entry, time_t wall);
 
-/** Records what has become worse since the status `before`, if anything. */
+/** Records what has become worse since the status `before`, if anything, and tells the source the last
+ * trouble. */
 void kept_note_trouble(struct kept_entry *entry, const struct map_status *before,
-                       const struct map_status *now, double at);
+                       struct source *source, double now);
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);

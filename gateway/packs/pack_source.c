@@ -106,9 +106,7 @@ static void refresh_status(struct pack_source *source, const struct map_status *
     source->source.good_until = poller->published_at + poller_stale_after(poller);
     source->source.settle_s = poller_stale_after(poller);
     source->source.read_at = poller->published_at;
-    kept_note_trouble(source->kept, &before, status, now);
-    source->source.trouble = source->kept->trouble;
-    source->source.trouble_at = source->kept->trouble_at;
+    kept_note_trouble(source->kept, &before, &source->source, now);
 }
 
 static unsigned refresh_source(struct pack_source *source, const struct map_status *host,

@@ -262,13 +262,12 @@ static bool make_banks(struct packs *packs, const struct config *config, double 
         if (!kept)
             return false;
         struct bank_source *bank = &sources->banks[i];
-        bank_source_init(bank, settings, kept, now);
         for (unsigned p = 0; p < settings->pack_count; p++)
             bank->parts[p] = sources->packs[settings->packs[p] - config->packs];
         for (unsigned p = 0; p < sources->pack_count; p++)
             if (strcmp(sources->packs[p]->poller->config->name, settings->shunt) == 0)
                 bank->shunt_part = sources->packs[p];
-        bank_source_join(bank);
+        bank_source_init(bank, settings, kept, now);
         sources->bank_count++;
     }
     return sources->banks != NULL;

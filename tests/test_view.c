@@ -308,6 +308,7 @@ TEST(ranges)
     assert_true(registers[60] == 1 && registers[61] == 5 && registers[62] == 5);
     assert_int_equal(registers[10], 1);
     view_update(house->view, &house->sources[0], 100);
+    view_judge(house->view, 100);
     assert_true(registers[3] == 54 && registers[51] == 54 && registers[2] == 0);
     close_house(house);
 }
@@ -349,12 +350,12 @@ TEST(time)
     assert_string_equal(show(house, 5, 100), "003F 003F 0000 0001 0032");
     assert_string_equal(show(house, 5, 100.5), "003F 003F 0001 0001 0032");
     assert_string_equal(show(house, 5, 101.2), "003F 003F 0002 0001 0033");
-    pack_set(&house->packs[0], SOC_PERCENT, 70);
-    pack_set(&house->packs[1], SOC_PERCENT, 71);
     assert_string_equal(show(house, 5, 102), "003F 003F 0002 0001 0034");
+    pack_set(&house->packs[0], SOC_PERCENT, 70);
     house->sources[0].good_until = 112;
     view_update(house->view, &house->sources[0], 102);
     assert_string_equal(show(house, 5, 102), "0046 003F 0000 0001 0034");
+    pack_set(&house->packs[1], SOC_PERCENT, 71);
     view_update(house->view, &house->sources[1], 102);
     assert_string_equal(show(house, 5, 102), "0046 0047 0000 0001 0034");
     /* q.1 is stale at 110, p at 112. */

@@ -31,7 +31,6 @@ struct item {
     uint16_t sources[ROW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
     bool lasting[ROW_TERMS];     /* known even while the pack is silent */
     bool limit;                  /* has to do with what is allowed */
-    bool ticks;                  /* changes each second without new values */
     bool leads;                  /* the first of the items that form a register */
     uint64_t pattern;
     bool refused; /* it cannot be read at this moment */
@@ -47,8 +46,8 @@ struct view {
     unsigned watched_count;
     double started_at;
     double second; /* the second of the gateway's counter that is shown */
-    double until;  /* nothing changes before, without an update */
-    bool ticks;    /* an item changes each second */
+    double until;  /* nothing changes before; an update sets it to -infinity */
+    bool ticks;    /* an item changes each second without new values */
 };
 
 /* ---- values of the registers ---- */
@@ -187,33 +186,24 @@ static void encode_number(const struct view *view, struct item *item)
         item->pattern = number_pattern(item, number);
 }
 
-static void set_state(const struct view *view, const struct register_row *config, bool refused)
-{
-    memset(view->states + config->address, refused ? REFUSED : READABLE, config->size);
-}
-
-/* Computes all items that form one register, from the first on. Returns the first item of the next
- * register. */
-static struct item *encode_register(const struct view *view, struct item *item)
+/* Computes all registers. */
+static void encode_registers(const struct view *view)
 {
     const struct item *end = view->items + view->config->register_count;
-    const struct item *first = item;
-    if (first->config->type == REG_STRING) {
-        encode_text(view, item);
-        set_state(view, item->config, item->refused);
-        return item + 1;
+    for (struct item *item = view->items; item < end;) {
+        const struct register_row *first = item->config;
+        const bool text = first->type == REG_STRING;
+        uint64_t pattern = 0;
+        bool refused = false;
+        do {
+            (text ? encode_text : encode_number)(view, item);
+            pattern |= item->pattern;
+            refused |= item->refused;
+        } while (++item < end && !item->leads);
+        memset(view->states + first->address, refused ? REFUSED : READABLE, first->size);
+        if (!text)
+            map_put_words(view->registers + first->address, pattern, first->size, first->big_words);
     }
-    uint64_t pattern = 0;
-    bool refused = false;
-    do {
-        encode_number(view, item);
-        pattern |= item->pattern;
-        refused |= item->refused;
-    } while (++item < end && !item->leads);
-    set_state(view, first->config, refused);
-    map_put_words(view->registers + first->config->address, pattern, first->config->size,
-                  first->config->big_words);
-    return item;
 }
 
 /* If nothing is to be copied, a fill at the same place remains. */
@@ -228,25 +218,6 @@ static void copy_registers(const struct view *view)
                 view->states[to] = view->states[from];
             }
     }
-}
-
-/* Recomputes the items that show a source, or those that change with the clock. */
-static void encode(struct view *view, uint16_t source, bool ticking)
-{
-    const struct item *end = view->items + view->config->register_count;
-    for (struct item *item = view->items; item < end;) {
-        bool wanted = false;
-        const struct item *next = item;
-        do {
-            wanted |= ticking && next->ticks;
-            for (unsigned n = 0; !ticking && n < next->config->term_count; n++)
-                wanted |= next->sources[n] == source;
-        } while (++next < end && !next->leads);
-        if (wanted)
-            encode_register(view, item);
-        item += next - item;
-    }
-    copy_registers(view);
 }
 
 /* ---- creation ---- */
@@ -274,9 +245,8 @@ static void make_item(struct view *view, unsigned i, view_find *find, void *data
             item->config->type == REG_STRING
                 ? item->config->text == ROW_DRIVER || item->config->text == ROW_PACK_NAME
                 : term->what != ROW_VALUE || value_traits(&term->value).is_status;
-        item->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
+        view->ticks |= item->lasting[n] && term->what != ROW_NUMBER;
     }
-    view->ticks |= item->ticks;
 }
 
 /* One more than the highest register. */
@@ -307,19 +277,6 @@ static void refresh_status(struct watched *watched, double now)
     watched->stale = watched->status.state != MAP_STATE_FRESH;
 }
 
-/* When the clock alone will change something: a source turns stale, or a shown second passes. */
-static void find_change(struct view *view)
-{
-    view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
-    for (unsigned n = 0; n < view->watched_count; n++) {
-        const struct watched *watched = &view->watched[n];
-        if (!watched->stale)
-            view->until = fmin(view->until, watched->source->good_until);
-        if (view->ticks) /* NaN if it was never read */
-            view->until = fmin(view->until, watched->read_at + ceil(watched->status.age_s));
-    }
-}
-
 struct view *view_new(const struct view_config *config, view_find *find, void *data,
                       double started_at, double now)
 {
@@ -348,12 +305,8 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
         make_item(view, i, find, data);
     for (unsigned n = 0; n < view->watched_count; n++)
         refresh_status(&view->watched[n], now);
-    view->second = floor(now - started_at);
-    const struct item *end = view->items + config->register_count;
-    for (struct item *item = view->items; item < end;)
-        item = encode_register(view, item);
-    copy_registers(view);
-    find_change(view);
+    view->until = -INFINITY;
+    view_judge(view, now);
     return view;
 }
 
@@ -390,8 +343,7 @@ void view_update(struct view *view, const struct source *source, double now)
     for (unsigned n = 0; n < view->watched_count; n++)
         if (view->watched[n].source == source) {
             refresh_status(&view->watched[n], now);
-            encode(view, (uint16_t) n, false);
-            find_change(view);
+            view->until = -INFINITY;
         }
 }
 
@@ -399,24 +351,23 @@ void view_judge(struct view *view, double now)
 {
     if (now < view->until)
         return;
-    const double second = floor(now - view->started_at);
-    bool aged = view->ticks && second != view->second;
-    view->second = second;
+    view->second = floor(now - view->started_at);
+    /* When the clock alone will change something: a source turns stale, or a shown second passes. */
+    view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
     for (unsigned n = 0; n < view->watched_count; n++) {
         struct watched *watched = &view->watched[n];
-        const double age_s = now - watched->read_at;
-        const bool overdue = !watched->stale && !source_fresh(watched->source, now);
-        aged |= view->ticks && ceil(age_s) > ceil(watched->status.age_s);
-        watched->status.age_s = age_s;
-        if (!overdue)
-            continue;
-        watched->stale = true;
-        watched->status.state = MAP_STATE_STALE;
-        encode(view, (uint16_t) n, false);
+        watched->status.age_s = now - watched->read_at;
+        if (!watched->stale && !source_fresh(watched->source, now)) {
+            watched->stale = true;
+            watched->status.state = MAP_STATE_STALE;
+        }
+        if (!watched->stale)
+            view->until = fmin(view->until, watched->source->good_until);
+        if (view->ticks) /* NaN if it was never read */
+            view->until = fmin(view->until, watched->read_at + ceil(watched->status.age_s));
     }
-    if (aged)
-        encode(view, NO_SOURCE, true);
-    find_change(view);
+    encode_registers(view);
+    copy_registers(view);
 }
 
 uint8_t view_check(const struct view *view, const struct mbap_request *request)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * The registers of a view, [view NAME]: chosen one by one, at the addresses that another program
- * expects. Registers are computed when values arrive or turn stale, together with whether each can
- * be read at this moment: a request only checks the clock and these states.
+ * expects. Registers are computed at the first request after values have arrived or turned stale,
+ * together with whether each can be read at this moment: further requests only check the clock and
+ * these states.
  */
 #pragma once
 
@@ -28,10 +29,10 @@ const struct view_config *view_config(const struct view *view);
 uint16_t *view_registers(struct view *view);
 unsigned view_size(const struct view *view);
 
-/** Updates the view after a pack or a bank has changed; ignores those that it does not show. */
+/** To be called after a pack or a bank has changed; ignores those that the view does not show. */
 void view_update(struct view *view, const struct source *source, double now);
 
-/** To be called before each request is answered: updates freshness and age to this moment. */
+/** To be called before each request is answered: brings the registers up to date. */
 void view_judge(struct view *view, double now);
 
 /** Whether a request can be answered, after view_judge: 0 or an exception code. 1: it reads bits,

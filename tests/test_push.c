@@ -353,6 +353,20 @@ static void bench_free(struct bench *bench)
     free(bench);
 }
 
+static int set_up(void **state)
+{
+    *state = bench_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    bench_free(*state);
+    return 0;
+}
+
+#define BENCH_TEST(name) TEST_WITH(name, set_up, tear_down)
+
 static struct register_row *add(struct bench *bench, unsigned address, enum map_type type, int id)
 {
     struct register_row *write = &bench->writes[bench->config.write_count++];
@@ -407,9 +421,9 @@ static void expect_nothing(struct bench *bench, const char *name)
         fail_msg("%s: %u registers from %u on are due", name, span.size, span.address);
 }
 
-TEST(neighbours)
+BENCH_TEST(neighbours)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     add(bench, 10, REG_U16, SOC_PERCENT);
     add(bench, 11, REG_U32, CYCLES)->big_words = true;
     add(bench, 13, REG_U16, CELL_COUNT);
@@ -438,12 +452,11 @@ TEST(neighbours)
     set(bench, CYCLES, 8);
     EXPECT(bench, "known again", 11, 0, 8);
     expect_nothing(bench, "nothing left");
-    bench_free(bench);
 }
 
-TEST(largest_request)
+BENCH_TEST(largest_request)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     uint16_t words[PUSH_REGISTERS_MAX];
     for (unsigned i = 0; i < 122; i++) {
         add(bench, 100 + i, REG_U16, CELL_MV);
@@ -456,13 +469,12 @@ TEST(largest_request)
     push_plan_all(&bench->plan);
     expect(bench, "a value is not cut in two", 100, 122, words);
     EXPECT(bench, "the rest", 222, 3300, 0, 3300);
-    bench_free(bench);
 }
 
 /* A slow target: the interval ends before all requests are done. */
-TEST(turns)
+BENCH_TEST(turns)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     add(bench, 1, REG_U16, SOC_PERCENT);
     add(bench, 3, REG_U16, SOC_PERCENT);
     add(bench, 5, REG_U16, SOC_PERCENT);
@@ -480,12 +492,11 @@ TEST(turns)
     expect_nothing(bench, "the third was written since the last interval");
     push_plan_all(&bench->plan);
     EXPECT(bench, "from the first register again", 1, 51);
-    bench_free(bench);
 }
 
-TEST(changes)
+BENCH_TEST(changes)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     bench->config.on_change = true;
     add(bench, 1, REG_U16, SOC_PERCENT);
     add(bench, 2, REG_S16, CURRENT_A)->deadband = 0.5;
@@ -529,13 +540,12 @@ TEST(changes)
     expect_nothing(bench, "what lay between was written as well");
     push_plan_all(&bench->plan);
     EXPECT(bench, "the interval is over", 1, 51, 980, 536);
-    bench_free(bench);
 }
 
 /* Steps of 0.1 are not exactly 0.1 in binary. */
-TEST(dead_band_of_a_step)
+BENCH_TEST(dead_band_of_a_step)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     bench->config.on_change = true;
     struct register_row *write = add(bench, 1, REG_U16, VOLTAGE_V);
     write->scale = 10;
@@ -556,13 +566,12 @@ TEST(dead_band_of_a_step)
         publish(bench);
         EXPECT(bench, "two steps", 1, (uint16_t) (535 + i));
     }
-    bench_free(bench);
 }
 
 /* If only the interval counts, changes wait for it; values that become known or unknown do not. */
-TEST(interval_only)
+BENCH_TEST(interval_only)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct substitute){INSTEAD_NUMBER, 9999};
     add(bench, 3, REG_U16, SOC_PERCENT);
     add(bench, 5, REG_U16, SOC_PERCENT)->terms[0].what = ROW_FRESH;
@@ -590,13 +599,12 @@ TEST(interval_only)
     EXPECT(bench, "back", 3, 60);
     EXPECT(bench, "back", 5, 1);
     expect_nothing(bench, "all is told");
-    bench_free(bench);
 }
 
 /* The values of a pack may have turned stale without a notification, as after a pause of the host. */
-TEST(limits_of_a_pack_that_is_late)
+BENCH_TEST(limits_of_a_pack_that_is_late)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     assert_true(value_find("allowed_charge_current_a", &add(bench, 1, REG_U16, 0)->terms[0].value));
     bench->source.status = (struct map_status){
         .state = MAP_STATE_FRESH, .allowed = {.configured = true, .charge_current_a = 42}};
@@ -606,13 +614,12 @@ TEST(limits_of_a_pack_that_is_late)
     bench->source.good_until = -INFINITY;
     publish(bench);
     EXPECT(bench, "not any more", 1, 0);
-    bench_free(bench);
 }
 
 /* After the start a pack has time to answer before its registers are overwritten. */
-TEST(settling)
+BENCH_TEST(settling)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     add(bench, 1, REG_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
     add(bench, 2, REG_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
     bench->source.good_until = -INFINITY;
@@ -633,13 +640,12 @@ TEST(settling)
     publish(bench);
     EXPECT(bench, "time is over", 2, 0xFFFF);
     expect_nothing(bench, "told once");
-    bench_free(bench);
 }
 
 /* The gateway's own values about a pack are known while it is silent, too. */
-TEST(status_of_a_silent_pack)
+BENCH_TEST(status_of_a_silent_pack)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     assert_true(value_find("connection_state", &add(bench, 1, REG_U16, 0)->terms[0].value));
     add(bench, 2, REG_U16, SOC_PERCENT);
     assert_true(value_find("charged_wh", &add(bench, 3, REG_U16, 0)->terms[0].value));
@@ -654,12 +660,11 @@ TEST(status_of_a_silent_pack)
     publish(bench);
     EXPECT(bench, "the state alone", 1, MAP_STATE_STALE);
     expect_nothing(bench, "not what belongs to the values");
-    bench_free(bench);
 }
 
-TEST(lost)
+BENCH_TEST(lost)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     struct push_span span;
     bench->config.on_change = true;
     add(bench, 1, REG_U16, SOC_PERCENT)->deadband = 50;
@@ -671,7 +676,6 @@ TEST(lost)
     set(bench, SOC_PERCENT, 51);
     EXPECT(bench, "again, with the value of now", 1, 51);
     expect_nothing(bench, "sent");
-    bench_free(bench);
 }
 
 /* ---- what the target does not take ---- */
@@ -789,7 +793,7 @@ static bool device_has(const bool *which, const struct push_span *span)
     return false;
 }
 
-/* Sends everything that is due to the device, as push_target.c would. */
+/* Sends everything that is due to the device, as push.c would. */
 #define TIMEOUT_S 10
 static void drive(struct bench *bench, struct device *device)
 {
@@ -957,9 +961,9 @@ TEST(register_that_is_put_off)
 }
 
 /* All others take precedence, but it gets its turn even if others are always due. */
-TEST(doubtful_comes_last)
+BENCH_TEST(doubtful_comes_last)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     bench->config.interval_s = 5;
     add(bench, 1, REG_U16, SOC_PERCENT);
     add(bench, 3, REG_U16, SOC_PERCENT);
@@ -977,7 +981,6 @@ TEST(doubtful_comes_last)
     }
     bench->now += 1.1;
     span = take(bench, "its turn has come", false, 1, 1);
-    bench_free(bench);
 }
 
 /* A target that is away says nothing about its registers. */
@@ -1063,9 +1066,9 @@ TEST(hope)
     bench_free(bench);
 }
 
-TEST(counter)
+BENCH_TEST(counter)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     struct register_row *write = add(bench, 7, REG_U16, 0);
     write->terms[0].what = ROW_SECONDS;
     write->terms[0].source[0] = 0;
@@ -1086,13 +1089,11 @@ TEST(counter)
         push_plan_all(&bench->plan);
         EXPECT(bench, "counter", 7, cases[i].count);
     }
-    bench_free(bench);
 }
 
-TEST(no_source)
+BENCH_TEST(no_source)
 {
-    struct bench *bench = bench_new();
+    struct bench *bench = *state;
     add(bench, 1, REG_U16, SOC_PERCENT)->terms[0].source[0] = 'q';
     assert_false(push_plan_init(&bench->plan, &bench->config, bench_find, bench, 0, bench->now));
-    bench_free(bench);
 }

@@ -7,7 +7,6 @@
 #include "control/control.h"
 #include "modbus/push.h"
 #include "modbus/served.h"
-#include "modbus/view_ports.h"
 #include "outlets/outlets.h"
 #include "packs/pack_search.h"
 #include "packs/packs.h"
@@ -32,8 +31,6 @@ struct gateway {
     struct polling *polling;
     struct packs *packs;
     struct served *served;
-    struct server *server;
-    struct view_ports *view_ports;
     struct pushes *pushes;
     struct outlets *outlets;  /* NULL: none */
     struct overview overview; /* of all parts, for `control` */
@@ -258,7 +255,7 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
     gateway->kept = kept_load(gateway->state_file);
     bool made = gateway->kept && start_packs(gateway, config);
     if (made) {
-        gateway->served = served_new(gateway->packs, clock_now());
+        gateway->served = served_new(loop, gateway->packs, clock_now());
         gateway->pushes = pushes_new(loop, gateway->packs);
     }
     if (!made || !gateway->served || !gateway->pushes) {
@@ -267,18 +264,11 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
         return NULL;
     }
     gateway->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = gateway};
-    gateway->server = server_new(loop, &config->gateway, served_units(gateway->served));
-    if (!gateway->server || !late_turn_watch(loop, &gateway->watcher)) {
+    if (!served_listen(gateway->served, config) || !late_turn_watch(loop, &gateway->watcher)) {
         gateway_free(gateway);
         return NULL;
     }
-    served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
-    gateway->view_ports = view_ports_new(loop);
-    if (!gateway->view_ports || !view_ports_open(gateway->view_ports, config)) {
-        gateway_free(gateway);
-        return NULL;
-    }
-    view_ports_serve(gateway->view_ports, config, served_views(gateway->served));
+    served_apply(gateway->served, config);
     return gateway;
 }
 
@@ -295,7 +285,7 @@ void gateway_start(struct gateway *gateway)
     gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
     if (!gateway->outlets)
         log_error("out of memory: the gateway continues without outlets");
-    gateway->overview.server = gateway->server;
+    gateway->overview.server = served_server(gateway->served);
     gateway->overview.packs = gateway->packs;
     gateway->overview.outlets = gateway->outlets;
     gateway->overview.polling = gateway->polling;
@@ -309,7 +299,7 @@ void gateway_start(struct gateway *gateway)
 
 bool gateway_reload(struct gateway *gateway, struct config *config)
 {
-    if (!view_ports_open(gateway->view_ports, config))
+    if (!served_listen(gateway->served, config))
         return false;
     end_searches(gateway);
     apply_config(gateway, config);
@@ -318,7 +308,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     struct polling *polling =
         polling_renew(gateway->polling, gateway->loop, config, &line_events, gateway);
     if (!polling) {
-        view_ports_serve(gateway->view_ports, gateway->config, served_views(gateway->served));
+        served_apply(gateway->served, gateway->config);
         return false;
     }
     gateway->polling = polling;
@@ -332,9 +322,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
         log_error("out of memory while applying the configuration");
         abort(); /* half a gateway must not go on; the service manager restarts it */
     }
-    server_set_policy(gateway->server, &config->gateway);
-    view_ports_serve(gateway->view_ports, config, served_views(gateway->served));
-    served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
+    served_apply(gateway->served, config);
     polling_start(gateway->polling);
     search_packs(gateway);
     gateway->overview.polling = gateway->polling;
@@ -346,7 +334,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
 
 unsigned gateway_port(const struct gateway *gateway, unsigned index)
 {
-    return server_port(gateway->server, index);
+    return server_port(served_server(gateway->served), index);
 }
 
 void gateway_free(struct gateway *gateway)
@@ -364,8 +352,6 @@ void gateway_free(struct gateway *gateway)
     /* Lines first: an order under way ends there, and the server reports that to its client. */
     polling_free(gateway->polling);
     pushes_free(gateway->pushes);
-    server_free(gateway->server);
-    view_ports_free(gateway->view_ports);
     served_free(gateway->served);
     outlets_free(gateway->outlets);
     packs_free(gateway->packs);

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: MIT
-/* The Modbus units of all packs, banks and views. */
+/* The Modbus units of all packs, banks and views, and the servers that serve them. */
 #include "served.h"
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/queue.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Where views are served that have ports of their own. */
+struct port {
+    char at[LISTEN_SIZE];
+    struct server *server;
+    struct units units;
+    bool fresh, wanted;
+    TAILQ_ENTRY(port) entry;
+};
 
 struct served {
+    struct ev_loop *loop;
     struct packs *packs;
-    struct server *server; /* its clients send orders; NULL: no server */
+    struct server *server; /* its clients send orders; NULL: it does not listen yet */
+    TAILQ_HEAD(, port) ports;
     struct observer observer;
     struct units units;
     struct unit *list;
@@ -107,12 +120,14 @@ static void on_renewed(void *data, double now)
     abort(); /* half a gateway must not go on; the service manager restarts it */
 }
 
-struct served *served_new(struct packs *packs, double now)
+struct served *served_new(struct ev_loop *loop, struct packs *packs, double now)
 {
     struct served *served = calloc(1, sizeof *served);
     if (!served)
         return NULL;
+    served->loop = loop;
     served->packs = packs;
+    TAILQ_INIT(&served->ports);
     served->observer =
         (struct observer){.changed = on_changed, .renewed = on_renewed, .data = served};
     if (!open_units(served, now)) {
@@ -124,23 +139,28 @@ struct served *served_new(struct packs *packs, double now)
     return served;
 }
 
+static void close_port(struct served *served, struct port *port)
+{
+    TAILQ_REMOVE(&served->ports, port, entry);
+    server_free(port->server);
+    free(port);
+}
+
 void served_free(struct served *served)
 {
     if (!served)
         return;
+    server_free(served->server);
+    while (!TAILQ_EMPTY(&served->ports))
+        close_port(served, TAILQ_FIRST(&served->ports));
     packs_unobserve(served->packs, &served->observer);
     close_units(served);
     free(served);
 }
 
-const struct units *served_units(const struct served *served)
+struct server *served_server(const struct served *served)
 {
-    return &served->units;
-}
-
-struct unit *served_views(struct served *served)
-{
-    return served->views;
+    return served->server;
 }
 
 /* ---- orders ---- */
@@ -163,9 +183,88 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
                     &(struct order_request){*switches, from, on_order_over, served, ticket}));
 }
 
-void served_take_orders(struct served *served, struct server *server,
-                        const struct allow_list *allow_write)
+/* ---- ports ---- */
+
+static struct port *find_port(const struct served *served, const char *at)
 {
-    served->server = server;
-    server_set_orders(server, allow_write, carry_out, served);
+    struct port *port;
+    TAILQ_FOREACH(port, &served->ports, entry)
+    if (strcmp(port->at, at) == 0)
+        break;
+    return port;
+}
+
+/* Closes those that are not wanted, or those that are new. */
+static void close_some(struct served *served, bool fresh)
+{
+    for (struct port *port = TAILQ_FIRST(&served->ports), *next; port; port = next) {
+        next = TAILQ_NEXT(port, entry);
+        if (fresh ? port->fresh : !port->wanted)
+            close_port(served, port);
+    }
+}
+
+static bool open_view_port(struct served *served, const struct gateway_config *gateway,
+                           const char *at)
+{
+    struct gateway_config here = *gateway;
+    struct port *port = calloc(1, sizeof *port);
+    if (!port)
+        return false;
+    here.listen = (struct listen_list){.count = 1};
+    snprintf(here.listen.at[0], sizeof here.listen.at[0], "%s", at);
+    snprintf(port->at, sizeof port->at, "%s", at);
+    port->fresh = true;
+    port->server = server_new(served->loop, &here, &port->units);
+    if (!port->server) {
+        free(port);
+        return false;
+    }
+    TAILQ_INSERT_TAIL(&served->ports, port, entry);
+    return true;
+}
+
+bool served_listen(struct served *served, const struct config *config)
+{
+    if (!served->server)
+        served->server = server_new(served->loop, &config->gateway, &served->units);
+    bool good = served->server != NULL;
+    for (unsigned i = 0; i < config->view_count; i++) {
+        const struct listen_list *listen = &config->views[i].listen;
+        for (unsigned n = 0; good && n < listen->count; n++)
+            good = find_port(served, listen->at[n]) ||
+                   open_view_port(served, &config->gateway, listen->at[n]);
+    }
+    if (!good)
+        close_some(served, true);
+    return good;
+}
+
+void served_apply(struct served *served, const struct config *config)
+{
+    struct port *port;
+    server_set_policy(served->server, &config->gateway);
+    server_set_orders(served->server, &config->gateway.allow_write, carry_out, served);
+    TAILQ_FOREACH(port, &served->ports, entry)
+    {
+        port->wanted = false;
+        port->units = (struct units){0};
+        server_set_policy(port->server, &config->gateway);
+    }
+    for (unsigned i = 0; i < config->view_count; i++) {
+        const struct listen_list *listen = &config->views[i].listen;
+        for (unsigned n = 0; n < listen->count; n++) {
+            port = find_port(served, listen->at[n]);
+            port->wanted = true;
+            units_add_view(&port->units, &served->views[i]);
+        }
+    }
+    close_some(served, false);
+    TAILQ_FOREACH(port, &served->ports, entry)
+    {
+        if (port->fresh)
+            log_info("listening on %.*s:%u for views", (int) (strrchr(port->at, ':') - port->at),
+                     port->at, server_port(port->server, 0));
+        port->fresh = false;
+    }
 }

@@ -2,8 +2,6 @@
 /* The state file: reads it, sets a damaged one aside, writes it, also once a minute. */
 #include "kept.h"
 
-#include "kept_text.h"
-
 #include "base/child.h"
 #include "base/log.h"
 #include "base/regular.h"

@@ -76,10 +76,6 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 
-/** Writes a text so that a line of the file brings it back unchanged, "%5B" for "[". */
-#define KEPT_ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
-void kept_escape(const char *text, char out[KEPT_ESCAPED_SIZE]);
-
 /** Updates the day's highest state of charge (NaN: not known), in whole percent. A new day of
  * `local`, the local time now, resets it. A clock that was never set (before 2020) is ignored. */
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local);
@@ -99,3 +95,12 @@ void kept_note_trouble(struct kept_entry *entry, const struct map_status *before
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);
+
+/** Whether a text can be the id of a gateway. */
+bool kept_text_is_id(const char *text);
+
+/** Composes the content of the file. NULL: out of memory. The caller frees it. */
+char *kept_text_compose(const struct kept *kept);
+
+/** Reads the content of a file into an empty state. False: it is damaged, and nothing was read. */
+bool kept_text_parse(struct kept *kept, const char *text, size_t size);

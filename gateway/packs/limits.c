@@ -71,7 +71,8 @@ void limits_remember(struct limits_member *member, const struct limits_member *o
     member->sensors |= old->sensors;
 }
 
-double limits_share(const struct curve *curve, double value)
+/* The share at a value; NaN for NaN. */
+static double limits_share(const struct curve *curve, double value)
 {
     const struct curve_point *point = curve->points, *last = point + curve->count - 1;
     if (isnan(value))

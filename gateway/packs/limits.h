@@ -73,6 +73,3 @@ void limits_remember(struct limits_member *member, const struct limits_member *o
 struct map_allowed limits_update(const struct limits_config *config,
                                  const struct limits_pack *packs, unsigned count, unsigned needed,
                                  struct limits_state *state, double now);
-
-/** The share at a value; NaN for NaN. */
-double limits_share(const struct curve *curve, double value);

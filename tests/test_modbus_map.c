@@ -742,9 +742,9 @@ TEST(configuration)
         {PACK "protocol = modbus " EXAMPLE "\n", NULL},
         {PACK "address = 0\nprotocol = modbus " EXAMPLE "\n", NULL},
         {PACK "protocol = modbus\n", "f:3: [pack p] has protocol 'modbus' without a map"},
-        {PACK "protocol = modbus /nowhere\n", "f:6: map /nowhere: cannot be opened"},
+        {PACK "protocol = modbus /nowhere\n", "f:6: map /nowhere: cannot be read"},
         {PACK "protocol = modbus /dev/zero\n",
-         "f:6: map /dev/zero: cannot be opened: it is not a regular file"},
+         "f:6: map /dev/zero: cannot be read: it is not a regular file"},
         {PACK "protocol = modbus conf/demo.ini\n", "map conf/demo.ini:"},
         {"[line l]\nport = tcp://h:1\nprotocol = modbus " EXAMPLE
          "\n[pack p]\nline = l\nunit = 1\n",

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,29 @@ FILE *regular_open(const char *path, const char **why)
     if (fd >= 0)
         close(fd);
     return NULL;
+}
+
+char *regular_text(const char *path, size_t most, const char **why)
+{
+    FILE *file = regular_open(path, why);
+    if (!file)
+        return NULL;
+    char *text = malloc(most + 2);
+    const size_t size = text ? fread(text, 1, most + 1, file) : 0;
+    const bool is_text = text && !memchr(text, '\0', size) && size <= most;
+    int err = ferror(file) ? errno : text ? EFBIG : ENOMEM;
+    if (is_text && !ferror(file)) {
+        text[size] = '\0';
+        err = 0;
+    }
+    fclose(file);
+    *why = err == EFBIG ? "it is no text, or too large" : strerror(err);
+    if (err) {
+        free(text);
+        text = NULL;
+    }
+    errno = err;
+    return text;
 }
 
 bool write_fully(int fd, const void *bytes, size_t size)

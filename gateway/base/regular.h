@@ -9,5 +9,9 @@
  * rejected, because reading them could block without end. */
 FILE *regular_open(const char *path, const char **why);
 
+/** Reads the whole of a regular file, which the caller frees. NULL with errno: *why is the reason in words; also that it is
+ * no text, or larger than `most` bytes (EFBIG). */
+char *regular_text(const char *path, size_t most, const char **why);
+
 /** Writes all bytes to a descriptor that blocks, also if signals interrupt it. False with errno. */
 bool write_fully(int fd, const void *bytes, size_t size);

@@ -132,16 +132,9 @@ char *config_masked(const char *text)
 static char *read_masked(const char *path)
 {
     const char *why;
-    FILE *file = regular_open(path, &why);
-    char *text = file ? malloc(LARGEST_FILE + 1) : NULL;
-    char *masked = NULL;
-    if (text) {
-        text[fread(text, 1, LARGEST_FILE, file)] = '\0';
-        masked = config_masked(text);
-    }
+    char *text = regular_text(path, LARGEST_FILE, &why);
+    char *masked = text ? config_masked(text) : NULL;
     free(text);
-    if (file)
-        fclose(file);
     return masked;
 }
 

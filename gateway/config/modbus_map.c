@@ -7,10 +7,10 @@
 
 #include "base/regular.h"
 #include "base/suggest.h"
+#include "registers/value.h"
 
 #include "bms/count.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,17 +30,15 @@ struct reader {
 /* ---- words ---- */
 
 static bool parse_whole(struct reader *reader, const char *name, unsigned least, unsigned most,
-                        unsigned *out)
+                        void *out, size_t size)
 {
     const struct config_key key = {
-        .name = name, .type = &type_whole, .size = sizeof *out, .min = least, .max = most};
+        .name = name, .type = &type_whole, .size = size, .min = least, .max = most};
     return words_value(&reader->words, &key, out);
 }
-
-static bool parse_register(struct reader *reader, unsigned *out)
-{
-    return parse_whole(reader, "register", 0, REGISTERS - 1, out);
-}
+#define WHOLE(name, least, most, field)                                                            \
+    parse_whole(reader, name, least, most, &(field), sizeof(field))
+#define REGISTER(field) WHOLE("register", 0, REGISTERS - 1, field)
 
 static bool parse_choice(struct reader *reader, const char *name, const char *const *choices,
                          unsigned *out)
@@ -69,24 +67,23 @@ static void parse_read(struct reader *reader)
 {
     static const char *const kinds[] = {"coils", "discrete", "holding", "input", NULL};
     static const struct config_key options[] = {{.name = "slow"}};
-    unsigned kind, start, count;
+    struct bms_read read = {0};
+    unsigned kind;
     bool slow = false;
-    if (!parse_choice(reader, "kind of register", kinds, &kind) ||
-        !parse_register(reader, &start) ||
-        !parse_whole(reader, "number of registers", 1,
-                     kind < MODBUS_DISCRETE ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, &count))
+    if (!parse_choice(reader, "kind of register", kinds, &kind) || !REGISTER(read.start) ||
+        !WHOLE("number of registers", 1,
+               kind < MODBUS_DISCRETE ? MODBUS_READ_MAX_BITS : MODBUS_READ_MAX, read.count))
         return;
     while (*words_peek(&reader->words))
         if (words_option(&reader->words, options, COUNT(options), &slow, "a read", NULL) < 0)
             return;
     unsigned *used = slow ? &reader->slow : &reader->fast;
-    if (start + count > REGISTERS)
-        words_mistake(&reader->words, "%u registers from %u on go beyond 65535", count, start);
+    read.function = (uint8_t) (kind + MODBUS_COILS);
+    if (read.start + read.count > REGISTERS)
+        words_mistake(&reader->words, "%u registers from %u on go beyond 65535",
+                      (unsigned) read.count, (unsigned) read.start);
     else if (has_room(reader, *used, MODBUS_USER_READS, slow ? "slow reads" : "reads"))
-        reader->map->reads[(slow ? MODBUS_USER_READS : 0) + (*used)++] =
-            (struct bms_read){.function = (uint8_t) (kind + MODBUS_COILS),
-                              .start = (uint16_t) start,
-                              .count = (uint16_t) count};
+        reader->map->reads[(slow ? MODBUS_USER_READS : 0) + (*used)++] = read;
 }
 
 /* ---- write REGISTER VALUE…, expect REGISTER VALUE, head BYTE…, raw REGISTER COUNT ---- */
@@ -94,56 +91,47 @@ static void parse_read(struct reader *reader)
 static void parse_write(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    unsigned reg, value, count = 0;
-    if (!parse_register(reader, &reg) ||
+    struct bms_read write = {.function = MODBUS_WRITE_MANY};
+    if (!REGISTER(write.start) ||
         !has_room(reader, reader->fast, MODBUS_USER_READS, "reads and writes"))
         return;
     do {
-        if (!has_room(reader, count, MODBUS_USER_WORDS, "values") ||
-            !parse_whole(reader, "value", 0, UINT16_MAX, &value))
+        if (!has_room(reader, write.count, MODBUS_USER_WORDS, "values") ||
+            !WHOLE("value", 0, UINT16_MAX, map->written[reader->fast][write.count]))
             return;
-        map->written[reader->fast][count++] = (uint16_t) value;
+        write.count++;
     } while (*words_peek(&reader->words));
-    map->reads[reader->fast++] = (struct bms_read){
-        .function = MODBUS_WRITE_MANY, .start = (uint16_t) reg, .count = (uint16_t) count};
+    map->reads[reader->fast++] = write;
 }
 
 static void parse_expect(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    unsigned reg, value;
-    if (!parse_register(reader, &reg) || !parse_whole(reader, "value", 0, UINT16_MAX, &value) ||
-        !parse_end(reader) ||
-        !has_room(reader, map->expected_count, MODBUS_USER_EXPECTED, "'expect'"))
-        return;
-    map->expected[map->expected_count].reg = (uint16_t) reg;
-    map->expected[map->expected_count++].value = (uint16_t) value;
+    const size_t n = map->expected_count;
+    if (has_room(reader, n, MODBUS_USER_EXPECTED, "'expect'") && REGISTER(map->expected[n].reg) &&
+        WHOLE("value", 0, UINT16_MAX, map->expected[n].value) && parse_end(reader))
+        map->expected_count++;
 }
 
 static void parse_head(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    unsigned byte;
     if (!has_room(reader, map->head_size > 0, 1, "'head'"))
         return;
     do {
         if (!has_room(reader, map->head_size, MODBUS_USER_HEAD, "bytes") ||
-            !parse_whole(reader, "byte", 0, UINT8_MAX, &byte))
+            !WHOLE("byte", 0, UINT8_MAX, map->head[map->head_size]))
             return;
-        map->head[map->head_size++] = (uint8_t) byte;
+        map->head_size++;
     } while (*words_peek(&reader->words));
 }
 
 static void parse_raw(struct reader *reader)
 {
     struct modbus_user *map = reader->map;
-    unsigned reg, count;
-    if (!has_room(reader, map->raw_count > 0, 1, "'raw'") || !parse_register(reader, &reg) ||
-        !parse_whole(reader, "number of registers", 1, MAX_RAW_ALARMS, &count) ||
-        !parse_end(reader))
-        return;
-    map->raw_first = (uint16_t) reg;
-    map->raw_count = (uint16_t) count;
+    if (has_room(reader, map->raw_count > 0, 1, "'raw'") && REGISTER(map->raw_first) &&
+        WHOLE("number of registers", 1, MAX_RAW_ALARMS, map->raw_count))
+        parse_end(reader);
 }
 
 /* ---- NAME REGISTER TYPE [scale X] [offset X] [count N] [counted R] [min A] [max B] ---- */
@@ -152,48 +140,31 @@ static void parse_raw(struct reader *reader)
 struct parsed {
     struct modbus_value value;
     double scale;
-    unsigned count, stride;
 };
 
-static bool is_bit(const struct modbus_value *value)
-{
-    return value->type == MODBUS_BIT;
-}
+/* Kinds of types; of numbers: of half a register, of one, of more. */
+enum kind {
+    BIT = 1,
+    TEXT = 2,
+    HALF = 4,
+    SHORT = 8,
+    WIDE = 16,
+    NUMBER = HALF | SHORT | WIDE,
+    NO_DIGITS = 32 /* not for numbers of a text */
+};
 
-static bool is_short(const struct modbus_value *value)
+static enum kind kind_of(const struct modbus_value *value)
 {
-    return value->type == MODBUS_U16 || value->type == MODBUS_S16;
-}
-
-static bool is_number_value(const struct modbus_value *value)
-{
-    return value->type != MODBUS_BIT && value->type != MODBUS_TEXT;
-}
-
-/* Whether it is a single number: values of a run cannot share a sign or a power. */
-static bool is_single(const struct modbus_value *value)
-{
-    return is_number_value(value) && !value->digits;
-}
-
-static bool is_strided(const struct modbus_value *value)
-{
-    return is_number_value(value) && value->type != MODBUS_S8;
-}
-
-static bool is_swappable(const struct modbus_value *value)
-{
-    return !is_bit(value);
-}
-
-static bool is_matchable(const struct modbus_value *value)
-{
-    return is_bit(value) || (is_short(value) && !value->digits);
-}
-
-static bool suits_any(const struct modbus_value *value)
-{
-    return true;
+    switch (value->type) {
+    case MODBUS_BIT:
+        return BIT;
+    case MODBUS_TEXT:
+        return TEXT;
+    case MODBUS_S8:
+        return HALF;
+    default:
+        return value->type == MODBUS_U16 || value->type == MODBUS_S16 ? SHORT : WIDE;
+    }
 }
 
 // clang-format off
@@ -211,38 +182,38 @@ static const struct config_key options[OPTIONS] = {
     [SWAPPED]    = {.name = "swapped"},
     [SCALE]      = {.name = "scale", PARSED(scale), .type = &type_real},
     [OFFSET]     = {.name = "offset", PARSED(value.offset), .type = &type_real},
-    [PER_RUN]    = {.name = "count", PARSED(count), .type = &type_whole, .min = 1},
+    [PER_RUN]    = {.name = "count", PARSED(value.count), .type = &type_whole, .min = 1},
     [COUNTED]    = {.name = "counted", PARSED(value.counted), .type = &type_whole, .min = 1, .max = REGISTERS - 1},
-    [STRIDE]     = {.name = "stride", PARSED(stride), .type = &type_whole, .max = UINT8_MAX},
+    [STRIDE]     = {.name = "stride", PARSED(value.stride), .type = &type_whole, .max = UINT8_MAX},
     [NEGATIVE]   = {.name = "negative", PARSED(value.sign_reg), .type = &type_whole, .max = REGISTERS - 1},
     [EXPONENT]   = {.name = "exponent", PARSED(value.exponent), .type = &type_whole, .max = REGISTERS - 1},
 };
-static bool (*const suits[OPTIONS])(const struct modbus_value *) = {
-    suits_any, suits_any, is_number_value, is_number_value, is_short, is_matchable, is_swappable,
-    is_number_value, is_number_value, is_number_value, is_number_value, is_strided, is_single, is_single};
+/* The kinds that each is for. Values of a run cannot share a sign or a power. */
+static const unsigned suits[OPTIONS] = {
+    [WARNING] = BIT | TEXT | NUMBER, [PROTECTION] = BIT | TEXT | NUMBER,
+    [MIN] = NUMBER, [MAX] = NUMBER, [MASK] = SHORT, [IS] = BIT | SHORT | NO_DIGITS, [SWAPPED] = TEXT | NUMBER,
+    [SCALE] = NUMBER, [OFFSET] = NUMBER, [PER_RUN] = NUMBER, [COUNTED] = NUMBER, [STRIDE] = SHORT | WIDE,
+    [NEGATIVE] = NUMBER | NO_DIGITS, [EXPONENT] = NUMBER | NO_DIGITS};
 // clang-format on
 
 /* A number or text of a pack; MAX_CELLS and MAX_TEMPS follow from the first one. */
 static bool find_value(const char *name, bool *text, uint8_t *id)
 {
+    const bool stem = strcmp(name, "cell_mv") == 0 || strcmp(name, "temp_c") == 0;
+    struct value_ref ref;
     char full[VALUE_NAME_SIZE];
+    *text = false;
     for (int i = 0; i < PACK_TEXTS; i++)
         if (strcmp(name, pack_text_name((enum pack_text) i)) == 0) {
             *text = true;
             *id = (uint8_t) i;
             return true;
         }
-    *text = false;
-    for (int i = 0; i < PACK_VALUES; i++) {
-        pack_value_name((enum pack_value) i, full);
-        bool stem = (i == CELL_MV && strcmp(name, "cell_mv") == 0) ||
-                    (i == TEMP_C && strcmp(name, "temp_c") == 0);
-        if (full[0] && (stem || strcmp(name, full) == 0)) {
-            *id = (uint8_t) i;
-            return true;
-        }
-    }
-    return false;
+    snprintf(full, sizeof full, "%s%s", name, stem ? ".1" : "");
+    if (!value_find(full, &ref) || ref.kind != VALUE_NUMBER)
+        return false;
+    *id = (uint8_t) ref.id;
+    return true;
 }
 
 /* How many values of its kind there is room for, from this one on. */
@@ -267,30 +238,23 @@ static bool parse_type(struct reader *reader, bool text, struct modbus_value *va
                                         "u32low", "s32low", "f32low", "s8",   "bit",
                                         "text",   "u48",    "u48low", "coil", NULL};
     const struct words *words = &reader->words;
-    unsigned type, number;
+    unsigned type;
     if (!parse_choice(reader, "type", types, &type))
         return false;
     const bool coil = type > MODBUS_U48_LOW;
-    if (!text && type == MODBUS_TEXT)
-        return words_mistake(words, "'%s' is a number, not text", words->subject);
     value->type = coil ? MODBUS_BIT : (uint8_t) type;
     value->bit = MODBUS_COIL;
     value->digits = text && type != MODBUS_TEXT;
-    if (value->digits && is_bit(value))
+    if (!text && type == MODBUS_TEXT)
+        return words_mistake(words, "'%s' is a number, not text", words->subject);
+    if (value->digits && value->type == MODBUS_BIT)
         return words_mistake(words,
                              "'%s' is text; expected 'text' and its number of registers, or a "
                              "number's type",
                              words->subject);
-    if (is_bit(value) && !coil) {
-        if (!parse_whole(reader, "bit", 0, 15, &number))
-            return false;
-        value->bit = (uint8_t) number;
-    } else if (type == MODBUS_TEXT) {
-        if (!parse_whole(reader, "number of registers", 1, TEXT_SIZE / 2, &number))
-            return false;
-        value->count = (uint8_t) number;
-    }
-    return true;
+    return type == MODBUS_BIT    ? WHOLE("bit", 0, 15, value->bit)
+           : type == MODBUS_TEXT ? WHOLE("number of registers", 1, TEXT_SIZE / 2, value->count)
+                                 : true;
 }
 
 /* Behind `negative R`: V, or bit N. */
@@ -298,13 +262,12 @@ static bool parse_sign(struct reader *reader, struct modbus_value *value)
 {
     const char *word = words_peek(&reader->words);
     const bool bit = strncmp(word, "bit", 3) == 0 && (!word[3] || strchr(WORDS_BLANKS, word[3]));
-    unsigned number;
     if (bit)
         words_next(&reader->words);
-    if (!parse_whole(reader, bit ? "bit" : "negative", 0, bit ? 15 : UINT16_MAX, &number))
+    if (!WHOLE(bit ? "bit" : "negative", 0, bit ? 15 : UINT16_MAX, value->sign))
         return false;
-    value->sign_mask = (uint16_t) (bit ? 1u << number : UINT16_MAX);
-    value->sign = bit ? value->sign_mask : (uint16_t) number;
+    value->sign = bit ? (uint16_t) (1u << value->sign) : value->sign;
+    value->sign_mask = bit ? value->sign : UINT16_MAX;
     return true;
 }
 
@@ -318,33 +281,31 @@ static bool parse_format(struct reader *reader, bool alarm, bool text, struct mo
     memcpy(keys, options, sizeof keys);
     if (!parse_type(reader, text, &parsed.value))
         return false;
-    parsed.count = parsed.value.count;
-    keys[IS].max = is_bit(&parsed.value) ? 1 : UINT16_MAX;
+    const enum kind kind = kind_of(&parsed.value);
+    keys[IS].max = kind == BIT ? 1 : UINT16_MAX;
     keys[PER_RUN].max = parsed.value.digits ? TEXT_SIZE - 1 : room_behind(parsed.value.id);
     keys[STRIDE].min = modbus_width(parsed.value.type);
     const unsigned first = alarm ? WARNING : MIN, end = alarm ? SCALE : OPTIONS;
     while (*words_peek(words)) {
-        const int n = words_option(&reader->words, keys + first, end - first, given + first,
-                                   alarm ? "an alarm" : "a value", &parsed);
+        int n = words_option(&reader->words, keys + first, end - first, given + first,
+                             alarm ? "an alarm" : "a value", &parsed);
         if (n < 0)
             return false;
-        if (!suits[first + (unsigned) n](&parsed.value))
-            return words_mistake(words, "'%s' has no meaning for %s",
-                                 keys[first + (unsigned) n].name,
-                                 is_bit(&parsed.value)              ? "a bit"
-                                 : parsed.value.type == MODBUS_TEXT ? "a text"
-                                                                    : "this type");
+        n += (int) first;
+        if (!(suits[n] & kind) || (parsed.value.digits && suits[n] & NO_DIGITS))
+            return words_mistake(words, "'%s' has no meaning for %s", keys[n].name,
+                                 kind == BIT    ? "a bit"
+                                 : kind == TEXT ? "a text"
+                                                : "this type");
         if (parsed.scale == 0)
             return words_mistake(
                 words, "'scale' is 0; expected another number, such as 0.01 (with a point)");
-        if (first + (unsigned) n == NEGATIVE && !parse_sign(reader, &parsed.value))
+        if (n == NEGATIVE && !parse_sign(reader, &parsed.value))
             return false;
     }
     if (parsed.value.lowest > parsed.value.highest)
         return words_mistake(words, "'min' of '%s' is above 'max'", words->subject);
     *value = parsed.value;
-    value->count = (uint8_t) parsed.count;
-    value->stride = (uint8_t) parsed.stride;
     value->divisor = given[SCALE] ? divisor_of(parsed.scale) : 0;
     value->matched = given[IS];
     value->swapped = given[SWAPPED];
@@ -396,14 +357,12 @@ static void parse_value(struct reader *reader)
     struct modbus_user *map = reader->map;
     struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
     bool text, given[OPTIONS] = {false};
-    unsigned reg;
     if (!find_value(reader->words.subject, &text, &value.id)) {
         report_name(reader);
         return;
     }
-    if (!parse_register(reader, &reg) || !parse_format(reader, false, text, &value, given))
+    if (!REGISTER(value.reg) || !parse_format(reader, false, text, &value, given))
         return;
-    value.reg = (uint16_t) reg;
     if (is_mapped(map, &value))
         words_mistake(&reader->words, "'%s' has a row already", reader->words.subject);
     else if (has_room(reader, map->value_count, MODBUS_USER_VALUES, "values"))
@@ -419,11 +378,10 @@ static bool find_alarm(struct reader *reader, uint8_t *alarm)
     char hint[SUGGEST_HINT_SIZE];
     reader->words.subject = word ? word : "";
     suggest_init(&suggest, reader->words.subject);
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        *alarm = (uint8_t) i;
-        if (strcmp(suggest.word, pack_alarm_name((enum pack_alarm) i)) == 0)
+    for (*alarm = 0; *alarm < PACK_ALARM_COUNT; ++*alarm) {
+        if (strcmp(suggest.word, pack_alarm_name((enum pack_alarm) * alarm)) == 0)
             return true;
-        suggest_offer(&suggest, pack_alarm_name((enum pack_alarm) i));
+        suggest_offer(&suggest, pack_alarm_name((enum pack_alarm) * alarm));
     }
     return words_mistake(&reader->words, "'%s' is no alarm%s", suggest.word,
                          suggest_hint(&suggest, hint));
@@ -434,11 +392,9 @@ static void parse_alarm(struct reader *reader)
     struct modbus_user *map = reader->map;
     struct modbus_test test = {.value = {.lowest = -INFINITY, .highest = INFINITY}};
     bool given[OPTIONS] = {false};
-    unsigned reg;
-    if (!find_alarm(reader, &test.alarm) || !parse_register(reader, &reg) ||
+    if (!find_alarm(reader, &test.alarm) || !REGISTER(test.value.reg) ||
         !parse_format(reader, true, false, &test.value, given))
         return;
-    test.value.reg = (uint16_t) reg;
     test.level = given[WARNING] ? ALARM_WARNING : ALARM_PROTECTION;
     if (given[WARNING] == given[PROTECTION])
         words_mistake(&reader->words, "'%s' has no level; expected 'warning' or 'protection'",
@@ -492,43 +448,41 @@ static bool is_read(const struct modbus_user *map, bool coils, unsigned first, u
 {
     for (unsigned i = 0; i < 2 * MODBUS_USER_READS; i++) {
         const struct bms_read *read = &map->reads[i];
-        bool bits = read->function <= MODBUS_DISCRETE;
-        if (read->count > 0 && read->function != MODBUS_WRITE_MANY && bits == coils &&
-            first >= read->start && first + count <= (unsigned) read->start + read->count &&
-            (beside < 0 || (beside >= read->start && beside < (long) read->start + read->count)))
+        const unsigned end = (unsigned) read->start + read->count;
+        if (read->count > 0 && read->function != MODBUS_WRITE_MANY &&
+            modbus_reads_bits(read->function) == coils && first >= read->start &&
+            first + count <= end && (beside < 0 || (beside >= read->start && beside < (long) end)))
             return true;
     }
     return false;
 }
 
-static void report_read(const struct reader *reader, const char *what, unsigned first,
-                        unsigned count)
+/* Every row must be within one request, or its value is never known. */
+static bool check_read(const struct reader *reader, const char *what, bool coils, unsigned first,
+                       unsigned count)
 {
-    words_mistake(&reader->words, "%s: register %u%s is in no 'read'", what, first,
-                  count > 1 ? " or one of those behind it" : "");
+    return is_read(reader->map, coils, first, count, -1) ||
+           words_mistake(&reader->words, "%s: register %u%s is in no 'read'", what, first,
+                         count > 1 ? " or one of those behind it" : "");
 }
 
-static void check_row(struct reader *reader, const char *what, const struct modbus_value *value)
+static void check_row(const struct reader *reader, const char *what,
+                      const struct modbus_value *value)
 {
-    const struct modbus_user *map = reader->map;
     const unsigned count = modbus_registers(value);
     const bool coil = value->type == MODBUS_BIT && value->bit == MODBUS_COIL;
     const unsigned others[] = {value->counted, value->sign_reg, value->exponent};
     const bool used[] = {value->counted > 0, value->sign_mask > 0, value->scaled};
-    if (!is_read(map, coil, value->reg, count, -1)) {
-        report_read(reader, what, value->reg, count);
+    if (!check_read(reader, what, coil, value->reg, count))
         return;
-    }
     for (unsigned i = 0; i < COUNT(others); i++)
-        if (used[i] && !is_read(map, false, others[i], 1, -1))
-            report_read(reader, what, others[i], 1);
-        else if (used[i] && i > 0 && !is_read(map, false, value->reg, count, others[i]))
+        if (used[i] && check_read(reader, what, false, others[i], 1) && i > 0 &&
+            !is_read(reader->map, false, value->reg, count, others[i]))
             words_mistake(&reader->words, "%s: register %u is not in the same 'read'", what,
                           others[i]);
 }
 
-/* Every row must be within one request, or its value is never known. */
-static void check_reads(struct reader *reader)
+static void check_reads(const struct reader *reader)
 {
     const struct modbus_user *map = reader->map;
     char name[VALUE_NAME_SIZE];
@@ -543,30 +497,25 @@ static void check_reads(struct reader *reader)
         check_row(reader, pack_alarm_name((enum pack_alarm) map->alarms[i].alarm),
                   &map->alarms[i].value);
     for (size_t i = 0; i < map->expected_count; i++)
-        if (!is_read(map, false, map->expected[i].reg, 1, -1))
-            report_read(reader, "expect", map->expected[i].reg, 1);
-    if (map->raw_count > 0 && !is_read(map, false, map->raw_first, map->raw_count, -1))
-        report_read(reader, "raw", map->raw_first, map->raw_count);
+        check_read(reader, "expect", false, map->expected[i].reg, 1);
+    if (map->raw_count > 0)
+        check_read(reader, "raw", false, map->raw_first, map->raw_count);
 }
 
 /* Holding and input registers with the same number would be confused. */
-static void check_kinds(struct reader *reader)
+static void check_kinds(const struct reader *reader)
 {
-    const struct bms_read *reads = reader->map->reads;
-    for (unsigned a = 0; a < 2 * MODBUS_USER_READS; a++)
-        for (unsigned b = 0; b < a; b++) {
-            bool alike =
-                (reads[a].function <= MODBUS_DISCRETE) == (reads[b].function <= MODBUS_DISCRETE);
-            if (reads[a].function == MODBUS_WRITE_MANY || reads[b].function == MODBUS_WRITE_MANY)
-                continue;
-            if (reads[a].count > 0 && reads[b].count > 0 && alike &&
-                reads[a].start < reads[b].start + reads[b].count &&
-                reads[b].start < reads[a].start + reads[a].count) {
+    for (const struct bms_read *a = reader->map->reads;
+         a < reader->map->reads + 2 * MODBUS_USER_READS; a++)
+        for (const struct bms_read *b = reader->map->reads; b < a; b++)
+            if (a->count > 0 && b->count > 0 && a->function != MODBUS_WRITE_MANY &&
+                b->function != MODBUS_WRITE_MANY &&
+                modbus_reads_bits(a->function) == modbus_reads_bits(b->function) &&
+                a->start < b->start + b->count && b->start < a->start + a->count) {
                 words_mistake(&reader->words, "two reads overlap at %u",
-                              reads[a].start > reads[b].start ? reads[a].start : reads[b].start);
+                              (unsigned) (a->start > b->start ? a->start : b->start));
                 return;
             }
-        }
 }
 
 /* FNV-1a. */
@@ -637,26 +586,10 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
 struct modbus_user *modbus_map_load(const char *path, unsigned line, struct mistakes *mistakes)
 {
     const char *why;
-    FILE *file = regular_open(path, &why);
-    if (!file) {
-        mistakes_add(mistakes, line, "map %s: cannot be opened: %s", path, why);
-        return NULL;
-    }
-    struct modbus_user *map = NULL;
-    char *text = malloc(LARGEST_FILE + 1);
-    size_t size = text ? fread(text, 1, LARGEST_FILE, file) : 0;
-    if (!text) {
-        mistakes_add(mistakes, line, "out of memory");
-    } else if (ferror(file)) {
-        mistakes_add(mistakes, line, "map %s: cannot be read: %s", path, strerror(errno));
-    } else if (size == LARGEST_FILE || memchr(text, '\0', size)) {
-        mistakes_add(mistakes, line, "map %s: is no text, or larger than %d bytes", path,
-                     LARGEST_FILE);
-    } else {
-        text[size] = '\0';
-        map = modbus_map_parse(text, path, line, mistakes);
-    }
+    char *text = regular_text(path, LARGEST_FILE, &why);
+    if (!text)
+        mistakes_add(mistakes, line, "map %s: cannot be read: %s", path, why);
+    struct modbus_user *map = text ? modbus_map_parse(text, path, line, mistakes) : NULL;
     free(text);
-    fclose(file);
     return map;
 }

@@ -61,7 +61,9 @@ static bool parse_whole(const struct config_key *key, const char *text, void *fi
         if (length == 0 || digits[length] || !in_range(key, value))
             return false;
     }
-    if (key->size == sizeof(uint16_t))
+    if (key->size == sizeof(uint8_t))
+        *(uint8_t *) field = (uint8_t) value;
+    else if (key->size == sizeof(uint16_t))
         *(uint16_t *) field = (uint16_t) value;
     else
         *(uint32_t *) field = (uint32_t) (int64_t) value;

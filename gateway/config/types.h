@@ -20,7 +20,7 @@ bool config_copy(const char *text, char *out, size_t size);
 
 // clang-format off
 /*                                                field                      text */
-extern const struct config_type type_whole;    /* int, unsigned, uint16_t   "12", "0x0C", "-1"; or one of the words: -1 and so on */
+extern const struct config_type type_whole;    /* int, unsigned, uint16_t, uint8_t   "12", "0x0C", "-1"; or one of the words: -1 and so on */
 extern const struct config_type type_number;   /* double                     "12", "-12.5", and the key's unit */
 extern const struct config_type type_duration; /* double in s, unsigned in ms  "500ms", "1.5s", "2m" */
 extern const struct config_type type_gap;      /* unsigned, in ms, and bool  the same */

@@ -21,22 +21,7 @@
 char *save_read(const char *path)
 {
     const char *why;
-    FILE *file = regular_open(path, &why);
-    char *text = file ? malloc(LARGEST_FILE + 2) : NULL;
-    size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
-    if (text && (ferror(file) || size > LARGEST_FILE || memchr(text, '\0', size))) {
-        free(text);
-        text = NULL;
-        errno = EFBIG;
-    }
-    if (text)
-        text[size] = '\0';
-    if (file) {
-        const int err = errno;
-        fclose(file);
-        errno = err;
-    }
-    return text;
+    return regular_text(path, LARGEST_FILE, &why);
 }
 
 static int open_folder(const char *path)

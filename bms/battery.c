@@ -159,21 +159,6 @@ static void measure(const struct battery *battery, double measured[MEASURES])
 
 /* ---- protection ---- */
 
-static bool is_tripped(const struct limit *limit, bool before, double value)
-{
-    double line = before ? limit->until : limit->at;
-    return limit->at > limit->until ? value >= line : value <= line;
-}
-
-/* A real BMS corrects its counter when the cells are full or empty. */
-static void synchronise(struct battery *battery, const struct limit *limit)
-{
-    if (limit->alarm == CELL_OVER_VOLTAGE && limit->opens)
-        battery->remaining_ah = battery->full_ah;
-    if (limit->alarm == CELL_UNDER_VOLTAGE && limit->opens)
-        battery->remaining_ah = 0;
-}
-
 static void balance(struct battery *battery, const double measured[MEASURES])
 {
     battery->balance_mask = 0;
@@ -194,10 +179,17 @@ static void protect(struct battery *battery)
     for (unsigned i = 0; i < LIMITS; i++) {
         uint32_t bit = 1u << i;
         bool before = battery->tripped & bit;
-        bool tripped = is_tripped(&limits[i], before, measured[limits[i].measure]);
+        double line = before ? limits[i].until : limits[i].at;
+        bool tripped = limits[i].at > limits[i].until ? measured[limits[i].measure] >= line
+                                                      : measured[limits[i].measure] <= line;
         battery->tripped = tripped ? battery->tripped | bit : battery->tripped & ~bit;
-        if (tripped && !before)
-            synchronise(battery, &limits[i]);
+        if (tripped && !before) {
+            /* A real BMS corrects its counter when the cells are full or empty. */
+            if (limits[i].alarm == CELL_OVER_VOLTAGE && limits[i].opens)
+                battery->remaining_ah = battery->full_ah;
+            if (limits[i].alarm == CELL_UNDER_VOLTAGE && limits[i].opens)
+                battery->remaining_ah = 0;
+        }
         may_charge &= !(tripped && limits[i].opens == OPENS_CHARGE);
         may_discharge &= !(tripped && limits[i].opens == OPENS_DISCHARGE);
     }
@@ -304,19 +296,15 @@ static void move(struct battery *battery, double seconds)
 
 /* ---- output ---- */
 
-/* Two readings of the same cell differ a little. */
-static double measuring_noise(struct battery *battery)
-{
-    return battery->settings.profile == BATTERY_FIXED ? 0 : 2 * prng_unit(&battery->random) - 1;
-}
-
 static void publish_cells(struct battery *battery, struct pack *pack)
 {
     const unsigned count = battery->settings.cells;
     double sum_mv = 0;
     for (unsigned i = 0; i < count; i++) {
-        double mv =
-            round(cell_mv(&battery->cells[i], battery->current_a) + measuring_noise(battery));
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        if (battery->settings.profile != BATTERY_FIXED) /* two readings of a cell differ a little */
+            mv += 2 * prng_unit(&battery->random) - 1;
+        mv = round(mv);
         pack_set_cell(pack, i + 1, mv);
         sum_mv += mv;
     }

@@ -42,26 +42,23 @@ bool bms_request_same(const struct bms_request *a, const struct bms_request *b)
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
-/* A request of the plan that the bytes begin with. What one step builds can depend on the step before. */
-static size_t find_planned(const struct bms *bms, const uint8_t *bytes, size_t size)
-{
-    struct bms asked = *bms;
-    struct bms_request request;
-    size_t end = 0;
-    for (unsigned i = 0; i < bms->driver->steps && end == 0; i++)
-        if (bms->driver->build(&asked, i, &request) && request.size <= size &&
-            memcmp(request.bytes, bytes, request.size) == 0)
-            end = request.size;
-    return end;
-}
-
 size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size, int *address)
 {
     *address = -1;
     if (size == 0)
         return 0;
-    if (!bms->driver->question)
-        return find_planned(bms, bytes, size);
+    if (!bms->driver->question) {
+        /* A request of the plan that the bytes begin with. What one step builds can depend on
+         * the step before. */
+        struct bms asked = *bms;
+        struct bms_request request;
+        size_t end = 0;
+        for (unsigned i = 0; i < bms->driver->steps && end == 0; i++)
+            if (bms->driver->build(&asked, i, &request) && request.size <= size &&
+                memcmp(request.bytes, bytes, request.size) == 0)
+                end = request.size;
+        return end;
+    }
     const struct bms_span span = bms->driver->question(bms, bytes, size, address);
     return span.kind == BMS_FRAME && span.size <= size ? span.size : 0;
 }

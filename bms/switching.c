@@ -6,22 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *setting_format(const struct switches *switches, char out[SWITCHES_TEXT])
-{
-    char name[VALUE_NAME_SIZE], before[32] = "";
-    if (!isnan(switches->before))
-        snprintf(before, sizeof before, " instead of %g", switches->before);
-    snprintf(out, SWITCHES_TEXT, "%s %g%s", pack_value_name(switches->setting, name),
-             switches->value, before);
-    return out;
-}
-
 const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT])
 {
     static const char *const names[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = "charge", [BMS_DISCHARGE_MOS] = "discharge"};
-    if (switches->sets)
-        return setting_format(switches, out);
+    if (switches->sets) {
+        char name[VALUE_NAME_SIZE], before[32] = "";
+        if (!isnan(switches->before))
+            snprintf(before, sizeof before, " instead of %g", switches->before);
+        snprintf(out, SWITCHES_TEXT, "%s %g%s", pack_value_name(switches->setting, name),
+                 switches->value, before);
+        return out;
+    }
     out[0] = '\0';
     for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
         size_t used = strlen(out);

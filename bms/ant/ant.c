@@ -181,15 +181,6 @@ static uint64_t le64(const uint8_t *b)
     return le32(b) | (uint64_t) le32(b + 4) << 32;
 }
 
-static void decode_alarms(const uint8_t *b, struct pack *pack)
-{
-    pack_clear_alarms(pack);
-    pack_alarm_bits(pack, protections, COUNT(protections), le64(b + 10));
-    pack_alarm_bits(pack, warnings, COUNT(warnings), le64(b + 18));
-    for (unsigned i = 0; i < 8; i++)
-        pack_raw_alarm(pack, le16(b + 10 + 2 * i));
-}
-
 /* The part after cells and sensors; offsets are those of the sheet without o. */
 static void decode_tail(const struct bms *bms, const uint8_t *b, unsigned cells, struct pack *pack)
 {
@@ -218,7 +209,11 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     unsigned temps = b[8], cells = b[9], shift = 2 * (temps + cells);
     if (cells < 1 || cells > CELLS_MOST || temps > MAX_TEMPS || b[5] < 106 + shift)
         return BMS_INVALID;
-    decode_alarms(b, pack);
+    pack_clear_alarms(pack);
+    pack_alarm_bits(pack, protections, COUNT(protections), le64(b + 10));
+    pack_alarm_bits(pack, warnings, COUNT(warnings), le64(b + 18));
+    for (unsigned i = 0; i < 8; i++)
+        pack_raw_alarm(pack, le16(b + 10 + 2 * i));
     pack_set(pack, CELL_COUNT, cells);
     for (unsigned n = 0; n < cells; n++)
         pack_set_cell(pack, n + 1, le16(b + 34 + 2 * n));
@@ -406,13 +401,6 @@ static void write_reply(const uint8_t *asked, size_t data, bool combined, struct
     out->bytes[out->size++] = 0x55;
 }
 
-/* Without a configured password the board has its default one. */
-static bool is_password(const struct bms *bms, const uint8_t *data)
-{
-    const char *own = bms->options.password[0] ? bms->options.password : "12345678";
-    return memcmp(data, own, BMS_PASSWORD) == 0;
-}
-
 /* Restart, power-down and other commands are not emulated. */
 static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pack,
                           struct bms_output *out)
@@ -448,7 +436,9 @@ static void emulate_request(struct bms *bms, const uint8_t *asked, struct pack *
     } else if (asked[2] == COMMAND) {
         emulate_order(bms, asked, pack, out);
     } else if (asked[2] == WRITE && le16(asked + 3) == PASSWORD && asked[5] == BMS_PASSWORD) {
-        memory->permitted = is_password(bms, asked + HEAD);
+        /* Without a configured password the board has its default one. */
+        const char *own = bms->options.password[0] ? bms->options.password : "12345678";
+        memory->permitted = memcmp(asked + HEAD, own, BMS_PASSWORD) == 0;
         put_le16(data, 5);
         write_reply(asked, 2, true, out);
     }

@@ -148,28 +148,13 @@ static void take_reason(struct pack *pack, const struct reason *rows, size_t cou
                       rows[i].code == code);
 }
 
-static void decode_switches(const uint8_t *b, struct pack *pack)
-{
-    pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
-    pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
-    pack_clear_alarms(pack);
-    take_reason(pack, charge_reasons, COUNT(charge_reasons), b[103]);
-    take_reason(pack, discharge_reasons, COUNT(discharge_reasons), b[104]);
-    pack_raw_alarm(pack, be16(b + 103));
-    pack_raw_alarm(pack, b[105]);
-}
-
-/* Two of the sensors are not connected on most boards, and some read 0 there. */
-static unsigned places_of(const uint8_t *b)
-{
-    return sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
-}
-
 static void decode_temps(const uint8_t *b, struct pack *pack)
 {
     unsigned fitted = 0;
     ant_set_mos_temp(pack, sbe16(b + 91));
-    for (unsigned n = 0; n < places_of(b); n++) {
+    /* Two of the sensors are not connected on most boards, and some read 0 there. */
+    const unsigned places = sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
+    for (unsigned n = 0; n < places; n++) {
         int celsius = sbe16(b + 95 + 2 * n);
         ant_set_temp(pack, n + 1, celsius);
         if (celsius != ANT_ABSENT_C)
@@ -193,7 +178,13 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
         pack_set(pack, FULL_AH, be32(b + 75) / 1e6);
     pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
     decode_temps(b, pack);
-    decode_switches(b, pack);
+    pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
+    pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
+    pack_clear_alarms(pack);
+    take_reason(pack, charge_reasons, COUNT(charge_reasons), b[103]);
+    take_reason(pack, discharge_reasons, COUNT(discharge_reasons), b[104]);
+    pack_raw_alarm(pack, be16(b + 103));
+    pack_raw_alarm(pack, b[105]);
     pack_set(pack, BALANCE_MASK, be32(b + 132));
     return BMS_DONE;
 }

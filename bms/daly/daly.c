@@ -93,13 +93,6 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-/* Until the board answers, each third request uses the other address. */
-static void choose_way(struct memory *memory)
-{
-    memory->other_way = memory->asked == PATIENCE;
-    memory->asked = memory->other_way ? 0 : (uint8_t) (memory->asked + 1);
-}
-
 static void note_way(struct bms *bms, const struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -201,8 +194,11 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         return false;
     memory->collecting = 0;
     memory->began_at_0 = false;
-    if (step == STEP_PACK && !memory->answered)
-        choose_way(memory);
+    if (step == STEP_PACK && !memory->answered) {
+        /* Until the board answers, each third request uses the other address. */
+        memory->other_way = memory->asked == PATIENCE;
+        memory->asked = memory->other_way ? 0 : (uint8_t) (memory->asked + 1);
+    }
     make_request(bms, step_command[step], 0, request);
     return true;
 }

@@ -59,18 +59,6 @@ static const struct modbus_value values[] = {
 };
 // clang-format on
 
-/* Older firmware has 32 characters per version, so its hardware name is where newer firmware has a
- * date. */
-static void decode_old_hardware(const struct modbus_window *window, struct pack *pack)
-{
-    if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
-        return;
-    pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
-                  2 * OLD_HARDWARE_COUNT);
-    if (strspn(pack->text[MODEL], "0123456789") == strlen(pack->text[MODEL]))
-        memset(pack->text[MODEL], 0, TEXT_SIZE);
-}
-
 /* A board that only balances repeats the pack voltage and the average cell after its sensors. It
  * has no current sensor and no switches: 0 is not a state of charge there (section 10). */
 static void drop_what_a_balancer_lacks(const struct modbus_window *window, struct pack *pack)
@@ -102,7 +90,14 @@ static void decode_rest(const struct modbus_window *window, struct pack *pack)
         uint64_t mask = daly_bits(window, MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
     }
-    decode_old_hardware(window, pack);
+    /* Older firmware has 32 characters per version, so its hardware name is where newer firmware
+     * has a date. */
+    if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
+        return;
+    pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
+                  2 * OLD_HARDWARE_COUNT);
+    if (strspn(pack->text[MODEL], "0123456789") == strlen(pack->text[MODEL]))
+        memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
 static uint16_t encode_rest(const struct pack *pack, unsigned reg)

@@ -209,14 +209,6 @@ static int count_in(const struct modbus_window *window, unsigned reg, unsigned m
     return modbus_word(window, reg);
 }
 
-/* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or invalid,
- * too. */
-static bool is_ready(const struct daly_map *map, const struct modbus_window *window)
-{
-    return !modbus_has(window, map->cell_count, 1) ||
-           count_in(window, map->cell_count, map->max_cells) > 0;
-}
-
 static void decode_current(const struct daly_map *map, const struct modbus_window *window,
                            struct pack *pack)
 {
@@ -278,7 +270,10 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
                                          be16(request->bytes + 4), frame + 3};
     if (size != 5 + 2 * window.count)
         return BMS_FOREIGN;
-    if (!is_ready(map, &window))
+    /* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or
+     * invalid, too. */
+    if (modbus_has(&window, map->cell_count, 1) &&
+        count_in(&window, map->cell_count, map->max_cells) <= 0)
         return BMS_INVALID;
     modbus_take(bms, map->values, map->value_count, &window, pack);
     decode_current(map, &window, pack);
@@ -304,11 +299,6 @@ static enum bms_result decode_write(struct memory *memory, const struct bms_requ
     return BMS_DONE;
 }
 
-static bool is_echo(const struct bms_request *request, const uint8_t *frame, size_t size)
-{
-    return size == request->size && memcmp(frame, request->bytes, size) == 0;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -326,7 +316,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_FOREIGN;
     if (frame[1] == MODBUS_WRITE)
         return decode_write(memory, request, frame);
-    if (is_echo(request, frame, size)) {
+    if (size == request->size && memcmp(frame, request->bytes, size) == 0) {
         memory->line_echoes = true;
         return BMS_FOREIGN;
     }

@@ -112,18 +112,13 @@ static bool all_absent(const struct modbus_window *window, unsigned reg, unsigne
     return true;
 }
 
-static void decode_old_faults(const struct modbus_window *window, struct pack *pack)
-{
-    if (modbus_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
-        daly_alarms(pack, daly_bits(window, OLD_FAULTS, 4));
-}
-
 static void decode_faults(const struct modbus_window *window, struct pack *pack)
 {
     if (!modbus_has(window, FAULTS, FAULT_COUNT))
         return;
     if (all_absent(window, FAULTS, FAULT_COUNT)) {
-        decode_old_faults(window, pack);
+        if (modbus_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
+            daly_alarms(pack, daly_bits(window, OLD_FAULTS, 4));
         return;
     }
     pack_clear_alarms(pack);

@@ -405,34 +405,27 @@ static void settle_temps(const struct memory *memory, struct pack *pack)
     }
 }
 
-static void sum_cells(struct pack *pack, unsigned count)
-{
-    double sum = 0;
-    for (unsigned i = 0; i < count; i++)
-        sum += pack->value[CELL_MV + i];
-    pack_set(pack, VOLTAGE_V, sum / 1000);
-}
-
-/* Clears values that were read before their meaning was known, or while it is still open. */
-static void forget_others(struct pack *pack)
-{
-    for (int id = 0; id < PACK_VALUES; id++)
-        if (id < CELL_MV || id >= CELL_MV + MAX_CELLS)
-            pack_unset(pack, (enum pack_value) id);
-    pack_clear_alarms(pack);
-}
-
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     bool is_16s = memory->eleventh == IS_CELL, in_doubt = memory->eleventh == IN_DOUBT;
     unsigned count = in_doubt ? 0 : count_cells(memory, pack);
-    if (is_16s || in_doubt)
-        forget_others(pack);
+    if (is_16s || in_doubt) {
+        /* Clears values that were read before their meaning was known, or while it is still
+         * open. */
+        for (int id = 0; id < PACK_VALUES; id++)
+            if (id < CELL_MV || id >= CELL_MV + MAX_CELLS)
+                pack_unset(pack, (enum pack_value) id);
+        pack_clear_alarms(pack);
+    }
     if (count > 0)
         pack_set(pack, CELL_COUNT, count);
-    if (is_16s && count > 0 && all_known(pack, count))
-        sum_cells(pack, count);
+    if (is_16s && count > 0 && all_known(pack, count)) {
+        double sum = 0;
+        for (unsigned i = 0; i < count; i++)
+            sum += pack->value[CELL_MV + i];
+        pack_set(pack, VOLTAGE_V, sum / 1000);
+    }
     for (unsigned i = count > 0 ? count : last_fitted(pack); i < MOST_CELLS_16S; i++)
         pack_unset(pack, (enum pack_value)(CELL_MV + i));
     if (is_16s || in_doubt)
@@ -447,28 +440,6 @@ static uint32_t scaled(const struct pack *pack, enum pack_value id, double facto
 {
     return pack_known(pack, id) ? (uint32_t) (int32_t) lround(pack->value[id] * factor + offset)
                                 : 0;
-}
-
-static uint32_t encode_faults(const struct pack *pack)
-{
-    uint32_t word = 0;
-    for (size_t i = 0; i < FAULT_BITS; i++)
-        if (pack->alarms_protection >> fault_bits[i].alarm & 1)
-            word |= 1u << fault_bits[i].bit;
-    return word & ~(1u << 12); /* the same alarm as bit 0 */
-}
-
-static uint32_t encode_status(const struct pack *pack)
-{
-    double current = pack->value[CURRENT_A];
-    return scaled(pack, CHARGE_MOS, 1, 0) | scaled(pack, DISCHARGE_MOS, 1, 0) << 1 |
-           (uint32_t) (current > 0) << 2 | (uint32_t) (current < 0) << 3;
-}
-
-static uint32_t encode_config(const struct pack *pack)
-{
-    uint32_t cells = scaled(pack, CELL_COUNT, 1, 0);
-    return ((cells - 3) & 7) | (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);
 }
 
 // clang-format off
@@ -505,11 +476,14 @@ static uint32_t encode(const struct pack *pack, unsigned command)
     case IC_TEMP_2:
         return 71; /* as all known units */
     case STATUS:
-        return encode_status(pack);
+        return scaled(pack, CHARGE_MOS, 1, 0) | scaled(pack, DISCHARGE_MOS, 1, 0) << 1 |
+               (uint32_t) (pack->value[CURRENT_A] > 0) << 2 |
+               (uint32_t) (pack->value[CURRENT_A] < 0) << 3;
     case FAULTS:
-        return encode_faults(pack);
+        return (uint32_t) pack_alarm_word_once(pack, fault_bits, FAULT_BITS);
     case CONFIG:
-        return encode_config(pack);
+        return ((scaled(pack, CELL_COUNT, 1, 0) - 3) & 7) |
+               (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);
     }
     return encode_scaled(pack, command);
 }

@@ -134,41 +134,33 @@ static void decode_remaining(struct pack *pack, double ah)
         pack_unset(pack, REMAINING_AH);
 }
 
-static void decode_tenths(struct bms *bms, const struct modbus_window *window, struct pack *pack)
-{
-    bool tenths = counts_tenths(bms_memory(bms), window, pack);
-    double divisor = tenths ? 10 : 1;
-    bms_set_current(bms, pack,
-                    (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
-    decode_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMIT) / divisor);
-}
-
 static int sensor_at(const struct modbus_window *window, unsigned n)
 {
     uint16_t word = modbus_word(window, REG_SENSORS + n / 2);
     return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
 }
 
-/* 0 °C counts only if a later sensor reads something else. */
-static void decode_sensors(const struct modbus_window *window, struct pack *pack)
-{
-    bool more = false;
-    for (unsigned n = SENSORS; n > 0; n--) {
-        int celsius = sensor_at(window, n - 1);
-        bool fitted = celsius >= SENSOR_LEAST_C && celsius <= SENSOR_MOST_C;
-        if (fitted && (celsius != 0 || more))
-            pack_set_temp(pack, n, celsius);
-        more |= celsius != 0;
-    }
-}
-
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
-    if (modbus_has(window, 0, VALUES))
-        decode_tenths(bms, window, pack);
-    if (modbus_has(window, REG_SENSORS, SENSORS / 2))
-        decode_sensors(window, pack);
+    if (modbus_has(window, 0, VALUES)) {
+        bool tenths = counts_tenths(bms_memory(bms), window, pack);
+        double divisor = tenths ? 10 : 1;
+        bms_set_current(bms, pack,
+                        (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
+        decode_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
+        pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMIT) / divisor);
+    }
+    if (modbus_has(window, REG_SENSORS, SENSORS / 2)) {
+        /* 0 °C counts only if a later sensor reads something else. */
+        bool more = false;
+        for (unsigned n = SENSORS; n > 0; n--) {
+            int celsius = sensor_at(window, n - 1);
+            bool fitted = celsius >= SENSOR_LEAST_C && celsius <= SENSOR_MOST_C;
+            if (fitted && (celsius != 0 || more))
+                pack_set_temp(pack, n, celsius);
+            more |= celsius != 0;
+        }
+    }
     /* Units of 12 V answer a longer range with other contents. */
     if (window->start == REG_IDENTITY && window->count == IDENTITY_COUNT)
         modbus_take(bms, identity, COUNT(identity), window, pack);

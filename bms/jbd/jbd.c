@@ -146,17 +146,12 @@ static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t wor
     request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, (uint8_t) reg, word, 2);
 }
 
-/* Whether the board may be in factory mode, and this gateway has to bring it out. */
-static bool may_be_inside(const struct bms *bms)
-{
-    return bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable);
-}
-
 /* Requested as often as the poller likes: a device that answers nothing else is no board. */
 static bool build_leave(struct bms *bms, struct bms_request *request)
 {
     struct jbd_memory *memory = bms_memory(bms);
-    if (!may_be_inside(bms))
+    /* Whether the board may be in factory mode, and this gateway has to bring it out. */
+    if (!(bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable)))
         return false;
     if (memory->leave_asked < LEAVE_TRIES)
         memory->leave_asked++;
@@ -323,17 +318,6 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_alarm_bits(pack, ROWS(jbd_protections), be16(d + 16));
 }
 
-/* After the sensors, newer firmware (4.1), recognized by the remaining capacity that it repeats:
- *   00       | 00 00    | 90 24 | 36 C5     | 00 00
- *   humidity | warnings | full  | remaining | balancing, mA */
-static void decode_tail(const uint8_t *d, size_t tail, struct pack *pack)
-{
-    pack_raw_alarm(pack, be16(d + tail + 1));
-    pack_alarm_bits(pack, ROWS(jbd_plain_warnings), be16(d + tail + 1));
-    if (be16(d + tail + 3) > 0)
-        pack_set(pack, FULL_AH, be16(d + tail + 3) / jbd_per_unit(d));
-}
-
 /* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
  * capacities before them read FFFF there:
  *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
@@ -357,10 +341,17 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
     pack_alarm_bits(pack, ROWS(jbd_plain_protections), be16(d + 16));
     size_t tail = decode_temps(reply, 22, pack);
     size_t size = tail < reply->size ? reply->size - tail : 0;
-    if (size >= JBD_TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
-        decode_tail(d, tail, pack);
-    else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF)
+    if (size >= JBD_TAIL_SIZE && be16(d + tail + 5) == be16(d + 4)) {
+        /* After the sensors, newer firmware (4.1), recognized by the remaining capacity that it repeats:
+         *   00       | 00 00    | 90 24 | 36 C5     | 00 00
+         *   humidity | warnings | full  | remaining | balancing, mA */
+        pack_raw_alarm(pack, be16(d + tail + 1));
+        pack_alarm_bits(pack, ROWS(jbd_plain_warnings), be16(d + tail + 1));
+        if (be16(d + tail + 3) > 0)
+            pack_set(pack, FULL_AH, be16(d + tail + 3) / jbd_per_unit(d));
+    } else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF) {
         decode_daren_tail(bms, d + tail, pack);
+    }
     return true;
 }
 

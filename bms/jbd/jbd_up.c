@@ -212,18 +212,6 @@ static void note_switches(struct memory *memory, uint16_t word, bool reason_to_o
     memory->wanted_known |= told;
 }
 
-static void decode_alarms(struct bms *bms, const uint8_t *d, struct pack *pack)
-{
-    uint32_t protection_word = be32(d + 24), warning_word = be32(d + 28);
-    pack_clear_alarms(pack);
-    for (size_t at = 24; at < 32; at += 2)
-        pack_raw_alarm(pack, be16(d + at));
-    pack_alarm_bits(pack, ROWS(protections), protection_word);
-    pack_alarm_bits(pack, ROWS(warnings), warning_word);
-    note_switches(bms_memory(bms), be16(d + 32),
-                  protection_word != 0 || (warning_word & WARNING_FULL));
-}
-
 /* 58 limits in steps of 0.1:
  *   02 48          | 07 D0          | 01 C0             | 07 D0
  *   charge voltage | charge current | discharge voltage | discharge current
@@ -302,7 +290,14 @@ static bool decode_status(struct bms *bms, const struct reply *reply, struct pac
     pack_set(pack, CHARGE_MOS, d[33] & ON_CHARGE ? 1 : 0);
     pack_set(pack, CYCLES, be16(d + 36));
     decode_limits(reply, pack);
-    decode_alarms(bms, d, pack);
+    uint32_t protection_word = be32(d + 24), warning_word = be32(d + 28);
+    pack_clear_alarms(pack);
+    for (size_t at = 24; at < 32; at += 2)
+        pack_raw_alarm(pack, be16(d + at));
+    pack_alarm_bits(pack, ROWS(protections), protection_word);
+    pack_alarm_bits(pack, ROWS(warnings), warning_word);
+    note_switches(bms_memory(bms), be16(d + 32),
+                  protection_word != 0 || (warning_word & WARNING_FULL));
     return true;
 }
 
@@ -409,20 +404,6 @@ static void put_string(uint8_t *d, const char *text)
     memcpy(d, text, size < TEXT_MAX ? size : TEXT_MAX);
 }
 
-static void put_extremes(const struct pack *pack, uint8_t *d)
-{
-    put_be16(d + 38, scaled_word(pack, CELL_MAX_INDEX, 1));
-    put_be16(d + 40, scaled_word(pack, CELL_MAX_MV, 1));
-    put_be16(d + 42, scaled_word(pack, CELL_MIN_INDEX, 1));
-    put_be16(d + 44, scaled_word(pack, CELL_MIN_MV, 1));
-    put_be16(d + 46, scaled_word(pack, CELL_AVG_MV, 1));
-    put_be16(d + 56, temp_of(pack, TEMP_AVG_C));
-    put_be16(d + 58, scaled_word(pack, CHARGE_VOLTAGE_LIMIT_V, 10));
-    put_be16(d + 60, scaled_word(pack, CHARGE_CURRENT_LIMIT_A, 10));
-    put_be16(d + 62, scaled_word(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
-    put_be16(d + 64, scaled_word(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
-}
-
 /* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has only
  * one byte of the firmware version. */
 static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
@@ -466,7 +447,16 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     put_be32(d + 28, (uint32_t) pack_alarm_word(ROWS(warnings), pack->alarms_warning));
     put_be16(d + 32, (memory->switches & ~(uint32_t) ON_BOTH) | on);
     put_be16(d + 36, scaled_word(pack, CYCLES, 1));
-    put_extremes(pack, d);
+    put_be16(d + 38, scaled_word(pack, CELL_MAX_INDEX, 1));
+    put_be16(d + 40, scaled_word(pack, CELL_MAX_MV, 1));
+    put_be16(d + 42, scaled_word(pack, CELL_MIN_INDEX, 1));
+    put_be16(d + 44, scaled_word(pack, CELL_MIN_MV, 1));
+    put_be16(d + 46, scaled_word(pack, CELL_AVG_MV, 1));
+    put_be16(d + 56, temp_of(pack, TEMP_AVG_C));
+    put_be16(d + 58, scaled_word(pack, CHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 60, scaled_word(pack, CHARGE_CURRENT_LIMIT_A, 10));
+    put_be16(d + 62, scaled_word(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 64, scaled_word(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
     return put_lists(pack, address, d);
 }
 

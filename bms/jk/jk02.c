@@ -112,22 +112,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- decoder ---- */
 
-/* The command of a request; 0: no request, or not of this protocol. */
-static uint8_t command_of(const struct bms_request *request)
-{
-    bool ours = request->size == REQUEST_SIZE && memcmp(request->bytes, header, HEADER_SIZE) == 0;
-    return ours ? request->bytes[COMMAND_AT] : 0;
-}
-
-/* An acknowledgement does not contain its command, and also follows reads: only a switch waits for
- * it. */
-static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
-{
-    bool switching =
-        asked == SWITCH_CHARGE || asked == SWITCH_DISCHARGE || asked == SWITCH_BALANCER;
-    return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
-}
-
 /* Keeps the settings frame, which comes once after each request for the stream, before the status
  * or after it, in case it is late. It is only kept together with the status that it came with: the
  * caller checks both and discards both if in doubt, whereas a damaged settings frame on its own
@@ -171,9 +155,16 @@ static enum bms_result decode_record(struct bms *bms, const struct jk_record *re
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
-    uint8_t asked = command_of(request);
-    if (size == REQUEST_SIZE)
-        return decode_short(asked, frame);
+    /* The command of a request; 0: no request, or not of this protocol. */
+    bool ours = request->size == REQUEST_SIZE && memcmp(request->bytes, header, HEADER_SIZE) == 0;
+    uint8_t asked = ours ? request->bytes[COMMAND_AT] : 0;
+    if (size == REQUEST_SIZE) {
+        /* An acknowledgement does not contain its command, and also follows reads: only a switch
+         * waits for it. */
+        bool switching =
+            asked == SWITCH_CHARGE || asked == SWITCH_DISCHARGE || asked == SWITCH_BALANCER;
+        return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
+    }
     struct jk_record record = {
         .type = (enum jk_type) frame[HEADER_SIZE],
         .layout = (enum jk_layout) bms->options.variant,

@@ -106,12 +106,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 /* ---- framer ---- */
 
-static struct bms_span skip_to_start(const uint8_t *bytes, size_t size)
-{
-    const uint8_t *start = size > 1 ? memchr(bytes + 1, 0x4E, size - 1) : NULL;
-    return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
-}
-
 /* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
  * 8). */
 static bool may_start(const uint8_t *bytes, size_t size)
@@ -129,8 +123,10 @@ static bool may_start(const uint8_t *bytes, size_t size)
 struct bms_span jk_4e57_find_frame(const struct bms *bms, const struct bms_request *request,
                                    const uint8_t *bytes, size_t size)
 {
-    if (!may_start(bytes, size))
-        return skip_to_start(bytes, size);
+    if (!may_start(bytes, size)) {
+        const uint8_t *start = size > 1 ? memchr(bytes + 1, 0x4E, size - 1) : NULL;
+        return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
+    }
     size_t whole = size > 3 ? be16(bytes + LENGTH_AT) + 2u : OVERHEAD;
     if (size < whole)
         return (struct bms_span){BMS_MORE, 0};
@@ -194,15 +190,6 @@ static bool holds_vital(const struct registers *registers)
 {
     return registers->at[CELLS] && registers->at[VOLTAGE] && registers->at[CURRENT] &&
            registers->at[SOC];
-}
-
-/* 79: count of bytes, then index and voltage of each cell: 2A | 01 0E ED | 02 0E FA | … */
-static void decode_cells(const uint8_t *value, struct pack *pack)
-{
-    unsigned count = value[0] / 3u;
-    for (unsigned i = 0; i < count; i++)
-        pack_set_cell(pack, value[1 + 3 * i], be16(value + 2 + 3 * i));
-    pack_set(pack, CELL_COUNT, count);
 }
 
 /* Section 5.2: 0…99 °C; from 100 on, 0 °C and below; beyond 140 there is no sensor. */
@@ -309,15 +296,6 @@ static bool knows_full_capacity(const uint8_t *version)
     return major > 10 || (major == 10 && minor >= 10);
 }
 
-static void decode_capacities(const struct registers *registers, struct pack *pack)
-{
-    const uint8_t *rated = registers->at[CAPACITY], *full = registers->at[FULL_CAPACITY];
-    if (rated && be32(rated) != 0)
-        pack_set(pack, RATED_AH, be32(rated));
-    if (full && be32(full) != 0 && knows_full_capacity(registers->at[VERSION]))
-        pack_set(pack, FULL_AH, be32(full));
-}
-
 /* Section 5.5: the version is padded with _; the second half of BA is the model on new boards, or a
  * serial number. */
 static void decode_texts(const struct registers *registers, struct pack *pack)
@@ -355,25 +333,17 @@ static const struct {
 };
 // clang-format on
 
-static void decode_settings(const struct registers *registers, struct pack *pack)
-{
-    for (size_t i = 0; i < COUNT(setting_rows); i++) {
-        const uint8_t *value = registers->at[setting_rows[i].code];
-        if (!value)
-            continue;
-        const double raw = setting_rows[i].is_signed ? sbe16(value) : be16(value);
-        pack_set(pack, setting_rows[i].id, raw / setting_rows[i].divisor);
-    }
-    if (registers->at[BALANCER_SWITCH])
-        pack_set(pack, SET_BALANCER, *registers->at[BALANCER_SWITCH]);
-}
-
 static void decode_registers(struct bms *bms, const struct registers *registers, struct pack *pack)
 {
     const uint8_t *const *at = registers->at;
     note_protocol(bms_memory(bms), registers);
-    if (at[CELLS])
-        decode_cells(at[CELLS], pack);
+    if (at[CELLS]) {
+        /* 79: count of bytes, then index and voltage of each cell: 2A | 01 0E ED | 02 0E FA | … */
+        unsigned count = at[CELLS][0] / 3u;
+        for (unsigned i = 0; i < count; i++)
+            pack_set_cell(pack, at[CELLS][1 + 3 * i], be16(at[CELLS] + 2 + 3 * i));
+        pack_set(pack, CELL_COUNT, count);
+    }
     decode_temps(registers, pack);
     if (at[VOLTAGE])
         pack_set(pack, VOLTAGE_V, be16(at[VOLTAGE]) / 100.0);
@@ -387,21 +357,21 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         decode_alarms(be16(at[ALARMS]), at[STATE], pack);
     if (at[STATE])
         decode_state(be16(at[STATE]), pack);
-    decode_capacities(registers, pack);
-    decode_settings(registers, pack);
+    const uint8_t *rated = registers->at[CAPACITY], *full = registers->at[FULL_CAPACITY];
+    if (rated && be32(rated) != 0)
+        pack_set(pack, RATED_AH, be32(rated));
+    if (full && be32(full) != 0 && knows_full_capacity(registers->at[VERSION]))
+        pack_set(pack, FULL_AH, be32(full));
+    for (size_t i = 0; i < COUNT(setting_rows); i++) {
+        const uint8_t *value = registers->at[setting_rows[i].code];
+        if (!value)
+            continue;
+        const double raw = setting_rows[i].is_signed ? sbe16(value) : be16(value);
+        pack_set(pack, setting_rows[i].id, raw / setting_rows[i].divisor);
+    }
+    if (registers->at[BALANCER_SWITCH])
+        pack_set(pack, SET_BALANCER, *registers->at[BALANCER_SWITCH]);
     decode_texts(registers, pack);
-}
-
-/* A reply with the whole table, also to a request for register 0 only. */
-static enum bms_result decode_all(struct bms *bms, const struct registers *registers,
-                                  struct pack *pack)
-{
-    struct memory *memory = bms_memory(bms);
-    if (!holds_vital(registers))
-        return BMS_INVALID;
-    memory->read_awaited = memory->woken = false;
-    decode_registers(bms, registers, pack);
-    return BMS_DONE;
 }
 
 static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t *frame,
@@ -412,8 +382,15 @@ static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t
         return BMS_FOREIGN;
     find_registers(bms_memory(bms), frame, size - TAIL, &registers);
     remark_unknown(bms);
-    if (asked == 0)
-        return decode_all(bms, &registers, pack);
+    if (asked == 0) {
+        /* A reply with the whole table, also to a request for register 0 only. */
+        struct memory *memory = bms_memory(bms);
+        if (!holds_vital(&registers))
+            return BMS_INVALID;
+        memory->read_awaited = memory->woken = false;
+        decode_registers(bms, &registers, pack);
+        return BMS_DONE;
+    }
     if (!registers.at[asked])
         return BMS_INVALID;
     decode_registers(bms, &registers, pack);

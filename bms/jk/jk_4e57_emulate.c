@@ -34,14 +34,6 @@ static const struct alarm_bit alarm_bits[] = {
 };
 // clang-format on
 
-static uint32_t state_word(const struct pack *pack)
-{
-    bool charge = value_or(pack, CHARGE_MOS, 1) > 0,
-         discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
-    return (uint32_t) charge | (uint32_t) discharge << 1 |
-           (uint32_t) (value_or(pack, BALANCING, 0) > 0) << 2;
-}
-
 /* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
 static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
 {
@@ -51,24 +43,9 @@ static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
     return (uint32_t) (celsius < 0 ? 100 - celsius : celsius);
 }
 
-static uint32_t raw_current(const struct pack *pack)
-{
-    double amps = value_or(pack, CURRENT_A, 0);
-    uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
-    return amps > 0 ? amount | 0x8000 : amount;
-}
-
 static unsigned emulated_cells(const struct pack *pack)
 {
     return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
-}
-
-static uint32_t preset(uint8_t code)
-{
-    for (size_t i = 0; i < COUNT(presets); i++)
-        if (presets[i].code == code)
-            return (uint32_t) presets[i].value;
-    return 0;
 }
 
 /* Settings of the pack that differ from the presets of the app. */
@@ -102,7 +79,10 @@ static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
     for (size_t i = 0; i < COUNT(own); i++)
         if (own[i].code == code && pack_known(pack, own[i].id))
             return (uint32_t) (int32_t) lround(own[i].factor * pack->value[own[i].id]);
-    return preset(code);
+    for (size_t i = 0; i < COUNT(presets); i++)
+        if (presets[i].code == code)
+            return (uint32_t) presets[i].value;
+    return 0;
 }
 
 static uint32_t raw_number(const struct pack *pack, uint8_t code)
@@ -116,8 +96,11 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
         return raw_temperature(pack, TEMP_C + 1);
     case VOLTAGE:
         return (uint32_t) fmin(round(value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
-    case CURRENT:
-        return raw_current(pack);
+    case CURRENT: {
+        double amps = value_or(pack, CURRENT_A, 0);
+        uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
+        return amps > 0 ? amount | 0x8000 : amount;
+    }
     case SOC:
         return (uint32_t) lround(value_or(pack, SOC_PERCENT, 0));
     case TEMPS:
@@ -131,7 +114,9 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
         return (uint32_t) pack_alarm_word(alarm_bits, COUNT(alarm_bits),
                                           pack->alarms_warning | pack->alarms_protection);
     case STATE:
-        return state_word(pack);
+        return (value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
+               (value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |
+               (value_or(pack, BALANCING, 0) > 0 ? 4 : 0);
     case CAPACITY:
         return (uint32_t) lround(value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
     case FULL_CAPACITY:

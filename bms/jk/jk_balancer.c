@@ -62,12 +62,6 @@ static const struct alarm_bit alarm_bits[] = {
 
 /* ---- frames (section 2) ---- */
 
-static bool is_command(uint8_t code)
-{
-    return code == READ || code == SET_CELLS || code == SET_TRIGGER || code == SET_CURRENT ||
-           code == SET_ON;
-}
-
 /* Finds a frame of `whole` bytes that begins with two given ones. */
 static struct bms_span find_span(uint8_t first, uint8_t second, size_t whole, const uint8_t *bytes,
                                  size_t size)
@@ -75,7 +69,10 @@ static struct bms_span find_span(uint8_t first, uint8_t second, size_t whole, co
     const uint8_t *start = memchr(bytes, first, size);
     if (start != bytes)
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
-    if ((size > 1 && bytes[1] != second) || (size > COMMAND && !is_command(bytes[COMMAND])))
+    if ((size > 1 && bytes[1] != second) ||
+        (size > COMMAND &&
+         !(bytes[COMMAND] == READ || bytes[COMMAND] == SET_CELLS || bytes[COMMAND] == SET_TRIGGER ||
+           bytes[COMMAND] == SET_CURRENT || bytes[COMMAND] == SET_ON)))
         return (struct bms_span){BMS_SKIP, 1};
     if (size < whole)
         return (struct bms_span){BMS_MORE, 0};

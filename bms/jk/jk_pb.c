@@ -93,23 +93,6 @@ static const uint16_t triggers[STEPS] = {
 };
 // clang-format on
 
-/* Section 2, wake-up rule: some boards answer a request for the status only if another request
- * preceded it by less than 200 ms. The settings are then requested first: in the cycle after a
- * miss, and always once that has helped. */
-static bool wake_is_due(const struct memory *memory)
-{
-    return !memory->led && (memory->status_awaited || memory->lone_misses >= WAKE_AFTER);
-}
-
-static void note_status_request(struct memory *memory)
-{
-    if (memory->status_awaited && !memory->status_led && memory->lone_misses < WAKE_AFTER)
-        memory->lone_misses++;
-    memory->status_awaited = true;
-    memory->status_led = memory->led;
-    memory->led = false;
-}
-
 static void note_status(struct memory *memory)
 {
     memory->status_awaited = false;
@@ -137,13 +120,22 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     struct memory *memory = bms_memory(bms);
     uint8_t address = (uint8_t) bms_address(bms);
     const struct bms_read *read = &plan[step].read;
-    /* The wake-up also works the other way round: some packs stop answering reads when nothing is
-     * triggered. */
-    if (step == STEP_WAKE ? !wake_is_due(memory)
+    /* Section 2, wake-up rule: some boards answer a request for the status only if another request
+     * preceded it by less than 200 ms. The settings are then requested first: in the cycle after a
+     * miss, and always once that has helped. It also works the other way round: some packs stop
+     * answering reads when nothing is triggered. */
+    const bool wake_is_due =
+        !memory->led && (memory->status_awaited || memory->lone_misses >= WAKE_AFTER);
+    if (step == STEP_WAKE ? !wake_is_due
                           : (read->count > 0) != (bms->options.variant == VARIANT_REGISTERS))
         return false;
-    if (step == STEP_STATUS || step == STEP_READ_CELLS)
-        note_status_request(memory);
+    if (step == STEP_STATUS || step == STEP_READ_CELLS) {
+        if (memory->status_awaited && !memory->status_led && memory->lone_misses < WAKE_AFTER)
+            memory->lone_misses++;
+        memory->status_awaited = true;
+        memory->status_led = memory->led;
+        memory->led = false;
+    }
     if (step == STEP_SETTINGS || step == STEP_WAKE)
         memory->led = true;
     memory->acknowledged = false;

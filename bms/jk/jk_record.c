@@ -243,18 +243,6 @@ static enum jk_layout guess_without_cells(const struct jk_record *record)
     return mos ? JK_24S : JK_LAYOUT_AUTO;
 }
 
-/* Guesses the layout without an about record (section 4, rule 2): the cell mask of the 24-cell
- * layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
-static enum jk_layout guess_layout(const struct jk_record *record)
-{
-    uint32_t word = (uint32_t) get_or_0(record, jk_places[JK_24S].mask, U32);
-    uint32_t read = cells_read(record, jk_places[JK_24S].cells);
-    if (read == 0)
-        return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
-    bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
-    return word != 0 && (word == read || run) ? JK_24S : JK_32S;
-}
-
 static bool must_guess(const struct jk_notes *notes, const struct jk_record *record)
 {
     return record->layout == JK_LAYOUT_AUTO && notes->software == 0;
@@ -262,8 +250,16 @@ static bool must_guess(const struct jk_notes *notes, const struct jk_record *rec
 
 static enum jk_layout choose_layout(const struct jk_notes *notes, const struct jk_record *record)
 {
-    if (must_guess(notes, record))
-        return guess_layout(record);
+    if (must_guess(notes, record)) {
+        /* Guesses the layout without an about record (section 4, rule 2): the cell mask of the
+         * 24-cell layout is where the other one has cells 25 and 26. JK_LAYOUT_AUTO: unknown. */
+        uint32_t word = (uint32_t) get_or_0(record, jk_places[JK_24S].mask, U32);
+        uint32_t read = cells_read(record, jk_places[JK_24S].cells);
+        if (read == 0)
+            return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
+        bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
+        return word != 0 && (word == read || run) ? JK_24S : JK_32S;
+    }
     if (record->layout != JK_LAYOUT_AUTO)
         return record->layout;
     return notes->software < FIRST_32S_SOFTWARE ? JK_24S : JK_32S;
@@ -374,25 +370,6 @@ static void decode_alarms(const struct jk_record *record, const struct jk_places
         pack_raw_alarm(pack, (uint16_t) (word >> 16));
 }
 
-/* 0 off, 1 charging a cell, 2 discharging one. */
-static void decode_balancing(const struct jk_record *record, const struct jk_places *at,
-                             struct pack *pack)
-{
-    int64_t state;
-    if (get(record, at->balancing, U8, &state) && state <= 2)
-        pack_set(pack, BALANCING, state != 0);
-}
-
-/* Section 10: one firmware sends a constant remaining capacity. If it contradicts the SOC, the SOC
- * is right. */
-static void drop_stuck_remaining(struct pack *pack)
-{
-    double full = pack->value[FULL_AH];
-    double expected = pack->value[SOC_PERCENT] / 100 * full;
-    if (fabs(pack->value[REMAINING_AH] - expected) > 0.2 * full)
-        pack_unset(pack, REMAINING_AH);
-}
-
 static enum bms_result decode_status(const struct bms *bms, struct jk_notes *notes,
                                      const struct jk_record *record, struct pack *pack)
 {
@@ -405,8 +382,16 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     decode_cells(record, at, pack);
     decode_temps(notes, record, at, pack);
     decode_alarms(record, at, pack);
-    decode_balancing(record, at, pack);
-    drop_stuck_remaining(pack);
+    /* 0 off, 1 charging a cell, 2 discharging one. */
+    int64_t state;
+    if (get(record, at->balancing, U8, &state) && state <= 2)
+        pack_set(pack, BALANCING, state != 0);
+    /* Section 10: one firmware sends a constant remaining capacity. If it contradicts the SOC,
+     * the SOC is right. */
+    double full = pack->value[FULL_AH];
+    double expected = pack->value[SOC_PERCENT] / 100 * full;
+    if (fabs(pack->value[REMAINING_AH] - expected) > 0.2 * full)
+        pack_unset(pack, REMAINING_AH);
     return BMS_DONE;
 }
 
@@ -439,15 +424,6 @@ static void decode_version(const struct jk_record *record, size_t at, uint8_t *v
     *version = (uint8_t) number;
 }
 
-static void decode_about(struct jk_notes *notes, const struct jk_record *record, struct pack *pack)
-{
-    decode_text(record, 6, 15, MODEL, pack);
-    decode_text(record, 30, 8, FIRMWARE, pack);
-    decode_text(record, 86, 16, SERIAL, pack);
-    decode_version(record, 22, &notes->hardware);
-    decode_version(record, 30, &notes->software);
-}
-
 /* JK's PC program asks with frames of this form whose data are all zero; an echo of them is no
  * answer. */
 static bool is_question(const struct jk_record *record)
@@ -464,7 +440,11 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
     if (is_question(record) || record->type == JK_LOG)
         return BMS_FOREIGN;
     if (record->type == JK_ABOUT) {
-        decode_about(notes, record, pack);
+        decode_text(record, 6, 15, MODEL, pack);
+        decode_text(record, 30, 8, FIRMWARE, pack);
+        decode_text(record, 86, 16, SERIAL, pack);
+        decode_version(record, 22, &notes->hardware);
+        decode_version(record, 30, &notes->software);
         return BMS_DONE;
     }
     if (notes->hardware != 0 && notes->hardware < OLDEST_HARDWARE)

@@ -98,14 +98,6 @@ static struct bms_span whole(const uint8_t *bytes, size_t size, size_t length)
                                           : (struct bms_span){BMS_DAMAGED, 1};
 }
 
-/* 01 83 | 02 | C0 F1 */
-static struct bms_span find_exception(const uint8_t *bytes, size_t size)
-{
-    if (size > 2 && bytes[2] == 0)
-        return skip;
-    return whole(bytes, size, EXCEPTION_SIZE);
-}
-
 /* 01 03 | 04 | 0C FF 0D 02 | crc */
 static struct bms_span find_read(const struct bms_request *request, const uint8_t *bytes,
                                  size_t size)
@@ -145,8 +137,12 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
     if (size < 2)
         return more;
     const unsigned function = request->bytes[1];
-    if (bytes[1] == (function | MODBUS_EXCEPTION))
-        return find_exception(bytes, size);
+    if (bytes[1] == (function | MODBUS_EXCEPTION)) {
+        /* 01 83 | 02 | C0 F1 */
+        if (size > 2 && bytes[2] == 0)
+            return skip;
+        return whole(bytes, size, EXCEPTION_SIZE);
+    }
     if (bytes[1] != function)
         return skip;
     if (!reads(function)) {

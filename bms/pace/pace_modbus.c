@@ -186,27 +186,15 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return modbus_has(window, 0, VALUES) && !is_pack(layout, window) ? BMS_INVALID : BMS_DONE;
 }
 
-/* If the identity lacks the number of cells, its first register shows the layout. */
-static void decode_identity(const struct bms *bms, const struct modbus_window *window,
-                            struct pack *pack)
-{
-    if (window->start < LONG_IDENTITY)
-        modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
-    else
-        modbus_take(bms, long_identity, COUNT(long_identity), window, pack);
-}
-
-static void decode_long_mos(const struct modbus_window *window, struct pack *pack)
-{
-    if (modbus_has(window, REG_LONG_MOS, 1) && modbus_word(window, REG_LONG_MOS) != ABSENT)
-        pack_set(pack, MOS_TEMP_C, (int16_t) modbus_word(window, REG_LONG_MOS) / 10.0);
-}
-
 static void decode_layout(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
     if (window->start >= IDENTITY) {
-        decode_identity(bms, window, pack);
+        /* If the identity lacks the number of cells, its first register shows the layout. */
+        if (window->start < LONG_IDENTITY)
+            modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
+        else
+            modbus_take(bms, long_identity, COUNT(long_identity), window, pack);
         return;
     }
     memory->layout = layout_of(bms, window);
@@ -215,7 +203,8 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
         modbus_take(bms, settings, COUNT(settings), window, pack);
     } else {
         modbus_take(bms, long_layout, COUNT(long_layout), window, pack);
-        decode_long_mos(window, pack);
+        if (modbus_has(window, REG_LONG_MOS, 1) && modbus_word(window, REG_LONG_MOS) != ABSENT)
+            pack_set(pack, MOS_TEMP_C, (int16_t) modbus_word(window, REG_LONG_MOS) / 10.0);
     }
 }
 

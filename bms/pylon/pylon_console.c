@@ -407,21 +407,16 @@ static bool parse_field(enum column column, struct pylon_text word, struct pylon
     return word.size > 0;
 }
 
-static unsigned count_words(struct pylon_text line)
-{
-    unsigned count = 0;
-    while (pylon_word(&line).size > 0)
-        count++;
-    return count;
-}
-
 /* 0        3316     -2964    26400    Dischg       Normal … 96%         44628 mAH      N
  * If a row has as many words as the others, and its number and voltage are in their places, a word
  * that does not fit its column costs the row this column and all later ones: they may be swapped.
  * With more or fewer words characters were lost, perhaps in the voltage as well. */
 static bool parse_row(struct pylon_text line, struct table *table)
 {
-    unsigned words = count_words(line);
+    struct pylon_text copy = line;
+    unsigned words = 0;
+    while (pylon_word(&copy).size > 0)
+        words++;
     if (table->cells == CELLS_MOST || (table->cells > 0 && words != table->words))
         return false;
     table->words = words;
@@ -688,22 +683,6 @@ static void say_bat(struct bms_output *out, const struct pack *pack)
                     n + 1 < cells ? "\r\r\n" : "\r\n");
 }
 
-static void say_stat(struct bms_output *out, int number, const struct pack *pack)
-{
-    append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n", number);
-    append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
-                told(pack, CYCLES, 1), told(pack, SOH_PERCENT, 1));
-}
-
-static void say_info(struct bms_output *out, int number, const struct pack *pack)
-{
-    append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r", number);
-    append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
-                pack->text[MODEL], pack->text[FIRMWARE]);
-    append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
-                pack->text[SERIAL], told(pack, CELL_COUNT, 1));
-}
-
 static void write_reply(struct bms *bms, struct pylon_text line, const struct pack *pack,
                         struct bms_output *out)
 {
@@ -720,10 +699,19 @@ static void write_reply(struct bms *bms, struct pylon_text line, const struct pa
         say_pwr(out, (int) command.number, pack);
     else if (command.step == STEP_BAT)
         say_bat(out, pack);
-    else if (command.step == STEP_INFO)
-        say_info(out, (int) command.number, pack);
-    else
-        say_stat(out, (int) command.number, pack);
+    else if (command.step == STEP_INFO) {
+        append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
+                    (int) command.number);
+        append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",
+                    pack->text[MODEL], pack->text[FIRMWARE]);
+        append_text(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n",
+                    pack->text[SERIAL], told(pack, CELL_COUNT, 1));
+    } else {
+        append_text(out, "Device address %11d\r\r\nData Items      :      109\r\r\n",
+                    (int) command.number);
+        append_text(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n",
+                    told(pack, CYCLES, 1), told(pack, SOH_PERCENT, 1));
+    }
     append_text(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
 }
 

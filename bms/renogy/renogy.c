@@ -104,20 +104,6 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return cells && !are_cells(window) ? BMS_INVALID : BMS_DONE;
 }
 
-static void decode_current(const struct bms *bms, const struct modbus_window *window,
-                           struct pack *pack)
-{
-    double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
-    bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
-}
-
-static void decode_soc(const struct modbus_window *window, struct pack *pack)
-{
-    double full = modbus_long(window, REG_FULL), remaining = modbus_long(window, REG_REMAINING);
-    if (full > 0)
-        pack_set(pack, SOC_PERCENT, fmin(100 * remaining / full, 100));
-}
-
 /* Two bits at `shift`: 1 low, 2 high; for currents, any value but 0 is too high. */
 static unsigned pair_at(uint32_t bits, unsigned shift)
 {
@@ -158,10 +144,15 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
 {
     if (modbus_has(window, REG_LIMITS, 4))
         decode_limits(bms, window, pack);
-    if (modbus_has(window, REG_CURRENT, 1))
-        decode_current(bms, window, pack);
-    if (modbus_has(window, REG_REMAINING, 4))
-        decode_soc(window, pack);
+    if (modbus_has(window, REG_CURRENT, 1)) {
+        double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
+        bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
+    }
+    if (modbus_has(window, REG_REMAINING, 4)) {
+        double full = modbus_long(window, REG_FULL), remaining = modbus_long(window, REG_REMAINING);
+        if (full > 0)
+            pack_set(pack, SOC_PERCENT, fmin(100 * remaining / full, 100));
+    }
     if (modbus_has(window, REG_OTHER_ALARMS, 4))
         decode_status(window, pack);
 }

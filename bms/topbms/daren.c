@@ -144,15 +144,6 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
     return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
-/* With or without the flag; a reply that fits both ways is rejected. */
-static bool find_live(const uint8_t *info, size_t size, struct live *live)
-{
-    struct live other;
-    bool flagged = size > 1 && read_live(info + 1, size - 1, live);
-    bool bare = read_live(info, size, flagged ? &other : live);
-    return flagged != bare;
-}
-
 #define WARN ALARM_WARNING
 #define PROT ALARM_PROTECTION
 // clang-format off
@@ -250,22 +241,6 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
 
 /* ---- the other replies (section 6) ---- */
 
-/*   00   | 0E42    | 09C4   | 003C | FFFB | 2EE0    | …
- *   flag | highest | lowest | °C   | °C   | 10 mA   | cells, in mV */
-static void decode_parameters(const uint8_t *d, struct pack *pack)
-{
-    pack_set(pack, SET_CELL_HIGH_MV, be16(d + 1));
-    pack_set(pack, SET_CELL_LOW_MV, be16(d + 3));
-    pack_set(pack, SET_CHARGE_CURRENT_A, be16(d + 9) / 100.0);
-}
-
-/* Hardware, firmware, model: ten characters each. */
-static void decode_identity(const uint8_t *d, struct pack *pack)
-{
-    pack_set_text(pack, FIRMWARE, d + FIELD_SIZE, FIELD_SIZE);
-    pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
-}
-
 /* Unwritten characters are FF. */
 static void decode_serial(const uint8_t *d, struct pack *pack)
 {
@@ -298,7 +273,11 @@ static enum kind kind_of(const uint8_t *d, size_t size, struct live *live)
         return KIND_CAPACITY;
     if ((size == IDENTITY_SIZE || size == IDENTITY_SIZE + 2) && is_text(d, 3 * FIELD_SIZE))
         return KIND_IDENTITY;
-    if (find_live(d, size, live))
+    /* With or without the flag; a reply that fits both ways is rejected. */
+    struct live other;
+    bool flagged = size > 1 && read_live(d + 1, size - 1, live);
+    bool bare = read_live(d, size, flagged ? &other : live);
+    if (flagged != bare)
         return KIND_LIVE;
     return size == PARAMETERS_SIZE && be16(d + 15) <= CELLS_MOST ? KIND_PARAMETERS : KIND_NONE;
 }
@@ -325,11 +304,17 @@ static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
 {
     if (kind == KIND_LIVE)
         decode_live(bms, live, pack);
-    else if (kind == KIND_PARAMETERS)
-        decode_parameters(d, pack);
-    else if (kind == KIND_IDENTITY)
-        decode_identity(d, pack);
-    else if (kind == KIND_MAKER)
+    else if (kind == KIND_PARAMETERS) {
+        /*   00   | 0E42    | 09C4   | 003C | FFFB | 2EE0    | …
+         *   flag | highest | lowest | °C   | °C   | 10 mA   | cells, in mV */
+        pack_set(pack, SET_CELL_HIGH_MV, be16(d + 1));
+        pack_set(pack, SET_CELL_LOW_MV, be16(d + 3));
+        pack_set(pack, SET_CHARGE_CURRENT_A, be16(d + 9) / 100.0);
+    } else if (kind == KIND_IDENTITY) {
+        /* Hardware, firmware, model: ten characters each. */
+        pack_set_text(pack, FIRMWARE, d + FIELD_SIZE, FIELD_SIZE);
+        pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
+    } else if (kind == KIND_MAKER)
         decode_serial(d + MODULE_HEAD, pack);
     else if (be16(d + MODULE_HEAD + 4) > 0)
         pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);

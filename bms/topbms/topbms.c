@@ -307,22 +307,6 @@ static double raw_value(const uint8_t *d, size_t size)
     return value;
 }
 
-static bool is_capacity(uint8_t id)
-{
-    return id == REMAINING_AH || id == FULL_AH || id == RATED_AH;
-}
-
-static void set_value(struct pack *pack, const struct topbms_field *field, const uint8_t *d)
-{
-    double raw = raw_value(d, field->size);
-    /* FFFF means "see below" at Pylontech and saturation elsewhere; a capacity of 0 is not
-     * configured. */
-    bool none =
-        is_capacity(field->id) && (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
-    if (!none)
-        pack_set(pack, (enum pack_value) field->id, raw * field->unit);
-}
-
 static double capacity_percent(const struct pack *pack)
 {
     if (!pack_known(pack, REMAINING_AH) || !pack_known(pack, FULL_AH))
@@ -331,22 +315,6 @@ static double capacity_percent(const struct pack *pack)
      * then. */
     double percent = 100 * pack->value[REMAINING_AH] / pack->value[FULL_AH];
     return percent > 100 && percent <= 105 ? 100 : percent;
-}
-
-/* 24  | 7148 7148 7148 7148 | 64
- *  SOC | capacities          | SOH
- * Used only if SOC agrees with the capacities before it: some firmwares end after these, others
- * send something else here. */
-static void decode_pace_soc(struct pack *pack, const uint8_t *d)
-{
-    if (fabs(d[0] - capacity_percent(pack)) <= 2)
-        pack_set(pack, SOC_PERCENT, d[0]);
-}
-
-static void decode_pace_soh(struct pack *pack, const uint8_t *d)
-{
-    if (pack_known(pack, SOC_PERCENT))
-        pack_set(pack, SOH_PERCENT, d[8]);
 }
 
 /* 0174E4 | 01B198      95460 of 111000 mAh */
@@ -383,13 +351,25 @@ static void decode_field(const struct bms *bms, struct pack *pack,
         decode_large_capacities(pack, field, d);
         break;
     case FIELD_PACE_SOC:
-        decode_pace_soc(pack, d);
+        /* 24  | 7148 7148 7148 7148 | 64
+         *  SOC | capacities          | SOH
+         * Used only if SOC agrees with the capacities before it: some firmwares end after these, others
+         * send something else here. */
+        if (fabs(d[0] - capacity_percent(pack)) <= 2)
+            pack_set(pack, SOC_PERCENT, d[0]);
         break;
     case FIELD_PACE_SOH:
-        decode_pace_soh(pack, d);
+        if (pack_known(pack, SOC_PERCENT))
+            pack_set(pack, SOH_PERCENT, d[8]);
         break;
     default:
-        set_value(pack, field, d);
+        double raw = raw_value(d, field->size);
+        /* FFFF means "see below" at Pylontech and saturation elsewhere; a capacity of 0 is not
+         * configured. */
+        bool none = (field->id == REMAINING_AH || field->id == FULL_AH || field->id == RATED_AH) &&
+                    (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
+        if (!none)
+            pack_set(pack, (enum pack_value) field->id, raw * field->unit);
     }
 }
 
@@ -397,19 +377,6 @@ static void decode_field(const struct bms *bms, struct pack *pack,
 static void set_balance(struct pack *pack, double mask, unsigned cell_count)
 {
     pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) cell_count)));
-}
-
-/* Clears the values of an earlier reply: some are derived, others may be missing in this one. */
-static void forget_analog(struct pack *pack)
-{
-    static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
-                                             FULL_AH,   RATED_AH,    CYCLES,      MOS_TEMP_C};
-    for (size_t i = 0; i < COUNT(analog); i++)
-        pack_unset(pack, analog[i]);
-    for (unsigned i = 0; i < MAX_CELLS; i++)
-        pack_unset(pack, (enum pack_value)(CELL_MV + i));
-    for (unsigned i = 0; i < MAX_TEMPS; i++)
-        pack_unset(pack, (enum pack_value)(TEMP_C + i));
 }
 
 static void decode_fields(const struct bms *bms, struct pack *pack,
@@ -505,7 +472,16 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
     if (!topbms_find_layout(reply, KIND_ANALOG, &layout))
         return reject(reply);
     learn(bms, reply, layout.id);
-    forget_analog(pack);
+    /* Clears the values of an earlier reply: some are derived, others may be missing in this
+     * one. */
+    static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
+                                             FULL_AH,   RATED_AH,    CYCLES,      MOS_TEMP_C};
+    for (size_t i = 0; i < COUNT(analog); i++)
+        pack_unset(pack, analog[i]);
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    for (unsigned i = 0; i < MAX_TEMPS; i++)
+        pack_unset(pack, (enum pack_value)(TEMP_C + i));
     decode_cells(pack, &layout);
     decode_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
     decode_fields(bms, pack, &layout);
@@ -641,17 +617,6 @@ static enum bms_result decode_message(struct bms *bms, struct topbms_reply *repl
     return result == BMS_INVALID ? reject(reply) : result;
 }
 
-/* Decodes a reply whose request is unknown, which is identified by its structure alone. */
-static enum bms_result decode_unasked(struct bms *bms, struct topbms_reply *reply,
-                                      struct pack *pack)
-{
-    struct topbms_layout layout;
-    if (topbms_find_layout(reply, KIND_ANALOG, &layout))
-        return decode_analog(bms, reply, pack);
-    return topbms_find_layout(reply, KIND_STATUS, &layout) ? decode_status(bms, reply, pack)
-                                                           : BMS_FOREIGN;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -660,8 +625,14 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_FOREIGN;
     if (reply.frame.head.code != RTN_OK)
         return decode_refusal(bms, &reply);
-    if (reply.unasked)
-        return decode_unasked(bms, &reply, pack);
+    if (reply.unasked) {
+        /* Decodes a reply whose request is unknown, which is identified by its structure alone. */
+        struct topbms_layout layout;
+        if (topbms_find_layout(&reply, KIND_ANALOG, &layout))
+            return decode_analog(bms, &reply, pack);
+        return topbms_find_layout(&reply, KIND_STATUS, &layout) ? decode_status(bms, &reply, pack)
+                                                                : BMS_FOREIGN;
+    }
     if (reply.asked.code == TOPBMS_ANALOG)
         return decode_analog(bms, &reply, pack);
     if (reply.asked.code == TOPBMS_STATUS)

@@ -238,27 +238,6 @@ static const struct alarm_bit *find_bit(const struct topbms_variant *variant, un
     return found;
 }
 
-/* Item bytes report the warnings of these alarms. */
-static bool has_item(unsigned alarm)
-{
-    return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE ||
-           alarm == PACK_OVER_VOLTAGE || alarm == PACK_UNDER_VOLTAGE;
-}
-
-static void set_alarms(const struct answer *answer, uint8_t *status)
-{
-    const struct pack *pack = answer->pack;
-    for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        const struct alarm_bit *warning = find_bit(answer->variant, alarm, ALARM_WARNING);
-        const struct alarm_bit *protection = find_bit(answer->variant, alarm, ALARM_PROTECTION);
-        bool louder = warning && warning->level != ALARM_WARNING;
-        if (warning && pack->alarms_warning >> alarm & 1 && !(louder && has_item(alarm)))
-            set_bit(status, warning->bit);
-        if (protection && pack->alarms_protection >> alarm & 1)
-            set_bit(status, protection->bit);
-    }
-}
-
 static void set_balance(const struct answer *answer, uint8_t *status)
 {
     const struct topbms_variant *variant = answer->variant;
@@ -291,15 +270,6 @@ static void put_cell_items(struct answer *answer)
         items[0] = 0xF0;
 }
 
-static void put_sensor_items(struct answer *answer)
-{
-    unsigned count = count_sensors(answer);
-    put_uint(answer, count - answer->variant->uncounted_sensors, 1);
-    for (unsigned i = 0; i < count; i++)
-        put_uint(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0,
-                 1);
-}
-
 static enum topbms_return answer_status(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
@@ -309,13 +279,28 @@ static enum topbms_return answer_status(struct answer *answer)
     put_group(answer);
     put_uint(answer, count_cells(pack), 1);
     put_cell_items(answer);
-    put_sensor_items(answer);
+    unsigned count = count_sensors(answer);
+    put_uint(answer, count - answer->variant->uncounted_sensors, 1);
+    for (unsigned i = 0; i < count; i++)
+        put_uint(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0,
+                 1);
     rest[1] = pack_alarm_active(pack, PACK_OVER_VOLTAGE)    ? 2
               : pack_alarm_active(pack, PACK_UNDER_VOLTAGE) ? 1
                                                             : 0;
     if (variant->tail_count_at != NOWHERE)
         rest[variant->tail_count_at] = variant->tail_count;
-    set_alarms(answer, status);
+    for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        const struct alarm_bit *warning = find_bit(answer->variant, alarm, ALARM_WARNING);
+        const struct alarm_bit *protection = find_bit(answer->variant, alarm, ALARM_PROTECTION);
+        bool louder = warning && warning->level != ALARM_WARNING;
+        /* Item bytes report the warnings of these alarms. */
+        if (warning && pack->alarms_warning >> alarm & 1 &&
+            !(louder && (alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE ||
+                         alarm == PACK_OVER_VOLTAGE || alarm == PACK_UNDER_VOLTAGE)))
+            set_bit(status, warning->bit);
+        if (protection && pack->alarms_protection >> alarm & 1)
+            set_bit(status, protection->bit);
+    }
     set_balance(answer, status);
     if (value_or(pack, CHARGE_MOS, 1) > 0)
         set_bit(status, variant->charge_mos);

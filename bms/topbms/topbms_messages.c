@@ -192,12 +192,6 @@ static const struct message {
 };
 // clang-format on
 
-static bool is_size(const struct message *message, const struct topbms_reply *reply)
-{
-    size_t size = message->plain ? reply->frame.info_size : reply->size;
-    return size == message->size || (message->other_size > 0 && size == message->other_size);
-}
-
 enum bms_result topbms_take_message(struct topbms_board *board, const struct topbms_reply *reply,
                                     struct pack *pack)
 {
@@ -206,7 +200,9 @@ enum bms_result topbms_take_message(struct topbms_board *board, const struct top
         const struct message *message = &messages[i];
         if (message->command != reply->asked.code || !(message->variants & reply->variants))
             continue;
-        if (is_size(message, reply) && message->take(board, reply, pack))
+        size_t size = message->plain ? reply->frame.info_size : reply->size;
+        if ((size == message->size || (message->other_size > 0 && size == message->other_size)) &&
+            message->take(board, reply, pack))
             return BMS_DONE;
         result = BMS_INVALID;
     }

@@ -7,12 +7,6 @@
 
 #include <string.h>
 
-/* CID1 of batteries; packs of 14 ternary cells and EG4 have others than 46. */
-static bool is_battery(uint8_t device)
-{
-    return device == 0x46 || device == 0x4A || device == 0x4E || device == 0x4F;
-}
-
 /* Section 3. Any other code is the command of an echo or of another master's request. */
 static bool is_return_code(uint8_t code)
 {
@@ -104,7 +98,10 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
     reply->is_tdt = repeats_command(reply);
     if (reply->is_tdt)
         reply->frame.head.code = RTN_OK;
-    if (!is_battery(reply->frame.head.device) || !is_return_code(reply->frame.head.code))
+    /* CID1 of batteries; packs of 14 ternary cells and EG4 have others than 46. */
+    if (!(reply->frame.head.device == 0x46 || reply->frame.head.device == 0x4A ||
+          reply->frame.head.device == 0x4E || reply->frame.head.device == 0x4F) ||
+        !is_return_code(reply->frame.head.code))
         return false;
     list_variants(bms, reply);
     if (reply->variants == 0 || !address_fits(bms, reply))

@@ -64,14 +64,6 @@ static size_t find_break(const uint8_t *bytes, size_t from, size_t end)
     return from;
 }
 
-/* Checks the end and the checksum of a line that has the right length. */
-static enum ydt_state check_frame(const uint8_t *bytes, size_t size)
-{
-    if (!ends_line(bytes[size - 1]))
-        return YDT_BROKEN;
-    return number(bytes + size - 5, 4) == checksum(bytes, size - 5) ? YDT_GOOD : YDT_BAD_SUM;
-}
-
 /* Checks the rest of a frame whose head is complete and hexadecimal. */
 static enum ydt_state check_body(const uint8_t *bytes, size_t size, size_t *span)
 {
@@ -90,7 +82,10 @@ static enum ydt_state check_body(const uint8_t *bytes, size_t size, size_t *span
     if (size < total)
         return YDT_MORE;
     *span = bytes[total - 1] == SOI ? total - 1 : total;
-    return check_frame(bytes, total);
+    /* Checks the end and the checksum of a line that has the right length. */
+    if (!ends_line(bytes[total - 1]))
+        return YDT_BROKEN;
+    return number(bytes + total - 5, 4) == checksum(bytes, total - 5) ? YDT_GOOD : YDT_BAD_SUM;
 }
 
 enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)

@@ -95,20 +95,6 @@ static void set_model(struct pack *pack, const struct vedirect_block *block)
     vedirect_set_text(pack, MODEL, name ? name : number);
 }
 
-static void set_texts(const struct vedirect_notes *notes, const struct vedirect_block *block,
-                      struct pack *pack)
-{
-    const char *firmware = vedirect_value(block, "FW");
-    const char *long_firmware = vedirect_value(block, "FWE");
-    const char *serial = vedirect_value(block, "SER#");
-    set_model(pack, block);
-    if (firmware)
-        set_firmware(pack, firmware);
-    if (long_firmware)
-        set_long_firmware(pack, long_firmware);
-    vedirect_set_text(pack, SERIAL, serial ? serial : notes->serial);
-}
-
 static const struct text_value {
     const char *label;
     enum pack_value id;
@@ -130,18 +116,6 @@ static void forget_values(struct pack *pack)
     pack_clear_alarms(pack);
 }
 
-/* History values survive main blocks, but only for HISTORY_LIFE of them without a new history
- * block. */
-static void set_history(struct vedirect_notes *notes, struct pack *pack)
-{
-    if (notes->blocks < HISTORY_LIFE)
-        notes->blocks++;
-    else
-        notes->cycles.known = false;
-    if (notes->cycles.known)
-        pack_set(pack, CYCLES, notes->cycles.value);
-}
-
 static void decode_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
@@ -154,8 +128,23 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
         vedirect_set_alarms(pack, (uint16_t) number);
     read_fact(block, "CE", 1000, &notes->consumed_ah);
     vedirect_set_capacity(bms, pack);
-    set_history(notes, pack);
-    set_texts(notes, block, pack);
+    /* History values survive main blocks, but only for HISTORY_LIFE of them without a new
+     * history block. */
+    if (notes->blocks < HISTORY_LIFE)
+        notes->blocks++;
+    else
+        notes->cycles.known = false;
+    if (notes->cycles.known)
+        pack_set(pack, CYCLES, notes->cycles.value);
+    const char *firmware = vedirect_value(block, "FW");
+    const char *long_firmware = vedirect_value(block, "FWE");
+    const char *serial = vedirect_value(block, "SER#");
+    set_model(pack, block);
+    if (firmware)
+        set_firmware(pack, firmware);
+    if (long_firmware)
+        set_long_firmware(pack, long_firmware);
+    vedirect_set_text(pack, SERIAL, serial ? serial : notes->serial);
     notes->has_text = true;
 }
 
@@ -179,16 +168,6 @@ static bool is_fragment(struct vedirect_notes *notes, const struct vedirect_bloc
     return fragment;
 }
 
-/* MON, section 2.4: anything but 0 is an energy meter of something else, whose values are served
- * all the same. */
-static void remark_mode(struct bms *bms, const struct vedirect_block *block)
-{
-    double mode;
-    bool meter = read_number(vedirect_value(block, "MON"), &mode) && mode != 0;
-    snprintf(bms->remark, sizeof bms->remark, "%s",
-             meter ? "is set up as a DC energy meter (MON), not as a battery monitor" : "");
-}
-
 /* Voltage and current make a main block. A solar charger or an inverter has them too, but no state
  * of charge. */
 static enum bms_result decode_text(struct bms *bms, const struct vedirect_block *block,
@@ -203,7 +182,12 @@ static enum bms_result decode_text(struct bms *bms, const struct vedirect_block 
         if (!shunt || !readable || is_fragment(notes, block))
             return BMS_FOREIGN;
         decode_main(bms, block, pack);
-        remark_mode(bms, block);
+        /* MON, section 2.4: anything but 0 is an energy meter of something else, whose values
+         * are served all the same. */
+        double mode;
+        bool meter = read_number(vedirect_value(block, "MON"), &mode) && mode != 0;
+        snprintf(bms->remark, sizeof bms->remark, "%s",
+                 meter ? "is set up as a DC energy meter (MON), not as a battery monitor" : "");
         return BMS_DONE;
     }
     for (unsigned i = 0; i < block->field_count; i++)

@@ -158,16 +158,6 @@ static void put_main(struct memory *memory, const struct pack *pack, struct writ
     end_block(writer);
 }
 
-/* The history of a simulated shunt is empty but for its cycles. */
-static void put_history(const struct pack *pack, struct writer *writer)
-{
-    static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
-                                         "H9", "H10", "H11", "H12", "H15", "H16", "H17", "H18"};
-    for (size_t i = 0; i < COUNT(labels); i++)
-        put_number_field(writer, labels[i], strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
-    end_block(writer);
-}
-
 static size_t put_padded(const char *text, size_t size, uint8_t *bytes)
 {
     if (!text[0])
@@ -214,16 +204,6 @@ static size_t put_register(const struct pack *pack, uint16_t id, uint8_t *value)
     }
 }
 
-static void answer_get(const struct pack *pack, const struct vedirect_record *asked,
-                       struct bms_output *out)
-{
-    uint8_t data[VEDIRECT_DATA] = {asked->data[0], asked->data[1], VEDIRECT_FINE};
-    size_t size = put_register(pack, le16(data), data + 3);
-    if (size == 0)
-        data[2] = VEDIRECT_NO_SUCH;
-    put_record(out, VEDIRECT_IS_GET, data, 3 + size);
-}
-
 static void write_reply(const struct pack *pack, const struct vedirect_record *asked,
                         struct bms_output *out)
 {
@@ -240,8 +220,13 @@ static void write_reply(const struct pack *pack, const struct vedirect_record *a
         put_record(out, VEDIRECT_IS_DONE, word, sizeof word);
         return;
     case VEDIRECT_GET:
-        if (asked->size >= 3)
-            answer_get(pack, asked, out);
+        if (asked->size >= 3) {
+            uint8_t data[VEDIRECT_DATA] = {asked->data[0], asked->data[1], VEDIRECT_FINE};
+            size_t size = put_register(pack, le16(data), data + 3);
+            if (size == 0)
+                data[2] = VEDIRECT_NO_SUCH;
+            put_record(out, VEDIRECT_IS_GET, data, 3 + size);
+        }
         return;
     case VEDIRECT_SET:
         if (asked->size >= 2)
@@ -264,7 +249,13 @@ size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes
     out->size = 0;
     if (size == 0) {
         put_main(bms_memory(bms), pack, &writer);
-        put_history(pack, &writer);
+        /* The history of a simulated shunt is empty but for its cycles. */
+        static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
+                                             "H9", "H10", "H11", "H12", "H15", "H16", "H17", "H18"};
+        for (size_t i = 0; i < COUNT(labels); i++)
+            put_number_field(&writer, labels[i],
+                             strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
+        end_block(&writer);
         return 0;
     }
     if (bytes[0] != ':') {

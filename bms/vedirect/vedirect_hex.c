@@ -57,16 +57,6 @@ static bool decode_number(struct bms *bms, const struct hex_value *value,
     return true;
 }
 
-static bool decode_consumed(struct bms *bms, const struct hex_value *value, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    if (!read_raw(value, true, &notes->consumed_ah))
-        return false;
-    notes->consumed_ah.value /= 10;
-    vedirect_set_capacity(bms, pack);
-    return true;
-}
-
 /* Registers with present measurements. */
 static bool decode_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
@@ -75,8 +65,13 @@ static bool decode_reading(struct bms *bms, const struct hex_value *value, struc
     struct vedirect_fact raw;
     if (row)
         return decode_number(bms, value, row, pack);
-    if (value->id == VEDIRECT_CONSUMED)
-        return decode_consumed(bms, value, pack);
+    if (value->id == VEDIRECT_CONSUMED) {
+        if (!read_raw(value, true, &notes->consumed_ah))
+            return false;
+        notes->consumed_ah.value /= 10;
+        vedirect_set_capacity(bms, pack);
+        return true;
+    }
     if (value->id != VEDIRECT_REASONS && value->id != VEDIRECT_SYNCHRONISED)
         return true;
     if (!read_raw(value, false, &raw))

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Handles the messages of outlets. */
-#include "hear.h"
-#include "tell.h"
+#include "running.h"
 
 #include "base/clock.h"
 #include "base/late_turn.h"
@@ -163,15 +162,6 @@ void hear_last(struct process *process)
     handle_all(process, false);
 }
 
-/* The outlet has closed its pipe: it is killed if it does not end soon. */
-static void hang_up(struct process *process)
-{
-    hear_no_more(process);
-    ev_timer_stop(process->outlets->loop, &process->timer);
-    ev_timer_set(&process->timer, PROCESS_END_S, 0);
-    ev_timer_start(process->outlets->loop, &process->timer);
-}
-
 void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct process *process = io->data;
@@ -180,8 +170,13 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
         const ssize_t size = handle_next(process, false, &through);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        if (size <= 0)
-            hang_up(process);
+        if (size > 0)
+            continue;
+        /* The outlet has closed its pipe: it is killed if it does not end soon. */
+        hear_no_more(process);
+        ev_timer_stop(loop, &process->timer);
+        ev_timer_set(&process->timer, PROCESS_END_S, 0);
+        ev_timer_start(loop, &process->timer);
     }
     if (process->fd < 0)
         return;

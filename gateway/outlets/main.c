@@ -35,13 +35,6 @@ static void print_help(FILE *out)
         kind->name, PACKGATE_VERSION);
 }
 
-static bool is_pipe(int fd)
-{
-    int type = 0;
-    socklen_t size = sizeof type;
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
-}
-
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -62,7 +55,9 @@ int main(int argc, char **argv)
         print_help(stderr);
         return 2;
     }
-    if (!is_pipe(PIPE_FD)) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(PIPE_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET) {
         fprintf(stderr, "packgate-outlet-%s: expected to be started by packgate\n", kind->name);
         return 2;
     }

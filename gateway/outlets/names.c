@@ -110,12 +110,6 @@ static bool is_permitted(const struct permitted *permitted, unsigned port)
     return false;
 }
 
-static void permit(struct permitted *permitted, unsigned port)
-{
-    if (!permitted->complete && !is_permitted(permitted, port) && permitted->count < PORTS_MAX)
-        permitted->ports[permitted->count++] = port;
-}
-
 /* Datagram sockets may use any port: they can send without a connection anyway, and no server of
  * datagrams can switch a pack. */
 static bool may_connect(const struct permitted *permitted, const struct question *question, int fd)
@@ -189,10 +183,13 @@ static _Noreturn void serve(int fd, pid_t parent)
         const ssize_t size = pipe_receive_file(fd, &question, sizeof question, &to);
         if (size == 0)
             _exit(0);
-        if (size == sizeof question && question.wanted == PERMIT)
-            permit(&permitted, question.port);
-        else if (size == sizeof question && to >= 0)
+        if (size == sizeof question && question.wanted == PERMIT) {
+            if (!permitted.complete && !is_permitted(&permitted, question.port) &&
+                permitted.count < PORTS_MAX)
+                permitted.ports[permitted.count++] = question.port;
+        } else if (size == sizeof question && to >= 0) {
             answer_apart(&permitted, &question, to);
+        }
         permitted.complete |= size == sizeof question && question.wanted == CONNECT;
         if (to >= 0)
             close(to);
@@ -220,14 +217,6 @@ bool names_begin(void)
 
 /* ---- the outlet ---- */
 
-/* The process that connects is gone: the outlet ends as if it was asked to, and the gateway
- * restarts it. */
-static void ask_nobody(void)
-{
-    kill(getpid(), SIGTERM);
-    looker = -1;
-}
-
 /* `fd`: the socket to connect; -1: none. False: the process that answers is gone. */
 static bool ask_process(const struct question *question, int fd, struct answer *answer)
 {
@@ -237,8 +226,12 @@ static bool ask_process(const struct question *question, int fd, struct answer *
         return false;
     const bool asked = (fd < 0 || pipe_send_file(pair[0], &none, sizeof none, fd)) &&
                        pipe_send_file(looker, question, sizeof *question, pair[1]);
-    if (!asked && (errno == EPIPE || errno == ECONNRESET))
-        ask_nobody();
+    /* The process that connects is gone: the outlet ends as if it was asked to, and the gateway
+     * restarts it. */
+    if (!asked && (errno == EPIPE || errno == ECONNRESET)) {
+        kill(getpid(), SIGTERM);
+        looker = -1;
+    }
     close(pair[1]);
     ssize_t size = -1;
     while (asked && (size = recv(pair[0], answer, sizeof *answer, 0)) < 0 && errno == EINTR)

@@ -138,12 +138,6 @@ static struct note *set_note(struct outlet *outlet, const char *key, const char 
 
 /* ---- to the gateway ---- */
 
-/* In a late turn, what a client asks for may be old: nothing is asked of the gateway then. */
-static bool is_late(const struct outlet *outlet, double now)
-{
-    return late_turn_is_on(outlet->loop, now);
-}
-
 /* Never waits. A message that the gateway does not take is small and rare: it is logged. */
 static bool transmit(struct outlet *outlet, const struct pipe_message *message, int file)
 {
@@ -196,7 +190,7 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
 {
     const double now = clock_now();
     struct request *request = find_request(outlet->orders, 0);
-    if (!request || is_late(outlet, now))
+    if (!request || late_turn_is_on(outlet->loop, now))
         return false;
     const struct pipe_message message = {.type = PIPE_ORDER,
                                          .order = {++outlet->request_count, pack->index, *what}};
@@ -213,7 +207,7 @@ bool outlet_ask(struct outlet *outlet, const char *what,
 {
     const double now = clock_now();
     struct request *request = find_request(outlet->questions, 0);
-    if (!request || is_late(outlet, now))
+    if (!request || late_turn_is_on(outlet->loop, now))
         return false;
     const struct pipe_message message = {.type = PIPE_QUESTION,
                                          .question = {++outlet->request_count}};
@@ -249,25 +243,6 @@ static void handle_values(struct outlet *outlet, const struct pipe_values *value
     unsigned changes = values->changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
     pack->fresh = fresh;
     outlet->kind->changed(outlet->self, pack, changes, now);
-}
-
-static void handle_ordered(struct outlet *outlet, const struct pipe_ordered *ordered)
-{
-    const struct order_report report = {
-        .ordered = ordered->what, .result = ordered->result, .from = ordered->from};
-    if (outlet->kind->ordered)
-        outlet->kind->ordered(outlet->self, &outlet->packs[ordered->pack], &report);
-}
-
-static void handle_answer(struct outlet *outlet, const struct pipe_answer *answer, int file)
-{
-    size_t size = 0;
-    struct request *request = find_request(outlet->questions, answer->ticket);
-    if (!request)
-        return;
-    char *text = answer->good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
-    finish_request(request, ORDER_UNANSWERED, text, size);
-    free(text);
 }
 
 static void give_up_requests(struct request list[REQUESTS_MAX], double now)
@@ -308,7 +283,8 @@ void outlet_over(struct outlet *outlet)
 
 static void handle_message(struct outlet *outlet, const struct pipe_message *message, int file)
 {
-    struct request *request;
+    const struct pipe_ordered *ordered = &message->ordered;
+    struct request *request = NULL;
     switch (message->type) {
     case PIPE_VALUES:
         handle_values(outlet, &message->values);
@@ -319,10 +295,20 @@ static void handle_message(struct outlet *outlet, const struct pipe_message *mes
             finish_request(request, message->done.result, NULL, 0);
         break;
     case PIPE_ORDERED:
-        handle_ordered(outlet, &message->ordered);
+        if (outlet->kind->ordered)
+            outlet->kind->ordered(outlet->self, &outlet->packs[ordered->pack],
+                                  &(struct order_report){.ordered = ordered->what,
+                                                         .result = ordered->result,
+                                                         .from = ordered->from});
         break;
     case PIPE_ANSWER:
-        handle_answer(outlet, &message->answer, file);
+        request = find_request(outlet->questions, message->answer.ticket);
+        if (request) {
+            size_t size = 0;
+            char *text = message->answer.good ? pipe_file_text(file, ANSWER_MOST, &size) : NULL;
+            finish_request(request, ORDER_UNANSWERED, text, size);
+            free(text);
+        }
         break;
     case PIPE_COMMIT:
         if (outlet->self && outlet->kind->commit)
@@ -439,14 +425,6 @@ static void describe_pack(struct outlet_pack *pack)
     };
 }
 
-static struct source *find_member(struct outlet *outlet, const char *name)
-{
-    for (unsigned i = 0; i < outlet->config.pack_count; i++)
-        if (strcmp(outlet->packs[i].facts.name, name) == 0)
-            return &outlet->packs[i].source;
-    return NULL;
-}
-
 /* Members of a bank that the section does not include have a name only. */
 static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
 {
@@ -454,8 +432,10 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
     pack->strangers = calloc(facts->member_count + 1, sizeof *pack->strangers);
     for (unsigned i = 0; pack->strangers && i < facts->member_count; i++) {
         pack->strangers[i].name = pack->strangers[i].title = facts->members[i];
-        struct source *member = find_member(outlet, facts->members[i]);
-        pack->members[i] = member ? member : &pack->strangers[i];
+        pack->members[i] = &pack->strangers[i];
+        for (unsigned n = 0; n < outlet->config.pack_count; n++)
+            if (strcmp(outlet->packs[n].facts.name, facts->members[i]) == 0)
+                pack->members[i] = &outlet->packs[n].source;
     }
     return pack->strangers != NULL;
 }
@@ -571,19 +551,6 @@ static void start_watchers(struct outlet *outlet)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void free_outlet(struct outlet *outlet)
-{
-    while (outlet->notes) {
-        struct note *note = outlet->notes;
-        outlet->notes = note->next;
-        free(note);
-    }
-    for (unsigned i = 0; outlet->packs && i < outlet->config.pack_count; i++)
-        free(outlet->packs[i].strangers);
-    free(outlet->packs);
-    free(outlet->bytes);
-}
-
 int outlet_run(const struct outlet_kind *kind, int fd)
 {
     memory_be_small();
@@ -610,6 +577,14 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
     late_turn_unwatch(outlet.loop, &outlet.watcher);
-    free_outlet(&outlet);
+    while (outlet.notes) {
+        struct note *note = outlet.notes;
+        outlet.notes = note->next;
+        free(note);
+    }
+    for (unsigned i = 0; outlet.packs && i < outlet.config.pack_count; i++)
+        free(outlet.packs[i].strangers);
+    free(outlet.packs);
+    free(outlet.bytes);
     return good ? 0 : 1;
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Which outlet processes run, by the configuration. */
 #include "outlets.h"
-#include "hear.h"
-#include "process.h"
-#include "tell.h"
+#include "running.h"
 
 #include "config/outlets.h"
 #include "base/log.h"
@@ -83,11 +81,11 @@ static struct process *new_process(struct outlets *outlets, const struct config_
     return NULL;
 }
 
-/* NULL: none, or it was asked to end. */
-static struct process *find_process(const struct outlets *outlets, const char *title)
+/* `leaving`: also one that was asked to end. */
+static struct process *find_process(const struct outlets *outlets, const char *title, bool leaving)
 {
     for (struct process *process = outlets->first; process; process = process->next)
-        if (strcmp(process->title, title) == 0 && !process->leaving)
+        if (strcmp(process->title, title) == 0 && (leaving || !process->leaving))
             return process;
     return NULL;
 }
@@ -102,7 +100,7 @@ static void push(struct process **list, struct process *process)
  * Another one ends before its successor starts. */
 static void take_up(struct outlets *outlets, struct process *fresh, struct process **kept)
 {
-    struct process *running = find_process(outlets, fresh->title);
+    struct process *running = find_process(outlets, fresh->title, false);
     if (running)
         process_unlink(running);
     if (running && !running->gone && running->config_size == fresh->config_size &&
@@ -167,14 +165,6 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     process_leave(process, true);
 }
 
-static bool is_listed(const struct outlets *outlets, const char *title)
-{
-    for (const struct process *process = outlets->first; process; process = process->next)
-        if (strcmp(process->title, title) == 0)
-            return true;
-    return false;
-}
-
 static const struct config_section *find_outlet_section(const char *title)
 {
     for (size_t i = 0; config_sections[i]; i++) {
@@ -221,7 +211,7 @@ static void renew_processes(struct outlets *outlets)
     outlets->first = kept;
     for (const struct kept_note *note = NULL; (note = kept_next_note(outlets->kept, NULL, note));) {
         const struct config_section *kind = find_outlet_section(note->outlet);
-        if (strcmp(note->key, "broker") == 0 && kind && !is_listed(outlets, note->outlet))
+        if (strcmp(note->key, "broker") == 0 && kind && !find_process(outlets, note->outlet, true))
             withdraw_former(outlets, kind, note->outlet);
     }
     process_start_waiting(outlets);

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The life cycle of an outlet process. */
-#include "process.h"
-#include "hear.h"
+#include "running.h"
 #include "program.h"
-#include "tell.h"
 
 #include "base/backoff.h"
 #include "base/child.h"

@@ -183,15 +183,6 @@ static void give_up_calls(const struct outlet_kind *kind)
     load_filter(filter, error);
 }
 
-/* A page with many viewers must not delay the gateway: a process of this scheduling class does not
- * preempt others when it wakes, and is not starved. */
-static void give_up_haste(void)
-{
-    const struct sched_param none = {0};
-    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
-        log_debug("it keeps the scheduling class of the gateway: %s", strerror(errno));
-}
-
 void rights_give_up_programs(void)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -210,7 +201,11 @@ void rights_give_up(const struct outlet_kind *kind)
     /* A core dump could contain passwords. */
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    give_up_haste();
+    /* A page with many viewers must not delay the gateway: a process of this scheduling class does not
+     * preempt others when it wakes, and is not starved. */
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
+        log_debug("it keeps the scheduling class of the gateway: %s", strerror(errno));
     give_up_capabilities();
     if (!kind->devices)
         rights_give_up_devices();

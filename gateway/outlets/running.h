@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The running outlets, each in a process of its own: state shared by the files in this folder. */
+/*
+ * The running outlets, each in a process of its own, as the gateway sees them: the state that the files of its side
+ * share, and what they do for one another. outlets.c decides which processes run.
+ */
 #pragma once
 
 #include "pipe.h"
@@ -63,3 +66,66 @@ struct outlets {
     pipe_asked *asked; /* of outlets_serve; NULL: nobody answers */
     void *asked_data;
 };
+
+/*
+ * process.c: the life cycle of an outlet process.
+ */
+
+/** Prepares a zeroed struct: not running. */
+void process_init(struct process *process);
+/** Closes its pipe, so that it ends, without waiting. NULL is fine. */
+void process_free(struct process *process);
+/** Removes it from the list. */
+void process_unlink(struct process *process);
+
+void process_start(struct process *process);
+/** Starts the processes that wait, for their predecessor or for one that withdraws. Two sections can use the same client id at a broker, where a new
+ * connection replaces the old: what the old one withdraws must not be what the new one has just
+ * announced. */
+void process_start_waiting(struct outlets *outlets);
+
+/** Asks it to end, by end of file; `gone`: it first withdraws what it published. It receives no
+ * more values, and is not restarted. */
+void process_leave(struct process *process, bool gone);
+/** The packs were freed: it receives no more values. */
+void process_forget_sources(struct process *process);
+
+/*
+ * tell.c sends messages to outlets.
+ *
+ * Each outlet is owed at most one message per pack: the changes since the last accepted message,
+ * with the values at the time when the next one is accepted. A change of state, switches or alarms
+ * is an event, however, and must not be merged into the next one: as long as there is room such
+ * messages wait in their order.
+ */
+
+/** Callback of an observer of the packs; `data` is struct outlets. */
+void tell_changed(void *data, const struct source *source, unsigned changes, double now);
+void tell_ordered(void *data, const struct source *source, const struct order_report *report);
+
+/** Sends a message. False: the pipe does not accept it. Never waits. */
+bool tell_send(struct process *process, const struct pipe_message *message);
+/** The same for a message that must not be lost: it is queued behind those that wait. */
+void tell_event(struct process *process, const struct pipe_message *message);
+/** Marks changes of its n-th pack, to be sent with the next change of any pack. */
+void tell_owe(struct process *process, unsigned n, unsigned changes);
+
+/*
+ * hear.c handles the messages of outlets: orders, notes, reports, questions.
+ */
+
+/** Handles what is in the pipe. An outlet that floods it gets its turn, then a pause, so that it
+ * cannot keep the gateway busy. */
+void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents);
+void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents);
+
+/** A turn of the loop begins late (base/late_turn.h): of the messages in the pipe, orders are
+ * refused and questions are not answered. */
+void hear_late(struct process *process);
+
+/** Handles the outlet's last messages, after it ended or before its pipe is closed. */
+void hear_last(struct process *process);
+/** Answers a question; NULL: there is no answer. */
+void hear_answer(struct process *process, uint64_t ticket, const char *text);
+/** Closes the pipe; it may be closed already. */
+void hear_no_more(struct process *process);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Sends messages to outlets. */
-#include "tell.h"
+#include "running.h"
 #include "outlet.h"
 
 #include "base/clock.h"

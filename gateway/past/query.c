@@ -287,30 +287,6 @@ static double real_at(sqlite3_stmt *statement, int column, double scale)
                : sqlite3_column_double(statement, column) / scale;
 }
 
-static void take_health(sqlite3_stmt *statement, struct health_day *day)
-{
-    health_clear(day);
-    day->day = sqlite3_column_int64(statement, 0);
-    day->from = start_of(day->day);
-    day->charged_wh = real_at(statement, 1, 1);
-    day->discharged_wh = real_at(statement, 2, 1);
-    day->silent_s = real_at(statement, 3, 1);
-    day->efficiency = real_at(statement, 4, 1e4);
-    day->capacity_ah = real_at(statement, 5, 1e3);
-    day->temp_c = real_at(statement, 6, 10);
-}
-
-static void take_health_cell(sqlite3_stmt *statement, struct health_day *day)
-{
-    const int64_t cell = sqlite3_column_int64(statement, 7) - 1;
-    if (cell < 0 || cell >= MAX_CELLS)
-        return;
-    day->load_mv[cell] = real_at(statement, 8, 1e3);
-    day->rest_mv[cell] = real_at(statement, 9, 1e3);
-    day->milliohm[cell] = real_at(statement, 10, 1e3);
-    day->cells = (unsigned) cell + 1;
-}
-
 /* A row for each cell of a day, or one for a day without cells. */
 void query_health(struct query *query, const char *pack, int64_t from,
                   bool (*each)(void *data, const struct health_day *day), void *data)
@@ -329,9 +305,23 @@ void query_health(struct query *query, const char *pack, int64_t from,
     while (goes_on && sqlite3_step(statement) == SQLITE_ROW) {
         if (sqlite3_column_int64(statement, 0) != day.day) {
             goes_on = day.day == 0 || each(data, &day);
-            take_health(statement, &day);
+            health_clear(&day);
+            day.day = sqlite3_column_int64(statement, 0);
+            day.from = start_of(day.day);
+            day.charged_wh = real_at(statement, 1, 1);
+            day.discharged_wh = real_at(statement, 2, 1);
+            day.silent_s = real_at(statement, 3, 1);
+            day.efficiency = real_at(statement, 4, 1e4);
+            day.capacity_ah = real_at(statement, 5, 1e3);
+            day.temp_c = real_at(statement, 6, 10);
         }
-        take_health_cell(statement, &day);
+        const int64_t cell = sqlite3_column_int64(statement, 7) - 1;
+        if (cell < 0 || cell >= MAX_CELLS)
+            continue;
+        day.load_mv[cell] = real_at(statement, 8, 1e3);
+        day.rest_mv[cell] = real_at(statement, 9, 1e3);
+        day.milliohm[cell] = real_at(statement, 10, 1e3);
+        day.cells = (unsigned) cell + 1;
     }
     if (goes_on && day.day != 0)
         each(data, &day);

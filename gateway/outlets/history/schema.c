@@ -122,25 +122,6 @@ bool schema_add_column(sqlite3 *db, enum history_level level, enum history_value
     return run(db, room);
 }
 
-/* Adds columns that a file of an older version lacks; older versions can still use it, since they
- * name their columns. */
-static bool add_missing(sqlite3 *db, enum history_level level)
-{
-    for (int value = 0; value < ROW_CELL; value++)
-        if (!has_column(db, level, (enum history_value) value) &&
-            !schema_add_column(db, level, (enum history_value) value))
-            return false;
-    return true;
-}
-
-static unsigned count_cell_columns(sqlite3 *db, enum history_level level)
-{
-    unsigned cells = 0;
-    while (cells < MAX_CELLS && has_column(db, level, (enum history_value)(ROW_CELL + cells)))
-        cells++;
-    return cells;
-}
-
 /* A view for people with sqlite3 or Grafana: the map's names and units. */
 bool schema_view(sqlite3 *db, enum history_level level, unsigned cells)
 {
@@ -191,26 +172,24 @@ bool schema_prepare(sqlite3 *db, enum history_level level, unsigned cells, sqlit
     return sqlite3_prepare_v3(db, room, -1, SQLITE_PREPARE_PERSISTENT, put, NULL) == SQLITE_OK;
 }
 
-#define HEALTH_TABLES                                                                              \
-    "CREATE TABLE IF NOT EXISTS health(pack INTEGER NOT NULL, day INTEGER NOT NULL, "              \
-    "silent_s INTEGER, efficiency INTEGER, capacity_mah INTEGER, temp_dc INTEGER, "                \
-    "PRIMARY KEY(pack, day)) WITHOUT ROWID;"                                                       \
-    "CREATE TABLE IF NOT EXISTS health_cell(pack INTEGER NOT NULL, day INTEGER NOT NULL, "         \
-    "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "                  \
-    "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
-
 /* Tables for the findings of a day, of a pack and of its cells; the views have whole units. */
 static bool make_health(sqlite3 *db)
 {
-    return run(db, HEALTH_TABLES
-               "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
-               "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
-               "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
-               "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
-               "h.pack AND d.day = h.day;"
-               "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
-               "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
-               "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
+    return run(
+        db, "CREATE TABLE IF NOT EXISTS health(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
+            "silent_s INTEGER, efficiency INTEGER, capacity_mah INTEGER, temp_dc INTEGER, "
+            "PRIMARY KEY(pack, day)) WITHOUT ROWID;"
+            "CREATE TABLE IF NOT EXISTS health_cell(pack INTEGER NOT NULL, day INTEGER NOT NULL, "
+            "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "
+            "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
+            "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
+            "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
+            "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
+            "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
+            "h.pack AND d.day = h.day;"
+            "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
+            "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
+            "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
 }
 
 bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
@@ -225,12 +204,19 @@ bool schema_create(sqlite3 *db, unsigned cells[HISTORY_LEVELS])
         !make_health(db))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
-        if (!make_table(db, (enum history_level) level) ||
-            !add_missing(db, (enum history_level) level))
+        const enum history_level at = (enum history_level) level;
+        if (!make_table(db, at))
             return false;
-        cells[level] = count_cell_columns(db, (enum history_level) level);
-        if (cells[level] < FIRST_CELLS ||
-            !schema_view(db, (enum history_level) level, cells[level]))
+        /* Adds columns that a file of an older version lacks; older versions can still use it, since
+         * they name their columns. */
+        for (int value = 0; value < ROW_CELL; value++)
+            if (!has_column(db, at, (enum history_value) value) &&
+                !schema_add_column(db, at, (enum history_value) value))
+                return false;
+        for (cells[at] = 0; cells[at] < MAX_CELLS; cells[at]++)
+            if (!has_column(db, at, (enum history_value)(ROW_CELL + cells[at])))
+                break;
+        if (cells[at] < FIRST_CELLS || !schema_view(db, at, cells[at]))
             return false;
     }
     return true;

@@ -103,18 +103,6 @@ static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double n
     return true;
 }
 
-static bool send_info(struct mqtt *mqtt, struct mqtt_pack *pack)
-{
-    char topic[TOPIC_SIZE];
-    struct text text = mqtt_text(mqtt);
-    message_info(&text, &pack->pack->source);
-    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "info", topic),
-                      &text, 1, true))
-        return false;
-    pack->todo &= ~(unsigned) INFO;
-    return true;
-}
-
 static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *text)
 {
     return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_device(mqtt));
@@ -218,9 +206,16 @@ bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     }
     if (pack->todo & STATUS)
         return send_pack_status(mqtt, pack, now);
-    if (pack->todo & INFO)
-        return send_info(mqtt, pack);
-    return send_values(mqtt, pack, now);
+    if (!(pack->todo & INFO))
+        return send_values(mqtt, pack, now);
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    message_info(&text, &pack->pack->source);
+    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "info", topic),
+                      &text, 1, true))
+        return false;
+    pack->todo &= ~(unsigned) INFO;
+    return true;
 }
 
 unsigned send_count_fresh(const struct mqtt *mqtt, double now)

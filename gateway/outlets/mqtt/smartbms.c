@@ -109,19 +109,6 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     text_add(text, "}");
 }
 
-/* "16;2947;…": the number of cells, then each. */
-static void put_battery(struct text *text, const struct source *source)
-{
-    unsigned count = 0;
-    while (count < MAX_CELLS && !isnan(cell_mv(source, count)))
-        count++;
-    if (count == 0)
-        return;
-    text_format(text, "%u", count);
-    for (unsigned i = 0; i < count; i++)
-        text_format(text, ";%.0f", cell_mv(source, i));
-}
-
 const char *smartbms_flat(struct text *text, const struct source *source, unsigned n)
 {
     static const struct {
@@ -134,8 +121,14 @@ const char *smartbms_flat(struct text *text, const struct source *source, unsign
         {"PTEMP", TEMP_AVG_C, 0},
     };
     enum { ROWS = sizeof rows / sizeof *rows };
-    if (n == 0) {
-        put_battery(text, source);
+    if (n == 0) { /* "16;2947;…": the number of cells, then each */
+        unsigned count = 0;
+        while (count < MAX_CELLS && !isnan(cell_mv(source, count)))
+            count++;
+        if (count > 0)
+            text_format(text, "%u", count);
+        for (unsigned i = 0; i < count; i++)
+            text_format(text, ";%.0f", cell_mv(source, i));
         return "BATT";
     }
     if (n == ROWS + 1) {

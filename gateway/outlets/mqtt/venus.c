@@ -50,15 +50,6 @@ static double mapped(const struct told *told, const char *name)
 
 /* ---- parts of a message ---- */
 
-static void put_capacity(const struct told *told)
-{
-    const double full = value_now(told, FULL_AH), rated = value_now(told, RATED_AH);
-    const double left = value_now(told, REMAINING_AH), all = isnan(full) ? rated : full;
-    put_value(told, "InstalledCapacity", all);
-    put_value(told, "Capacity", left);
-    put_value(told, "ConsumedAmphours", all - left);
-}
-
 static double alarm_level_of(const struct told *told, uint32_t alarms)
 {
     const struct pack *pack = told->source->values;
@@ -144,15 +135,6 @@ static double may_flow(double mos, double most)
     return isnan(mos) && isnan(most) ? (double) NAN : 1;
 }
 
-static void put_io(const struct told *told, const struct most *most)
-{
-    open_object(told, "Io");
-    put_value(told, "AllowToCharge", may_flow(value_now(told, CHARGE_MOS), most->charge_a));
-    put_value(told, "AllowToDischarge",
-              may_flow(value_now(told, DISCHARGE_MOS), most->discharge_a));
-    end_object(told);
-}
-
 /* "C7", of a bank "house-1 C7". */
 static void put_cell(const struct told *told, const char *key, enum pack_value index,
                      const char *pack)
@@ -170,19 +152,6 @@ static void put_cell(const struct told *told, const char *key, enum pack_value i
     text_quote(told->text, name);
 }
 
-static void put_modules(const struct told *told)
-{
-    const struct map_bank *bank = told->status.bank;
-    put_value(told, "NrOfModulesOnline",
-              bank && told->fresh ? (double) bank->present : told->fresh);
-    put_value(told, "NrOfModulesOffline",
-              bank && told->fresh ? (double) bank->missing : !told->fresh);
-    put_value(told, "NrOfModulesBlockingCharge",
-              bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
-    put_value(told, "NrOfModulesBlockingDischarge",
-              bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
-}
-
 static void put_system(const struct told *told)
 {
     char key[24];
@@ -195,7 +164,14 @@ static void put_system(const struct told *told)
     put_value(told, "MaxCellTemperature", mapped(told, "temp_max_c"));
     put_value(told, "MOSTemperature", value_now(told, MOS_TEMP_C));
     put_value(told, "NrOfCellsPerBattery", value_now(told, CELL_COUNT));
-    put_modules(told);
+    const struct map_bank *bank = told->status.bank;
+    const bool known = bank && told->fresh;
+    put_value(told, "NrOfModulesOnline", known ? (double) bank->present : told->fresh);
+    put_value(told, "NrOfModulesOffline", known ? (double) bank->missing : !told->fresh);
+    put_value(told, "NrOfModulesBlockingCharge",
+              bank ? (double) NAN : value_now(told, CHARGE_MOS) == 0);
+    put_value(told, "NrOfModulesBlockingDischarge",
+              bank ? (double) NAN : value_now(told, DISCHARGE_MOS) == 0);
     for (unsigned i = 0; i < TEMPS_MOST; i++) {
         snprintf(key, sizeof key, "Temperature%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
@@ -225,15 +201,6 @@ static void put_cells(const struct told *told)
     end_object(told);
 }
 
-static void put_history(const struct told *told)
-{
-    open_object(told, "History");
-    put_value(told, "ChargeCycles", value_now(told, CYCLES));
-    put_value(told, "ChargedEnergy", mapped(told, "charged_wh") / 1000);
-    put_value(told, "DischargedEnergy", mapped(told, "discharged_wh") / 1000);
-    end_object(told);
-}
-
 bool venus_values(struct text *text, const struct source *source, bool fresh,
                   const struct pack *last)
 {
@@ -254,15 +221,27 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     end_object(&told);
     put_value(&told, "Soc", needed[SOC_PERCENT]);
     put_value(&told, "Soh", value_now(&told, SOH_PERCENT));
-    put_capacity(&told);
+    const double full = value_now(&told, FULL_AH), left = value_now(&told, REMAINING_AH);
+    const double all = isnan(full) ? value_now(&told, RATED_AH) : full;
+    put_value(&told, "InstalledCapacity", all);
+    put_value(&told, "Capacity", left);
+    put_value(&told, "ConsumedAmphours", all - left);
     put_value(&told, "TimeToGo", mapped(&told, "time_to_empty_s"));
     put_value(&told, "Balancing", value_now(&told, BALANCING));
     put_alarms(&told);
     put_info(&told, &most);
-    put_io(&told, &most);
+    open_object(&told, "Io");
+    put_value(&told, "AllowToCharge", may_flow(value_now(&told, CHARGE_MOS), most.charge_a));
+    put_value(&told, "AllowToDischarge",
+              may_flow(value_now(&told, DISCHARGE_MOS), most.discharge_a));
+    end_object(&told);
     put_system(&told);
     put_cells(&told);
-    put_history(&told);
+    open_object(&told, "History");
+    put_value(&told, "ChargeCycles", value_now(&told, CYCLES));
+    put_value(&told, "ChargedEnergy", mapped(&told, "charged_wh") / 1000);
+    put_value(&told, "DischargedEnergy", mapped(&told, "discharged_wh") / 1000);
+    end_object(&told);
     end_object(&told);
     return true;
 }

@@ -267,17 +267,33 @@ static const struct store_limits limits = {
     .keep_s = {
         [LEVEL_RECENT] = 48 * 3600, [LEVEL_MINUTE] = 186 * 86400, [LEVEL_HOUR] = 3650ll * 86400}};
 
+static struct store *store;
+
+static void close_store(void)
+{
+    store_free(store);
+    store = NULL;
+}
+
+static void open_store(void)
+{
+    close_store();
+    store = store_new(path, &limits);
+}
+
 static int open_place(void **state)
 {
     snprintf(folder, sizeof folder, "/tmp/packgate-history-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/history.db", folder);
+    open_store();
     return 0;
 }
 
 static int close_place(void **state)
 {
     char command[200];
+    close_store();
     snprintf(command, sizeof command, "rm -rf %s", folder);
     return system(command);
 }
@@ -302,26 +318,24 @@ static long long ask(const char *sql)
 
 static struct history_row a_row(int64_t t, uint32_t n, int32_t voltage_mv, unsigned cells)
 {
-    struct history_row row = {.t = t, .from = t, .n = n, .soc_peak = ROW_UNKNOWN};
-    for (int i = 0; i < ROW_VALUES; i++)
-        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
+    struct history_row row = history_empty(t);
+    row.n = n;
     row.mean[ROW_VOLTAGE] = row.min[ROW_VOLTAGE] = row.max[ROW_VOLTAGE] = voltage_mv;
     for (unsigned i = 0; i < cells; i++)
         row.mean[ROW_CELL + i] = row.min[ROW_CELL + i] = row.max[ROW_CELL + i] = 3300 + (int) i;
     return row;
 }
 
-static void put(struct store *store, enum history_level level, const struct history_row *row)
+static void put(enum history_level level, const struct history_row *row)
 {
     store_row(store, "shed", level, row);
 }
 
 HISTORY_TEST(store_and_names)
 {
-    struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 10, 53120, 16);
     for (int level = 0; level < HISTORY_LEVELS; level++)
-        put(store, (enum history_level) level, &row);
+        put((enum history_level) level, &row);
     store_event(store, &(struct store_event){START, "shed", "alarm", "cell_over_voltage", 2, "on"});
     assert_true(store_commit(store));
     assert_int_equal(store_waiting(store), 0);
@@ -334,7 +348,6 @@ HISTORY_TEST(store_and_names)
                          "pack.name = 'shed' AND kind = 'alarm' AND level = 2"),
                      1);
     assert_int_equal(ask("PRAGMA user_version"), HISTORY_VERSION);
-    store_free(store);
 }
 
 static void change(const char *sql)
@@ -353,12 +366,11 @@ HISTORY_TEST(older_version)
     static const char *const columns[] = {"allowed_charge_mv", "allowed_charge_ma",
                                           "allowed_discharge_ma", "charge_limited_by",
                                           "discharge_limited_by"};
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 10, 53120, 16);
     for (int level = 0; level < HISTORY_LEVELS; level++)
-        put(store, (enum history_level) level, &row);
+        put((enum history_level) level, &row);
     assert_true(store_commit(store));
-    store_free(store);
+    close_store();
     for (int level = 0; level < HISTORY_LEVELS; level++)
         for (size_t i = 0; i < COUNT(columns); i++)
             for (int kind = 0; kind < (i >= 3 || level == 0 ? 1 : 3); kind++) {
@@ -369,14 +381,14 @@ HISTORY_TEST(older_version)
                          levels[level], columns[i], kinds[kind]);
                 change(sql);
             }
-    store = store_new(path, &limits);
+    open_store();
     row.t = row.from = START + 3600;
     row.mean[ROW_ALLOWED_CHARGE] = row.min[ROW_ALLOWED_CHARGE] = 42500;
     row.mean[ROW_CHARGE_LIMITED_BY] = LIMITED_BY_CELL_HIGH;
     for (int level = 0; level < HISTORY_LEVELS; level++)
-        put(store, (enum history_level) level, &row);
+        put((enum history_level) level, &row);
     assert_true(store_commit(store));
-    store_free(store);
+    close_store();
     assert_int_equal(ask("PRAGMA user_version"), 1);
     assert_int_equal(ask("SELECT count(*) FROM minutes WHERE voltage_v = 53.12"), 2);
     assert_int_equal(ask("SELECT allowed_charge_current_a * 10 FROM recents ORDER BY t DESC"), 425);
@@ -401,7 +413,6 @@ HISTORY_TEST(older_version)
 /* Two parts of an interval are joined, weighted by their polls. */
 HISTORY_TEST(parts_are_merged)
 {
-    struct store *store = store_new(path, &limits);
     struct history_row a = a_row(START, 30, 52000, 16), b = a_row(START, 10, 54000, 16);
     a.charged_mwh = 1500;
     b.charged_mwh = 500;
@@ -413,11 +424,11 @@ HISTORY_TEST(parts_are_merged)
     b.soc_peak = 510;
     a.flags = FLAG_WARNING(3) | FLAG_CHARGE_MOS | FLAG_BALANCING;
     b.flags = FLAG_PROTECTION(4) | FLAG_DISCHARGE_MOS;
-    put(store, LEVEL_DAY, &a);
-    put(store, LEVEL_HOUR, &a);
+    put(LEVEL_DAY, &a);
+    put(LEVEL_HOUR, &a);
     assert_true(store_commit(store));
-    put(store, LEVEL_DAY, &b);
-    put(store, LEVEL_HOUR, &b);
+    put(LEVEL_DAY, &b);
+    put(LEVEL_HOUR, &b);
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT n FROM hour"), 40);
     assert_int_equal(ask("SELECT voltage_mv FROM hour"), 52500);
@@ -433,23 +444,20 @@ HISTORY_TEST(parts_are_merged)
     assert_int_equal(ask("SELECT soc_peak_at FROM day"), START + 5);
     assert_int_equal(ask("SELECT alarms_warning FROM day"), 1 << 3);
     assert_int_equal(ask("SELECT alarms_protection FROM day"), 1 << 4);
-    store_free(store);
 }
 
 HISTORY_TEST(more_cells)
 {
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_MINUTE, &row);
+    put(LEVEL_MINUTE, &row);
     assert_true(store_commit(store));
     row = a_row(START + 60, 1, 52000, 48);
-    put(store, LEVEL_MINUTE, &row);
-    put(store, LEVEL_HOUR, &row);
+    put(LEVEL_MINUTE, &row);
+    put(LEVEL_HOUR, &row);
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT c48 FROM minute WHERE t > 1763769600"), 3347);
     assert_int_equal(ask("SELECT count(*) FROM minute WHERE c17 IS NULL"), 1);
     assert_int_equal(ask("SELECT \"cell_mv.48_min\" FROM hours"), 3347);
-    store_free(store);
 }
 
 static void spoil(size_t from, size_t size)
@@ -474,12 +482,12 @@ HISTORY_TEST(damaged)
 {
     struct history_row row = a_row(START, 1, 52000, 16);
     for (int round = 0; round < 3; round++) {
-        struct store *store = store_new(path, &limits);
+        open_store();
         row.t = START + 10 * round;
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
         assert_true(store_commit(store));
         assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
-        store_free(store);
+        close_store();
         spoil(0, 4096);
     }
     assert_true(is_there(".bad"));
@@ -488,24 +496,21 @@ HISTORY_TEST(damaged)
 
 HISTORY_TEST(deleted_under_way)
 {
-    struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     unlink(path);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
-    store_free(store);
 }
 
 /* The disk is full: rows are kept, and written when there is space. */
 HISTORY_TEST(full_disk)
 {
     struct rlimit before, small;
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -513,7 +518,7 @@ HISTORY_TEST(full_disk)
     small.rlim_cur = 1000;
     for (int i = 0; i < 100; i++) {
         row.t += 10;
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
     }
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     const bool written = store_commit(store);
@@ -524,24 +529,21 @@ HISTORY_TEST(full_disk)
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT count(*) FROM recent"), 101);
     assert_false(is_there(".bad"));
-    store_free(store);
 }
 
 /* More packs than memory can hold until the next commit: nothing is lost. */
 HISTORY_TEST(more_than_memory_holds)
 {
     enum { ROWS = 30000 };
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 0);
     for (int i = 0; i < ROWS; i++) {
         row.t += 10;
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
     }
-    put(store, LEVEL_HOUR, &row);
+    put(LEVEL_HOUR, &row);
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT count(*) FROM recent"), ROWS);
     assert_int_equal(ask("SELECT count(*) FROM hour"), 1);
-    store_free(store);
 }
 
 /* If writing fails for long, the oldest ten-second rows are dropped, but no hours. */
@@ -550,12 +552,11 @@ HISTORY_TEST(memory_is_full)
     char moved[200];
     snprintf(moved, sizeof moved, "%s.moved", path);
     assert_int_equal(mkdir(path, 0700), 0);
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 0);
-    put(store, LEVEL_HOUR, &row);
+    put(LEVEL_HOUR, &row);
     for (int i = 0; i < 40000; i++) {
         row.t += 10;
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
         store_event(store, &(struct store_event){row.t, "shed", "alarm", "fault", 1, "on"});
     }
     assert_false(store_commit(store));
@@ -566,7 +567,6 @@ HISTORY_TEST(memory_is_full)
     assert_in_range(ask("SELECT count(*) FROM recent"), 20000, 39999);
     assert_int_equal(ask("SELECT max(t) FROM event"), row.t);
     assert_int_equal(ask("SELECT count(*) FROM event"), 10000);
-    store_free(store);
 }
 
 /* A database of another program, or one that was changed by hand, is not touched. */
@@ -584,9 +584,9 @@ HISTORY_TEST(foreign)
         assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
         assert_int_equal(sqlite3_exec(db, cases[i], NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
-        struct store *store = store_new(path, &limits);
+        open_store();
         const struct history_row row = a_row(START, 10, 53120, 16);
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
         assert_false(store_commit(store));
         assert_int_equal(store_waiting(store), 1);
         assert_int_equal(access(aside, F_OK), -1);
@@ -594,7 +594,7 @@ HISTORY_TEST(foreign)
             assert_int_equal(ask("SELECT id FROM states"), 7);
             assert_int_equal(ask("SELECT count(*) FROM sqlite_master"), 1);
         }
-        store_free(store);
+        close_store();
     }
 }
 
@@ -622,13 +622,12 @@ TEST(steady)
 /* A damaged file that cannot be renamed is retried at the next commit, not endlessly within one. */
 HISTORY_TEST(damaged_and_stuck)
 {
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     const long long page = ask("SELECT rootpage FROM sqlite_master WHERE name = 'recent'");
     const long long size = ask("PRAGMA page_size");
-    store_free(store);
+    close_store();
     spoil((size_t) ((page - 1) * size), (size_t) size);
     for (unsigned n = 0; n < 100; n++) {
         char name[200];
@@ -637,8 +636,8 @@ HISTORY_TEST(damaged_and_stuck)
             snprintf(name, sizeof name, "%s.bad", path);
         assert_int_equal(mkdir(name, 0700), 0);
     }
-    store = store_new(path, &limits);
-    put(store, LEVEL_RECENT, &row);
+    open_store();
+    put(LEVEL_RECENT, &row);
     assert_false(store_commit(store));
     assert_int_equal(store_waiting(store), 1);
     assert_int_equal(store_failures(store), 1);
@@ -647,7 +646,6 @@ HISTORY_TEST(damaged_and_stuck)
     assert_int_equal(rmdir(name), 0);
     assert_true(store_commit(store));
     assert_int_equal(store_waiting(store), 0);
-    store_free(store);
 }
 
 HISTORY_TEST(newer_version)
@@ -656,24 +654,21 @@ HISTORY_TEST(newer_version)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
-    struct store *store = store_new(path, &limits);
     const struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_false(store_commit(store));
     assert_int_equal(ask("PRAGMA user_version"), 99);
     assert_false(is_there(".bad"));
-    store_free(store);
 }
 
 HISTORY_TEST(old_rows_go)
 {
-    struct store *store = store_new(path, &limits);
     struct history_row row = a_row(START, 1, 52000, 16);
     for (int i = 0; i < 2500; i++) {
         row.t = START + 10 * i;
-        put(store, LEVEL_RECENT, &row);
+        put(LEVEL_RECENT, &row);
     }
-    put(store, LEVEL_DAY, &row);
+    put(LEVEL_DAY, &row);
     assert_true(store_commit(store));
     const int64_t now = START + 48 * 3600 + 20000;
     unsigned steps = 1;
@@ -683,7 +678,6 @@ HISTORY_TEST(old_rows_go)
     assert_int_equal(ask("SELECT min(t) FROM recent"), START + 20000);
     assert_int_equal(ask("SELECT count(*) FROM day"), 1);
     assert_in_range(steps, 2, 4);
-    store_free(store);
 }
 
 /* ---- reading ---- */
@@ -705,15 +699,14 @@ HISTORY_TEST(pipes)
 {
     char why[200], log[200];
     struct history_row row = a_row(START, 1, 52000, 4);
-    struct store *store = store_new(path, &limits);
     assert_int_equal(mkfifo(path, 0600), 0);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_false(store_commit(store));
     assert_null(query_open(path, why, sizeof why));
     assert_non_null(strstr(why, "it is not a file"));
     unlink(path);
     assert_true(store_commit(store));
-    store_free(store);
+    close_store();
     snprintf(log, sizeof log, "%s-wal", path);
     assert_int_equal(mkfifo(log, 0600), 0);
     assert_null(query_open(path, why, sizeof why));
@@ -723,13 +716,12 @@ HISTORY_TEST(pipes)
 HISTORY_TEST(query)
 {
     char why[200] = "";
-    struct store *store = store_new(path, &limits);
     assert_null(query_open(path, why, sizeof why));
     assert_true(strlen(why) > 0);
     for (int i = 0; i < 5; i++) {
         struct history_row row = a_row(START + 60 * i, 1, 52000 + i, i == 3 ? 20 : 16);
         if (i != 2)
-            put(store, LEVEL_MINUTE, &row);
+            put(LEVEL_MINUTE, &row);
     }
     assert_true(store_commit(store));
     struct query *query = query_open(path, why, sizeof why);
@@ -757,7 +749,6 @@ HISTORY_TEST(query)
     assert_string_equal(name, "shed");
     assert_false(query_pack(query, 1, name, sizeof name));
     query_close(query);
-    store_free(store);
 }
 
 struct spells {
@@ -772,8 +763,7 @@ static void take_spell(void *data, const struct query_alarm *spell)
     spells->spell[spells->count++] = *spell;
 }
 
-static void note(struct store *store, const char *pack, int64_t t, const char *name, int level,
-                 const char *text)
+static void note(const char *pack, int64_t t, const char *name, int level, const char *text)
 {
     store_event(store, &(struct store_event){START + t, pack, "alarm", name, level, text});
 }
@@ -804,15 +794,14 @@ HISTORY_TEST(alarms)
          {{CELL_OVER_VOLTAGE, 2, START + 100, START + 300}, {SOC_LOW, 1, START + 700, 0}}},
     };
     char why[200];
-    struct store *store = store_new(path, &limits);
-    note(store, "shed", 50, "soc_low", 1, "on");
-    note(store, "shed", 60, "soc_low", 1, "off");
-    note(store, "shed", 100, "cell_over_voltage", 1, "on");
-    note(store, "shed", 110, "cell_over_voltage", 2, "on");
-    note(store, "shed", 120, "cell_over_voltage", 1, "on");
-    note(store, "boat", 130, "cell_over_voltage", 1, "off");
-    note(store, "shed", 300, "cell_over_voltage", 1, "off");
-    note(store, "shed", 700, "soc_low", 1, "on");
+    note("shed", 50, "soc_low", 1, "on");
+    note("shed", 60, "soc_low", 1, "off");
+    note("shed", 100, "cell_over_voltage", 1, "on");
+    note("shed", 110, "cell_over_voltage", 2, "on");
+    note("shed", 120, "cell_over_voltage", 1, "on");
+    note("boat", 130, "cell_over_voltage", 1, "off");
+    note("shed", 300, "cell_over_voltage", 1, "off");
+    note("shed", 700, "soc_low", 1, "on");
     assert_true(store_commit(store));
     struct query *query = query_open(path, why, sizeof why);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -828,14 +817,12 @@ HISTORY_TEST(alarms)
                          (long long) got.spell[n].until - START);
     }
     query_close(query);
-    store_free(store);
 }
 
 /* A row that is written while somebody reads is there for the next question, unless it asks for all of one moment. */
 HISTORY_TEST(query_beside_writer)
 {
     char why[200];
-    struct store *store = store_new(path, &limits);
     assert_true(store_commit(store));
     struct query *query = query_open(path, why, sizeof why);
     struct query_ask ask = {.pack = "shed", .level = LEVEL_RECENT, .from = 0, .to = START * 2ll};
@@ -846,13 +833,12 @@ HISTORY_TEST(query_beside_writer)
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
     assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
     const struct history_row row = a_row(START, 1, 52000, 16);
-    put(store, LEVEL_RECENT, &row);
+    put(LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 1);
     assert_int_equal(query_rows(held, &ask, find, &found, why, sizeof why), 0);
     query_close(query);
     query_close(held);
-    store_free(store);
 }
 
 TEST(csv)

@@ -83,27 +83,83 @@ static void alarm_at(int level)
     values.alarms_protection = level == 2 ? 1u << CELL_OVER_VOLTAGE : 0;
 }
 
-TEST(holds)
+/* Seconds pass, or something changes: "a2" is the level of the alarm, "s" the state of charge, "d" the difference of
+ * cells, "f0" stale, "q1" silent for long enough, "r" `repeat`, "p" alarms of level 2 only, "e" alarms only. */
+static void play(const char *script)
 {
+    char copy[400], *rest = copy, *word;
+    snprintf(copy, sizeof copy, "%s", script);
     begin();
-    pass(10);
-    alarm_at(1);
-    pass(29);
-    alarm_at(0);
-    pass(100);
-    expect("");
-    alarm_at(1);
-    pass(100);
-    expect("169 cell_over_voltage began");
-    /* The event ends for a moment only. */
-    alarm_at(0);
-    pass(29);
-    alarm_at(1);
-    pass(100);
-    expect("169 cell_over_voltage began");
-    alarm_at(0);
-    pass(100);
-    expect("169 cell_over_voltage began, 398 cell_over_voltage ended");
+    while ((word = strsep(&rest, " "))) {
+        const double number = strtod(word + (*word >= 'a'), NULL);
+        switch (*word) {
+        case 'a':
+            alarm_at((int) number);
+            break;
+        case 's':
+            values.value[SOC_PERCENT] = number;
+            break;
+        case 'd':
+            values.value[CELL_DELTA_MV] = number;
+            break;
+        case 'f':
+            fresh = number > 0;
+            break;
+        case 'q':
+            silent = number > 0;
+            break;
+        case 'r':
+            config.repeat_s = number;
+            break;
+        case 'p':
+            config.protection = true;
+            break;
+        case 'e':
+            config.events = 1u << NOTIFY_ALARM;
+            break;
+        default:
+            pass(number);
+        }
+    }
+}
+
+#define TWICE(script) script " " script
+#define ALARM "cell_over_voltage "
+
+TEST(events)
+{
+    static const struct {
+        const char *what, *script, *told;
+    } cases[] = {
+        {"too short, then long, with a short pause", "10 a1 29 a0 100 a1 100 a0 29 a1 100 a0 100",
+         "169 " ALARM "began, 398 " ALARM "ended"},
+        {"a rising level", "a1 40 a2 60 a1 60 a0 60",
+         "30 " ALARM "began, 70 " ALARM "began!, 190 " ALARM "ended!"},
+        {"one level only", "p a1 100 a2 100 a1 100", "130 " ALARM "began!, 230 " ALARM "ended!"},
+        {"a changing level is one event", TWICE(TWICE(TWICE("a1 10 a2 10"))), "30 " ALARM "began"},
+        {"it lasts", "r1000 a1 2500",
+         "30 " ALARM "began, 1030 " ALARM "lasts, 2030 " ALARM "lasts"},
+        {"not repeated within the time; what was not reported has no end",
+         "r1000 " TWICE(TWICE("a1 100 a0 100")) " a1 100 a0 100 a1 100",
+         "30 " ALARM "began, 130 " ALARM "ended, 1030 " ALARM "began"},
+        {"an escalation is", "a1 100 a0 100 a2 100",
+         "30 " ALARM "began, 130 " ALARM "ended, 230 " ALARM "began!"},
+        {"state of charge", "s19.9 100 s24.9 100 snan 100 s25 100",
+         "30 soc_below began, 330 soc_below ended"},
+        {"cells", "d101 100 d81 100 d79 100", "30 cell_delta began, 230 cell_delta ended"},
+        {"not wanted", "e s3 100", ""},
+        {"unknown while silent: the alarm must last again", "10 a1 20 f0 q1 100 f1 q0 39",
+         "60 stale began, 160 " ALARM "began, 160 stale ended"},
+        {"silent right after a start", "f0 500", ""},
+        {"full: not if it was before, once a day",
+         "s100 100 " TWICE("s99 100 s100 100") " s90 85900 s100 100",
+         "230 full began, 86430 full began"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        play(cases[i].script);
+        if (strcmp(told, cases[i].told) != 0)
+            fail_msg("%s: told '%s', expected '%s'", cases[i].what, told, cases[i].told);
+    }
 }
 
 /* A clock that was wrong by years at the beginning and is then set. */
@@ -124,141 +180,6 @@ TEST(follows_the_clock)
         expect("40 cell_over_voltage began, 130 cell_over_voltage ended");
         assert_true(began == START + 10 && lasted == 90);
     }
-}
-
-TEST(levels)
-{
-    begin();
-    alarm_at(1);
-    pass(40);
-    alarm_at(2);
-    pass(60);
-    alarm_at(1);
-    pass(60);
-    alarm_at(0);
-    pass(60);
-    expect("30 cell_over_voltage began, 70 cell_over_voltage began!, 190 cell_over_voltage ended!");
-    begin();
-    config.protection = true;
-    alarm_at(1);
-    pass(100);
-    expect("");
-    alarm_at(2);
-    pass(100);
-    alarm_at(1);
-    pass(100);
-    expect("130 cell_over_voltage began!, 230 cell_over_voltage ended!");
-    /* A changing level counts as one event. */
-    begin();
-    for (int i = 0; i < 20; i++) {
-        alarm_at(1 + i % 2);
-        pass(10);
-    }
-    expect("30 cell_over_voltage began");
-}
-
-TEST(repeats)
-{
-    begin();
-    config.repeat_s = 1000;
-    alarm_at(1);
-    pass(2500);
-    expect(
-        "30 cell_over_voltage began, 1030 cell_over_voltage lasts, 2030 cell_over_voltage lasts");
-    begin();
-    config.repeat_s = 1000;
-    for (int i = 0; i < 5; i++) {
-        alarm_at(1);
-        pass(100);
-        alarm_at(0);
-        pass(100);
-    }
-    /* Not repeated within the time; an event that was not reported has no end. */
-    expect("30 cell_over_voltage began, 130 cell_over_voltage ended");
-    alarm_at(1);
-    pass(100);
-    expect("30 cell_over_voltage began, 130 cell_over_voltage ended, 1030 cell_over_voltage began");
-    /* An escalation is reported within that time, too. */
-    begin();
-    alarm_at(1);
-    pass(100);
-    alarm_at(0);
-    pass(100);
-    alarm_at(2);
-    pass(100);
-    expect("30 cell_over_voltage began, 130 cell_over_voltage ended, 230 cell_over_voltage began!");
-}
-
-TEST(thresholds)
-{
-    begin();
-    values.value[SOC_PERCENT] = 19.9;
-    pass(100);
-    values.value[SOC_PERCENT] = 24.9;
-    pass(100);
-    values.value[SOC_PERCENT] = NAN;
-    pass(100);
-    expect("30 soc_below began");
-    values.value[SOC_PERCENT] = 25;
-    pass(100);
-    expect("30 soc_below began, 330 soc_below ended");
-    begin();
-    values.value[CELL_DELTA_MV] = 101;
-    pass(100);
-    values.value[CELL_DELTA_MV] = 81;
-    pass(100);
-    expect("30 cell_delta began");
-    values.value[CELL_DELTA_MV] = 79;
-    pass(100);
-    expect("30 cell_delta began, 230 cell_delta ended");
-    begin();
-    config.events = 1u << NOTIFY_ALARM;
-    values.value[SOC_PERCENT] = 3;
-    pass(100);
-    expect("");
-}
-
-TEST(silence)
-{
-    begin();
-    pass(10);
-    alarm_at(1);
-    pass(20);
-    /* Whether the alarm is still active is unknown: it must last again before it is reported. */
-    fresh = false;
-    silent = true;
-    pass(100);
-    fresh = true;
-    silent = false;
-    pass(29);
-    expect("60 stale began");
-    pass(10);
-    expect("60 stale began, 160 cell_over_voltage began, 160 stale ended");
-    /* Silence right after a start is not reported. */
-    begin();
-    fresh = false;
-    pass(500);
-    expect("");
-}
-
-TEST(full)
-{
-    begin();
-    values.value[SOC_PERCENT] = 100;
-    pass(100);
-    expect(""); /* it was full before */
-    for (int i = 0; i < 2; i++) {
-        values.value[SOC_PERCENT] = 99;
-        pass(100);
-        values.value[SOC_PERCENT] = 100;
-        pass(100);
-    }
-    expect("230 full began");
-    values.value[SOC_PERCENT] = 90;
-    pass(86400 - at);
-    values.value[SOC_PERCENT] = 100;
-    pass(100);
-    expect("230 full began, 86430 full began");
 }
 
 TEST(another_life)

@@ -23,33 +23,46 @@ static void expect(const struct pack *bank, enum pack_value id, double expected)
         fail_msg("%s is %.9g, expected %.9g", pack_value_name(id, name), bank->value[id], expected);
 }
 
-/* 280 Ah, 16 cells, charging with 10 A. */
-static struct pack large(void)
+struct known {
+    enum pack_value id;
+    double value;
+};
+
+static struct pack pack_of(const struct known *known, size_t count)
 {
     struct pack pack;
     pack_clear(&pack);
-    pack_set(&pack, VOLTAGE_V, 53.2);
-    pack_set(&pack, CURRENT_A, 10);
-    pack_set(&pack, SOC_PERCENT, 80);
-    pack_set(&pack, SOH_PERCENT, 98);
-    pack_set(&pack, REMAINING_AH, 224);
-    pack_set(&pack, FULL_AH, 280);
-    pack_set(&pack, RATED_AH, 280);
-    pack_set(&pack, CYCLES, 100);
-    pack_set(&pack, CELL_COUNT, 16);
+    for (size_t i = 0; i < count; i++)
+        pack_set(&pack, known[i].id, known[i].value);
+    return pack;
+}
+
+/* 280 Ah, 16 cells, charging with 10 A. */
+static struct pack large(void)
+{
+    static const struct known known[] = {{VOLTAGE_V, 53.2},
+                                         {CURRENT_A, 10},
+                                         {SOC_PERCENT, 80},
+                                         {SOH_PERCENT, 98},
+                                         {REMAINING_AH, 224},
+                                         {FULL_AH, 280},
+                                         {RATED_AH, 280},
+                                         {CYCLES, 100},
+                                         {CELL_COUNT, 16},
+                                         {TEMP_COUNT, 4},
+                                         {MOS_TEMP_C, 35},
+                                         {CHARGE_MOS, 1},
+                                         {DISCHARGE_MOS, 1},
+                                         {BALANCE_MASK, 0},
+                                         {CHARGE_VOLTAGE_LIMIT_V, 57.6},
+                                         {CHARGE_CURRENT_LIMIT_A, 100},
+                                         {DISCHARGE_VOLTAGE_LIMIT_V, 44.8},
+                                         {DISCHARGE_CURRENT_LIMIT_A, 150}};
+    struct pack pack = pack_of(known, COUNT(known));
     for (unsigned n = 1; n <= 16; n++)
         pack_set_cell(&pack, n, n == 7 ? 3345 : n == 2 ? 3320 : 3325);
-    pack_set(&pack, TEMP_COUNT, 4);
     for (unsigned n = 1; n <= 4; n++)
         pack_set_temp(&pack, n, n <= 2 ? 20 : 22);
-    pack_set(&pack, MOS_TEMP_C, 35);
-    pack_set(&pack, CHARGE_MOS, 1);
-    pack_set(&pack, DISCHARGE_MOS, 1);
-    pack_set(&pack, BALANCE_MASK, 0);
-    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 57.6);
-    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 100);
-    pack_set(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 44.8);
-    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
     pack_set_text(&pack, SERIAL, (const uint8_t *) "L1", 2);
     pack_clear_alarms(&pack);
     pack_alarm(&pack, SOC_LOW, 0);
@@ -62,29 +75,28 @@ static struct pack large(void)
 /* 100 Ah of 120 when new, 15 cells, charging with 4.5 A; no MOS sensor. */
 static struct pack small(void)
 {
-    struct pack pack;
-    pack_clear(&pack);
-    pack_set(&pack, VOLTAGE_V, 53);
-    pack_set(&pack, CURRENT_A, 4.5);
-    pack_set(&pack, SOC_PERCENT, 50);
-    pack_set(&pack, SOH_PERCENT, 90);
-    pack_set(&pack, REMAINING_AH, 50);
-    pack_set(&pack, FULL_AH, 100);
-    pack_set(&pack, RATED_AH, 120);
-    pack_set(&pack, CYCLES, 250);
-    pack_set(&pack, CELL_COUNT, 15);
+    static const struct known known[] = {{VOLTAGE_V, 53},
+                                         {CURRENT_A, 4.5},
+                                         {SOC_PERCENT, 50},
+                                         {SOH_PERCENT, 90},
+                                         {REMAINING_AH, 50},
+                                         {FULL_AH, 100},
+                                         {RATED_AH, 120},
+                                         {CYCLES, 250},
+                                         {CELL_COUNT, 15},
+                                         {TEMP_COUNT, 2},
+                                         {CHARGE_MOS, 1},
+                                         {DISCHARGE_MOS, 0},
+                                         {BALANCE_MASK, 4},
+                                         {CHARGE_VOLTAGE_LIMIT_V, 56.8},
+                                         {CHARGE_CURRENT_LIMIT_A, 50},
+                                         {DISCHARGE_VOLTAGE_LIMIT_V, 45},
+                                         {DISCHARGE_CURRENT_LIMIT_A, 60}};
+    struct pack pack = pack_of(known, COUNT(known));
     for (unsigned n = 1; n <= 15; n++)
         pack_set_cell(&pack, n, n == 3 ? 3350 : n == 9 ? 3325 : 3330);
-    pack_set(&pack, TEMP_COUNT, 2);
     pack_set_temp(&pack, 1, 30);
     pack_set_temp(&pack, 2, 10);
-    pack_set(&pack, CHARGE_MOS, 1);
-    pack_set(&pack, DISCHARGE_MOS, 0);
-    pack_set(&pack, BALANCE_MASK, 4);
-    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 56.8);
-    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 50);
-    pack_set(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 45);
-    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 60);
     pack_clear_alarms(&pack);
     pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
     pack_alarm(&pack, CELL_OVER_VOLTAGE, ALARM_PROTECTION);
@@ -180,30 +192,28 @@ TEST(a_pack_is_missing)
     assert_true(extras.temp_max_c == 22);
     assert_true(extras.temp_min_c == 20);
     assert_int_equal(extras.temp_max_pack, 2);
-    static const enum pack_value as_in_the_pack[] = {
-        VOLTAGE_V,
-        CURRENT_A,
-        POWER_W,
-        SOC_PERCENT,
-        SOH_PERCENT,
-        REMAINING_AH,
-        FULL_AH,
-        RATED_AH,
-        CYCLES,
-        CELL_MAX_MV,
-        CELL_MIN_MV,
-        CELL_MAX_INDEX,
-        CELL_DELTA_MV,
-        CELL_AVG_MV,
-        TEMP_AVG_C,
-        MOS_TEMP_C,
-        CHARGE_MOS,
-        DISCHARGE_MOS,
-        BALANCING,
-        CHARGE_VOLTAGE_LIMIT_V,
-        CHARGE_CURRENT_LIMIT_A,
-        DISCHARGE_CURRENT_LIMIT_A,
-    };
+    static const enum pack_value as_in_the_pack[] = {VOLTAGE_V,
+                                                     CURRENT_A,
+                                                     POWER_W,
+                                                     SOC_PERCENT,
+                                                     SOH_PERCENT,
+                                                     REMAINING_AH,
+                                                     FULL_AH,
+                                                     RATED_AH,
+                                                     CYCLES,
+                                                     CELL_MAX_MV,
+                                                     CELL_MIN_MV,
+                                                     CELL_MAX_INDEX,
+                                                     CELL_DELTA_MV,
+                                                     CELL_AVG_MV,
+                                                     TEMP_AVG_C,
+                                                     MOS_TEMP_C,
+                                                     CHARGE_MOS,
+                                                     DISCHARGE_MOS,
+                                                     BALANCING,
+                                                     CHARGE_VOLTAGE_LIMIT_V,
+                                                     CHARGE_CURRENT_LIMIT_A,
+                                                     DISCHARGE_CURRENT_LIMIT_A};
     for (size_t i = 0; i < COUNT(as_in_the_pack); i++)
         expect(&bank, as_in_the_pack[i], a.value[as_in_the_pack[i]]);
     assert_int_equal(bank.alarms_warning, 1u << CELL_IMBALANCE | 1u << COMMUNICATION_FAULT);

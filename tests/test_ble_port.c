@@ -41,6 +41,7 @@ static struct port *make_port(const char *address, struct result *result)
 {
     static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
     static const struct port_settings settings;
+    stub_begin();
     loop = ev_default_loop(0);
     *result = (struct result){.fd = -1};
     struct port *port = port_new(loop, address, &settings, NULL, &port_events, result);
@@ -123,6 +124,16 @@ static void look_around(struct port *port)
     stub_answer(list, NULL, NULL);
 }
 
+/* Closes and opens it again, long after; what was called until then is not looked at. */
+static void reopen(struct port *port)
+{
+    port_close(port);
+    turned_clock_at += 10;
+    stub_looked = stub_count;
+    port_open(port);
+    look_around(port);
+}
+
 /* From the scan to the characteristics; the next request is the first subscription. */
 static void connect_behind(struct stub_call *scan, struct port *port, const struct part *parts,
                            unsigned count)
@@ -163,7 +174,6 @@ TEST(opens)
     static const char *const addresses[] = {"ble:AA:BB:CC:DD:EE:01", "ble:hci0/aa:bb:cc:dd:ee:01",
                                             "ble:JK-shed"};
     for (size_t i = 0; i < COUNT(addresses); i++) {
-        stub_begin();
         struct port *port = make_port(addresses[i], &result);
         open_it(port, &result);
         assert_int_equal(port_signal_dbm(port), -67);
@@ -182,7 +192,6 @@ TEST(opens)
 TEST(is_not_mistaken)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:JK", &result);
     port_open(port);
     look_around(port);
@@ -205,7 +214,6 @@ TEST(is_not_mistaken)
 TEST(pairs_in_turn)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     port_open(port);
     look_around(port);
@@ -214,11 +222,7 @@ TEST(pairs_in_turn)
                 "no");
     stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "ff01"), NULL, NULL);
     assert_true(result.fd >= 0);
-    port_close(port);
-    turned_clock_at += 10;
-    stub_looked = stub_count;
-    port_open(port);
-    look_around(port);
+    reopen(port);
     connect_it(port, both, COUNT(both));
     stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), "org.bluez.Error.Failed",
                 "no");
@@ -233,7 +237,6 @@ TEST(pairs_in_turn)
 TEST(one_at_a_time)
 {
     struct result results[2];
-    stub_begin();
     struct port *ports[] = {make_port("ble:AA:BB:CC:DD:EE:01", &results[0]),
                             make_port("ble:JK-shed", &results[1])};
     port_open(ports[0]);
@@ -257,7 +260,6 @@ TEST(one_at_a_time)
 TEST(pauses)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     open_it(port, &result);
     port_close(port);
@@ -289,7 +291,6 @@ TEST(pauses)
 TEST(pieces)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     open_it(port, &result);
     assert_int_equal(write(result.fd, "0123456789012345678901234", 25), 25);
@@ -320,7 +321,6 @@ TEST(pieces)
 TEST(silence)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     port_open(port);
     look_around(port);
@@ -340,11 +340,7 @@ TEST(silence)
     assert_int_equal(write(result.fd, "?", 1), 1);
     ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(read(result.fd, &end, 1), 0); /* end of file, as the line sees it */
-    port_close(port);
-    turned_clock_at += 10;
-    stub_looked = stub_count;
-    port_open(port);
-    look_around(port);
+    reopen(port);
     connect_it(port, both, COUNT(both));
     stub_await(loop, "StartNotify " CHARACTERISTIC "ff01");
     port_free(port);
@@ -354,7 +350,6 @@ TEST(silence)
 TEST(refused_kind)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     static const char *const kinds[] = {"command " CHARACTERISTIC "fff2",
                                         "request " CHARACTERISTIC "fff2"};
@@ -391,7 +386,6 @@ TEST(refused_kind)
 TEST(tries_again)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     for (unsigned time = 0; time < 2; time++) {
         port_open(port);
@@ -442,7 +436,6 @@ TEST(stale_services)
 {
     struct result result;
     for (int paired = 0; paired < 2; paired++) {
-        stub_begin();
         struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
         for (unsigned time = 1; time <= 3; time++) {
             stub_begin();
@@ -466,7 +459,6 @@ TEST(stale_services)
 TEST(scan_that_is_not_answered)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     port_open(port);
     look_around(port);
@@ -483,7 +475,6 @@ TEST(scan_that_is_not_answered)
 TEST(what_can_be_wrong)
 {
     struct result result;
-    stub_begin();
     struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
     stub_no_bus = true;
     port_open(port);

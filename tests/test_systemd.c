@@ -48,14 +48,10 @@ static void expect_all(const char *name)
 {
     int fd = open_manager(name);
     setenv("NOTIFY_SOCKET", name, 1);
-    systemd_ready();
-    systemd_watchdog();
-    systemd_status("3 of 4 packs fresh, 1 stale, 2 clients");
-    systemd_stopping();
+    systemd_notify("READY=1");
+    systemd_notify("STATUS=3 of 4 packs fresh, 1 stale, 2 clients");
     expect_message(fd, "READY=1");
-    expect_message(fd, "WATCHDOG=1");
     expect_message(fd, "STATUS=3 of 4 packs fresh, 1 stale, 2 clients");
-    expect_message(fd, "STOPPING=1");
     expect_silence(fd);
     close(fd);
 }
@@ -90,10 +86,10 @@ TEST(no_manager)
     int fd = open_manager(name);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         setenv("NOTIFY_SOCKET", names[i], 1);
-        systemd_ready();
+        systemd_notify("READY=1");
     }
     unsetenv("NOTIFY_SOCKET");
-    systemd_ready();
+    systemd_notify("READY=1");
     expect_silence(fd);
     close(fd);
 }
@@ -106,7 +102,7 @@ TEST(full_queue)
     int fd = open_manager(name);
     setenv("NOTIFY_SOCKET", name, 1);
     for (int i = 0; i < 10000; i++)
-        systemd_watchdog();
+        systemd_notify("WATCHDOG=1");
     expect_message(fd, "WATCHDOG=1");
     close(fd);
 }

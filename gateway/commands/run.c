@@ -125,7 +125,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    systemd_watchdog();
+    systemd_notify("WATCHDOG=1");
 }
 
 /* Tells a user who started the gateway by hand what to read. */
@@ -207,10 +207,10 @@ static int run_gateway(struct running *running)
     start_watchers(running, loop);
     print_hint(running->config, running->gateway);
     gateway_start(running->gateway);
-    systemd_ready();
+    systemd_notify("READY=1");
     ev_run(loop, 0);
     log_info("ending");
-    systemd_stopping();
+    systemd_notify("STOPPING=1");
     /* A second signal must not end the process before the state is saved, which waits for the
      * disk. */
     gateway_free(running->gateway);

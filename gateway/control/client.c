@@ -3,7 +3,8 @@
 #include "client.h"
 
 #include "packs/json.h"
-#include "config/ini/inifile.h"
+#include "config/ini/edit.h"
+#include "config/ini/save.h"
 #include "config/keys.h"
 #include "base/clock.h"
 
@@ -19,43 +20,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LARGEST_FILE (1024 * 1024)
 #define LARGEST_LINE (64 * 1024 * 1024)
-
-/* ---- the path of the socket ---- */
-
-struct finder {
-    char *out;
-    bool in_gateway;
-};
-
-static void on_heading(void *user, unsigned line, const char *text)
-{
-    ((struct finder *) user)->in_gateway = strcmp(text, gateway_section.word) == 0;
-}
-
-static void on_entry(void *user, unsigned line, const char *key, const char *value)
-{
-    struct finder *finder = user;
-    if (!finder->in_gateway || strcmp(key, "control") != 0)
-        return;
-    bool none = strcasecmp(value, "none") == 0;
-    snprintf(finder->out, PORT_SIZE, "%s", none ? "" : value);
-}
 
 void control_path(const char *config, char out[PORT_SIZE])
 {
-    static const struct inifile_events events = {.heading = on_heading, .entry = on_entry};
-    int row = config_key_find(&gateway_section, "control");
-    snprintf(out, PORT_SIZE, "%s", gateway_section.keys[row].preset);
-    FILE *file = fopen(config, "re");
-    char *text = file ? malloc(LARGEST_FILE) : NULL;
-    struct finder finder = {.out = out};
-    if (text)
-        inifile_read(text, fread(text, 1, LARGEST_FILE, file), &events, &finder);
+    char *text = save_read(config);
+    char *value = text ? config_value(text, gateway_section.word, "", "control") : NULL;
+    const char *preset = gateway_section.keys[config_key_find(&gateway_section, "control")].preset;
+    const bool none = value && strcasecmp(value, "none") == 0;
+    snprintf(out, PORT_SIZE, "%s", none ? "" : value ? value : preset);
     free(text);
-    if (file)
-        fclose(file);
+    free(value);
 }
 
 /* ---- the connection ---- */

@@ -62,12 +62,6 @@ static void answer_ticket(const struct editing *editing, uint64_t ticket, json_t
     free(text);
 }
 
-static void refuse_query(const struct editing *editing, const struct query *query, int http,
-                         const char *why)
-{
-    answer_ticket(editing, query->ticket, json_pack("{s:s, s:i}", "error", why, "http", http));
-}
-
 /* ---- rights ---- */
 
 static const struct web_config *web_of(const struct editing *editing)
@@ -154,11 +148,13 @@ static void ask_arm(struct editing *editing, const struct query *query)
 {
     uint8_t random[(TOKEN_SIZE - 1) / 2];
     if (!equals_secret(editing->code, query->body, CODE_SIZE)) {
-        refuse_query(editing, query, 403, "this code is wrong, expired or already used");
+        setup_refuse(editing->overview, query->ticket, 403,
+                     "this code is wrong, expired or already used");
         return;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        refuse_query(editing, query, 503, "the kernel has no random numbers yet; try again");
+        setup_refuse(editing->overview, query->ticket, 503,
+                     "the kernel has no random numbers yet; try again");
         return;
     }
     for (size_t i = 0; i < sizeof random; i++)
@@ -234,7 +230,7 @@ static void ask_quick(struct editing *editing, const struct query *query)
     while (job < editing->quick + QUICK_MAX && job_runs(job))
         job++;
     if (job == editing->quick + QUICK_MAX || !start_job(editing, query, job, QUICK_S))
-        refuse_query(editing, query, 503, "busy");
+        setup_refuse(editing->overview, query->ticket, 503, "busy");
     else
         job->ticket = query->ticket;
 }
@@ -245,7 +241,7 @@ static void ask_text(struct editing *editing, const struct query *query)
     if (strcmp(hold_way(editing->hold), "download") == 0)
         ask_quick(editing, query);
     else
-        refuse_query(editing, query, 403,
+        setup_refuse(editing->overview, query->ticket, 403,
                      "the gateway can save the configuration itself, so it does not send it");
 }
 
@@ -254,7 +250,7 @@ static void start_long(struct editing *editing, const struct query *query, struc
     if (start_job(editing, query, job, LONG_S))
         answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
     else
-        refuse_query(editing, query, 503, "busy");
+        setup_refuse(editing->overview, query->ticket, 503, "busy");
 }
 
 /* The configured line that uses a port: a search would send between its polls. NULL: none. */
@@ -275,11 +271,12 @@ static void ask_probe(struct editing *editing, const struct query *query)
     char why[80];
     snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
     if (!port)
-        refuse_query(editing, query, 400, "expected {\"port\":\"…\"}");
+        setup_refuse(editing->overview, query->ticket, 400, "expected {\"port\":\"…\"}");
     else if (line)
-        refuse_query(editing, query, 409, why);
+        setup_refuse(editing->overview, query->ticket, 409, why);
     else if (!edits_is_port_good(port))
-        refuse_query(editing, query, 403, "of this host, only devices below /dev are searched");
+        setup_refuse(editing->overview, query->ticket, 403,
+                     "of this host, only devices below /dev are searched");
     else
         start_long(editing, query, &editing->search);
     json_decref(request);
@@ -373,7 +370,7 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
     int used = 0;
     struct query query = {.verb = verb, .by = by, .token = token, .ticket = ticket};
     if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
-        refuse_query(editing, &query, 400, "expected setup VERB BY TOKEN");
+        setup_refuse(editing->overview, query.ticket, 400, "expected setup VERB BY TOKEN");
         return;
     }
     query.body = text + used + 1;
@@ -382,9 +379,9 @@ void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
         i++;
     query.entrance = entrance_of(editing, &query, now);
     if (i == COUNT(verbs)) {
-        refuse_query(editing, &query, 404, "there is nothing at this address");
+        setup_refuse(editing->overview, query.ticket, 404, "there is nothing at this address");
     } else if (query.entrance == BY_NOTHING && !verbs[i].open) {
-        refuse_query(editing, &query, 403, "set-up is not open for this browser");
+        setup_refuse(editing->overview, query.ticket, 403, "set-up is not open for this browser");
     } else {
         if (query.entrance == BY_CODE && !verbs[i].looks)
             editing->until = now + EDITING_ARMED_S;

@@ -47,24 +47,20 @@ struct hold {
 
 /* ---- answers ---- */
 
-static void answer_text(struct hold *hold, const char *text)
-{
-    if (hold->ticket)
-        outlets_answer(hold->overview->outlets, hold->ticket, text);
-    hold->ticket = 0;
-}
-
-static void refuse_ticket(const struct hold *hold, uint64_t ticket, int http, const char *why)
+void setup_refuse(const struct overview *overview, uint64_t ticket, int http, const char *why)
 {
     char *text = json_text(json_pack("{s:s, s:i}", "error", why, "http", http));
-    if (ticket)
-        outlets_answer(hold->overview->outlets, ticket, text);
+    outlets_answer(overview->outlets, ticket, text);
     free(text);
 }
 
-static void answer_error(struct hold *hold, int http, const char *why)
+/* Answers the request, if it was not answered yet; without `text` by an error. */
+static void answer_request(struct hold *hold, const char *text, int http, const char *why)
 {
-    refuse_ticket(hold, hold->ticket, http, why);
+    if (hold->ticket && text)
+        outlets_answer(hold->overview->outlets, hold->ticket, text);
+    else if (hold->ticket)
+        setup_refuse(hold->overview, hold->ticket, http, why);
     hold->ticket = 0;
 }
 
@@ -93,15 +89,12 @@ static bool may_write(const struct hold *hold)
     return may;
 }
 
-static bool has_helper(const struct hold *hold)
-{
-    const char *helper = hold->overview->host->helper;
-    return helper && access(helper, W_OK) == 0;
-}
-
 const char *hold_way(const struct hold *hold)
 {
-    return has_helper(hold) ? "helper" : may_write(hold) ? "folder" : "download";
+    const char *helper = hold->overview->host->helper;
+    if (helper && access(helper, W_OK) == 0)
+        return "helper";
+    return may_write(hold) ? "folder" : "download";
 }
 
 static int connect_helper(const char *path)
@@ -152,12 +145,12 @@ static void handle_applied(struct hold *hold, const char *text)
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
         timer_restart(hold->loop, &hold->patience, HOLD_KEEP_S + ANSWER_S);
-        answer_text(hold, text);
+        answer_request(hold, text, 0, NULL);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  HOLD_KEEP_S);
         timer_restart(hold->loop, &hold->reload, RELOAD_LATER_S);
     } else {
-        answer_text(hold, text);
+        answer_request(hold, text, 0, NULL);
         disconnect(hold);
     }
     json_decref(said);
@@ -189,9 +182,9 @@ static void handle_ended(struct hold *hold, const char *text)
                   hold->undone);
     }
     if (hold->keeps && !kept && !error)
-        answer_error(hold, 409, hold->undone);
+        answer_request(hold, NULL, 409, hold->undone);
     else
-        answer_text(hold, text);
+        answer_request(hold, text, 0, NULL);
     disconnect(hold);
     json_decref(said);
 }
@@ -206,9 +199,10 @@ static bool send_line(const struct hold *hold, const char *text)
 /* Connects to a process that saves, and sends it a request. */
 static bool start_saving(struct hold *hold, enum hold_state state, const char *text)
 {
-    hold->fd = has_helper(hold)  ? connect_helper(hold->overview->host->helper)
-               : may_write(hold) ? start_child(hold)
-                                 : -1;
+    const char *way = hold_way(hold);
+    hold->fd = strcmp(way, "helper") == 0   ? connect_helper(hold->overview->host->helper)
+               : strcmp(way, "folder") == 0 ? start_child(hold)
+                                            : -1;
     if (hold->fd < 0)
         return false;
     hold->state = state;
@@ -227,7 +221,7 @@ static void handle_loss(struct hold *hold, const char *why)
 {
     const bool again = hold->again;
     log_error("set-up: %s", why);
-    answer_error(hold, 503, why);
+    answer_request(hold, NULL, 503, why);
     disconnect(hold);
     snprintf(hold->undone, sizeof hold->undone, "%s", why);
     if (again || !start_saving(hold, HOLD_ENDING, "undo"))
@@ -297,26 +291,26 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 {
     if (hold->state != HOLD_NONE) {
-        refuse_ticket(hold, ticket, 409, "another configuration is not kept yet");
+        setup_refuse(hold->overview, ticket, 409, "another configuration is not kept yet");
         return;
     }
     hold->undone[0] = '\0';
     hold->ticket = ticket;
     hold->hash[0] = '\0';
     if (!start_saving(hold, HOLD_APPLYING, request))
-        answer_error(
-            hold, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
+        answer_request(
+            hold, NULL, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
             "nothing on this host can write the configuration: download it and save it yourself");
 }
 
 void hold_end(struct hold *hold, bool keep, uint64_t ticket)
 {
     if (hold->state != HOLD_PENDING) {
-        refuse_ticket(hold, ticket, 409, "there is no configuration to keep or to undo");
+        setup_refuse(hold->overview, ticket, 409, "there is no configuration to keep or to undo");
         return;
     }
     if (keep && ev_is_active(&hold->reload)) {
-        refuse_ticket(hold, ticket, 409, "the gateway has not switched to it yet");
+        setup_refuse(hold->overview, ticket, 409, "the gateway has not switched to it yet");
         return;
     }
     hold->ticket = ticket;

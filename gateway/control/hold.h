@@ -20,6 +20,9 @@ struct hold;
 struct hold *hold_new(struct ev_loop *loop, const struct overview *overview);
 void hold_free(struct hold *hold);
 
+/** Answers a request of set-up in the browser: {"error": why, "http": its status}. */
+void setup_refuse(const struct overview *overview, uint64_t ticket, int http, const char *why);
+
 /** How a configuration would be saved: "helper", "folder" (the gateway may write it) or "download" (only the user can). */
 const char *hold_way(const struct hold *hold);
 

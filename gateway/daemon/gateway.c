@@ -71,7 +71,9 @@ static void tick(struct gateway *gateway, double now)
     if (strcmp(words, gateway->words) == 0)
         return;
     memcpy(gateway->words, words, sizeof words);
-    systemd_status(words);
+    char state[STATUS_WORDS + 8];
+    snprintf(state, sizeof state, "STATUS=%s", words);
+    systemd_notify(state);
 }
 
 /* Values that become stale are reported at that moment, not at the next tick. */

@@ -15,7 +15,7 @@
 
 /* The socket is a path, or '@' and a name outside of the file system. Never waits: a manager that
  * does not read must not hold up polling. */
-static void notify(const char *state)
+void systemd_notify(const char *state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *name = getenv("NOTIFY_SOCKET");
@@ -31,28 +31,6 @@ static void notify(const char *state)
         log_debug("cannot send '%s' to the service manager: %s", state, strerror(errno));
     if (fd >= 0)
         close(fd);
-}
-
-void systemd_ready(void)
-{
-    notify("READY=1");
-}
-
-void systemd_status(const char *words)
-{
-    char state[200];
-    snprintf(state, sizeof state, "STATUS=%s", words);
-    notify(state);
-}
-
-void systemd_stopping(void)
-{
-    notify("STOPPING=1");
-}
-
-void systemd_watchdog(void)
-{
-    notify("WATCHDOG=1");
 }
 
 /* Parses a whole number above 0; returns 0 for anything else. */

@@ -6,18 +6,10 @@
  */
 #pragma once
 
-/** Reports that start-up is complete: the gateway listens. */
-void systemd_ready(void);
-
-/** Reports the status, one line for `systemctl status`. */
-void systemd_status(const char *words);
-
-/** Reports that the gateway is stopping. */
-void systemd_stopping(void);
-
-/** Reports that the loop runs. If the watchdog of the service misses it, systemd restarts the
- * service. */
-void systemd_watchdog(void);
+/** Reports "READY=1": start-up is complete, the gateway listens; "STATUS=…", one line for `systemctl
+ * status`; "STOPPING=1"; or "WATCHDOG=1": the loop runs, and systemd restarts the service if its
+ * watchdog misses that. */
+void systemd_notify(const char *state);
 
 /** How often to call systemd_watchdog, in seconds: half of $WATCHDOG_USEC; 0 if there is no
  * watchdog, or it watches another process ($WATCHDOG_PID). */

@@ -280,3 +280,79 @@ static inline const char *without_property(const char *text, size_t size, const 
     free(shorter);
     return wrong;
 }
+
+/* The n-th section with its keys, as one text; NULL: there are not so many. */
+static char *section_text(const struct findings *findings, unsigned n)
+{
+    char *text = NULL;
+    size_t size;
+    unsigned i = 0, headings = 0;
+    while (i < findings->count && (findings->list[i].what != 'h' || headings++ < n))
+        i++;
+    FILE *out = i < findings->count ? open_memstream(&text, &size) : NULL;
+    if (!out)
+        return NULL;
+    fprintf(out, "%s\n", findings->list[i].key);
+    while (++i < findings->count && findings->list[i].what != 'h')
+        if (findings->list[i].what != 'm')
+            fprintf(out, "%c %s=%s\n", findings->list[i].what, findings->list[i].key,
+                    findings->list[i].value);
+    fclose(out);
+    return text;
+}
+
+/* The properties of moving a section: each section is as before, in the new order, and no byte is lost. Returns NULL, or what is wrong.
+ * *made: whether there was anything to be moved. */
+static inline const char *moved_property(const char *text, size_t size, const char *section,
+                                         const char *name, const char *to, bool *made)
+{
+    const struct config_edit which[] = {{.section = section, .name = name},
+                                        {.section = section, .name = to}};
+    struct findings before = find_all(text, size), after = {0};
+    unsigned at[2] = {0}, found[2] = {0}, headings = 0;
+    for (unsigned i = 0; i < before.count; i++)
+        if (before.list[i].what == 'h') {
+            for (int w = 0; w < 2; w++)
+                if (is_same_heading(&which[w], before.list[i].key)) {
+                    at[w] = headings;
+                    found[w]++;
+                }
+            headings++;
+        }
+    size_t moved_size = 0;
+    char *moved = config_moved(text, size, section, name, to, &moved_size);
+    const char *wrong = NULL;
+    *made = moved;
+    if (!moved != (found[0] != 1 || found[1] != 1))
+        wrong = "moved what is not there, or not what is";
+    if (moved)
+        after = find_all(moved, moved_size);
+    for (unsigned n = 0; moved && !wrong && n <= headings; n++) {
+        /* Which one is now the n-th. */
+        unsigned from = n;
+        const unsigned end = at[1] > at[0] ? at[1] - 1 : at[1];
+        if (n == end)
+            from = at[0];
+        else if (n < headings)
+            from = n + (n >= at[0] && n < end) - (n > end && n <= at[0]);
+        char *was = section_text(&before, from), *is = section_text(&after, n);
+        if (!was != !is || (was && strcmp(was, is) != 0))
+            wrong = "a section is another one";
+        free(was);
+        free(is);
+    }
+    int bytes[256] = {0};
+    for (size_t i = 0; moved && i < size; i++)
+        bytes[(unsigned char) text[i]]++;
+    for (size_t i = 0; moved && i < moved_size; i++)
+        bytes[(unsigned char) moved[i]]--;
+    bytes['\n'] += bytes['\n'] == -1 && text[size - 1] != '\n';
+    bytes['\r'] += bytes['\r'] == -1;
+    for (int i = 0; i < 256 && !wrong; i++)
+        if (bytes[i] != 0)
+            wrong = "a byte is lost, or too many";
+    free_findings(&before);
+    free_findings(&after);
+    free(moved);
+    return wrong;
+}

@@ -149,10 +149,10 @@ static char *make_text(size_t *size, unsigned *seed)
 
 TEST(generated)
 {
-    unsigned seed = 28, done = 0;
+    unsigned seed = 28, done = 0, moves = 0;
     for (unsigned n = 0; n < 20000; n++) {
         size_t size = 0;
-        char *text = make_text(&size, &seed), word[20], name[20] = "";
+        char *text = make_text(&size, &seed), word[20], name[20] = "", other[20] = "";
         sscanf(PICK(sections, &seed), "%19s %19s", word, name);
         const struct config_edit edit = {word, name, PICK(keys, &seed),
                                          next_random(&seed) % 4 ? PICK(values, &seed) : NULL};
@@ -165,9 +165,41 @@ TEST(generated)
         if (wrong)
             fail_msg("%s: without [%s %s] in\n%.*s", wrong, word, name, (int) size, text);
         done += made;
+        sscanf(PICK(sections, &seed), "%*s %19s", other);
+        wrong = moved_property(text, size, word, name, other, &made);
+        if (wrong)
+            fail_msg("%s: [%s %s] before [%s] in\n%.*s", wrong, word, name, other, (int) size,
+                     text);
+        moves += made;
         free(text);
     }
     assert_true(done > 18000);
+    assert_true(moves > 500);
+}
+
+static const struct {
+    const char *text, *name, *before, *moved;
+} orders[] = {
+    /* Comments go with the section below them, blank lines stay. */
+    {"# the first\n[pack a]\nunit = 1\n# end\n\n; of b\n[pack b]\nunit = 2", "b", "a",
+     "; of b\n[pack b]\nunit = 2\n\n# the first\n[pack a]\nunit = 1\n# end\n"},
+    {"\xEF\xBB\xBF[pack a]\r\n\r\n\r\n[pack b]\r\n[web]\r\n[pack c]\r\nunit = 3\r\n", "a", "c",
+     "\xEF\xBB\xBF[pack b]\r\n\r\n\r\n[web]\r\n[pack a]\r\n[pack c]\r\nunit = 3\r\n"},
+    {"[pack a]\n[pack b]\n", "a", "b", "[pack a]\n[pack b]\n"},
+    {"[pack a]\n[pack b]\n", "a", "c", NULL},
+    {"[pack a]\n[pack b]\n[pack a]\n", "b", "a", NULL},
+};
+
+TEST(moved)
+{
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        size_t size;
+        char *moved = config_moved(orders[i].text, strlen(orders[i].text), "pack", orders[i].name,
+                                   orders[i].before, &size);
+        if (!moved != !orders[i].moved || (moved && strcmp(moved, orders[i].moved) != 0))
+            fail_msg("case %zu: got\n%s", i, moved ? moved : "nothing");
+        free(moved);
+    }
 }
 
 /* Changes each key of each shipped file. */

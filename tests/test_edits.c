@@ -27,15 +27,19 @@ TEST(edits)
     const struct edit edits[] = {{EDIT_VALUE, "pack", "a", "unit", "2"},
                                  {EDIT_SECRET, "mqtt", "home", "password_file", "x"},
                                  {EDIT_VALUE, "pack", "b", "unit", "3"},
+                                 {EDIT_ORDER, "pack", "b", NULL, "a"},
                                  {EDIT_SECTION, "pack", "a", NULL, NULL}};
     static const char *const after[] = {
-        TEXT, "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\n",
+        TEXT,
+        "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\n",
         "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\npassword_file = "
         "/e/7-mqtt-home-password\n",
         "[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\npassword_file = "
         "/e/7-mqtt-home-password\n\n[pack b]\nunit = 3\n",
-        "[mqtt home]\nbroker = mqtt://h\npassword_file = "
-        "/e/7-mqtt-home-password\n\n[pack b]\nunit = 3\n"};
+        "[pack b]\nunit = 3\n\n[pack a]\nunit = 2 ; one\n\n[mqtt home]\nbroker = mqtt://h\n"
+        "password_file = /e/7-mqtt-home-password\n",
+        "[pack b]\nunit = 3\n\n[mqtt home]\nbroker = mqtt://h\n"
+        "password_file = /e/7-mqtt-home-password\n"};
     char why[EDITS_WHY];
     for (size_t count = 0; count <= COUNT(edits); count++) {
         char *text = edits_apply(TEXT, edits, count, "/e/7-", why);
@@ -104,6 +108,8 @@ TEST(edits_that_are_refused)
         {EDIT_SECRET, "mqtt", "../x", "password_file", "x"},
         {EDIT_SECTION, "web", "", NULL, NULL},
         {EDIT_SECTION, "limits", "x", NULL, NULL},
+        {EDIT_ORDER, "limits", "x", NULL, "y"},
+        {EDIT_ORDER, "pack", "a", NULL, "nobody"},
     };
     char why[EDITS_WHY];
     for (size_t i = 0; i < COUNT(bad); i++) {

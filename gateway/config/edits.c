@@ -66,6 +66,8 @@ static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
                  edit->name[0] ? " " : "", edit->name);
     else if (edit->kind == EDIT_SECTION && !may_remove(section))
         snprintf(why, EDITS_WHY, "[%s] is not removed from a browser", section->word);
+    else if (edit->kind == EDIT_ORDER && section != &pack_section)
+        snprintf(why, EDITS_WHY, "[%s] is not moved from a browser", section->word);
     else if (edit->kind == EDIT_VALUE && !config_key_web(section->word, edit->key))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
                  section->word);
@@ -142,6 +144,11 @@ static char *apply_edit(const char *text, const struct edit *edit, const char *s
     size_t size;
     if (edit->kind == EDIT_SECTION)
         return config_without(text, strlen(text), edit->section, edit->name, &size);
+    if (edit->kind == EDIT_ORDER) {
+        snprintf(why, EDITS_WHY, "[%s %s] cannot be moved before [%s %.40s]", edit->section,
+                 edit->name, edit->section, edit->value);
+        return config_moved(text, strlen(text), edit->section, edit->name, edit->value, &size);
+    }
     if (edit->kind == EDIT_VALUE)
         return without_variant(edits_with_value(text, edit, edit->value, why), edit, why);
     if (!edit->value)

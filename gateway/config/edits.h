@@ -14,7 +14,8 @@
 enum edit_kind {
     EDIT_VALUE, /* sets the key; NULL: removes it */
     EDIT_SECRET, /* writes a new file with this secret and sets the key to its path; NULL: removes the key */
-    EDIT_SECTION /* removes the whole section */
+    EDIT_SECTION, /* removes the whole section */
+    EDIT_ORDER    /* moves it before the one that `value` names */
 };
 
 struct edit {

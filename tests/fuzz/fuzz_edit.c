@@ -57,6 +57,18 @@ static void try_own(const char *text, size_t size)
         require_without(text, size, word, name);
         require(text, size, &(struct config_edit){word, name, key, NULL});
         require(text, size, &(struct config_edit){word, name, "other", "Küche"});
+        for (unsigned k = 0; k < found.count; k++) {
+            char same[300] = "", to[300] = "";
+            bool made;
+            if (found.list[k].what != 'h' ||
+                sscanf(found.list[k].key, "%299[^ \t] %299[^\n]", same, to) < 1)
+                continue;
+            const char *wrong = moved_property(text, size, word, name, to, &made);
+            if (wrong) {
+                fprintf(stderr, "==BREACH== [%s %s] before [%s]: %s\n", word, name, to, wrong);
+                abort();
+            }
+        }
     }
     require(text, size, &(struct config_edit){"pack", "new", "unit", "7"});
     free_findings(&found);

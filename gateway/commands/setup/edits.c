@@ -34,16 +34,19 @@ json_t *setup_error(int http, const char *format, ...)
 static bool parse_edit(json_t *from, struct edit *edit)
 {
     const json_t *value = json_object_get(from, "value"), *secret = json_object_get(from, "secret");
-    const json_t *what = value ? value : secret;
+    const json_t *before = json_object_get(from, "before");
+    const json_t *what = value ? value : secret ? secret : before;
     edit->section = json_string_value(json_object_get(from, "section"));
     edit->name = json_string_value(json_object_get(from, "name"));
     edit->name = edit->name ? edit->name : "";
     edit->key = json_string_value(json_object_get(from, "key"));
     edit->value = json_string_value(what);
-    edit->kind = value ? EDIT_VALUE : secret ? EDIT_SECRET : EDIT_SECTION;
+    edit->kind = value ? EDIT_VALUE : secret ? EDIT_SECRET : before ? EDIT_ORDER : EDIT_SECTION;
     const size_t fields = json_object_size(from) - (json_object_get(from, "name") != NULL);
     if (edit->kind == EDIT_SECTION)
         return edit->section && json_is_true(json_object_get(from, "remove")) && fields == 2;
+    if (edit->kind == EDIT_ORDER)
+        return edit->section && edit->value && fields == 2;
     return edit->section && edit->key && (edit->value || json_is_null(what)) && fields == 3;
 }
 

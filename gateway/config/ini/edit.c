@@ -295,3 +295,134 @@ char *config_without(const char *text, size_t size, const char *section, const c
     free(cut.gone);
     return shorter;
 }
+
+/* ---- the order of sections ---- */
+
+/* A section's lines, without blank ones at its end. */
+struct block {
+    size_t from, to;
+};
+
+struct order {
+    struct config_edit which[2]; /* the one to be moved, and the one behind its new place */
+    size_t at[2];                /* their blocks */
+    unsigned found[2];           /* how many headings they have */
+    unsigned *lines;             /* of all headings */
+    size_t count;
+    bool failed;
+};
+
+static void order_heading(void *user, unsigned line, const char *text)
+{
+    struct order *order = user;
+    unsigned *lines = realloc(order->lines, (order->count + 1) * sizeof *lines);
+    order->failed |= !lines;
+    if (order->failed)
+        return;
+    order->lines = lines;
+    for (int i = 0; i < 2; i++)
+        if (is_heading_of(&order->which[i], text)) {
+            order->at[i] = order->count;
+            order->found[i]++;
+        }
+    lines[order->count++] = line;
+}
+
+static bool is_comment(const char *line, size_t size)
+{
+    while (size > 0 && (*line == ' ' || *line == '\t')) {
+        line++;
+        size--;
+    }
+    return size > 0 && (*line == ';' || *line == '#');
+}
+
+/* Where each line of the text begins, and behind them its size; NULL: out of memory. */
+static size_t *find_lines(const char *text, size_t size, unsigned *count)
+{
+    size_t *starts = malloc((size + 2) * sizeof *starts);
+    *count = 0;
+    for (size_t at = has_mark(text, size) ? 3 : 0; starts && at < size;) {
+        const char *newline = memchr(text + at, '\n', size - at);
+        starts[(*count)++] = at;
+        at = newline ? (size_t) (newline - text) + 1 : size;
+    }
+    if (starts)
+        starts[*count] = size;
+    return starts;
+}
+
+static bool is_blank_line(const char *text, const size_t *starts, unsigned line)
+{
+    return is_blank(text + starts[line], starts[line + 1] - starts[line]);
+}
+
+/* The block of each heading, with the comments directly above it. */
+static bool find_blocks(const char *text, size_t size, const struct order *order,
+                        struct block *blocks)
+{
+    unsigned count;
+    size_t *starts = find_lines(text, size, &count);
+    for (size_t i = order->count; starts && i-- > 0;) {
+        unsigned first = order->lines[i] - 1, end = count;
+        const unsigned above = i > 0 ? order->lines[i - 1] : 0;
+        while (first > above &&
+               is_comment(text + starts[first - 1], starts[first] - starts[first - 1]))
+            first--;
+        blocks[i].from = starts[first];
+        while (i + 1 < order->count && starts[end] > blocks[i + 1].from)
+            end--;
+        while (is_blank_line(text, starts, end - 1))
+            end--;
+        blocks[i].to = starts[end];
+    }
+    free(starts);
+    return starts;
+}
+
+/* Writes the blocks in their new order. What is between two of them stays where it is. */
+static void write_order(FILE *out, const char *text, size_t size, const struct order *order,
+                        const struct block *blocks)
+{
+    const size_t from = order->at[0], to = order->at[1];
+    size_t written = blocks[0].from;
+    fwrite(text, 1, written, out);
+    for (size_t i = 0; i < order->count; i++) {
+        size_t which = i;
+        if (from > to && i >= to && i <= from)
+            which = i == to ? from : i - 1;
+        else if (from < to && i >= from && i < to)
+            which = i == to - 1 ? from : i + 1;
+        const struct block *block = &blocks[which];
+        const size_t end = i + 1 < order->count ? blocks[i + 1].from : size;
+        fwrite(text + block->from, 1, block->to - block->from, out);
+        if (i + 1 < order->count && text[block->to - 1] != '\n')
+            fputs(line_end(text, size), out);
+        fwrite(text + blocks[i].to, 1, end - blocks[i].to, out);
+    }
+}
+
+char *config_moved(const char *text, size_t size, const char *section, const char *name,
+                   const char *before, size_t *new_size)
+{
+    static const struct inifile_events events = {.heading = order_heading};
+    struct order order = {
+        .which = {{.section = section, .name = name}, {.section = section, .name = before}}};
+    inifile_read(text, size, &events, &order);
+    const bool good = !order.failed && order.found[0] == 1 && order.found[1] == 1;
+    struct block *blocks = good ? calloc(order.count, sizeof *blocks) : NULL;
+    char *moved = NULL;
+    FILE *out = blocks ? open_memstream(&moved, new_size) : NULL;
+    if (out) {
+        const bool known = find_blocks(text, size, &order, blocks);
+        if (known)
+            write_order(out, text, size, &order, blocks);
+        if (fclose(out) != 0 || !known) {
+            free(moved);
+            moved = NULL;
+        }
+    }
+    free(blocks);
+    free(order.lines);
+    return moved;
+}

@@ -30,3 +30,9 @@ char *config_value(const char *text, const char *section, const char *name, cons
  * after its last key. Comments there stay, because they may belong to the next section. NULL: out of memory. */
 char *config_without(const char *text, size_t size, const char *section, const char *name,
                      size_t *new_size);
+
+/** Returns `text` with the section [section name] before [section before], as above: moves its heading and keys with the comments
+ * directly above the heading and those below. Blank lines between sections stay. NULL: one of them does not exist or has several
+ * headings, or out of memory. */
+char *config_moved(const char *text, size_t size, const char *section, const char *name,
+                   const char *before, size_t *new_size);

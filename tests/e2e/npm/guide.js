@@ -292,8 +292,10 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             // One more change, and back.
             await go(page, 'names');
             await page.locator('[data-pack=kueche-links] input').first().fill('Halle');
+            await page.locator('[data-pack=kueche-links] [data-by="1"]').click();
             await go(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
+            await has(page.locator('.diff [data-op="+"]'), /^\s*\d*\+.*\[pack kueche-(links|rechts)\]/);
             say('edit by hand');
             await page.waitForFunction(async () => (await (await fetch('api/v1/setup/config')).json()).sections.some(s => s.keys.some(k => k.key === 'poll')));
             await apply.click();
@@ -304,6 +306,8 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await apply.click();
             await heading(page, 'live');
             await page.locator('.card', { hasText: 'Halle' }).first().waitFor();
+            const order = await page.evaluate(() => fetch('api/v1/packs').then(response => response.json()).then(packs => packs.map(p => p.pack).join()));
+            check(order === 'kueche-rechts,kueche-links,bank-1', order);
             await page.locator('.ask button').nth(1).click();
             await heading(page, 'review');
             await has(page.locator('.diff'), 'name = Halle');
@@ -412,6 +416,17 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await go(page, 'review');
             await page.locator('.diff').waitFor();
             check(!fake.last('check').edits.some(e => e.name === 'left'), 'nothing of left');
+            // Packs of the file change places, also in the bank that has both; and back.
+            const order = async by => {
+                await go(page, 'names');
+                await page.locator(`[data-pack=right] [data-by="${by}"]`).click();
+                check(await page.locator('[data-pack]').evaluateAll(all => all.map(n => n.dataset.pack).join()) === (by < 0 ? 'right,left' : 'left,right'), 'moved at once');
+                await go(page, 'review');
+                await page.locator('.diff').waitFor();
+                return JSON.stringify(fake.last('check').edits.filter(e => e.before || e.key === 'packs').map(e => e.before ? [e.name, e.before] : e.value));
+            };
+            const [moved, back] = [await order(-1), await order(1)];
+            check(moved === '["right, left",["right","left"]]' && back === '["left, right"]', `${moved}, then ${back}`);
         },
 
         // What was heard decides the advice.

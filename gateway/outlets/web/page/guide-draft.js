@@ -9,9 +9,10 @@ const NAME_MOST = 32;
 
 /** `config` and `keys` come from the gateway. `by`: how this browser was authenticated.
  *  `added`: new sections {section, name, keys, found, members}, in the order in which they will be in the file.
+ *  `order`: the packs in their order, null as it is: of the file the places, of the new ones the sections.
  *  `changed`: changed sections of the file, "section name" → {key: value, or null to remove it}.
  *  `tried`: "section name" → the edits that were tried with success. `held`: sections whose trial did not succeed; they are not saved. */
-export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], changed: new Map(), removed: new Set(), tried: new Map(), held: new Set() };
+export const draft = { config: null, by: null, keys: {}, ports: [], searches: new Map(), added: [], order: null, changed: new Map(), removed: new Set(), tried: new Map(), held: new Set() };
 
 /** "section name" */
 export const place = s => `${s.section} ${s.name ?? ''}`;
@@ -24,30 +25,39 @@ export function begin(config, keep) {
   if (keep) return;
   draft.ports = [];
   draft.added = [];
+  draft.order = null;
   for (const kept of [draft.searches, draft.changed, draft.removed, draft.tried, draft.held]) kept.clear();
 }
 
-/** The sections of a kind as handles, those of the file first: get(key), set(key, value), isSet(key) for a secret. */
+// Without the order that was chosen: those of the file first.
+const asWritten = kind => [...inFile().filter(s => s.section === kind && !draft.removed.has(place(s))), ...draft.added.filter(s => s.section === kind)];
+const keyInOrder = s => isNew(s) ? s : place(s);
+
+/** The sections of a kind as handles, those of the file first, packs in the order that was chosen: get(key), set(key, value), isSet(key) for a
+ *  secret. */
 export function sections(kind) {
-  return [...inFile().filter(s => s.section === kind && !draft.removed.has(place(s))), ...draft.added.filter(s => s.section === kind)].map(handle);
+  const list = asWritten(kind), rank = s => (draft.order.indexOf(keyInOrder(s)) + 1 || Infinity);
+  if (kind === 'pack' && draft.order) list.sort((a, b) => rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0);
+  return list.map(handle);
 }
 
+const isNew = s => !Array.isArray(s.keys);
 function handle(s) {
-  const isNew = !Array.isArray(s.keys), changes = () => draft.changed.get(place(s)) ?? {};
+  const changes = () => draft.changed.get(place(s)) ?? {};
   return {
-    section: s.section, isNew, self: s, found: s.found,
+    section: s.section, isNew: isNew(s), self: s, found: s.found,
     get name() { return s.name; },
-    get: key => (isNew ? s.keys[key] : key in changes() ? changes()[key] : keyOf(s, key)?.value) ?? '',
-    isSet: key => !isNew && !!keyOf(s, key)?.set,
+    get: key => (isNew(s) ? s.keys[key] : key in changes() ? changes()[key] : keyOf(s, key)?.value) ?? '',
+    isSet: key => !isNew(s) && !!keyOf(s, key)?.set,
     set(key, value) {
-      const was = isNew ? undefined : keyOf(s, key)?.value, next = isNew ? s.keys : { ...changes() };
+      const was = isNew(s) ? undefined : keyOf(s, key)?.value, next = isNew(s) ? s.keys : { ...changes() };
       if (value === '' || value == null) value = null;
       if (value === (was ?? null)) delete next[key];
       else next[key] = value;
-      if (!isNew) Object.keys(next).length ? draft.changed.set(place(s), next) : draft.changed.delete(place(s));
+      if (!isNew(s)) Object.keys(next).length ? draft.changed.set(place(s), next) : draft.changed.delete(place(s));
     },
     remove() {
-      if (isNew) draft.added.splice(draft.added.indexOf(s), 1);
+      if (isNew(s)) draft.added.splice(draft.added.indexOf(s), 1);
       else {
         draft.removed.add(place(s));
         draft.changed.delete(place(s));
@@ -133,17 +143,24 @@ export function rename(pack, title) {
   for (const bank of banks) setMembers(bank, membersOf(bank).map(m => m === before ? pack.name : m));
 }
 
-// The new pack before (by = -1) or after (by = 1) this one.
+// The pack before (by = -1) or after (by = 1) this one.
 function beside(pack, by) {
-  const mine = draft.added.filter(s => s.section === 'pack');
-  return pack.isNew ? mine[mine.indexOf(pack.self) + by] : undefined;
+  const list = sections('pack');
+  return list[list.findIndex(other => other.self === pack.self) + by];
 }
 
-/** Only new packs can be moved, among each other: they are appended to the file in this order, and nothing else moves in it. by: -1 or 1. */
+/** by: -1 or 1. */
 export const canMove = (pack, by) => !!beside(pack, by);
+
+/** Exchanges two packs, also in the bank that has both. New ones are simply appended to the file in their order. */
 export function move(pack, by) {
-  const a = draft.added.indexOf(pack.self), b = draft.added.indexOf(beside(pack, by));
-  [draft.added[a], draft.added[b]] = [draft.added[b], draft.added[a]];
+  const other = beside(pack, by), list = sections('pack').map(p => p.self), swap = (all, a, b) => all.map(one => one === a ? b : one === b ? a : one);
+  if (pack.isNew && other.isNew) draft.added = swap(draft.added, pack.self, other.self);
+  if (draft.order || !pack.isNew || !other.isNew) draft.order = swap(list, pack.self, other.self).map(keyInOrder);
+  for (const bank of sections('bank')) {
+    const members = membersOf(bank);
+    if (members.includes(pack.name) && members.includes(other.name)) setMembers(bank, swap(members, pack.name, other.name));
+  }
 }
 
 export const membersOf = bank => bank.get('packs').split(',').map(name => name.trim()).filter(Boolean);
@@ -187,5 +204,17 @@ export function edits(only) {
     else put(s, draft.changed.get(place(s)) ?? {});
   }
   for (const s of draft.added) if (wanted(s)) put(s, s.keys);
+  return only ? list : [...list, ...moves()];
+}
+
+// The edits that bring the packs from the order of the file into the one that was chosen.
+function moves() {
+  const list = [], now = asWritten('pack').map(s => s.name);
+  sections('pack').forEach(({ name }, i) => {
+    if (now[i] === name) return;
+    list.push({ section: 'pack', name, before: now[i] });
+    now.splice(now.lastIndexOf(name), 1);
+    now.splice(i, 0, name);
+  });
   return list;
 }

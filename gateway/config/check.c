@@ -46,13 +46,6 @@ static const struct bms_driver *driver_of(const struct config_draft *pack)
     return pack_of(pack)->driver;
 }
 
-static void find_line(struct config_draft *pack)
-{
-    if (config_draft_usable(pack, "line"))
-        pack->line = config_draft_refer(pack, "line", &line_section,
-                                        config_draft_text(pack, "line", 0)->text);
-}
-
 static void find_driver(struct config_draft *pack)
 {
     char expected[EXPECTED_SIZE];
@@ -438,9 +431,14 @@ bool config_listen_collide(const char *text, const char *other)
            (is_wildcard(a.host) || is_wildcard(b.host) || strcasecmp(a.host, b.host) == 0);
 }
 
-static void check_listen(const struct config_draft *draft)
+void config_check_gateway(struct config_draft *draft)
 {
     const struct gateway_config *gateway = gateway_of(draft);
+    const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
+    char reason[200];
+    if (!map_check(&gateway->map, reason, sizeof reason))
+        config_mistake(draft, config_draft_given(draft, "base") ? "base" : "also_at",
+                       "the register blocks do not fit: %s", reason);
     for (unsigned i = 1; i < gateway->listen.count; i++)
         for (unsigned before = 0; before < i; before++)
             if (config_listen_collide(gateway->listen.at[i], gateway->listen.at[before])) {
@@ -449,12 +447,6 @@ static void check_listen(const struct config_draft *draft)
                                   gateway->listen.at[i], gateway->listen.at[before]);
                 break;
             }
-}
-
-static void check_location(const struct config_draft *draft)
-{
-    const struct gateway_config *gateway = gateway_of(draft);
-    const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
     if (config_draft_usable(draft, "location") && (isnan(longitude) || fabs(latitude) > 90))
         config_mistake(draft, "location",
                        "'location' has no latitude from -90 to 90 with a longitude behind it; "
@@ -462,17 +454,6 @@ static void check_location(const struct config_draft *draft)
     if (gateway->map.display[0] > UINT16_MAX)
         config_mistake(draft, "display", "'display' has page %u; expected one up to 65535",
                        gateway->map.display[0]);
-}
-
-void config_check_gateway(struct config_draft *draft)
-{
-    const struct gateway_config *gateway = gateway_of(draft);
-    char reason[200];
-    if (!map_check(&gateway->map, reason, sizeof reason))
-        config_mistake(draft, config_draft_given(draft, "base") ? "base" : "also_at",
-                       "the register blocks do not fit: %s", reason);
-    check_listen(draft);
-    check_location(draft);
     if (config_draft_usable(draft, "stale_after") && config_draft_usable(draft, "poll"))
         check_stale(draft, gateway->poll_s, gateway->stale_after_s, "stale_after");
 }
@@ -524,16 +505,6 @@ static void check_port(const struct config_draft *line)
         }
 }
 
-/* Warns of a key that is without effect here. */
-static void warn_without_effect(const struct config_draft *line)
-{
-    if (config_draft_usable(line, "port") && strncmp(line_of(line)->port, "serial:", 7) != 0 &&
-        config_draft_given(line, "baud"))
-        config_warn(line, "baud",
-                    "'baud' has no effect here: [line %s] is no serial port of this host",
-                    line->name);
-}
-
 static void warn_without_pack(const struct config_draft *line)
 {
     for (struct config_draft *pack = first_draft(line, &pack_section); pack;
@@ -549,7 +520,11 @@ static void warn_without_pack(const struct config_draft *line)
 void config_check_line(struct config_draft *line)
 {
     check_port(line);
-    warn_without_effect(line);
+    if (config_draft_usable(line, "port") && strncmp(line_of(line)->port, "serial:", 7) != 0 &&
+        config_draft_given(line, "baud"))
+        config_warn(line, "baud",
+                    "'baud' has no effect here: [line %s] is no serial port of this host",
+                    line->name);
     warn_without_pack(line);
 }
 
@@ -579,7 +554,9 @@ static void check_advertised(const struct config_draft *pack)
 
 void config_check_pack(struct config_draft *pack)
 {
-    find_line(pack);
+    if (config_draft_usable(pack, "line"))
+        pack->line = config_draft_refer(pack, "line", &line_section,
+                                        config_draft_text(pack, "line", 0)->text);
     find_driver(pack);
     find_variant(pack);
     settle_times(pack);
@@ -594,77 +571,53 @@ void config_check_pack(struct config_draft *pack)
     check_neighbours(pack);
 }
 
-static void check_names(const struct config_draft *draft)
+/* Packs and banks share one name space, in the state file and for pushes. */
+static void check_name(const struct config_draft *draft)
 {
     const struct config_draft *same =
         config_drafts_find(draft->drafts, draft->section, draft->name);
-    const char *word = draft->section->word;
+    const struct config_draft *pack =
+        draft->section == &bank_section
+            ? config_drafts_find(draft->drafts, &pack_section, draft->name)
+            : NULL;
     if (same != draft && draft->name[0])
-        config_mistake(draft, NULL, "a second [%s %s]; the first is in line %u", word, draft->name,
-                       same->heading);
-}
-
-/* Packs and banks share one name space, in the state file and for pushes. */
-static void check_bank_name(const struct config_draft *bank)
-{
-    const struct config_draft *pack = config_drafts_find(bank->drafts, &pack_section, bank->name);
-    if (pack && bank->name[0])
-        config_mistake(bank, NULL,
+        config_mistake(draft, NULL, "a second [%s %s]; the first is in line %u",
+                       draft->section->word, draft->name, same->heading);
+    if (pack && draft->name[0])
+        config_mistake(draft, NULL,
                        "[bank %s] has the name of [pack %s] in line %u; expected another one",
-                       bank->name, pack->name, pack->heading);
+                       draft->name, pack->name, pack->heading);
 }
 
-static void check_bank_packs(const struct config_draft *bank)
-{
-    const struct config_text *text;
-    for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++) {
-        const char *name = text->text;
-        unsigned before = 0;
-        while (before < i && strcmp(config_draft_text(bank, "packs", before)->text, name) != 0)
-            before++;
-        if (before < i)
-            config_mistake(bank, "packs", "[pack %s] is in [bank %s] twice", name, bank->name);
-        else
-            config_draft_refer(bank, "packs", &pack_section, name);
-    }
-}
-
-static void check_shunt(const struct config_draft *bank)
-{
-    const char *name = bank_of(bank)->shunt;
-    const struct config_text *text;
-    if (!config_draft_usable(bank, "shunt") || !name[0])
-        return;
-    config_draft_refer(bank, "shunt", &pack_section, name);
-    for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++)
-        if (strcmp(text->text, name) == 0)
-            config_mistake(bank, "shunt",
-                           "'shunt' is [pack %s], which is in 'packs'; expected one that measures "
-                           "all of them together",
-                           name);
-}
-
-static void settle_min_packs(struct config_draft *draft)
+void config_check_bank(struct config_draft *draft)
 {
     struct bank_config *bank = bank_of(draft);
+    const struct config_text *text;
     unsigned count = 0;
-    while (config_draft_text(draft, "packs", count))
-        count++;
+    for (; (text = config_draft_text(draft, "packs", count)); count++) {
+        unsigned before = 0;
+        while (strcmp(config_draft_text(draft, "packs", before)->text, text->text) != 0)
+            before++;
+        if (before < count)
+            config_mistake(draft, "packs", "[pack %s] is in [bank %s] twice", text->text,
+                           draft->name);
+        else
+            config_draft_refer(draft, "packs", &pack_section, text->text);
+        if (strcmp(text->text, bank->shunt) == 0)
+            config_mistake(draft, "shunt",
+                           "'shunt' is [pack %s], which is in 'packs'; expected one that measures "
+                           "all of them together",
+                           text->text);
+    }
+    check_unit(draft);
     if (!config_draft_given(draft, "min_packs"))
         bank->min_packs = count;
     if (config_draft_usable(draft, "packs") && bank->min_packs > count)
         config_mistake(draft, "min_packs",
                        "'min_packs' is %u; expected at most %u, which is all packs of [bank %s]",
                        bank->min_packs, count, draft->name);
-}
-
-void config_check_bank(struct config_draft *bank)
-{
-    check_bank_name(bank);
-    check_bank_packs(bank);
-    check_unit(bank);
-    settle_min_packs(bank);
-    check_shunt(bank);
+    if (bank->shunt[0])
+        config_draft_refer(draft, "shunt", &pack_section, bank->shunt);
 }
 
 void config_check(const struct config_drafts *drafts, unsigned last_line)
@@ -673,7 +626,7 @@ void config_check(const struct config_drafts *drafts, unsigned last_line)
         for (struct config_draft *draft = config_drafts_find(drafts, config_sections[i], NULL);
              draft; draft = config_drafts_next(draft)) {
             if (draft->section->times == SECTION_NAMED)
-                check_names(draft);
+                check_name(draft);
             if (draft->section->check)
                 draft->section->check(draft);
         }

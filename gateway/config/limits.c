@@ -56,63 +56,56 @@ static int by_value(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* At which ends of the curve the current must reach 0. */
-enum end { ENDS_HIGH = 1, ENDS_LOW = 2 };
+/* At which ends of the curve the current must reach 0, and its slope. */
+enum shape { ENDS_HIGH = 1, ENDS_LOW = 2, FALLS = 4, RISES = 8 };
 
 static const struct {
     const char *key;
     size_t offset;
-    unsigned ends;
+    unsigned shape;
     const char *reason;
 } curves[] = {
-    {"cell_high", offsetof(struct limits_config, cell_high), ENDS_HIGH,
+    {"cell_high", offsetof(struct limits_config, cell_high), ENDS_HIGH | FALLS,
      "a cell with a higher voltage must not be charged"},
-    {"cell_low", offsetof(struct limits_config, cell_low), ENDS_LOW,
+    {"cell_low", offsetof(struct limits_config, cell_low), ENDS_LOW | RISES,
      "a cell with a lower voltage must not be discharged"},
     {"temperature", offsetof(struct limits_config, temperature), ENDS_HIGH | ENDS_LOW,
      "a hotter or colder battery must not be used"},
-    {"mos_temperature", offsetof(struct limits_config, mos_temperature), ENDS_HIGH,
+    {"mos_temperature", offsetof(struct limits_config, mos_temperature), ENDS_HIGH | FALLS,
      "hotter MOS must not carry current"},
-    {"soc_high", offsetof(struct limits_config, soc_high), 0, NULL},
-    {"soc_low", offsetof(struct limits_config, soc_low), 0, NULL},
+    {"soc_high", offsetof(struct limits_config, soc_high), FALLS, NULL},
+    {"soc_low", offsetof(struct limits_config, soc_low), RISES, NULL},
 };
 
+/* A curve that rises towards its danger has values and shares swapped. */
 static void check_curve(const struct config_draft *draft, size_t n)
 {
     const char *key = curves[n].key;
-    const unsigned line = config_draft_line(draft, key);
+    const unsigned shape = curves[n].shape;
     struct curve *curve = (struct curve *) ((char *) draft->settings + curves[n].offset);
     if (!config_draft_usable(draft, key) || curve->count == 0)
         return;
-    qsort(curve->points, curve->count, sizeof *curve->points, by_value);
-    for (unsigned i = 1; i < curve->count; i++)
-        if (curve->points[i].at <= curve->points[i - 1].at) {
-            config_mistake_at(draft, line, "'%s' has %g twice; expected each value once", key,
-                              curve->points[i].at);
-            return;
-        }
-    const bool low = curve->points[0].share > 0;
-    const bool high = curve->points[curve->count - 1].share > 0;
-    if ((curves[n].ends & ENDS_LOW && low) || (curves[n].ends & ENDS_HIGH && high))
-        config_mistake_at(
-            draft, line, "'%s' does not end at 0; expected the share 0 at its %s point, as %s", key,
-            low && curves[n].ends & ENDS_LOW ? "lowest" : "highest", curves[n].reason);
-}
-
-/* A curve that rises towards its danger has values and shares swapped. */
-static void check_slope(const struct config_draft *draft, const char *key,
-                        const struct curve *curve, bool falls)
-{
-    for (unsigned i = 1; config_draft_usable(draft, key) && i < curve->count; i++) {
-        const double change = curve->points[i].share - curve->points[i - 1].share;
-        if (falls ? change > 0 : change < 0) {
+    const struct curve_point *points = curve->points;
+    qsort(curve->points, curve->count, sizeof *points, by_value);
+    for (unsigned i = 1; i < curve->count; i++) {
+        const double change = points[i].share - points[i - 1].share;
+        if (points[i].at <= points[i - 1].at)
+            config_mistake(draft, key, "'%s' has %g twice; expected each value once", key,
+                           points[i].at);
+        else if ((shape & FALLS && change > 0) || (shape & RISES && change < 0))
             config_mistake(draft, key,
                            "'%s' %s from %g to %g; expected shares that %s with the value", key,
-                           falls ? "rises" : "falls", curve->points[i - 1].at, curve->points[i].at,
-                           falls ? "fall" : "rise");
-            return;
-        }
+                           shape & FALLS ? "rises" : "falls", points[i - 1].at, points[i].at,
+                           shape & FALLS ? "fall" : "rise");
+        else
+            continue;
+        return;
     }
+    const bool low = shape & ENDS_LOW && points[0].share > 0;
+    if (low || (shape & ENDS_HIGH && points[curve->count - 1].share > 0))
+        config_mistake(draft, key,
+                       "'%s' does not end at 0; expected the share 0 at its %s point, as %s", key,
+                       low ? "lowest" : "highest", curves[n].reason);
 }
 
 /* [limits house] applies to the pack or bank house. */
@@ -171,30 +164,19 @@ static void check_cells(const struct config_draft *draft)
             limits->cell_full_v, high->points[high->count - 1].at);
 }
 
-static void check_full_every(const struct config_draft *draft)
-{
-    const struct limits_config *limits = draft->settings;
-    const struct gateway_config *gateway =
-        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
-    if (limits->full_every_s > 0 && !gateway->state_file[0])
-        config_mistake(draft, "soc_ceiling",
-                       "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
-                       "[gateway], which stores when the cells were last full");
-}
-
 static void check_limits(struct config_draft *draft)
 {
     struct limits_config *limits = draft->settings;
     check_of(draft);
     for (size_t i = 0; i < COUNT(curves); i++)
         check_curve(draft, i);
-    check_slope(draft, "cell_high", &limits->cell_high, true);
-    check_slope(draft, "cell_low", &limits->cell_low, false);
-    check_slope(draft, "mos_temperature", &limits->mos_temperature, true);
-    check_slope(draft, "soc_high", &limits->soc_high, true);
-    check_slope(draft, "soc_low", &limits->soc_low, false);
     check_cells(draft);
-    check_full_every(draft);
+    const struct gateway_config *gateway =
+        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+    if (limits->full_every_s > 0 && !gateway->state_file[0])
+        config_mistake(draft, "soc_ceiling",
+                       "'soc_ceiling' with a time needs a state file; expected a 'state_file' in "
+                       "[gateway], which stores when the cells were last full");
     warn_of_min_packs(draft);
 }
 

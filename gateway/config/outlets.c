@@ -114,19 +114,6 @@ void outlet_check_certificate(const struct config_draft *draft, const char *name
             name);
 }
 
-static bool has_history(const struct config_draft *draft)
-{
-    const struct config_draft *history = config_drafts_find(draft->drafts, &history_section, NULL);
-    return history && ((const struct history_config *) history->settings)->file[0];
-}
-
-/* Whether all levels of the history have these times. */
-static bool is_interval_good(double interval_s)
-{
-    const double unit = interval_s > 60 ? 60 : 10;
-    return fabs(remainder(interval_s, unit)) < 1e-6;
-}
-
 static void check_influx(struct config_draft *draft)
 {
     const struct influx_config *influx = draft->settings;
@@ -135,11 +122,15 @@ static void check_influx(struct config_draft *draft)
         config_mistake(draft, "token_file",
                        "'token_file' and 'user' are two ways to log in; expected one of them");
     outlet_check_certificate(draft, "client_cert", influx->client_cert, influx->client_key);
-    if (!is_interval_good(influx->interval_s))
+    /* All levels of the history have these times. */
+    const double unit = influx->interval_s > 60 ? 60 : 10;
+    if (fabs(remainder(influx->interval_s, unit)) >= 1e-6)
         config_mistake(draft, "interval",
                        "'interval' is not one that the history knows; expected a multiple of 10s, "
                        "above a minute whole minutes");
-    if (influx->backfill != BACKFILL_NO && !has_history(draft))
+    const struct config_draft *history = config_drafts_find(draft->drafts, &history_section, NULL);
+    if (influx->backfill != BACKFILL_NO &&
+        !(history && ((const struct history_config *) history->settings)->file[0]))
         config_warn(draft, NULL,
                     "without [history] only the last hour is kept for a database that is away, "
                     "and nothing over a restart");

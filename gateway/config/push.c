@@ -12,18 +12,13 @@ static struct push_config *push_of(const struct config_draft *draft)
     return draft->settings;
 }
 
-static bool same_server(const struct config_draft *a, const struct config_draft *b)
-{
-    return strcmp(push_of(a)->target, push_of(b)->target) == 0 &&
-           push_of(a)->unit == push_of(b)->unit;
-}
-
 /* A register that an earlier push writes into the same server. */
 static void check_others(const struct config_draft *draft, const struct register_row *write)
 {
     for (const struct config_draft *other = config_drafts_find(draft->drafts, &push_section, NULL);
          other != draft; other = config_drafts_next(other)) {
-        if (!same_server(draft, other))
+        if (strcmp(push_of(other)->target, push_of(draft)->target) != 0 ||
+            push_of(other)->unit != push_of(draft)->unit)
             continue;
         const struct push_config *push = push_of(other);
         for (unsigned i = 0; i < push->write_count; i++)

@@ -59,20 +59,14 @@ static bool mqtt_may_order(const void *settings)
     return ((const struct mqtt_config *) settings)->switching;
 }
 
-static void check_password(const struct config_draft *draft, const char *password_file,
-                           const char *user)
-{
-    if (password_file[0] && !user[0])
-        config_mistake(draft, "password_file",
-                       "'password_file' without 'user'; expected both or none");
-}
-
 static void check_keys(const struct config_draft *draft)
 {
     static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
     const struct mqtt_config *mqtt = mqtt_of(draft);
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
-    check_password(draft, mqtt->password_file, mqtt->user);
+    if (mqtt->password_file[0] && !mqtt->user[0])
+        config_mistake(draft, "password_file",
+                       "'password_file' without 'user'; expected both or none");
     outlet_check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key);
     for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
         if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
@@ -191,17 +185,6 @@ static void check_switching(const struct config_draft *draft)
                 "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
 }
 
-/* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
-static void check_state_file(const struct config_draft *draft)
-{
-    const struct config_draft *gateway = config_drafts_find(draft->drafts, &gateway_section, NULL);
-    if (gateway && announces(mqtt_of(draft)) &&
-        !((const struct gateway_config *) gateway->settings)->state_file[0])
-        config_warn(draft, NULL,
-                    "with 'state_file = none' packgate cannot remove the devices from Home "
-                    "Assistant later");
-}
-
 static void check_mqtt(struct config_draft *draft)
 {
     outlet_check_packs(draft);
@@ -210,7 +193,13 @@ static void check_mqtt(struct config_draft *draft)
     check_ids(draft);
     check_company(draft);
     check_switching(draft);
-    check_state_file(draft);
+    /* The state file keeps the id by which Home Assistant knows the packs, and what was announced. */
+    const struct gateway_config *gateway =
+        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+    if (announces(mqtt_of(draft)) && !gateway->state_file[0])
+        config_warn(draft, NULL,
+                    "with 'state_file = none' packgate cannot remove the devices from Home "
+                    "Assistant later");
 }
 
 /* Home Assistant sees the gateway as one device, however many sections are at its broker: the

@@ -177,67 +177,51 @@ static const struct config_type type_mails = {
 
 /* ---- checks ---- */
 
-/* The keys that a service accepts and requires. */
-static const struct service {
-    const char *word;
-    const char *takes[10], *needs[4]; /* NULL behind the last */
-} services[] = {
-    [NOTIFY_NTFY] = {"ntfy",
-                     {"url", "url_file", "key_file", "user", "priority", "ca_file", "verify"},
-                     {"url"}},
-    [NOTIFY_PUSHOVER] = {"pushover",
-                         {"url", "key_file", "priority", "device", "sound", "ca_file", "verify"},
-                         {"key_file"}},
-    [NOTIFY_PUSHSAFER] = {"pushsafer",
-                          {"url", "key_file", "priority", "device", "sound", "ca_file", "verify"},
-                          {"key_file"}},
-    [NOTIFY_MAIL] = {"mail",
-                     {"url", "key_file", "user", "from", "to", "ca_file", "verify"},
-                     {"url", "to"}},
-    [NOTIFY_WEBHOOK] = {"webhook",
-                        {"url", "url_file", "key_file", "user", "ca_file", "verify"},
-                        {"url"}},
-    [NOTIFY_COMMAND] = {"command", {"url", "command"}, {"url"}},
+/* The services that accept a key and those that require it, as bits. */
+#define TO(service) (1u << NOTIFY_##service)
+static const struct {
+    const char *key;
+    unsigned takes, needs;
+} keys[] = {
+    {"url", ~0u, ~(TO(PUSHOVER) | TO(PUSHSAFER))},
+    {"url_file", TO(NTFY) | TO(WEBHOOK), 0},
+    {"key_file", ~TO(COMMAND), TO(PUSHOVER) | TO(PUSHSAFER)},
+    {"user", TO(NTFY) | TO(MAIL) | TO(WEBHOOK), 0},
+    {"from", TO(MAIL), 0},
+    {"to", TO(MAIL), TO(MAIL)},
+    {"command", TO(COMMAND), 0},
+    {"device", TO(PUSHOVER) | TO(PUSHSAFER), 0},
+    {"sound", TO(PUSHOVER) | TO(PUSHSAFER), 0},
+    {"priority", TO(NTFY) | TO(PUSHOVER) | TO(PUSHSAFER), 0},
+    {"ca_file", ~TO(COMMAND), 0},
+    {"verify", ~TO(COMMAND), 0},
 };
-
-static bool has_word(const char *const *list, const char *word)
-{
-    for (; *list; list++)
-        if (strcmp(*list, word) == 0)
-            return true;
-    return false;
-}
-
-static bool fits_type(const struct notify_config *notify)
-{
-    if (notify->type == NOTIFY_COMMAND)
-        return notify->url[0] == '/';
-    return (strncmp(notify->url, "smtp", 4) == 0) == (notify->type == NOTIFY_MAIL);
-}
+static const char *const services[] = {"ntfy",    "pushover", "pushsafer", "mail",
+                                       "webhook", "command",  NULL};
 
 static void check_service(const struct config_draft *draft)
 {
-    static const char *const all[] = {"url",   "url_file", "key_file", "user",
-                                      "from",  "to",       "command",  "device",
-                                      "sound", "priority", "ca_file",  "verify"};
     const struct notify_config *notify = draft->settings;
-    const struct service *service = &services[notify->type];
-    for (size_t i = 0; i < COUNT(all); i++)
-        if (config_draft_given(draft, all[i]) && !has_word(service->takes, all[i]))
-            config_mistake(draft, all[i],
-                           "'%s' is not for 'type = %s'; expected a section without it", all[i],
-                           service->word);
-    for (const char *const *need = service->needs; *need; need++) {
-        const bool other = strcmp(*need, "url") == 0 && (notify->url_file[0] || notify->command[0]);
-        if (!config_draft_given(draft, *need) && !other)
+    const char *service = services[notify->type];
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        const char *key = keys[i].key;
+        const bool given = config_draft_given(draft, key) ||
+                           (i == 0 && (notify->url_file[0] || notify->command[0]));
+        if (config_draft_given(draft, key) && !(keys[i].takes >> notify->type & 1))
+            config_mistake(draft, key, "'%s' is not for 'type = %s'; expected a section without it",
+                           key, service);
+        if (!given && keys[i].needs >> notify->type & 1)
             config_mistake(draft, NULL, "[notify %s] has no '%s', which 'type = %s' needs",
-                           draft->name, *need, service->word);
+                           draft->name, key, service);
     }
     if (notify->url[0] && notify->url_file[0])
         config_mistake(draft, "url_file",
                        "'url' and 'url_file' say the same; expected one of them");
-    if (notify->url[0] && !fits_type(notify))
-        config_mistake(draft, "url", "'url' is not for 'type = %s'; expected %s", service->word,
+    const bool fits = notify->type == NOTIFY_COMMAND
+                          ? notify->url[0] == '/'
+                          : (strncmp(notify->url, "smtp", 4) == 0) == (notify->type == NOTIFY_MAIL);
+    if (notify->url[0] && !fits)
+        config_mistake(draft, "url", "'url' is not for 'type = %s'; expected %s", service,
                        notify->type == NOTIFY_MAIL      ? "smtps://HOST or smtp://HOST"
                        : notify->type == NOTIFY_COMMAND ? "the path of a program"
                                                         : "https://HOST/… or http://HOST/…");
@@ -246,21 +230,12 @@ static void check_service(const struct config_draft *draft)
                        "'user' without 'key_file', which has the password; expected both or none");
 }
 
-static bool wants_sun(const struct notify_config *notify)
-{
-    for (unsigned i = 0; i < notify->reports.count; i++)
-        if (notify->reports.at[i].when == NOTIFY_AT_SUNRISE ||
-            notify->reports.at[i].when == NOTIFY_AT_SUNSET)
-            return true;
-    return false;
-}
-
 static void check_notify(struct config_draft *draft)
 {
     const struct notify_config *notify = draft->settings;
-    const struct config_draft *gateway = config_drafts_find(draft->drafts, &gateway_section, NULL);
-    const bool placed =
-        gateway && !isnan(((const struct gateway_config *) gateway->settings)->location.longitude);
+    const struct gateway_config *gateway =
+        config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
+    bool sun = false;
     const struct config_text *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
     for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
@@ -268,7 +243,10 @@ static void check_notify(struct config_draft *draft)
     outlet_check_packs(draft);
     if (config_draft_usable(draft, "type"))
         check_service(draft);
-    if (wants_sun(notify) && !placed)
+    for (unsigned i = 0; i < notify->reports.count; i++)
+        sun |= notify->reports.at[i].when == NOTIFY_AT_SUNRISE ||
+               notify->reports.at[i].when == NOTIFY_AT_SUNSET;
+    if (sun && isnan(gateway->location.longitude))
         config_mistake(draft, config_draft_given(draft, "report") ? "report" : "events",
                        "where the sun rises and sets is not known; expected 'location' in "
                        "[gateway], or a time such as 20:00");
@@ -328,7 +306,7 @@ static void init_notify(void *settings)
 
 static const struct config_key notify_keys[] = {
     {.name = "type", NOTIFY(type), .type = &type_choice, .web = true, .sends = true,
-     CONFIG_WORDS("ntfy", "pushover", "pushsafer", "mail", "webhook", "command"),
+     .words = services,
      .also = "service",
      .help = "How messages are sent."},
     {.name = "url", NOTIFY(url), .type = &type_url, .web = true, .sends = true,

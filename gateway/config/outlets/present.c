@@ -20,11 +20,6 @@ static struct present_config *present_of(const struct config_draft *draft)
 
 /* ---- types ---- */
 
-static bool is_listening(const char *port)
-{
-    return strncmp(port, "tcp-listen:", 11) == 0;
-}
-
 static bool is_can(const char *port)
 {
     return strncmp(port, "can:", 4) == 0;
@@ -35,9 +30,9 @@ static bool parse_presented_port(const struct config_key *key, const char *text,
 {
     struct endpoint endpoint;
     const bool serial = strncmp(text, "serial:/", 8) == 0 && text[8];
-    const bool tcp = is_listening(text) && endpoint_parse(text + 11, &endpoint) &&
-                     endpoint.numeric && !endpoint_lacks_interface(&endpoint) &&
-                     strlen(text + 11) < LISTEN_SIZE &&
+    const bool tcp = strncmp(text, "tcp-listen:", 11) == 0 &&
+                     endpoint_parse(text + 11, &endpoint) && endpoint.numeric &&
+                     !endpoint_lacks_interface(&endpoint) && strlen(text + 11) < LISTEN_SIZE &&
                      (endpoint.port == 0 || endpoint.port >= 1024);
     const bool can = is_can(text) && text[4] && strlen(text + 4) < 16 && !strpbrk(text, "/ \t");
     return (serial || tcp || can) && config_copy(text, field, key->size);
@@ -116,12 +111,6 @@ static bool is_modbus(const struct config_draft *draft)
 static const char *view_key(const struct config_draft *draft)
 {
     return config_draft_given(draft, "view") ? "view" : "protocol";
-}
-
-static void check_one_name(const struct config_draft *draft)
-{
-    if (config_draft_usable(draft, "of") && present_of(draft)->outlet.pack_count != 1)
-        config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
 }
 
 static void check_port(const struct config_draft *draft)
@@ -292,7 +281,8 @@ static void check_view(const struct config_draft *draft)
 static void check_present(struct config_draft *draft)
 {
     outlet_check_packs(draft);
-    check_one_name(draft);
+    if (config_draft_usable(draft, "of") && present_of(draft)->outlet.pack_count != 1)
+        config_mistake(draft, "of", "'of' is 'all'; expected the name of one pack or bank");
     check_port(draft);
     check_protocol(draft);
     check_limits(draft);

@@ -199,7 +199,7 @@ static void poll_pack(struct asker *asker, struct member *member, double now)
                       port_traits(asker->wire->port)->forgets;
     if ((poller->pace.resting || dead) && !asker_end_rest(asker, poller, now))
         return;
-    poller->trials.busy = is_awaited(asker, poller, now);
+    poller->pace.awaited = is_awaited(asker, poller, now);
     const bool asks = plan_request(poller, now, &request, &published);
     if (published)
         asker->turns->published(asker->turns->data, member, now);
@@ -243,7 +243,7 @@ static void finish(struct asker *asker, double now)
     asker->quiet_since = asker->over_at = now;
     turns_report_late(asker->turns);
     poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
-    poller->trials.busy = is_awaited(asker, poller, now);
+    poller->pace.awaited = is_awaited(asker, poller, now);
     const bool over = plan_end_if_done(poller, now, &published);
     if (published)
         asker->turns->published(asker->turns->data, member, now);

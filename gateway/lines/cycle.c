@@ -9,7 +9,6 @@
 void cycle_begin(struct poller *poller, double now)
 {
     poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
-    poller->trials.over = poller->trials.answered = false;
     spike_drop(&poller->spike);
 }
 
@@ -31,28 +30,25 @@ static void set_values(struct poller *poller, double at)
     poller->published_at = at;
 }
 
-/* Whether a part belongs to each cycle. Steps before the first vital one only wake the pack up. */
+/* Whether a part belongs to each cycle. */
 static bool is_part(const struct poller *poller, unsigned index)
 {
-    const struct bms_step *plan = poller->config->driver->plan;
-    bool vital = false;
-    for (unsigned i = 0; i <= index; i++)
-        vital |= plan[i].vital;
-    return vital && plan[index].every_s == 0 && !isnan(poller->steps[index].at);
+    return poller->config->driver->plan[index].every_s == 0 && !isnan(poller->steps[index].at);
 }
 
 /* The request time of the oldest part; infinity: none. *apart_s: the longest time between two
  * parts. */
 static double find_times(const struct poller *poller, double *apart_s)
 {
-    const unsigned steps = poller->config->driver->steps;
+    const unsigned steps = poller->config->driver->steps,
+                   vital = poller_first_vital(poller->config->driver);
     double first = INFINITY;
     *apart_s = 0;
-    for (unsigned i = 0; i < steps; i++) {
+    for (unsigned i = vital; i < steps; i++) {
         if (!is_part(poller, i))
             continue;
         first = fmin(first, poller->steps[i].at);
-        for (unsigned k = 0; k < steps; k++)
+        for (unsigned k = vital; k < steps; k++)
             if (k != i && is_part(poller, k))
                 *apart_s = fmax(*apart_s, poller->steps[k].newest_at - poller->steps[i].at);
     }
@@ -82,40 +78,25 @@ bool cycle_publish(struct poller *poller, double now)
     return true;
 }
 
-/* A sleeping BMS misses the request that wakes it up: every other time the next one follows soon. */
-static double next_in_s(const struct poller *poller)
-{
-    return poller->presence.silent_cycles % 2 == 1 ? poller->config->poll_s
-                                                   : poller_interval(poller);
-}
-
-/* The pace of the line. After a miss the time since the cycle before says nothing about it, and neither does a single
- * pause: the shorter of two rounds in a row counts. */
-static void learn_round(struct poller *poller, double now)
+void cycle_end(struct poller *poller, double now)
 {
     const struct poller_cycle *cycle = &poller->cycle;
     struct poller_pace *pace = &poller->pace;
-    if (cycle->published && !isnan(pace->last_started)) {
-        double round_s = cycle->started - pace->last_started;
-        pace->round_s = pace->last_round_s > 0 ? fmin(round_s, pace->last_round_s) : round_s;
-        pace->last_round_s = round_s;
-    }
+    /* A sleeping BMS misses the request that wakes it up: every other time the next one follows soon. */
+    const bool soon = poller->presence.silent_cycles % 2 == 1;
+    const double next_s = soon ? poller->config->poll_s : poller_interval(poller);
+    /* After a miss the time since the cycle before says nothing about the pace of the line. */
+    if (cycle->published && !isnan(pace->last_started))
+        poller_learn_round(pace, cycle->started - pace->last_started);
     const bool whole = cycle->published && !pace->interrupted;
     pace->last_started = whole ? cycle->started : NAN;
     if (whole && !cycle->disturbed)
         pace->took_s = now - cycle->started;
-    pace->interrupted = false;
-}
-
-void cycle_end(struct poller *poller, double now)
-{
-    struct poller_pace *pace = &poller->pace;
-    poller->cycle.under_way = poller->presence.woken = false;
+    pace->interrupted = poller->presence.woken = false;
     pace->dropped = 0;
-    pace->due = fmax(poller->cycle.started + next_in_s(poller), now);
-    learn_round(poller, now);
-    poller->complete |=
-        poller->cycle.published && now - pace->first_at > poller_stale_after(poller);
+    pace->due = fmax(cycle->started + next_s, now);
+    poller->complete |= cycle->published && now - pace->first_at > poller_stale_after(poller);
+    poller->cycle.under_way = false;
 }
 
 /* After a long silence another pack may answer: all is forgotten, once, so that what the driver then finds out about its

@@ -33,25 +33,18 @@ static bool may_be_unknown(const struct poller *poller, unsigned index)
     return !plan_of(poller, index)->vital && isnan(step->at) && !good;
 }
 
-/* Such a step is tried after all others; but one before the first vital step prepares for that, and
- * keeps its place. */
-static bool is_trial(const struct poller *poller, unsigned index)
-{
-    bool behind_vital = false;
-    for (unsigned i = 0; i < index; i++)
-        behind_vital |= plan_of(poller, i)->vital;
-    return behind_vital && may_be_unknown(poller, index);
-}
-
-/* While a pack is silent, the vital steps show best whether it is present. If it answers, the cycle
+/* A step that may be unknown is tried after all others; but one before the first vital step prepares for that, and
+ * keeps its place. While a pack is silent, the vital steps show best whether it is present. If it answers, the cycle
  * restarts with the first steps of its driver. */
 static bool is_wanted(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
-    bool trial = is_trial(poller, cycle->step);
-    if (now < poller->steps[cycle->step].due || trial != cycle->trials)
+    const unsigned index = cycle->step;
+    const bool trial =
+        index > poller_first_vital(poller->config->driver) && may_be_unknown(poller, index);
+    if (now < poller->steps[index].due || trial != cycle->trials)
         return false;
-    bool skipped = poller->presence.silent_cycles > 0 && plan_of(poller, cycle->step)->every_s > 0;
+    const bool skipped = poller->presence.silent_cycles > 0 && plan_of(poller, index)->every_s > 0;
     cycle->skipped |= skipped;
     return !skipped;
 }
@@ -61,23 +54,16 @@ static bool is_wanted(struct poller *poller, double now)
 static bool begin_pass(struct poller *poller, double now, bool *published)
 {
     struct poller_cycle *cycle = &poller->cycle;
-    struct poller_trials *trials = &poller->trials;
-    if (cycle->skipped && !cycle->vital_missed) {
-        cycle->skipped = false;
-    } else if (!cycle->trials) {
+    const bool again = cycle->skipped && !cycle->vital_missed;
+    if (!again && (!cycle->trials || cycle->tried))
         *published |= cycle_publish(poller, now);
-        trials->answered = false;
-        cycle->trials = true;
-        if (!cycle->published)
-            return false;
-    } else {
-        if (trials->answered)
-            *published |= cycle_publish(poller, now);
-        poller->complete |= !trials->over;
+    if (!again && (cycle->trials || !cycle->published)) {
+        poller->complete |= cycle->trials && !cycle->over;
         return false;
     }
-    cycle->step = 0;
-    cycle->tries = 0;
+    cycle->trials |= !again;
+    cycle->skipped = false;
+    cycle->step = cycle->tries = 0;
     return true;
 }
 
@@ -91,7 +77,7 @@ static bool find_request(struct poller *poller, double now, bool *published)
             return false;
         if (!is_wanted(poller, now))
             continue;
-        if (cycle->trials && poller->trials.busy)
+        if (cycle->trials && poller->pace.awaited)
             return false;
         poller->before = poller->bms;
         cycle->built = driver->build(&poller->bms, cycle->step, &cycle->request);
@@ -149,45 +135,26 @@ void plan_ask_again(struct poller *poller, double now)
 /* A battery does not change its serial number, model and number of cells. */
 static bool is_other_device(const struct pack *before, const struct pack *after)
 {
-    bool other = before->value[CELL_COUNT] != after->value[CELL_COUNT] &&
-                 pack_known(before, CELL_COUNT) && pack_known(after, CELL_COUNT);
-    static const enum pack_text texts[] = {SERIAL, MODEL};
-    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const char *was = before->text[texts[i]], *is = after->text[texts[i]];
-        other |= was[0] && is[0] && strcmp(was, is) != 0;
-    }
+    const double was = before->value[CELL_COUNT], is = after->value[CELL_COUNT];
+    bool other = was != is && !isnan(was) && !isnan(is);
+    for (unsigned text = 0; text < PACK_TEXTS; text++)
+        other |= (text == SERIAL || text == MODEL) && before->text[text][0] &&
+                 after->text[text][0] && strcmp(before->text[text], after->text[text]) != 0;
     return other;
-}
-
-/* The slow values that were kept are those of another device. */
-static void forget_slow_values(struct poller *poller)
-{
-    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
-        if (plan_of(poller, i)->every_s == 0)
-            continue;
-        poller_forget_step(&poller->steps[i]);
-        poller->steps[i].due = 0;
-    }
-}
-
-static void note_answer(struct poller *poller, unsigned step, double now)
-{
-    struct poller_presence *presence = &poller->presence;
-    presence->last_answer = now;
-    presence->vain_since = NAN;
-    if (!plan_of(poller, step)->vital || presence->silent_cycles == 0)
-        return;
-    presence->silent_cycles = 0;
-    if (!poller->cycle.under_way)
-        poller->pace.due = fmin(poller->pace.due, now);
 }
 
 static void store(struct poller *poller, const struct plan_reply *reply)
 {
     struct poller_step *step = &poller->steps[reply->step];
     const unsigned every_s = plan_of(poller, reply->step)->every_s;
-    if (is_other_device(&step->part, &poller->incoming))
-        forget_slow_values(poller);
+    /* The slow values that were kept are those of another device. */
+    const bool other = is_other_device(&step->part, &poller->incoming);
+    for (unsigned i = 0; other && i < poller->config->driver->steps; i++) {
+        if (plan_of(poller, i)->every_s == 0)
+            continue;
+        poller_forget_step(&poller->steps[i]);
+        poller->steps[i].due = 0;
+    }
     poller->presence.forgotten = false;
     step->part = poller->incoming;
     step->at = reply->sent_at;
@@ -197,36 +164,38 @@ static void store(struct poller *poller, const struct plan_reply *reply)
     step->due = every_s ? reply->sent_at + every_s : 0;
 }
 
-/* Takes the reply to a request that timed out if it is newer than what is known, and not in doubt. */
-static void take_late(struct poller *poller, const struct plan_reply *reply, double now)
-{
-    struct spike spike = poller->spike;
-    spike_drop(&spike);
-    enum spike_verdict verdict = cycle_judge(poller, &spike, reply->step, now);
-    if (verdict == SPIKE_BELIEVED && !(reply->sent_at <= poller->steps[reply->step].at))
-        store(poller, reply);
-}
-
 static void miss_step(struct poller *poller, double now);
 
 bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
-    note_answer(poller, reply->step, now);
+    struct poller_presence *presence = &poller->presence;
+    presence->last_answer = now;
+    presence->vain_since = NAN;
+    if (plan_of(poller, reply->step)->vital && presence->silent_cycles > 0) {
+        presence->silent_cycles = 0;
+        if (!cycle->under_way)
+            poller->pace.due = fmin(poller->pace.due, now);
+    }
     if (!reply->in_flight || reply->step != cycle->step) {
-        take_late(poller, reply, now);
+        /* The reply to a request that timed out is taken if it is newer than what is known, and not in doubt. */
+        struct spike spike = poller->spike;
+        spike_drop(&spike);
+        if (cycle_judge(poller, &spike, reply->step, now) == SPIKE_BELIEVED &&
+            !(reply->sent_at <= poller->steps[reply->step].at))
+            store(poller, reply);
         return false;
     }
-    enum spike_verdict verdict = cycle_judge(poller, &poller->spike, reply->step, now);
-    poller->counters.spikes += verdict == SPIKE_REFUTED;
-    if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED)
+    const enum spike_verdict verdict = cycle_judge(poller, &poller->spike, reply->step, now);
+    if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED) {
         plan_ask_again(poller, now);
-    if (verdict == SPIKE_UNSETTLED)
-        miss_step(poller, now);
-    if (verdict != SPIKE_BELIEVED && verdict != SPIKE_REFUTED)
+        if (verdict == SPIKE_UNSETTLED)
+            miss_step(poller, now);
         return true;
+    }
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
     store(poller, reply);
-    poller->trials.answered |= cycle->trials;
+    cycle->tried |= cycle->trials;
     next_step(poller);
     return true;
 }
@@ -257,18 +226,6 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
 
 /* ---- what is not answered ---- */
 
-static unsigned configured_tries(const struct poller *poller)
-{
-    if (poller->config->line->tries > 0)
-        return poller->config->line->tries;
-    return poller->config->driver->line.tries > 0 ? poller->config->driver->line.tries : 3;
-}
-
-static bool was_never_heard(const struct poller *poller)
-{
-    return isnan(poller->presence.last_answer);
-}
-
 bool plan_is_unsure(const struct poller *poller)
 {
     if (plan_of(poller, poller->cycle.step)->vital)
@@ -276,39 +233,23 @@ bool plan_is_unsure(const struct poller *poller)
     return poller->presence.silent_cycles > 0 || may_be_unknown(poller, poller->cycle.step);
 }
 
-/* The driver has several forms of requests, the right one is not known yet, and the pack is alone
- * on its line: all are tried. */
-static bool looks_for_its_way(const struct poller *poller)
-{
-    const struct bms *bms = &poller->bms;
-    return bms->driver->ways > 1 && bms->way == 0 && bms->options.variant == 0 &&
-           !bms->options.shared && configured_tries(poller) > 1;
-}
-
 /* A board may not know a request that was never answered, and while a pack is silent its neighbours
  * wait: one try each time is enough. The very first one may only have woken the pack. If any byte
  * was received, the pack is present and gets all tries. */
 static unsigned allowed_tries(const struct poller *poller)
 {
-    unsigned tries = configured_tries(poller);
+    const struct bms *bms = &poller->bms;
+    const unsigned set = poller->config->line->tries, own = bms->driver->line.tries;
+    const unsigned tries = set > 0 ? set : own > 0 ? own : 3;
     if (!plan_is_unsure(poller) || poller->cycle.garbled)
         return tries;
-    if (looks_for_its_way(poller))
-        return poller->config->driver->ways;
-    bool asleep = was_never_heard(poller) && poller->presence.silent_cycles == 0;
-    bool twice = poller->presence.woken || (asleep && !poller->bms.options.shared);
+    /* The driver has several forms of requests, the right one is not known yet, and the pack is alone on its line: all
+     * are tried. */
+    if (bms->driver->ways > 1 && bms->way == 0 && bms->options.variant == 0 &&
+        !bms->options.shared && tries > 1)
+        return bms->driver->ways;
+    const bool twice = poller->presence.woken || (poller_is_new(poller) && !bms->options.shared);
     return twice && tries > 2 ? 2 : 1;
-}
-
-/* Repeats unanswered steps less and less often. After a damaged reply the pack does answer, and the
- * next reply may be whole. */
-static double ask_again_s(const struct poller *poller, const struct poller_step *step)
-{
-    const unsigned misses = poller->cycle.garbled ? 1 : step->misses;
-    double seconds = GIVE_UP_MISSES * poller->config->poll_s;
-    for (unsigned i = 1; i < misses && seconds < REFUSED_AGAIN_S; i++)
-        seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
-    return seconds;
 }
 
 static void miss_step(struct poller *poller, double now)
@@ -316,15 +257,19 @@ static void miss_step(struct poller *poller, double now)
     struct poller_step *step = &poller->steps[poller->cycle.step];
     const struct bms_step *plan = plan_of(poller, poller->cycle.step);
     /* The line is not at fault if a board does not know a request, or was asleep. */
-    bool first = plan->vital && was_never_heard(poller) && poller->presence.silent_cycles == 0;
-    poller->counters.timeouts += !first && (plan->vital || !isnan(step->at));
+    poller->counters.timeouts += plan->vital ? !poller_is_new(poller) : !isnan(step->at);
     if (plan->vital) {
         cycle_abandon(poller, now);
         return;
     }
     step->misses++;
     if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
-        step->due = now + ask_again_s(poller, step);
+        /* It is repeated less and less often. After a damaged reply the pack does answer, and the next one may be
+         * whole. */
+        double again_s = GIVE_UP_MISSES * poller->config->poll_s;
+        for (unsigned i = 1; i < step->misses && !poller->cycle.garbled; i++)
+            again_s = fmin(again_s * 2, fmax(again_s, REFUSED_AGAIN_S));
+        step->due = now + again_s;
         poller_forget_step(step);
     } else if (plan->every_s == 0) {
         poller->cycle.incomplete = true;
@@ -333,7 +278,7 @@ static void miss_step(struct poller *poller, double now)
      * for all of them: those for which there is no time left in this cycle are tried in the next one. */
     const struct poller_cycle *cycle = &poller->cycle;
     if (cycle->trials && now + (now - cycle->asked_at) > cycle->started + poller->config->poll_s) {
-        poller->trials.over = true;
+        poller->cycle.over = true;
         poller->cycle.step = poller->config->driver->steps - 1;
     }
     next_step(poller);

@@ -92,6 +92,25 @@ bool poller_stale(const struct poller *poller, double now)
     return isnan(poller->published_at) || now - poller->published_at > poller_stale_after(poller);
 }
 
+unsigned poller_first_vital(const struct bms_driver *driver)
+{
+    unsigned step = 0;
+    while (step < driver->steps && !driver->plan[step].vital)
+        step++;
+    return step;
+}
+
+bool poller_is_new(const struct poller *poller)
+{
+    return isnan(poller->presence.last_answer) && poller->presence.silent_cycles == 0;
+}
+
+void poller_learn_round(struct poller_pace *pace, double round_s)
+{
+    pace->round_s = pace->last_round_s > 0 ? fmin(round_s, pace->last_round_s) : round_s;
+    pace->last_round_s = round_s;
+}
+
 bool poller_is_silent(const struct poller *poller)
 {
     return poller->presence.silent_cycles > 0 || isnan(poller->presence.last_answer);

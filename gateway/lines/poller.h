@@ -34,26 +34,22 @@ struct poller_cycle {
     unsigned tries;             /* of the current request so far */
     struct bms_request request; /* the next one */
     bool built;                 /* `request` is */
-    bool trials;           /* now tries steps that may stay unanswered; all others were requested */
-    bool vital_missed;     /* a vital step was, which ends the cycle */
-    bool incomplete;       /* a step that used to be answered was missed */
-    bool skipped;          /* some steps were, as the pack was silent */
-    bool published;        /* maybe without the trials */
-    bool disturbed;        /* a request was repeated: its time is no measure */
-    bool garbled;          /* bytes that were no answer were received recently */
-};
-
-/* The steps that may stay unanswered are tried at the end of a cycle. */
-struct poller_trials {
-    bool over;     /* the time of this cycle is over */
-    bool answered; /* one was */
-    bool busy;     /* set by asker.c: other packs wait, so try nothing */
+    bool trials;       /* now tries steps that may stay unanswered; all others were requested */
+    bool tried;        /* one was answered */
+    bool over;         /* the time for them is over */
+    bool vital_missed; /* a vital step was, which ends the cycle */
+    bool incomplete;   /* a step that used to be answered was missed */
+    bool skipped;      /* some steps were, as the pack was silent */
+    bool published;    /* maybe without the trials */
+    bool disturbed;    /* a request was repeated: its time is no measure */
+    bool garbled;      /* bytes that were no answer were received recently */
 };
 
 /* When it is polled. */
 struct poller_pace {
     double due;          /* the next cycle */
     bool resting;        /* no requests until `due` (asker.h) */
+    bool awaited;        /* set by asker.c: others wait, so try no steps that may stay unanswered */
     bool interrupted;    /* since the last cycle began, the loop was late */
     double last_started; /* the cycle before; NaN: it was not published */
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
@@ -98,7 +94,6 @@ struct poller {
     bool complete;             /* each step was requested once, or had time to be */
     struct spike spike;        /* readings that are not accepted yet */
     struct poller_cycle cycle;
-    struct poller_trials trials;
     struct poller_pace pace;
     struct poller_presence presence;
     struct poller_counters counters;
@@ -127,8 +122,17 @@ double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);
 
+/** The first vital step of the plan. Those before it only prepare the pack. */
+unsigned poller_first_vital(const struct bms_driver *driver);
+
 /** Whether it does not answer, or never did. */
 bool poller_is_silent(const struct poller *poller);
+
+/** No cycle has ended without an answer yet, and none has brought one. */
+bool poller_is_new(const struct poller *poller);
+
+/** The time from one cycle of the line to the next. A single pause says nothing: the shorter of two counts. */
+void poller_learn_round(struct poller_pace *pace, double round_s);
 
 /** The longest time to its next cycle in seconds; silence makes it longer. */
 double poller_interval(const struct poller *poller);

@@ -74,8 +74,7 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
         const struct poller *other = turns->list[i].poller;
         if (other == poller || other->pace.due > now)
             continue;
-        new_ones |= other->presence.woken ||
-                    (isnan(other->presence.last_answer) && other->presence.silent_cycles == 0);
+        new_ones |= other->presence.woken || poller_is_new(other);
         due |= !poller_is_silent(other);
     }
     return new_ones || (due && now < turns->silent_from);

@@ -12,29 +12,28 @@ static void drop(struct ledger *ledger, unsigned index)
             (ledger->count - index) * sizeof ledger->open[0]);
 }
 
-/* Two requests of one pack become one that is as old as the older one and has the answers of both. Where they differ, any
- * frame can be one of these, as with a loan. */
-static bool merge(struct ledger *ledger, bool alike)
+static bool is_alike(const struct open_request *a, const struct open_request *b)
 {
-    for (unsigned i = 0; i < ledger->count; i++)
-        for (unsigned k = i + 1; k < ledger->count; k++) {
-            struct open_request *older = &ledger->open[i], *newer = &ledger->open[k];
-            const bool same =
-                older->owner == newer->owner && bms_request_same(&older->words, &newer->words);
-            if (older->pack != newer->pack || (alike && !same))
-                continue;
-            older->times = older->times && newer->times ? older->times + newer->times : 0;
-            older->owner = same ? older->owner : LOAN;
-            drop(ledger, k);
-            return true;
-        }
-    return false;
+    return a->pack == b->pack && a->owner == b->owner && bms_request_same(&a->words, &b->words);
 }
 
+/* Two requests of one pack become one that is as old as the older one and has the answers of both. Where they differ, any
+ * frame can be one of these, as with a loan. */
 static void make_room(struct ledger *ledger)
 {
-    if (!merge(ledger, true) && !merge(ledger, false))
-        drop(ledger, 0); /* more packs than entries */
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < ledger->count; i++)
+            for (unsigned k = i + 1; k < ledger->count; k++) {
+                struct open_request *older = &ledger->open[i], *newer = &ledger->open[k];
+                const bool alike = is_alike(older, newer);
+                if (!alike && (pass == 0 || older->pack != newer->pack))
+                    continue;
+                older->times = older->times && newer->times ? older->times + newer->times : 0;
+                older->owner = alike ? older->owner : LOAN;
+                drop(ledger, k);
+                return;
+            }
+    drop(ledger, 0); /* more packs than entries */
 }
 
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
@@ -106,15 +105,6 @@ static enum bms_result try_frame(const struct open_request *request, const uint8
     return bms.driver->decode(&bms, &request->words, bytes, span->size, pack);
 }
 
-static bool is_echo(const struct ledger *ledger, const uint8_t *bytes, size_t size)
-{
-    for (unsigned i = 0; i < ledger->count; i++)
-        if (ledger->open[i].words.size == size &&
-            memcmp(ledger->open[i].words.bytes, bytes, size) == 0)
-            return true;
-    return false;
-}
-
 /* Which open requests a frame can answer. */
 struct candidates {
     const struct ledger *ledger;
@@ -123,31 +113,9 @@ struct candidates {
     bool single, usable;
 };
 
-/* The same words to the same pack have the same answer. */
-static int tried_before(const struct ledger *ledger, unsigned index)
-{
-    const struct open_request *request = &ledger->open[index];
-    for (unsigned i = 0; i < index; i++)
-        if (ledger->open[i].pack == request->pack && ledger->open[i].owner == request->owner &&
-            bms_request_same(&ledger->open[i].words, &request->words))
-            return (int) i;
-    return -1;
-}
-
 static bool is_answer(enum bms_result result)
 {
     return result == BMS_DONE || result == BMS_PARTIAL || result == BMS_REFUSED;
-}
-
-/* The requests of a loan may be unknown (several requests, or a tunnel): any whole frame can answer
- * them. */
-static void add_loans(struct candidates *candidates, const uint8_t *bytes, size_t frame_size)
-{
-    const struct ledger *ledger = candidates->ledger;
-    const bool echo = is_echo(ledger, bytes, frame_size);
-    for (unsigned i = 0; i < ledger->count; i++)
-        if (ledger->open[i].owner == LOAN)
-            candidates->result[i] = echo ? BMS_FOREIGN : BMS_DONE;
 }
 
 /* Fills in candidates->result. Returns the span of the first request for which there is a whole
@@ -157,11 +125,12 @@ static struct bms_span try_all(struct candidates *candidates, const uint8_t *byt
     const struct ledger *ledger = candidates->ledger;
     struct bms_span best = {BMS_SKIP, 1}, span;
     struct pack pack;
-    bool framed = false;
-    for (unsigned i = 0; i < ledger->count; i++) {
-        const int before = tried_before(ledger, i);
-        if (before >= 0) {
-            candidates->result[i] = candidates->result[before];
+    bool framed = false, echo = false;
+    for (unsigned i = 0, k; i < ledger->count; i++) {
+        for (k = 0; k < i && !is_alike(&ledger->open[k], &ledger->open[i]); k++)
+            continue;
+        if (k < i) { /* the same words to the same pack have the same answer */
+            candidates->result[i] = candidates->result[k];
             continue;
         }
         const enum bms_result result = try_frame(&ledger->open[i], bytes, size, &span, &pack);
@@ -171,23 +140,15 @@ static struct bms_span try_all(struct candidates *candidates, const uint8_t *byt
             best = span;
         framed |= whole;
     }
-    if (framed)
-        add_loans(candidates, bytes, best.size);
+    /* The requests of a loan may be unknown (several requests, or a tunnel): any whole frame can answer them, but an
+     * echo. */
+    for (unsigned i = 0; framed && i < ledger->count; i++)
+        echo |= ledger->open[i].words.size == best.size &&
+                memcmp(ledger->open[i].words.bytes, bytes, best.size) == 0;
+    for (unsigned i = 0; framed && i < ledger->count; i++)
+        if (ledger->open[i].owner == LOAN)
+            candidates->result[i] = echo ? BMS_FOREIGN : BMS_DONE;
     return best;
-}
-
-/* Which pack the frame is of; NULL: none. The driver's check is exact, but any frame can answer a loan. */
-static const struct poller *find_pack(const struct candidates *candidates)
-{
-    const struct poller *borrowed = NULL;
-    for (unsigned i = 0; i < candidates->ledger->count; i++) {
-        const struct open_request *request = &candidates->ledger->open[i];
-        if (is_answer(candidates->result[i]) && request->owner != LOAN)
-            return request->pack;
-        if (is_answer(candidates->result[i]) && !borrowed)
-            borrowed = request->pack;
-    }
-    return borrowed;
 }
 
 /* Whether the frame is the same answer to both. */
@@ -205,10 +166,13 @@ static bool says_same(const struct open_request *a, const struct open_request *b
 static bool find_oldest(struct candidates *candidates, const uint8_t *frame, size_t size)
 {
     const struct ledger *ledger = candidates->ledger;
-    const struct poller *pack = find_pack(candidates);
+    /* The pack that the frame is of: the driver's check is exact, but any frame can answer a loan. */
+    const struct poller *pack = NULL, *borrowed = NULL;
+    for (unsigned i = ledger->count; i > 0; i--)
+        if (is_answer(candidates->result[i - 1]))
+            *(ledger->open[i - 1].owner == LOAN ? &borrowed : &pack) = ledger->open[i - 1].pack;
+    pack = pack ? pack : borrowed;
     bool found = false;
-    if (!pack)
-        return false;
     candidates->single = candidates->usable = true;
     for (unsigned i = 0; i < ledger->count; i++) {
         const struct open_request *request = &ledger->open[i];
@@ -221,7 +185,7 @@ static bool find_oldest(struct candidates *candidates, const uint8_t *frame, siz
         candidates->usable &= says_same(&ledger->open[candidates->oldest], request, frame, size);
         found = true;
     }
-    return true;
+    return found;
 }
 
 static struct bms_span look(void *data, const uint8_t *bytes, size_t size, enum bms_result *result)
@@ -239,29 +203,25 @@ static struct bms_span look(void *data, const uint8_t *bytes, size_t size, enum 
     return span;
 }
 
-/* Decodes again, now into the poller. The parts of a reply in several frames are merged. The driver
- * learns from the newest candidate, for example which form of requests the pack answers. */
-static void decode(const struct open_request *oldest, const struct open_request *newest,
-                   const uint8_t *frame, size_t size)
-{
-    struct poller *pack = oldest->pack;
-    if (pack->incoming_of != oldest->number)
-        pack_clear(&pack->incoming);
-    pack->incoming_of = oldest->number;
-    pack->bms.driver->decode(&pack->bms, &newest->words, frame, size, &pack->incoming);
-}
-
-/* The frame counts for its oldest candidate. */
+/* The frame counts for its oldest candidate. It is decoded again, now into the poller, where the parts of a reply in
+ * several frames are merged. The driver learns from the newest candidate, for example which form of requests the pack
+ * answers. */
 static void count(struct ledger *ledger, const struct candidates *candidates, const uint8_t *frame,
                   size_t size, struct answer *answer)
 {
-    answer->oldest = ledger->open[candidates->oldest];
-    answer->newest_at = ledger->open[candidates->newest].sent_at;
+    const struct open_request *oldest = &ledger->open[candidates->oldest],
+                              *newest = &ledger->open[candidates->newest];
+    struct poller *pack = oldest->pack;
+    answer->oldest = *oldest;
+    answer->newest_at = newest->sent_at;
     answer->single = candidates->single;
-    answer->usable =
-        candidates->usable && (answer->oldest.owner == POLL || answer->oldest.owner == ORDER);
-    if (answer->usable)
-        decode(&answer->oldest, &ledger->open[candidates->newest], frame, size);
+    answer->usable = candidates->usable && (oldest->owner == POLL || oldest->owner == ORDER);
+    if (answer->usable) {
+        if (pack->incoming_of != oldest->number)
+            pack_clear(&pack->incoming);
+        pack->incoming_of = oldest->number;
+        pack->bms.driver->decode(&pack->bms, &newest->words, frame, size, &pack->incoming);
+    }
     if (answer->result != BMS_PARTIAL)
         settle(ledger, candidates->oldest);
     ledger_expire(ledger, answer->oldest.sent_at - ANSWER_MOST_S);

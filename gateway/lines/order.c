@@ -95,20 +95,6 @@ static bool build_part(struct order *order, const struct bms_moment *local)
     return built;
 }
 
-static enum order_result build_setting(struct order *order, const struct bms_moment *local,
-                                       double now)
-{
-    const unsigned last = last_part(order);
-    if (order->part > 0 && order->part < last && is_too_late(order, now))
-        skip_parts(order, ORDER_UNANSWERED);
-    if (build_part(order, local))
-        return ORDER_PENDING;
-    if (order->part == 0 || order->part == last)
-        return ORDER_NOT_NOW;
-    skip_parts(order, ORDER_NOT_NOW);
-    return build_part(order, local) ? ORDER_PENDING : ORDER_NOT_NOW;
-}
-
 enum order_result order_build(struct order *order, const struct bms_moment *local, bool open,
                               double now)
 {
@@ -128,10 +114,19 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     order->request.size = 0;
     order->sent_at = now;
     order->poller->before = *bms;
-    if (switches->sets)
-        return build_setting(order, local, now);
-    bool built =
-        bms->driver->control(bms, (enum bms_switch) which, switches->on[which], &order->request);
+    if (!switches->sets)
+        return bms->driver->control(bms, (enum bms_switch) which, switches->on[which],
+                                    &order->request)
+                   ? ORDER_PENDING
+                   : ORDER_NOT_NOW;
+    const unsigned last = last_part(order);
+    if (order->part > 0 && order->part < last && is_too_late(order, now))
+        skip_parts(order, ORDER_UNANSWERED);
+    bool built = build_part(order, local);
+    if (!built && order->part > 0 && order->part < last) {
+        skip_parts(order, ORDER_NOT_NOW);
+        built = build_part(order, local);
+    }
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
@@ -182,20 +177,6 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
     return built && !bms_request_same(&before, &order->request) ? ORDER_PENDING : ORDER_REFUSED;
 }
 
-/* Whether the reading is what was ordered. A flowing charge moves the SOC that was set: a reading that came this near to
- * it is enough. */
-static bool is_done(const struct order *order, double reading)
-{
-    const struct switches *switches = &order->switches;
-    if (!switches->sets)
-        return reading == switches->on[next_switch(order)];
-    const double off = fabs(reading - switches->value);
-    const bool moved = switches->setting == SOC_PERCENT &&
-                       off <= fmax(SOC_DRIFT_PERCENT, setting_of(order)->step) &&
-                       off < fabs(switches->before - switches->value);
-    return moved || is_set(order, reading);
-}
-
 enum order_result order_look(struct order *order, bool open, double now)
 {
     const bool sets = order->switches.sets;
@@ -206,10 +187,18 @@ enum order_result order_look(struct order *order, bool open, double now)
         return result == ORDER_LOOK && last ? ORDER_NOT_NOW : result;
     }
     /* Published values may be from before the order, if no cycle has ended since. */
-    const enum pack_value id = sets                                   ? order->switches.setting
-                               : next_switch(order) == BMS_CHARGE_MOS ? CHARGE_MOS
-                                                                      : DISCHARGE_MOS;
-    const bool done = is_done(order, poller_read_since(order->poller, id, order->sent_at));
+    const struct switches *switches = &order->switches;
+    const unsigned which = next_switch(order);
+    const enum pack_value id = sets                      ? switches->setting
+                               : which == BMS_CHARGE_MOS ? CHARGE_MOS
+                                                         : DISCHARGE_MOS;
+    const double reading = poller_read_since(order->poller, id, order->sent_at);
+    const double off = fabs(reading - switches->value);
+    /* A flowing charge moves the SOC that was set: a reading that came this near to it is enough. */
+    const bool moved = sets && id == SOC_PERCENT &&
+                       off <= fmax(SOC_DRIFT_PERCENT, setting_of(order)->step) &&
+                       off < fabs(switches->before - switches->value);
+    const bool done = sets ? moved || is_set(order, reading) : reading == switches->on[which];
     if (!done && !last)
         return ORDER_LOOK;
     order->looking = false;

@@ -89,20 +89,6 @@ static double largest_move(const struct spike_limits *limits, enum kind kind, do
     return largest_step(limits, kind, value) / USUAL_PART;
 }
 
-/* Whether a value may move only as far as it did before. A CRC-16 passes one in 65,536 of the worst
- * damaged frames. That is too much only for values that seldom change, and repeating a request
- * costs almost nothing there. */
-static bool is_watched(const struct spike_rules *rules, enum kind kind)
-{
-    bool is_steady = kind <= INDEX;
-    return rules->weak || rules->noisy || is_steady;
-}
-
-static bool first_is_doubted(const struct spike_rules *rules)
-{
-    return rules->noisy || (rules->weak && rules->first);
-}
-
 /* How far the value is known to move; at first, as far as can be learned. */
 static double usual_move(const struct spike *spike, const struct spike_limits *limits, unsigned id,
                          double value)
@@ -110,23 +96,12 @@ static double usual_move(const struct spike *spike, const struct spike_limits *l
     return spike->readings < LEARNING ? largest_move(limits, kind_of(id), value) : spike->moves[id];
 }
 
-/* ---- has it moved? ---- */
-
-static bool value_moved(const struct spike *spike, const struct spike_rules *rules, unsigned id,
-                        double before, double reading)
+/* Whether a value may move only as far as it did before. A CRC-16 passes one in 65,536 of the worst
+ * damaged frames. That is too much only for values that seldom change, and repeating a request
+ * costs almost nothing there. */
+static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
-    if (before == reading || (isnan(before) && isnan(reading)))
-        return false;
-    enum kind kind = kind_of(id);
-    if (is_turned_off(rules->limits, kind))
-        return false;
-    if (isnan(before))
-        return first_is_doubted(rules);
-    if (isnan(reading))
-        return true;
-    double step = fabs(reading - before);
-    return step > largest_step(rules->limits, kind, before) ||
-           (is_watched(rules, kind) && step > usual_move(spike, rules->limits, id, before));
+    return rules->weak || rules->noisy || kind <= INDEX;
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -138,48 +113,48 @@ static bool same_states(const struct pack *a, const struct pack *b)
            memcmp(a->text, b->text, sizeof a->text) == 0;
 }
 
+/* Whether a value moved further than is believed at once. */
 static bool moved(const struct spike *spike, const struct spike_rules *rules,
                   const struct pack *before, const struct pack *reading)
 {
+    const bool doubts_first = rules->noisy || (rules->weak && rules->first);
     if (!before)
-        return first_is_doubted(rules);
-    if (!same_states(before, reading))
-        return true;
-    for (unsigned id = 0; id < PACK_VALUES; id++)
-        if (value_moved(spike, rules, id, before->value[id], reading->value[id]))
-            return true;
-    return false;
+        return doubts_first;
+    bool any = !same_states(before, reading);
+    for (unsigned id = 0; id < PACK_VALUES && !any; id++) {
+        const enum kind kind = kind_of(id);
+        const double was = before->value[id], is = reading->value[id], step = fabs(is - was);
+        if (was == is || (isnan(was) && isnan(is)) || is_turned_off(rules->limits, kind))
+            continue;
+        if (isnan(was) || isnan(is))
+            any = isnan(is) || doubts_first;
+        else
+            any = step > largest_step(rules->limits, kind, was) ||
+                  (is_watched(rules, kind) && step > usual_move(spike, rules->limits, id, was));
+    }
+    return any;
 }
 
-/* ---- does it say the same again? ---- */
-
-static bool values_agree(const struct spike *spike, const struct spike_rules *rules, unsigned id,
-                         double before, double doubtful, double reading)
-{
-    enum kind kind = kind_of(id);
-    if (doubtful == reading || is_turned_off(rules->limits, kind))
-        return true;
-    if (isnan(doubtful) || isnan(reading))
-        return isnan(doubtful) == isnan(reading);
-    double apart = usual_move(spike, rules->limits, id, reading);
-    if (kind >= VOLTAGE && !isnan(before))
-        apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
-    if (!is_watched(rules, kind))
-        apart = fmax(apart, largest_step(rules->limits, kind, reading));
-    return fabs(reading - doubtful) <= apart;
-}
-
+/* Whether it says the same again. */
 static bool agree(const struct spike *spike, const struct spike_rules *rules,
                   const struct pack *before, const struct pack *doubtful,
                   const struct pack *reading)
 {
-    if (!same_states(doubtful, reading))
-        return false;
-    for (unsigned id = 0; id < PACK_VALUES; id++)
-        if (!values_agree(spike, rules, id, before ? before->value[id] : NAN, doubtful->value[id],
-                          reading->value[id]))
-            return false;
-    return true;
+    bool all = same_states(doubtful, reading);
+    for (unsigned id = 0; id < PACK_VALUES && all; id++) {
+        const enum kind kind = kind_of(id);
+        const double was = before ? before->value[id] : NAN, first = doubtful->value[id],
+                     is = reading->value[id];
+        double apart = usual_move(spike, rules->limits, id, is);
+        if (first == is || is_turned_off(rules->limits, kind))
+            continue;
+        if (kind >= VOLTAGE && !isnan(was))
+            apart = fmax(apart, fmax(fabs(first - was), fabs(is - was)) / 4);
+        if (!is_watched(rules, kind))
+            apart = fmax(apart, largest_step(rules->limits, kind, is));
+        all = isnan(first) || isnan(is) ? isnan(first) == isnan(is) : fabs(is - first) <= apart;
+    }
+    return all;
 }
 
 /* ---- what becomes of it ---- */
@@ -197,20 +172,14 @@ static void learn_move(struct spike *spike, const struct spike_limits *limits, u
         *moves = (float) fmax(*moves, fmin(step * MOVES_MARGIN, most));
 }
 
-static void learn_moves(struct spike *spike, const struct spike_limits *limits,
-                        const struct pack *before, const struct pack *reading)
+static enum spike_verdict believe(struct spike *spike, const struct spike_limits *limits,
+                                  const struct pack *before, const struct pack *reading,
+                                  enum spike_verdict verdict)
 {
     spike->readings += before && spike->readings < LEARNING;
     for (unsigned id = 0; before && id < PACK_VALUES; id++)
         if (!isnan(before->value[id]) && !isnan(reading->value[id]))
             learn_move(spike, limits, id, before->value[id], reading->value[id]);
-}
-
-static enum spike_verdict believe(struct spike *spike, const struct spike_limits *limits,
-                                  const struct pack *before, const struct pack *reading,
-                                  enum spike_verdict verdict)
-{
-    learn_moves(spike, limits, before, reading);
     spike_drop(spike);
     return verdict;
 }
@@ -249,35 +218,29 @@ static void learn_from_doubtful(struct spike *spike, const struct spike_limits *
     }
 }
 
-/* How many readings must agree. Two wrong bytes that cancel each other out pass a sum, and the next
- * reply may be damaged at one of them again. Over all frames of a gateway, two readings are too
- * few, and so are three on a line with much damage: in short frames with many unused bytes, three
- * agreed once in ten million. If first values are needed soon, two are enough. */
-static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before)
-{
-    if (!rules->weak || (rules->awaited && !before && !rules->noisy))
-        return 2;
-    return before && rules->noisy ? 4 : 3;
-}
-
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading)
 {
     if (!moved(spike, rules, before, reading) && (before || !spike->doubted))
         return believe(spike, rules->limits, before, reading,
                        spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
-    bool wary = rules->weak && rules->noisy;
+    /* How many readings must agree. Two wrong bytes that cancel each other out pass a sum, and the next reply may be
+     * damaged at one of them again. Over all frames of a gateway, two readings are too few, and so are three on a line
+     * with much damage: in short frames with many unused bytes, three agreed once in ten million. If first values are
+     * needed soon, two are enough. */
+    const bool two = !rules->weak || (rules->awaited && !before && !rules->noisy);
+    const unsigned wanted = two ? 2 : before && rules->noisy ? 4 : 3;
     unsigned agreeing = 1;
     for (unsigned i = 0; i < spike->doubted; i++)
         agreeing += agree(spike, rules, before, &spike->doubtful[i], reading);
-    if (agreeing >= readings_wanted(rules, before))
+    if (agreeing >= wanted)
         return believe(spike, rules->limits, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {
         /* A current can swing from each reading to the next. Damage passes the check so often in a row only where there is
          * much of it. */
         learn_from_doubtful(spike, rules->limits);
-        if (!wary)
+        if (!rules->weak || !rules->noisy)
             return believe(spike, rules->limits, before, reading, SPIKE_BELIEVED);
         spike_drop(spike);
         return SPIKE_UNSETTLED;

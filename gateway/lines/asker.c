@@ -157,7 +157,6 @@ static void send_request(struct asker *asker, struct member *member, struct orde
         .asked_at = now,
         .deadline = deadline,
         .deadline_limit = deadline + wire_s(asker->wire, BMS_FRAME_MAX),
-        .begun_at = NAN,
         .give_up_at = deadline};
     asker->asking = true;
     asker->wire->facts.requests++;
@@ -293,19 +292,14 @@ static bool settle_answer(struct asker *asker, const struct answer *answer, bool
 
 /* The rest follows a part of the reply, and a frame that began in time may end. Noise, and what others on the bus say to
  * one another, give the pack no more time. */
-static void wait_on(struct asker *asker, bool is_part, bool consumed, double now)
+static void wait_on(struct asker *asker, bool is_part, double now)
 {
     struct flight *flight = &asker->flight;
     const struct poller *poller = flight->member->poller;
     const double later = fmin(now + turns_reply_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
-    if (consumed || asker->buffer.size == 0)
-        flight->begun_at = NAN;
-    if (asker->buffer.size > 0 && isnan(flight->begun_at))
-        flight->begun_at = now;
-    flight->give_up_at =
-        flight->begun_at <= flight->deadline ? fmax(flight->deadline, later) : flight->deadline;
+    flight->give_up_at = asker->buffer.size > 0 ? fmax(flight->deadline, later) : flight->deadline;
     wire_wait(asker->wire, flight->give_up_at, now);
 }
 
@@ -314,7 +308,6 @@ static bool receive_frames(struct asker *asker, bool silent, double now)
 {
     struct flight *flight = &asker->flight;
     const struct reply_counters before = asker->buffer.counters;
-    const size_t received = asker->buffer.size;
     struct answer answer;
     bool is_part = false, over = false;
     while (ledger_receive(&asker->ledger, &asker->buffer, silent, &answer)) {
@@ -331,7 +324,7 @@ static bool receive_frames(struct asker *asker, bool silent, double now)
         plan_count_damage(flight->member->poller, &before, &asker->buffer.counters, now);
     flight->member->noisy |= flight->disturbed;
     if (!over && !silent)
-        wait_on(asker, is_part, asker->buffer.size < received, now);
+        wait_on(asker, is_part, now);
     return over;
 }
 

@@ -26,7 +26,6 @@ struct flight {
     double asked_at;
     double deadline;       /* for the reply to begin, or to continue */
     double deadline_limit; /* whatever is received */
-    double begun_at;       /* start of a possible frame of the reply; NaN: none */
     double give_up_at;     /* the deadline, or that of the frame that has begun */
     bool disturbed;        /* bytes were received that are no whole frame */
 };

@@ -2,7 +2,6 @@
 /* For tests that answer a poller without a line: the reply belongs to the request in flight. */
 #pragma once
 
-#include "lines/cycle.h"
 #include "lines/plan.h"
 
 /* Decodes the reply into poller->incoming, which is cleared first. */

@@ -2,7 +2,6 @@
 /* Polls the packs of a line. */
 #include "asker.h"
 
-#include "cycle.h"
 #include "plan.h"
 
 #include "base/late_turn.h"

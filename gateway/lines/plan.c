@@ -2,8 +2,6 @@
 /* Selects the next request to a pack. */
 #include "plan.h"
 
-#include "cycle.h"
-
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* One pack that is polled. */
+/* One pack that is polled: its state, and from the parts of a poll cycle to its values. */
 #include "poller.h"
 
 #include <math.h>
@@ -8,6 +8,7 @@
 #define ROUNDS_GOOD 2.5  /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60 /* and no longer than that */
 #define SLOWEST_S 20     /* interval that silence leads to */
+#define ANSWERING_MOST 2 /* silent cycles, as long as something of the pack is intact */
 
 struct poller *poller_new(const struct pack_config *config)
 {
@@ -47,7 +48,8 @@ void poller_forget_step(struct poller_step *step)
     step->at = NAN;
 }
 
-void poller_forget_device(struct poller *poller, bool whole)
+/* It fell silent. `whole`: steps that it answered before count as answered. */
+static void forget_device(struct poller *poller, bool whole)
 {
     const struct bms_driver *driver = poller->config->driver;
     bms_forget(&poller->bms);
@@ -70,7 +72,7 @@ void poller_forget_device(struct poller *poller, bool whole)
 
 void poller_reset(struct poller *poller, double now)
 {
-    poller_forget_device(poller, !poller_stale(poller, now));
+    forget_device(poller, !poller_stale(poller, now));
     poller->pace.last_started = NAN;
     poller->pace.round_s = poller->pace.last_round_s = 0;
     poller->cycle.under_way = false;
@@ -131,4 +133,195 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
         if (poller->steps[i].at >= since && pack_known(&poller->steps[i].part, id))
             reading = poller->steps[i].part.value[id];
     return reading;
+}
+
+/* ---- the poll cycle ---- */
+
+void cycle_begin(struct poller *poller, double now)
+{
+    poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
+    spike_drop(&poller->spike);
+}
+
+/* A part may be used until its next reading is well overdue. What a slow first cycle brought is used however long that
+ * took, with its true age. */
+static bool is_usable(const struct poller *poller, unsigned index, double now)
+{
+    const double at = poller->steps[index].at,
+                 most_s = poller->config->driver->plan[index].every_s + poller_stale_after(poller);
+    return at >= poller->cycle.started || now - at <= most_s;
+}
+
+static void set_values(struct poller *poller, double at)
+{
+    if (poller->config->driver->finish)
+        poller->config->driver->finish(&poller->bms, &poller->values);
+    pack_derive(&poller->values);
+    poller->counters.implausible += poller->values.implausible;
+    poller->published_at = at;
+}
+
+/* Whether a part belongs to each cycle. */
+static bool is_part(const struct poller *poller, unsigned index)
+{
+    return poller->config->driver->plan[index].every_s == 0 && !isnan(poller->steps[index].at);
+}
+
+/* The request time of the oldest part; infinity: none. *apart_s: the longest time between two
+ * parts. */
+static double find_times(const struct poller *poller, double *apart_s)
+{
+    const unsigned steps = poller->config->driver->steps,
+                   vital = poller_first_vital(poller->config->driver);
+    double first = INFINITY;
+    *apart_s = 0;
+    for (unsigned i = vital; i < steps; i++) {
+        if (!is_part(poller, i))
+            continue;
+        first = fmin(first, poller->steps[i].at);
+        for (unsigned k = vital; k < steps; k++)
+            if (k != i && is_part(poller, k))
+                *apart_s = fmax(*apart_s, poller->steps[k].newest_at - poller->steps[i].at);
+    }
+    return first;
+}
+
+bool cycle_publish(struct poller *poller, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    double apart_s;
+    const double first = find_times(poller, &apart_s);
+    bool of_one_time = apart_s <= fmax(now - cycle->started, poller->config->poll_s);
+    if (cycle->vital_missed || cycle->incomplete || isinf(first) || !of_one_time)
+        return false;
+    pack_clear(&poller->values);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        if (is_usable(poller, i, now))
+            pack_merge(&poller->values, &poller->steps[i].part);
+        /* An implausible value is counted when it comes, not again in each cycle without a new one. */
+        poller->steps[i].part.implausible = 0;
+    }
+    set_values(poller, first);
+    poller->counters.polls += !cycle->published;
+    cycle->published = true;
+    if (isnan(poller->pace.first_at))
+        poller->pace.first_at = now;
+    return true;
+}
+
+void cycle_end(struct poller *poller, double now)
+{
+    const struct poller_cycle *cycle = &poller->cycle;
+    struct poller_pace *pace = &poller->pace;
+    /* A sleeping BMS misses the request that wakes it up: every other time the next one follows soon. */
+    const bool soon = poller->presence.silent_cycles % 2 == 1;
+    const double next_s = soon ? poller->config->poll_s : poller_interval(poller);
+    /* After a miss the time since the cycle before says nothing about the pace of the line. */
+    if (cycle->published && !isnan(pace->last_started))
+        poller_learn_round(pace, cycle->started - pace->last_started);
+    const bool whole = cycle->published && !pace->interrupted;
+    pace->last_started = whole ? cycle->started : NAN;
+    if (whole && !cycle->disturbed)
+        pace->took_s = now - cycle->started;
+    pace->interrupted = poller->presence.woken = false;
+    pace->dropped = 0;
+    pace->due = fmax(cycle->started + next_s, now);
+    poller->complete |= cycle->published && now - pace->first_at > poller_stale_after(poller);
+    poller->cycle.under_way = false;
+}
+
+/* After a long silence another pack may answer: all is forgotten, once, so that what the driver then finds out about its
+ * way of asking is kept. */
+void cycle_abandon(struct poller *poller, double now)
+{
+    struct poller_presence *presence = &poller->presence;
+    poller->cycle.vital_missed = true;
+    presence->silent_cycles++;
+    /* A pack that refuses, or whose answers are doubtful, is present. */
+    if (presence->last_answer >= poller->cycle.started && presence->silent_cycles > ANSWERING_MOST)
+        presence->silent_cycles = ANSWERING_MOST;
+    if (!presence->forgotten && now - presence->last_answer > poller_stale_after(poller))
+        forget_device(poller, false);
+    poller->cycle.step = poller->config->driver->steps;
+}
+
+/* On a protocol with a weak check the first values are requested twice, unless other packs on the
+ * line wait for theirs. A rare step has no reading to compare with, and none follows soon. */
+enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
+                               double now)
+{
+    const struct pack_config *config = poller->config;
+    bool rare = config->driver->plan[step].every_s > 0, stale = poller_stale(poller, now);
+    const struct spike_rules rules = {
+        .limits = &config->spikes,
+        .weak = config->driver->check == BMS_CHECK_SUM,
+        .noisy = now < poller->presence.noisy_until,
+        .first = rare || !stale || !config->options.shared,
+        .awaited = !rare || isnan(poller->steps[step].at) || stale,
+    };
+    const struct pack *before = is_usable(poller, step, now) ? &poller->steps[step].part : NULL;
+    return spike_judge(spike, &rules, before, &poller->incoming);
+}
+
+bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
+                       const struct pack *reading, double now)
+{
+    const struct spike_rules rules = {
+        .limits = &poller->config->spikes,
+        .weak = poller->config->driver->check == BMS_CHECK_SUM,
+        .noisy = now < poller->presence.noisy_until,
+        .first = !isnan(poller->published_at), /* a search listens for a moment only */
+        .awaited = true,
+    };
+    enum spike_verdict verdict = spike_judge(spike, &rules, before, reading);
+    bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    if (believed)
+        poller->before = poller->bms;
+    else
+        poller->bms = poller->before;
+    return believed;
+}
+
+static void note_heard(struct poller *poller, double now)
+{
+    poller->presence.last_answer = now;
+    poller->presence.silent_cycles = poller->pace.dropped = 0;
+    poller->presence.forgotten = false;
+}
+
+void cycle_publish_heard(struct poller *poller, double now, double age_s)
+{
+    note_heard(poller, now);
+    poller->values = poller->incoming;
+    set_values(poller, now - age_s);
+    poller->counters.polls++;
+    poller->complete = true;
+    pack_clear(&poller->incoming);
+}
+
+bool cycle_heard(struct poller *poller, double now, double age_s)
+{
+    struct poller_step *step = &poller->steps[0];
+    bool known = now - step->at <= poller_stale_after(poller);
+    note_heard(poller, now);
+    if (!cycle_judge_heard(poller, &poller->spike, known ? &step->part : NULL, &poller->incoming,
+                           now)) {
+        pack_clear(&poller->incoming);
+        return false;
+    }
+    step->part = poller->incoming;
+    step->at = now;
+    cycle_publish_heard(poller, now, age_s);
+    return true;
+}
+
+void cycle_unheard(struct poller *poller)
+{
+    poller->counters.timeouts++;
+    poller->presence.silent_cycles++;
+    poller->pace.dropped = 0;
+    if (!poller->presence.forgotten)
+        forget_device(poller, false);
+    pack_clear(&poller->incoming);
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * The state of one polled pack: its values and their age. Pure, time is an argument. plan.h
- * selects the next request, cycle.h turns answers into values, ledger.h determines the age of an
- * answer.
+ * selects the next request, ledger.h determines the age of an answer.
+ *
+ * The parts of a poll cycle are assembled to the values of a pack. A cycle is published whole or not
+ * at all, so that clients never read a mixture: parts that were requested too far apart wait for
+ * newer ones. Published values are as old as their oldest part.
  */
 #pragma once
 
@@ -107,10 +110,6 @@ void poller_free(struct poller *poller);
  * at once. Published values stay until they are stale, slow ones until they are read again. */
 void poller_reset(struct poller *poller, double now);
 
-/** Drops the notes about a device that fell silent; `whole`: steps that it answered before count as
- * answered. */
-void poller_forget_device(struct poller *poller, bool whole);
-
 /** Drops the values of a step. */
 void poller_forget_step(struct poller_step *step);
 
@@ -140,3 +139,37 @@ double poller_interval(const struct poller *poller);
 /** The last reading of a value that was requested at that time or later, published or not; NaN:
  * none. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
+
+/* ---- the poll cycle ---- */
+
+void cycle_begin(struct poller *poller, double now);
+
+/** Publishes the parts if all steps were answered, close enough together. */
+bool cycle_publish(struct poller *poller, double now);
+
+/** No step is left: schedules the next cycle, and learns the pace of the line. */
+void cycle_end(struct poller *poller, double now);
+
+/** Ends the cycle because its vital step is missing; the other steps are useless without it. */
+void cycle_abandon(struct poller *poller, double now);
+
+/** Whether to accept the values in poller->incoming, the answer to a step's request, at once,
+ * compared with the previous answer to the same request. `spike`: the doubtful readings so far. */
+enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
+                               double now);
+
+/** Whether to accept an unsolicited reading. `before`: the last accepted one; NULL: none that is
+ * still valid. */
+bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
+                       const struct pack *reading, double now);
+
+/** Publishes poller->incoming, an accepted unsolicited reading; it may be `age_s` old. */
+void cycle_publish_heard(struct poller *poller, double now, double age_s);
+
+/** A pack that sends by itself has completed a set of values in poller->incoming, which may be
+ * `age_s` old. Publishes it. False: it is doubtful until later sets confirm it. */
+bool cycle_heard(struct poller *poller, double now, double age_s);
+
+/** A pack that sends by itself was silent until its values became stale. Drops the incomplete set;
+ * another device may send next. */
+void cycle_unheard(struct poller *poller);

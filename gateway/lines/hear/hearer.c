@@ -2,7 +2,6 @@
 /* A line on which we send no requests. */
 #include "hearer.h"
 
-#include "lines/cycle.h"
 #include "lines/plan.h"
 
 #include <math.h>

@@ -2,7 +2,6 @@
 /* What is said on a line that has a master already. */
 #include "listener.h"
 
-#include "lines/cycle.h"
 #include "lines/ledger.h"
 #include "lines/plan.h"
 

@@ -19,30 +19,12 @@ void asker_rest(struct asker *asker, struct poller *poller)
     poller->pace.due = fmax(poller->pace.due, ledger_rested_at(&asker->ledger, poller));
 }
 
-/* A request that belongs to no step is settled by the answer to any step. */
-static unsigned open_step(const struct open_request *request)
+bool asker_end_rest(struct asker *asker, struct poller *poller, double rested_at, double now)
 {
-    return request->owner == POLL ? request->step : BMS_PLAN_MAX;
-}
-
-bool asker_settle(struct asker *asker, struct poller *poller, const struct open_request *open,
-                  double now)
-{
-    return plan_make_other_due(poller, open_step(open), now);
-}
-
-void asker_open_afresh(struct asker *asker, double now)
-{
-    wire_reopen(asker->wire, "replies may come late, opening it again", now);
-}
-
-bool asker_end_rest(struct asker *asker, struct poller *poller, double now)
-{
-    const double rested_at = ledger_rested_at(&asker->ledger, poller);
     poller->pace.resting = false;
     if (isinf(rested_at) || now < rested_at)
         return true;
-    asker_open_afresh(asker, now);
+    wire_reopen(asker->wire, "replies may come late, opening it again", now);
     return false;
 }
 
@@ -73,7 +55,8 @@ static void rest_after_cycle(struct asker *asker, struct poller *poller, double 
     const bool apart = oldest->sent_at < cycle->started && !cycle->published &&
                        !cycle->vital_missed && !cycle->incomplete;
     if (behind || apart ||
-        (!asker_settle(asker, poller, oldest, now) && open_s > poller->config->stale_after_s / 2))
+        (!plan_make_other_due(poller, oldest->step, now) &&
+         open_s > poller->config->stale_after_s / 2))
         asker_rest(asker, poller);
 }
 
@@ -147,16 +130,17 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     struct bms_request shown = *request;
     if (poller->bms.driver->wants_password) /* requests of other drivers contain no secrets */
         mask_sent(&poller->bms, shown.bytes, shown.size);
-    asker->flight = (struct flight){
-        .member = member,
-        .order = order,
-        .owner = owner,
-        .request = *request,
-        .number = ledger_send(&asker->ledger, poller, request, owner, poller->cycle.step, now),
-        .asked_at = now,
-        .deadline = deadline,
-        .deadline_limit = deadline + wire_s(asker->wire, BMS_FRAME_MAX),
-        .give_up_at = deadline};
+    asker->flight =
+        (struct flight){.member = member,
+                        .order = order,
+                        .owner = owner,
+                        .request = *request,
+                        .number = ledger_send(&asker->ledger, poller, request, owner,
+                                              order ? BMS_PLAN_MAX : poller->cycle.step, now),
+                        .asked_at = now,
+                        .deadline = deadline,
+                        .deadline_limit = deadline + wire_s(asker->wire, BMS_FRAME_MAX),
+                        .give_up_at = deadline};
     asker->asking = true;
     asker->wire->facts.requests++;
     if (wire_send(asker->wire, request->bytes, request->size, shown.bytes, now))
@@ -195,7 +179,8 @@ static void poll_pack(struct asker *asker, struct member *member, double now)
     /* Where nothing answers at all, a new connection costs nothing. */
     const bool dead = poller_is_silent(poller) && !asker->wire->health.answered &&
                       port_traits(asker->wire->port)->forgets;
-    if ((poller->pace.resting || dead) && !asker_end_rest(asker, poller, now))
+    if ((poller->pace.resting || dead) &&
+        !asker_end_rest(asker, poller, ledger_rested_at(&asker->ledger, poller), now))
         return;
     poller->pace.awaited = is_awaited(asker, poller, now);
     const bool asks = plan_request(poller, now, &request, &published);

@@ -74,12 +74,6 @@ const struct bms *asker_masked_bms(const struct asker *asker);
 /** The pack rests. */
 void asker_rest(struct asker *asker, struct poller *poller);
 
-/** Makes another step due that settles the open request; false: the pack answers none. */
-bool asker_settle(struct asker *asker, struct poller *poller, const struct open_request *open,
-                  double now);
-
-/** Ends a rest. False: a request is still open, and the connection may hold its answer back. It is reopened first. */
-bool asker_end_rest(struct asker *asker, struct poller *poller, double now);
-
-/** Opens the port anew: replies may come late. */
-void asker_open_afresh(struct asker *asker, double now);
+/** Ends a rest. False: since `rested_at` no open request should be answered any more, but the connection may hold an
+ * answer back. It is reopened first. */
+bool asker_end_rest(struct asker *asker, struct poller *poller, double rested_at, double now);

@@ -54,7 +54,7 @@ uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bm
 void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at)
 {
     static const struct bms_request unknown;
-    ledger_send(ledger, pack, &unknown, LOAN, 0, sent_at);
+    ledger_send(ledger, pack, &unknown, LOAN, BMS_PLAN_MAX, sent_at);
     ledger->open[ledger->count - 1].times = 0;
 }
 

@@ -40,7 +40,7 @@ struct open_request {
     struct poller *pack; /* the pack that it is for */
     struct bms_request words;
     enum ledger_owner owner;
-    unsigned step;   /* of a poll */
+    unsigned step;   /* of a poll; BMS_PLAN_MAX: of none */
     bool passed;     /* of an order: a later request was answered; no loan waits for it any more */
     uint32_t number; /* in the order in which requests are sent */
     double sent_at;

@@ -2,6 +2,8 @@
 /* Lending the line. */
 #include "lender.h"
 
+#include "plan.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -60,7 +62,7 @@ static double clear_at(struct asker *asker, double now)
         at = fmax(at, ledger_rested_at(&asker->ledger, poller) + least_s);
         if (!oldest || poller->pace.resting || poller->cycle.under_way || off)
             continue;
-        if (!asker_settle(asker, poller, oldest, now))
+        if (!plan_make_other_due(poller, oldest->step, now))
             asker_rest(asker, poller);
         else
             poller->pace.due = fmin(poller->pace.due, now);
@@ -74,14 +76,12 @@ static bool end_rests(struct asker *asker, double now)
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
         const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
-        if (!is_off(poller, now)) {
-            if (!asker_end_rest(asker, poller, now))
-                return false;
-        } else if (oldest && now - oldest->sent_at > ANSWER_MOST_S) {
-            /* It is not off if a connection that stands still holds its answers back. */
-            asker_open_afresh(asker, now);
+        /* It is not off if a connection that stands still holds its answers back. */
+        const double rested_at = !is_off(poller, now) ? ledger_rested_at(&asker->ledger, poller)
+                                 : oldest             ? oldest->sent_at + ANSWER_MOST_S
+                                                      : INFINITY;
+        if (!asker_end_rest(asker, poller, rested_at, now))
             return false;
-        }
     }
     return true;
 }
@@ -143,7 +143,7 @@ static void append_requests(struct lender *lender, double now)
         unsigned requests = count_requests(&poller->bms, &lender->loan, &known);
         lender->counted |= known && requests > 0;
         for (; requests > 0; requests--)
-            ledger_send(&lender->asker->ledger, poller, &request, LOAN, 0, now);
+            ledger_send(&lender->asker->ledger, poller, &request, LOAN, BMS_PLAN_MAX, now);
     }
 }
 

@@ -25,19 +25,10 @@ void reply_drop(struct reply *reply, size_t size)
     memmove(reply->bytes, reply->bytes + size, reply->size);
 }
 
-/* Whether the frame answers a request. */
-static bool count_frame(struct reply_counters *counters, enum bms_result result)
-{
-    counters->frames++;
-    counters->foreign += result == BMS_FOREIGN;
-    counters->invalid += result == BMS_INVALID;
-    counters->refused += result == BMS_REFUSED;
-    return result != BMS_FOREIGN && result != BMS_INVALID;
-}
-
 size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data,
                   enum bms_result *result)
 {
+    struct reply_counters *counters = &reply->counters;
     size_t at = 0, found = 0;
     while (at < reply->size && found == 0) {
         size_t left = reply->size - at;
@@ -50,13 +41,17 @@ size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data
             span = (struct bms_span){BMS_SKIP, 1};
         if (span.size > left)
             span.size = left;
-        if (span.kind == BMS_FRAME && count_frame(&reply->counters, *result))
+        const bool frame = span.kind == BMS_FRAME;
+        counters->frames += frame;
+        counters->foreign += frame && *result == BMS_FOREIGN;
+        counters->invalid += frame && *result == BMS_INVALID;
+        counters->refused += frame && *result == BMS_REFUSED;
+        counters->damaged += span.kind == BMS_DAMAGED;
+        counters->skipped_bytes += span.kind == BMS_SKIP ? (uint32_t) span.size : 0;
+        if (frame && *result != BMS_FOREIGN && *result != BMS_INVALID)
             found = span.size;
         else
             at += span.size;
-        reply->counters.damaged += span.kind == BMS_DAMAGED;
-        if (span.kind == BMS_SKIP)
-            reply->counters.skipped_bytes += (uint32_t) span.size;
     }
     reply_drop(reply, at);
     return found;

@@ -21,6 +21,7 @@ struct member {
     char remark[BMS_REMARK]; /* of its driver, as logged last */
     double silent_since;     /* as logged; NaN: not logged */
     double missing_since;    /* first cycle in vain on this connection; NaN: none */
+    double missed_at;        /* where it is not polled: when it counts as silent */
 };
 
 struct turns {

@@ -5,13 +5,12 @@
 #include "lines/plan.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define TALK_S 1.0 /* from one set of a talker to the next: all known ones do so */
 
-static void await(struct hearer *hearer, unsigned i, double now)
+static void await(struct member *member, double now)
 {
-    hearer->missed_at[i] = now + poller_stale_after(hearer->turns->list[i].poller);
+    member->missed_at = now + poller_stale_after(member->poller);
 }
 
 void hearer_due(struct hearer *hearer, double now)
@@ -20,14 +19,14 @@ void hearer_due(struct hearer *hearer, double now)
     double next = hearer->listener ? listener_wait(hearer->listener, now) : INFINITY;
     for (unsigned i = 0; i < turns->count; i++) {
         struct member *member = &turns->list[i];
-        if (now >= hearer->missed_at[i]) {
-            await(hearer, i, now);
+        if (now >= member->missed_at) {
+            await(member, now);
             cycle_unheard(member->poller);
             if (isnan(member->missing_since))
                 member->missing_since = now;
             turns->missed(turns->data, member, now);
         }
-        next = fmin(next, hearer->missed_at[i]);
+        next = fmin(next, member->missed_at);
     }
     if (wire_is_deaf(turns->wire, now))
         wire_reopen(turns->wire, "nothing was received, opening it again", now);
@@ -43,7 +42,7 @@ static void on_heard(void *data, struct poller *poller, double now)
     struct hearer *hearer = data;
     struct turns *turns = hearer->turns;
     struct member *member = turns_find(turns, poller);
-    await(hearer, (unsigned) (member - turns->list), now);
+    await(member, now);
     turns->published(turns->data, member, now);
 }
 
@@ -65,7 +64,7 @@ static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, 
     const struct reply_counters before = hearer->buffer.counters;
     while (reply_decode(&hearer->buffer, &poller->bms, &nothing, false, &poller->incoming) ==
            REPLY_DONE) {
-        await(hearer, 0, now);
+        await(member, now);
         if (now - late_s < poller->published_at) /* older than what was published already */
             pack_clear(&poller->incoming);
         else if (cycle_heard(poller, now, late_s))
@@ -113,7 +112,7 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
         listener_reset(hearer->listener);
     for (unsigned i = 0; i < turns->count; i++) {
         turns->list[i].missing_since = NAN;
-        await(hearer, i, now);
+        await(&turns->list[i], now);
         if (away)
             poller_reset(turns->list[i].poller, now);
     }
@@ -126,15 +125,13 @@ bool hearer_init(struct hearer *hearer, struct turns *turns)
     const bool talks = bms_talks(turns->list[0].poller->config->driver);
     *hearer = (struct hearer){.turns = turns, .afresh_at = NAN};
     lag_init(&hearer->lag, TALK_S, !talks);
-    hearer->missed_at = calloc(turns->count, sizeof *hearer->missed_at);
     turns->listens = !talks;
     if (!talks)
         hearer->listener = listener_new(turns, turns->wire->baud, &listener_events, hearer);
-    return hearer->missed_at && (talks || hearer->listener);
+    return talks || hearer->listener;
 }
 
 void hearer_free(struct hearer *hearer)
 {
     listener_free(hearer->listener);
-    free(hearer->missed_at);
 }

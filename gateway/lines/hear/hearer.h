@@ -15,7 +15,6 @@ struct hearer {
     struct listener *listener; /* NULL: the device sends by itself */
     struct reply buffer;       /* its bytes */
     struct lag lag;
-    double *missed_at; /* of each pack: when it counts as silent */
     double deaf_until; /* bytes until then are discarded */
     double afresh_at;  /* the port was reopened because of late bytes; NaN: never */
 };

@@ -334,7 +334,7 @@ const cases = {
         check(!/≥/.test(await card(mocked, 'shed').locator('.day').textContent()), 'a restart is no gap');
         await has(mocked.locator('.house .day'), '≥\u202f3.0\u202fkWh');
         await has(card(mocked, 'house').locator('.day'), '≥\u202f1.0\u202fkWh');
-        await has(night('house'), 'is not known');
+        check(await night('house').isHidden(), 'the line for all packs says what is not known');
         await clock(23, half_hours);
         await has(night(), /^Enough for tonight\. .* takes about 0\.8\skWh/);
         check(Math.abs(await minutes() - 480) < 2, await night().textContent());
@@ -349,11 +349,20 @@ const cases = {
         await judge(-500, of => { of('boat').alarms = []; });
         await has(night(), 'Just enough for tonight.');
         await has(mocked.locator('.house .night'), 'is not known');
+        const [battery, words] = await Promise.all(['.bat', '.day'].map(part => mocked.locator(`.house ${part}`).boundingBox()));
+        check(battery.width > 300 && battery.x + battery.width < words.x, `a battery ${battery.width} px wide, the day at ${words.x}`);
+        await judge(-100, of => Object.assign(of('shed'), { power_w: -600, time_to_empty_s: 3600 }));
+        await has(night(), /^Enough for tonight only if the draw falls\. .* takes about 0\.9\skWh/);
+        const isUnknown = async name => {
+            await mocked.evaluate(hash => { location.hash = hash; }, name);
+            await has(mocked.locator('.night'), /^\s*Whether it lasts for tonight is not known/);
+            await mocked.evaluate(() => { location.hash = ''; });
+        };
         await judge(-100, of => { delete of('shed').voltage_v; });
-        await has(night(), /^\s*Whether it lasts for tonight is not known/);
+        await isUnknown('#shed');
         await judge(-100, of => { of('shed').discharge_mos = 0; }, 10);
         check(await night().isHidden(), 'a pack that gives nothing lasts for no night');
-        await has(night('house'), 'is not known');   // there is a hole in the night
+        await isUnknown('#house');   // there is a hole in the night
         // At midnight a new day begins.
         await clock(24 - 6 / 3600, half_hours);
         while (mock.days < 2) await mocked.waitForTimeout(50);

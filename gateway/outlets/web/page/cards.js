@@ -4,7 +4,7 @@ import { el, icon, setAttribute, setText, store } from './dom.js';
 import { clock, facts, num, number, signed } from './numbers.js';
 import { ageOf, gatewayTime, house, levelOf, packs, stateOf, titleOf } from './packs.js';
 import { bands, battery, cells, hrefOf } from './parts.js';
-import { houseLeft, houseToday, leftIn, today, todayOf } from './today.js';
+import { drawOf, houseDraw, houseLeft, houseToday, leftIn, today, todayOf } from './today.js';
 import { t } from './words.js';
 
 const FOLDED_ABOVE = 36; // more packs than that: banks begin folded
@@ -50,9 +50,9 @@ function limits() {
   return node;
 }
 
-/** `isOpen`: the card is on the page of its pack. */
-export function card(p, isOpen) {
-  const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
+/** `isOpen`: the card is on the page of its pack. `isQuiet`: it is one of several below the line for all. */
+export function card(p, isOpen, isQuiet) {
+  const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today(isQuiet);
   const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null, may = limits();
   const title = isOpen ? el('h1', {}, p.title) : el('h2', {}, el('a', { href: hrefOf(p.pack) }, p.title));
   const node = el('article', { class: 'card' }, alarms, el('div', { class: 'body' },
@@ -67,7 +67,7 @@ export function card(p, isOpen) {
     setText(more, !old ? state.more.join(' · ') : state.never || p.values.voltage_v == null ? '' : lastSeen(p));
     showFacts(f, p.values);
     may.show(p, old);
-    day.show(todayOf(p.pack), old ? undefined : leftIn(p));
+    day.show(todayOf(p.pack), old ? undefined : leftIn(p), drawOf(p));
     if (bars) bars.show(p);
   };
   return node;
@@ -93,8 +93,8 @@ export function tile(p) {
 }
 
 /** A bank with its members as tiles; show() skips folded tiles. */
-export function bank(b, isOpen) {
-  const bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today();
+export function bank(b, isOpen, isQuiet) {
+  const bat = battery(), alarms = bands(), more = el('p', { class: 'more' }), day = today(isQuiet);
   const f = facts('voltage', 'current', 'remaining', 'difference', 'temperature');
   const may = limits(), members = b.members.filter(name => packs.has(name)).map(name => ({ name, node: tile(packs.get(name)), mini: el('i') }));
   const remembered = () => store.get('fold.' + b.pack, packs.size > FOLDED_ABOVE ? 'folded' : 'open') === 'open';
@@ -124,7 +124,7 @@ export function bank(b, isOpen) {
       .filter(Boolean).join(' · '));
     showFacts(f, b.values);
     may.show(b, old);
-    day.show(todayOf(b.pack), old ? undefined : leftIn(b));
+    day.show(todayOf(b.pack), old ? undefined : leftIn(b), drawOf(b));
     f.difference.put(b.values.cell_delta_mv, 0, 'mV');
     members.forEach(({ name, node: tileNode, mini }, i) => {
       const p = packs.get(name);
@@ -155,7 +155,7 @@ export function houseLine() {
     setAttribute(node, 'data-old', all.state.kind === 'stale');
     bat.show(all, all.state);
     setText(more, all.state.more.join(' · '));
-    day.show(houseToday(), houseLeft());
+    day.show(houseToday(), houseLeft(), houseDraw());
   };
   return node;
 }

@@ -121,7 +121,7 @@ export async function charts(wanted, parts = []) {
   listen([]);
   const first = packs.values().next().value, names = wanted ? wanted.split('+') : first ? [first.pack] : [];
   const list = names.map(name => packs.get(name)).slice(0, COMPARED_MOST), [p] = list;
-  if (!names.length) return { title: t('charts'), node: el('div', { class: 'empty' }, el('h1', { class: 'vh' }, t('charts')), el('p', {}, t('no_packs'))) };
+  if (!names.length) return { title: t('charts'), node: el('div', { class: 'empty' }, el('h1', { class: 'vh' }, t('charts')), el('p', {}, t('no_packs')), el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup'))) };
   if (!list.every(Boolean)) {
     return { title: t('charts'), node: el('div', {}, el('h1', {}, names.filter(name => !packs.has(name)).join(', ')), el('p', { class: 'empty' }, t('unknown_pack')),
       el('a', { class: 'button', href: '#/charts' }, '‹ ', t('charts'))) };

@@ -98,8 +98,8 @@ function chips(filter) {
 
 export function now() {
   const inBank = banked(), alone = singles().filter(p => !inBank.has(p.pack)), top = [...packs.values()].filter(isBank).concat(alone);
-  const asTiles = alone.length > CARDS_MOST;
-  const items = top.map(p => ({ name: p.pack, isBank: isBank(p), node: isBank(p) ? bank(p) : asTiles ? tile(p) : card(p) }));
+  const asTiles = alone.length > CARDS_MOST, isQuiet = top.length > 1;
+  const items = top.map(p => ({ name: p.pack, isBank: isBank(p), node: isBank(p) ? bank(p, false, isQuiet) : asTiles ? tile(p) : card(p, false, isQuiet) }));
   // Adjacent tiles form one block of the grid; packs and banks keep the order of the configuration.
   const grid = el('div', { class: top.length === 1 ? 'grid solo' : 'grid' });
   for (const item of items) {
@@ -116,7 +116,7 @@ export function now() {
   };
   addEventListener('resize', fit);
   grid.style.setProperty('--c', asTiles ? 1 : COLUMNS[alone.length]);
-  const head = strip(), whole = top.length > 1 ? houseLine() : null;
+  const head = strip(), whole = isQuiet ? houseLine() : null;
   let kind = 'all';
   const filters = singles().length > CARDS_MOST ? chips(chosen => { kind = chosen; show(); }) : null;
   function show() {

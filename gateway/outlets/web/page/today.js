@@ -120,6 +120,10 @@ export function houseLeft() {
   return all.includes(undefined) ? undefined : all.includes(null) ? null : all.reduce((a, b) => a + b, 0);
 }
 
+/** The W that a pack gives at present, as smooth as its forecast; negative: it charges. */
+export const drawOf = p => p.values.time_to_empty_s > 0 ? leftIn(p) / p.values.time_to_empty_s * 3600 : -p.values.power_w;
+export const houseDraw = () => singles().reduce((so_far, p) => so_far + drawOf(p), 0);
+
 // The energy in a gap is unknown, so the sum is at least the recorded one.
 function recorded(wh, gap_s) {
   if (wh == null) return [null];
@@ -127,20 +131,21 @@ function recorded(wh, gap_s) {
   return [gap_s > GAP_S ? `≥\u202f${text}` : text, unit];
 }
 
-/** Today's energy, the curve of 24 hours, and whether `left` Wh (null: unknown) last for tonight; without `left` nothing of the night, and
- *  without a day nothing at all. */
-export function today() {
+/** Today's energy, the curve of 24 hours, and whether `left` Wh (null: unknown) last for tonight, also at the present `draw`; without `left`
+ *  nothing of the night, and without a day nothing at all. `isQuiet`: what is unknown is said elsewhere. */
+export function today(isQuiet) {
   const f = facts('in_today', 'out_today'), power = curve(), verdict = el('b'), why = el('span'), night = el('p', { class: 'night' }, verdict, ' ', why);
   const node = el('div', { class: 'day' }, f.node, power, night);
-  node.show = (d, left) => {
+  node.show = (d, left, draw) => {
     node.hidden = !d;
     if (!d) return;
     f.in_today.show(...recorded(d.charged_wh, d.gap_s));
     f.out_today.show(...recorded(d.discharged_wh, d.gap_s));
     power.show(d.power_w);
     const need = tonight(d.night || d.power_w), isKnown = need && left != null;
-    night.hidden = left === undefined;
-    setText(verdict, isKnown ? t(need.wh * SPARE <= left ? 'night_yes' : need.wh <= left ? 'night_just' : 'night_no') : '');
+    night.hidden = left === undefined || (isQuiet && !isKnown);
+    const lasts = draw > 0 ? gatewayTime() + left / draw * 3600 : Infinity;
+    setText(verdict, isKnown ? t(need.wh > left ? 'night_no' : lasts < need.to ? 'night_if' : need.wh * SPARE > left ? 'night_just' : 'night_yes') : '');
     setText(why, isKnown ? t('night', clock(need.from), clock(need.to), ...[need.wh, left].map(wh => energy(wh).join('\u202f'))) : t('night_unknown'));
   };
   return node;

@@ -65,24 +65,26 @@ static const struct config_draft *protocol_from(const struct config_draft *pack)
     return config_draft_given(pack, "protocol") ? pack : pack->line;
 }
 
-static void report_variant(const struct config_draft *pack, const struct config_draft *from,
-                           const char *key, const char *variant)
+bool config_variant_find(const struct config_draft *draft, const char *key, const char *protocol,
+                         const char *const *variants, const char *text, int *variant)
 {
-    const struct bms_driver *driver = driver_of(pack);
     char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
-    if (!driver->variants) {
-        config_mistake(from, key, "protocol '%s' has no variants; leave '%s' out", driver->name,
-                       variant);
-        return;
+    suggest_init(&suggest, text);
+    for (int i = 0; variants && variants[i]; i++) {
+        if (strcmp(variants[i], text) == 0) {
+            *variant = i;
+            return true;
+        }
+        config_append(known, sizeof known, i == 0 ? "" : ", ", variants[i]);
+        suggest_offer(&suggest, variants[i]);
     }
-    suggest_init(&suggest, variant);
-    for (unsigned i = 0; driver->variants[i]; i++) {
-        config_append(known, sizeof known, i == 0 ? "" : ", ", driver->variants[i]);
-        suggest_offer(&suggest, driver->variants[i]);
-    }
-    config_mistake(from, key, "protocol '%s' has no variant '%s'; expected one of %s%s",
-                   driver->name, variant, known, suggest_hint(&suggest, hint));
+    if (variants)
+        config_mistake(draft, key, "protocol '%s' has no variant '%s'; expected one of %s%s",
+                       protocol, text, known, suggest_hint(&suggest, hint));
+    else
+        config_mistake(draft, key, "protocol '%s' has no variants; leave '%s' out", protocol, text);
+    return false;
 }
 
 /* It stands behind the protocol of the pack, else in the older key of the pack, else behind the protocol of the line.
@@ -107,15 +109,11 @@ static void find_variant(struct config_draft *pack)
         variant = apart->text;
         from = pack;
     }
-    for (int i = 0; variant && driver->variants && driver->variants[i]; i++)
-        if (strcmp(driver->variants[i], variant) == 0) {
-            pack_of(pack)->options.variant = i;
-            if (from == pack->line)
-                line_of(from)->variant = i;
-            return;
-        }
-    if (variant)
-        report_variant(pack, from, apart ? "variant" : "protocol", variant);
+    if (variant &&
+        config_variant_find(from, apart ? "variant" : "protocol", driver->name, driver->variants,
+                            variant, &pack_of(pack)->options.variant) &&
+        from == pack->line)
+        line_of(from)->variant = pack_of(pack)->options.variant;
 }
 
 static bool is_listened_to(const struct config_draft *pack)
@@ -130,19 +128,18 @@ static int lowest_address(const struct config_draft *pack)
     return is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min;
 }
 
-static void check_address(const struct config_draft *pack)
+void config_address_check(const struct config_draft *draft, const char *protocol, int address,
+                          int least, int most)
 {
-    const struct bms_driver *driver = driver_of(pack);
-    int address = pack_of(pack)->options.address;
-    if (!driver || !config_draft_usable(pack, "address") ||
-        (address >= lowest_address(pack) && address <= driver->address_max))
+    if (!config_draft_given(draft, "address") || !config_draft_usable(draft, "address") ||
+        (address >= least && address <= most))
         return;
-    if (!bms_has_address(driver))
-        config_mistake(pack, "address", "protocol '%s' has no addresses; leave 'address' out",
-                       driver->name);
+    if (least >= most)
+        config_mistake(draft, "address", "protocol '%s' has no addresses; leave 'address' out",
+                       protocol);
     else
-        config_mistake(pack, "address", "'address' is %d; expected %d to %d for protocol '%s'",
-                       address, lowest_address(pack), driver->address_max, driver->name);
+        config_mistake(draft, "address", "'address' is %d; expected %d to %d for protocol '%s'",
+                       address, least, most, protocol);
 }
 
 /* Checks a pack on a line that is only listened to. */
@@ -560,7 +557,10 @@ void config_check_pack(struct config_draft *pack)
     find_driver(pack);
     find_variant(pack);
     settle_times(pack);
-    check_address(pack);
+    const struct bms_driver *driver = driver_of(pack);
+    if (driver)
+        config_address_check(pack, driver->name, pack_of(pack)->options.address,
+                             lowest_address(pack), driver->address_max);
     check_writable(pack);
     check_listening(pack);
     check_advertised(pack);

@@ -30,3 +30,11 @@ bool config_listen_collide(const char *text, const char *other);
 
 /** The pack or bank whose unit id this is, or NULL. */
 const struct config_draft *config_unit_owner(const struct config_draft *draft, int unit);
+
+/** Finds the variant of a protocol that the value of `key` names. False: it has none such, which is reported. */
+bool config_variant_find(const struct config_draft *draft, const char *key, const char *protocol,
+                         const char *const *variants, const char *text, int *variant);
+
+/** Checks the value of 'address', if the file has one. least >= most: the protocol has none. */
+void config_address_check(const struct config_draft *draft, const char *protocol, int address,
+                          int least, int most);

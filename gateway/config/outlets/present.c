@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The section [present NAME]: a port on which inverters, PLCs and other masters poll values. */
-#include "config/draft.h"
+#include "config/check.h"
 #include "config/outlets.h"
 #include "config/types.h"
 
@@ -139,51 +139,32 @@ static void check_port(const struct config_draft *draft)
     }
 }
 
-static void check_variant(const struct config_draft *draft, const struct bms_driver *driver)
-{
-    struct present_config *present = present_of(draft);
-    const char *const *variants = driver ? driver->variants : NULL;
-    const struct config_text *apart = config_draft_text(draft, "variant", 0);
-    char protocol[NAME_SIZE];
-    const char *name = config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
-    if (is_modbus(draft))
-        name = NULL; /* of a view */
-    if (!name && apart)
-        name = apart->text;
-    for (int i = 0; name && variants && variants[i]; i++)
-        if (strcmp(variants[i], name) == 0) {
-            present->variant = i;
-            return;
-        }
-    if (name)
-        config_mistake(draft, "protocol", "protocol '%s' has no variant '%s'; expected %s",
-                       present->protocol, name,
-                       variants ? "one that `packgate protocols` lists" : "none");
-}
-
-static void check_address(const struct config_draft *draft, const struct bms_driver *driver)
-{
-    const struct present_config *present = present_of(draft);
-    const int least = driver ? driver->address_min : 1, most = driver ? driver->address_max : 247;
-    if (!config_draft_given(draft, "address") || !config_draft_usable(draft, "address"))
-        return;
-    if (can_table_find(present->protocol) || (driver && !bms_has_address(driver)))
-        config_mistake(draft, "address", "protocol '%s' has no addresses; leave 'address' out",
-                       present->protocol);
-    else if (present->address < least || present->address > most)
-        config_mistake(draft, "address", "'address' is %d; expected %d to %d for protocol '%s'",
-                       present->address, least, most, present->protocol);
-}
-
 static void check_protocol(const struct config_draft *draft)
 {
-    const struct present_config *present = present_of(draft);
+    struct present_config *present = present_of(draft);
     const struct bms_driver *driver = driver_of(present->protocol);
     if (!config_draft_usable(draft, "protocol"))
         return;
-    check_variant(draft, driver);
-    check_address(draft, driver);
-    if (is_can(present->port) && !can_table_find(present->protocol))
+    const bool can = can_table_find(present->protocol) != NULL;
+    const struct config_text *apart = config_draft_text(draft, "variant", 0);
+    char protocol[NAME_SIZE];
+    const char *variant =
+        is_modbus(draft) /* a view follows */
+            ? NULL
+            : config_variant_of(config_draft_text(draft, "protocol", 0)->text, protocol);
+    if (!variant && apart)
+        variant = apart->text;
+    if (variant)
+        config_variant_find(draft, "protocol", present->protocol, driver ? driver->variants : NULL,
+                            variant, &present->variant);
+    config_address_check(draft, present->protocol, present->address,
+                         can      ? 1
+                         : driver ? driver->address_min
+                                  : 1,
+                         can      ? 0
+                         : driver ? driver->address_max
+                                  : 247);
+    if (is_can(present->port) && !can)
         config_mistake(
             draft, "protocol", "protocol '%s' is not for a CAN bus; expected %s, %s or %s",
             present->protocol, can_tables[0].name, can_tables[1].name, can_tables[2].name);

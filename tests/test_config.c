@@ -1386,7 +1386,7 @@ TEST(print_keys)
     size_t size;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    keys_manual_print_plain(out);
+    keys_manual_print(false, out);
     fclose(out);
     for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
         snprintf(name, sizeof name, "\n  %s\n", key->name);

@@ -40,12 +40,8 @@ static const char usage[] =
 
 static int print_keys(const char *format)
 {
-    if (!format) {
-        keys_manual_print_plain(stdout);
-        return EXIT_DONE;
-    }
-    if (strcmp(format, "man") == 0) {
-        keys_manual_print(stdout);
+    if (!format || strcmp(format, "man") == 0) {
+        keys_manual_print(format != NULL, stdout);
         return EXIT_DONE;
     }
     fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);

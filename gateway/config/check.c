@@ -97,7 +97,7 @@ static void find_variant(struct config_draft *pack)
     if (!driver || !config_draft_usable(from, "protocol"))
         return;
     const char *variant = config_variant_of(config_draft_text(from, "protocol", 0)->text, name);
-    const struct config_text *apart = config_draft_text(pack, "variant", 0);
+    const struct config_entry *apart = config_draft_text(pack, "variant", 0);
     if (variant && from == pack)
         apart = NULL;
     if (variant && !apart && driver == &modbus_user_driver) {
@@ -506,7 +506,7 @@ static void warn_without_pack(const struct config_draft *line)
 {
     for (struct config_draft *pack = first_draft(line, &pack_section); pack;
          pack = config_drafts_next(pack)) {
-        const struct config_text *text = config_draft_text(pack, "line", 0);
+        const struct config_entry *text = config_draft_text(pack, "line", 0);
         if (text && strcmp(text->text, line->name) == 0)
             return;
     }
@@ -592,7 +592,7 @@ static void check_name(const struct config_draft *draft)
 void config_check_bank(struct config_draft *draft)
 {
     struct bank_config *bank = bank_of(draft);
-    const struct config_text *text;
+    const struct config_entry *text;
     unsigned count = 0;
     for (; (text = config_draft_text(draft, "packs", count)); count++) {
         unsigned before = 0;

@@ -98,13 +98,16 @@ static void report_value(const struct config_draft *draft, const struct config_k
 static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
-    struct config_text *texts =
+    struct config_entry *texts =
         realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts);
     if (!texts)
         return false;
     draft->texts = texts;
-    texts[draft->text_count] = (struct config_text){key, line, strdup(text)};
-    return texts[draft->text_count].text && ++draft->text_count > 0;
+    struct config_entry *entry = &texts[draft->text_count];
+    *entry = (struct config_entry){
+        .section = draft->section, .key = key, .line = line, .text = strdup(text)};
+    memcpy(entry->name, draft->name, sizeof entry->name);
+    return entry->text && ++draft->text_count > 0;
 }
 
 /* Lists of names are kept as texts only, so their length is checked here. */
@@ -249,8 +252,8 @@ unsigned config_draft_line(const struct config_draft *draft, const char *key)
     return row >= 0 && draft->given[row] > 0 ? draft->given[row] : draft->heading;
 }
 
-const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
-                                            unsigned n)
+const struct config_entry *config_draft_text(const struct config_draft *draft, const char *key,
+                                             unsigned n)
 {
     for (unsigned i = 0; i < draft->text_count; i++)
         if (strcmp(draft->texts[i].key->name, key) == 0 && n-- == 0)

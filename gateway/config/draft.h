@@ -8,13 +8,6 @@
 #include "keys.h"
 #include "mistakes.h"
 
-/* A valid value as written, or a preset. A list has one for each of its items. */
-struct config_text {
-    const struct config_key *key;
-    unsigned line;
-    char *text;
-};
-
 struct config_drafts;
 
 struct config_draft {
@@ -25,7 +18,7 @@ struct config_draft {
     unsigned given[SECTION_KEYS_MAX]; /* by row: line of the key, 0: not in the file */
     bool usable[SECTION_KEYS_MAX];    /* has a value: a good one from the file, or the preset */
     void *settings;                   /* the section's struct */
-    struct config_text *texts;        /* in the order in which they were read */
+    struct config_entry *texts;       /* in the order in which they were read */
     unsigned text_count;
     const struct config_draft *line; /* of a pack; NULL: its line is not known */
 };
@@ -62,8 +55,8 @@ bool config_draft_usable(const struct config_draft *draft, const char *key);
 /** The line to report a mistake at: that of the key, or of the section's heading; key NULL: of the heading. */
 unsigned config_draft_line(const struct config_draft *draft, const char *key);
 /** Item `n` of a key, counted from 0, or NULL. */
-const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
-                                            unsigned n);
+const struct config_entry *config_draft_text(const struct config_draft *draft, const char *key,
+                                             unsigned n);
 
 /** Reports a mistake, or what has no effect, at the line of a key or at another one, as mistakes_add and mistakes_warn do. */
 void config_mistake(const struct config_draft *draft, const char *key, const char *format, ...)

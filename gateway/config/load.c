@@ -22,29 +22,21 @@ struct loader {
     struct mistakes mistakes;
 };
 
-static const char *list_sections(char *out, size_t size)
+static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
 {
-    snprintf(out, size, "; expected ");
+    struct suggest suggest;
+    char hint[SUGGEST_HINT_SIZE], expected[400] = "; expected ";
+    suggest_init(&suggest, word);
     for (unsigned i = 0; config_sections[i]; i++) {
-        config_append(out, size,
+        suggest_offer(&suggest, config_sections[i]->word);
+        config_append(expected, sizeof expected,
                       i == 0                   ? ""
                       : config_sections[i + 1] ? ", "
                                                : " or ",
                       config_sections[i]->heading);
     }
-    return out;
-}
-
-static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
-{
-    struct suggest suggest;
-    suggest_init(&suggest, word);
-    for (unsigned i = 0; config_sections[i]; i++)
-        suggest_offer(&suggest, config_sections[i]->word);
-    char hint[SUGGEST_HINT_SIZE], expected[400];
     mistakes_add(&loader->mistakes, line, "unknown section [%s]%s", text,
-                 suggest.best ? suggest_hint(&suggest, hint)
-                              : list_sections(expected, sizeof expected));
+                 suggest.best ? suggest_hint(&suggest, hint) : expected);
 }
 
 static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
@@ -250,15 +242,10 @@ static bool parse_texts(struct config *config, const struct config_drafts *draft
         return false;
     for (unsigned i = 0; i < drafts->count; i++) {
         struct config_draft *draft = &drafts->list[i];
-        for (unsigned t = 0; t < draft->text_count; t++) {
-            struct config_entry *entry = &config->entries[config->entry_count++];
-            *entry = (struct config_entry){.section = draft->section,
-                                           .key = draft->texts[t].key,
-                                           .line = draft->texts[t].line,
-                                           .text = draft->texts[t].text};
-            memcpy(entry->name, draft->name, sizeof entry->name);
-            draft->texts[t].text = NULL;
-        }
+        if (draft->text_count > 0)
+            memcpy(&config->entries[config->entry_count], draft->texts,
+                   draft->text_count * sizeof *draft->texts);
+        config->entry_count += draft->text_count;
         draft->text_count = 0;
     }
     return true;

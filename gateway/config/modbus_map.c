@@ -544,14 +544,6 @@ static void parse_lines(struct reader *reader, const char *text)
     }
 }
 
-static bool reads_at_all(const struct modbus_user *map)
-{
-    for (unsigned i = 0; i < MODBUS_USER_READS; i++)
-        if (map->reads[i].count > 0 && map->reads[i].function != MODBUS_WRITE_MANY)
-            return true;
-    return false;
-}
-
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes)
 {
@@ -567,7 +559,11 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
     parse_lines(&reader, text);
-    if (mistakes->count == before && !reads_at_all(reader.map))
+    bool reads = false;
+    for (unsigned i = 0; i < MODBUS_USER_READS; i++)
+        reads |=
+            reader.map->reads[i].count > 0 && reader.map->reads[i].function != MODBUS_WRITE_MANY;
+    if (mistakes->count == before && !reads)
         words_mistake(&reader.words,
                       "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
     if (mistakes->count == before && reader.map->value_count == 0)

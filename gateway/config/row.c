@@ -571,7 +571,7 @@ void config_rows_read(const struct row_rules *rules, const struct config_draft *
         config_mistake(draft, NULL, "out of memory");
         return;
     }
-    const struct config_text *text;
+    const struct config_entry *text;
     for (unsigned i = 0; (text = config_draft_text(draft, rules->key, i)); i++) {
         struct reading reading = {
             .rules = rules,

@@ -300,7 +300,7 @@ static void link_bank(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
     struct bank_config *bank = settings;
-    for (const struct config_text *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
+    for (const struct config_entry *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
         bank->packs[bank->pack_count++] = find_pack(config, text->text);
 }
 

@@ -108,7 +108,7 @@ const struct config_type type_units = {.parse = parse_units,
 static unsigned line_of(const struct config_draft *draft, bool copy, unsigned n)
 {
     for (unsigned i = 0; i < draft->text_count; i++) {
-        const struct config_text *text = &draft->texts[i];
+        const struct config_entry *text = &draft->texts[i];
         const bool fills = text->key->type == &type_fill || text->key->type == &type_copy;
         if (fills && (strstr(text->text, "->") != NULL) == copy && n-- == 0)
             return text->line;

@@ -236,7 +236,7 @@ static void check_notify(struct config_draft *draft)
     const struct gateway_config *gateway =
         config_drafts_find(draft->drafts, &gateway_section, NULL)->settings;
     bool sun = false;
-    const struct config_text *event;
+    const struct config_entry *event;
     /* A key of older versions does not change what 'events' says, wherever it stands. */
     for (unsigned n = 0; (event = config_draft_text(draft, "events", n)); n++)
         parse_events(NULL, event->text, draft->settings);

@@ -146,7 +146,7 @@ static void check_protocol(const struct config_draft *draft)
     if (!config_draft_usable(draft, "protocol"))
         return;
     const bool can = can_table_find(present->protocol) != NULL;
-    const struct config_text *apart = config_draft_text(draft, "variant", 0);
+    const struct config_entry *apart = config_draft_text(draft, "variant", 0);
     char protocol[NAME_SIZE];
     const char *variant =
         is_modbus(draft) /* a view follows */
@@ -229,7 +229,7 @@ static void parse_view_text(const struct config_draft *draft, const struct confi
     char *out = present_of(draft)->view_text;
     size_t used = 0;
     for (unsigned i = 0; i < view->text_count && used < PRESENT_VIEW_SIZE; i++) {
-        const struct config_text *text = &view->texts[i];
+        const struct config_entry *text = &view->texts[i];
         if (text->line > 0 && strcmp(text->key->name, "listen") != 0)
             used += (size_t) snprintf(out + used, PRESENT_VIEW_SIZE - used, "%s = %s\n",
                                       text->key->name, text->text);

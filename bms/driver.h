@@ -98,7 +98,7 @@ struct bms_guess {
     unsigned polls; /* how often to ask before the next guess; 0: once */
 };
 
-/* What a step of a Modbus protocol reads; see modbus/modbus.h. */
+/* What a step reads, of Modbus protocols (modbus/modbus.h) and others with registers. */
 struct bms_read {
     uint8_t function;
     uint16_t start, count;
@@ -109,7 +109,7 @@ struct bms_step {
     const char *name;     /* for the log: "cell voltages" */
     unsigned every_s;     /* 0: in each cycle; else at most once in this time */
     bool vital;           /* the pack counts as silent if this request is not answered */
-    struct bms_read read; /* all 0: the driver has its own `build` */
+    struct bms_read read; /* for the driver's `build` */
 };
 
 /* The usual settings of a line with such a BMS; the configuration can override all of them. */

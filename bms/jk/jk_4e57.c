@@ -240,7 +240,7 @@ static void decode_current(struct bms *bms, uint16_t raw, struct pack *pack)
 
 /* Section 6. Bits 4, 8 and 9 have no direction. */
 // clang-format off
-static const struct alarm_bit alarm_rows[] = {
+const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS] = {
     {0,  SOC_LOW,                ALARM_WARNING},
     {1,  MOS_OVER_TEMPERATURE,   ALARM_PROTECTION},
     {2,  PACK_OVER_VOLTAGE,      ALARM_PROTECTION},
@@ -254,14 +254,14 @@ static const struct alarm_bit alarm_rows[] = {
     {13, HARDWARE_FAULT,         ALARM_PROTECTION},
 };
 // clang-format on
-#define HOT_BITS (1u << 4 | 1u << 8)
-#define COLD_BITS (1u << 9)
+#define HOT_BITS (1u << JK_4E57_HOT_BIT | 1u << 8)
+#define COLD_BITS (1u << JK_4E57_COLD_BIT)
 
 static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack)
 {
     bool charge_mos = state && state[1] & 1, discharge_mos = state && state[1] & 2;
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), word);
+    pack_alarm_bits(pack, jk_4e57_alarms, JK_4E57_ALARMS, word);
     jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                           ALARM_PROTECTION, word & HOT_BITS, charge_mos, discharge_mos);
     jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
@@ -314,12 +314,7 @@ static void decode_texts(const struct registers *registers, struct pack *pack)
 /* Section 4, 8E to A8: limits as they are set. Two bytes each but for the switch; the cold ones are plain two's
  * complement. */
 // clang-format off
-static const struct {
-    uint8_t code;
-    bool is_signed;
-    enum pack_value id;
-    double divisor;
-} setting_rows[] = {
+const struct jk_4e57_setting jk_4e57_settings[JK_4E57_SETTINGS] = {
     {0x8E, false, SET_PACK_HIGH_V, 100},          {0x8F, false, SET_PACK_LOW_V, 100},
     {0x90, false, SET_CELL_HIGH_MV, 1},           {0x91, false, SET_CELL_HIGH_RELEASE_MV, 1},
     {0x93, false, SET_CELL_LOW_MV, 1},            {0x94, false, SET_CELL_LOW_RELEASE_MV, 1},
@@ -362,12 +357,12 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         pack_set(pack, RATED_AH, be32(rated));
     if (full && be32(full) != 0 && knows_full_capacity(registers->at[VERSION]))
         pack_set(pack, FULL_AH, be32(full));
-    for (size_t i = 0; i < COUNT(setting_rows); i++) {
-        const uint8_t *value = registers->at[setting_rows[i].code];
+    for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
+        const uint8_t *value = registers->at[jk_4e57_settings[i].code];
         if (!value)
             continue;
-        const double raw = setting_rows[i].is_signed ? sbe16(value) : be16(value);
-        pack_set(pack, setting_rows[i].id, raw / setting_rows[i].divisor);
+        const double raw = jk_4e57_settings[i].is_signed ? sbe16(value) : be16(value);
+        pack_set(pack, jk_4e57_settings[i].id, raw / jk_4e57_settings[i].divisor);
     }
     if (registers->at[BALANCER_SWITCH])
         pack_set(pack, SET_BALANCER, *registers->at[BALANCER_SWITCH]);

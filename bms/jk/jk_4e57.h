@@ -50,6 +50,21 @@ enum jk_4e57_code {
 /* Bytes of the value behind each code; 0: an unknown code. CELLS contains its own size. */
 extern const uint8_t jk_4e57_value_size[0x100];
 
+/* Section 6. */
+#define JK_4E57_ALARMS 11
+#define JK_4E57_HOT_BIT 4
+#define JK_4E57_COLD_BIT 9
+extern const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS];
+
+struct jk_4e57_setting {
+    uint8_t code;
+    bool is_signed;
+    enum pack_value id;
+    double divisor;
+};
+#define JK_4E57_SETTINGS 19
+extern const struct jk_4e57_setting jk_4e57_settings[JK_4E57_SETTINGS];
+
 /** Writes a frame, and returns its size. */
 size_t jk_4e57_put_frame(uint8_t *out, enum jk_4e57_command command, enum jk_4e57_source source,
                          enum jk_4e57_type type, const uint8_t *info, size_t size);

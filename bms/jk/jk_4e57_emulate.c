@@ -25,13 +25,6 @@ static const struct {
     {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
     {0xB6, 1440}, {0xC0, 1},
 };
-static const struct alarm_bit alarm_bits[] = {
-    {0, SOC_LOW, 0},                {1, MOS_OVER_TEMPERATURE, 0},     {2, PACK_OVER_VOLTAGE, 0},
-    {3, PACK_UNDER_VOLTAGE, 0},     {4, CHARGE_OVER_TEMPERATURE, 0},  {4, DISCHARGE_OVER_TEMPERATURE, 0},
-    {5, CHARGE_OVER_CURRENT, 0},    {6, DISCHARGE_OVER_CURRENT, 0},   {7, CELL_IMBALANCE, 0},
-    {9, CHARGE_UNDER_TEMPERATURE, 0}, {9, DISCHARGE_UNDER_TEMPERATURE, 0},
-    {10, CELL_OVER_VOLTAGE, 0},     {11, CELL_UNDER_VOLTAGE, 0},      {12, HARDWARE_FAULT, 0},
-};
 // clang-format on
 
 /* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
@@ -48,37 +41,27 @@ static unsigned emulated_cells(const struct pack *pack)
     return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
 }
 
-/* Settings of the pack that differ from the presets of the app. */
+static uint32_t alarm_word(const struct pack *pack)
+{
+    const uint32_t active = pack->alarms_warning | pack->alarms_protection;
+    const bool hot =
+        active >> CHARGE_OVER_TEMPERATURE & 1 || active >> DISCHARGE_OVER_TEMPERATURE & 1;
+    const bool cold =
+        active >> CHARGE_UNDER_TEMPERATURE & 1 || active >> DISCHARGE_UNDER_TEMPERATURE & 1;
+    return ((uint32_t) pack_alarm_word(jk_4e57_alarms, JK_4E57_ALARMS, active) & ~(1u << 13)) |
+           (uint32_t) hot << JK_4E57_HOT_BIT | (uint32_t) cold << JK_4E57_COLD_BIT;
+}
+
+/* Settings of the pack replace the presets of the app. */
 static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
 {
-    static const struct {
-        uint8_t code, factor;
-        enum pack_value id;
-    } own[] = {
-        {0x8E, 100, SET_PACK_HIGH_V},
-        {0x8F, 100, SET_PACK_LOW_V},
-        {0x90, 1, SET_CELL_HIGH_MV},
-        {0x91, 1, SET_CELL_HIGH_RELEASE_MV},
-        {0x93, 1, SET_CELL_LOW_MV},
-        {0x94, 1, SET_CELL_LOW_RELEASE_MV},
-        {0x96, 1, SET_CELL_DIFFERENCE_MV},
-        {0x97, 1, SET_DISCHARGE_CURRENT_A},
-        {0x99, 1, SET_CHARGE_CURRENT_A},
-        {0x9B, 1, SET_BALANCE_START_MV},
-        {0x9C, 1, SET_BALANCE_DIFFERENCE_MV},
-        {0x9D, 1, SET_BALANCER},
-        {0x9E, 1, SET_MOS_HOT_C},
-        {0x9F, 1, SET_MOS_HOT_RELEASE_C},
-        {0xA3, 1, SET_CHARGE_HOT_C},
-        {0xA4, 1, SET_DISCHARGE_HOT_C},
-        {0xA5, 1, SET_CHARGE_COLD_C},
-        {0xA6, 1, SET_CHARGE_COLD_RELEASE_C},
-        {0xA7, 1, SET_DISCHARGE_COLD_C},
-        {0xA8, 1, SET_DISCHARGE_COLD_RELEASE_C},
-    };
-    for (size_t i = 0; i < COUNT(own); i++)
-        if (own[i].code == code && pack_known(pack, own[i].id))
-            return (uint32_t) (int32_t) lround(own[i].factor * pack->value[own[i].id]);
+    for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
+        const struct jk_4e57_setting *row = &jk_4e57_settings[i];
+        if (row->code == code && pack_known(pack, row->id))
+            return (uint32_t) (int32_t) lround(row->divisor * pack->value[row->id]);
+    }
+    if (code == BALANCER_SWITCH && pack_known(pack, SET_BALANCER))
+        return pack->value[SET_BALANCER] > 0;
     for (size_t i = 0; i < COUNT(presets); i++)
         if (presets[i].code == code)
             return (uint32_t) presets[i].value;
@@ -111,8 +94,7 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case CELL_SETTING:
         return emulated_cells(pack);
     case ALARMS:
-        return (uint32_t) pack_alarm_word(alarm_bits, COUNT(alarm_bits),
-                                          pack->alarms_warning | pack->alarms_protection);
+        return alarm_word(pack);
     case STATE:
         return (value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
                (value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |

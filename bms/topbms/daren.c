@@ -69,18 +69,6 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    (void) bms, (void) request;
-    static const enum bms_span_kind kinds[] = {
-        [YDT_MORE] = BMS_MORE,      [YDT_GOOD] = BMS_FRAME,         [YDT_NOISE] = BMS_SKIP,
-        [YDT_BROKEN] = BMS_DAMAGED, [YDT_BAD_LENGTH] = BMS_DAMAGED, [YDT_BAD_SUM] = BMS_DAMAGED};
-    size_t span = 0;
-    const enum ydt_state state = ydt_find(bytes, size, &span);
-    return (struct bms_span){kinds[state], span};
-}
-
 static bool is_return_code(uint8_t code)
 {
     return code <= RTN_LAST || code == RTN_ADDRESS || code == RTN_LINK;
@@ -95,7 +83,7 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
                                      int *address)
 {
     struct ydt_frame frame;
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    struct bms_span span = ydt_frame(bms, NULL, bytes, size);
     if (span.kind != BMS_FRAME)
         return span;
     bool asks = ydt_parse(bytes, span.size, &frame) && is_daren(&frame.head) &&
@@ -489,7 +477,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (size == 0)
         return 0;
     struct ydt_frame frame;
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    struct bms_span span = ydt_frame(bms, NULL, bytes, size);
     bool called = span.kind == BMS_FRAME && ydt_parse(bytes, span.size, &frame) &&
                   is_daren(&frame.head) && !is_return_code(frame.head.code) &&
                   frame.head.address == bms_address(bms);
@@ -516,7 +504,7 @@ const struct bms_driver daren_driver = {
     .plan = plan,
     .steps = STEPS,
     .build = build,
-    .frame = find_frame,
+    .frame = ydt_frame,
     .question = find_question,
     .decode = decode,
     .emulate = emulate,

@@ -255,26 +255,10 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
-                                  const uint8_t *bytes, size_t size)
-{
-    size_t span = 0;
-    switch (ydt_find(bytes, size, &span)) {
-    case YDT_MORE:
-        return (struct bms_span){BMS_MORE, 0};
-    case YDT_GOOD:
-        return (struct bms_span){BMS_FRAME, span};
-    case YDT_NOISE:
-        return (struct bms_span){BMS_SKIP, span};
-    default:
-        return (struct bms_span){BMS_DAMAGED, span};
-    }
-}
-
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
-    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    struct bms_span span = ydt_frame(bms, NULL, bytes, size);
     if (span.kind == BMS_FRAME && !topbms_read_question(bytes, span.size, address))
         span.kind = BMS_SKIP;
     return span;
@@ -680,7 +664,7 @@ const struct bms_driver topbms_driver = {
     .guesses = guesses,
     .guess_count = COUNT(guesses),
     .build = build,
-    .frame = find_frame,
+    .frame = ydt_frame,
     .question = find_question,
     .decode = decode,
     .control = build_switch,

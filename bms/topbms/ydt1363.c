@@ -106,6 +106,17 @@ enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)
     return check_body(bytes, size, span);
 }
 
+struct bms_span ydt_frame(const struct bms *bms, const struct bms_request *request,
+                          const uint8_t *bytes, size_t size)
+{
+    static const enum bms_span_kind kinds[] = {
+        [YDT_MORE] = BMS_MORE,      [YDT_GOOD] = BMS_FRAME,         [YDT_NOISE] = BMS_SKIP,
+        [YDT_BROKEN] = BMS_DAMAGED, [YDT_BAD_LENGTH] = BMS_DAMAGED, [YDT_BAD_SUM] = BMS_DAMAGED};
+    size_t span = 0;
+    const enum ydt_state state = ydt_find(bytes, size, &span);
+    return (struct bms_span){kinds[state], span};
+}
+
 bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head)
 {
     if (size < YDT_HEAD_SIZE || bytes[0] != SOI || number(bytes + 1, 4) < 0 ||

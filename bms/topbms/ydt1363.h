@@ -6,9 +6,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "bms/driver.h"
 
 #define YDT_HEAD_SIZE 13  /* characters before INFO */
 #define YDT_INFO_MAX 2047 /* bytes; LENID counts characters and has 12 bits */
@@ -38,6 +36,10 @@ enum ydt_state {
 
 /** Finds what is at bytes[0…size-1], size >= 1, and its size. Never skips a '~'. */
 enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span);
+
+/** The same as the `frame` of a driver. */
+struct bms_span ydt_frame(const struct bms *bms, const struct bms_request *request,
+                          const uint8_t *bytes, size_t size);
 
 /** Reads only the head, whatever follows it. False: too short, or not hexadecimal. */
 bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head);

@@ -102,15 +102,6 @@ static bool is_bmv(const struct pack *pack)
     return strncmp(product_of_pack(pack)->name, "BMV-", 4) == 0;
 }
 
-static uint16_t reasons_of(const struct pack *pack)
-{
-    uint16_t word = 0;
-    for (size_t i = 0; i < VEDIRECT_REASON_BITS; i++)
-        if (pack_alarm_active(pack, (enum pack_alarm) vedirect_reasons[i].alarm))
-            word |= (uint16_t) (1 << vedirect_reasons[i].bit);
-    return word;
-}
-
 static double minutes_to_go(const struct pack *pack)
 {
     double current_a = pack->value[CURRENT_A];
@@ -147,10 +138,10 @@ static void put_main(struct memory *memory, const struct pack *pack, struct writ
     put_number_field(writer, "CE", consumed_of(pack) * 1000);
     put_number_field(writer, "SOC", pack->value[SOC_PERCENT] * 10);
     put_number_field(writer, "TTG", minutes_to_go(pack));
-    put_field(writer, "Alarm", reasons_of(pack) ? "ON" : "OFF");
+    put_field(writer, "Alarm", vedirect_told_reasons(pack) ? "ON" : "OFF");
     if (bmv)
         put_field(writer, "Relay", "OFF");
-    put_number_field(writer, "AR", reasons_of(pack));
+    put_number_field(writer, "AR", vedirect_told_reasons(pack));
     put_field(writer, "BMV", product->name + (bmv ? 4 : 0));
     snprintf(text, sizeof text, "%04X", FIRMWARE_WORD);
     put_field(writer, "FW", text);
@@ -183,7 +174,7 @@ static size_t put_register(const struct pack *pack, uint16_t id, uint8_t *value)
     case VEDIRECT_CAPACITY:
         return put_word(capacity_of(pack), UINT16_MAX - 1, value);
     case VEDIRECT_REASONS:
-        return is_bmv(pack) ? 0 : put_word(reasons_of(pack), UINT16_MAX, value);
+        return is_bmv(pack) ? 0 : put_word(vedirect_told_reasons(pack), UINT16_MAX, value);
     case VEDIRECT_SYNCHRONISED:
         value[0] = pack_known(pack, SOC_PERCENT);
         return 1;

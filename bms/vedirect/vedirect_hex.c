@@ -204,46 +204,25 @@ enum step {
     STEP_MODEL, STEP_SERIAL, STEPS
 };
 
-/* The capacity is read before the consumed charge. */
+/* The capacity is read before the consumed charge. What is read: a command, and the register that
+ * VEDIRECT_GET has. */
 static const struct bms_step plan[STEPS] = {
-    [STEP_VOLTAGE]        = {.name = "voltage", .vital = true},
-    [STEP_CURRENT]        = {.name = "current"},
-    [STEP_COARSE_CURRENT] = {.name = "current, tenths of an ampere"},
-    [STEP_POWER]          = {.name = "power"},
-    [STEP_SOC]            = {.name = "state of charge"},
-    [STEP_CAPACITY]       = {.name = "capacity",         .every_s = 300},
-    [STEP_CONSUMED]       = {.name = "consumed capacity"},
-    [STEP_TEMPERATURE]    = {.name = "temperature"},
-    [STEP_ALARMS]         = {.name = "alarms",           .every_s = 3},
-    [STEP_SYNCHRONISED]   = {.name = "synchronisation",  .every_s = 10},
-    [STEP_CYCLES]         = {.name = "cycles",           .every_s = 300},
-    [STEP_VERSION]        = {.name = "firmware version", .every_s = 3600},
-    [STEP_PRODUCT]        = {.name = "product",          .every_s = 3600},
-    [STEP_PRODUCT_ID]     = {.name = "product id",       .every_s = 3600},
-    [STEP_MODEL]          = {.name = "model name",       .every_s = 3600},
-    [STEP_SERIAL]         = {.name = "serial number",    .every_s = 3600},
-};
-
-static const struct {
-    uint8_t command;
-    uint16_t id; /* of the register that VEDIRECT_GET reads */
-} questions[STEPS] = {
-    [STEP_VOLTAGE]        = {VEDIRECT_GET,     VEDIRECT_VOLTAGE},
-    [STEP_CURRENT]        = {VEDIRECT_GET,     VEDIRECT_CURRENT},
-    [STEP_COARSE_CURRENT] = {VEDIRECT_GET,     VEDIRECT_COARSE_CURRENT},
-    [STEP_POWER]          = {VEDIRECT_GET,     VEDIRECT_POWER},
-    [STEP_SOC]            = {VEDIRECT_GET,     VEDIRECT_SOC},
-    [STEP_CAPACITY]       = {VEDIRECT_GET,     VEDIRECT_CAPACITY},
-    [STEP_CONSUMED]       = {VEDIRECT_GET,     VEDIRECT_CONSUMED},
-    [STEP_TEMPERATURE]    = {VEDIRECT_GET,     VEDIRECT_TEMPERATURE},
-    [STEP_ALARMS]         = {VEDIRECT_GET,     VEDIRECT_REASONS},
-    [STEP_SYNCHRONISED]   = {VEDIRECT_GET,     VEDIRECT_SYNCHRONISED},
-    [STEP_CYCLES]         = {VEDIRECT_GET,     VEDIRECT_CYCLES},
-    [STEP_VERSION]        = {VEDIRECT_PING,    0},
-    [STEP_PRODUCT]        = {VEDIRECT_PRODUCT, 0},
-    [STEP_PRODUCT_ID]     = {VEDIRECT_GET,     VEDIRECT_PRODUCT_ID},
-    [STEP_MODEL]          = {VEDIRECT_GET,     VEDIRECT_MODEL},
-    [STEP_SERIAL]         = {VEDIRECT_GET,     VEDIRECT_SERIAL},
+    [STEP_VOLTAGE]        = {.name = "voltage", .vital = true,           .read = {VEDIRECT_GET, VEDIRECT_VOLTAGE, 0}},
+    [STEP_CURRENT]        = {.name = "current",                          .read = {VEDIRECT_GET, VEDIRECT_CURRENT, 0}},
+    [STEP_COARSE_CURRENT] = {.name = "current, tenths of an ampere",     .read = {VEDIRECT_GET, VEDIRECT_COARSE_CURRENT, 0}},
+    [STEP_POWER]          = {.name = "power",                            .read = {VEDIRECT_GET, VEDIRECT_POWER, 0}},
+    [STEP_SOC]            = {.name = "state of charge",                  .read = {VEDIRECT_GET, VEDIRECT_SOC, 0}},
+    [STEP_CAPACITY]       = {.name = "capacity",         .every_s = 300, .read = {VEDIRECT_GET, VEDIRECT_CAPACITY, 0}},
+    [STEP_CONSUMED]       = {.name = "consumed capacity",                .read = {VEDIRECT_GET, VEDIRECT_CONSUMED, 0}},
+    [STEP_TEMPERATURE]    = {.name = "temperature",                      .read = {VEDIRECT_GET, VEDIRECT_TEMPERATURE, 0}},
+    [STEP_ALARMS]         = {.name = "alarms",           .every_s = 3,   .read = {VEDIRECT_GET, VEDIRECT_REASONS, 0}},
+    [STEP_SYNCHRONISED]   = {.name = "synchronisation",  .every_s = 10,  .read = {VEDIRECT_GET, VEDIRECT_SYNCHRONISED, 0}},
+    [STEP_CYCLES]         = {.name = "cycles",           .every_s = 300, .read = {VEDIRECT_GET, VEDIRECT_CYCLES, 0}},
+    [STEP_VERSION]        = {.name = "firmware version", .every_s = 3600, .read = {VEDIRECT_PING, 0, 0}},
+    [STEP_PRODUCT]        = {.name = "product",          .every_s = 3600, .read = {VEDIRECT_PRODUCT, 0, 0}},
+    [STEP_PRODUCT_ID]     = {.name = "product id",       .every_s = 3600, .read = {VEDIRECT_GET, VEDIRECT_PRODUCT_ID, 0}},
+    [STEP_MODEL]          = {.name = "model name",       .every_s = 3600, .read = {VEDIRECT_GET, VEDIRECT_MODEL, 0}},
+    [STEP_SERIAL]         = {.name = "serial number",    .every_s = 3600, .read = {VEDIRECT_GET, VEDIRECT_SERIAL, 0}},
 };
 // clang-format on
 
@@ -260,10 +239,10 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     /* Values of a part of the cycle expire with it: the remaining capacity follows from the
      * consumed charge, not from the capacity, which is kept longer. */
     notes->consumed_ah.known = false;
-    const uint8_t data[3] = {(uint8_t) questions[step].id, (uint8_t) (questions[step].id >> 8)};
-    bool get = questions[step].command == VEDIRECT_GET;
-    request->size =
-        vedirect_write_record(questions[step].command, data, get ? sizeof data : 0, request->bytes);
+    const struct bms_read *read = &plan[step].read;
+    const uint8_t data[3] = {(uint8_t) read->start, (uint8_t) (read->start >> 8)};
+    request->size = vedirect_write_record(
+        read->function, data, read->function == VEDIRECT_GET ? sizeof data : 0, request->bytes);
     return true;
 }
 

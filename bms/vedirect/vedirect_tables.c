@@ -64,6 +64,12 @@ const char *vedirect_product_name(unsigned id)
     return NULL;
 }
 
+uint16_t vedirect_told_reasons(const struct pack *pack)
+{
+    return (uint16_t) pack_alarm_word(vedirect_reasons, VEDIRECT_REASON_BITS,
+                                      pack->alarms_warning | pack->alarms_protection);
+}
+
 const struct vedirect_number *vedirect_find_number(unsigned id)
 {
     for (size_t i = 0; i < VEDIRECT_NUMBERS; i++)

@@ -69,5 +69,8 @@ extern const struct vedirect_number vedirect_numbers[VEDIRECT_NUMBERS];
 /** NULL: not a shunt. */
 const char *vedirect_product_name(unsigned id);
 
+/** The bits of the reasons for the active alarms, for simulated shunts. */
+uint16_t vedirect_told_reasons(const struct pack *pack);
+
 /** NULL: unknown. */
 const struct vedirect_number *vedirect_find_number(unsigned id);

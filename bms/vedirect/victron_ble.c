@@ -147,20 +147,11 @@ static uint32_t consumed_of(const struct bms *bms, const struct pack *pack)
     return (uint32_t) lround(fmax(consumed_ah, 0) * 10);
 }
 
-static uint16_t reasons_of(const struct pack *pack)
-{
-    uint16_t word = 0;
-    for (size_t i = 0; i < VEDIRECT_REASON_BITS; i++)
-        if (pack_alarm_active(pack, (enum pack_alarm) vedirect_reasons[i].alarm))
-            word |= (uint16_t) (1U << vedirect_reasons[i].bit);
-    return word;
-}
-
 static void fill_values(const struct bms *bms, const struct pack *pack, uint8_t *values)
 {
     memset(values, 0xFF, VALUES);
     put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
-    put_bits(values, 32, 16, reasons_of(pack));
+    put_bits(values, 32, 16, vedirect_told_reasons(pack));
     put_bits(values, 66, 22, raw_of(pack, CURRENT_A, 0.001, 22, CURRENT_UNKNOWN));
     put_bits(values, 88, 20, consumed_of(bms, pack));
     put_bits(values, 108, 10, raw_of(pack, SOC_PERCENT, 0.1, 10, SOC_UNKNOWN));

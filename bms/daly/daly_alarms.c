@@ -9,40 +9,33 @@
 
 #include "bms/count.h"
 
+/* Two bits: level 1 and level 2. */
+#define LEVELS(bit, alarm)                                                                         \
+    {bit, alarm, ALARM_WARNING},                                                                   \
+    {                                                                                              \
+        (bit) + 1, alarm, ALARM_PROTECTION                                                         \
+    }
+
 // clang-format off
 static const struct alarm_bit fault_bits[] = {
     /* byte 0 */
-    { 0, CELL_OVER_VOLTAGE,           ALARM_WARNING},
-    { 1, CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
-    { 2, CELL_UNDER_VOLTAGE,          ALARM_WARNING},
-    { 3, CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
-    { 4, PACK_OVER_VOLTAGE,           ALARM_WARNING},
-    { 5, PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
-    { 6, PACK_UNDER_VOLTAGE,          ALARM_WARNING},
-    { 7, PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    LEVELS( 0, CELL_OVER_VOLTAGE),
+    LEVELS( 2, CELL_UNDER_VOLTAGE),
+    LEVELS( 4, PACK_OVER_VOLTAGE),
+    LEVELS( 6, PACK_UNDER_VOLTAGE),
     /* byte 1 */
-    { 8, CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
-    { 9, CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
-    {10, CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
-    {11, CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
-    {12, DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
-    {13, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
-    {14, DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
-    {15, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+    LEVELS( 8, CHARGE_OVER_TEMPERATURE),
+    LEVELS(10, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(12, DISCHARGE_OVER_TEMPERATURE),
+    LEVELS(14, DISCHARGE_UNDER_TEMPERATURE),
     /* byte 2 */
-    {16, CHARGE_OVER_CURRENT,         ALARM_WARNING},
-    {17, CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
-    {18, DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
-    {19, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
-    {20, SOC_HIGH,                    ALARM_WARNING},
-    {21, SOC_HIGH,                    ALARM_PROTECTION},
-    {22, SOC_LOW,                     ALARM_WARNING},
-    {23, SOC_LOW,                     ALARM_PROTECTION},
+    LEVELS(16, CHARGE_OVER_CURRENT),
+    LEVELS(18, DISCHARGE_OVER_CURRENT),
+    LEVELS(20, SOC_HIGH),
+    LEVELS(22, SOC_LOW),
     /* byte 3 */
-    {24, CELL_IMBALANCE,              ALARM_WARNING},
-    {25, CELL_IMBALANCE,              ALARM_PROTECTION},
-    {26, TEMPERATURE_IMBALANCE,       ALARM_WARNING},
-    {27, TEMPERATURE_IMBALANCE,       ALARM_PROTECTION},
+    LEVELS(24, CELL_IMBALANCE),
+    LEVELS(26, TEMPERATURE_IMBALANCE),
     /* byte 4: charge FET, discharge FET */
     {32, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
     {33, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},

@@ -64,32 +64,23 @@ static const struct modbus_value identity[] = {
 #define W ALARM_WARNING
 #define P ALARM_PROTECTION
 
+/* The same bit of 26 warns, that of 27 protects. */
+#define LEVELS(bit, alarm) {26, bit, alarm, W}, {27, bit, alarm, P}
+
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
-    {26,  0, PACK_OVER_VOLTAGE,           W},
-    {26,  1, CELL_OVER_VOLTAGE,           W},
-    {26,  2, PACK_UNDER_VOLTAGE,          W},
-    {26,  3, CELL_UNDER_VOLTAGE,          W},
-    {26,  4, CHARGE_OVER_CURRENT,         W},
-    {26,  5, DISCHARGE_OVER_CURRENT,      W},
-    {26,  7, MOS_OVER_TEMPERATURE,        W},
-    {26,  8, CHARGE_OVER_TEMPERATURE,     W},
-    {26,  9, DISCHARGE_OVER_TEMPERATURE,  W},
-    {26, 10, CHARGE_UNDER_TEMPERATURE,    W},
-    {26, 11, DISCHARGE_UNDER_TEMPERATURE, W},
-    {26, 12, SOC_LOW,                     W},
-    {27,  0, PACK_OVER_VOLTAGE,           P},
-    {27,  1, CELL_OVER_VOLTAGE,           P},
-    {27,  2, PACK_UNDER_VOLTAGE,          P},
-    {27,  3, CELL_UNDER_VOLTAGE,          P},
-    {27,  4, CHARGE_OVER_CURRENT,         P},
-    {27,  5, DISCHARGE_OVER_CURRENT,      P},
-    {27,  7, MOS_OVER_TEMPERATURE,        P},
-    {27,  8, CHARGE_OVER_TEMPERATURE,     P},
-    {27,  9, DISCHARGE_OVER_TEMPERATURE,  P},
-    {27, 10, CHARGE_UNDER_TEMPERATURE,    P},
-    {27, 11, DISCHARGE_UNDER_TEMPERATURE, P},
-    {27, 12, SOC_LOW,                     P}, /* a full pack was seen to show it */
+    LEVELS( 0, PACK_OVER_VOLTAGE),
+    LEVELS( 1, CELL_OVER_VOLTAGE),
+    LEVELS( 2, PACK_UNDER_VOLTAGE),
+    LEVELS( 3, CELL_UNDER_VOLTAGE),
+    LEVELS( 4, CHARGE_OVER_CURRENT),
+    LEVELS( 5, DISCHARGE_OVER_CURRENT),
+    LEVELS( 7, MOS_OVER_TEMPERATURE),
+    LEVELS( 8, CHARGE_OVER_TEMPERATURE),
+    LEVELS( 9, DISCHARGE_OVER_TEMPERATURE),
+    LEVELS(10, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
+    LEVELS(12, SOC_LOW), /* a full pack was seen to show it */
     {27, 13, SHORT_CIRCUIT,               P},
     {28,  0, VOLTAGE_SENSOR_FAULT,        P},
     {28,  1, TEMP_SENSOR_FAULT,           P},

@@ -103,31 +103,24 @@ static const struct modbus_value long_identity[] = {
 #define W ALARM_WARNING
 #define P ALARM_PROTECTION
 
+/* The same bit of 9 warns, that of 10 protects. */
+#define LEVELS(bit, alarm) {9, bit, alarm, W}, {10, bit, alarm, P}
+
 /* Section 4. */
 static const struct modbus_alarm alarms[] = {
-    { 9,  0, CELL_OVER_VOLTAGE,           W},
-    { 9,  1, CELL_UNDER_VOLTAGE,          W},
-    { 9,  2, PACK_OVER_VOLTAGE,           W},
-    { 9,  3, PACK_UNDER_VOLTAGE,          W},
-    { 9,  4, CHARGE_OVER_CURRENT,         W},
-    { 9,  5, DISCHARGE_OVER_CURRENT,      W},
-    { 9,  8, CHARGE_OVER_TEMPERATURE,     W},
-    { 9,  9, DISCHARGE_OVER_TEMPERATURE,  W},
-    { 9, 10, CHARGE_UNDER_TEMPERATURE,    W},
-    { 9, 11, DISCHARGE_UNDER_TEMPERATURE, W},
+    LEVELS( 0, CELL_OVER_VOLTAGE),
+    LEVELS( 1, CELL_UNDER_VOLTAGE),
+    LEVELS( 2, PACK_OVER_VOLTAGE),
+    LEVELS( 3, PACK_UNDER_VOLTAGE),
+    LEVELS( 4, CHARGE_OVER_CURRENT),
+    LEVELS( 5, DISCHARGE_OVER_CURRENT),
+    LEVELS( 8, CHARGE_OVER_TEMPERATURE),
+    LEVELS( 9, DISCHARGE_OVER_TEMPERATURE),
+    LEVELS(10, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(11, DISCHARGE_UNDER_TEMPERATURE),
     { 9, 14, MOS_OVER_TEMPERATURE,        W},
     { 9, 15, SOC_LOW,                     W},
-    {10,  0, CELL_OVER_VOLTAGE,           P},
-    {10,  1, CELL_UNDER_VOLTAGE,          P},
-    {10,  2, PACK_OVER_VOLTAGE,           P},
-    {10,  3, PACK_UNDER_VOLTAGE,          P},
-    {10,  4, CHARGE_OVER_CURRENT,         P},
-    {10,  5, DISCHARGE_OVER_CURRENT,      P},
     {10,  6, SHORT_CIRCUIT,               P},
-    {10,  8, CHARGE_OVER_TEMPERATURE,     P},
-    {10,  9, DISCHARGE_OVER_TEMPERATURE,  P},
-    {10, 10, CHARGE_UNDER_TEMPERATURE,    P},
-    {10, 11, DISCHARGE_UNDER_TEMPERATURE, P},
     {10, 12, MOS_OVER_TEMPERATURE,        P},
     {11,  0, CHARGE_MOS_FAULT,            P},
     {11,  1, DISCHARGE_MOS_FAULT,         P},

@@ -88,38 +88,30 @@ static const struct modbus_value values[] = {
 #define W ALARM_WARNING
 #define P ALARM_PROTECTION
 
+/* A warning, and the protection in the next bit. */
+#define LEVELS(byte, bit, alarm) \
+    {BIT(byte, bit), MODBUS_COIL, alarm, W}, {BIT(byte, (bit) + 1), MODBUS_COIL, alarm, P}
+
 /* Section 6. What the sheet calls "raw only" is in the raw words. */
 static const struct modbus_alarm alarms[] = {
-    {BIT( 9, 0), MODBUS_COIL, CELL_OVER_VOLTAGE,           W},
-    {BIT( 9, 1), MODBUS_COIL, CELL_OVER_VOLTAGE,           P},
-    {BIT( 9, 2), MODBUS_COIL, CELL_UNDER_VOLTAGE,          W},
-    {BIT( 9, 3), MODBUS_COIL, CELL_UNDER_VOLTAGE,          P},
-    {BIT( 9, 4), MODBUS_COIL, PACK_OVER_VOLTAGE,           W},
-    {BIT( 9, 5), MODBUS_COIL, PACK_OVER_VOLTAGE,           P},
-    {BIT( 9, 6), MODBUS_COIL, PACK_UNDER_VOLTAGE,          W},
-    {BIT( 9, 7), MODBUS_COIL, PACK_UNDER_VOLTAGE,          P},
-    {BIT(10, 0), MODBUS_COIL, CHARGE_OVER_TEMPERATURE,     W},
-    {BIT(10, 1), MODBUS_COIL, CHARGE_OVER_TEMPERATURE,     P},
-    {BIT(10, 2), MODBUS_COIL, CHARGE_UNDER_TEMPERATURE,    W},
-    {BIT(10, 3), MODBUS_COIL, CHARGE_UNDER_TEMPERATURE,    P},
-    {BIT(10, 4), MODBUS_COIL, DISCHARGE_OVER_TEMPERATURE,  W},
-    {BIT(10, 5), MODBUS_COIL, DISCHARGE_OVER_TEMPERATURE,  P},
-    {BIT(10, 6), MODBUS_COIL, DISCHARGE_UNDER_TEMPERATURE, W},
-    {BIT(10, 7), MODBUS_COIL, DISCHARGE_UNDER_TEMPERATURE, P},
-    {BIT(11, 4), MODBUS_COIL, MOS_OVER_TEMPERATURE,        W},
-    {BIT(11, 5), MODBUS_COIL, MOS_OVER_TEMPERATURE,        P},
-    {BIT(12, 0), MODBUS_COIL, CHARGE_OVER_CURRENT,         W},
-    {BIT(12, 1), MODBUS_COIL, CHARGE_OVER_CURRENT,         P},
+    LEVELS( 9, 0, CELL_OVER_VOLTAGE),
+    LEVELS( 9, 2, CELL_UNDER_VOLTAGE),
+    LEVELS( 9, 4, PACK_OVER_VOLTAGE),
+    LEVELS( 9, 6, PACK_UNDER_VOLTAGE),
+    LEVELS(10, 0, CHARGE_OVER_TEMPERATURE),
+    LEVELS(10, 2, CHARGE_UNDER_TEMPERATURE),
+    LEVELS(10, 4, DISCHARGE_OVER_TEMPERATURE),
+    LEVELS(10, 6, DISCHARGE_UNDER_TEMPERATURE),
+    LEVELS(11, 4, MOS_OVER_TEMPERATURE),
+    LEVELS(12, 0, CHARGE_OVER_CURRENT),
     {BIT(12, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         P}, /* second level */
     {BIT(13, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         P}, /* locked */
-    {BIT(12, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      W},
-    {BIT(12, 4), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
+    LEVELS(12, 3, DISCHARGE_OVER_CURRENT),
     {BIT(12, 5), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
     {BIT(13, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
     {BIT(12, 6), MODBUS_COIL, SHORT_CIRCUIT,               P},
     {BIT(13, 0), MODBUS_COIL, SHORT_CIRCUIT,               P},
-    {BIT(14, 2), MODBUS_COIL, SOC_LOW,                     W},
-    {BIT(14, 3), MODBUS_COIL, SOC_LOW,                     P},
+    LEVELS(14, 2, SOC_LOW),
     {BIT(14, 4), MODBUS_COIL, CELL_IMBALANCE,              W},
     {BIT(17, 4), MODBUS_COIL, CELL_IMBALANCE,              P},
     {BIT(17, 0), MODBUS_COIL, TEMP_SENSOR_FAULT,           P},

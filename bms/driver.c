@@ -2,7 +2,13 @@
 /* What is the same for all protocols. */
 #include "driver.h"
 
+#include "bytes.h"
+
+#include <math.h>
 #include <string.h>
+
+#define CELL_MV_MAX 6000
+#define SUM_TOLERANCE 0.02
 
 const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id)
 {
@@ -71,4 +77,19 @@ bool bms_talks(const struct bms_driver *driver)
 bool bms_has_address(const struct bms_driver *driver)
 {
     return driver->address_min != driver->address_max;
+}
+
+bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts)
+{
+    double sum = 0, highest = 0, missing = 0;
+    for (unsigned i = 0; i < count; i++) {
+        double mv = be16(cells + 2 * i);
+        if (mv > CELL_MV_MAX)
+            return false;
+        sum += mv / 1000;
+        highest = fmax(highest, mv / 1000);
+        missing += mv == 0;
+    }
+    return sum > 0 && volts >= sum * (1 - SUM_TOLERANCE) &&
+           volts <= (sum + missing * highest) * (1 + SUM_TOLERANCE);
 }

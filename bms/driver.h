@@ -272,6 +272,10 @@ bool bms_request_same(const struct bms_request *a, const struct bms_request *b);
  * options.address; -1: unknown. 0: no known request. */
 size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size, int *address);
 
+/** Whether cells of 16 bits, in mV, add up to this voltage. A cell that reads 0 is not connected, or
+ * its wire is broken: its voltage may or may not be part of the sum. */
+bool bms_cells_fit(const uint8_t *cells, unsigned count, double volts);
+
 /** Whether the device sends without being polled. */
 bool bms_talks(const struct bms_driver *driver);
 

@@ -107,6 +107,12 @@ uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor,
     return raw <= 0 ? 0 : raw >= most ? most : (uint32_t) raw;
 }
 
+uint32_t pack_raw(const struct pack *pack, enum pack_value id, double factor, double offset)
+{
+    const double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
+    return raw < 0 ? (uint32_t) (int32_t) fmax(raw, INT32_MIN) : (uint32_t) fmin(raw, UINT32_MAX);
+}
+
 void pack_set_cell(struct pack *pack, unsigned n, double mv)
 {
     if (n >= 1 && n <= MAX_CELLS)

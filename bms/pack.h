@@ -153,6 +153,9 @@ bool pack_known(const struct pack *pack, enum pack_value id);
 uint32_t pack_scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
                      uint32_t most);
 
+/** The same with its sign, as a number of 32 bits in two's complement. */
+uint32_t pack_raw(const struct pack *pack, enum pack_value id, double factor, double offset);
+
 /** Cell n and sensor n, counted from 1; a number beyond MAX_CELLS or MAX_TEMPS (or 0) is
  * ignored. */
 void pack_set_cell(struct pack *pack, unsigned n, double mv);

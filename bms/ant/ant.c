@@ -337,22 +337,22 @@ static void put_numbers(uint8_t *b, const struct pack *told)
 {
     put_le16(b, (uint32_t) ant_told_temp(told, MOS_TEMP_C)); /* 34 of the sheet */
     put_le16(b + 2, 25);
-    put_le16(b + 4, ant_told(told, VOLTAGE_V, 100));
-    put_le16(b + 6, ant_told(told, CURRENT_A, -10));
-    put_le16(b + 8, ant_told(told, SOC_PERCENT, 1));
-    put_le16(b + 10, ant_told(told, SOH_PERCENT, 1));
+    put_le16(b + 4, pack_raw(told, VOLTAGE_V, 100, 0));
+    put_le16(b + 6, pack_raw(told, CURRENT_A, -10, 0));
+    put_le16(b + 8, pack_raw(told, SOC_PERCENT, 1, 0));
+    put_le16(b + 10, pack_raw(told, SOH_PERCENT, 1, 0));
     b[12] = switch_code(told, DISCHARGE_MOS);
     b[13] = switch_code(told, CHARGE_MOS);
-    put_le32(b + 16, ant_told(told, FULL_AH, 1e6));
-    put_le32(b + 20, ant_told(told, REMAINING_AH, 1e6));
-    put_le32(b + 28, ant_told(told, POWER_W, -1));
+    put_le32(b + 16, pack_raw(told, FULL_AH, 1e6, 0));
+    put_le32(b + 20, pack_raw(told, REMAINING_AH, 1e6, 0));
+    put_le32(b + 28, pack_raw(told, POWER_W, -1, 0));
     put_le32(b + 36, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
-    put_le16(b + 40, ant_told(told, CELL_MAX_MV, 1));
-    put_le16(b + 42, ant_told(told, CELL_MAX_INDEX, 1));
-    put_le16(b + 44, ant_told(told, CELL_MIN_MV, 1));
-    put_le16(b + 46, ant_told(told, CELL_MIN_INDEX, 1));
-    put_le16(b + 48, ant_told(told, CELL_DELTA_MV, 1));
-    put_le16(b + 50, ant_told(told, CELL_AVG_MV, 1));
+    put_le16(b + 40, pack_raw(told, CELL_MAX_MV, 1, 0));
+    put_le16(b + 42, pack_raw(told, CELL_MAX_INDEX, 1, 0));
+    put_le16(b + 44, pack_raw(told, CELL_MIN_MV, 1, 0));
+    put_le16(b + 46, pack_raw(told, CELL_MIN_INDEX, 1, 0));
+    put_le16(b + 48, pack_raw(told, CELL_DELTA_MV, 1, 0));
+    put_le16(b + 50, pack_raw(told, CELL_AVG_MV, 1, 0));
     put_le16(b + 60, 0xFAF2); /* LFP */
 }
 
@@ -371,7 +371,7 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
              pack_alarm_word(warnings, COUNT(warnings), told->alarms_warning) | state_bits(told));
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
-        put_le16(at, ant_told(told, (enum pack_value)(CELL_MV + n), 1));
+        put_le16(at, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));
     for (unsigned n = 0; n < temps; n++, at += 2)
         put_le16(at, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
     put_numbers(at, told);

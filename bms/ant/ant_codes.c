@@ -38,13 +38,3 @@ int ant_told_temp(const struct pack *told, enum pack_value id)
         return ANT_ABSENT_C;
     return (int) round(told->value[id]);
 }
-
-uint32_t ant_told(const struct pack *told, enum pack_value id, double per_unit)
-{
-    if (!pack_known(told, id))
-        return 0;
-    double number = round(told->value[id] * per_unit);
-    if (number < 0)
-        return (uint32_t) (int32_t) fmax(number, -2147483648.0);
-    return (uint32_t) fmin(number, 4294967295.0);
-}

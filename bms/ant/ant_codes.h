@@ -28,6 +28,3 @@ void ant_set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned numb
 
 /** For simulated packs: -40 for a missing sensor. */
 int ant_told_temp(const struct pack *told, enum pack_value id);
-
-/** For simulated packs: a value in steps of 1 / `per_unit`, as a 32-bit word. */
-uint32_t ant_told(const struct pack *told, enum pack_value id, double per_unit);

@@ -243,8 +243,8 @@ static uint8_t told_code(const struct pack *told, enum pack_value id, const stru
 static void put_extreme(uint8_t *b, const struct pack *told, enum pack_value number,
                         enum pack_value mv)
 {
-    b[0] = (uint8_t) ant_told(told, number, 1);
-    put_be16(b + 1, ant_told(told, mv, 1));
+    b[0] = (uint8_t) pack_raw(told, number, 1, 0);
+    put_be16(b + 1, pack_raw(told, mv, 1, 0));
 }
 
 static void tell_status(const struct pack *told, struct bms_output *out)
@@ -253,23 +253,23 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     unsigned cells = (unsigned) fmin(fmax(told->value[CELL_COUNT], 0), CELLS_MOST);
     memset(b, 0, STATUS_SIZE);
     memcpy(b, header, sizeof header);
-    put_be16(b + 4, ant_told(told, VOLTAGE_V, 10));
+    put_be16(b + 4, pack_raw(told, VOLTAGE_V, 10, 0));
     for (unsigned n = 0; n < cells; n++)
-        put_be16(b + 6 + 2 * n, ant_told(told, (enum pack_value)(CELL_MV + n), 1));
-    put_be32(b + 70, ant_told(told, CURRENT_A, -10));
-    b[74] = (uint8_t) ant_told(told, SOC_PERCENT, 1);
-    put_be32(b + 75, ant_told(told, FULL_AH, 1e6));
-    put_be32(b + 79, ant_told(told, REMAINING_AH, 1e6));
+        put_be16(b + 6 + 2 * n, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));
+    put_be32(b + 70, pack_raw(told, CURRENT_A, -10, 0));
+    b[74] = (uint8_t) pack_raw(told, SOC_PERCENT, 1, 0);
+    put_be32(b + 75, pack_raw(told, FULL_AH, 1e6, 0));
+    put_be32(b + 79, pack_raw(told, REMAINING_AH, 1e6, 0));
     put_be16(b + 91, (uint32_t) ant_told_temp(told, MOS_TEMP_C));
     put_be16(b + 93, 25);
     for (unsigned n = 0; n < SENSORS; n++)
         put_be16(b + 95 + 2 * n, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
     b[103] = told_code(told, CHARGE_MOS, charge_reasons, COUNT(charge_reasons));
     b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, COUNT(discharge_reasons));
-    put_be32(b + 111, ant_told(told, POWER_W, -1));
+    put_be32(b + 111, pack_raw(told, POWER_W, -1, 0));
     put_extreme(b + 115, told, CELL_MAX_INDEX, CELL_MAX_MV);
     put_extreme(b + 118, told, CELL_MIN_INDEX, CELL_MIN_MV);
-    put_be16(b + 121, ant_told(told, CELL_AVG_MV, 1));
+    put_be16(b + 121, pack_raw(told, CELL_AVG_MV, 1, 0));
     b[123] = (uint8_t) cells;
     put_be32(b + 132, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
     put_be16(b + 138, sum_bytes(b + 4, 134));

@@ -550,14 +550,6 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator ---- */
 
-/* A value as a whole number, scaled and shifted for the wire; 0 if unknown, as real boards send. */
-static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset)
-{
-    if (!pack_known(pack, id))
-        return 0;
-    return (uint32_t) lround(pack->value[id] * factor + offset);
-}
-
 static void write_reply(struct bms_output *out, uint8_t board, uint8_t command,
                         const uint8_t data[8])
 {
@@ -572,29 +564,29 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
 {
     switch (command) {
     case READ_PACK:
-        put_be16(d, scaled(pack, VOLTAGE_V, 10, 0));
-        put_be16(d + 4, scaled(pack, CURRENT_A, -10, CURRENT_ZERO));
-        put_be16(d + 6, scaled(pack, SOC_PERCENT, 10, 0));
+        put_be16(d, pack_raw(pack, VOLTAGE_V, 10, 0));
+        put_be16(d + 4, pack_raw(pack, CURRENT_A, -10, CURRENT_ZERO));
+        put_be16(d + 6, pack_raw(pack, SOC_PERCENT, 10, 0));
         return true;
     case READ_EXTREMES:
-        put_be16(d, scaled(pack, CELL_MAX_MV, 1, 0));
-        d[2] = (uint8_t) scaled(pack, CELL_MAX_INDEX, 1, 0);
-        put_be16(d + 3, scaled(pack, CELL_MIN_MV, 1, 0));
-        d[5] = (uint8_t) scaled(pack, CELL_MIN_INDEX, 1, 0);
+        put_be16(d, pack_raw(pack, CELL_MAX_MV, 1, 0));
+        d[2] = (uint8_t) pack_raw(pack, CELL_MAX_INDEX, 1, 0);
+        put_be16(d + 3, pack_raw(pack, CELL_MIN_MV, 1, 0));
+        d[5] = (uint8_t) pack_raw(pack, CELL_MIN_INDEX, 1, 0);
         return true;
     case READ_STATE:
         d[0] = pack->value[CURRENT_A] > 0   ? FLOW_CHARGING
                : pack->value[CURRENT_A] < 0 ? FLOW_DISCHARGING
                                             : FLOW_IDLE;
-        d[1] = (uint8_t) scaled(pack, CHARGE_MOS, 1, 0);
-        d[2] = (uint8_t) scaled(pack, DISCHARGE_MOS, 1, 0);
+        d[1] = (uint8_t) pack_raw(pack, CHARGE_MOS, 1, 0);
+        d[2] = (uint8_t) pack_raw(pack, DISCHARGE_MOS, 1, 0);
         d[3] = memory->heartbeat++;
-        put_be32(d + 4, scaled(pack, REMAINING_AH, 1000, 0));
+        put_be32(d + 4, pack_raw(pack, REMAINING_AH, 1000, 0));
         return true;
     case READ_STATUS:
-        d[0] = (uint8_t) scaled(pack, CELL_COUNT, 1, 0);
-        d[1] = (uint8_t) scaled(pack, TEMP_COUNT, 1, 0);
-        put_be16(d + 5, scaled(pack, CYCLES, 1, 0));
+        d[0] = (uint8_t) pack_raw(pack, CELL_COUNT, 1, 0);
+        d[1] = (uint8_t) pack_raw(pack, TEMP_COUNT, 1, 0);
+        put_be16(d + 5, pack_raw(pack, CYCLES, 1, 0));
         return true;
     case READ_BALANCE: {
         uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
@@ -611,33 +603,33 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
         return true;
     }
     case READ_CELL_LIMITS:
-        put_be16(d, scaled(pack, SET_CELL_HIGH_MV, 1, -50));
-        put_be16(d + 2, scaled(pack, SET_CELL_HIGH_MV, 1, 0));
-        put_be16(d + 4, scaled(pack, SET_CELL_LOW_MV, 1, 100));
-        put_be16(d + 6, scaled(pack, SET_CELL_LOW_MV, 1, 0));
+        put_be16(d, pack_raw(pack, SET_CELL_HIGH_MV, 1, -50));
+        put_be16(d + 2, pack_raw(pack, SET_CELL_HIGH_MV, 1, 0));
+        put_be16(d + 4, pack_raw(pack, SET_CELL_LOW_MV, 1, 100));
+        put_be16(d + 6, pack_raw(pack, SET_CELL_LOW_MV, 1, 0));
         return true;
     case READ_PACK_LIMITS:
-        put_be16(d, scaled(pack, SET_PACK_HIGH_V, 10, -5));
-        put_be16(d + 2, scaled(pack, SET_PACK_HIGH_V, 10, 0));
-        put_be16(d + 4, scaled(pack, SET_PACK_LOW_V, 10, 10));
-        put_be16(d + 6, scaled(pack, SET_PACK_LOW_V, 10, 0));
+        put_be16(d, pack_raw(pack, SET_PACK_HIGH_V, 10, -5));
+        put_be16(d + 2, pack_raw(pack, SET_PACK_HIGH_V, 10, 0));
+        put_be16(d + 4, pack_raw(pack, SET_PACK_LOW_V, 10, 10));
+        put_be16(d + 6, pack_raw(pack, SET_PACK_LOW_V, 10, 0));
         return true;
     case READ_CURRENT_LIMITS:
-        put_be16(d, scaled(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO + 50));
-        put_be16(d + 2, scaled(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO));
-        put_be16(d + 4, scaled(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO - 50));
-        put_be16(d + 6, scaled(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO));
+        put_be16(d, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO + 50));
+        put_be16(d + 2, pack_raw(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO));
+        put_be16(d + 4, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO - 50));
+        put_be16(d + 6, pack_raw(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO));
         return true;
     case READ_DIFFERENCES:
-        put_be16(d, scaled(pack, SET_CELL_DIFFERENCE_MV, 0.5, 0));
-        put_be16(d + 2, scaled(pack, SET_CELL_DIFFERENCE_MV, 1, 0));
+        put_be16(d, pack_raw(pack, SET_CELL_DIFFERENCE_MV, 0.5, 0));
+        put_be16(d + 2, pack_raw(pack, SET_CELL_DIFFERENCE_MV, 1, 0));
         return true;
     case READ_BALANCING:
-        put_be16(d, scaled(pack, SET_BALANCE_START_MV, 1, 0));
-        put_be16(d + 2, scaled(pack, SET_BALANCE_DIFFERENCE_MV, 1, 0));
+        put_be16(d, pack_raw(pack, SET_BALANCE_START_MV, 1, 0));
+        put_be16(d + 2, pack_raw(pack, SET_BALANCE_DIFFERENCE_MV, 1, 0));
         return true;
     case READ_RATED:
-        put_be32(d, scaled(pack, RATED_AH, 1000, 0));
+        put_be32(d, pack_raw(pack, RATED_AH, 1000, 0));
         put_be32(d + 4, 3200);
         return true;
     }
@@ -647,7 +639,7 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
 static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frames,
                           struct bms_output *out)
 {
-    unsigned count = scaled(pack, CELL_COUNT, 1, 0);
+    unsigned count = pack_raw(pack, CELL_COUNT, 1, 0);
     unsigned frames = all_frames ? 16 : (count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
     uint8_t d[8] = {
         0}; /* one buffer for all: slots behind the last cell keep their left-overs, as on real boards */
@@ -656,7 +648,7 @@ static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frame
         for (unsigned slot = 0; slot < CELLS_PER_FRAME; slot++) {
             unsigned cell = frame * CELLS_PER_FRAME + slot;
             if (cell < count)
-                put_be16(d + 1 + 2 * slot, scaled(pack, (enum pack_value)(CELL_MV + cell), 1, 0));
+                put_be16(d + 1 + 2 * slot, pack_raw(pack, (enum pack_value)(CELL_MV + cell), 1, 0));
         }
         write_reply(out, board, READ_CELLS, d);
     }
@@ -664,11 +656,11 @@ static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frame
 
 static void emulate_temps(const struct pack *pack, uint8_t board, struct bms_output *out)
 {
-    unsigned count = scaled(pack, TEMP_COUNT, 1, 0);
+    unsigned count = pack_raw(pack, TEMP_COUNT, 1, 0);
     for (unsigned first = 0; first < count; first += TEMPS_PER_FRAME) {
         uint8_t d[8] = {(uint8_t) (first / TEMPS_PER_FRAME + 1)};
         for (unsigned slot = 0; slot < TEMPS_PER_FRAME && first + slot < count; slot++)
-            d[1 + slot] = (uint8_t) scaled(pack, (enum pack_value)(TEMP_C + first + slot), 1, 40);
+            d[1 + slot] = (uint8_t) pack_raw(pack, (enum pack_value)(TEMP_C + first + slot), 1, 40);
         write_reply(out, board, READ_TEMPS, d);
     }
 }

@@ -436,12 +436,6 @@ static void finish(struct bms *bms, struct pack *pack)
 
 /* ---- emulator ---- */
 
-static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset)
-{
-    return pack_known(pack, id) ? (uint32_t) (int32_t) lround(pack->value[id] * factor + offset)
-                                : 0;
-}
-
 // clang-format off
 static const struct scale {
     uint8_t command, value;
@@ -463,8 +457,8 @@ static uint32_t encode_scaled(const struct pack *pack, unsigned command)
 {
     for (size_t i = 0; i < COUNT(scales); i++)
         if (scales[i].command == command)
-            return scaled(pack, (enum pack_value) scales[i].value, scales[i].factor,
-                          scales[i].offset);
+            return pack_raw(pack, (enum pack_value) scales[i].value, scales[i].factor,
+                            scales[i].offset);
     return 0;
 }
 
@@ -476,13 +470,13 @@ static uint32_t encode(const struct pack *pack, unsigned command)
     case IC_TEMP_2:
         return 71; /* as all known units */
     case STATUS:
-        return scaled(pack, CHARGE_MOS, 1, 0) | scaled(pack, DISCHARGE_MOS, 1, 0) << 1 |
+        return pack_raw(pack, CHARGE_MOS, 1, 0) | pack_raw(pack, DISCHARGE_MOS, 1, 0) << 1 |
                (uint32_t) (pack->value[CURRENT_A] > 0) << 2 |
                (uint32_t) (pack->value[CURRENT_A] < 0) << 3;
     case FAULTS:
         return (uint32_t) pack_alarm_word_once(pack, fault_bits, FAULT_BITS);
     case CONFIG:
-        return ((scaled(pack, CELL_COUNT, 1, 0) - 3) & 7) |
+        return ((pack_raw(pack, CELL_COUNT, 1, 0) - 3) & 7) |
                (pack_known(pack, TEMP_C + 1) ? 1u << 6 : 0);
     }
     return encode_scaled(pack, command);
@@ -493,12 +487,12 @@ static uint32_t encode(const struct pack *pack, unsigned command)
 static bool encode_reply(const struct pack *pack, unsigned command, unsigned wanted,
                          uint8_t data[4])
 {
-    bool is_16s = scaled(pack, CELL_COUNT, 1, 0) > MOST_CELLS;
+    bool is_16s = pack_raw(pack, CELL_COUNT, 1, 0) > MOST_CELLS;
     bool is_cell = command >= CELL_1 && command <= (is_16s ? MOST_CELLS_16S : MOST_CELLS);
     if ((wanted != 2 && wanted != 4) || command < CELL_1 || command > COMMANDS ||
         (is_16s && !is_cell))
         return false;
-    uint32_t value = is_cell ? scaled(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
+    uint32_t value = is_cell ? pack_raw(pack, (enum pack_value)(CELL_MV + command - CELL_1), 1, 0)
                              : encode(pack, command);
     bool is_wide = !is_cell && command >= CURRENT && command <= REMAINING;
     put_be32(data, is_wide ? value : value << 16);

@@ -10,7 +10,6 @@
 #include "bms/checksum.h"
 #include "bms/count.h"
 #include "bms/driver.h"
-#include "bms/topbms/topbms_cells.h"
 
 #include <math.h>
 #include <string.h>
@@ -120,7 +119,7 @@ static bool adds_up(const uint8_t *frame, unsigned count)
 {
     double sum = 0, lowest = INFINITY, highest = 0;
     if (count < CELLS_LEAST || count > CELLS_MOST ||
-        !topbms_cells_fit(frame + CELLS, count, be16(frame + VOLTAGE) / 100.0))
+        !bms_cells_fit(frame + CELLS, count, be16(frame + VOLTAGE) / 100.0))
         return false;
     for (unsigned i = 0; i < count; i++) {
         const double mv = be16(frame + CELLS + 2 * i);

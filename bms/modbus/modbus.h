@@ -186,6 +186,11 @@ enum bms_result modbus_decode_by(struct bms *bms, const struct modbus_map *map,
  * last one present, and clears the sensors beyond that number. */
 void modbus_finish(struct bms *bms, struct pack *pack);
 
+/* What the engine does for every driver, as members of struct bms_driver. */
+#define MODBUS_ENGINE                                                                              \
+    .check = BMS_CHECK_CRC16, .frame = modbus_frame, .question = modbus_question,                  \
+    .decode = modbus_decode, .emulate = modbus_emulate
+
 /* ---- slave's side ---- */
 
 struct modbus_board {

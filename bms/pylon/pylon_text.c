@@ -2,6 +2,8 @@
 /* Lines, words and numbers of a console, and the frame of an answer. */
 #include "pylon_text.h"
 
+#include "bms/bytes.h"
+
 #include <string.h>
 
 #define DIGITS_MOST 10
@@ -112,17 +114,14 @@ bool pylon_integer(struct pylon_text word, int64_t *number)
 
 bool pylon_hex(struct pylon_text word, uint32_t *number)
 {
-    static const char digits[] = "0123456789abcdef";
     uint32_t sum = 0;
     if (word.size < 3 || word.size > 10 || word.at[0] != '0' || (word.at[1] | 0x20) != 'x')
         return false;
     for (size_t i = 2; i < word.size; i++) {
-        char digit =
-            word.at[i] >= 'A' && word.at[i] <= 'F' ? (char) (word.at[i] | 0x20) : word.at[i];
-        const char *found = digit ? strchr(digits, digit) : NULL;
-        if (!found || !*found)
+        const int digit = hex_digit(word.at[i]);
+        if (digit < 0)
             return false;
-        sum = sum << 4 | (uint32_t) (found - digits);
+        sum = sum << 4 | (uint32_t) digit;
     }
     *number = sum;
     return true;

@@ -5,7 +5,6 @@
  * to identify it; newer firmware omits the flag before the values, so the position of the cells
  * follows from their sum, which is the voltage; the maker's document swaps the two switches.
  */
-#include "topbms_cells.h"
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
@@ -129,7 +128,7 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
                           .sensor_count = d[behind + 6],
                           .rest = d + rest,
                           .rest_size = size - rest};
-    return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
+    return bms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
 #define WARN ALARM_WARNING

@@ -6,7 +6,6 @@
  * as foreign; VER of a reply is meaningless; `auto` finds the variant by asking in one dialect
  * after the other.
  */
-#include "topbms_emulate.h"
 #include "topbms_layout.h"
 #include "topbms_messages.h"
 

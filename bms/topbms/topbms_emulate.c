@@ -6,8 +6,6 @@
  * PACE does not open both MOS, Topband answers 51H in plain text; requests for another ADR are
  * ignored.
  */
-#include "topbms_emulate.h"
-
 #include "topbms_variants.h"
 #include "ydt1363.h"
 

@@ -6,7 +6,6 @@
  * proves the unit of the voltage.
  */
 #include "topbms_layout.h"
-#include "topbms_cells.h"
 
 #include "bms/bytes.h"
 
@@ -62,11 +61,11 @@ static bool prove_voltage(struct topbms_layout *layout)
     unsigned raw = be16(layout->rest + 2);
     if (layout->variant->voltage_in_100_mv) {
         layout->voltage_v = raw * 0.1;
-        return topbms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
+        return bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
     }
     for (unsigned i = 0; i < 2; i++) {
         layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
-        if (topbms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
+        if (bms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
             return true;
     }
     return false;

@@ -147,6 +147,10 @@ static inline uint8_t topbms_number(const struct bms *bms)
     return (uint8_t) bms_address(bms);
 }
 
+/** The `emulate` of the driver: answers in the configured variant (auto: TopBMS). */
+size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out);
+
 /** The configured variant; any unknown one counts as ID_AUTO. */
 static inline enum topbms_id topbms_configured(const struct bms *bms)
 {

@@ -6,8 +6,6 @@
  * anywhere, "---" is an unknown value, and the charge that a shunt counts only yields a pack's
  * remaining capacity if its capacity is known (options.capacity_ah, or HEX register 1000).
  */
-#include "vedirect_emulate.h"
-#include "vedirect_hex.h"
 #include "vedirect_scan.h"
 #include "vedirect_tables.h"
 #include "vedirect_values.h"

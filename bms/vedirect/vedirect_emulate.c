@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* VE.Direct: a simulated shunt, section 4 of the sheet `vedirect`. */
-#include "vedirect_emulate.h"
-
 #include "vedirect_scan.h"
 #include "vedirect_tables.h"
+#include "vedirect_values.h"
 
 #include "bms/bytes.h"
 #include "bms/count.h"

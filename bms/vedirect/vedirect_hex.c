@@ -6,9 +6,7 @@
  * text while it is polled, some does not; a register whose value is not available looks like a
  * number (FFFF of a temperature is 382 degrees).
  */
-#include "vedirect_hex.h"
-
-#include "vedirect_emulate.h"
+#include "vedirect_scan.h"
 #include "vedirect_tables.h"
 #include "vedirect_values.h"
 

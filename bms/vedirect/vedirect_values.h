@@ -27,6 +27,14 @@ struct vedirect_notes {
 };
 _Static_assert(sizeof(struct vedirect_notes) <= BMS_MEMORY, "a driver's notes must fit");
 
+/** What both drivers do: takes a HEX record, clears the values of a shunt that has not been
+ * synchronised, simulates a shunt. */
+enum bms_result vedirect_take_record(struct bms *bms, const struct bms_request *request,
+                                     const uint8_t *bytes, size_t size, struct pack *pack);
+void vedirect_finish(struct bms *bms, struct pack *pack);
+size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                        struct bms_output *out);
+
 /** Sets a text up to its NUL. */
 void vedirect_set_text(struct pack *pack, enum pack_text id, const char *text);
 

@@ -751,24 +751,6 @@ static size_t ask(struct bms *bms, struct pack *pack, const struct bms_request *
     return out->size;
 }
 
-/* A whole poll cycle against the emulator. */
-static void poll(const struct bms_driver *driver, int address, struct pack *simulated,
-                 struct pack *pack)
-{
-    struct bms host = new_bms(driver), device = new_bms(driver);
-    host.options.address = device.options.address = address;
-    pack_clear(pack);
-    for (unsigned step = 0; step < driver->steps; step++) {
-        struct bms_request request;
-        struct bms_output out;
-        if (!driver->build(&host, step, &request))
-            continue;
-        assert_true(ask(&device, simulated, &request, &out) > 0);
-        assert_int_equal(receive_frame(&host, &request, out.bytes, out.size, pack), BMS_DONE);
-    }
-    settle(&host, pack);
-}
-
 static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double current)
 {
     pack_clear(pack);
@@ -798,49 +780,6 @@ static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double 
     memcpy(pack->text[FIRMWARE], "12_260120_K00T", 14);
 }
 
-static void check_same(const struct pack *simulated, const struct pack *pack, const char *what)
-{
-    struct pack expected = *simulated;
-    pack_derive(&expected);
-    char name[VALUE_NAME_SIZE];
-    for (int i = 0; i < PACK_VALUES; i++) {
-        double want = expected.value[i], got = pack->value[i];
-        if (i != FLOW && (isnan(want) ? !isnan(got) : !(fabs(want - got) < 1e-6)))
-            fail_msg("%s: %s: expected %g, got %g", what,
-                     pack_value_name((enum pack_value) i, name), want, got);
-    }
-    assert_int_equal(expected.alarms_warning, pack->alarms_warning);
-    assert_int_equal(expected.alarms_protection, pack->alarms_protection);
-    assert_memory_equal(expected.text, pack->text, sizeof pack->text);
-}
-
-TEST(round_trip)
-{
-    const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
-    for (size_t d = 0; d < COUNT(drivers); d++)
-        for (unsigned cells = 1; cells <= (d ? 48 : 32); cells++) {
-            struct pack simulated, pack;
-            make_pack(&simulated, cells, cells % 9, cells % 3 ? cells - 8.5 : 0);
-            poll(drivers[d], d ? (int) cells % 16 + 1 : -1, &simulated, &pack);
-            check_same(&simulated, &pack, drivers[d]->name);
-        }
-}
-
-TEST(alarm_round_trip)
-{
-    const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
-    for (size_t d = 0; d < COUNT(drivers); d++)
-        for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-            if (d == 1 && alarm == SOC_HIGH)
-                continue; /* not in dialect 81 */
-            struct pack simulated, pack;
-            make_pack(&simulated, 8, 2, 1);
-            pack_alarm(&simulated, (enum pack_alarm) alarm, ALARM_PROTECTION);
-            poll(drivers[d], 1, &simulated, &pack);
-            check_same(&simulated, &pack, pack_alarm_name((enum pack_alarm) alarm));
-        }
-}
-
 /* A recorded status, encoded again from its values: the emulator lays registers out as the unit does. */
 TEST(emulates_recording)
 {
@@ -868,25 +807,6 @@ TEST(emulates_recording)
     struct bms_output out;
     assert_int_equal(ask(&device, &pack, &request, &out), size);
     assert_memory_equal(out.bytes, expected, size);
-}
-
-TEST(emulated_switch)
-{
-    const struct bms_driver *drivers[] = {&daly_d2_driver, &daly_p81_driver};
-    for (size_t d = 0; d < COUNT(drivers); d++) {
-        struct bms host = new_bms(drivers[d]), device = new_bms(drivers[d]);
-        struct pack simulated, pack;
-        make_pack(&simulated, 4, 1, 0);
-        struct bms_request request;
-        struct bms_output out;
-        assert_true(host.driver->control(&host, BMS_CHARGE_MOS, false, &request));
-        assert_true(ask(&device, &simulated, &request, &out) > 0);
-        assert_int_equal(receive_frame(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
-        assert_true(host.driver->control(&host, BMS_DISCHARGE_MOS, true, &request));
-        assert_true(ask(&device, &simulated, &request, &out) > 0);
-        assert_int_equal(receive_frame(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
-        assert_true(simulated.value[CHARGE_MOS] == 0 && simulated.value[DISCHARGE_MOS] == 1);
-    }
 }
 
 TEST(emulator_silence)

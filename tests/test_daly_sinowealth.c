@@ -520,23 +520,6 @@ TEST(round_trip)
     }
 }
 
-TEST(alarm_round_trip)
-{
-    static const uint8_t alarms[] = {
-        CELL_OVER_VOLTAGE,        CELL_UNDER_VOLTAGE,          CHARGE_OVER_CURRENT,
-        DISCHARGE_OVER_CURRENT,   CHARGE_OVER_TEMPERATURE,     DISCHARGE_OVER_TEMPERATURE,
-        CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE, SHORT_CIRCUIT,
-        VOLTAGE_SENSOR_FAULT};
-    for (size_t i = 0; i < COUNT(alarms); i++) {
-        struct bms host = new_bms(&daly_sinowealth_driver);
-        struct pack simulated, pack;
-        make_pack(&simulated, 4, 2, 1);
-        pack_alarm(&simulated, (enum pack_alarm) alarms[i], ALARM_PROTECTION);
-        poll(&host, &simulated, &pack);
-        check_same(&simulated, &pack);
-    }
-}
-
 /* The emulator produces the recorded replies of section 4. */
 TEST(emulates_recording)
 {

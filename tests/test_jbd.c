@@ -598,37 +598,6 @@ static void poll(const struct bms_driver *driver, struct pack *pack, struct pack
     }
 }
 
-static void assert_same(const struct pack *pack, const struct pack *got, const enum pack_value *ids,
-                        size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        assert_near(got, ids[i], pack->value[ids[i]]);
-}
-
-TEST(round_trip)
-{
-    static const struct bms_driver *const drivers[] = {&jbd_driver, &jbd_addressed_driver};
-    static const enum pack_value common[] = {VOLTAGE_V,  CURRENT_A,     SOC_PERCENT, REMAINING_AH,
-                                             FULL_AH,    CYCLES,        CELL_COUNT,  TEMP_COUNT,
-                                             CHARGE_MOS, DISCHARGE_MOS, BALANCE_MASK};
-    for (size_t i = 0; i < COUNT(drivers); i++)
-        for (unsigned cells = 1; cells <= 32; cells++) {
-            struct pack pack, got;
-            unsigned temps = cells % (MAX_TEMPS + 1);
-            sample_pack(&pack, cells, temps);
-            pack_set(&pack, MOS_TEMP_C, 41.5);
-            poll(drivers[i], &pack, &got);
-            assert_same(&pack, &got, common, COUNT(common));
-            assert_same(&pack, &got, (const enum pack_value[]){i ? MOS_TEMP_C : RATED_AH}, 1);
-            for (unsigned n = 0; n < cells; n++)
-                assert_near(&got, (enum pack_value)(CELL_MV + n), pack.value[CELL_MV + n]);
-            for (unsigned n = 0; n < temps; n++)
-                assert_near(&got, (enum pack_value)(TEMP_C + n), pack.value[TEMP_C + n]);
-            assert_string_equal(got.text[FIRMWARE], "8.1");
-            assert_string_equal(got.text[MODEL], i ? "" : "JBD-SP25S003");
-        }
-}
-
 TEST(round_trip_of_large_packs)
 {
     struct pack pack, got;
@@ -638,35 +607,6 @@ TEST(round_trip_of_large_packs)
     poll(&jbd_driver, &pack, &got);
     assert_near(&got, CURRENT_A, 412.3);
     assert_near(&got, REMAINING_AH, 1234.5);
-}
-
-/* Every alarm of a format alone: it is decoded as itself, and nothing else is. */
-TEST(alarms_one_by_one)
-{
-    static const struct {
-        const struct bms_driver *driver;
-        unsigned protections, warnings;
-    } cases[] = {{&jbd_driver, 14, 12}, {&jbd_addressed_driver, 13, 13}};
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        unsigned protections = 0, warnings = 0;
-        for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-            struct pack pack, got;
-            sample_pack(&pack, 4, 1);
-            pack_alarm(&pack, (enum pack_alarm) alarm, ALARM_PROTECTION);
-            poll(cases[i].driver, &pack, &got);
-            assert_int_equal(got.alarms_warning, 0);
-            assert_true(got.alarms_protection == 0 || got.alarms_protection == 1u << alarm);
-            protections += got.alarms_protection != 0;
-            sample_pack(&pack, 4, 1);
-            pack_alarm(&pack, (enum pack_alarm) alarm, ALARM_WARNING);
-            poll(cases[i].driver, &pack, &got);
-            assert_int_equal(got.alarms_protection, 0);
-            assert_true(got.alarms_warning == 0 || got.alarms_warning == 1u << alarm);
-            warnings += got.alarms_warning != 0;
-        }
-        assert_int_equal(protections, cases[i].protections);
-        assert_int_equal(warnings, cases[i].warnings);
-    }
 }
 
 /* Bits by number, as in the tables of sections 4.1, 4.2 and 9.1; -1: no alarm. */

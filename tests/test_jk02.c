@@ -304,25 +304,6 @@ TEST(alarms)
         }
 }
 
-/* The alarms of the simulator are decoded one by one; those that such a board does not have are not sent. */
-TEST(simulated_alarms)
-{
-    static const enum pack_alarm absent[] = {CELL_IMBALANCE, TEMPERATURE_IMBALANCE, SOC_LOW,
-                                             SOC_HIGH};
-    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        struct bms bms;
-        struct pack simulated, pack;
-        bms_init(&bms, driver);
-        fill(&simulated, 8);
-        pack_alarm(&simulated, (enum pack_alarm) alarm, ALARM_PROTECTION);
-        assert_int_equal(read_back(&bms, VARIANT_32S, true, &simulated, &pack), BMS_DONE);
-        bool expected = true;
-        for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
-            expected &= (int) absent[i] != alarm;
-        assert_int_equal(pack.alarms_warning | pack.alarms_protection, expected ? 1u << alarm : 0);
-    }
-}
-
 /* Sensors: -200 °C is not fitted; 0 in T4 and T5 is a temperature only from software 14 on. */
 TEST(temperatures)
 {

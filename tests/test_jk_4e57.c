@@ -305,29 +305,6 @@ TEST(direction)
     }
 }
 
-TEST(round_trip)
-{
-    static const enum pack_value same[] = {
-        VOLTAGE_V,  CURRENT_A, SOC_PERCENT, RATED_AH,   FULL_AH,    CYCLES,        CELL_COUNT,
-        TEMP_COUNT, TEMP_C,    TEMP_C + 1,  MOS_TEMP_C, CHARGE_MOS, DISCHARGE_MOS, BALANCING};
-    for (unsigned cells = 0; cells <= MAX_CELLS; cells++) {
-        struct bms bms;
-        struct pack simulated, pack;
-        struct bms_output out;
-        struct bms_request request = ask(0x06, 0);
-        fill(&simulated, cells);
-        bms_init(&bms, driver);
-        answer(&simulated, &request, &out);
-        assert_int_equal(out.size, 243 + 3 * cells);
-        assert_int_equal(read_back(&bms, &simulated, &pack), BMS_DONE);
-        for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-            assert_true(fabs(pack.value[same[i]] - simulated.value[same[i]]) < 1e-9);
-        for (unsigned i = 0; i < MAX_CELLS; i++)
-            assert_true(i < cells ? pack.value[CELL_MV + i] == simulated.value[CELL_MV + i]
-                                  : !pack_known(&pack, CELL_MV + i));
-    }
-}
-
 TEST(alarms)
 {
     static const struct {

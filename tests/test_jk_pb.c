@@ -74,18 +74,6 @@ static void fill(struct pack *pack, unsigned address, unsigned cells)
     snprintf(pack->text[FIRMWARE], TEXT_SIZE, "15.41");
 }
 
-static void assert_same(const struct pack *got, const struct pack *expected)
-{
-    char name[VALUE_NAME_SIZE];
-    for (int i = 0; i < PACK_VALUES; i++)
-        if (pack_known(expected, (enum pack_value) i) &&
-            !(fabs(got->value[i] - expected->value[i]) < 1e-9))
-            fail_msg("%s: expected %g, got %g", pack_value_name((enum pack_value) i, name),
-                     expected->value[i], got->value[i]);
-    for (int i = 0; i < PACK_TEXTS; i++)
-        assert_string_equal(got->text[i], expected->text[i]);
-}
-
 static void put(struct wire *wire, const void *bytes, size_t size)
 {
     assert_true(wire->size + size <= sizeof wire->bytes);
@@ -541,38 +529,6 @@ TEST(damaged_registers)
 }
 
 /* ---- round trips ---- */
-
-/* One cycle of the plan, all parts in one pack. */
-static void poll(struct bms *bms, unsigned cells, struct pack *pack)
-{
-    for (unsigned step = 0; step < driver->steps; step++) {
-        struct bms_request request;
-        struct bms_output out;
-        struct wire wire = {.size = 0};
-        if (!driver->build(bms, step, &request))
-            continue;
-        answer((unsigned) bms_address(bms), cells, &request, &out);
-        put(&wire, out.bytes, out.size);
-        assert_int_equal(receive_wire(bms, &request, &wire, 100, pack), REPLY_DONE);
-    }
-}
-
-TEST(round_trip)
-{
-    for (int variant = 0; variant < 2; variant++)
-        for (unsigned cells = 0; cells <= 32; cells++) {
-            struct bms bms;
-            struct pack pack, expected;
-            init(&bms, 1 + (int) cells % 15, variant);
-            fill(&expected, 1 + cells % 15, cells);
-            pack_clear(&pack);
-            poll(&bms, cells, &pack);
-            assert_same(&pack, &expected);
-            for (unsigned i = cells; i < MAX_CELLS; i++)
-                assert_false(pack_known(&pack, (enum pack_value)(CELL_MV + i)));
-            assert_int_equal(pack.implausible, 0);
-        }
-}
 
 /* ---- wake-up rule ---- */
 

@@ -98,37 +98,6 @@ TEST(round_trips)
 }
 
 /* Topband distinguishes over- and undertemperature, but not charging and discharging. */
-static const uint32_t told_together[] = {
-    1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE,
-    1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE,
-};
-
-/* Each alarm for which a sibling has a bit, at each level, alone. */
-TEST(alarms_one_by_one)
-{
-    for (int variant = TOPBMS; variant < VARIANTS; variant++) {
-        unsigned reported = 0;
-        for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
-            for (int level = ALARM_WARNING; level <= ALARM_PROTECTION; level++) {
-                struct bms bms = new_bms((enum variant) variant, 1, -1);
-                struct bms emulated = bms;
-                struct pack pack = new_pack(16, 6), read;
-                pack_alarm(&pack, (enum pack_alarm) alarm, level);
-                poll(&bms, &emulated, &pack, &read);
-                uint32_t active = read.alarms_warning | read.alarms_protection;
-                bool known = alarm_known(&read, (enum pack_alarm) alarm);
-                uint32_t expected = known ? 1u << alarm : 0;
-                for (size_t i = 0; variant == TOPBAND && i < 2; i++)
-                    if (expected & told_together[i])
-                        expected = told_together[i];
-                if (active != expected)
-                    fail_msg("variant %d, %s: got %x", variant,
-                             pack_alarm_name((enum pack_alarm) alarm), active);
-                reported += known;
-            }
-        assert_true(reported >= 2 * 9); /* Pylontech has the fewest */
-    }
-}
 
 /* In auto any pack is identified by its answers alone. */
 TEST(auto_finds_each)

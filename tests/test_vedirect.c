@@ -694,36 +694,6 @@ static void hear(struct bms *device, struct pack *pack, struct stream *stream)
     add_bytes(stream, out.bytes, out.size);
 }
 
-TEST(round_trip)
-{
-    struct bms host, device;
-    struct pack pack, got;
-    start(&host, &got);
-    host.options.capacity_ah = 300;
-    bms_init(&device, &vedirect_driver);
-    sample_pack(&pack);
-    for (unsigned second = 0; second < 500; second++) {
-        struct stream stream = {.size = 0};
-        int results[65];
-        pack_set(&pack, VOLTAGE_V, 20 + second / 100.0);
-        pack_set(&pack, CURRENT_A, second - 250.0);
-        pack_set(&pack, REMAINING_AH, 300 - second / 10.0);
-        pack_clear(&got);
-        hear(&device, &pack, &stream);
-        receive_each(&host, "", &stream, &got, results);
-        assert_int_equal(results[0], BMS_DONE);
-        assert_int_equal(results[1], BMS_PARTIAL);
-        assert_int_equal(results[2], NOTHING);
-        static const enum pack_value ids[] = {VOLTAGE_V, CURRENT_A, SOC_PERCENT, REMAINING_AH,
-                                              CYCLES,    TEMP_C,    TEMP_COUNT};
-        for (size_t i = 0; i < COUNT(ids); i++)
-            assert_near(&got, ids[i], pack.value[ids[i]]);
-        assert_true(fabs(got.value[POWER_W] - pack.value[VOLTAGE_V] * pack.value[CURRENT_A]) <=
-                    0.5);
-        assert_string_equal(got.text[MODEL], "SmartShunt 500A/50mV");
-    }
-}
-
 TEST(unknown_stays_unknown)
 {
     struct bms host, device;
@@ -740,26 +710,6 @@ TEST(unknown_stays_unknown)
     assert_false(pack_known(&got, SOC_PERCENT));
     assert_false(pack_known(&got, CYCLES));
     assert_false(pack_known(&got, TEMP_C));
-}
-
-TEST(emulated_alarms)
-{
-    static const enum pack_alarm alarms[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
-                                             CELL_IMBALANCE};
-    for (size_t i = 0; i < COUNT(alarms); i++) {
-        struct bms host, device;
-        struct pack pack, got;
-        struct stream stream = {.size = 0};
-        start(&host, &got);
-        bms_init(&device, &vedirect_driver);
-        sample_pack(&pack);
-        pack_set_text(&pack, MODEL, (const uint8_t *) "BMV-712 Smart", 13);
-        pack_alarm(&pack, alarms[i], i % 2 ? ALARM_WARNING : ALARM_PROTECTION);
-        hear(&device, &pack, &stream);
-        receive_stream(&host, "", &stream, &got);
-        assert_int_equal(got.alarms_warning, 1u << alarms[i]);
-        assert_string_equal(got.text[MODEL], "BMV-712 Smart");
-    }
 }
 
 TEST(emulated_answers)

@@ -273,37 +273,6 @@ static void poll(struct bms *host, struct bms *device, struct pack *from, struct
     pack_derive(got);
 }
 
-TEST(round_trip)
-{
-    static const struct {
-        enum pack_value id;
-        double within; /* half a step of the register */
-    } values[] = {{VOLTAGE_V, 0.005}, {CURRENT_A, 0.0005}, {SOC_PERCENT, 0.005},
-                  {TEMP_C, 0.005},    {CYCLES, 0},         {TEMP_COUNT, 0}};
-    uint64_t seed = 7;
-    for (unsigned round = 0; round < 300; round++) {
-        struct bms host, device;
-        struct pack from, got;
-        start(&host, &got);
-        bms_init(&device, &vedirect_hex_driver);
-        battery_random(&from, &seed, 1 + round % 16, 1);
-        pack_set(&from, FULL_AH, 100);
-        pack_set(&from, REMAINING_AH, round % 100);
-        pack_set_text(&from, SERIAL, (const uint8_t *) "HQ2117NTVX4", 11);
-        poll(&host, &device, &from, &got);
-        for (size_t i = 0; i < COUNT(values); i++)
-            assert_value(&got, values[i].id, from.value[values[i].id], values[i].within);
-        assert_value(&got, REMAINING_AH, round % 100, 0.05);
-        assert_string_equal(got.text[SERIAL], "HQ2117NTVX4");
-        assert_string_equal(got.text[MODEL], "SmartShunt 500A/50mV");
-        assert_string_equal(got.text[FIRMWARE], "4.16");
-        static const enum pack_alarm own[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
-                                              CELL_IMBALANCE};
-        for (size_t i = 0; i < COUNT(own); i++)
-            assert_int_equal(pack_alarm_active(&got, own[i]), pack_alarm_active(&from, own[i]));
-    }
-}
-
 /* A BMV has no alarms by HEX; a shunt without any values reports nothing. */
 TEST(less_is_known)
 {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Read device identification. A stream that does not fit into one answer ends with "more follows"
- * and the id of the next object. An unknown object id restarts a stream, but is an error for
- * individual access.
+ * Read device identification. An unknown object id restarts a stream, but is an error for individual
+ * access.
  */
 #include "identity.h"
 
@@ -10,10 +9,8 @@
 #include <string.h>
 
 #define CONFORMITY 0x82 /* regular, stream and individual access */
-#define MORE_FOLLOWS 0xFF
-#define HEAD 7        /* bytes before the first object */
-#define OBJECT_HEAD 2 /* id and length, in bytes */
-#define TEXT_MAX (MBAP_PDU_MAX - HEAD - OBJECT_HEAD)
+#define HEAD 7          /* bytes before the first object */
+#define OBJECT_HEAD 2   /* id and length, in bytes */
 
 enum access_code { STREAM_BASIC = 1, STREAM_REGULAR, STREAM_EXTENDED, INDIVIDUAL };
 
@@ -22,74 +19,36 @@ enum access_code { STREAM_BASIC = 1, STREAM_REGULAR, STREAM_EXTENDED, INDIVIDUAL
 static const uint8_t last_id[] = {
     [STREAM_BASIC] = 0x02, [STREAM_REGULAR] = 0x7F, [STREAM_EXTENDED] = 0x7F};
 
-static bool append_object(const struct identity_object *object, struct identity_reply *reply)
-{
-    const size_t size = strnlen(object->text, TEXT_MAX);
-    if (reply->size + OBJECT_HEAD + size > sizeof reply->pdu)
-        return false;
-    uint8_t *at = reply->pdu + reply->size;
-    at[0] = object->id;
-    at[1] = (uint8_t) size;
-    memcpy(at + OBJECT_HEAD, object->text, size);
-    reply->size += OBJECT_HEAD + size;
-    reply->pdu[6]++;
-    return true;
-}
-
-/* The head of an answer:
- *   2B       | 0E   | 01             | 82         | 00 or FF     | 00          | 03
- *   function | type | code, as asked | conformity | more follows | next object | objects in this
- * answer */
-static void begin_reply(const uint8_t pdu[4], struct identity_reply *reply)
-{
-    const uint8_t head[HEAD] = {MBAP_FC_IDENTIFY, MBAP_MEI_IDENTIFY, pdu[2], CONFORMITY, 0, 0, 0};
-    memcpy(reply->pdu, head, HEAD);
-    reply->size = HEAD;
-}
-
-/* Index of an object, or `count` if there is none. */
-static size_t find_object(const struct identity_object *objects, size_t count, uint8_t id)
-{
-    size_t i = 0;
-    while (i < count && objects[i].id != id)
-        i++;
-    return i;
-}
-
-static void read_stream(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
-                        struct identity_reply *reply)
-{
-    const uint8_t last = last_id[pdu[2]];
-    size_t i = find_object(objects, count, pdu[3]);
-    if (i == count || objects[i].id > last)
-        i = 0;
-    begin_reply(pdu, reply);
-    while (i < count && objects[i].id <= last && append_object(&objects[i], reply))
-        i++;
-    if (i < count && objects[i].id <= last) {
-        reply->pdu[4] = MORE_FOLLOWS;
-        reply->pdu[5] = objects[i].id;
-    }
-}
-
+/* The answer:
+ *   2B       | 0E   | 01             | 82         | 00           | 00          | 03      | 00 | 07     | …
+ *   function | type | code, as asked | conformity | more follows | next object | objects | id | length | text */
 uint8_t identity_read(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                       struct identity_reply *reply)
 {
-    switch (pdu[2]) {
-    case STREAM_BASIC:
-    case STREAM_REGULAR:
-    case STREAM_EXTENDED:
-        read_stream(objects, count, pdu, reply);
-        return 0;
-    case INDIVIDUAL: {
-        const size_t i = find_object(objects, count, pdu[3]);
-        if (i == count)
-            return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-        begin_reply(pdu, reply);
-        append_object(&objects[i], reply);
-        return 0;
-    }
-    default:
+    const uint8_t code = pdu[2], asked = pdu[3];
+    if (code < STREAM_BASIC || code > INDIVIDUAL)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+    const uint8_t last = code == INDIVIDUAL ? asked : last_id[code];
+    size_t i = 0;
+    while (i < count && objects[i].id != asked)
+        i++;
+    if (i == count && code == INDIVIDUAL)
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    if (i == count || objects[i].id > last)
+        i = 0;
+    const uint8_t head[HEAD] = {MBAP_FC_IDENTIFY, MBAP_MEI_IDENTIFY, code, CONFORMITY, 0, 0, 0};
+    memcpy(reply->pdu, head, HEAD);
+    reply->size = HEAD;
+    for (; i < count && objects[i].id <= last; i++) {
+        const size_t size = strlen(objects[i].text);
+        if (reply->size + OBJECT_HEAD + size > sizeof reply->pdu)
+            break;
+        uint8_t *at = reply->pdu + reply->size;
+        at[0] = objects[i].id;
+        at[1] = (uint8_t) size;
+        memcpy(at + OBJECT_HEAD, objects[i].text, size);
+        reply->size += OBJECT_HEAD + size;
+        reply->pdu[6]++;
     }
+    return 0;
 }

@@ -18,7 +18,7 @@ enum identity_id {
 
 struct identity_object {
     uint8_t id;
-    const char *text; /* ASCII; cut if it does not fit into one answer */
+    const char *text; /* ASCII */
 };
 
 struct identity_reply {
@@ -27,6 +27,6 @@ struct identity_reply {
 };
 
 /** Answers the PDU of a request that mbap_check has passed. The objects are in ascending order of
- * their ids, starting with object 0. Returns 0, or the exception code for the answer. */
+ * their ids, starting with object 0, and all of them fit into one answer. Returns 0, or the exception code for the answer. */
 uint8_t identity_read(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                       struct identity_reply *reply);

@@ -13,7 +13,7 @@ import time
 import dbus
 import dbus.bus
 
-from harness import PATIENCE, Program, simulate
+from harness import PATIENCE, Program, await_value, read_value, simulate
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -132,3 +132,16 @@ class Air:
         for server in self.servers:
             server.stop()
         shutil.rmtree(self.folder)
+
+
+def line(name, port, protocol, more=""):
+    return f"[line {name}]\nport = {port}\nprotocol = {protocol}\n{more}\n"
+
+
+def pack(name, unit, more=""):
+    return f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 500ms\n{more}\n"
+
+
+def await_polls(client, unit, count=5):
+    start = read_value(client, "polls", unit)
+    await_value(client, "polls", unit, lambda polls: polls >= start + count)

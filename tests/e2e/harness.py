@@ -207,6 +207,20 @@ def read_value(client, name, unit, block=None):
     return decode(row, read(client, row["address"], row["count"], unit))
 
 
+def crc16(data):
+    """The CRC of Modbus."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
+
+
+def with_crc16(data):
+    return data + crc16(data).to_bytes(2, "little")
+
+
 def exception_of(client, address, count, unit):
     """The exception code of the response to a read; None for a normal response."""
     response = client.read_holding_registers(address, count=count, slave=unit)

@@ -11,23 +11,10 @@ import time
 
 import dbus
 import dbus.lowlevel
-from ble_harness import Air, KEYS, Shunts, victron_record
+from ble_harness import Air, KEYS, Shunts, await_polls, line, pack, victron_record
 from harness import Gateway, PACKGATE, PATIENCE, await_value, decode, exception_of, find, main, read_value
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
-
-
-def line(name, port, protocol, more=""):
-    return f"[line {name}]\nport = {port}\nprotocol = {protocol}\n{more}\n"
-
-
-def pack(name, unit, more=""):
-    return f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 500ms\n{more}\n"
-
-
-def await_polls(client, unit, count=5):
-    start = read_value(client, "polls", unit)
-    await_value(client, "polls", unit, lambda polls: polls >= start + count)
 
 
 def reads_daly_jk_and_jbd():

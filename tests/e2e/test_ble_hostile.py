@@ -12,26 +12,13 @@ import threading
 import time
 
 import dbus
-from ble_harness import Air, KEYS, Shunts
+from ble_harness import Air, KEYS, Shunts, await_polls, line, pack
 from harness import PACKGATE, PATIENCE, Gateway, await_value, find, main, read_value
 from web_harness import Page
 
 DALY, JK, JBD = (f"AA:00:00:00:00:0{n}" for n in range(1, 4))
 # Terminal sequences, a line break for logs, text direction marks, markup; but nothing that ends an argument.
 NAME = "\x1b]0;x\x07\nerror: line a\u202e<b>%n"
-
-
-def line(name, port, protocol, more=""):
-    return f"[line {name}]\nport = {port}\nprotocol = {protocol}\n{more}\n"
-
-
-def pack(name, unit, more=""):
-    return f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 500ms\n{more}\n"
-
-
-def await_polls(client, unit, count=3):
-    start = read_value(client, "polls", unit)
-    await_value(client, "polls", unit, lambda polls: polls >= start + count)
 
 
 def said_by(program):

@@ -16,7 +16,7 @@ import time
 
 from mqtt_harness import Broker, Listener
 from venus_reader import Battery
-from harness import PACKGATE, PATIENCE, Gateway, await_value, exception_of, main, read_value, simulate
+from harness import PACKGATE, PATIENCE, Gateway, await_value, crc16, exception_of, main, read_value, simulate
 from web_harness import Page
 
 STALE = 0x0B
@@ -152,15 +152,6 @@ def discharges_with_stale_values():
         assert time.monotonic() - begin > 5  # a slow machine reads the beginning late
         assert currents() == [0, 0]
         await_battery(0, 0)
-
-
-def crc16(data):
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
 
 
 def ceiling_is_lifted_until_full():

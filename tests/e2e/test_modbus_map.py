@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, await_value, main, read_value, simulate, with_crc16
 
 EXAMPLE = "conf/modbus-map-example.txt"
 
@@ -128,15 +128,6 @@ def is_simulated_in_the_process():
                 await_value(client, "current_a", 1, near(-12.3))
 
 
-def crc(data):
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return data + value.to_bytes(2, "little")
-
-
 SELECTED = """
 write 0x550 3 0x8100
 read holding 0x551 1
@@ -176,10 +167,10 @@ class Module(socketserver.BaseRequestHandler):
                     assert self.read(5)[:3] == b"\x03\x81\x00", head
                     server.asked = 0
                     server.writes += 1
-                    self.request.sendall(crc(head[:6]))
+                    self.request.sendall(with_crc16(head[:6]))
                     continue
                 data = b"".join(word.to_bytes(2, "big") for word in self.words(int.from_bytes(head[2:4], "big")))
-                self.request.sendall(crc(bytes((head[0], 3, len(data))) + data))
+                self.request.sendall(with_crc16(bytes((head[0], 3, len(data))) + data))
         except ConnectionError:
             pass
 

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, crc16, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, SOON_STALE, await_retained, flood, huge, make_certificates,
                           retained)
@@ -523,15 +523,6 @@ def knows_the_pack_after_a_restart():
             listener.wait_for("packgate/shed/state")
             told = [json.loads(payload) for topic, payload, _ in listener.seen[before:] if topic == "packgate/shed/info"]
             assert told and told[-1] == info, (told, info)
-
-
-def crc16(data):
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc
 
 
 def remembers_many_packs():

@@ -25,7 +25,9 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.transaction import ModbusRtuFramer
 
 import test_influx_clock
-from harness import MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find, main, read_value, simulate
+from harness import (
+    MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find,
+    main, read_value, simulate, with_crc16)
 
 STOP_S = 10  # of explicit stop
 STALE_S = 5  # where a test waits until values are stale; elsewhere they stay fresh on a slow machine, too
@@ -57,18 +59,9 @@ VOLTAGE, STATE, ALLOWED = find("voltage_v"), find("connection_state"), find("all
 SWITCH_OFF = (5, 0, 1, 0, 0)  # the discharge MOS
 
 
-def crc(data):
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return struct.pack("<H", value)
-
-
 def frame(unit, *pdu):
     data = bytes([unit, *pdu])
-    return data + crc(data)
+    return with_crc16(data)
 
 
 def reading(row, unit=1):
@@ -81,7 +74,7 @@ VOLTS, STATES = reading(VOLTAGE), reading(STATE)
 def is_volts(answer, unit=1):
     """Whether that is the one right answer to reading(VOLTAGE, unit)."""
     size = 2 * VOLTAGE["count"]
-    right = len(answer) == 5 + size and answer[:3] == bytes([unit, 3, size]) and crc(answer[:-2]) == answer[-2:]
+    right = len(answer) == 5 + size and answer[:3] == bytes([unit, 3, size]) and with_crc16(answer[:-2]) == answer
     return right and abs(decode(VOLTAGE, struct.unpack(f">{size // 2}H", answer[3:-2])) - 52.8) < 0.05
 
 

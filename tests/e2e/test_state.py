@@ -8,7 +8,7 @@ import signal
 import tempfile
 
 from control_harness import await_that
-from harness import Gateway, main, read_value, simulate
+from harness import Gateway, crc16, main, read_value, simulate
 from mqtt_harness import Broker, Listener
 
 PROFILE = "profile=fixed,voltage_v=52,current_a=-3600"
@@ -73,16 +73,6 @@ def tells_of_a_renamed_pack():
             gateway.wait_for(told)
 
 
-def crc(data):
-    """The CRC-16 of Modbus."""
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return value
-
-
 def reads_the_notes_of_packgate_rename():
     """A command of former versions wrote them: the counters continue, and each pack has the id of its heading."""
     server, url = simulate("topbms", PROFILE)
@@ -95,7 +85,7 @@ def reads_the_notes_of_packgate_rename():
             text = file.read().split("\n[end]\n")[0]
         text += "\n[outlet mqtt home]\nas.house = shed\nleft.shed = 1\nas.house~ = house\npack.house~ = topbms 0\n"
         with open(state, "w", encoding="ascii") as file:
-            file.write(f"{text}\n[end]\nchecksum = {crc(text.encode()):04x}\n")
+            file.write(f"{text}\n[end]\nchecksum = {crc16(text.encode()):04x}\n")
         before = float(re.search(r"discharged_wh = (\S+)", text)[1])
         more = f"[mqtt home]\nbroker = mqtt://127.0.0.1:{broker.port}\ninterval = 1s\n"
         with Gateway(pack(url) + more, state=state) as gateway, gateway.client() as client:

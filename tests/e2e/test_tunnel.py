@@ -16,7 +16,7 @@ import time
 import tty
 
 from control_harness import Link, await_that, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, with_crc16
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -206,17 +206,8 @@ class Poisoner:
         self.close()
 
 
-def crc(data):
-    value = 0xFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0xA001 if value & 1 else 0)
-    return data + value.to_bytes(2, "little")
-
-
 def daly_d2(start, count):
-    return crc(bytes([0xD2, 3]) + start.to_bytes(2, "big") + count.to_bytes(2, "big"))
+    return with_crc16(bytes([0xD2, 3]) + start.to_bytes(2, "big") + count.to_bytes(2, "big"))
 
 
 class SlowBoard:
@@ -244,7 +235,7 @@ class SlowBoard:
                 pending += os.read(self.master, 4096)
                 while len(pending) >= 8:
                     request, pending = pending[:8], pending[8:]
-                    if request == crc(request[:6]):
+                    if request == with_crc16(request[:6]):
                         self.answer(request)
         except OSError:
             pass
@@ -266,7 +257,7 @@ class SlowBoard:
             return
         registers = bytearray(reply[:-2])
         registers[3 + 2 * 40:3 + 2 * 40 + 2] = int(POISON * 10).to_bytes(2, "big")
-        reply = crc(bytes(registers))
+        reply = with_crc16(bytes(registers))
         if self.prompt:
             os.write(self.master, reply)
         elif self.begins:

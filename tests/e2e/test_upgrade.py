@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
-from harness import Gateway, MAP, PACKGATE, PATIENCE, Program, main, mbpoll, read_value, simulate
+from harness import Gateway, MAP, PACKGATE, PATIENCE, Program, crc16, main, mbpoll, read_value, simulate
 
 FOLDER = "tests/upgrade"
 PACKS = {"shed": 1, "garage": 2, "workshop-a": 3, "workshop-b": 4}
@@ -26,15 +26,6 @@ LARGEST = 1024 * 1024
 TRAILER = 23
 RANGES = {"charged_wh": (0, 1e15), "discharged_wh": (0, 1e15), "peak_percent": (-1, 100), "peak_hour": (0, 23),
           "peak_minute": (0, 59), "peak_day": (0, 99991231), "address": (-1, 255), "variant": (0, 100), "baud": (0, 4000000)}
-
-
-def crc16(data):
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0xA001 if crc & 1 else 0)
-    return crc
 
 
 def read_as_0_1_0(text):

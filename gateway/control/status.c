@@ -3,7 +3,7 @@
 #include "status.h"
 
 #include "packs/json.h"
-#include "packs/limited.h"
+#include "packs/limits.h"
 #include "base/address.h"
 #include "registers/value.h"
 #include "bms/count.h"

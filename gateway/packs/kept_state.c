@@ -82,18 +82,13 @@ static void remove_old_entries(struct kept *kept, int today)
     }
 }
 
-/* The names of a new configuration, for the log. */
-struct taking_up {
-    struct kept *kept;
-    char fresh[NAMES_SIZE]; /* names without an entry */
-};
-
-static void mark_used(struct taking_up *taking, const char *name)
+/* Adds the name to `fresh` if it has no entry yet. */
+static void mark_used(struct kept *kept, const char *name, char fresh[NAMES_SIZE])
 {
-    struct kept_entry *entry = *find_entry(taking->kept, name);
+    struct kept_entry *entry = *find_entry(kept, name);
     if (!entry) {
-        const size_t used = strlen(taking->fresh);
-        snprintf(taking->fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+        const size_t used = strlen(fresh);
+        snprintf(fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
         return;
     }
     if (entry->gone_day > 0 && is_worth_a_word(entry))
@@ -121,21 +116,21 @@ static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
 
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local)
 {
-    struct taking_up taking = {.kept = kept};
+    char fresh[NAMES_SIZE] = "";
     const int today = day_of(local);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         entry->used = false;
     for (unsigned i = 0; i < config->pack_count; i++)
-        mark_used(&taking, config->packs[i].name);
+        mark_used(kept, config->packs[i].name, fresh);
     for (unsigned i = 0; i < config->bank_count; i++)
-        mark_used(&taking, config->banks[i].name);
+        mark_used(kept, config->banks[i].name, fresh);
     /* A clock that was never set cannot date a removal: that is left for the next time. */
     if (local->tm_year + 1900 < FIRST_YEAR)
         return;
     remove_old_entries(kept, today);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         if (!entry->used && entry->gone_day == 0)
-            mark_removed(entry, taking.fresh, today);
+            mark_removed(entry, fresh, today);
 }
 
 /* ---- notes of outlets ---- */

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "alarms.h"
+#include "source.h"
 
 #include "config/config.h"
 #include "registers/map.h"
@@ -73,3 +74,16 @@ void limits_remember(struct limits_member *member, const struct limits_member *o
 struct map_allowed limits_update(const struct limits_config *config,
                                  const struct limits_pack *packs, unsigned count, unsigned needed,
                                  struct limits_state *state, double now);
+
+/* What limits a pack or a bank, for status and messages: the pack of the bank, and its cell. */
+struct limited {
+    double amps; /* what is allowed */
+    enum limit_reason by;
+    const char *pack; /* name of the limiting pack of a bank; NULL: no single one */
+    unsigned cell;    /* limiting cell, highest or lowest; 0: none, or unknown */
+    double cell_v;    /* its voltage; NaN: none */
+};
+
+/** `allowed`: what map_allowed returns for the source. */
+struct limited limited_of(const struct source *source, const struct map_allowed *allowed,
+                          enum limits_direction direction);

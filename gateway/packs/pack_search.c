@@ -274,8 +274,8 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     if (found)
         add_found(search, found);
     /* The packs with a configured protocol need their line back. */
-    if (search->count > 0 ||
-        (search->given > 0 && search->search && search_has_asked(search->search))) {
+    if (search->count > 0 || (search->given > 0 && search->search &&
+                              search_heard(search->search) != SEARCH_HEARD_CLOSED)) {
         ev_timer_start(search->loop, &search->over);
         return;
     }

@@ -125,11 +125,6 @@ static void fail(struct search *search, const char *why)
     search->events.done(search->data, NULL, why);
 }
 
-bool search_has_asked(const struct search *search)
-{
-    return search->sent > 0;
-}
-
 enum search_heard search_heard(const struct search *search)
 {
     return search->sent == 0                  ? SEARCH_HEARD_CLOSED

@@ -65,6 +65,3 @@ enum search_heard {
 
 /** What was received so far, of a search that has found nothing; may be called from within `done`. */
 enum search_heard search_heard(const struct search *search);
-
-/** Whether anything was sent: the port did open. */
-bool search_has_asked(const struct search *search);

@@ -3,7 +3,7 @@
 #include "render.h"
 
 #include "base/clock.h"
-#include "packs/limited.h"
+#include "packs/limits.h"
 #include "registers/value.h"
 
 #include <math.h>

@@ -315,10 +315,12 @@ struct order {
 static void order_heading(void *user, unsigned line, const char *text)
 {
     struct order *order = user;
-    unsigned *lines = realloc(order->lines, (order->count + 1) * sizeof *lines);
-    order->failed |= !lines;
-    if (order->failed)
+    unsigned *lines =
+        order->failed ? NULL : realloc(order->lines, (order->count + 1) * sizeof *lines);
+    if (!lines) {
+        order->failed = true;
         return;
+    }
     order->lines = lines;
     for (int i = 0; i < 2; i++)
         if (is_heading_of(&order->which[i], text)) {

@@ -19,13 +19,6 @@
 #define SECRET_MOST                                                                                \
     1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
 
-bool edits_is_secret(const char *word, const char *key)
-{
-    const struct config_section *section = config_section_find(word);
-    const int row = section ? config_key_find(section, key) : -1;
-    return row >= 0 && section->keys[row].secret;
-}
-
 /* Browsers cannot remove a section in which they can set no key, such as [limits]. */
 static bool may_remove(const struct config_section *section)
 {
@@ -60,6 +53,7 @@ static bool names_map(const struct edit *edit)
 static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
+    const struct config_key *key = edit->key ? config_key_of(edit->section, edit->key) : NULL;
     const bool named = section && section->times == SECTION_NAMED;
     if (!section || (named ? !config_name_good(edit->name) : edit->name[0] != '\0'))
         snprintf(why, EDITS_WHY, "there is no section [%.40s%s%.40s]", edit->section,
@@ -68,13 +62,12 @@ static bool check_edit(const struct edit *edit, char why[EDITS_WHY])
         snprintf(why, EDITS_WHY, "[%s] is not removed from a browser", section->word);
     else if (edit->kind == EDIT_ORDER && section != &pack_section)
         snprintf(why, EDITS_WHY, "[%s] is not moved from a browser", section->word);
-    else if (edit->kind == EDIT_VALUE && !config_key_web(section->word, edit->key))
+    else if (edit->kind == EDIT_VALUE && !(key && key->web))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] is not set from a browser", edit->key,
                  section->word);
-    else if (edit->kind == EDIT_VALUE &&
-             section->keys[config_key_find(section, edit->key)].type == &type_title)
+    else if (edit->kind == EDIT_VALUE && key->type == &type_title)
         return true;
-    else if (edit->kind == EDIT_SECRET && !edits_is_secret(section->word, edit->key))
+    else if (edit->kind == EDIT_SECRET && !(key && key->secret))
         snprintf(why, EDITS_WHY, "'%.40s' of [%s] takes no secret from a browser", edit->key,
                  section->word);
     else if (edit->kind == EDIT_SECRET && edit->value && strlen(edit->value) > SECRET_MOST)
@@ -128,8 +121,7 @@ char *edits_with_value(const char *text, const struct edit *edit, const char *va
 /* Another protocol has other variants: a separate key `variant`, as in older files, would become a mistake. */
 static char *without_variant(char *text, const struct edit *edit, char why[EDITS_WHY])
 {
-    const struct config_section *section = config_section_find(edit->section);
-    if (!text || section->keys[config_key_find(section, edit->key)].type != &type_protocol)
+    if (!text || config_key_of(edit->section, edit->key)->type != &type_protocol)
         return text;
     const struct edit gone = {EDIT_VALUE, edit->section, edit->name, "variant", NULL};
     char *shorter = edits_with_value(text, &gone, NULL, why);
@@ -179,12 +171,6 @@ static char *unchanged(const char *old, const char *fresh, const struct edit *ed
     return NULL;
 }
 
-/* token_file is a key of older versions that files may still have. */
-static bool holds_secret(const struct config_key *key)
-{
-    return key->secret || strcmp(key->name, "token_file") == 0;
-}
-
 static bool is_changed(const char *old, const char *fresh, const struct edit *edit)
 {
     char *was = config_value(old, edit->section, edit->name, edit->key);
@@ -201,15 +187,17 @@ static bool redirects_secret(const char *old, const char *fresh, const struct ed
                              char why[EDITS_WHY])
 {
     const struct config_section *section = config_section_find(edit->section);
-    const int at = edit->kind == EDIT_VALUE ? config_key_find(section, edit->key) : -1;
+    const struct config_key *sends =
+        edit->kind == EDIT_VALUE ? config_key_of(edit->section, edit->key) : NULL;
     bool leads = false;
-    if (at < 0 || !section->keys[at].sends || !is_changed(old, fresh, edit))
+    if (!sends || !sends->sends || !is_changed(old, fresh, edit))
         return false;
     for (unsigned row = 0; row < section->key_count && !leads; row++) {
         const struct config_key *key = &section->keys[row];
         const bool switching = strcmp(key->name, "switching") == 0;
-        char *value =
-            switching || holds_secret(key) ? unchanged(old, fresh, edit, key->name) : NULL;
+        /* token_file is a key of older versions that files may still have. */
+        const bool secret = key->secret || strcmp(key->name, "token_file") == 0;
+        char *value = switching || secret ? unchanged(old, fresh, edit, key->name) : NULL;
         leads = value && (!switching || strcasecmp(value, "yes") == 0);
         free(value);
         if (leads && switching)

@@ -50,8 +50,5 @@ bool edits_is_port_good(const char *port);
 /** False for values that browsers must not set: a path in place of an address or of a device, and messages by a command. */
 bool edits_is_value_good(const char *value);
 
-/** Whether the key of the section [word] names a file whose secret may be entered in a browser. */
-bool edits_is_secret(const char *word, const char *key);
-
 /** A hash to compare texts. */
 void edits_hash(const char *text, char out[EDITS_HASH]);

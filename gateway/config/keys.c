@@ -52,11 +52,11 @@ int config_key_find(const struct config_section *section, const char *name)
     return -1;
 }
 
-bool config_key_web(const char *word, const char *key)
+const struct config_key *config_key_of(const char *word, const char *name)
 {
     const struct config_section *section = config_section_find(word);
-    const int row = section ? config_key_find(section, key) : -1;
-    return row >= 0 && section->keys[row].web;
+    const int row = section ? config_key_find(section, name) : -1;
+    return row >= 0 ? &section->keys[row] : NULL;
 }
 
 const char *config_key_alias(const struct config_section *section, const char *name)

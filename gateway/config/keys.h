@@ -192,8 +192,8 @@ const struct config_section *config_section_find(const char *word);
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);
 
-/** Whether a key of the section [word] may be set from a browser. */
-bool config_key_web(const char *word, const char *key);
+/** The key of the section [word], or NULL. */
+const struct config_key *config_key_of(const char *word, const char *name);
 
 /** The key that another program's name ("baudrate") stands for, or NULL. */
 const char *config_key_alias(const struct config_section *section, const char *name);

@@ -71,11 +71,12 @@ static char *mask_value(const char *key, const char *value)
 static void list_entry(void *user, unsigned line, const char *key, const char *value)
 {
     struct listing *listing = user;
-    const bool secret = edits_is_secret(listing->word, key);
+    const struct config_key *row = config_key_of(listing->word, key);
+    const bool secret = row && row->secret;
     char *masked = mask_value(key, value);
     json_t *text = masked && !secret && strcmp(masked, value) == 0 ? json_string(value) : NULL;
-    json_t *entry = json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web",
-                              config_key_web(listing->word, key));
+    json_t *entry =
+        json_pack("{s:s, s:i, s:b}", "key", key, "line", (int) line, "web", row && row->web);
     json_object_set_new(entry, text ? "value" : "set", text ? text : json_true());
     if (secret)
         json_object_set_new(entry, "secret", json_true());

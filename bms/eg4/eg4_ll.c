@@ -104,27 +104,6 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return fits ? BMS_DONE : BMS_INVALID;
 }
 
-/* Section 3, "tenths generation". Values that prove it are not always present. */
-static bool counts_tenths(struct memory *memory, const struct modbus_window *window,
-                          const struct pack *pack)
-{
-    double most =
-        fmax(pack->value[FULL_AH], pack->value[RATED_AH]); /* of two, NaN is passed over */
-    memory->tenths |= modbus_word(window, REG_LIMIT) >= LIMIT_IMPOSSIBLE_A ||
-                      modbus_word(window, REG_REMAINING) > 1.2 * most;
-    return memory->tenths;
-}
-
-/* One unit reports 0 here although it is not empty. */
-static void decode_remaining(struct pack *pack, double ah)
-{
-    double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;
-    if (ah > 0 || by_soc < 1 || pack->value[SOC_PERCENT] == 0)
-        pack_set(pack, REMAINING_AH, ah);
-    else
-        pack_unset(pack, REMAINING_AH);
-}
-
 static int sensor_at(const struct modbus_window *window, unsigned n)
 {
     uint16_t word = modbus_word(window, REG_SENSORS + n / 2);
@@ -134,11 +113,23 @@ static int sensor_at(const struct modbus_window *window, unsigned n)
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, 0, VALUES)) {
-        bool tenths = counts_tenths(bms_memory(bms), window, pack);
+        /* Section 3, "tenths generation". Values that prove it are not always present. */
+        struct memory *memory = bms_memory(bms);
+        double most =
+            fmax(pack->value[FULL_AH], pack->value[RATED_AH]); /* of two, NaN is passed over */
+        memory->tenths |= modbus_word(window, REG_LIMIT) >= LIMIT_IMPOSSIBLE_A ||
+                          modbus_word(window, REG_REMAINING) > 1.2 * most;
+        bool tenths = memory->tenths;
         double divisor = tenths ? 10 : 1;
         bms_set_current(bms, pack,
                         (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
-        decode_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
+        /* One unit reports 0 here although it is not empty. */
+        double ah = modbus_word(window, REG_REMAINING) / divisor;
+        double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;
+        if (ah > 0 || by_soc < 1 || pack->value[SOC_PERCENT] == 0)
+            pack_set(pack, REMAINING_AH, ah);
+        else
+            pack_unset(pack, REMAINING_AH);
         pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMIT) / divisor);
     }
     if (modbus_has(window, REG_SENSORS, SENSORS / 2)) {

@@ -269,14 +269,6 @@ static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack
     pack_raw_alarm(pack, word);
 }
 
-/* Section 5.4: the actual state of the MOS; the switches AB and AC are only what was commanded. */
-static void decode_state(uint16_t word, struct pack *pack)
-{
-    pack_set(pack, CHARGE_MOS, word & 1);
-    pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
-    pack_set(pack, BALANCING, word >> 2 & 1);
-}
-
 /* Section 5.3: B9 is meaningless before software 10.10, the number after the last _S of
  * 10.XW_S10.07. */
 static bool knows_full_capacity(const uint8_t *version)
@@ -350,8 +342,14 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         pack_set(pack, CYCLES, be16(at[CYCLE_COUNT]));
     if (at[ALARMS])
         decode_alarms(be16(at[ALARMS]), at[STATE], pack);
-    if (at[STATE])
-        decode_state(be16(at[STATE]), pack);
+    if (at[STATE]) {
+        /* Section 5.4: the actual state of the MOS; the switches AB and AC are only what was
+         * commanded. */
+        uint16_t word = be16(at[STATE]);
+        pack_set(pack, CHARGE_MOS, word & 1);
+        pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
+        pack_set(pack, BALANCING, word >> 2 & 1);
+    }
     const uint8_t *rated = registers->at[CAPACITY], *full = registers->at[FULL_CAPACITY];
     if (rated && be32(rated) != 0)
         pack_set(pack, RATED_AH, be32(rated));

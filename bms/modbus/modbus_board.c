@@ -35,15 +35,6 @@ static bool knows(const struct modbus_board *board, unsigned function)
     return false;
 }
 
-/* Writes one number into the reply. */
-static void put_word(uint8_t *data, bool bits, unsigned n, int32_t word)
-{
-    if (!bits)
-        put_be16(data + 2 * n, (uint32_t) word);
-    else
-        data[n / 8] |= (uint8_t) ((word != 0) << n % 8);
-}
-
 static bool is_planned(const struct bms_driver *driver, unsigned function, unsigned reg)
 {
     for (unsigned i = 0; i < driver->steps; i++) {
@@ -84,7 +75,12 @@ static void answer_read(struct bms *bms, const struct modbus_board *board, const
             write_exception(asked, MODBUS_BAD_ADDRESS, out);
             return;
         }
-        put_word(out->bytes + 3, bits, n, word);
+        /* Writes one number into the reply. */
+        uint8_t *data = out->bytes + 3;
+        if (!bits)
+            put_be16(data + 2 * n, (uint32_t) word);
+        else
+            data[n / 8] |= (uint8_t) ((word != 0) << n % 8);
     }
     out->bytes[0] = asked[0];
     out->bytes[1] = asked[1];

@@ -338,48 +338,43 @@ MQTT_TEST(entities)
 MQTT_TEST(discovery)
 {
     struct sample *sample = *state;
-    json_t *object = announce(sample, ENTITIES_NORMAL, false);
-    const json_t *device = json_object_get(object, "dev");
-    assert_string_equal(json_string_value(json_array_get(json_object_get(device, "ids"), 0)),
-                        "packgate_3f9a0c11_shed");
-    assert_string_equal(json_string_value(json_object_get(device, "mf")), "Daly");
-    assert_string_equal(json_string_value(json_object_get(device, "via_device")),
-                        "packgate_3f9a0c11");
-    const json_t *soc = json_object_get(json_object_get(object, "cmps"), "soc_percent");
     static const struct {
-        const char *key, *wanted;
-    } keys[] = {
-        {"p", "sensor"},
-        {"uniq_id", "packgate_3f9a0c11_shed_soc_percent"},
-        {"def_ent_id", "sensor.shed_soc_percent"},
-        {"name", "State of charge"},
-        {"dev_cla", "battery"},
-        {"stat_cla", "measurement"},
-        {"unit_of_meas", "%"},
-        {"val_tpl", "{{ value_json.soc_percent | default('None') }}"},
+        const char *path, *wanted; /* as JSON; NULL: absent */
+    } cases[] = {
+        {"dev ids", "[\"packgate_3f9a0c11_shed\"]"},
+        {"dev mf", "\"Daly\""},
+        {"dev via_device", "\"packgate_3f9a0c11\""},
+        {"cmps soc_percent p", "\"sensor\""},
+        {"cmps soc_percent uniq_id", "\"packgate_3f9a0c11_shed_soc_percent\""},
+        {"cmps soc_percent def_ent_id", "\"sensor.shed_soc_percent\""},
+        {"cmps soc_percent name", "\"State of charge\""},
+        {"cmps soc_percent dev_cla", "\"battery\""},
+        {"cmps soc_percent stat_cla", "\"measurement\""},
+        {"cmps soc_percent unit_of_meas", "\"%\""},
+        {"cmps soc_percent val_tpl", "\"{{ value_json.soc_percent | default('None') }}\""},
+        {"cmps soc_percent sug_dsp_prc", "0"},
+        {"cmps soc_percent exp_aft", "30"},
+        {"cmps voltage_v sug_dsp_prc", "2"},
+        {"cmps current_a sug_dsp_prc", "2"},
+        {"cmps remaining_ah sug_dsp_prc", "1"},
+        {"cmps cell_mv_1 ent_cat", "\"diagnostic\""},
+        {"cmps cell_max_mv ent_cat", NULL},
+        {"cmps alarm_event p", "\"event\""},
+        {"cmps alarm_event stat_t", "\"packgate/shed/event\""},
+        {"cmps alarm_event exp_aft", NULL},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        assert_string_equal(json_string_value(json_object_get(soc, keys[i].key)), keys[i].wanted);
-    assert_int_equal(json_integer_value(json_object_get(soc, "sug_dsp_prc")), 0);
-    const json_t *others = json_object_get(object, "cmps");
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(others, "voltage_v"), "sug_dsp_prc")),
-        2);
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(others, "current_a"), "sug_dsp_prc")),
-        2);
-    assert_int_equal(
-        json_integer_value(json_object_get(json_object_get(others, "remaining_ah"), "sug_dsp_prc")),
-        1);
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(others, "cell_mv_1"), "ent_cat")),
-        "diagnostic");
-    assert_null(json_object_get(json_object_get(others, "cell_max_mv"), "ent_cat"));
-    const json_t *event = json_object_get(others, "alarm_event");
-    assert_string_equal(json_string_value(json_object_get(event, "p")), "event");
-    assert_string_equal(json_string_value(json_object_get(event, "stat_t")), "packgate/shed/event");
-    assert_null(json_object_get(event, "exp_aft"));
-    assert_int_equal(json_integer_value(json_object_get(soc, "exp_aft")), 30);
+    json_t *object = announce(sample, ENTITIES_NORMAL, false);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[80], *rest = path, *word;
+        const json_t *at = object;
+        snprintf(path, sizeof path, "%s", cases[i].path);
+        while ((word = strsep(&rest, " ")))
+            at = json_object_get(at, word);
+        char *found = at ? json_dumps(at, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+        if (!found != !cases[i].wanted || (found && strcmp(found, cases[i].wanted) != 0))
+            fail_msg("%s is %s", cases[i].path, found ? found : "absent");
+        free(found);
+    }
     json_decref(object);
     char topic[TOPIC_SIZE];
     struct announcer announcer = announcer_of(false);

@@ -93,7 +93,6 @@ static void send_config(void)
     char *bytes = pipe_compose(&config, sources, &size);
     const int file = pipe_text_file(bytes, size);
     assert_true(pipe_send(gateway_end, &(struct pipe_message){.type = PIPE_CONFIG}, file));
-    assert_true(pipe_send(gateway_end, &(struct pipe_message){.type = PIPE_READY}, -1));
     close(file);
     free(bytes);
 }

@@ -13,6 +13,16 @@ struct text text_in(char *bytes, size_t room)
     return (struct text){.bytes = bytes, .room = room};
 }
 
+size_t text_fitting(const char *words, size_t most)
+{
+    const size_t size = strlen(words);
+    if (size <= most)
+        return size;
+    while (most > 0 && ((unsigned char) words[most] & 0xC0) == 0x80)
+        most--;
+    return most;
+}
+
 static void append_bytes(struct text *text, const char *more, size_t size)
 {
     if (text->cut || size >= text->room - text->size) {

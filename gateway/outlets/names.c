@@ -36,20 +36,16 @@ struct question {
     struct sockaddr_storage address; /* to connect to */
 };
 
-struct answer {
-    int error; /* as of getaddrinfo; 0: none */
-    unsigned count;
-    struct {
-        int family, type, protocol;
-        socklen_t size;
-        struct sockaddr_storage address;
-    } found[FOUND_MAX];
-};
-
 /* An address as a library gets it; the entries of a list lie in one piece of memory. */
 struct entry {
     struct addrinfo info;
     struct sockaddr_storage address;
+};
+
+struct answer {
+    int error; /* as of getaddrinfo; 0: none */
+    unsigned count;
+    struct entry found[FOUND_MAX]; /* without pointers */
 };
 
 static int looker = -1; /* socket of the process that looks names up and connects */
@@ -77,12 +73,12 @@ static void look_up(const struct question *question, struct answer *answer)
          info = info->ai_next) {
         if (info->ai_addrlen > sizeof answer->found->address)
             continue;
-        answer->found[answer->count].family = info->ai_family;
-        answer->found[answer->count].type = info->ai_socktype;
-        answer->found[answer->count].protocol = info->ai_protocol;
-        answer->found[answer->count].size = info->ai_addrlen;
-        memcpy(&answer->found[answer->count].address, info->ai_addr, info->ai_addrlen);
-        answer->count++;
+        struct entry *entry = &answer->found[answer->count++];
+        entry->info = *info;
+        entry->info.ai_canonname = NULL;
+        entry->info.ai_addr = NULL;
+        entry->info.ai_next = NULL;
+        memcpy(&entry->address, info->ai_addr, info->ai_addrlen);
     }
     if (list)
         real_free(list);
@@ -251,16 +247,10 @@ static int make_list(const struct answer *answer, struct addrinfo **list)
     struct entry *entries = calloc(answer->count, sizeof *entries);
     if (!entries)
         return EAI_MEMORY;
+    memcpy(entries, answer->found, answer->count * sizeof *entries);
     for (unsigned i = 0; i < answer->count; i++) {
-        entries[i].address = answer->found[i].address;
-        entries[i].info = (struct addrinfo){
-            .ai_family = answer->found[i].family,
-            .ai_socktype = answer->found[i].type,
-            .ai_protocol = answer->found[i].protocol,
-            .ai_addrlen = answer->found[i].size,
-            .ai_addr = (struct sockaddr *) &entries[i].address,
-            .ai_next = i + 1 < answer->count ? &entries[i + 1].info : NULL,
-        };
+        entries[i].info.ai_addr = (struct sockaddr *) &entries[i].address;
+        entries[i].info.ai_next = i + 1 < answer->count ? &entries[i + 1].info : NULL;
     }
     *list = &entries->info;
     return 0;

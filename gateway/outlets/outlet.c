@@ -21,7 +21,7 @@
 #define CONFIG_WAIT_MS 10000
 #define TURN_MESSAGES 256 /* at most so many a turn, before timers and sockets are served */
 #define REQUESTS_MAX 32   /* orders in flight, and questions */
-#define CONFIG_MOST (4 * 1024 * 1024)
+#define CONFIG_MOST (16 * 1024 * 1024)
 #define ANSWER_MOST (64 * 1024 * 1024)
 
 struct note {
@@ -389,15 +389,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- beginning ---- */
 
-/* The first messages (config, notes, ready); only here the process may block. */
-static bool await_message(struct outlet *outlet, struct pipe_message *message, int *file)
-{
-    struct pollfd ready = {.fd = outlet->fd, .events = POLLIN};
-    while (poll(&ready, 1, CONFIG_WAIT_MS) < 0 && errno == EINTR)
-        ;
-    return ready.revents && pipe_receive(outlet->fd, message, file) > 0;
-}
-
 static void describe_pack(struct outlet_pack *pack)
 {
     const struct pipe_pack *facts = &pack->facts;
@@ -440,12 +431,12 @@ static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
     return pack->strangers != NULL;
 }
 
-static bool make_packs(struct outlet *outlet, const char *at)
+static bool make_packs(struct outlet *outlet, const char **at)
 {
     const unsigned count = outlet->config.pack_count;
     outlet->packs = calloc(count + 1, sizeof *outlet->packs);
     for (unsigned i = 0; outlet->packs && i < count; i++) {
-        at = pipe_parse_pack(at, &outlet->packs[i].facts);
+        *at = pipe_parse_pack(*at, &outlet->packs[i].facts);
         outlet->packs[i].index = i;
         describe_pack(&outlet->packs[i]);
     }
@@ -468,21 +459,31 @@ static const char *parse_config(const struct outlet_kind *kind, const char *byte
     return NULL;
 }
 
+/* The first message; only here the process may block. */
 static bool handle_config(struct outlet *outlet)
 {
+    struct pollfd ready = {.fd = outlet->fd, .events = POLLIN};
     struct pipe_message message;
     size_t size = 0;
-    int file;
-    if (!await_message(outlet, &message, &file)) {
+    int file = -1;
+    while (poll(&ready, 1, CONFIG_WAIT_MS) < 0 && errno == EINTR)
+        ;
+    if (!ready.revents || pipe_receive(outlet->fd, &message, &file) <= 0) {
         log_error("packgate-outlet %s: received no configuration from the gateway",
                   outlet->kind->name);
         return false;
     }
     outlet->bytes = pipe_file_text(file, CONFIG_MOST, &size);
-    const char *packs = parse_config(outlet->kind, outlet->bytes, size, &outlet->config);
     if (file >= 0)
         close(file);
-    return packs && make_packs(outlet, packs);
+    const char *at = parse_config(outlet->kind, outlet->bytes, size, &outlet->config);
+    bool good = at && make_packs(outlet, &at);
+    for (; good && at < outlet->bytes + size; at += sizeof(struct pipe_note)) {
+        struct pipe_note note;
+        memcpy(&note, at, sizeof note);
+        good = set_note(outlet, note.key, note.text) != NULL;
+    }
+    return good;
 }
 
 int outlet_test(const struct outlet_kind *kind, const char *path)
@@ -500,19 +501,6 @@ int outlet_test(const struct outlet_kind *kind, const char *path)
     if (file >= 0)
         close(file);
     return status;
-}
-
-static bool handle_notes(struct outlet *outlet)
-{
-    struct pipe_message message;
-    int file;
-    while (await_message(outlet, &message, &file))
-        if (message.type == PIPE_READY)
-            return true;
-        else if (message.type != PIPE_NOTE ||
-                 !set_note(outlet, message.note.key, message.note.text))
-            return false;
-    return false;
 }
 
 /* The gateway has died or the system shuts down. A library may be blocked in a look-up, so that
@@ -556,7 +544,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     memory_be_small();
     struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
     log_never_wait(outlet.loop);
-    bool good = handle_config(&outlet) && handle_notes(&outlet);
+    bool good = handle_config(&outlet);
     if (good) {
         outlet.heard_at = clock_now();
         snprintf(outlet.title, sizeof outlet.title, outlet.config.section[0] ? "%s %s" : "%s",

@@ -165,17 +165,6 @@ static void withdraw_former(struct outlets *outlets, const struct config_section
     process_leave(process, true);
 }
 
-static const struct config_section *find_outlet_section(const char *title)
-{
-    for (size_t i = 0; config_sections[i]; i++) {
-        const size_t size = strlen(config_sections[i]->word);
-        if (config_sections[i]->outlet && strncmp(title, config_sections[i]->word, size) == 0 &&
-            title[size] == ' ')
-            return config_sections[i];
-    }
-    return NULL;
-}
-
 static void renew_processes(struct outlets *outlets)
 {
     const struct config *config = packs_config(outlets->packs);
@@ -209,11 +198,14 @@ static void renew_processes(struct outlets *outlets)
                 process_free(process);
         }
     outlets->first = kept;
-    for (const struct kept_note *note = NULL; (note = kept_next_note(outlets->kept, NULL, note));) {
-        const struct config_section *kind = find_outlet_section(note->outlet);
-        if (strcmp(note->key, "broker") == 0 && kind && !find_process(outlets, note->outlet, true))
-            withdraw_former(outlets, kind, note->outlet);
-    }
+    for (const struct kept_note *note = NULL; (note = kept_next_note(outlets->kept, NULL, note));)
+        for (size_t i = 0; strcmp(note->key, "broker") == 0 && config_sections[i]; i++) {
+            const struct config_section *kind = config_sections[i];
+            const size_t size = strlen(kind->word);
+            if (kind->outlet && strncmp(note->outlet, kind->word, size) == 0 &&
+                note->outlet[size] == ' ' && !find_process(outlets, note->outlet, true))
+                withdraw_former(outlets, kind, note->outlet);
+        }
     process_start_waiting(outlets);
 }
 

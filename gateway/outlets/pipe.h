@@ -5,9 +5,7 @@
  * build detects this by the config and is not started. The gateway checks what it receives: an
  * outlet may have been taken over through its network.
  *
- *     gateway -> outlet   config   an attached file: struct pipe_config, its section, its packs; once, first
- *                         note     a line that the outlet has stored in the state file
- *                         ready    all notes were sent
+ *     gateway -> outlet   config   an attached file: struct pipe_config, its section, its packs, its notes; once, first
  *                         values   one complete pack; at least once a second for each
  *                         done     the result of an order of this outlet
  *                         ordered  an order of any client has ended
@@ -36,7 +34,6 @@
 enum pipe_type {
     PIPE_CONFIG = 1,
     PIPE_NOTE,
-    PIPE_READY,
     PIPE_VALUES,
     PIPE_DONE,
     PIPE_ORDERED,
@@ -177,7 +174,7 @@ char *pipe_compose(struct pipe_config *config, const struct source *const *sourc
 /** Reads it; texts of `config` stay in `bytes`. Returns where the packs begin; NULL: it was made by another version, whose
  * number is in `config`. */
 const char *pipe_parse(const char *bytes, size_t size, struct pipe_config *config);
-/** Reads a pack and returns where the next one begins. */
+/** Reads a pack and returns where the next one begins; behind the last one are the notes, to the end. */
 const char *pipe_parse_pack(const char *at, struct pipe_pack *pack);
 
 /** A file in memory with this text, to be attached; the caller closes it. -1: error. */

@@ -23,7 +23,6 @@
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* an outlet that ran for so long starts with the first pause again */
-#define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for notes */
 #define WITHDRAW_S                                                                                 \
     (OUTLET_WITHDRAW_S + 1) /* one whose section is gone for good is killed after that */
 
@@ -174,40 +173,21 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     _exit(127);
 }
 
-static bool send_all_notes(struct process *process)
-{
-    const int file = pipe_text_file(process->config, process->config_size);
-    bool good =
-        file >= 0 && pipe_send(process->fd, &(struct pipe_message){.type = PIPE_CONFIG}, file);
-    if (file >= 0)
-        close(file);
-    const struct kept_note *at = NULL;
-    while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
-        struct pipe_message message = {.type = PIPE_NOTE};
-        snprintf(message.note.key, PIPE_KEY_SIZE, "%s", at->key);
-        snprintf(message.note.text, PIPE_NOTE_SIZE, "%s", at->text);
-        good = tell_send(process, &message);
-    }
-    return good && tell_send(process, &(struct pipe_message){.type = PIPE_READY});
-}
-
-/* Limits how much waits in the pipe for an outlet that does not read; the kernel has a limit of
- * its own. */
-static void set_room(struct process *process, int room)
-{
-    setsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-}
-
-/* The pipe is empty: it is enlarged to take the notes at once. Each takes almost 1 KiB of it, and
- * there is one for each pack; afterwards values get the usual room. */
+/* With the notes of the outlet behind. */
 static bool send_config(struct process *process)
 {
-    int room = 0;
-    socklen_t size = sizeof room;
-    getsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, &size);
-    set_room(process, CONFIG_ROOM);
-    bool good = send_all_notes(process);
-    set_room(process, room / 2); /* the kernel doubles what it is given */
+    const int file = pipe_text_file(process->config, process->config_size);
+    bool good = file >= 0 && lseek(file, 0, SEEK_END) >= 0;
+    const struct kept_note *at = NULL;
+    while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
+        struct pipe_note note = {{0}, {0}};
+        snprintf(note.key, sizeof note.key, "%s", at->key);
+        snprintf(note.text, sizeof note.text, "%s", at->text);
+        good = write(file, &note, sizeof note) == (ssize_t) sizeof note;
+    }
+    good = good && pipe_send(process->fd, &(struct pipe_message){.type = PIPE_CONFIG}, file);
+    if (file >= 0)
+        close(file);
     return good;
 }
 
@@ -226,8 +206,7 @@ static void adopt_child(struct process *process, int fd, pid_t pid)
     for (unsigned n = 0; n < process->source_count; n++)
         tell_owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
     if (!send_config(process)) {
-        log_error("outlet %s: its notes are too many for a pipe, or memory is short",
-                  process->title);
+        log_error("outlet %s: out of memory", process->title);
         hear_no_more(process);
     }
 }

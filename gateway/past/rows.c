@@ -182,7 +182,7 @@ void history_add_sums(struct history_row *row, const struct history_row *part)
     }
 }
 
-/* Adds ten seconds to a minute, an hour or a day. */
+/* Adds a poll to ten seconds, or ten seconds to a minute, an hour or a day. */
 static void add_row(struct history_interval *interval, const struct history_row *part)
 {
     struct history_row *row = &interval->row;
@@ -319,29 +319,17 @@ static int64_t growth(double *before, double counter)
     return grown > 0 ? llround(grown * 1000) : 0;
 }
 
-static void add_poll(struct history_interval *interval, const struct pack *pack,
-                     const struct map_allowed *allowed, struct alarms alarms, int64_t wall)
+static struct history_row row_of_poll(const struct pack *pack, const struct map_allowed *allowed,
+                                      struct alarms alarms, int64_t wall)
 {
-    struct history_row *row = &interval->row;
-    for (int i = 0; i < ROW_VALUES; i++) {
-        const int32_t number = to_integer((enum history_value) i, pack, allowed);
-        if (number == ROW_UNKNOWN)
-            continue;
-        interval->sum[i] += number;
-        interval->weight[i] += 1;
-        if (history_column((enum history_value) i)->takes_last)
-            row->mean[i] = number;
-        row->min[i] = lower(row->min[i], number);
-        row->max[i] = higher(row->max[i], number);
-    }
-    row->n++;
-    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
-    row->flags = (row->flags & ~last) | flags_of(pack, alarms);
-    const int32_t soc = to_integer(ROW_SOC, pack, allowed);
-    if (soc > row->soc_peak) {
-        row->soc_peak = soc;
-        row->soc_peak_at = wall;
-    }
+    struct history_row row = history_empty(wall);
+    for (int i = 0; i < ROW_VALUES; i++)
+        row.mean[i] = row.min[i] = row.max[i] = to_integer((enum history_value) i, pack, allowed);
+    row.n = 1;
+    row.flags = flags_of(pack, alarms);
+    row.soc_peak = row.mean[ROW_SOC];
+    row.soc_peak_at = wall;
+    return row;
 }
 
 void history_add(struct history_series *series, const struct pack *pack,
@@ -359,7 +347,8 @@ void history_add(struct history_series *series, const struct pack *pack,
     }
     series->fresh_from = recent->row.t;
     series->alarms = alarms_after(series->alarms, pack);
-    add_poll(recent, pack, &status->allowed, series->alarms, now);
-    recent->row.charged_mwh += growth(&series->charged_wh, status->charged_wh);
-    recent->row.discharged_mwh += growth(&series->discharged_wh, status->discharged_wh);
+    struct history_row poll = row_of_poll(pack, &status->allowed, series->alarms, now);
+    poll.charged_mwh = growth(&series->charged_wh, status->charged_wh);
+    poll.discharged_mwh = growth(&series->discharged_wh, status->discharged_wh);
+    add_row(recent, &poll);
 }

@@ -3,7 +3,6 @@
 """The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template
 rendered for the real state message, orders, withdrawal, and harm that the broker can do."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ import time
 
 from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, crc16, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
+from influx_harness import outlet_pid
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, SOON_STALE, await_retained, flood, huge, make_certificates,
                           retained)
 from venus_reader import NEEDED, Battery
@@ -32,16 +32,6 @@ def rewrite(gateway, text):
         file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n\n{text}")
     gateway.process.send_signal(signal.SIGHUP)
     gateway.wait_for("the new configuration is in force")
-
-
-def outlet_of(gateway):
-    """The pid of its only outlet."""
-    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
-    for child in children:
-        with contextlib.suppress(OSError), open(f"/proc/{int(child)}/cmdline", "rb") as file:
-            if b"packgate-outlet" in file.read():
-                return int(child)
-    raise AssertionError("no outlet runs")
 
 
 def identity(found):
@@ -296,7 +286,7 @@ def tells_an_alarm_once_and_for_sure():
             Gateway(LINE.format("shed", alarm, 1, "") + section(proxy)) as gateway:
         assert listener.wait_json("packgate/shed/event")["active"] is True
         before = len(listener.came)
-        os.kill(outlet_of(gateway), signal.SIGKILL)
+        os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
         gateway.wait_for("mqtt home: connected to")
         for _ in range(3):
             listener.wait_json("packgate/shed/state", lambda state: state.get("alarm_soc_low") == 1)
@@ -324,7 +314,7 @@ def says_who_is_there():
             # While silent, it published nothing.
             assert not any(topic == "packgate/shed/state" for topic, _, _ in listener.seen[before:])
             # The last will.
-            os.kill(outlet_of(gateway), signal.SIGKILL)
+            os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
             listener.wait_for("packgate/status", lambda payload: payload == b"offline")
             listener.wait_for("packgate/status", lambda payload: payload == b"online")
             # The gateway hangs: its values are no longer current.
@@ -344,7 +334,7 @@ def no_word_of_it_outlives_the_gateway():
         with Gateway(LINE.format("shed", "sim:", 1, "") + section(broker)) as gateway:
             listener.wait_for("packgate/shed/state")
             os.kill(gateway.process.pid, signal.SIGSTOP)
-            os.kill(outlet_of(gateway), signal.SIGKILL)
+            os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
             gateway.stop(signal.SIGKILL)
         assert retained(broker)["packgate/shed/status"] == b"offline"
         listener.wait_for("packgate/status", lambda payload: payload == b"offline")
@@ -434,14 +424,14 @@ def withdraws_in_any_case():
     with tempfile.TemporaryDirectory(prefix="packgate-broker-") as folder, \
             Broker(kept.format(folder), folder=folder) as broker, Gateway(packs + section(broker)) as gateway:
         await_retained(broker, is_there, "announced")
-        os.kill(outlet_of(gateway), signal.SIGSTOP)
+        os.kill(outlet_pid(gateway, "mqtt"), signal.SIGSTOP)
         rewrite(gateway, packs + section(broker, "interval = 2s\n"))
         rewrite(gateway, packs)
         await_retained(broker, lambda found: not found, "nothing")
 
         rewrite(gateway, packs + section(broker, name="one"))
         await_retained(broker, is_there, "one")
-        os.kill(outlet_of(gateway), signal.SIGKILL)
+        os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
         gateway.wait_for("outlet mqtt one: ended by signal 9")
         rewrite(gateway, packs)
         await_retained(broker, lambda found: not found, "nothing once more")
@@ -514,7 +504,7 @@ def knows_the_pack_after_a_restart():
         info = listener.wait_json("packgate/shed/info", lambda info: "model" in info)
         assert info["protocol"] == "daly" and info["firmware"], info
         gateway.wait_for("mqtt home: connected to")
-        for restart in (lambda: os.kill(outlet_of(gateway), signal.SIGKILL),
+        for restart in (lambda: os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL),
                         lambda: rewrite(gateway, packs + section(broker, "interval = 2s\n"))):
             before = len(listener.seen)
             restart()
@@ -763,7 +753,7 @@ def speaks_like_the_extractor():
             assert all(b"Status" in ours[n + 1] for n in silent if n + 1 < len(ours)), ours
             server.process.send_signal(signal.SIGCONT)
             listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 1)
-            os.kill(outlet_of(gateway), signal.SIGKILL)
+            os.kill(outlet_pid(gateway, "mqtt"), signal.SIGKILL)
             listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 0)
     server.stop()
 

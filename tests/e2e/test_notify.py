@@ -4,7 +4,6 @@
 and untrusted certificates, and that no message is sent twice."""
 
 import base64
-import contextlib
 import email
 import email.header
 import http.server
@@ -22,6 +21,7 @@ import time
 import urllib.parse
 
 from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time
+from influx_harness import outlet_pid
 from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
@@ -170,25 +170,6 @@ def write(folder, name, text, mode=0o600):
     return path
 
 
-def outlet_of(gateway):
-    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
-    for child in children:
-        with contextlib.suppress(OSError), open(f"/proc/{int(child)}/cmdline", "rb") as file:
-            if b"packgate-outlet" in file.read():
-                return int(child)
-    raise AssertionError("no outlet runs")
-
-
-def await_outlet(gateway):
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return outlet_of(gateway)
-        except AssertionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
 def test(gateway_or_text, name="phone"):
     """`packgate notify --test`: (status, output)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -250,9 +231,9 @@ def tells_nothing_twice():
         with Gateway(LINE.format("shed", ALARM, 1, "") + words, state=state) as gateway:
             assert {json.loads(service.next()[2])["event"] for _ in range(2)} == {"started", "alarm"}
             gateway.wait_for("sent \"shed")
-            os.kill(outlet_of(gateway), signal.SIGKILL)
+            os.kill(outlet_pid(gateway, "notify"), signal.SIGKILL)
             gateway.wait_for("outlet notify phone: ended by signal 9")
-            await_outlet(gateway)
+            outlet_pid(gateway, "notify")
         with Gateway(LINE.format("shed", ALARM, 1, "") + words, state=state) as gateway:
             assert json.loads(service.next()[2])["event"] == "started"
             gateway.wait_published("shed")
@@ -431,7 +412,7 @@ def other_kinds_start_nothing():
     with Service() as service:
         with Gateway(LINE.format("shed", ALARM, 1, "") + section(f"type = ntfy\nurl = {service.url}/t\n")) as gateway:
             service.next()
-            with open(f"/proc/{outlet_of(gateway)}/status") as file:
+            with open(f"/proc/{outlet_pid(gateway, 'notify')}/status") as file:
                 text = file.read()
             if "Seccomp_filters" in text and "asan" not in subprocess.run(["ldd", PACKGATE], stdout=subprocess.PIPE).stdout.decode():
                 assert int(text.split("Seccomp_filters:")[1].split()[0]) == 2, text
@@ -590,9 +571,9 @@ def reports():
                 assert words_ in found["text"], (words_, found)
             gateway.wait_for("sent .*report")
             count = len(service.came)
-            os.kill(outlet_of(gateway), signal.SIGKILL)
+            os.kill(outlet_pid(gateway, "notify"), signal.SIGKILL)
             gateway.wait_for("outlet notify phone: ended by signal 9")
-            await_outlet(gateway)
+            outlet_pid(gateway, "notify")
         with Gateway(packs + words, general, state=state) as gateway:
             gateway.wait_published("shed", "roof")
         assert len(service.came) == count, service.came[count:]

@@ -261,7 +261,7 @@ while answered < 100:
             what = os.memfd_create("what")
             os.write(what, b"configuration")
             try:
-                socket.send_fds(pipe, [struct.pack("i4xQ", 10, 1)], [what])  # a question, PIPE_QUESTION
+                socket.send_fds(pipe, [struct.pack("i4xQ", 9, 1)], [what])  # a question, PIPE_QUESTION
             finally:
                 os.close(what)
     except BlockingIOError:

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Rows of the history as CSV, with or without a running gateway. */
-#include "export.h"
+#include "commands.h"
 
 #include "past/csv.h"
 #include "store.h"
 #include "past/when.h"
+
+#include "bms/count.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -19,7 +21,6 @@ enum { DONE, FAILED, USAGE }; /* exit statuses of packgate */
 struct export
 {
     const char *file, *pack, *from, *to, *level;
-    bool extremes;
     struct query_ask ask;
 };
 
@@ -43,39 +44,24 @@ static void print_export_help(FILE *out)
 /* Returns -1 to continue, else the exit status. */
 static int parse_export_options(int argc, char **argv, struct export *export)
 {
+    const char **const texts[] = {&export->file, &export->pack, &export->from, &export->to,
+                                  &export->level};
     static const struct option options[] = {
-        {"file", required_argument, NULL, 'F'},  {"pack", required_argument, NULL, 'p'},
-        {"from", required_argument, NULL, 'f'},  {"to", required_argument, NULL, 't'},
-        {"level", required_argument, NULL, 'l'}, {"extremes", no_argument, NULL, 'e'},
-        {"help", no_argument, NULL, 'h'},        {0}};
+        {"file", required_argument, NULL, 0},  {"pack", required_argument, NULL, 1},
+        {"from", required_argument, NULL, 2},  {"to", required_argument, NULL, 3},
+        {"level", required_argument, NULL, 4}, {"extremes", no_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},      {0}};
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
-        switch (option) {
-        case 'F':
-            export->file = optarg;
-            break;
-        case 'p':
-            export->pack = optarg;
-            break;
-        case 'f':
-            export->from = optarg;
-            break;
-        case 't':
-            export->to = optarg;
-            break;
-        case 'l':
-            export->level = optarg;
-            break;
-        case 'e':
-            export->extremes = true;
-            break;
-        case 'h':
-            print_export_help(stdout);
-            return DONE;
-        default:
-            print_export_help(stderr);
-            return USAGE;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option >= 0 && option < (int) COUNT(texts)) {
+            *texts[option] = optarg;
+        } else if (option == 'e') {
+            export->ask.extremes = true;
+        } else {
+            print_export_help(option == 'h' ? stdout : stderr);
+            return option == 'h' ? DONE : USAGE;
         }
+    }
     if (optind < argc || !export->file) {
         print_export_help(stderr);
         return USAGE;
@@ -83,28 +69,27 @@ static int parse_export_options(int argc, char **argv, struct export *export)
     return -1;
 }
 
+static bool parse_time(const char *name, const char *text, int64_t *at)
+{
+    if (!text || when_parse(text, at))
+        return true;
+    fprintf(stderr, "packgate: %s %s is not a time; expected one such as 2026-11-01T12:00\n", name,
+            text);
+    return false;
+}
+
 static bool settle_times(struct export *export)
 {
     struct query_ask *ask = &export->ask;
     ask->to = time(NULL);
     ask->from = ask->to - DAY_S;
-    if (export->to && !when_parse(export->to, &ask->to)) {
-        fprintf(stderr, "packgate: --to %s is not a time; expected one such as 2026-11-01T12:00\n",
-                export->to);
+    if (!parse_time("--to", export->to, &ask->to) ||
+        !parse_time("--from", export->from, &ask->from))
         return false;
-    }
-    if (export->from && !when_parse(export->from, &ask->from)) {
-        fprintf(stderr,
-                "packgate: --from %s is not a time; expected one such as 2026-11-01T12:00\n",
-                export->from);
-        return false;
-    }
-    if (export->level && !history_level_find(export->level, &ask->level)) {
-        fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n",
-                export->level);
-        return false;
-    }
-    return true;
+    if (!export->level || history_level_find(export->level, &ask->level))
+        return true;
+    fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n", export->level);
+    return false;
 }
 
 static bool print_row(void *data, const struct history_row *row)
@@ -168,7 +153,6 @@ int history_export(int argc, char **argv)
         return status;
     if (!settle_times(&export))
         return USAGE;
-    export.ask.extremes = export.extremes;
     char why[300], only[80];
     struct query *query = query_open(export.file, why, sizeof why);
     if (!query) {

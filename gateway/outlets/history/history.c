@@ -7,10 +7,9 @@
 #include "outlets/outlet.h"
 #include "outlets/told.h"
 #include "past/checkup.h"
-#include "export.h"
+#include "commands.h"
 #include "past/query.h"
 #include "past/rows.h"
-#include "simulate.h"
 #include "steady.h"
 #include "store.h"
 

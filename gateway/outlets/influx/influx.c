@@ -110,11 +110,16 @@ static bool has_history(const struct influx *influx)
     return influx->config->history[0] != '\0';
 }
 
-/* Age of the oldest unconfirmed interval. */
+/* The beginning of the oldest unconfirmed interval before a time; that time: there is none. */
+static int64_t oldest_owed(const struct influx *influx, int64_t before)
+{
+    return influx->gaps.count > 0 && influx->gaps.at[0].from < before ? influx->gaps.at[0].from
+                                                                      : before;
+}
+
 static int64_t behind(const struct influx *influx)
 {
-    const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
-    return oldest && oldest->from < influx->current ? influx->current - oldest->from : 0;
+    return influx->current - oldest_owed(influx, influx->current);
 }
 
 /* ---- what is kept ---- */
@@ -243,27 +248,19 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     }
 }
 
-/* The operator of many gateways cannot see from arriving values whether older ones are still
- * missing. */
-static void write_gateway(struct influx *influx)
-{
-    const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
-    const int64_t t = influx->live_at;
-    struct text text;
-    if (!batch_row(&influx->live, &text))
-        return;
-    points_gateway(&text, influx->gateway, t, oldest && oldest->from < t ? t - oldest->from : 0,
-                   t % MINUTE_S == 0);
-    batch_end_row(&influx->live, &text);
-}
-
 static void send_live(struct influx *influx, int64_t t, double now)
 {
     if (influx->live.state == BATCH_UNDER_WAY || now < influx->retry_at)
         return;
     influx->live_at = t;
     batch_clear(&influx->live);
-    write_gateway(influx);
+    /* The operator of many gateways cannot see from arriving values whether older ones are still
+     * missing. */
+    struct text text;
+    if (batch_row(&influx->live, &text)) {
+        points_gateway(&text, influx->gateway, t, t - oldest_owed(influx, t), t % MINUTE_S == 0);
+        batch_end_row(&influx->live, &text);
+    }
     for (unsigned i = 0; i < influx->count; i++)
         write_live(influx, &influx->packs[i], now);
     if (influx->live.rows > 0)
@@ -274,9 +271,7 @@ static void send_live(struct influx *influx, int64_t t, double now)
  * time nothing is owed. */
 static void free_confirmed(struct influx *influx)
 {
-    const int64_t owed = influx->gaps.count > 0 && influx->gaps.at[0].from < influx->current
-                             ? influx->gaps.at[0].from
-                             : influx->current;
+    const int64_t owed = oldest_owed(influx, influx->current);
     for (unsigned i = 0; i < influx->count; i++)
         recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
     batch_release(&influx->live);

@@ -45,17 +45,6 @@ static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const
     *told = true;
 }
 
-/* The number of bytes of a text that fit without cutting a character. */
-static int whole_characters(const char *text, size_t room)
-{
-    size_t size = strlen(text);
-    if (size <= room)
-        return (int) size;
-    while (room > 0 && ((unsigned char) text[room] & 0xC0) == 0x80)
-        room--;
-    return (int) room;
-}
-
 /* NULL: the order is in progress. */
 static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
                                int value, bool retained, double since, const char *topic)
@@ -110,7 +99,7 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
     const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : order_name(which);
     const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
     char order[64];
-    snprintf(order, sizeof order, "%.*s", whole_characters(word, sizeof order - 1), word);
+    snprintf(order, sizeof order, "%.*s", (int) text_fitting(word, sizeof order - 1), word);
     mqtt->refused += result != NULL;
     if (result)
         send_result(mqtt, mqtt_is_device(mqtt) ? "" : name, order, value, result);

@@ -108,17 +108,6 @@ static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *t
     return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_device(mqtt));
 }
 
-static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
-{
-    char topic[TOPIC_SIZE];
-    if (pack->online && !say_status(mqtt, pack, true, 0))
-        return false;
-    struct text text = mqtt_text(mqtt);
-    message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), clock_wall());
-    return send_last(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
-                     &text);
-}
-
 static bool send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
 {
     const char *name;
@@ -181,12 +170,19 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     if (mqtt->config->layout == LAYOUT_VENUS) {
         if (!send_venus(mqtt, pack, now))
             return false;
-    } else if (mqtt_is_device(mqtt) && !send_smartbms(mqtt, pack, now)) {
-        return false;
+    } else if (mqtt_is_device(mqtt)) {
+        if (!send_smartbms(mqtt, pack, now))
+            return false;
+    } else if (outlet_fresh(mqtt->outlet, pack->pack, now)) {
+        char topic[TOPIC_SIZE];
+        if (pack->online && !say_status(mqtt, pack, true, 0))
+            return false;
+        struct text text = mqtt_text(mqtt);
+        message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), clock_wall());
+        topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic);
+        if (!send_last(mqtt, topic, &text))
+            return false;
     }
-    if (!mqtt_is_device(mqtt) && outlet_fresh(mqtt->outlet, pack->pack, now) &&
-        !send_state(mqtt, pack, now))
-        return false;
     pack->todo &= ~(unsigned) STATE;
     pack->free_at = fmax(pack->free_at, now - CHANGE_PAUSE_S) + CHANGE_PAUSE_S;
     pack->changed = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "program.h"
+#include "sender.h"
 
 #include "outlets/pipe.h"
 #include "base/child.h"

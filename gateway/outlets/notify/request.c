@@ -97,17 +97,6 @@ static void add_base64(struct text *text, const char *bytes, size_t size)
     }
 }
 
-/* The longest prefix of at most `most` bytes that ends between two characters. */
-static size_t cut_size(const char *words, size_t most)
-{
-    size_t size = strlen(words);
-    if (size <= most)
-        return size;
-    for (size = most; size > 0 && ((unsigned char) words[size] & 0xC0) == 0x80; size--)
-        ;
-    return size;
-}
-
 /* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail
  * understand. Each has whole characters and at most 75 bytes (RFC 2047, section 2); readers ignore
  * what is `between` them. */
@@ -118,7 +107,7 @@ static void add_words(struct text *text, const char *words, const char *between)
         return;
     }
     for (bool first = true; *words; first = false) {
-        const size_t size = cut_size(words, WORD_BYTES);
+        const size_t size = text_fitting(words, WORD_BYTES);
         text_add(text, first ? "" : between);
         text_add(text, "=?UTF-8?B?");
         add_base64(text, words, size);
@@ -399,7 +388,7 @@ bool request_set(struct request *request, struct transfer *transfer,
     struct message copy = *given;
     const struct message *message = &copy;
     bool good;
-    copy.text[cut_size(copy.text, request_text_most(config->type))] = '\0';
+    copy.text[text_fitting(copy.text, request_text_most(config->type))] = '\0';
     *request = (struct request){0};
     switch (config->type) {
     case NOTIFY_MAIL:

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "sender.h"
-#include "program.h"
 #include "request.h"
 
 #include "outlets/transfer.h"

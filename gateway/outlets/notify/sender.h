@@ -28,3 +28,21 @@ bool sender_is_busy(const struct sender *sender);
 
 /** Begins; not while it is busy. */
 void sender_send(struct sender *sender, const struct message *message);
+
+/*
+ * program.c, for `type = command`: runs a program with the message on its standard input. Without a shell, one at a
+ * time; after 30 seconds it is killed with all that it has started.
+ */
+
+struct program;
+
+/** `over` follows each successful start. NULL: out of memory. Works on the default loop only, as
+ * the end of a child is a signal. */
+struct program *program_new(struct ev_loop *loop,
+                            void (*over)(void *data, bool good, const char *why), void *data);
+/** NULL is fine. */
+void program_free(struct program *program);
+
+/** Starts it. False: `why` has the error. */
+bool program_start(struct program *program, const char *path, const struct message *message,
+                   const char *json, char *why, size_t size);

@@ -26,12 +26,6 @@ struct unit {
     bool known[MAP_EXTENDED_SIZE];
 };
 
-/* An exception is an answer: the unit or a value does not exist. */
-static bool is_exception(int error)
-{
-    return error > MODBUS_ENOBASE && error < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX;
-}
-
 static enum found read_group(struct unit *unit, const struct map_group *group)
 {
     const unsigned at = group->offset - MAP_EXTENDED_OFFSET;
@@ -40,7 +34,9 @@ static enum found read_group(struct unit *unit, const struct map_group *group)
         memset(unit->known + at, true, group->size);
         return FOUND;
     }
-    return is_exception(errno) ? NOT_HERE : BROKEN;
+    /* An exception is an answer: the unit or a value does not exist. */
+    return (errno > MODBUS_ENOBASE && errno < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX) ? NOT_HERE
+                                                                                     : BROKEN;
 }
 
 static const struct map_row *find_row(const char *name)

@@ -38,16 +38,6 @@ static const char usage[] =
     "                     part of packgate.ini(5) that they are\n"
     "Exit status: 0 no mistakes, 1 mistakes, 2 for a wrong call.\n";
 
-static int print_keys(const char *format)
-{
-    if (!format || strcmp(format, "man") == 0) {
-        keys_manual_print(format != NULL, stdout);
-        return EXIT_DONE;
-    }
-    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
-    return EXIT_USAGE;
-}
-
 /* The settings shared by all packs of a line; NULL: it has no packs. */
 static const struct bms_driver *driver_of_line(const struct config *config,
                                                const struct line_config *line)
@@ -99,16 +89,6 @@ static void look_at_device(const char *path, const struct config *config,
     if (!device_check(line->port + 7, baud, line->rts == RTS_RS485, why, sizeof why))
         warn(path, config_entry_find(config, &line_section, line->name, "port", 0),
              "[line %s] %s: %s", line->name, line->port + 7, why);
-}
-
-static void look_at_port(const char *path, const struct config *config,
-                         const struct present_config *present)
-{
-    char why[200];
-    if (strncmp(present->port, "serial:", 7) == 0 &&
-        !device_check(present->port + 7, present->baud, present->rts == RTS_RS485, why, sizeof why))
-        warn(path, config_entry_find(config, &present_section, present->outlet.name, "port", 0),
-             "[present %s] %s: %s", present->outlet.name, present->port + 7, why);
 }
 
 /* Checks the address only: the port is in use while the gateway runs. */
@@ -186,8 +166,15 @@ void check_host(const char *path, const struct config *config)
     look_at_files(path, config);
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
-    for (unsigned i = 0; i < config->present_count; i++)
-        look_at_port(path, config, &config->presents[i]);
+    for (unsigned i = 0; i < config->present_count; i++) {
+        const struct present_config *present = &config->presents[i];
+        char why[200];
+        if (strncmp(present->port, "serial:", 7) == 0 &&
+            !device_check(present->port + 7, present->baud, present->rts == RTS_RS485, why,
+                          sizeof why))
+            warn(path, config_entry_find(config, &present_section, present->outlet.name, "port", 0),
+                 "[present %s] %s: %s", present->outlet.name, present->port + 7, why);
+    }
     for (unsigned i = 0; i < config->view_count; i++)
         for (unsigned n = 0; n < config->views[i].listen.count; n++)
             if (!has_address(config->views[i].listen.at[n]))
@@ -309,17 +296,6 @@ static unsigned count_others(const struct config *config)
     return count;
 }
 
-static void write_other(const struct config *config, const struct config_section *section,
-                        const char *name, FILE *out)
-{
-    const struct config_key *key = &section->keys[0];
-    const struct config_entry *entry = config_entry_find(config, section, name, key->name, 0);
-    fprintf(out, "[%s%s%s]\t", section->word, name[0] ? " " : "", name);
-    if (entry)
-        fprintf(out, "%s = %s", key->name, entry->text);
-    fputc('\n', out);
-}
-
 static void write_others(const struct config *config, FILE *out)
 {
     fprintf(out, "ALSO\tTO\n");
@@ -328,9 +304,16 @@ static void write_others(const struct config *config, FILE *out)
         const char *list = config_structs(config, section);
         const bool listed = is_other(section) && section != &present_section;
         unsigned count = listed ? config_struct_count(config, section) : 0;
-        for (unsigned n = 0; n < count; n++)
-            write_other(config, section,
-                        section->times == SECTION_NAMED ? list + n * section->size : "", out);
+        for (unsigned n = 0; n < count; n++) {
+            const char *name = section->times == SECTION_NAMED ? list + n * section->size : "";
+            const struct config_key *key = &section->keys[0];
+            const struct config_entry *entry =
+                config_entry_find(config, section, name, key->name, 0);
+            fprintf(out, "[%s%s%s]\t", section->word, name[0] ? " " : "", name);
+            if (entry)
+                fprintf(out, "%s = %s", key->name, entry->text);
+            fputc('\n', out);
+        }
     }
 }
 
@@ -373,8 +356,14 @@ int command_check(int argc, char **argv)
     const int status = options_parse(argc, argv, rows, usage);
     if (status >= 0)
         return status;
-    if (keys)
-        return print_keys(section);
+    if (keys) {
+        if (!section || strcmp(section, "man") == 0) {
+            keys_manual_print(section != NULL, stdout);
+            return EXIT_DONE;
+        }
+        fprintf(stderr, "packgate: unknown format '%s'\n\n%s", section, usage);
+        return EXIT_USAGE;
+    }
     if (argc - optind > 1) {
         fprintf(stderr, "packgate check: expected one FILE\n\n%s", usage);
         return EXIT_USAGE;

@@ -183,28 +183,6 @@ static void write_line_section(const struct found *found, const char *name, FILE
         fprintf(out, "baud = %u %s\n", first->baud, first->framing);
 }
 
-static void write_pack(const struct found_pack *pack, const char *line, const char *name, int unit,
-                       const char *indent, FILE *out)
-{
-    const struct bms_driver *driver = pack->driver;
-    const bool variant = driver->variants && pack->variant > 0;
-    fprintf(out, "%s[pack %s]\n%sline = %s\n%sprotocol = %s%s%s\n", indent, name, indent, line,
-            indent, driver->name, variant ? " " : "",
-            variant ? driver->variants[pack->variant] : "");
-    if (bms_has_address(driver))
-        fprintf(out, "%saddress = %d\n", indent, pack->address);
-    fprintf(out, "%sunit = %d\n", indent, unit);
-}
-
-static void write_title(const struct found_pack *pack, FILE *out)
-{
-    fprintf(out, "; %s, ", pack->driver->title);
-    found_print_values(&pack->values, out);
-    fputc('\n', out);
-    if (pack->driver->guide.unseen)
-        fprintf(out, "; %s\n", pack->driver->guide.unseen);
-}
-
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out)
 {
     struct taken taken = {.beside = beside};
@@ -221,7 +199,11 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
         const struct pack_config *known = pack_on(beside, there, pack);
         if (i > 0)
             fputc('\n', out);
-        write_title(pack, out);
+        fprintf(out, "; %s, ", pack->driver->title);
+        found_print_values(&pack->values, out);
+        fputc('\n', out);
+        if (pack->driver->guide.unseen)
+            fprintf(out, "; %s\n", pack->driver->guide.unseen);
         if (twin)
             fprintf(out, "; has the same cell voltages as %s at %d: is it the same pack?\n",
                     twin->driver->name, twin->address);
@@ -241,7 +223,15 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
             fprintf(out, "; cannot share the line: protocol '%s' %s and needs a line of its own\n",
                     pack->driver->name,
                     bms_talks(pack->driver) ? "sends without being polled" : "has no addresses");
-        write_pack(pack, line, name, next_unit(&taken), apart ? "; " : "", out);
+        const char *indent = apart ? "; " : "";
+        const struct bms_driver *driver = pack->driver;
+        const bool variant = driver->variants && pack->variant > 0;
+        fprintf(out, "%s[pack %s]\n%sline = %s\n%sprotocol = %s%s%s\n", indent, name, indent, line,
+                indent, driver->name, variant ? " " : "",
+                variant ? driver->variants[pack->variant] : "");
+        if (bms_has_address(driver))
+            fprintf(out, "%saddress = %d\n", indent, pack->address);
+        fprintf(out, "%sunit = %d\n", indent, next_unit(&taken));
         written += !apart;
     }
     return written;

@@ -116,17 +116,6 @@ static void open_port(struct run *run)
         fprintf(stderr, "packgate simulate: --port %s: %s\n", name, strerror(errno));
 }
 
-static void send_request(struct run *run)
-{
-    struct bms_request request;
-    const struct can_message alive = {.id = 0x305, .size = 8};
-    inverter_ask(&run->inverter, &request);
-    bool sent = run->port ? write(run->fd, request.bytes, request.size) == (ssize_t) request.size
-                          : can_socket_send(run->fd, &alive);
-    if (!sent && errno != EAGAIN && errno != ENOBUFS)
-        close_port(run);
-}
-
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct run *run = timer->data;
@@ -135,10 +124,18 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     printf("%s%s\n", run->fd < 0 ? "the port is not open; " : "", text);
     fflush(stdout);
     run->size = 0; /* the rest of a reply that was too late */
-    if (run->fd < 0)
+    if (run->fd < 0) {
         open_port(run);
-    else
-        send_request(run);
+    } else {
+        struct bms_request request;
+        const struct can_message alive = {.id = 0x305, .size = 8};
+        inverter_ask(&run->inverter, &request);
+        bool sent = run->port
+                        ? write(run->fd, request.bytes, request.size) == (ssize_t) request.size
+                        : can_socket_send(run->fd, &alive);
+        if (!sent && errno != EAGAIN && errno != ENOBUFS)
+            close_port(run);
+    }
 }
 
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)

@@ -22,54 +22,23 @@ static const char usage[] =
     "us, "
     "2 for a wrong call.\n";
 
-static void print_time(double at)
-{
-    time_t second = (time_t) at;
-    struct tm local;
-    char text[40];
-    localtime_r(&second, &local);
-    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
-    printf("# %s.%03d\n", text, (int) ((at - (double) second) * 1000));
-}
-
 static void print_piece(const json_t *piece, bool with_time)
 {
     const char *passed = asking_text(piece, "passed");
     double withheld = asking_number(piece, "withheld");
-    if (with_time && (passed[0] || !isnan(withheld)))
-        print_time(asking_number(piece, "at"));
+    if (with_time && (passed[0] || !isnan(withheld))) {
+        double at = asking_number(piece, "at");
+        time_t second = (time_t) at;
+        struct tm local;
+        char text[40];
+        localtime_r(&second, &local);
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+        printf("# %s.%03d\n", text, (int) ((at - (double) second) * 1000));
+    }
     if (passed[0])
         printf("%s %s\n", passed, asking_text(piece, "bytes"));
     else if (!isnan(withheld))
         printf("# %.0f bytes of no whole frame are withheld\n", withheld);
-}
-
-static int listen_to(const struct asking *asking, const char *line, bool with_time)
-{
-    struct control_link link;
-    json_t *piece = NULL;
-    if (asking_open(asking, &link))
-        piece =
-            asking_request(asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", line));
-    if (!piece) {
-        control_link_close(&link);
-        return EXIT_FAILED;
-    }
-    char source[100];
-    snprintf(source, sizeof source, "line %s, listened to by packgate " PACKGATE_VERSION, line);
-    exchange_write_head(stdout, asking_text(piece, "protocol"), source);
-    /* A reader that has seen enough (head) closes the pipe. */
-    bool open = fflush(stdout) == 0;
-    json_decref(piece);
-    while (open && (piece = control_next(&link, INFINITY))) {
-        print_piece(piece, with_time);
-        open = fflush(stdout) == 0;
-        json_decref(piece);
-    }
-    if (open)
-        fprintf(stderr, "packgate listen: %s\n", link.why);
-    control_link_close(&link);
-    return open ? EXIT_FAILED : EXIT_DONE;
 }
 
 int command_listen(int argc, char **argv)
@@ -88,5 +57,29 @@ int command_listen(int argc, char **argv)
                 usage);
         return EXIT_USAGE;
     }
-    return listen_to(&asking, argv[optind], with_time);
+    struct control_link link;
+    json_t *piece = NULL;
+    if (asking_open(&asking, &link))
+        piece = asking_request(&asking, &link,
+                               json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
+    if (!piece) {
+        control_link_close(&link);
+        return EXIT_FAILED;
+    }
+    char source[100];
+    snprintf(source, sizeof source, "line %s, listened to by packgate " PACKGATE_VERSION,
+             argv[optind]);
+    exchange_write_head(stdout, asking_text(piece, "protocol"), source);
+    /* A reader that has seen enough (head) closes the pipe. */
+    bool open = fflush(stdout) == 0;
+    json_decref(piece);
+    while (open && (piece = control_next(&link, INFINITY))) {
+        print_piece(piece, with_time);
+        open = fflush(stdout) == 0;
+        json_decref(piece);
+    }
+    if (open)
+        fprintf(stderr, "packgate listen: %s\n", link.why);
+    control_link_close(&link);
+    return open ? EXIT_FAILED : EXIT_DONE;
 }

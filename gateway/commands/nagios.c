@@ -329,13 +329,6 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
 
 /* ---- output ---- */
 
-static void print_heading(const struct finding *finding)
-{
-    for (const char *c = asking_text(finding->pack, "pack"); *c; c++)
-        putchar(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    printf(" %s - %s", words[finding->state], finding->text);
-}
-
 /* Units of the guidelines: %, s, c for counters, none for all others. */
 static const char *performance_unit(const char *name)
 {
@@ -410,7 +403,9 @@ static int print_results(const struct check *check, const json_t *list)
         for (unsigned i = 0; i < count; i++) {
             if (findings[i].state != order[n])
                 continue;
-            print_heading(&findings[i]);
+            for (const char *c = asking_text(findings[i].pack, "pack"); *c; c++)
+                putchar(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+            printf(" %s - %s", words[findings[i].state], findings[i].text);
             if (first) {
                 fputs(" |", stdout);
                 for (unsigned k = 0; k < count; k++)

@@ -25,23 +25,19 @@ static const char usage[] =
     "  -h, --help\n"
     "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n";
 
-static void report_unknown_section(const struct config *config, const char *path, const char *name)
-{
-    fprintf(stderr, "packgate: %s has no [notify %s]%s", path, name,
-            config->notify_count ? "; there is" : "\n");
-    for (unsigned i = 0; i < config->notify_count; i++)
-        fprintf(stderr, "%s %s%s", i ? "," : "", config->notifies[i].outlet.name,
-                i + 1 == config->notify_count ? "\n" : "");
-}
-
 /* Executes the program with the section. */
 static int try_section(const char *path, const char *name)
 {
     char program[PORT_SIZE], file[PROGRAM_FILE_SIZE];
     struct config *config = config_load(path, stderr);
     const bool found = config && program_put_section(config, "notify", name, file);
-    if (config && !found)
-        report_unknown_section(config, path, name);
+    if (config && !found) {
+        fprintf(stderr, "packgate: %s has no [notify %s]%s", path, name,
+                config->notify_count ? "; there is" : "\n");
+        for (unsigned i = 0; i < config->notify_count; i++)
+            fprintf(stderr, "%s %s%s", i ? "," : "", config->notifies[i].outlet.name,
+                    i + 1 == config->notify_count ? "\n" : "");
+    }
     config_free(config);
     if (!found)
         return EXIT_FAILED;

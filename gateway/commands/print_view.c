@@ -159,13 +159,6 @@ static void print_units(const struct view_config *view, FILE *out)
         fprintf(out, "%s%u", i > 0 ? ", " : "", view->units.id[i]);
 }
 
-/* A vertical bar would end the table cell. */
-static void print_cell(const char *text, FILE *out)
-{
-    for (; *text; text++)
-        fprintf(out, *text == '|' ? "\\%c" : "%c", *text);
-}
-
 static void print_md(const struct view_config *view, const struct row *rows, unsigned count,
                      FILE *out)
 {
@@ -185,7 +178,9 @@ static void print_md(const struct view_config *view, const struct row *rows, uns
         if (row->bit >= 0)
             fprintf(out, "%d", row->bit);
         fputs(" | ", out);
-        print_cell(row->name, out);
+        /* A vertical bar would end the table cell. */
+        for (const char *c = row->name; *c; c++)
+            fprintf(out, *c == '|' ? "\\%c" : "%c", *c);
         fprintf(out, " | %s | %s |\n", row->unit, row->meaning);
     }
 }

@@ -128,21 +128,6 @@ static bool was_tried(const struct probing *probing, size_t index)
     return any;
 }
 
-/* "daly at address 1; jbd; topbms at address 0 to 2": in the order of the list of drivers. */
-static void print_tried(const struct probing *probing)
-{
-    const char *before = "tried ";
-    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
-        if (!was_tried(probing, d))
-            continue;
-        fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
-        if (bms_has_address(bms_drivers[d]))
-            print_addresses(probing->tried[d]);
-        before = "; ";
-    }
-    fputc('\n', stderr);
-}
-
 static void print_rates(const struct probing *probing)
 {
     if (is_on_air(probing->line->port)) {
@@ -181,7 +166,17 @@ static void print_left_out(const struct probing *probing)
 
 static void print_not_tried(const struct probing *probing)
 {
-    print_tried(probing);
+    /* "daly at address 1; jbd; topbms at address 0 to 2": in the order of the list of drivers. */
+    const char *before = "tried ";
+    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
+        if (!was_tried(probing, d))
+            continue;
+        fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
+        if (bms_has_address(bms_drivers[d]))
+            print_addresses(probing->tried[d]);
+        before = "; ";
+    }
+    fputc('\n', stderr);
     fprintf(stderr, "not tried: ");
     print_left_out(probing);
     fprintf(stderr, "other addresses%s; ", probing->arguments->all ? "" : " (--all tries more)");
@@ -261,34 +256,21 @@ static bool is_good(const char *text)
     return config != NULL;
 }
 
-static bool write_file(const char *path, const char *text)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    bool good = file && fputs(text, file) >= 0;
-    good = file && fclose(file) == 0 && good;
-    if (!good)
-        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
-    return good;
-}
-
 static bool deliver(const struct probing *probing, const char *text)
 {
     if (!probing->arguments->output)
         return fputs(text, stdout) >= 0;
-    if (!write_file(probing->arguments->output, text))
+    const int fd = open(probing->arguments->output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool good = file && fputs(text, file) >= 0;
+    good = file && fclose(file) == 0 && good;
+    if (!good)
+        fprintf(stderr, "packgate: %s: %s\n", probing->arguments->output, strerror(errno));
+    if (!good)
         return false;
     fprintf(stderr, "%u pack%s written to %s\n", probing->found.count,
             probing->found.count == 1 ? "" : "s", probing->arguments->output);
     return true;
-}
-
-/* The installed default file contains an example line: what is found replaces it, with its name
- * and unit. */
-static bool is_example(const struct config *config)
-{
-    return config->line_count == 1 && strcmp(config->lines[0].port, EXAMPLE_PORT) == 0 &&
-           access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0;
 }
 
 /* Checks the result alone. After it is pasted into a configuration, `packgate check` checks both
@@ -303,7 +285,10 @@ static bool print_found(const struct probing *probing, const struct config *besi
         found_write(&probing->found, NULL, out);
         good = fclose(out) == 0 && is_good(text);
     }
-    if (beside && is_example(beside))
+    /* The installed default file contains an example line: what is found replaces it, with its
+     * name and unit. */
+    if (beside && beside->line_count == 1 && strcmp(beside->lines[0].port, EXAMPLE_PORT) == 0 &&
+        access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0)
         beside = NULL;
     out = good && beside ? open_memstream(&alone, &size) : NULL;
     if (out) {
@@ -447,25 +432,6 @@ static int scan_devices(const struct arguments *arguments)
 
 /* ---- the command ---- */
 
-/* The configuration's own checks apply to the port. */
-static struct config *config_for(const struct arguments *arguments)
-{
-    char full_port[PORT_SIZE], key_file[PORT_SIZE], serial[PORT_SIZE];
-    snprintf(serial, sizeof serial, "%s %s", arguments->baud ? arguments->baud : "",
-             arguments->framing ? arguments->framing : "");
-    const struct option_line lines[] = {
-        {NULL, NULL, "[line port]"},
-        {"PORT", "port", options_port(arguments->port, full_port)},
-        {arguments->baud ? "--baud" : "--framing", "baud", serial[1] ? serial : NULL},
-        {"--key-file", "key_file", options_file(arguments->key_file, key_file)},
-        {NULL, NULL, "[pack pack]"},
-        {NULL, "line", "port"},
-        {NULL, "protocol", arguments->key_file ? "victron-ble" : "daly"},
-        {NULL, "unit", "1"},
-    };
-    return options_config("probe", lines, COUNT(lines));
-}
-
 static bool search_port(struct probing *probing)
 {
     static const struct search_events events = {
@@ -553,7 +519,21 @@ int command_probe(int argc, char **argv)
                 arguments.output);
         return EXIT_USAGE;
     }
-    struct config *config = config_for(&arguments);
+    /* The configuration's own checks apply to the port. */
+    char full_port[PORT_SIZE], key_file[PORT_SIZE], serial[PORT_SIZE];
+    snprintf(serial, sizeof serial, "%s %s", arguments.baud ? arguments.baud : "",
+             arguments.framing ? arguments.framing : "");
+    const struct option_line lines[] = {
+        {NULL, NULL, "[line port]"},
+        {"PORT", "port", options_port(arguments.port, full_port)},
+        {arguments.baud ? "--baud" : "--framing", "baud", serial[1] ? serial : NULL},
+        {"--key-file", "key_file", options_file(arguments.key_file, key_file)},
+        {NULL, NULL, "[pack pack]"},
+        {NULL, "line", "port"},
+        {NULL, "protocol", arguments.key_file ? "victron-ble" : "daly"},
+        {NULL, "unit", "1"},
+    };
+    struct config *config = options_config("probe", lines, COUNT(lines));
     struct config *beside = config ? load_beside(&arguments) : NULL;
     if (!config || (arguments.config && !beside))
         status = EXIT_USAGE;

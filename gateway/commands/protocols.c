@@ -48,16 +48,6 @@ static void print_makes(FILE *out)
     }
 }
 
-static void print_address(const struct bms_driver *driver, FILE *out)
-{
-    if (is_alone(driver))
-        fprintf(out, "one per line");
-    else
-        fprintf(out, "%d…%d", driver->address_min, driver->address_max);
-    if (driver->guide.address)
-        fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
-}
-
 /* Limits of a variant are in the note of the protocol. */
 static const char *switching(const struct bms_driver *driver)
 {
@@ -101,7 +91,12 @@ static void print_page(FILE *out)
         else
             fprintf(out, "%u | ", driver->line.baud);
         fprintf(out, "%s | ", driver->guide.setting ? driver->guide.setting : "-");
-        print_address(driver, out);
+        if (is_alone(driver))
+            fprintf(out, "one per line");
+        else
+            fprintf(out, "%d…%d", driver->address_min, driver->address_max);
+        if (driver->guide.address)
+            fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
         fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
     }
     fprintf(out, "\n"

@@ -49,11 +49,6 @@ static bool is_of_file(const json_t *answer, const char *config)
     return same;
 }
 
-static bool is_whole(const json_t *pack)
-{
-    return asking_number(pack, "fresh") > 0 && asking_number(pack, "complete") > 0;
-}
-
 /* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
 static bool print_pack(const json_t *pack, bool indented)
 {
@@ -75,7 +70,8 @@ static unsigned print_new(const struct read_running *reading, const json_t *pack
         const json_t *pack = json_array_get(packs, i);
         double polls = asking_number(pack, "polls");
         bool first = isnan(told[i].polls);
-        if (is_whole(pack) && (first || (reading->watch && polls != told[i].polls))) {
+        if ((asking_number(pack, "fresh") > 0 && asking_number(pack, "complete") > 0) &&
+            (first || (reading->watch && polls != told[i].polls))) {
             print_pack(pack, !reading->watch);
             told[i].polls = polls;
         }

@@ -174,8 +174,13 @@ static void raise_descriptor_limit(const struct config *config)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void start_watchers(struct running *running, struct ev_loop *loop)
+static int run_gateway(struct running *running)
 {
+    struct ev_loop *loop = ev_default_loop(0);
+    raise_descriptor_limit(running->config);
+    running->gateway = gateway_new(loop, running->config, &running->file, &running->host);
+    if (!running->gateway)
+        return EXIT_FAILED;
     ev_signal_init(&running->interrupted, on_signal, SIGINT);
     ev_signal_init(&running->terminated, on_signal, SIGTERM);
     ev_signal_init(&running->hangup, on_hangup, SIGHUP);
@@ -187,24 +192,6 @@ static void start_watchers(struct running *running, struct ev_loop *loop)
     ev_timer_init(&running->watchdog, on_watchdog, interval, interval);
     if (interval > 0)
         ev_timer_start(loop, &running->watchdog);
-}
-
-static void stop_watchers(struct running *running, struct ev_loop *loop)
-{
-    ev_signal_stop(loop, &running->interrupted);
-    ev_signal_stop(loop, &running->terminated);
-    ev_signal_stop(loop, &running->hangup);
-    ev_timer_stop(loop, &running->watchdog);
-}
-
-static int run_gateway(struct running *running)
-{
-    struct ev_loop *loop = ev_default_loop(0);
-    raise_descriptor_limit(running->config);
-    running->gateway = gateway_new(loop, running->config, &running->file, &running->host);
-    if (!running->gateway)
-        return EXIT_FAILED;
-    start_watchers(running, loop);
     print_hint(running->config, running->gateway);
     gateway_start(running->gateway);
     systemd_notify("READY=1");
@@ -214,7 +201,10 @@ static int run_gateway(struct running *running)
     /* A second signal must not end the process before the state is saved, which waits for the
      * disk. */
     gateway_free(running->gateway);
-    stop_watchers(running, loop);
+    ev_signal_stop(loop, &running->interrupted);
+    ev_signal_stop(loop, &running->terminated);
+    ev_signal_stop(loop, &running->hangup);
+    ev_timer_stop(loop, &running->watchdog);
     return EXIT_DONE;
 }
 

@@ -30,30 +30,6 @@ static void print_pieces(char direction, const json_t *pieces)
     }
 }
 
-static int send_bytes(const struct asking *asking, const char *line, const char *hex)
-{
-    struct control_link link;
-    json_t *answer = NULL;
-    if (asking_open(asking, &link))
-        answer = asking_request(
-            asking, &link, json_pack("{s:s, s:s, s:s}", "ask", "send", "line", line, "bytes", hex));
-    control_link_close(&link);
-    if (!answer)
-        return EXIT_FAILED;
-    const char *result = asking_text(answer, "result");
-    print_pieces('>', json_object_get(answer, "sent"));
-    print_pieces('<', json_object_get(answer, "received"));
-    double withheld = asking_number(answer, "withheld");
-    if (!isnan(withheld))
-        printf("# %.0f bytes of no whole frame are withheld\n", withheld);
-    bool answered = strcmp(result, "answered") == 0;
-    fflush(stdout);
-    if (!answered)
-        fprintf(stderr, "packgate send: %s\n", result);
-    json_decref(answer);
-    return answered ? EXIT_DONE : EXIT_FAILED;
-}
-
 int command_send(int argc, char **argv)
 {
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
@@ -74,5 +50,25 @@ int command_send(int argc, char **argv)
         }
         strcat(strcat(hex, " "), argv[i]);
     }
-    return send_bytes(&asking, argv[optind], hex);
+    struct control_link link;
+    json_t *answer = NULL;
+    if (asking_open(&asking, &link))
+        answer = asking_request(
+            &asking, &link,
+            json_pack("{s:s, s:s, s:s}", "ask", "send", "line", argv[optind], "bytes", hex));
+    control_link_close(&link);
+    if (!answer)
+        return EXIT_FAILED;
+    const char *result = asking_text(answer, "result");
+    print_pieces('>', json_object_get(answer, "sent"));
+    print_pieces('<', json_object_get(answer, "received"));
+    double withheld = asking_number(answer, "withheld");
+    if (!isnan(withheld))
+        printf("# %.0f bytes of no whole frame are withheld\n", withheld);
+    bool answered = strcmp(result, "answered") == 0;
+    fflush(stdout);
+    if (!answered)
+        fprintf(stderr, "packgate send: %s\n", result);
+    json_decref(answer);
+    return answered ? EXIT_DONE : EXIT_FAILED;
 }

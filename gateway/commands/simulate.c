@@ -268,16 +268,6 @@ static bool make_link(struct simulation *simulation, const char *link)
     return true;
 }
 
-/* Another run may have replaced the link in the meantime. */
-static void remove_link(const struct simulation *simulation)
-{
-    char target[PTY_NAME];
-    ssize_t size = readlink(simulation->link, target, sizeof target - 1);
-    target[size > 0 ? size : 0] = '\0';
-    if (strcmp(target, simulation->pty) == 0)
-        unlink(simulation->link);
-}
-
 static bool open_pty(struct simulation *simulation, const char *link)
 {
     int master = pty_open(simulation->pty);
@@ -293,15 +283,6 @@ static bool open_pty(struct simulation *simulation, const char *link)
         return false;
     printf("pty %s\n", simulation->pty);
     return true;
-}
-
-static void close_all(struct simulation *simulation)
-{
-    if (simulation->listeners.loop)
-        listeners_close(&simulation->listeners);
-    if (simulation->link)
-        remove_link(simulation);
-    simulator_free(simulation->simulator);
 }
 
 /* ---- running ---- */
@@ -379,7 +360,17 @@ int command_simulate(int argc, char **argv)
     fflush(stdout);
     if (open && (arguments.tcp || arguments.pty))
         run_until_signal(loop);
-    close_all(&simulation);
+    if (simulation.listeners.loop)
+        listeners_close(&simulation.listeners);
+    if (simulation.link) {
+        /* Another run may have replaced the link in the meantime. */
+        char target[PTY_NAME];
+        ssize_t size = readlink(simulation.link, target, sizeof target - 1);
+        target[size > 0 ? size : 0] = '\0';
+        if (strcmp(target, simulation.pty) == 0)
+            unlink(simulation.link);
+    }
+    simulator_free(simulation.simulator);
     free(arguments.user_map);
     return open ? EXIT_DONE : EXIT_FAILED;
 }

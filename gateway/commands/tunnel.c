@@ -27,16 +27,6 @@ static const char usage[] =
     "      --control PATH  the gateway behind this control socket\n"
     "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
-static void print_addresses(const json_t *tunnel)
-{
-    size_t i;
-    json_t *listen;
-    json_array_foreach(json_object_get(tunnel, "listen"), i, listen)
-    {
-        printf("%s%s", i > 0 ? ", " : "", json_string_value(listen));
-    }
-}
-
 static void print_tunnel(const json_t *tunnel)
 {
     printf("tunnel %s to line %s: ", asking_text(tunnel, "name"), asking_text(tunnel, "line"));
@@ -45,7 +35,12 @@ static void print_tunnel(const json_t *tunnel)
         char text[40];
         strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", localtime(&until));
         printf("open until %s, tcp://", text);
-        print_addresses(tunnel);
+        size_t i;
+        json_t *listen;
+        json_array_foreach(json_object_get(tunnel, "listen"), i, listen)
+        {
+            printf("%s%s", i > 0 ? ", " : "", json_string_value(listen));
+        }
         const char *client = asking_text(tunnel, "client");
         printf("%s%s%s\n", client[0] ? ", " : "", client, client[0] ? " is connected" : "");
     } else {

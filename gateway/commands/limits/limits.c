@@ -76,17 +76,6 @@ struct print {
     FILE *out;
 };
 
-static void print_heading(const struct print *print)
-{
-    if (!print->csv)
-        fputs("TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n", print->out);
-    else
-        fprintf(print->out,
-                "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
-                "allowed_discharge_current_a,discharge_limited_by%s\n",
-                print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
-}
-
 static void print_number(const struct print *print, double number, int decimals)
 {
     fputc(print->csv ? ',' : '\t', print->out);
@@ -159,15 +148,6 @@ static double rows_every_s(const struct config *config, const char *pack)
     return known && known->poll_s > MINUTE_S ? MINUTE_S + known->poll_s : MINUTE_S;
 }
 
-static void print_rows(const struct print *print)
-{
-    const char *time;
-    struct map_allowed allowed;
-    replay_start(print->replay);
-    while (replay_next(print->replay, &time, &allowed))
-        print_row(print, time, &allowed);
-}
-
 static bool replay_history(const struct print *print, const struct config *config, const char *path,
                            const struct past_ask *ask)
 {
@@ -200,7 +180,11 @@ static bool replay_history(const struct print *print, const struct config *confi
                 "A history has no alarms, switches and limits of the BMS, and only the average "
                 "of the sensors: the\n"
                 "gateway may have allowed less.\n");
-        print_rows(print);
+        const char *time;
+        struct map_allowed allowed;
+        replay_start(print->replay);
+        while (replay_next(print->replay, &time, &allowed))
+            print_row(print, time, &allowed);
     }
     for (unsigned i = 0; i < opened; i++)
         good &= past_close(packs[i].past);
@@ -270,7 +254,13 @@ static bool print_replay(struct print *print, const struct config *config, const
         fprintf(stderr, "packgate limits: %s\n", strerror(errno));
         return false;
     }
-    print_heading(print);
+    if (!print->csv)
+        fputs("TIME\tVOLTAGE V\tCHARGE A\tBY\tDISCHARGE A\tBY\n", print->out);
+    else
+        fprintf(print->out,
+                "time,allowed_charge_voltage_v,allowed_charge_current_a,charge_limited_by,"
+                "allowed_discharge_current_a,discharge_limited_by%s\n",
+                print->bank ? ",charge_limited_pack,discharge_limited_pack" : "");
     const bool good =
         is_exchange(path) ? replay_exchange(print, path) : replay_history(print, config, path, ask);
     if (!print->csv) {
@@ -352,16 +342,6 @@ static int replay_configured(const char *config_path, const char *name, const ch
     return status;
 }
 
-static int print_example(const char *kind)
-{
-    if (strcmp(kind, "lfp") == 0) {
-        fputs(lfp, stdout);
-        return EXIT_DONE;
-    }
-    fprintf(stderr, "packgate limits: no example '%s'; expected lfp\n", kind);
-    return EXIT_USAGE;
-}
-
 int command_limits(int argc, char **argv)
 {
     const char *example = NULL, *path = NULL, *config = CONFIG_DEFAULT;
@@ -375,8 +355,14 @@ int command_limits(int argc, char **argv)
     const int status = options_parse(argc, argv, rows, usage);
     if (status >= 0)
         return status;
-    if (example && !path && optind == argc)
-        return print_example(example);
+    if (example && !path && optind == argc) {
+        if (strcmp(example, "lfp") == 0) {
+            fputs(lfp, stdout);
+            return EXIT_DONE;
+        }
+        fprintf(stderr, "packgate limits: no example '%s'; expected lfp\n", example);
+        return EXIT_USAGE;
+    }
     if (path && !example && argc - optind <= 1)
         return replay_configured(config, argv[optind], path, ask, csv);
     fputs(usage, stderr);

@@ -82,26 +82,6 @@ bool past_is_database(const char *path)
     return found;
 }
 
-static void run_reader(const char *path, const struct past_ask *ask)
-{
-    char program[PORT_SIZE];
-    const char *list[11] = {program, "export", "--file", path, "--pack", ask->pack};
-    int count = 6;
-    program_find("history", program);
-    if (ask->from) {
-        list[count++] = "--from";
-        list[count++] = ask->from;
-    }
-    if (ask->to) {
-        list[count++] = "--to";
-        list[count++] = ask->to;
-    }
-    child_reset_signals();
-    execv(program, (char **) (uintptr_t) list);
-    fprintf(stderr, "packgate limits: %s: %s\n", program, program_why(errno));
-    _exit(1);
-}
-
 /* Opens the output of the history's program; NULL with errno. */
 static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *reader)
 {
@@ -112,7 +92,22 @@ static FILE *start_reader(const char *path, const struct past_ask *ask, pid_t *r
     if (*reader == 0) {
         dup2(ends[1], STDOUT_FILENO);
         child_settle(-1);
-        run_reader(path, ask);
+        char program[PORT_SIZE];
+        const char *list[11] = {program, "export", "--file", path, "--pack", ask->pack};
+        int count = 6;
+        program_find("history", program);
+        if (ask->from) {
+            list[count++] = "--from";
+            list[count++] = ask->from;
+        }
+        if (ask->to) {
+            list[count++] = "--to";
+            list[count++] = ask->to;
+        }
+        child_reset_signals();
+        execv(program, (char **) (uintptr_t) list);
+        fprintf(stderr, "packgate limits: %s: %s\n", program, program_why(errno));
+        _exit(1);
     }
     close(ends[1]);
     return *reader < 0 ? NULL : fdopen(ends[0], "r");

@@ -45,11 +45,6 @@ void replay_start(struct replay *replay)
             limits_init(&replay->packs[i].state, replay->packs[i].own, at);
 }
 
-static double lasts_s(const struct replay *replay, const struct replay_pack *pack)
-{
-    return LASTS * (isinf(pack->usual_s) ? least_usual_s(replay) : pack->usual_s);
-}
-
 /* Updates the limits: of each pack by its own section, then of all. False: no pack is fresh. */
 static bool update(struct replay *replay, double now, struct map_allowed *allowed)
 {
@@ -57,10 +52,12 @@ static bool update(struct replay *replay, double now, struct map_allowed *allowe
     bool any = false;
     for (unsigned i = 0; i < replay->count; i++) {
         struct replay_pack *pack = &replay->packs[i];
-        parts[i] = (struct limits_pack){.values = &pack->row.pack,
-                                        .fresh = pack->has_row &&
-                                                 now - pack->row.at <= lasts_s(replay, pack),
-                                        .stale_after_s = INFINITY};
+        parts[i] = (struct limits_pack){
+            .values = &pack->row.pack,
+            .fresh = pack->has_row &&
+                     now - pack->row.at <=
+                         (LASTS * (isinf(pack->usual_s) ? least_usual_s(replay) : pack->usual_s)),
+            .stale_after_s = INFINITY};
         any |= parts[i].fresh;
         if (!pack->own)
             continue;
@@ -70,13 +67,6 @@ static bool update(struct replay *replay, double now, struct map_allowed *allowe
     *allowed =
         limits_update(replay->limits, parts, replay->count, replay->needed, &replay->state, now);
     return any;
-}
-
-static void count_time(struct replay *replay, const struct map_allowed *allowed, double seconds)
-{
-    replay->held_s[allowed->charge_limited_by][LIMITS_CHARGE] += seconds;
-    replay->held_s[allowed->discharge_limited_by][LIMITS_DISCHARGE] += seconds;
-    replay->total_s += seconds;
 }
 
 bool replay_next(struct replay *replay, const char **time, struct map_allowed *allowed)
@@ -100,7 +90,9 @@ bool replay_next(struct replay *replay, const char **time, struct map_allowed *a
         const bool any = update(replay, now, allowed);
         /* During a gap in which nothing is allowed, nothing changes. */
         step = any || allowed->discharge_current_a > 0 ? fmin(1, until - now) : until - now;
-        count_time(replay, allowed, step);
+        replay->held_s[allowed->charge_limited_by][LIMITS_CHARGE] += step;
+        replay->held_s[allowed->discharge_limited_by][LIMITS_DISCHARGE] += step;
+        replay->total_s += step;
     }
     return true;
 }

@@ -184,18 +184,6 @@ int setup_recover(const char *path, bool *undone)
     return lock;
 }
 
-/* The gateway compares the hash with that of the text it saved, to see whether it was kept. */
-static void report_state(const char *path, bool undone)
-{
-    char hash[EDITS_HASH] = "";
-    char *text = save_read(path);
-    if (text)
-        edits_hash(text, hash);
-    free(text);
-    send_object(undone ? json_pack("{s:s}", "undone", "the program that saved it has ended")
-                       : json_pack("{s:s}", "hash", hash));
-}
-
 static int serve(struct saving *saving)
 {
     bool ended, undone;
@@ -208,7 +196,15 @@ static int serve(struct saving *saving)
     if (!line)
         return EXIT_FAILED;
     if (strcmp(line, "undo") == 0) {
-        report_state(saving->path, undone);
+        /* The gateway compares the hash with that of the text it saved, to see whether it was
+         * kept. */
+        char hash[EDITS_HASH] = "";
+        char *text = save_read(saving->path);
+        if (text)
+            edits_hash(text, hash);
+        free(text);
+        send_object(undone ? json_pack("{s:s}", "undone", "the program that saved it has ended")
+                           : json_pack("{s:s}", "hash", hash));
         return EXIT_DONE;
     }
     struct setup_edits edits;

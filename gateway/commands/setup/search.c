@@ -93,15 +93,6 @@ static json_t *protocol_of(const struct search_found *found)
                         variant > 0 ? driver->variants[variant] : "");
 }
 
-/* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
-static void add_baud(json_t *object, const struct report *report, const struct search_found *found)
-{
-    const struct bms_line *usual = &found->driver->line;
-    if (report->serial &&
-        (found->baud != usual->baud || strcmp(found->framing, usual->framing) != 0))
-        json_object_set_new(object, "baud", json_sprintf("%u %s", found->baud, found->framing));
-}
-
 static void on_found(void *data, const struct search_found *found)
 {
     struct report *report = data;
@@ -115,7 +106,11 @@ static void on_found(void *data, const struct search_found *found)
     add_json_number(object, "current_a", values, CURRENT_A, 2);
     add_json_number(object, "soc_pct", values, SOC_PERCENT, 1);
     add_json_number(object, "cells_count", values, CELL_COUNT, 0);
-    add_baud(object, report, found);
+    /* The value of `baud` as in the file, if it differs from the defaults of the protocol. */
+    const struct bms_line *usual = &found->driver->line;
+    if (report->serial &&
+        (found->baud != usual->baud || strcmp(found->framing, usual->framing) != 0))
+        json_object_set_new(object, "baud", json_sprintf("%u %s", found->baud, found->framing));
     json_array_append_new(report->found, object);
     print_report(report);
 }

@@ -335,14 +335,6 @@ static const struct {
     {"text", show_text},     {"probe", run_search}, {"try", run_trial},
 };
 
-static char *read_request(void)
-{
-    char *text = malloc(REQUEST_MOST + 1);
-    if (text)
-        text[fread(text, 1, REQUEST_MOST, stdin)] = '\0';
-    return text;
-}
-
 int command_setup_work(int argc, char **argv)
 {
     enum { FIRST = 256 };
@@ -362,7 +354,10 @@ int command_setup_work(int argc, char **argv)
         i++;
     if (optind + 1 != argc || i == COUNT(verbs))
         return EXIT_USAGE;
-    work.request = read_request();
+    char *text = malloc(REQUEST_MOST + 1);
+    if (text)
+        text[fread(text, 1, REQUEST_MOST, stdin)] = '\0';
+    work.request = text;
     if (!work.request)
         return EXIT_FAILED;
     json_t *answer = verbs[i].show(&work);

@@ -168,18 +168,6 @@ static void put_numbers(const struct map_settings *settings, const struct map_ro
         map_put_words(to + n * words, pattern_of(row, numbers[n]), words, high_first);
 }
 
-/* ASCII, the first character in the high byte, padded with spaces. */
-static void encode_text(const struct map_settings *settings, const struct map_row *row,
-                        const char *text, uint16_t *registers)
-{
-    uint16_t *to = registers + settings->base + row->offset;
-    for (unsigned i = 0; i < map_row_size(row); i++) {
-        unsigned high = *text ? (uint8_t) *text++ : ' ';
-        unsigned low = *text ? (uint8_t) *text++ : ' ';
-        to[i] = (uint16_t) (high << 8 | low);
-    }
-}
-
 static void put_rows(const struct map_settings *settings, const struct sources *from,
                      uint16_t *registers)
 {
@@ -187,19 +175,19 @@ static void put_rows(const struct map_settings *settings, const struct sources *
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
         if (row->offset >= MAP_SETTINGS_OFFSET && !with_settings)
             continue;
-        if (row->source == OF_TEXT && from->texts[row->id])
-            encode_text(settings, row, from->texts[row->id], registers);
+        if (row->source == OF_TEXT && from->texts[row->id]) {
+            /* ASCII, the first character in the high byte, padded with spaces. */
+            const char *text = from->texts[row->id];
+            uint16_t *to = registers + settings->base + row->offset;
+            for (unsigned i = 0; i < map_row_size(row); i++) {
+                unsigned high = *text ? (uint8_t) *text++ : ' ';
+                unsigned low = *text ? (uint8_t) *text++ : ' ';
+                to[i] = (uint16_t) (high << 8 | low);
+            }
+        }
         if (row->source != OF_TEXT && from->numbers[row->source])
             put_numbers(settings, row, from->numbers[row->source] + row->id, registers);
     }
-}
-
-static void raise_failure(const struct map_settings *settings, uint16_t *registers)
-{
-    static const double raised = 1;
-    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        if (row->source == OF_STATE && row->id == FAILURE)
-            put_numbers(settings, row, &raised, registers);
 }
 
 static void copy_compatibility(const struct map_settings *settings, uint16_t *registers)
@@ -242,8 +230,12 @@ void map_encode_status(const struct map_settings *settings, const struct map_sta
                   [OUR_PACK_NAME] = status->pack_name ? status->pack_name : ""},
     };
     put_rows(settings, &from, registers);
-    if (status->state != MAP_STATE_FRESH)
-        raise_failure(settings, registers);
+    if (status->state != MAP_STATE_FRESH) {
+        static const double raised = 1;
+        for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+            if (row->source == OF_STATE && row->id == FAILURE)
+                put_numbers(settings, row, &raised, registers);
+    }
     copy_compatibility(settings, registers);
 }
 
@@ -317,17 +309,6 @@ double map_number_named(const char *name, const struct pack *pack, const struct 
 
 /* ---- bits ---- */
 
-static void gather_bits(const struct pack *pack, const struct map_status *status,
-                        bool bits[BIT_STATES])
-{
-    bits[ANY_ALARM] = active_alarms(pack) != 0;
-    bits[ANY_WARNING] = pack->alarms_warning != 0;
-    bits[ANY_PROTECTION] = pack->alarms_protection != 0;
-    bits[IS_CHARGING] = pack->value[CURRENT_A] > 0;
-    bits[IS_DISCHARGING] = pack->value[CURRENT_A] < 0;
-    bits[IS_FRESH] = status->state == MAP_STATE_FRESH;
-}
-
 static bool bit_of(const struct map_bit *bit, const struct pack *pack, const bool *states)
 {
     switch (bit->source) {
@@ -345,7 +326,12 @@ void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS])
 {
     bool states[BIT_STATES];
-    gather_bits(pack, status, states);
+    states[ANY_ALARM] = active_alarms(pack) != 0;
+    states[ANY_WARNING] = pack->alarms_warning != 0;
+    states[ANY_PROTECTION] = pack->alarms_protection != 0;
+    states[IS_CHARGING] = pack->value[CURRENT_A] > 0;
+    states[IS_DISCHARGING] = pack->value[CURRENT_A] < 0;
+    states[IS_FRESH] = status->state == MAP_STATE_FRESH;
     memset(inputs, 0, MAP_INPUTS);
     memset(coils, 0, MAP_COILS);
     for (unsigned i = 0; i < map_input_count; i++)

@@ -208,24 +208,6 @@ static void print_first_test(const struct map_settings *settings, FILE *out)
         map_address(settings, "voltage_v", EXTENDED), map_address(settings, "cell_mv", EXTENDED));
 }
 
-static void print_row(const struct map_settings *settings, const struct map_row *row, FILE *out)
-{
-    unsigned first = (unsigned) settings->base + row->offset;
-    unsigned step = map_types[row->type].registers;
-    unsigned last = first + (row->count - 1) * step;
-    fprintf(out, "| %u", first);
-    if (row->count > 1)
-        fprintf(out, "…%u", last);
-    if (row->count > 1 && step > 1)
-        fprintf(out, " in steps of %u", step);
-    if (row->count > 1)
-        fprintf(out, " | %u | `%s.1` … `%s.%u` ", row->offset, row->name, row->name, row->count);
-    else
-        fprintf(out, " | %u | `%s` ", row->offset, row->name);
-    fprintf(out, "| %s | %s | %s | %s |\n", map_types[row->type].name, map_row_unit(settings, row),
-            map_row_access(settings, row), row->meaning);
-}
-
 static void print_group(const struct map_settings *settings, const struct map_group *group,
                         FILE *out)
 {
@@ -233,8 +215,23 @@ static void print_group(const struct map_settings *settings, const struct map_gr
           "|---|---|---|---|---|---|---|\n",
           out);
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
-        if (map_group_has(group, row))
-            print_row(settings, row, out);
+        if (map_group_has(group, row)) {
+            unsigned first = (unsigned) settings->base + row->offset;
+            unsigned step = map_types[row->type].registers;
+            unsigned last = first + (row->count - 1) * step;
+            fprintf(out, "| %u", first);
+            if (row->count > 1)
+                fprintf(out, "…%u", last);
+            if (row->count > 1 && step > 1)
+                fprintf(out, " in steps of %u", step);
+            if (row->count > 1)
+                fprintf(out, " | %u | `%s.1` … `%s.%u` ", row->offset, row->name, row->name,
+                        row->count);
+            else
+                fprintf(out, " | %u | `%s` ", row->offset, row->name);
+            fprintf(out, "| %s | %s | %s | %s |\n", map_types[row->type].name,
+                    map_row_unit(settings, row), map_row_access(settings, row), row->meaning);
+        }
 }
 
 static void print_compatibility(const struct map_settings *settings, FILE *out)

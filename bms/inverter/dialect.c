@@ -146,9 +146,13 @@ static struct shown lower_limits(const struct dialect *dialect, const struct sho
     return lowered;
 }
 
-/* Finds out which values the protocol carries, with a battery that has all. */
-static void learn_carried(struct dialect *dialect)
+void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
+                  const struct bms_options *options)
 {
+    memset(dialect, 0, sizeof *dialect);
+    bms_init(&dialect->board, driver);
+    dialect->board.options = *options;
+    /* Finds out which values the protocol carries, with a battery that has all. */
     uint64_t seed = 1;
     struct pack read, raw;
     struct pack *values = &dialect->shown.values;
@@ -160,15 +164,6 @@ static void learn_carried(struct dialect *dialect)
         dialect->carried[id] = !isnan(read.value[id]);
     for (size_t i = 0; i < COUNT(limits); i++)
         dialect->limit_steps[i] = step_of(read.value[limits[i]]);
-}
-
-void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
-                  const struct bms_options *options)
-{
-    memset(dialect, 0, sizeof *dialect);
-    bms_init(&dialect->board, driver);
-    dialect->board.options = *options;
-    learn_carried(dialect);
 }
 
 static void find_untellable(struct dialect *dialect, const struct shown *shown)

@@ -118,18 +118,14 @@ static void put_raw(const struct table *table, const struct table_field *field, 
         out[field->at + (table->big_endian ? size - 1 - i : i)] = (uint8_t) (raw >> 8 * i);
 }
 
-static double shown_number_of(const struct table_field *field, const struct shown *shown)
-{
-    return is_number(field) || field->kind == TABLE_SWITCH ? shown_number(shown, field->id)
-                                                           : (double) NAN;
-}
-
 /* False: the message is not sent. `*size` is reduced if it ends early. */
 static bool write_field(const struct table *table, const struct table_field *field,
                         const struct shown *shown, uint8_t *out, unsigned *size)
 {
     const struct pack *values = &shown->values;
-    const double number = shown_number_of(field, shown);
+    const double number = is_number(field) || field->kind == TABLE_SWITCH
+                              ? shown_number(shown, field->id)
+                              : (double) NAN;
     int64_t raw;
     switch (field->kind) {
     case TABLE_SWITCH:

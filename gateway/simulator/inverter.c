@@ -92,34 +92,28 @@ static void take_registers(struct inverter *inverter, const uint8_t *data, doubl
         apply_limits(inverter, now);
 }
 
-static void take_frame(struct inverter *inverter, const uint8_t *frame, size_t size, double now)
-{
-    const uint8_t command = inverter->turn % 2 ? PYLON_SYSTEM_LIMITS : PYLON_SYSTEM_ANALOG;
-    if (inverter->kind == INVERTER_MODBUS) {
-        if (frame[1] == MODBUS_HOLDING)
-            take_registers(inverter, frame + 3, now);
-    } else if (pylon_system_read(inverter->address, command, frame, size, &inverter->told) &&
-               command == PYLON_SYSTEM_LIMITS) {
-        apply_limits(inverter, now);
-    }
-}
-
-static const struct bms_driver *framing_driver(const struct inverter *inverter)
-{
-    return bms_driver_find(inverter->kind == INVERTER_MODBUS ? "seplos-v3" : "topbms");
-}
-
 static size_t hear_frames(struct inverter *inverter, const uint8_t *bytes, size_t size, double now)
 {
-    const struct bms bms = {.driver = framing_driver(inverter)};
+    const struct bms bms = {
+        .driver = bms_driver_find(inverter->kind == INVERTER_MODBUS ? "seplos-v3" : "topbms")};
     size_t at = 0;
     while (at < size) {
         const struct bms_span span =
             bms.driver->frame(&bms, &inverter->request, bytes + at, size - at);
         if (span.kind == BMS_MORE)
             break;
-        if (span.kind == BMS_FRAME)
-            take_frame(inverter, bytes + at, span.size, now);
+        if (span.kind == BMS_FRAME) {
+            const uint8_t *frame = bytes + at;
+            const uint8_t command = inverter->turn % 2 ? PYLON_SYSTEM_LIMITS : PYLON_SYSTEM_ANALOG;
+            if (inverter->kind == INVERTER_MODBUS) {
+                if (frame[1] == MODBUS_HOLDING)
+                    take_registers(inverter, frame + 3, now);
+            } else if (pylon_system_read(inverter->address, command, frame, span.size,
+                                         &inverter->told) &&
+                       command == PYLON_SYSTEM_LIMITS) {
+                apply_limits(inverter, now);
+            }
+        }
         at += span.size;
     }
     return at;

@@ -65,16 +65,6 @@ static void clear_slots(struct simulator_link *link)
 
 /* ---- clients of a pty ---- */
 
-static void on_absent(struct simulator_link *link)
-{
-    ev_io_stop(link->loop, &link->readable);
-    ev_timer_stop(link->loop, &link->quiet);
-    link->events.quiet(link->data);
-    clear_slots(link);
-    pty_reset(link->fd);
-    ev_timer_again(link->loop, &link->presence);
-}
-
 static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct simulator_link *link = timer->data;
@@ -86,25 +76,16 @@ static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- sending ---- */
 
-static bool goes_before(const struct slot *a, const struct slot *b)
-{
-    return a->due < b->due || (a->due == b->due && a->number < b->number);
-}
-
 static struct slot *next_slot(struct simulator_link *link)
 {
     if (link->speaking)
         return link->speaking;
     struct slot *next = NULL;
     for (unsigned i = 0; i < link->count; i++)
-        if (!next || goes_before(link->slots[i], next))
+        if (!next || (link->slots[i]->due < next->due ||
+                      (link->slots[i]->due == next->due && link->slots[i]->number < next->number)))
             next = link->slots[i];
     return next;
-}
-
-static double wire_s(const struct simulator_link *link, size_t bytes)
-{
-    return link->options->baud > 0 ? (double) bytes * 10 / link->options->baud : 0;
 }
 
 /* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
@@ -120,7 +101,8 @@ static size_t next_piece(struct simulator_link *link, const struct slot *slot, d
         hesitation_s = prng_range(&link->random, 0, PIECE_MOST_MS) / 1e3;
     }
     piece = piece < left ? piece : left;
-    *pause_s = fmax(wire_s(link, piece), hesitation_s);
+    *pause_s = fmax((link->options->baud > 0 ? (double) piece * 10 / link->options->baud : 0),
+                    hesitation_s);
     return piece;
 }
 
@@ -252,7 +234,12 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
             queue_bytes(link, bytes, (size_t) size, 0, true);
         link->events.heard(link->data, bytes, (size_t) size);
     } else if (link->kind == SIMULATOR_PTY) {
-        on_absent(link);
+        ev_io_stop(link->loop, &link->readable);
+        ev_timer_stop(link->loop, &link->quiet);
+        link->events.quiet(link->data);
+        clear_slots(link);
+        pty_reset(link->fd);
+        ev_timer_again(link->loop, &link->presence);
     } else {
         link->events.closed(link->data);
     }

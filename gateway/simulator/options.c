@@ -215,38 +215,34 @@ static bool fail_unknown(const struct parser *parser, const char *key)
     return report_error(parser, "unknown option '%s'", key);
 }
 
-static bool set_option(const struct parser *parser, const char *key, const char *text)
-{
-    for (int i = 0; i < NUMBERS; i++) {
-        const struct number_option *number = &numbers[i];
-        if (strcmp(number->key, key) != 0)
-            continue;
-        if (number->of_bus && parser->of_one)
-            return report_error(parser, "'%s' applies to the whole bus, not to one BMS", key);
-        if (number->once && parser->later)
-            return report_error(parser, "'%s' is only read at the start, without +SECONDS:", key);
-        return set_number(parser, key, text, number->min, number->max, number->whole,
-                          member(parser->options, number));
-    }
-    int id = find_value(key), alarm = find_alarm(key), pack_text = find_text(key);
-    if (strcmp(key, "profile") == 0)
-        return parse_profile(parser, text);
-    if (id >= 0)
-        return parse_fixed_value(parser, (enum pack_value) id, key, text);
-    if (alarm >= 0)
-        return parse_alarm(parser, alarm, key, text);
-    if (pack_text >= 0)
-        return set_text(parser, (enum pack_text) pack_text, key, text);
-    return fail_unknown(parser, key);
-}
-
 static bool parse_assignment(const struct parser *parser, char *item)
 {
     char *equals = strchr(item, '=');
     if (!equals || equals == item)
         return report_error(parser, "'%s' is not an option, expected KEY=VALUE", item);
     *equals = '\0';
-    return set_option(parser, item, equals + 1);
+    const char *text = equals + 1;
+    for (int i = 0; i < NUMBERS; i++) {
+        const struct number_option *number = &numbers[i];
+        if (strcmp(number->key, item) != 0)
+            continue;
+        if (number->of_bus && parser->of_one)
+            return report_error(parser, "'%s' applies to the whole bus, not to one BMS", item);
+        if (number->once && parser->later)
+            return report_error(parser, "'%s' is only read at the start, without +SECONDS:", item);
+        return set_number(parser, item, text, number->min, number->max, number->whole,
+                          member(parser->options, number));
+    }
+    int id = find_value(item), alarm = find_alarm(item), pack_text = find_text(item);
+    if (strcmp(item, "profile") == 0)
+        return parse_profile(parser, text);
+    if (id >= 0)
+        return parse_fixed_value(parser, (enum pack_value) id, item, text);
+    if (alarm >= 0)
+        return parse_alarm(parser, alarm, item, text);
+    if (pack_text >= 0)
+        return set_text(parser, (enum pack_text) pack_text, item, text);
+    return fail_unknown(parser, item);
 }
 
 /* Parses the number in front of a ':', such as 3 in "3:soc=20". Returns what follows; NULL: it has none, or one out of range. */

@@ -153,16 +153,6 @@ static void send_delayed_reply(struct simulator *simulator, const struct member 
         simulator_link_say(link, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3);
 }
 
-/* Replies to a request of `size` bytes, which take their time on the wire. */
-static void send_reply(struct connection *connection, const struct member *member,
-                       size_t request_size)
-{
-    double baud = connection->simulator->options.baud;
-    double wire_s = baud > 0 ? (double) request_size * 10 / baud : 0;
-    send_delayed_reply(connection->simulator, member, connection->link,
-                       wire_s + member->options.delay_ms / 1e3);
-}
-
 /* ---- receiving ---- */
 
 static void discard_bytes(struct ear *ear, size_t size)
@@ -187,7 +177,11 @@ static bool listen_once(struct connection *connection, struct member *member, st
     if (used == 0)
         return false;
     used = used < ear->size ? used : ear->size;
-    send_reply(connection, member, used);
+    /* The bytes of the request take their time on the wire. */
+    double baud = connection->simulator->options.baud;
+    double wire_s = baud > 0 ? (double) used * 10 / baud : 0;
+    send_delayed_reply(connection->simulator, member, connection->link,
+                       wire_s + member->options.delay_ms / 1e3);
     discard_bytes(ear, used);
     return true;
 }
@@ -217,23 +211,19 @@ static void receive_bytes(struct connection *connection, struct member *member, 
     }
 }
 
-/* With first_lost, a BMS that was idle wakes up by a request and misses it. */
-static bool sleeps(struct simulator *simulator, double now)
+static void on_heard(void *data, const uint8_t *bytes, size_t size)
 {
+    struct connection *connection = data;
+    struct simulator *simulator = connection->simulator;
+    /* With first_lost, a BMS that was idle wakes up by a request and misses it. */
+    double now = clock_now();
     double pause_s = now - simulator->heard_at;
     if (pause_s > ASLEEP_AFTER_S)
         simulator->waking = true;
     else if (pause_s > SAME_REQUEST_S)
         simulator->waking = false;
     simulator->heard_at = now;
-    return simulator->waking;
-}
-
-static void on_heard(void *data, const uint8_t *bytes, size_t size)
-{
-    struct connection *connection = data;
-    struct simulator *simulator = connection->simulator;
-    if (sleeps(simulator, clock_now()) && simulator->options.first_lost != 0)
+    if (simulator->waking && simulator->options.first_lost != 0)
         return;
     for (unsigned i = 0; i < simulator->count; i++)
         receive_bytes(connection, &simulator->members[i], &connection->ears[i], bytes, size);

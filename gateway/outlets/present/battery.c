@@ -76,32 +76,6 @@ static size_t find_foreign(struct battery *battery, const uint8_t *bytes, size_t
     return result == BMS_DONE || result == BMS_PARTIAL ? span.size : 0;
 }
 
-/* If another answer of this protocol contains a current limit, the switch in this one is not reported. */
-static struct told_limits limits_in_answer(const struct battery *battery)
-{
-    const bool *carried = battery->dialect.carried;
-    struct pack decoded = battery->told.values;
-    if (carried[CHARGE_CURRENT_LIMIT_A])
-        pack_unset(&decoded, CHARGE_MOS);
-    if (carried[DISCHARGE_CURRENT_LIMIT_A])
-        pack_unset(&decoded, DISCHARGE_MOS);
-    return told_limits_of(&decoded);
-}
-
-static void send_answer(struct battery *battery, struct bus_link *link, double now)
-{
-    bus_send(link, battery->out.bytes, battery->out.size);
-    battery->sent = battery->out;
-    const struct told_limits told = limits_in_answer(battery);
-    present_answered(battery->present, link, "", &told, now);
-}
-
-static void remember_request(struct battery *battery, const uint8_t *bytes, size_t size)
-{
-    battery->request.size = size < BMS_REQUEST_MAX ? size : BMS_REQUEST_MAX;
-    memcpy(battery->request.bytes, bytes, battery->request.size);
-}
-
 static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
                     bool quiet, double now)
 {
@@ -125,10 +99,23 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
         n = answer_inverter(battery, &shown, bytes + over, size - over);
         if (battery->out.size == 0)
             continue;
-        remember_request(battery, bytes + over, n);
+        battery->request.size = n < BMS_REQUEST_MAX ? n : BMS_REQUEST_MAX;
+        memcpy(battery->request.bytes, bytes + over, battery->request.size);
         if ((state == PRESENT_RUNNING || state == PRESENT_STOPPING) &&
-            !present_has_duplicate(present, now))
-            send_answer(battery, link, now);
+            !present_has_duplicate(present, now)) {
+            bus_send(link, battery->out.bytes, battery->out.size);
+            battery->sent = battery->out;
+            /* If another answer of this protocol contains a current limit, the switch in this
+             * one is not reported. */
+            const bool *carried = battery->dialect.carried;
+            struct pack decoded = battery->told.values;
+            if (carried[CHARGE_CURRENT_LIMIT_A])
+                pack_unset(&decoded, CHARGE_MOS);
+            if (carried[DISCHARGE_CURRENT_LIMIT_A])
+                pack_unset(&decoded, DISCHARGE_MOS);
+            const struct told_limits told = told_limits_of(&decoded);
+            present_answered(battery->present, link, "", &told, now);
+        }
     }
     return over;
 }

@@ -119,21 +119,17 @@ static void close_link(struct bus_link *link)
         bus->events->gone(bus->data, link);
 }
 
-static void close_lost_port(struct bus *bus, const char *why)
-{
-    close_link(&bus->links[0]);
-    if (bus->port)
-        port_close(bus->port);
-    report_trouble(bus, why);
-    retry_later(bus);
-}
-
 static void end_link(struct bus_link *link, const char *why)
 {
-    if (bus_is_shared(link))
-        close_lost_port(link->bus, why);
-    else
+    if (bus_is_shared(link)) {
+        close_link(&link->bus->links[0]);
+        if (link->bus->port)
+            port_close(link->bus->port);
+        report_trouble(link->bus, why);
+        retry_later(link->bus);
+    } else {
         close_link(link);
+    }
 }
 
 /* What was received in a turn that became late may be of any age: the next turn discards it. */
@@ -164,14 +160,6 @@ static void on_quiet(struct ev_loop *loop, ev_io *io, int revents)
         pass_bytes(link, true);
 }
 
-/* Discards an incomplete request if more bytes arrive only much later. */
-static void discard_old(struct bus_link *link, double now)
-{
-    if (now - link->heard_at > LATE_TURN_S)
-        link->size = 0;
-    link->heard_at = now;
-}
-
 /* Reads once; from a CAN interface one frame, as a line of SLCAN. */
 static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 {
@@ -192,7 +180,11 @@ static ssize_t receive(const struct bus_link *link, uint8_t *bytes, size_t room)
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct bus_link *link = io->data;
-    discard_old(link, clock_now());
+    /* Discards an incomplete request if more bytes arrive only much later. */
+    const double now = clock_now();
+    if (now - link->heard_at > LATE_TURN_S)
+        link->size = 0;
+    link->heard_at = now;
     const ssize_t n = receive(link, link->bytes + link->size, sizeof link->bytes - link->size);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -315,40 +307,29 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     open_link(link, fd);
 }
 
-static void listen_there(struct bus *bus)
-{
-    struct listen_list list = {.count = 1};
-    snprintf(list.at[0], sizeof list.at[0], "%s", bus->config->port + strlen("tcp-listen:"));
-    if (listeners_open(&bus->listeners, bus->loop, &list, bus->title, on_accepted, bus) < 0) {
-        report_trouble(bus, "cannot listen there");
-        retry_later(bus);
-        return;
-    }
-    report_open(bus);
-    log_info("%s: listening on port %u", bus->title, listeners_port(&bus->listeners, 0));
-}
-
-/* ---- CAN ---- */
-
-static void open_can(struct bus *bus)
-{
-    const int fd = can_socket_open(bus->config->port + strlen("can:"));
-    if (fd >= 0)
-        on_opened(bus, fd);
-    else
-        on_failed(bus, strerror(errno));
-}
-
 /* ---- life ---- */
 
 static void open_bus_port(struct bus *bus)
 {
-    if (bus->kind == BUS_SERIAL)
+    if (bus->kind == BUS_SERIAL) {
         port_open(bus->port);
-    else if (bus->kind == BUS_CAN)
-        open_can(bus);
-    else
-        listen_there(bus);
+    } else if (bus->kind == BUS_CAN) {
+        const int fd = can_socket_open(bus->config->port + strlen("can:"));
+        if (fd >= 0)
+            on_opened(bus, fd);
+        else
+            on_failed(bus, strerror(errno));
+    } else {
+        struct listen_list list = {.count = 1};
+        snprintf(list.at[0], sizeof list.at[0], "%s", bus->config->port + strlen("tcp-listen:"));
+        if (listeners_open(&bus->listeners, bus->loop, &list, bus->title, on_accepted, bus) < 0) {
+            report_trouble(bus, "cannot listen there");
+            retry_later(bus);
+            return;
+        }
+        report_open(bus);
+        log_info("%s: listening on port %u", bus->title, listeners_port(&bus->listeners, 0));
+    }
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)

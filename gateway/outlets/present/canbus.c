@@ -29,22 +29,6 @@ static bool has_message(const struct table *table, unsigned id)
     return false;
 }
 
-static void send_all(struct canbus *canbus, struct bus *bus, const struct shown *shown)
-{
-    pack_clear(&canbus->told.values);
-    for (unsigned i = 0; i < canbus->table->message_count; i++) {
-        const unsigned id = canbus->table->messages[i].message;
-        uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
-        const unsigned size = table_write(canbus->table, id, shown, message);
-        struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
-        if (size == 0 || size > sizeof frame.data)
-            continue;
-        memcpy(frame.data, message, size);
-        if (bus_send_all(bus, line, slcan_write(&frame, line)))
-            table_read(canbus->table, id, message, size, &canbus->told);
-    }
-}
-
 static void second(void *self, struct bus *bus, double now)
 {
     struct canbus *canbus = self;
@@ -54,12 +38,18 @@ static void second(void *self, struct bus *bus, double now)
         present_has_duplicate(canbus->present, now))
         return;
     present_fill_shown(canbus->present, &shown, now);
-    send_all(canbus, bus, &shown);
-}
-
-static bool is_of_inverter(unsigned id)
-{
-    return id == CAN_INVERTER_ALIVE || id == CAN_INVERTER_NAME;
+    pack_clear(&canbus->told.values);
+    for (unsigned i = 0; i < canbus->table->message_count; i++) {
+        const unsigned id = canbus->table->messages[i].message;
+        uint8_t message[TABLE_MESSAGE_MAX], line[SLCAN_LINE];
+        const unsigned size = table_write(canbus->table, id, &shown, message);
+        struct can_message frame = {.id = (uint16_t) id, .size = (uint8_t) size};
+        if (size == 0 || size > sizeof frame.data)
+            continue;
+        memcpy(frame.data, message, size);
+        if (bus_send_all(bus, line, slcan_write(&frame, line)))
+            table_read(canbus->table, id, message, size, &canbus->told);
+    }
 }
 
 /* For the status only: a battery has_message whether an inverter is present or not. */
@@ -80,7 +70,7 @@ static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, siz
     size_t over = 0;
     for (size_t n; (n = slcan_read(bytes + over, size - over, &frame)) > 0; over += n) {
         char what[32];
-        if (frame.size <= 8 && is_of_inverter(frame.id))
+        if (frame.size <= 8 && (frame.id == CAN_INVERTER_ALIVE || frame.id == CAN_INVERTER_NAME))
             note_inverter(canbus, link, now);
         if (frame.size > 8 || !bus_is_shared(link) || !has_message(canbus->table, frame.id))
             continue;

@@ -94,16 +94,6 @@ static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t addre
     bus_send(link, modbus->sent, modbus->sent_size);
 }
 
-/* The limits in an answer. The registers of the unit have not changed since it was composed. */
-static struct told_limits limits_in(const struct modbus *modbus, const struct mbap_request *request,
-                                    const uint8_t *pdu)
-{
-    const bool reads =
-        pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
-    return told_limits_read(units_find(&modbus->units, request->unit),
-                            reads ? &request->read : &(struct mbap_range){0, 0});
-}
-
 /* Sends the response that answer() has written to the socket pair. */
 static void send_answer(struct modbus *modbus, struct bus_link *link,
                         const struct question *question)
@@ -117,21 +107,14 @@ static void send_answer(struct modbus *modbus, struct bus_link *link,
     mbap_check(question->frame, question->size, &request);
     describe_request(question, &request, adu + MBAP_HEADER, what);
     send_pdu(modbus, link, adu[MBAP_HEADER - 1], adu + MBAP_HEADER, (size_t) size - MBAP_HEADER);
-    const struct told_limits told = limits_in(modbus, &request, adu + MBAP_HEADER);
+    /* The limits in an answer. The registers of the unit have not changed since it was composed. */
+    const uint8_t *pdu = adu + MBAP_HEADER;
+    const bool reads =
+        pdu[0] == MODBUS_FC_READ_HOLDING_REGISTERS || pdu[0] == MODBUS_FC_READ_INPUT_REGISTERS;
+    const struct told_limits told =
+        told_limits_read(units_find(&modbus->units, request.unit),
+                         reads ? &request.read : &(struct mbap_range){0, 0});
     present_answered(modbus->present, link, what, &told, clock_now());
-}
-
-static void answer_diagnostics(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
-                               size_t size, double now)
-{
-    uint8_t answer[DIAGNOSTICS_ANSWER];
-    const uint8_t exception = diagnostics_answer(&modbus->counted, frame + 1, size - 3, answer);
-    const uint8_t refusal[] = {DIAGNOSTICS_FC | 0x80, exception};
-    if (exception)
-        send_pdu(modbus, link, frame[0], refusal, sizeof refusal);
-    else
-        send_pdu(modbus, link, frame[0], answer, sizeof answer);
-    present_answered(modbus->present, link, "diagnostics", NULL, now);
 }
 
 /* Converts an RTU frame to an ADU of Modbus TCP. */
@@ -232,12 +215,20 @@ static void handle_request(struct modbus *modbus, struct bus_link *link, const u
         to_all ? PRESENT_SILENT
                : present_state_of(modbus->present, served_of(modbus, unit)->pack, now);
     if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
-        present_has_duplicate(modbus->present, now))
+        present_has_duplicate(modbus->present, now)) {
         modbus->counted.unanswered++;
-    else if (frame[1] == DIAGNOSTICS_FC)
-        answer_diagnostics(modbus, link, frame, size, now);
-    else
+    } else if (frame[1] == DIAGNOSTICS_FC) {
+        uint8_t answer[DIAGNOSTICS_ANSWER];
+        const uint8_t exception = diagnostics_answer(&modbus->counted, frame + 1, size - 3, answer);
+        const uint8_t refusal[] = {DIAGNOSTICS_FC | 0x80, exception};
+        if (exception)
+            send_pdu(modbus, link, frame[0], refusal, sizeof refusal);
+        else
+            send_pdu(modbus, link, frame[0], answer, sizeof answer);
+        present_answered(modbus->present, link, "diagnostics", NULL, now);
+    } else {
         answer_request(modbus, link, frame, size, now);
+    }
 }
 
 static void handle_frame(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,

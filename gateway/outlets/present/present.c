@@ -85,16 +85,6 @@ bool present_has_gateway(const struct present *present, double now)
     return !present->ending && outlet_hears(present->outlet, now);
 }
 
-/* While the gateway is silent, no values are fresh, whatever their age. */
-static void update_state(struct present *present, struct outlet_pack *pack, double now)
-{
-    struct source *source = &pack->source;
-    if (!present_has_gateway(present, now) && source->good_until > now)
-        source->good_until = now;
-    present_update(&present->until[pack->index], source_fresh(source, now), source->good_until,
-                   now);
-}
-
 enum present_state present_state_of(const struct present *present, const struct outlet_pack *pack,
                                     double now)
 {
@@ -140,18 +130,6 @@ static void write_asked(const struct present *present, double now, struct text *
     write_told(present, now, text);
 }
 
-static void write_words(const struct present *present, double now, char *out, size_t size)
-{
-    struct text text = text_in(out, size);
-    const bool answers = bus_is_open(present->bus) && !present_has_duplicate(present, now);
-    text_add(&text, answers                      ? states[present->said]
-                    : !bus_is_open(present->bus) ? "the port is not open"
-                                                 : "silent, another device answers in its place");
-    if (answers && present->said == PRESENT_RUNNING && present->untold[0])
-        text_format(&text, "; not reported: %s", present->untold);
-    write_asked(present, now, &text);
-}
-
 static void report_present(struct present *present, double now)
 {
     struct pipe_report fresh = {
@@ -159,7 +137,14 @@ static void report_present(struct present *present, double now)
                      !present_has_duplicate(present, now),
         .sent = present->asked.count,
     };
-    write_words(present, now, fresh.words, sizeof fresh.words);
+    struct text text = text_in(fresh.words, sizeof fresh.words);
+    const bool answers = bus_is_open(present->bus) && !present_has_duplicate(present, now);
+    text_add(&text, answers                      ? states[present->said]
+                    : !bus_is_open(present->bus) ? "the port is not open"
+                                                 : "silent, another device answers in its place");
+    if (answers && present->said == PRESENT_RUNNING && present->untold[0])
+        text_format(&text, "; not reported: %s", present->untold);
+    write_asked(present, now, &text);
     if (memcmp(&fresh, &present->report, sizeof fresh) == 0 || present->ending)
         return;
     present->report = fresh;
@@ -207,16 +192,6 @@ static void set_if_unknown(struct pack *values, enum pack_value id, double value
         pack_set(values, id, value);
 }
 
-/* An alarm ends only when the BMS reports so, not when it could not be read. */
-static void keep_alarms(struct pack *values, struct alarms alarms)
-{
-    values->alarms_warning |= alarms.warning;
-    values->alarms_protection |= alarms.protection;
-    values->alarms_can_warn |= alarms.warning;
-    values->alarms_can_protect |= alarms.protection;
-    values->alarms_known |= alarms.warning | alarms.protection;
-}
-
 /* A stop is a current of 0 at the last voltage, because some protocols need a voltage to express it. The limits may still
  * allow discharging while values are stale (`on_stale` of [limits]). */
 void present_fill_shown(struct present *present, struct shown *shown, double now)
@@ -224,7 +199,12 @@ void present_fill_shown(struct present *present, struct shown *shown, double now
     const struct present_config *config = present->config;
     struct shown *last = &present->shown;
     show_source(shown, &presented(present)->source, now);
-    keep_alarms(&shown->values, present->alarms);
+    /* An alarm ends only when the BMS reports so, not when it could not be read. */
+    shown->values.alarms_warning |= present->alarms.warning;
+    shown->values.alarms_protection |= present->alarms.protection;
+    shown->values.alarms_can_warn |= present->alarms.warning;
+    shown->values.alarms_can_protect |= present->alarms.protection;
+    shown->values.alarms_known |= present->alarms.warning | present->alarms.protection;
     if (!shown->stopping) {
         set_if_unknown(&shown->values, SOH_PERCENT, config->soh_percent);
         set_if_unknown(&shown->values, DISCHARGE_VOLTAGE_LIMIT_V, config->discharge_voltage_v);
@@ -266,21 +246,23 @@ void present_note_duplicate(struct present *present, const char *what, double no
 
 /* ---- life ---- */
 
-/* Stores the alarms, so that one that cannot be read after a restart does not count as ended. */
-static void note_alarms(struct present *present, const struct source *source)
-{
-    const struct alarms before = present->alarms;
-    present->alarms = alarms_after(before, source->values);
-    if (alarms_changed(before, present->alarms))
-        told_keep(present->outlet, source->name, present->alarms);
-}
-
 static void on_changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
 {
     struct present *present = self;
-    update_state(present, pack, now);
-    if (pack == presented(present))
-        note_alarms(present, &pack->source);
+    /* While the gateway is silent, no values are fresh, whatever their age. */
+    struct source *source = &pack->source;
+    if (!present_has_gateway(present, now) && source->good_until > now)
+        source->good_until = now;
+    present_update(&present->until[pack->index], source_fresh(source, now), source->good_until,
+                   now);
+    if (pack == presented(present)) {
+        /* Stores the alarms, so that one that cannot be read after a restart does not count as
+         * ended. */
+        const struct alarms before = present->alarms;
+        present->alarms = alarms_after(before, pack->source.values);
+        if (alarms_changed(before, present->alarms))
+            told_keep(present->outlet, pack->source.name, present->alarms);
+    }
     if (present->speaker->changed)
         present->speaker->changed(present->self, pack, changes, now);
 }

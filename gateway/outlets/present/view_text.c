@@ -8,10 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Writes placeholders of the packs and banks, of which only names and kinds matter, and the view. The view gets a port of its
- * own, so that its unit ids collide with none. */
-static void write_sections(const struct present *present, FILE *out)
+struct config *view_text_read(const struct present *present)
 {
+    char *text = NULL, *messages = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    /* Writes placeholders of the packs and banks, of which only names and kinds matter, and the
+     * view. The view gets a port of its own, so that its unit ids collide with none. */
     struct outlet *outlet = present_outlet(present);
     const struct outlet_pack *pack;
     for (unsigned i = 0; (pack = outlet_pack(outlet, i)); i++)
@@ -30,16 +35,6 @@ static void write_sections(const struct present *present, FILE *out)
     }
     fprintf(out, "[view %s]\nlisten = 127.0.0.1:0\n%s", present_config(present)->view,
             present_config(present)->view_text);
-}
-
-struct config *view_text_read(const struct present *present)
-{
-    char *text = NULL, *messages = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    write_sections(present, out);
     FILE *errors = fclose(out) == 0 ? open_memstream(&messages, &size) : NULL;
     struct config *config = errors ? config_parse(text, "view", errors) : NULL;
     if (errors)

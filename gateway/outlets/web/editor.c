@@ -130,26 +130,22 @@ static void answer_browser(struct pending *pending, json_t *object)
         answer_json(pending->request, status, object);
 }
 
-/* Logs which client sets up or tried a wrong code. */
-static void log_attempt(const struct pending *pending, bool right)
-{
-    const struct sockaddr *client = (const struct sockaddr *) &pending->client;
-    char host[ADDRESS_TEXT];
-    address_format_host(client, host);
-    if (right) {
-        tries_forgive(&pending->web->tries, client);
-        log_info("web: %s has opened set-up with the code", host);
-    } else {
-        log_warn("web: %s has entered a wrong code for set-up", host);
-    }
-}
-
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
 {
     struct pending *pending = data;
     json_t *object = text ? json_loadb(text, size, 0, NULL) : NULL;
-    if (pending->arms && object)
-        log_attempt(pending, json_object_get(object, "token"));
+    if (pending->arms && object) {
+        /* Logs which client sets up or tried a wrong code. */
+        const struct sockaddr *client = (const struct sockaddr *) &pending->client;
+        char host[ADDRESS_TEXT];
+        address_format_host(client, host);
+        if (json_object_get(object, "token")) {
+            tries_forgive(&pending->web->tries, client);
+            log_info("web: %s has opened set-up with the code", host);
+        } else {
+            log_warn("web: %s has entered a wrong code for set-up", host);
+        }
+    }
     if (pending->request) {
         pending->request->over = NULL;
         if (json_is_object(object))

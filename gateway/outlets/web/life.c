@@ -231,22 +231,6 @@ static bool open_server(struct web *web)
     return true;
 }
 
-/* Logs the page's address as a URL. */
-static void log_address(const struct web *web)
-{
-    for (unsigned i = 0; i < web->config->listen.count; i++) {
-        struct endpoint endpoint;
-        if (!endpoint_parse(web->config->listen.at[i], &endpoint))
-            continue;
-        const char *host = strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0
-                               ? web->guard.hostname
-                               : endpoint.host;
-        const bool six = strchr(host, ':') != NULL;
-        log_info("web: page at %s://%s%s%s:%u/", web->config->tls_cert[0] ? "https" : "http",
-                 six ? "[" : "", host, six ? "]" : "", web->guard.ports[i]);
-    }
-}
-
 /* For `packgate status`. */
 static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -277,7 +261,18 @@ static void *start_web(struct outlet *outlet)
         return NULL;
     }
     news_begin(web);
-    log_address(web);
+    /* Logs the page's address as a URL. */
+    for (unsigned i = 0; i < web->config->listen.count; i++) {
+        struct endpoint endpoint;
+        if (!endpoint_parse(web->config->listen.at[i], &endpoint))
+            continue;
+        const char *host = strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0
+                               ? web->guard.hostname
+                               : endpoint.host;
+        const bool six = strchr(host, ':') != NULL;
+        log_info("web: page at %s://%s%s%s:%u/", web->config->tls_cert[0] ? "https" : "http",
+                 six ? "[" : "", host, six ? "]" : "", web->guard.ports[i]);
+    }
     ev_timer_init(&web->report, on_report, 0, REPORT_S);
     web->report.data = web;
     ev_timer_start(outlet_loop(outlet), &web->report);

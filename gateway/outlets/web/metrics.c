@@ -30,17 +30,6 @@ static void begin_metric(const struct page *page, const char *name, const char *
     fprintf(page->out, "# HELP packgate_%s %s\n# TYPE packgate_%s %s\n", name, help, name, type);
 }
 
-static void put_label(FILE *out, const char *name, const char *value)
-{
-    fprintf(out, "%s=\"", name);
-    for (const char *c = value; *c; c++)
-        if (*c == '\\' || *c == '"')
-            fprintf(out, "\\%c", *c);
-        else if (*c != '\n')
-            fputc(*c, out);
-    fputc('"', out);
-}
-
 static const char *pack_name(const struct page *page, unsigned n)
 {
     return page->web->packs[n].pack->source.name;
@@ -160,19 +149,6 @@ static void put_alarms(const struct page *page)
     }
 }
 
-static void put_values(const struct page *page)
-{
-    static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
-                                             "packs_current_a", "packs_soc_percent"};
-    for (int value = 0; value < CELL_MV; value++)
-        put_value_metric(page, (enum pack_value) value);
-    put_array(page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
-    put_array(page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
-    for (size_t i = 0; i < sizeof worked_out / sizeof *worked_out; i++)
-        put_mapped(page, worked_out[i], "", false);
-    put_alarms(page);
-}
-
 /* Metrics that exist for a silent pack, too. */
 static void put_states(const struct page *page)
 {
@@ -212,7 +188,13 @@ static void put_states(const struct page *page)
                                       source->values->text[FIRMWARE]};
         for (int i = 0; i < 4; i++) {
             fputc(',', page->out);
-            put_label(page->out, labels[i], values[i]);
+            fprintf(page->out, "%s=\"", labels[i]);
+            for (const char *c = values[i]; *c; c++)
+                if (*c == '\\' || *c == '"')
+                    fprintf(page->out, "\\%c", *c);
+                else if (*c != '\n')
+                    fputc(*c, page->out);
+            fputc('"', page->out);
         }
         fputs("} 1\n", page->out);
     }
@@ -310,7 +292,15 @@ static bool print_metrics(const struct web *web, const json_t *status, FILE *out
     for (unsigned n = 0; page.fresh && n < web->count; n++)
         page.fresh[n] = outlet_fresh(web->outlet, web->packs[n].pack, page.now);
     if (page.fresh) {
-        put_values(&page);
+        static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
+                                                 "packs_current_a", "packs_soc_percent"};
+        for (int value = 0; value < CELL_MV; value++)
+            put_value_metric(&page, (enum pack_value) value);
+        put_array(&page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
+        put_array(&page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
+        for (size_t i = 0; i < sizeof worked_out / sizeof *worked_out; i++)
+            put_mapped(&page, worked_out[i], "", false);
+        put_alarms(&page);
         put_states(&page);
         put_gateway(&page, status);
     }

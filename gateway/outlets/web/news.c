@@ -106,34 +106,6 @@ void news_begin(struct web *web)
         web, json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
 }
 
-/* The database has one row per order: "charge off, discharge on", the sender as its text, and level 1 if it was confirmed.
- * Makes one event of each switch, as for a live order. */
-static void add_past_order(json_t *list, const struct query_event *event)
-{
-    static const struct {
-        const char *words, *name, *text;
-    } orders[] = {{"charge on", "charge_mos", "on"},
-                  {"charge off", "charge_mos", "off"},
-                  {"discharge on", "discharge_mos", "on"},
-                  {"discharge off", "discharge_mos", "off"}};
-    const bool confirmed = event->level && strcmp(event->level, "1") == 0;
-    char words[SWITCHES_TEXT];
-    snprintf(words, sizeof words, "%s", event->name ? event->name : "");
-    char *rest = words;
-    for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
-        const char *name = word + (*word == ' '), *text = NULL;
-        for (size_t i = 0; i < sizeof orders / sizeof *orders && !text; i++)
-            if (strcmp(orders[i].words, name) == 0) {
-                text = orders[i].text;
-                name = orders[i].name;
-            }
-        json_array_append_new(list, json_pack("{s:I, s:s, s:s*, s:s, s:s*, s:i, s:s*}", "time",
-                                              (json_int_t) event->t, "kind", "switched", "pack",
-                                              event->pack, "name", name, "text", text, "confirmed",
-                                              confirmed, "from", event->text));
-    }
-}
-
 /* The word for a level; the database has a number. */
 static const char *level_name(const char *level)
 {
@@ -147,7 +119,31 @@ static void add_past(void *data, const struct query_event *event)
     json_t *list = data;
     const char *kind = event->kind ? event->kind : "";
     if (strcmp(kind, "switched") == 0) {
-        add_past_order(list, event);
+        /* The database has one row per order: "charge off, discharge on", the sender as its
+         * text, and level 1 if it was confirmed. Makes one event of each switch, as for a live
+         * order. */
+        static const struct {
+            const char *words, *name, *text;
+        } orders[] = {{"charge on", "charge_mos", "on"},
+                      {"charge off", "charge_mos", "off"},
+                      {"discharge on", "discharge_mos", "on"},
+                      {"discharge off", "discharge_mos", "off"}};
+        const bool confirmed = event->level && strcmp(event->level, "1") == 0;
+        char words[SWITCHES_TEXT];
+        snprintf(words, sizeof words, "%s", event->name ? event->name : "");
+        char *rest = words;
+        for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
+            const char *name = word + (*word == ' '), *text = NULL;
+            for (size_t i = 0; i < sizeof orders / sizeof *orders && !text; i++)
+                if (strcmp(orders[i].words, name) == 0) {
+                    text = orders[i].text;
+                    name = orders[i].name;
+                }
+            json_array_append_new(list, json_pack("{s:I, s:s, s:s*, s:s, s:s*, s:i, s:s*}", "time",
+                                                  (json_int_t) event->t, "kind", "switched", "pack",
+                                                  event->pack, "name", name, "text", text,
+                                                  "confirmed", confirmed, "from", event->text));
+        }
         return;
     }
     json_t *object = json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t,

@@ -23,19 +23,16 @@ static const struct sockaddr *client_of(const struct web_request *request)
 
 /* ---- rights ---- */
 
-static bool is_json(const char *type)
-{
-    static const char json[] = "application/json";
-    const size_t size = sizeof json - 1;
-    return type && strncasecmp(type, json, size) == 0 &&
-           (type[size] == '\0' || type[size] == ';' || type[size] == ' ');
-}
-
 bool orders_from_page(struct web_request *request)
 {
     struct http_request *http = request->http;
     const char *origin = http_header(http, "Origin");
-    if (!is_json(http_header(http, "Content-Type")) || http_header_count(http, "Content-Type") > 1)
+    const char *type = http_header(http, "Content-Type");
+    static const char json[] = "application/json";
+    const size_t size = sizeof json - 1;
+    if (!(type && strncasecmp(type, json, size) == 0 &&
+          (type[size] == '\0' || type[size] == ';' || type[size] == ' ')) ||
+        http_header_count(http, "Content-Type") > 1)
         http_error(http, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
     else if (!origin || http_header_count(http, "Origin") > 1 ||
              !guard_same_page(origin, &request->host))

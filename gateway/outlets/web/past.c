@@ -259,13 +259,6 @@ static bool prepare_steps(struct table *table, const struct query_ask *ask, doub
     return true;
 }
 
-static void free_table(struct table *table)
-{
-    free(table->numbers);
-    free(table->days);
-    free(table);
-}
-
 /* Like text_number, but about ten times as fast: an answer has up to 100,000 numbers. */
 static char *print_number(char *at, int32_t number, double scale)
 {
@@ -388,28 +381,24 @@ static unsigned pack_cells(const struct outlet_pack *pack)
     return pack->source.members || isnan(cells) ? 0 : (unsigned) cells;
 }
 
-/* If a request names no values, it gets all that the pack has. */
-static void request_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
-{
-    unsigned cells = pack_cells(pack);
-    bool limits = pack->source.status.allowed.configured;
-    if (cells == 0 && query && !pack->source.members) {
-        struct query_ask hours = ask->query;
-        hours.level = LEVEL_HOUR;
-        cells = query_cells(query, &hours, &limits);
-    }
-    query_want_all(&ask->query, cells, limits);
-    ask->charged = ask->discharged = ask->query.level >= LEVEL_HOUR;
-    ask->soc_peak = ask->query.level == LEVEL_DAY;
-}
-
 /* Completes the request with what only the file knows. */
 static void complete_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
 {
     if (!ask->level_given)
         ask->query.level = choose_level(query, ask);
-    if (ask->all)
-        request_all(ask, query, pack);
+    if (ask->all) {
+        /* If a request names no values, it gets all that the pack has. */
+        unsigned cells = pack_cells(pack);
+        bool limits = pack->source.status.allowed.configured;
+        if (cells == 0 && query && !pack->source.members) {
+            struct query_ask hours = ask->query;
+            hours.level = LEVEL_HOUR;
+            cells = query_cells(query, &hours, &limits);
+        }
+        query_want_all(&ask->query, cells, limits);
+        ask->charged = ask->discharged = ask->query.level >= LEVEL_HOUR;
+        ask->soc_peak = ask->query.level == LEVEL_DAY;
+    }
 }
 
 /* The task of a worker. */
@@ -434,7 +423,9 @@ static char *make_table(struct asked *asked, struct query *query, char *why, siz
         if (past_rows(asked->past, asked->pack->index, query, ask, fill_row, table, why, size))
             text = print_table(table);
     }
-    free_table(table);
+    free(table->numbers);
+    free(table->days);
+    free(table);
     return text;
 }
 
@@ -498,14 +489,6 @@ static bool add_line(void *data, const struct history_row *row)
     return lines->size < lines->most;
 }
 
-static void begin_piece(struct piece *piece, struct query *query, struct lines *lines)
-{
-    piece->begun = true;
-    complete_ask(&piece->ask, query, piece->pack);
-    piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
-    add_line(lines, NULL);
-}
-
 /* The file's last row, which memory may continue, belongs into the same piece as the rows of
  * memory. */
 static bool read_piece(struct piece *piece, struct query *query, struct lines *lines, char *why,
@@ -531,8 +514,12 @@ static void work_piece(void *data, struct worker_result *result)
     struct lines lines = {.ask = &piece->ask.query, .most = DOWNLOAD_PIECE};
     struct query *query = past_open(piece->past, result->why, sizeof result->why);
     bool good = query || !piece->begun;
-    if (!piece->begun)
-        begin_piece(piece, query, &lines);
+    if (!piece->begun) {
+        piece->begun = true;
+        complete_ask(&piece->ask, query, piece->pack);
+        piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
+        add_line(&lines, NULL);
+    }
     good = good && read_piece(piece, query, &lines, result->why, sizeof result->why);
     query_close(query);
     if (good && !lines.failed)

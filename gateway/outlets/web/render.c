@@ -20,17 +20,6 @@ static void add_number(struct text *text, const char *name, double number, int d
     text_number(text, number, decimals);
 }
 
-/* Omitted for a bank, where a cell's number alone does not identify it. */
-static void add_place(struct text *text, const struct source *source, enum pack_alarm alarm)
-{
-    const int cell = source->members ? 0 : alarms_cell(alarm, source->values);
-    const int sensor = source->members ? 0 : alarms_sensor(alarm, source->values);
-    if (cell)
-        text_format(text, ",\"cell\":%d", cell);
-    if (sensor)
-        text_format(text, ",\"sensor\":%d", sensor);
-}
-
 /* Active alarms, each with its beginning if that was seen. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
@@ -46,7 +35,16 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
                     pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level));
         if (pack->alarm_since[i])
             text_format(text, ",\"since\":%lld", (long long) pack->alarm_since[i]);
-        add_place(text, &pack->pack->source, (enum pack_alarm) i);
+        /* Omitted for a bank, where a cell's number alone does not identify it. */
+        enum pack_alarm alarm = (enum pack_alarm) i;
+        const int cell =
+            pack->pack->source.members ? 0 : alarms_cell(alarm, pack->pack->source.values);
+        const int sensor =
+            pack->pack->source.members ? 0 : alarms_sensor(alarm, pack->pack->source.values);
+        if (cell)
+            text_format(text, ",\"cell\":%d", cell);
+        if (sensor)
+            text_format(text, ",\"sensor\":%d", sensor);
         text_add(text, "}");
         comma = ",";
     }

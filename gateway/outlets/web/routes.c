@@ -24,17 +24,6 @@ static bool is_fresh(const struct web *web, const struct render_pack *pack, doub
     return outlet_fresh(web->outlet, pack->pack, now);
 }
 
-/* The title of the gateway as a header, percent-encoded. */
-static void add_name(struct MHD_Response *response, const char *name)
-{
-    char encoded[3 * TITLE_SIZE] = "", *out = encoded;
-    for (; *name; name++)
-        out +=
-            sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X", (unsigned char) *name);
-    if (encoded[0])
-        MHD_add_response_header(response, "X-Packgate-Name", encoded);
-}
-
 static void add_number_header(struct MHD_Response *response, const char *header, double number)
 {
     char digits[24];
@@ -68,7 +57,14 @@ static void get_packs(struct web *web, struct web_request *request)
         add_number_header(response, "X-Packgate-Time", clock_wall());
         add_number_header(response, "X-Packgate-Zone", (double) clock_zone(clock_wall()));
         add_number_header(response, "X-Packgate-Session", web_session(web, request, false));
-        add_name(response, outlet_config(web->outlet)->gateway);
+        /* The title of the gateway as a header, percent-encoded. */
+        const char *name = outlet_config(web->outlet)->gateway;
+        char encoded[3 * TITLE_SIZE] = "", *out = encoded;
+        for (; *name; name++)
+            out += sprintf(out, isalnum((unsigned char) *name) ? "%c" : "%%%02X",
+                           (unsigned char) *name);
+        if (encoded[0])
+            MHD_add_response_header(response, "X-Packgate-Name", encoded);
         if (!outlet_hears(web->outlet, now))
             MHD_add_response_header(response, "X-Packgate", "silent");
     }
@@ -141,17 +137,12 @@ static const struct web_asset *find_asset(const char *path)
     return NULL;
 }
 
-/* Whether If-None-Match contains this asset's tag. */
-static bool has_it(const struct http_request *request, const struct web_asset *asset)
-{
-    const char *tags = http_header(request, "If-None-Match");
-    return tags && strstr(tags, asset->etag);
-}
-
 static void get_asset(struct web *web, struct web_request *request, const struct web_asset *asset)
 {
     char policy[400];
-    const bool same = has_it(request->http, asset);
+    /* Whether If-None-Match contains this asset's tag. */
+    const char *tags = http_header(request->http, "If-None-Match");
+    const bool same = tags && strstr(tags, asset->etag);
     struct MHD_Response *response =
         http_response(asset->type, asset->bytes, same ? 0 : asset->size, MHD_RESPMEM_PERSISTENT);
     if (response) {
@@ -185,22 +176,18 @@ static const struct route {
     {"api/v1/logout", "POST", orders_logout}, {"api/v1/today", "GET", get_today},
 };
 
-static void refuse_method(struct web_request *request, const char *allowed)
-{
-    static const char words[] = "{\"error\":\"wrong method\"}\n";
-    struct MHD_Response *response =
-        http_response("application/json", words, sizeof words - 1, MHD_RESPMEM_PERSISTENT);
-    if (response)
-        MHD_add_response_header(response, "Allow", allowed);
-    http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
-}
-
 /* Whether the method fits the address; if not, the request was answered. */
 static bool is_method(struct web_request *request, const char *method)
 {
     if (strcmp(request->http->method, method) == 0)
         return true;
-    refuse_method(request, strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
+    static const char words[] = "{\"error\":\"wrong method\"}\n";
+    struct MHD_Response *response =
+        http_response("application/json", words, sizeof words - 1, MHD_RESPMEM_PERSISTENT);
+    if (response)
+        MHD_add_response_header(response, "Allow",
+                                (strcmp(method, "GET") == 0 ? "GET, HEAD" : method));
+    http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
     return false;
 }
 

@@ -293,29 +293,25 @@ static bool print_file(const struct web *web, const char *host, const char *form
     return good;
 }
 
-static void answer_file(struct web *web, struct web_request *request, const struct file *file)
-{
-    char *bytes = NULL, disposition[80];
-    size_t size = 0;
-    FILE *out = open_memstream(&bytes, &size);
-    bool good = out && print_file(web, request->host.name, file->format, out);
-    good = out && fclose(out) == 0 && good;
-    struct MHD_Response *response =
-        good ? compress_response(request->http, file->type, bytes, size) : NULL;
-    if (!good)
-        free(bytes);
-    if (response) {
-        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", file->name);
-        MHD_add_response_header(response, "Content-Disposition", disposition);
-    }
-    http_answer(request->http, MHD_HTTP_OK, response);
-}
-
 void setup_answer_file(struct web *web, struct web_request *request, const char *name)
 {
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strcmp(files[i].name, name) == 0) {
-            answer_file(web, request, &files[i]);
+            char *bytes = NULL, disposition[80];
+            size_t size = 0;
+            FILE *out = open_memstream(&bytes, &size);
+            bool good = out && print_file(web, request->host.name, files[i].format, out);
+            good = out && fclose(out) == 0 && good;
+            struct MHD_Response *response =
+                good ? compress_response(request->http, files[i].type, bytes, size) : NULL;
+            if (!good)
+                free(bytes);
+            if (response) {
+                snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"",
+                         files[i].name);
+                MHD_add_response_header(response, "Content-Disposition", disposition);
+            }
+            http_answer(request->http, MHD_HTTP_OK, response);
             return;
         }
     http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such file");

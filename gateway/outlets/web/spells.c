@@ -133,14 +133,6 @@ static struct place place_of(const struct asked *asked, struct query *query,
     return place;
 }
 
-static void add_place(json_t *object, const struct place *place)
-{
-    if (place->pack)
-        json_object_set_new(object, "pack", json_string(place->pack));
-    if (place->cell)
-        json_object_set_new(object, "cell", json_integer(place->cell));
-}
-
 static json_t *list_spells(const struct asked *asked, struct query *query, struct spells *spells)
 {
     const struct query_ask *ask = &asked->ask.query;
@@ -156,7 +148,10 @@ static json_t *list_spells(const struct asked *asked, struct query *query, struc
             "{s:s, s:s, s:I, s:o}", "name", pack_alarm_name(spell->alarm), "level",
             pack_alarm_level_name(spell->level), "since", (json_int_t) spell->since, "until",
             spell->until ? json_integer((json_int_t) spell->until) : json_null());
-        add_place(object, &place);
+        if (place.pack)
+            json_object_set_new(object, "pack", json_string(place.pack));
+        if (place.cell)
+            json_object_set_new(object, "cell", json_integer(place.cell));
         json_array_append_new(list, object);
     }
     return list;

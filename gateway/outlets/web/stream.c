@@ -327,20 +327,6 @@ static void mark_changes(struct viewer *viewer)
     }
 }
 
-static void serve(struct viewer *viewer, double now)
-{
-    if (viewer->size == viewer->at)
-        send_at_once(viewer);
-    else if (viewer->beat_owed)
-        append_beat(viewer);
-    viewer->beat_owed = false;
-    write_owed(viewer);
-    if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
-        http_cut(viewer->request);
-    else
-        hand_out(viewer);
-}
-
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct stream *stream = timer->data;
@@ -360,8 +346,18 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
         next = TAILQ_NEXT(viewer, entry);
         viewer->beat_owed &= hears;
         mark_changes(viewer);
-        if (viewer->number % turns == stream->round % turns)
-            serve(viewer, now);
+        if (viewer->number % turns == stream->round % turns) {
+            if (viewer->size == viewer->at)
+                send_at_once(viewer);
+            else if (viewer->beat_owed)
+                append_beat(viewer);
+            viewer->beat_owed = false;
+            write_owed(viewer);
+            if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
+                http_cut(viewer->request);
+            else
+                hand_out(viewer);
+        }
     }
     memset(stream->dirty, 0, stream->count * sizeof *stream->dirty);
 }

@@ -409,15 +409,6 @@ static void *on_target(void *data, const char *target, struct MHD_Connection *co
     return NULL;
 }
 
-/* The version follows the target after one blank in the same buffer. If it is further away, the
- * target contains a NUL, and another parser may have taken the rest for part of the path. */
-static bool has_nul(const struct client *client)
-{
-    const size_t size =
-        (size_t) ((uintptr_t) client->request.version - (uintptr_t) client->request.target - 1);
-    return size > client->target_size && size < HTTP_MEMORY;
-}
-
 /* Rejects a head that two parsers could read in two ways (RFC 9112, 6.3). */
 static unsigned check_head(const struct http_request *request, const char **why)
 {
@@ -474,7 +465,14 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     request->over = NULL;
     request->data = client;
     request->http->counters.requests++;
-    const unsigned status = has_nul(client) ? MHD_HTTP_BAD_REQUEST : check_head(request, &why);
+    /* The version follows the target after one blank in the same buffer. If it is further away,
+     * the target contains a NUL, and another parser may have taken the rest for part of the
+     * path. */
+    const size_t size =
+        (size_t) ((uintptr_t) client->request.version - (uintptr_t) client->request.target - 1);
+    const unsigned status = (size > client->target_size && size < HTTP_MEMORY)
+                                ? MHD_HTTP_BAD_REQUEST
+                                : check_head(request, &why);
     if (status == 0)
         return MHD_YES;
     /* What follows may be a body or a request: the connection is closed. */

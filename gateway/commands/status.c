@@ -46,11 +46,6 @@ static void write_number(FILE *out, const json_t *object, const char *name, cons
         fprintf(out, "\t%.*f%s%s", decimals, value, unit[0] ? " " : "", unit);
 }
 
-static void write_count(FILE *out, const json_t *object, const char *name)
-{
-    write_number(out, object, name, "", 0);
-}
-
 static void write_bytes(FILE *out, const json_t *object, const char *name)
 {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
@@ -70,7 +65,7 @@ static void write_since(FILE *out, const json_t *object, const char *name, doubl
     fprintf(out, "\t%s", duration_words(fmax(now - asking_number(object, name), 0), span));
 }
 
-/* The last cell of a row: the last error and its age. */
+/* The last error and its age. */
 static void write_error(FILE *out, const json_t *object, double now)
 {
     const char *words = asking_text(object, "error");
@@ -79,99 +74,47 @@ static void write_error(FILE *out, const json_t *object, double now)
     fprintf(out, "\t%s", words[0] ? words : "-");
     if (words[0] && !isnan(at))
         fprintf(out, " (%s ago)", duration_words(fmax(now - at, 0), span));
-    fputc('\n', out);
 }
 
-/* ---- the tables ---- */
+/* ---- the tables: the first cells of their rows; counts and the last error follow ---- */
 
-static void write_lines(const json_t *status, double now, FILE *out)
+static void write_line(FILE *out, const json_t *line, double now)
 {
-    size_t i;
-    json_t *line;
-    if (json_array_size(json_object_get(status, "lines")) == 0)
-        return;
-    fprintf(out, "LINE\tPORT\tSTATE\tSINCE\tRECEIVED\tSENT\tERRORS\tLAST ERROR\n");
-    json_array_foreach(json_object_get(status, "lines"), i, line)
-    {
-        fprintf(out, "%s\t%s\t%s", asking_text(line, "name"), asking_text(line, "port"),
-                asking_text(line, "state"));
-        const json_int_t signal = json_integer_value(json_object_get(line, "signal_dbm"));
-        if (signal != 0)
-            fprintf(out, ", %lld dBm", (long long) signal);
-        const double late_s = asking_number(line, "late_s");
-        if (late_s > 0)
-            fprintf(out, ", replies after %.1f s", late_s);
-        write_since(out, line, "since", now);
-        write_bytes(out, line, "received");
-        write_bytes(out, line, "sent");
-        write_count(out, line, "errors");
-        write_error(out, line, now);
-    }
+    fprintf(out, "%s\t%s\t%s", asking_text(line, "name"), asking_text(line, "port"),
+            asking_text(line, "state"));
+    const json_int_t signal = json_integer_value(json_object_get(line, "signal_dbm"));
+    if (signal != 0)
+        fprintf(out, ", %lld dBm", (long long) signal);
+    const double late_s = asking_number(line, "late_s");
+    if (late_s > 0)
+        fprintf(out, ", replies after %.1f s", late_s);
+    write_since(out, line, "since", now);
+    write_bytes(out, line, "received");
+    write_bytes(out, line, "sent");
 }
 
-static void write_alarms(const json_t *pack, FILE *out)
+static void write_source(FILE *out, const json_t *pack, double now)
 {
+    char span[DURATION_SIZE];
     size_t i;
     json_t *alarm;
     const json_t *alarms = json_object_get(pack, "alarms");
-    fputc('\t', out);
+    const char *title = asking_text(pack, "name");
+    fprintf(out, "%s%s%s%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), title[0] ? " (" : "", title,
+            title[0] ? ")" : "", asking_number(pack, "unit"), asking_text(pack, "state"),
+            duration_words(asking_number(pack, "age_s"), span));
+    write_number(out, pack, "soc_percent", "%", 1);
+    write_number(out, pack, "voltage_v", "V", 2);
+    write_number(out, pack, "current_a", "A", 2);
+    write_number(out, pack, "power_w", "W", 0);
+    write_number(out, pack, "temp_max_c", "°C", 1);
+    write_number(out, pack, "cell_delta_mv", "mV", 0);
+    fputs(json_array_size(alarms) == 0 ? "\t-" : "\t", out);
     json_array_foreach(alarms, i, alarm)
     {
         bool protection = strcmp(asking_text(alarm, "level"), "protection") == 0;
         fprintf(out, "%s%s%s", i > 0 ? ", " : "", asking_text(alarm, "name"),
                 protection ? "!" : "");
-    }
-    if (json_array_size(alarms) == 0)
-        fputc('-', out);
-}
-
-static void write_sources(const json_t *status, const char *kind, double now, FILE *out)
-{
-    size_t i;
-    json_t *pack;
-    fprintf(out,
-            "%s\tUNIT\tSTATE\tAGE\tSOC\tVOLTAGE\tCURRENT\tPOWER\tTEMP\tCELLS "
-            "DIFFER\tALARMS\tPOLLS\tMISSED\tDAMAGED\tLAST ERROR\n",
-            strcmp(kind, "bank") == 0 ? "BANK" : "PACK");
-    json_array_foreach(json_object_get(status, "packs"), i, pack)
-    {
-        char span[DURATION_SIZE];
-        if (strcmp(asking_text(pack, "kind"), kind) != 0)
-            continue;
-        const char *title = asking_text(pack, "name");
-        fprintf(out, "%s%s%s%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), title[0] ? " (" : "",
-                title, title[0] ? ")" : "", asking_number(pack, "unit"), asking_text(pack, "state"),
-                duration_words(asking_number(pack, "age_s"), span));
-        write_number(out, pack, "soc_percent", "%", 1);
-        write_number(out, pack, "voltage_v", "V", 2);
-        write_number(out, pack, "current_a", "A", 2);
-        write_number(out, pack, "power_w", "W", 0);
-        write_number(out, pack, "temp_max_c", "°C", 1);
-        write_number(out, pack, "cell_delta_mv", "mV", 0);
-        write_alarms(pack, out);
-        write_count(out, pack, "polls");
-        write_count(out, pack, "timeouts");
-        write_count(out, pack, "checksum_errors");
-        write_error(out, pack, now);
-    }
-}
-
-static void write_packs(const json_t *status, double now, FILE *out)
-{
-    if (json_array_size(json_object_get(status, "packs")) > 0)
-        write_sources(status, "pack", now, out);
-}
-
-static void write_banks(const json_t *status, double now, FILE *out)
-{
-    size_t i;
-    json_t *pack;
-    json_array_foreach(json_object_get(status, "packs"), i, pack)
-    {
-        if (strcmp(asking_text(pack, "kind"), "bank") != 0)
-            continue;
-        write_sources(status, "bank", now, out);
-        return;
     }
 }
 
@@ -193,117 +136,106 @@ static void write_limit(FILE *out, const json_t *pack, const char *way)
         fprintf(out, ", cell %.0f", cell);
 }
 
-static void write_limits(const json_t *status, double now, FILE *out)
+static void write_limits(FILE *out, const json_t *pack, double now)
+{
+    fprintf(out, "%s", asking_text(pack, "pack"));
+    write_number(out, pack, "allowed_charge_voltage_v", "V", 2);
+    write_limit(out, pack, "charge");
+    write_limit(out, pack, "discharge");
+}
+
+static void write_push(FILE *out, const json_t *push, double now)
+{
+    fprintf(out, "%s\t%s\t%.0f\t%s", asking_text(push, "name"), asking_text(push, "target"),
+            asking_number(push, "unit"),
+            json_is_true(json_object_get(push, "connected")) ? "connected" : "away");
+}
+
+static void write_outlet(FILE *out, const json_t *outlet, double now)
+{
+    const char *name = asking_text(outlet, "name");
+    bool running = json_is_true(json_object_get(outlet, "running"));
+    bool connected = json_is_true(json_object_get(outlet, "connected"));
+    fprintf(out, "%s%s%s\t%s", asking_text(outlet, "kind"), name[0] ? " " : "", name,
+            connected ? "connected"
+            : running ? "runs"
+                      : "does not run");
+}
+
+static void write_client(FILE *out, const json_t *client, double now)
+{
+    fprintf(out, "%s", asking_text(client, "address"));
+    write_since(out, client, "since", now);
+}
+
+static void write_tunnel(FILE *out, const json_t *tunnel, double now)
+{
+    char span[DURATION_SIZE];
+    const char *client = asking_text(tunnel, "client");
+    bool open = json_is_true(json_object_get(tunnel, "open"));
+    fprintf(out, "%s\t%s\t%s%s\t%s", asking_text(tunnel, "name"), asking_text(tunnel, "line"),
+            open ? "open for " : "closed",
+            open ? duration_words(fmax(asking_number(tunnel, "until") - now, 0), span) : "",
+            client[0] ? client : "-");
+    write_bytes(out, tunnel, "sent");
+    write_bytes(out, tunnel, "received");
+}
+
+#define SOURCE_HEADING                                                                             \
+    "\tUNIT\tSTATE\tAGE\tSOC\tVOLTAGE\tCURRENT\tPOWER\tTEMP\tCELLS DIFFER\tALARMS\tPOLLS\tMISSED"  \
+    "\tDAMAGED\tLAST ERROR"
+
+// clang-format off
+static const struct status_table {
+    const char *list;        /* member of the status, or of its part about Modbus */
+    const char *having, *of; /* only objects with this member, and if not NULL with this value */
+    void (*write)(FILE *out, const json_t *object, double now);
+    const char *counts[7];
+    bool with_error;
+    const char *heading;
+} tables[] = {
+    {"lines", NULL, NULL, write_line, {"errors"}, true,
+     "LINE\tPORT\tSTATE\tSINCE\tRECEIVED\tSENT\tERRORS\tLAST ERROR"},
+    {"packs", "kind", "pack", write_source, {"polls", "timeouts", "checksum_errors"}, true,
+     "PACK" SOURCE_HEADING},
+    {"packs", "kind", "bank", write_source, {"polls", "timeouts", "checksum_errors"}, true,
+     "BANK" SOURCE_HEADING},
+    {"packs", "charge_limited_by", NULL, write_limits, {NULL}, false,
+     "LIMITS OF\tVOLTAGE\tCHARGE\tBY\tDISCHARGE\tBY"},
+    {"pushes", NULL, NULL, write_push, {"requests", "confirmed", "exceptions", "timeouts"}, true,
+     "PUSH\tTARGET\tUNIT\tSTATE\tREQUESTS\tCONFIRMED\tREFUSED\tUNANSWERED\tLAST ERROR"},
+    {"outlets", NULL, NULL, write_outlet,
+     {"published", "queued", "dropped", "failed", "refused", "ended"}, true,
+     "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tSAYS"},
+    {"tunnels", NULL, NULL, write_tunnel, {"exchanges", "unanswered"}, false,
+     "TUNNEL\tLINE\tSTATE\tPROGRAM\tSENT\tRECEIVED\tEXCHANGES\tUNANSWERED"},
+    {"connections", NULL, NULL, write_client, {"requests"}, false,
+     "MODBUS CLIENT\tCONNECTED FOR\tREQUESTS"},
+};
+// clang-format on
+
+static void write_table(const struct status_table *table, const json_t *list, double now, FILE *out)
 {
     size_t i, rows = 0;
-    json_t *pack;
-    json_array_foreach(json_object_get(status, "packs"), i, pack)
+    json_t *object;
+    json_array_foreach(list, i, object)
     {
-        if (!json_object_get(pack, "charge_limited_by"))
+        const char *text = table->having ? asking_text(object, table->having) : "";
+        if (table->having && (table->of ? strcmp(text, table->of) != 0 : !text[0]))
             continue;
         if (rows++ == 0)
-            fprintf(out, "LIMITS OF\tVOLTAGE\tCHARGE\tBY\tDISCHARGE\tBY\n");
-        fprintf(out, "%s", asking_text(pack, "pack"));
-        write_number(out, pack, "allowed_charge_voltage_v", "V", 2);
-        write_limit(out, pack, "charge");
-        write_limit(out, pack, "discharge");
-        fputc('\n', out);
-    }
-}
-
-static void write_pushes(const json_t *status, double now, FILE *out)
-{
-    size_t i;
-    json_t *push;
-    const json_t *pushes = json_object_get(status, "pushes");
-    if (json_array_size(pushes) > 0)
-        fprintf(out, "PUSH\tTARGET\tUNIT\tSTATE\tREQUESTS\tCONFIRMED\tREFUSED\tUNANSWERED\tLAST "
-                     "ERROR\n");
-    json_array_foreach(pushes, i, push)
-    {
-        fprintf(out, "%s\t%s\t%.0f\t%s", asking_text(push, "name"), asking_text(push, "target"),
-                asking_number(push, "unit"),
-                json_is_true(json_object_get(push, "connected")) ? "connected" : "away");
-        write_count(out, push, "requests");
-        write_count(out, push, "confirmed");
-        write_count(out, push, "exceptions");
-        write_count(out, push, "timeouts");
-        write_error(out, push, now);
-    }
-}
-
-static void write_outlets(const json_t *status, double now, FILE *out)
-{
-    size_t i;
-    json_t *outlet;
-    const json_t *outlets = json_object_get(status, "outlets");
-    if (json_array_size(outlets) > 0)
-        fprintf(out,
-                "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tSAYS\n");
-    json_array_foreach(outlets, i, outlet)
-    {
-        const char *name = asking_text(outlet, "name");
-        bool running = json_is_true(json_object_get(outlet, "running"));
-        bool connected = json_is_true(json_object_get(outlet, "connected"));
-        fprintf(out, "%s%s%s\t%s", asking_text(outlet, "kind"), name[0] ? " " : "", name,
-                connected ? "connected"
-                : running ? "runs"
-                          : "does not run");
-        write_count(out, outlet, "published");
-        write_count(out, outlet, "queued");
-        write_count(out, outlet, "dropped");
-        write_count(out, outlet, "failed");
-        write_count(out, outlet, "refused");
-        write_count(out, outlet, "ended");
-        write_error(out, outlet, now);
-    }
-}
-
-static void write_clients(const json_t *status, double now, FILE *out)
-{
-    size_t i;
-    json_t *client;
-    const json_t *clients = json_object_get(json_object_get(status, "modbus"), "connections");
-    if (json_array_size(clients) > 0)
-        fprintf(out, "MODBUS CLIENT\tCONNECTED FOR\tREQUESTS\n");
-    json_array_foreach(clients, i, client)
-    {
-        fprintf(out, "%s", asking_text(client, "address"));
-        write_since(out, client, "since", now);
-        write_count(out, client, "requests");
-        fputc('\n', out);
-    }
-}
-
-static void write_tunnels(const json_t *status, double now, FILE *out)
-{
-    size_t i;
-    json_t *tunnel;
-    const json_t *tunnels = json_object_get(status, "tunnels");
-    if (json_array_size(tunnels) > 0)
-        fprintf(out, "TUNNEL\tLINE\tSTATE\tPROGRAM\tSENT\tRECEIVED\tEXCHANGES\tUNANSWERED\n");
-    json_array_foreach(tunnels, i, tunnel)
-    {
-        char span[DURATION_SIZE];
-        const char *client = asking_text(tunnel, "client");
-        bool open = json_is_true(json_object_get(tunnel, "open"));
-        fprintf(out, "%s\t%s\t%s%s\t%s", asking_text(tunnel, "name"), asking_text(tunnel, "line"),
-                open ? "open for " : "closed",
-                open ? duration_words(fmax(asking_number(tunnel, "until") - now, 0), span) : "",
-                client[0] ? client : "-");
-        write_bytes(out, tunnel, "sent");
-        write_bytes(out, tunnel, "received");
-        write_count(out, tunnel, "exchanges");
-        write_count(out, tunnel, "unanswered");
+            fprintf(out, "%s\n", table->heading);
+        table->write(out, object, now);
+        for (const char *const *count = table->counts; *count; count++)
+            write_number(out, object, *count, "", 0);
+        if (table->with_error)
+            write_error(out, object, now);
         fputc('\n', out);
     }
 }
 
 static void print_tables(const json_t *status)
 {
-    static void (*const tables[])(const json_t *status, double now, FILE *out) = {
-        write_lines,  write_packs,   write_banks,   write_limits,
-        write_pushes, write_outlets, write_tunnels, write_clients};
     const double now = asking_number(status, "time");
     char span[DURATION_SIZE];
     if (asking_text(status, "name")[0])
@@ -326,7 +258,10 @@ static void print_tables(const json_t *status)
         FILE *out = open_memstream(&text, &size);
         if (!out)
             continue;
-        tables[i](status, now, out);
+        const json_t *list = json_object_get(status, tables[i].list);
+        if (!list)
+            list = json_object_get(json_object_get(status, "modbus"), tables[i].list);
+        write_table(&tables[i], list, now, out);
         fclose(out);
         if (size > 0) {
             putchar('\n');
@@ -369,12 +304,7 @@ static int parse_status_options(int argc, char **argv, const char *help, struct 
                                       {json ? "json" : NULL, 0, .flag = json},
                                       {"watch", 'w', .flag = watch},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, help);
-    if (status >= 0 || optind == argc)
-        return status;
-    fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n%s", asking->command, argv[optind],
-            help);
-    return EXIT_USAGE;
+    return options_parse(argc, argv, rows, 0, help);
 }
 
 int command_status(int argc, char **argv)

@@ -352,8 +352,8 @@ int command_check(int argc, char **argv)
     const char *path = CONFIG_DEFAULT, *section = NULL;
     bool keys = false;
     const struct option_row rows[] = {
-        {"keys", 0, &section, &keys}, {"config", 'c', .text = &path}, {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+        {"keys", 0, .text = &section, .flag = &keys}, {"config", 'c', .text = &path}, {0}};
+    const int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     if (keys) {
@@ -362,10 +362,6 @@ int command_check(int argc, char **argv)
             return EXIT_DONE;
         }
         fprintf(stderr, "packgate: unknown format '%s'\n\n%s", section, usage);
-        return EXIT_USAGE;
-    }
-    if (argc - optind > 1) {
-        fprintf(stderr, "packgate check: expected one FILE\n\n%s", usage);
         return EXIT_USAGE;
     }
     if (optind < argc)

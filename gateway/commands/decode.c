@@ -78,7 +78,7 @@ int command_decode(int argc, char **argv)
     const char *variant_name = NULL, *wanted = currents[current];
     const struct option_row rows[] = {
         {"variant", 0, .text = &variant_name}, {"current", 0, .text = &wanted}, {0}};
-    int status = options_parse(argc, argv, rows, usage);
+    int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     for (current = 0; current < 3 && strcmp(wanted, currents[current]) != 0;)

@@ -4,6 +4,7 @@
  * simulated inverter. A scenario appends a script of `packgate simulate` to the options of a line.
  */
 #include "command.h"
+#include "options.h"
 
 #include "config/ini/edit.h"
 #include "config/load.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -104,18 +104,18 @@ static bool edit(struct demo *demo, const char *section, const char *key, const 
 }
 
 /* Changes a key by "SECTION.KEY=VALUE". */
-static bool edit_by_option(struct demo *demo, char *set)
+static bool edit_by_option(struct demo *demo, const char *set)
 {
-    char *value = strchr(set, '=');
-    if (value)
-        *value++ = '\0';
-    char *key = strrchr(set, '.');
-    if (!value || !key || key == set || !key[1]) {
+    char section[NAME_SIZE * 2], key[NAME_SIZE * 2];
+    const size_t size = strcspn(set, "=");
+    const char *dot = memrchr(set, '.', size);
+    if (!set[size] || !dot || dot == set || dot + 1 == set + size) {
         fprintf(stderr, "packgate demo: --set '%s': expected SECTION.KEY=VALUE\n", set);
         return false;
     }
-    *key++ = '\0';
-    return edit(demo, set, key, value);
+    snprintf(section, sizeof section, "%.*s", (int) (dot - set), set);
+    snprintf(key, sizeof key, "%.*s", (int) (set + size - dot - 1), dot + 1);
+    return edit(demo, section, key, set + size + 1);
 }
 
 static bool edit_path(struct demo *demo, const char *section, const char *key, const char *name)
@@ -326,7 +326,8 @@ static void accompany(const struct demo *demo)
 
 /* ---- the command ---- */
 
-static bool prepare_demo(struct demo *demo, const char *folder, char **sets, unsigned set_count)
+static bool prepare_demo(struct demo *demo, const char *folder, const char **sets,
+                         unsigned set_count)
 {
     demo->text = strdup(demo_config);
     if (!demo->text || !make_folder(demo, folder))
@@ -343,47 +344,29 @@ static bool prepare_demo(struct demo *demo, const char *folder, char **sets, uns
     return demo->config;
 }
 
-static bool find_scenario(struct demo *demo, const char *name)
+/* Returns -1, or the exit status if there is nothing to run. */
+static int parse(int argc, char **argv, struct demo *demo, const char **folder, const char **sets,
+                 unsigned *set_count)
 {
+    const char *name = NULL;
+    const struct option_row rows[] = {{"scenario", 0, .text = &name},
+                                      {"set", 0, .text = sets, .count = set_count},
+                                      {"folder", 0, .text = folder},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, 0, NULL);
+    if (status >= 0)
+        print_usage(status == EXIT_DONE ? stdout : stderr);
+    if (status >= 0 || !name)
+        return status;
     for (int i = 0; i < SCENARIOS; i++)
         if (strcmp(scenarios[i].name, name) == 0)
             demo->scenario = &scenarios[i];
-    if (!demo->scenario)
-        fprintf(stderr, "packgate demo: --scenario '%s': expected", name);
-    for (int i = 0; !demo->scenario && i < SCENARIOS; i++)
-        fprintf(stderr, "%s %s", i > 0 ? "," : "", scenarios[i].name);
-    if (!demo->scenario)
-        fputc('\n', stderr);
-    return demo->scenario;
-}
-
-/* Returns -1, or the exit status if there is nothing to run. */
-static int parse(int argc, char **argv, struct demo *demo, const char **folder, char **sets,
-                 unsigned *set_count)
-{
-    enum { SCENARIO = 256, SET, PLACE };
-    static const struct option options[] = {{"scenario", required_argument, NULL, SCENARIO},
-                                            {"set", required_argument, NULL, SET},
-                                            {"folder", required_argument, NULL, PLACE},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option == SCENARIO) {
-            if (!find_scenario(demo, optarg))
-                return EXIT_USAGE;
-        } else if (option == SET) {
-            sets[(*set_count)++] = optarg;
-        } else if (option == PLACE) {
-            *folder = optarg;
-        } else {
-            print_usage(option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
-    if (optind == argc)
+    if (demo->scenario)
         return -1;
-    fprintf(stderr, "packgate demo: unexpected argument '%s'\n\n", argv[optind]);
-    print_usage(stderr);
+    fprintf(stderr, "packgate demo: --scenario '%s': expected", name);
+    for (int i = 0; i < SCENARIOS; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", scenarios[i].name);
+    fputc('\n', stderr);
     return EXIT_USAGE;
 }
 
@@ -392,7 +375,8 @@ int command_demo(int argc, char **argv)
     static struct demo demo;
     const char *folder = FOLDER;
     unsigned set_count = 0;
-    char **sets = calloc((size_t) argc, sizeof *sets), command[] = "run", option[] = "-c";
+    const char **sets = calloc((size_t) argc, sizeof *sets);
+    char command[] = "run", option[] = "-c";
     int status = sets ? parse(argc, argv, &demo, &folder, sets, &set_count) : EXIT_FAILED;
     if (status < 0 && !prepare_demo(&demo, folder, sets, set_count))
         status = EXIT_FAILED;
@@ -405,6 +389,6 @@ int command_demo(int argc, char **argv)
     }
     config_free(demo.config);
     free(demo.text);
-    free(sets);
+    free((void *) sets);
     return status;
 }

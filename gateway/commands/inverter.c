@@ -204,7 +204,7 @@ int command_inverter(int argc, char **argv)
                                       {0}};
     char names[200];
     inverter_names(names, sizeof names);
-    const int status = options_parse(argc, argv, rows, NULL);
+    const int status = options_parse(argc, argv, rows, 0, NULL);
     if (status == EXIT_DONE)
         return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
     if (status >= 0)
@@ -215,8 +215,6 @@ int command_inverter(int argc, char **argv)
         return report_usage_error("wrong number", address_text);
     if (wants_text && !parse_number_between(wants_text, -5000, 5000, &wants))
         return report_usage_error("wrong number", wants_text);
-    if (optind != argc)
-        return report_usage_error("unexpected argument", argv[optind]);
     if (!inverter_init(&run.inverter, name, (int) address))
         return report_usage_error("unknown inverter", name);
     if (!run.port_name)

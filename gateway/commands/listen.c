@@ -49,7 +49,7 @@ int command_listen(int argc, char **argv)
                                       {"control", 0, .text = &asking.control},
                                       {"time", 0, .flag = &with_time},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     if (argc - optind != 1) {

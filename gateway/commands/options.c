@@ -13,7 +13,7 @@
 #define MOST_ROWS 14
 #define WITHOUT_LETTER 256 /* the value of the first row, for getopt */
 
-int options_parse(int argc, char **argv, const struct option_row *rows, const char *usage)
+int options_parse(int argc, char **argv, const struct option_row *rows, int most, const char *usage)
 {
     struct option options[MOST_ROWS + 2] = {{0}};
     char letters[2 * MOST_ROWS + 2] = "h", *end = letters + 1;
@@ -39,11 +39,15 @@ int options_parse(int argc, char **argv, const struct option_row *rows, const ch
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;
         }
         if (row->text)
-            *row->text = optarg;
+            row->text[row->count ? (*row->count)++ : 0] = optarg;
         if (row->flag)
             *row->flag = true;
     }
-    return -1;
+    if (argc - optind <= most)
+        return -1;
+    fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n%s", argv[0], argv[optind + most],
+            usage ? usage : "");
+    return EXIT_USAGE;
 }
 
 /* Rewrites "options:3: mistake", where line 3 is that of an option. */

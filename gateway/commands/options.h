@@ -16,12 +16,14 @@ struct option_row {
     char letter;      /* 0: it has none */
     const char **text;
     bool *flag;
+    unsigned *count; /* if not NULL, it can be repeated: `text` is an array with room for all */
 };
 
 /** Parses the options of a command. The last of `rows` has no name; --help is among them by itself.
- * Returns -1, and `optind` is the first argument after them; or the exit status: `usage` was printed
- * for --help or after a mistake, unless it is NULL. */
-int options_parse(int argc, char **argv, const struct option_row *rows, const char *usage);
+ * Returns -1, and `optind` is the first argument after them, of at most `most`; or the exit status:
+ * `usage` was printed for --help or after a mistake, unless it is NULL. */
+int options_parse(int argc, char **argv, const struct option_row *rows, int most,
+                  const char *usage);
 
 /* One line of the configuration. */
 struct option_line {

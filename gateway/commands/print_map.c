@@ -278,12 +278,8 @@ int command_map(int argc, char **argv)
                                       {"view", 0, .text = &view},
                                       {"with-password", 0, .flag = &form.with_password},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 0, usage);
     if (status >= 0)
         return status;
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
     return print_map(&form, path, view);
 }

@@ -484,7 +484,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                                       {"key-file", 0, .text = &arguments->key_file},
                                       {"verbose", 'v', .flag = &arguments->verbose},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     arguments->port = optind < argc ? argv[optind] : NULL;
@@ -492,7 +492,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                            arguments->framing || arguments->key_file;
     const bool for_air = arguments->key_file && arguments->port &&
                          (!is_on_air(arguments->port) || is_scan(arguments->port));
-    if (argc - optind <= 1 && !for_air && (arguments->port || !for_ports))
+    if (!for_air && (arguments->port || !for_ports))
         return -1;
     if (for_air)
         fprintf(stderr, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n");

@@ -175,7 +175,7 @@ int command_protocols(int argc, char **argv)
         {"text", print_text}, {"json", print_json}, {"md", print_page}, {"makes", print_makes}};
     const char *format = "text";
     const struct option_row rows[] = {{"format", 'f', .text = &format}, {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 0, usage);
     if (status >= 0)
         return status;
     void (*print)(FILE * out) = NULL;
@@ -184,10 +184,6 @@ int command_protocols(int argc, char **argv)
             print = formats[i].print;
     if (!print) {
         fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
-        return EXIT_USAGE;
-    }
-    if (optind < argc) {
-        fputs(usage, stderr);
         return EXIT_USAGE;
     }
     print(stdout);

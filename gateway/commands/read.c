@@ -367,7 +367,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                                       {"timeout", 't', .text = &timeout},
                                       {"debug", 0, .flag = &debug},
                                       {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, argc, usage);
     if (status >= 0)
         return status;
     if (debug)

@@ -239,17 +239,11 @@ int command_run(int argc, char **argv)
                                       {"helper", 0, .text = &helper},
                                       {"debug", 0, .flag = &debug},
                                       {0}};
-    int status = options_parse(argc, argv, rows, usage);
+    int status = options_parse(argc, argv, rows, 0, usage);
     if (status >= 0)
         return status;
     if (debug)
         log_set_level(LOG_LEVEL_DEBUG);
-    if (optind != argc) {
-        fprintf(stderr,
-                "packgate run: unexpected argument '%s'; the configuration is given by -c\n\n%s",
-                argv[optind], usage);
-        return EXIT_USAGE;
-    }
     log_never_wait(ev_default_loop(0));
     log_with_time();
     recover(path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate simulate`: emulates BMS on a TCP port, a pty or both. */
 #include "command.h"
+#include "options.h"
 
 #include "base/listeners.h"
 #include "packs/json.h"
@@ -12,7 +13,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,45 +188,27 @@ static bool check_order(struct arguments *arguments)
 /* Returns -1, or the exit status if there is nothing to do. */
 static int parse_simulate_options(int argc, char **argv, struct arguments *arguments)
 {
-    enum { ADDRESS = 256, VARIANT, MAP, COUNT, TCP, PTY, PRINT_VALUES };
-    static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
-                                            {"options", required_argument, NULL, 'o'},
-                                            {"address", required_argument, NULL, ADDRESS},
-                                            {"variant", required_argument, NULL, VARIANT},
-                                            {"map", required_argument, NULL, MAP},
-                                            {"count", required_argument, NULL, COUNT},
-                                            {"tcp", required_argument, NULL, TCP},
-                                            {"pty", optional_argument, NULL, PTY},
-                                            {"print-values", no_argument, NULL, PRINT_VALUES},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    /* clang-format off */
-    for (int option; (option = getopt_long(argc, argv, "p:o:h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'p': arguments->protocol = optarg; break;
-        case 'o': arguments->options = optarg; break;
-        case ADDRESS: arguments->address = optarg; break;
-        case VARIANT: arguments->variant = optarg; break;
-        case MAP: arguments->map = optarg; break;
-        case COUNT: arguments->count = optarg; break;
-        case TCP: arguments->tcp = optarg; break;
-        case PRINT_VALUES: arguments->print_values = true; break;
-        case PTY:
-            arguments->pty = true;
-            if (!optarg && optind < argc && argv[optind][0] != '-')
-                optarg = argv[optind++]; /* getopt itself only accepts "--pty=LINK" */
-            arguments->link = optarg;
-            break;
-        case 'h':
-            fputs(usage, stdout);
-            print_protocols(stdout);
-            fputs("\nOptions: key, range, default, meaning:\n", stdout);
-            simulator_print_options(stdout);
-            return EXIT_DONE;
-        default: fputs(usage, stderr); return EXIT_USAGE;
-        }
+    const struct option_row rows[] = {{"protocol", 'p', .text = &arguments->protocol},
+                                      {"options", 'o', .text = &arguments->options},
+                                      {"address", 0, .text = &arguments->address},
+                                      {"variant", 0, .text = &arguments->variant},
+                                      {"map", 0, .text = &arguments->map},
+                                      {"count", 0, .text = &arguments->count},
+                                      {"tcp", 0, .text = &arguments->tcp},
+                                      {"pty", 0, .text = &arguments->link, .flag = &arguments->pty},
+                                      {"print-values", 0, .flag = &arguments->print_values},
+                                      {0}};
+    const int status = options_parse(argc, argv, rows, 1, usage);
+    if (status == EXIT_DONE) {
+        print_protocols(stdout);
+        fputs("\nOptions: key, range, default, meaning:\n", stdout);
+        simulator_print_options(stdout);
     }
-    /* clang-format on */
+    if (status >= 0)
+        return status;
+    /* getopt itself only accepts "--pty=LINK". */
+    if (arguments->pty && !arguments->link && optind < argc)
+        arguments->link = argv[optind++];
     if (optind != argc) {
         report_wrong("argument", argv[optind], "expected options only");
         return EXIT_USAGE;

@@ -95,7 +95,7 @@ int command_tunnel(int argc, char **argv)
                                       {"for", 0, .text = &span},
                                       {"close", 0, .flag = &closes},
                                       {0}};
-    int status = options_parse(argc, argv, rows, usage);
+    int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     if (span && (!duration_read(span, &for_s) || for_s == 0)) {

@@ -40,7 +40,7 @@ def says_what_a_call_lacks():
     expect(2, "packgate listen: expected the name of one line", "listen")
     expect(2, "packgate tunnel: expected --for TIME or --close", "tunnel", "shed")
     expect(2, "packgate tunnel: expected the NAME of one tunnel", "tunnel", "--close")
-    expect(2, "packgate check: expected one FILE", "check", "a", "b")
+    expect(2, "packgate check: unexpected argument 'b'", "check", "a", "b")
     expect(2, "packgate simulate: --protocol NAME is missing", "simulate", "--tcp", "0")
     expect(2, "packgate simulate: --tcp PORT or --pty is missing", "simulate", "--protocol", "daly")
     expect(2, "packgate simulate: --map FILE is missing", "simulate", "--protocol", "modbus", "--tcp", "0")

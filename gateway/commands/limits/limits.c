@@ -352,7 +352,7 @@ int command_limits(int argc, char **argv)
         {"config", 'c', .text = &config},   {"csv", 0, .flag = &csv},
         {"pack", 0, .text = &ask.pack},     {"from", 0, .text = &ask.from},
         {"to", 0, .text = &ask.to},         {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 1, usage);
     if (status >= 0)
         return status;
     if (example && !path && optind == argc) {
@@ -363,7 +363,7 @@ int command_limits(int argc, char **argv)
         fprintf(stderr, "packgate limits: no example '%s'; expected lfp\n", example);
         return EXIT_USAGE;
     }
-    if (path && !example && argc - optind <= 1)
+    if (path && !example)
         return replay_configured(config, argv[optind], path, ask, csv);
     fputs(usage, stderr);
     return EXIT_USAGE;

@@ -82,13 +82,9 @@ int command_setup(int argc, char **argv)
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "setup"};
     const struct option_row rows[] = {
         {"config", 'c', .text = &asking.config}, {"control", 0, .text = &asking.control}, {0}};
-    const int status = options_parse(argc, argv, rows, usage);
+    const int status = options_parse(argc, argv, rows, 0, usage);
     if (status >= 0)
         return status;
-    if (optind != argc) {
-        fprintf(stderr, "packgate setup: unexpected argument '%s'\n\n%s", argv[optind], usage);
-        return EXIT_USAGE;
-    }
     struct control_link link;
     const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
     json_t *armed = asking_open(&asking, &link)

@@ -144,11 +144,12 @@ docs: all
 	$(BUILD)/packgate protocols --format makes >$(BUILD)/makes.md
 	sed -i -e '/^<!-- makes begin/,/^<!-- makes end/{//!d}' -e '/^<!-- makes begin/r $(BUILD)/makes.md' README.md
 
-# Endurance, for SOAK_MINUTES, and the tests of ages, recovery and damage for longer than usual; short runs of all of them
-# are among the tests.
+# Endurance, for SOAK_MINUTES, and the tests of ages, storms, recovery and damage for longer than usual; short runs of all of
+# them are among the tests.
 soak: test-deps
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery $(BUILD)/tests/bench/damage
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/tests/,test_ages test_line_storm test_recovery bench/damage)
 	AGES_SECONDS=$(or $(SOAK_SECONDS),2400) $(BUILD)/tests/test_ages
+	SEEDS=$(or $(SOAK_SEEDS),40) $(BUILD)/tests/test_line_storm
 	$(BUILD)/tests/test_recovery
 	$(BUILD)/tests/bench/damage $(or $(SOAK_DAMAGED),1000000)
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate

@@ -31,7 +31,7 @@
 #define TICK_S 0.25     /* s, resolution of the clock that is encoded in the values */
 #define EXCHANGE_S 0.75 /* s, the longest exchange of all drivers */
 #define TALK_S 1.0      /* s: a talker sends a whole set each second */
-#define RUN_S 240.0     /* s of the test-controlled clock; AGES_SECONDS overrides it */
+#define RUN_S 180.0     /* s of the test-controlled clock; AGES_SECONDS overrides it */
 #define MOSTLY 0.97     /* least share of the time with fresh values, beside a busy host */
 #define LATE_FRESH 0.7  /* the same where every reply is late, once that is known */
 #define STALLS_AGREE_S 6000

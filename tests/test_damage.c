@@ -8,7 +8,7 @@
 
 #include "unit.h"
 
-#define REPLIES 3000
+#define REPLIES 2000
 #define SEEDS 5
 
 static void try_variant(const struct bms_driver *driver, unsigned variant, uint64_t seed)

@@ -5,9 +5,8 @@ import json
 import os
 import socket
 import subprocess
-import time
 
-from harness import PACKGATE, PATIENCE
+from harness import PACKGATE, PATIENCE, until
 
 
 def run(*arguments, status=0, **options):
@@ -23,7 +22,7 @@ class Link:
     def __init__(self, gateway):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)
-        await_that(lambda: self.socket.connect_ex(os.path.join(gateway.folder, "control")), lambda error: error == 0)
+        until(lambda: self.socket.connect_ex(os.path.join(gateway.folder, "control")), lambda error: error == 0)
         self.file = self.socket.makefile("rb")
 
     def send(self, data):
@@ -46,16 +45,6 @@ class Link:
 
     def __exit__(self, *arguments):
         self.close()
-
-
-def await_that(ask, holds):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = ask()
-        if holds(found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(found)
 
 
 def named(objects, name, key="name"):

@@ -28,6 +28,15 @@ PACKGATE = os.path.abspath(sys.argv[1])
 PATIENCE = 120  # seconds; a busy machine is slow, not broken
 
 
+def until(ask, wanted=bool, patience=PATIENCE):
+    """Asks until the answer is as wanted; returns it."""
+    deadline = time.monotonic() + patience
+    while not wanted(answer := ask()):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+    return answer
+
+
 def without_time(line):
     """A line of the log as in the journal, which adds its own time."""
     return re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line)
@@ -229,13 +238,7 @@ def exception_of(client, address, count, unit):
 
 def await_value(client, name, unit, wanted, patience=PATIENCE):
     """Reads until `wanted(value)`, for changes without a log message."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        value = read_value(client, name, unit)
-        if wanted(value):
-            return value
-        time.sleep(0.04)
-    raise AssertionError(f"{name} of unit {unit} stays {value}")
+    return until(lambda: read_value(client, name, unit), wanted, patience)
 
 
 def mbpoll(port, *arguments):

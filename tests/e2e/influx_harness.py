@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program, free_port
+from harness import PATIENCE, Program, free_port, until
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
 
@@ -94,11 +94,7 @@ class Database:
 
     def await_times(self, pack, wanted):
         """Waits until `wanted(times)` of a pack."""
-        deadline = time.monotonic() + 3 * PATIENCE
-        while not wanted(times := self.times(pack)):
-            assert time.monotonic() < deadline, (times, [request[:2] for request in self.requests[-10:]])
-            time.sleep(0.1)
-        return times
+        return until(lambda: self.times(pack), wanted, patience=3 * PATIENCE)
 
     def __enter__(self):
         return self

@@ -7,10 +7,9 @@ import signal
 import socket
 import struct
 import tempfile
-import time
 from types import SimpleNamespace
 
-from harness import (PATIENCE, Exchange, Gateway, Replayer, await_value, exception_of, find, main, read, read_value, simulate,
+from harness import (PATIENCE, Exchange, Gateway, Replayer, await_value, exception_of, find, main, read, read_value, simulate, until,
                      simulate_pty)
 
 STALE = 0x0B
@@ -130,10 +129,7 @@ def waits_for_what_a_pack_weighs():
 
 
 def await_bank(client):
-    deadline = time.monotonic() + PATIENCE
-    while exception_of(client, 290, 8, 100) is not None:
-        assert time.monotonic() < deadline, "the bank is not served"
-        time.sleep(0.02)
+    until(lambda: exception_of(client, 290, 8, 100) is None)
 
 
 def waits_for_a_pack_that_answers_slowly():

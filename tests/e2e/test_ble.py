@@ -12,7 +12,7 @@ import time
 import dbus
 import dbus.lowlevel
 from ble_harness import Air, KEYS, Shunts, await_polls, line, pack, victron_record
-from harness import Gateway, PACKGATE, PATIENCE, await_value, decode, exception_of, find, main, read_value
+from harness import Gateway, PACKGATE, PATIENCE, await_value, decode, exception_of, find, main, read_value, until
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
 
@@ -93,10 +93,7 @@ WIRED = line("w", "sim:", "daly") + pack("w", 100)
 def await_state(client, unit, fresh):
     """Stale values cannot be read."""
     row = find("voltage_v")
-    deadline = time.monotonic() + PATIENCE
-    while (exception_of(client, row["address"], row["count"], unit) is None) != fresh:
-        assert time.monotonic() < deadline, f"unit {unit} does not become {'fresh' if fresh else 'stale'}"
-        time.sleep(0.05)
+    until(lambda: (exception_of(client, row["address"], row["count"], unit) is None) == fresh)
 
 
 def survives_what_happens_to_links():
@@ -291,10 +288,7 @@ def hears_what_a_shunt_advertises():
             gateway.wait_for("line s: .*the key in its key_file is not the one of this device")
             with open(file.name, "w") as again:
                 again.write(key + "\n")
-            deadline = time.monotonic() + PATIENCE
-            while not say_on(client):
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
+            until(lambda: say_on(client))
             assert abs(read_value(client, "voltage_v", 1) - 12.53) < 1e-4
             assert abs(read_value(client, "soc_percent", 1) - 50) < 0.01
             assert abs(read_value(client, "remaining_ah", 1) - 150) < 0.01

@@ -16,7 +16,7 @@ import tomllib
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate
+from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate, until
 
 FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-cells": "yaml", "telegraf": "conf",
          "nodered": "json", "evcc": "yaml", "iobroker": "tsv", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
@@ -237,10 +237,7 @@ def the_running_gateway_knows_how_many_cells():
         return {entity["unique_id"]: entity["virtual_count"] for entity in hub["sensors"] if "virtual_count" in entity}
 
     with Gateway(text) as gateway:
-        deadline = time.monotonic() + PATIENCE
-        while counts(gateway.path) != {"packgate_7_cell_mv": 8, "packgate_7_temp_c": 3}:
-            assert time.monotonic() < deadline, counts(gateway.path)
-            time.sleep(0.1)
+        until(lambda: counts(gateway.path) == {"packgate_7_cell_mv": 8, "packgate_7_temp_c": 3})
         for form in "nodered", "telegraf":
             text = run(PACKGATE, "map", "--format", form, "-c", gateway.path)
             names = set(re.findall(r"\bcell_mv[._]\d+|\btemp_c[._]\d+", text))
@@ -730,10 +727,7 @@ def display_shows_a_silent_pack():
         wanted = {"SOC": 62, "Vt": 26.4, "Am": -12.3, "W": 26.4 * -12.3, "T": (-7 + 23) / 2, "DH": 1, "CH": 0, "Bt": 8,
                   "Ca": 123, "Pd": 2, "Al1": 0x12345678}
         for failure in 0, 1:
-            deadline = time.monotonic() + PATIENCE
-            while (shown := device.poll(gateway.port))["FA"] != failure:
-                assert time.monotonic() < deadline, shown
-                time.sleep(0.1)
+            shown = until(lambda: device.poll(gateway.port), lambda shown: shown["FA"] == failure)
             for name, value in wanted.items():
                 assert abs(shown[name] - value) <= 1e-5 * abs(value), (name, shown[name], value)
             if not failure:

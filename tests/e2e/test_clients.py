@@ -7,11 +7,10 @@ import json
 import math
 import os
 import subprocess
-import time
 
 from pymodbus.payload import BinaryPayloadDecoder
 
-from harness import MAP, PACKGATE, PATIENCE, Gateway, find, main, mbpoll, read, simulate
+from harness import MAP, PACKGATE, PATIENCE, Gateway, find, main, mbpoll, read, simulate, until
 
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
 INSTALLED = os.path.join(os.path.dirname(PACKGATE), "npm")
@@ -94,10 +93,7 @@ class House:
 
     def await_temperature(self, unit):
         """Some drivers read it last; until then its float is NaN, 7FC0 0000 in either word order."""
-        deadline = time.monotonic() + PATIENCE
-        while 0x7FC0 in read(self.client, find("temp_c.1")["address"], 2, unit):
-            assert time.monotonic() < deadline, f"unit {unit} has no temperature"
-            time.sleep(0.02)
+        until(lambda: 0x7FC0 not in read(self.client, find("temp_c.1")["address"], 2, unit))
 
     def snapshot(self, unit):
         """All blocks by pymodbus, with which the others are compared."""

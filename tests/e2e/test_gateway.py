@@ -5,9 +5,8 @@ import math
 import os
 import signal
 import tempfile
-import time
 
-from harness import (Gateway, PATIENCE, await_value, decode, exception_of, find, main, mbpoll, read, read_value, simulate, simulate_pty)
+from harness import (Gateway, await_value, decode, exception_of, find, main, mbpoll, read, read_value, simulate, simulate_pty, until)
 
 STALE = 0x0B
 NO_UNIT = 0x0A
@@ -135,14 +134,6 @@ poll = 100ms
                 check_values(client, unit, {k: v for k, v in first.items() if not k.startswith("temp_")})
 
 
-def await_that(holds):
-    """On a busy machine values can be stale for a moment."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def fresh_value(client, name, unit):
     """Reads the value, and repeats that while it is stale."""
     row, found = find(name), []
@@ -153,7 +144,7 @@ def fresh_value(client, name, unit):
             found.append(decode(row, response.registers))
         return found
 
-    await_that(is_fresh)
+    until(is_fresh)
     return found[0]
 
 
@@ -173,12 +164,12 @@ stale_after = 1s
 """
         with Gateway(text) as gateway, gateway.client() as client:
             gateway.wait_published("house")
-            await_that(lambda: exception_of(client, 290, 8, 7) is None)
+            until(lambda: exception_of(client, 290, 8, 7) is None)
             pack.stop(signal.SIGKILL)  # the adapter is unplugged
             if os.path.islink(link):
                 os.unlink(link)
             gateway.wait_for("house: values are too old")
-            await_that(lambda: exception_of(client, 290, 8, 7) == STALE)
+            until(lambda: exception_of(client, 290, 8, 7) == STALE)
             assert exception_of(client, find("cell_mv.1")["address"], 4, 7) == STALE
             assert exception_of(client, 100, 58, 7) == STALE
             # State, age and counters can always be read.
@@ -205,10 +196,10 @@ stale_after = 1s
 """
     with Gateway(text, "on_stale = hold") as gateway, gateway.client() as client:
         gateway.wait_published("house")
-        await_that(lambda: read(client, 335, 1, 1) == [0])
+        until(lambda: read(client, 335, 1, 1) == [0])
         server.stop()
         gateway.wait_for("house: values are too old")
-        await_that(lambda: read(client, 335, 1, 1) == [1])
+        until(lambda: read(client, 335, 1, 1) == [1])
         assert read(client, 330, 1, 1) == [8]
 
 

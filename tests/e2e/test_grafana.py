@@ -9,11 +9,10 @@ import re
 import shutil
 import tempfile
 import threading
-import time
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Gateway, Program, free_port, main, simulate
+from harness import PATIENCE, Gateway, Program, free_port, main, simulate, until
 
 with open("conf/grafana.json", encoding="utf-8") as file:
     DASHBOARD = json.load(file)
@@ -60,17 +59,12 @@ def check_all(target, without=()):
                      f"--web.listen-address=127.0.0.1:{port}") as prometheus:
             prometheus.wait_for("Server is ready")
             for title, query in questions():
-                deadline = time.monotonic() + PATIENCE
-                while not (result := ask(port, query)) and title not in without:
-                    assert time.monotonic() < deadline, f"{title}: nothing for {query}"
-                    time.sleep(0.2)
+                result = until(lambda: ask(port, query), lambda result: result or title in without)
                 if title == "Cells":
                     assert {row["metric"]["cell"] for row in result} == {str(n) for n in range(1, 9)}, result
                     assert all(3.2 < float(row["value"][1]) < 3.4 for row in result), result
                 if title == "Active alarms" and "count" in query:
-                    while float(ask(port, query)[0]["value"][1]) != 1:
-                        assert time.monotonic() < deadline, f"{title}: {result}"
-                        time.sleep(0.2)
+                    until(lambda: float(ask(port, query)[0]["value"][1]) == 1)
                 elif title == "Active alarms":
                     assert {row["metric"]["alarm"] for row in result} == {"soc_low"}, result
     finally:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 
-from harness import Gateway, PATIENCE, main, simulate
+from harness import Gateway, PATIENCE, main, simulate, until
 from influx_harness import Database
 from mqtt_harness import PATIENT
 from test_influx import HISTORY, PACK, Place, section
@@ -56,10 +56,7 @@ def a_built_past_is_told():
             place.await_rows("shed", 1)
         fill(place.file)
         with Database() as database, Page(packs=text + section("one", database.url)) as page:
-            deadline = time.monotonic() + 3 * PATIENCE
-            while len((got := page.json("/api/v1/packs/shed/health"))["t"]) < 11:
-                assert time.monotonic() < deadline, got
-                time.sleep(0.5)
+            got = until(lambda: page.json("/api/v1/packs/shed/health"), lambda got: len(got["t"]) >= 11, patience=3 * PATIENCE)
             assert got["t"][-1] == midnight(1), (got["t"], midnight(1))
             assert abs(got["milliohm.3"][-1] - 3) < 0.1 and abs(got["milliohm.1"][-1] - 1) < 0.1, got
             assert abs(got["load_mv.3"][-1] + 80) < 1 and abs(got["rest_mv.3"][-1]) < 1 and "load_mv.9" not in got
@@ -77,15 +74,10 @@ def a_built_past_is_told():
             assert abs(rows[0][1] - 90) < 0.5, rows
         # The line protocol gets them when it reads the history, at the latest after a restart.
         with Database() as database, Page(packs=text + section("two", database.url)) as page:
-            deadline = time.monotonic() + PATIENCE
-            while ("shed", "cell_milliohm.3", midnight(1)) not in database.samples:
-                assert time.monotonic() < deadline, sorted({name for _, name, _ in database.samples})
-                time.sleep(0.2)
+            until(lambda: ("shed", "cell_milliohm.3", midnight(1)) in database.samples)
             assert abs(database.samples["shed", "cell_milliohm.3", midnight(1)][0] - 3) < 0.1
             assert abs(database.samples["shed", "efficiency_percent", midnight(1)][0] - 90) < 0.5
-            while ("shed", "finding.silent", midnight(1)) not in database.samples:
-                assert time.monotonic() < deadline, sorted({name for _, name, _ in database.samples})
-                time.sleep(0.2)
+            until(lambda: ("shed", "finding.silent", midnight(1)) in database.samples)
             assert database.samples["shed", "finding.silent", midnight(1)][0] == 70 * 60
             assert not any(name.startswith("finding") and at != midnight(1) for _, name, at in database.samples)
 
@@ -108,10 +100,7 @@ def the_report_has_a_line_of_it():
         fill(place.file)
         with Gateway(text(90), "spikes = 0") as gateway:
             gateway.wait_published("shed")
-            deadline = time.monotonic() + 3 * PATIENCE
-            while not count_days(place.file):
-                assert time.monotonic() < deadline, gateway.lines[-20:]
-                time.sleep(0.3)
+            until(lambda: count_days(place.file), patience=3 * PATIENCE)
             with open(gateway.path, encoding="utf-8") as file:
                 before = file.read()
             with open(gateway.path, "w", encoding="utf-8") as file:

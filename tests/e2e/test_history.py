@@ -17,7 +17,7 @@ import threading
 import time
 
 from control_harness import Link
-from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, main, simulate, until
 from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
@@ -167,10 +167,7 @@ def survives_its_death_and_lost_files():
             for _ in range(2):
                 pid = child_of(gateway)
                 os.kill(pid, signal.SIGKILL)
-                deadline = time.monotonic() + PATIENCE
-                while child_of(gateway) == pid:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.02)
+                until(lambda: child_of(gateway) != pid)
             assert place.ask("PRAGMA integrity_check") == [("ok",)]
             # Damaged unnoticed: it is set aside, and a new one begins.
             os.kill(child_of(gateway), signal.SIGKILL)

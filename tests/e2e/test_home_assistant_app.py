@@ -23,7 +23,7 @@ import urllib.request
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
 from mqtt_harness import Broker, Listener, await_retained
 
 APP = "packaging/home-assistant"
@@ -555,10 +555,7 @@ def show_by_ingress(supervisor, own, others, settings):
             post("apply", {"hash": json.loads(curl(address + "api/v1/setup/config")[2])["hash"], "edits": [
                 {"section": "pack", "name": "house", "key": "name", "value": "Keller"}]})
             running.wait_for("the new configuration is in force")
-            deadline = time.monotonic() + PATIENCE
-            while b'"name":"Keller"' not in curl(address + "api/v1/packs")[2]:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            until(lambda: b'"name":"Keller"' in curl(address + "api/v1/packs")[2])
             post("keep", {})
             # Values arrive when they change, not when a buffer is full.
             with subprocess.Popen(["curl", "-sSN", address + "api/v1/events"], stdout=subprocess.PIPE) as stream:

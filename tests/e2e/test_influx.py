@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, main, simulate, until
 from influx_harness import Database, InfluxDB, VictoriaMetrics, kill_outlet, outlet_pid, parse
 from mqtt_harness import make_certificates
 
@@ -52,11 +52,7 @@ class Place:
             database.close()
 
     def await_rows(self, pack, count):
-        deadline = time.monotonic() + 3 * PATIENCE
-        while len(times := self.times(pack)) < count:
-            assert time.monotonic() < deadline, times
-            time.sleep(0.2)
-        return times
+        return until(lambda: self.times(pack), lambda times: len(times) >= count, patience=3 * PATIENCE)
 
 
 def status_of(gateway, section):
@@ -65,11 +61,7 @@ def status_of(gateway, section):
 
 
 def await_status(gateway, section, wanted):
-    deadline = time.monotonic() + PATIENCE
-    while not wanted(status := status_of(gateway, section)):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.3)
-    return status
+    return until(lambda: status_of(gateway, section), wanted)
 
 
 def await_line(gateway, text):
@@ -207,10 +199,7 @@ def nothing_is_lost():
             "".join(section(name, database.url + "/write") for name, database in databases.items())
         with Gateway(text, state=place.state) as gateway:
             gateway.wait_published("shed", "odd")
-            deadline = time.monotonic() + PATIENCE
-            while any(not trouble.first and name != "mute" for name, trouble in troubles.items()):
-                assert time.monotonic() < deadline, {name: trouble.first for name, trouble in troubles.items()}
-                time.sleep(0.2)
+            until(lambda: not any(not trouble.first and name != "mute" for name, trouble in troubles.items()))
             place.await_rows("shed", 3)
             status = await_status(gateway, "broken", lambda status: "behind" in status["error"])
             assert "500" in status["error"] and not status["connected"], status
@@ -253,10 +242,7 @@ def real_databases():
             with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("victoria", victoria.url + "/write") +
                          section("influx", influx.url + "/write?db=packs")) as gateway:
                 gateway.wait_published("shed")
-                deadline = time.monotonic() + PATIENCE
-                while not victoria.times("shed") or not influx.times("shed"):
-                    assert time.monotonic() < deadline
-                    time.sleep(0.5)
+                until(lambda: victoria.times("shed") and influx.times("shed"))
                 influx.process.send_signal(signal.SIGSTOP)
                 victoria.process.kill()
                 victoria.process.wait()

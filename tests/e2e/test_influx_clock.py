@@ -12,7 +12,7 @@ import struct
 import subprocess
 import time
 
-from harness import Gateway, PATIENCE, free_port, main, simulate
+from harness import Gateway, PATIENCE, free_port, main, simulate, until
 from influx_harness import Database, ask
 from test_influx import HISTORY, Place, Trouble, section
 
@@ -123,11 +123,7 @@ class Clock:
 
 
 def await_rows(place, wanted):
-    deadline = time.monotonic() + 3 * PATIENCE
-    while not wanted(times := set(place.times("shed"))):
-        assert time.monotonic() < deadline, sorted(times)
-        time.sleep(0.2)
-    return times
+    return until(lambda: set(place.times("shed")), wanted, patience=3 * PATIENCE)
 
 
 def await_databases(place, databases, wanted, patience):

@@ -16,7 +16,7 @@ import time
 
 from mqtt_harness import Broker, Listener
 from venus_reader import Battery
-from harness import PACKGATE, PATIENCE, Gateway, await_value, crc16, exception_of, main, read_value, simulate
+from harness import PACKGATE, Gateway, await_value, crc16, exception_of, main, read_value, simulate, until
 from web_harness import Page
 
 STALE = 0x0B
@@ -69,13 +69,6 @@ min_packs = 1
 def status_of(gateway):
     done = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], capture_output=True, text=True, check=True)
     return {pack["pack"]: pack for pack in json.loads(done.stdout)["packs"]}
-
-
-def until(wanted):
-    deadline = time.monotonic() + PATIENCE
-    while not wanted():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def rise_and_expire():

@@ -8,8 +8,8 @@ import os
 import re
 import signal
 
-from control_harness import Link, await_that, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, Standin, main, simulate
+from control_harness import Link, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, Standin, main, simulate, until
 
 PACK = "[line {0}]\nport = {1}\nprotocol = {2}\n[pack {0}]\nline = {0}\nunit = 1\npoll = 200ms\n"
 SIM = "profile=fixed,voltage_v=26.1,cell_count=8"
@@ -43,7 +43,7 @@ def is_an_exchange_file():
         found = json.loads(run("decode", path))
         assert abs(found["voltage_v"] - 26.1) < 1e-6 and found["soc_percent"] > 0, found
         with Link(gateway) as link:
-            await_that(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 0)
+            until(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 0)
 
 
 def secrets_are_masked():
@@ -81,7 +81,7 @@ def who_does_not_read_is_dropped():
         with Program(PACKGATE, "listen", "-c", gateway.path, "b") as listener:
             deaf.send(b'{"ask":"listen","line":"b"}\n')
             assert deaf.next()["listening"] == "b"
-            await_that(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 2)
+            until(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 2)
             gateway.wait_for("listens on line b but does not read; disconnected")
             found = link.ask("status")
             assert found["control"]["dropped"] == 1 and found["control"]["listeners"] == 1, found["control"]
@@ -133,13 +133,13 @@ def sends_by_hand():
         assert "no [line c]" in run("send", "-c", gateway.path, "c", "00", status=1)
         assert "no [line c]" in run("listen", "-c", gateway.path, "c", status=1)
         with Link(gateway) as link:
-            await_that(lambda: named(link.ask("status")["lines"], "b"), lambda line: line["errors"] > 0)
+            until(lambda: named(link.ask("status")["lines"], "b"), lambda line: line["errors"] > 0)
             assert "is down" in run("send", "-c", gateway.path, "b", "00", status=1)
             # A client that leaves without waiting for the answer does no harm.
             for _ in range(20):
                 with Link(gateway) as other:
                     other.send(json.dumps({"ask": "send", "line": "a", "bytes": ASK}).encode() + b"\n")
-            await_that(lambda: link.ask("send", line="a", bytes=ASK)["result"], lambda result: result == "answered")
+            until(lambda: link.ask("send", line="a", bytes=ASK)["result"], lambda result: result == "answered")
         # A device that talks all the time leaves no time for a request.
         server, url = simulate("vedirect", "profile=fixed")
         with server, Gateway(PACK.format("t", url, "vedirect")) as talking:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, read_value, simulate, until
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, Proxy, await_retained, make_certificates,
                           name_servers_silent)
 
@@ -64,10 +64,7 @@ def name_servers_that_never_answer_hold_nobody_up():
             gateway.stop()
             # No process had to be killed, and none is left.
             assert not any("by signal" in line for line in gateway.lines), gateway.lines
-            deadline = time.monotonic() + PATIENCE
-            while any(os.path.exists(f"/proc/{int(child)}/exe") for child in children):
-                assert time.monotonic() < deadline, children
-                time.sleep(0.1)
+            until(lambda: not any(os.path.exists(f"/proc/{int(child)}/exe") for child in children))
 
 
 def comes_back_to_a_broker_with_and_without_its_memory():
@@ -197,10 +194,7 @@ def says_what_it_may_not_subscribe_to():
         gateway.wait_for("mqtt home: the broker rejects the subscription to orders: check its access rights")
         gateway.wait_for("mqtt home: the broker rejects the subscription to the start of Home Assistant")
         # Everything else continues.
-        deadline = time.monotonic() + PATIENCE
-        while "packgate/shed/state" not in broker.published:
-            assert time.monotonic() < deadline, broker.published.keys()
-            time.sleep(0.05)
+        until(lambda: "packgate/shed/state" in broker.published)
 
 
 def gives_up_a_broker_that_reads_nothing():

@@ -7,8 +7,8 @@ import socket
 import subprocess
 import time
 
-from control_harness import Link, await_that
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main
+from control_harness import Link
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, until
 
 LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 5s\n"
 FIXED = "sim:profile=fixed,soc_percent=55"
@@ -82,7 +82,7 @@ def tells_alarms_and_silence():
         gateway.wait_published("good", "warns", "trips")
         await_whole(gateway, 1, 2, 3)
         with Link(gateway) as link:
-            await_that(lambda: link.ask("status")["packs"][3]["state"], lambda state: state == "no_line")
+            until(lambda: link.ask("status")["packs"][3]["state"], lambda state: state == "no_line")
         for way in ways(gateway):
             status, lines, data = check(*way)
             assert status == 2 and len(lines) == 4, lines

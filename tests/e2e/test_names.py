@@ -5,8 +5,8 @@ import json
 import signal
 import urllib.parse
 
-from control_harness import Link, await_that, named, run
-from harness import main
+from control_harness import Link, named, run
+from harness import main, until
 from mqtt_harness import Broker, Listener
 from web_harness import Page
 
@@ -44,7 +44,7 @@ def people_see_the_name():
             topic, device = announced(listener, lambda topic, device: topic.endswith("_shed/config"))
             assert device["name"] == "Küche links" and device["ids"][0].endswith("_shed"), device
             announced(listener, lambda topic, device: device["name"] == "Hof & Halle")
-            assert await_that(lambda: "packgate/shed/state" in {topic for _, topic, _ in listener.came}, bool)
+            assert until(lambda: "packgate/shed/state" in {topic for _, topic, _ in listener.came}, bool)
             # A reload applies another title, and changes nothing else.
             with open(page.path, encoding="utf-8") as file:
                 text = file.read()
@@ -64,7 +64,7 @@ def announced(listener, wanted):
                 return topic, json.loads(payload)["dev"]
         return None
 
-    return await_that(look, bool)
+    return until(look, bool)
 
 
 main([people_see_the_name])

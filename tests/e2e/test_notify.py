@@ -20,7 +20,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time, until
 from influx_harness import outlet_pid
 from mqtt_harness import LINE, SOON_STALE, make_certificates, name_servers_silent
 
@@ -378,10 +378,7 @@ sys.exit(STATUS)
 
 
 def await_file(path):
-    deadline = time.monotonic() + PATIENCE
-    while not os.path.exists(path):
-        assert time.monotonic() < deadline, path
-        time.sleep(0.05)
+    until(lambda: os.path.exists(path))
     with open(path) as file:
         text = file.read()
     os.remove(path)

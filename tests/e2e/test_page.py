@@ -21,8 +21,7 @@ import time
 import urllib.request
 
 
-from control_harness import await_that
-from harness import PACKGATE, PATIENCE, Gateway, Program, free_port, main, set_noon, simulate
+from harness import PACKGATE, PATIENCE, Gateway, Program, free_port, main, set_noon, simulate, until
 
 NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
 BUILT = os.path.dirname(PACKGATE)
@@ -343,7 +342,7 @@ def tells_what_is_allowed():
     with good, weak, Gateway(text + WEB) as gateway:
         url = page_of(gateway)
         # The allowed current rises slowly, and a page that waits for it keeps a processor busy.
-        await_that(lambda: json.load(urllib.request.urlopen(url + "api/v1/packs/house", timeout=PATIENCE)), lambda house: house.get("allowed_discharge_current_a") == 20)
+        until(lambda: json.load(urllib.request.urlopen(url + "api/v1/packs/house", timeout=PATIENCE)), lambda house: house.get("allowed_discharge_current_a") == 20)
         look("allowed", url, pack="house", may="may charge 2.0 A: right, cell 7 at 3.45 V · may discharge 20 A",
              german="darf mit 2,0 A laden: right, Zelle 7 bei 3,45 V · darf mit 20 A entladen")
 

@@ -25,9 +25,7 @@ from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.transaction import ModbusRtuFramer
 
 import test_influx_clock
-from harness import (
-    MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find,
-    main, read_value, simulate, with_crc16)
+from harness import MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find, main, read_value, simulate, with_crc16, until
 
 STOP_S = 10  # of explicit stop
 STALE_S = 5  # where a test waits until values are stale; elsewhere they stay fresh on a slow machine, too
@@ -830,13 +828,10 @@ def status_says_who_asks():
         def words():
             return outlet_of(f"{folder}/control").get("error", "")
 
-        deadline = time.monotonic() + PATIENCE
-        while "no request yet" not in words():
-            assert time.monotonic() < deadline, words()
-            time.sleep(0.2)
+        until(lambda: "no request yet" in words())
         with Stream(gateway) as stream:
             while "asked every 0." not in (said := words()):
-                assert is_volts(stream.ask(VOLTS)) and time.monotonic() < deadline, said
+                assert is_volts(stream.ask(VOLTS)), said
                 time.sleep(0.2)
         assert "by 127.0.0.1:" in said and f"from {VOLTAGE['address']} of unit 1" in said, said
 

@@ -12,11 +12,10 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 
-from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate
+from harness import PACKGATE, PATIENCE, Gateway, Program, Way, main, simulate, until
 from test_present import Cable
 
 LIMITS = """[limits {of}]
@@ -244,10 +243,7 @@ def words_of(gateway, name):
 
 
 def await_status(gateway, wanted, name="p0"):
-    deadline = time.monotonic() + PATIENCE
-    while wanted not in (said := words_of(gateway, name)):
-        assert time.monotonic() < deadline, (name, said)
-        time.sleep(0.1)
+    until(lambda: words_of(gateway, name), lambda said: wanted in said)
 
 
 def frames(data):

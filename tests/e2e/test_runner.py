@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 
-from harness import PATIENCE, Program, main
+from harness import PATIENCE, Program, main, until
 
 RUNNER = os.path.abspath("tests/run")
 
@@ -139,10 +139,7 @@ def interrupted_run_ends_its_tests():
             pids = [await_pid(f"{folder}/{name}") for name in ("one", "two")]
             status = runner.stop(how)
             assert status == (1 if how != signal.SIGKILL else -signal.SIGKILL), status
-            deadline = time.monotonic() + PATIENCE
-            while not all(map(is_gone, pids)):
-                assert time.monotonic() < deadline, f"left after {how.name}: {pids}"
-                time.sleep(0.01)
+            until(lambda: all(map(is_gone, pids)))
 
 
 def await_pid(path):

@@ -11,11 +11,10 @@ import re
 import socket
 import struct
 import subprocess
-import time
 
 from pymodbus.exceptions import ConnectionException, ModbusIOException
 
-from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, protocols, read_value, simulate
+from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, protocols, read_value, simulate, until
 
 # Settings by value: the first register, and the values to set in turn if the resolution allows it.
 REGISTERS = {"soc_percent": (290 + 216, (80.5, 12.0)), "rated_ah": (290 + 224, (280.5, 100.0)), "set_balancer": (290 + 652, (0, 1))}
@@ -207,7 +206,7 @@ def leaves_factory_mode():
     server, url = simulate_variant("jbd", "")
     with server:
         with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
-            await_that(lambda: LEAVE in way.passed)  # which program was there before is unknown
+            until(lambda: LEAVE in way.passed)  # which program was there before is unknown
             way.victim = gateway
             try:
                 client.write_registers(SOC[1], words(80), slave=1)
@@ -220,7 +219,7 @@ def leaves_factory_mode():
             assert b"\xDD\x5A" not in way.passed, way.passed.hex()
         assert in_factory_mode(url)
         with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
-            await_that(lambda: LEAVE in way.passed)
+            until(lambda: LEAVE in way.passed)
             way.await_all_asked(client)
             told = way.passed.count(LEAVE)
             assert told <= 2, way.passed.hex()  # the first answers of a pack are requested twice
@@ -240,18 +239,11 @@ def comes_out_after_a_lost_line():
         way.await_all_asked(client)
         before, way.cut = way.passed.count(LEAVE), True
         response = client.write_registers(SOC[1], words(80), slave=1)  # which may continue on the next connection
-        await_that(lambda: way.passed.count(LEAVE) > before)
+        until(lambda: way.passed.count(LEAVE) > before)
         await_value(client, "soc_percent", 1, near(50 if response.isError() else 80))
         expect(write(client, SOC, 12))
         gateway.stop()
         assert not in_factory_mode(url)
-
-
-def await_that(condition):
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 class Killer(Way):

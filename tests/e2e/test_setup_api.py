@@ -25,8 +25,8 @@ import time
 import urllib.parse
 
 from ble_harness import Air
-from control_harness import Link, await_that, run
-from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
+from control_harness import Link, run
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate, until
 from influx_harness import InfluxDB
 from mqtt_harness import Broker, make_certificates
 from web_harness import Page
@@ -210,7 +210,7 @@ def test_a_page_that_does_not_run():
             file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n[web]\nlisten = 127.0.0.1:{free_port()}\n")
         with Program(alone, "run", "-c", file.name) as gateway:
             gateway.wait_for("outlet web: .* is not installed")
-            said = await_that(lambda: subprocess.run([alone, "setup", "-c", file.name], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, check=False,
+            said = until(lambda: subprocess.run([alone, "setup", "-c", file.name], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, check=False,
                                                      timeout=PATIENCE, text=True).stderr, lambda said: "does not run" in said)
             assert "the log of the gateway says why" in said, said
     with Page(packs=PACKS) as page:
@@ -305,7 +305,7 @@ def test_check():
 
 
 def await_probe(browser):
-    return await_that(lambda: browser.good(browser.get("probe")), lambda answer: not answer["running"])
+    return until(lambda: browser.good(browser.get("probe")), lambda answer: not answer["running"])
 
 
 def test_probe():
@@ -325,9 +325,9 @@ def test_probe():
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             port = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
             browser.good(browser.post("probe", {"port": port}))
-            await_that(lambda: browser.good(browser.get("probe")), lambda answer: answer["running"] and answer.get("tried"))
+            until(lambda: browser.good(browser.get("probe")), lambda answer: answer["running"] and answer.get("tried"))
             polls = page.json("/api/v1/packs/shed")["polls"]
-            await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
+            until(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
             browser.good(browser.post("probe/stop"))
             assert browser.good(browser.get("probe")) == {"running": False}
         for port in (f"tcp://127.0.0.1:{free_port()}", "nonsense", "serial:/dev/nowhere", "tcp://127.0.0.1:1\nlisten = yes"):
@@ -431,7 +431,7 @@ def tried(browser, kind, name, *edits):
     """The steps of a trial: {name: True, or the error}."""
     status, answer = browser.post("try", {"kind": kind, "name": name, "edits": list(edits)})
     assert status == 202, answer
-    answer = await_that(lambda: browser.good(browser.get("try")), lambda answer: not answer["running"])
+    answer = until(lambda: browser.good(browser.get("try")), lambda answer: not answer["running"])
     return {step["name"]: step["ok"] or step["text"] for step in answer["steps"]}
 
 
@@ -461,7 +461,7 @@ def test_try_mqtt():
         # Nothing of it was saved.
         assert "mqtt" not in read(page.path) and not glob.glob(page.folder + "/*password*")
         assert browser.post("try", {"kind": "mqtt", "name": "home", "edits": [edit("mqtt", "home", "ca_file", "/etc/passwd")]})[0] == 202
-        status, answer = await_that(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
+        status, answer = until(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
         assert status == 403 and "not set from a browser" in answer["error"], answer
     assert not any("s3cret" in line for line in page.lines)
     shutil.rmtree(folder, ignore_errors=True)
@@ -490,11 +490,11 @@ def test_a_trial_that_hangs():
         assert deaf.accept()
         assert browser.good(browser.get("try"))["running"]
         polls = page.json("/api/v1/packs/shed")["polls"]
-        await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
+        until(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 3)
         assert browser.post("try", {"kind": "modbus", "edits": []})[0] == 202
         assert browser.good(browser.get("try"))["steps"][0]["name"] == "request"
         # Only the page is left.
-        await_that(lambda: subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split(),
+        until(lambda: subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split(),
                    lambda children: len(children) == 1)
 
 
@@ -669,7 +669,7 @@ def test_the_gateway_dies():
             page.wait_for("the new configuration is in force")
             assert os.path.exists(page.path + ".before")
             page.stop(how)
-            await_that(lambda: is_undone(page, before), bool)
+            until(lambda: is_undone(page, before), bool)
 
 
 def test_power_cut():
@@ -748,7 +748,7 @@ def test_helper():
         browser.good(browser.apply(edit("pack", "shed", "unit", "9")))
         page.wait_for("the new configuration is in force")
         page.stop(signal.SIGKILL)
-        await_that(lambda: is_undone(page, text), bool)
+        until(lambda: is_undone(page, text), bool)
 
 
 def ask_helper(path, line, wait=True):
@@ -781,7 +781,7 @@ def test_helper_asked_for_other_things():
         assert is_undone(page, before) and read(other) == "[gateway]\n" and not os.path.exists(page.path + ".old")
         # A helper whose connection ends undoes the configuration.
         ask_helper(path, json.dumps({"hash": hash, "edits": one}).encode())
-        await_that(lambda: is_undone(page, before), bool)
+        until(lambda: is_undone(page, before), bool)
 
 
 def test_a_helper_that_hangs():
@@ -795,7 +795,7 @@ def test_a_helper_that_hangs():
         with concurrent.futures.ThreadPoolExecutor() as pool:
             applied = pool.submit(browser.apply, edit("pack", "shed", "unit", "7"))
             polls = page.json("/api/v1/packs/shed")["polls"]
-            await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
+            until(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
             assert browser.good(browser.get("state"))["pending"] is None
             assert applied.result()[0] == 503
     shutil.rmtree(folder)

@@ -15,10 +15,9 @@ import stat
 import subprocess
 import tempfile
 import threading
-import time
 
-from control_harness import await_that, run
-from harness import PACKGATE, PATIENCE, Program, free_port, main
+from control_harness import run
+from harness import PACKGATE, PATIENCE, Program, free_port, main, until
 from test_page import CHROMIUM
 from test_setup_api import PACKS, Browser, ask_helper, await_reload, edit, helped, is_undone, read, steady_page
 from web_harness import Page, read_all
@@ -210,7 +209,7 @@ def test_kept_only_when_tried():
         thread.join()
         assert answers[0][0] == 200
         kept = []
-        thread = threading.Thread(target=lambda: kept.append(await_that(lambda: browser.post("keep"), lambda answer: answer[0] != 409)))
+        thread = threading.Thread(target=lambda: kept.append(until(lambda: browser.post("keep"), lambda answer: answer[0] != 409)))
         thread.start()
         assert file.readline() == "keep\n"
         while not page.queue.empty():
@@ -230,7 +229,7 @@ def test_a_second_connection_waits():
                 other = stack.enter_context(socket.socket(socket.AF_UNIX))
                 other.connect(path)
                 other.sendall(line)
-            await_that(lambda: len(savers(page)), lambda count: count == 4)
+            until(lambda: len(savers(page)), lambda count: count == 4)
             browser.good(browser.post("keep"))
             assert "unit = 7" in read(page.path)
 
@@ -296,7 +295,7 @@ def test_not_kept_in_time():
                 os.kill(page.process.pid, signal.SIGSTOP)
             let_time_pass()
             try:
-                await_that(lambda: is_undone(page, before), bool)
+                until(lambda: is_undone(page, before), bool)
             finally:
                 os.kill(page.process.pid, signal.SIGCONT)
             page.wait_for("the previous configuration is back: it was not kept in time")
@@ -376,7 +375,7 @@ def test_secrets_do_not_follow_an_address():
         server, address = deaf_broker()
         with server:
             browser.good(browser.post("try", {"kind": "mqtt", "name": "home", "edits": [edit("mqtt", "home", "broker", address)]}))
-            status, answer = await_that(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
+            status, answer = until(lambda: browser.get("try"), lambda answer: not answer[1]["running"])
             assert status == 403 and "password again" in answer["error"], answer
             server.settimeout(0)
             with contextlib.suppress(BlockingIOError):
@@ -629,7 +628,7 @@ def test_other_users_get_no_code():
     script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
               "try:\n    s.sendall(b'{\"ask\":\"setup\"}\\n')\nexcept OSError:\n    pass\nprint(s.makefile().readline())")
     with Page(packs=PACKS, control=path) as page:
-        await_that(lambda: os.path.exists(path), bool)
+        until(lambda: os.path.exists(path), bool)
         os.chmod(path, 0o666)
         for group in (os.getegid(), 65534):
             said = subprocess.run(["/usr/bin/python3", "-c", script, path], user=65534, group=group, extra_groups=[], stdout=subprocess.PIPE,
@@ -778,7 +777,7 @@ def test_huge_edits():
         polls = page.json("/api/v1/packs/shed")["polls"]
         for thread in threads:
             thread.start()
-        await_that(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
+        until(lambda: page.json("/api/v1/packs/shed")["polls"], lambda now: now > polls + 10)
         for thread in threads:
             thread.join()
         assert set(answers) <= {200, 503} and 200 in answers, answers

@@ -7,8 +7,7 @@ import re
 import signal
 import tempfile
 
-from control_harness import await_that
-from harness import Gateway, crc16, main, read_value, simulate
+from harness import Gateway, crc16, main, read_value, simulate, until
 from mqtt_harness import Broker, Listener
 
 PROFILE = "profile=fixed,voltage_v=52,current_a=-3600"
@@ -91,7 +90,7 @@ def reads_the_notes_of_packgate_rename():
         with Gateway(pack(url) + more, state=state) as gateway, gateway.client() as client:
             gateway.wait_published("house")
             assert read_value(client, "discharged_wh", 1) >= before > 0
-            topics = await_that(lambda: {topic for _, topic, payload in listener.came if payload and topic.endswith("/config")},
+            topics = until(lambda: {topic for _, topic, payload in listener.came if payload and topic.endswith("/config")},
                                 lambda came: [topic for topic in came if topic.endswith("_house/config")])
             assert not [line for line in gateway.lines if "damaged" in line]
         assert not [topic for topic in topics if "_shed/" in topic], topics

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import time
 
-from control_harness import Link, await_that, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, read_value, simulate
+from control_harness import Link, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, read_value, simulate, until
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\n"
 
@@ -25,7 +25,7 @@ def tells_everything():
     with server, Gateway(text) as gateway, gateway.client() as client, Link(gateway) as link:
         gateway.wait_for("bank all: idle")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 0.01
-        found = await_that(lambda: link.ask("status"), lambda s: "error" in named(s["lines"], "b") and
+        found = until(lambda: link.ask("status"), lambda s: "error" in named(s["lines"], "b") and
                            named(s["packs"], "a", "pack").get("cells") and named(s["lines"], "a")["sent"] > 100)
         assert found["configuration"] == os.path.realpath(gateway.path) and found["configuration_in_force"] is True
         assert found["pid"] == gateway.process.pid and found["uptime_s"] >= 0 and abs(found["time"] - time.time()) < 3600
@@ -56,7 +56,7 @@ def tells_everything():
 
         server.stop()
         # On a busy host it can be stale before the first request was left unanswered.
-        stale = await_that(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"] and
+        stale = until(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"] and
                            "error" in named(s["packs"], "a", "pack"))
         pack = named(stale["packs"], "a", "pack")
         assert "voltage_v" not in pack and pack["error"] and pack["age_s"] > 0 and pack["cells"] == 8, pack

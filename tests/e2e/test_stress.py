@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from harness import PATIENCE, Gateway, find, main
+from harness import PATIENCE, Gateway, find, main, until
 
 IDLE = 1000
 CONNECTS = 2000
@@ -194,10 +194,7 @@ class House:
         self.at_rest = count - 1
 
     def await_descriptors(self, count):
-        deadline = time.monotonic() + PATIENCE
-        while self.descriptors() != count:
-            assert time.monotonic() < deadline, f"{self.descriptors()} descriptors, not {count}"
-            time.sleep(0.005)
+        until(lambda: self.descriptors() == count)
 
     def bear(self, misbehave, *arguments):
         """Runs a misbehaviour beside a good client; afterwards everything must be as before."""

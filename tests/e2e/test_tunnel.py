@@ -15,8 +15,8 @@ import threading
 import time
 import tty
 
-from control_harness import Link, await_that, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, with_crc16
+from control_harness import Link, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty, with_crc16, until
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -114,9 +114,9 @@ class Onlooker:
                 if "voltage_v" in pack:
                     self.voltages.add(pack["voltage_v"])
             self.looked.set()
-            until = time.monotonic() + 0.05
+            end = time.monotonic() + 0.05
             time.sleep(0.05)
-            self.held_up = max(self.held_up, time.monotonic() - until)
+            self.held_up = max(self.held_up, time.monotonic() - end)
 
     def __enter__(self):
         assert self.looked.wait(PATIENCE)
@@ -464,7 +464,7 @@ def late_answers_are_nobodys():
             for _ in range(5):
                 before = line.asked
                 maker.send(daly(0x90, host=0x80))
-                await_that(lambda: line.asked, lambda asked: asked > before)
+                until(lambda: line.asked, lambda asked: asked > before)
                 time.sleep(2)
             onlooker.end()
             assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
@@ -479,9 +479,9 @@ def late_answers_on_a_serial_line():
             with Onlooker(gateway, "a") as onlooker:
                 for number in range(2):
                     maker.send(daly_d2(board.FOREIGN, 62))
-                    await_that(lambda: board.came_late, lambda came: came > number)
+                    until(lambda: board.came_late, lambda came: came > number)
                     polls = named(onlooker.found, "a", "pack")["polls"]
-                    await_that(lambda: named(onlooker.found, "a", "pack")["polls"], lambda now: now > polls + 1)
+                    until(lambda: named(onlooker.found, "a", "pack")["polls"], lambda now: now > polls + 1)
                 onlooker.stop.set()
                 onlooker.thread.join(PATIENCE)
                 assert board.asked == 2 and onlooker.voltages == {VOLTAGE}, (begins, board.asked, onlooker.voltages)
@@ -500,9 +500,9 @@ def late_answers_of_ours_are_not_its():
         for _ in range(3):
             before = board.lagged
             board.lagging = True
-            await_that(lambda: board.lagged, lambda lagged: lagged > before)
-            until = time.monotonic() + 2
-            while time.monotonic() < until:
+            until(lambda: board.lagged, lambda lagged: lagged > before)
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
                 maker.send(daly(0x93, host=0x80))
                 answer = maker.read(13)
                 assert daly_pack(0x93)(answer), answer.hex()
@@ -523,7 +523,7 @@ def on_a_serial_line():
                 answers = maker.ask(daly(0x90) + daly(0x93), 26)
                 assert [answers[2], answers[15]] == [0x90, 0x93], answers.hex()
                 assert maker.ask(daly(0xDA), 13)[2] == 0xDA
-                await_that(lambda: named(onlooker.found, "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
+                until(lambda: named(onlooker.found, "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
                 onlooker.end()
                 assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
 
@@ -538,11 +538,11 @@ def bursts_and_floods():
             assert [answers[i + 2] for i in (0, 13, 26)] == [0x90, 0x93, 0x94], answers.hex()
         gateway.wait_for("left after")
         with gateway.connect() as maker:  # never waits
-            until = time.monotonic() + 6
+            end = time.monotonic() + 6
             sent = 0
             maker.socket.setblocking(False)
             received = 0
-            while time.monotonic() < until:
+            while time.monotonic() < end:
                 try:
                     sent += maker.socket.send(daly(0x90))
                     received += len(maker.socket.recv(4096))
@@ -588,7 +588,7 @@ def long_frames_and_writes():
         assert named(link.ask("status")["packs"], "a", "pack")["charge_mos"] == 1
         answer = maker.ask(daly(0xDA), 13)
         assert answer[2] == 0xDA, answer.hex()
-        await_that(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
+        until(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
 
 
 def one_program_of_the_right_place():
@@ -625,8 +625,8 @@ def alone_on_the_line():
                 assert daly_pack(0x93)(maker.ask(daly(0x93), 13))
                 time.sleep(0.15)
             assert named(link.ask("status")["lines"], "shed")["requests"] == before
-        await_that(lambda: named(link.ask("status")["lines"], "shed")["requests"], lambda now: now > before + 5)
-        await_that(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack["age_s"] < INTERVAL_S)
+        until(lambda: named(link.ask("status")["lines"], "shed")["requests"], lambda now: now > before + 5)
+        until(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack["age_s"] < INTERVAL_S)
 
 
 def line_lost():
@@ -659,7 +659,7 @@ def line_lost():
             assert daly_pack(0x93)(found), found.hex()
             gateway.wait_for("tunnel shed: line shed is back")
             with Link(gateway) as link:
-                await_that(lambda: named(link.ask("status")["packs"], "a", "pack"),
+                until(lambda: named(link.ask("status")["packs"], "a", "pack"),
                            lambda pack: pack["fresh"] and pack["age_s"] < INTERVAL_S)
             maker.close()
             gateway.wait_for("left after|was lost after")

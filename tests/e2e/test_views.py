@@ -11,11 +11,10 @@ import re
 import signal
 import struct
 import subprocess
-import time
 
 from pymodbus.client import ModbusTcpClient
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, find, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, find, main, read_value, simulate, until
 from sunspec_models import MODELS
 
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
@@ -330,10 +329,7 @@ def has_a_string_for_each_pack_of_a_bank():
         with two:
             gateway.wait_published("house-1", "house-2")
             with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
-                deadline = time.monotonic() + PATIENCE
-                while ask(victron, 3, 225, 1303, 1) != [2]:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
+                until(lambda: ask(victron, 3, 225, 1303, 1) == [2])
                 models = walk_sunspec(client, 1)
                 assert [kind for kind, *_ in models] == [1, 802, 803, 804, 804, 713, 714]
                 (_, battery, _, lacks), (_, bank803, strings, none), (_, s1, m1, none1), (_, s2, m2, none2) = models[1:5]
@@ -355,16 +351,11 @@ def has_a_string_for_each_pack_of_a_bank():
                 assert m1[0]["ModNCell"] == 16 and abs(m1[0]["ModCellVMax"] - 3.5) < 1e-6 and m1[0]["ModCellVMaxCell"] == 3
         # The second pack is silent.
         with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
-            deadline = time.monotonic() + PATIENCE
-            while ask(client, 3, 1, 40290 + 8, 1) != STALE:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: ask(client, 3, 1, 40290 + 8, 1) == STALE)
             assert isinstance(ask(client, 3, 1, 40226, 64), list) and ask(client, 3, 1, 40290, 64) == STALE
             for header in (40000, 40002, 40070, 40134, 40226, 40290, 40354, 40363, 40433):
                 assert isinstance(ask(client, 3, 1, header, 2), list), header
-            while ask(victron, 3, 225, 1302, 1) != [1]:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: ask(victron, 3, 225, 1302, 1) == [1])
             assert ask(victron, 3, 225, 1303, 1) == [1] and abs(number(ask(victron, 3, 225, 261, 1), "s16") + 100) < 1e-6
 
 
@@ -383,10 +374,7 @@ def stays_readable_where_nothing_is_to_be_known():
             with connect(gateway, "127.0.0.30") as client:
                 assert ask(client, 3, 1, 1, 4) == [63, 1, 63, 63]
         clients = {name: ports.connect(gateway, name) for name in FILES}
-        deadline = time.monotonic() + PATIENCE
-        while ask(clients["victron"], 3, 100, 843, 1) != STALE:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: ask(clients["victron"], 3, 100, 843, 1) == STALE)
         check_stale(clients)
         with connect(gateway, "127.0.0.30") as client:
             assert ask(client, 3, 1, 1, 4) == [63, 0, 0xFFFF, 9]

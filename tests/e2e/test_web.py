@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.parse
 
-from harness import PACKGATE, PATIENCE, Program, main, simulate
+from harness import PACKGATE, PATIENCE, Program, main, simulate, until
 from web_harness import PACKS, Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -220,10 +220,7 @@ def test_a_hung_gateway_is_not_well():
         with Stream(page.web) as stream:
             page.process.send_signal(signal.SIGSTOP)
             try:
-                deadline = time.monotonic() + PATIENCE
-                while page.ask("/healthz")[0] != 503:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.2)
+                until(lambda: page.ask("/healthz")[0] == 503)
                 assert page.ask("/api/v1/packs")[1]["X-Packgate"] == "silent"
                 assert all(pack["state"] == "stale" for pack in page.json("/api/v1/packs"))
                 while stream.next("pack")[1]["fresh"]:
@@ -417,11 +414,7 @@ def test_alarms():
         old = {"name": "cell_imbalance", "level": "protection", "since": begun - 7150, "until": begun - 7110, "cell": 3}
 
         def until(wanted):
-            deadline = time.monotonic() + PATIENCE
-            while not wanted(got := page.json(path)):
-                assert time.monotonic() < deadline, got
-                time.sleep(0.2)
-            return got
+            return until(lambda: page.json(path), wanted)
         first, going_on = until(lambda got: len(got) == 2)
         assert first == old and going_on["name"] == "soc_low" and going_on["until"] is None, going_on
         # A ten-second row, and later the event itself.
@@ -730,10 +723,7 @@ def test_gateway():
         gateway = page.json("/api/v1/gateway")
         assert gateway["version"] and gateway["lines"][0]["name"] == "shed" and gateway["modbus"]["listen"] == [f"127.0.0.1:{page.port}"]
         assert gateway["session"] is False and gateway["web"]["clients"] >= 1
-        deadline = time.monotonic() + PATIENCE
-        while not page.json("/api/v1/gateway")["outlets"][0]["connected"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        until(lambda: page.json("/api/v1/gateway")["outlets"][0]["connected"])
         assert "[web]" in gateway["config"]["text"] and gateway["config"]["mistakes"] == []
         assert [event["kind"] for event in gateway["events"]] == ["started"]
         cookie, _ = log_in(page)
@@ -762,10 +752,7 @@ def test_events_of_the_past():
         database.close()
         program.process.send_signal(signal.SIGSTOP)
         try:
-            deadline = time.monotonic() + PATIENCE
-            while (events := page.json("/api/v1/gateway")["events"])[0]["kind"] != "stale":
-                assert time.monotonic() < deadline, events
-                time.sleep(0.2)
+            events = until(lambda: page.json("/api/v1/gateway")["events"], lambda events: events[0]["kind"] == "stale")
         finally:
             program.process.send_signal(signal.SIGCONT)
         # As in live events: levels as words, and an order that was not confirmed as such.

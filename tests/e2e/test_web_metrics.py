@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program, free_port, main, simulate
+from harness import PATIENCE, Program, free_port, main, simulate, until
 from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -94,10 +94,7 @@ def test_a_hung_gateway():
         page.await_fresh()
         page.process.send_signal(signal.SIGSTOP)
         try:
-            deadline = time.monotonic() + PATIENCE
-            while (got := series(metrics(page)))['packgate_fresh{pack="shed"}'] == "1":
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
+            got = until(lambda: series(metrics(page)), lambda got: got['packgate_fresh{pack="shed"}'] != "1")
         finally:
             page.process.send_signal(signal.SIGCONT)
         assert 'packgate_voltage_v{pack="shed"}' not in got

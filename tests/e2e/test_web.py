@@ -413,15 +413,13 @@ def test_alarms():
         insert(page.file, "minute", pack="boat", t=(begun - 7150) // 60 * 60, n=6, c1=3300, c2=3310, c3=3210, c4=3300)
         old = {"name": "cell_imbalance", "level": "protection", "since": begun - 7150, "until": begun - 7110, "cell": 3}
 
-        def until(wanted):
-            return until(lambda: page.json(path), wanted)
-        first, going_on = until(lambda got: len(got) == 2)
+        first, going_on = until(lambda: page.json(path), lambda got: len(got) == 2)
         assert first == old and going_on["name"] == "soc_low" and going_on["until"] is None, going_on
         # A ten-second row, and later the event itself.
         assert begun - 10 <= going_on["since"] <= time.time() + 1, (going_on, begun)
         low.stop()
         with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", port.removeprefix("tcp://"), "--options", BOAT):
-            ended = until(lambda got: got[-1]["until"])[-1]
+            ended = until(lambda: page.json(path), lambda got: got[-1]["until"])[-1]
         assert begun < ended["until"] <= time.time() + 1, ended
         assert page.json(f"{path}?from={begun - 7120}&to={begun - 7000}") == [old]
         assert page.json(f"{path}?from={begun - 7000}&to={begun - 6000}") == []

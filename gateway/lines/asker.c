@@ -344,7 +344,7 @@ void asker_due(struct asker *asker, double now)
         if (flight->disturbed ||
             (flight->member->noisy && now - poller->presence.last_answer < LATELY_S))
             plan_disturbed(poller, now);
-        if (poller->cycle.trials && !poller->cycle.garbled)
+        if (poller->cycle.trials && !poller->presence.garbled)
             turns_charge(asker->turns, flight->asked_at, now);
         plan_unanswered(poller, now);
     }

@@ -17,7 +17,7 @@ static void next_step(struct poller *poller)
 {
     poller->cycle.step++;
     poller->cycle.tries = 0;
-    poller->cycle.garbled = false;
+    poller->presence.garbled = false;
     spike_drop(&poller->spike);
 }
 
@@ -110,7 +110,8 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
     cycle->disturbed |= cycle->tries > 0;
     cycle->tries++;
     cycle->asked_at = now;
-    cycle->garbled |= poller->presence.silent_cycles == 0 && now < poller->presence.noisy_until;
+    poller->presence.garbled |=
+        poller->presence.silent_cycles == 0 && now < poller->presence.noisy_until;
     if (isnan(poller->presence.vain_since))
         poller->presence.vain_since = now;
     return true;
@@ -239,7 +240,7 @@ static unsigned allowed_tries(const struct poller *poller)
     const struct bms *bms = &poller->bms;
     const unsigned set = poller->config->line->tries, own = bms->driver->line.tries;
     const unsigned tries = set > 0 ? set : own > 0 ? own : 3;
-    if (!plan_is_unsure(poller) || poller->cycle.garbled)
+    if (!plan_is_unsure(poller) || poller->presence.garbled)
         return tries;
     /* The driver has several forms of requests, the right one is not known yet, and the pack is alone on its line: all
      * are tried. */
@@ -265,7 +266,7 @@ static void miss_step(struct poller *poller, double now)
         /* It is repeated less and less often. After a damaged reply the pack does answer, and the next one may be
          * whole. */
         double again_s = GIVE_UP_MISSES * poller->config->poll_s;
-        for (unsigned i = 1; i < step->misses && !poller->cycle.garbled; i++)
+        for (unsigned i = 1; i < step->misses && !poller->presence.garbled; i++)
             again_s = fmin(again_s * 2, fmax(again_s, REFUSED_AGAIN_S));
         step->due = now + again_s;
         poller_forget_step(step);
@@ -288,7 +289,7 @@ void plan_unanswered(struct poller *poller, double now)
     patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
     if (last)
         miss_step(poller, now);
-    else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
+    else if (poller->presence.garbled && plan_of(poller, poller->cycle.step)->vital)
         poller->bms = poller->before; /* the request was right: keep its form */
 }
 
@@ -296,7 +297,7 @@ void plan_disturbed(struct poller *poller, double now)
 {
     poller->presence.noisy_until = now + LATELY_S;
     poller->presence.vain_since = NAN;
-    poller->cycle.garbled = true;
+    poller->presence.garbled = true;
 }
 
 /* An echo, and what others say, are whole frames and no damage. */

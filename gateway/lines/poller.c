@@ -140,6 +140,7 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
 void cycle_begin(struct poller *poller, double now)
 {
     poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
+    poller->presence.garbled = false;
     spike_drop(&poller->spike);
 }
 

@@ -45,7 +45,6 @@ struct poller_cycle {
     bool skipped;      /* some steps were, as the pack was silent */
     bool published;    /* maybe without the trials */
     bool disturbed;    /* a request was repeated: its time is no measure */
-    bool garbled;      /* bytes that were no answer were received recently */
 };
 
 /* When it is polled. */
@@ -72,6 +71,7 @@ struct poller_presence {
     bool forgotten;         /* all notes about the device were dropped */
     bool woken;             /* its line is back: it gets two tries */
     double noisy_until;     /* damage was seen not long before */
+    bool garbled;           /* while its step is asked, bytes that were no answer were received */
 };
 
 struct poller_counters {

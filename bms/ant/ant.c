@@ -333,29 +333,6 @@ static uint8_t switch_code(const struct pack *told, enum pack_value id)
     return told->value[id] > 0 ? ANT_ON : ANT_OFF_BY_HAND;
 }
 
-static void put_numbers(uint8_t *b, const struct pack *told)
-{
-    put_le16(b, (uint32_t) ant_told_temp(told, MOS_TEMP_C)); /* 34 of the sheet */
-    put_le16(b + 2, 25);
-    put_le16(b + 4, pack_raw(told, VOLTAGE_V, 100, 0));
-    put_le16(b + 6, pack_raw(told, CURRENT_A, -10, 0));
-    put_le16(b + 8, pack_raw(told, SOC_PERCENT, 1, 0));
-    put_le16(b + 10, pack_raw(told, SOH_PERCENT, 1, 0));
-    b[12] = switch_code(told, DISCHARGE_MOS);
-    b[13] = switch_code(told, CHARGE_MOS);
-    put_le32(b + 16, pack_raw(told, FULL_AH, 1e6, 0));
-    put_le32(b + 20, pack_raw(told, REMAINING_AH, 1e6, 0));
-    put_le32(b + 28, pack_raw(told, POWER_W, -1, 0));
-    put_le32(b + 36, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
-    put_le16(b + 40, pack_raw(told, CELL_MAX_MV, 1, 0));
-    put_le16(b + 42, pack_raw(told, CELL_MAX_INDEX, 1, 0));
-    put_le16(b + 44, pack_raw(told, CELL_MIN_MV, 1, 0));
-    put_le16(b + 46, pack_raw(told, CELL_MIN_INDEX, 1, 0));
-    put_le16(b + 48, pack_raw(told, CELL_DELTA_MV, 1, 0));
-    put_le16(b + 50, pack_raw(told, CELL_AVG_MV, 1, 0));
-    put_le16(b + 60, 0xFAF2); /* LFP */
-}
-
 static size_t tell_status(const struct pack *told, uint8_t *data)
 {
     unsigned cells = count_of(told, CELL_COUNT, CELLS_MOST);
@@ -374,7 +351,25 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
         put_le16(at, pack_raw(told, (enum pack_value)(CELL_MV + n), 1, 0));
     for (unsigned n = 0; n < temps; n++, at += 2)
         put_le16(at, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
-    put_numbers(at, told);
+    put_le16(at, (uint32_t) ant_told_temp(told, MOS_TEMP_C)); /* 34 of the sheet */
+    put_le16(at + 2, 25);
+    put_le16(at + 4, pack_raw(told, VOLTAGE_V, 100, 0));
+    put_le16(at + 6, pack_raw(told, CURRENT_A, -10, 0));
+    put_le16(at + 8, pack_raw(told, SOC_PERCENT, 1, 0));
+    put_le16(at + 10, pack_raw(told, SOH_PERCENT, 1, 0));
+    at[12] = switch_code(told, DISCHARGE_MOS);
+    at[13] = switch_code(told, CHARGE_MOS);
+    put_le32(at + 16, pack_raw(told, FULL_AH, 1e6, 0));
+    put_le32(at + 20, pack_raw(told, REMAINING_AH, 1e6, 0));
+    put_le32(at + 28, pack_raw(told, POWER_W, -1, 0));
+    put_le32(at + 36, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
+    put_le16(at + 40, pack_raw(told, CELL_MAX_MV, 1, 0));
+    put_le16(at + 42, pack_raw(told, CELL_MAX_INDEX, 1, 0));
+    put_le16(at + 44, pack_raw(told, CELL_MIN_MV, 1, 0));
+    put_le16(at + 46, pack_raw(told, CELL_MIN_INDEX, 1, 0));
+    put_le16(at + 48, pack_raw(told, CELL_DELTA_MV, 1, 0));
+    put_le16(at + 50, pack_raw(told, CELL_AVG_MV, 1, 0));
+    put_le16(at + 60, 0xFAF2); /* LFP */
     return size;
 }
 

@@ -257,18 +257,6 @@ const struct alarm_bit jk_4e57_alarms[JK_4E57_ALARMS] = {
 #define HOT_BITS (1u << JK_4E57_HOT_BIT | 1u << 8)
 #define COLD_BITS (1u << JK_4E57_COLD_BIT)
 
-static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack)
-{
-    bool charge_mos = state && state[1] & 1, discharge_mos = state && state[1] & 2;
-    pack_clear_alarms(pack);
-    pack_alarm_bits(pack, jk_4e57_alarms, JK_4E57_ALARMS, word);
-    jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
-                          ALARM_PROTECTION, word & HOT_BITS, charge_mos, discharge_mos);
-    jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-                          ALARM_PROTECTION, word & COLD_BITS, charge_mos, discharge_mos);
-    pack_raw_alarm(pack, word);
-}
-
 /* Section 5.3: B9 is meaningless before software 10.10, the number after the last _S of
  * 10.XW_S10.07. */
 static bool knows_full_capacity(const uint8_t *version)
@@ -340,8 +328,18 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         pack_set(pack, SOC_PERCENT, *at[SOC]);
     if (at[CYCLE_COUNT])
         pack_set(pack, CYCLES, be16(at[CYCLE_COUNT]));
-    if (at[ALARMS])
-        decode_alarms(be16(at[ALARMS]), at[STATE], pack);
+    if (at[ALARMS]) {
+        uint16_t word = be16(at[ALARMS]);
+        bool charge_mos = at[STATE] && at[STATE][1] & 1,
+             discharge_mos = at[STATE] && at[STATE][1] & 2;
+        pack_clear_alarms(pack);
+        pack_alarm_bits(pack, jk_4e57_alarms, JK_4E57_ALARMS, word);
+        jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+                              ALARM_PROTECTION, word & HOT_BITS, charge_mos, discharge_mos);
+        jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+                              ALARM_PROTECTION, word & COLD_BITS, charge_mos, discharge_mos);
+        pack_raw_alarm(pack, word);
+    }
     if (at[STATE]) {
         /* Section 5.4: the actual state of the MOS; the switches AB and AC are only what was
          * commanded. */

@@ -163,8 +163,18 @@ static unsigned told(const struct pack *pack, enum pack_value id, double factor)
     return pack_known(pack, id) ? (unsigned) fmin(round(pack->value[id] * factor), 0xFFFF) : 0;
 }
 
-static void put_cells(const struct pack *pack, unsigned count, uint8_t *d)
+static void write_reply(const struct pack *pack, uint8_t address, struct bms_output *out)
 {
+    uint8_t *d = out->bytes;
+    const unsigned count =
+        told(pack, CELL_COUNT, 1) < CELLS_MOST ? told(pack, CELL_COUNT, 1) : CELLS_MOST;
+    memset(d, 0, ANSWER_SIZE);
+    d[0] = 0xEB;
+    d[1] = 0x90;
+    d[ADDRESS] = address;
+    d[COMMAND] = READ;
+    put_be16(d + VOLTAGE, told(pack, VOLTAGE_V, 100));
+    d[FOUND] = d[CONFIGURED] = (uint8_t) count;
     unsigned sum = 0, highest = 0, lowest = 0;
     for (unsigned i = 0; i < count; i++) {
         const unsigned mv = told(pack, (enum pack_value)(CELL_MV + i), 1);
@@ -179,21 +189,6 @@ static void put_cells(const struct pack *pack, unsigned count, uint8_t *d)
     put_be16(d + DIFFERENCE, be16(d + CELLS + 2 * highest) - be16(d + CELLS + 2 * lowest));
     d[HIGHEST] = (uint8_t) highest;
     d[LOWEST] = (uint8_t) lowest;
-}
-
-static void write_reply(const struct pack *pack, uint8_t address, struct bms_output *out)
-{
-    uint8_t *d = out->bytes;
-    const unsigned count =
-        told(pack, CELL_COUNT, 1) < CELLS_MOST ? told(pack, CELL_COUNT, 1) : CELLS_MOST;
-    memset(d, 0, ANSWER_SIZE);
-    d[0] = 0xEB;
-    d[1] = 0x90;
-    d[ADDRESS] = address;
-    d[COMMAND] = READ;
-    put_be16(d + VOLTAGE, told(pack, VOLTAGE_V, 100));
-    d[FOUND] = d[CONFIGURED] = (uint8_t) count;
-    put_cells(pack, count, d);
     d[BALANCES] = told(pack, BALANCING, 1) > 0;
     for (unsigned i = 0; i < COUNT(alarm_bits); i++)
         if (pack_alarm_active(pack, alarm_bits[i].alarm))

@@ -183,25 +183,6 @@ static uint16_t state_word(const struct live *live, unsigned number)
     return be16(live->rest + STATES_AT + 2 * number);
 }
 
-static void decode_states(const struct live *live, struct pack *pack)
-{
-    uint64_t word = 0;
-    pack_clear_alarms(pack);
-    for (unsigned i = 0; i < STATE_WORDS; i++) {
-        pack_raw_alarm(pack, state_word(live, i));
-        if (i < FET_STATE)
-            word |= (uint64_t) state_word(live, i) << 16 * i;
-    }
-    pack_alarm_bits(pack, alarms, COUNT(alarms), word);
-    pack_alarm_bits(pack, fet_alarms, COUNT(fet_alarms), state_word(live, FET_STATE));
-    pack_set(pack, CHARGE_MOS, (state_word(live, FET_STATE) & FET_CHARGE) != 0);
-    pack_set(pack, DISCHARGE_MOS, (state_word(live, FET_STATE) & FET_DISCHARGE) != 0);
-    double mask = state_word(live, BALANCE_LOW);
-    if (live->rest_size == STATES_AT + STATE_SIZE)
-        mask += 65536.0 * state_word(live, BALANCE_HIGH);
-    pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) live->cell_count)));
-}
-
 static void decode_live(const struct bms *bms, const struct live *live, struct pack *pack)
 {
     pack_set(pack, SOC_PERCENT, be16(live->charge) / 100.0);
@@ -223,7 +204,21 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
     pack_set(pack, FULL_AH, be16(live->rest + FULL_AT) / 100.0);
     pack_set(pack, REMAINING_AH, be16(live->rest + REMAINING_AT) / 100.0);
     pack_set(pack, CYCLES, be16(live->rest + CYCLES_AT));
-    decode_states(live, pack);
+    uint64_t word = 0;
+    pack_clear_alarms(pack);
+    for (unsigned i = 0; i < STATE_WORDS; i++) {
+        pack_raw_alarm(pack, state_word(live, i));
+        if (i < FET_STATE)
+            word |= (uint64_t) state_word(live, i) << 16 * i;
+    }
+    pack_alarm_bits(pack, alarms, COUNT(alarms), word);
+    pack_alarm_bits(pack, fet_alarms, COUNT(fet_alarms), state_word(live, FET_STATE));
+    pack_set(pack, CHARGE_MOS, (state_word(live, FET_STATE) & FET_CHARGE) != 0);
+    pack_set(pack, DISCHARGE_MOS, (state_word(live, FET_STATE) & FET_DISCHARGE) != 0);
+    double mask = state_word(live, BALANCE_LOW);
+    if (live->rest_size == STATES_AT + STATE_SIZE)
+        mask += 65536.0 * state_word(live, BALANCE_HIGH);
+    pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) live->cell_count)));
 }
 
 /* ---- the other replies (section 6) ---- */

@@ -345,7 +345,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
         if (pack_known(pack, SOC_PERCENT))
             pack_set(pack, SOH_PERCENT, d[8]);
         break;
-    default:
+    default: {
         double raw = raw_value(d, field->size);
         /* FFFF means "see below" at Pylontech and saturation elsewhere; a capacity of 0 is not
          * configured. */
@@ -353,6 +353,7 @@ static void decode_field(const struct bms *bms, struct pack *pack,
                     (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
         if (!none)
             pack_set(pack, (enum pack_value) field->id, raw * field->unit);
+    }
     }
 }
 

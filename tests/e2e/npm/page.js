@@ -328,6 +328,7 @@ const cases = {
         await has(mocked.locator('.strip'), /Cell under voltage, cell 3\s*Protection for \d/);   // it began while somebody looked
         // A bank says which of its packs has the alarm, or how many.
         await has(card(mocked, 'house').locator('.bands'), /Cell over voltage, right, cell 7\s*Warning.*State of charge high, 2 packs\s*Warning/);
+        await has(card(mocked, 'boat').locator('.bands'), /Cell under voltage, cell 3\s*Protection for \d/);
         check(!/draw/.test(await card(mocked, 'boat').locator('.left').textContent()), 'it ends before it is empty');
         check(await mocked.locator('.house .night').isHidden(), 'a pack stops early');
         // What flowed in a gap is not known: of this pack, and in the house of packs without energy; nor of a bank that went on without a pack.
@@ -933,6 +934,7 @@ const cases = {
         check(at() === '#/charts/shed+left/7d', at());
         await idle();
         check(await page.locator('[data-kind=power] .legend li').count() === 2, 'two lines of power');
+        check(!/–/.test(await page.locator('[data-kind=power] .legend').textContent()), 'the newest values of both');
         await page.locator('button', { hasText: 'From shed' }).click();
         await has(page.locator('[data-kind=from-first] h2'), 'State of charge');
         await page.locator('a[aria-label="Remove left"]').click();

@@ -22,6 +22,7 @@ const SHORTEST_S = 120;
 const MOVE_ON_S = 60;
 const TRY_AGAIN_S = 5;
 const ALARMS_MOST = 30;
+const STEPS_APART = 3;
 const COMPARED_MOST = 4;             // more lines could not be told apart
 const VALUES = ['soc_percent', 'power_w', 'voltage_v', 'cell_delta_mv', 'temp_avg_c', 'mos_temp_c'];
 
@@ -200,7 +201,14 @@ export async function charts(wanted, parts = []) {
     message.replaceChildren(...failed ? [noAnswer()] : [el('p', { class: 'empty' }, t('no_history')), copyable('[history]\n')]);
   }
 
-  const known = () => data.t.map((_, i) => data.all.map(one => one.soc_percent?.[i] ?? one.voltage_v?.[i] ?? one.power_w?.[i]).find(v => v != null) ?? null);
+  const at = (one, i) => one.soc_percent?.[i] ?? one.voltage_v?.[i] ?? one.power_w?.[i] ?? null;
+  const known = () => data.t.map((_, i) => data.all.map(one => at(one, i)).find(v => v != null) ?? null);
+  // The newest step with values; of several packs one of the last few with those of all, because one may be polled before the others.
+  function newest() {
+    const have = known(), last = have.findLastIndex(v => v != null);
+    for (let i = last; i > last - STEPS_APART; i--) if (data.all.every(one => at(one, i) != null)) return i;
+    return last;
+  }
 
   async function load() {
     const range = rangeOf(), mine = ++asked;
@@ -350,11 +358,8 @@ export async function charts(wanted, parts = []) {
   // Shows the values at the cursor, or the latest known ones.
   function showAt(i) {
     if (!data || !data.t.length) return;
-    const have = known();
-    let at = i;
-    if (at == null) for (at = data.t.length - 1; at > 0 && have[at] == null;) at--;
-    const text = t('at', data.step >= DAY_S ? day(data.day[at]) : clock(data.t[at], to - from >= DAY_S));
-    for (const c of plots) c.showAt(at, text);
+    const shown = i ?? Math.max(0, newest()), text = t('at', data.step >= DAY_S ? day(data.day[shown]) : clock(data.t[shown], to - from >= DAY_S));
+    for (const c of plots) c.showAt(shown, text);
     for (const c of daily) c.showTime?.(i == null ? null : data.t[at]);
   }
 

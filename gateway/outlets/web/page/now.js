@@ -2,9 +2,8 @@
 // Now: all packs and banks on one screen, with alarms on top.
 import { bank, card, houseLine, tile } from './cards.js';
 import { el, icon, setAttribute, setText } from './dom.js';
-import { span } from './numbers.js';
-import { banked, gatewayTime, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
-import { alarmPlace, alarmWords, fold, hrefOf } from './parts.js';
+import { banked, isBank, isOffline, levelOf, listen, packs, singles, stateOf, titleOf } from './packs.js';
+import { alarmPlace, alarmWords, fold, hrefOf, lasting } from './parts.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
 
@@ -24,7 +23,7 @@ function bar(isOne) {
     sign.shape(level);
     setText(what, isOne ? whole : word + ',');
     setText(who, isOne ? titleOf(list[0]) + ':' : t('n_packs', list.length));
-    setText(how, level === 'stale' ? '' : since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level));
+    setText(how, level === 'stale' ? '' : lasting({ level, since }));
     if (isOne) setAttribute(line, 'href', hrefOf(list[0]));
     else if (shown !== (shown = [...list, ...places].join('\n')))
       names.replaceChildren(...list.map((name, i) => el('a', { href: hrefOf(name) }, [titleOf(name), places[i]].filter(Boolean).join(', '))));

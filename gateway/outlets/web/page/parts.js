@@ -2,7 +2,7 @@
 // The parts that views share: battery, cells, alarms. Each has show(), which updates it.
 import { el, icon, setAttribute, setText } from './dom.js';
 import { num, number, span, watts } from './numbers.js';
-import { ageOf, balancedCells, isBank, isOld, packs, row, titleOf } from './packs.js';
+import { ageOf, balancedCells, gatewayTime, isBank, isOld, packs, row, titleOf } from './packs.js';
 import { t } from './words.js';
 
 /** A battery lying on its side, filled to its state of charge; in three sizes for cards, banks and tiles. */
@@ -80,6 +80,9 @@ export const alarmPlace = ({ cell, sensor }) => cell ? t('at_cell', cell) : sens
 /** The text of an alarm, with its pack in a bank, or the number of packs, and its cell or sensor. */
 export const alarmWords = alarm => [t(alarm.name), alarm.pack && titleOf(alarm.pack), alarm.count && t('n_packs', alarm.count), alarmPlace(alarm)].filter(Boolean).join(', ');
 
+/** "Warning for 3 min", or "Warning" if it began before the gateway. */
+export const lasting = ({ level, since }) => since ? `${t(level)} ${t('since', span(gatewayTime() - since))}` : t(level);
+
 // Where a bank has an alarm: in one of its packs, with the cell or sensor, or in several.
 function placeIn(bank, { name }) {
   const where = bank.members.map(member => packs.get(member)).filter(Boolean).flatMap(p => {
@@ -92,14 +95,16 @@ function placeIn(bank, { name }) {
 /** The alarms of one pack as bands across its card, the worst on top. Those of a silent pack are marked as old. */
 export function bands() {
   const node = el('ul', { class: 'bands' });
-  let shown = '';
+  let shown = '', spans = [];
   node.show = (p, old) => {
     const list = (old ? p.lastAlarms : p.alarms).map(a => isBank(p) ? { ...a, ...placeIn(p, a) } : a), key = JSON.stringify([list, old]);
     node.hidden = !list.length;
-    if (key === shown) return;
-    shown = key;
-    fold(node, list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, alarmWords(a)),
-      el('span', {}, t(a.level), old ? `, ${t('before_silence')}` : ''))));
+    if (key !== shown) {
+      shown = key;
+      spans = list.map(() => el('span'));
+      fold(node, list.map((a, i) => el('li', { class: a.level }, icon(a.level), el('b', {}, alarmWords(a)), spans[i])));
+    }
+    list.forEach((a, i) => setText(spans[i], old ? `${t(a.level)}, ${t('before_silence')}` : lasting(a)));
   };
   return node;
 }

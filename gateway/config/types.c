@@ -402,8 +402,8 @@ static bool parse_path(const struct config_key *key, const char *text, void *fie
         return config_copy("", field, key->size);
     if (find_word(key, text, &index))
         return config_copy(key->words[index], field, key->size);
-    return text[0] == '/' && text[length - 1] != '/' && (key->max == 0 || length <= key->max) &&
-           config_copy(text, field, key->size);
+    return text[0] == '/' && text[length - 1] != '/' &&
+           (key->max == 0 || (double) length <= key->max) && config_copy(text, field, key->size);
 }
 
 static void describe_path(const struct config_key *key, char *out, size_t size)

@@ -266,7 +266,8 @@ static bool parse_sign(struct reader *reader, struct modbus_value *value)
         words_next(&reader->words);
     if (!WHOLE(bit ? "bit" : "negative", 0, bit ? 15 : UINT16_MAX, value->sign))
         return false;
-    value->sign = bit ? (uint16_t) (1u << value->sign) : value->sign;
+    if (bit)
+        value->sign = (uint16_t) (1u << value->sign);
     value->sign_mask = bit ? value->sign : UINT16_MAX;
     return true;
 }

@@ -186,7 +186,7 @@ static bool is_method(struct web_request *request, const char *method)
         http_response("application/json", words, sizeof words - 1, MHD_RESPMEM_PERSISTENT);
     if (response)
         MHD_add_response_header(response, "Allow",
-                                (strcmp(method, "GET") == 0 ? "GET, HEAD" : method));
+                                strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
     http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
     return false;
 }
@@ -236,32 +236,31 @@ static void route_pack(struct web *web, struct web_request *request, const char 
         get_pack(web, request, pack);
 }
 
+/* Addresses that begin like this; `method` is NULL if the function checks it. */
+static const struct folder_route {
+    const char *path, *method;
+    void (*answer)(struct web *web, struct web_request *request, const char *rest);
+} folders[] = {
+    {"api/v1/packs/", NULL, route_pack},
+    {"api/v1/files/", "GET", setup_answer_file},
+    {"api/v1/tunnels/", "POST", orders_tunnel},
+    {"api/v1/setup/", NULL, editor_answer},
+};
+
 void routes_answer(struct web *web, struct web_request *request)
 {
-    static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/",
-                      tunnels[] = "api/v1/tunnels/", editor[] = "api/v1/setup/";
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(request->path, routes[i].path) == 0) {
             if (is_method(request, routes[i].method))
                 routes[i].answer(web, request);
             return;
         }
-    if (strncmp(request->path, packs, sizeof packs - 1) == 0) {
-        route_pack(web, request, request->path + sizeof packs - 1);
-        return;
-    }
-    if (strncmp(request->path, files, sizeof files - 1) == 0) {
-        if (is_method(request, "GET"))
-            setup_answer_file(web, request, request->path + sizeof files - 1);
-        return;
-    }
-    if (strncmp(request->path, tunnels, sizeof tunnels - 1) == 0) {
-        if (is_method(request, "POST"))
-            orders_tunnel(web, request, request->path + sizeof tunnels - 1);
-        return;
-    }
-    if (strncmp(request->path, editor, sizeof editor - 1) == 0) {
-        editor_answer(web, request, request->path + sizeof editor - 1);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        const size_t size = strlen(folders[i].path);
+        if (strncmp(request->path, folders[i].path, size) != 0)
+            continue;
+        if (!folders[i].method || is_method(request, folders[i].method))
+            folders[i].answer(web, request, request->path + size);
         return;
     }
     const struct web_asset *asset = find_asset(request->path);

@@ -298,7 +298,10 @@ void line_unwatch(struct line *line, struct line_tap *tap)
 
 struct line_facts line_facts(const struct line *line)
 {
-    return wire_facts(&line->wire);
+    struct line_facts facts = line->wire.facts;
+    facts.since = isnan(facts.since) ? line->wire.health.started_at : facts.since;
+    facts.signal_dbm = port_signal_dbm(line->wire.port);
+    return facts;
 }
 
 const char *line_name(const struct line *line)

@@ -298,11 +298,3 @@ void wire_start(struct wire *wire, double now)
     wire->health.started_at = now;
     open_port(wire);
 }
-
-struct line_facts wire_facts(const struct wire *wire)
-{
-    struct line_facts facts = wire->facts;
-    facts.since = isnan(facts.since) ? wire->health.started_at : facts.since;
-    facts.signal_dbm = port_signal_dbm(wire->port);
-    return facts;
-}

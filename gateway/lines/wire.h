@@ -115,5 +115,3 @@ void wire_reopen(struct wire *wire, const char *why, double now);
 
 /** How long that many bytes take on the wire, in seconds. */
 double wire_s(const struct wire *wire, size_t bytes);
-
-struct line_facts wire_facts(const struct wire *wire);

@@ -178,7 +178,7 @@ TEST(full)
                                        "[line one]\n"
                                        "port = serial:/dev/ttyUSB0\n"
                                        "protocol = daly\n"
-                                       "baud = 115200 rs485 7e1\n"
+                                       "baud = 115200, rs485 , , 7e1,\n"
                                        "reply_timeout = 750ms\n"
                                        "gap = 0s\n"
                                        "[line two]\n"

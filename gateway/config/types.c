@@ -555,20 +555,22 @@ static bool parse_piece(const struct config_key *key, char *piece, void *field, 
     return good;
 }
 
-static bool parse_parts(const struct config_key *key, const char *text, void *field)
-{
-    char *copy = strdup(text), *rest = copy, *piece;
-    unsigned done = 0;
-    bool good = copy;
-    while (good && (piece = strsep(&rest, ",")))
-        good = parse_piece(key, piece, field, &done);
-    free(copy);
-    return good && (done & 1 || !key->parts[0].required);
-}
-
 static bool alike(const struct config_part *a, const struct config_part *b)
 {
     return a->type == b->type && a->min == b->min && a->max == b->max && a->words == b->words;
+}
+
+static bool parse_parts(const struct config_key *key, const char *text, void *field)
+{
+    char *copy = strdup(text), *rest = copy, *piece;
+    /* The place of alike parts counts, so none can be left out. */
+    const bool gaps = !alike(&key->parts[0], &key->parts[1]);
+    unsigned done = 0;
+    bool good = copy;
+    while (good && (piece = strsep(&rest, ",")))
+        good = (gaps && !piece[strspn(piece, " \t")]) || parse_piece(key, piece, field, &done);
+    free(copy);
+    return good && done && (done & 1 || !key->parts[0].required);
 }
 
 /* Several of one kind are described once. */

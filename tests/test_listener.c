@@ -284,6 +284,27 @@ TEST(tells_the_age)
         }
 }
 
+/* One long pause is no habit of the master's: the values are not good for longer because of it. */
+TEST(takes_one_long_round_for_a_pause)
+{
+    struct bench bench;
+    open_bench(&bench, bms_driver_find("daren"), WHOLE);
+    read_pack(&bench, 0);
+    assert_int_equal(bench.heard[0], 1);
+    bench.now += 24;
+    read_pack(&bench, 0);
+    assert_int_equal(bench.heard[0], 2);
+    assert_false(poller_stale(bench.pollers[0], bench.now));
+    assert_true(poller_stale(bench.pollers[0], bench.now + 12));
+    /* Several are. */
+    for (unsigned i = 0; i < SETTLED; i++) {
+        bench.now += 24;
+        read_pack(&bench, 0);
+    }
+    assert_false(poller_stale(bench.pollers[0], bench.now + 12));
+    close_bench(&bench);
+}
+
 /* ---- what is not whole ---- */
 
 static bool lose_questions(struct bench *bench, uint8_t *bytes, size_t *size, bool question)

@@ -191,9 +191,12 @@ static bool publish(struct rounds *rounds, double now)
     }
     if (isinf(oldest))
         return false;
-    /* A slow master's values stay good for as long as those of a slow line of our own. */
-    if (!isnan(pace->last_started))
-        poller_learn_round(pace, now - pace->last_started);
+    /* A slow master's values stay good for as long as those of a slow line of our own. One long round is no habit. */
+    const double round_s = now - pace->last_started;
+    if (pace->last_round_s > 0)
+        poller_learn_round(pace, round_s);
+    else if (!isnan(round_s))
+        pace->last_round_s = round_s;
     pace->last_started = now;
     cycle_publish_heard(poller, now, now - oldest);
     return true;

@@ -94,7 +94,7 @@ void control_asked(void *data, const struct pipe_heard *question)
 
 /* ---- requests ---- */
 
-/* Each returns its answer. Of a client that is answered later, or listens from now on, it is NULL. */
+/* Each returns its answer; NULL: out of memory, or it was answered already, or will be. */
 typedef json_t *ask_function(struct control *control, struct control_client *client,
                              const json_t *request);
 
@@ -126,9 +126,11 @@ static json_t *ask_values(struct control *control, struct control_client *client
     if (names && !json_is_array(names))
         return json_refusal("'packs' must be a list of names");
     json_t *values = status_values(control->overview, names, clock_now(), &missing);
-    return values ? json_pack("{s:s?, s:o}", "configuration", file ? file->path : NULL, "packs",
-                              values)
-                  : json_refusal("there is no pack '%s'", missing);
+    if (!values)
+        return json_refusal("there is no pack '%s'", missing);
+    /* NULL: none, or it is not UTF-8. */
+    json_t *path = file && file->path ? json_string(file->path) : NULL;
+    return json_pack("{s:o?, s:o}", "configuration", path, "packs", values);
 }
 
 /* Any answer means that the gateway is healthy. */
@@ -196,20 +198,22 @@ static const struct {
     const char *name;
     ask_function *ask;
     bool acts; /* not read-only: needs the right to act */
+    bool own;  /* answers by itself, if it does not refuse */
 } requests[] = {
-    {"status", ask_status, false},
-    {"values", ask_values, false},
-    {"configuration", ask_configuration, false},
-    {"health", ask_health, false},
-    {"commit", ask_commit, false},
-    {"listen", ask_listen, false},
-    {"send", ask_send, true},
-    {"tunnel", ask_tunnel, true},
-    {"setup", ask_setup, true},
+    {"status", ask_status, .own = true},
+    {"values", .ask = ask_values},
+    {"configuration", .ask = ask_configuration},
+    {"health", .ask = ask_health},
+    {"commit", .ask = ask_commit},
+    {"listen", ask_listen, .own = true},
+    {"send", ask_send, .acts = true, .own = true},
+    {"tunnel", ask_tunnel, .acts = true},
+    {"setup", ask_setup, .acts = true},
 };
 
+/* *own: NULL is no failure. */
 static json_t *answer_request(struct control *control, struct control_client *client,
-                              const json_t *request)
+                              const json_t *request, bool *own)
 {
     const char *what = json_string_value(json_object_get(request, "ask"));
     size_t i = 0;
@@ -223,16 +227,18 @@ static json_t *answer_request(struct control *control, struct control_client *cl
         return json_refusal("'%s' is for root and the user of the service only, not for processes "
                             "that the service has started",
                             what);
+    *own = requests[i].own;
     return requests[i].ask(control, client, request);
 }
 
 static void on_asked(void *data, struct control_client *client, char *line, size_t size)
 {
     json_error_t error;
+    bool own = false;
     json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &error);
-    json_t *answer = request ? answer_request(data, client, request)
+    json_t *answer = request ? answer_request(data, client, request, &own)
                              : json_refusal("this is not JSON: %s", error.text);
-    if (answer)
+    if (answer || !own)
         control_answer(client, json_text(answer));
     json_decref(request);
 }

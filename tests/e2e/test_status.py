@@ -131,6 +131,22 @@ def reads_beside_the_gateway():
         assert abs(json.loads(run("read", "-c", other, "a"))["voltage_v"] - 13.3) < 1e-6
 
 
+def file_name_in_another_encoding():
+    """JSON cannot hold the path then: the answers come without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, os.fsdecode(b"caf\xe9.ini"))
+        with open(path, "w") as file:
+            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n"
+                       + PACK.format("a", "sim:", 1))
+        with Program(PACKGATE, "run", "-c", path) as gateway:
+            gateway.folder = folder
+            gateway.wait_for(r"pack a: (?:idle|charging|discharging)")
+            with Link(gateway) as link:
+                found = link.ask("values")
+                assert found["configuration"] is None and found["packs"][0]["pack"] == "a", found
+                assert "path" not in link.ask("configuration")
+
+
 def socket_file():
     """Its mode; a socket left by a dead gateway is replaced, that of a running one and any other file are not."""
     folder = tempfile.mkdtemp(prefix="packgate-test-")
@@ -251,5 +267,5 @@ def bad_input():
         assert sum("more than 64 clients" in line for line in gateway.lines) == 1, gateway.lines
 
 
-main([health, tells_everything, watches, configuration_without_secrets, reads_beside_the_gateway, socket_file,
-      who_may_ask, bad_input], at_once=3)
+main([health, tells_everything, watches, configuration_without_secrets, reads_beside_the_gateway,
+      file_name_in_another_encoding, socket_file, who_may_ask, bad_input], at_once=3)

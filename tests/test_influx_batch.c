@@ -23,6 +23,7 @@ static struct database {
     unsigned refuses_from, refuses_to; /* requests, counted from 0, whose lines are all rejected */
     unsigned most;                     /* maximum of rows per request; 0: any */
     unsigned drops;                    /* lines dropped from each request, as in a partial write */
+    unsigned drops_to;                 /* only from requests before this one; 0: from all */
     char taken[2000];
 } database;
 
@@ -64,8 +65,9 @@ static unsigned count_lines(const char *lines)
 
 static struct post_outcome judge(const char *lines)
 {
-    struct post_outcome outcome = {.result = POST_TAKEN, .dropped = database.drops};
     const unsigned number = database.requests++;
+    const bool drops = database.drops_to == 0 || number < database.drops_to;
+    struct post_outcome outcome = {.result = POST_TAKEN, .dropped = drops ? database.drops : 0};
     const bool all = number >= database.refuses_from && number < database.refuses_to;
     if (all || strstr(lines, "bad") || (database.most && count_lines(lines) > database.most)) {
         outcome.result = POST_REFUSED;
@@ -216,6 +218,19 @@ INFLUX_BATCH_TEST(loses_nothing_to_one_that_changes_its_mind)
                         fail_msg("known %d, refuses all from %u to %u: %c is lost, it has %s",
                                  known, from, to, *row, database.taken);
             }
+}
+
+/* A row that is taken in part is no proof: the one rejected behind it is tried again, not the first one. */
+INFLUX_BATCH_TEST(tries_again_what_was_rejected_behind_a_partial_write)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    database =
+        (struct database){.most = 2, .drops = 1, .drops_to = 3, .refuses_from = 3, .refuses_to = 4};
+    send_rows(batch, "a1/a2 b c");
+    assert_int_equal(batch->state, BATCH_DONE);
+    assert_string_equal(database.taken, "a1 a2 c b ");
+    assert_int_equal(batch->taken, 2);
+    assert_int_equal(batch->lost, 1);
 }
 
 /* The database reports how many lines it has dropped. */

@@ -68,9 +68,10 @@ static void try_part(struct batch *batch, enum batch_turn turn)
 static void advance_part(struct batch *batch)
 {
     batch->from += batch->count;
-    if (batch->from == batch->end && batch->proof->size > 0) {
-        batch->end = batch->skipped;
-        batch->from = batch->skipped = 0;
+    if (batch->from == batch->end && batch->skipped > 0 && batch->proof->size > 0) {
+        batch->from = batch->skipped_from;
+        batch->end = batch->skipped_to;
+        batch->skipped = 0;
     }
     batch->count = batch->end - batch->from;
     if (batch->count == 0) {
@@ -134,6 +135,8 @@ static void on_outcome(void *data, const struct post_outcome *outcome)
     } else if (batch->proof->size > 0) {
         ask_for_proof(batch, turn == TURN_ROWS ? TURN_PROOF : TURN_LAST_PROOF);
     } else if (++batch->skipped < SKIPPED_MOST) {
+        batch->skipped_from = batch->skipped == 1 ? batch->from : batch->skipped_from;
+        batch->skipped_to = batch->from + 1;
         advance_part(batch);
     } else {
         finish_batch(batch, BATCH_FAILED);

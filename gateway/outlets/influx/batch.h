@@ -35,11 +35,13 @@ struct batch {
     size_t *ends; /* of each row in the text */
     unsigned rows, row_room;
     enum batch_turn turn;
-    unsigned from, count;        /* what is being tried, */
-    unsigned end;                /* of rows up to this one */
-    unsigned skipped;            /* the first rows, rejected alone while there was no proof yet */
-    unsigned taken;              /* rows that the database has accepted */
-    unsigned lost;               /* rows that it will never accept */
+    unsigned from, count;  /* what is being tried, */
+    unsigned end;          /* of rows up to this one */
+    unsigned skipped;      /* rows that were rejected alone while there was no proof yet: */
+    unsigned skipped_from; /* from this one, */
+    unsigned skipped_to;   /* up to this one, perhaps with others between that were taken in part */
+    unsigned taken;        /* rows that the database has accepted */
+    unsigned lost;         /* rows that it will never accept */
     char lost_words[POST_WORDS]; /* its message about one of them */
     enum batch_state state;
     struct post_outcome last;

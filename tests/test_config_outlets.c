@@ -127,6 +127,8 @@ TEST(web_address)
         {"[web]\nallow = 172.30.32.2\nhosts = any, homeassistant://hassio/ingress/local_packgate\n",
          "g", "homeassistant://hassio/ingress/local_packgate"},
         {"[web]\nhosts = https://b.example/p/, c\n", "g", "https://b.example/p/"},
+        {"[web]\nhosts = https://b.example/über/\n", "g", "https://b.example/über/"},
+        {"[web]\nlink = https://me:word@b.example/\n", "g", "https://me:word@b.example/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *messages, address[192] = "";
@@ -416,6 +418,7 @@ TEST(influx)
          "warning: the token or password goes over the network in the clear"},
         {"[history]\n[influx x]\nurl = http://h/write\ngateway = hut\n",
          "write it as 'name' of [gateway]"},
+        {"[history]\n[influx x]\nurl = http://h/write?db=\"x\\\"\n", NULL},
         {"[influx x]\nurl = h:8086\n", "'url' is 'h:8086'; expected an address"},
         {"[influx x]\nurl = http:///write\n", "'url' is"},
         {"[influx x]\nurl = http://me:geheim@h/write\n", "'url' cannot be used"},

@@ -287,7 +287,7 @@ const char *config_address_host(const char *text, const char *const *schemes)
     if (size == 0 || memchr(host, '@', size) || *host == ':')
         return NULL;
     for (const char *c = text; *c; c++)
-        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F || strchr("\"\\", *c))
+        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F)
             return NULL;
     return host;
 }

@@ -108,9 +108,9 @@ static const struct config_type type_events = {
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
     static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://", NULL};
-    return text[0] == '/'
-               ? type_path.parse(key, text, field)
-               : config_address_host(text, schemes) && config_copy(text, field, key->size);
+    return text[0] == '/' ? type_path.parse(key, text, field)
+                          : config_address_host(text, schemes) && !strpbrk(text, "\"\\") &&
+                                config_copy(text, field, key->size);
 }
 
 static const struct config_type type_url = {

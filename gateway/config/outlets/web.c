@@ -54,7 +54,7 @@ static bool parse_frame(const struct config_key *key, const char *text, void *fi
     if (strcmp(text, "none") == 0 || strcmp(text, "self") == 0)
         return config_copy(text[0] == 'n' ? "" : "'self'", field, key->size);
     const char *host = config_address_host(text, schemes);
-    if (!host || strlen(text) >= key->size || strpbrk(text, ";,'*"))
+    if (!host || strlen(text) >= key->size || strpbrk(text, ";,'\"*\\"))
         return false;
     snprintf(address, sizeof address, "%s", host);
     if (!endpoint_parse(address, &endpoint)) {
@@ -75,7 +75,10 @@ static bool parse_link(const struct config_key *key, const char *text, void *fie
     static const char *const schemes[] = {"https://", "http://", "homeassistant://", NULL};
     if (strcmp(text, "none") == 0)
         return config_copy("", field, key->size);
-    return config_address_host(text, schemes) && !strpbrk(text, "#<>") &&
+    const char *const *scheme = schemes;
+    while (*scheme && strncmp(text, *scheme, strlen(*scheme)) != 0)
+        scheme++;
+    return *scheme && text[strlen(*scheme)] && !strpbrk(text, " \t\"#<>\\") &&
            config_copy(text, field, key->size);
 }
 

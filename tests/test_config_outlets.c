@@ -419,6 +419,7 @@ TEST(influx)
         {"[history]\n[influx x]\nurl = http://h/write\ngateway = hut\n",
          "write it as 'name' of [gateway]"},
         {"[history]\n[influx x]\nurl = http://h/write?db=\"x\\\"\n", NULL},
+        {"[history]\n[influx x]\nurl = http://:8086/write\n", NULL},
         {"[influx x]\nurl = h:8086\n", "'url' is 'h:8086'; expected an address"},
         {"[influx x]\nurl = http:///write\n", "'url' is"},
         {"[influx x]\nurl = http://me:geheim@h/write\n", "'url' cannot be used"},

@@ -284,7 +284,7 @@ const char *config_address_host(const char *text, const char *const *schemes)
         schemes++;
     const char *host = *schemes ? text + strlen(*schemes) : "";
     const size_t size = strcspn(host, "/?");
-    if (size == 0 || memchr(host, '@', size) || *host == ':')
+    if (size == 0 || memchr(host, '@', size))
         return NULL;
     for (const char *c = text; *c; c++)
         if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F)

@@ -108,9 +108,10 @@ static const struct config_type type_events = {
 static bool parse_url(const struct config_key *key, const char *text, void *field)
 {
     static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://", NULL};
-    return text[0] == '/' ? type_path.parse(key, text, field)
-                          : config_address_host(text, schemes) && !strpbrk(text, "\"\\") &&
-                                config_copy(text, field, key->size);
+    if (text[0] == '/')
+        return type_path.parse(key, text, field);
+    const char *host = config_address_host(text, schemes);
+    return host && *host != ':' && !strpbrk(text, "\"\\") && config_copy(text, field, key->size);
 }
 
 static const struct config_type type_url = {

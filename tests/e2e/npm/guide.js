@@ -677,7 +677,8 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
                         const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > 321 && !n.closest('pre, .diff, .vh'));
                         const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
                         while (walk.nextNode()) if (!walk.currentNode.parentNode.closest('code, pre, select')) texts.push(walk.currentNode.data.trim());
-                        return [document.scrollingElement.scrollWidth > 320 ? 'scrolls' : '', ...out.slice(0, 3).map(n => n.outerHTML.slice(0, 120)),
+                        const next = document.querySelector('.feet > :last-child:not([hidden])')?.getBoundingClientRect();
+                        return [document.scrollingElement.scrollWidth > 320 ? 'scrolls' : '', next?.width && next.right < 300 ? `the way on ends at ${next.right}` : '', ...out.slice(0, 3).map(n => n.outerHTML.slice(0, 120)),
                             ...texts.filter(text => /^[a-z]+_[a-z_]+$/.test(text) || /\{\d\}|undefined|NaN|\[object/.test(text))].filter(Boolean);
                     });
                     check(!bad.length, `${language} ${step}: ${bad}`);

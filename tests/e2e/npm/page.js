@@ -469,6 +469,9 @@ const cases = {
         await accessible(page, { runOnly: ['region'] });
         await page.setViewportSize({ width: 320, height: 640 });
         check(await page.locator('.brand span').evaluate(n => n.scrollWidth <= n.clientWidth), 'the name is cut');
+        check(await page.locator('#live span').isHidden(), 'twice the same words');
+        const [banner, first] = await Promise.all(['#banner', 'main :is(a, .card) >> nth=0'].map(part => page.locator(part).boundingBox()));
+        check(first.y - banner.y - banner.height > 10, `${first.y - banner.y - banner.height} px below the banner`);
         // A page that is opened meanwhile is no wiser, and does not call itself live for a while first.
         const other = await open();
         await other.locator('#banner:not([hidden])').waitFor();
@@ -946,6 +949,11 @@ const cases = {
         await page.locator('.hint', { hasText: '5d' }).waitFor({ state: 'hidden' });
         await page.evaluate(() => { location.hash = '#/charts/nobody/7d'; });
         await has(page.locator('main'), 'There is no pack of this name.');
+        await page.evaluate(() => { location.hash = '#/chart/shed'; });
+        await has(page.locator('main'), /#\/chart\/shed\s*There is no page at this address/);
+        check(await page.locator('nav [aria-current]').count() === 0, 'it is none of the views');
+        await page.locator('a', { hasText: 'All packs' }).click();
+        await card(page, 'house').waitFor();
     },
 
     // A month on two sheets of paper: sums, a line for each pack, the worst cell and what to do; dark on a screen, not on paper.
@@ -1139,6 +1147,9 @@ const cases = {
         await page.goto(asked.url + '#/charts/shed');
         await page.locator('[data-kind=soc] canvas').waitFor();
         await page.waitForFunction(() => !document.querySelector('.charts[aria-busy]'));
+        // Charts begin below three rows of choices; what one takes along comes behind them.
+        const [chart, csv] = await Promise.all(['.charts .card >> nth=0', 'a[href*="history.csv"]'].map(part => page.locator(part).boundingBox()));
+        check(chart.y < 240 && csv.y > chart.y + chart.height, `the first chart at ${chart.y}, CSV at ${csv.y}`);
         const over = page.locator('[data-kind=soc] .u-over');
         await over.scrollIntoViewIfNeeded();
         const box = await over.boundingBox(), y = box.y + box.height / 2, session = await page.context().newCDPSession(page);

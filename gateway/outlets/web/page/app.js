@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The page of packgate: chooses the view, and shows banner and theme. Views are modules; charts, set-up and the report are
 // fetched when they are opened.
-import { $, setAttribute, setText, store } from './dom.js';
+import { $, el, setAttribute, setText, store } from './dom.js';
 import { span } from './numbers.js';
 import { gatewayName, hasAnswered, hasSession, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
 import { now } from './now.js';
 import { pack } from './pack.js';
-import { noAnswer, silentView } from './parts.js';
+import { noAnswer, nothingOf, silentView } from './parts.js';
 import { language, t } from './words.js';
 
 const RETRY_MS = 3000;
@@ -47,13 +47,14 @@ function place() {
   const [first, second, third, ...parts] = location.hash.slice(1).split('/').map(part => {
     try { return decodeURIComponent(part); } catch { return part; }
   });
-  return first ? { name: 'now', pack: first } : { name: ['charts', 'setup', 'report'].includes(second) ? second : 'now', pack: third, parts };
+  return first ? { name: 'now', pack: first } : { name: second || 'now', pack: third, parts };
 }
 
 async function make({ name, pack: chosen, parts }) {
   if (name === 'charts') return (await import('./charts.js')).charts(chosen, parts);
   if (name === 'setup') return chosen && chosen !== 'at' ? (await import('./guide.js')).guide(chosen) : (await import('./setup.js')).setup(parts[0]);
   if (name === 'report') return (await import('./report.js')).report(chosen, parts);
+  if (name !== 'now') return nothingOf(location.hash, t('unknown_view'), el('a', { class: 'button', href: '#' }, '‹ ', t('back')));
   return chosen ? pack(chosen) : now();
 }
 

@@ -7,7 +7,7 @@ import { clock, day, dayOf, signed, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { copyable } from './copy.js';
 import { healthCards } from './health.js';
-import { alarmWords, noAnswer } from './parts.js';
+import { alarmWords, noAnswer, nothingOf } from './parts.js';
 import { cellsOf, fromMean, outermost } from './spread.js';
 import { addWords, t } from './words.js';
 
@@ -124,8 +124,7 @@ export async function charts(wanted, parts = []) {
   const list = names.map(name => packs.get(name)).slice(0, COMPARED_MOST), [p] = list;
   if (!names.length) return { title: t('charts'), node: el('div', { class: 'empty' }, el('h1', { class: 'vh' }, t('charts')), el('p', {}, t('no_packs')), el('a', { class: 'button primary', href: '#/setup/ports' }, t('setup'))) };
   if (!list.every(Boolean)) {
-    return { title: t('charts'), node: el('div', {}, el('h1', {}, names.filter(name => !packs.has(name)).join(', ')), el('p', { class: 'empty' }, t('unknown_pack')),
-      el('a', { class: 'button', href: '#/charts' }, '‹ ', t('charts'))) };
+    return nothingOf(names.filter(name => !packs.has(name)).join(', '), t('unknown_pack'), el('a', { class: 'button', href: '#/charts' }, '‹ ', t('charts')));
   }
   const [{ plot, energyBars }, { heatMap }] = await loadLibrary(), isOne = list.length === 1, count = isOne && !isBank(p) ? p.shape.cells : 0;
   const cellKeys = Array.from({ length: count }, (_, i) => `cell_mv.${i + 1}`);
@@ -407,6 +406,8 @@ export async function charts(wanted, parts = []) {
   const back = el('button', { type: 'button', hidden: true, onclick() { location.hash = cameFrom.address; } });
   const csv = el('a', { class: 'button', download: `${p.pack}.csv`, 'aria-disabled': true, hidden: !isOne }, '⤓ ', t('csv'));
   const paper = el('a', { class: 'button', hidden: !isOne }, t('report'));
+  // What one takes along stands below the charts there, which begin further up.
+  const isPhone = matchMedia('(max-width: 47rem)').matches;
   const others = [...packs.keys()].filter(key => !names.includes(key));
   const choice = el('select', { 'aria-label': t('pack'), onchange() { location.hash = addressOf([choice.value], { ...ask, cell: null }); } },
     ...[...packs.keys()].map(key => el('option', { value: key, selected: key === p.pack }, titleOf(key))));
@@ -426,8 +427,8 @@ export async function charts(wanted, parts = []) {
     title: heading,
     node: el('div', {}, el('h1', { class: 'vh' }, heading),
       el('div', { class: 'bar chartbar' }, choice, ...chips, beside, el('div', { class: 'seg ranges', role: 'group', 'aria-label': t('range') }, ...buttons),
-        el('div', { class: 'steps' }, earlier, date, later), whole, back, el('span', { class: 'push' }), paper, csv),
-      remark, message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
+        el('div', { class: 'steps' }, earlier, date, later), whole, back, ...isPhone ? [] : [el('span', { class: 'push' }), paper, csv]),
+      remark, message, area, el('p', { class: 'hint' }, t('chart_help')), isPhone ? el('div', { class: 'bar chartbar' }, paper, csv) : null, spoken),
     go,
     // The end follows the time, unless the user looks at the past, zooms, or uses the cursor.
     show() {

@@ -4,7 +4,7 @@ import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
 import { energy, facts, num, number, signed } from './numbers.js';
 import { balancedCells, gatewayTime, isBank, isOld, listen, load, packs, row, singles, stateOf } from './packs.js';
-import { chartsOf, hrefOf } from './parts.js';
+import { chartsOf, hrefOf, nothingOf } from './parts.js';
 import { askSwitch } from './session.js';
 import { renewToday } from './today.js';
 import { t } from './words.js';
@@ -130,7 +130,7 @@ function identity(p) {
 
 export function pack(name) {
   const p = packs.get(name), back = el('a', { class: 'button', href: '#' }, '‹ ', t('back'));
-  if (!p) return { title: name, node: el('div', {}, el('h1', {}, name), el('p', { class: 'empty' }, t('unknown_pack')), back) };
+  if (!p) return nothingOf(name, t('unknown_pack'), back);
   const names = singles().map(x => x.pack), at = names.indexOf(name);
   const beside = (step, sign, words) => names.length > 1 && at >= 0
     ? el('a', { class: 'button', href: hrefOf(names[(at + step + names.length) % names.length]), 'aria-label': t(words) }, sign) : null;

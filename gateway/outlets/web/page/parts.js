@@ -119,6 +119,9 @@ export function fold(list, bars) {
     el('details', { open: isOpen }, el('summary', {}, t('more', rest.length)), el('ul', {}, ...rest)))] : []);
 }
 
+/** The view of a name that nothing has; `words` say what has none. */
+export const nothingOf = (name, words, ...ways) => ({ title: name, node: el('div', {}, el('h1', {}, name), el('p', { class: 'empty' }, words), ...ways) });
+
 /** Replaces a view while the gateway does not answer: what that means, and what to do. `title` is a heading for readers of the screen alone. */
 export const noAnswer = title => el('div', { class: 'empty' }, title ? el('h1', { class: 'vh' }, title) : null, el('p', {}, t('offline')), el('p', { class: 'hint' }, t('offline_what', 'systemctl status packgate')));
 

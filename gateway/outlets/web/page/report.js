@@ -4,7 +4,7 @@
 import { copyable } from './copy.js';
 import { draw, el } from './dom.js';
 import { sentence } from './health.js';
-import { alarmWords, silentView } from './parts.js';
+import { alarmWords, nothingOf, silentView } from './parts.js';
 import { clock, dayOf, energy, number, signed } from './numbers.js';
 import { gatewayName, gatewayTime, isBank, listen, packs, titleOf } from './packs.js';
 import { cellsOf, fromMean } from './spread.js';
@@ -129,7 +129,7 @@ function sheets(p, month, heading, whole, months) {
 export async function report(wanted, [asked]) {
   listen([]);
   const p = packs.get(wanted);
-  if (!p) return { title: wanted, node: el('div', {}, el('h1', {}, wanted || ''), el('p', { class: 'empty' }, t('unknown_pack'))) };
+  if (!p) return nothingOf(wanted || t('report'), t('unknown_pack'));
   await load();
   const now = dayOf(gatewayTime()).slice(0, 7), isMonth = /^\d{4}-(0[1-9]|1[0-2])$/.test(asked), month = isMonth ? asked : now;
   let silent = null;

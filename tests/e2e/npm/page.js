@@ -847,6 +847,7 @@ const cases = {
         const lefts = await page.locator('.charts .card:has(.legend):not([data-kind^=health], [data-kind=energy]) .u-cursor-x').evaluateAll(all => all.map(n => n.style.transform));
         check(lefts.length === 4 && new Set(lefts).size === 1, `cursors at ${lefts}`);
         await has(page.locator('[data-kind=soc] .figures'), /lowest \d+\s%\s*highest \d+\s%\s*difference \d+\s%/);
+        await has(page.locator('[data-kind=energy] .when'), /^\D*\d+ \w+$/);   // that day, not the sum
         // Period and zoom are in the address: Back leads where one was.
         await page.locator('button[value=r30d]').click();
         await pressed('r30d');

@@ -359,7 +359,7 @@ export async function charts(wanted, parts = []) {
     if (!data || !data.t.length) return;
     const shown = i ?? Math.max(0, newest()), text = t('at', data.step >= DAY_S ? day(data.day[shown]) : clock(data.t[shown], to - from >= DAY_S));
     for (const c of plots) c.showAt(shown, text);
-    for (const c of daily) c.showTime?.(i == null ? null : data.t[at]);
+    for (const c of daily) c.showTime?.(i == null ? null : data.t[shown]);
   }
 
   // Parts of the address that are unknown are named, because the user would otherwise take the charts for what the address says.

@@ -171,11 +171,12 @@ static char *unchanged(const char *old, const char *fresh, const struct edit *ed
     return NULL;
 }
 
+/* A key that was missing may be changed, too: where messages are sent is then the address of their service. */
 static bool is_changed(const char *old, const char *fresh, const struct edit *edit)
 {
     char *was = config_value(old, edit->section, edit->name, edit->key);
     char *is = config_value(fresh, edit->section, edit->name, edit->key);
-    const bool changed = was && !is_same(was, is);
+    const bool changed = !is_same(was, is);
     free(was);
     free(is);
     return changed;

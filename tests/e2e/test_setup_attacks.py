@@ -359,7 +359,8 @@ def test_secrets_do_not_follow_an_address():
                      f"[mqtt none]\nbroker = mqtt://127.0.0.1:1\ntopic = none\ndiscovery = off\npassword_file = none\n"
                      f"[influx base]\nurl = https://127.0.0.1:1/write?db=x\nuser = me\npassword_file = {path}\n"
                      f"[influx old]\nurl = https://127.0.0.1:1/write?db=x\ntoken_file = {path}\n"
-                     f"[notify phone]\ntype = ntfy\nurl = https://127.0.0.1:1/topic\nkey_file = {path}\n")
+                     f"[notify phone]\ntype = ntfy\nurl = https://127.0.0.1:1/topic\nkey_file = {path}\n"
+                     f"[notify watch]\ntype = pushover\nkey_file = {path}\n")
     with Page(packs=packs) as page:
         browser, before = Browser(page).arm(), read(page.path)
         hash = browser.hash()
@@ -367,7 +368,7 @@ def test_secrets_do_not_follow_an_address():
         bad = [edit("mqtt", "home", "broker", "mqtts://evil.example"), edit("mqtt", "home", "broker", "mqtt://127.0.0.1:1"),
                edit("mqtt", "open", "broker", "mqtt://evil.example"), edit("influx", "base", "url", "https://evil.example/write?db=x"),
                edit("influx", "old", "url", "https://evil.example/write?db=x"), edit("notify", "phone", "url", "https://evil.example/topic"),
-               edit("notify", "phone", "type", "webhook")]
+               edit("notify", "phone", "type", "webhook"), edit("notify", "watch", "url", "https://evil.example/")]
         for one in bad:
             for what in ("check", "apply"):
                 status, answer = browser.post(what, {"hash": hash, "edits": [UNIT_7, one]})

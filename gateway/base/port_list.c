@@ -146,6 +146,9 @@ unsigned port_list(struct port_listed *out, unsigned room)
     if (sp_list_ports(&ports) != SP_OK)
         return 0;
     for (unsigned i = 0; ports[i] && count < room; i++) {
+        /* A container sees the ports of its host in /sys, but has only the devices that were passed on. */
+        if (access(sp_get_port_name(ports[i]), F_OK) != 0)
+            continue;
         out[count] = (struct port_listed){0};
         describe_port(&out[count++], ports[i]);
     }

@@ -440,8 +440,16 @@ def lists_the_ports_there_are():
     assert result.returncode == 0 and result.stderr == "", result
     for port in re.findall(r"^serial:(\S+)", result.stdout, re.M):
         assert os.path.exists(port), port
-    assert re.search(r"^serial:/dev/|^no serial port: ", result.stdout, re.M), result.stdout
+    assert re.search(r"^serial:/dev/|^no serial port found: ", result.stdout, re.M), result.stdout
     assert "packgate probe tcp://HOST:PORT" in result.stdout, result.stdout
+
+
+def lists_no_ports_of_the_host_of_a_container():
+    """They are in /sys, but only devices that were passed on can be opened."""
+    inside = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$0" probe', PACKGATE]
+    said = subprocess.run(inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+    if "unshare: " not in said.stderr:
+        assert said.stdout.startswith("no serial port found: "), said
 
 
 def says_why_a_port_does_not_open():
@@ -470,4 +478,4 @@ def refuses_wrong_calls():
 
 main([finds_every_protocol, finds_on_a_serial_port, asks_all_and_only_reads, tells_an_echo_from_an_answer,
       finds_every_pack_of_a_bus, writes_what_fits_beside_what_is_there, keeps_what_was_found_when_interrupted,
-      lists_the_ports_there_are, says_why_a_port_does_not_open, refuses_wrong_calls])
+      lists_the_ports_there_are, lists_no_ports_of_the_host_of_a_container, says_why_a_port_does_not_open, refuses_wrong_calls])

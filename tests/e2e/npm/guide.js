@@ -399,7 +399,7 @@ module.exports = ({ open, check, has, say, complaints, picture, asked }) => {
             await page.locator('[data-kind=mqtt] .primary').click();
             await has(page.locator('[data-kind=mqtt] .said'), 'saved');
             check(fake.last('try').name === 'home' && fake.last('try').edits[0].secret === 'open sesame', 'this section is tried');
-            await page.locator('.card', { has: page.locator('h2:text-is("history")') }).locator('summary').click();
+            await page.locator('.card', { has: page.locator('h2:text-is("Stored values")') }).locator('summary').click();
             await page.getByLabel('keep').fill('30d');
             await go(page, 'review');
             await page.locator('.diff').waitFor();

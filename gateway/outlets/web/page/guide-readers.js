@@ -135,17 +135,16 @@ function modbus(onchange) {
   return node;
 }
 
-// The other sections of the file with keys that a browser may set: history.
-function others() {
-  const seen = ['gateway', 'line', 'pack', 'bank', ...KINDS.map(k => k.kind)];
-  const list = Object.keys(draft.keys).filter(kind => !seen.includes(kind)).flatMap(sections);
-  return list.length ? el('section', { class: 'card' }, el('h2', {}, list.map(s => [s.section, s.name].filter(Boolean).join(' ')).join(', ')), allKeys(list.map(s => [s, []]))) : null;
+// Not a reader, but what the charts read.
+function history() {
+  const list = sections('history');
+  return list.length ? el('section', { class: 'card' }, el('h2', {}, t('g_history')), el('p', { class: 'hint' }, t('g_history_why')), allKeys(list.map(s => [s, []]))) : null;
 }
 
 export function readers() {
   const self = { isDone: () => draft.tried.size > 0 }, changed = () => self.onchange?.();
   const cards = [outlet(KINDS[0], changed), modbus(changed), ...KINDS.slice(1).map(spec => outlet(spec, changed))];
-  self.node = el('div', {}, ...cards, others());
+  self.node = el('div', {}, ...cards, history());
   self.close = () => {
     abandon?.();
   };

@@ -312,12 +312,12 @@ static inline void damage_listen(struct damage *damage)
     bool due = damage_bring(damage, &nothing), passed = false;
     while (damage_decode(damage, &nothing, false) == REPLY_DONE) {
         passed = true;
-        if (cycle_heard(poller, damage->now, 0))
+        if (poller_heard(poller, damage->now, 0))
             damage_published(damage);
     }
     damage->counts.passed += due && passed;
     if (damage->now - poller->presence.last_answer > damage->config.stale_after_s)
-        cycle_unheard(poller);
+        poller_unheard(poller);
 }
 
 static inline void damage_cycle(struct damage *damage)

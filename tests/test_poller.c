@@ -409,18 +409,18 @@ POLLER_TEST(forgets_a_talker_after_a_long_silence)
     struct poller *poller = poller_new(&talking);
     uint8_t *note = bms_memory(&poller->bms);
     pack_set(&poller->incoming, VOLTAGE_V, 52);
-    cycle_heard(poller, 1000, 0);
+    poller_heard(poller, 1000, 0);
     *note = 7;
     pack_set(&poller->incoming, VOLTAGE_V, 53);
-    cycle_heard(poller, 1001, 0);
+    poller_heard(poller, 1001, 0);
     assert_int_equal(*note, 7);
     pack_set(&poller->incoming, SOC_PERCENT, 80); /* the first half of a set */
-    cycle_unheard(poller);
+    poller_unheard(poller);
     assert_int_equal(*note, 0);
     assert_false(pack_known(&poller->incoming, SOC_PERCENT));
     /* What the driver records while it waits for its device is kept. */
     *note = 8;
-    cycle_unheard(poller);
+    poller_unheard(poller);
     assert_int_equal(*note, 8);
     assert_int_equal(poller->counters.timeouts, 2);
     poller_free(poller);

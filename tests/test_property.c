@@ -247,7 +247,7 @@ static bool listen_second(struct bench *bench)
         at += piece;
         while (reply_decode(&bench->feed, &bench->poller->bms, &none, false,
                             &bench->poller->incoming) == REPLY_DONE) {
-            heard |= cycle_heard(bench->poller, bench->now, 0);
+            heard |= poller_heard(bench->poller, bench->now, 0);
         }
     }
     bench->now += 1;

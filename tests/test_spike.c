@@ -738,7 +738,7 @@ TEST(talker)
         pack_set(&poller->incoming, SOC_PERCENT, socs[i]);
         double now =
             1000 + (double) i + (i > 7 ? 60 : 0); /* after a silence it is confirmed again */
-        bool published = cycle_heard(poller, now, 0);
+        bool published = poller_heard(poller, now, 0);
         assert_int_equal(published, i < 2 || i == 4 || i == 7 || i == 9);
         expect(&poller->values, SOC_PERCENT, i >= 7 ? 70 : 50);
     }

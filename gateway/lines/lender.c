@@ -8,8 +8,8 @@
 #include <string.h>
 
 #define TAIL_S 0.1 /* of silence after all answers: one more may follow */
-#define HEAD_SIZE                                                                                  \
-    6 /* bytes of a request that are shown: one that reads is no longer, or zero behind */
+/* Bytes of a request that are shown: one that reads is no longer, or zero behind. */
+#define HEAD_SIZE 6
 
 /* ---- the queue ---- */
 

@@ -304,11 +304,6 @@ struct line_facts line_facts(const struct line *line)
     return facts;
 }
 
-const char *line_name(const struct line *line)
-{
-    return line->wire.config->name;
-}
-
 const char *line_protocol(const struct line *line)
 {
     return line->turns.list[0].poller->config->driver->name;

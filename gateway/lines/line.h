@@ -59,7 +59,5 @@ bool line_is_open(const struct line *line);
 
 struct line_facts line_facts(const struct line *line);
 
-const char *line_name(const struct line *line);
-
 /** The protocol of its first pack. */
 const char *line_protocol(const struct line *line);

@@ -54,7 +54,7 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
     struct poller_cycle *cycle = &poller->cycle;
     const bool again = cycle->skipped && !cycle->vital_missed;
     if (!again && (!cycle->trials || cycle->tried))
-        *published |= cycle_publish(poller, now);
+        *published |= poller_publish(poller, now);
     if (!again && (cycle->trials || !cycle->published)) {
         poller->complete |= cycle->trials && !cycle->over;
         return false;
@@ -91,7 +91,7 @@ bool plan_end_if_done(struct poller *poller, double now, bool *published)
     *published = false;
     if (!poller->cycle.under_way || find_request(poller, now, published))
         return false;
-    cycle_end(poller, now);
+    poller_end_cycle(poller, now);
     return true;
 }
 
@@ -99,7 +99,7 @@ bool plan_request(struct poller *poller, double now, struct bms_request *request
 {
     struct poller_cycle *cycle = &poller->cycle;
     if (!cycle->under_way)
-        cycle_begin(poller, now);
+        poller_begin_cycle(poller, now);
     if (plan_end_if_done(poller, now, published)) {
         *published = cycle->published;
         return false;
@@ -180,12 +180,12 @@ bool plan_answered(struct poller *poller, const struct plan_reply *reply, double
         /* The reply to a request that timed out is taken if it is newer than what is known, and not in doubt. */
         struct spike spike = poller->spike;
         spike_drop(&spike);
-        if (cycle_judge(poller, &spike, reply->step, now) == SPIKE_BELIEVED &&
+        if (poller_judge(poller, &spike, reply->step, now) == SPIKE_BELIEVED &&
             !(reply->sent_at <= poller->steps[reply->step].at))
             store(poller, reply);
         return false;
     }
-    const enum spike_verdict verdict = cycle_judge(poller, &poller->spike, reply->step, now);
+    const enum spike_verdict verdict = poller_judge(poller, &poller->spike, reply->step, now);
     if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED) {
         plan_ask_again(poller, now);
         if (verdict == SPIKE_UNSETTLED)
@@ -215,7 +215,7 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
     refused->refusals = 0;
     poller_forget_step(refused);
     if (plan_of(poller, reply->step)->vital) {
-        cycle_abandon(poller, now);
+        poller_abandon_cycle(poller, now);
         return true;
     }
     refused->due = now + REFUSED_AGAIN_S;
@@ -258,7 +258,7 @@ static void miss_step(struct poller *poller, double now)
     /* The line is not at fault if a board does not know a request, or was asleep. */
     poller->counters.timeouts += plan->vital ? !poller_is_new(poller) : !isnan(step->at);
     if (plan->vital) {
-        cycle_abandon(poller, now);
+        poller_abandon_cycle(poller, now);
         return;
     }
     step->misses++;

@@ -137,7 +137,7 @@ double poller_read_since(const struct poller *poller, enum pack_value id, double
 
 /* ---- the poll cycle ---- */
 
-void cycle_begin(struct poller *poller, double now)
+void poller_begin_cycle(struct poller *poller, double now)
 {
     poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
     poller->presence.garbled = false;
@@ -187,7 +187,7 @@ static double find_times(const struct poller *poller, double *apart_s)
     return first;
 }
 
-bool cycle_publish(struct poller *poller, double now)
+bool poller_publish(struct poller *poller, double now)
 {
     struct poller_cycle *cycle = &poller->cycle;
     double apart_s;
@@ -210,7 +210,7 @@ bool cycle_publish(struct poller *poller, double now)
     return true;
 }
 
-void cycle_end(struct poller *poller, double now)
+void poller_end_cycle(struct poller *poller, double now)
 {
     const struct poller_cycle *cycle = &poller->cycle;
     struct poller_pace *pace = &poller->pace;
@@ -233,7 +233,7 @@ void cycle_end(struct poller *poller, double now)
 
 /* After a long silence another pack may answer: all is forgotten, once, so that what the driver then finds out about its
  * way of asking is kept. */
-void cycle_abandon(struct poller *poller, double now)
+void poller_abandon_cycle(struct poller *poller, double now)
 {
     struct poller_presence *presence = &poller->presence;
     poller->cycle.vital_missed = true;
@@ -248,8 +248,8 @@ void cycle_abandon(struct poller *poller, double now)
 
 /* On a protocol with a weak check the first values are requested twice, unless other packs on the
  * line wait for theirs. A rare step has no reading to compare with, and none follows soon. */
-enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
-                               double now)
+enum spike_verdict poller_judge(struct poller *poller, struct spike *spike, unsigned step,
+                                double now)
 {
     const struct pack_config *config = poller->config;
     bool rare = config->driver->plan[step].every_s > 0, stale = poller_stale(poller, now);
@@ -264,8 +264,8 @@ enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsig
     return spike_judge(spike, &rules, before, &poller->incoming);
 }
 
-bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
-                       const struct pack *reading, double now)
+bool poller_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
+                        const struct pack *reading, double now)
 {
     const struct spike_rules rules = {
         .limits = &poller->config->spikes,
@@ -291,7 +291,7 @@ static void note_heard(struct poller *poller, double now)
     poller->presence.forgotten = false;
 }
 
-void cycle_publish_heard(struct poller *poller, double now, double age_s)
+void poller_publish_heard(struct poller *poller, double now, double age_s)
 {
     note_heard(poller, now);
     poller->values = poller->incoming;
@@ -301,23 +301,23 @@ void cycle_publish_heard(struct poller *poller, double now, double age_s)
     pack_clear(&poller->incoming);
 }
 
-bool cycle_heard(struct poller *poller, double now, double age_s)
+bool poller_heard(struct poller *poller, double now, double age_s)
 {
     struct poller_step *step = &poller->steps[0];
     bool known = now - step->at <= poller_stale_after(poller);
     note_heard(poller, now);
-    if (!cycle_judge_heard(poller, &poller->spike, known ? &step->part : NULL, &poller->incoming,
-                           now)) {
+    if (!poller_judge_heard(poller, &poller->spike, known ? &step->part : NULL, &poller->incoming,
+                            now)) {
         pack_clear(&poller->incoming);
         return false;
     }
     step->part = poller->incoming;
     step->at = now;
-    cycle_publish_heard(poller, now, age_s);
+    poller_publish_heard(poller, now, age_s);
     return true;
 }
 
-void cycle_unheard(struct poller *poller)
+void poller_unheard(struct poller *poller)
 {
     poller->counters.timeouts++;
     poller->presence.silent_cycles++;

@@ -113,7 +113,7 @@ static void hear_talker(struct session *session, double now)
     struct exchange *exchange = exchange_for(session, &nothing);
     exchange->state = take_reply(session, exchange);
     if (exchange->state == REPLY_DONE)
-        cycle_heard(session->poller, now, 0);
+        poller_heard(session->poller, now, 0);
     else
         session->trouble = "no values";
 }

@@ -21,7 +21,7 @@ void hearer_due(struct hearer *hearer, double now)
         struct member *member = &turns->list[i];
         if (now >= member->missed_at) {
             await(member, now);
-            cycle_unheard(member->poller);
+            poller_unheard(member->poller);
             if (isnan(member->missing_since))
                 member->missing_since = now;
             turns->missed(turns->data, member, now);
@@ -67,7 +67,7 @@ static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, 
         await(member, now);
         if (now - late_s < poller->published_at) /* older than what was published already */
             pack_clear(&poller->incoming);
-        else if (cycle_heard(poller, now, late_s))
+        else if (poller_heard(poller, now, late_s))
             on_heard(hearer, poller, now);
     }
     member->noisy |= plan_count_damage(poller, &before, &hearer->buffer.counters, now);

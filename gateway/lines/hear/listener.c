@@ -198,7 +198,7 @@ static bool publish(struct rounds *rounds, double now)
     else if (!isnan(round_s))
         pace->last_round_s = round_s;
     pace->last_started = now;
-    cycle_publish_heard(poller, now, now - oldest);
+    poller_publish_heard(poller, now, now - oldest);
     return true;
 }
 
@@ -228,7 +228,7 @@ static void take_values(struct listener *listener, struct rounds *rounds, uint32
     struct kind *kind = kind_of(rounds, asked);
     bool news = kind->renewed && tells_values(&part) && end_round(rounds, true, now);
     const struct pack *before = is_old(rounds, kind, now) ? NULL : &kind->part;
-    if (cycle_judge_heard(rounds->poller, &kind->spike, before, &part, now)) {
+    if (poller_judge_heard(rounds->poller, &kind->spike, before, &part, now)) {
         kind->part = part;
         kind->at = at;
     }

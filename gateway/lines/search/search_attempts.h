@@ -9,8 +9,8 @@
 /* Shorter than usual: most answer within 150 ms, and there are many attempts. */
 #define ATTEMPT_REPLY_MS 200
 #define ATTEMPT_GAP_MS 20
-#define ATTEMPT_SILENT_GAP_MS                                                                      \
-    5 /* until the first byte arrives: the wait for a reply was silence enough */
+/* Until the first byte arrives: the wait for a reply was silence enough. */
+#define ATTEMPT_SILENT_GAP_MS 5
 #define ATTEMPT_SWEEP_MS 150 /* the same when all addresses are tried */
 #define ATTEMPT_FAST_MS 150  /* and on a fast wire, where all begin within 100 ms by their sheets */
 #define ATTEMPT_FAST_BAUD 57600

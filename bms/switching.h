@@ -5,8 +5,8 @@
 #include "driver.h"
 
 #define ORDER_SWITCHES 2 /* enum bms_switch */
-#define ORDER_VALID_S                                                                              \
-    5.0 /* longest time from an order to its last request; nobody waits longer for its turn */
+/* Longest time from an order to its last request; nobody waits longer for its turn. */
+#define ORDER_VALID_S 5.0
 
 /* The switches to set and their positions, or the setting to write and its value. */
 struct switches {

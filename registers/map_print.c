@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-/* Three sizes of a file come from one template. */
-const char *template_find(const char *format)
+/* The compiled-in template of a format; NULL: there is none. Three sizes of a file come from one. */
+static const char *find_template(const char *format)
 {
     if (strcmp(format, "homeassistant-basic") == 0 || strcmp(format, "homeassistant-cells") == 0)
         format = "homeassistant";
@@ -35,7 +35,7 @@ bool map_print(const struct map_settings *settings, const char *format, FILE *ou
             printers[i].print(settings, out);
             return true;
         }
-    const char *text = template_find(format);
+    const char *text = find_template(format);
     struct template_fault fault;
     return text && template_print(text, format, settings, out, &fault);
 }

@@ -22,6 +22,3 @@ struct template_file {
     const char *name, *text;
 };
 extern const struct template_file template_files[];
-
-/** The compiled-in template of a format; NULL: there is none. */
-const char *template_find(const char *format);

@@ -12,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-#define CYCLES_READ                                                                                \
-    3 /* polls until a driver has learned what it needs, such as the number of cells */
+/* Polls until a driver has learned what it needs, such as the number of cells. */
+#define CYCLES_READ 3
 
 /* All other protocols are for apps and displays. */
 static const char *const possible[] = {"topbms",    "daren",       "daly",  "daly-d2", "jbd",

@@ -16,8 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define SECRET_MOST                                                                                \
-    1000 /* bytes of a secret: enough for long tokens, too little for other kinds of files */
+/* Bytes of a secret: enough for long tokens, too little for other kinds of files. */
+#define SECRET_MOST 1000
 
 /* Browsers cannot remove a section in which they can set no key, such as [limits]. */
 static bool may_remove(const struct config_section *section)

@@ -13,6 +13,3 @@ void outlet_check_packs(struct config_draft *draft);
 /** A certificate and its key are given in the key `name`, both or none. */
 void outlet_check_certificate(const struct config_draft *draft, const char *name, const char *cert,
                               const char *key);
-
-/** Whether two sections have the same broker, which can be written in more than one way. */
-bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);

@@ -24,8 +24,8 @@
 #define CODE_SIZE 9   /* eight letters and digits, 40 bits, and the NUL */
 #define TOKEN_SIZE 65 /* 256 bits in hex digits, and the NUL */
 #define QUICK_MAX 4   /* short jobs at the same time */
-#define QUICK_S                                                                                    \
-    12.0 /* s for a short job: less than the outlet waits for an answer (OUTLET_ANSWER_S) */
+/* Seconds for a short job: less than the outlet waits for an answer (OUTLET_ANSWER_S). */
+#define QUICK_S 12.0
 #define LONG_S 900.0 /* s for a search or a test of an outlet */
 
 struct editing {

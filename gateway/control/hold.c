@@ -23,8 +23,8 @@
 
 #define ANSWER_MOST (1024 * 1024) /* bytes of an answer of the helper */
 #define ANSWER_S 12.0 /* s to wait for it: less than the outlet waits (OUTLET_ANSWER_S) */
-#define RELOAD_LATER_S                                                                             \
-    0.2 /* s for the answer to reach the browser: a reload may restart the page's outlet */
+/* Seconds for the answer to reach the browser: a reload may restart the page's outlet. */
+#define RELOAD_LATER_S 0.2
 
 enum hold_state { HOLD_NONE, HOLD_APPLYING, HOLD_PENDING, HOLD_ENDING };
 

@@ -22,8 +22,8 @@
 #define BACKOFF_MOST_S 30.0
 /* a silent unit gets a tenth of the time, because the others wait for its time-outs */
 #define MUTE_TIMES 9
-#define LAST_S                                                                                     \
-    10.0 /* s for which other pushes take precedence over a silent unit, even when its pause is over */
+/* Seconds for which other pushes take precedence over a silent unit, even when its pause is over. */
+#define LAST_S 10.0
 #define NAMES_SIZE 120
 
 struct push_counters {

@@ -23,8 +23,8 @@
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* an outlet that ran for so long starts with the first pause again */
-#define WITHDRAW_S                                                                                 \
-    (OUTLET_WITHDRAW_S + 1) /* one whose section is gone for good is killed after that */
+/* One whose section is gone for good is killed after that. */
+#define WITHDRAW_S (OUTLET_WITHDRAW_S + 1)
 
 void process_free(struct process *process)
 {

@@ -31,8 +31,8 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
 /* ---- the log of orders ---- */
 
 #define MINUTE_S 60
-#define LOGGED_MOST                                                                                \
-    10 /* orders in a minute: a client that sends them without end must not fill the log */
+/* Orders in a minute: a client that sends them without end must not fill the log. */
+#define LOGGED_MOST 10
 
 static void end_minute(struct pack_source *source)
 {

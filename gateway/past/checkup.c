@@ -13,7 +13,8 @@
 #define FULL_PERMILLE 990
 #define WHY_SIZE 200
 
-int64_t checkup_next(int64_t midnight)
+/* The midnight after a local one, both in UTC seconds. */
+static int64_t next_midnight(int64_t midnight)
 {
     return history_start(LEVEL_DAY, midnight + DAY_S + DAY_S / 2);
 }
@@ -33,9 +34,9 @@ int64_t checkup_due(struct query *query, const char *pack, int64_t now)
     const int64_t back = last - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
     /* Do not report each day of a long gap (gateway off, or clock wrong). */
     const int64_t next = checked != INT64_MIN && checked > back
-                             ? checkup_next(checked)
+                             ? next_midnight(checked)
                              : history_start(LEVEL_DAY, first > back ? first : back);
-    return checkup_next(next) <= last ? next : 0;
+    return next_midnight(next) <= last ? next : 0;
 }
 
 /* ---- cells ---- */
@@ -157,7 +158,7 @@ static bool read_energy(struct query *query, const struct query_ask *day, struct
 
 bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day)
 {
-    const struct query_ask ask = {.pack = pack, .from = midnight, .to = checkup_next(midnight)};
+    const struct query_ask ask = {.pack = pack, .from = midnight, .to = next_midnight(midnight)};
     health_clear(day);
     day->from = midnight;
     day->day = history_day(midnight);

@@ -11,9 +11,6 @@
 #define CHECKUP_DAYS 400     /* days that are judged */
 #define CHECKUP_BACK_DAYS 40 /* days of an older history that are checked at the first start */
 
-/** The midnight after a local one, both in UTC seconds. */
-int64_t checkup_next(int64_t midnight);
-
 /** The midnight of a pack's first finished day that was not checked yet; 0: none. A day is finished
  * when anything later was written. Rows after `now` (UTC seconds), written while the clock was
  * wrong, do not count. */

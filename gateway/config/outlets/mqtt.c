@@ -11,7 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
+/* A broker can be written in more than one way. */
+static bool is_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
 {
     bool tls_a, tls_b;
     struct endpoint x, y;
@@ -149,7 +150,7 @@ static void check_company(const struct config_draft *draft)
     const struct mqtt_config *mqtt = mqtt_of(draft);
     for (const struct config_draft *other = config_drafts_find(drafts, &mqtt_section, NULL);
          other != draft; other = config_drafts_next(other)) {
-        if (!mqtt_same_broker(mqtt_of(other), mqtt))
+        if (!is_same_broker(mqtt_of(other), mqtt))
             continue;
         if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
             config_mistake(draft, "topic", "'%s' is already the topic of [mqtt %s] at this broker",
@@ -209,7 +210,7 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
     struct mqtt_config *mqtt = settings;
     mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
     for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
-        mqtt->second |= announces(other) && mqtt_same_broker(other, mqtt) &&
+        mqtt->second |= announces(other) && is_same_broker(other, mqtt) &&
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 

@@ -26,8 +26,8 @@
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
-#define SHORT_MOST                                                                                 \
-    3 /* short connections in a row, after which they are logged at debug level only */
+/* Short connections in a row, after which they are logged at debug level only. */
+#define SHORT_MOST 3
 /* The broker declares a dead gateway offline after one and a half times this period. */
 #define KEEPALIVE_S 10
 #define PASSWORD_SIZE 256

@@ -271,7 +271,7 @@ bool entity_in(const struct entity_set *set, unsigned n)
     return set->bits[n / 64] >> n % 64 & 1;
 }
 
-void entity_add(struct entity_set *set, unsigned n)
+static void add_entity(struct entity_set *set, unsigned n)
 {
     set->bits[n / 64] |= UINT64_C(1) << n % 64;
 }
@@ -317,7 +317,7 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
         bool position = row.kind == OF_VALUE && is_switch_position(row.id);
         bool wanted = row.kind == OF_SWITCH ? switching : !(position && switching);
         if (is_published(&row) && wanted && row.level <= entities)
-            entity_add(&set, n);
+            add_entity(&set, n);
     }
     return set;
 }
@@ -334,7 +334,7 @@ struct entity_set entity_known(const struct entity_values *values)
                        : row.kind == OF_EVENT ? values->value[failure]
                                               : values->value[n];
         if (row.kind == OF_FRESH || !isnan(value))
-            entity_add(&set, n);
+            add_entity(&set, n);
     }
     return set;
 }

@@ -54,7 +54,6 @@ struct entity_set entity_allowed(enum mqtt_entities entities, bool switching);
 struct entity_set entity_known(const struct entity_values *values);
 
 bool entity_in(const struct entity_set *set, unsigned n);
-void entity_add(struct entity_set *set, unsigned n);
 struct entity_set entity_and(struct entity_set a, struct entity_set b);
 struct entity_set entity_or(struct entity_set a, struct entity_set b);
 struct entity_set entity_without(struct entity_set a, struct entity_set b);

@@ -27,7 +27,8 @@ const char *topic_of(const char *base, const char *pack, const char *leaf, char 
     return out;
 }
 
-void id_part(struct text *text, const char *name)
+/* A name as part of an id: all characters except A-Z a-z 0-9 _ - become '_'. */
+static void add_id_part(struct text *text, const char *name)
 {
     for (const char *c = name; *c; c++)
         text_format(text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
@@ -39,7 +40,7 @@ const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
     text_format(&text, "packgate_%s", id);
     if (pack) {
         text_add(&text, "_");
-        id_part(&text, pack);
+        add_id_part(&text, pack);
     }
     return out;
 }

@@ -19,9 +19,6 @@ void topic_expand(const char *topic, const char *host, char *out, size_t size);
 /** "BASE/LEAF", with a pack "BASE/PACK/LEAF". Returns `out`. */
 const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE]);
 
-/** A name as part of an id: all characters except A-Z a-z 0-9 _ - become '_'. */
-void id_part(struct text *text, const char *name);
-
 /** "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
 const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE]);
 

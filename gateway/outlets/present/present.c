@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNTOLD_TEXT                                                                                \
-    320 /* bytes; the list of all values has 139, for a stack as well as for one battery */
+/* Bytes; the list of all values has 139, for a stack as well as for one battery. */
+#define UNTOLD_TEXT 320
 
 struct present {
     struct outlet *outlet;

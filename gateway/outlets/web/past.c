@@ -16,8 +16,8 @@
 #include <string.h>
 #include <time.h>
 
-#define OVERLAP_S                                                                                  \
-    120.0 /* s by which the rows in memory overlap the database, because a commit may be late */
+/* Seconds by which the rows in memory overlap the database, because a commit may be late. */
+#define OVERLAP_S 120.0
 #define DAY_S 86400
 #define DOWNLOAD_PIECE 262144 /* approximate bytes of a download that are in memory */
 

@@ -15,8 +15,8 @@
 #define BUFFER_FIRST 2048
 #define BUFFER_KEEP 8192 /* bytes; a larger buffer is freed after it was sent */
 #define PIECES_MOST 256  /* pieces in one system call */
-#define TURN_VIEWERS                                                                               \
-    250 /* viewers served at a tick; with more, each is served only at every second or third one */
+/* Viewers served at a tick; with more, each is served only at every second or third one. */
+#define TURN_VIEWERS 250
 #define FRAME "event: pack\ndata: "
 
 /* A pack as an event, as it was at a tick. */

@@ -40,9 +40,9 @@ TEST(tries_once)
     expect_wait(&patience, usual_s);
     patience_suspect(&patience, 2, 3, 0.5);
     expect_wait(&patience, 4.5);
-    patience_miss(&patience, 0.5); /* of another request, which did not get that time */
+    patience_miss(&patience, 0.5, MOST_S); /* of another request, which did not get that time */
     expect_wait(&patience, 4.5);
-    patience_miss(&patience, 4.5);
+    patience_miss(&patience, 4.5, MOST_S);
     expect_wait(&patience, usual_s);
     patience_suspect(&patience, 2, 3, 0.5);
     expect_wait(&patience, usual_s);
@@ -59,4 +59,15 @@ TEST(suspects_nobody_at_first)
     expect_wait(&patience, 0);
     patience_suspect(&patience, 0.6, 3, 0.5);
     expect_wait(&patience, 4.5);
+}
+
+/* A bound that is longer than any reply is waited for has been tried once that time is over: a pack that
+ * fell silent does not keep its line waiting with each request. */
+TEST(tries_the_longest_time_once)
+{
+    struct patience patience = {0};
+    patience_suspect(&patience, 9, 10, 0.5);
+    expect_wait(&patience, MOST_S);
+    patience_miss(&patience, MOST_S, MOST_S);
+    expect_wait(&patience, 0);
 }

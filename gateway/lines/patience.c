@@ -35,9 +35,9 @@ void patience_learn(struct patience *patience, double took_s)
     patience->usual_s += USUAL_GAIN * (took_s - patience->usual_s);
 }
 
-void patience_miss(struct patience *patience, double waited_s)
+void patience_miss(struct patience *patience, double waited_s, double most_s)
 {
-    if (patience->at_most_s == 0 || waited_s < patience->at_most_s)
+    if (patience->at_most_s == 0 || waited_s < fmin(patience->at_most_s, most_s))
         return;
     patience->at_most_s = 0;
     patience->in_vain = true;

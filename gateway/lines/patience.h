@@ -26,8 +26,8 @@ void patience_learn(struct patience *patience, double took_s);
  * after the first. `waited_s`: the timeout while no reply time is known. */
 void patience_suspect(struct patience *patience, double least_s, double most_s, double waited_s);
 
-/** A request stayed unanswered for `waited_s`. */
-void patience_miss(struct patience *patience, double waited_s);
+/** A request stayed unanswered for `waited_s`; no reply is waited for longer than `most_s`. */
+void patience_miss(struct patience *patience, double waited_s, double most_s);
 
 /** How long to wait for a reply, most_s at the most; 0: not known. */
 double patience_wait_s(const struct patience *patience, double most_s);

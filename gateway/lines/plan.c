@@ -2,6 +2,8 @@
 /* Selects the next request to a pack. */
 #include "plan.h"
 
+#include "ledger.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -286,7 +288,7 @@ static void miss_step(struct poller *poller, double now)
 void plan_unanswered(struct poller *poller, double now)
 {
     const bool last = poller->cycle.tries >= allowed_tries(poller);
-    patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
+    patience_miss(&poller->pace.patience, now - poller->cycle.asked_at, ANSWER_MOST_S);
     if (last)
         miss_step(poller, now);
     else if (poller->presence.garbled && plan_of(poller, poller->cycle.step)->vital)

@@ -406,6 +406,25 @@ TEST(others_are_remembered)
     assert_false(pack_known(&pack, VOLTAGE_V));
 }
 
+/* A record says nothing of whose it is, and this pack may be switched off: that other packs have answered is known to
+ * the drivers of these only. */
+TEST(others_share_the_line)
+{
+    struct bms bms;
+    struct pack pack;
+    struct wire alone = {.size = 0}, acknowledged = {.size = 0};
+    struct bms_request request = build(1, STEP_STATUS);
+    init(&bms, 1, VARIANT_TRIGGER);
+    bms.options.shared = true;
+    pack_clear(&pack);
+    put_part(&alone, THEIRS);
+    assert_int_equal(receive_wire(&bms, &request, &alone, 50, &pack), REPLY_WAITING);
+    assert_false(pack_known(&pack, VOLTAGE_V));
+    put_part(&acknowledged, OURS);
+    put_part(&acknowledged, OURS_ACK);
+    assert_int_equal(receive_wire(&bms, &request, &acknowledged, 50, &pack), REPLY_DONE);
+}
+
 /* All fifteen packs answer into one line during every request: each driver accepts only its own pack's answer. */
 TEST(fifteen_packs)
 {

@@ -331,14 +331,15 @@ static enum jk_type type_of_trigger(const struct bms_request *request)
 }
 
 /* Section 2: a record is from the requested pack if that pack's acknowledgement follows it
- * directly, or precedes it on boards that do so. Without any acknowledgement it is accepted as
- * long as no other device was ever heard on the line. */
-static bool is_ours(struct memory *memory, bool asked_for, uint8_t address, const uint8_t *ack)
+ * directly, or precedes it on boards that do so. Without any acknowledgement it is accepted only
+ * if the pack has the line for itself and no other device was ever heard there. */
+static bool is_ours(const struct bms *bms, struct memory *memory, bool asked_for, uint8_t address,
+                    const uint8_t *ack)
 {
     bool announced = memory->acknowledged && !memory->acknowledges_behind;
     memory->acknowledged = false;
     if (!ack)
-        return announced || (asked_for && !memory->others_heard);
+        return announced || (asked_for && !memory->others_heard && !bms->options.shared);
     bool ours = ack[0] == address;
     memory->acknowledges_behind |= ours;
     memory->others_heard |= !ours;
@@ -359,7 +360,7 @@ static enum bms_result decode_record(struct bms *bms, const struct bms_request *
         .size = JK_RECORD_SIZE - cut,
     };
     enum jk_type wanted = type_of_trigger(request);
-    if (!is_ours(memory, wanted == record.type, address,
+    if (!is_ours(bms, memory, wanted == record.type, address,
                  size > JK_RECORD_SIZE ? frame + size - ACK_SIZE : NULL))
         return BMS_FOREIGN;
     if (request->size != 0 && record.type != wanted)

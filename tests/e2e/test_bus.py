@@ -92,9 +92,8 @@ def watch(client, bus):
 
 def check(bus, url):
     with Gateway(bus.configuration(url)) as gateway, gateway.client() as client:
-        # The log may name a pack much later: steps that a pack may not know are tried when no other pack waits.
-        for unit, _ in bus.good():
-            await_value(client, "polls", unit, lambda count: count > 0)
+        gateway.wait_published(*(str(address) for _, address in bus.good()))
+        for unit, _ in bus.good():  # vital values come first
             await_value(client, "cell_mv.1", unit, lambda mv: mv)
         watch(client, bus)
         for unit, address in bus.good():

@@ -479,6 +479,25 @@ TEST(stuck_remaining)
     assert_true(pack.value[SOC_PERCENT] == 40);
 }
 
+/* Section 7: the simulated board takes its offsets from the decoder, and no recording shows this one. */
+TEST(count_of_settings)
+{
+    struct bms bms;
+    struct pack simulated, pack;
+    struct bms_output out;
+    struct bms_request request = ask(0x96);
+    bms_init(&bms, driver);
+    fill(&simulated, 16);
+    pack_clear(&pack);
+    answer(VARIANT_32S, &simulated, 0x96, &out);
+    uint8_t *record = find(&out, SETTINGS);
+    assert_int_equal(record[114], 16);
+    record[114] = 13;
+    mend(record);
+    driver->decode(&bms, &request, record, RECORD, &pack);
+    assert_true(pack.value[CELL_COUNT] == 13);
+}
+
 /* The rated capacity is in the settings frame, which may follow the status: it is kept. Frames that do not answer the
  * request are ignored. */
 TEST(order)

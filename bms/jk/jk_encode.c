@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Encodes the records of JK boards for simulated packs. Follows the sheets `jk02` and `jk-pb`. The
- * fields are those of the decoder, which recordings have proved.
+ * fields are those of the decoder, which recordings and tests have proved one by one.
  */
 #include "jk_encode.h"
 

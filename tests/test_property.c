@@ -368,26 +368,21 @@ static unsigned count_wrong_texts(const struct bench *bench, const struct pack *
     return wrong;
 }
 
-static uint32_t alarms_of(const struct protocol *protocol, uint8_t level)
+static uint32_t can_warn(const struct protocol *protocol)
 {
-    uint32_t alarms = 0;
-    for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        if (protocol->alarms[i] & level)
-            alarms |= 1u << i;
-    return alarms;
+    return protocol->warnings | protocol->unsaid_warnings;
 }
 
-static uint32_t known_alarms(const struct protocol *protocol)
+static uint32_t can_protect(const struct protocol *protocol)
 {
-    return alarms_of(protocol, WP) | protocol->always_off;
+    return protocol->protections | protocol->always_off;
 }
 
-/* At each level that the protocol has, too. */
 static bool alarms_known(const struct protocol *protocol, const struct pack *read)
 {
-    return read->alarms_known == known_alarms(protocol) &&
-           read->alarms_can_warn == (alarms_of(protocol, W) | protocol->unsaid_warnings) &&
-           read->alarms_can_protect == (alarms_of(protocol, P) | protocol->always_off);
+    return read->alarms_known == (protocol->warnings | can_protect(protocol)) &&
+           read->alarms_can_warn == can_warn(protocol) &&
+           read->alarms_can_protect == can_protect(protocol);
 }
 
 static uint32_t with_twins(const struct protocol *protocol, uint32_t alarms)
@@ -488,7 +483,7 @@ static bool alarms_fit(const struct bench *bench, const struct pack *read)
     const struct protocol *protocol = bench->protocol;
     uint32_t told = bench->told.alarms_warning | bench->told.alarms_protection;
     uint32_t active = read->alarms_warning | read->alarms_protection;
-    uint32_t must = bench->told.alarms_protection & alarms_of(protocol, P);
+    uint32_t must = bench->told.alarms_protection & protocol->protections;
     if (protocol->twins_by_mos)
         must &= ~with_twins(protocol, must);
     if (protocol->alarms_are_reasons)
@@ -628,21 +623,23 @@ static void tell_alarm(const struct protocol *protocol, struct pack *told, enum 
 
 /* The alarm itself and no other, and no protection if a warning was sent and the protocol has warnings. */
 static bool shows_only(const struct protocol *protocol, const struct pack *read,
-                       enum pack_alarm alarm, uint8_t level)
+                       enum pack_alarm alarm, int level)
 {
     uint32_t self = 1u << alarm;
+    bool warns = level == ALARM_WARNING;
+    bool carried = ((warns ? protocol->warnings : protocol->protections) & self) != 0;
     if (!protocol->twins_by_mos)
         self = with_twins(protocol, self);
     uint32_t active = read->alarms_warning | read->alarms_protection;
-    uint32_t at_level = level == W ? read->alarms_warning : read->alarms_protection;
+    uint32_t at_level = warns ? read->alarms_warning : read->alarms_protection;
     if (active & ~self)
         return false;
-    if (!(protocol->alarms[alarm] & level))
+    if (!carried)
         return true;
-    return at_level == self && !(level == W && read->alarms_protection);
+    return at_level == self && !(warns && read->alarms_protection);
 }
 
-static void try_alarm(const struct protocol *protocol, enum pack_alarm alarm, uint8_t level,
+static void try_alarm(const struct protocol *protocol, enum pack_alarm alarm, int level,
                       uint64_t *seed)
 {
     struct bench bench;
@@ -653,13 +650,12 @@ static void try_alarm(const struct protocol *protocol, enum pack_alarm alarm, ui
     poll(&bench);
     const struct pack *read = &bench.poller->values;
     if (!alarms_known(protocol, read) || !shows_only(protocol, read, alarm, level))
-        fail_msg("%s %s: %s at level %u: warning %08X of %08X, protection %08X of %08X, not of "
+        fail_msg("%s %s: %s at level %d: warning %08X of %08X, protection %08X of %08X, not of "
                  "%08X and %08X",
                  protocol->driver, protocol->variant ? protocol->variant : "",
                  pack_alarm_name(alarm), level, read->alarms_warning, read->alarms_can_warn,
-                 read->alarms_protection, read->alarms_can_protect,
-                 alarms_of(protocol, W) | protocol->unsaid_warnings,
-                 alarms_of(protocol, P) | protocol->always_off);
+                 read->alarms_protection, read->alarms_can_protect, can_warn(protocol),
+                 can_protect(protocol));
     close_bench(&bench);
 }
 
@@ -667,8 +663,8 @@ static void test_alarms(void **state)
 {
     uint64_t seed = 2;
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        try_alarm(*state, (enum pack_alarm) alarm, W, &seed);
-        try_alarm(*state, (enum pack_alarm) alarm, P, &seed);
+        try_alarm(*state, (enum pack_alarm) alarm, ALARM_WARNING, &seed);
+        try_alarm(*state, (enum pack_alarm) alarm, ALARM_PROTECTION, &seed);
     }
 }
 
@@ -792,9 +788,8 @@ static void learn_row(struct learned *learned, const struct bms_driver *driver, 
         snprintf(learned->texts[i], TEXT_SIZE, "%s", read->text[i]);
         row->texts[i] = learned->texts[i][0] ? learned->texts[i] : NULL;
     }
-    for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        row->alarms[i] = (uint8_t) ((read->alarms_can_warn >> i & 1 ? W : 0) |
-                                    (read->alarms_can_protect >> i & 1 ? P : 0));
+    row->warnings = read->alarms_can_warn;
+    row->protections = read->alarms_can_protect;
     close_bench(&bench);
 }
 

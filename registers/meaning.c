@@ -2,7 +2,7 @@
 /* Titles and classes of values, for programs that show them. */
 #include "meaning.h"
 
-#include "print.h"
+#include "rows.h"
 
 #include "bms/count.h"
 
@@ -52,8 +52,8 @@ static int decimals_of(const struct map_row *row)
 
 static void describe_row(const struct map_row *row, struct meaning *meaning)
 {
-    char title[MEANING_SIZE];
-    snprintf(meaning->title, sizeof meaning->title, "%s", row_title(row, title));
+    snprintf(meaning->title, sizeof meaning->title, "%.*s", (int) strcspn(row->meaning, ","),
+             row->meaning);
     meaning->title[0] = (char) toupper((unsigned char) meaning->title[0]);
     meaning->unit = row->unit;
     meaning->decimals = decimals_of(row);

@@ -5,7 +5,6 @@
  */
 #include "template.h"
 
-#include "print.h"
 #include "template_scope.h"
 
 #include <ctype.h>
@@ -169,17 +168,39 @@ static void look_up(struct template *template, const char *name, struct template
         set_fault(template, "there is no '%s' here", name);
 }
 
-/* hex(number, digits) */
-static void call_hex(struct template *template, struct template_value *value)
+/* The address of a value of the extended block. */
+static void call_address(struct template *template, struct template_value *value)
+{
+    const struct map_row *row = map_rows, *end = map_rows + map_row_count;
+    evaluate(template, value);
+    while (row < end && (map_row_block(row) != EXTENDED || strcmp(row->name, value->text) != 0))
+        row++;
+    if (row == end)
+        set_fault(template, "there is no value '%.40s' in the map", value->text);
+    else
+        set_number(value, template->scope.settings->base + (long) row->offset);
+}
+
+/* (number, digits), in hexadecimal or decimal */
+static void print_digits(struct template *template, struct template_value *value, bool hex)
 {
     struct template_value digits;
     evaluate(template, value);
     expect(template, ",");
     evaluate(template, &digits);
-    const unsigned long number = (unsigned long) to_number(template, value);
-    const long width = to_number(template, &digits);
-    snprintf(value->text, sizeof value->text, "%0*lX",
-             width > 0 && width < NAME_MOST ? (int) width : 1, number);
+    const long number = to_number(template, value), given = to_number(template, &digits);
+    const int width = given > 0 && given < NAME_MOST ? (int) given : 1;
+    snprintf(value->text, sizeof value->text, hex ? "%0*lX" : "%0*ld", width, number);
+}
+
+static void call_hex(struct template *template, struct template_value *value)
+{
+    print_digits(template, value, true);
+}
+
+static void call_digits(struct template *template, struct template_value *value)
+{
+    print_digits(template, value, false);
 }
 
 /* replace(text, characters, character) */
@@ -238,15 +259,16 @@ static void call_function(struct template *template, const char *name, struct te
     static const struct {
         const char *name;
         void (*call)(struct template *template, struct template_value *value);
-    } functions[] = {
-        {"hex", call_hex}, {"replace", call_replace}, {"json", call_json}, {"pick", call_pick}};
+    } functions[] = {{"address", call_address}, {"hex", call_hex},   {"digits", call_digits},
+                     {"replace", call_replace}, {"json", call_json}, {"pick", call_pick}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (strcmp(name, functions[i].name) == 0) {
             functions[i].call(template, value);
             expect(template, ")");
             return;
         }
-    set_fault(template, "unknown function '%s'; expected hex, replace, json or pick", name);
+    set_fault(template,
+              "unknown function '%s'; expected address, hex, digits, replace, json or pick", name);
 }
 
 static void read_primary(struct template *template, struct template_value *value)
@@ -272,29 +294,6 @@ static void read_primary(struct template *template, struct template_value *value
     }
 }
 
-static void read_product(struct template *template, struct template_value *value)
-{
-    struct template_value right;
-    read_primary(template, value);
-    while (!failed(template) && accept(template, "*")) {
-        read_primary(template, &right);
-        set_number(value, to_number(template, value) * to_number(template, &right));
-    }
-}
-
-static void read_sum(struct template *template, struct template_value *value)
-{
-    struct template_value right;
-    read_product(template, value);
-    while (!failed(template)) {
-        const long sign = accept(template, "+") ? 1 : accept(template, "-") ? -1 : 0;
-        if (sign == 0)
-            return;
-        read_product(template, &right);
-        set_number(value, to_number(template, value) + sign * to_number(template, &right));
-    }
-}
-
 static bool has_word(char *words, const char *word)
 {
     char *rest;
@@ -304,54 +303,61 @@ static bool has_word(char *words, const char *word)
     return false;
 }
 
-static void read_comparison(struct template *template, struct template_value *value)
+/* From the loosest to the tightest; each begins with another character. */
+static const char *const operators[][5] = {{"or"},     {"and"}, {"not"}, {"==", "!=", "<", "in"},
+                                           {"+", "-"}, {"*"}};
+enum { NEGATION = 2, COMPARISON = 3, LEVELS = 6 };
+
+static void operate(struct template *template, char sign, struct template_value *left,
+                    struct template_value *right)
 {
-    struct template_value right;
-    read_sum(template, value);
-    if (accept(template, "==")) {
-        read_sum(template, &right);
-        set_flag(value, strcmp(value->text, right.text) == 0);
-    } else if (accept(template, "!=")) {
-        read_sum(template, &right);
-        set_flag(value, strcmp(value->text, right.text) != 0);
-    } else if (accept(template, "<")) {
-        read_sum(template, &right);
-        set_flag(value, to_number(template, value) < to_number(template, &right));
-    } else if (accept(template, "in")) {
-        read_sum(template, &right);
-        set_flag(value, has_word(right.text, value->text));
-    }
+    if (sign == 'o')
+        set_flag(left, is_true(left) || is_true(right));
+    else if (sign == 'a')
+        set_flag(left, is_true(left) && is_true(right));
+    else if (sign == '=' || sign == '!')
+        set_flag(left, (strcmp(left->text, right->text) == 0) == (sign == '='));
+    else if (sign == 'i')
+        set_flag(left, has_word(right->text, left->text));
+    if (!strchr("<+-*", sign))
+        return;
+    const long a = to_number(template, left), b = to_number(template, right);
+    if (sign == '<')
+        set_flag(left, a < b);
+    else
+        set_number(left, sign == '*' ? a * b : sign == '+' ? a + b : a - b);
 }
 
-static void read_negation(struct template *template, struct template_value *value)
+static void read_operation(struct template *template, unsigned level, struct template_value *value)
 {
-    const bool negated = accept(template, "not");
-    read_comparison(template, value);
+    struct template_value right;
+    if (level == LEVELS) {
+        read_primary(template, value);
+        return;
+    }
+    const bool negated = level == NEGATION && accept(template, "not");
+    read_operation(template, level + 1, value);
+    while (level != NEGATION && !failed(template)) {
+        const char *const *sign = operators[level];
+        while (*sign && !accept(template, *sign))
+            sign++;
+        if (!*sign)
+            break;
+        read_operation(template, level + 1, &right);
+        operate(template, **sign, value, &right);
+        if (level == COMPARISON)
+            break;
+    }
     if (negated)
         set_flag(value, !is_true(value));
 }
 
-static void read_conjunction(struct template *template, struct template_value *value)
-{
-    struct template_value right;
-    read_negation(template, value);
-    while (!failed(template) && accept(template, "and")) {
-        read_negation(template, &right);
-        set_flag(value, is_true(value) && is_true(&right));
-    }
-}
-
 static void evaluate(struct template *template, struct template_value *value)
 {
-    struct template_value right;
     if (++template->depth > DEPTH_MOST)
         set_fault(template, "too deep");
     else
-        read_conjunction(template, value);
-    while (!failed(template) && accept(template, "or")) {
-        read_conjunction(template, &right);
-        set_flag(value, is_true(value) || is_true(&right));
-    }
+        read_operation(template, 0, value);
     template->depth--;
 }
 
@@ -427,9 +433,10 @@ static void run_for(struct template *template)
     unsigned most = (unsigned) -1;
     struct items items;
     if (!read_name(template, name) || !template_loop_find(name, &loop)) {
-        set_fault(template,
-                  "unknown loop '%s'; expected unit, group, row, input, connection, dashboard or n",
-                  name);
+        set_fault(
+            template,
+            "unknown loop '%s'; expected unit, group, row, input, coil, connection, dashboard or n",
+            name);
         return;
     }
     if (loop == LOOP_NUMBERS) {
@@ -632,13 +639,19 @@ static char *hide_tag_lines(const char *text)
 bool template_print(const char *text, const char *format, const struct map_settings *settings,
                     FILE *out, struct template_fault *fault)
 {
+    static const struct map_unit unit = {
+        .name = "Battery", .title = "Battery", .unit = 1, .cells = 16, .sensors = 4};
+    static const struct map_clients example = {
+        .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
     *fault = (struct template_fault){0};
     char *lines = hide_tag_lines(text);
     struct template *template = calloc(1, sizeof *template);
     if (lines && template) {
         template->text = template->at = lines;
-        template->scope = (struct template_scope){
-            .settings = settings, .clients = clients_of(settings), .format = format};
+        template->scope =
+            (struct template_scope){.settings = settings,
+                                    .clients = settings->clients ? settings->clients : &example,
+                                    .format = format};
         template->out = out;
         template->fault = fault;
         if (run_blocks(template, true) != AT_THE_END)
@@ -649,4 +662,18 @@ bool template_print(const char *text, const char *format, const struct map_setti
     free(template);
     free(lines);
     return fault->line == 0;
+}
+
+bool map_print(const struct map_settings *settings, const char *format, FILE *out)
+{
+    const struct template_file *file = template_files;
+    struct template_fault fault;
+    /* Three sizes of a file come from one template. */
+    const char *name =
+        strcmp(format, "homeassistant-basic") == 0 || strcmp(format, "homeassistant-cells") == 0
+            ? "homeassistant"
+            : format;
+    while (file->name && strcmp(file->name, name) != 0)
+        file++;
+    return file->text && template_print(file->text, format, settings, out, &fault);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Client files from templates: text into which values of the map are inserted. docs/templates.md
- * describes the language; the templates of conf/clients/ are compiled in.
+ * The map and client files from templates: text into which values of the map are inserted. docs/templates.md
+ * describes the language; the templates of formats/ and of conf/clients/ are compiled in.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct template_fault {
 bool template_print(const char *text, const char *format, const struct map_settings *settings,
                     FILE *out, struct template_fault *fault);
 
-/* The templates of conf/clients/; the last one has no name. */
+/* The templates of formats/ and of conf/clients/; the last one has no name. */
 struct template_file {
     const char *name, *text;
 };

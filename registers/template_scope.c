@@ -3,13 +3,14 @@
 #include "template_scope.h"
 
 #include "meaning.h"
-#include "print.h"
 
 #include "bms/count.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+
+#define MEANING_SIZE 160
 
 /* A name to look up, without its prefix and dot, and the destination of its value. */
 struct wanted {
@@ -37,10 +38,37 @@ static const char *or_nothing(const char *text)
 
 /* ---- rows ---- */
 
-/* Index (from 0) of the row's element at which a loop over numbers stands. */
-static unsigned element_at(const struct template_scope *scope)
+/* Whether a loop over numbers stands at one of the row's elements. */
+static bool is_element(const struct template_scope *scope)
 {
-    return scope->row->count > 1 && scope->n > 0 ? scope->n - 1 : 0;
+    return scope->row->count > 1 && scope->n > 0;
+}
+
+static const char *row_name(const struct template_scope *scope, char out[MEANING_SIZE])
+{
+    if (!is_element(scope))
+        return scope->row->name;
+    snprintf(out, MEANING_SIZE, "%s.%u", scope->row->name, scope->n);
+    return out;
+}
+
+/* Its meaning up to the first comma. */
+static const char *row_title(const struct map_row *row, char out[MEANING_SIZE])
+{
+    snprintf(out, MEANING_SIZE, "%.*s", (int) strcspn(row->meaning, ","), row->meaning);
+    return out;
+}
+
+/* How many elements the unit has: as many cells and temperature sensors as are known. */
+static unsigned known_elements(const struct template_scope *scope)
+{
+    const struct map_row *row = scope->row;
+    unsigned known = row->count;
+    if (scope->unit && row->count > 1 && row->source == OF_PACK && row->id == CELL_MV)
+        known = scope->unit->cells;
+    if (scope->unit && row->count > 1 && row->source == OF_PACK && row->id == TEMP_C)
+        known = scope->unit->sensors;
+    return known < row->count ? known : row->count;
 }
 
 /* The array of which a row is the average: it follows directly, in the same type. */
@@ -50,6 +78,25 @@ static const struct map_row *array_behind(const struct map_row *row)
     bool is = next < map_rows + map_row_count && next->count > 1 && next->type == row->type &&
               next->offset == row->offset + map_row_size(row);
     return is ? next : NULL;
+}
+
+/* Of an element: "raw alarm word 3, as in the protocol". */
+static const char *row_meaning(const struct template_scope *scope, char out[MEANING_SIZE])
+{
+    const char *meaning = scope->row->meaning;
+    const int title = (int) strcspn(meaning, ",");
+    if (!is_element(scope))
+        return meaning;
+    snprintf(out, MEANING_SIZE, "%.*s %u%s", title, meaning, scope->n, meaning + title);
+    return out;
+}
+
+static const char *word_order(const struct template_scope *scope)
+{
+    const struct map_row *row = scope->row;
+    if (row->type == REG_STRING || map_types[row->type].registers == 1)
+        return "";
+    return map_row_high_first(scope->settings, row) ? "high first" : "low first";
 }
 
 static bool look_up_array(const struct template_scope *scope, const struct wanted *wanted)
@@ -62,6 +109,13 @@ static bool look_up_array(const struct template_scope *scope, const struct wante
     return is(wanted, "array.name", "%s", array ? array->name : "") ||
            is(wanted, "array.title", "%s", array ? row_title(array, title) : "") ||
            is(wanted, "array.known", "%u", known);
+}
+
+static const char *row_block(const struct map_row *row)
+{
+    if (map_row_block(row) == COMPATIBILITY)
+        return "compatibility";
+    return row->offset < MAP_SETTINGS_OFFSET ? "extended" : "settings";
 }
 
 static const char *row_owner(const struct map_row *row)
@@ -80,7 +134,7 @@ static int row_decimals(const struct map_row *row)
 static bool look_up_place(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_row *row = scope->row;
-    const unsigned offset = map_row_offset(row, element_at(scope));
+    const unsigned offset = map_row_offset(row, is_element(scope) ? scope->n - 1 : 0);
     if (row->type == REG_FLOAT32 || row->type == REG_STRING) {
         if (is(wanted, "unknown", "%s", ""))
             return true;
@@ -88,11 +142,14 @@ static bool look_up_place(const struct template_scope *scope, const struct wante
     return is(wanted, "offset", "%u", offset) ||
            is(wanted, "address", "%u", (unsigned) scope->settings->base + offset) ||
            is(wanted, "count", "%u", row->count) ||
-           is(wanted, "known", "%u", scope->unit ? unit_elements(scope->unit, row) : row->count) ||
+           is(wanted, "known", "%u", known_elements(scope)) ||
            is(wanted, "registers", "%u", map_types[row->type].registers) ||
            is(wanted, "size", "%u", map_row_size(row)) ||
            is(wanted, "type", "%s", map_types[row->type].name) ||
            is(wanted, "high_first", "%d", map_row_high_first(scope->settings, row)) ||
+           is(wanted, "word_order", "%s", word_order(scope)) ||
+           is(wanted, "scale", "%g", row->scale) ||
+           is(wanted, "access", "%s", map_row_access(scope->settings, row)) ||
            is(wanted, "unknown", "%" PRId64, map_unknown(row->type));
 }
 
@@ -102,11 +159,10 @@ static bool look_up_row(const struct template_scope *scope, const struct wanted 
     const struct map_row *row = scope->row;
     const char *unit = map_row_unit(scope->settings, row);
     char text[MEANING_SIZE];
-    return is(wanted, "name", "%s",
-              scope->n > 0 ? element_name(row, element_at(scope), text) : row->name) ||
+    return is(wanted, "name", "%s", row_name(scope, text)) ||
            is(wanted, "title", "%s", row_title(row, text)) ||
-           is(wanted, "meaning", "%s", row->meaning) || is(wanted, "unit", "%s", unit) ||
-           is(wanted, "block", "%s", map_block_name(row)) ||
+           is(wanted, "meaning", "%s", row_meaning(scope, text)) ||
+           is(wanted, "unit", "%s", unit) || is(wanted, "block", "%s", row_block(row)) ||
            is(wanted, "of", "%s", row_owner(row)) ||
            is(wanted, "decimals", "%d", row_decimals(row)) ||
            is(wanted, "device_class", "%s", or_nothing(meaning_device_class(row->name, unit))) ||
@@ -115,7 +171,7 @@ static bool look_up_row(const struct template_scope *scope, const struct wanted 
            look_up_array(scope, wanted) || look_up_place(scope, wanted);
 }
 
-/* ---- units, groups, inputs, MQTT ---- */
+/* ---- units, groups, bits, MQTT ---- */
 
 static bool look_up_unit(const struct template_scope *scope, const struct wanted *wanted)
 {
@@ -137,17 +193,32 @@ static bool look_up_group(const struct template_scope *scope, const struct wante
 {
     const struct map_group *group = scope->group;
     return is(wanted, "title", "%s", group->title) || is(wanted, "offset", "%u", group->offset) ||
-           is(wanted, "poll_s", "%u", group->poll_s) ||
+           is(wanted, "text", "%s", group->text) || is(wanted, "poll_s", "%u", group->poll_s) ||
            is(wanted, "has_arrays", "%d", group_has_arrays(group));
 }
 
-static bool look_up_input(const struct template_scope *scope, const struct wanted *wanted)
+/* An alarm's is its name: "cell over voltage". */
+static const char *bit_meaning(const struct map_bit *bit, char out[MEANING_SIZE])
+{
+    if (bit->meaning)
+        return bit->meaning;
+    snprintf(out, MEANING_SIZE, "%s", pack_alarm_name((enum pack_alarm) bit->id));
+    for (char *c = out; *c; c++)
+        if (*c == '_')
+            *c = ' ';
+    return out;
+}
+
+static bool look_up_bit(const struct template_scope *scope, const struct wanted *wanted)
 {
     static const char *const owners[] = {
         [BIT_OF_ALARM] = "alarm", [BIT_OF_PACK] = "pack", [BIT_OF_STATE] = "state"};
-    const struct map_bit *bit = scope->input;
+    const struct map_bit *bit = scope->bit;
+    char text[MEANING_SIZE];
     return is(wanted, "name", "%s", bit->name) || is(wanted, "number", "%u", bit->number) ||
-           is(wanted, "of", "%s", owners[bit->source]);
+           is(wanted, "of", "%s", owners[bit->source]) ||
+           is(wanted, "access", "%s", map_access(scope->settings, bit->class)) ||
+           is(wanted, "meaning", "%s", bit_meaning(bit, text));
 }
 
 static bool look_up_connection(const struct template_scope *scope, const struct wanted *wanted)
@@ -173,10 +244,14 @@ static bool look_up_gateway(const struct template_scope *scope, const struct wan
 {
     return is(wanted, "host", "%s", scope->clients->host) ||
            is(wanted, "port", "%u", scope->clients->port) ||
+           is(wanted, "version", "%d", MAP_VERSION) ||
            is(wanted, "base", "%d", scope->settings->base) ||
+           (!map_has_copy(scope->settings) && is(wanted, "also_at", "%s", "")) ||
+           is(wanted, "also_at", "%d", scope->settings->also_at) ||
+           is(wanted, "writable", "%d", scope->settings->writable) ||
            is(wanted, "high_first", "%d", scope->settings->big_floats) ||
            is(wanted, "inputs", "%d", MAP_INPUTS) ||
-           is(wanted, "example", "%d", clients_are_example(scope->settings)) ||
+           is(wanted, "example", "%d", !scope->settings->clients) ||
            is(wanted, "format", "%s", scope->format) || is(wanted, "first", "%d", scope->first) ||
            is(wanted, "last", "%d", scope->last) ||
            (scope->n > 0 && is(wanted, "n", "%u", scope->n));
@@ -193,7 +268,8 @@ bool template_look_up(const struct template_scope *scope, const char *name,
         {"unit.", scope->unit, look_up_unit},
         {"group.", scope->group, look_up_group},
         {"row.", scope->row, look_up_row},
-        {"input.", scope->input, look_up_input},
+        {"input.", scope->bit, look_up_bit},
+        {"coil.", scope->bit, look_up_bit},
         {"connection.", scope->connection, look_up_connection},
         {"dashboard.", scope->dashboard, look_up_dashboard},
     };
@@ -210,10 +286,14 @@ bool template_look_up(const struct template_scope *scope, const char *name,
 
 bool template_loop_find(const char *name, enum template_loop *loop)
 {
-    static const char *const names[] = {
-        [LOOP_UNITS] = "unit",          [LOOP_GROUPS] = "group", [LOOP_ROWS] = "row",
-        [LOOP_INPUTS] = "input",        [LOOP_NUMBERS] = "n",    [LOOP_CONNECTIONS] = "connection",
-        [LOOP_DASHBOARDS] = "dashboard"};
+    static const char *const names[] = {[LOOP_UNITS] = "unit",
+                                        [LOOP_GROUPS] = "group",
+                                        [LOOP_ROWS] = "row",
+                                        [LOOP_INPUTS] = "input",
+                                        [LOOP_COILS] = "coil",
+                                        [LOOP_NUMBERS] = "n",
+                                        [LOOP_CONNECTIONS] = "connection",
+                                        [LOOP_DASHBOARDS] = "dashboard"};
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(name, names[i]) == 0) {
             *loop = (enum template_loop) i;
@@ -241,6 +321,7 @@ bool template_loop_enter(struct template_scope *scope, enum template_loop loop, 
                                [LOOP_GROUPS] = map_group_count,
                                [LOOP_ROWS] = map_row_count,
                                [LOOP_INPUTS] = map_input_count,
+                               [LOOP_COILS] = map_coil_count,
                                [LOOP_NUMBERS] = (unsigned) -1,
                                [LOOP_CONNECTIONS] = scope->clients->mqtt_count,
                                [LOOP_DASHBOARDS] = scope->clients->mqtt_count};
@@ -258,7 +339,10 @@ bool template_loop_enter(struct template_scope *scope, enum template_loop loop, 
         scope->row = &map_rows[n];
         return !scope->group || map_group_has(scope->group, scope->row);
     case LOOP_INPUTS:
-        scope->input = &map_inputs[n];
+        scope->bit = &map_inputs[n];
+        return true;
+    case LOOP_COILS:
+        scope->bit = &map_coils[n];
         return true;
     case LOOP_NUMBERS:
         scope->n = n + 1;

@@ -21,7 +21,7 @@ struct template_scope {
     const struct map_unit *unit; /* each NULL outside its loop */
     const struct map_group *group;
     const struct map_row *row;
-    const struct map_bit *input;
+    const struct map_bit *bit; /* of a loop over inputs or coils */
     const struct map_mqtt *connection, *dashboard;
     unsigned n; /* of a loop over numbers, from 1; 0: none */
     bool first, last;
@@ -32,6 +32,7 @@ enum template_loop {
     LOOP_GROUPS,
     LOOP_ROWS,
     LOOP_INPUTS,
+    LOOP_COILS,
     LOOP_CONNECTIONS,
     LOOP_DASHBOARDS,
     LOOP_NUMBERS

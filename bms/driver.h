@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "count.h"
 #include "pack.h"
 
 #define BMS_REQUEST_MAX 64 /* bytes, longest request of any protocol */
@@ -249,6 +250,11 @@ struct bms_driver {
     const struct modbus_map *map;
     const struct modbus_board *board;
 };
+
+/* Members of struct bms_driver: a table and the number of its rows. */
+#define BMS_PLAN(rows) .plan = rows, .steps = COUNT(rows)
+#define BMS_GUESSES(rows) .guesses = rows, .guess_count = COUNT(rows)
+#define BMS_SETTINGS(rows) .settings = rows, .setting_count = COUNT(rows)
 
 /** Prepares `bms` for a driver with default options. */
 void bms_init(struct bms *bms, const struct bms_driver *driver);

@@ -11,7 +11,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -763,18 +762,15 @@ const struct bms_driver daly_driver = {
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = STEPS,
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = build,
     .frame = find_frame,
     .question = find_question,
     .decode = decode,
     .finish = finish,
     .control = build_switch,
-    .settings = settings,
-    .setting_count = COUNT(settings),
+    BMS_SETTINGS(settings),
     .set = build_setting,
     .emulate = emulate,
 };

@@ -8,7 +8,6 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -527,8 +526,7 @@ const struct bms_driver daly_sinowealth_driver = {
               .wires = "UART or RS232 service port"},
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 300, .gap_ms = 20, .one_pack = true},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = COMMANDS,
+    BMS_PLAN(plan),
     .build = build,
     .frame = find_frame,
     .decode = decode,

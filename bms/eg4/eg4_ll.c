@@ -5,7 +5,6 @@
  * which only impossible numbers reveal; the number of sensors is not reported; address 16 is that
  * of the master. The state of the switches is not reported.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
@@ -149,10 +148,8 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
 }
 
 static const struct modbus_map map = {
-    .values = values,
-    .value_count = COUNT(values),
-    .alarms = alarms,
-    .alarm_count = COUNT(alarms),
+    MODBUS_MAP_VALUES(values),
+    MODBUS_MAP_ALARMS(alarms),
     .raw_first = 25,
     .raw_count = 4,
     .check = check,
@@ -207,10 +204,8 @@ const struct bms_driver eg4_ll_driver = {
     .address_max = 16,
     .address_default = 16,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    .plan = plan,
-    .steps = COUNT(plan),
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = modbus_build,
     MODBUS_ENGINE,
     .map = &map,

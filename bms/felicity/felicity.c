@@ -4,7 +4,6 @@
  * Oddities: a positive current discharges; a place without a cell or a sensor reads 7FFF; of the
  * switches only whether charging and discharging are allowed is reported.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <stdio.h>
@@ -133,10 +132,8 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
 }
 
 static const struct modbus_map map = {
-    .values = values,
-    .value_count = COUNT(values),
-    .alarms = alarms,
-    .alarm_count = COUNT(alarms),
+    MODBUS_MAP_VALUES(values),
+    MODBUS_MAP_ALARMS(alarms),
     .check = check,
     .rest = decode_rest,
 };
@@ -201,10 +198,8 @@ const struct bms_driver felicity_driver = {
     .address_max = 31,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    .plan = plan,
-    .steps = COUNT(plan),
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = modbus_build,
     MODBUS_ENGINE,
     .map = &map,

@@ -7,7 +7,6 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -523,10 +522,8 @@ const struct bms_driver jbd_up_driver = {
     .address_default = MASTER,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50},
     .check = BMS_CHECK_CRC16,
-    .plan = plan,
-    .steps = STEPS,
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = build,
     .frame = find_frame,
     .question = find_question,

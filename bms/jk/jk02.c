@@ -11,7 +11,6 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -293,16 +292,13 @@ const struct bms_driver jk02_driver = {
              .tries = 2,
              .one_pack = true},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = STEPS,
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,
     .control = build_switch,
-    .settings = settings,
-    .setting_count = COUNT(settings),
+    BMS_SETTINGS(settings),
     .set = build_setting,
     .control_blindly = true,
     .mask = mask,

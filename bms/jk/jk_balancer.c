@@ -8,7 +8,6 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -227,8 +226,7 @@ const struct bms_driver jk_balancer_driver = {
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 150},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = COUNT(plan),
+    BMS_PLAN(plan),
     .build = build,
     .frame = find_frame,
     .question = find_question,

@@ -11,7 +11,6 @@
 #include "jk_record.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <string.h>
@@ -620,18 +619,15 @@ const struct bms_driver jk_pb_driver = {
     .sweep_last = 15, /* a request is a write: other devices may have higher addresses */
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = STEPS,
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = build,
     .frame = find_frame,
     .question = find_question,
     .tells_itself = true,
     .decode = decode,
     .control = build_switch,
-    .settings = settings,
-    .setting_count = COUNT(settings),
+    BMS_SETTINGS(settings),
     .set = build_setting,
     .mask = mask,
     .emulate = emulate,

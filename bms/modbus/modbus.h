@@ -119,6 +119,10 @@ struct modbus_map {
     void (*rest)(struct bms *bms, const struct modbus_window *window, struct pack *pack);
 };
 
+/* Members of struct modbus_map: a table and the number of its rows. */
+#define MODBUS_MAP_VALUES(rows) .values = rows, .value_count = COUNT(rows)
+#define MODBUS_MAP_ALARMS(rows) .alarms = rows, .alarm_count = COUNT(rows)
+
 /** Registers of one number of a type, distance to the next number of a run, registers of the whole
  * row. */
 unsigned modbus_width(unsigned type);

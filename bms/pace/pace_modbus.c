@@ -5,7 +5,6 @@
  * there. Oddities: register 15 is cell 1 or the number of cells, which identifies the layout;
  * "switches too hot" is one bit as a warning and another as a protection.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #define VALUES 37 /* registers that both layouts answer */
@@ -202,10 +201,8 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
 }
 
 static const struct modbus_map map = {
-    .values = common,
-    .value_count = COUNT(common),
-    .alarms = alarms,
-    .alarm_count = COUNT(alarms),
+    MODBUS_MAP_VALUES(common),
+    MODBUS_MAP_ALARMS(alarms),
     .raw_first = 9,
     .raw_count = 3,
     .check = check,
@@ -292,10 +289,8 @@ const struct bms_driver pace_modbus_driver = {
     .address_max = 15,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100},
-    .plan = plan,
-    .steps = COUNT(plan),
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = build,
     MODBUS_ENGINE,
     .map = &map,

@@ -750,8 +750,7 @@ const struct bms_driver pylon_console_driver = {
     .address_default = 1,
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .gap_ms = 100},
     .check = BMS_CHECK_SUM, /* there is none: weaker still */
-    .plan = plan,
-    .steps = STEPS,
+    BMS_PLAN(plan),
     .build = build,
     .frame = find_frame,
     .decode = decode,

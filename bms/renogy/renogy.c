@@ -6,7 +6,6 @@
  * 0 on packs that do not report them; the Pro series counts its current in tenths, which no
  * register reveals.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
@@ -158,10 +157,8 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
 }
 
 static const struct modbus_map map = {
-    .values = values,
-    .value_count = COUNT(values),
-    .alarms = alarms,
-    .alarm_count = COUNT(alarms),
+    MODBUS_MAP_VALUES(values),
+    MODBUS_MAP_ALARMS(alarms),
     .raw_first = REG_OTHER_ALARMS,
     .raw_count = 6,
     .check = check,
@@ -239,10 +236,8 @@ const struct bms_driver renogy_driver = {
     .dip_first = 48,
     .dip_last = 63,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100},
-    .plan = plan,
-    .steps = COUNT(plan),
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = modbus_build,
     MODBUS_ENGINE,
     .map = &map,

@@ -5,7 +5,6 @@
  * the same length, so only their contents identify a late reply; different registers switch a MOS
  * on and off; the number of cells is a parameter.
  */
-#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 /* Section 3. */
@@ -175,10 +174,8 @@ static void decode_state(struct bms *bms, const struct modbus_window *window, st
 }
 
 static const struct modbus_map map = {
-    .values = values,
-    .value_count = COUNT(values),
-    .alarms = alarms,
-    .alarm_count = COUNT(alarms),
+    MODBUS_MAP_VALUES(values),
+    MODBUS_MAP_ALARMS(alarms),
     .check = check,
     .rest = decode_state,
 };
@@ -302,10 +299,8 @@ const struct bms_driver seplos_v3_driver = {
     .address_max = 15,
     .address_default = 0,
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
-    .plan = plan,
-    .steps = COUNT(plan),
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_PLAN(plan),
+    BMS_GUESSES(guesses),
     .build = modbus_build,
     MODBUS_ENGINE,
     .map = &map,

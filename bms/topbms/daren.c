@@ -8,7 +8,6 @@
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
-#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -495,8 +494,7 @@ const struct bms_driver daren_driver = {
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = STEPS,
+    BMS_PLAN(plan),
     .build = build,
     .frame = ydt_frame,
     .question = find_question,

@@ -658,11 +658,9 @@ const struct bms_driver topbms_driver = {
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 2000, .gap_ms = 200},
     .check = BMS_CHECK_SUM,
-    .plan = plan,
-    .steps = STEPS,
+    BMS_PLAN(plan),
     .ways = 7, /* of `auto`, in dialects[] */
-    .guesses = guesses,
-    .guess_count = COUNT(guesses),
+    BMS_GUESSES(guesses),
     .build = build,
     .frame = ydt_frame,
     .question = find_question,

@@ -5,11 +5,10 @@
 #include "bms/count.h"
 #include "bms/driver.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "unit.h"
+#include "assert_values.h"
 
 #define NOTHING (-1) /* in place of an enum bms_result: no frame was found */
 
@@ -110,18 +109,4 @@ static inline void assert_bytes(const uint8_t *got, size_t size, const char *hex
 static inline void assert_request(const struct bms_request *request, const char *hex)
 {
     assert_bytes(request->bytes, request->size, hex);
-}
-
-static inline void assert_near(const struct pack *pack, enum pack_value id, double expected)
-{
-    char name[VALUE_NAME_SIZE];
-    if (!(fabs(pack->value[id] - expected) < 1e-9))
-        fail_msg("%s is %g, expected %g", pack_value_name(id, name), pack->value[id], expected);
-}
-
-static inline void assert_unknown(const struct pack *pack, enum pack_value id)
-{
-    char name[VALUE_NAME_SIZE];
-    if (pack_known(pack, id))
-        fail_msg("%s is %g, expected to be unknown", pack_value_name(id, name), pack->value[id]);
 }

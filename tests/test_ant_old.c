@@ -103,8 +103,8 @@ TEST(reasons)
                 make_status(which ? 1 : (uint8_t) code, which ? (uint8_t) code : 1);
             unsigned alarm = which ? discharge[code] : charge[code];
             assert_int_equal(take(&frame, &pack), BMS_DONE);
-            assert_near(&pack, which ? DISCHARGE_MOS : CHARGE_MOS, code == 1);
-            assert_near(&pack, which ? CHARGE_MOS : DISCHARGE_MOS, 1);
+            assert_values(&pack, {which ? DISCHARGE_MOS : CHARGE_MOS, code == 1},
+                          {which ? CHARGE_MOS : DISCHARGE_MOS, 1});
             if (alarm == NONE)
                 assert_int_equal(pack.alarms_protection, 0);
             else
@@ -125,17 +125,12 @@ TEST(values)
     put_be16(frame.bytes + 101, 0xFFD8);
     close_frame(&frame);
     assert_int_equal(take(&frame, &pack), BMS_DONE);
-    assert_near(&pack, CURRENT_A, 10.7);
-    assert_unknown(&pack, POWER_W); /* left at 0 although current flows */
-    assert_unknown(&pack, MOS_TEMP_C);
-    assert_unknown(&pack, TEMP_C);
-    assert_near(&pack, TEMP_C + 1, 0);
-    assert_near(&pack, TEMP_C + 2, -5);
-    assert_unknown(&pack, TEMP_C + 3);
-    assert_near(&pack, TEMP_COUNT, 3);
-    assert_unknown(&pack, FULL_AH);
+    /* The power is left at 0 although current flows. */
+    assert_values(&pack, {CURRENT_A, 10.7}, {POWER_W, NAN}, {MOS_TEMP_C, NAN}, {TEMP_C, NAN},
+                  {TEMP_C + 1, 0}, {TEMP_C + 2, -5}, {TEMP_C + 3, NAN}, {TEMP_COUNT, 3},
+                  {FULL_AH, NAN});
     pack_derive(&pack);
-    assert_near(&pack, POWER_W, 13.2 * 10.7);
+    assert_values(&pack, {POWER_W, 13.2 * 10.7});
     for (unsigned cells = 0; cells < 256; cells++) {
         frame.bytes[123] = (uint8_t) cells;
         close_frame(&frame);
@@ -175,7 +170,7 @@ TEST(orders)
                          BMS_FOREIGN);
         assert_int_equal(receive_all(&bms, &request, not_yet.bytes, not_yet.size, &pack),
                          BMS_FOREIGN);
-        assert_unknown(&pack, VOLTAGE_V);
+        assert_values(&pack, {VOLTAGE_V, NAN});
         assert_int_equal(receive_all(&bms, &request, done.bytes, done.size, &pack), BMS_DONE);
     }
 }
@@ -191,10 +186,9 @@ TEST(board)
     pack_set(&told, CHARGE_MOS, 1);
     assert_int_equal(board.driver->emulate(&board, &told, write.bytes, write.size, &out), 6);
     assert_int_equal(out.size, 0);
-    assert_near(&told, CHARGE_MOS, 1);
+    assert_values(&told, {CHARGE_MOS, 1});
     assert_int_equal(board.driver->emulate(&board, &told, apply.bytes, apply.size, &out), 6);
-    assert_near(&told, CHARGE_MOS, 0);
-    assert_unknown(&told, DISCHARGE_MOS);
+    assert_values(&told, {CHARGE_MOS, 0}, {DISCHARGE_MOS, NAN});
 }
 
 TEST(mask)
@@ -232,7 +226,7 @@ TEST(sensors)
             put_be16(frame.bytes + 95 + 2 * n, (uint32_t) cases[i].celsius[n]);
         close_frame(&frame);
         assert_int_equal(take(&frame, &pack), BMS_DONE);
-        assert_true(pack.value[TEMP_COUNT] == cases[i].count);
+        assert_values(&pack, {TEMP_COUNT, cases[i].count});
         for (int n = 0; n < 4; n++)
             assert_true(n < cases[i].count ? pack.value[TEMP_C + n] == cases[i].celsius[n]
                                            : !pack_known(&pack, (enum pack_value)(TEMP_C + n)));

@@ -164,9 +164,8 @@ TEST(switches_and_balancing)
         bms_init(&bms, &daren_driver);
         pack_clear(&pack);
         assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
-        assert_near(&pack, CHARGE_MOS, fet & 1);
-        assert_near(&pack, DISCHARGE_MOS, fet >> 1);
-        assert_near(&pack, BALANCE_MASK, 0x8001);
+        assert_values(&pack, {CHARGE_MOS, fet & 1}, {DISCHARGE_MOS, fet >> 1},
+                      {BALANCE_MASK, 0x8001});
     }
 }
 
@@ -180,10 +179,8 @@ TEST(without_flag)
     bms_init(&bms, &daren_driver);
     pack_clear(&pack);
     assert_int_equal(take_info(&bms, STEP_LIVE, 0, d + 1, size - 1, &pack), BMS_DONE);
-    assert_near(&pack, SOC_PERCENT, 50);
-    assert_near(&pack, VOLTAGE_V, 52.8);
-    assert_near(&pack, CELL_COUNT, 16);
-    assert_near(&pack, (enum pack_value)(CELL_MV + 15), 3300);
+    assert_values(&pack, {SOC_PERCENT, 50}, {VOLTAGE_V, 52.8}, {CELL_COUNT, 16},
+                  {CELL_MV + 15, 3300});
 }
 
 /* A reply whose cells do not add up to its voltage, or that is too short or too long, is rejected. */

@@ -55,28 +55,22 @@ TEST(tenths)
     uint16_t words[39];
     fill(words);
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, CURRENT_A, -2.5);
-    assert_near(&pack, REMAINING_AH, 300);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 200);
-    assert_near(&pack, FULL_AH, 400);
-    assert_near(&pack, RATED_AH, 400);
+    assert_values(&pack, {CURRENT_A, -2.5}, {REMAINING_AH, 300}, {CHARGE_CURRENT_LIMIT_A, 200},
+                  {FULL_AH, 400}, {RATED_AH, 400});
     words[22] = 499;
     words[21] = 480;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, CURRENT_A, -2.5);
+    assert_values(&pack, {CURRENT_A, -2.5});
     words[21] = 481;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, CURRENT_A, -25);
-    assert_near(&pack, REMAINING_AH, 48.1);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 49.9);
+    assert_values(&pack, {CURRENT_A, -25}, {REMAINING_AH, 48.1}, {CHARGE_CURRENT_LIMIT_A, 49.9});
     words[21] = 100;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, REMAINING_AH, 10);
+    assert_values(&pack, {REMAINING_AH, 10});
     bms_init(&bms, &eg4_ll_driver);
     words[22] = 500;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, REMAINING_AH, 10);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 50);
+    assert_values(&pack, {REMAINING_AH, 10}, {CHARGE_CURRENT_LIMIT_A, 50});
 }
 
 /* A state of charge of 0 is unknown if the pack is not empty; so is a capacity of 0. */
@@ -88,14 +82,13 @@ TEST(zeros)
     fill(words);
     words[21] = 0;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_unknown(&pack, REMAINING_AH);
+    assert_values(&pack, {REMAINING_AH, NAN});
     words[24] = 0;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_near(&pack, REMAINING_AH, 0);
+    assert_values(&pack, {REMAINING_AH, 0});
     words[31] = words[32] = words[37] = 0;
     assert_int_equal(take(&bms, words, &pack), BMS_DONE);
-    assert_unknown(&pack, FULL_AH);
-    assert_unknown(&pack, RATED_AH);
+    assert_values(&pack, {FULL_AH, NAN}, {RATED_AH, NAN});
 }
 
 TEST(sensors)
@@ -122,9 +115,9 @@ TEST(sensors)
         assert_int_equal(take(&bms, words, &pack), BMS_DONE);
         for (unsigned n = 0; n < 6; n++)
             if (isnan(cases[i].expected[n]))
-                assert_unknown(&pack, (enum pack_value)(TEMP_C + n));
+                assert_values(&pack, {TEMP_C + n, NAN});
             else
-                assert_near(&pack, (enum pack_value)(TEMP_C + n), cases[i].expected[n]);
+                assert_values(&pack, {TEMP_C + n, cases[i].expected[n]});
     }
 }
 
@@ -170,7 +163,7 @@ TEST(alarms)
                                   reg == 26 ? ALARM_WARNING : ALARM_PROTECTION);
             assert_int_equal(pack.raw_alarm_count, 4);
             assert_int_equal(pack.raw_alarms[reg - 25], 1 << bit);
-            assert_unknown(&pack, CHARGE_MOS);
+            assert_values(&pack, {CHARGE_MOS, NAN});
         }
 }
 
@@ -188,7 +181,7 @@ TEST(not_a_pack)
         fill(words);
         words[cases[i].at] = cases[i].word;
         assert_int_equal(take(&bms, words, &pack), BMS_INVALID);
-        assert_unknown(&pack, VOLTAGE_V);
+        assert_values(&pack, {VOLTAGE_V, NAN});
     }
     fill(words);
     memset(words + 2, 0, 16 * sizeof *words);

@@ -76,9 +76,8 @@ TEST(state)
             bms.options.current = inverted ? BMS_CURRENT_INVERTED : BMS_CURRENT_AUTO;
             pack_clear(&pack);
             assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
-            assert_near(&pack, CURRENT_A, inverted ? -cases[i].current : cases[i].current);
-            assert_near(&pack, CHARGE_MOS, inverted);
-            assert_near(&pack, DISCHARGE_MOS, !inverted);
+            assert_values(&pack, {CURRENT_A, inverted ? -cases[i].current : cases[i].current},
+                          {CHARGE_MOS, inverted}, {DISCHARGE_MOS, !inverted});
         }
 }
 
@@ -103,14 +102,10 @@ TEST(empty_places)
         words[16] = 0xFFFB;
         words[18] = 0;
         assert_int_equal(take_cells(&bms, words, &pack), BMS_DONE);
-        assert_near(&pack, CELL_COUNT, cells);
-        assert_near(&pack, CELL_MV + cells - 1, 3299 + cells);
+        assert_values(&pack, {CELL_COUNT, cells}, {CELL_MV + cells - 1, 3299 + cells});
         if (cells < 16)
-            assert_unknown(&pack, CELL_MV + cells);
-        assert_near(&pack, TEMP_C, -5);
-        assert_unknown(&pack, TEMP_C + 1);
-        assert_near(&pack, TEMP_C + 2, 0);
-        assert_unknown(&pack, TEMP_C + 3);
+            assert_values(&pack, {CELL_MV + cells, NAN});
+        assert_values(&pack, {TEMP_C, -5}, {TEMP_C + 1, NAN}, {TEMP_C + 2, 0}, {TEMP_C + 3, NAN});
     }
 }
 
@@ -150,10 +145,8 @@ TEST(limits)
     assert_int_equal(
         take_registers(&bms, STEP_LIMITS, (const uint16_t[]){5760, 4800, 1200, 1500}, &pack),
         BMS_DONE);
-    assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 57.6);
-    assert_near(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 48);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 120);
-    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
+    assert_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, 57.6}, {DISCHARGE_VOLTAGE_LIMIT_V, 48},
+                  {CHARGE_CURRENT_LIMIT_A, 120}, {DISCHARGE_CURRENT_LIMIT_A, 150});
 }
 
 TEST(texts)

@@ -355,10 +355,8 @@ TEST(system_limits)
     pylon_system_ask(2, 0x63, &request);
     pylon_system_answer(2, &shown, request.bytes, request.size, &out, &in_answer);
     assert_true(pylon_system_read(2, 0x63, out.bytes, out.size, &read));
-    assert_near(&read.values, CHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&read.values, DISCHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&read.values, CHARGE_VOLTAGE_LIMIT_V, 28.8);
-    assert_near(&read.values, CHARGE_MOS, 0);
+    assert_values(&read.values, {CHARGE_CURRENT_LIMIT_A, 0}, {DISCHARGE_CURRENT_LIMIT_A, 0},
+                  {CHARGE_VOLTAGE_LIMIT_V, 28.8}, {CHARGE_MOS, 0});
     pack_unset(&shown.values, DISCHARGE_VOLTAGE_LIMIT_V);
     expect_answer(&shown, "~200246630000FDA9", "");
 }

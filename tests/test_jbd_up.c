@@ -93,23 +93,14 @@ TEST(behind_master)
     bms_init(&bms, &jbd_up_driver);
     pack_clear(&pack);
     assert_int_equal(exchange(&bms, ASK_STATUS_2, behind_master, &pack), BMS_DONE);
-    assert_near(&pack, VOLTAGE_V, 53.21);
-    assert_near(&pack, CURRENT_A, 0);
-    assert_near(&pack, SOC_PERCENT, 73);
-    assert_near(&pack, REMAINING_AH, 73.27);
-    assert_near(&pack, CYCLES, 2);
-    assert_near(&pack, CELL_COUNT, 16);
-    assert_near(&pack, CELL_MV + 3, 3329);
-    assert_near(&pack, CELL_MV + 15, 3325);
-    assert_near(&pack, TEMP_C + 2, 22);
-    assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 58.4);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 100);
-    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 100);
+    assert_values(&pack, {VOLTAGE_V, 53.21}, {CURRENT_A, 0}, {SOC_PERCENT, 73},
+                  {REMAINING_AH, 73.27}, {CYCLES, 2}, {CELL_COUNT, 16}, {CELL_MV + 3, 3329},
+                  {CELL_MV + 15, 3325}, {TEMP_C + 2, 22}, {CHARGE_VOLTAGE_LIMIT_V, 58.4},
+                  {CHARGE_CURRENT_LIMIT_A, 100}, {DISCHARGE_CURRENT_LIMIT_A, 100});
     assert_string_equal(pack.text[FIRMWARE], "");
     assert_string_equal(pack.text[MODEL], "JBD48100000");
     pack_derive(&pack);
-    assert_near(&pack, CELL_MAX_INDEX, 4);
-    assert_near(&pack, CELL_MIN_INDEX, 1);
+    assert_values(&pack, {CELL_MAX_INDEX, 4}, {CELL_MIN_INDEX, 1});
 }
 
 TEST(foreign)
@@ -166,7 +157,7 @@ TEST(pieces)
     memcpy(line.bytes + line.size, "\x02\x78\x00", 3);
     pack_clear(&pack);
     assert_int_equal(receive_all(&bms, &request, line.bytes, line.size + 3, &pack), BMS_DONE);
-    assert_near(&pack, VOLTAGE_V, 53.21);
+    assert_values(&pack, {VOLTAGE_V, 53.21});
     whole.bytes[whole.size - 1] ^= 1;
     assert_int_equal(jbd_up_driver.frame(&bms, &request, whole.bytes, whole.size).kind,
                      BMS_DAMAGED);
@@ -215,13 +206,13 @@ TEST(lengths)
             assert_memory_equal(&pack, &empty, sizeof pack);
             continue;
         }
-        assert_near(&pack, CELL_COUNT, cases[i].cells);
+        assert_values(&pack, {CELL_COUNT, cases[i].cells});
         assert_int_equal(pack_known(&pack, TEMP_COUNT), cases[i].has_temps);
         assert_int_equal(pack_known(&pack, BALANCE_MASK), cases[i].has_trail);
-        assert_near(&pack, CURRENT_A, 100);
+        assert_values(&pack, {CURRENT_A, 100});
         /* The master's current limits are not those of the pack. */
         assert_true(pack_known(&pack, CHARGE_VOLTAGE_LIMIT_V));
-        assert_false(pack_known(&pack, CHARGE_CURRENT_LIMIT_A));
+        assert_values(&pack, {CHARGE_CURRENT_LIMIT_A, NAN});
     }
 }
 
@@ -238,10 +229,7 @@ TEST(missing_sensors)
     for (unsigned n = 0; n < 4; n++)
         put_be16(d + 68 + 2 * 16 + 2 + 2 * n, n == 2 ? 715 : 0);
     assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 200, &pack), BMS_DONE);
-    assert_near(&pack, TEMP_C + 2, 21.5);
-    assert_unknown(&pack, TEMP_C);
-    assert_unknown(&pack, TEMP_C + 3);
-    assert_unknown(&pack, MOS_TEMP_C);
+    assert_values(&pack, {TEMP_C + 2, 21.5}, {TEMP_C, NAN}, {TEMP_C + 3, NAN}, {MOS_TEMP_C, NAN});
     assert_int_equal(pack.implausible, 0);
 }
 
@@ -309,8 +297,7 @@ static void read_state(struct bms *bms, uint16_t switches, uint32_t protections)
     pack_clear(&pack);
     fill_status(d, 16, 4, protections, switches);
     assert_int_equal(exchange_data(bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
-    assert_near(&pack, DISCHARGE_MOS, switches & 1);
-    assert_near(&pack, CHARGE_MOS, switches >> 1 & 1);
+    assert_values(&pack, {DISCHARGE_MOS, switches & 1}, {CHARGE_MOS, switches >> 1 & 1});
 }
 
 /* The switch word of the request that is built; -1: none. */
@@ -450,5 +437,5 @@ TEST(emulated_silence)
     put_le16(asked.bytes + 14, crc16_modbus(asked.bytes, 14));
     assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out), 16);
     assert_int_equal(out.size, 0);
-    assert_near(&pack, CHARGE_MOS, 0);
+    assert_values(&pack, {CHARGE_MOS, 0});
 }

@@ -158,7 +158,7 @@ TEST(control)
                      20);
     assert_bytes(out.bytes, out.size,
                  "AA 55 90 EB C8 01 01 00 00 00 00 00 00 00 00 00 00 00 00 44 ");
-    assert_true(simulated.value[DISCHARGE_MOS] == 0);
+    assert_values(&simulated, {DISCHARGE_MOS, 0});
     assert_int_equal(driver->decode(&bms, &request, request.bytes, 20, &pack),
                      BMS_FOREIGN); /* echo */
     assert_int_equal(driver->decode(&bms, &request, out.bytes, 20, &pack), BMS_DONE);
@@ -345,8 +345,7 @@ TEST(temperatures)
         put_le16(record + 144, (uint16_t) -2000);
         mend(record);
         assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
-        assert_true(pack.value[TEMP_COUNT] == cases[i].count);
-        assert_false(pack_known(&pack, MOS_TEMP_C));
+        assert_values(&pack, {TEMP_COUNT, cases[i].count}, {MOS_TEMP_C, NAN});
         for (unsigned t = 0; t < 4; t++)
             assert_true(t < cases[i].count ? fabs(pack.value[TEMP_C + t] - cases[i].temps[t]) < 1e-9
                                            : !pack_known(&pack, (enum pack_value)(TEMP_C + t)));
@@ -407,11 +406,8 @@ TEST(broken_wire)
             pack_clear(&pack);
             assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
             pack_derive(&pack);
-            assert_true(pack.value[CELL_COUNT] == 8);
-            assert_false(pack_known(&pack, (enum pack_value)(CELL_MV + 4)));
-            assert_true(pack.value[CELL_MV + 7] == 3324);
-            assert_true(pack.value[CELL_MIN_MV] == 3303);
-            assert_true(pack.value[SOC_PERCENT] == 63);
+            assert_values(&pack, {CELL_COUNT, 8}, {CELL_MV + 4, NAN}, {CELL_MV + 7, 3324},
+                          {CELL_MIN_MV, 3303}, {SOC_PERCENT, 63});
         }
 }
 
@@ -434,8 +430,7 @@ TEST(dead_cell)
         assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_INVALID);
         bms.options.variant = layouts[l].variant;
         assert_int_equal(driver->decode(&bms, &request, record, RECORD, &pack), BMS_DONE);
-        assert_false(pack_known(&pack, (enum pack_value)(CELL_MV + 4)));
-        assert_true(pack.value[CELL_COUNT] == 8);
+        assert_values(&pack, {CELL_MV + 4, NAN}, {CELL_COUNT, 8});
     }
 }
 
@@ -475,8 +470,7 @@ TEST(stuck_remaining)
     pack_set(&simulated, FULL_AH, 314);
     pack_set(&simulated, SOC_PERCENT, 40);
     assert_int_equal(read_back(&bms, VARIANT_32S, true, &simulated, &pack), BMS_DONE);
-    assert_false(pack_known(&pack, REMAINING_AH));
-    assert_true(pack.value[SOC_PERCENT] == 40);
+    assert_values(&pack, {REMAINING_AH, NAN}, {SOC_PERCENT, 40});
 }
 
 /* Section 7: the simulated board takes its offsets from the decoder, and no recording shows this one. */
@@ -495,7 +489,7 @@ TEST(count_of_settings)
     record[114] = 13;
     mend(record);
     driver->decode(&bms, &request, record, RECORD, &pack);
-    assert_true(pack.value[CELL_COUNT] == 13);
+    assert_values(&pack, {CELL_COUNT, 13});
 }
 
 /* The rated capacity is in the settings frame, which may follow the status: it is kept. Frames that do not answer the
@@ -513,17 +507,17 @@ TEST(order)
     assert_int_equal(driver->decode(&bms, &about, find(&out, STATUS), RECORD, &pack), BMS_FOREIGN);
     assert_int_equal(driver->decode(&bms, &log, find(&out, STATUS), RECORD, &pack), BMS_FOREIGN);
     assert_int_equal(driver->decode(&bms, &stream, find(&out, STATUS), RECORD, &pack), BMS_DONE);
-    assert_false(pack_known(&pack, RATED_AH));
+    assert_values(&pack, {RATED_AH, NAN});
     /* Settings are kept if they arrive together with the status, but not if they arrived alone, because then nothing
      * confirms them. */
     assert_int_equal(driver->decode(&bms, &none, find(&out, SETTINGS), RECORD, &pack), BMS_PARTIAL);
     pack_clear(&pack);
     assert_int_equal(driver->decode(&bms, &none, find(&out, STATUS), RECORD, &pack), BMS_DONE);
-    assert_false(pack_known(&pack, RATED_AH));
+    assert_values(&pack, {RATED_AH, NAN});
     pack_clear(&pack);
     assert_int_equal(driver->decode(&bms, &none, find(&out, SETTINGS), RECORD, &pack), BMS_PARTIAL);
     assert_int_equal(driver->decode(&bms, &none, find(&out, STATUS), RECORD, &pack), BMS_DONE);
-    assert_true(pack.value[RATED_AH] == 280);
+    assert_values(&pack, {RATED_AH, 280});
     for (int statuses = 1; statuses <= 101; statuses++) {
         pack_clear(&pack);
         assert_int_equal(driver->decode(&bms, &none, find(&out, STATUS), RECORD, &pack), BMS_DONE);
@@ -551,7 +545,7 @@ TEST(stream)
         memcpy(stream + cuts[i] + 24, record, RECORD);
         pack_clear(&pack);
         assert_int_equal(feed(&bms, &request, stream, cuts[i] + 24 + RECORD, &pack), BMS_DONE);
-        assert_true(pack.value[SOC_PERCENT] == 63);
+        assert_values(&pack, {SOC_PERCENT, 63});
     }
 }
 

@@ -121,7 +121,7 @@ TEST(short_replies)
     bms_init(&bms, driver);
     pack_clear(&pack);
     assert_int_equal(receive_frame(&bms, &request, soc, sizeof soc, &pack), BMS_DONE);
-    assert_true(pack.value[SOC_PERCENT] == 100);
+    assert_values(&pack, {SOC_PERCENT, 100});
     request = ask(0x03, 0x84);
     assert_int_equal(receive_frame(&bms, &request, soc, sizeof soc, &pack), BMS_FOREIGN);
     assert_true(driver->control(&bms, BMS_CHARGE_MOS, true, &request));
@@ -214,15 +214,13 @@ TEST(unknown_code)
     size_t size = insert(&out, 2, unknown, sizeof unknown);
     pack_clear(&pack);
     assert_int_equal(receive_frame(&bms, &all, out.bytes, size, &pack), BMS_DONE);
-    assert_true(pack.value[CELL_MV + 15] == 3112);
-    assert_true(pack.value[FULL_AH] == 271);
-    assert_false(pack_known(&pack, CURRENT_A));
+    assert_values(&pack, {CELL_MV + 15, 3112}, {FULL_AH, 271}, {CURRENT_A, NAN});
     assert_true(driver->build(&bms, STEP_PROTOCOL, &request));
     assert_request(&request, "4E 57 00 13 00 00 00 00 03 03 00 C0 00 00 00 00 68 00 00 01 E6 ");
     assert_int_equal(take_one(&bms, 0xC0, &one, 1, &pack), BMS_DONE);
     assert_false(driver->build(&bms, STEP_PROTOCOL, &request));
     assert_int_equal(receive_frame(&bms, &all, out.bytes, size, &pack), BMS_DONE);
-    assert_true(fabs(pack.value[CURRENT_A] - 2.08) < 1e-9);
+    assert_values(&pack, {CURRENT_A, 2.08});
     /* The log reports it. */
     assert_non_null(strstr(bms.remark, "register EE"));
 }
@@ -348,7 +346,7 @@ TEST(control)
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
                      request.size);
     assert_int_equal(receive_frame(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
-    assert_true(simulated.value[CHARGE_MOS] == 0);
+    assert_values(&simulated, {CHARGE_MOS, 0});
     /* Missing registers and noise get no answer. */
     request = ask(0x03, 0x8D);
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),

@@ -200,7 +200,7 @@ TEST(control)
                          request.size);
         assert_bytes(out.bytes, out.size, cases[i].answer);
         enum pack_value mos = cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
-        assert_true(simulated.value[mos] == cases[i].on);
+        assert_values(&simulated, {mos, cases[i].on});
         put(&wire, late, sizeof late);
         put(&wire, request.bytes, request.size); /* echo */
         assert_int_equal(receive_wire(&bms, &request, &wire, 3, &pack), REPLY_WAITING);
@@ -397,13 +397,13 @@ TEST(others_are_remembered)
     pack_clear(&pack);
     put_part(&second, THEIRS);
     assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), REPLY_WAITING);
-    assert_false(pack_known(&pack, VOLTAGE_V));
+    assert_values(&pack, {VOLTAGE_V, NAN});
     /* A pack that acknowledges after its records does not confirm the next record. */
     second.size = 0;
     put_part(&second, OURS_ACK);
     put_part(&second, THEIRS);
     assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), REPLY_WAITING);
-    assert_false(pack_known(&pack, VOLTAGE_V));
+    assert_values(&pack, {VOLTAGE_V, NAN});
 }
 
 /* A record says nothing of whose it is, and this pack may be switched off: that other packs have answered is known to
@@ -419,7 +419,7 @@ TEST(others_share_the_line)
     pack_clear(&pack);
     put_part(&alone, THEIRS);
     assert_int_equal(receive_wire(&bms, &request, &alone, 50, &pack), REPLY_WAITING);
-    assert_false(pack_known(&pack, VOLTAGE_V));
+    assert_values(&pack, {VOLTAGE_V, NAN});
     put_part(&acknowledged, OURS);
     put_part(&acknowledged, OURS_ACK);
     assert_int_equal(receive_wire(&bms, &request, &acknowledged, 50, &pack), REPLY_DONE);
@@ -481,32 +481,25 @@ TEST(parts_of_blocks)
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1290, 2, 16, &pack), REPLY_DONE);
-    assert_true(pack.value[VOLTAGE_V] == expected.value[VOLTAGE_V]);
-    assert_false(pack_known(&pack, CURRENT_A));
+    assert_values(&pack, {VOLTAGE_V, expected.value[VOLTAGE_V]}, {CURRENT_A, NAN});
     assert_int_equal(pack.alarms_known, 0);
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1290, 1, 16, &pack), REPLY_DONE);
-    assert_false(pack_known(&pack, VOLTAGE_V));
+    assert_values(&pack, {VOLTAGE_V, NAN});
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1278, 50, 16, &pack), REPLY_DONE);
-    assert_true(pack.value[MOS_TEMP_C] == 31);
-    assert_true(pack.value[CURRENT_A] == -6.5);
-    assert_true(pack.value[TEMP_COUNT] == 2);
-    assert_false(pack_known(&pack, CELL_COUNT));
+    assert_values(&pack, {MOS_TEMP_C, 31}, {CURRENT_A, -6.5}, {TEMP_COUNT, 2}, {CELL_COUNT, NAN});
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1200, 16, 16, &pack),
                      REPLY_DONE); /* cells without their mask */
-    assert_true(pack.value[CELL_MV + 15] == expected.value[CELL_MV + 15]);
-    assert_false(pack_known(&pack, CELL_COUNT));
+    assert_values(&pack, {CELL_MV + 15, expected.value[CELL_MV + 15]}, {CELL_COUNT, NAN});
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1200, 123, 16, &pack), REPLY_DONE);
-    assert_true(pack.value[CELL_COUNT] == 16);
-    assert_true(pack.value[CYCLES] == 101);
-    assert_true(pack.value[DISCHARGE_MOS] == 1);
+    assert_values(&pack, {CELL_COUNT, 16}, {CYCLES, 101}, {DISCHARGE_MOS, 1});
 }
 
 /* An answer with another number of registers than requested is rejected. */
@@ -525,8 +518,7 @@ TEST(wrong_count)
     answer(1, 16, &asked, &out);
     put(&wire, out.bytes, out.size);
     assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), REPLY_DONE);
-    assert_false(pack_known(&pack, VOLTAGE_V));
-    assert_true(pack.value[CELL_COUNT] == 16);
+    assert_values(&pack, {VOLTAGE_V, NAN}, {CELL_COUNT, 16});
 }
 
 /* An answer to our own read with a wrong CRC counts as damaged, not as noise. */

@@ -191,7 +191,7 @@ TEST(rows)
         request = request_of("01 03 00 00 00 04 00 00");
         assert_int_equal(receive_frame(&bms, &request, answer.bytes, answer.size, &pack), BMS_DONE);
         if (isnan(cases[i].expected))
-            assert_unknown(&pack, cases[i].id);
+            assert_values(&pack, {cases[i].id, NAN});
         else if (!(fabs(pack.value[cases[i].id] - cases[i].expected) < 1e-9))
             fail_msg("%s: %g", cases[i].row, pack.value[cases[i].id]);
         free(map);
@@ -295,9 +295,9 @@ TEST(expected)
         "write 0x550 1 0x8100\nread holding 0 4\nexpect 1 0x8801\nvoltage_v 0 u16\n";
     struct pack pack;
     assert_int_equal(answer_words(text, (const uint16_t[]){53, 0x8801, 0, 0}, &pack), BMS_DONE);
-    assert_near(&pack, VOLTAGE_V, 53);
+    assert_values(&pack, {VOLTAGE_V, 53});
     assert_int_equal(answer_words(text, (const uint16_t[]){53, 0x8800, 0, 0}, &pack), BMS_INVALID);
-    assert_unknown(&pack, VOLTAGE_V);
+    assert_values(&pack, {VOLTAGE_V, NAN});
 }
 
 TEST(write)

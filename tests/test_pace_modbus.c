@@ -131,8 +131,8 @@ TEST(alarms)
                 assert_only_alarm(&pack, (enum pack_alarm) alarm, reg == 9 ? W : P);
             assert_int_equal(pack.raw_alarm_count, 3);
             assert_int_equal(pack.raw_alarms[reg - 9], 1 << bit);
-            assert_near(&pack, CHARGE_MOS, reg == 11 && bit == 10);
-            assert_near(&pack, DISCHARGE_MOS, reg == 11 && bit == 11);
+            assert_values(&pack, {CHARGE_MOS, reg == 11 && bit == 10},
+                          {DISCHARGE_MOS, reg == 11 && bit == 11});
         }
 }
 
@@ -150,12 +150,8 @@ TEST(sensors)
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
-    assert_unknown(&pack, TEMP_C);
-    assert_near(&pack, TEMP_C + 1, -3.1);
-    assert_near(&pack, TEMP_C + 2, 23.3);
-    assert_unknown(&pack, TEMP_C + 3);
-    assert_near(&pack, TEMP_COUNT, 3);
-    assert_unknown(&pack, MOS_TEMP_C);
+    assert_values(&pack, {TEMP_C, NAN}, {TEMP_C + 1, -3.1}, {TEMP_C + 2, 23.3}, {TEMP_C + 3, NAN},
+                  {TEMP_COUNT, 3}, {MOS_TEMP_C, NAN});
     assert_int_equal(pack.implausible, 0);
 }
 
@@ -167,15 +163,12 @@ TEST(long_layout)
     fill_long(words);
     pack_clear(&first);
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &first), BMS_DONE);
-    assert_near(&first, CELL_COUNT, 20);
+    assert_values(&first, {CELL_COUNT, 20});
     pack_clear(&pack);
     words[57] = 0xFFD3;
     assert_int_equal(take_registers(&bms, STEP_LONG_VALUES, words, &pack), BMS_DONE);
-    assert_near(&pack, CELL_MV + 19, 3300);
-    assert_unknown(&pack, CELL_MV + 20);
-    assert_near(&pack, TEMP_COUNT, 2);
-    assert_near(&pack, TEMP_C + 1, 20.2);
-    assert_near(&pack, MOS_TEMP_C, -4.5);
+    assert_values(&pack, {CELL_MV + 19, 3300}, {CELL_MV + 20, NAN}, {TEMP_COUNT, 2},
+                  {TEMP_C + 1, 20.2}, {MOS_TEMP_C, -4.5});
     pack_merge(&first, &pack);
     bms.driver->finish(&bms, &first);
     assert_int_equal(first.raw_alarm_count, 3);
@@ -183,8 +176,7 @@ TEST(long_layout)
     words[46] = 11;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_LONG_VALUES, words, &pack), BMS_DONE);
-    assert_unknown(&pack, TEMP_COUNT);
-    assert_unknown(&pack, TEMP_C + 10);
+    assert_values(&pack, {TEMP_COUNT, NAN}, {TEMP_C + 10, NAN});
 }
 
 TEST(not_a_pack)
@@ -202,7 +194,7 @@ TEST(not_a_pack)
         words[cases[i].at] = cases[i].word;
         pack_clear(&pack);
         assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_INVALID);
-        assert_unknown(&pack, VOLTAGE_V);
+        assert_values(&pack, {VOLTAGE_V, NAN});
     }
 }
 
@@ -218,8 +210,7 @@ TEST(broken_wire)
     words[15] = 0;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
-    assert_near(&pack, CELL_MV, 0);
-    assert_near(&pack, CELL_MV + 1, 3300);
+    assert_values(&pack, {CELL_MV, 0}, {CELL_MV + 1, 3300});
 }
 
 TEST(board)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unit.h"
+#include "assert_values.h"
 
 /* ---- a driver that is easy to follow: the request is the step's number, nothing is decoded ---- */
 
@@ -117,9 +117,7 @@ POLLER_TEST(publishes_a_whole_cycle)
     struct world *world = *state;
     assert_true(poller_stale(world->poller, world->now));
     assert_true(cycle(world));
-    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
-    assert_true(world->poller->values.value[CELL_MV] == 3300);
-    assert_true(world->poller->values.value[CELL_MAX_MV] == 3300);
+    assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, 3300}, {CELL_MAX_MV, 3300});
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
     assert_false(poller_stale(world->poller, world->now));
     assert_true(fabs(world->poller->pace.due - world->now - 1) < 1e-9);
@@ -159,8 +157,7 @@ POLLER_TEST(keeps_what_a_slow_first_cycle_brought)
         answer(world, request.bytes[0]);
     }
     assert_true(published && world->now - began > config.stale_after_s);
-    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
-    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, 3300});
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
     assert_true(world->poller->published_at == began);
 }
@@ -202,13 +199,10 @@ POLLER_TEST(never_mixes_two_cycles)
     assert_false(cycle(world));
     assert_false(cycle(world));
     /* Still the first cycle as a whole. */
-    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
-    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, 3300});
     /* After three misses the cells are given up: fresh values without them. */
     assert_true(cycle(world));
-    assert_true(world->poller->values.value[VOLTAGE_V] == 48);
-    assert_true(isnan(world->poller->values.value[CELL_MV]));
-    assert_true(isnan(world->poller->values.value[CELL_MAX_MV]));
+    assert_values(&world->poller->values, {VOLTAGE_V, 48}, {CELL_MV, NAN}, {CELL_MAX_MV, NAN});
     /* They are not requested in each cycle, but again later. */
     cycle(world);
     assert_int_equal(world->asked[CELLS], 0);
@@ -217,7 +211,7 @@ POLLER_TEST(never_mixes_two_cycles)
     while (!world->asked[CELLS])
         cycle(world);
     assert_in_range((int) (world->now - start), 10, 13);
-    assert_true(world->poller->values.value[CELL_MV] == 3000);
+    assert_values(&world->poller->values, {CELL_MV, 3000});
 }
 
 POLLER_TEST(publishes_without_what_never_came)
@@ -225,8 +219,7 @@ POLLER_TEST(publishes_without_what_never_came)
     struct world *world = *state;
     world->answers[CELLS] = false;
     assert_true(cycle(world));
-    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
-    assert_true(isnan(world->poller->values.value[CELL_MV]));
+    assert_values(&world->poller->values, {VOLTAGE_V, 52}, {CELL_MV, NAN});
 }
 
 /* Many boards do not answer requests that they do not support. */
@@ -263,7 +256,7 @@ POLLER_TEST(asks_rarely_what_was_never_answered)
     world->answers[CELLS] = true;
     while (world->now < 1000 + 5.1 * 3600.0)
         cycle(world);
-    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    assert_values(&world->poller->values, {CELL_MV, 3300});
 }
 
 /* A reply that is damaged each time shows that the board supports the request. */
@@ -358,14 +351,13 @@ POLLER_TEST(forgets_the_device_on_reset)
     world->answers[SLOW] = world->answers[CELLS] = false;
     assert_true(cycle(world));
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
-    assert_true(world->poller->values.value[RATED_AH] == 100);
-    assert_true(isnan(world->poller->values.value[CELL_MV]));
+    assert_values(&world->poller->values, {RATED_AH, 100}, {CELL_MV, NAN});
     world->serial = "B2";
     world->answers[SLOW] = true;
     poller_reset(world->poller, world->now);
     assert_true(cycle(world));
     assert_string_equal(world->poller->values.text[SERIAL], "B2");
-    assert_true(isnan(world->poller->values.value[RATED_AH]));
+    assert_values(&world->poller->values, {RATED_AH, NAN});
 }
 
 /* Another pack may have been connected meanwhile: the driver starts over, and everything is read again. */
@@ -417,7 +409,7 @@ POLLER_TEST(forgets_a_talker_after_a_long_silence)
     pack_set(&poller->incoming, SOC_PERCENT, 80); /* the first half of a set */
     poller_unheard(poller);
     assert_int_equal(*note, 0);
-    assert_false(pack_known(&poller->incoming, SOC_PERCENT));
+    assert_values(&poller->incoming, {SOC_PERCENT, NAN});
     /* What the driver records while it waits for its device is kept. */
     *note = 8;
     poller_unheard(poller);
@@ -444,7 +436,7 @@ POLLER_TEST(counts_refused_values_once)
     world->voltage = 9999;
     assert_true(cycle(world));
     assert_int_equal(world->poller->counters.implausible, 1);
-    assert_true(isnan(world->poller->values.value[VOLTAGE_V]));
+    assert_values(&world->poller->values, {VOLTAGE_V, NAN});
 }
 
 POLLER_TEST(leaves_a_refused_step_alone)
@@ -481,7 +473,7 @@ POLLER_TEST(ends_a_cycle_with_its_last_reply)
         assert_int_equal(plan_end_if_done(world->poller, world->now, &published), step == SLOW);
     }
     assert_true(published);
-    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_values(&world->poller->values, {VOLTAGE_V, 52});
     assert_false(plan_end_if_done(world->poller, world->now, &published));
     assert_int_equal(world->poller->counters.polls, 1);
     assert_int_equal(world->poller->counters.repeats, 0);

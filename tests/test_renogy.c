@@ -84,11 +84,9 @@ TEST(alarms)
             assert_int_equal(pack.raw_alarm_count, 6);
             assert_int_equal(pack.raw_alarms[word], 1 << bit);
             if (word == 2) {
-                assert_near(&pack, CHARGE_MOS, bit == 1);
-                assert_near(&pack, DISCHARGE_MOS, bit == 2);
+                assert_values(&pack, {CHARGE_MOS, bit == 1}, {DISCHARGE_MOS, bit == 2});
             } else { /* status1 is 0: not reported */
-                assert_unknown(&pack, CHARGE_MOS);
-                assert_unknown(&pack, DISCHARGE_MOS);
+                assert_values(&pack, {CHARGE_MOS, NAN}, {DISCHARGE_MOS, NAN});
             }
         }
 }
@@ -135,22 +133,19 @@ TEST(charge)
         bms.options.variant = variant;
         pack_clear(&pack);
         assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
-        assert_near(&pack, CURRENT_A, variant ? -1.2 : -0.12);
-        assert_near(&pack, VOLTAGE_V, 13.6);
-        assert_near(&pack, REMAINING_AH, 97.2);
-        assert_near(&pack, SOC_PERCENT, 97.2);
-        assert_near(&pack, CYCLES, 15);
+        assert_values(&pack, {CURRENT_A, variant ? -1.2 : -0.12}, {VOLTAGE_V, 13.6},
+                      {REMAINING_AH, 97.2}, {SOC_PERCENT, 97.2}, {CYCLES, 15});
     }
     struct bms bms = new_bms(&renogy_driver);
     struct pack pack;
     words[2] = 2; /* more than the maximum: full */
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
-    assert_near(&pack, SOC_PERCENT, 100);
+    assert_values(&pack, {SOC_PERCENT, 100});
     words[4] = words[5] = 0;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
-    assert_unknown(&pack, SOC_PERCENT);
+    assert_values(&pack, {SOC_PERCENT, NAN});
 }
 
 /* Read from a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
@@ -163,22 +158,18 @@ TEST(limits)
         bms.options.variant = variant;
         pack_clear(&pack);
         assert_int_equal(take_registers(&bms, STEP_LIMITS, words, &pack), BMS_DONE);
-        assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 14.8);
-        assert_near(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 10);
+        assert_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, 14.8}, {DISCHARGE_VOLTAGE_LIMIT_V, 10});
         if (variant == 0) {
-            assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 50);
-            assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 100);
+            assert_values(&pack, {CHARGE_CURRENT_LIMIT_A, 50}, {DISCHARGE_CURRENT_LIMIT_A, 100});
         } else {
-            assert_unknown(&pack, CHARGE_CURRENT_LIMIT_A);
-            assert_unknown(&pack, DISCHARGE_CURRENT_LIMIT_A);
+            assert_values(&pack, {CHARGE_CURRENT_LIMIT_A, NAN}, {DISCHARGE_CURRENT_LIMIT_A, NAN});
         }
     }
     struct bms bms = new_bms(&renogy_driver);
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_LIMITS, nothing, &pack), BMS_DONE);
-    assert_unknown(&pack, CHARGE_VOLTAGE_LIMIT_V);
-    assert_unknown(&pack, CHARGE_CURRENT_LIMIT_A);
+    assert_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, NAN}, {CHARGE_CURRENT_LIMIT_A, NAN});
 }
 
 /* Another program reads without the cycles. */
@@ -191,9 +182,7 @@ TEST(six_registers)
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
-    assert_near(&pack, VOLTAGE_V, 52.4);
-    assert_near(&pack, REMAINING_AH, 49.842);
-    assert_unknown(&pack, CYCLES);
+    assert_values(&pack, {VOLTAGE_V, 52.4}, {REMAINING_AH, 49.842}, {CYCLES, NAN});
 }
 
 TEST(not_a_pack)
@@ -215,7 +204,7 @@ TEST(not_a_pack)
         pack_clear(&pack);
         assert_int_equal(take_registers(&bms, STEP_CELLS, words, &pack), cases[i].expected);
         assert_int_equal(pack_known(&pack, CELL_MV + 1), cases[i].expected == BMS_DONE);
-        assert_unknown(&pack, CELL_MV + 4);
+        assert_values(&pack, {CELL_MV + 4, NAN});
     }
     static const uint16_t nothing[34] = {4};
     struct bms bms = new_bms(&renogy_driver);

@@ -96,10 +96,10 @@ TEST(alarms)
                     assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm, cases[i].level);
                     told++;
                 }
-            assert_near(&pack, DISCHARGE_MOS, byte == 15 && bit == 0);
-            assert_near(&pack, CHARGE_MOS, byte == 15 && bit == 1);
+            assert_values(&pack, {DISCHARGE_MOS, byte == 15 && bit == 0},
+                          {CHARGE_MOS, byte == 15 && bit == 1});
             unsigned mask = byte == 6 ? 1u << bit : byte == 7 ? 0x100u << bit : 0;
-            assert_near(&pack, BALANCE_MASK, mask);
+            assert_values(&pack, {BALANCE_MASK, mask});
             assert_int_equal(pack.raw_alarm_count, 9);
             assert_int_equal(pack.raw_alarms[byte / 2], byte % 2 ? 1 << bit : 0x100 << bit);
         }
@@ -117,13 +117,10 @@ TEST(late_half)
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS, second, &pack), BMS_FOREIGN);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS_2, first, &pack), BMS_FOREIGN);
-    assert_unknown(&pack, RATED_AH);
-    assert_unknown(&pack, CELL_COUNT);
+    assert_values(&pack, {RATED_AH, NAN}, {CELL_COUNT, NAN});
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS, first, &pack), BMS_DONE);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS_2, second, &pack), BMS_DONE);
-    assert_near(&pack, CELL_COUNT, 15);
-    assert_near(&pack, TEMP_COUNT, 4);
-    assert_near(&pack, RATED_AH, 304);
+    assert_values(&pack, {CELL_COUNT, 15}, {TEMP_COUNT, 4}, {RATED_AH, 304});
 }
 
 /* The number of cells is a parameter; until it is read, zeros after the last cell are not cells. */
@@ -138,16 +135,13 @@ TEST(cells)
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
-    assert_near(&pack, CELL_COUNT, 15);
-    assert_near(&pack, CELL_MV + 3, 0);
-    assert_unknown(&pack, CELL_MV + 15);
+    assert_values(&pack, {CELL_COUNT, 15}, {CELL_MV + 3, 0}, {CELL_MV + 15, NAN});
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS, parameters, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
     pack_derive(&pack);
-    assert_near(&pack, CELL_COUNT, 14);
-    assert_unknown(&pack, CELL_MV + 14);
+    assert_values(&pack, {CELL_COUNT, 14}, {CELL_MV + 14, NAN});
 }
 
 /* Without the parameters, a place that reads 0.0 °C after the others is not a sensor. */
@@ -161,14 +155,12 @@ TEST(sensors)
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
-    assert_near(&pack, TEMP_COUNT, 1);
-    assert_unknown(&pack, TEMP_C + 1);
+    assert_values(&pack, {TEMP_COUNT, 1}, {TEMP_C + 1, NAN});
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS, parameters, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
-    assert_near(&pack, TEMP_COUNT, 4);
-    assert_near(&pack, TEMP_C + 3, 0);
+    assert_values(&pack, {TEMP_COUNT, 4}, {TEMP_C + 3, 0});
 }
 
 TEST(not_a_pack)
@@ -183,15 +175,14 @@ TEST(not_a_pack)
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(take_registers(&bms, STEP_PACK, good, &pack), BMS_DONE);
-    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
-    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 120);
+    assert_values(&pack, {DISCHARGE_CURRENT_LIMIT_A, 150}, {CHARGE_CURRENT_LIMIT_A, 120});
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint16_t words[17];
         memcpy(words, good, sizeof words);
         words[cases[i].at] = cases[i].word;
         pack_clear(&pack);
         assert_int_equal(take_registers(&bms, STEP_PACK, words, &pack), BMS_INVALID);
-        assert_unknown(&pack, VOLTAGE_V);
+        assert_values(&pack, {VOLTAGE_V, NAN});
     }
 }
 
@@ -219,8 +210,8 @@ TEST(switches)
         assert_true(bms.driver->control(&bms, cases[i].which, cases[i].on, &request));
         assert_bytes(request.bytes, 9, cases[i].request);
         board.driver->emulate(&board, &told, request.bytes, request.size, &out);
-        assert_near(&told, cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS,
-                    cases[i].on);
+        assert_values(&told,
+                      {cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS, cases[i].on});
         assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
     }
     assert_answer(&board, &told, "00 10 15 17 00 01 02 AA 55", "00 90 02");

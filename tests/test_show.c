@@ -50,11 +50,8 @@ TEST(limits)
     struct shown shown;
     show_source(&shown, &source, NOW);
     assert_false(shown.stopping);
-    assert_near(&shown.values, CHARGE_VOLTAGE_LIMIT_V, 55.2);
-    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 50);
-    assert_near(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&shown.values, CHARGE_MOS, 1);
-    assert_near(&shown.values, DISCHARGE_MOS, 0);
+    assert_values(&shown.values, {CHARGE_VOLTAGE_LIMIT_V, 55.2}, {CHARGE_CURRENT_LIMIT_A, 50},
+                  {DISCHARGE_CURRENT_LIMIT_A, 0}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0});
     expect_number(&shown, SHOWN_BLOCKING_DISCHARGE, 0); /* it is on */
 }
 
@@ -64,20 +61,17 @@ TEST(nothing_allowed)
     struct shown shown;
     show_source(&shown, &stale, NOW + 6);
     assert_true(shown.stopping);
-    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&shown.values, CHARGE_MOS, 0);
-    assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
+    assert_values(&shown.values, {CHARGE_CURRENT_LIMIT_A, 0}, {CHARGE_MOS, 0},
+                  {CHARGE_VOLTAGE_LIMIT_V, NAN});
     stale.status.allowed.discharge_current_a = 30;
     stale.status.allowed.discharges_stale = true;
     show_source(&shown, &stale, NOW + 6);
-    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 30);
-    assert_near(&shown.values, DISCHARGE_MOS, 1);
+    assert_values(&shown.values, {CHARGE_CURRENT_LIMIT_A, 0}, {DISCHARGE_CURRENT_LIMIT_A, 30},
+                  {DISCHARGE_MOS, 1});
     unlimited.status.allowed.configured = false;
     show_source(&shown, &unlimited, NOW);
-    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
-    assert_near(&shown.values, DISCHARGE_MOS, 0);
-    assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
+    assert_values(&shown.values, {CHARGE_CURRENT_LIMIT_A, 0}, {DISCHARGE_MOS, 0},
+                  {CHARGE_VOLTAGE_LIMIT_V, NAN});
 }
 
 TEST(pack)
@@ -100,18 +94,17 @@ TEST(capacities)
     struct source source = new_source();
     struct shown shown;
     show_source(&shown, &source, NOW);
-    assert_unknown(&shown.values, FULL_AH);
+    assert_values(&shown.values, {FULL_AH, NAN});
     source.capacity_ah = 280;
     show_source(&shown, &source, NOW);
-    assert_near(&shown.values, FULL_AH, 280);
-    assert_near(&shown.values, REMAINING_AH, 224);
+    assert_values(&shown.values, {FULL_AH, 280}, {REMAINING_AH, 224});
     pack_set(&values, FULL_AH, 300);
     pack_set(&values, REMAINING_AH, 242); /* 80.7 %, which a BMS rounds to 80 */
     show_source(&shown, &source, NOW);
-    assert_near(&shown.values, REMAINING_AH, 242);
+    assert_values(&shown.values, {REMAINING_AH, 242});
     pack_set(&values, REMAINING_AH, 200);
     show_source(&shown, &source, NOW);
-    assert_near(&shown.values, REMAINING_AH, 240);
+    assert_values(&shown.values, {REMAINING_AH, 240});
 }
 
 TEST(bank)

@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "assert_values.h"
 
 #define PATIENCE_S 60 /* s until an awaited event counts as missing */
 #define LONG_REPLY 400
@@ -408,7 +408,7 @@ TEST(own_options)
     for (unsigned i = 0; i < 3; i++) {
         const struct pack *pack = simulator_pack(bench.simulator, i);
         assert_true(fabs(pack->value[SOC_PERCENT] - expected[i].soc_percent) < 1);
-        assert_true(pack->value[CELL_COUNT] == expected[i].cells);
+        assert_values(pack, {CELL_COUNT, expected[i].cells});
         assert_int_equal(strcmp(pack->text[SERIAL], "LAST") == 0, i == 2);
     }
     ask(&bench, "[3a][1b][2c]");
@@ -820,13 +820,13 @@ TEST(control)
         struct bench bench;
         set_up(&bench, &bms, 1, options[i]);
         const struct pack *pack = simulator_pack(bench.simulator, 0);
-        assert_true(pack->value[CURRENT_A] == -20 && pack->value[DISCHARGE_MOS] == 1);
+        assert_values(pack, {CURRENT_A, -20}, {DISCHARGE_MOS, 1});
         switch_mos(&bench, &bms, BMS_CHARGE_MOS, false);
-        assert_true(pack->value[CHARGE_MOS] == 0 && pack->value[CURRENT_A] == -20);
+        assert_values(pack, {CHARGE_MOS, 0}, {CURRENT_A, -20});
         switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, false);
-        assert_true(pack->value[DISCHARGE_MOS] == 0 && pack->value[CURRENT_A] == 0);
+        assert_values(pack, {DISCHARGE_MOS, 0}, {CURRENT_A, 0});
         switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, true);
-        assert_true(pack->value[DISCHARGE_MOS] == 1 && pack->value[CURRENT_A] == -20);
+        assert_values(pack, {DISCHARGE_MOS, 1}, {CURRENT_A, -20});
         tear_down(&bench);
     }
     /* Held off from the start: no current flows until a command switches it on. */
@@ -835,9 +835,9 @@ TEST(control)
     struct bench bench;
     set_up(&bench, &bms, 1, "delay=0,profile=discharge,discharge_mos=0");
     const struct pack *pack = simulator_pack(bench.simulator, 0);
-    assert_true(pack->value[DISCHARGE_MOS] == 0 && pack->value[CURRENT_A] == 0);
+    assert_values(pack, {DISCHARGE_MOS, 0}, {CURRENT_A, 0});
     switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, true);
-    assert_true(pack->value[DISCHARGE_MOS] == 1 && pack->value[CURRENT_A] == -20);
+    assert_values(pack, {DISCHARGE_MOS, 1}, {CURRENT_A, -20});
     tear_down(&bench);
 }
 

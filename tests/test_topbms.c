@@ -119,11 +119,8 @@ TEST(creabest)
     assert_int_equal(decode_text(&bms, asked, framed(0x22, 1, 0x46, 0, info), &pack), BMS_DONE);
     assert_false(topbms_driver.build(&bms, STATUS, &request));
     assert_false(topbms_driver.build(&bms, IDENTITY, &request));
-    assert_true(fabs(pack.value[TEMP_C] + 6.2) < 1e-9);
-    assert_true(pack.value[TEMP_C + 1] == 0);
-    assert_true(fabs(pack.value[CURRENT_A] + 1) < 1e-9);
-    assert_true(fabs(pack.value[VOLTAGE_V] - 13.3) < 1e-9);
-    assert_true(pack.value[SOC_PERCENT] == 96 && pack.value[CYCLES] == 3);
+    assert_values(&pack, {TEMP_C, -6.2}, {TEMP_C + 1, 0}, {CURRENT_A, -1}, {VOLTAGE_V, 13.3},
+                  {SOC_PERCENT, 96}, {CYCLES, 3});
     assert_true(isnan(pack.value[CHARGE_MOS]) && pack.alarms_known == 0);
     /* A voltage that does not match the cells, a count byte of another variant, one byte too few. */
     static const char *const wrong[] = {
@@ -136,7 +133,7 @@ TEST(creabest)
         pack_clear(&pack);
         assert_int_not_equal(decode_text(&bms, asked, framed(0x22, 1, 0x46, 0, wrong[i]), &pack),
                              BMS_DONE);
-        assert_true(isnan(pack.value[VOLTAGE_V]));
+        assert_values(&pack, {VOLTAGE_V, NAN});
     }
     assert_int_not_equal(
         decode_text(&automatic, "~21014642E00201FD34", framed(0x22, 1, 0x46, 0, info), &pack),
@@ -212,8 +209,7 @@ TEST(mos_replies)
         pack_clear(&pack);
         enum bms_result result = decode_text(&bms, cases[i].request, cases[i].reply, &pack);
         assert_int_equal(result, cases[i].result);
-        assert_value(&pack, CHARGE_MOS, cases[i].charge, 0);
-        assert_value(&pack, DISCHARGE_MOS, cases[i].discharge, 0);
+        assert_values(&pack, {CHARGE_MOS, cases[i].charge}, {DISCHARGE_MOS, cases[i].discharge});
     }
 }
 
@@ -264,17 +260,13 @@ TEST(all_sizes)
                 enum bms_result result = decode_topbms(cells % 16 + 1, info, &pack);
                 if (result != BMS_DONE)
                     fail_msg("%u cells, %u sensors, form %u: %d", cells, sensors, form, result);
-                assert_value(&pack, CELL_COUNT, cells, 0);
-                assert_value(&pack, TEMP_COUNT, sensors, 0);
-                assert_value(&pack, (enum pack_value)(CELL_MV + cells - 1), 3299 + cells, 0);
-                assert_value(&pack, CURRENT_A, -1, 1e-9);
-                assert_value(&pack, FULL_AH, 150, 1e-9);
-                assert_value(&pack, SOC_PERCENT, 88, 0);
-                assert_value(&pack, SOH_PERCENT, 100, 0);
+                assert_values(&pack, {CELL_COUNT, cells}, {TEMP_COUNT, sensors},
+                              {CELL_MV + cells - 1, 3299 + cells}, {CURRENT_A, -1}, {FULL_AH, 150},
+                              {SOC_PERCENT, 88}, {SOH_PERCENT, 100});
                 double mask = cells == 1 ? 1 : 3;
                 if (!(form & 2) && cells >= 32)
                     mask += 0x80000000u;
-                assert_value(&pack, BALANCE_MASK, mask, 0);
+                assert_values(&pack, {BALANCE_MASK, mask});
             }
 }
 
@@ -283,10 +275,9 @@ TEST(pack_16_with_16_cells)
 {
     struct pack pack;
     assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "", REST_6), &pack), BMS_DONE);
-    assert_value(&pack, CELL_COUNT, 16, 0);
+    assert_values(&pack, {CELL_COUNT, 16});
     assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "10", REST_6), &pack), BMS_DONE);
-    assert_value(&pack, CELL_COUNT, 16, 0);
-    assert_value(&pack, CELL_MV, 3300, 0);
+    assert_values(&pack, {CELL_COUNT, 16}, {CELL_MV, 3300});
 }
 
 /* Section 4: additional bytes are ignored; missing ones leave values unknown. */
@@ -295,16 +286,13 @@ TEST(more_and_fewer_bytes)
     struct pack pack;
     const char *longer = topbms_info(1, 16, 6, "", REST_6 "1234567890");
     assert_int_equal(decode_topbms(1, longer, &pack), BMS_DONE);
-    assert_value(&pack, BALANCE_MASK, 3, 0);
+    assert_values(&pack, {BALANCE_MASK, 3});
     const char *shorter = topbms_info(1, 16, 6, "", "06 3A98 0002 58");
     assert_int_equal(decode_topbms(1, shorter, &pack), BMS_DONE);
-    assert_value(&pack, SOC_PERCENT, 88, 0);
-    assert_value(&pack, SOH_PERCENT, NAN, 0);
-    assert_value(&pack, BALANCE_MASK, NAN, 0);
+    assert_values(&pack, {SOC_PERCENT, 88}, {SOH_PERCENT, NAN}, {BALANCE_MASK, NAN});
     const char *split = topbms_info(1, 16, 6, "", "06 3A98 00"); /* half of the cycles */
     assert_int_equal(decode_topbms(1, split, &pack), BMS_DONE);
-    assert_value(&pack, FULL_AH, 150, 1e-9);
-    assert_value(&pack, CYCLES, NAN, 0);
+    assert_values(&pack, {FULL_AH, 150}, {CYCLES, NAN});
 }
 
 /* Counts and values that contradict the length or the sum are rejected. */
@@ -381,18 +369,13 @@ TEST(missing_cells_and_sensors)
                        "64 0000 0000 0000";
     assert_int_equal(decode_topbms(1, info, &pack), BMS_DONE);
     pack_derive(&pack);
-    assert_value(&pack, CELL_COUNT, 4, 0);
-    assert_value(&pack, CELL_MV + 1, NAN, 0);
-    assert_value(&pack, CELL_MIN_MV, 3300, 0);
-    assert_value(&pack, CELL_AVG_MV, 3301, 0);
-    assert_value(&pack, TEMP_COUNT, 3, 0);
-    assert_value(&pack, TEMP_C, 20, 0);
-    assert_value(&pack, TEMP_C + 1, NAN, 0);
-    assert_value(&pack, TEMP_C + 2, -12, 0);
+    assert_values(&pack, {CELL_COUNT, 4}, {CELL_MV + 1, NAN}, {CELL_MIN_MV, 3300},
+                  {CELL_AVG_MV, 3301}, {TEMP_COUNT, 3}, {TEMP_C, 20}, {TEMP_C + 1, NAN},
+                  {TEMP_C + 2, -12});
     /* A broken wire: the cell is missing in the list, but not in the pack voltage. */
     info = "0104 0CE4 0000 0CE6 0CE8 00 0000 0528 1000 06 1000 0000 58 64 0000 0000 0000";
     assert_int_equal(decode_topbms(1, info, &pack), BMS_DONE);
-    assert_value(&pack, VOLTAGE_V, 13.2, 1e-9);
+    assert_values(&pack, {VOLTAGE_V, 13.2});
 }
 
 /* ---- who answers what ---- */
@@ -466,7 +449,7 @@ TEST(without_request)
     struct pack pack;
     pack_clear(&pack);
     assert_int_equal(decode_text(&bms, "", ANALOG_1, &pack), BMS_DONE);
-    assert_value(&pack, VOLTAGE_V, 53.58, 0.001);
+    assert_values(&pack, {VOLTAGE_V, 53.58});
     assert_int_equal(decode_text(&bms, "", STATUS_1, &pack), BMS_DONE);
     assert_true(pack_alarm_active(&pack, CELL_OVER_VOLTAGE));
     pack_clear(&pack);
@@ -609,8 +592,8 @@ TEST(status_bits_of_pace)
                      1u << DISCHARGE_OVER_TEMPERATURE | 1u << TEMP_SENSOR_FAULT);
     assert_int_equal(pack.alarms_warning,
                      1u << CHARGE_UNDER_TEMPERATURE | 1u << MOS_OVER_TEMPERATURE);
-    assert_value(&pack, BALANCE_MASK, 0x8002, 0); /* cells 2 and 16 */
-    assert_value(&pack, CHARGE_MOS, 1, 0);
+    assert_values(&pack, {BALANCE_MASK, 0x8002}); /* cells 2 and 16 */
+    assert_values(&pack, {CHARGE_MOS, 1});
 }
 
 /* Older TopBMS firmware: nine status bytes, no short-circuit bytes; alarms without a byte stay unknown. */
@@ -623,8 +606,7 @@ TEST(short_status)
     assert_int_equal(
         decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack), BMS_DONE);
     assert_true(pack_alarm_active(&pack, CELL_OVER_VOLTAGE));
-    assert_value(&pack, CHARGE_MOS, 1, 0);
-    assert_value(&pack, DISCHARGE_MOS, 1, 0);
+    assert_values(&pack, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1});
     /* An invalid item byte means that this is not a reply to 44H (section 5). */
     info = "0104 00000300 02 0000 00 00 0A 01 00 00 00 00 03 00 00 00 0000";
     pack_clear(&pack);

@@ -75,18 +75,16 @@ TEST(round_trips)
             struct pack pack = new_pack(cells, sensors), read;
             poll(&bms, &emulated, &pack, &read);
             for (size_t i = 0; i < sizeof always_sent / sizeof *always_sent; i++)
-                assert_value(&read, always_sent[i], pack.value[always_sent[i]], 1e-9);
+                assert_values(&read, {always_sent[i], pack.value[always_sent[i]]});
             for (unsigned i = 0; i < cells; i++)
-                assert_value(&read, (enum pack_value)(CELL_MV + i), pack.value[CELL_MV + i], 0);
-            assert_value(&read, TEMP_COUNT, sensors, 0);
+                assert_values(&read, {CELL_MV + i, pack.value[CELL_MV + i]});
+            assert_values(&read, {TEMP_COUNT, sensors});
             for (unsigned i = 0; i < sensors; i++)
-                assert_value(&read, (enum pack_value)(TEMP_C + i), pack.value[TEMP_C + i], 1e-9);
-            assert_value(&read, SOC_PERCENT, 50, 1e-9);
-            assert_value(&read, CHARGE_MOS, 1, 0);
-            assert_value(&read, DISCHARGE_MOS, 0, 0);
+                assert_values(&read, {TEMP_C + i, pack.value[TEMP_C + i]});
+            assert_values(&read, {SOC_PERCENT, 50}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0});
             bool balances =
                 variant == TOPBMS || variant == PACE || variant == SEPLOS || variant == EG4;
-            assert_value(&read, BALANCE_MASK, balances ? pack.value[BALANCE_MASK] : NAN, 0);
+            assert_values(&read, {BALANCE_MASK, balances ? pack.value[BALANCE_MASK] : NAN});
             bool identity = variant == TOPBMS || variant == TOPBAND;
             assert_string_equal(read.text[MODEL],
                                 identity || variant == SEPLOS || variant == PYLONTECH ? "MODEL-1"
@@ -125,8 +123,7 @@ TEST(auto_finds_each)
             for (int i = 0; i < 3; i++) /* it stays identified, even if it is silent for a while */
                 assert_true(topbms_driver.build(&bms, ANALOG, &request));
             poll(&bms, &emulated, &pack, &read);
-            assert_value(&read, CHARGE_MOS, 1, 0);
-            assert_value(&read, VOLTAGE_V, pack.value[VOLTAGE_V], 1e-9);
+            assert_values(&read, {CHARGE_MOS, 1}, {VOLTAGE_V, pack.value[VOLTAGE_V]});
             bool switched = topbms_driver.control(&bms, BMS_CHARGE_MOS, false, &request);
             assert_int_equal(switched, variant == PACE);
         }
@@ -168,7 +165,7 @@ TEST(finds_sylcin)
                     result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
             }
             assert_int_equal(result, BMS_DONE);
-            assert_value(&read, VOLTAGE_V, pack.value[VOLTAGE_V], 1e-9);
+            assert_values(&read, {VOLTAGE_V, pack.value[VOLTAGE_V]});
             for (int i = 0; i < 3; i++) {
                 assert_true(topbms_driver.build(&bms, ANALOG, &request));
                 assert_request(&request, "~52014642E00201FD30");
@@ -178,7 +175,7 @@ TEST(finds_sylcin)
             assert_true(emulate_sylcin(&emulated, &pack, &request, refuses, &out));
             result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
             assert_int_equal(result, BMS_DONE);
-            assert_value(&read, CHARGE_MOS, 1, 0);
+            assert_values(&read, {CHARGE_MOS, 1});
         }
 }
 
@@ -235,11 +232,9 @@ TEST(emulated_switches)
         assert_true(topbms_driver.control(&bms, turns[i].which, turns[i].on, &request));
         assert_true(emulate(&emulated, &pack, &request, &out));
         assert_int_equal(decode_bytes(&bms, &request, out.bytes, out.size, &read), turns[i].result);
-        assert_value(&pack, CHARGE_MOS, turns[i].charge, 0);
-        assert_value(&pack, DISCHARGE_MOS, turns[i].discharge, 0);
+        assert_values(&pack, {CHARGE_MOS, turns[i].charge}, {DISCHARGE_MOS, turns[i].discharge});
         poll(&bms, &emulated, &pack, &read);
-        assert_value(&read, CHARGE_MOS, turns[i].charge, 0);
-        assert_value(&read, DISCHARGE_MOS, turns[i].discharge, 0);
+        assert_values(&read, {CHARGE_MOS, turns[i].charge}, {DISCHARGE_MOS, turns[i].discharge});
     }
 }
 

@@ -44,7 +44,7 @@ TEST(all_packs_for_one)
     /* Additional bytes that are not a further pack belong to a firmware (section 8.1). */
     sprintf(info, "00 02 %s 0102030405", pace_block(3200));
     assert_int_equal(decode_text(&bms, request, framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
-    assert_value(&pack, CELL_MV, 3200, 0);
+    assert_values(&pack, {CELL_MV, 3200});
     /* If a pack that is not a master was asked, a reply of several packs is rejected. */
     sprintf(two, "00 02 %s %s", pace_block(3300), pace_block(3200));
     pack_clear(&pack);
@@ -107,7 +107,7 @@ TEST(current_at_its_limits)
         assert_int_equal(
             decode_text(&bms, "~21014642E00201FD34", framed(0x52, 1, 0x46, 0, info), &pack),
             BMS_DONE);
-        assert_value(&pack, CURRENT_A, cases[i].current_a, 1e-9);
+        assert_values(&pack, {CURRENT_A, cases[i].current_a});
     }
 }
 
@@ -133,7 +133,7 @@ TEST(pack_voltage_and_cells)
         enum bms_result result =
             decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack);
         assert_int_equal(result, isnan(cases[i].voltage_v) ? BMS_INVALID : BMS_DONE);
-        assert_value(&pack, VOLTAGE_V, cases[i].voltage_v, 1e-9);
+        assert_values(&pack, {VOLTAGE_V, cases[i].voltage_v});
     }
 }
 
@@ -148,22 +148,18 @@ TEST(nothing_lives_on)
     sprintf(info, "%s 1388 03 2710 0005 2710", head); /* 50 of 100 Ah */
     assert_int_equal(
         decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
-    assert_value(&pack, SOC_PERCENT, 50, 1e-9);
-    assert_value(&pack, MOS_TEMP_C, 25, 1e-9);
+    assert_values(&pack, {SOC_PERCENT, 50}, {MOS_TEMP_C, 25});
     sprintf(info, "%s 2710 03 2710 0005 2710", head);
     assert_int_equal(
         decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
-    assert_value(&pack, SOC_PERCENT, 100, 1e-9);
+    assert_values(&pack, {SOC_PERCENT, 100});
     /* The capacity is no longer reported, and the MOS sensor and cell 2 are lost. */
     const char *less = "00 01 02 0CE4 0000 05 0B72 0B72 0B72 0B72 0000 0000 0CE4"
                        " 0000 03 0000 0005 2710";
     assert_int_equal(
         decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, less), &pack), BMS_DONE);
-    assert_value(&pack, SOC_PERCENT, NAN, 0);
-    assert_value(&pack, FULL_AH, NAN, 0);
-    assert_value(&pack, MOS_TEMP_C, NAN, 0);
-    assert_value(&pack, TEMP_C + 4, NAN, 0);
-    assert_value(&pack, CELL_MV + 1, NAN, 0);
+    assert_values(&pack, {SOC_PERCENT, NAN}, {FULL_AH, NAN}, {MOS_TEMP_C, NAN}, {TEMP_C + 4, NAN},
+                  {CELL_MV + 1, NAN});
 }
 
 /* PACE's additional fields are accepted only if they match the capacities before them. */
@@ -190,8 +186,7 @@ TEST(tail_of_something_else)
         assert_int_equal(
             decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack),
             BMS_DONE);
-        assert_value(&pack, SOC_PERCENT, cases[i].soc, 1e-9);
-        assert_value(&pack, SOH_PERCENT, cases[i].soh, 1e-9);
+        assert_values(&pack, {SOC_PERCENT, cases[i].soc}, {SOH_PERCENT, cases[i].soh});
     }
 }
 
@@ -235,7 +230,7 @@ TEST(late_answer_while_searching)
     sprintf(line, "%s\r", late);
     assert_int_equal(decode_bytes(&bms, &second, (const uint8_t *) line, strlen(line), &pack),
                      BMS_DONE);
-    assert_value(&pack, VOLTAGE_V, 53.58, 1e-9);
+    assert_values(&pack, {VOLTAGE_V, 53.58});
     assert_true(topbms_driver.build(&bms, ANALOG, &first));
     assert_request(&first, "~21014642E00201FD34");
     assert_true(topbms_driver.build(&bms, STATUS, &first));
@@ -284,11 +279,11 @@ TEST(late_status)
                                      cases[i].reply, &pack),
                          BMS_DONE);
         assert_true(pack.alarms_known);
-        assert_value(&pack, VOLTAGE_V, NAN, 0);
+        assert_values(&pack, {VOLTAGE_V, NAN});
         pack_clear(&pack);
         assert_int_equal(decode_text(&bms, "", cases[i].reply, &pack), BMS_DONE);
         assert_true(pack.alarms_known);
-        assert_value(&pack, VOLTAGE_V, NAN, 0);
+        assert_values(&pack, {VOLTAGE_V, NAN});
     }
 }
 

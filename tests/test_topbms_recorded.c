@@ -236,7 +236,7 @@ TEST(recorded_elsewhere)
         enum bms_result result = decode_text(&bms, recorded[i].request, recorded[i].reply, &pack);
         assert_int_equal(result, BMS_DONE);
         for (const struct expected *value = recorded[i].values; value->id >= 0; value++)
-            assert_value(&pack, (enum pack_value) value->id, value->value, 0.001);
+            assert_values(&pack, {value->id, value->value});
     }
 }
 
@@ -256,8 +256,7 @@ TEST(recorded_seplos_alarms)
     uint32_t expected = 1u << TEMP_SENSOR_FAULT | 1u << CELL_IMBALANCE | 1u << CELL_UNDER_VOLTAGE |
                         1u << PACK_UNDER_VOLTAGE | 1u << DISCHARGE_UNDER_TEMPERATURE;
     assert_int_equal(pack.alarms_warning | pack.alarms_protection, expected);
-    assert_value(&pack, CHARGE_MOS, 0, 0);
-    assert_value(&pack, DISCHARGE_MOS, 0, 0);
+    assert_values(&pack, {CHARGE_MOS, 0}, {DISCHARGE_MOS, 0});
     assert_int_equal(pack.raw_alarms[0], 0x0001); /* current byte, pack voltage byte */
     assert_int_equal(pack.raw_alarms[1], 0x1412); /* count, status 1 */
 }
@@ -275,8 +274,7 @@ TEST(recorded_sylcin_status)
             "00000000000000000000EC0E",
             &pack);
         assert_int_equal(result, BMS_DONE);
-        assert_value(&pack, CHARGE_MOS, 1, 0);
-        assert_value(&pack, DISCHARGE_MOS, 1, 0);
+        assert_values(&pack, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1});
         assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
         assert_true(alarm_known(&pack, CHARGE_OVER_CURRENT));
     }

@@ -26,14 +26,6 @@ static void start(struct bms *bms, struct pack *pack)
     pack_clear(pack);
 }
 
-static void assert_value(const struct pack *pack, enum pack_value id, double expected,
-                         double within)
-{
-    char name[VALUE_NAME_SIZE];
-    if (!(fabs(pack->value[id] - expected) <= within + 1e-9))
-        fail_msg("%s: expected %g, got %g", pack_value_name(id, name), expected, pack->value[id]);
-}
-
 /* The request of the plan with that text; the driver is in the state that build leaves. */
 static bool asks(struct bms *bms, const char *text, struct bms_request *request)
 {
@@ -122,9 +114,9 @@ TEST(answers)
         if (result != cases[i].result)
             fail_msg("%s: expected %d, got %d", cases[i].answer, cases[i].result, result);
         if (isnan(cases[i].value))
-            assert_false(pack_known(&pack, cases[i].id));
+            assert_values(&pack, {cases[i].id, NAN});
         else
-            assert_value(&pack, cases[i].id, cases[i].value, 0);
+            assert_values(&pack, {cases[i].id, cases[i].value});
     }
 }
 
@@ -191,15 +183,13 @@ TEST(remaining)
     assert_int_equal(ask(&bms, ":70010003E\n", CAPACITY, &pack), BMS_DONE);
     pack_clear(&pack);
     assert_int_equal(ask(&bms, ":7FFEE0061\n", CONSUMED, &pack), BMS_DONE);
-    assert_value(&pack, REMAINING_AH, 200 - 128.6, 0);
+    assert_values(&pack, {REMAINING_AH, 200 - 128.6});
     pack_clear(&pack);
     assert_int_equal(ask(&bms, ":70010003E\n", CAPACITY, &pack), BMS_DONE);
-    assert_value(&pack, RATED_AH, 200, 0);
-    assert_false(pack_known(&pack, REMAINING_AH));
+    assert_values(&pack, {RATED_AH, 200}, {REMAINING_AH, NAN});
     bms.options.capacity_ah = 150;
     assert_int_equal(ask(&bms, ":7FFEE0061\n", CONSUMED, &pack), BMS_DONE);
-    assert_value(&pack, RATED_AH, 150, 0);
-    assert_value(&pack, REMAINING_AH, 150 - 128.6, 0);
+    assert_values(&pack, {RATED_AH, 150}, {REMAINING_AH, 150 - 128.6});
 }
 
 TEST(unsynchronised)
@@ -223,7 +213,7 @@ TEST(unsynchronised)
         vedirect_hex_driver.finish(&bms, &pack);
         assert_int_equal(pack_known(&pack, SOC_PERCENT), cases[i].counts);
         assert_int_equal(pack_known(&pack, REMAINING_AH), cases[i].counts);
-        assert_value(&pack, VOLTAGE_V, 26, 0);
+        assert_values(&pack, {VOLTAGE_V, 26});
     }
 }
 
@@ -284,11 +274,11 @@ TEST(less_is_known)
     pack_set_text(&from, MODEL, (const uint8_t *) "BMV-712 Smart", 13);
     pack_set(&from, VOLTAGE_V, 12.5);
     poll(&host, &device, &from, &got);
-    assert_value(&got, VOLTAGE_V, 12.5, 0);
+    assert_values(&got, {VOLTAGE_V, 12.5});
     assert_string_equal(got.text[MODEL], "BMV-712 Smart");
     assert_int_equal(got.alarms_known, 0);
     static const enum pack_value ids[] = {CURRENT_A, POWER_W, SOC_PERCENT, REMAINING_AH,
                                           RATED_AH,  TEMP_C,  TEMP_COUNT,  CYCLES};
     for (size_t i = 0; i < COUNT(ids); i++)
-        assert_false(pack_known(&got, ids[i]));
+        assert_values(&got, {ids[i], NAN});
 }

@@ -5,11 +5,10 @@
 #include "bms/driver.h"
 #include "bms/topbms/ydt1363.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "unit.h"
+#include "assert_values.h"
 
 extern const struct bms_driver topbms_driver;
 
@@ -82,16 +81,6 @@ static inline const char *framed(uint8_t version, uint8_t address, uint8_t devic
     return frame;
 }
 
-static inline void assert_value(const struct pack *pack, enum pack_value id, double expected,
-                                double tolerance)
-{
-    char name[VALUE_NAME_SIZE];
-    double got = pack->value[id];
-    bool same = isnan(expected) ? isnan(got) : fabs(got - expected) <= tolerance;
-    if (!same)
-        fail_msg("%s: expected %g, got %g", pack_value_name(id, name), expected, got);
-}
-
 static inline bool alarm_known(const struct pack *pack, enum pack_alarm alarm)
 {
     return pack->alarms_known >> alarm & 1;
@@ -102,7 +91,7 @@ static inline void assert_untouched(const struct pack *pack)
     struct pack empty;
     pack_clear(&empty);
     for (int i = 0; i < PACK_VALUES; i++)
-        assert_value(pack, (enum pack_value) i, NAN, 0);
+        assert_values(pack, {i, NAN});
     assert_int_equal(pack->alarms_known, 0);
     assert_int_equal(pack->raw_alarm_count, 0);
     assert_memory_equal(pack->text, empty.text, sizeof empty.text);

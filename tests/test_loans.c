@@ -5,8 +5,6 @@
  * emulated pack that answers one request after the other; what it answers the program and us has other values, and
  * nothing else tells whom it is for. Over a pty and over TCP, once where what is late is lost with its connection, and once
  * where a serial server gives it to the next one. The clock is turned.
- *
- * tests/run: 20 s, waits
  */
 #include "lines/line.h"
 
@@ -378,7 +376,7 @@ static void close_bench(struct bench *bench)
 static bool play(const struct scene *scene)
 {
     static struct bench bench;
-    turned_clock_patience_ms = scene->way == BY_PTY;
+    turned_clock_has_ptys = scene->way == BY_PTY;
     open_bench(&bench, scene);
     const double end = clock_now() + RUN_S;
     while (clock_now() < end)

@@ -5,12 +5,16 @@
  * the next timer at once instead of waiting for it, so that an hour takes as long as its events do. Everything
  * in the process sees this time.
  *
- * Socket pairs deliver in the call that writes. Where a kernel may take a moment (TCP, a pty), turned_clock_patience_ms
- * is how long is really waited, after somebody has written, before the clock is turned.
+ * Socket pairs deliver in the call that writes. A worker of the kernel passes on the bytes in a pty: it may run much later,
+ * while the clock is turned by seconds. But to poll a terminal waits for this worker: with turned_clock_has_ptys all
+ * descriptors are polled before. TCP may take a moment, too: turned_clock_patience_ms is how long is really waited before
+ * the clock is turned.
  */
 #pragma once
 
 #include <math.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,6 +22,7 @@
 
 static double turned_clock_at = 1000;
 static int turned_clock_patience_ms;
+static bool turned_clock_has_ptys;
 
 int clock_gettime(clockid_t which, struct timespec *at)
 {
@@ -43,8 +48,19 @@ int clock_gettime_of_libev(clockid_t which, struct short_time *at)
 }
 #endif
 
+/* Afterwards all bytes that were written to ptys can be read. */
+static void turned_clock_await_terminals(void)
+{
+    struct pollfd all[64]; /* those that are not open do no harm */
+    for (int fd = 0; fd < 64; fd++)
+        all[fd] = (struct pollfd){.fd = fd, .events = POLLIN};
+    poll(all, 64, 0);
+}
+
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
 {
+    if (turned_clock_has_ptys)
+        turned_clock_await_terminals();
     long ready = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, 0);
     if (ready == 0 && timeout_ms != 0 && turned_clock_patience_ms > 0)
         ready = syscall(SYS_epoll_pwait, fd, events, most, turned_clock_patience_ms, NULL, 0);

@@ -124,10 +124,24 @@ void text_key(struct text *text, const char *name)
     text_add(text, ":");
 }
 
+void text_json(struct text *text, const char *name, const char *json)
+{
+    text_key(text, name);
+    text_add(text, json);
+}
+
 void text_member(struct text *text, const char *name, const char *value)
 {
     if (!value || !*value)
         return;
     text_key(text, name);
     text_quote(text, value);
+}
+
+void text_member_number(struct text *text, const char *name, double number, int decimals)
+{
+    if (isnan(number))
+        return;
+    text_key(text, name);
+    text_number(text, number, decimals);
 }

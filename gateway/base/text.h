@@ -40,6 +40,10 @@ void text_quote(struct text *text, const char *string);
 
 /** Appends the name of a member of a JSON object, behind a comma unless it is the first of its object or list. */
 void text_key(struct text *text, const char *name);
+/** Appends a member with its value as it stands in JSON, or with the beginning of it: "{" or "[", which the caller closes. */
+void text_json(struct text *text, const char *name, const char *json);
 
 /** Appends a member that is a string; none where `value` is NULL or empty. */
 void text_member(struct text *text, const char *name, const char *value);
+/** Appends a member that is a number (text_number); none if it is NaN. */
+void text_member_number(struct text *text, const char *name, double number, int decimals);

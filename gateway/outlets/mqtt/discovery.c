@@ -2,7 +2,7 @@
 /* Discovery messages for Home Assistant. */
 #include "discovery.h"
 
-#include "bms/driver.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,18 +17,6 @@ unsigned announce_expiry(double interval_s)
 }
 
 /* ---- pieces of JSON ---- */
-
-static void put_number(struct text *text, const char *key, unsigned number)
-{
-    text_key(text, key);
-    text_format(text, "%u", number);
-}
-
-static void put_false(struct text *text, const char *key)
-{
-    text_key(text, key);
-    text_add(text, "false");
-}
 
 static void put_topic(struct text *text, const char *key, const char *base, const char *pack,
                       const char *leaf)
@@ -64,68 +52,58 @@ const char *announce_single_topic(const struct announcer *announcer, const char 
 
 static void put_origin(struct text *text, const struct announcer *announcer)
 {
-    text_key(text, "o");
-    text_add(text, "{");
+    text_json(text, "o", "{");
     text_member(text, "name", "packgate");
     text_member(text, "sw", announcer->version);
     text_member(text, "url", announcer->url);
     text_add(text, "}");
 }
 
-/* The address of this pack on the page. */
+/* The page, at this pack. A page of Home Assistant's own hands no more on to ours. */
 static void put_page(struct text *text, const struct announcer *announcer, const char *pack)
 {
     char url[256];
     struct text made = text_in(url, sizeof url);
-    if (!announcer->url || !announcer->url[0])
+    if (!announcer->url)
         return;
-    /* A page of Home Assistant's own hands no more on to ours. */
-    if (strncmp(announcer->url, "http", 4) == 0)
-        text_format(&made, "%s#%s", announcer->url, pack);
-    else
-        text_add(&made, announcer->url);
+    text_add(&made, announcer->url);
+    if (pack && strncmp(announcer->url, "http", 4) == 0)
+        text_format(&made, "#%s", pack);
     text_member(text, "cu", url);
 }
 
-/* The driver's title begins with the name of the make. */
-static void put_maker(struct text *text, const struct source *source)
-{
-    const char *title = source->status.driver_title;
-    if (source->members || !title) {
-        text_member(text, "mf", source->members ? "packgate" : NULL);
-        return;
-    }
-    char maker[32];
-    struct text name = text_in(maker, sizeof maker);
-    text_format(&name, "%.*s", (int) strcspn(title, ", "), title);
-    text_member(text, "mf", maker);
-}
-
+/* A pack, a bank, or the gateway (NULL). The driver's title begins with the name of the make. */
 static void put_device(struct text *text, const struct announcer *announcer,
                        const struct source *source)
 {
-    char device[OBJECT_SIZE];
-    const struct pack *pack = source->values;
-    text_key(text, "dev");
-    text_add(text, "{");
-    text_key(text, "ids");
-    text_add(text, "[");
-    text_quote(text, device_id(announcer->id, source->name, device));
+    char device[OBJECT_SIZE], maker[32];
+    const struct pack *pack = source ? source->values : NULL;
+    const bool is_pack = source && !source->members;
+    const char *title = is_pack ? source->status.driver_title : "packgate";
+    struct text make = text_in(maker, sizeof maker);
+    text_format(&make, "%.*s", title ? (int) strcspn(title, ", ") : 0, title ? title : "");
+    text_json(text, "dev", "{");
+    text_json(text, "ids", "[");
+    text_quote(text, device_id(announcer->id, source ? source->name : NULL, device));
     text_add(text, "]");
-    text_member(text, "name", source->title);
-    put_maker(text, source);
-    text_member(text, "mdl", source->members ? "bank" : pack->text[MODEL]);
-    text_member(text, "sw", pack->text[FIRMWARE]);
-    text_member(text, "sn", pack->text[SERIAL]);
-    text_member(text, "via_device", device_id(announcer->id, NULL, device));
-    put_page(text, announcer, source->name);
+    text_member(text, "name",
+                source                ? source->title
+                : announcer->title[0] ? announcer->title
+                                      : "packgate");
+    text_member(text, "mf", maker);
+    text_member(text, "mdl", is_pack ? pack->text[MODEL] : source ? "bank" : "gateway");
+    text_member(text, "sw", source ? pack->text[FIRMWARE] : announcer->version);
+    if (source) {
+        text_member(text, "sn", pack->text[SERIAL]);
+        text_member(text, "via_device", device_id(announcer->id, NULL, device));
+    }
+    put_page(text, announcer, source ? source->name : NULL);
     text_add(text, "}");
 }
 
 static void put_availability(struct text *text, const char *base, const char *pack)
 {
-    text_key(text, "avty");
-    text_add(text, "[{");
+    text_json(text, "avty", "[{");
     put_topic(text, "t", base, NULL, "status");
     text_add(text, "}");
     if (pack) {
@@ -175,21 +153,21 @@ static void put_switch(struct text *text, const struct announcer *announcer, con
     put_topic(text, "cmd_t", announcer->topic, pack, leaf);
     text_member(text, "stat_on", "1");
     text_member(text, "stat_off", "0");
-    put_false(text, "opt");
-    put_false(text, "ret");
+    text_json(text, "opt", "false");
+    text_json(text, "ret", "false");
 }
 
 /* Digits worth showing: an automation sees them all. */
-static unsigned shown_decimals(const struct meaning *meaning)
+static int shown_decimals(const struct meaning *meaning)
 {
     static const struct {
         const char *unit;
-        unsigned decimals;
+        int decimals;
     } shown[] = {{"V", 2}, {"A", 2}, {"%", 0}, {"Ah", 1}};
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+    for (size_t i = 0; i < COUNT(shown); i++)
         if (strcmp(meaning->unit, shown[i].unit) == 0)
             return shown[i].decimals;
-    return (unsigned) meaning->decimals;
+    return meaning->decimals;
 }
 
 static void put_meaning(struct text *text, const struct entity *entity)
@@ -200,12 +178,12 @@ static void put_meaning(struct text *text, const struct entity *entity)
     if (entity->diagnostic)
         text_member(text, "ent_cat", "diagnostic");
     if (entity->disabled)
-        put_false(text, "en");
+        text_json(text, "en", "false");
     if (entity->platform != SENSOR)
         return;
     text_member(text, "stat_cla", meaning->state_class);
     text_member(text, "unit_of_meas", meaning->unit);
-    put_number(text, "sug_dsp_prc", shown_decimals(meaning));
+    text_member_number(text, "sug_dsp_prc", shown_decimals(meaning), 0);
 }
 
 /* The content of a component, with everything that the root does not contain. */
@@ -217,8 +195,8 @@ static void put_component(struct text *text, const struct announcer *announcer,
     put_meaning(text, entity);
     if (entity->platform == EVENT) {
         put_topic(text, "stat_t", announcer->topic, source->name, "event");
-        text_key(text, "evt_typ"); /* what message_event() says in `event_type` */
-        text_add(text, "[\"warning\",\"protection\",\"ended\"]");
+        /* What message_event() says in `event_type`. */
+        text_json(text, "evt_typ", "[\"warning\",\"protection\",\"ended\"]");
         return;
     }
     if (is_state)
@@ -232,7 +210,7 @@ static void put_component(struct text *text, const struct announcer *announcer,
     if (entity->platform == SWITCH)
         put_switch(text, announcer, source->name, entity->field);
     else if (is_state && announcer->expire_s > 0)
-        put_number(text, "exp_aft", announcer->expire_s);
+        text_member_number(text, "exp_aft", announcer->expire_s, 0);
     /* Whether the pack is fresh is also known while it is not. */
     if (!is_state)
         put_availability(text, announcer->topic, NULL);
@@ -248,17 +226,15 @@ void announce_device(struct text *text, const struct announcer *announcer,
     put_device(text, announcer, source);
     put_origin(text, announcer);
     put_topic(text, "stat_t", announcer->topic, source->name, "state");
-    put_number(text, "qos", 0);
+    text_member_number(text, "qos", 0, 0);
     put_availability(text, announcer->topic, source->name);
-    text_key(text, "cmps");
-    text_add(text, "{");
+    text_json(text, "cmps", "{");
     for (unsigned n = 0; n < entity_count(); n++) {
         bool is_there = entity_in(&set, n);
         if (!is_there && !entity_in(&gone, n))
             continue;
         entity_describe(n, &entity);
-        text_key(text, entity.key);
-        text_add(text, "{");
+        text_json(text, entity.key, "{");
         text_member(text, "p", entity_platform_name(entity.platform));
         if (is_there)
             put_component(text, announcer, source, &entity);
@@ -300,23 +276,6 @@ const char *announce_gateway_key(unsigned n, enum entity_platform *platform)
     return parts[n].key;
 }
 
-static void put_gateway_device(struct text *text, const struct announcer *announcer)
-{
-    char device[OBJECT_SIZE];
-    text_key(text, "dev");
-    text_add(text, "{");
-    text_key(text, "ids");
-    text_add(text, "[");
-    text_quote(text, device_id(announcer->id, NULL, device));
-    text_add(text, "]");
-    text_member(text, "name", announcer->title[0] ? announcer->title : "packgate");
-    text_member(text, "mf", "packgate");
-    text_member(text, "mdl", "gateway");
-    text_member(text, "sw", announcer->version);
-    text_member(text, "cu", announcer->url);
-    text_add(text, "}");
-}
-
 static void put_gateway_part(struct text *text, const struct announcer *announcer, unsigned n)
 {
     put_ids(text, announcer, NULL, parts[n].key, parts[n].platform);
@@ -337,13 +296,11 @@ static void put_gateway_part(struct text *text, const struct announcer *announce
 void announce_gateway(struct text *text, const struct announcer *announcer)
 {
     text_add(text, "{");
-    put_gateway_device(text, announcer);
+    put_device(text, announcer, NULL);
     put_origin(text, announcer);
-    text_key(text, "cmps");
-    text_add(text, "{");
+    text_json(text, "cmps", "{");
     for (unsigned n = 0; n < GATEWAY_COMPONENTS; n++) {
-        text_key(text, parts[n].key);
-        text_add(text, "{");
+        text_json(text, parts[n].key, "{");
         text_member(text, "p", entity_platform_name(parts[n].platform));
         put_gateway_part(text, announcer, n);
         text_add(text, "}");
@@ -355,7 +312,7 @@ void announce_gateway_single(struct text *text, const struct announcer *announce
 {
     text_add(text, "{");
     put_gateway_part(text, announcer, n);
-    put_gateway_device(text, announcer);
+    put_device(text, announcer, NULL);
     put_origin(text, announcer);
     text_add(text, "}");
 }

@@ -9,12 +9,6 @@
 
 #include <math.h>
 
-static void put_number(struct text *text, const char *key, double number, int decimals)
-{
-    text_key(text, key);
-    text_number(text, number, decimals);
-}
-
 /* Never more than is allowed. */
 static double lower(const struct entity *entity, double number)
 {
@@ -35,7 +29,8 @@ void message_state(struct text *text, const struct source *source, double age_s,
         if (isnan(values.value[n]))
             continue;
         entity_describe(n, &entity);
-        put_number(text, entity.field, lower(&entity, values.value[n]), entity.meaning.decimals);
+        text_member_number(text, entity.field, lower(&entity, values.value[n]),
+                           entity.meaning.decimals);
     }
     text_add(text, "}");
 }
@@ -48,11 +43,10 @@ void message_info(struct text *text, const struct source *source)
     text_member(text, "serial", pack->text[SERIAL]);
     text_member(text, "model", pack->text[MODEL]);
     text_member(text, "firmware", pack->text[FIRMWARE]);
-    put_number(text, "unit", source->unit, 0);
+    text_member_number(text, "unit", source->unit, 0);
     text_member(text, "line", source->line);
     if (source->members) {
-        text_key(text, "members");
-        text_add(text, "[");
+        text_json(text, "members", "[");
         for (unsigned i = 0; i < source->member_count; i++) {
             text_add(text, i > 0 ? "," : "");
             text_quote(text, source->members[i]->name);
@@ -66,8 +60,8 @@ void message_gateway(struct text *text, const char *version, unsigned packs, uns
 {
     text_add(text, "{");
     text_member(text, "version", version);
-    put_number(text, "packs", packs, 0);
-    put_number(text, "fresh_packs", fresh, 0);
+    text_member_number(text, "packs", packs, 0);
+    text_member_number(text, "fresh_packs", fresh, 0);
     text_add(text, "}");
 }
 
@@ -75,12 +69,11 @@ void message_event(struct text *text, double time, enum pack_alarm alarm, enum a
                    bool active)
 {
     text_add(text, "{");
-    put_number(text, "time", floor(time), 0);
+    text_member_number(text, "time", floor(time), 0);
     text_member(text, "alarm", pack_alarm_name(alarm));
     text_member(text, "level", pack_alarm_level_name(level));
     text_member(text, "event_type", active ? pack_alarm_level_name(level) : "ended");
-    text_key(text, "active");
-    text_add(text, active ? "true}" : "false}");
+    text_json(text, "active", active ? "true}" : "false}");
 }
 
 void message_result(struct text *text, const char *order, int value, const char *result)
@@ -88,7 +81,7 @@ void message_result(struct text *text, const char *order, int value, const char 
     text_add(text, "{");
     text_member(text, "order", order);
     if (value >= 0)
-        put_number(text, "value", value, 0);
+        text_member_number(text, "value", value, 0);
     text_member(text, "result", result);
     text_add(text, "}");
 }

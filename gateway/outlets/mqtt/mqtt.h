@@ -133,6 +133,10 @@ struct text mqtt_text(struct mqtt *mqtt);
 bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text, int qos,
                   bool retained);
 
+/** The same, below the section's topic: TOPIC/LEAF, of a pack TOPIC/PACK/LEAF. */
+bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
+                        const struct text *text, int qos, bool retained);
+
 /** Sends one due message (`todo`); false: it was not accepted. */
 bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now);
 

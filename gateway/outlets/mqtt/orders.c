@@ -11,12 +11,11 @@
 static void send_result(struct mqtt *mqtt, const char *pack, const char *order, int value,
                         const char *result)
 {
-    char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
     if (mqtt_is_device(mqtt))
         return;
     message_result(&text, order, value, result);
-    mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, "set/result", topic), &text, 1, false);
+    mqtt_publish_below(mqtt, pack, "set/result", &text, 1, false);
 }
 
 static const char *order_name(enum order_topic which)
@@ -38,10 +37,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 /* Logs a rejected order once, because the sender will repeat it; each order gets a response. */
 static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const char *why)
 {
-    if (!*told)
-        log_warn("%s: order on %s refused: %s", mqtt->name, topic, why);
-    else
-        log_debug("%s: order on %s refused: %s", mqtt->name, topic, why);
+    (*told ? log_debug : log_warn)("%s: order on %s refused: %s", mqtt->name, topic, why);
     *told = true;
 }
 

@@ -38,6 +38,13 @@ bool mqtt_publish(struct mqtt *mqtt, const char *topic, const struct text *text,
                               NULL);
 }
 
+bool mqtt_publish_below(struct mqtt *mqtt, const char *pack, const char *leaf,
+                        const struct text *text, int qos, bool retained)
+{
+    char topic[TOPIC_SIZE];
+    return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, leaf, topic), text, qos, retained);
+}
+
 static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
 {
     char topic[TOPIC_SIZE];
@@ -79,46 +86,37 @@ static bool send_single(struct mqtt *mqtt, struct mqtt_pack *pack)
     return true;
 }
 
-static bool say_status(struct mqtt *mqtt, const struct mqtt_pack *pack, bool online, int qos)
+static bool say_status(struct mqtt *mqtt, const char *pack, bool online, int qos, bool retained)
 {
-    char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
     text_add(&text, online ? "online" : "offline");
-    return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "status", topic),
-                        &text, qos, !online);
+    return mqtt_publish_below(mqtt, pack, "status", &text, qos, retained);
 }
 
 /* The broker retains "offline" only, because a retained message remains after our end, even after a
  * power cut. "online" is sent again with each state, for new subscribers. */
 static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
+    const char *name = pack->pack->source.name;
     bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
-    if ((!online || !pack->offline_kept) && !say_status(mqtt, pack, false, 1))
+    if ((!online || !pack->offline_kept) && !say_status(mqtt, name, false, 1, true))
         return false;
     pack->offline_kept = true;
-    if (online && !say_status(mqtt, pack, true, 1))
+    if (online && !say_status(mqtt, name, true, 1, false))
         return false;
     pack->online = online;
     pack->todo &= ~(unsigned) STATUS;
     return true;
 }
 
-static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *text)
-{
-    return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_device(mqtt));
-}
-
 static bool send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
 {
-    const char *name;
-    char topic[TOPIC_SIZE];
     for (unsigned n = 0;; n++) {
         struct text text = mqtt_text(mqtt);
-        name = smartbms_flat(&text, &pack->pack->source, n);
+        const char *name = smartbms_flat(&text, &pack->pack->source, n);
         if (!name)
             return true;
-        if (text.size > 0 &&
-            !send_last(mqtt, topic_of(mqtt->place.topic, NULL, name, topic), &text))
+        if (text.size > 0 && !mqtt_publish_below(mqtt, NULL, name, &text, 0, false))
             return false;
     }
 }
@@ -131,17 +129,17 @@ static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     struct text text = mqtt_text(mqtt);
     smartbms_status(&text, fresh, &local, source->status.seconds,
                     source->status.memory_mib * 1048576.0);
-    if (!send_last(mqtt, mqtt->place.topic, &text) || !fresh)
+    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false) || !fresh)
         return !fresh;
     if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT)
         return send_flat(mqtt, pack);
     text = mqtt_text(mqtt);
     smartbms_extremes(&text, source);
-    if (!send_last(mqtt, mqtt->place.topic, &text))
+    if (!mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false))
         return false;
     text = mqtt_text(mqtt);
     smartbms_values(&text, source, mqtt->config->layout);
-    return send_last(mqtt, mqtt->place.topic, &text);
+    return mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false);
 }
 
 /* When the values become stale: sends what may still be discharged as long as on_stale permits it,
@@ -153,7 +151,7 @@ static bool send_venus(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     struct text text = mqtt_text(mqtt);
     if (fresh && venus_values(&text, source, true, NULL)) {
         pack->online = true;
-        return send_last(mqtt, mqtt->place.topic, &text);
+        return mqtt_publish(mqtt, mqtt->place.topic, &text, 0, false);
     }
     if (!pack->online || !venus_values(&text, source, fresh, &pack->sent))
         return true;
@@ -174,13 +172,12 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         if (!send_smartbms(mqtt, pack, now))
             return false;
     } else if (outlet_fresh(mqtt->outlet, pack->pack, now)) {
-        char topic[TOPIC_SIZE];
-        if (pack->online && !say_status(mqtt, pack, true, 0))
+        const char *name = pack->pack->source.name;
+        if (pack->online && !say_status(mqtt, name, true, 0, false))
             return false;
         struct text text = mqtt_text(mqtt);
         message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), clock_wall());
-        topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic);
-        if (!send_last(mqtt, topic, &text))
+        if (!mqtt_publish_below(mqtt, name, "state", &text, 0, mqtt->config->retain))
             return false;
     }
     pack->todo &= ~(unsigned) STATE;
@@ -204,11 +201,9 @@ bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         return send_pack_status(mqtt, pack, now);
     if (!(pack->todo & INFO))
         return send_values(mqtt, pack, now);
-    char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
     message_info(&text, &pack->pack->source);
-    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "info", topic),
-                      &text, 1, true))
+    if (!mqtt_publish_below(mqtt, pack->pack->source.name, "info", &text, 1, true))
         return false;
     pack->todo &= ~(unsigned) INFO;
     return true;
@@ -250,14 +245,12 @@ static bool announce_gateway_now(struct mqtt *mqtt)
 
 bool send_of_gateway(struct mqtt *mqtt, double now)
 {
-    char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
     if (mqtt->todo & ANNOUNCE)
         return announce_gateway_now(mqtt);
     if (mqtt->todo & STATUS) {
         bool heard = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
-        text_add(&text, heard ? "online" : "offline");
-        if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, NULL, "status", topic), &text, 1, true))
+        if (!say_status(mqtt, NULL, heard, 1, true))
             return false;
         mqtt->heard_told = heard;
         mqtt->echoes[heard]++;
@@ -267,7 +260,7 @@ bool send_of_gateway(struct mqtt *mqtt, double now)
     mqtt->fresh_told = send_count_fresh(mqtt, now);
     message_gateway(&text, outlet_config(mqtt->outlet)->version, mqtt->pack_count,
                     mqtt->fresh_told);
-    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, NULL, "info", topic), &text, 1, true))
+    if (!mqtt_publish_below(mqtt, NULL, "info", &text, 1, true))
         return false;
     mqtt->todo &= ~(unsigned) INFO;
     return true;

@@ -2,6 +2,8 @@
 /* The messages of the SmartBMS data extractor. */
 #include "smartbms.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -29,8 +31,7 @@ static void put_quoted(struct text *text, const char *key, double number)
 {
     if (isnan(number))
         return;
-    text_key(text, key);
-    text_add(text, "\"");
+    text_json(text, key, "\"");
     text_fixed(text, number, 2);
     text_add(text, "\"");
 }
@@ -85,8 +86,7 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     const double *value = source->values->value;
     text_add(text, "{");
     if (layout == LAYOUT_SMARTBMS_BAT) {
-        text_key(text, "bat");
-        text_add(text, "{");
+        text_json(text, "bat", "{");
         put_cells(text, source, "");
         text_add(text, "}");
     } else {
@@ -99,8 +99,7 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     put_decimal(text, "PDV", value[CELL_DELTA_MV], 2);
     put_decimal(text, "AMV", value[CELL_AVG_MV], 0);
     put_decimal(text, "TMP", value[TEMP_AVG_C], 0);
-    text_key(text, "ALM");
-    text_add(text, "\"");
+    text_json(text, "ALM", "\"");
     put_alarm_bytes(text, source);
     text_add(text, "\"");
     put_decimal(text, "ALMF", has_alarm(source), 0);
@@ -120,7 +119,7 @@ const char *smartbms_flat(struct text *text, const struct source *source, unsign
         {"PMAMPERE", CURRENT_A, 2}, {"PDELTAV", CELL_DELTA_MV, 0}, {"PAVERAGEMV", CELL_AVG_MV, 0},
         {"PTEMP", TEMP_AVG_C, 0},
     };
-    enum { ROWS = sizeof rows / sizeof *rows };
+    enum { ROWS = COUNT(rows) };
     if (n == 0) { /* "16;2947;…": the number of cells, then each */
         unsigned count = 0;
         while (count < MAX_CELLS && !isnan(cell_mv(source, count)))

@@ -27,17 +27,6 @@ static void put_value(const struct told *told, const char *key, double number)
     text_number(told->text, number, DECIMALS); /* NaN: null */
 }
 
-static void open_object(const struct told *told, const char *key)
-{
-    text_key(told->text, key);
-    text_add(told->text, "{");
-}
-
-static void end_object(const struct told *told)
-{
-    text_add(told->text, "}");
-}
-
 static double value_now(const struct told *told, enum pack_value id)
 {
     return told->fresh ? told->source->values->value[id] : (double) NAN;
@@ -83,12 +72,12 @@ static void put_alarms(const struct told *told)
                                 BIT(CHARGE_MOS_FAULT) | BIT(DISCHARGE_MOS_FAULT) |
                                 BIT(HARDWARE_FAULT)},
     };
-    open_object(told, "Alarms");
+    text_json(told->text, "Alarms", "{");
     for (size_t i = 0; i < COUNT(rows); i++)
         put_value(told, rows[i].key, alarm_level_of(told, rows[i].alarms));
     put_value(told, "BmsCable",
               told->fresh ? alarm_level_of(told, BIT(COMMUNICATION_FAULT)) : ALARM_PROTECTION);
-    end_object(told);
+    text_add(told->text, "}");
 }
 
 struct most {
@@ -110,22 +99,21 @@ static struct most most_of(const struct told *told)
 
 static void put_reason(const struct told *told, const char *key, enum limit_reason reason)
 {
-    text_key(told->text, key);
     if (told->fresh && told->allowed.configured)
-        text_quote(told->text, map_limit_reason_name(reason));
+        text_member(told->text, key, map_limit_reason_name(reason));
     else
-        text_add(told->text, "null");
+        text_json(told->text, key, "null");
 }
 
 static void put_info(const struct told *told, const struct most *most)
 {
-    open_object(told, "Info");
+    text_json(told->text, "Info", "{");
     put_value(told, "MaxChargeVoltage", most->charge_v);
     put_value(told, "MaxChargeCurrent", most->charge_a);
     put_value(told, "MaxDischargeCurrent", most->discharge_a);
     put_reason(told, "ChargeLimitation", told->allowed.charge_limited_by);
     put_reason(told, "DischargeLimitation", told->allowed.discharge_limited_by);
-    end_object(told);
+    text_add(told->text, "}");
 }
 
 static double may_flow(double mos, double most)
@@ -141,21 +129,20 @@ static void put_cell(const struct told *told, const char *key, enum pack_value i
 {
     const double cell = value_now(told, index), place = mapped(told, pack);
     char name[NAME_SIZE + 8];
-    text_key(told->text, key);
     if (isnan(cell)) {
-        text_add(told->text, "null");
+        text_json(told->text, key, "null");
         return;
     }
     const bool of_member = place >= 1 && place <= told->source->member_count;
     const char *member = of_member ? told->source->members[(unsigned) place - 1]->name : "";
     snprintf(name, sizeof name, "%s%sC%.0f", member, of_member ? " " : "", cell);
-    text_quote(told->text, name);
+    text_member(told->text, key, name);
 }
 
 static void put_system(const struct told *told)
 {
     char key[24];
-    open_object(told, "System");
+    text_json(told->text, "System", "{");
     put_value(told, "MinCellVoltage", value_now(told, CELL_MIN_MV) / 1000);
     put_cell(told, "MinVoltageCellId", CELL_MIN_INDEX, "cell_min_pack");
     put_value(told, "MaxCellVoltage", value_now(told, CELL_MAX_MV) / 1000);
@@ -176,14 +163,14 @@ static void put_system(const struct told *told)
         snprintf(key, sizeof key, "Temperature%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(TEMP_C + i)));
     }
-    end_object(told);
+    text_add(told->text, "}");
 }
 
 static void put_cells(const struct told *told)
 {
     const double balanced = value_now(told, BALANCE_MASK);
     char key[12];
-    open_object(told, "Voltages");
+    text_json(told->text, "Voltages", "{");
     /* The reader sums up missing cells itself, and fails if a cell is null. */
     put_value(told, "Sum", told->source->members ? (double) NAN : value_now(told, VOLTAGE_V));
     put_value(told, "Diff", value_now(told, CELL_DELTA_MV) / 1000);
@@ -191,14 +178,14 @@ static void put_cells(const struct told *told)
         snprintf(key, sizeof key, "Cell%u", i + 1);
         put_value(told, key, value_now(told, (enum pack_value)(CELL_MV + i)) / 1000);
     }
-    end_object(told);
-    open_object(told, "Balances");
+    text_add(told->text, "}");
+    text_json(told->text, "Balances", "{");
     for (unsigned i = 0; i < CELLS_MOST; i++) {
         const bool has = i < value_now(told, CELL_COUNT) && !isnan(balanced);
         snprintf(key, sizeof key, "Cell%u", i + 1);
         put_value(told, key, has ? (double) ((uint64_t) balanced >> i & 1) : (double) NAN);
     }
-    end_object(told);
+    text_add(told->text, "}");
 }
 
 bool venus_values(struct text *text, const struct source *source, bool fresh,
@@ -213,12 +200,12 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     told.allowed = map_allowed(&told.status, told.fresh);
     const struct most most = most_of(&told);
     text_add(text, "{");
-    open_object(&told, "Dc");
+    text_json(text, "Dc", "{");
     put_value(&told, "Power", needed[POWER_W]);
     put_value(&told, "Voltage", needed[VOLTAGE_V]);
     put_value(&told, "Current", value_now(&told, CURRENT_A));
     put_value(&told, "Temperature", value_now(&told, TEMP_AVG_C));
-    end_object(&told);
+    text_add(text, "}");
     put_value(&told, "Soc", needed[SOC_PERCENT]);
     put_value(&told, "Soh", value_now(&told, SOH_PERCENT));
     const double full = value_now(&told, FULL_AH), left = value_now(&told, REMAINING_AH);
@@ -230,18 +217,18 @@ bool venus_values(struct text *text, const struct source *source, bool fresh,
     put_value(&told, "Balancing", value_now(&told, BALANCING));
     put_alarms(&told);
     put_info(&told, &most);
-    open_object(&told, "Io");
+    text_json(text, "Io", "{");
     put_value(&told, "AllowToCharge", may_flow(value_now(&told, CHARGE_MOS), most.charge_a));
     put_value(&told, "AllowToDischarge",
               may_flow(value_now(&told, DISCHARGE_MOS), most.discharge_a));
-    end_object(&told);
+    text_add(text, "}");
     put_system(&told);
     put_cells(&told);
-    open_object(&told, "History");
+    text_json(text, "History", "{");
     put_value(&told, "ChargeCycles", value_now(&told, CYCLES));
     put_value(&told, "ChargedEnergy", mapped(&told, "charged_wh") / 1000);
     put_value(&told, "DischargedEnergy", mapped(&told, "discharged_wh") / 1000);
-    end_object(&told);
-    end_object(&told);
+    text_add(text, "}");
+    text_add(text, "}");
     return true;
 }

@@ -272,6 +272,7 @@ static const struct alarm_bit seplos_alarms[] = {
     {BIT(3, 4), MOS_OVER_TEMPERATURE, WARN},
     {BIT(3, 5), MOS_OVER_TEMPERATURE, PROT},
     PAIRS_CURRENT(4),
+    {BIT(5, 2), SOC_LOW, WARN},
     {BIT(5, 3), SOC_LOW, PROT},
     CELLS_DISCONNECTED(10), CELLS_DISCONNECTED(11),
     {BIT(13, 0), HARDWARE_FAULT, PROT},            /* memory */

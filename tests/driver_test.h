@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "assert_values.h"
+#include "pack_test.h"
 
 #define NOTHING (-1) /* in place of an enum bms_result: no frame was found */
 

@@ -4,7 +4,7 @@
 #include "packs/alarms.h"
 #include "bms/count.h"
 
-#include "unit.h"
+#include "pack_test.h"
 
 enum { WARNS = 1, PROTECTS = 2, BOTH = 3 };
 
@@ -34,8 +34,7 @@ TEST(levels)
         const uint32_t bit = 1u << SOC_LOW;
         const struct alarms before = {cases[i].before & WARNS ? bit : 0,
                                       cases[i].before & PROTECTS ? bit : 0};
-        struct pack values;
-        pack_clear(&values);
+        struct pack values = cleared_pack();
         for (int level = ALARM_WARNING; level <= ALARM_PROTECTION; level++)
             if (cases[i].read & level)
                 pack_alarm_at(&values, SOC_LOW, level, cases[i].active & level);
@@ -50,8 +49,7 @@ TEST(levels)
 
 static struct pack cells_and_sensors(void)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, CELL_MAX_INDEX, 7);
     pack_set(&pack, CELL_MIN_INDEX, 3);
     pack_set(&pack, CELL_MAX_MV, 3400);

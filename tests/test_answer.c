@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 static unsigned sleeps, selects, receives;
 static size_t send_at_most; /* 0: no limit */
@@ -506,8 +506,7 @@ ANSWER_TEST(judged_at_the_moment)
     static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
                          state_and_age[] = {0, 2, 0, 0, 0, 6, 1, 3, 1, 0x91, 0, 11},
                          is_fresh[] = {0, 3, 0, 0, 0, 6, 1, 2, 0, 37, 0, 1};
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, SOC_PERCENT, 77);
     const struct source source = {.values = &pack,
                                   .status = {.state = MAP_STATE_FRESH, .age_s = 0.2},

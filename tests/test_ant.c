@@ -210,8 +210,7 @@ TEST(foreign)
     size_t size = fill(data);
     struct bytes frame = make_frame(0x11, 0, data, size, "AA 55");
     struct bytes other = make_frame(0x12, 0x026C, identity, sizeof identity, "AA 55");
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &status, other.bytes, other.size, &pack), BMS_FOREIGN);
     assert_int_equal(receive_frame(&bms, &none, other.bytes, other.size, &pack), BMS_PARTIAL);
     assert_string_equal(pack.text[MODEL], "16ZM");
@@ -252,8 +251,7 @@ TEST(board)
         {"7E A1 02 00 00 20 00 00 AA 55", ""},
     };
     struct bms board = new_bms(&ant_driver);
-    struct pack told;
-    pack_clear(&told);
+    struct pack told = cleared_pack();
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms_request request = request_of(cases[i].request);
         struct bms_output out;
@@ -270,12 +268,11 @@ static enum bms_result order(struct bms *bms, struct bms *board, struct pack *to
 {
     struct bms_request request;
     struct bms_output out;
-    struct pack pack;
     assert_true(bms->driver->control(bms, BMS_DISCHARGE_MOS, false, &request));
     assert_request(&request, sent);
     assert_int_equal(board->driver->emulate(board, told, request.bytes, request.size, &out),
                      request.size);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     return receive_frame(bms, &request, out.bytes, out.size, &pack);
 }
 
@@ -289,8 +286,7 @@ TEST(switches)
     static const char *const sent[4] = {"D8 E5", "79 25", "C8 E4", "69 24"};
     struct bms bms = new_bms(&ant_driver), board = new_bms(&ant_driver);
     struct bms_request request;
-    struct pack told;
-    pack_clear(&told);
+    struct pack told = cleared_pack();
     pack_set(&told, DISCHARGE_MOS, 1);
     assert_false(ant_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
     strcpy(bms.options.password, "12345678");

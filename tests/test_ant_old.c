@@ -41,7 +41,6 @@ static enum bms_result take(const struct bytes *frame, struct pack *pack)
 TEST(requests)
 {
     struct bms bms = new_bms(&ant_old_driver);
-    struct pack pack;
     struct bms_request request = request_of_step(&bms, 0);
     assert_request(&request, REQUEST);
     request = request_of_step(&bms, 0);
@@ -50,7 +49,7 @@ TEST(requests)
     assert_request(&request, REQUEST);
     request = request_of_step(&bms, 0);
     struct bytes frame = make_status(1, 1);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &request, frame.bytes, frame.size, &pack), BMS_DONE);
     for (int i = 0; i < 5; i++) {
         request = request_of_step(&bms, 0);
@@ -159,12 +158,11 @@ TEST(orders)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&ant_old_driver);
         struct bms_request request;
-        struct pack pack;
         assert_true(bms.driver->control(&bms, cases[i].which, cases[i].on, &request));
         assert_request(&request, cases[i].request);
         struct bytes not_yet = make_status(cases[i].not_yet[0], cases[i].not_yet[1]);
         struct bytes done = make_status(cases[i].done[0], cases[i].done[1]);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         /* its own echo comes in three frames */
         assert_int_equal(receive_all(&bms, &request, request.bytes, request.size, &pack),
                          BMS_FOREIGN);
@@ -179,10 +177,9 @@ TEST(orders)
 TEST(board)
 {
     struct bms board = new_bms(&ant_old_driver);
-    struct pack told;
     struct bms_output out;
     struct bytes write = unhex("A5 A5 FA 00 00 FA"), apply = unhex("A5 A5 FF 00 00 FF");
-    pack_clear(&told);
+    struct pack told = cleared_pack();
     pack_set(&told, CHARGE_MOS, 1);
     assert_int_equal(board.driver->emulate(&board, &told, write.bytes, write.size, &out), 6);
     assert_int_equal(out.size, 0);

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define UNKNOWN NAN
 
@@ -30,8 +30,7 @@ struct known {
 
 static struct pack pack_of(const struct known *known, size_t count)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (size_t i = 0; i < count; i++)
         pack_set(&pack, known[i].id, known[i].value);
     return pack;

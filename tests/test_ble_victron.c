@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define AIR "# air: 1A FF E1 02 "
 
@@ -131,10 +131,9 @@ TEST(noise)
     unsigned passed = 0;
     for (unsigned n = 0; n < 256; n++) {
         struct bms bms;
-        struct pack pack;
         struct bms_request none = {0};
         bms_init(&bms, driver);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         key[5] = (uint8_t) n;
         const size_t size = victron_decrypt(vector, sizeof vector, key, frame);
         assert_int_equal(driver->frame(&bms, &none, frame, size).kind, BMS_FRAME);

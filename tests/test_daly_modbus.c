@@ -125,8 +125,7 @@ TEST(switches)
 
 TEST(write_replies)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     struct bms d2 = new_bms(&daly_d2_driver), p81 = new_bms(&daly_p81_driver);
     const char *on = "D2 06 00 A5 00 01 4B 8A";
     assert_int_equal(receive(&d2, on, on, &pack), BMS_DONE);
@@ -161,8 +160,7 @@ TEST(wrong_crc)
 TEST(echoing_line)
 {
     struct bms bms = new_bms(&daly_d2_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *status = "D2 03 00 00 00 3E D7 B9";
     assert_int_equal(receive(&bms, status, status, &pack), BMS_FOREIGN);
     for (int round = 0; round < 2; round++) {
@@ -176,8 +174,7 @@ TEST(echoing_line)
 TEST(exceptions)
 {
     struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint8_t frame[5] = {0x51, 0x83, 0x02};
     put_le16(frame + 3, crc16_modbus(frame, 3));
     struct bms_request read = make_read(0x81, 0, 0x40), other = make_read(0x82, 0, 0x40);
@@ -195,8 +192,7 @@ TEST(noise)
     uint8_t bytes[64];
     size_t noise = parse_hex("00 D2 FF D2 03 03 D2 06 51 03 02", bytes);
     size_t size = noise + parse_hex("D2 03 02 00 01 FC 56", bytes + noise);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     size_t at = 0;
     bool done = false;
     while (at < size && !done) {
@@ -234,8 +230,7 @@ TEST(reply_like_a_request)
 TEST(foreign)
 {
     struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *reply = "51 03 02 FF FF 79 F8";
     assert_int_equal(receive(&bms, "81 03 00 CF 00 01 AB F5", reply, &pack), BMS_DONE);
     assert_int_equal(receive(&bms, "82 03 00 CF 00 01 AB C6", reply, &pack), BMS_FOREIGN);
@@ -253,8 +248,7 @@ TEST(not_ready)
 {
     for (int cells = 0; cells <= 33; cells += 33) {
         struct bms bms = new_bms(&daly_d2_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         uint16_t r[80];
         fill_d2(r);
         r[49] = (uint16_t) cells;
@@ -266,8 +260,7 @@ TEST(not_ready)
 TEST(absent_values)
 {
     struct bms bms = new_bms(&daly_d2_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint16_t r[80];
     fill_d2(r);
     r[40] = 0; /* no voltage right after wake-up */
@@ -301,9 +294,8 @@ TEST(balancer_board)
                                             CYCLES,      DISCHARGE_MOS, CHARGE_MOS, FLOW};
     struct bms bms = new_bms(&daly_d2_driver);
     for (unsigned i = 0; i < 2; i++) {
-        struct pack pack;
         uint16_t r[80];
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         fill_d2(r);
         r[42] = r[48] = r[51] = r[53] = r[54] = 0;
         r[38] = r[40];
@@ -321,8 +313,7 @@ TEST(balancer_board)
 TEST(other_windows)
 {
     struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint16_t r[0x80] = {3400, 3500, 3300, 3350, 9, 0};
     r[0x30] = 65;
     r[0x31] = 66;
@@ -426,8 +417,7 @@ TEST(versions)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_d2_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         uint16_t r[32] = {0};
         put_text(r, "204012");
         put_text(r + 8, cases[i].at_177);
@@ -461,8 +451,7 @@ TEST(balance_mask)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_d2_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         uint16_t r[80];
         fill_d2(r);
         r[52] = cases[i].balancing;
@@ -501,9 +490,8 @@ TEST(mos_step)
         r[66] = cases[i].mos;
         unsigned asked = 0;
         for (int cycle = 0; cycle < 10; cycle++) {
-            struct pack pack;
             struct bms_request request;
-            pack_clear(&pack);
+            struct pack pack = cleared_pack();
             assert_int_equal(receive_window(&bms, 0xD2, 0, r, 62, &pack), BMS_DONE);
             if (bms.driver->build(&bms, 1, &request)) {
                 asked++;
@@ -558,8 +546,7 @@ TEST(current)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct daly_current notes = {cases[i].learned};
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         pack.value[FLOW] = cases[i].flow;
         daly_current_settle(&notes, &pack, cases[i].offset, cases[i].usual, cases[i].option);
         double got = pack.value[CURRENT_A];
@@ -671,8 +658,7 @@ TEST(d2_faults)
 {
     for (size_t i = 0; i < COUNT(d2_faults); i++) {
         struct bms bms = new_bms(&daly_d2_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         uint16_t r[80];
         fill_d2(r);
         r[58 + d2_faults[i].word] = (uint16_t) (1u << d2_faults[i].bit);
@@ -688,8 +674,7 @@ TEST(p81_faults)
 {
     for (size_t i = 0; i < COUNT(p81_faults); i++) {
         struct bms bms = new_bms(&daly_p81_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         uint16_t r[14] = {[0] = 0x0080}; /* 66-69 say something else: ignored */
         r[7 + p81_faults[i].word] = (uint16_t) (1u << p81_faults[i].bit);
         assert_int_equal(receive_window(&bms, 0x81, 0x66, r, 14, &pack), BMS_DONE);
@@ -702,8 +687,7 @@ TEST(p81_faults)
 TEST(thermal_runaway)
 {
     struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint16_t r[7] = {[3] = 2 << 11};
     assert_int_equal(receive_window(&bms, 0x81, 0x6D, r, 7, &pack), BMS_DONE);
     assert_int_equal(pack.alarms_protection,
@@ -714,8 +698,7 @@ TEST(thermal_runaway)
 TEST(p81_old_faults)
 {
     struct bms bms = new_bms(&daly_p81_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint16_t r[14];
     memset(r, 0xFF, sizeof r);
     assert_int_equal(receive_window(&bms, 0x81, 0x66, r, 14, &pack), BMS_DONE);
@@ -795,8 +778,7 @@ TEST(emulates_recording)
         put_be16(expected + 3 + 2 * (32 + sensor - 1), 255);
     put_le16(expected + size - 2, crc16_modbus(expected, size - 2));
     struct bms host = new_bms(&daly_d2_driver), device = host;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     struct bms_request request = request_of("D2 03 00 00 00 3E D7 B9");
     assert_int_equal(receive(&host, "D2 03 00 00 00 3E D7 B9", recorded, &pack), BMS_DONE);
     settle(&host, &pack);

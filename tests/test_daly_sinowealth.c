@@ -81,8 +81,7 @@ TEST(recorded)
 {
     for (size_t i = 0; i < COUNT(recorded); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         struct bms_request request = request_of(recorded[i].request);
         uint8_t bytes[8];
         size_t size = parse_hex(recorded[i].reply, bytes);
@@ -124,8 +123,7 @@ TEST(surroundings)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         struct bms_request request = request_of("0A 01 02");
         uint8_t bytes[32];
         size_t size = parse_hex(cases[i].bytes, bytes);
@@ -152,8 +150,7 @@ TEST(echo_is_no_reply)
 TEST(other_requests)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     uint8_t bytes[] = {0x0D, 0x03, 0xFD};
     static const char *const foreign[] = {
         "", "0A 01", "0B 01 02", "0A 01 00", "0A 01 FF", "A5 40 90 08 00 00 00 00 00 00 00 00 7D"};
@@ -206,8 +203,7 @@ TEST(ranges)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(answer(&bms, cases[i].command, cases[i].wanted, cases[i].raw, &pack),
                          cases[i].result);
         double got = pack.value[cases[i].id];
@@ -237,8 +233,7 @@ TEST(faults)
                                       VOLTAGE_SENSOR_FAULT,
                                       -1};
     struct bms bms = new_bms(&daly_sinowealth_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (unsigned bit = 0; bit < 16; bit++) {
         assert_int_equal(answer(&bms, 0x16, 2, 1u << bit, &pack), BMS_DONE);
         assert_int_equal(pack.alarms_protection, alarms[bit] < 0 ? 0 : 1u << alarms[bit]);
@@ -268,8 +263,7 @@ TEST(cell_count)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         for (unsigned n = 1; n <= 10; n++)
             assert_int_equal(answer(&bms, n, 2, cases[i].mv[n - 1], &pack), BMS_DONE);
         if (cases[i].config >= 0)
@@ -296,8 +290,7 @@ TEST(second_sensor)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         answer(&bms, 0x0C, 2, 2931, &pack);
         answer(&bms, 0x0D, 2, cases[i].raw, &pack);
         if (cases[i].config >= 0)
@@ -313,8 +306,7 @@ TEST(second_sensor)
 TEST(16s)
 {
     struct bms bms = new_bms(&daly_sinowealth_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (unsigned n = 1; n <= 16; n++)
         assert_int_equal(answer(&bms, n, 2, 3301 + n, &pack), BMS_DONE);
     settle(&bms, &pack);
@@ -359,8 +351,7 @@ TEST(eleventh_in_doubt)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         for (unsigned n = 1; n <= 10; n++) {
             bool fitted = n <= cases[i].fitted && n != cases[i].dead;
             if (n != cases[i].lost)
@@ -390,8 +381,7 @@ TEST(last_cell_lost)
 {
     for (int config = 0; config <= 1; config++) {
         struct bms bms = new_bms(&daly_sinowealth_driver);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         for (unsigned n = 1; n <= 10; n++)
             if (n != 4)
                 answer(&bms, n, 2, n < 4 ? 3300 : 0, &pack);
@@ -403,8 +393,7 @@ TEST(last_cell_lost)
         assert_values(&pack, {CELL_MV + 2, 3300}, {CELL_MV + 3, NAN});
     }
     struct bms bms = new_bms(&daly_sinowealth_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (unsigned n = 1; n <= 15; n++)
         answer(&bms, n, 2, 3300, &pack);
     settle(&bms, &pack);

@@ -65,8 +65,7 @@ TEST(requests)
         {1, STEP_CAPACITY, "~22014AB0600A010104FF00FB6B\r"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        bms_init(&bms, &daren_driver);
+        struct bms bms = new_bms(&daren_driver);
         bms.options.address = cases[i].address;
         struct bms_request request = step_request(&bms, cases[i].step);
         assert_int_equal(request.size, strlen(cases[i].request));
@@ -135,13 +134,11 @@ TEST(states)
         {4, 13, -1, HARDWARE_FAULT},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
         uint8_t d[YDT_INFO_MAX];
         size_t size = make_live(d);
         put_be16(d + STATES_AT + 2 * cases[i].word, 1u << cases[i].bit);
-        bms_init(&bms, &daren_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&daren_driver);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
         uint32_t warning = cases[i].warning < 0 ? 0 : 1u << cases[i].warning;
         uint32_t protection = cases[i].protection < 0 ? 0 : 1u << cases[i].protection;
@@ -154,15 +151,13 @@ TEST(states)
 TEST(switches_and_balancing)
 {
     for (unsigned fet = 0; fet < 4; fet++) {
-        struct bms bms;
-        struct pack pack;
         uint8_t d[YDT_INFO_MAX];
         size_t size = make_live(d);
         put_be16(d + STATES_AT + 8, fet);
         put_be16(d + STATES_AT + 18, 0x8001);
         put_be16(d + STATES_AT + 20, 0xFFFF); /* cells 17 to 32, which it does not have */
-        bms_init(&bms, &daren_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&daren_driver);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
         assert_values(&pack, {CHARGE_MOS, fet & 1}, {DISCHARGE_MOS, fet >> 1},
                       {BALANCE_MASK, 0x8001});
@@ -172,12 +167,10 @@ TEST(switches_and_balancing)
 /* Section 4: newer firmware omits the flag. */
 TEST(without_flag)
 {
-    struct bms bms;
-    struct pack pack;
     uint8_t d[YDT_INFO_MAX];
     size_t size = make_live(d);
-    bms_init(&bms, &daren_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&daren_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_info(&bms, STEP_LIVE, 0, d + 1, size - 1, &pack), BMS_DONE);
     assert_values(&pack, {SOC_PERCENT, 50}, {VOLTAGE_V, 52.8}, {CELL_COUNT, 16},
                   {CELL_MV + 15, 3300});
@@ -190,11 +183,9 @@ TEST(malformed)
         size_t at;
         uint8_t byte;
     } cases[] = {{3, 0x10}, {5, 15}, {5, 17}, {5, 0}, {5, 33}, {6, 0x7F}, {44, 200}, {1, 0x7F}};
-    struct bms bms;
-    struct pack pack;
     uint8_t d[YDT_INFO_MAX];
-    bms_init(&bms, &daren_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&daren_driver);
+    struct pack pack = cleared_pack();
     for (size_t i = 0; i < COUNT(cases); i++) {
         size_t size = make_live(d);
         d[cases[i].at] = cases[i].byte;
@@ -245,13 +236,11 @@ TEST(serial)
                  {"", ""},
                  {"NIE-JC4810025C303276", "NIE-JC4810025C303276"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
-        struct pack pack;
         uint8_t d[119] = {0xB0, 1, 1, 3, 0xFF, 0x71};
         memset(d + 6, 0xFF, sizeof d - 6);
         memcpy(d + 6, cases[i].written, strlen(cases[i].written));
-        bms_init(&bms, &daren_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&daren_driver);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_info(&bms, STEP_MAKER, 0, d, sizeof d, &pack), BMS_DONE);
         assert_string_equal(pack.text[SERIAL], cases[i].serial);
     }
@@ -265,10 +254,8 @@ TEST(refusals)
     } cases[] = {{0x01, BMS_REFUSED}, {0x02, BMS_INVALID}, {0x03, BMS_INVALID},
                  {0x04, BMS_REFUSED}, {0x06, BMS_REFUSED}, {0x90, BMS_INVALID},
                  {0x91, BMS_INVALID}, {0x42, BMS_FOREIGN}};
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &daren_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&daren_driver);
+    struct pack pack = cleared_pack();
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(take_info(&bms, STEP_LIVE, cases[i].code, NULL, 0, &pack),
                          cases[i].result);
@@ -279,12 +266,10 @@ TEST(siblings)
 {
     static const struct ydt_head heads[] = {
         {0x20, 1, 0x4A, 0}, {0x22, 1, 0x46, 0}, {0x25, 1, 0x46, 0}, {0x22, 2, 0x4A, 0}};
-    struct bms bms;
-    struct pack pack;
     uint8_t d[YDT_INFO_MAX], frame[BMS_FRAME_MAX];
     size_t size = make_live(d);
-    bms_init(&bms, &daren_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&daren_driver);
+    struct pack pack = cleared_pack();
     struct bms_request request = step_request(&bms, STEP_LIVE);
     for (size_t i = 0; i < COUNT(heads); i++) {
         size_t length = ydt_write(frame, &heads[i], d, size);
@@ -292,8 +277,7 @@ TEST(siblings)
     }
     const struct ydt_head own = {0x22, 1, 0x4A, 0};
     size_t length = ydt_write(frame, &own, d, size);
-    struct bms other;
-    bms_init(&other, &topbms_driver);
+    struct bms other = new_bms(&topbms_driver);
     for (int variant = 0; topbms_driver.variants[variant]; variant++) {
         other.options.variant = variant;
         bms_forget(&other);

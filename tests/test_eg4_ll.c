@@ -193,12 +193,11 @@ TEST(identity)
 {
     struct bms bms = new_bms(&eg4_ll_driver);
     uint16_t words[46];
-    struct pack pack;
     struct bms_request request = request_of("10 03 00 69 00 2E 00 00");
     for (unsigned i = 0; i < COUNT(words); i++)
         words[i] = 0x4142;
     struct bytes reply = reply_of(&request, words);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "");
     memset(words, 0, sizeof words);

@@ -48,10 +48,9 @@ TEST(faults)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&felicity_driver);
-        struct pack pack;
         uint16_t words[] = {GOOD_STATE};
         words[2] = (uint16_t) (1u << cases[i].bit);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
         assert_int_equal(pack.alarms_protection, cases[i].alarms);
         assert_int_equal(pack.alarms_warning, 0);
@@ -69,12 +68,11 @@ TEST(state)
     for (size_t i = 0; i < COUNT(cases); i++)
         for (int inverted = 0; inverted < 2; inverted++) {
             struct bms bms = new_bms(&felicity_driver);
-            struct pack pack;
             uint16_t words[] = {GOOD_STATE};
             words[5] = cases[i].raw;
             words[0] = inverted ? 1 : 4;
             bms.options.current = inverted ? BMS_CURRENT_INVERTED : BMS_CURRENT_AUTO;
-            pack_clear(&pack);
+            struct pack pack = cleared_pack();
             assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
             assert_values(&pack, {CURRENT_A, inverted ? -cases[i].current : cases[i].current},
                           {CHARGE_MOS, inverted}, {DISCHARGE_MOS, !inverted});
@@ -113,9 +111,8 @@ TEST(empty_places)
 TEST(strangers)
 {
     struct bms bms = new_bms(&felicity_driver);
-    struct pack pack;
     uint16_t words[] = {GOOD_STATE}, cells[24];
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     words[9] = 101;
     assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_INVALID);
     words[9] = 50;
@@ -140,8 +137,7 @@ TEST(strangers)
 TEST(limits)
 {
     struct bms bms = new_bms(&felicity_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         take_registers(&bms, STEP_LIMITS, (const uint16_t[]){5760, 4800, 1200, 1500}, &pack),
         BMS_DONE);
@@ -152,8 +148,7 @@ TEST(limits)
 TEST(texts)
 {
     struct bms bms = new_bms(&felicity_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         take_registers(&bms, STEP_SERIAL, (const uint16_t[]){112, 5, 48, 20023, 65535}, &pack),
         BMS_DONE);

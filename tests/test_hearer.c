@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #include "turned_clock.h"
 
@@ -60,8 +60,7 @@ static void on_say(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     static struct bms_output out;
     struct bench *bench = timer->data;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, VOLTAGE_V, BEGAN_V + STEP_V * bench->said++);
     pack_set(&pack, CURRENT_A, 1);
     out.size = 0;

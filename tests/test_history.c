@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define START 1763769600 /* 2025-11-22 00:00:00 UTC */
 #define KEPT_MOST 2000
@@ -49,8 +49,7 @@ static void begin(void)
 
 static struct pack pack_of(double voltage_v, double current_a, double soc_percent)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, VOLTAGE_V, voltage_v);
     pack_set(&pack, CURRENT_A, current_a);
     pack_set(&pack, SOC_PERCENT, soc_percent);

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 /* ---- gaps ---- */
 
@@ -179,8 +179,7 @@ TEST(limits)
 
 TEST(points)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, VOLTAGE_V, 53.12);
     pack_set(&pack, CYCLES, 97);
     pack_set_cell(&pack, 1, 3331);
@@ -283,8 +282,7 @@ TEST(numbers)
                  {4294967295, "4294967295"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char wanted[100];
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         pack.value[CURRENT_A] = cases[i].number;
         snprintf(wanted, sizeof wanted,
                  "packgate,pack=a current_a=%s,fresh=1 1763800000000000000\n", cases[i].text);
@@ -295,8 +293,7 @@ TEST(numbers)
 /* The pack with the most values fits. */
 TEST(the_longest)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (int i = 0; i < PACK_VALUES; i++)
         pack.value[i] = -123456.7891;
     pack.alarms_known = pack.alarms_warning = pack.alarms_protection = (1u << PACK_ALARM_COUNT) - 1;
@@ -483,8 +480,7 @@ TEST(memory)
     unlink(path);
     struct store *store = store_new(path, &limits);
     struct outlet_pack known = {.source = {.name = "shed"}};
-    struct pack values;
-    pack_clear(&values);
+    struct pack values = cleared_pack();
     pack_clear(&known.values);
     struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
     assert_true(recent_init(&pack.recent, 100));

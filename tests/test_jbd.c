@@ -55,9 +55,8 @@ TEST(requests)
         {&jbd_addressed_driver, 2, 0, "DD 02 A5 03 00 FF 56 77"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
         struct bms_request request;
-        bms_init(&bms, cases[i].driver);
+        struct bms bms = new_bms(cases[i].driver);
         bms.options.address = cases[i].address;
         assert_true(cases[i].step < cases[i].driver->steps);
         assert_true(cases[i].driver->build(&bms, cases[i].step, &request));
@@ -86,10 +85,8 @@ static const char four_cells[] = "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77";
 
 TEST(recorded)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, ASK_BASIC, charging, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 13.54}, {CURRENT_A, 3.74}, {BALANCE_MASK, 8});
     assert_string_equal(pack.text[FIRMWARE], "1.6");
@@ -109,9 +106,8 @@ TEST(recorded)
 /* Section 2.2, 3: in two pieces, with garbage before it, and merged with the reply to another request. */
 TEST(pieces)
 {
-    struct bms bms;
     struct bms_request request = request_of(ASK_BASIC);
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     struct bytes whole = unhex(held_off);
     for (size_t size = 1; size < whole.size; size++)
         assert_int_equal(jbd_driver.frame(&bms, &request, whole.bytes, size).kind, BMS_MORE);
@@ -120,8 +116,7 @@ TEST(pieces)
     assert_int_equal(span.size, 36);
 
     struct bytes noisy = unhex("00 00 DD 77 DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3C 77");
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     memcpy(noisy.bytes + noisy.size, whole.bytes, whole.size);
     assert_int_equal(receive_all(&bms, &request, noisy.bytes, noisy.size + whole.size, &pack),
                      BMS_DONE);
@@ -130,10 +125,8 @@ TEST(pieces)
 
 TEST(damaged)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         exchange(&bms, ASK_CELLS, "DD 04 00 08 0D 66 0D 61 0D 68 0D 5A FE 3C 77", &pack), NOTHING);
     assert_int_equal(
@@ -147,10 +140,8 @@ TEST(echoes)
     static const char *const echoes[] = {ASK_BASIC, ASK_CELLS, ASK_NAME,
                                          "DD 5A E1 02 00 01 FF 1C 77",
                                          "DD 5A 06 07 06 00 00 00 00 00 00 FF ED 77"};
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     for (size_t i = 0; i < COUNT(echoes); i++) {
         assert_int_equal(exchange(&bms, echoes[i], echoes[i], &pack), BMS_FOREIGN);
         assert_int_equal(exchange(&bms, "", echoes[i], &pack), BMS_FOREIGN);
@@ -160,11 +151,9 @@ TEST(echoes)
 /* Section 2.3. */
 TEST(refusals)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request request;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, ASK_BASIC, "DD 03 81 00 FF 7F 77", &pack), BMS_REFUSED);
     assert_int_equal(exchange(&bms, ASK_CELLS, "DD 04 80 00 FF 80 77", &pack), BMS_REFUSED);
     assert_int_equal(exchange(&bms, ASK_BASIC, "DD 03 82 00 FF 7E 77", &pack), BMS_INVALID);
@@ -184,11 +173,9 @@ TEST(refusals)
 /* Firmware 4.4 does not answer requests that it does not support. */
 TEST(silence_on_name)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request request;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     unsigned asked = 0;
     while (asked < 100 && jbd_driver.build(&bms, 2, &request))
         asked++;
@@ -202,9 +189,8 @@ TEST(silence_on_name)
 
 TEST(counters_carry_nothing)
 {
-    struct bms bms;
     struct pack pack, empty;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     pack_clear(&pack);
     pack_clear(&empty);
     assert_int_equal(exchange(&bms, "DD A5 AA 00 FF 56 77",
@@ -244,10 +230,8 @@ static void fill_tail(uint8_t *d, size_t at, uint16_t full)
 TEST(coarse_units)
 {
     uint8_t d[64];
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     fill_basic(d, 0x83, 16, 0);
     fill_tail(d, 23, 45000);
     assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + 9, &pack), BMS_DONE);
@@ -263,11 +247,9 @@ TEST(coarse_units)
 TEST(current_can_be_inverted)
 {
     uint8_t d[64];
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     bms.options.current = BMS_CURRENT_INVERTED;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     fill_basic(d, 3, 16, 0);
     assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23, &pack), BMS_DONE);
     assert_values(&pack, {CURRENT_A, 1});
@@ -290,10 +272,8 @@ TEST(lengths)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint8_t d[64];
-        struct bms bms;
-        struct pack pack;
-        bms_init(&bms, &jbd_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&jbd_driver);
+        struct pack pack = cleared_pack();
         fill_basic(d, 3, 16, 0);
         d[22] = cases[i].sensors;
         for (size_t sensor = 0; sensor < 2 && cases[i].sensors; sensor++)
@@ -316,10 +296,8 @@ TEST(other_tail)
 {
     for (size_t size = 9; size <= 17; size++) {
         uint8_t d[64];
-        struct bms bms;
-        struct pack pack;
-        bms_init(&bms, &jbd_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&jbd_driver);
+        struct pack pack = cleared_pack();
         fill_basic(d, 3, 16, 0);
         memset(d + 23, 0x0B, size);
         assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + size, &pack), BMS_DONE);
@@ -338,10 +316,8 @@ TEST(cell_counts)
     } cases[] = {{16, 16, 16}, {16, 12, 12}, {4, 16, 4}, {0, 8, 8}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint8_t basic[64], cells[64];
-        struct bms bms;
-        struct pack pack;
-        bms_init(&bms, &jbd_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&jbd_driver);
+        struct pack pack = cleared_pack();
         fill_basic(basic, 3, cases[i].said, 0);
         for (size_t cell = 0; cell < cases[i].sent; cell++)
             put_be16(cells + 2 * cell, 3300);
@@ -355,10 +331,8 @@ TEST(cell_counts)
         assert_true(pack_known(&pack, (enum pack_value)(CELL_MV + (int) cases[i].expected - 1)));
         assert_values(&pack, {CELL_MV + (int) cases[i].expected, NAN});
     }
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange_data(&bms, ASK_CELLS, (const uint8_t[7]){13}, 7, &pack), BMS_INVALID);
     assert_int_equal(exchange_data(&bms, ASK_CELLS, NULL, 0, &pack), BMS_INVALID);
     assert_values(&pack, {CELL_MV, NAN});
@@ -369,10 +343,8 @@ TEST(cell_counts)
 TEST(register_a5)
 {
     uint8_t d[64];
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     fill_basic(d, 3, 12, 0);
     struct bytes basic = make_reply(0xA5, 0, d, 23);
     memset(d, 13, 24);
@@ -394,10 +366,8 @@ TEST(register_a5)
 /* Without a request, only a reply that identifies itself counts, not a bare acknowledgement. */
 TEST(listening)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, "", held_off, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 15.47});
     assert_int_equal(exchange(&bms, "", "DD E1 00 00 00 00 77", &pack), BMS_FOREIGN);
@@ -422,31 +392,27 @@ static const char e1_done[] = "DD E1 00 00 00 00 77";
 static void read_state(struct bms *bms, uint8_t fet, uint16_t protections)
 {
     uint8_t d[64];
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     fill_basic(d, fet, 16, protections);
     assert_int_equal(exchange_data(bms, ASK_BASIC, d, 23, &pack), BMS_DONE);
 }
 
 static void command(struct bms *bms, const char *request)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(bms, request, e1_done, &pack), BMS_DONE);
 }
 
 TEST(switch_needs_state)
 {
-    struct bms bms;
     struct bms_request request;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     assert_false(jbd_driver.control(&bms, BMS_CHARGE_MOS, false, &request));
 }
 
 TEST(switch_sequence)
 {
-    struct bms bms;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     read_state(&bms, 3, 0);
     expect_switch(&bms, BMS_CHARGE_MOS, true, e1_none);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_discharge);
@@ -466,8 +432,7 @@ TEST(switch_sequence)
 /* A MOS that a protection has opened is not switched off, and switching the other one must not switch it off. */
 TEST(switch_and_protections)
 {
-    struct bms bms;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     read_state(&bms, 2, 0x0001);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_discharge);
     command(&bms, e1_discharge);
@@ -480,8 +445,7 @@ TEST(switch_and_protections)
 /* The replies show when another program has switched a MOS off, or released it. */
 TEST(switch_of_others)
 {
-    struct bms bms;
-    bms_init(&bms, &jbd_driver);
+    struct bms bms = new_bms(&jbd_driver);
     read_state(&bms, 2, 0x1000);
     expect_switch(&bms, BMS_DISCHARGE_MOS, false, e1_both);
     read_state(&bms, 3, 0);
@@ -495,10 +459,8 @@ TEST(switch_of_others)
 /* The switch register is FB only if the status is 80 to E1: its four frames, section 7. */
 TEST(new_switch)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_driver);
+    struct pack pack = cleared_pack();
     read_state(&bms, 3, 0);
     assert_int_equal(exchange(&bms, e1_charge, "DD E1 81 00 FF 7F 77", &pack), BMS_REFUSED);
     expect_switch(&bms, BMS_CHARGE_MOS, false, e1_charge);
@@ -516,10 +478,8 @@ TEST(new_switch)
 TEST(addresses)
 {
     static const char reply[] = "DD 02 04 00 02 0C EF FE FD 77";
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_addressed_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_addressed_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, "DD 01 A5 04 00 FF 56 77", reply, &pack), BMS_FOREIGN);
     assert_int_equal(exchange(&bms, "DD 02 A5 03 00 FF 56 77", reply, &pack), BMS_FOREIGN);
     assert_int_equal(exchange(&bms, "DD 02 A5 04 00 FF 55 77", "DD 02 A5 04 00 FF 55 77", &pack),
@@ -615,10 +575,8 @@ TEST(alarm_bits)
                                         -1};
     for (unsigned bit = 0; bit < 16; bit++) {
         uint8_t d[64];
-        struct bms bms;
-        struct pack pack;
-        bms_init(&bms, &jbd_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&jbd_driver);
+        struct pack pack = cleared_pack();
         fill_basic(d, 3, 16, (uint16_t) (1u << bit));
         assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23, &pack), BMS_DONE);
         assert_int_equal(pack.alarms_protection, protections[bit] < 0 ? 0 : 1u << protections[bit]);
@@ -785,10 +743,9 @@ TEST(emulated_answers)
         {&jbd_addressed_driver, "DD 00 5A E1 02 00 01 FE C2 77", "DD 00 E1 80 00 FE 9F 77", 10},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms device;
         struct bms_output out;
         struct pack pack;
-        bms_init(&device, cases[i].driver);
+        struct bms device = new_bms(cases[i].driver);
         sample_pack(&pack, 4, 1);
         struct bytes asked = unhex(cases[i].asked);
         assert_int_equal(device.driver->emulate(&device, &pack, asked.bytes, asked.size, &out),

@@ -45,9 +45,8 @@ TEST(requests)
                  {2, STATUS, ASK_STATUS_2},
                  {1, BOARD, ASK_BOARD}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
         struct bms_request request;
-        bms_init(&bms, &jbd_up_driver);
+        struct bms bms = new_bms(&jbd_up_driver);
         bms.options.address = cases[i].address;
         assert_true(jbd_up_driver.build(&bms, cases[i].step, &request));
         assert_bytes(request.bytes, request.size, cases[i].expected);
@@ -57,17 +56,15 @@ TEST(requests)
 /* Packs behind the master do not answer this request. */
 TEST(silence_on_serial)
 {
-    struct bms bms;
     struct bms_request request;
-    struct pack pack;
     uint8_t d[134] = {0};
-    bms_init(&bms, &jbd_up_driver);
+    struct bms bms = new_bms(&jbd_up_driver);
     unsigned asked = 0;
     while (asked < 100 && jbd_up_driver.build(&bms, BOARD, &request))
         asked++;
     assert_in_range(asked, 3, 20);
     assert_true(jbd_up_driver.build(&bms, STATUS, &request));
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     memcpy(d + 16, "UP16S", 5);
     assert_int_equal(exchange_data(&bms, ASK_BOARD, d, sizeof d, &pack), BMS_DONE);
     assert_string_equal(pack.text[SERIAL], "UP16S");
@@ -88,10 +85,8 @@ static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 9
 
 TEST(behind_master)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_up_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_up_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, ASK_STATUS_2, behind_master, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.21}, {CURRENT_A, 0}, {SOC_PERCENT, 73},
                   {REMAINING_AH, 73.27}, {CYCLES, 2}, {CELL_COUNT, 16}, {CELL_MV + 3, 3329},
@@ -119,9 +114,8 @@ TEST(foreign)
         {ASK_STATUS, "01 78 24 00 24 50 00 0E 00 00 00 00 00 00 00 00 00 00 00 00 00 00 F7 B5"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms bms;
         struct pack pack, empty;
-        bms_init(&bms, &jbd_up_driver);
+        struct bms bms = new_bms(&jbd_up_driver);
         pack_clear(&pack);
         pack_clear(&empty);
         assert_int_equal(exchange(&bms, cases[i].asked, cases[i].received, &pack), BMS_FOREIGN);
@@ -132,10 +126,8 @@ TEST(foreign)
 /* Without a request: a status contains the address of its pack. */
 TEST(listening)
 {
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_up_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_up_driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(exchange(&bms, "", behind_master, &pack), BMS_DONE);
     bms.options.address = 1;
     assert_int_equal(exchange(&bms, "", behind_master, &pack), BMS_FOREIGN);
@@ -143,10 +135,8 @@ TEST(listening)
 
 TEST(pieces)
 {
-    struct bms bms;
-    struct pack pack;
     struct bms_request request = request_of(ASK_STATUS_2);
-    bms_init(&bms, &jbd_up_driver);
+    struct bms bms = new_bms(&jbd_up_driver);
     struct bytes whole = unhex(behind_master);
     for (size_t size = 1; size < whole.size; size++)
         assert_int_equal(jbd_up_driver.frame(&bms, &request, whole.bytes, size).kind, BMS_MORE);
@@ -155,7 +145,7 @@ TEST(pieces)
     memcpy(line.bytes + line.size, whole.bytes, whole.size);
     line.size += whole.size;
     memcpy(line.bytes + line.size, "\x02\x78\x00", 3);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_all(&bms, &request, line.bytes, line.size + 3, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.21});
     whole.bytes[whole.size - 1] ^= 1;
@@ -195,9 +185,8 @@ TEST(lengths)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint8_t d[256];
-        struct bms bms;
         struct pack pack, empty;
-        bms_init(&bms, &jbd_up_driver);
+        struct bms bms = new_bms(&jbd_up_driver);
         pack_clear(&pack);
         pack_clear(&empty);
         fill_status(d, cases[i].cells, cases[i].temps, 0, 3);
@@ -220,10 +209,8 @@ TEST(lengths)
 TEST(missing_sensors)
 {
     uint8_t d[256];
-    struct bms bms;
-    struct pack pack;
-    bms_init(&bms, &jbd_up_driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(&jbd_up_driver);
+    struct pack pack = cleared_pack();
     fill_status(d, 16, 4, 0, 3);
     put_be16(d + 16, 0);
     for (unsigned n = 0; n < 4; n++)
@@ -269,10 +256,8 @@ TEST(alarm_bits)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint8_t d[256];
-        struct bms bms;
-        struct pack pack;
-        bms_init(&bms, &jbd_up_driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(&jbd_up_driver);
+        struct pack pack = cleared_pack();
         fill_status(d, 16, 4, 1u << rows[i].bit, 3);
         assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
         assert_int_equal(pack.alarms_protection,
@@ -293,8 +278,7 @@ TEST(alarm_bits)
 static void read_state(struct bms *bms, uint16_t switches, uint32_t protections)
 {
     uint8_t d[256];
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     fill_status(d, 16, 4, protections, switches);
     assert_int_equal(exchange_data(bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
     assert_values(&pack, {DISCHARGE_MOS, switches & 1}, {CHARGE_MOS, switches >> 1 & 1});
@@ -315,8 +299,7 @@ static int built(struct bms *bms, enum bms_switch which, bool on)
 static void command(struct bms *bms, enum bms_switch which, bool on)
 {
     struct bms_request request;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_true(bms->driver->control(bms, which, on, &request));
     struct bytes reply = {.size = 10};
     memcpy(reply.bytes, request.bytes, 6);
@@ -326,9 +309,8 @@ static void command(struct bms *bms, enum bms_switch which, bool on)
 
 TEST(switch_frame)
 {
-    struct bms bms;
     struct bms_request request;
-    bms_init(&bms, &jbd_up_driver);
+    struct bms bms = new_bms(&jbd_up_driver);
     assert_false(jbd_up_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
     read_state(&bms, 1, 0);
     assert_true(jbd_up_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
@@ -338,8 +320,7 @@ TEST(switch_frame)
 /* The other switch is sent as it was commanded, the heater as it is. */
 TEST(switch_sequence)
 {
-    struct bms bms;
-    bms_init(&bms, &jbd_up_driver);
+    struct bms bms = new_bms(&jbd_up_driver);
     read_state(&bms, 0x0B, 0);
     assert_int_equal(built(&bms, BMS_CHARGE_MOS, false), 0x09);
     command(&bms, BMS_CHARGE_MOS, false);
@@ -354,8 +335,7 @@ TEST(switch_sequence)
 
 TEST(switch_and_protections)
 {
-    struct bms bms;
-    bms_init(&bms, &jbd_up_driver);
+    struct bms bms = new_bms(&jbd_up_driver);
     read_state(&bms, 1, 0x01);
     /* Whether by command or by the protection is unknown: the charge MOS may be switched, the other one not. */
     assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), -1);
@@ -421,10 +401,9 @@ TEST(emulated_silence)
                  {"01 78 10 00 10 A0 00 00 7F B3", 1},
                  {"01 78 10 00", 0},
                  {"00", 1}};
-    struct bms device;
     struct pack pack;
     struct bms_output out;
-    bms_init(&device, &jbd_up_driver);
+    struct bms device = new_bms(&jbd_up_driver);
     sample_pack(&pack, 4, 1);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bytes asked = unhex(cases[i].asked);

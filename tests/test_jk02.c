@@ -63,8 +63,7 @@ static struct bms_request ask(uint8_t command)
 /* A simulated board's answers to 97 and 96, in this order. */
 static void answer(int variant, struct pack *simulated, uint8_t command, struct bms_output *out)
 {
-    struct bms bms;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     bms.options.variant = variant;
     struct bms_request request = ask(0x97);
     assert_int_equal(driver->emulate(&bms, simulated, request.bytes, request.size, out), 20);
@@ -124,9 +123,8 @@ static enum bms_result read_back(struct bms *bms, int variant, bool introduce,
 
 TEST(requests)
 {
-    struct bms bms;
     struct bms_request r;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     assert_true(driver->build(&bms, STEP_ABOUT, &r));
     assert_bytes(r.bytes, r.size, "AA 55 90 EB 97 00 00 00 00 00 00 00 00 00 00 00 00 00 00 11 ");
     assert_false(driver->build(&bms, STEP_WAKE, &r));
@@ -189,9 +187,8 @@ TEST(layouts)
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (unsigned cells = 0; cells <= layouts[l].cells; cells++)
             for (int introduce = 0; introduce < 2; introduce++) {
-                struct bms bms;
                 struct pack simulated, pack;
-                bms_init(&bms, driver);
+                struct bms bms = new_bms(driver);
                 fill(&simulated, cells);
                 assert_int_equal(read_back(&bms, layouts[l].variant, introduce, &simulated, &pack),
                                  BMS_DONE);
@@ -218,11 +215,10 @@ TEST(no_cells)
         {"one cell in the mask of 32, none read", VARIANT_32S, 70, 1, BMS_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
         struct pack simulated, pack;
         struct bms_output out;
         struct bms_request request = ask(0x96);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         fill(&simulated, 0);
         answer(cases[i].variant, &simulated, 0x96, &out);
         uint8_t *record = find(&out, STATUS);
@@ -277,11 +273,10 @@ TEST(alarms)
     };
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            struct bms bms;
             struct pack simulated, pack;
             struct bms_output out;
             struct bms_request request = ask(0x96);
-            bms_init(&bms, driver);
+            struct bms bms = new_bms(driver);
             bms.options.variant = layouts[l].variant;
             fill(&simulated, 8);
             answer(layouts[l].variant, &simulated, 0x96, &out);
@@ -321,11 +316,10 @@ TEST(temperatures)
         {"14.20", -2000, -2000, -2000, -2000, 0, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
         struct pack simulated, pack;
         struct bms_output out;
         struct bms_request request = ask(0x97);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         fill(&simulated, 8);
         pack_clear(&pack);
         answer(VARIANT_32S, &simulated, 0x97, &out);
@@ -358,11 +352,10 @@ TEST(contradictions)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int fault = 0; fault < 5; fault++) {
-            struct bms bms;
             struct pack simulated, pack, empty;
             struct bms_output out;
             struct bms_request request = ask(0x96);
-            bms_init(&bms, driver);
+            struct bms bms = new_bms(driver);
             bms.options.variant = layouts[l].variant;
             fill(&simulated, 8);
             answer(layouts[l].variant, &simulated, 0x96, &out);
@@ -391,11 +384,10 @@ TEST(broken_wire)
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++)
         for (int variant = VARIANT_AUTO; variant <= layouts[l].variant;
              variant += layouts[l].variant) {
-            struct bms bms;
             struct pack simulated, pack;
             struct bms_output out;
             struct bms_request request = ask(0x96);
-            bms_init(&bms, driver);
+            struct bms bms = new_bms(driver);
             bms.options.variant = variant;
             fill(&simulated, 8);
             answer(layouts[l].variant, &simulated, 0x96, &out);
@@ -416,11 +408,10 @@ TEST(broken_wire)
 TEST(dead_cell)
 {
     for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
-        struct bms bms;
         struct pack simulated, pack;
         struct bms_output out;
         struct bms_request request = ask(0x96);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         fill(&simulated, 8);
         answer(layouts[l].variant, &simulated, 0x96, &out);
         uint8_t *record = find(&out, STATUS);
@@ -437,11 +428,10 @@ TEST(dead_cell)
 /* Section 4, JK04: the same header, followed by floats. Only the names are read. */
 TEST(old_hardware)
 {
-    struct bms bms;
     struct pack simulated, pack, before;
     struct bms_output out;
     struct bms_request request = ask(0x97);
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     fill(&simulated, 8);
     pack_clear(&pack);
     answer(VARIANT_24S, &simulated, 0x97, &out);
@@ -462,9 +452,8 @@ TEST(old_hardware)
 /* One firmware sends a constant remaining capacity: the SOC is right (section 10). */
 TEST(stuck_remaining)
 {
-    struct bms bms;
     struct pack simulated, pack;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     fill(&simulated, 16);
     pack_set(&simulated, REMAINING_AH, 316.801);
     pack_set(&simulated, FULL_AH, 314);
@@ -476,11 +465,10 @@ TEST(stuck_remaining)
 /* Section 7: the simulated board takes its offsets from the decoder, and no recording shows this one. */
 TEST(count_of_settings)
 {
-    struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
     struct bms_request request = ask(0x96);
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     fill(&simulated, 16);
     pack_clear(&pack);
     answer(VARIANT_32S, &simulated, 0x96, &out);
@@ -496,11 +484,10 @@ TEST(count_of_settings)
  * request are ignored. */
 TEST(order)
 {
-    struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
     struct bms_request stream = ask(0x96), about = ask(0x97), log = ask(0xA1), none = {.size = 0};
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     fill(&simulated, 8);
     answer(VARIANT_32S, &simulated, 0x96, &out);
     pack_clear(&pack);
@@ -530,12 +517,11 @@ TEST(stream)
 {
     static const size_t cuts[] = {1, 4, 5, 150, 280, 299};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        struct bms bms;
         struct pack simulated, pack;
         struct bms_output out;
         struct bms_request request = ask(0x96);
         uint8_t stream[2 * RECORD + 30];
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         fill(&simulated, 8);
         answer(VARIANT_32S, &simulated, 0x96, &out);
         const uint8_t *record = find(&out, STATUS);
@@ -552,11 +538,10 @@ TEST(stream)
 /* PIN and password are never decoded, and are masked in logs. */
 TEST(secrets)
 {
-    struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
     struct bms_request request = ask(0x97);
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     fill(&simulated, 8);
     answer(VARIANT_32S, &simulated, 0x97, &out);
     uint8_t *record = find(&out, ABOUT);
@@ -578,11 +563,10 @@ TEST(secrets)
 /* A board that was not asked for the about record first does not stream (section 2). */
 TEST(shy_simulator)
 {
-    struct bms simulator;
     struct pack simulated;
     struct bms_output out;
     struct bms_request request = ask(0x96);
-    bms_init(&simulator, driver);
+    struct bms simulator = new_bms(driver);
     fill(&simulated, 8);
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 10, &out), 0);
     assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, 20, &out), 20);

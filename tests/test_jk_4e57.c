@@ -70,8 +70,7 @@ static void fill(struct pack *pack, unsigned cells)
 static void answer(struct pack *simulated, const struct bms_request *request,
                    struct bms_output *out)
 {
-    struct bms bms;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     assert_int_equal(driver->emulate(&bms, simulated, request->bytes, request->size, out),
                      request->size);
 }
@@ -87,9 +86,8 @@ static enum bms_result read_back(struct bms *bms, struct pack *simulated, struct
 
 TEST(requests)
 {
-    struct bms bms;
     struct bms_request request;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     assert_false(driver->build(&bms, STEP_WAKE, &request));
     assert_true(driver->build(&bms, STEP_ALL, &request));
     assert_request(&request, "4E 57 00 13 00 00 00 00 06 03 00 00 00 00 00 00 68 00 00 01 29 ");
@@ -115,11 +113,9 @@ TEST(short_replies)
                                   0x85, 0x64, 0,    0,    0, 0, 0x68, 0, 0,    0x02, 0x0E};
     static const uint8_t written[] = {0x4E, 0x57, 0x00, 0x13, 0, 0,    0, 0, 0x02, 0x00, 0x01,
                                       0xAB, 0,    0,    0,    0, 0x68, 0, 0, 0x01, 0xCE};
-    struct bms bms;
-    struct pack pack;
     struct bms_request request = ask(0x03, 0x85);
-    bms_init(&bms, driver);
-    pack_clear(&pack);
+    struct bms bms = new_bms(driver);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &request, soc, sizeof soc, &pack), BMS_DONE);
     assert_values(&pack, {SOC_PERCENT, 100});
     request = ask(0x03, 0x84);
@@ -145,11 +141,9 @@ TEST(current)
         {0, 9500, 5},      {0, 11234, -12.34}, {2, 0x80D0, NAN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
-        struct pack pack;
         uint8_t raw[2];
-        bms_init(&bms, driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(driver);
+        struct pack pack = cleared_pack();
         put_be16(raw, cases[i].raw);
         take_one(&bms, 0x84, raw, 2, &pack);
         assert_false(
@@ -174,11 +168,9 @@ TEST(temperatures)
     } cases[] = {{0, 0},    {29, 29},   {99, 99},   {100, 0},
                  {101, -1}, {140, -40}, {141, NAN}, {0xFFFF, NAN}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
-        struct pack pack;
         uint8_t raw[2];
-        bms_init(&bms, driver);
-        pack_clear(&pack);
+        struct bms bms = new_bms(driver);
+        struct pack pack = cleared_pack();
         put_be16(raw, cases[i].raw);
         take_one(&bms, 0x81, raw, 2, &pack);
         assert_true(pack.value[TEMP_C] == cases[i].celsius ||
@@ -204,12 +196,11 @@ TEST(unknown_code)
 {
     static const uint8_t unknown[] = {0xEE, 0x12, 0x34};
     static const uint8_t one = 1;
-    struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
     struct bms_request all = ask(0x06, 0), request;
     fill(&simulated, 16);
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     answer(&simulated, &all, &out);
     size_t size = insert(&out, 2, unknown, sizeof unknown);
     pack_clear(&pack);
@@ -236,11 +227,10 @@ TEST(malformed)
          0}, /* begins with an unknown code */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct bms bms;
         struct pack pack, empty;
         uint8_t frame[64];
         struct bms_request request = ask(0x06, 0);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         pack_clear(&pack);
         pack_clear(&empty);
         size_t size = make(frame, 0x06, 1, bad[i], sizeof bad[i]);
@@ -262,12 +252,11 @@ TEST(full_capacity)
         {"15A_S15.41", "15A_S15.41", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
         struct pack simulated, pack;
         struct bms_output out;
         struct bms_request request = ask(0x06, 0);
         fill(&simulated, 4);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         answer(&simulated, &request, &out);
         char *version = memmem(out.bytes, out.size, "11.XW_S11.262H_", 15);
         assert_non_null(version);
@@ -285,10 +274,9 @@ TEST(direction)
 {
     for (unsigned mos = 0; mos < 4; mos++) {
         bool charge = mos & 1, discharge = mos & 2;
-        struct bms bms;
         struct pack simulated, pack;
         fill(&simulated, 8);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         pack_set(&simulated, CHARGE_MOS, charge);
         pack_set(&simulated, DISCHARGE_MOS, discharge);
         pack_alarm(&simulated, CHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION);
@@ -321,10 +309,9 @@ TEST(alarms)
         {HARDWARE_FAULT, 0x1000},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bms bms;
         struct pack simulated, pack;
         fill(&simulated, 8);
-        bms_init(&bms, driver);
+        struct bms bms = new_bms(driver);
         pack_alarm(&simulated, cases[i].alarm, ALARM_PROTECTION);
         read_back(&bms, &simulated, &pack);
         assert_int_equal(pack.alarms_warning | pack.alarms_protection, 1u << cases[i].alarm);
@@ -361,10 +348,9 @@ TEST(resynchronise)
 {
     static const uint8_t noise[] = {0x4E, 0x4E, 0x57, 0x6C, 0x81, 0x4E, 0x57, 0x00,
                                     0x13, 0,    0,    0,    0,    0x09, 0x4E};
-    struct bms bms;
     struct bms_request request = ask(0x06, 0);
     uint8_t bytes[128];
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     memcpy(bytes, noise, sizeof noise);
     size_t size =
         sizeof noise + make(bytes + sizeof noise, 0x03, 1, (const uint8_t[]){0x85, 0x64}, 2);
@@ -390,11 +376,10 @@ TEST(mask)
 {
     static const char password[] = "hunter22";
     static const uint8_t unknown[] = {0xEE};
-    struct bms bms;
     struct pack simulated, pack;
     struct bms_output out;
     struct bms_request request = ask(0x06, 0);
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     for (int hidden = 0; hidden < 2; hidden++) {
         fill(&simulated, 8);
         answer(&simulated, &request, &out);
@@ -417,9 +402,8 @@ TEST(mask_of_the_unreadable)
     static const char password[] = "hunter22";
     uint8_t fooled[40] = {0xEE, 0xB2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xB3, 0xEE};
     uint8_t bytes[128];
-    struct bms bms;
     struct pack plain, pack;
-    bms_init(&bms, driver);
+    struct bms bms = new_bms(driver);
     /* 79 79: 121 bytes of cells, which is not a multiple of 3, and longer than the frame. */
     struct bms_request request = ask(0x03, 0x85);
     for (size_t count = 1; count < 60; count++) {

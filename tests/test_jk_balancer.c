@@ -163,14 +163,13 @@ TEST(behind_a_cut_one)
     const struct bms_request request = request_of(READ);
     for (size_t cut = 1; cut < SIZE; cut++) {
         struct bms bms = new_bms(&jk_balancer_driver);
-        struct pack pack;
         uint8_t d[7 + 2 * SIZE];
         memcpy(d, request.bytes, 7);
         make_answer(d + 7);
         make_answer(d + 7 + cut);
         put_be16(d + 7 + cut + 4, 2643);
         d[7 + cut + SIZE - 1] = (uint8_t) sum_bytes(d + 7 + cut, SIZE - 1);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(receive_all(&bms, &request, d, 7 + cut + SIZE, &pack), BMS_DONE);
         assert_values(&pack, {VOLTAGE_V, 26.43});
     }

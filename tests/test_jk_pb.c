@@ -385,11 +385,10 @@ TEST(attribution)
 TEST(others_are_remembered)
 {
     struct bms bms;
-    struct pack pack;
     struct wire first = {.size = 0}, second = {.size = 0};
     struct bms_request request = build(1, STEP_STATUS);
     init(&bms, 1, VARIANT_TRIGGER);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     put_part(&first, THEIR_REQUEST);
     put_part(&first, OURS);
     put_part(&first, OURS_ACK);
@@ -411,12 +410,11 @@ TEST(others_are_remembered)
 TEST(others_share_the_line)
 {
     struct bms bms;
-    struct pack pack;
     struct wire alone = {.size = 0}, acknowledged = {.size = 0};
     struct bms_request request = build(1, STEP_STATUS);
     init(&bms, 1, VARIANT_TRIGGER);
     bms.options.shared = true;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     put_part(&alone, THEIRS);
     assert_int_equal(receive_wire(&bms, &request, &alone, 50, &pack), REPLY_WAITING);
     assert_values(&pack, {VOLTAGE_V, NAN});
@@ -506,12 +504,11 @@ TEST(parts_of_blocks)
 TEST(wrong_count)
 {
     struct bms bms;
-    struct pack pack;
     struct bms_output out;
     struct wire wire = {.size = 0};
     struct bms_request asked = build(1, STEP_READ_CELLS), answered = build(1, STEP_READ_VALUES);
     init(&bms, 1, VARIANT_REGISTERS);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     answer(1, 16, &answered, &out);
     put(&wire, out.bytes, out.size);
     assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), REPLY_WAITING);
@@ -546,9 +543,8 @@ TEST(damaged_registers)
 static void take_status(struct bms *bms, const struct bms_request *request)
 {
     struct bms_output out;
-    struct pack pack;
     struct wire wire = {.size = 0};
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     answer(1, 16, request, &out);
     put(&wire, out.bytes, out.size);
     assert_int_equal(receive_wire(bms, request, &wire, 400, &pack), REPLY_DONE);

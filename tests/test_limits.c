@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define UNKNOWN NAN
 #define STALE_AFTER_S 15
@@ -32,8 +32,7 @@ static const struct limits_config house = {
 /* 4 normal cells, and everything that a BMS can report. */
 static struct pack fine(void)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, CURRENT_A, 0);
     pack_set(&pack, SOC_PERCENT, 60);
     pack_set(&pack, CELL_COUNT, 4);

@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #include "turned_clock.h"
 
@@ -51,8 +51,7 @@ struct bench {
 static void say(struct bench *bench, enum jk_type type)
 {
     struct jk_image image = {.big_endian = false};
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const double mv = bench->moves ? simulator_clock_cell_mv(clock_now()) : 3300;
     for (int c = 0; c < 16; c++)
         pack_set(&pack, (enum pack_value)(CELL_MV + c), mv);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define ADDRESSES 65536
 
@@ -83,8 +83,7 @@ static void encode(const struct map_settings *settings, const struct pack *pack,
 
 static void encode_value(enum pack_value id, double value)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack.value[id] = value; /* bypasses pack_set: the encoder must handle any number */
     encode(&usual, &pack, &fresh);
 }
@@ -92,8 +91,7 @@ static void encode_value(enum pack_value id, double value)
 /* 16 cells of 3301 to 3316 mV and 4 sensors, 53.58 V, 12.5 A into the pack. */
 static struct pack usual_pack(void)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, VOLTAGE_V, 53.58);
     pack_set(&pack, CURRENT_A, 12.5);
     pack_set(&pack, SOC_PERCENT, 87.5);
@@ -569,8 +567,7 @@ TEST(holes)
 
 TEST(alarms)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_alarm(&pack, CELL_OVER_VOLTAGE, ALARM_WARNING);
     pack_alarm(&pack, SHORT_CIRCUIT, ALARM_PROTECTION);
     pack_alarm(&pack, HARDWARE_FAULT, 0);
@@ -606,8 +603,7 @@ TEST(alarms)
 
 TEST(unknown)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     struct map_status status = fresh;
     status.age_s = NAN;
     status.driver = status.pack_name = NULL;
@@ -740,8 +736,7 @@ static void expect_two_of_three(void)
 
 TEST(bank)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     struct map_status status = fresh;
     status.bank = &two_of_three;
     encode(&usual, &pack, &status);

@@ -102,8 +102,7 @@ TEST(requests)
 TEST(types)
 {
     struct bms bms = new_bms(&driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, 0, registers, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.25}, {CURRENT_A, -13.7}, {REMAINING_AH, 100},
                   {FULL_AH, 100}, {POWER_W, -2}, {SOC_PERCENT, 90.25}, {SOH_PERCENT, 100},
@@ -127,8 +126,7 @@ TEST(coils)
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 1);
     struct bytes reply = reply_of_bytes(&request, coils, sizeof coils);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
     assert_values(&pack, {DISCHARGE_MOS, 1}, {CHARGE_MOS, NAN});
     assert_only_alarm(&pack, SHORT_CIRCUIT, ALARM_PROTECTION);
@@ -165,13 +163,12 @@ TEST(counted)
     } cases[] = {{0, 0}, {1, 1}, {3, 3}, {4, 4}, {5, 4}, {0xFFFF, 4}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms_request request;
-        struct pack pack;
         words[10] = cases[i].counted;
         words[11] = 0;
         words[12] = (uint16_t) i;
         modbus_read(5, MODBUS_HOLDING, 200, COUNT(words), &request);
         struct bytes reply = reply_of(&request, words);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
         for (unsigned n = 0; n < 6; n++)
             assert_int_equal(pack_known(&pack, (enum pack_value)(CELL_MV + n)),
@@ -210,11 +207,10 @@ TEST(frames)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bytes all;
-        struct pack pack;
         memcpy(all.bytes, cases[i].before, cases[i].size);
         memcpy(all.bytes + cases[i].size, good.bytes, good.size);
         all.size = cases[i].size + good.size;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         if (receive_all(&bms, &request, all.bytes, all.size, &pack) != BMS_DONE)
             fail_msg("%s: not found behind it", cases[i].name);
         assert_values(&pack, {VOLTAGE_V, 53.25});
@@ -231,8 +227,7 @@ TEST(no_request)
     struct bms bms = new_bms(&driver);
     struct bms_request request = request_of_step(&bms, 0), none = {.size = 0};
     struct bytes good = reply_of(&request, registers);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_all(&bms, &none, good.bytes, good.size, &pack), NOTHING);
 }
 
@@ -242,8 +237,7 @@ TEST(exceptions)
     struct bms_request request = request_of_step(&bms, 0);
     for (unsigned code = 0; code < 256; code++) {
         uint8_t answer[5] = {5, 0x83, (uint8_t) code};
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         modbus_put_crc(answer, 3);
         int expected = code == 0                ? NOTHING
                        : code == 5 || code == 6 ? (int) BMS_INVALID
@@ -280,8 +274,7 @@ TEST(written)
 TEST(board)
 {
     struct bms bms = new_bms(&driver);
-    struct pack told;
-    pack_clear(&told);
+    struct pack told = cleared_pack();
     assert_answer(&bms, &told, "05 03 00 64 00 02", "05 03 04 00 64 00 65");
     assert_answer(&bms, &told, "05 01 00 00 00 0A", "05 01 02 49 02");
     assert_answer(&bms, &told, "05 04 00 64 00 02", "05 84 01");

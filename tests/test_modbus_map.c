@@ -179,12 +179,11 @@ TEST(rows)
         struct bms bms = new_bms(&modbus_user_driver);
         bms.options.map = map;
         struct bms_request request;
-        struct pack pack;
         struct bytes answer = {.bytes = {1, 3, 8}, .size = 13};
         for (unsigned n = 0; n < 4; n++)
             put_be16(answer.bytes + 3 + 2 * n, cases[i].words[n]);
         put_le16(answer.bytes + 11, crc16_modbus(answer.bytes, 11));
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_true(bms.driver->build(&bms, 0, &request));
         assert_bytes(request.bytes, 6, "01 03 00 00 00 04");
         assert_false(bms.driver->build(&bms, 1, &request));

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define ROOM (128 * 1024)
 
@@ -190,8 +190,7 @@ MQTT_TEST(info)
         "{\"protocol\":\"daly\",\"model\":\"a \\\"b\\\"\",\"unit\":7,\"line\":\"yard\"}");
     const struct source *members[] = {&sample->source};
     struct source bank = sample->source;
-    struct pack nothing;
-    pack_clear(&nothing);
+    struct pack nothing = cleared_pack();
     bank.values = &nothing;
     bank.line = NULL;
     bank.members = members;

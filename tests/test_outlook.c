@@ -6,14 +6,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define UNKNOWN NAN
 
 static struct pack pack_of(double amps, double remaining_ah, double full_ah)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack.value[CURRENT_A] = amps;
     pack.value[REMAINING_AH] = remaining_ah;
     pack.value[FULL_AH] = full_ah;

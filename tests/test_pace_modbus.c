@@ -51,7 +51,6 @@ TEST(requests)
     struct bms bms = at_address(1);
     uint16_t words[37];
     struct bms_request request = request_of_step(&bms, STEP_VALUES);
-    struct pack pack;
     assert_request(&request, "01 03 00 00 00 25 84 11");
     request = request_of_step(&bms, STEP_IDENTITY);
     assert_request(&request, "01 03 00 96 00 1E 25 EE");
@@ -60,7 +59,7 @@ TEST(requests)
     uint16_t many[59];
     fill_long(many);
     memcpy(words, many, sizeof words);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
     request = request_of_step(&bms, STEP_LONG_VALUES);
     assert_request(&request, "01 03 00 00 00 3B 04 19");
@@ -109,7 +108,6 @@ TEST(alarms)
     for (unsigned reg = 9; reg <= 11; reg++)
         for (unsigned bit = 0; bit < 16; bit++) {
             struct bms bms = at_address(3);
-            struct pack pack;
             uint16_t words[37];
             unsigned alarm = reg == 11 ? faults[bit] : both[bit];
             if (reg == 9 && bit == 14)
@@ -123,7 +121,7 @@ TEST(alarms)
             fill_short(words);
             words[11] = 0;
             words[reg] = (uint16_t) (1 << bit);
-            pack_clear(&pack);
+            struct pack pack = cleared_pack();
             assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
             if (alarm == RAW)
                 assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
@@ -140,14 +138,13 @@ TEST(alarms)
 TEST(sensors)
 {
     struct bms bms = at_address(1);
-    struct pack pack;
     uint16_t words[37];
     fill_short(words);
     words[31] = 0xF830;
     words[32] = 0xFFE1;
     words[34] = 0xF830;
     words[35] = 0xF830;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
     assert_values(&pack, {TEMP_C, NAN}, {TEMP_C + 1, -3.1}, {TEMP_C + 2, 23.3}, {TEMP_C + 3, NAN},
@@ -188,11 +185,10 @@ TEST(not_a_pack)
                  {2, 101}, {3, 3300}, {1, 4000}, {1, 6000}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = at_address(1);
-        struct pack pack;
         uint16_t words[37];
         fill_short(words);
         words[cases[i].at] = cases[i].word;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_INVALID);
         assert_values(&pack, {VOLTAGE_V, NAN});
     }
@@ -202,10 +198,9 @@ TEST(not_a_pack)
 TEST(broken_wire)
 {
     struct bms bms = at_address(1);
-    struct pack pack;
     uint16_t words[37];
     fill_short(words);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
     words[15] = 0;
     pack_clear(&pack);
@@ -216,8 +211,7 @@ TEST(broken_wire)
 TEST(board)
 {
     struct bms board = at_address(1);
-    struct pack told;
-    pack_clear(&told);
+    struct pack told = cleared_pack();
     pack_set(&told, CELL_COUNT, 16);
     assert_answer(&board, &told, "01 03 00 24 00 02", "01 83 02");
     assert_answer(&board, &told, "01 03 00 00 00 3C", "01 83 02");

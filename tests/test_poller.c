@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "assert_values.h"
+#include "pack_test.h"
 
 /* ---- a driver that is easy to follow: the request is the step's number, nothing is decoded ---- */
 

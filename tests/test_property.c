@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define ROWS(table) (sizeof(table) / sizeof *(table))
 #define PACKS 100      /* random packs per protocol */
@@ -691,8 +691,7 @@ static void test_switches(void **state)
     double mos[] = {1, 1};
     for (size_t i = 0; i < ROWS(commands); i++) {
         struct bms_request request = {.size = 0};
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         bool built = bench.config.driver->control(&bench.poller->bms, commands[i].which,
                                                   commands[i].on, &request);
         if (!built && i == 0)

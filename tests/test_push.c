@@ -9,7 +9,7 @@
 #include "registers/value.h"
 #include "bms/count.h"
 #include "bms/prng.h"
-#include "unit.h"
+#include "pack_test.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -75,8 +75,7 @@ static double look_up(const struct pack *pack, const char *name)
 
 TEST(values)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_true(isnan(look_up(&pack, "voltage_v")));
     assert_true(isnan(look_up(&pack, "alarm.soc_low")));
     assert_true(isnan(look_up(&pack, "alarm_level")));
@@ -103,8 +102,7 @@ TEST(mapped_values)
 {
     const struct map_bank extras = {.missing = 2, .temp_max_c = 41.5, .temp_max_pack = 3};
     struct map_status status = {.state = MAP_STATE_STALE, .age_s = 17, .charged_wh = 1234.5};
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, TEMP_C, 21.5);
     pack_set(&pack, TEMP_C + 1, 19);
     assert_true(look_up_with(&pack, &status, "connection_state") == MAP_STATE_STALE);

@@ -384,10 +384,9 @@ TEST(board)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms board = at_address(cases[i].address);
-        struct pack told;
         struct bms_output out;
         size_t size = strlen(cases[i].line);
-        pack_clear(&told);
+        struct pack told = cleared_pack();
         assert_int_equal(
             driver->emulate(&board, &told, (const uint8_t *) cases[i].line, size, &out), size);
         assert_int_equal(out.size > 0, *cases[i].starts != '\0');

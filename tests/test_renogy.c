@@ -70,11 +70,10 @@ TEST(alarms)
     for (unsigned word = 2; word <= 3; word++)
         for (unsigned bit = 0; bit < 16; bit++) {
             struct bms bms = new_bms(&renogy_driver);
-            struct pack pack;
             uint16_t words[28] = {0};
             unsigned alarm = word == 2 ? protections[bit] : warnings[bit];
             words[word] = (uint16_t) (1 << bit);
-            pack_clear(&pack);
+            struct pack pack = cleared_pack();
             assert_int_equal(take_registers(&bms, STEP_ALARMS, words, &pack), BMS_DONE);
             if (alarm == RAW)
                 assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
@@ -113,9 +112,8 @@ TEST(other_alarms)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&renogy_driver);
-        struct pack pack;
         uint16_t words[28] = {(uint16_t) (cases[i].bits >> 16), (uint16_t) cases[i].bits, 6};
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_ALARMS, words, &pack), BMS_DONE);
         if (cases[i].alarm < 0)
             assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
@@ -129,17 +127,15 @@ TEST(charge)
     uint16_t words[7] = {0xFFF4, 136, 1, 0x7BB0, 1, 0x86A0, 15};
     for (int variant = 0; variant < 2; variant++) {
         struct bms bms = new_bms(&renogy_driver);
-        struct pack pack;
         bms.options.variant = variant;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
         assert_values(&pack, {CURRENT_A, variant ? -1.2 : -0.12}, {VOLTAGE_V, 13.6},
                       {REMAINING_AH, 97.2}, {SOC_PERCENT, 97.2}, {CYCLES, 15});
     }
     struct bms bms = new_bms(&renogy_driver);
-    struct pack pack;
     words[2] = 2; /* more than the maximum: full */
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
     assert_values(&pack, {SOC_PERCENT, 100});
     words[4] = words[5] = 0;
@@ -154,9 +150,8 @@ TEST(limits)
     static const uint16_t words[4] = {148, 100, 5000, 55536}, nothing[4] = {0};
     for (int variant = 0; variant < 2; variant++) {
         struct bms bms = new_bms(&renogy_driver);
-        struct pack pack;
         bms.options.variant = variant;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_LIMITS, words, &pack), BMS_DONE);
         assert_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, 14.8}, {DISCHARGE_VOLTAGE_LIMIT_V, 10});
         if (variant == 0) {
@@ -166,8 +161,7 @@ TEST(limits)
         }
     }
     struct bms bms = new_bms(&renogy_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_LIMITS, nothing, &pack), BMS_DONE);
     assert_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, NAN}, {CHARGE_CURRENT_LIMIT_A, NAN});
 }
@@ -179,8 +173,7 @@ TEST(six_registers)
     struct bms bms = new_bms(&renogy_driver);
     struct bms_request request = request_of("30 03 13 B2 00 06 00 00");
     struct bytes reply = reply_of(&request, words);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 52.4}, {REMAINING_AH, 49.842}, {CYCLES, NAN});
 }
@@ -197,18 +190,16 @@ TEST(not_a_pack)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&renogy_driver);
-        struct pack pack;
         uint16_t words[34] = {4, 33, 33, 33, 33};
         words[17] = 2;
         words[cases[i].at] = cases[i].word;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(take_registers(&bms, STEP_CELLS, words, &pack), cases[i].expected);
         assert_int_equal(pack_known(&pack, CELL_MV + 1), cases[i].expected == BMS_DONE);
         assert_values(&pack, {CELL_MV + 4, NAN});
     }
     static const uint16_t nothing[34] = {4};
     struct bms bms = new_bms(&renogy_driver);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_CELLS, nothing, &pack), BMS_INVALID);
 }

@@ -85,10 +85,9 @@ TEST(alarms)
     for (unsigned byte = 0; byte < 18; byte++)
         for (unsigned bit = 0; bit < 8; bit++) {
             uint8_t data[18] = {0};
-            struct pack pack;
             data[byte] = (uint8_t) (1 << bit);
             struct bytes reply = reply_of_bytes(&request, data, sizeof data);
-            pack_clear(&pack);
+            struct pack pack = cleared_pack();
             assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack),
                              BMS_DONE);
             for (size_t i = 0; i < COUNT(cases); i++)
@@ -111,10 +110,9 @@ TEST(late_half)
 {
     struct bms bms = at_address(0);
     uint16_t first[53] = {4, 15, 5400}, second[53] = {2731, 2631};
-    struct pack pack;
     second[35] = 30400;
     first[35] = 999;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS, second, &pack), BMS_FOREIGN);
     assert_int_equal(take_registers(&bms, STEP_PARAMETERS_2, first, &pack), BMS_FOREIGN);
     assert_values(&pack, {RATED_AH, NAN}, {CELL_COUNT, NAN});
@@ -128,11 +126,10 @@ TEST(cells)
 {
     struct bms bms = at_address(0);
     uint16_t cells[26] = {0}, parameters[53] = {4, 14};
-    struct pack pack;
     for (unsigned i = 0; i < 15; i++)
         cells[i] = (uint16_t) (3300 + i);
     cells[3] = 0; /* a broken wire is a cell of 0 mV */
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
     assert_values(&pack, {CELL_COUNT, 15}, {CELL_MV + 3, 0}, {CELL_MV + 15, NAN});
@@ -149,10 +146,9 @@ TEST(sensors)
 {
     struct bms bms = at_address(0);
     uint16_t cells[26] = {3300}, parameters[53] = {4, 16};
-    struct pack pack;
     cells[16] = 2946;
     cells[17] = cells[18] = cells[19] = 2731;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
     bms.driver->finish(&bms, &pack);
     assert_values(&pack, {TEMP_COUNT, 1}, {TEMP_C + 1, NAN});
@@ -172,8 +168,7 @@ TEST(not_a_pack)
     static const uint16_t good[17] = {5325, 0,    100,  200, 0, 500, 1000, 3,  3300,
                                       2931, 3300, 3300, 0,   0, 0,   150,  120};
     struct bms bms = at_address(1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(take_registers(&bms, STEP_PACK, good, &pack), BMS_DONE);
     assert_values(&pack, {DISCHARGE_CURRENT_LIMIT_A, 150}, {CHARGE_CURRENT_LIMIT_A, 120});
     for (size_t i = 0; i < COUNT(cases); i++) {

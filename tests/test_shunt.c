@@ -7,14 +7,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define UNKNOWN NAN
 
 static struct pack pack_of(double amps, double soc, double full_ah)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack.value[VOLTAGE_V] = 50;
     pack.value[CURRENT_A] = amps;
     pack.value[SOC_PERCENT] = soc;

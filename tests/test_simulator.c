@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "assert_values.h"
+#include "pack_test.h"
 
 #define PATIENCE_S 60 /* s until an awaited event counts as missing */
 #define LONG_REPLY 400
@@ -753,8 +753,7 @@ static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
     pack_clear(pack);
     for (unsigned step = 0; step < bms->driver->steps; step++) {
         struct bms_request request;
-        struct pack part;
-        pack_clear(&part);
+        struct pack part = cleared_pack();
         if (!bms->driver->build(bms, step, &request))
             continue;
         if (exchange(bench, bms, &request, &part) == REPLY_DONE)
@@ -803,8 +802,7 @@ TEST(values_on_the_wire)
 static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch which, bool on)
 {
     struct bms_request request;
-    struct pack ignored;
-    pack_clear(&ignored);
+    struct pack ignored = cleared_pack();
     assert_true(bms->driver->control(bms, which, on, &request));
     assert_int_equal(exchange(bench, bms, &request, &ignored), REPLY_DONE);
 }

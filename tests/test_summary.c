@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 /* Standard error while `summary` compares the source. */
 static void update(struct summary *summary, const struct source *source, double now, char *said,
@@ -58,8 +58,7 @@ TEST(priorities)
         {"too old", 100, 0, 0, 0, "warning: pack p: values are too old"},
         {"still too old", 101, 0, 0, 0, ""},
     };
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     struct source source = {.name = "p", .values = &pack, .good_until = 50};
     struct summary summary = {0};
     for (size_t i = 0; i < COUNT(steps); i++) {

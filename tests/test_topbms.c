@@ -74,12 +74,11 @@ TEST(without_command)
     static const char *const turns[] = {with, with, without, with};
     struct bms bms = new_bms(SEPLOS, 0, -1);
     struct bms_request request;
-    struct pack pack;
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
         assert_true(topbms_driver.build(&bms, ANALOG, &request));
         assert_request(&request, turns[i]);
     }
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         decode_text(&bms, without,
                     "~2000460010960000100CB80CB60CB80CB80CB70CB70CB70CB80CB30CB70CB80CB80"
@@ -112,10 +111,9 @@ TEST(creabest)
                                "0000 0000 0000 0000 0000";
     struct bms bms = new_bms(CREABEST, 1, -1), automatic = new_bms(AUTO, 1, -1);
     struct bms_request request;
-    struct pack pack;
     assert_true(topbms_driver.build(&bms, ANALOG, &request));
     assert_request(&request, asked);
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(decode_text(&bms, asked, framed(0x22, 1, 0x46, 0, info), &pack), BMS_DONE);
     assert_false(topbms_driver.build(&bms, STATUS, &request));
     assert_false(topbms_driver.build(&bms, IDENTITY, &request));
@@ -205,8 +203,7 @@ TEST(mos_replies)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         enum bms_result result = decode_text(&bms, cases[i].request, cases[i].reply, &pack);
         assert_int_equal(result, cases[i].result);
         assert_values(&pack, {CHARGE_MOS, cases[i].charge}, {DISCHARGE_MOS, cases[i].discharge});
@@ -340,8 +337,7 @@ TEST(malformed)
 TEST(swapped_characters)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     /* 0D12 with its digits 2 and 3 swapped: 01D2 is 466 mV. */
     assert_int_equal(
         decode_text(&bms, "~21014642E00201FD34",
@@ -419,8 +415,7 @@ TEST(not_the_answer)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         char line[400];
         const char *blank = strchr(cases[i].reply, ' ');
         snprintf(line, sizeof line, "%s", cases[i].reply);
@@ -446,8 +441,7 @@ TEST(not_the_answer)
 TEST(without_request)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(decode_text(&bms, "", ANALOG_1, &pack), BMS_DONE);
     assert_values(&pack, {VOLTAGE_V, 53.58});
     assert_int_equal(decode_text(&bms, "", STATUS_1, &pack), BMS_DONE);
@@ -474,8 +468,7 @@ TEST(refusals)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(TOPBMS, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         const char *reply = framed(0x52, 1, 0x46, cases[i].code, "");
         enum bms_result result = decode_text(&bms, "~21014642E00201FD34", reply, &pack);
         if (result != cases[i].result)
@@ -484,8 +477,7 @@ TEST(refusals)
     }
     /* RTN does not contain the command either: a late refusal of F1H does not disable 44H. */
     struct bms bms = new_bms(TOPBMS, 1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(decode_text(&bms, "~21014644E00201FD32", STATUS_1, &pack), BMS_DONE);
     assert_int_equal(decode_text(&bms, "~21014644E00201FD32", "~520146040000FDAA", &pack),
                      BMS_INVALID);
@@ -496,8 +488,7 @@ TEST(serial_number_after_refusal)
 {
     struct bms bms = new_bms(TOPBMS, 1, -1);
     struct bms_request request;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_false(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
     assert_int_equal(decode_text(&bms, "~210146F1E00201FD23", "~520146040000FDAA", &pack),
                      BMS_REFUSED);
@@ -511,8 +502,7 @@ TEST(board_is_no_serial_number)
     static const char board[] = "~25014600602850313653313030412D313831322D312E30302000F58E";
     struct bms bms = new_bms(PACE, 1, -1);
     struct bms_request request;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(decode_text(&bms, "~250146C10000FD9A", board, &pack), BMS_DONE);
     assert_true(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
     assert_request(&request, "~250146C20000FD99");
@@ -563,8 +553,7 @@ TEST(status_bits_of_topbms)
             at += sprintf(info + at, "%02X", status == bits[i].status ? 1u << bits[i].bit : 0u);
         sprintf(info + at, "00");
         struct bms bms = new_bms(TOPBMS, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(
             decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack),
             BMS_DONE);
@@ -581,8 +570,7 @@ TEST(status_bits_of_topbms)
 TEST(status_bits_of_pace)
 {
     struct bms bms = new_bms(PACE, 1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *info =
         "00 01 10 00000000000000000000000000000000 06 000000000000 00 00 00"
         " 00 82 8E 21 04 02 80 00 44"; /* protect 2 = 82: fully charged is no alarm */
@@ -600,8 +588,7 @@ TEST(status_bits_of_pace)
 TEST(short_status)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *info = "0104 00000000 02 0000 00 00 0A 01 00 00 00 00 03 00 00 00 0000";
     assert_int_equal(
         decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack), BMS_DONE);
@@ -634,8 +621,7 @@ TEST(items)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(TOPBMS, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         char info[120];
         sprintf(info, "%s 0000 0F 000000000000000000000000000000 00", cases[i].items);
         assert_int_equal(

@@ -16,8 +16,7 @@ static bool emulate(struct bms *emulated, struct pack *pack, const struct bms_re
 
 static struct pack new_pack(unsigned cells, unsigned sensors)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     double sum = 0;
     pack_set(&pack, CELL_COUNT, cells);
     for (unsigned i = 1; i <= cells; i++) {

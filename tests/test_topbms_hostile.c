@@ -30,8 +30,7 @@ TEST(all_packs_for_one)
 {
     char two[800], info[800];
     struct bms bms = new_bms(AUTO, 2, 1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *request = "~25014642E00202FD2F";
     for (unsigned between = 0; between <= 1; between++) {
         sprintf(two, "00 02 %s %s %s", pace_block(3300), between ? "00" : "", pace_block(3200));
@@ -76,8 +75,7 @@ TEST(another_address)
         sprintf(info, "00 %02X %s", cases[i].group, pace_block(3300));
         sprintf(request, "%s", framed(cases[i].version, cases[i].asked_adr, 0x46, 0x42, command));
         struct bms bms = new_bms(AUTO, -1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         const char *reply =
             framed(cases[i].version, cases[i].adr, 0x46, cases[i].code, cases[i].code ? "" : info);
         enum bms_result result = decode_text(&bms, request, reply, &pack);
@@ -102,8 +100,7 @@ TEST(current_at_its_limits)
         sprintf(info, "01 02 0CE4 0CE4 00 %04X 0294 1000 06 1000 0000 58 64 0000 0000 0000",
                 cases[i].raw);
         struct bms bms = new_bms(AUTO, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(
             decode_text(&bms, "~21014642E00201FD34", framed(0x52, 1, 0x46, 0, info), &pack),
             BMS_DONE);
@@ -128,8 +125,7 @@ TEST(pack_voltage_and_cells)
             at += (size_t) sprintf(info + at, "%04X", 3125);
         sprintf(info + at, "00 0000 %04X 1388 03 2710 0005 2710", cases[i].raw);
         struct bms bms = new_bms(AUTO, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         enum bms_result result =
             decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack);
         assert_int_equal(result, isnan(cases[i].voltage_v) ? BMS_INVALID : BMS_DONE);
@@ -141,8 +137,7 @@ TEST(pack_voltage_and_cells)
 TEST(nothing_lives_on)
 {
     struct bms bms = new_bms(AUTO, 1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     const char *head = "00 01 02 0CE4 0CE4 05 0B72 0B72 0B72 0B72 0BA4 0000 19C8";
     char info[200];
     sprintf(info, "%s 1388 03 2710 0005 2710", head); /* 50 of 100 Ah */
@@ -181,8 +176,7 @@ TEST(tail_of_something_else)
         char info[200];
         sprintf(info, "00 01 02 0CE4 0CE4 00 0000 19C8 1388 03 2710 0005 2710 %s", cases[i].tail);
         struct bms bms = new_bms(AUTO, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(
             decode_text(&bms, "~25014642E00201FD30", framed(0x25, 1, 0x46, 0, info), &pack),
             BMS_DONE);
@@ -217,8 +211,7 @@ TEST(late_answer_while_searching)
         "0000E20A";
     struct bms bms = new_bms(AUTO, 1, -1);
     struct bms_request first, second;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_true(topbms_driver.build(&bms, ANALOG, &first));
     assert_request(&first, "~21014642E00201FD34");
     /* Sent twice: the first one may only have woken the pack. */
@@ -266,10 +259,9 @@ TEST(late_status)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(cases[i].variant, cases[i].address, -1);
-        struct pack pack;
         char number[3];
         sprintf(number, "%02X", cases[i].address);
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         assert_int_equal(decode_text(&bms, framed(0x21, cases[i].address, 0x46, 0x42, number),
                                      cases[i].reply, &pack),
                          BMS_FOREIGN);
@@ -295,8 +287,7 @@ TEST(late_status_for_a_text)
                "01 04 00000000 0E 0000000000000000000000000000 000008 09020000000000"
                " 00");
     struct bms bms = new_bms(TOPBAND, 1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(strlen(reply), 1 + 12 + 64 + 4);
     assert_int_equal(decode_text(&bms, "~210146510000FDAC", reply, &pack), BMS_FOREIGN);
     assert_untouched(&pack);
@@ -308,8 +299,7 @@ TEST(patience_with_identity)
 {
     struct bms bms = new_bms(PYLONTECH, 2, -1);
     struct bms_request request;
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     for (unsigned step = IDENTITY; step <= LIMITS; step++) {
         unsigned asked = 0;
         for (unsigned i = 0; i < 1000; i++)
@@ -371,8 +361,7 @@ TEST(damage_behind_checksums)
             request_of(framed(version == 0x52 ? 0x21 : version, 1, 0x46,
                               (uint8_t) strtoul(command, NULL, 16), command + 2));
         struct bms bms = new_bms((enum variant)(round / 96 % VARIANTS), -1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         if (decode_bytes(&bms, &request, frame, size, &pack) != BMS_DONE)
             assert_untouched(&pack);
         if (pack_known(&pack, CELL_COUNT))

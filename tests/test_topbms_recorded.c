@@ -230,8 +230,7 @@ TEST(recorded_elsewhere)
 {
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         print_message("%s\n", recorded[i].what);
         enum bms_result result = decode_text(&bms, recorded[i].request, recorded[i].reply, &pack);
         assert_int_equal(result, BMS_DONE);
@@ -245,8 +244,7 @@ TEST(recorded_elsewhere)
 TEST(recorded_seplos_alarms)
 {
     struct bms bms = new_bms(AUTO, -1, -1);
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     assert_int_equal(
         decode_text(&bms, "~20004644E00200FD35",
                     "~200046008062000110000000000101010101010101010101010600000101000000011412488"
@@ -266,8 +264,7 @@ TEST(recorded_sylcin_status)
 {
     for (int variant = AUTO; variant <= TOPBMS; variant++) {
         struct bms bms = new_bms((enum variant) variant, 1, -1);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         enum bms_result result = decode_text(
             &bms, "~52014644E00201FD2E",
             "~52014600F05C01100000000000000000000000000000000006000000000000000000000F0000000000A3"
@@ -304,8 +301,7 @@ TEST(texts)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bms bms = new_bms(AUTO, -1, -1);
         struct bms_request request = request_of(cases[i].request);
-        struct pack pack;
-        pack_clear(&pack);
+        struct pack pack = cleared_pack();
         char line[BMS_FRAME_MAX];
         struct ydt_head head;
         assert_true(ydt_read_head(request.bytes, request.size, &head));

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};
@@ -34,8 +34,7 @@ static struct map_status status_of(enum map_state state)
 
 static struct pack pack_at(double soc)
 {
-    struct pack pack;
-    pack_clear(&pack);
+    struct pack pack = cleared_pack();
     pack_set(&pack, SOC_PERCENT, soc);
     return pack;
 }

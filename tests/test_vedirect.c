@@ -716,10 +716,9 @@ TEST(emulated_answers)
         {"text:", "", 4},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct bms device;
         struct pack pack;
         struct bms_output out;
-        bms_init(&device, &vedirect_driver);
+        struct bms device = new_bms(&vedirect_driver);
         sample_pack(&pack);
         const char *asked = cases[i].asked;
         assert_int_equal(

@@ -247,10 +247,9 @@ static void poll(struct bms *host, struct bms *device, struct pack *from, struct
     for (unsigned step = 0; step < host->driver->steps; step++) {
         struct bms_request request;
         struct bms_output out;
-        struct pack part;
         if (!host->driver->build(host, step, &request))
             continue;
-        pack_clear(&part);
+        struct pack part = cleared_pack();
         assert_int_equal(device->driver->emulate(device, from, request.bytes, request.size, &out),
                          request.size);
         struct bms_span span = host->driver->frame(host, &request, out.bytes, out.size);

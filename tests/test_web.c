@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "unit.h"
+#include "pack_test.h"
 
 static struct web_config config;
 static const struct guard guard = {
@@ -276,10 +276,9 @@ TEST(day_after_summer_time)
     const int64_t midnight = 1774821600; /* 2026-03-30, the day before had 23 hours */
     const struct map_status status = {.charged_wh = NAN, .discharged_wh = NAN};
     struct past *past = past_new(EV_DEFAULT, 1, "none", 600);
-    struct pack values;
     assert_int_equal(history_start(LEVEL_DAY, midnight), midnight);
     assert_int_equal(history_start(LEVEL_DAY, midnight - 1), midnight - 23 * 3600);
-    pack_clear(&values);
+    struct pack values = cleared_pack();
     pack_set(&values, SOC_PERCENT, 90);
     past_add(past, 0, &values, &status, (double) midnight - 20);
     past_add(past, 0, NULL, &status, (double) midnight);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "assert_values.h"
+#include "pack_test.h"
 
 extern const struct bms_driver topbms_driver;
 
@@ -88,8 +88,7 @@ static inline bool alarm_known(const struct pack *pack, enum pack_alarm alarm)
 
 static inline void assert_untouched(const struct pack *pack)
 {
-    struct pack empty;
-    pack_clear(&empty);
+    struct pack empty = cleared_pack();
     for (int i = 0; i < PACK_VALUES; i++)
         assert_values(pack, {i, NAN});
     assert_int_equal(pack->alarms_known, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Values of a pack and what they have to be:
+/* A pack without values, and what the values of a pack have to be:
  *
  *     assert_values(&pack, {VOLTAGE_V, 13.2}, {CELL_MV + 1, 3300}, {SOH_PERCENT, NAN});
  */
@@ -10,6 +10,13 @@
 #include <math.h>
 
 #include "unit.h"
+
+static inline struct pack cleared_pack(void)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    return pack;
+}
 
 struct expected_value {
     int64_t id;   /* of enum pack_value */

@@ -191,11 +191,12 @@ static int listen_on(struct listeners *listeners, const char *text, const char *
     }
     const int fd = open_socket(&address, size);
     if (fd < 0) {
-        (listeners->refused ? log_debug : log_error)(
-            "cannot listen on %s (%s): %s%s", text, key, strerror(errno),
-            errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the "
-                              "service has for Modbus only; choose one such as 1502 or 8080)"
-                            : "");
+        log_message(listeners->refused ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR,
+                    "cannot listen on %s (%s): %s%s", text, key, strerror(errno),
+                    errno == EACCES
+                        ? " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the "
+                          "service has for Modbus only; choose one such as 1502 or 8080)"
+                        : "");
         return -1;
     }
     add_socket(listeners, fd);

@@ -205,14 +205,16 @@ static void write_log_line(enum log_level level, const char *text, size_t length
         output.lost++;
 }
 
-__attribute__((format(printf, 2, 0))) static void write_message(enum log_level level,
-                                                                const char *format, va_list values)
+void log_message(enum log_level level, const char *format, ...)
 {
     if (!log_enabled(level))
         return;
     const int err = errno;
     char text[MESSAGE_SIZE];
+    va_list values;
+    va_start(values, format);
     int length = vsnprintf(text, MESSAGE_SIZE, format, values);
+    va_end(values);
     if (length >= MESSAGE_SIZE) {
         length = MESSAGE_SIZE - 1;
         memcpy(text + length - 3, "...", 3);
@@ -220,38 +222,6 @@ __attribute__((format(printf, 2, 0))) static void write_message(enum log_level l
     if (length >= 0)
         write_log_line(level, text, (size_t) length);
     errno = err;
-}
-
-void log_error(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    write_message(LOG_LEVEL_ERROR, format, values);
-    va_end(values);
-}
-
-void log_warn(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    write_message(LOG_LEVEL_WARN, format, values);
-    va_end(values);
-}
-
-void log_info(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    write_message(LOG_LEVEL_INFO, format, values);
-    va_end(values);
-}
-
-void log_debug(const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    write_message(LOG_LEVEL_DEBUG, format, values);
-    va_end(values);
 }
 
 void log_frame(const char *prefix, const uint8_t *bytes, size_t size)

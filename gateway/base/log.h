@@ -29,10 +29,12 @@ bool log_enabled(enum log_level level);
 
 /** Logs a message, without a newline at its end. Control characters become '?', so that nothing
  * received over a wire can forge a line or steer a terminal. Preserves errno. */
-void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_message(enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+#define log_error(...) log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) log_message(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_message(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /** Logs at debug level, "prefix A5 40 90 …", one line for a frame of any length. Not for frames
  * that may contain a PIN or a password. */

@@ -261,36 +261,12 @@ const struct config_entry *config_draft_text(const struct config_draft *draft, c
     return NULL;
 }
 
-void config_mistake(const struct config_draft *draft, const char *key, const char *format, ...)
+void config_report(const struct config_draft *draft, unsigned line, bool warning,
+                   const char *format, ...)
 {
     va_list values;
     va_start(values, format);
-    mistakes_add_list(draft->drafts->mistakes, config_draft_line(draft, key), false, format,
-                      values);
-    va_end(values);
-}
-
-void config_mistake_at(const struct config_draft *draft, unsigned line, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    mistakes_add_list(draft->drafts->mistakes, line, false, format, values);
-    va_end(values);
-}
-
-void config_warn(const struct config_draft *draft, const char *key, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    mistakes_add_list(draft->drafts->mistakes, config_draft_line(draft, key), true, format, values);
-    va_end(values);
-}
-
-void config_warn_at(const struct config_draft *draft, unsigned line, const char *format, ...)
-{
-    va_list values;
-    va_start(values, format);
-    mistakes_add_list(draft->drafts->mistakes, line, true, format, values);
+    mistakes_insert(draft->drafts->mistakes, line, warning, format, values);
     va_end(values);
 }
 

@@ -58,15 +58,15 @@ unsigned config_draft_line(const struct config_draft *draft, const char *key);
 const struct config_entry *config_draft_text(const struct config_draft *draft, const char *key,
                                              unsigned n);
 
-/** Reports a mistake, or what has no effect, at the line of a key or at another one, as mistakes_add and mistakes_warn do. */
-void config_mistake(const struct config_draft *draft, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void config_mistake_at(const struct config_draft *draft, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void config_warn(const struct config_draft *draft, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void config_warn_at(const struct config_draft *draft, unsigned line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/** Reports a mistake, or with `warning` what has no effect, at the line of a key (config_draft_line) or at another one. */
+void config_report(const struct config_draft *draft, unsigned line, bool warning,
+                   const char *format, ...) __attribute__((format(printf, 4, 5)));
+#define config_mistake_at(draft, line, ...) config_report(draft, line, false, __VA_ARGS__)
+#define config_warn_at(draft, line, ...) config_report(draft, line, true, __VA_ARGS__)
+#define config_mistake(draft, key, ...)                                                            \
+    config_mistake_at(draft, config_draft_line(draft, key), __VA_ARGS__)
+#define config_warn(draft, key, ...)                                                               \
+    config_warn_at(draft, config_draft_line(draft, key), __VA_ARGS__)
 
 /** The section that a key names. `section` NULL: a pack or a bank. NULL: there is none, which is reported with a proposal. */
 struct config_draft *config_draft_refer(const struct config_draft *draft, const char *key,

@@ -14,10 +14,8 @@ void mistakes_free(struct mistakes *mistakes)
     memset(mistakes, 0, sizeof *mistakes);
 }
 
-/* Inserts it after those of the same and of earlier lines. NULL: the list is full. */
-__attribute__((format(printf, 4, 0))) static struct mistake *
-insert_mistake(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
-               va_list values)
+struct mistake *mistakes_insert(struct mistakes *mistakes, unsigned line, bool warning,
+                                const char *format, va_list values)
 {
     struct mistake *list = mistakes->list;
     char text[1024];
@@ -35,17 +33,11 @@ insert_mistake(struct mistakes *mistakes, unsigned line, bool warning, const cha
     return &list[at];
 }
 
-void mistakes_add_list(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
-                       va_list values)
-{
-    insert_mistake(mistakes, line, warning, format, values);
-}
-
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
 {
     va_list values;
     va_start(values, format);
-    insert_mistake(mistakes, line, false, format, values);
+    mistakes_insert(mistakes, line, false, format, values);
     va_end(values);
 }
 
@@ -62,7 +54,7 @@ void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subje
         }
     }
     va_start(values, format);
-    struct mistake *mistake = insert_mistake(mistakes, line, false, format, values);
+    struct mistake *mistake = mistakes_insert(mistakes, line, false, format, values);
     va_end(values);
     if (mistake)
         mistake->subject = strdup(subject);

@@ -37,9 +37,11 @@ void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, 
 void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/** As mistakes_add. `warning`: of a tolerable problem, which is not counted. */
-void mistakes_add_list(struct mistakes *mistakes, unsigned line, bool warning, const char *format,
-                       va_list values) __attribute__((format(printf, 4, 0)));
+/** As mistakes_add; it comes after those of the same and of earlier lines. `warning`: of a tolerable problem, which is not counted.
+ * NULL: the list is full. */
+struct mistake *mistakes_insert(struct mistakes *mistakes, unsigned line, bool warning,
+                                const char *format, va_list values)
+    __attribute__((format(printf, 4, 0)));
 
 /** One line each, "name:line: text". */
 void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out);

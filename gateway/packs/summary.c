@@ -121,9 +121,9 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
     else
         text_add(&text, "values are too old");
     /* With the priority of the worst new alarm. */
-    (latest.alarms.protection & ~before.alarms.protection ? log_error
-     : latest.alarms.warning & ~before.alarms.warning || !fresh
-         ? log_warn
-         : log_info)("%s %s: %s", kind, source->name, bytes);
+    log_message(latest.alarms.protection & ~before.alarms.protection       ? LOG_LEVEL_ERROR
+                : latest.alarms.warning & ~before.alarms.warning || !fresh ? LOG_LEVEL_WARN
+                                                                           : LOG_LEVEL_INFO,
+                "%s %s: %s", kind, source->name, bytes);
     return changes;
 }

@@ -37,7 +37,8 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 /* Logs a rejected order once, because the sender will repeat it; each order gets a response. */
 static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const char *why)
 {
-    (*told ? log_debug : log_warn)("%s: order on %s refused: %s", mqtt->name, topic, why);
+    log_message(*told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "%s: order on %s refused: %s", mqtt->name,
+                topic, why);
     *told = true;
 }
 

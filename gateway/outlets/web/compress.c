@@ -70,3 +70,9 @@ struct MHD_Response *compress_response(const struct http_request *request, const
     MHD_add_response_header(response, "Vary", "Accept-Encoding");
     return response;
 }
+
+void compress_json(struct http_request *request, unsigned status, char *text)
+{
+    http_answer(request, status,
+                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+}

@@ -11,3 +11,6 @@
  * gzip. Clients must not store it. NULL: out of memory; the bytes were freed. */
 struct MHD_Response *compress_response(const struct http_request *request, const char *type,
                                        char *bytes, size_t size);
+
+/** Answers with JSON from malloc, compressed likewise. NULL: 500. */
+void compress_json(struct http_request *request, unsigned status, char *text);

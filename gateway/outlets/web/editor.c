@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "packs/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,11 +50,9 @@ static bool is_own_site(struct web_request *request)
 {
     const char *site = http_header(request->http, "Sec-Fetch-Site");
     const char *origin = http_header(request->http, "Origin");
-    if ((!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) &&
-        (!origin || guard_same_page(origin, &request->host)))
-        return true;
-    http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
-    return false;
+    return ((!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) &&
+            (!origin || guard_same_page(origin, &request->host))) ||
+           http_error(request->http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
 }
 
 /* Whether secrets can be sent: over an encrypted connection, from this host, or through the ingress proxy. */
@@ -77,40 +76,6 @@ static bool has_secret(const json_t *body)
 
 /* ---- answers ---- */
 
-/* A request that the gateway has not answered yet. */
-struct pending {
-    struct web *web;
-    struct http_request *request; /* NULL: the client has disconnected */
-    struct sockaddr_storage client;
-    bool arms;
-    char cookie_tail[ORDERS_TAIL];
-};
-
-static void on_gone(void *data)
-{
-    ((struct pending *) data)->request = NULL;
-}
-
-static void answer_json(struct http_request *request, unsigned status, json_t *object)
-{
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    http_answer(request, status,
-                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
-}
-
-/* Sets the cookie that makes the session this browser's. */
-static void answer_armed(const struct pending *pending, const char *token)
-{
-    static const char body[] = "{}\n";
-    char cookie[sizeof WEB_SETUP_COOKIE + SESSION_TOKEN + ORDERS_TAIL + 8];
-    struct MHD_Response *response =
-        http_response("application/json", body, sizeof body - 1, MHD_RESPMEM_PERSISTENT);
-    snprintf(cookie, sizeof cookie, WEB_SETUP_COOKIE "=%s%s", token, pending->cookie_tail);
-    if (response)
-        MHD_add_response_header(response, "Set-Cookie", cookie);
-    http_answer(pending->request, MHD_HTTP_OK, response);
-}
-
 static void answer_browser(struct pending *pending, json_t *object)
 {
     const json_t *error = json_object_get(object, "error"), *http = json_object_get(object, "http");
@@ -121,13 +86,11 @@ static void answer_browser(struct pending *pending, json_t *object)
                                     : MHD_HTTP_OK;
     json_object_del(object, "http");
     if (pending->arms && token)
-        answer_armed(pending, token);
+        orders_answer_cookie(pending, MHD_HTTP_OK, "{}\n", WEB_SETUP_COOKIE, token);
     else if (text && !error)
-        http_answer(
-            pending->request, status,
-            http_response("text/plain; charset=utf-8", text, strlen(text), MHD_RESPMEM_MUST_COPY));
+        http_answer_text(pending->request, status, "text/plain; charset=utf-8", text);
     else
-        answer_json(pending->request, status, object);
+        compress_json(pending->request, status, json_text(json_incref(object)));
 }
 
 static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
@@ -146,13 +109,10 @@ static void on_answer(void *data, uint64_t ticket, const char *text, size_t size
             log_warn("web: %s has entered a wrong code for set-up", host);
         }
     }
-    if (pending->request) {
-        pending->request->over = NULL;
-        if (json_is_object(object))
-            answer_browser(pending, object);
-        else
-            http_error(pending->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
-    }
+    if (pending->request && json_is_object(object))
+        answer_browser(pending, object);
+    else if (pending->request)
+        http_error(pending->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     json_decref(object);
     free(pending);
 }
@@ -163,23 +123,16 @@ static void ask_gateway(struct web *web, struct web_request *request, const char
                         const char *body, bool arms)
 {
     const struct proof proof = proof_of(web, request);
-    struct pending *pending = calloc(1, sizeof *pending);
+    struct pending *pending = orders_hold(web, request);
     char *question = NULL;
-    if (!pending || asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token,
-                             body ? body : "") < 0) {
-        free(pending);
-        http_answer(request->http, 0, NULL);
+    if (!pending)
         return;
-    }
-    *pending = (struct pending){
-        .web = web, .request = request->http, .client = request->http->client, .arms = arms};
-    orders_cookie_tail(request, pending->cookie_tail);
-    if (outlet_ask(web->outlet, question, on_answer, pending, 0)) {
-        http_hold(request->http, on_gone, pending);
-    } else {
-        free(pending);
-        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
-    }
+    pending->arms = arms;
+    if (asprintf(&question, "setup %s %s %s\n%s", verb, proof.by, proof.token, body ? body : "") <
+        0)
+        question = NULL;
+    if (!question || !outlet_ask(web->outlet, question, on_answer, pending, 0))
+        orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
     free(question);
 }
 

@@ -63,31 +63,22 @@ static bool split_target(struct web *web, struct web_request *request)
     if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
         target = strstr(target, "//") + 2;
         const size_t size = strcspn(target, "/");
-        if (size >= sizeof authority) {
-            http_error(http, MHD_HTTP_BAD_REQUEST, "the name is too long");
-            return false;
-        }
+        if (size >= sizeof authority)
+            return http_error(http, MHD_HTTP_BAD_REQUEST, "the name is too long");
         memcpy(authority, target, size);
         authority[size] = '\0';
         host = authority;
         target += size;
     }
     request->path = target + (target[0] == '/');
-    if (!guard_path(request->path)) {
-        http_error(http, MHD_HTTP_BAD_REQUEST, "a control character in the address");
-        return false;
-    }
-    if (!host || !guard_host_parse(host, &request->host)) {
-        http_error(http, MHD_HTTP_BAD_REQUEST, "the request has no Host header");
-        return false;
-    }
-    if (!guard_knows(&web->guard, &request->host)) {
-        http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
-                   "unknown host name; open the page by the address of the host, or add your own "
-                   "names to `hosts`");
-        return false;
-    }
-    return true;
+    if (!guard_path(request->path))
+        return http_error(http, MHD_HTTP_BAD_REQUEST, "a control character in the address");
+    if (!host || !guard_host_parse(host, &request->host))
+        return http_error(http, MHD_HTTP_BAD_REQUEST, "the request has no Host header");
+    return guard_knows(&web->guard, &request->host) ||
+           http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
+                      "unknown host name; open the page by the address of the host, or add your "
+                      "own names to `hosts`");
 }
 
 /* Finds the client on whose behalf a proxy asks. False: refused. Each request through a proxy gets
@@ -117,20 +108,13 @@ static bool find_client(struct web *web, struct web_request *request)
         request->unclear = true;
         return true;
     }
-    if (http_header_count(http, "X-Forwarded-For") > 1 || !guard_forwarded(list, &http->client)) {
-        http_error(http, MHD_HTTP_BAD_REQUEST, "X-Forwarded-For has no address");
-        return false;
-    }
+    if (http_header_count(http, "X-Forwarded-For") > 1 || !guard_forwarded(list, &http->client))
+        return http_error(http, MHD_HTTP_BAD_REQUEST, "X-Forwarded-For has no address");
     const struct sockaddr *client = (const struct sockaddr *) &http->client;
-    if (!allow_contains(&web->config->allow, client)) {
-        http_error(http, MHD_HTTP_FORBIDDEN, "not in `allow`");
-        return false;
-    }
-    if (http_of_client(web->http, client) > web->config->max_per_address) {
-        http_error(http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections of one address");
-        return false;
-    }
-    return true;
+    if (!allow_contains(&web->config->allow, client))
+        return http_error(http, MHD_HTTP_FORBIDDEN, "not in `allow`");
+    return http_of_client(web->http, client) <= web->config->max_per_address ||
+           http_error(http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections of one address");
 }
 
 static void handle(void *data, struct http_request *http)
@@ -151,6 +135,7 @@ static void free_web(void *self)
     stream_free(web->stream);
     past_free(web->past);
     setup_free(web->setup);
+    workers_free(web->comparers);
     news_free(web);
     free(web->packs);
     free(web->tls_cert);
@@ -158,6 +143,13 @@ static void free_web(void *self)
         explicit_bzero(web->tls_key, strlen(web->tls_key));
     free(web->tls_key);
     free(web);
+}
+
+/* The password file. */
+static void log_unusable(void *data, const char *why)
+{
+    if (why[0])
+        log_warn("web: %s", why);
 }
 
 static bool take_packs(struct web *web)
@@ -174,7 +166,9 @@ static bool take_packs(struct web *web)
         web->past = past_new(outlet_loop(web->outlet), web->count, web->config->history,
                              web->config->commit_s);
     web->setup = setup_new(web);
-    return web->stream && web->setup && (web->past || !web->config->history[0]);
+    web->comparers = workers_new(outlet_loop(web->outlet), PASSWORD_CHECKS_MAX, PASSWORD_LONGEST_S,
+                                 log_unusable, NULL);
+    return web->stream && web->setup && web->comparers && (web->past || !web->config->history[0]);
 }
 
 /* Reads a whole file as text. NULL: the failure was logged. */

@@ -9,6 +9,7 @@
 #include "registers/meaning.h"
 #include "registers/value.h"
 #include "base/clock.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,63 +45,30 @@ static void put_sample(const struct page *page, const char *name, unsigned n, do
 
 /* ---- values ---- */
 
-static bool is_counter(enum pack_value value)
-{
-    return value == CYCLES;
-}
-
-static void title_of(const char *name, char out[MEANING_TITLE])
-{
-    struct meaning meaning;
-    snprintf(out, MEANING_TITLE, "%s", meaning_find(name, &meaning) ? meaning.title : name);
-}
-
-/* Whether any pack has the value: a metric without series is left out. */
-static bool is_known(const struct page *page, enum pack_value first, unsigned count)
-{
-    for (unsigned n = 0; n < page->web->count; n++)
-        for (unsigned i = 0; page->fresh[n] && i < count; i++)
-            if (pack_known(&page->web->packs[n].pack->values,
-                           (enum pack_value)((int) first + (int) i)))
-                return true;
-    return false;
-}
-
-static void put_value_metric(const struct page *page, enum pack_value value)
-{
-    const struct pack_value_info *info = pack_value_info(value);
-    char name[VALUE_NAME_SIZE + 8], title[MEANING_TITLE];
-    if (!info->name || !is_known(page, value, 1))
-        return;
-    title_of(info->name, title);
-    snprintf(name, sizeof name, "%s%s", info->name, is_counter(value) ? "_total" : "");
-    begin_metric(page, name, is_counter(value) ? "counter" : "gauge", title);
-    for (unsigned n = 0; n < page->web->count; n++)
-        if (page->fresh[n])
-            put_sample(page, name, n, page->web->packs[n].pack->values.value[value]);
-}
-
 static void put_array(const struct page *page, enum pack_value first, unsigned count,
                       const char *label, const char *help)
 {
     const char *name = pack_value_info(first)->name;
-    if (!is_known(page, first, count))
-        return;
-    begin_metric(page, name, "gauge", help);
+    bool begun = false;
     for (unsigned n = 0; n < page->web->count; n++)
         for (unsigned i = 0; page->fresh[n] && i < count; i++) {
             const double number = page->web->packs[n].pack->values.value[(unsigned) first + i];
-            if (!isnan(number))
-                fprintf(page->out, "packgate_%s{pack=\"%s\",%s=\"%u\"} %.10g\n", name,
-                        pack_name(page, n), label, i + 1, number);
+            if (isnan(number))
+                continue;
+            if (!begun)
+                begin_metric(page, name, "gauge", help);
+            begun = true;
+            fprintf(page->out, "packgate_%s{pack=\"%s\",%s=\"%u\"} %.10g\n", name,
+                    pack_name(page, n), label, i + 1, number);
         }
 }
 
-/* Numbers of the register map that are derived, counted, or of a bank. `always`: also for a silent pack. */
-static void put_mapped(const struct page *page, const char *name, const char *tail, bool always)
+/* A value that any pack has. `always`: also of a silent pack. */
+static void put_value(const struct page *page, const char *name, const char *tail, bool always)
 {
     struct value_ref ref;
-    char full[VALUE_NAME_SIZE + 8], title[MEANING_TITLE];
+    struct meaning meaning;
+    char full[VALUE_NAME_SIZE + 8];
     bool begun = false;
     if (!value_find(name, &ref))
         return;
@@ -112,21 +80,12 @@ static void put_mapped(const struct page *page, const char *name, const char *ta
             always || page->fresh[n] ? value_of(&ref, source->values, &status) : NAN;
         if (isnan(number))
             continue;
-        if (!begun) {
-            title_of(name, title);
-            begin_metric(page, full, tail[0] ? "counter" : "gauge", title);
-        }
+        if (!begun)
+            begin_metric(page, full, tail[0] ? "counter" : "gauge",
+                         meaning_find(name, &meaning) ? meaning.title : name);
         begun = true;
         put_sample(page, full, n, number);
     }
-}
-
-static void put_alarm(const struct page *page, unsigned n, int alarm, const char *level,
-                      uint32_t active)
-{
-    fprintf(page->out, "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"%s\"} %u\n",
-            pack_name(page, n), pack_alarm_name((enum pack_alarm) alarm), level,
-            active >> alarm & 1);
 }
 
 static void put_alarms(const struct page *page)
@@ -141,10 +100,16 @@ static void put_alarms(const struct page *page)
                 begin_metric(page, "alarm", "gauge",
                              "Whether an alarm that the BMS knows is active");
             begun = true;
-            if (values->alarms_can_warn >> i & 1)
-                put_alarm(page, n, i, "warning", values->alarms_warning);
-            if (values->alarms_can_protect >> i & 1)
-                put_alarm(page, n, i, "protection", values->alarms_protection);
+            const struct {
+                const char *level;
+                uint32_t can, active;
+            } levels[] = {{"warning", values->alarms_can_warn, values->alarms_warning},
+                          {"protection", values->alarms_can_protect, values->alarms_protection}};
+            for (size_t l = 0; l < COUNT(levels); l++)
+                if (levels[l].can >> i & 1)
+                    fprintf(page->out, "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"%s\"} %u\n",
+                            pack_name(page, n), pack_alarm_name((enum pack_alarm) i),
+                            levels[l].level, levels[l].active >> i & 1);
         }
     }
 }
@@ -176,24 +141,21 @@ static void put_states(const struct page *page)
     begin_metric(page, "age_s", "gauge", "Age of the values");
     for (unsigned n = 0; n < page->web->count; n++)
         put_sample(page, "age_s", n, outlet_age(page->web->packs[n].pack, page->now));
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        put_mapped(page, always[i].name, always[i].tail, true);
+    for (size_t i = 0; i < COUNT(always); i++)
+        put_value(page, always[i].name, always[i].tail, true);
     begin_metric(page, "pack_info", "gauge", "Properties of a pack");
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct source *source = &page->web->packs[n].pack->source;
+        const char *const labels[][2] = {{"protocol", source->status.driver},
+                                         {"model", source->values->text[MODEL]},
+                                         {"serial", source->values->text[SERIAL]},
+                                         {"firmware", source->values->text[FIRMWARE]}};
         fprintf(page->out, "packgate_pack_info{pack=\"%s\"", source->name);
-        const char *const labels[] = {"protocol", "model", "serial", "firmware"};
-        const char *const values[] = {source->status.driver ? source->status.driver : "",
-                                      source->values->text[MODEL], source->values->text[SERIAL],
-                                      source->values->text[FIRMWARE]};
-        for (int i = 0; i < 4; i++) {
-            fputc(',', page->out);
-            fprintf(page->out, "%s=\"", labels[i]);
-            for (const char *c = values[i]; *c; c++)
-                if (*c == '\\' || *c == '"')
-                    fprintf(page->out, "\\%c", *c);
-                else if (*c != '\n')
-                    fputc(*c, page->out);
+        for (size_t i = 0; i < COUNT(labels); i++) {
+            fprintf(page->out, ",%s=\"", labels[i][0]);
+            for (const char *c = labels[i][1] ? labels[i][1] : ""; *c; c++)
+                if (*c != '\n')
+                    fprintf(page->out, *c == '\\' || *c == '"' ? "\\%c" : "%c", *c);
             fputc('"', page->out);
         }
         fputs("} 1\n", page->out);
@@ -209,11 +171,10 @@ static void put_one(const struct page *page, const char *name, const char *type,
     fprintf(page->out, "packgate_%s %.15g\n", name, number);
 }
 
-static void put_modbus(const struct page *page, const json_t *status)
+/* What the gateway reports of itself; nothing if it does not answer. */
+static void put_status(const struct page *page, const json_t *status)
 {
-    static const struct {
-        const char *member, *name, *type, *help;
-    } rows[] = {
+    static const char *const modbus[][4] = {
         {"clients", "modbus_clients", "gauge", "Modbus clients that are connected"},
         {"requests", "modbus_requests_total", "counter", "Modbus requests"},
         {"exceptions", "modbus_exceptions_total", "counter",
@@ -221,41 +182,31 @@ static void put_modbus(const struct page *page, const json_t *status)
         {"refused", "modbus_refused_total", "counter", "Modbus clients that were rejected"},
         {"dropped", "modbus_dropped_total", "counter", "Modbus clients that were disconnected"},
     };
-    const json_t *modbus = json_object_get(status, "modbus");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const json_t *number = json_object_get(modbus, rows[i].member);
+    for (size_t i = 0; i < COUNT(modbus); i++) {
+        const json_t *number = json_object_get(json_object_get(status, "modbus"), modbus[i][0]);
         if (json_is_integer(number))
-            put_one(page, rows[i].name, rows[i].type, rows[i].help,
+            put_one(page, modbus[i][1], modbus[i][2], modbus[i][3],
                     (double) json_integer_value(number));
     }
-}
-
-static void put_lines(const struct page *page, const json_t *status)
-{
-    const json_t *lines = json_object_get(status, "lines");
-    if (json_array_size(lines) == 0)
-        return;
-    begin_metric(page, "line_open", "gauge", "Whether the port of a line is open");
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        const json_t *line = json_array_get(lines, i);
+    size_t i;
+    json_t *lines = json_object_get(status, "lines"), *line;
+    json_array_foreach(lines, i, line)
+    {
         const char *name = json_string_value(json_object_get(line, "name"));
         const char *state = json_string_value(json_object_get(line, "state"));
+        if (i == 0)
+            begin_metric(page, "line_open", "gauge", "Whether the port of a line is open");
         if (name && state)
             fprintf(page->out, "packgate_line_open{line=\"%s\"} %d\n", name,
                     strcmp(state, "open") == 0);
     }
-}
-
-static void put_outlets(const struct page *page, const json_t *status)
-{
-    const json_t *outlets = json_object_get(status, "outlets");
-    if (json_array_size(outlets) == 0)
-        return;
-    begin_metric(page, "outlet_running", "gauge", "Whether an outlet runs");
-    for (size_t i = 0; i < json_array_size(outlets); i++) {
-        const json_t *outlet = json_array_get(outlets, i);
+    json_t *outlets = json_object_get(status, "outlets"), *outlet;
+    json_array_foreach(outlets, i, outlet)
+    {
         const char *kind = json_string_value(json_object_get(outlet, "kind"));
         const char *name = json_string_value(json_object_get(outlet, "name"));
+        if (i == 0)
+            begin_metric(page, "outlet_running", "gauge", "Whether an outlet runs");
         fprintf(page->out, "packgate_outlet_running{kind=\"%s\",name=\"%s\"} %d\n",
                 kind ? kind : "", name ? name : "",
                 json_is_true(json_object_get(outlet, "running")));
@@ -270,9 +221,7 @@ static void put_gateway(const struct page *page, const json_t *status)
     fprintf(page->out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
     put_one(page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
             floor(clock_wall() - (page->now - outlet_config(web->outlet)->started_at)));
-    put_modbus(page, status);
-    put_lines(page, status);
-    put_outlets(page, status);
+    put_status(page, status);
     put_one(page, "web_clients", "gauge", "Connections to the page", counters.clients);
     put_one(page, "web_streams", "gauge", "Open pages that receive updates", counters.streams);
     put_one(page, "web_requests_total", "counter", "Requests to the page",
@@ -285,45 +234,44 @@ static void put_gateway(const struct page *page, const json_t *status)
 
 /* ---- all of it ---- */
 
-static bool print_metrics(const struct web *web, const json_t *status, FILE *out)
+static void print_metrics(const struct page *page, const json_t *status)
 {
-    struct page page = {.web = web, .out = out, .now = clock_now()};
+    static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
+                                             "packs_current_a", "packs_soc_percent"};
+    for (int value = 0; value < CELL_MV; value++)
+        if (pack_value_info((enum pack_value) value)->name)
+            put_value(page, pack_value_info((enum pack_value) value)->name,
+                      value == CYCLES ? "_total" : "", false);
+    put_array(page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
+    put_array(page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
+    for (size_t i = 0; i < COUNT(worked_out); i++)
+        put_value(page, worked_out[i], "", false);
+    put_alarms(page);
+    put_states(page);
+    put_gateway(page, status);
+}
+
+static void on_told(struct web *web, struct web_request *request, const json_t *status)
+{
+    static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
+    char *bytes = NULL;
+    size_t size = 0;
+    struct page page = {.web = web, .now = clock_now(), .out = open_memstream(&bytes, &size)};
     page.fresh = calloc(web->count + 1, sizeof *page.fresh);
     for (unsigned n = 0; page.fresh && n < web->count; n++)
         page.fresh[n] = outlet_fresh(web->outlet, web->packs[n].pack, page.now);
-    if (page.fresh) {
-        static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level",
-                                                 "packs_current_a", "packs_soc_percent"};
-        for (int value = 0; value < CELL_MV; value++)
-            put_value_metric(&page, (enum pack_value) value);
-        put_array(&page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
-        put_array(&page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
-        for (size_t i = 0; i < sizeof worked_out / sizeof *worked_out; i++)
-            put_mapped(&page, worked_out[i], "", false);
-        put_alarms(&page);
-        put_states(&page);
-        put_gateway(&page, status);
-    }
-    const bool good = page.fresh != NULL;
+    if (page.out && page.fresh)
+        print_metrics(&page, status);
+    const bool good = page.out && fclose(page.out) == 0 && page.fresh;
     free(page.fresh);
-    return good;
-}
-
-static void on_told(struct web *web, struct http_request *request, const json_t *status)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&bytes, &size);
-    bool good = out && print_metrics(web, status, out);
-    good = out && fclose(out) == 0 && good;
-    static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
-    struct MHD_Response *response = good ? compress_response(request, type, bytes, size) : NULL;
+    struct MHD_Response *response =
+        good ? compress_response(request->http, type, bytes, size) : NULL;
     if (!good)
         free(bytes);
-    http_answer(request, MHD_HTTP_OK, response);
+    http_answer(request->http, MHD_HTTP_OK, response);
 }
 
 void metrics_answer(struct web *web, struct web_request *request)
 {
-    setup_ask(web, request->http, on_told);
+    setup_ask(web, request, on_told);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/duration.h"
+#include "bms/count.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -33,13 +34,10 @@ bool orders_from_page(struct web_request *request)
     if (!(type && strncasecmp(type, json, size) == 0 &&
           (type[size] == '\0' || type[size] == ';' || type[size] == ' ')) ||
         http_header_count(http, "Content-Type") > 1)
-        http_error(http, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
-    else if (!origin || http_header_count(http, "Origin") > 1 ||
-             !guard_same_page(origin, &request->host))
-        http_error(http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
-    else
-        return true;
-    return false;
+        return http_error(http, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
+    return (origin && http_header_count(http, "Origin") == 1 &&
+            guard_same_page(origin, &request->host)) ||
+           http_error(http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
 }
 
 /* Whether the request comes from one of our pages and from a network that may make changes. If
@@ -50,27 +48,20 @@ static bool may_change(struct web *web, struct web_request *request)
     if (!orders_from_page(request))
         return false;
     if (!web->config->password_file[0])
-        http_error(http, MHD_HTTP_FORBIDDEN, "there is no 'password_file' in [web]");
-    else if (request->unclear)
-        http_error(http, MHD_HTTP_FORBIDDEN,
-                   "the client behind the proxy is unknown; see 'proxy' in [web]");
-    else if (!allow_contains(&web->config->allow_write, client_of(request)))
-        http_error(http, MHD_HTTP_FORBIDDEN, "this address is not in 'allow_write' of [web]");
-    else
-        return true;
-    return false;
+        return http_error(http, MHD_HTTP_FORBIDDEN, "there is no 'password_file' in [web]");
+    if (request->unclear)
+        return http_error(http, MHD_HTTP_FORBIDDEN,
+                          "the client behind the proxy is unknown; see 'proxy' in [web]");
+    return allow_contains(&web->config->allow_write, client_of(request)) ||
+           http_error(http, MHD_HTTP_FORBIDDEN, "this address is not in 'allow_write' of [web]");
 }
 
 /* The same for requests that need a session. */
 static bool may_order(struct web *web, struct web_request *request)
 {
-    if (!may_change(web, request))
-        return false;
-    if (!(web_session(web, request, true) > 0))
-        http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
-    else
-        return true;
-    return false;
+    return may_change(web, request) &&
+           (web_session(web, request, true) > 0 ||
+            http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in"));
 }
 
 json_t *orders_body(struct http_request *request)
@@ -86,49 +77,65 @@ json_t *orders_body(struct http_request *request)
     return body;
 }
 
-/* ---- logging in ---- */
-
-/* The browser may disconnect while a password is compared. */
-struct entry {
-    struct web *web;
-    struct http_request *request; /* NULL: it is gone */
-    struct sockaddr_storage client;
-    char cookie_tail[ORDERS_TAIL]; /* "; Path=/; HttpOnly …" */
-};
+/* ---- answering later ---- */
 
 static void on_gone(void *data)
 {
-    struct entry *entry = data;
-    entry->request = NULL;
+    ((struct pending *) data)->request = NULL;
 }
 
-void orders_cookie_tail(const struct web_request *request, char tail[ORDERS_TAIL])
+static struct pending pending_of(struct web *web, struct web_request *request)
 {
+    struct pending pending = {
+        .web = web, .request = request->http, .client = request->http->client};
     const char *prefix =
         request->http->proxied ? http_header(request->http, "X-Forwarded-Prefix") : NULL;
-    snprintf(tail, ORDERS_TAIL, "; Path=%s; HttpOnly; SameSite=Strict%s",
+    snprintf(pending.cookie_tail, ORDERS_TAIL, "; Path=%s; HttpOnly; SameSite=Strict%s",
              prefix && guard_prefix(prefix) ? prefix : "/", request->encrypted ? "; Secure" : "");
+    return pending;
 }
 
-static void answer_cookie(struct http_request *request, const char *token, const char *tail)
+struct pending *orders_hold(struct web *web, struct web_request *request)
 {
-    char cookie[sizeof WEB_COOKIE + SESSION_TOKEN + 220];
+    struct pending *pending = malloc(sizeof *pending);
+    if (pending) {
+        *pending = pending_of(web, request);
+        http_hold(request->http, on_gone, pending);
+    } else {
+        http_answer(request->http, 0, NULL);
+    }
+    return pending;
+}
+
+void orders_fail(struct pending *pending, unsigned status, const char *why)
+{
+    http_error(pending->request, status, why);
+    free(pending);
+}
+
+/* ---- logging in ---- */
+
+void orders_answer_cookie(const struct pending *pending, unsigned status, const char *body,
+                          const char *cookie, const char *token)
+{
+    char text[32 + SESSION_TOKEN + ORDERS_TAIL];
     struct MHD_Response *response =
-        http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
-    snprintf(cookie, sizeof cookie, WEB_COOKIE "=%s%s%s", token, tail,
+        http_response("application/json", body, strlen(body), MHD_RESPMEM_MUST_COPY);
+    snprintf(text, sizeof text, "%s=%s%s%s", cookie, token, pending->cookie_tail,
              token[0] ? "" : "; Max-Age=0");
     if (response)
-        MHD_add_response_header(response, "Set-Cookie", cookie);
-    http_answer(request, MHD_HTTP_NO_CONTENT, response);
+        MHD_add_response_header(response, "Set-Cookie", text);
+    http_answer(pending->request, status, response);
 }
 
-static void on_compared(void *data, enum password_result result)
+static void on_compared(void *owner, struct worker_result *ended, const void *data)
 {
-    struct entry *entry = data;
-    struct web *web = entry->web;
-    struct http_request *request = entry->request;
+    struct pending *pending = owner;
+    struct web *web = pending->web;
+    struct http_request *request = pending->request;
+    const enum password_result result = ((const struct password_check *) data)->result;
     char text[ADDRESS_TEXT], token[SESSION_TOKEN];
-    const struct sockaddr *client = (const struct sockaddr *) &entry->client;
+    const struct sockaddr *client = (const struct sockaddr *) &pending->client;
     address_format_host(client, text);
     if (result != PASSWORD_WRONG)
         tries_forgive(&web->tries, client);
@@ -137,16 +144,13 @@ static void on_compared(void *data, enum password_result result)
     else
         log_warn("web: %s could not log in: %s", text,
                  result == PASSWORD_WRONG ? "wrong password" : "the password file cannot be used");
-    if (request) {
-        request->over = NULL;
-        if (result == PASSWORD_RIGHT && session_begin(&web->sessions, clock_now(), token))
-            answer_cookie(request, token, entry->cookie_tail);
-        else if (result == PASSWORD_WRONG)
-            http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");
-        else
-            http_error(request, MHD_HTTP_FORBIDDEN, "the password file cannot be used");
-    }
-    free(entry);
+    if (request && result == PASSWORD_RIGHT && session_begin(&web->sessions, clock_now(), token))
+        orders_answer_cookie(pending, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE, token);
+    else if (request && result == PASSWORD_WRONG)
+        http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");
+    else if (request)
+        http_error(request, MHD_HTTP_FORBIDDEN, "the password file cannot be used");
+    free(pending);
 }
 
 void orders_too_many(struct http_request *request, double wait_s)
@@ -163,21 +167,18 @@ void orders_too_many(struct http_request *request, double wait_s)
 
 static void compare_password(struct web *web, struct web_request *request, const char *password)
 {
-    struct entry *entry = calloc(1, sizeof *entry);
-    if (!entry) {
-        http_answer(request->http, 0, NULL);
+    struct password_check check = {.file = web->config->password_file};
+    struct pending *pending = orders_hold(web, request);
+    if (!pending)
+        return;
+    snprintf(check.password, sizeof check.password, "%s", password);
+    if (!workers_busy(web->comparers) && worker_start(web->comparers, password_compare, &check,
+                                                      sizeof check, on_compared, pending)) {
+        tries_begin(&web->tries, client_of(request), clock_now());
         return;
     }
-    *entry = (struct entry){.web = web, .request = request->http, .client = request->http->client};
-    orders_cookie_tail(request, entry->cookie_tail);
-    if (!password_check(outlet_loop(web->outlet), web->config->password_file, password, on_compared,
-                        entry)) {
-        free(entry);
-        orders_too_many(request->http, 1);
-        return;
-    }
-    tries_begin(&web->tries, client_of(request), clock_now());
-    http_hold(request->http, on_gone, entry);
+    free(pending);
+    orders_too_many(request->http, 1);
 }
 
 void orders_login(struct web *web, struct web_request *request)
@@ -202,27 +203,16 @@ void orders_login(struct web *web, struct web_request *request)
 
 void orders_logout(struct web *web, struct web_request *request)
 {
-    char token[SESSION_TOKEN], tail[ORDERS_TAIL];
+    char token[SESSION_TOKEN];
     if (!may_change(web, request))
         return;
     if (web_token(request, WEB_COOKIE, token))
         session_end(&web->sessions, token);
-    orders_cookie_tail(request, tail);
-    answer_cookie(request->http, "", tail);
+    const struct pending pending = pending_of(web, request);
+    orders_answer_cookie(&pending, MHD_HTTP_NO_CONTENT, "", WEB_COOKIE, "");
 }
 
 /* ---- switching ---- */
-
-struct ordered {
-    struct web *web;
-    struct http_request *request; /* NULL: it is gone */
-};
-
-static void on_orderer_gone(void *data)
-{
-    struct ordered *ordered = data;
-    ordered->request = NULL;
-}
 
 static void on_done(void *data, uint64_t ticket, enum order_result result)
 {
@@ -238,20 +228,15 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
         [ORDER_NO_LINE] = {MHD_HTTP_CONFLICT, "no line"},
         [ORDER_NOT_ALLOWED] = {MHD_HTTP_FORBIDDEN, "not writable"},
     };
-    static const char confirmed[] = "{\"result\":\"confirmed\"}\n";
-    struct ordered *ordered = data;
-    if (ordered->request) {
-        ordered->request->over = NULL;
-        if (result == ORDER_DONE)
-            http_answer(ordered->request, MHD_HTTP_OK,
-                        http_response("application/json", confirmed, sizeof confirmed - 1,
-                                      MHD_RESPMEM_PERSISTENT));
-        else if ((size_t) result < sizeof answers / sizeof *answers && answers[result].status)
-            http_error(ordered->request, answers[result].status, answers[result].error);
-        else
-            http_error(ordered->request, MHD_HTTP_GATEWAY_TIMEOUT, "no answer");
-    }
-    free(ordered);
+    struct pending *pending = data;
+    if (result != ORDER_DONE && ((size_t) result >= COUNT(answers) || !answers[result].status))
+        result = ORDER_UNANSWERED;
+    if (pending->request && result == ORDER_DONE)
+        http_answer_text(pending->request, MHD_HTTP_OK, "application/json",
+                         "{\"result\":\"confirmed\"}\n");
+    else if (pending->request)
+        http_error(pending->request, answers[result].status, answers[result].error);
+    free(pending);
 }
 
 /* 0 and 1, true and false. */
@@ -289,20 +274,14 @@ static void give_order(struct web *web, struct web_request *request, const struc
                        const struct switches *switches)
 {
     char text[ADDRESS_TEXT], what[SWITCHES_TEXT];
-    struct ordered *ordered = calloc(1, sizeof *ordered);
-    if (!ordered) {
-        http_answer(request->http, 0, NULL);
+    struct pending *pending = orders_hold(web, request);
+    if (!pending)
         return;
-    }
-    *ordered = (struct ordered){.web = web, .request = request->http};
-    if (!outlet_order(web->outlet, pack->pack, switches, on_done, ordered, 0)) {
-        free(ordered);
-        http_error(request->http, MHD_HTTP_CONFLICT, "busy");
-        return;
-    }
-    log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
-             pack->pack->source.name, switches_format(switches, what));
-    http_hold(request->http, on_orderer_gone, ordered);
+    if (outlet_order(web->outlet, pack->pack, switches, on_done, pending, 0))
+        log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
+                 pack->pack->source.name, switches_format(switches, what));
+    else
+        orders_fail(pending, MHD_HTTP_CONFLICT, "busy");
 }
 
 void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack)
@@ -331,13 +310,12 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 
 static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size)
 {
-    struct ordered *ordered = data;
-    struct http_request *request = ordered->request;
-    setup_outdated(ordered->web->setup);
-    free(ordered);
+    struct pending *pending = data;
+    struct http_request *request = pending->request;
+    setup_outdated(pending->web->setup);
+    free(pending);
     if (!request)
         return;
-    request->over = NULL;
     json_t *told = text ? json_loadb(text, size, 0, NULL) : NULL;
     const char *error = json_string_value(json_object_get(told, "error"));
     if (!told)
@@ -347,28 +325,18 @@ static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size
                    strncmp(error, "there is no", 11) == 0 ? MHD_HTTP_NOT_FOUND : MHD_HTTP_CONFLICT,
                    error);
     else
-        http_answer(request, MHD_HTTP_OK,
-                    http_response("application/json", text, size, MHD_RESPMEM_MUST_COPY));
+        http_answer_text(request, MHD_HTTP_OK, "application/json", text);
     json_decref(told);
 }
 
 static void ask_tunnel(struct web *web, struct web_request *request, const char *name, double for_s)
 {
     char question[200], text[ADDRESS_TEXT];
-    struct ordered *ordered = calloc(1, sizeof *ordered);
-    if (!ordered) {
-        http_answer(request->http, 0, NULL);
-        return;
-    }
-    *ordered = (struct ordered){.web = web, .request = request->http};
+    struct pending *pending = orders_hold(web, request);
     snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
              address_format_host(client_of(request), text));
-    if (outlet_ask(web->outlet, question, on_tunnel, ordered, 0)) {
-        http_hold(request->http, on_orderer_gone, ordered);
-        return;
-    }
-    free(ordered);
-    http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
+    if (pending && !outlet_ask(web->outlet, question, on_tunnel, pending, 0))
+        orders_fail(pending, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
 }
 
 void orders_tunnel(struct web *web, struct web_request *request, const char *name)

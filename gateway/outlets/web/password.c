@@ -2,14 +2,11 @@
 /* The password of the page. */
 #include "password.h"
 
-#include "base/child.h"
-#include "base/log.h"
 #include "base/secret.h"
 
 #include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,35 +16,8 @@
 
 #define FILE_DEFAULT "/etc/packgate/web-password"
 #define SHORTEST 8
-#define TOO_LONG_S 20.0
 
 /* ---- comparing ---- */
-
-struct check {
-    struct ev_loop *loop;
-    ev_io readable;
-    ev_timer late;
-    pid_t pid;
-    void (*done)(void *data, enum password_result result);
-    void *data;
-};
-
-static unsigned under_way;
-
-/* The first line of the file. */
-static bool read_hash(const char *file, char hash[CRYPT_OUTPUT_SIZE])
-{
-    const char *why;
-    if (!secret_read(file, 0, hash, CRYPT_OUTPUT_SIZE, &why) && why) {
-        log_warn("web: %s: %s", file, why);
-        return false;
-    }
-    /* Only what crypt(3) accepts as a hash, so that a plain-text password does not work. */
-    if (hash[0] == '$' && strchr(hash + 1, '$'))
-        return true;
-    log_warn("web: %s has no hash in its first line; `packgate password` writes one", file);
-    return false;
-}
 
 static bool matches(const char *password, const char *hash)
 {
@@ -58,75 +28,19 @@ static bool matches(const char *password, const char *hash)
     return same;
 }
 
-static void run_check(const char *file, const char *password, int out)
+void password_compare(void *data, struct worker_result *result)
 {
-    char hash[CRYPT_OUTPUT_SIZE], result = PASSWORD_UNKNOWN;
-    signal(SIGTERM, SIG_DFL);
-    alarm((unsigned) TOO_LONG_S);
-    out = child_settle(out);
-    if (read_hash(file, hash))
-        result = matches(password, hash) ? PASSWORD_RIGHT : PASSWORD_WRONG;
-    if (write(out, &result, 1) != 1)
-        _exit(1);
-    _exit(0);
-}
-
-static void finish_check(struct check *check, enum password_result result)
-{
-    ev_io_stop(check->loop, &check->readable);
-    ev_timer_stop(check->loop, &check->late);
-    close(check->readable.fd);
-    under_way--;
-    check->done(check->data, result);
-    free(check);
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
-{
-    char result = PASSWORD_UNKNOWN;
-    if (read(io->fd, &result, 1) != 1)
-        result = PASSWORD_UNKNOWN;
-    finish_check(io->data, (enum password_result) result);
-}
-
-static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    struct check *check = timer->data;
-    kill(check->pid, SIGKILL);
-    finish_check(check, PASSWORD_UNKNOWN);
-}
-
-bool password_check(struct ev_loop *loop, const char *file, const char *password,
-                    void (*done)(void *data, enum password_result result), void *data)
-{
-    int ends[2];
-    struct check *check = under_way < PASSWORD_CHECKS_MAX ? calloc(1, sizeof *check) : NULL;
-    if (!check)
-        return false;
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-        free(check);
-        return false;
-    }
-    /* The loop reaps the child. */
-    check->pid = fork();
-    if (check->pid == 0)
-        run_check(file, password, ends[1]);
-    close(ends[1]);
-    if (check->pid < 0) {
-        close(ends[0]);
-        free(check);
-        return false;
-    }
-    under_way++;
-    check->loop = loop;
-    check->done = done;
-    check->data = data;
-    ev_io_init(&check->readable, on_readable, ends[0], EV_READ);
-    ev_timer_init(&check->late, on_late, TOO_LONG_S, 0);
-    check->readable.data = check->late.data = check;
-    ev_io_start(loop, &check->readable);
-    ev_timer_start(loop, &check->late);
-    return true;
+    struct password_check *check = data;
+    char hash[CRYPT_OUTPUT_SIZE] = "";
+    const char *why;
+    if (!secret_read(check->file, 0, hash, sizeof hash, &why) && why)
+        snprintf(result->why, sizeof result->why, "%s: %s", check->file, why);
+    else if (hash[0] != '$' || !strchr(hash + 1, '$'))
+        /* Only what crypt(3) accepts as a hash, so that a plain-text password does not work. */
+        snprintf(result->why, sizeof result->why,
+                 "%s has no hash in its first line; `packgate password` writes one", check->file);
+    else
+        check->result = matches(check->password, hash) ? PASSWORD_RIGHT : PASSWORD_WRONG;
 }
 
 /* ---- writing ---- */

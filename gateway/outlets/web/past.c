@@ -19,6 +19,8 @@
 /* Seconds by which the rows in memory overlap the database, because a commit may be late. */
 #define OVERLAP_S 120.0
 #define DAY_S 86400
+#define WORKERS_MOST 4 /* more would only compete for the disk and the cores */
+#define LONGEST_S 10.0
 #define DOWNLOAD_PIECE 262144 /* approximate bytes of a download that are in memory */
 
 struct past {
@@ -631,7 +633,7 @@ struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, do
     past->file = file;
     past->count = count;
     past->recents = calloc(count + 1, sizeof *past->recents);
-    past->workers = workers_new(loop, log_unreadable, past);
+    past->workers = workers_new(loop, WORKERS_MOST, LONGEST_S, log_unreadable, past);
     bool good = past->recents && past->workers;
     for (unsigned i = 0; good && i < count; i++)
         good = recent_init(&past->recents[i], commit_s + OVERLAP_S);

@@ -31,7 +31,6 @@ static void add_number_header(struct MHD_Response *response, const char *header,
     MHD_add_response_header(response, header, digits);
 }
 
-/* The offset of the local time from UTC, in seconds. */
 static void get_packs(struct web *web, struct web_request *request)
 {
     const size_t room = (size_t) (web->count + 1) * RENDER_WHOLE_MAX;
@@ -82,16 +81,14 @@ static void get_pack(struct web *web, struct web_request *request, const struct 
     struct text text = text_in(bytes, RENDER_WHOLE_MAX);
     render_whole(&text, pack, is_fresh(web, pack, now), now);
     memcpy(bytes + text.size, "\n", 2);
-    http_answer(request->http, MHD_HTTP_OK,
-                compress_response(request->http, "application/json", bytes, text.size + 1));
+    compress_json(request->http, MHD_HTTP_OK, bytes);
 }
 
 static void get_events(struct web *web, struct web_request *request)
 {
     char detail[4096];
     if (request->http->is_head) {
-        http_answer(request->http, MHD_HTTP_OK,
-                    http_response("text/event-stream", "", 0, MHD_RESPMEM_PERSISTENT));
+        http_answer_text(request->http, MHD_HTTP_OK, "text/event-stream", "");
         return;
     }
     if (!http_argument(request->http, "detail", detail, sizeof detail))
@@ -113,18 +110,15 @@ static void get_today(struct web *web, struct web_request *request)
     if (web->past)
         today_answer(web->past, request->http, web->packs, web->count, clock_wall());
     else
-        http_answer(request->http, MHD_HTTP_OK,
-                    http_response("application/json", "{}\n", 3, MHD_RESPMEM_PERSISTENT));
+        http_answer_text(request->http, MHD_HTTP_OK, "application/json", "{}\n");
 }
 
 static void get_health(struct web *web, struct web_request *request)
 {
-    if (!outlet_hears(web->outlet, clock_now())) {
+    if (outlet_hears(web->outlet, clock_now()))
+        http_answer_text(request->http, MHD_HTTP_OK, "text/plain; charset=utf-8", "ok\n");
+    else
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
-        return;
-    }
-    http_answer(request->http, MHD_HTTP_OK,
-                http_response("text/plain; charset=utf-8", "ok\n", 3, MHD_RESPMEM_PERSISTENT));
 }
 
 /* ---- the page ---- */

@@ -5,6 +5,7 @@
 #include "compress.h"
 #include "news.h"
 
+#include "packs/json.h"
 #include "registers/map.h"
 #include "base/address.h"
 #include "base/clock.h"
@@ -23,9 +24,8 @@
 struct waiting {
     TAILQ_ENTRY(waiting) entry;
     struct setup *setup;
-    struct http_request *request;
-    bool trusted, has_session;
-    setup_told *told; /* NULL: the whole answer was requested */
+    struct web_request request;
+    setup_told *told;
 };
 
 struct setup {
@@ -55,18 +55,25 @@ static void leave_out_private(json_t *object)
     json_object_del(object, "configuration");
 }
 
-static json_t *compose(const struct setup *setup, json_t *events, bool trusted, bool has_session)
+/* What the client of an answer may see. */
+struct asked {
+    const struct setup *setup;
+    bool trusted, has_session;
+};
+
+static char *compose(const struct asked *asked, json_t *events)
 {
+    const struct setup *setup = asked->setup;
     json_t *object = json_deep_copy(setup->status);
     if (!object) {
         json_decref(events);
         return NULL;
     }
-    if (!trusted)
+    if (!asked->trusted)
         leave_out_private(object);
     else if (setup->configuration)
         json_object_set(object, "config", setup->configuration);
-    json_object_set_new(object, "session", json_boolean(has_session));
+    json_object_set_new(object, "session", json_boolean(asked->has_session));
     json_object_set_new(object, "events", events);
     const struct http_counters counters = http_counters(setup->web->http);
     json_object_set_new(
@@ -75,21 +82,8 @@ static json_t *compose(const struct setup *setup, json_t *events, bool trusted, 
                   (int) counters.streams, "requests", (json_int_t) counters.requests, "refused",
                   (json_int_t) counters.refused, "dropped", (json_int_t) counters.dropped));
     add_files(object);
-    return object;
+    return json_text(object);
 }
-
-static char *print_composed(json_t *object)
-{
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-    json_decref(object);
-    return text;
-}
-
-/* What the client of an answer may see. */
-struct asked {
-    const struct setup *setup;
-    bool trusted, has_session;
-};
 
 /* Adds events of the history from before the start. */
 static void read_events(void *data, struct worker_result *result)
@@ -97,43 +91,34 @@ static void read_events(void *data, struct worker_result *result)
     const struct asked *asked = data;
     json_t *events = news_list(asked->setup->web);
     news_add_past(asked->setup->web, events, result->why, sizeof result->why);
-    result->text =
-        print_composed(compose(asked->setup, events, asked->trusted, asked->has_session));
+    result->text = compose(asked, events);
 }
 
 /* Answers without the history if it cannot be read. */
-static void on_composed(void *owner, struct worker_result *result, const void *data)
+static void on_composed(void *request, struct worker_result *result, const void *data)
 {
-    struct http_request *request = owner;
     const struct asked *asked = data;
-    char *text = result->text;
+    compress_json(request, MHD_HTTP_OK,
+                  result->text ? result->text : compose(asked, news_list(asked->setup->web)));
     result->text = NULL;
-    request->over = NULL;
-    if (!text)
-        text = print_composed(compose(asked->setup, news_list(asked->setup->web), asked->trusted,
-                                      asked->has_session));
-    http_answer(request, MHD_HTTP_OK,
-                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
 }
 
-static void on_left(void *data)
+static void answer_setup(struct web *web, struct web_request *request, const json_t *status)
 {
-    worker_cancel(data);
-}
-
-static void answer_setup(struct setup *setup, struct http_request *request, bool trusted,
-                         bool has_session)
-{
-    const struct asked asked = {setup, trusted, has_session};
-    const struct web *web = setup->web;
+    const bool has_session = web_session(web, request, false) > 0;
+    const struct asked asked = {web->setup, has_session || web_is_this_host(request), has_session};
+    if (!status) {
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
+        return;
+    }
     struct job *job = web->past && web->news_count < WEB_NEWS_KEPT
                           ? worker_start(past_workers(web->past), read_events, &asked, sizeof asked,
-                                         on_composed, request)
+                                         on_composed, request->http)
                           : NULL;
     if (job)
-        http_hold(request, on_left, job);
+        http_hold(request->http, worker_cancel, job);
     else
-        on_composed(request, &(struct worker_result){0}, &asked);
+        on_composed(request->http, &(struct worker_result){0}, &asked);
 }
 
 /* ---- asking the gateway ---- */
@@ -150,17 +135,9 @@ static void answer_all(struct setup *setup)
     struct waiting *waiting;
     setup->asking = false;
     while ((waiting = TAILQ_FIRST(&setup->waiting))) {
-        struct http_request *request = waiting->request;
-        const bool trusted = waiting->trusted, has_session = waiting->has_session;
-        setup_told *told = waiting->told;
-        request->over = NULL;
-        on_gone(waiting);
-        if (told)
-            told(setup->web, request, setup->status);
-        else if (setup->status)
-            answer_setup(setup, request, trusted, has_session);
-        else
-            http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
+        TAILQ_REMOVE(&setup->waiting, waiting, entry);
+        waiting->told(setup->web, &waiting->request, setup->status);
+        free(waiting);
     }
 }
 
@@ -183,54 +160,32 @@ static void on_status(void *data, uint64_t ticket, const char *text, size_t size
         answer_all(setup);
 }
 
-/* Whether the gateway's last answer is still current. */
-static bool is_new(const struct setup *setup)
-{
-    return setup->status && !setup->asking && clock_now() - setup->told_at < ANSWER_HOLDS_S;
-}
-
-/* False: the gateway cannot be asked. */
-static bool wait_for_status(struct setup *setup, const struct waiting *what)
-{
-    struct waiting *waiting =
-        outlet_hears(setup->web->outlet, clock_now()) ? malloc(sizeof *waiting) : NULL;
-    if (!waiting ||
-        (!setup->asking && !outlet_ask(setup->web->outlet, "status", on_status, setup, 0))) {
-        free(waiting);
-        return false;
-    }
-    setup->asking = true;
-    *waiting = *what;
-    waiting->setup = setup;
-    TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
-    http_hold(waiting->request, on_gone, waiting);
-    return true;
-}
-
-void setup_answer(struct web *web, struct web_request *request)
-{
-    const bool has_session = web_session(web, request, false) > 0;
-    const struct waiting waiting = {.request = request->http,
-                                    .trusted = has_session || web_is_this_host(request),
-                                    .has_session = has_session};
-    if (is_new(web->setup))
-        answer_setup(web->setup, request->http, waiting.trusted, has_session);
-    else if (!wait_for_status(web->setup, &waiting))
-        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway does not answer");
-}
-
 void setup_outdated(struct setup *setup)
 {
     setup->told_at = -ANSWER_HOLDS_S;
 }
 
-void setup_ask(struct web *web, struct http_request *request, setup_told *told)
+void setup_ask(struct web *web, struct web_request *request, setup_told *told)
 {
-    const struct waiting waiting = {.request = request, .told = told};
-    if (is_new(web->setup))
-        told(web, request, web->setup->status);
-    else if (!wait_for_status(web->setup, &waiting))
-        told(web, request, NULL);
+    struct setup *setup = web->setup;
+    const double now = clock_now();
+    const bool is_new = setup->status && !setup->asking && now - setup->told_at < ANSWER_HOLDS_S;
+    struct waiting *waiting =
+        !is_new && outlet_hears(web->outlet, now) ? malloc(sizeof *waiting) : NULL;
+    if (waiting && (setup->asking || outlet_ask(web->outlet, "status", on_status, setup, 0))) {
+        setup->asking = true;
+        *waiting = (struct waiting){.setup = setup, .request = *request, .told = told};
+        TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
+        http_hold(request->http, on_gone, waiting);
+        return;
+    }
+    free(waiting);
+    told(web, request, is_new ? setup->status : NULL);
+}
+
+void setup_answer(struct web *web, struct web_request *request)
+{
+    setup_ask(web, request, answer_setup);
 }
 
 /* ---- files ---- */

@@ -19,8 +19,8 @@ void setup_answer(struct web *web, struct web_request *request);
 
 /** Answers a request from the gateway's own report (as `packgate status --json`; NULL: it did not
  * answer), now or later. */
-typedef void setup_told(struct web *web, struct http_request *request, const json_t *status);
-void setup_ask(struct web *web, struct http_request *request, setup_told *told);
+typedef void setup_told(struct web *web, struct web_request *request, const json_t *status);
+void setup_ask(struct web *web, struct web_request *request, setup_told *told);
 
 /** Marks the gateway's last answer as outdated. */
 void setup_outdated(struct setup *setup);

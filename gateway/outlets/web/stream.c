@@ -442,11 +442,12 @@ void stream_open(struct stream *stream, struct http_request *request, const char
         MHD_add_response_header(response, "X-Accel-Buffering", "no");
         /* No chunks: see http_send. */
         MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-        http_is_stream(request, on_over, viewer);
     } else {
         free_viewer(viewer);
     }
     http_answer(request, MHD_HTTP_OK, response);
+    if (response)
+        http_is_stream(request, on_over, viewer);
 }
 
 struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,

@@ -27,6 +27,7 @@ struct web {
     struct stream *stream;
     struct sessions sessions;
     struct tries tries;
+    struct workers *comparers; /* of passwords */
     struct past *past;         /* NULL: there is no [history] */
     struct render_pack *packs; /* in the order of the configuration, packs before banks */
     unsigned count;

@@ -17,8 +17,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define WORKERS_MOST 4 /* more would only compete for the disk and the cores */
-#define LONGEST_S 10.0
 #define PIECE 65536
 
 /* The child sends this before its data and its text. */
@@ -47,6 +45,8 @@ struct job {
 
 struct workers {
     struct ev_loop *loop;
+    unsigned most;
+    double longest_s;
     void (*told)(void *data, const char *why);
     void *data;
     unsigned running;
@@ -72,8 +72,9 @@ static void free_job(struct job *job)
     free(job);
 }
 
-void worker_cancel(struct job *job)
+void worker_cancel(void *data)
 {
+    struct job *job = data;
     struct workers *workers = job->workers;
     free_job(job);
     start_jobs(workers);
@@ -189,17 +190,22 @@ static bool start_job(struct job *job)
     return true;
 }
 
+bool workers_busy(const struct workers *workers)
+{
+    return workers->running == workers->most;
+}
+
 /* A job that cannot be started ends without a result, in a later turn. */
 static void start_jobs(struct workers *workers)
 {
     struct job *job;
     TAILQ_FOREACH(job, &workers->jobs, entry)
     {
-        if (workers->running == WORKERS_MOST)
+        if (workers_busy(workers))
             return;
         if (job->pid > 0 || ev_is_active(&job->limit))
             continue;
-        ev_timer_set(&job->limit, start_job(job) ? LONGEST_S : 0, 0);
+        ev_timer_set(&job->limit, start_job(job) ? workers->longest_s : 0, 0);
         ev_timer_start(workers->loop, &job->limit);
     }
 }
@@ -218,12 +224,13 @@ struct job *worker_start(struct workers *workers,
         return NULL;
     }
     memcpy(job->data, data, size);
-    job->data_size = size;
-    job->workers = workers;
-    job->work = work;
-    job->done = done;
-    job->owner = owner;
-    ev_timer_init(&job->limit, on_limit, LONGEST_S, 0);
+    *job = (struct job){.workers = workers,
+                        .work = work,
+                        .data = job->data,
+                        .data_size = size,
+                        .done = done,
+                        .owner = owner};
+    ev_init(&job->limit, on_limit);
     job->limit.data = job;
     TAILQ_INSERT_TAIL(&workers->jobs, job, entry);
     start_jobs(workers);
@@ -232,22 +239,15 @@ struct job *worker_start(struct workers *workers,
 
 /* ---- answers ---- */
 
-static void on_gone(void *data)
-{
-    worker_cancel(data);
-}
-
 static void send_result(void *owner, struct worker_result *result, const void *data)
 {
     struct http_request *request = owner;
-    request->over = NULL;
     if (!result->text || result->status != MHD_HTTP_OK) {
         http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,
                    result->text ? result->text : "the history cannot be read in time");
         return;
     }
-    http_answer(request, MHD_HTTP_OK,
-                compress_response(request, "application/json", result->text, strlen(result->text)));
+    compress_json(request, MHD_HTTP_OK, result->text);
     result->text = NULL;
 }
 
@@ -257,22 +257,21 @@ void worker_answer(struct workers *workers, struct http_request *request,
 {
     struct job *job = worker_start(workers, work, data, size, send_result, request);
     if (job)
-        http_hold(request, on_gone, job);
+        http_hold(request, worker_cancel, job);
     else
         http_answer(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
 }
 
 /* ---- life ---- */
 
-struct workers *workers_new(struct ev_loop *loop, void (*told)(void *data, const char *why),
-                            void *data)
+struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
+                            void (*told)(void *data, const char *why), void *data)
 {
-    struct workers *workers = calloc(1, sizeof *workers);
+    struct workers *workers = malloc(sizeof *workers);
     if (!workers)
         return NULL;
-    workers->loop = loop;
-    workers->told = told;
-    workers->data = data;
+    *workers = (struct workers){
+        .loop = loop, .most = most, .longest_s = longest_s, .told = told, .data = data};
     TAILQ_INIT(&workers->jobs);
     return workers;
 }

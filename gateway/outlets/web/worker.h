@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Work that may take long because it reads a file. A forked child with a copy of our memory does each job, so that neither a disk
- * nor a lock blocks the page's loop. A few jobs run at the same time, the others wait; one that exceeds its time is killed.
+ * Work that may take long, because it reads a file or compares a password. A forked child with a copy of our memory does each job, so
+ * that neither a disk nor a lock blocks the page's loop. A few jobs run at the same time, the others wait; one that exceeds its time is killed.
  */
 #pragma once
 
@@ -21,9 +21,12 @@ struct worker_result {
 struct workers;
 struct job;
 
-/** `told` is called with the `why` of each result. NULL: out of memory. */
-struct workers *workers_new(struct ev_loop *loop, void (*told)(void *data, const char *why),
-                            void *data);
+/** At most `most` run at the same time, each for `longest_s`. `told` is called with the `why` of each result. NULL: out of
+ * memory. */
+struct workers *workers_new(struct ev_loop *loop, unsigned most, double longest_s,
+                            void (*told)(void *data, const char *why), void *data);
+/** Whether the next job has to wait. */
+bool workers_busy(const struct workers *workers);
 /** NULL is fine. */
 void workers_free(struct workers *workers);
 
@@ -35,8 +38,8 @@ struct job *worker_start(struct workers *workers,
                          size_t size,
                          void (*done)(void *owner, struct worker_result *result, const void *data),
                          void *owner);
-/** Cancels a job; `done` is not called. */
-void worker_cancel(struct job *job);
+/** Cancels a job (struct job *), for http_hold; `done` is not called. */
+void worker_cancel(void *job);
 
 /** Holds a request and answers it with the JSON that `work` produces. */
 void worker_answer(struct workers *workers, struct http_request *request,

@@ -556,6 +556,7 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
     client->status = response ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
     client->response =
         response ? response : http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
+    request->over = NULL;
     http_wake(request);
 }
 

@@ -40,7 +40,8 @@ struct http_request {
     struct sockaddr_storage peer;   /* the connected host */
     struct sockaddr_storage client; /* the peer, or the client that a proxy names */
     bool proxied;                   /* the peer is a proxy that may name its client */
-    /** The request is over: the holder must drop its pointer. NULL: not held. */
+    /** The client has disconnected before the answer, or the stream is over: the holder must drop its
+     * pointer. NULL: not held. */
     void (*over)(void *data);
     void *data;
 };
@@ -87,11 +88,14 @@ struct MHD_Response *http_response(const char *type, const void *bytes, size_t s
 void http_dress(struct MHD_Response *response, const char *type);
 void http_replace_header(struct MHD_Response *response, const char *name, const char *value);
 
-/** Answers from within `handle` or, if the request is held, later; takes the response over. NULL:
- * 500. */
+/** Answers from within `handle` or, if the request is held, later, which ends the hold; takes the
+ * response over. NULL: 500. */
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response);
-/** {"error":"…"} */
-void http_error(struct http_request *request, unsigned status, const char *text);
+/** Answers with a copy of a text. */
+void http_answer_text(struct http_request *request, unsigned status, const char *type,
+                      const char *text);
+/** Answers {"error":"…"}. Returns false, so that a check can end with it. */
+bool http_error(struct http_request *request, unsigned status, const char *text);
 
 /** From within `handle`: closes the connection after the answer. */
 void http_ends(struct http_request *request);
@@ -99,7 +103,7 @@ void http_ends(struct http_request *request);
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
-/** Marks an endless, unchunked answer. It is not idle, is exempt from time-outs, and is cut as soon
+/** Marks an endless, unchunked answer, after http_answer. It is not idle, is exempt from time-outs, and is cut as soon
  * as the client closes its end. */
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
 /** From within the callback of a stream: nothing to send until http_wake. Returns what the callback

@@ -84,7 +84,13 @@ struct MHD_Response *http_response(const char *type, const void *bytes, size_t s
     return response;
 }
 
-void http_error(struct http_request *request, unsigned status, const char *why)
+void http_answer_text(struct http_request *request, unsigned status, const char *type,
+                      const char *text)
+{
+    http_answer(request, status, http_response(type, text, strlen(text), MHD_RESPMEM_MUST_COPY));
+}
+
+bool http_error(struct http_request *request, unsigned status, const char *why)
 {
     char bytes[400];
     struct text text = text_in(bytes, sizeof bytes);
@@ -96,4 +102,5 @@ void http_error(struct http_request *request, unsigned status, const char *why)
     if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, "Retry-After", "5");
     http_answer(request, status, response);
+    return false;
 }

@@ -53,15 +53,6 @@ struct query {
     uint64_t ticket;
 };
 
-/* ---- answers ---- */
-
-static void answer_ticket(const struct editing *editing, uint64_t ticket, json_t *object)
-{
-    char *text = json_text(object);
-    outlets_answer(editing->overview->outlets, ticket, text);
-    free(text);
-}
-
 /* ---- rights ---- */
 
 static const struct web_config *web_of(const struct editing *editing)
@@ -144,37 +135,33 @@ json_t *editing_arm(struct editing *editing)
                      EDITING_ARMED_S, "runs", runs);
 }
 
-static void ask_arm(struct editing *editing, const struct query *query)
+/* The functions below answer a request; NULL: it will be answered later. */
+
+static json_t *ask_arm(struct editing *editing, const struct query *query)
 {
     uint8_t random[(TOKEN_SIZE - 1) / 2];
-    if (!equals_secret(editing->code, query->body, CODE_SIZE)) {
-        setup_refuse(editing->overview, query->ticket, 403,
-                     "this code is wrong, expired or already used");
-        return;
-    }
-    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random) {
-        setup_refuse(editing->overview, query->ticket, 503,
-                     "the kernel has no random numbers yet; try again");
-        return;
-    }
+    if (!equals_secret(editing->code, query->body, CODE_SIZE))
+        return setup_refusal(403, "this code is wrong, expired or already used");
+    if (getrandom(random, sizeof random, 0) != (ssize_t) sizeof random)
+        return setup_refusal(503, "the kernel has no random numbers yet; try again");
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(editing->token + 2 * i, 3, "%02x", random[i]);
     editing->code[0] = '\0';
     editing->until = clock_now() + EDITING_ARMED_S;
     log_info("set-up: a browser has used the code");
-    answer_ticket(editing, query->ticket, json_pack("{s:s}", "token", editing->token));
+    return json_pack("{s:s}", "token", editing->token);
 }
 
-static void ask_leave(struct editing *editing, const struct query *query)
+static json_t *ask_leave(struct editing *editing, const struct query *query)
 {
     editing->code[0] = editing->token[0] = '\0';
     stop_long(editing);
-    answer_ticket(editing, query->ticket, json_object());
+    return json_object();
 }
 
 /* ---- the state ---- */
 
-static void ask_state(struct editing *editing, const struct query *query)
+static json_t *ask_state(struct editing *editing, const struct query *query)
 {
     const double now = clock_now();
     const struct config *config = packs_config(editing->overview->packs);
@@ -198,7 +185,7 @@ static void ask_state(struct editing *editing, const struct query *query)
     /* Everybody can read the masked configuration; with the hash of the whole text they could test guesses of its secrets. */
     if (query->entrance == BY_NOTHING)
         json_object_del(json_object_get(state, "pending"), "hash");
-    answer_ticket(editing, query->ticket, state);
+    return state;
 }
 
 /* ---- jobs ---- */
@@ -224,124 +211,111 @@ static bool start_job(const struct editing *editing, const struct query *query, 
     return job_start(job, words, query->body, most_s);
 }
 
-static void ask_quick(struct editing *editing, const struct query *query)
+static json_t *ask_quick(struct editing *editing, const struct query *query)
 {
     struct job *job = editing->quick;
     while (job < editing->quick + QUICK_MAX && job_runs(job))
         job++;
     if (job == editing->quick + QUICK_MAX || !start_job(editing, query, job, QUICK_S))
-        setup_refuse(editing->overview, query->ticket, 503, "busy");
-    else
-        job->ticket = query->ticket;
-}
-
-/* The whole text, unmasked: only if nothing but the browser can save it. */
-static void ask_text(struct editing *editing, const struct query *query)
-{
-    if (strcmp(hold_way(editing->hold), "download") == 0)
-        ask_quick(editing, query);
-    else
-        setup_refuse(editing->overview, query->ticket, 403,
-                     "the gateway can save the configuration itself, so it does not send it");
-}
-
-static void start_long(struct editing *editing, const struct query *query, struct job *job)
-{
-    if (start_job(editing, query, job, LONG_S))
-        answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
-    else
-        setup_refuse(editing->overview, query->ticket, 503, "busy");
-}
-
-/* The configured line that uses a port: a search would send between its polls. NULL: none. */
-static const char *line_on_port(const struct editing *editing, const char *port)
-{
-    const struct config *config = packs_config(editing->overview->packs);
-    for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].port, port) == 0)
-            return config->lines[i].name;
+        return setup_refusal(503, "busy");
+    job->ticket = query->ticket;
     return NULL;
 }
 
-static void ask_probe(struct editing *editing, const struct query *query)
+/* The whole text, unmasked: only if nothing but the browser can save it. */
+static json_t *ask_text(struct editing *editing, const struct query *query)
 {
-    json_t *request = json_loads(query->body, 0, NULL);
-    const char *port = json_string_value(json_object_get(request, "port"));
-    const char *line = port ? line_on_port(editing, port) : NULL;
-    char why[80];
-    snprintf(why, sizeof why, "this port is in use by [line %s]", line ? line : "");
-    if (!port)
-        setup_refuse(editing->overview, query->ticket, 400, "expected {\"port\":\"…\"}");
-    else if (line)
-        setup_refuse(editing->overview, query->ticket, 409, why);
-    else if (!edits_is_port_good(port))
-        setup_refuse(editing->overview, query->ticket, 403,
-                     "of this host, only devices below /dev are searched");
-    else
-        start_long(editing, query, &editing->search);
-    json_decref(request);
+    if (strcmp(hold_way(editing->hold), "download") == 0)
+        return ask_quick(editing, query);
+    return setup_refusal(403,
+                         "the gateway can save the configuration itself, so it does not send it");
 }
 
-static void ask_stop(struct editing *editing, const struct query *query)
+static json_t *start_long(const struct editing *editing, const struct query *query, struct job *job)
+{
+    return start_job(editing, query, job, LONG_S) ? json_pack("{s:i}", "http", 202)
+                                                  : setup_refusal(503, "busy");
+}
+
+/* A search would send between the polls of a configured line. */
+static json_t *search_port(struct editing *editing, const struct query *query, const char *port)
+{
+    const struct config *config = packs_config(editing->overview->packs);
+    if (!port)
+        return setup_refusal(400, "expected {\"port\":\"…\"}");
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].port, port) == 0)
+            return setup_refusal(409, "this port is in use by [line %s]", config->lines[i].name);
+    if (!edits_is_port_good(port))
+        return setup_refusal(403, "of this host, only devices below /dev are searched");
+    return start_long(editing, query, &editing->search);
+}
+
+static json_t *ask_probe(struct editing *editing, const struct query *query)
+{
+    json_t *request = json_loads(query->body, 0, NULL);
+    json_t *answer =
+        search_port(editing, query, json_string_value(json_object_get(request, "port")));
+    json_decref(request);
+    return answer;
+}
+
+static json_t *ask_stop(struct editing *editing, const struct query *query)
 {
     job_stop(&editing->search);
-    answer_ticket(editing, query->ticket, json_object());
+    return json_object();
 }
 
 /* The gateway itself sees whether a Modbus client reads; a process tries everything else. */
-static void ask_try(struct editing *editing, const struct query *query)
+static json_t *ask_try(struct editing *editing, const struct query *query)
 {
     json_t *request = json_loads(query->body, 0, NULL);
     const char *kind = json_string_value(json_object_get(request, "kind"));
     editing->awaits_request = kind && strcmp(kind, "modbus") == 0;
     json_decref(request);
-    if (editing->awaits_request) {
-        job_stop(&editing->trial);
-        editing->requests = server_counters(editing->overview->server).requests;
-        answer_ticket(editing, query->ticket, json_pack("{s:i}", "http", 202));
-    } else {
-        start_long(editing, query, &editing->trial);
-    }
+    if (!editing->awaits_request)
+        return start_long(editing, query, &editing->trial);
+    job_stop(&editing->trial);
+    editing->requests = server_counters(editing->overview->server).requests;
+    return json_pack("{s:i}", "http", 202);
 }
 
 /* How far the search or the trial is: the last line of its process. */
-static void ask_progress(struct editing *editing, const struct query *query)
+static json_t *ask_progress(struct editing *editing, const struct query *query)
 {
     const bool probed = strcmp(query->verb, "probed") == 0;
     if (!probed && editing->awaits_request) {
         const bool came = server_counters(editing->overview->server).requests != editing->requests;
-        answer_ticket(editing, query->ticket,
-                      json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name",
-                                "request", "ok", came ? json_true() : json_null(), "text", ""));
-        return;
+        return json_pack("{s:b, s:[{s:s, s:o, s:s}]}", "running", !came, "steps", "name", "request",
+                         "ok", came ? json_true() : json_null(), "text", "");
     }
     const struct job *job = probed ? &editing->search : &editing->trial;
     json_t *object = job->line ? json_loads(job->line, 0, NULL) : NULL;
     if (!object)
         object = json_object();
     json_object_set_new(object, "running", json_boolean(job_runs(job)));
-    answer_ticket(editing, query->ticket, object);
+    return object;
 }
 
 /* ---- saving ---- */
 
 /* A search may still use a port that the new configuration names. */
-static void ask_apply(struct editing *editing, const struct query *query)
+static json_t *ask_apply(struct editing *editing, const struct query *query)
 {
     stop_long(editing);
-    hold_apply(editing->hold, query->body, query->ticket);
+    return hold_apply(editing->hold, query->body, query->ticket);
 }
 
-static void ask_end(struct editing *editing, const struct query *query)
+static json_t *ask_end(struct editing *editing, const struct query *query)
 {
-    hold_end(editing->hold, strcmp(query->verb, "keep") == 0, query->ticket);
+    return hold_end(editing->hold, strcmp(query->verb, "keep") == 0, query->ticket);
 }
 
 /* ---- questions ---- */
 
 static const struct {
     const char *verb;
-    void (*ask)(struct editing *editing, const struct query *query);
+    json_t *(*ask)(struct editing *editing, const struct query *query);
     bool open;  /* to every browser that reaches the page */
     bool looks; /* does not extend the session */
 } verbs[] = {
@@ -363,30 +337,34 @@ static const struct {
     {.verb = "tried", .ask = ask_progress},
 };
 
-void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
+static json_t *answer_query(struct editing *editing, const char *text, uint64_t ticket)
 {
     char verb[16], by[16], token[TOKEN_SIZE];
     const double now = clock_now();
     int used = 0;
     struct query query = {.verb = verb, .by = by, .token = token, .ticket = ticket};
-    if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n') {
-        setup_refuse(editing->overview, query.ticket, 400, "expected setup VERB BY TOKEN");
-        return;
-    }
+    if (sscanf(text, "%15s %15s %64s%n", verb, by, token, &used) != 3 || text[used] != '\n')
+        return setup_refusal(400, "expected setup VERB BY TOKEN");
     query.body = text + used + 1;
     size_t i = 0;
     while (i < COUNT(verbs) && strcmp(verbs[i].verb, verb) != 0)
         i++;
     query.entrance = entrance_of(editing, &query, now);
-    if (i == COUNT(verbs)) {
-        setup_refuse(editing->overview, query.ticket, 404, "there is nothing at this address");
-    } else if (query.entrance == BY_NOTHING && !verbs[i].open) {
-        setup_refuse(editing->overview, query.ticket, 403, "set-up is not open for this browser");
-    } else {
-        if (query.entrance == BY_CODE && !verbs[i].looks)
-            editing->until = now + EDITING_ARMED_S;
-        verbs[i].ask(editing, &query);
-    }
+    if (i == COUNT(verbs))
+        return setup_refusal(404, "there is nothing at this address");
+    if (query.entrance == BY_NOTHING && !verbs[i].open)
+        return setup_refusal(403, "set-up is not open for this browser");
+    if (query.entrance == BY_CODE && !verbs[i].looks)
+        editing->until = now + EDITING_ARMED_S;
+    return verbs[i].ask(editing, &query);
+}
+
+void editing_ask(struct editing *editing, const char *text, uint64_t ticket)
+{
+    char *answer = json_text(answer_query(editing, text, ticket));
+    if (answer)
+        outlets_answer(editing->overview->outlets, ticket, answer);
+    free(answer);
 }
 
 /* ---- life ---- */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,21 +48,29 @@ struct hold {
 
 /* ---- answers ---- */
 
-void setup_refuse(const struct overview *overview, uint64_t ticket, int http, const char *why)
+json_t *setup_refusal(int http, const char *format, ...)
 {
-    char *text = json_text(json_pack("{s:s, s:i}", "error", why, "http", http));
-    outlets_answer(overview->outlets, ticket, text);
-    free(text);
+    char text[400];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    return json_pack("{s:o, s:i}", "error", json_printable(text, strlen(text)), "http", http);
 }
 
-/* Answers the request, if it was not answered yet; without `text` by an error. */
-static void answer_request(struct hold *hold, const char *text, int http, const char *why)
+/* Answers the request, if it was not answered yet. */
+static void answer_request(struct hold *hold, const char *text)
 {
-    if (hold->ticket && text)
+    if (hold->ticket)
         outlets_answer(hold->overview->outlets, hold->ticket, text);
-    else if (hold->ticket)
-        setup_refuse(hold->overview, hold->ticket, http, why);
     hold->ticket = 0;
+}
+
+static void refuse_request(struct hold *hold, int http, const char *why)
+{
+    char *text = json_text(setup_refusal(http, "%s", why));
+    answer_request(hold, text);
+    free(text);
 }
 
 static void disconnect(struct hold *hold)
@@ -145,12 +154,12 @@ static void handle_applied(struct hold *hold, const char *text)
         hold->until = clock_now() + HOLD_KEEP_S;
         snprintf(hold->hash, sizeof hold->hash, "%s", hash);
         timer_restart(hold->loop, &hold->patience, HOLD_KEEP_S + ANSWER_S);
-        answer_request(hold, text, 0, NULL);
+        answer_request(hold, text);
         log_info("set-up: saved a new configuration; it is undone unless it is kept within %.0f s",
                  HOLD_KEEP_S);
         timer_restart(hold->loop, &hold->reload, RELOAD_LATER_S);
     } else {
-        answer_request(hold, text, 0, NULL);
+        answer_request(hold, text);
         disconnect(hold);
     }
     json_decref(said);
@@ -182,9 +191,9 @@ static void handle_ended(struct hold *hold, const char *text)
                   hold->undone);
     }
     if (hold->keeps && !kept && !error)
-        answer_request(hold, NULL, 409, hold->undone);
+        refuse_request(hold, 409, hold->undone);
     else
-        answer_request(hold, text, 0, NULL);
+        answer_request(hold, text);
     disconnect(hold);
     json_decref(said);
 }
@@ -221,7 +230,7 @@ static void handle_loss(struct hold *hold, const char *why)
 {
     const bool again = hold->again;
     log_error("set-up: %s", why);
-    answer_request(hold, NULL, 503, why);
+    refuse_request(hold, 503, why);
     disconnect(hold);
     snprintf(hold->undone, sizeof hold->undone, "%s", why);
     if (again || !start_saving(hold, HOLD_ENDING, "undo"))
@@ -288,35 +297,30 @@ static void on_reload(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- requests ---- */
 
-void hold_apply(struct hold *hold, const char *request, uint64_t ticket)
+json_t *hold_apply(struct hold *hold, const char *request, uint64_t ticket)
 {
-    if (hold->state != HOLD_NONE) {
-        setup_refuse(hold->overview, ticket, 409, "another configuration is not kept yet");
-        return;
-    }
-    hold->undone[0] = '\0';
-    hold->ticket = ticket;
-    hold->hash[0] = '\0';
+    if (hold->state != HOLD_NONE)
+        return setup_refusal(409, "another configuration is not kept yet");
+    hold->undone[0] = hold->hash[0] = '\0';
     if (!start_saving(hold, HOLD_APPLYING, request))
-        answer_request(
-            hold, NULL, strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
+        return setup_refusal(
+            strcmp(hold_way(hold), "download") == 0 ? 501 : 503,
             "nothing on this host can write the configuration: download it and save it yourself");
+    hold->ticket = ticket;
+    return NULL;
 }
 
-void hold_end(struct hold *hold, bool keep, uint64_t ticket)
+json_t *hold_end(struct hold *hold, bool keep, uint64_t ticket)
 {
-    if (hold->state != HOLD_PENDING) {
-        setup_refuse(hold->overview, ticket, 409, "there is no configuration to keep or to undo");
-        return;
-    }
-    if (keep && ev_is_active(&hold->reload)) {
-        setup_refuse(hold->overview, ticket, 409, "the gateway has not switched to it yet");
-        return;
-    }
+    if (hold->state != HOLD_PENDING)
+        return setup_refusal(409, "there is no configuration to keep or to undo");
+    if (keep && ev_is_active(&hold->reload))
+        return setup_refusal(409, "the gateway has not switched to it yet");
     hold->ticket = ticket;
     if (!keep)
         snprintf(hold->undone, sizeof hold->undone, "it was undone in the browser");
     send_end(hold, keep);
+    return NULL;
 }
 
 void hold_add_state(const struct hold *hold, json_t *state, double now)

@@ -20,8 +20,8 @@ struct hold;
 struct hold *hold_new(struct ev_loop *loop, const struct overview *overview);
 void hold_free(struct hold *hold);
 
-/** Answers a request of set-up in the browser: {"error": why, "http": its status}. */
-void setup_refuse(const struct overview *overview, uint64_t ticket, int http, const char *why);
+/** Why a request of set-up in the browser is refused: {"error": why, "http": its status}. */
+json_t *setup_refusal(int http, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** How a configuration would be saved: "helper", "folder" (the gateway may write it) or "download" (only the user can). */
 const char *hold_way(const struct hold *hold);
@@ -30,8 +30,9 @@ const char *hold_way(const struct hold *hold);
  * and "undone", why the last one was undone, else null. */
 void hold_add_state(const struct hold *hold, json_t *state, double now);
 
-/** Saves the configuration of `request` (one line of JSON) and switches to it; answers with the reply of the helper. */
-void hold_apply(struct hold *hold, const char *request, uint64_t ticket);
+/** Saves the configuration of `request` (one line of JSON) and switches to it; answers with the reply of the helper. Returns
+ * NULL, or a refusal. */
+json_t *hold_apply(struct hold *hold, const char *request, uint64_t ticket);
 
-/** Keeps the configuration or restores the previous one; answers the request. */
-void hold_end(struct hold *hold, bool keep, uint64_t ticket);
+/** Keeps the configuration or restores the previous one; answers the request. Returns NULL, or a refusal. */
+json_t *hold_end(struct hold *hold, bool keep, uint64_t ticket);

@@ -12,22 +12,11 @@
 
 #include <errno.h>
 #include <libgen.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define EDITS_MOST 2000
-
-json_t *setup_error(int http, const char *format, ...)
-{
-    char text[400];
-    va_list values;
-    va_start(values, format);
-    vsnprintf(text, sizeof text, format, values);
-    va_end(values);
-    return json_pack("{s:o, s:i}", "error", json_printable(text, strlen(text)), "http", http);
-}
 
 /* ---- the request ---- */
 
@@ -94,19 +83,19 @@ static json_t *apply_request(struct setup_edits *edits, const char *first)
     char why[EDITS_WHY];
     const char *hash = json_string_value(json_object_get(edits->request, "hash"));
     if (!hash || json_object_size(edits->request) != 2 || !parse_edits(edits))
-        return setup_error(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
+        return setup_refusal(400, "expected {\"hash\":\"…\",\"edits\":[…]}");
     edits->old = setup_read(edits->path, first);
     if (!edits->old)
-        return setup_error(503, "%s: %s", edits->path, strerror(errno));
+        return setup_refusal(503, "%s: %s", edits->path, strerror(errno));
     edits_hash(edits->old, edits->hash);
     if (!name_secrets(edits))
-        return setup_error(503, "the path of the configuration is too long");
+        return setup_refusal(503, "the path of the configuration is too long");
     edits->fresh = edits_apply(edits->old, edits->edits, edits->count, edits->secrets, why);
     if (!edits->fresh)
-        return setup_error(403, "%s", why);
+        return setup_refusal(403, "%s", why);
     if (strcmp(hash, edits->hash) == 0)
         return NULL;
-    json_t *answer = setup_error(409, "the configuration was edited meanwhile");
+    json_t *answer = setup_refusal(409, "the configuration was edited meanwhile");
     json_object_set_new(answer, "hash", json_string(edits->hash));
     return answer;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "control/hold.h" /* setup_refusal */
 #include "config/config.h"
 #include "config/edits.h"
 
@@ -36,6 +37,3 @@ json_t *setup_edits_diff(const char *old, const char *fresh);
 /** What `packgate check` reports about a text: a list of {"line", "level", "text"}. `*config` is the configuration, NULL
  * if it has errors. With `host`, also what this host lacks. */
 json_t *setup_edits_remarks(const char *text, bool host, struct config **config);
-
-/** {"error", "http"} */
-json_t *setup_error(int http, const char *format, ...) __attribute__((format(printf, 2, 3)));

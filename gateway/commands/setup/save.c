@@ -19,7 +19,6 @@
 #include "edits.h"
 #include "save.h"
 
-#include "control/hold.h"
 #include "config/load.h"
 #include "config/ini/save.h"
 #include "packs/json.h"
@@ -134,7 +133,7 @@ static json_t *save(const struct saving *saving, const struct setup_edits *edits
         return NULL;
     const int err = errno;
     prune_secrets(saving->path);
-    return setup_error(503, "%s: %s", saving->path, strerror(err));
+    return setup_refusal(503, "%s: %s", saving->path, strerror(err));
 }
 
 static void undo(const struct saving *saving, const char *why)
@@ -143,7 +142,7 @@ static void undo(const struct saving *saving, const char *why)
     const int err = errno;
     prune_secrets(saving->path);
     send_object(undone ? json_pack("{s:s}", "undone", why)
-                       : setup_error(503, "%s: %s", saving->path, strerror(err)));
+                       : setup_refusal(503, "%s: %s", saving->path, strerror(err)));
 }
 
 static void await_keep(struct saving *saving, const struct setup_edits *edits)
@@ -190,7 +189,7 @@ static int serve(struct saving *saving)
     const char *line = wait_for_line(saving, clock_now() + REQUEST_S, &ended);
     /* Takes the lock, which is held until this process ends. */
     if (setup_recover(saving->path, &undone) < 0) {
-        send_object(setup_error(503, "%s: %s", saving->path, strerror(errno)));
+        send_object(setup_refusal(503, "%s: %s", saving->path, strerror(errno)));
         return EXIT_FAILED;
     }
     if (!line)

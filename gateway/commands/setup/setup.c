@@ -85,12 +85,8 @@ int command_setup(int argc, char **argv)
     const int status = options_parse(argc, argv, rows, 0, usage);
     if (status >= 0)
         return status;
-    struct control_link link;
     const bool missing = !asking.control && access(asking.config, F_OK) < 0 && errno == ENOENT;
-    json_t *armed = asking_open(&asking, &link)
-                        ? asking_request(&asking, &link, json_pack("{s:s}", "ask", "setup"))
-                        : NULL;
-    control_link_close(&link);
+    json_t *armed = asking_once(&asking, json_pack("{s:s}", "ask", "setup"));
     if (!armed && missing)
         fprintf(stderr,
                 "packgate setup: if the gateway runs with --first because this file does not exist "

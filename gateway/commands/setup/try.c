@@ -138,7 +138,7 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
     if (i == COUNT(trials))
         json_decref(remarks);
     if (i == COUNT(trials))
-        return setup_error(400, "expected mqtt, influx or notify");
+        return setup_refusal(400, "expected mqtt, influx or notify");
     if (!good)
         return json_pack("{s:s, s:i, s:o}", "error", "the configuration has errors", "http", 422,
                          "remarks", remarks);
@@ -149,7 +149,7 @@ json_t *setup_try(struct setup_edits *edits, const char *kind, const char *name)
     const bool found = config && program_put_section(config, kind, name, path);
     config_free(config);
     if (!found)
-        return setup_error(404, "there is no [%s %s]", kind, name);
+        return setup_refusal(404, "there is no [%s %s]", kind, name);
     run_test(i, path);
     return NULL;
 }

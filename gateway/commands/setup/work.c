@@ -90,7 +90,7 @@ static json_t *show_config(const struct work *work)
     char hash[EDITS_HASH];
     char *text = setup_read(work->path, work->first);
     if (!text)
-        return setup_error(503, "%s: %s", work->path, strerror(errno));
+        return setup_refusal(503, "%s: %s", work->path, strerror(errno));
     struct listing listing = {.sections = json_array()};
     struct config *config;
     listing.keys = json_array(); /* of keys above the first section */

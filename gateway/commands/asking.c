@@ -9,38 +9,41 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_error(const struct asking *asking, const struct control_link *link)
-{
-    fflush(stdout);
-    fprintf(stderr, "packgate %s: %s\n", asking->command, link->why);
-}
-
-bool asking_open(const struct asking *asking, struct control_link *link)
+/* The default file may be missing or unreadable if the gateway runs in a container; then the
+ * default socket is used. A file that the user named must be readable, or the wrong gateway
+ * might be asked. */
+static bool connect_gateway(const struct asking *asking, struct control_link *link)
 {
     char path[PORT_SIZE];
+    if (asking->control)
+        return control_link_open(link, asking->control);
     *link = (struct control_link){.fd = -1};
-    /* The default file may be missing or unreadable if the gateway runs in a container; then the
-     * default socket is used. A file that the user named must be readable, or the wrong gateway
-     * might be asked. */
-    if (!asking->control && strcmp(asking->config, CONFIG_DEFAULT) != 0 &&
-        access(asking->config, R_OK) < 0) {
-        fprintf(stderr, "packgate %s: %s: cannot be opened: %s\n", asking->command, asking->config,
-                strerror(errno));
+    if (strcmp(asking->config, CONFIG_DEFAULT) != 0 && access(asking->config, R_OK) < 0) {
+        snprintf(link->why, sizeof link->why, "%s: cannot be opened: %s", asking->config,
+                 strerror(errno));
         return false;
     }
-    if (!asking->control)
-        control_path(asking->config, path);
-    bool open = control_link_open(link, asking->control ? asking->control : path);
-    if (!open)
-        print_error(asking, link);
-    return open;
+    control_path(asking->config, path);
+    return control_link_open(link, path);
 }
 
-json_t *asking_request(const struct asking *asking, struct control_link *link, json_t *request)
+json_t *asking_open(const struct asking *asking, struct control_link *link, json_t *request)
 {
-    json_t *answer = control_ask(link, request);
-    if (!answer)
-        print_error(asking, link);
+    json_t *answer = NULL;
+    if (connect_gateway(asking, link))
+        answer = control_ask(link, request);
+    else
+        json_decref(request);
+    if (!answer && asking->command)
+        fprintf(stderr, "packgate %s: %s\n", asking->command, link->why);
+    return answer;
+}
+
+json_t *asking_once(const struct asking *asking, json_t *request)
+{
+    struct control_link link;
+    json_t *answer = asking_open(asking, &link, request);
+    control_link_close(&link);
     return answer;
 }
 

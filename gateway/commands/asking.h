@@ -12,14 +12,15 @@
 struct asking {
     const char *config;  /* its file */
     const char *control; /* the socket; NULL: as configured */
-    const char *command; /* "status", for messages */
+    const char *command; /* "status", for error messages; NULL: none are printed */
 };
 
-/** Connects. False: no gateway answers; the error was printed to standard error. */
-bool asking_open(const struct asking *asking, struct control_link *link);
+/** Connects and returns the answer to a request, which is released. NULL: there is none, and
+ * `link->why` was printed to standard error. The link must be closed in any case. */
+json_t *asking_open(const struct asking *asking, struct control_link *link, json_t *request);
 
-/** Calls control_ask and prints errors to standard error. */
-json_t *asking_request(const struct asking *asking, struct control_link *link, json_t *request);
+/** The same for a single request. */
+json_t *asking_once(const struct asking *asking, json_t *request);
 
 /** Texts and numbers of an answer; "" and NaN if they are missing. */
 const char *asking_text(const json_t *object, const char *name);

@@ -3,12 +3,12 @@
  * `packgate demo`: runs the gateway on simulated packs (conf/demo.ini) with a history, and starts a
  * simulated inverter. A scenario appends a script of `packgate simulate` to the options of a line.
  */
+#include "asking.h"
 #include "command.h"
 #include "options.h"
 
 #include "config/ini/edit.h"
 #include "config/load.h"
-#include "control/client.h"
 #include "outlets/program.h"
 #include "simulator/options.h"
 
@@ -264,11 +264,8 @@ out:
 
 static bool gateway_answers(const char *control)
 {
-    struct control_link link;
-    json_t *answer = NULL;
-    if (control_link_open(&link, control))
-        answer = control_ask(&link, json_pack("{s:s}", "ask", "health"));
-    control_link_close(&link);
+    json_t *answer =
+        asking_once(&(struct asking){.control = control}, json_pack("{s:s}", "ask", "health"));
     json_decref(answer);
     return answer;
 }

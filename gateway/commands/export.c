@@ -4,9 +4,9 @@
  * command only finds the database, and asks a running gateway to write what it still has in
  * memory.
  */
+#include "asking.h"
 #include "command.h"
 
-#include "control/client.h"
 #include "outlets/program.h"
 #include "config/load.h"
 
@@ -66,13 +66,11 @@ static bool find_history(const char *path, char file[OUTLET_PATH_SIZE])
     return has;
 }
 
-/* How often the history has written; -1: no answer. */
-static json_int_t ask_written(struct control_link *link, json_t *request, bool *asked)
+/* How often the history has written, by an answer, which is released; -1: there is no answer. */
+static json_int_t count_written(json_t *answer)
 {
-    json_t *answer = control_ask(link, request);
     const json_t *written = json_object_get(answer, "written");
     const json_int_t count = json_is_integer(written) ? json_integer_value(written) : -1;
-    *asked = json_is_true(json_object_get(answer, "asked"));
     json_decref(answer);
     return count;
 }
@@ -81,22 +79,20 @@ static json_int_t ask_written(struct control_link *link, json_t *request, bool *
 static void await_commit(const char *config)
 {
     struct control_link link;
-    char path[PORT_SIZE];
-    bool asked = false, again;
-    control_path(config, path);
-    if (control_link_open(&link, path)) {
-        const json_int_t before = ask_written(&link, json_pack("{s:s}", "ask", "commit"), &asked);
-        json_int_t now = before;
-        for (int i = 0; asked && i < LOOKS && now == before; i++) {
-            poll(NULL, 0, PAUSE_MS);
-            now = ask_written(&link, json_pack("{s:s, s:I}", "ask", "commit", "since", before),
-                              &again);
-        }
-        if (asked && now == before)
-            fputs("packgate: the gateway did not write its latest rows in time; they are missing "
-                  "here\n",
-                  stderr);
+    json_t *answer =
+        asking_open(&(struct asking){.config = config}, &link, json_pack("{s:s}", "ask", "commit"));
+    const bool asked = json_is_true(json_object_get(answer, "asked"));
+    const json_int_t before = count_written(answer);
+    json_int_t now = before;
+    for (int i = 0; asked && i < LOOKS && now == before; i++) {
+        poll(NULL, 0, PAUSE_MS);
+        now = count_written(
+            control_ask(&link, json_pack("{s:s, s:I}", "ask", "commit", "since", before)));
     }
+    if (asked && now == before)
+        fputs("packgate: the gateway did not write its latest rows in time; they are missing "
+              "here\n",
+              stderr);
     control_link_close(&link);
 }
 

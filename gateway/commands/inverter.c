@@ -3,6 +3,7 @@
  * receives. */
 #include "command.h"
 #include "options.h"
+#include "signals.h"
 
 #include "base/can_socket.h"
 #include "base/clock.h"
@@ -10,7 +11,6 @@
 #include "simulator/inverter.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,11 +138,6 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     }
 }
 
-static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
-{
-    ev_break(loop, EVBREAK_ALL);
-}
-
 static bool is_can_port(const char *name)
 {
     return strncmp(name, "can:", 4) == 0;
@@ -151,7 +146,6 @@ static bool is_can_port(const char *name)
 static int run_inverter(struct run *run, const struct port_settings *settings)
 {
     static const struct port_events events = {.opened = on_opened, .failed = on_failed};
-    ev_signal interrupted, terminated;
     const bool is_can = is_can_port(run->port_name);
     run->loop = ev_default_loop(0);
     run->port = is_can ? NULL : port_new(run->loop, run->port_name, settings, NULL, &events, run);
@@ -162,13 +156,10 @@ static int run_inverter(struct run *run, const struct port_settings *settings)
     }
     ev_io_init(&run->io, on_readable, -1, EV_READ);
     ev_timer_init(&run->second, on_second, 1, 1);
-    ev_signal_init(&interrupted, on_signal, SIGINT);
-    ev_signal_init(&terminated, on_signal, SIGTERM);
     run->io.data = run->second.data = run;
     open_port(run);
     ev_timer_start(run->loop, &run->second);
-    ev_signal_start(run->loop, &interrupted);
-    ev_signal_start(run->loop, &terminated);
+    signals_end(run->loop);
     ev_run(run->loop, 0);
     close_port(run);
     if (run->port)

@@ -58,10 +58,8 @@ int command_listen(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct control_link link;
-    json_t *piece = NULL;
-    if (asking_open(&asking, &link))
-        piece = asking_request(&asking, &link,
-                               json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
+    json_t *piece =
+        asking_open(&asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", argv[optind]));
     if (!piece) {
         control_link_close(&link);
         return EXIT_FAILED;

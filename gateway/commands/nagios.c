@@ -175,65 +175,55 @@ static int parse_option(struct check *check, int option)
 
 /* ---- evaluation ---- */
 
-static json_t *ask_values(struct control_link *link, json_t *names)
+/* The packs in an answer, which is released. */
+static json_t *packs_in(json_t *answer)
 {
-    json_t *answer = control_ask(link, json_pack("{s:s, s:o*}", "ask", "values", "packs", names));
-    json_t *list = answer ? json_incref(json_object_get(answer, "packs")) : NULL;
+    json_t *packs = answer ? json_incref(json_object_get(answer, "packs")) : NULL;
     json_decref(answer);
-    return list;
+    return packs;
 }
 
-/* Without names the gateway returns the values of all packs, but those of a bank only if it is
- * named. */
-static void add_banks(struct control_link *link, json_t *list)
+static json_t *ask_packs(struct control_link *link, const char *what, json_t *names)
 {
-    json_t *status = control_ask(link, json_pack("{s:s}", "ask", "status"));
-    const json_t *told = json_object_get(status, "packs");
-    for (size_t i = 0; i < json_array_size(told); i++) {
-        const json_t *one = json_array_get(told, i);
-        if (strcmp(asking_text(one, "kind"), "bank") != 0)
-            continue;
-        json_t *bank = ask_values(link, json_pack("[s]", asking_text(one, "pack")));
-        json_array_extend(list, bank);
-        json_decref(bank);
-    }
-    json_decref(status);
+    return packs_in(control_ask(link, json_pack("{s:s, s:o*}", "ask", what, "packs", names)));
 }
 
 /* Asks the gateway on this host: values, and alarm levels from the status. The status is read
  * last: a pack that has turned stale in between is reported as stale, not as fresh without values.
- */
-static json_t *read_here(const struct check *check, char *why, size_t size)
+ * Without names the gateway returns the values of all packs, but those of a bank only if it is
+ * named. */
+static json_t *read_here(const struct check *check, struct control_link *link)
 {
-    struct control_link link;
-    char path[PORT_SIZE];
-    control_path(check->asking.config, path);
-    json_t *list = NULL, *status = NULL;
-    if (control_link_open(&link, check->asking.control ? check->asking.control : path)) {
-        json_t *names = check->pack_count > 0 ? json_array() : NULL;
-        for (unsigned i = 0; i < check->pack_count; i++)
-            json_array_append_new(names, json_string(check->packs[i]));
-        list = ask_values(&link, names);
-        if (list && check->pack_count == 0)
-            add_banks(&link, list);
-        status = list ? control_ask(&link, json_pack("{s:s}", "ask", "status")) : NULL;
-        if (!status) {
-            json_decref(list);
-            list = NULL;
+    json_t *names = check->pack_count > 0 ? json_array() : NULL, *one, *other;
+    size_t i, k;
+    for (unsigned n = 0; n < check->pack_count; n++)
+        json_array_append_new(names, json_string(check->packs[n]));
+    json_t *list = packs_in(asking_open(&check->asking, link,
+                                        json_pack("{s:s, s:o*}", "ask", "values", "packs", names)));
+    json_t *banks = list && check->pack_count == 0 ? ask_packs(link, "status", NULL) : NULL;
+    json_array_foreach(banks, i, one)
+    {
+        if (strcmp(asking_text(one, "kind"), "bank") != 0)
+            continue;
+        json_t *bank = ask_packs(link, "values", json_pack("[s]", asking_text(one, "pack")));
+        json_array_extend(list, bank);
+        json_decref(bank);
+    }
+    json_decref(banks);
+    json_t *status = list ? ask_packs(link, "status", NULL) : NULL;
+    json_array_foreach(list, i, one)
+    {
+        json_array_foreach(status, k, other)
+        {
+            if (strcmp(asking_text(one, "pack"), asking_text(other, "pack")) == 0)
+                json_object_update_missing(one, other);
         }
     }
-    if (!list)
-        snprintf(why, size, "%s", link.why);
-    const json_t *told = json_object_get(status, "packs");
-    for (size_t i = 0; i < json_array_size(list); i++)
-        for (size_t k = 0; k < json_array_size(told); k++) {
-            json_t *one = json_array_get(list, i);
-            const json_t *other = json_array_get(told, k);
-            if (strcmp(asking_text(one, "pack"), asking_text(other, "pack")) == 0)
-                json_object_update_missing(one, (json_t *) (uintptr_t) other);
-        }
+    if (!status) {
+        json_decref(list);
+        list = NULL;
+    }
     json_decref(status);
-    control_link_close(&link);
     return list;
 }
 
@@ -248,12 +238,6 @@ struct finding {
     enum state state;
     char text[1000];
 };
-
-static double value_in(const json_t *pack, const char *name)
-{
-    const json_t *value = json_object_get(pack, name);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 static void judge_alarms(struct finding *finding, struct text *text)
 {
@@ -271,7 +255,7 @@ static void judge_rules(const struct check *check, struct finding *finding, stru
 {
     for (unsigned i = 0; i < check->rule_count; i++) {
         const struct rule *rule = &check->rules[i];
-        const double value = value_in(finding->pack, rule->name);
+        const double value = asking_number(finding->pack, rule->name);
         if (isnan(value)) {
             finding->state = worse_state(finding->state, UNKNOWN);
             text_format(text, ", %s is unknown", rule->name);
@@ -288,7 +272,7 @@ static void judge_rules(const struct check *check, struct finding *finding, stru
 static void add_main_value(struct text *text, const json_t *pack, const char *name,
                            const char *format)
 {
-    const double value = value_in(pack, name);
+    const double value = asking_number(pack, name);
     if (isnan(value))
         return;
     text_add(text, text->size ? ", " : "");
@@ -310,19 +294,19 @@ static void evaluate_pack(const struct check *check, const json_t *pack, struct 
     if (strcmp(state, "fresh") != 0) {
         const bool no_line = strcmp(state, "no_line") == 0;
         finding->state = CRITICAL;
-        if (isnan(value_in(pack, "age_s")))
+        if (isnan(asking_number(pack, "age_s")))
             text_add(&text, no_line ? "no line, and no values yet" : "never answered");
         else
             text_format(&text, "%s, values are %s old", no_line ? "no line" : state,
-                        duration_words(value_in(pack, "age_s"), age));
+                        duration_words(asking_number(pack, "age_s"), age));
         return;
     }
     add_main_value(&text, pack, "voltage_v", "V");
     add_main_value(&text, pack, "current_a", "A");
     add_main_value(&text, pack, "soc_percent", "%");
-    if (!isnan(value_in(pack, "cell_min_mv")) && !isnan(value_in(pack, "cell_max_mv")))
+    if (!isnan(asking_number(pack, "cell_min_mv")) && !isnan(asking_number(pack, "cell_max_mv")))
         text_format(&text, "%scells %.0f…%.0f mV", text.size ? ", " : "",
-                    value_in(pack, "cell_min_mv"), value_in(pack, "cell_max_mv"));
+                    asking_number(pack, "cell_min_mv"), asking_number(pack, "cell_max_mv"));
     judge_alarms(finding, &text);
     judge_rules(check, finding, &text);
 }
@@ -354,7 +338,7 @@ static const char *range_of(const struct check *check, const char *name, enum st
 
 static void print_datum(const struct check *check, const json_t *pack, const char *name)
 {
-    const double value = value_in(pack, name);
+    const double value = asking_number(pack, name);
     char line[300], number[40];
     struct text text = text_in(number, sizeof number);
     if (isnan(value))
@@ -439,9 +423,8 @@ int command_nagios(int argc, char **argv)
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    struct check check = {.base = MAP_BASE_DEFAULT,
-                          .wait_s = WAIT_S,
-                          .asking = {.config = CONFIG_DEFAULT, .command = "nagios"}};
+    struct check check = {
+        .base = MAP_BASE_DEFAULT, .wait_s = WAIT_S, .asking = {.config = CONFIG_DEFAULT}};
     for (int option; (option = getopt_long(argc, argv, "H:p:w:c:t:b:Vh", options, NULL)) != -1;) {
         if (option == 'h' || option == 'V') {
             fputs(option == 'h' ? usage : "packgate " PACKGATE_VERSION "\n", stdout);
@@ -454,13 +437,14 @@ int command_nagios(int argc, char **argv)
         return say_unknown("unexpected argument '%s': see packgate nagios --help", argv[optind]);
     signal(SIGALRM, on_alarm);
     alarm((unsigned) ceil(check.wait_s));
-    char why[200] = "";
+    struct control_link link = {.fd = -1};
     struct afar afar = {
         .host = check.host, .port = check.port, .base = check.base, .wait_s = check.wait_s};
-    json_t *list = check.host ? afar_read(&afar, check.packs, check.pack_count)
-                              : read_here(&check, why, sizeof why);
+    json_t *list =
+        check.host ? afar_read(&afar, check.packs, check.pack_count) : read_here(&check, &link);
     if (!list)
-        return say_unknown("%s", check.host ? afar.why : why);
+        return say_unknown("%s", check.host ? afar.why : link.why);
+    control_link_close(&link);
     if (json_array_size(list) == 0)
         return say_unknown("the gateway has no packs");
     int state = print_results(&check, list);

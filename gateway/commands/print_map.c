@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* `packgate map`: prints the register map, for people and for programs. */
+#include "asking.h"
 #include "command.h"
 #include "options.h"
 #include "dashboards.h"
 #include "print_view.h"
 
 #include "config/load.h"
-#include "control/client.h"
 #include "packs/kept.h"
 #include "base/address.h"
 #include "base/suggest.h"
@@ -70,17 +70,6 @@ static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS
     else
         snprintf(out, ADDRESS_TEXT, "%.*s", ADDRESS_TEXT - 1, endpoint.host);
     return endpoint.port > 0 ? endpoint.port : 502;
-}
-
-/* The packs as the gateway that runs on the configuration reports them; NULL: none runs. */
-static json_t *ask_running(const struct config *config)
-{
-    struct control_link link;
-    json_t *status = control_link_open(&link, config->gateway.control)
-                         ? control_ask(&link, json_pack("{s:s}", "ask", "status"))
-                         : NULL;
-    control_link_close(&link);
-    return status;
 }
 
 /* A number of a pack by its name; 0: unknown. */
@@ -204,7 +193,9 @@ static int print_configured(const struct config *config, const struct form *form
         config->gateway.state_file[0] && access(config->gateway.state_file, R_OK) == 0
             ? kept_look(config->gateway.state_file)
             : NULL;
-    json_t *running = ask_running(config);
+    /* NULL: no gateway runs on this configuration. */
+    json_t *running = asking_once(&(struct asking){.control = config->gateway.control},
+                                  json_pack("{s:s}", "ask", "status"));
     struct map_unit *units = make_units(config, running, kept);
     struct map_clients clients = {.host = host,
                                   .port = find_host(&config->gateway, host),

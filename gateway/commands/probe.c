@@ -4,6 +4,7 @@
 #include "command.h"
 #include "found.h"
 #include "options.h"
+#include "signals.h"
 
 #include "lines/ble/scan.h"
 #include "config/load.h"
@@ -13,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,11 +60,10 @@ struct probing {
     const struct line_config *line;
     const struct arguments *arguments;
     struct found found;
-    bool began, ended; /* ended: by a signal */
+    bool began, done; /* not done: ended by a signal */
     bool tried[MOST_DRIVERS]
               [MOST_ADDRESSES]; /* index: list of drivers, address; without addresses: 0 */
     unsigned rates[MOST_RATES], rate_count;
-    ev_signal interrupted, terminated;
 };
 
 static size_t index_of(const struct bms_driver *driver)
@@ -236,14 +235,8 @@ static void on_done(void *data, const struct search_found *found, const char *wh
                 strcmp(why, strerror(EACCES)) == 0
                     ? ": this user may not open it; add the user to its group, usually dialout"
                     : "");
+    probing->done = true;
     ev_break(probing->loop, EVBREAK_ALL);
-}
-
-static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
-{
-    struct probing *probing = signal->data;
-    probing->ended = true;
-    ev_break(loop, EVBREAK_ALL);
 }
 
 /* ---- the configuration ---- */
@@ -441,13 +434,8 @@ static bool search_port(struct probing *probing)
                    probing->arguments->all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, probing);
     if (!search)
         return false;
-    if (probing->arguments->all) {
-        ev_signal_init(&probing->interrupted, on_signal, SIGINT);
-        ev_signal_init(&probing->terminated, on_signal, SIGTERM);
-        probing->interrupted.data = probing->terminated.data = probing;
-        ev_signal_start(probing->loop, &probing->interrupted);
-        ev_signal_start(probing->loop, &probing->terminated);
-    }
+    if (probing->arguments->all)
+        signals_end(probing->loop);
     ev_run(probing->loop, 0);
     search_free(search);
     return true;
@@ -463,7 +451,7 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     probing.found.serial = strncmp(line->port, "serial:", 7) == 0;
     if (!search_port(&probing))
         return EXIT_FAILED;
-    if (probing.ended)
+    if (!probing.done)
         fprintf(stderr, "stopped before everything was tried\n");
     if (probing.began && (arguments->all || probing.found.count == 0))
         print_not_tried(&probing);

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
 /* `packgate read`: polls packs once or continuously, and prints their values as JSON. */
+#include "asking.h"
 #include "command.h"
 #include "exchange.h"
 #include "options.h"
-#include "read_running.h"
+#include "signals.h"
 
 #include "packs/json.h"
 #include "lines/polling.h"
 #include "config/load.h"
+#include "base/clock.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/suggest.h"
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +25,8 @@
 #define AIR_PATIENCE_S 60.0 /* s: finding a Bluetooth device and connecting to it take long */
 /* so does asking in each dialect of a protocol until one is answered */
 #define WAYS_PATIENCE_S 20.0
+#define LOOK_S 0.1       /* s, while the first values of a running gateway are awaited */
+#define WATCH_LOOK_S 0.3 /* s, from then on */
 
 static const char usage[] =
     "usage: packgate read [-c FILE] [PACK]...\n"
@@ -60,11 +66,142 @@ struct reading {
     const struct arguments *arguments;
     struct ev_loop *loop;
     FILE *record;
-    double timeout_s;
     unsigned missing; /* packs that are not complete yet */
     bool *printed;    /* for each pack of the configuration */
     const struct pack_config *packs;
 };
+
+/* ---- the values of a running gateway ---- */
+
+static void report_no_pack(const char *config)
+{
+    fprintf(stderr, "packgate: %s has no pack to read; 'packgate probe' finds what is connected\n",
+            config);
+}
+
+static json_t *values_request(const struct arguments *arguments)
+{
+    json_t *names = arguments->name_count > 0 ? json_array() : NULL;
+    for (int i = 0; i < arguments->name_count; i++)
+        json_array_append_new(names, json_string(arguments->names[i]));
+    return json_pack("{s:s, s:o*}", "ask", "values", "packs", names);
+}
+
+static bool is_of_file(const json_t *answer, const char *config)
+{
+    char *path = realpath(config, NULL);
+    bool same = path && strcmp(asking_text(answer, "configuration"), path) == 0;
+    free(path);
+    return same;
+}
+
+/* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
+static bool print_pack(const json_t *pack, bool indented)
+{
+    static const char *const beside[] = {"kind",  "unit",     "line",  "state", "fresh",
+                                         "age_s", "complete", "polls", "name"};
+    json_t *values = json_copy((json_t *) (uintptr_t) pack);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+        json_object_del(values, beside[i]);
+    json_print(stdout, values, indented);
+    return fflush(stdout) == 0;
+}
+
+/* Prints new values; returns how many packs were never printed so far. `printed` is the number of
+ * polls of each pack when it was printed; NaN: it was not. */
+static unsigned print_new(const struct arguments *arguments, const json_t *packs, double *printed)
+{
+    unsigned missing = 0;
+    for (size_t i = 0; i < json_array_size(packs); i++) {
+        const json_t *pack = json_array_get(packs, i);
+        double polls = asking_number(pack, "polls");
+        bool first = isnan(printed[i]);
+        if ((asking_number(pack, "fresh") > 0 && asking_number(pack, "complete") > 0) &&
+            (first || (arguments->watch && polls != printed[i]))) {
+            print_pack(pack, !arguments->watch);
+            printed[i] = polls;
+        }
+        missing += isnan(printed[i]) ? 1 : 0;
+    }
+    return missing;
+}
+
+/* Prints the values of an incomplete pack as well. */
+static int report_stale_packs(const struct arguments *arguments, const json_t *packs,
+                              const double *printed)
+{
+    int status = EXIT_DONE;
+    for (size_t i = 0; i < json_array_size(packs); i++) {
+        const json_t *pack = json_array_get(packs, i);
+        char span[DURATION_SIZE];
+        if (!isnan(printed[i]))
+            continue;
+        if (asking_number(pack, "fresh") > 0) {
+            print_pack(pack, !arguments->watch);
+            continue;
+        }
+        fprintf(stderr, "packgate: %s: no answer; the running gateway has received none for %s\n",
+                asking_text(pack, "pack"), duration_words(asking_number(pack, "age_s"), span));
+        status = EXIT_FAILED;
+    }
+    return status;
+}
+
+static int follow(const struct arguments *arguments, struct control_link *link, json_t *answer)
+{
+    const double until =
+        clock_now() + (arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S);
+    size_t count = json_array_size(json_object_get(answer, "packs"));
+    double *printed = calloc(count + 1, sizeof *printed);
+    for (size_t i = 0; printed && i < count; i++)
+        printed[i] = NAN;
+    int status = -1;
+    while (printed && answer && status < 0) {
+        const json_t *packs = json_object_get(answer, "packs");
+        unsigned missing = print_new(arguments, packs, printed);
+        bool late = missing > 0 && clock_now() > until;
+        if (ferror(stdout)) {
+            status = EXIT_FAILED;
+        } else if (late || (missing == 0 && !arguments->watch)) {
+            status = report_stale_packs(arguments, packs, printed);
+        } else {
+            poll(NULL, 0, (int) (1e3 * (missing > 0 ? LOOK_S : WATCH_LOOK_S)));
+            json_decref(answer);
+            answer = control_ask(link, values_request(arguments));
+            /* A reload may have changed the packs. */
+            if (json_array_size(json_object_get(answer, "packs")) != count)
+                break;
+        }
+    }
+    if (status < 0) {
+        fprintf(stderr, "packgate: %s\n", answer ? "the gateway was reloaded" : link->why);
+        status = EXIT_FAILED;
+    }
+    json_decref(answer);
+    free(printed);
+    return status;
+}
+
+/* The values of the gateway that runs on the configuration, because its port serves one program
+ * only. -1: no gateway runs on this file, or it cannot be reached. */
+static int read_running(const struct arguments *arguments)
+{
+    struct control_link link;
+    int status = -1;
+    json_t *answer = asking_open(&(struct asking){.config = arguments->config}, &link,
+                                 values_request(arguments));
+    if (answer && is_of_file(answer, arguments->config)) {
+        if (json_array_size(json_object_get(answer, "packs")) == 0) {
+            report_no_pack(arguments->config);
+            status = EXIT_FAILED;
+        } else {
+            status = follow(arguments, &link, json_incref(answer));
+        }
+    }
+    json_decref(answer);
+    control_link_close(&link);
+    return status;
+}
 
 /* ---- selecting the packs ---- */
 
@@ -99,32 +236,25 @@ static bool is_named(void *data, const struct pack_config *pack)
     return arguments->name_count == 0;
 }
 
-static void report_name(const char *name, const struct config *config)
-{
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (unsigned i = 0; i < config->pack_count; i++)
-        suggest_offer(&suggest, config->packs[i].name);
-    fprintf(stderr, "packgate: there is no pack '%s'%s\n", name, suggest_hint(&suggest, hint));
-}
-
 static bool names_exist(const struct arguments *arguments, const struct config *config)
 {
-    if (config->pack_count == 0) {
-        read_report_no_pack(arguments->config);
-        return false;
-    }
-    for (int i = 0; i < arguments->name_count; i++) {
-        bool found = false;
-        for (unsigned p = 0; p < config->pack_count; p++)
-            found = found || strcmp(arguments->names[i], config->packs[p].name) == 0;
-        if (!found) {
-            report_name(arguments->names[i], config);
-            return false;
+    bool found = config->pack_count > 0;
+    if (!found)
+        report_no_pack(arguments->config);
+    for (int i = 0; found && i < arguments->name_count; i++) {
+        char hint[SUGGEST_HINT_SIZE];
+        struct suggest suggest;
+        suggest_init(&suggest, arguments->names[i]);
+        found = false;
+        for (unsigned p = 0; p < config->pack_count; p++) {
+            found |= strcmp(arguments->names[i], config->packs[p].name) == 0;
+            suggest_offer(&suggest, config->packs[p].name);
         }
+        if (!found)
+            fprintf(stderr, "packgate: there is no pack '%s'%s\n", arguments->names[i],
+                    suggest_hint(&suggest, hint));
     }
-    return true;
+    return found;
 }
 
 /* ---- reading ---- */
@@ -172,11 +302,6 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
         exchange_write_bytes(reading->record, direction, bytes, size);
 }
 
-static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
-{
-    ev_break(loop, EVBREAK_ALL);
-}
-
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     struct reading *reading = timer->data;
@@ -185,21 +310,15 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Polls the selected packs until all have answered, the time is over, or a signal arrives. */
-static void run_loop(struct reading *reading)
+static void run_loop(struct reading *reading, double timeout_s)
 {
     ev_timer timeout;
-    ev_signal interrupted, terminated;
-    ev_timer_init(&timeout, on_timeout, reading->timeout_s, 0);
+    ev_timer_init(&timeout, on_timeout, timeout_s, 0);
     timeout.data = reading;
     ev_timer_start(reading->loop, &timeout);
-    ev_signal_init(&interrupted, on_signal, SIGINT);
-    ev_signal_start(reading->loop, &interrupted);
-    ev_signal_init(&terminated, on_signal, SIGTERM);
-    ev_signal_start(reading->loop, &terminated);
+    signals_end(reading->loop);
     ev_run(reading->loop, 0);
     ev_timer_stop(reading->loop, &timeout);
-    ev_signal_stop(reading->loop, &interrupted);
-    ev_signal_stop(reading->loop, &terminated);
 }
 
 /* Prints the values of an incomplete pack as well. */
@@ -270,10 +389,9 @@ static int poll_packs(struct reading *reading, struct polling *polling)
     }
     if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
-    reading->timeout_s =
-        reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s;
     polling_start(polling);
-    run_loop(reading);
+    run_loop(reading,
+             reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s);
     bool written = !reading->record || !ferror(reading->record);
     if ((reading->record && fclose(reading->record) != 0) || !written) {
         fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
@@ -285,12 +403,9 @@ static int poll_packs(struct reading *reading, struct polling *polling)
 
 static int read_packs(const struct arguments *arguments)
 {
-    const struct read_running beside = {
-        arguments->config, arguments->names, arguments->name_count, arguments->watch,
-        arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S};
     /* Only this process sees the bytes that pass on the line. */
     bool may_ask = !arguments->port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
-    int found = may_ask ? read_running(&beside) : -1;
+    int found = may_ask ? read_running(arguments) : -1;
     if (found >= 0)
         return found;
     static const struct line_events events = {.published = on_published, .passed = on_passed};

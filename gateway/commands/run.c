@@ -2,6 +2,7 @@
 /* `packgate run`: runs the gateway until a signal ends it. */
 #include "command.h"
 #include "options.h"
+#include "signals.h"
 
 #include "setup/save.h"
 
@@ -43,14 +44,9 @@ struct running {
     struct config *config;
     struct config_file file;
     struct gateway *gateway;
-    ev_signal interrupted, terminated, hangup;
+    ev_signal hangup;
     ev_timer watchdog;
 };
-
-static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
-{
-    ev_break(loop, EVBREAK_ALL);
-}
 
 /* Mistakes are logged like all messages. */
 static struct config *load_from(struct running *running, const char *path)
@@ -181,12 +177,9 @@ static int run_gateway(struct running *running)
     running->gateway = gateway_new(loop, running->config, &running->file, &running->host);
     if (!running->gateway)
         return EXIT_FAILED;
-    ev_signal_init(&running->interrupted, on_signal, SIGINT);
-    ev_signal_init(&running->terminated, on_signal, SIGTERM);
     ev_signal_init(&running->hangup, on_hangup, SIGHUP);
     running->hangup.data = running;
-    ev_signal_start(loop, &running->interrupted);
-    ev_signal_start(loop, &running->terminated);
+    signals_end(loop);
     ev_signal_start(loop, &running->hangup);
     double interval = systemd_watchdog_interval();
     ev_timer_init(&running->watchdog, on_watchdog, interval, interval);
@@ -198,11 +191,7 @@ static int run_gateway(struct running *running)
     ev_run(loop, 0);
     log_info("ending");
     systemd_notify("STOPPING=1");
-    /* A second signal must not end the process before the state is saved, which waits for the
-     * disk. */
     gateway_free(running->gateway);
-    ev_signal_stop(loop, &running->interrupted);
-    ev_signal_stop(loop, &running->terminated);
     ev_signal_stop(loop, &running->hangup);
     ev_timer_stop(loop, &running->watchdog);
     return EXIT_DONE;

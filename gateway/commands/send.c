@@ -50,13 +50,8 @@ int command_send(int argc, char **argv)
         }
         strcat(strcat(hex, " "), argv[i]);
     }
-    struct control_link link;
-    json_t *answer = NULL;
-    if (asking_open(&asking, &link))
-        answer = asking_request(
-            &asking, &link,
-            json_pack("{s:s, s:s, s:s}", "ask", "send", "line", argv[optind], "bytes", hex));
-    control_link_close(&link);
+    json_t *answer = asking_once(
+        &asking, json_pack("{s:s, s:s, s:s}", "ask", "send", "line", argv[optind], "bytes", hex));
     if (!answer)
         return EXIT_FAILED;
     const char *result = asking_text(answer, "result");

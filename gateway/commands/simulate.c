@@ -2,6 +2,7 @@
 /* `packgate simulate`: emulates BMS on a TCP port, a pty or both. */
 #include "command.h"
 #include "options.h"
+#include "signals.h"
 
 #include "base/listeners.h"
 #include "packs/json.h"
@@ -13,7 +14,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -293,23 +293,6 @@ static void print_values(const struct simulator *simulator, unsigned count)
     }
 }
 
-static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
-{
-    ev_break(loop, EVBREAK_ALL);
-}
-
-static void run_until_signal(struct ev_loop *loop)
-{
-    ev_signal interrupted, terminated;
-    ev_signal_init(&interrupted, on_signal, SIGINT);
-    ev_signal_init(&terminated, on_signal, SIGTERM);
-    ev_signal_start(loop, &interrupted);
-    ev_signal_start(loop, &terminated);
-    ev_run(loop, 0);
-    ev_signal_stop(loop, &interrupted);
-    ev_signal_stop(loop, &terminated);
-}
-
 static bool is_inverter(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -340,8 +323,10 @@ int command_simulate(int argc, char **argv)
     bool open = (!arguments.tcp || open_tcp(&simulation, loop, arguments.tcp)) &&
                 (!arguments.pty || open_pty(&simulation, arguments.link));
     fflush(stdout);
-    if (open && (arguments.tcp || arguments.pty))
-        run_until_signal(loop);
+    if (open && (arguments.tcp || arguments.pty)) {
+        signals_end(loop);
+        ev_run(loop, 0);
+    }
     if (simulation.listeners.loop)
         listeners_close(&simulation.listeners);
     if (simulation.link) {

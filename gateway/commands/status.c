@@ -275,11 +275,7 @@ static void print_tables(const json_t *status)
 
 static int show_status(const struct asking *asking, bool json, bool watch)
 {
-    struct control_link link;
-    json_t *status = NULL;
-    if (asking_open(asking, &link))
-        status = asking_request(asking, &link, json_pack("{s:s}", "ask", "status"));
-    control_link_close(&link);
+    json_t *status = asking_once(asking, json_pack("{s:s}", "ask", "status"));
     if (!status)
         return EXIT_FAILED;
     if (watch && !json && isatty(STDOUT_FILENO))
@@ -329,11 +325,7 @@ int command_health(int argc, char **argv)
     int status = parse_status_options(argc, argv, health_usage, &asking, NULL, NULL);
     if (status >= 0)
         return status;
-    struct control_link link;
-    json_t *answer = NULL;
-    if (asking_open(&asking, &link))
-        answer = asking_request(&asking, &link, json_pack("{s:s}", "ask", "health"));
-    control_link_close(&link);
+    json_t *answer = asking_once(&asking, json_pack("{s:s}", "ask", "health"));
     if (!answer)
         return EXIT_FAILED;
     puts(asking_text(answer, "status"));

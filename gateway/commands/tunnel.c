@@ -48,9 +48,9 @@ static void print_tunnel(const json_t *tunnel)
     }
 }
 
-static int show_all(const struct asking *asking, struct control_link *link)
+static int show_all(const struct asking *asking)
 {
-    json_t *status = asking_request(asking, link, json_pack("{s:s}", "ask", "status"));
+    json_t *status = asking_once(asking, json_pack("{s:s}", "ask", "status"));
     if (!status)
         return EXIT_FAILED;
     size_t i;
@@ -66,12 +66,10 @@ static int show_all(const struct asking *asking, struct control_link *link)
     return EXIT_DONE;
 }
 
-static int change_tunnel(const struct asking *asking, struct control_link *link, const char *name,
-                         double for_s)
+static int change_tunnel(const struct asking *asking, const char *name, double for_s)
 {
-    json_t *tunnel = asking_request(
-        asking, link,
-        json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));
+    json_t *tunnel = asking_once(
+        asking, json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));
     if (!tunnel)
         return EXIT_FAILED;
     bool was_open = json_is_true(json_object_get(tunnel, "was_open"));
@@ -109,11 +107,5 @@ int command_tunnel(int argc, char **argv)
                 for_s < 0 ? "--for TIME or --close after NAME" : "the NAME of one tunnel", usage);
         return EXIT_USAGE;
     }
-    struct control_link link;
-    status = EXIT_FAILED;
-    if (asking_open(&asking, &link))
-        status = for_s < 0 ? show_all(&asking, &link)
-                           : change_tunnel(&asking, &link, argv[optind], for_s);
-    control_link_close(&link);
-    return status;
+    return for_s < 0 ? show_all(&asking) : change_tunnel(&asking, argv[optind], for_s);
 }

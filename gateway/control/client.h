@@ -15,7 +15,7 @@ struct control_link {
     int fd;
     char *bytes; /* received, not returned yet */
     size_t size, room;
-    char why[200]; /* the last error */
+    char why[PORT_SIZE + 200]; /* the last error */
 };
 
 /** The path on which the gateway of a configuration file listens: the value of `control`, even if

@@ -154,7 +154,8 @@ def does_not_know():
                                 (("-H", here, "-p", "nobody"), "has no pack 'nobody'"), (("-H", here, "-p", "9"), "has no pack '9'"),
                                 (("-H", here, "-w", "soc=30:"), "there is no value 'soc'"), (("-H", here, "-w", "soc_percent=20:10"), "is not a rule"),
                                 (("-H", here, "-w", "soc_percent"), "is not a rule"), (("-H", "a b"), "is not HOST"), (("-t", "x"), "-t x"),
-                                (("--control", "/nowhere/control"), "nowhere"), (("--nonsense",), "wrong options"), (("more",), "unexpected argument"),
+                                (("--control", "/nowhere/control"), "nowhere"),
+                                (("--config", "/nowhere/packgate.ini"), "cannot be opened"), (("--nonsense",), "wrong options"), (("more",), "unexpected argument"),
                                 (("--control", f"{gateway.folder}/control", "-p", "nobody"), "nobody")]:
             status, lines, data = check(*arguments)
             assert status == 3 and len(lines) == 1 and lines[0].startswith("PACKGATE UNKNOWN - "), (arguments, lines)

@@ -130,7 +130,7 @@ static double mos_c(const struct battery *battery)
     return battery->settings.ambient_c + 4 + battery->mos_heat_c;
 }
 
-static void measure_cells(const struct battery *battery, double measured[MEASURES])
+static void measure(const struct battery *battery, double measured[MEASURES])
 {
     double highest = -INFINITY, lowest = INFINITY, sum = 0;
     for (unsigned i = 0; i < battery->settings.cells; i++) {
@@ -143,11 +143,6 @@ static void measure_cells(const struct battery *battery, double measured[MEASURE
     measured[LOWEST_MV] = lowest;
     measured[AVERAGE_MV] = sum / battery->settings.cells;
     measured[SPREAD_MV] = highest - lowest;
-}
-
-static void measure(const struct battery *battery, double measured[MEASURES])
-{
-    measure_cells(battery, measured);
     measured[SOC] = soc_percent(battery);
     measured[HOTTEST_C] = measured[COLDEST_C] = NAN; /* fmax and fmin ignore it */
     for (unsigned i = 0; i < battery->settings.temps; i++) {
@@ -315,31 +310,6 @@ static void publish_cells(struct battery *battery, struct pack *pack)
     pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
 }
 
-static void publish_current(const struct battery *battery, struct pack *pack)
-{
-    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
-    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
-    pack_set(pack, FLOW,
-             battery->current_a > 0   ? FLOW_CHARGING
-             : battery->current_a < 0 ? FLOW_DISCHARGING
-                                      : FLOW_IDLE);
-    pack_set(pack, CHARGE_MOS, battery->charge.closed);
-    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
-}
-
-static void publish_charge(const struct battery *battery, struct pack *pack)
-{
-    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
-    pack_set(pack, SOH_PERCENT, battery->soh_percent);
-    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
-    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
-    pack_set(pack, RATED_AH, battery->rated_ah);
-    pack_set(pack, CYCLES,
-             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
-}
-
 /* Typical settings of an installer for such a pack of LFP cells. */
 static void publish_settings(const struct battery *battery, struct pack *pack)
 {
@@ -375,62 +345,47 @@ static void publish_settings(const struct battery *battery, struct pack *pack)
         pack_set(pack, rows[i].id, rows[i].value);
 }
 
-static void publish_temps(const struct battery *battery, struct pack *pack)
+static void publish(struct battery *battery, struct pack *pack)
 {
+    pack_clear(pack);
+    publish_cells(battery, pack);
+    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
+    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
+    pack_set(pack, FLOW,
+             battery->current_a > 0   ? FLOW_CHARGING
+             : battery->current_a < 0 ? FLOW_DISCHARGING
+                                      : FLOW_IDLE);
+    pack_set(pack, CHARGE_MOS, battery->charge.closed);
+    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
+    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
+    pack_set(pack, SOH_PERCENT, battery->soh_percent);
+    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
+    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
+    pack_set(pack, RATED_AH, battery->rated_ah);
+    pack_set(pack, CYCLES,
+             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
+    publish_settings(battery, pack);
     pack_set(pack, TEMP_COUNT, battery->settings.temps);
     for (unsigned i = 0; i < battery->settings.temps; i++)
         pack_set_temp(pack, i + 1, round_to(sensor_c(battery, i), 0.1));
     pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
-}
-
-static void publish_alarms(const struct battery *battery, struct pack *pack)
-{
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
         pack_alarm(pack, (enum pack_alarm) i, 0);
     for (unsigned i = 0; i < LIMITS; i++)
         if (battery->tripped >> i & 1)
             pack_alarm(pack, limits[i].alarm, (int) limits[i].level);
-}
-
-static void publish_texts(const struct battery *battery, struct pack *pack)
-{
     const struct battery_settings *settings = &battery->settings;
     snprintf(pack->text[SERIAL], TEXT_SIZE, "SIM%08u", (unsigned) (settings->seed % 100000000));
     snprintf(pack->text[MODEL], TEXT_SIZE, "SIM-%uS-%.0fAH", settings->cells,
              settings->capacity_ah);
     snprintf(pack->text[FIRMWARE], TEXT_SIZE, "1.08");
-}
-
-static void publish(struct battery *battery, struct pack *pack)
-{
-    pack_clear(pack);
-    publish_cells(battery, pack);
-    publish_current(battery, pack);
-    publish_charge(battery, pack);
-    publish_settings(battery, pack);
-    publish_temps(battery, pack);
-    publish_alarms(battery, pack);
-    publish_texts(battery, pack);
     pack_derive(pack);
     battery->published = true;
 }
 
 /* ---- public ---- */
-
-static void init_cells(struct battery *battery)
-{
-    uint64_t *random = &battery->random;
-    for (unsigned i = 0; i < battery->settings.cells; i++) {
-        struct battery_cell *cell = &battery->cells[i];
-        double percent = battery->settings.soc_percent + prng_unit(random) - 0.5;
-        if (i == battery->settings.cells / 2)
-            percent -= battery->settings.lag_percent;
-        cell->capacity_ah = battery->full_ah * (1 + 0.015 * prng_unit(random));
-        cell->charge_ah = cell->capacity_ah * percent / 100;
-        cell->resistance_ohm = 0.06 / battery->rated_ah * (0.85 + 0.3 * prng_unit(random));
-        cell->offset_mv = 16 * prng_unit(random) - 8;
-    }
-}
 
 void battery_init(struct battery *battery, const struct battery_settings *settings)
 {
@@ -448,7 +403,17 @@ void battery_init(struct battery *battery, const struct battery_settings *settin
     battery->rated_ah = battery->settings.capacity_ah;
     battery->full_ah = battery->rated_ah * battery->soh_percent / 100;
     battery->remaining_ah = battery->full_ah * battery->settings.soc_percent / 100;
-    init_cells(battery);
+    uint64_t *random = &battery->random;
+    for (unsigned i = 0; i < battery->settings.cells; i++) {
+        struct battery_cell *cell = &battery->cells[i];
+        double percent = battery->settings.soc_percent + prng_unit(random) - 0.5;
+        if (i == battery->settings.cells / 2)
+            percent -= battery->settings.lag_percent;
+        cell->capacity_ah = battery->full_ah * (1 + 0.015 * prng_unit(random));
+        cell->charge_ah = cell->capacity_ah * percent / 100;
+        cell->resistance_ohm = 0.06 / battery->rated_ah * (0.85 + 0.3 * prng_unit(random));
+        cell->offset_mv = 16 * prng_unit(random) - 8;
+    }
     for (unsigned i = 0; i < battery->settings.temps; i++)
         battery->temp_above_c[i] = 1 + 2 * prng_unit(&battery->random);
     battery->phase = battery->settings.soc_percent > 30 ? BATTERY_DISCHARGING : BATTERY_CHARGING;

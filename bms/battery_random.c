@@ -23,32 +23,6 @@ static void random_cells(struct pack *pack, uint64_t *seed, unsigned cells)
     pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, 27 * cells / 10.0);
 }
 
-static void random_current(struct pack *pack, uint64_t *seed)
-{
-    bool charge = prng_range(seed, 0, 3) > 0, discharge = prng_range(seed, 0, 3) > 0;
-    int tenths = prng_range(seed, discharge ? -3000 : 0, charge ? 3000 : 0);
-    pack_set(pack, CURRENT_A, tenths / 10.0);
-    pack_set(pack, FLOW, tenths > 0 ? FLOW_CHARGING : tenths < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
-    pack_set(pack, CHARGE_MOS, charge);
-    pack_set(pack, DISCHARGE_MOS, discharge);
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, prng_range(seed, 0, 300));
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, prng_range(seed, 0, 300));
-}
-
-static void random_charge(struct pack *pack, uint64_t *seed)
-{
-    int rated_ah = prng_range(seed, 20, 600);
-    int soh = prng_range(seed, 50, 100);
-    int soc = prng_range(seed, 0, 100);
-    int full_ah = rated_ah * soh / 100;
-    pack_set(pack, RATED_AH, rated_ah);
-    pack_set(pack, FULL_AH, full_ah);
-    pack_set(pack, REMAINING_AH, full_ah * soc / 100.0);
-    pack_set(pack, SOC_PERCENT, soc);
-    pack_set(pack, SOH_PERCENT, soh);
-    pack_set(pack, CYCLES, prng_range(seed, 0, 5000));
-}
-
 /* No limit is 0, which some protocols read as none; temperatures for "too hot" are above 0. */
 static void random_settings(struct pack *pack, uint64_t *seed)
 {
@@ -61,26 +35,37 @@ static void random_settings(struct pack *pack, uint64_t *seed)
     }
 }
 
-static void random_alarms(struct pack *pack, uint64_t *seed)
-{
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        pack_alarm(pack, (enum pack_alarm) i, prng_range(seed, 0, 3) == 0 ? ALARM_WARNING : 0);
-        pack_alarm(pack, (enum pack_alarm) i, prng_range(seed, 0, 3) == 0 ? ALARM_PROTECTION : 0);
-    }
-}
-
 void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps)
 {
     pack_clear(pack);
     random_cells(pack, seed, cells);
-    random_current(pack, seed);
-    random_charge(pack, seed);
+    bool charge = prng_range(seed, 0, 3) > 0, discharge = prng_range(seed, 0, 3) > 0;
+    int tenths = prng_range(seed, discharge ? -3000 : 0, charge ? 3000 : 0);
+    pack_set(pack, CURRENT_A, tenths / 10.0);
+    pack_set(pack, FLOW, tenths > 0 ? FLOW_CHARGING : tenths < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
+    pack_set(pack, CHARGE_MOS, charge);
+    pack_set(pack, DISCHARGE_MOS, discharge);
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, prng_range(seed, 0, 300));
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, prng_range(seed, 0, 300));
+    int rated_ah = prng_range(seed, 20, 600);
+    int soh = prng_range(seed, 50, 100);
+    int soc = prng_range(seed, 0, 100);
+    int full_ah = rated_ah * soh / 100;
+    pack_set(pack, RATED_AH, rated_ah);
+    pack_set(pack, FULL_AH, full_ah);
+    pack_set(pack, REMAINING_AH, full_ah * soc / 100.0);
+    pack_set(pack, SOC_PERCENT, soc);
+    pack_set(pack, SOH_PERCENT, soh);
+    pack_set(pack, CYCLES, prng_range(seed, 0, 5000));
     random_settings(pack, seed);
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned i = 0; i < temps; i++)
         pack_set_temp(pack, i + 1, prng_range(seed, -30, 80));
     pack_set(pack, MOS_TEMP_C, prng_range(seed, -30, 100));
-    random_alarms(pack, seed);
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        pack_alarm(pack, (enum pack_alarm) i, prng_range(seed, 0, 3) == 0 ? ALARM_WARNING : 0);
+        pack_alarm(pack, (enum pack_alarm) i, prng_range(seed, 0, 3) == 0 ? ALARM_PROTECTION : 0);
+    }
     snprintf(pack->text[SERIAL], TEXT_SIZE, "SN%08u", (unsigned) prng_range(seed, 0, 99999999));
     snprintf(pack->text[MODEL], TEXT_SIZE, "M%dS-%03d", (int) cells, prng_range(seed, 0, 999));
     snprintf(pack->text[FIRMWARE], TEXT_SIZE, "%.2f", prng_range(seed, 100, 999) / 100.0);

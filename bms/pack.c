@@ -279,8 +279,14 @@ static void derive_cells(struct pack *pack)
         set_unknown(pack, CELL_DELTA_MV, pack->value[CELL_MAX_MV] - pack->value[CELL_MIN_MV]);
 }
 
-static void derive_temps(struct pack *pack)
+void pack_derive(struct pack *pack)
 {
+    if (pack_known(pack, CELL_COUNT))
+        for (int i = (int) pack->value[CELL_COUNT]; i < MAX_CELLS; i++)
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    if (pack_known(pack, VOLTAGE_V) && pack_known(pack, CURRENT_A))
+        set_unknown(pack, POWER_W, pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
+    derive_cells(pack);
     double sum = 0;
     int count = 0;
     for (int i = 0; i < MAX_TEMPS; i++) {
@@ -292,17 +298,6 @@ static void derive_temps(struct pack *pack)
     }
     if (count > 0)
         set_unknown(pack, TEMP_AVG_C, sum / count);
-}
-
-void pack_derive(struct pack *pack)
-{
-    if (pack_known(pack, CELL_COUNT))
-        for (int i = (int) pack->value[CELL_COUNT]; i < MAX_CELLS; i++)
-            pack_unset(pack, (enum pack_value)(CELL_MV + i));
-    if (pack_known(pack, VOLTAGE_V) && pack_known(pack, CURRENT_A))
-        set_unknown(pack, POWER_W, pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
-    derive_cells(pack);
-    derive_temps(pack);
     if (pack_known(pack, BALANCE_MASK))
         set_unknown(pack, BALANCING, pack->value[BALANCE_MASK] > 0);
 }

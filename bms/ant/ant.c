@@ -144,21 +144,6 @@ static size_t data_size(const uint8_t *bytes)
     return bytes[5];
 }
 
-/* Finds the end of a frame after its CRC: AA 55, at once or after the second segment. */
-static struct bms_span find_end(const uint8_t *bytes, size_t size, size_t at)
-{
-    static const uint8_t end[END_SIZE] = {0xAA, 0x55};
-    if (at < size && bytes[at] == segment[0]) {
-        size_t known = size - at < SEGMENT_SIZE ? size - at : SEGMENT_SIZE;
-        if (memcmp(bytes + at, segment, known) == 0)
-            at += SEGMENT_SIZE;
-    }
-    if (size < at + END_SIZE)
-        return (struct bms_span){BMS_MORE, 0};
-    return memcmp(bytes + at, end, END_SIZE) == 0 ? (struct bms_span){BMS_FRAME, at + END_SIZE}
-                                                  : (struct bms_span){BMS_DAMAGED, 1};
-}
-
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
@@ -171,7 +156,18 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
         return (struct bms_span){BMS_MORE, 0};
     if (crc16_modbus(bytes + 1, length - 1 - CRC_SIZE) != le16(bytes + length - CRC_SIZE))
         return (struct bms_span){BMS_DAMAGED, 1};
-    return find_end(bytes, size, length);
+    /* Finds the end of a frame after its CRC: AA 55, at once or after the second segment. */
+    size_t at = length;
+    static const uint8_t end[END_SIZE] = {0xAA, 0x55};
+    if (at < size && bytes[at] == segment[0]) {
+        size_t known = size - at < SEGMENT_SIZE ? size - at : SEGMENT_SIZE;
+        if (memcmp(bytes + at, segment, known) == 0)
+            at += SEGMENT_SIZE;
+    }
+    if (size < at + END_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    return memcmp(bytes + at, end, END_SIZE) == 0 ? (struct bms_span){BMS_FRAME, at + END_SIZE}
+                                                  : (struct bms_span){BMS_DAMAGED, 1};
 }
 
 /* ---- status (section 3) ---- */
@@ -373,14 +369,6 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     return size;
 }
 
-static size_t tell_identity(const struct pack *told, uint8_t *data)
-{
-    memset(data, 0, IDENTITY_SIZE);
-    memcpy(data, told->text[MODEL], strnlen(told->text[MODEL], 16));
-    memcpy(data + 16, told->text[FIRMWARE], strnlen(told->text[FIRMWARE], 16));
-    return IDENTITY_SIZE;
-}
-
 static void write_reply(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
 {
     memcpy(out->bytes, asked, 5);
@@ -419,26 +407,6 @@ static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pa
     write_reply(asked, 2, false, out);
 }
 
-static void emulate_request(struct bms *bms, const uint8_t *asked, struct pack *pack,
-                            const struct pack *told, struct bms_output *out)
-{
-    struct memory *memory = bms_memory(bms);
-    uint8_t *data = out->bytes + HEAD;
-    if (asked[2] == STATUS && le16(asked + 3) == 0) {
-        write_reply(asked, tell_status(told, data), false, out);
-    } else if (asked[2] == READ && le16(asked + 3) == IDENTITY && asked[5] == IDENTITY_SIZE) {
-        write_reply(asked, tell_identity(told, data), true, out);
-    } else if (asked[2] == COMMAND) {
-        emulate_order(bms, asked, pack, out);
-    } else if (asked[2] == WRITE && le16(asked + 3) == PASSWORD && asked[5] == BMS_PASSWORD) {
-        /* Without a configured password the board has its default one. */
-        const char *own = bms->options.password[0] ? bms->options.password : "12345678";
-        memory->permitted = memcmp(asked + HEAD, own, BMS_PASSWORD) == 0;
-        put_le16(data, 5);
-        write_reply(asked, 2, true, out);
-    }
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -452,7 +420,24 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 1;
     struct pack told = *pack;
     pack_derive(&told);
-    emulate_request(bms, bytes, pack, &told, out);
+    struct memory *memory = bms_memory(bms);
+    uint8_t *data = out->bytes + HEAD;
+    if (bytes[2] == STATUS && le16(bytes + 3) == 0) {
+        write_reply(bytes, tell_status(&told, data), false, out);
+    } else if (bytes[2] == READ && le16(bytes + 3) == IDENTITY && bytes[5] == IDENTITY_SIZE) {
+        memset(data, 0, IDENTITY_SIZE);
+        memcpy(data, told.text[MODEL], strnlen(told.text[MODEL], 16));
+        memcpy(data + 16, told.text[FIRMWARE], strnlen(told.text[FIRMWARE], 16));
+        write_reply(bytes, IDENTITY_SIZE, true, out);
+    } else if (bytes[2] == COMMAND) {
+        emulate_order(bms, bytes, pack, out);
+    } else if (bytes[2] == WRITE && le16(bytes + 3) == PASSWORD && bytes[5] == BMS_PASSWORD) {
+        /* Without a configured password the board has its default one. */
+        const char *own = bms->options.password[0] ? bms->options.password : "12345678";
+        memory->permitted = memcmp(bytes + HEAD, own, BMS_PASSWORD) == 0;
+        put_le16(data, 5);
+        write_reply(bytes, 2, true, out);
+    }
     return span.size;
 }
 

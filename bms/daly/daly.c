@@ -92,16 +92,6 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-static void note_way(struct bms *bms, const struct bms_request *request)
-{
-    struct memory *memory = bms_memory(bms);
-    if (request->size == 0 || !may_be_either(bms))
-        return;
-    bms->way = request->bytes[1] == HOST_BLUETOOTH ? VARIANT_BLUETOOTH : VARIANT_RS485;
-    memory->answered = true;
-    memory->other_way = false;
-}
-
 /* The board that must answer a request; 0: any. 0x20 and 0x80 are used by the GPRS module and the
  * app to reach board 1. */
 static unsigned answering_board(const struct bms_request *request)
@@ -497,12 +487,16 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     /* An echo carries the host's address, which no board has. */
     if (board ? frame[1] != board || command != request->bytes[2] : frame[1] < 1 || frame[1] > 16)
         return BMS_FOREIGN;
-    note_way(bms, request);
+    struct memory *memory = bms_memory(bms);
+    if (request->size != 0 && may_be_either(bms)) {
+        bms->way = request->bytes[1] == HOST_BLUETOOTH ? VARIANT_BLUETOOTH : VARIANT_RS485;
+        memory->answered = true;
+        memory->other_way = false;
+    }
     if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
         return request->size && frame[4] == request->bytes[4] ? BMS_DONE : BMS_REFUSED;
     if (command == WRITE_SOC)
         return request->size && frame[4] == 1 ? BMS_DONE : BMS_REFUSED;
-    struct memory *memory = bms_memory(bms);
     if (memory->collecting != command) {
         memory->collecting = command;
         memory->began_at_0 = false;

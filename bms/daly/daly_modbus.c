@@ -169,20 +169,16 @@ static const struct bms_setting d2_settings[] = {
     {SOC_PERCENT, 0, 100, 0.1, 0}, {RATED_AH, 1, 6000, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}};
 static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 
-static unsigned setting_register(const struct daly_map *map, enum pack_value id)
-{
-    return id == SOC_PERCENT    ? map->soc_setting
-           : id == RATED_AH     ? map->rated_setting
-           : id == SET_BALANCER ? map->balancer_setting
-                                : 0;
-}
-
 /* Section 9. SOC and capacity in tenths. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
-    const unsigned reg = setting_register(map_of(bms), id);
+    const struct daly_map *map = map_of(bms);
+    const unsigned reg = id == SOC_PERCENT    ? map->soc_setting
+                         : id == RATED_AH     ? map->rated_setting
+                         : id == SET_BALANCER ? map->balancer_setting
+                                              : 0;
     if (reg == 0)
         return false;
     memory->echo_passed = false;
@@ -207,16 +203,6 @@ static int count_in(const struct modbus_window *window, unsigned reg, unsigned m
     if (!modbus_has(window, reg, 1) || modbus_word(window, reg) > most)
         return -1;
     return modbus_word(window, reg);
-}
-
-static void decode_current(const struct daly_map *map, const struct modbus_window *window,
-                           struct pack *pack)
-{
-    if (!modbus_has(window, map->current, 1))
-        return;
-    uint16_t raw = modbus_word(window, map->current);
-    if (raw != 0 && raw != ABSENT)
-        pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
 }
 
 /* The registers after the last cell hold 0 or invalid values. If the count is not in the same
@@ -249,17 +235,6 @@ static void decode_temps(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-/* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step is
- * requested as long as it returns one of them. */
-static void note_mos(const struct daly_map *map, const struct modbus_window *window,
-                     const struct pack *pack, struct memory *memory)
-{
-    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
-        return;
-    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
-    memory->mos_useless = !memory->mos_useful;
-}
-
 /* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF
  *                    | 2 * count | first register … | CRC */
 static enum bms_result decode_read(struct bms *bms, const struct bms_request *request,
@@ -276,26 +251,21 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
         count_in(&window, map->cell_count, map->max_cells) <= 0)
         return BMS_INVALID;
     modbus_take(bms, map->values, map->value_count, &window, pack);
-    decode_current(map, &window, pack);
+    if (modbus_has(&window, map->current, 1)) {
+        uint16_t raw = modbus_word(&window, map->current);
+        if (raw != 0 && raw != ABSENT)
+            pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
+    }
     decode_cells(map, &window, pack);
     decode_temps(map, &window, pack);
     map->decode_rest(&window, pack);
-    note_mos(map, &window, pack, bms_memory(bms));
-    return BMS_DONE;
-}
-
-/* The reply to a write repeats it. On a line with an echo, the first of two equal frames is the
- * echo. */
-static enum bms_result decode_write(struct memory *memory, const struct bms_request *request,
-                                    const uint8_t *frame)
-{
-    if (memcmp(frame + 1, request->bytes + 1, 5) != 0)
-        return BMS_FOREIGN;
-    if (memory->line_echoes && frame[0] == request->bytes[0] && !memory->echo_passed) {
-        memory->echo_passed = true;
-        return BMS_FOREIGN;
+    /* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step
+     * is requested as long as it returns one of them. */
+    struct memory *memory = bms_memory(bms);
+    if (map->mos_step != 0 && modbus_has(&window, map->mos_temp, 1)) {
+        memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+        memory->mos_useless = !memory->mos_useful;
     }
-    memory->echo_passed = false;
     return BMS_DONE;
 }
 
@@ -314,8 +284,18 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_REFUSED;
     if (frame[1] != asked[1])
         return BMS_FOREIGN;
-    if (frame[1] == MODBUS_WRITE)
-        return decode_write(memory, request, frame);
+    if (frame[1] == MODBUS_WRITE) {
+        /* The reply to a write repeats it. On a line with an echo, the first of two equal frames is
+         * the echo. */
+        if (memcmp(frame + 1, request->bytes + 1, 5) != 0)
+            return BMS_FOREIGN;
+        if (memory->line_echoes && frame[0] == request->bytes[0] && !memory->echo_passed) {
+            memory->echo_passed = true;
+            return BMS_FOREIGN;
+        }
+        memory->echo_passed = false;
+        return BMS_DONE;
+    }
     if (size == request->size && memcmp(frame, request->bytes, size) == 0) {
         memory->line_echoes = true;
         return BMS_FOREIGN;
@@ -350,24 +330,27 @@ static void mask_p81(uint8_t *frame, size_t size)
 
 /* ---- what needs more than one reply ---- */
 
-/* Accepts a mask only if it agrees with the state of the balancer and with the number of cells: in
- * the document these registers hold something else (section 5). */
-static void check_balance_mask(struct pack *pack)
+static void finish(struct bms *bms, struct pack *pack)
 {
-    if (!pack_known(pack, BALANCE_MASK))
-        return;
-    double mask = pack->value[BALANCE_MASK];
-    bool beyond = pack_known(pack, CELL_COUNT) && mask >= ldexp(1, (int) pack->value[CELL_COUNT]);
-    bool denied = pack_known(pack, BALANCING) && (mask > 0) != (pack->value[BALANCING] > 0);
-    if (beyond || denied)
-        pack_unset(pack, BALANCE_MASK);
-}
-
-/* Not every dialect reports which cell is the highest; with all cells known, voltage and number
- * follow from them. A number without its voltage, whose register a program may not read, is
- * discarded. */
-static void settle_extremes(struct pack *pack)
-{
+    struct memory *memory = bms_memory(bms);
+    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
+                        bms->options.current);
+    /* Accepts a mask only if it agrees with the state of the balancer and with the number of cells:
+     * in the document these registers hold something else (section 5). */
+    if (pack_known(pack, BALANCE_MASK)) {
+        double mask = pack->value[BALANCE_MASK];
+        bool beyond =
+            pack_known(pack, CELL_COUNT) && mask >= ldexp(1, (int) pack->value[CELL_COUNT]);
+        bool denied = pack_known(pack, BALANCING) && (mask > 0) != (pack->value[BALANCING] > 0);
+        if (beyond || denied)
+            pack_unset(pack, BALANCE_MASK);
+    }
+    for (int i = 0; i < MAX_TEMPS; i++)
+        if (pack->value[TEMP_COUNT] <= i)
+            pack_unset(pack, (enum pack_value)(TEMP_C + i));
+    /* Not every dialect reports which cell is the highest; with all cells known, voltage and number
+     * follow from them. A number without its voltage, whose register a program may not read, is
+     * discarded. */
     if (pack_known(pack, CELL_MV)) {
         pack_unset(pack, CELL_MAX_MV);
         pack_unset(pack, CELL_MIN_MV);
@@ -376,18 +359,6 @@ static void settle_extremes(struct pack *pack)
         pack_unset(pack, CELL_MAX_INDEX);
     if (!pack_known(pack, CELL_MIN_MV))
         pack_unset(pack, CELL_MIN_INDEX);
-}
-
-static void finish(struct bms *bms, struct pack *pack)
-{
-    struct memory *memory = bms_memory(bms);
-    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
-                        bms->options.current);
-    check_balance_mask(pack);
-    for (int i = 0; i < MAX_TEMPS; i++)
-        if (pack->value[TEMP_COUNT] <= i)
-            pack_unset(pack, (enum pack_value)(TEMP_C + i));
-    settle_extremes(pack);
 }
 
 /* ---- emulator ---- */

@@ -389,21 +389,6 @@ static void settle_cells_to_ask(struct memory *memory, const struct pack *pack, 
         memory->cells_to_ask = (uint8_t) possible;
 }
 
-/* Without a second sensor its value is about 0 °C, which is accepted only if two sensors are
- * configured. */
-static void settle_temps(const struct memory *memory, struct pack *pack)
-{
-    const enum pack_value second = TEMP_C + 1;
-    if (memory->config_known) {
-        unsigned sensors = memory->config & 1 << 6 ? 2 : 1;
-        pack_set(pack, TEMP_COUNT, sensors);
-        if (sensors < 2)
-            pack_unset(pack, second);
-    } else if (fabs(pack->value[second]) < 0.15) {
-        pack_unset(pack, second);
-    }
-}
-
 static void finish(struct bms *bms, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
@@ -430,7 +415,17 @@ static void finish(struct bms *bms, struct pack *pack)
     if (is_16s || in_doubt)
         return;
     settle_cells_to_ask(memory, pack, count);
-    settle_temps(memory, pack);
+    /* Without a second sensor its value is about 0 °C, which is accepted only if two sensors are
+     * configured. */
+    const enum pack_value second = TEMP_C + 1;
+    if (memory->config_known) {
+        unsigned sensors = memory->config & 1 << 6 ? 2 : 1;
+        pack_set(pack, TEMP_COUNT, sensors);
+        if (sensors < 2)
+            pack_unset(pack, second);
+    } else if (fabs(pack->value[second]) < 0.15) {
+        pack_unset(pack, second);
+    }
 }
 
 /* ---- emulator ---- */

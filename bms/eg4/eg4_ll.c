@@ -103,12 +103,6 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return fits ? BMS_DONE : BMS_INVALID;
 }
 
-static int sensor_at(const struct modbus_window *window, unsigned n)
-{
-    uint16_t word = modbus_word(window, REG_SENSORS + n / 2);
-    return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
-}
-
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, 0, VALUES)) {
@@ -135,7 +129,8 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         /* 0 °C counts only if a later sensor reads something else. */
         bool more = false;
         for (unsigned n = SENSORS; n > 0; n--) {
-            int celsius = sensor_at(window, n - 1);
+            uint16_t word = modbus_word(window, REG_SENSORS + (n - 1) / 2);
+            int celsius = (int8_t) (n % 2 == 1 ? word >> 8 : word & 0xFF);
             bool fitted = celsius >= SENSOR_LEAST_C && celsius <= SENSOR_MOST_C;
             if (fitted && (celsius != 0 || more))
                 pack_set_temp(pack, n, celsius);

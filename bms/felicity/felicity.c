@@ -101,20 +101,10 @@ static enum bms_result check(struct bms *bms, const struct modbus_window *window
     return BMS_DONE;
 }
 
-static void decode_serial(const struct modbus_window *window, struct pack *pack)
-{
-    char text[TEXT_SIZE] = "";
-    size_t used = 0;
-    for (unsigned i = 0; i < SERIAL_COUNT && used < sizeof text; i++)
-        used += (size_t) snprintf(text + used, sizeof text - used, "%u",
-                                  modbus_word(window, SERIAL_NUMBER + i));
-    pack_set_text(pack, SERIAL, (const uint8_t *) text, used);
-}
-
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
-    char text[8];
+    char text[TEXT_SIZE] = "";
     if (modbus_has(window, REG_VOLTAGE, 2)) {
         memory->volts = modbus_word(window, REG_VOLTAGE) / 100.0;
         bms_set_current(bms, pack, (0 - (int16_t) modbus_word(window, REG_CURRENT)) / 10.0);
@@ -123,8 +113,13 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         pack_raw_alarm(pack, modbus_word(window, STATE));
         pack_raw_alarm(pack, modbus_word(window, REG_FAULT));
     }
-    if (modbus_has(window, SERIAL_NUMBER, SERIAL_COUNT))
-        decode_serial(window, pack);
+    if (modbus_has(window, SERIAL_NUMBER, SERIAL_COUNT)) {
+        size_t used = 0;
+        for (unsigned i = 0; i < SERIAL_COUNT && used < sizeof text; i++)
+            used += (size_t) snprintf(text + used, sizeof text - used, "%u",
+                                      modbus_word(window, SERIAL_NUMBER + i));
+        pack_set_text(pack, SERIAL, (const uint8_t *) text, used);
+    }
     if (modbus_has(window, VERSION, 1)) {
         int size = snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
         pack_set_text(pack, FIRMWARE, (const uint8_t *) text, (size_t) size);

@@ -102,19 +102,6 @@ static bool is_exact(unsigned id)
     return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
 }
 
-/* Protocols round; a larger difference means that the value did not fit into the protocol. */
-static bool fits(unsigned id, double shown, double read)
-{
-    return fabs(read - shown) <= (is_exact(id) ? 0 : fmax(1, fabs(shown) / 50));
-}
-
-/* The mask of balancing cells is not checked, because nothing is controlled by it: if it is unknown
- * or has no place it is sent as "none". */
-static bool is_judged(unsigned id)
-{
-    return id != BALANCING && id != BALANCE_MASK && id != FLOW;
-}
-
 /* ---- limits ---- */
 
 static const enum pack_value limits[] = {CHARGE_VOLTAGE_LIMIT_V, CHARGE_CURRENT_LIMIT_A,
@@ -176,10 +163,15 @@ static void find_untellable(struct dialect *dialect, const struct shown *shown)
     poll_copy(dialect, send_all, &dialect->reader, &read, &raw);
     for (unsigned id = 0; id < PACK_VALUES; id++) {
         double value = shown->values.value[id], got = read.value[id];
-        dialect->wrong[id] = !is_judged(id) ? false
+        /* The mask of balancing cells is not checked, because nothing is controlled by it: if it is
+         * unknown or has no place it is sent as "none". */
+        const bool ignored = id == BALANCING || id == BALANCE_MASK || id == FLOW;
+        /* Protocols round; by more than that, the value did not fit into the protocol. */
+        const double rounding = is_exact(id) ? 0 : fmax(1, fabs(value) / 50);
+        dialect->wrong[id] = ignored        ? false
                              : isnan(value) ? !isnan(got) || !isnan(raw.value[id])
                              : isnan(got)   ? dialect->carried[id]
-                                            : !fits(id, value, got);
+                                            : fabs(got - value) > rounding;
     }
     dialect->wrong_alarms = read.alarms_known && !shown->values.alarms_known;
 }

@@ -111,13 +111,6 @@ static bool number_to_raw(const struct table_field *field, double value, int64_t
     return true;
 }
 
-static void put_raw(const struct table *table, const struct table_field *field, int64_t raw,
-                    uint8_t *out)
-{
-    for (unsigned i = 0, size = width(field); i < size; i++)
-        out[field->at + (table->big_endian ? size - 1 - i : i)] = (uint8_t) (raw >> 8 * i);
-}
-
 /* False: the message is not sent. `*size` is reduced if it ends early. */
 static bool write_field(const struct table *table, const struct table_field *field,
                         const struct shown *shown, uint8_t *out, unsigned *size)
@@ -145,7 +138,8 @@ static bool write_field(const struct table *table, const struct table_field *fie
         return out[field->at] != 0;
     default:
         if (number_to_raw(field, number, &raw)) {
-            put_raw(table, field, raw, out);
+            for (unsigned i = 0, bytes = width(field); i < bytes; i++)
+                out[field->at + (table->big_endian ? bytes - 1 - i : i)] = (uint8_t) (raw >> 8 * i);
             return true;
         }
         if (field->unknown == UNKNOWN_END && field->at < *size)

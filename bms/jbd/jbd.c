@@ -84,14 +84,6 @@ size_t jbd_put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t
     return size;
 }
 
-/* Whether it is a request (an echo), or a reply with a valid status. */
-static bool is_header(const struct jbd_layout *layout, const uint8_t *bytes)
-{
-    uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
-    return first == JBD_READ || first == JBD_WRITE || second == STATUS_DONE ||
-           second >= STATUS_UNKNOWN;
-}
-
 struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *request,
                                const uint8_t *bytes, size_t size)
 {
@@ -101,7 +93,9 @@ struct bms_span jbd_find_frame(const struct bms *bms, const struct bms_request *
         return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
     if (size < layout->header)
         return (struct bms_span){BMS_MORE, 0};
-    if (!is_header(layout, bytes))
+    /* Whether it is a request (an echo), or a reply with a valid status. */
+    uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
+    if (first != JBD_READ && first != JBD_WRITE && second != STATUS_DONE && second < STATUS_UNKNOWN)
         return (struct bms_span){BMS_SKIP, 1};
     size_t whole = layout->header + bytes[layout->header - 1] + TRAILER;
     if (size < whole)
@@ -146,22 +140,6 @@ static void put_write(const struct bms *bms, enum jbd_reg reg, const uint8_t wor
     request->size = jbd_put_frame(bms, request->bytes, JBD_WRITE, (uint8_t) reg, word, 2);
 }
 
-/* Requested as often as the poller likes: a device that answers nothing else is no board. */
-static bool build_leave(struct bms *bms, struct bms_request *request)
-{
-    struct jbd_memory *memory = bms_memory(bms);
-    /* Whether the board may be in factory mode, and this gateway has to bring it out. */
-    if (!(bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable)))
-        return false;
-    if (memory->leave_asked < LEAVE_TRIES)
-        memory->leave_asked++;
-    else
-        snprintf(bms->remark, sizeof bms->remark,
-                 "may be in factory mode: it does not confirm that it has left it");
-    put_write(bms, REG_LEAVE, leave_key, request);
-    return true;
-}
-
 /* Some firmware rejects the request for its name, some does not answer: neither is asked again
  * before the next connection (2.3). */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
@@ -172,8 +150,19 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
             return false;
         memory->name_asked++;
     }
-    if (step == STEP_LEAVE)
-        return build_leave(bms, request);
+    if (step == STEP_LEAVE) {
+        /* Requested as often as the poller likes: a device that answers nothing else is no board.
+         * Whether the board may be in factory mode, and this gateway has to bring it out: */
+        if (!(bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable)))
+            return false;
+        if (memory->leave_asked < LEAVE_TRIES)
+            memory->leave_asked++;
+        else
+            snprintf(bms->remark, sizeof bms->remark,
+                     "may be in factory mode: it does not confirm that it has left it");
+        put_write(bms, REG_LEAVE, leave_key, request);
+        return true;
+    }
     request->size = jbd_put_frame(bms, request->bytes, JBD_READ, step_reg[step], NULL, 0);
     return true;
 }
@@ -318,19 +307,6 @@ static void decode_common(struct bms *bms, const uint8_t *d, enum pack_value cap
     pack_alarm_bits(pack, ROWS(jbd_protections), be16(d + 16));
 }
 
-/* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
- * capacities before them read FFFF there:
- *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
- *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
-static void decode_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
-{
-    pack_set(pack, MOS_TEMP_C, (be16(tail) - JBD_ZERO_CELSIUS) / 10.0);
-    pack_set(pack, SOH_PERCENT, tail[4]);
-    pack_set(pack, REMAINING_AH, be16(tail + 8) / 10.0);
-    pack_set(pack, RATED_AH, be16(tail + 10) / 10.0);
-    bms_set_current(bms, pack, sbe32(tail + 12) / 10.0);
-}
-
 /* Register 03 of a plain board, after the number of cells:
  *   03      | 0B 91 0B 98 0B 97 | …
  *   sensors | 0.1 K each        | tail, if any */
@@ -350,7 +326,16 @@ static bool decode_plain(struct bms *bms, const struct reply *reply, struct pack
         if (be16(d + tail + 3) > 0)
             pack_set(pack, FULL_AH, be16(d + tail + 3) / jbd_per_unit(d));
     } else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF) {
-        decode_daren_tail(bms, d + tail, pack);
+        /* After the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; the current and
+         * capacities before them read FFFF there:
+         *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
+         *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
+        d += tail;
+        pack_set(pack, MOS_TEMP_C, (be16(d) - JBD_ZERO_CELSIUS) / 10.0);
+        pack_set(pack, SOH_PERCENT, d[4]);
+        pack_set(pack, REMAINING_AH, be16(d + 8) / 10.0);
+        pack_set(pack, RATED_AH, be16(d + 10) / 10.0);
+        bms_set_current(bms, pack, sbe32(d + 12) / 10.0);
     }
     return true;
 }

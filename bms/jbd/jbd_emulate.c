@@ -11,12 +11,6 @@
 
 #define EMULATED_CELLS 32
 
-static uint16_t signed_word(const struct pack *pack, enum pack_value id, double factor)
-{
-    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
-    return (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, raw));
-}
-
 static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
 {
     size_t count = pack_scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
@@ -27,74 +21,54 @@ static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
     return at;
 }
 
-/* Values beyond 655.35 Ah or 327.67 A need the coarse steps. */
-static bool needs_coarse(const struct pack *pack)
-{
-    static const enum pack_value capacities[] = {REMAINING_AH, FULL_AH, RATED_AH};
-    bool coarse = fabs(pack->value[CURRENT_A]) > INT16_MAX / 100.0;
-    for (size_t i = 0; i < COUNT(capacities); i++)
-        coarse |= pack->value[capacities[i]] > UINT16_MAX / 100.0;
-    return coarse;
-}
-
-static void put_common(const struct bms *bms, const struct pack *pack, enum pack_value capacity,
-                       uint8_t *d)
+/* The tail of a plain board is that of newer firmware, which reports its full capacity. Values
+ * beyond 655.35 Ah or 327.67 A need the coarse steps. */
+static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     const struct jbd_memory *memory = (const void *) bms->memory.bytes;
-    bool coarse = needs_coarse(pack);
-    double factor = coarse ? 10 : 100;
-    uint32_t mask = pack_scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
+    const bool addressed = jbd_layout_of(bms)->addressed;
+    const double most_ah =
+        fmax(fmax(pack->value[REMAINING_AH], pack->value[FULL_AH]), pack->value[RATED_AH]);
+    const bool coarse =
+        fabs(pack->value[CURRENT_A]) > INT16_MAX / 100.0 || most_ah > UINT16_MAX / 100.0;
+    const double factor = coarse ? 10 : 100;
+    const double current = pack_known(pack, CURRENT_A) ? round(pack->value[CURRENT_A] * factor) : 0;
+    const uint32_t mask = pack_scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
     put_be16(d, pack_scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
-    put_be16(d + 2, signed_word(pack, CURRENT_A, factor));
+    put_be16(d + 2, (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, current)));
     put_be16(d + 4, pack_scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
-    put_be16(d + 6, pack_scaled(pack, capacity, factor, 0, UINT16_MAX));
+    put_be16(d + 6, pack_scaled(pack, addressed ? FULL_AH : RATED_AH, factor, 0, UINT16_MAX));
     put_be16(d + 8, pack_scaled(pack, CYCLES, 1, 0, UINT16_MAX));
     put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
     put_be16(d + 12, mask & 0xFFFF);
     put_be16(d + 14, mask >> 16);
-    uint16_t word = (uint16_t) pack_alarm_word(ROWS(jbd_protections), pack->alarms_protection);
-    put_be16(d + 16, memory->held ? word | 1u << JBD_HELD_BIT : word);
+    uint64_t protections = pack_alarm_word(ROWS(jbd_protections), pack->alarms_protection);
+    protections |= addressed
+                       ? pack_alarm_word(ROWS(jbd_addressed_protections), pack->alarms_protection)
+                       : pack_alarm_word(ROWS(jbd_plain_protections), pack->alarms_protection);
+    put_be16(d + 16, (uint32_t) protections | (memory->held ? 1u << JBD_HELD_BIT : 0));
     char *minor;
     unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
     d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
     d[19] = (uint8_t) pack_scaled(pack, SOC_PERCENT, 1, 0, 100);
-    uint32_t fet =
-        pack_scaled(pack, CHARGE_MOS, 1, 0, 1) | pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
-    d[20] = (uint8_t) (coarse ? fet | 0x80 : fet);
+    d[20] = (uint8_t) (pack_scaled(pack, CHARGE_MOS, 1, 0, 1) |
+                       pack_scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1 | (coarse ? 0x80 : 0));
     d[21] = (uint8_t) pack_scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
-}
-
-/* The tail is that of newer firmware, which reports its full capacity. */
-static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    put_common(bms, pack, RATED_AH, d);
-    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(jbd_plain_protections),
-                                                               pack->alarms_protection));
+    if (addressed) {
+        put_be16(d + 22,
+                 (uint16_t) pack_alarm_word(ROWS(jbd_addressed_warnings), pack->alarms_warning));
+        put_be16(d + 24, 250 + JBD_ZERO_CELSIUS);
+        put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, JBD_ZERO_CELSIUS, UINT16_MAX));
+        return put_temps(pack, d, 28);
+    }
     size_t at = put_temps(pack, d, 22);
     if (!pack_known(pack, FULL_AH))
         return at;
     put_be16(d + at + 1,
              (uint16_t) pack_alarm_word(ROWS(jbd_plain_warnings), pack->alarms_warning));
-    put_be16(d + at + 3, pack_scaled(pack, FULL_AH, jbd_per_unit(d), 0, UINT16_MAX));
+    put_be16(d + at + 3, pack_scaled(pack, FULL_AH, factor, 0, UINT16_MAX));
     put_be16(d + at + 5, be16(d + 4));
     return at + JBD_TAIL_SIZE;
-}
-
-static size_t put_addressed(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    put_common(bms, pack, FULL_AH, d);
-    put_be16(d + 16, be16(d + 16) | (uint16_t) pack_alarm_word(ROWS(jbd_addressed_protections),
-                                                               pack->alarms_protection));
-    put_be16(d + 22,
-             (uint16_t) pack_alarm_word(ROWS(jbd_addressed_warnings), pack->alarms_warning));
-    put_be16(d + 24, 250 + JBD_ZERO_CELSIUS);
-    put_be16(d + 26, pack_scaled(pack, MOS_TEMP_C, 10, JBD_ZERO_CELSIUS, UINT16_MAX));
-    return put_temps(pack, d, 28);
-}
-
-static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
-{
-    return jbd_layout_of(bms)->addressed ? put_addressed(bms, pack, d) : put_plain(bms, pack, d);
 }
 
 static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)

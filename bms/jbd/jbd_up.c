@@ -71,20 +71,15 @@ static size_t put_frame(uint8_t *out, uint8_t address, const struct range *range
     return HEAD_SIZE + count + CRC_SIZE;
 }
 
-/* There is no start byte: the known parts of a head have to do. */
-static bool is_head(const uint8_t *bytes, size_t size)
-{
-    if (bytes[0] < 1 || bytes[0] > ADDRESS_MAX)
-        return false;
-    if (size >= 2 && bytes[1] != READ && bytes[1] != WRITE && bytes[1] != READ_SINGLE)
-        return false;
-    return size < HEAD_SIZE || (be16(bytes + 2) <= be16(bytes + 4) && be16(bytes + 6) <= DATA_MAX);
-}
-
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    if (!is_head(bytes, size))
+    /* There is no start byte: the known parts of a head have to do. */
+    if (bytes[0] < 1 || bytes[0] > ADDRESS_MAX)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size >= 2 && bytes[1] != READ && bytes[1] != WRITE && bytes[1] != READ_SINGLE)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size >= HEAD_SIZE && (be16(bytes + 2) > be16(bytes + 4) || be16(bytes + 6) > DATA_MAX))
         return (struct bms_span){BMS_SKIP, 1};
     if (size < HEAD_SIZE)
         return (struct bms_span){BMS_MORE, 0};
@@ -211,37 +206,6 @@ static void note_switches(struct memory *memory, uint16_t word, bool reason_to_o
     memory->wanted_known |= told;
 }
 
-/* 58 limits in steps of 0.1:
- *   02 48          | 07 D0          | 01 C0             | 07 D0
- *   charge voltage | charge current | discharge voltage | discharge current
- * The master's currents are those of the whole bank and would be counted twice there. */
-static void decode_limits(const struct reply *reply, struct pack *pack)
-{
-    const uint8_t *d = reply->data;
-    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, be16(d + 58) / 10.0);
-    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, be16(d + 62) / 10.0);
-    if (reply->address == MASTER)
-        return;
-    pack_set(pack, CHARGE_CURRENT_LIMIT_A, be16(d + 60) / 10.0);
-    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, be16(d + 64) / 10.0);
-}
-
-/* After the temperatures:
- *   00 00 | 00 00     | 0C 04    | 4A 42 44 34 38 …
- *   -     | balancing | firmware | text, 30 characters
- * For the packs behind it the master knows only half of the firmware's number, which is not used.
- */
-static void decode_trail(const uint8_t *d, struct pack *pack)
-{
-    pack_set(pack, BALANCE_MASK, be16(d + 2));
-    if (d[4] > 0) {
-        char version[8];
-        int length = snprintf(version, sizeof version, "%d.%d", d[4], d[5]);
-        pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
-    }
-    pack_set_text(pack, MODEL, d + 6, TEXT_MAX);
-}
-
 /* Cells and temperatures, each preceded by their number; the rest is only valid if all of them had
  * room. */
 static bool decode_lists(const struct reply *reply, struct pack *pack)
@@ -261,8 +225,21 @@ static bool decode_lists(const struct reply *reply, struct pack *pack)
     pack_set(pack, TEMP_COUNT, (double) temps);
     for (size_t i = 0; i < temps; i++)
         set_celsius(pack, (enum pack_value)(TEMP_C + i), d + at + 2 + 2 * i);
-    if (end + TRAIL_SIZE <= reply->size)
-        decode_trail(d + end, pack);
+    if (end + TRAIL_SIZE <= reply->size) {
+        /* After the temperatures:
+         *   00 00 | 00 00     | 0C 04    | 4A 42 44 34 38 …
+         *   -     | balancing | firmware | text, 30 characters
+         * For the packs behind it the master knows only half of the firmware's number, which is not
+         * used. */
+        d += end;
+        pack_set(pack, BALANCE_MASK, be16(d + 2));
+        if (d[4] > 0) {
+            char version[8];
+            int length = snprintf(version, sizeof version, "%d.%d", d[4], d[5]);
+            pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
+        }
+        pack_set_text(pack, MODEL, d + 6, TEXT_MAX);
+    }
     return true;
 }
 
@@ -288,7 +265,16 @@ static bool decode_status(struct bms *bms, const struct reply *reply, struct pac
     pack_set(pack, DISCHARGE_MOS, d[33] & ON_DISCHARGE ? 1 : 0);
     pack_set(pack, CHARGE_MOS, d[33] & ON_CHARGE ? 1 : 0);
     pack_set(pack, CYCLES, be16(d + 36));
-    decode_limits(reply, pack);
+    /* 58 limits in steps of 0.1:
+     *   02 48          | 07 D0          | 01 C0             | 07 D0
+     *   charge voltage | charge current | discharge voltage | discharge current
+     * The master's currents are those of the whole bank and would be counted twice there. */
+    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, be16(d + 58) / 10.0);
+    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, be16(d + 62) / 10.0);
+    if (reply->address != MASTER) {
+        pack_set(pack, CHARGE_CURRENT_LIMIT_A, be16(d + 60) / 10.0);
+        pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, be16(d + 64) / 10.0);
+    }
     uint32_t protection_word = be32(d + 24), warning_word = be32(d + 28);
     pack_clear_alarms(pack);
     for (size_t at = 24; at < 32; at += 2)

@@ -111,32 +111,6 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- decoder ---- */
 
-/* Keeps the settings frame, which comes once after each request for the stream, before the status
- * or after it, in case it is late. It is only kept together with the status that it came with: the
- * caller checks both and discards both if in doubt, whereas a damaged settings frame on its own
- * would affect each following status. After several statuses without settings, the kept ones may be
- * outdated. */
-static void keep_settings(struct memory *memory, struct pack *pack)
-{
-    bool came = pack_known(pack, RATED_AH);
-    memory->without = came ? 0 : (uint8_t) (memory->without + 1);
-    if (memory->without > SETTINGS_KEPT) {
-        memory->rated_mah = 0;
-        memory->without = 0;
-    }
-    for (unsigned i = 0; i < COUNT(memory->settings); i++) {
-        double *value = &pack->value[SETTINGS_FIRST + i];
-        if (came)
-            memory->settings[i] = (float) *value;
-        else if (memory->rated_mah != 0 && isnan(*value))
-            *value = memory->settings[i];
-    }
-    if (came)
-        memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
-    else if (memory->rated_mah != 0)
-        pack_set(pack, RATED_AH, memory->rated_mah / 1000.0);
-}
-
 static enum bms_result decode_record(struct bms *bms, const struct jk_record *record, bool last,
                                      struct pack *pack)
 {
@@ -145,7 +119,28 @@ static enum bms_result decode_record(struct bms *bms, const struct jk_record *re
     if (result != BMS_DONE)
         return result;
     if (record->type == JK_STATUS) {
-        keep_settings(memory, pack);
+        /* Keeps the settings frame, which comes once after each request for the stream, before the
+         * status or after it, in case it is late. It is only kept together with the status that it
+         * came with: the caller checks both and discards both if in doubt, whereas a damaged
+         * settings frame on its own would affect each following status. After several statuses
+         * without settings, the kept ones may be outdated. */
+        bool came = pack_known(pack, RATED_AH);
+        memory->without = came ? 0 : (uint8_t) (memory->without + 1);
+        if (memory->without > SETTINGS_KEPT) {
+            memory->rated_mah = 0;
+            memory->without = 0;
+        }
+        for (unsigned i = 0; i < COUNT(memory->settings); i++) {
+            double *value = &pack->value[SETTINGS_FIRST + i];
+            if (came)
+                memory->settings[i] = (float) *value;
+            else if (memory->rated_mah != 0 && isnan(*value))
+                *value = memory->settings[i];
+        }
+        if (came)
+            memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
+        else if (memory->rated_mah != 0)
+            pack_set(pack, RATED_AH, memory->rated_mah / 1000.0);
         memory->status_awaited = false;
     }
     return last ? BMS_DONE : BMS_PARTIAL;
@@ -222,41 +217,6 @@ static void acknowledge(struct bms_output *out)
     out->size += REQUEST_SIZE;
 }
 
-/* As recorded: acknowledgements directly before frames, and left-overs of the Bluetooth module. A
- * board streams only after a request for the about record. */
-static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
-                            struct bms_output *out)
-{
-    static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
-    struct memory *memory = bms_memory(bms);
-    switch (request[COMMAND_AT]) {
-    case READ_ABOUT:
-        memory->introduced = true;
-        write_reply(bms, pack, JK_ABOUT, out);
-        acknowledge(out);
-        break;
-    case READ_STREAM:
-        acknowledge(out);
-        write_reply(bms, pack, JK_SETTINGS, out);
-        memcpy(out->bytes + out->size, module_says, sizeof module_says);
-        out->size += sizeof module_says;
-        if (memory->introduced)
-            write_reply(bms, pack, JK_STATUS, out);
-        break;
-    case SWITCH_CHARGE:
-    case SWITCH_DISCHARGE:
-    case SWITCH_BALANCER:
-        if (request[5] == 4 && le32(request + 6) <= 1)
-            pack_set(pack,
-                     request[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
-                     : request[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
-                                                               : SET_BALANCER,
-                     request[6]);
-        acknowledge(out); /* even if nothing changed */
-        break;
-    }
-}
-
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -264,8 +224,38 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     if (size == 0)
         return 0;
     struct bms_span span = find_short(bytes, size);
-    if (span.kind == BMS_FRAME)
-        emulate_request(bms, pack, bytes, out);
+    if (span.kind == BMS_FRAME) {
+        /* As recorded: acknowledgements directly before frames, and left-overs of the Bluetooth
+         * module. A board streams only after a request for the about record. */
+        static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
+        struct memory *memory = bms_memory(bms);
+        switch (bytes[COMMAND_AT]) {
+        case READ_ABOUT:
+            memory->introduced = true;
+            write_reply(bms, pack, JK_ABOUT, out);
+            acknowledge(out);
+            break;
+        case READ_STREAM:
+            acknowledge(out);
+            write_reply(bms, pack, JK_SETTINGS, out);
+            memcpy(out->bytes + out->size, module_says, sizeof module_says);
+            out->size += sizeof module_says;
+            if (memory->introduced)
+                write_reply(bms, pack, JK_STATUS, out);
+            break;
+        case SWITCH_CHARGE:
+        case SWITCH_DISCHARGE:
+        case SWITCH_BALANCER:
+            if (bytes[5] == 4 && le32(bytes + 6) <= 1)
+                pack_set(pack,
+                         bytes[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
+                         : bytes[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
+                                                                 : SET_BALANCER,
+                         bytes[6]);
+            acknowledge(out); /* even if nothing changed */
+            break;
+        }
+    }
     return span.size;
 }
 

@@ -173,19 +173,6 @@ static void find_registers(struct memory *memory, const uint8_t *frame, size_t e
     registers->complete = true;
 }
 
-/* Section 4: to be reported with its position. */
-static void remark_unknown(struct bms *bms)
-{
-    const struct memory *memory = bms_memory(bms);
-    if (memory->unknown_code == 0)
-        bms->remark[0] = '\0';
-    else
-        snprintf(bms->remark, sizeof bms->remark,
-                 "sends a register %02X that is not known (byte %u of its answer); what follows it "
-                 "is not read",
-                 memory->unknown_code, memory->unknown_offset);
-}
-
 static bool holds_vital(const struct registers *registers)
 {
     return registers->at[CELLS] && registers->at[VOLTAGE] && registers->at[CURRENT] &&
@@ -215,16 +202,6 @@ static void decode_temps(const struct registers *registers, struct pack *pack)
         pack_set_temp(pack, 2, celsius);
     if (counter)
         pack_set(pack, TEMP_COUNT, count);
-}
-
-/* C0 is the last register; if it is missing in a reply that was read to its end, it counts as 0. */
-static void note_protocol(struct memory *memory, const struct registers *registers)
-{
-    const uint8_t *value = registers->at[PROTOCOL];
-    if (!value && !(registers->complete && holds_vital(registers)))
-        return;
-    memory->protocol_known = true;
-    memory->protocol = value ? *value : 0;
 }
 
 /* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000 charges. */
@@ -276,21 +253,6 @@ static bool knows_full_capacity(const uint8_t *version)
     return major > 10 || (major == 10 && minor >= 10);
 }
 
-/* Section 5.5: the version is padded with _; the second half of BA is the model on new boards, or a
- * serial number. */
-static void decode_texts(const struct registers *registers, struct pack *pack)
-{
-    const uint8_t *version = registers->at[VERSION], *maker = registers->at[MAKER];
-    if (version) {
-        size_t size = strnlen((const char *) version, jk_4e57_value_size[VERSION]);
-        while (size > 0 && (version[size - 1] == '_' || version[size - 1] == ' '))
-            size--;
-        pack_set_text(pack, FIRMWARE, version, size);
-    }
-    if (maker && (memcmp(maker + 12, "JK_", 3) == 0 || memcmp(maker + 12, "JK-", 3) == 0))
-        pack_set_text(pack, MODEL, maker + 12, 12);
-}
-
 /* Section 4, 8E to A8: limits as they are set. Two bytes each but for the switch; the cold ones are plain two's
  * complement. */
 // clang-format off
@@ -311,7 +273,13 @@ const struct jk_4e57_setting jk_4e57_settings[JK_4E57_SETTINGS] = {
 static void decode_registers(struct bms *bms, const struct registers *registers, struct pack *pack)
 {
     const uint8_t *const *at = registers->at;
-    note_protocol(bms_memory(bms), registers);
+    /* C0 is the last register; if it is missing in a reply that was read to its end, it counts as
+     * 0. */
+    struct memory *memory = bms_memory(bms);
+    if (at[PROTOCOL] || (registers->complete && holds_vital(registers))) {
+        memory->protocol_known = true;
+        memory->protocol = at[PROTOCOL] ? *at[PROTOCOL] : 0;
+    }
     if (at[CELLS]) {
         /* 79: count of bytes, then index and voltage of each cell: 2A | 01 0E ED | 02 0E FA | … */
         unsigned count = at[CELLS][0] / 3u;
@@ -348,11 +316,10 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
         pack_set(pack, BALANCING, word >> 2 & 1);
     }
-    const uint8_t *rated = registers->at[CAPACITY], *full = registers->at[FULL_CAPACITY];
-    if (rated && be32(rated) != 0)
-        pack_set(pack, RATED_AH, be32(rated));
-    if (full && be32(full) != 0 && knows_full_capacity(registers->at[VERSION]))
-        pack_set(pack, FULL_AH, be32(full));
+    if (at[CAPACITY] && be32(at[CAPACITY]) != 0)
+        pack_set(pack, RATED_AH, be32(at[CAPACITY]));
+    if (at[FULL_CAPACITY] && be32(at[FULL_CAPACITY]) != 0 && knows_full_capacity(at[VERSION]))
+        pack_set(pack, FULL_AH, be32(at[FULL_CAPACITY]));
     for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
         const uint8_t *value = registers->at[jk_4e57_settings[i].code];
         if (!value)
@@ -360,9 +327,19 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
         const double raw = jk_4e57_settings[i].is_signed ? sbe16(value) : be16(value);
         pack_set(pack, jk_4e57_settings[i].id, raw / jk_4e57_settings[i].divisor);
     }
-    if (registers->at[BALANCER_SWITCH])
-        pack_set(pack, SET_BALANCER, *registers->at[BALANCER_SWITCH]);
-    decode_texts(registers, pack);
+    if (at[BALANCER_SWITCH])
+        pack_set(pack, SET_BALANCER, *at[BALANCER_SWITCH]);
+    /* Section 5.5: the version is padded with _; the second half of BA is the model on new boards,
+     * or a serial number. */
+    const uint8_t *version = at[VERSION], *maker = at[MAKER];
+    if (version) {
+        size_t size = strnlen((const char *) version, jk_4e57_value_size[VERSION]);
+        while (size > 0 && (version[size - 1] == '_' || version[size - 1] == ' '))
+            size--;
+        pack_set_text(pack, FIRMWARE, version, size);
+    }
+    if (maker && (memcmp(maker + 12, "JK_", 3) == 0 || memcmp(maker + 12, "JK-", 3) == 0))
+        pack_set_text(pack, MODEL, maker + 12, 12);
 }
 
 static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t *frame,
@@ -372,10 +349,17 @@ static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t
     if (asked != 0 && frame[INFO_AT] != asked)
         return BMS_FOREIGN;
     find_registers(bms_memory(bms), frame, size - TAIL, &registers);
-    remark_unknown(bms);
+    /* Section 4: to be reported with its position. */
+    struct memory *memory = bms_memory(bms);
+    if (memory->unknown_code == 0)
+        bms->remark[0] = '\0';
+    else
+        snprintf(bms->remark, sizeof bms->remark,
+                 "sends a register %02X that is not known (byte %u of its answer); what follows it "
+                 "is not read",
+                 memory->unknown_code, memory->unknown_offset);
     if (asked == 0) {
         /* A reply with the whole table, also to a request for register 0 only. */
-        struct memory *memory = bms_memory(bms);
         if (!holds_vital(&registers))
             return BMS_INVALID;
         memory->read_awaited = memory->woken = false;

@@ -41,33 +41,6 @@ static unsigned emulated_cells(const struct pack *pack)
     return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
 }
 
-static uint32_t alarm_word(const struct pack *pack)
-{
-    const uint32_t active = pack->alarms_warning | pack->alarms_protection;
-    const bool hot =
-        active >> CHARGE_OVER_TEMPERATURE & 1 || active >> DISCHARGE_OVER_TEMPERATURE & 1;
-    const bool cold =
-        active >> CHARGE_UNDER_TEMPERATURE & 1 || active >> DISCHARGE_UNDER_TEMPERATURE & 1;
-    return ((uint32_t) pack_alarm_word(jk_4e57_alarms, JK_4E57_ALARMS, active) & ~(1u << 13)) |
-           (uint32_t) hot << JK_4E57_HOT_BIT | (uint32_t) cold << JK_4E57_COLD_BIT;
-}
-
-/* Settings of the pack replace the presets of the app. */
-static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
-{
-    for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
-        const struct jk_4e57_setting *row = &jk_4e57_settings[i];
-        if (row->code == code && pack_known(pack, row->id))
-            return (uint32_t) (int32_t) lround(row->divisor * pack->value[row->id]);
-    }
-    if (code == BALANCER_SWITCH && pack_known(pack, SET_BALANCER))
-        return pack->value[SET_BALANCER] > 0;
-    for (size_t i = 0; i < COUNT(presets); i++)
-        if (presets[i].code == code)
-            return (uint32_t) presets[i].value;
-    return 0;
-}
-
 static uint32_t raw_number(const struct pack *pack, uint8_t code)
 {
     switch (code) {
@@ -93,8 +66,15 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case STRINGS:
     case CELL_SETTING:
         return emulated_cells(pack);
-    case ALARMS:
-        return alarm_word(pack);
+    case ALARMS: {
+        const uint32_t active = pack->alarms_warning | pack->alarms_protection;
+        const bool hot =
+            active >> CHARGE_OVER_TEMPERATURE & 1 || active >> DISCHARGE_OVER_TEMPERATURE & 1;
+        const bool cold =
+            active >> CHARGE_UNDER_TEMPERATURE & 1 || active >> DISCHARGE_UNDER_TEMPERATURE & 1;
+        return ((uint32_t) pack_alarm_word(jk_4e57_alarms, JK_4E57_ALARMS, active) & ~(1u << 13)) |
+               (uint32_t) hot << JK_4E57_HOT_BIT | (uint32_t) cold << JK_4E57_COLD_BIT;
+    }
     case STATE:
         return (value_or(pack, CHARGE_MOS, 1) > 0 ? 1 : 0) |
                (value_or(pack, DISCHARGE_MOS, 1) > 0 ? 2 : 0) |
@@ -108,7 +88,18 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case DISCHARGE_SWITCH:
         return value_or(pack, DISCHARGE_MOS, 1) > 0;
     }
-    return setting_or_preset(pack, code);
+    /* Settings of the pack replace the presets of the app. */
+    for (size_t i = 0; i < JK_4E57_SETTINGS; i++) {
+        const struct jk_4e57_setting *row = &jk_4e57_settings[i];
+        if (row->code == code && pack_known(pack, row->id))
+            return (uint32_t) (int32_t) lround(row->divisor * pack->value[row->id]);
+    }
+    if (code == BALANCER_SWITCH && pack_known(pack, SET_BALANCER))
+        return pack->value[SET_BALANCER] > 0;
+    for (size_t i = 0; i < COUNT(presets); i++)
+        if (presets[i].code == code)
+            return (uint32_t) presets[i].value;
+    return 0;
 }
 
 static size_t put_cells(uint8_t *out, const struct pack *pack)
@@ -130,24 +121,6 @@ static const char *version_of(const struct pack *pack)
     return strstr(own, "_S") ? own : "11.XW_S11.262H";
 }
 
-/* Padded with _. */
-static void put_version(uint8_t *out, const struct pack *pack)
-{
-    const char *text = version_of(pack);
-    size_t size = jk_4e57_value_size[VERSION], length = strlen(text);
-    memset(out, '_', size);
-    memcpy(out, text, length < size ? length : size);
-}
-
-/* 12 bytes of the user's text, 12 of the model. */
-static void put_maker(uint8_t *out, const struct pack *pack)
-{
-    const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
-    size_t length = strlen(model);
-    memcpy(out, "Input Userda", 12);
-    memcpy(out + 12, model, length < 12 ? length : 12);
-}
-
 static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
 {
     size_t size = jk_4e57_value_size[code];
@@ -155,11 +128,16 @@ static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
     if (code == CELLS)
         return 1 + put_cells(out + 1, pack);
     memset(out + 1, 0, size);
-    if (code == VERSION)
-        put_version(out + 1, pack);
-    else if (code == MAKER)
-        put_maker(out + 1, pack);
-    else if (size == 1)
+    if (code == VERSION) {
+        const char *text = version_of(pack);
+        memset(out + 1, '_', size);
+        memcpy(out + 1, text, strnlen(text, size));
+    } else if (code == MAKER) {
+        /* 12 bytes of the user's text, 12 of the model. */
+        const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
+        memcpy(out + 1, "Input Userda", 12);
+        memcpy(out + 13, model, strnlen(model, 12));
+    } else if (size == 1)
         out[1] = (uint8_t) raw_number(pack, code);
     else if (size == 2)
         put_be16(out + 1, raw_number(pack, code));

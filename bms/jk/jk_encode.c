@@ -198,20 +198,6 @@ static void encode_settings(struct jk_image *image, uint8_t address, enum jk_lay
         put32(image, 270, address);
 }
 
-/* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
-static void encode_about(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
-{
-    bool old = layout == JK_24S;
-    put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));
-    put_text(image, 22, 8, old ? "10.XG" : "15A");
-    put_text(image, 30, 8, software(pack, layout));
-    put32(image, 38, 86400);
-    put32(image, 42, 9);
-    put_text(image, 46, 16, "packgate");
-    put_text(image, 78, 8, "260101");
-    put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));
-}
-
 /* ---- frame ---- */
 
 void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
@@ -226,7 +212,17 @@ void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout,
         encode_status(image, layout, pack);
     else if (type == JK_SETTINGS)
         encode_settings(image, address, layout, pack);
-    else if (type == JK_ABOUT)
-        encode_about(image, layout, pack);
+    else if (type == JK_ABOUT) {
+        /* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
+        bool old = layout == JK_24S;
+        put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));
+        put_text(image, 22, 8, old ? "10.XG" : "15A");
+        put_text(image, 30, 8, software(pack, layout));
+        put32(image, 38, 86400);
+        put32(image, 42, 9);
+        put_text(image, 46, 16, "packgate");
+        put_text(image, 78, 8, "260101");
+        put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));
+    }
     image->bytes[JK_RECORD_SIZE - 1] = (uint8_t) sum_bytes(image->bytes, JK_RECORD_SIZE - 1);
 }

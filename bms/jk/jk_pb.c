@@ -511,32 +511,27 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
     }
 }
 
-static void emulate_switch(const uint8_t *request, struct pack *pack, struct bms_output *out)
-{
-    uint16_t start = be16(request + 2);
-    bool known =
-        start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
-    if (!known || be16(request + 4) != 2) {
-        write_exception(request, MODBUS_BAD_ADDRESS, out);
-    } else if (be32(request + 7) > 1) {
-        write_exception(request, MODBUS_BAD_VALUE, out);
-    } else {
-        pack_set(pack,
-                 start == REGISTER_BALANCER ? SET_BALANCER
-                 : start == REGISTER_CHARGE ? CHARGE_MOS
-                                            : DISCHARGE_MOS,
-                 be32(request + 7));
-        acknowledge(request, out);
-    }
-}
-
 /* The record first, then the acknowledgement, as recorded. */
 static void emulate_write(const struct bms_request *request, struct pack *pack,
                           struct bms_output *out)
 {
     enum jk_type type = type_of_trigger(request);
     if (type == 0) {
-        emulate_switch(request->bytes, pack, out);
+        uint16_t start = be16(request->bytes + 2);
+        bool known =
+            start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
+        if (!known || be16(request->bytes + 4) != 2) {
+            write_exception(request->bytes, MODBUS_BAD_ADDRESS, out);
+        } else if (be32(request->bytes + 7) > 1) {
+            write_exception(request->bytes, MODBUS_BAD_VALUE, out);
+        } else {
+            pack_set(pack,
+                     start == REGISTER_BALANCER ? SET_BALANCER
+                     : start == REGISTER_CHARGE ? CHARGE_MOS
+                                                : DISCHARGE_MOS,
+                     be32(request->bytes + 7));
+            acknowledge(request->bytes, out);
+        }
         return;
     }
     struct jk_image image = {.big_endian = false};

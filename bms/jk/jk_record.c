@@ -352,24 +352,6 @@ void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_
     pack_alarm_at(pack, discharge, level, active && (unclear || !discharge_mos));
 }
 
-static void decode_alarms(const struct jk_record *record, const struct jk_places *at,
-                          struct pack *pack)
-{
-    int64_t word;
-    if (!get(record, at->alarms, at->alarm_kind, &word))
-        return;
-    pack_clear_alarms(pack);
-    pack_alarm_bits(pack, jk_alarm_rows, JK_ALARM_ROWS, (uint64_t) word);
-    if (at->alarm_kind == U32)
-        jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
-                              ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
-                              get_or_0(record, at->charge_mos, U8) != 0,
-                              get_or_0(record, at->discharge_mos, U8) != 0);
-    pack_raw_alarm(pack, (uint16_t) word);
-    if (at->alarm_kind == U32)
-        pack_raw_alarm(pack, (uint16_t) (word >> 16));
-}
-
 static enum bms_result decode_status(const struct bms *bms, struct jk_notes *notes,
                                      const struct jk_record *record, struct pack *pack)
 {
@@ -381,7 +363,19 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     decode_fields(bms, record, layout, jk_status_fields, JK_STATUS_FIELDS, pack);
     decode_cells(record, at, pack);
     decode_temps(notes, record, at, pack);
-    decode_alarms(record, at, pack);
+    int64_t word;
+    if (get(record, at->alarms, at->alarm_kind, &word)) {
+        pack_clear_alarms(pack);
+        pack_alarm_bits(pack, jk_alarm_rows, JK_ALARM_ROWS, (uint64_t) word);
+        if (at->alarm_kind == U32)
+            jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+                                  ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
+                                  get_or_0(record, at->charge_mos, U8) != 0,
+                                  get_or_0(record, at->discharge_mos, U8) != 0);
+        pack_raw_alarm(pack, (uint16_t) word);
+        if (at->alarm_kind == U32)
+            pack_raw_alarm(pack, (uint16_t) (word >> 16));
+    }
     /* 0 off, 1 charging a cell, 2 discharging one. */
     int64_t state;
     if (get(record, at->balancing, U8, &state) && state <= 2)

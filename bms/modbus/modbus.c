@@ -219,13 +219,6 @@ static bool get_bit(const struct modbus_window *window, unsigned reg, unsigned b
 
 /* ---- values ---- */
 
-static double float_of(uint32_t pattern)
-{
-    float number;
-    memcpy(&number, &pattern, sizeof number);
-    return (double) number;
-}
-
 unsigned modbus_width(unsigned type)
 {
     if (type == MODBUS_U48 || type == MODBUS_U48_LOW)
@@ -271,8 +264,12 @@ static double integer_at(const struct modbus_window *window, const struct modbus
     for (unsigned i = 0; i < width; i++)
         number |= (uint64_t) masked_word(window, row, reg + i)
                   << 16 * (modbus_low_first(row->type) ? i : width - 1 - i);
-    if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW)
-        return float_of((uint32_t) number);
+    if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW) {
+        const uint32_t pattern = (uint32_t) number;
+        float value;
+        memcpy(&value, &pattern, sizeof value);
+        return (double) value;
+    }
     if (row->type != MODBUS_S16 && row->type != MODBUS_S32 && row->type != MODBUS_S32_LOW)
         return (double) number;
     uint64_t full = UINT64_C(1) << 16 * width; /* one more than the largest number */
@@ -329,19 +326,6 @@ static bool is_there(const struct modbus_value *row, double raw)
 static double scale(const struct modbus_value *row, double raw)
 {
     return (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
-}
-
-static void decode_number(const struct bms *bms, const struct modbus_value *row, unsigned n,
-                          double raw, double factor, struct pack *pack)
-{
-    enum pack_value id = (enum pack_value)(row->id + n);
-    double value = scale(row, raw) * factor;
-    if (!is_there(row, raw) || isnan(value))
-        pack_unset(pack, id);
-    else if (id == CURRENT_A)
-        bms_set_current(bms, pack, value);
-    else
-        pack_set(pack, id, id == BALANCING ? value != 0 : value);
 }
 
 /* The length of a run. Without a register that counts them, the last cell is the last one that is
@@ -405,8 +389,16 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
         double factor = factor_of(window, row);
         for (unsigned n = 0; n < length; n++) {
             double raw = raw_at(window, row, n);
-            if (!isnan(raw))
-                decode_number(bms, row, n, raw, factor, pack);
+            if (!isnan(raw)) {
+                enum pack_value id = (enum pack_value)(row->id + n);
+                double value = scale(row, raw) * factor;
+                if (!is_there(row, raw) || isnan(value))
+                    pack_unset(pack, id);
+                else if (id == CURRENT_A)
+                    bms_set_current(bms, pack, value);
+                else
+                    pack_set(pack, id, id == BALANCING ? value != 0 : value);
+            }
         }
     }
 }

@@ -214,13 +214,6 @@ static void decode_text(const struct word_row *rows, size_t count, struct pylon_
                           value.size);
 }
 
-static void decode_event(struct pylon_text name, struct pack *pack)
-{
-    for (size_t i = 0; i < COUNT(events); i++)
-        if (pylon_is(name, events[i].name))
-            pack_alarm_at(pack, (enum pack_alarm) events[i].alarm, events[i].level, true);
-}
-
 static void decode_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
 {
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
@@ -233,8 +226,12 @@ static void decode_events(struct pylon_text label, struct pylon_text value, stru
         }
         if (i > EVENTS_POWER)
             continue;
-        while ((word = pylon_word(&names)).size > 0)
-            decode_event(word, &pwr->pack);
+        while ((word = pylon_word(&names)).size > 0) {
+            for (size_t n = 0; n < COUNT(events); n++)
+                if (pylon_is(word, events[n].name))
+                    pack_alarm_at(&pwr->pack, (enum pack_alarm) events[n].alarm, events[n].level,
+                                  true);
+        }
     }
 }
 
@@ -254,18 +251,6 @@ static void decode_pwr_line(const struct bms *bms, struct pylon_text line, struc
     pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
 }
 
-static void close_alarms(struct pwr *pwr)
-{
-    struct pack *pack = &pwr->pack;
-    for (size_t i = 0; i < COUNT(events); i++)
-        pack_alarm_at(pack, (enum pack_alarm) events[i].alarm, events[i].level, false);
-    pack_alarm_at(pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr->words[SYSTEM_FAULT]);
-    for (unsigned i = 0; i < EVENT_WORDS; i++) {
-        pack_raw_alarm(pack, (uint16_t) pwr->words[i]);
-        pack_raw_alarm(pack, (uint16_t) (pwr->words[i] >> 16));
-    }
-}
-
 static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text, int64_t number,
                                   struct pack *pack)
 {
@@ -274,15 +259,19 @@ static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text,
     pack_clear(&pwr.pack);
     while (pylon_line(&text, &line))
         decode_pwr_line(bms, line, &pwr);
-    if (pwr.number == 0)
-        return BMS_FOREIGN;
-    if (pwr.number != number)
+    if (pwr.number == 0 || pwr.number != number)
         return BMS_FOREIGN;
     if (pwr.absent)
         return BMS_REFUSED;
     if (pwr.wrong || !pwr.has_voltage || !pwr.has_charge)
         return BMS_INVALID;
-    close_alarms(&pwr);
+    for (size_t i = 0; i < COUNT(events); i++)
+        pack_alarm_at(&pwr.pack, (enum pack_alarm) events[i].alarm, events[i].level, false);
+    pack_alarm_at(&pwr.pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr.words[SYSTEM_FAULT]);
+    for (unsigned i = 0; i < EVENT_WORDS; i++) {
+        pack_raw_alarm(&pwr.pack, (uint16_t) pwr.words[i]);
+        pack_raw_alarm(&pwr.pack, (uint16_t) (pwr.words[i] >> 16));
+    }
     pack_clear_alarms(pack);
     pack_merge(pack, &pwr.pack);
     return BMS_DONE;
@@ -356,26 +345,6 @@ static bool parse_charge(struct pylon_text word, struct pylon_text *rest, struct
     return true;
 }
 
-static bool parse_state(struct pylon_text word, struct table *table)
-{
-    if (begins_with_digit(word) || word.size == 0)
-        return false;
-    table->states++;
-    table->high |= pylon_is(word, "High");
-    table->low |= pylon_is(word, "Low");
-    return true;
-}
-
-static bool parse_balance(struct pylon_text word, struct table *table)
-{
-    if (!pylon_is(word, "Y") && !pylon_is(word, "N"))
-        return false;
-    if (pylon_is(word, "Y"))
-        table->mask |= UINT64_C(1) << table->cells;
-    table->balances++;
-    return true;
-}
-
 static bool parse_field(enum column column, struct pylon_text word, struct pylon_text *rest,
                         struct table *table)
 {
@@ -394,11 +363,21 @@ static bool parse_field(enum column column, struct pylon_text word, struct pylon
         table->celsius[table->cells] = (double) number / 1000;
         return true;
     case VOLT_STATE:
-        return parse_state(word, table);
+        if (begins_with_digit(word) || word.size == 0)
+            return false;
+        table->states++;
+        table->high |= pylon_is(word, "High");
+        table->low |= pylon_is(word, "Low");
+        return true;
     case COULOMB:
         return parse_charge(word, rest, table);
     case BAL:
-        return parse_balance(word, table);
+        if (!pylon_is(word, "Y") && !pylon_is(word, "N"))
+            return false;
+        if (pylon_is(word, "Y"))
+            table->mask |= UINT64_C(1) << table->cells;
+        table->balances++;
+        return true;
     case SOC:
         return word.size > 1 && word.at[word.size - 1] == '%';
     case OTHER:
@@ -666,23 +645,6 @@ static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
     return told(pack, (enum pack_value)(TEMP_C + n * temps / cells), 1000);
 }
 
-static void say_bat(struct bms_output *out, const struct pack *pack)
-{
-    unsigned cells =
-        pack_known(pack, CELL_COUNT) ? (unsigned) fmin(pack->value[CELL_COUNT], CELLS_MOST) : 0;
-    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
-    append_text(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
-                     "Temp. State  SOC          Coulomb      BAL\r\r\n");
-    for (unsigned n = 0; n < cells; n++)
-        append_text(out,
-                    "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
-                    "%ld%%         %ld mAH      %c%s",
-                    n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
-                    cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
-                    told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
-                    n + 1 < cells ? "\r\r\n" : "\r\n");
-}
-
 static void write_reply(struct bms *bms, struct pylon_text line, const struct pack *pack,
                         struct bms_output *out)
 {
@@ -697,9 +659,23 @@ static void write_reply(struct bms *bms, struct pylon_text line, const struct pa
         append_text(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
     else if (command.step == STEP_PWR)
         say_pwr(out, (int) command.number, pack);
-    else if (command.step == STEP_BAT)
-        say_bat(out, pack);
-    else if (command.step == STEP_INFO) {
+    else if (command.step == STEP_BAT) {
+        unsigned cells =
+            pack_known(pack, CELL_COUNT) ? (unsigned) fmin(pack->value[CELL_COUNT], CELLS_MOST) : 0;
+        uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
+        append_text(out,
+                    "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
+                    "Temp. State  SOC          Coulomb      BAL\r\r\n");
+        for (unsigned n = 0; n < cells; n++)
+            append_text(
+                out,
+                "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
+                "%ld%%         %ld mAH      %c%s",
+                n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
+                cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
+                told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+                n + 1 < cells ? "\r\r\n" : "\r\n");
+    } else if (command.step == STEP_INFO) {
         append_text(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r",
                     (int) command.number);
         append_text(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r",

@@ -109,19 +109,6 @@ static unsigned pair_at(uint32_t bits, unsigned shift)
     return bits >> shift & 3;
 }
 
-static void decode_status(const struct modbus_window *window, struct pack *pack)
-{
-    unsigned status = modbus_word(window, REG_STATUS_1);
-    uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
-    pack_alarm_at(pack, MOS_OVER_TEMPERATURE, ALARM_WARNING, pair_at(other, 30) == 2);
-    pack_alarm_at(pack, CHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 20));
-    pack_alarm_at(pack, DISCHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 18));
-    if (status == 0)
-        return;
-    pack_set(pack, CHARGE_MOS, status >> 1 & 1);
-    pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);
-}
-
 /* All 0: not reported. The discharge limit is negative. The unit of these currents on the Pro
  * series is not known. */
 static void decode_limits(const struct bms *bms, const struct modbus_window *window,
@@ -152,8 +139,17 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         if (full > 0)
             pack_set(pack, SOC_PERCENT, fmin(100 * remaining / full, 100));
     }
-    if (modbus_has(window, REG_OTHER_ALARMS, 4))
-        decode_status(window, pack);
+    if (modbus_has(window, REG_OTHER_ALARMS, 4)) {
+        unsigned status = modbus_word(window, REG_STATUS_1);
+        uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
+        pack_alarm_at(pack, MOS_OVER_TEMPERATURE, ALARM_WARNING, pair_at(other, 30) == 2);
+        pack_alarm_at(pack, CHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 20));
+        pack_alarm_at(pack, DISCHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 18));
+        if (status != 0) {
+            pack_set(pack, CHARGE_MOS, status >> 1 & 1);
+            pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);
+        }
+    }
 }
 
 static const struct modbus_map map = {

@@ -222,13 +222,6 @@ static void decode_live(const struct bms *bms, const struct live *live, struct p
 
 /* ---- the other replies (section 6) ---- */
 
-/* Unwritten characters are FF. */
-static void decode_serial(const uint8_t *d, struct pack *pack)
-{
-    const uint8_t *end = memchr(d, 0xFF, SERIAL_SIZE);
-    pack_set_text(pack, SERIAL, d, end ? (size_t) (end - d) : SERIAL_SIZE);
-}
-
 /* The kind of a reply, by its structure alone. */
 enum kind { KIND_NONE, KIND_LIVE, KIND_PARAMETERS, KIND_IDENTITY, KIND_MAKER, KIND_CAPACITY };
 
@@ -295,9 +288,12 @@ static void decode_kind(const struct bms *bms, enum kind kind, const uint8_t *d,
         /* Hardware, firmware, model: ten characters each. */
         pack_set_text(pack, FIRMWARE, d + FIELD_SIZE, FIELD_SIZE);
         pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
-    } else if (kind == KIND_MAKER)
-        decode_serial(d + MODULE_HEAD, pack);
-    else if (be16(d + MODULE_HEAD + 4) > 0)
+    } else if (kind == KIND_MAKER) {
+        /* Unwritten characters are FF. */
+        d += MODULE_HEAD;
+        const uint8_t *end = memchr(d, 0xFF, SERIAL_SIZE);
+        pack_set_text(pack, SERIAL, d, end ? (size_t) (end - d) : SERIAL_SIZE);
+    } else if (be16(d + MODULE_HEAD + 4) > 0)
         pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);
 }
 
@@ -351,21 +347,6 @@ static size_t put_word(uint8_t *d, size_t at, unsigned word)
     return at + 2;
 }
 
-static size_t put_states(const struct pack *pack, uint8_t *d, size_t at)
-{
-    const uint64_t word = pack_alarm_word_once(pack, alarms, COUNT(alarms));
-    const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
-    const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
-                         (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;
-    memset(d + at, 0, STATE_SIZE);
-    for (unsigned i = 0; i < FET_STATE; i++)
-        put_be16(d + at + 2 * i, (uint32_t) (word >> 16 * i) & 0xFFFF);
-    put_be16(d + at + 2 * FET_STATE, fet);
-    put_be16(d + at + 2 * BALANCE_LOW, (uint32_t) fmod(mask, 65536));
-    put_be16(d + at + 2 * BALANCE_HIGH, (uint32_t) fmod(floor(mask / 65536), 65536));
-    return at + STATE_SIZE;
-}
-
 static size_t put_live(const struct pack *pack, uint8_t *d)
 {
     const unsigned cells =
@@ -391,7 +372,17 @@ static size_t put_live(const struct pack *pack, uint8_t *d)
     at = put_word(d, at, scaled(pack, FULL_AH, 100));
     at = put_word(d, at, scaled(pack, REMAINING_AH, 100));
     at = put_word(d, at, scaled(pack, CYCLES, 1));
-    return put_states(pack, d, at);
+    const uint64_t word = pack_alarm_word_once(pack, alarms, COUNT(alarms));
+    const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
+    const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
+                         (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;
+    memset(d + at, 0, STATE_SIZE);
+    for (unsigned i = 0; i < FET_STATE; i++)
+        put_be16(d + at + 2 * i, (uint32_t) (word >> 16 * i) & 0xFFFF);
+    put_be16(d + at + 2 * FET_STATE, fet);
+    put_be16(d + at + 2 * BALANCE_LOW, (uint32_t) fmod(mask, 65536));
+    put_be16(d + at + 2 * BALANCE_HIGH, (uint32_t) fmod(floor(mask / 65536), 65536));
+    return at + STATE_SIZE;
 }
 
 static size_t put_parameters(const struct pack *pack, uint8_t *d)

@@ -187,27 +187,6 @@ static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool na
     return asked < PATIENCE || asked % RARELY == 0;
 }
 
-static bool ask_identity(struct bms *bms, uint8_t command, struct bms_request *request)
-{
-    struct memory *memory = bms_memory(bms);
-    if (!ask_slowly(bms, STEP_IDENTITY, command, command == TOPBMS_PRODUCT, request))
-        return false;
-    if (command == TOPBMS_BOARD)
-        memory->board.answered = false;
-    return true;
-}
-
-static bool ask_serial(struct bms *bms, uint8_t command, struct bms_request *request)
-{
-    const struct memory *memory = bms_memory(bms);
-    if (command == TOPBMS_SERIAL && !memory->product_refused)
-        return false; /* F1H tells it */
-    /* The replies to C1H and C2H can look alike: request C2H only after C1H was answered. */
-    if (command == TOPBMS_SERIALS && !memory->board.answered)
-        return false;
-    return ask_slowly(bms, STEP_SERIAL, command, command != TOPBMS_SERIALS, request);
-}
-
 /* Until a pack has answered, each 42H uses the next dialect, and all of them again in turn, because
  * silence may mean that the pack does not know this one. The very first request is sent twice, as
  * it may only wake the pack. */
@@ -232,10 +211,23 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         return variant->tails[0].size > 0 &&
                ask(bms, TOPBMS_STATUS, variant->names_pack && !dialects[memory->dialect].bare,
                    request);
-    if (step == STEP_IDENTITY)
-        return ask_identity(bms, variant->identity, request);
-    if (step == STEP_SERIAL)
-        return ask_serial(bms, variant->serial, request);
+    if (step == STEP_IDENTITY) {
+        if (!ask_slowly(bms, STEP_IDENTITY, variant->identity, variant->identity == TOPBMS_PRODUCT,
+                        request))
+            return false;
+        if (variant->identity == TOPBMS_BOARD)
+            memory->board.answered = false;
+        return true;
+    }
+    if (step == STEP_SERIAL) {
+        if (variant->serial == TOPBMS_SERIAL && !memory->product_refused)
+            return false; /* F1H tells it */
+        /* The replies to C1H and C2H can look alike: request C2H only after C1H was answered. */
+        if (variant->serial == TOPBMS_SERIALS && !memory->board.answered)
+            return false;
+        return ask_slowly(bms, STEP_SERIAL, variant->serial, variant->serial != TOPBMS_SERIALS,
+                          request);
+    }
     return ask_slowly(bms, STEP_LIMITS, variant->limits, true, request);
 }
 
@@ -438,24 +430,19 @@ static void correct_capacities(struct pack *pack, const struct topbms_layout *la
         pack_set(pack, REMAINING_AH, 10 * pack->value[REMAINING_AH]);
 }
 
-static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms_id id)
-{
-    struct memory *memory = bms_memory(bms);
-    memory->awaiting = false;
-    memory->analog_answered = true;
-    memory->variant = (uint8_t) id;
-    struct ydt_head unasked = {.device = reply->frame.head.device};
-    memory->dialect = dialect_of(id, reply->unasked ? &unasked : &reply->asked,
-                                 !reply->unasked && !reply->names_pack);
-    bms->way = (uint8_t) (memory->dialect + 1);
-}
-
 static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
 {
     struct topbms_layout layout;
     if (!topbms_find_layout(reply, KIND_ANALOG, &layout))
         return reject(reply);
-    learn(bms, reply, layout.id);
+    struct memory *memory = bms_memory(bms);
+    memory->awaiting = false;
+    memory->analog_answered = true;
+    memory->variant = (uint8_t) layout.id;
+    struct ydt_head unasked = {.device = reply->frame.head.device};
+    memory->dialect = dialect_of(layout.id, reply->unasked ? &unasked : &reply->asked,
+                                 !reply->unasked && !reply->names_pack);
+    bms->way = (uint8_t) (memory->dialect + 1);
     /* Clears the values of an earlier reply: some are derived, others may be missing in this
      * one. */
     static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
@@ -478,21 +465,6 @@ static enum bms_result decode_analog(struct bms *bms, struct topbms_reply *reply
 
 /* ---- 44H ---- */
 
-/* Section 5: 01 below the lower limit, 02 above the upper limit, F0 another fault. */
-static void decode_items(struct pack *pack, const struct topbms_layout *layout)
-{
-    for (unsigned i = 0; i < layout->cell_count; i++) {
-        uint8_t item = layout->cells[i];
-        pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, item == 1);
-        pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, item == 2);
-        pack_alarm_at(pack, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION, item == 0xF0);
-    }
-    for (unsigned i = 0; i < layout->sensor_count; i++)
-        pack_alarm_at(pack, TEMP_SENSOR_FAULT, ALARM_PROTECTION, layout->sensors[i] == 0xF0);
-    pack_alarm_at(pack, PACK_UNDER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 1);
-    pack_alarm_at(pack, PACK_OVER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 2);
-}
-
 static bool status_bit(const uint8_t *status, uint8_t bit)
 {
     return status[bit / 8] >> bit % 8 & 1;
@@ -502,20 +474,6 @@ static void decode_raw_words(struct pack *pack, const uint8_t *d, size_t size)
 {
     for (size_t i = 0; i < size; i += 2)
         pack_raw_alarm(pack, (uint16_t) (d[i] << 8 | (i + 1 < size ? d[i + 1] : 0)));
-}
-
-static void decode_status_balance(struct pack *pack, const struct topbms_layout *layout,
-                                  const uint8_t *status)
-{
-    const struct topbms_variant *variant = layout->variant;
-    if (variant->balance_at == NOWHERE)
-        return;
-    double mask = 0;
-    for (unsigned i = 0; i < variant->balance_size; i++) {
-        unsigned byte = variant->balance_big_endian ? i : variant->balance_size - 1u - i;
-        mask = 256 * mask + status[variant->balance_at + byte];
-    }
-    set_balance(pack, mask, layout->cell_count);
 }
 
 /* Alarms, switches and balancing. The raw words are all bytes after the sensors, then the item
@@ -531,7 +489,17 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     const struct topbms_variant *variant = layout.variant;
     const uint8_t *status = layout.rest + layout.tail->status_at;
     pack_clear_alarms(pack);
-    decode_items(pack, &layout);
+    /* Section 5: 01 below the lower limit, 02 above the upper limit, F0 another fault. */
+    for (unsigned i = 0; i < layout.cell_count; i++) {
+        uint8_t item = layout.cells[i];
+        pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, item == 1);
+        pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, item == 2);
+        pack_alarm_at(pack, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION, item == 0xF0);
+    }
+    for (unsigned i = 0; i < layout.sensor_count; i++)
+        pack_alarm_at(pack, TEMP_SENSOR_FAULT, ALARM_PROTECTION, layout.sensors[i] == 0xF0);
+    pack_alarm_at(pack, PACK_UNDER_VOLTAGE, ALARM_WARNING, layout.rest[1] == 1);
+    pack_alarm_at(pack, PACK_OVER_VOLTAGE, ALARM_WARNING, layout.rest[1] == 2);
     for (unsigned i = 0; i < variant->alarm_count; i++) {
         const struct alarm_bit *row = &variant->alarms[i];
         if (row->bit / 8 < layout.tail->status_size)
@@ -540,26 +508,20 @@ static enum bms_result decode_status(struct bms *bms, struct topbms_reply *reply
     }
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
     pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));
-    decode_status_balance(pack, &layout, status);
+    if (variant->balance_at != NOWHERE) {
+        double mask = 0;
+        for (unsigned i = 0; i < variant->balance_size; i++) {
+            unsigned byte = variant->balance_big_endian ? i : variant->balance_size - 1u - i;
+            mask = 256 * mask + status[variant->balance_at + byte];
+        }
+        set_balance(pack, mask, layout.cell_count);
+    }
     decode_raw_words(pack, layout.rest, layout.rest_size);
     decode_raw_words(pack, layout.sensors, layout.sensor_count);
     return BMS_DONE;
 }
 
 /* ---- decode ---- */
-
-/* After wrong VER, CID1 or INFO: uses the next dialect, and identifies the pack again. */
-static void forget_variant(struct bms *bms)
-{
-    struct memory *memory = bms_memory(bms);
-    if (bms->way == memory->dialect + 1)
-        bms->way = 0; /* it is another pack */
-    memory->asked = 0;
-    choose_dialect(bms, memory->dialect + 1u);
-    memory->turn = memory->dialect;
-    memory->variant = ID_AUTO;
-    memory->awaiting = memory->analog_answered = memory->status_answered = false;
-}
 
 static void note_answer(struct bms *bms, uint8_t command)
 {
@@ -581,9 +543,16 @@ static enum bms_result decode_refusal(struct bms *bms, const struct topbms_reply
     if (code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK)
         return BMS_INVALID; /* a damaged request, or a pack that is temporarily absent: ask again */
     bool wrong_dialect = code == RTN_VERSION || code == RTN_DEVICE;
-    if (command == TOPBMS_ANALOG && (wrong_dialect || !memory->analog_answered))
-        forget_variant(bms);
-    else if (command == TOPBMS_ANALOG || (command == TOPBMS_STATUS && memory->status_answered))
+    if (command == TOPBMS_ANALOG && (wrong_dialect || !memory->analog_answered)) {
+        /* After wrong VER, CID1 or INFO: uses the next dialect, and identifies the pack again. */
+        if (bms->way == memory->dialect + 1)
+            bms->way = 0; /* it is another pack */
+        memory->asked = 0;
+        choose_dialect(bms, memory->dialect + 1u);
+        memory->turn = memory->dialect;
+        memory->variant = ID_AUTO;
+        memory->awaiting = memory->analog_answered = memory->status_answered = false;
+    } else if (command == TOPBMS_ANALOG || (command == TOPBMS_STATUS && memory->status_answered))
         return BMS_INVALID;
     memory->product_refused |= command == TOPBMS_PRODUCT;
     memory->board.answered |= command == TOPBMS_BOARD;

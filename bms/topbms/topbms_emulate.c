@@ -236,23 +236,16 @@ static const struct alarm_bit *find_bit(const struct topbms_variant *variant, un
     return found;
 }
 
-static void set_balance(const struct answer *answer, uint8_t *status)
+static enum topbms_return answer_status(struct answer *answer)
 {
     const struct topbms_variant *variant = answer->variant;
-    if (variant->balance_at == NOWHERE)
-        return;
-    uint64_t mask = (uint64_t) value_or(answer->pack, BALANCE_MASK, 0);
-    for (unsigned i = 0; i < variant->balance_size; i++, mask >>= 8) {
-        unsigned byte = variant->balance_big_endian ? variant->balance_size - 1u - i : i;
-        status[variant->balance_at + byte] = (uint8_t) mask;
-    }
-}
-
-/* One item byte per cell: for an over-voltage alarm the highest cell is above its limit, for an
- * under-voltage alarm the lowest one is below it. */
-static void put_cell_items(struct answer *answer)
-{
     const struct pack *pack = answer->pack;
+    uint8_t rest[64] = {0};
+    uint8_t *status = rest + variant->tails[0].status_at;
+    put_group(answer);
+    put_uint(answer, count_cells(pack), 1);
+    /* One item byte per cell: for an over-voltage alarm the highest cell is above its limit, for an
+     * under-voltage alarm the lowest one is below it. */
     unsigned cells = count_cells(pack), highest = 0, lowest = 0;
     uint8_t *items = answer->info + answer->size;
     for (unsigned i = 0; i < cells; i++) {
@@ -266,17 +259,6 @@ static void put_cell_items(struct answer *answer)
         items[highest] = 2;
     if (cells > 0 && pack_alarm_active(pack, VOLTAGE_SENSOR_FAULT))
         items[0] = 0xF0;
-}
-
-static enum topbms_return answer_status(struct answer *answer)
-{
-    const struct topbms_variant *variant = answer->variant;
-    const struct pack *pack = answer->pack;
-    uint8_t rest[64] = {0};
-    uint8_t *status = rest + variant->tails[0].status_at;
-    put_group(answer);
-    put_uint(answer, count_cells(pack), 1);
-    put_cell_items(answer);
     unsigned count = count_sensors(answer);
     put_uint(answer, count - answer->variant->uncounted_sensors, 1);
     for (unsigned i = 0; i < count; i++)
@@ -299,7 +281,13 @@ static enum topbms_return answer_status(struct answer *answer)
         if (protection && pack->alarms_protection >> alarm & 1)
             set_bit(status, protection->bit);
     }
-    set_balance(answer, status);
+    if (variant->balance_at != NOWHERE) {
+        uint64_t mask = (uint64_t) value_or(answer->pack, BALANCE_MASK, 0);
+        for (unsigned i = 0; i < variant->balance_size; i++, mask >>= 8) {
+            unsigned byte = variant->balance_big_endian ? variant->balance_size - 1u - i : i;
+            status[variant->balance_at + byte] = (uint8_t) mask;
+        }
+    }
     if (value_or(pack, CHARGE_MOS, 1) > 0)
         set_bit(status, variant->charge_mos);
     if (value_or(pack, DISCHARGE_MOS, 1) > 0)

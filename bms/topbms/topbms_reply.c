@@ -14,15 +14,6 @@ static bool is_return_code(uint8_t code)
            code == RTN_TRANSFER || (code >= RTN_DEVICE && code <= RTN_PERMISSION);
 }
 
-/* TDT boards (recorded in syssi/esphome-seplos-bms, issue 71) answer 42H with 42, not with RTN 00.
- * An echo or another master's request has COMMAND as INFO and no more. */
-static bool repeats_command(const struct topbms_reply *reply)
-{
-    uint8_t code = reply->frame.head.code;
-    return (code == TOPBMS_ANALOG || code == TOPBMS_STATUS) && code == reply->asked.code &&
-           reply->frame.info_size > 2;
-}
-
 /* Other programs' requests are read by their size: in one of Enjie's program (section 8.6) LENID counts bytes. */
 static bool read_request(const struct bms_request *request, struct topbms_reply *reply)
 {
@@ -40,25 +31,6 @@ static bool read_request(const struct bms_request *request, struct topbms_reply 
     if (reply->names_pack)
         reply->number = info[0];
     return true;
-}
-
-/* The variants that remain possible by the configuration, or else by VER of request or reply. */
-static void list_variants(const struct bms *bms, struct topbms_reply *reply)
-{
-    enum topbms_id configured = topbms_configured(bms);
-    reply->variants = reply->status_variants = 1u << configured;
-    if (configured != ID_AUTO)
-        return;
-    reply->variants = 0;
-    uint8_t version = reply->frame.head.version;
-    for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++) {
-        const struct topbms_variant *variant = &topbms_variants[id];
-        bool asked = !reply->unasked && reply->asked.version == variant->version;
-        bool answered = version == variant->version || version == variant->reply_version;
-        if (asked || (answered && !variant->no_group))
-            reply->variants |= 1u << id;
-    }
-    reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;
 }
 
 /* Replies repeat ADR. Only PACE is known to differ (recorded by users of the Gobel add-on, its
@@ -95,7 +67,11 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
         return false;
     if (!reply->unasked && !read_request(request, reply))
         return false;
-    reply->is_tdt = repeats_command(reply);
+    /* TDT boards (recorded in syssi/esphome-seplos-bms, issue 71) answer 42H with 42, not with RTN
+     * 00. An echo or another master's request has COMMAND as INFO and no more. */
+    uint8_t code = reply->frame.head.code;
+    reply->is_tdt = (code == TOPBMS_ANALOG || code == TOPBMS_STATUS) && code == reply->asked.code &&
+                    reply->frame.info_size > 2;
     if (reply->is_tdt)
         reply->frame.head.code = RTN_OK;
     /* CID1 of batteries; packs of 14 ternary cells and EG4 have others than 46. */
@@ -103,7 +79,21 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
           reply->frame.head.device == 0x4E || reply->frame.head.device == 0x4F) ||
         !is_return_code(reply->frame.head.code))
         return false;
-    list_variants(bms, reply);
+    /* The variants that remain possible by the configuration, or else by VER of request or reply. */
+    enum topbms_id configured = topbms_configured(bms);
+    reply->variants = reply->status_variants = 1u << configured;
+    if (configured == ID_AUTO) {
+        reply->variants = 0;
+        uint8_t version = reply->frame.head.version;
+        for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++) {
+            const struct topbms_variant *variant = &topbms_variants[id];
+            bool asked = !reply->unasked && reply->asked.version == variant->version;
+            bool answered = version == variant->version || version == variant->reply_version;
+            if (asked || (answered && !variant->no_group))
+                reply->variants |= 1u << id;
+        }
+        reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;
+    }
     if (reply->variants == 0 || !address_fits(bms, reply))
         return false;
     if (!ydt_read_info(&reply->frame, reply->info, &reply->size))

@@ -55,39 +55,6 @@ static bool ends_line(uint8_t c)
     return c == EOI || c == '\n';
 }
 
-/* Position of the first character between the head and the last character that can be neither INFO
- * nor CHKSUM; `end` if there is none. */
-static size_t find_break(const uint8_t *bytes, size_t from, size_t end)
-{
-    while (from < end && bytes[from] != SOI && !ends_line(bytes[from]))
-        from++;
-    return from;
-}
-
-/* Checks the rest of a frame whose head is complete and hexadecimal. */
-static enum ydt_state check_body(const uint8_t *bytes, size_t size, size_t *span)
-{
-    uint32_t length = (uint32_t) number(bytes + LENGTH_AT, 4);
-    *span = YDT_HEAD_SIZE;
-    if (length_checksum(length & 0xFFF) != length >> 12)
-        return YDT_BAD_LENGTH;
-    size_t total = YDT_FRAME_SIZE(length & 0xFFF);
-    size_t end = size < total ? size : total;
-    size_t last = end == total ? total - 1 : end;
-    size_t at = find_break(bytes, YDT_HEAD_SIZE, last);
-    if (at < last) {
-        *span = bytes[at] == SOI ? at : at + 1;
-        return YDT_BROKEN;
-    }
-    if (size < total)
-        return YDT_MORE;
-    *span = bytes[total - 1] == SOI ? total - 1 : total;
-    /* Checks the end and the checksum of a line that has the right length. */
-    if (!ends_line(bytes[total - 1]))
-        return YDT_BROKEN;
-    return number(bytes + total - 5, 4) == checksum(bytes, total - 5) ? YDT_GOOD : YDT_BAD_SUM;
-}
-
 enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)
 {
     if (bytes[0] != SOI) {
@@ -103,7 +70,29 @@ enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)
             return YDT_NOISE;
         }
     }
-    return check_body(bytes, size, span);
+    /* Checks the rest of a frame whose head is complete and hexadecimal. */
+    uint32_t length = (uint32_t) number(bytes + LENGTH_AT, 4);
+    *span = YDT_HEAD_SIZE;
+    if (length_checksum(length & 0xFFF) != length >> 12)
+        return YDT_BAD_LENGTH;
+    size_t total = YDT_FRAME_SIZE(length & 0xFFF);
+    size_t end = size < total ? size : total;
+    size_t last = end == total ? total - 1 : end;
+    /* The first character between the head and the last one that can be neither INFO nor CHKSUM. */
+    size_t at = YDT_HEAD_SIZE;
+    while (at < last && bytes[at] != SOI && !ends_line(bytes[at]))
+        at++;
+    if (at < last) {
+        *span = bytes[at] == SOI ? at : at + 1;
+        return YDT_BROKEN;
+    }
+    if (size < total)
+        return YDT_MORE;
+    *span = bytes[total - 1] == SOI ? total - 1 : total;
+    /* Checks the end and the checksum of a line that has the right length. */
+    if (!ends_line(bytes[total - 1]))
+        return YDT_BROKEN;
+    return number(bytes + total - 5, 4) == checksum(bytes, total - 5) ? YDT_GOOD : YDT_BAD_SUM;
 }
 
 struct bms_span ydt_frame(const struct bms *bms, const struct bms_request *request,

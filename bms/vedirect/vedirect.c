@@ -81,18 +81,6 @@ static unsigned product_of(const struct vedirect_block *block)
     return text ? (unsigned) strtoul(text, NULL, 16) : 0;
 }
 
-static void set_model(struct pack *pack, const struct vedirect_block *block)
-{
-    unsigned id = product_of(block);
-    const char *name = vedirect_product_name(id);
-    char number[32] = "";
-    if (id > 0)
-        snprintf(number, sizeof number, "VE.Direct 0x%X", id);
-    if (!name)
-        name = vedirect_value(block, "BMV");
-    vedirect_set_text(pack, MODEL, name ? name : number);
-}
-
 static const struct text_value {
     const char *label;
     enum pack_value id;
@@ -103,22 +91,17 @@ static const struct text_value {
                    {"SOC", SOC_PERCENT, 10},
                    {"T", TEMP_C, 1}};
 
-/* The main block is complete: values that it lacks are unknown from now on. */
-static void forget_values(struct pack *pack)
+static void decode_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
 {
+    struct vedirect_notes *notes = bms_memory(bms);
+    double number;
+    /* The main block is complete: values that it lacks are unknown from now on. */
     static const enum pack_value others[] = {REMAINING_AH, RATED_AH, TEMP_COUNT, CYCLES};
     for (size_t i = 0; i < COUNT(text_values); i++)
         pack_unset(pack, text_values[i].id);
     for (size_t i = 0; i < COUNT(others); i++)
         pack_unset(pack, others[i]);
     pack_clear_alarms(pack);
-}
-
-static void decode_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    double number;
-    forget_values(pack);
     for (size_t i = 0; i < COUNT(text_values); i++)
         if (read_number(vedirect_value(block, text_values[i].label), &number))
             vedirect_set_value(bms, pack, text_values[i].id, number / text_values[i].per_unit);
@@ -137,24 +120,20 @@ static void decode_main(struct bms *bms, const struct vedirect_block *block, str
     const char *firmware = vedirect_value(block, "FW");
     const char *long_firmware = vedirect_value(block, "FWE");
     const char *serial = vedirect_value(block, "SER#");
-    set_model(pack, block);
+    unsigned id = product_of(block);
+    const char *name = vedirect_product_name(id);
+    char unnamed[32] = "";
+    if (id > 0)
+        snprintf(unnamed, sizeof unnamed, "VE.Direct 0x%X", id);
+    if (!name)
+        name = vedirect_value(block, "BMV");
+    vedirect_set_text(pack, MODEL, name ? name : unnamed);
     if (firmware)
         set_firmware(pack, firmware);
     if (long_firmware)
         set_long_firmware(pack, long_firmware);
     vedirect_set_text(pack, SERIAL, serial ? serial : notes->serial);
     notes->has_text = true;
-}
-
-static void decode_history(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    if (!vedirect_value(block, "H4"))
-        return;
-    notes->blocks = 0;
-    pack_unset(pack, CYCLES);
-    if (read_fact(block, "H4", 1, &notes->cycles))
-        pack_set(pack, CYCLES, notes->cycles.value);
 }
 
 /* The checksum of a fragment is right once in 256 times; since the product id comes first, a
@@ -190,7 +169,12 @@ static enum bms_result decode_text(struct bms *bms, const struct vedirect_block 
     }
     for (unsigned i = 0; i < block->field_count; i++)
         if (block->fields[i].label[0] == 'H') {
-            decode_history(bms, block, pack);
+            if (vedirect_value(block, "H4")) {
+                notes->blocks = 0;
+                pack_unset(pack, CYCLES);
+                if (read_fact(block, "H4", 1, &notes->cycles))
+                    pack_set(pack, CYCLES, notes->cycles.value);
+            }
             return BMS_PARTIAL;
         }
     return BMS_FOREIGN;

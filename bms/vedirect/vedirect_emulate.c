@@ -101,12 +101,6 @@ static bool is_bmv(const struct pack *pack)
     return strncmp(product_of_pack(pack)->name, "BMV-", 4) == 0;
 }
 
-static double minutes_to_go(const struct pack *pack)
-{
-    double current_a = pack->value[CURRENT_A];
-    return current_a < 0 ? fmin(-60 * pack->value[REMAINING_AH] / current_a, 14400) : -1;
-}
-
 /* Writes a register's value, or its "not available", and returns its size. */
 static size_t put_value(const struct vedirect_number *row, const struct pack *pack, uint8_t *bytes)
 {
@@ -136,7 +130,9 @@ static void put_main(struct memory *memory, const struct pack *pack, struct writ
     }
     put_number_field(writer, "CE", consumed_of(pack) * 1000);
     put_number_field(writer, "SOC", pack->value[SOC_PERCENT] * 10);
-    put_number_field(writer, "TTG", minutes_to_go(pack));
+    double current_a = pack->value[CURRENT_A];
+    put_number_field(writer, "TTG",
+                     current_a < 0 ? fmin(-60 * pack->value[REMAINING_AH] / current_a, 14400) : -1);
     put_field(writer, "Alarm", vedirect_told_reasons(pack) ? "ON" : "OFF");
     if (bmv)
         put_field(writer, "Relay", "OFF");

@@ -38,31 +38,24 @@ static bool read_raw(const struct hex_value *value, bool is_signed, struct vedir
     return true;
 }
 
-static bool decode_number(struct bms *bms, const struct hex_value *value,
-                          const struct vedirect_number *row, struct pack *pack)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    struct vedirect_fact raw;
-    if (!read_raw(value, row->is_signed, &raw))
-        return false;
-    if (row->id == VEDIRECT_CURRENT)
-        notes->fine_current = raw.known;
-    if (row->id == VEDIRECT_COARSE_CURRENT && notes->fine_current)
-        return true;
-    pack_unset(pack, row->value);
-    if (raw.known)
-        vedirect_set_value(bms, pack, row->value, raw.value * row->unit + row->zero);
-    return true;
-}
-
 /* Registers with present measurements. */
 static bool decode_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
     const struct vedirect_number *row = vedirect_find_number(value->id);
     struct vedirect_fact raw;
-    if (row)
-        return decode_number(bms, value, row, pack);
+    if (row) {
+        if (!read_raw(value, row->is_signed, &raw))
+            return false;
+        if (row->id == VEDIRECT_CURRENT)
+            notes->fine_current = raw.known;
+        if (row->id == VEDIRECT_COARSE_CURRENT && notes->fine_current)
+            return true;
+        pack_unset(pack, row->value);
+        if (raw.known)
+            vedirect_set_value(bms, pack, row->value, raw.value * row->unit + row->zero);
+        return true;
+    }
     if (value->id == VEDIRECT_CONSUMED) {
         if (!read_raw(value, true, &notes->consumed_ah))
             return false;
@@ -133,14 +126,6 @@ static enum bms_result decode_get(struct bms *bms, const struct vedirect_record 
     return asked ? BMS_DONE : BMS_PARTIAL;
 }
 
-/* The two top bits of the version say what is running; 01 is the application. */
-static void decode_version(struct pack *pack, uint16_t word)
-{
-    char version[16];
-    snprintf(version, sizeof version, "%x.%02x", (unsigned) (word & 0x3FFF) >> 8, word & 0xFFu);
-    vedirect_set_text(pack, FIRMWARE, version);
-}
-
 /* Answers that can be decoded only with their request. An error (:4) is none: it reports malformed
  * bytes on the line. */
 static enum bms_result decode_short(struct vedirect_notes *notes,
@@ -152,9 +137,13 @@ static enum bms_result decode_short(struct vedirect_notes *notes,
     if (record->size != 2)
         return BMS_FOREIGN;
     if ((record->command == VEDIRECT_IS_PING && asked->command == VEDIRECT_PING) ||
-        (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_VERSION))
-        decode_version(pack, le16(record->data));
-    else if (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_PRODUCT)
+        (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_VERSION)) {
+        /* The two top bits of the version say what is running; 01 is the application. */
+        uint16_t word = le16(record->data);
+        char version[16];
+        snprintf(version, sizeof version, "%x.%02x", (unsigned) (word & 0x3FFF) >> 8, word & 0xFFu);
+        vedirect_set_text(pack, FIRMWARE, version);
+    } else if (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_PRODUCT)
         vedirect_set_product(notes, pack, le16(record->data));
     else
         return BMS_FOREIGN;

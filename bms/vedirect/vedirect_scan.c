@@ -94,19 +94,6 @@ size_t vedirect_write_record(uint8_t command, const uint8_t *data, size_t size, 
 
 /* ---- text (section 2.3) ---- */
 
-static void end_field(struct scanner *scanner, struct vedirect_block *block)
-{
-    if (scanner->state == IN_VALUE) {
-        if (block->field_count < VEDIRECT_FIELDS)
-            block->fields[block->field_count++] = scanner->field;
-        else
-            scanner->spoilt = true;
-    }
-    memset(&scanner->field, 0, sizeof scanner->field);
-    scanner->state = IN_LABEL;
-    scanner->length = 0;
-}
-
 static void take_byte(struct scanner *scanner, struct vedirect_block *block, uint8_t byte)
 {
     scanner->sum = (uint8_t) (scanner->sum + byte);
@@ -114,7 +101,15 @@ static void take_byte(struct scanner *scanner, struct vedirect_block *block, uin
     if (byte == '\r')
         return;
     if (byte == '\n') {
-        end_field(scanner, block);
+        if (scanner->state == IN_VALUE) {
+            if (block->field_count < VEDIRECT_FIELDS)
+                block->fields[block->field_count++] = scanner->field;
+            else
+                scanner->spoilt = true;
+        }
+        memset(&scanner->field, 0, sizeof scanner->field);
+        scanner->state = IN_LABEL;
+        scanner->length = 0;
     } else if (byte == '\t' && label) {
         scanner->state = strcmp(scanner->field.label, "Checksum") == 0 ? AT_CHECKSUM : IN_VALUE;
         scanner->length = 0;

@@ -97,19 +97,6 @@ static void decode_values(struct bms *bms, const uint8_t *v, struct pack *pack)
     vedirect_set_capacity(bms, pack);
 }
 
-/* Records are numbered, about one per second. The last number or an earlier one is a repetition; a
- * number far behind is that of a restarted shunt. */
-static bool is_old(struct bms *bms, uint16_t nonce)
-{
-    struct vedirect_notes *notes = bms_memory(bms);
-    const int ahead = (int16_t) (uint16_t) (nonce - notes->blocks);
-    const bool old = notes->believed && ahead <= 0 && ahead > -REPEATS_MOST;
-    if (!old)
-        notes->blocks = nonce;
-    notes->believed = true;
-    return old;
-}
-
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -119,7 +106,16 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return BMS_FOREIGN;
     if (length < RECORD + VALUES || bits(values, 118, 2) != 3)
         return BMS_INVALID;
-    if (is_old(bms, le16(record + NONCE)))
+    /* Records are numbered, about one per second. The last number or an earlier one is a
+     * repetition; a number far behind is that of a restarted shunt. */
+    uint16_t nonce = le16(record + NONCE);
+    struct vedirect_notes *notes = bms_memory(bms);
+    const int ahead = (int16_t) (uint16_t) (nonce - notes->blocks);
+    const bool old = notes->believed && ahead <= 0 && ahead > -REPEATS_MOST;
+    if (!old)
+        notes->blocks = nonce;
+    notes->believed = true;
+    if (old)
         return BMS_FOREIGN;
     vedirect_set_product(bms_memory(bms), pack, le16(record + 2));
     decode_values(bms, values, pack);

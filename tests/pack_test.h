@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* A pack without values, and what the values of a pack have to be:
+/* A pack without values, values that it gets, and what they have to be:
  *
+ *     set_values(&pack, {VOLTAGE_V, 13.2}, {CELL_MV + 1, 3300});
  *     assert_values(&pack, {VOLTAGE_V, 13.2}, {CELL_MV + 1, 3300}, {SOH_PERCENT, NAN});
  */
 #pragma once
 
+#include "bms/count.h"
 #include "bms/pack.h"
 
 #include <math.h>
@@ -18,13 +20,19 @@ static inline struct pack cleared_pack(void)
     return pack;
 }
 
-struct expected_value {
+struct numbered_value {
     int64_t id;   /* of enum pack_value */
     double value; /* NAN: unknown */
 };
 
-static inline void check_values(const struct pack *pack, const struct expected_value *expected,
-                                size_t count, int line)
+static inline void set_each(struct pack *pack, const struct numbered_value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        pack_set(pack, (enum pack_value) values[i].id, values[i].value);
+}
+
+static inline void check_each(const struct pack *pack, const struct numbered_value *expected,
+                              size_t count, int line)
 {
     char name[VALUE_NAME_SIZE];
     for (size_t i = 0; i < count; i++) {
@@ -35,8 +43,8 @@ static inline void check_values(const struct pack *pack, const struct expected_v
     }
 }
 
-#define assert_values(pack, ...)                                                                   \
-    check_values(pack, (const struct expected_value[]){__VA_ARGS__},                               \
-                 sizeof((const struct expected_value[]){__VA_ARGS__}) /                            \
-                     sizeof(struct expected_value),                                                \
-                 __LINE__)
+#define VALUES(...)                                                                                \
+    (const struct numbered_value[]){__VA_ARGS__},                                                  \
+        COUNT(((const struct numbered_value[]){__VA_ARGS__}))
+#define set_values(pack, ...) set_each(pack, VALUES(__VA_ARGS__))
+#define assert_values(pack, ...) check_each(pack, VALUES(__VA_ARGS__), __LINE__)

@@ -50,14 +50,9 @@ TEST(levels)
 static struct pack cells_and_sensors(void)
 {
     struct pack pack = cleared_pack();
-    pack_set(&pack, CELL_MAX_INDEX, 7);
-    pack_set(&pack, CELL_MIN_INDEX, 3);
-    pack_set(&pack, CELL_MAX_MV, 3400);
-    pack_set(&pack, CELL_AVG_MV, 3390);
-    pack_set(&pack, CELL_MIN_MV, 3350);
-    pack_set(&pack, (enum pack_value)(TEMP_C + 1), 21);
-    pack_set(&pack, (enum pack_value)(TEMP_C + 2), 40);
-    pack_set(&pack, (enum pack_value)(TEMP_C + 3), -4);
+    set_values(&pack, {CELL_MAX_INDEX, 7}, {CELL_MIN_INDEX, 3}, {CELL_MAX_MV, 3400},
+               {CELL_AVG_MV, 3390}, {CELL_MIN_MV, 3350}, {TEMP_C + 1, 21}, {TEMP_C + 2, 40},
+               {TEMP_C + 3, -4});
     return pack;
 }
 

@@ -740,19 +740,10 @@ static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double 
     }
     for (unsigned n = 1; n <= temps; n++)
         pack_set_temp(pack, n, -10 + 9.0 * n);
-    pack_set(pack, CELL_COUNT, cells);
-    pack_set(pack, TEMP_COUNT, temps);
-    pack_set(pack, VOLTAGE_V, round(sum / 100) / 10);
-    pack_set(pack, CURRENT_A, current);
-    pack_set(pack, SOC_PERCENT, 43.2);
-    pack_set(pack, REMAINING_AH, 120.9);
-    pack_set(pack, RATED_AH, 280);
-    pack_set(pack, CYCLES, 321);
-    pack_set(pack, MOS_TEMP_C, 31);
-    pack_set(pack, CHARGE_MOS, 1);
-    pack_set(pack, DISCHARGE_MOS, 0);
-    pack_set(pack, BALANCING, 1);
-    pack_set(pack, BALANCE_MASK, 1);
+    set_values(pack, {CELL_COUNT, cells}, {TEMP_COUNT, temps}, {VOLTAGE_V, round(sum / 100) / 10},
+               {CURRENT_A, current}, {SOC_PERCENT, 43.2}, {REMAINING_AH, 120.9}, {RATED_AH, 280},
+               {CYCLES, 321}, {MOS_TEMP_C, 31}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0}, {BALANCING, 1},
+               {BALANCE_MASK, 1});
     pack_clear_alarms(pack);
     memcpy(pack->text[SERIAL], "221JA152300033", 14);
     memcpy(pack->text[MODEL], "H2.0_103R_30X", 13);

@@ -440,14 +440,9 @@ static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double 
         return; /* such a board reports nothing else */
     for (unsigned n = 1; n <= temps; n++)
         pack_set_temp(pack, n, -14.5 + 9 * n);
-    pack_set(pack, TEMP_COUNT, temps);
-    pack_set(pack, CURRENT_A, current);
-    pack_set(pack, SOC_PERCENT, 43);
-    pack_set(pack, REMAINING_AH, 120.987);
-    pack_set(pack, FULL_AH, 280);
-    pack_set(pack, CYCLES, 321);
-    pack_set(pack, CHARGE_MOS, 1);
-    pack_set(pack, DISCHARGE_MOS, 0);
+    set_values(pack, {TEMP_COUNT, temps}, {CURRENT_A, current}, {SOC_PERCENT, 43},
+               {REMAINING_AH, 120.987}, {FULL_AH, 280}, {CYCLES, 321}, {CHARGE_MOS, 1},
+               {DISCHARGE_MOS, 0});
     pack_clear_alarms(pack);
 }
 

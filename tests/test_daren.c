@@ -213,9 +213,7 @@ TEST(late_replies)
     pack_set(&pack, CELL_COUNT, 16);
     for (unsigned n = 1; n <= 16; n++)
         pack_set_cell(&pack, n, 3300);
-    pack_set(&pack, TEMP_COUNT, 4);
-    pack_set(&pack, SET_CELL_HIGH_MV, 3650);
-    pack_set(&pack, SET_CELL_LOW_MV, 2500);
+    set_values(&pack, {TEMP_COUNT, 4}, {SET_CELL_HIGH_MV, 3650}, {SET_CELL_LOW_MV, 2500});
     for (unsigned asked = 0; asked < daren_driver.steps; asked++)
         for (unsigned answered = 0; answered < daren_driver.steps; answered++) {
             struct bms_request question = step_request(&host, asked),

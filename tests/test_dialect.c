@@ -348,11 +348,8 @@ TEST(stopping)
     struct dialect dialect;
     struct pack read;
     struct shown shown = random_battery(pylontech, &seed);
-    pack_set(&shown.values, CHARGE_VOLTAGE_LIMIT_V, 54);
-    pack_set(&shown.values, DISCHARGE_VOLTAGE_LIMIT_V, 46);
-    pack_set(&shown.values, CHARGE_CURRENT_LIMIT_A, 50);
-    pack_set(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 80);
-    pack_set(&shown.values, DISCHARGE_MOS, 1);
+    set_values(&shown.values, {CHARGE_VOLTAGE_LIMIT_V, 54}, {DISCHARGE_VOLTAGE_LIMIT_V, 46},
+               {CHARGE_CURRENT_LIMIT_A, 50}, {DISCHARGE_CURRENT_LIMIT_A, 80}, {DISCHARGE_MOS, 1});
     assert_true(open_dialect(&dialect, pylontech));
     dialect_read(&dialect, &shown, &read);
     assert_values(&read, {CHARGE_CURRENT_LIMIT_A, 50}, {DISCHARGE_CURRENT_LIMIT_A, 80});

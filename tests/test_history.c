@@ -50,9 +50,7 @@ static void begin(void)
 static struct pack pack_of(double voltage_v, double current_a, double soc_percent)
 {
     struct pack pack = cleared_pack();
-    pack_set(&pack, VOLTAGE_V, voltage_v);
-    pack_set(&pack, CURRENT_A, current_a);
-    pack_set(&pack, SOC_PERCENT, soc_percent);
+    set_values(&pack, {VOLTAGE_V, voltage_v}, {CURRENT_A, current_a}, {SOC_PERCENT, soc_percent});
     pack_set_cell(&pack, 1, voltage_v * 1000 / 16);
     pack_set_cell(&pack, 16, voltage_v * 1000 / 16 + 5);
     return pack;

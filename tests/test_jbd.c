@@ -498,22 +498,15 @@ TEST(addresses)
 static void sample_pack(struct pack *pack, unsigned cells, unsigned temps)
 {
     pack_clear(pack);
-    pack_set(pack, VOLTAGE_V, 52.34);
-    pack_set(pack, CURRENT_A, -12.34);
-    pack_set(pack, SOC_PERCENT, 57);
-    pack_set(pack, REMAINING_AH, 159.6);
-    pack_set(pack, FULL_AH, 279.5);
-    pack_set(pack, RATED_AH, 280);
-    pack_set(pack, CYCLES, 321);
-    pack_set(pack, CELL_COUNT, cells);
+    set_values(pack, {VOLTAGE_V, 52.34}, {CURRENT_A, -12.34}, {SOC_PERCENT, 57},
+               {REMAINING_AH, 159.6}, {FULL_AH, 279.5}, {RATED_AH, 280}, {CYCLES, 321},
+               {CELL_COUNT, cells});
     for (unsigned n = 1; n <= cells; n++)
         pack_set_cell(pack, n, 3300 + n * 7 % 31);
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned n = 1; n <= temps; n++)
         pack_set_temp(pack, n, -10.5 + 4 * n);
-    pack_set(pack, CHARGE_MOS, 0);
-    pack_set(pack, DISCHARGE_MOS, 1);
-    pack_set(pack, BALANCE_MASK, 5);
+    set_values(pack, {CHARGE_MOS, 0}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 5});
     pack_set_text(pack, FIRMWARE, (const uint8_t *) "8.1", 3);
     pack_set_text(pack, MODEL, (const uint8_t *) "JBD-SP25S003", 12);
 }

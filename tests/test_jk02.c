@@ -36,21 +36,13 @@ static void fill(struct pack *pack, unsigned cells)
         pack_set_cell(pack, i, 3300 + 3 * i);
         sum += 3300 + 3 * i;
     }
-    pack_set(pack, VOLTAGE_V, sum / 1000);
-    pack_set(pack, CURRENT_A, -12.345);
-    pack_set(pack, SOC_PERCENT, 63);
-    pack_set(pack, SOH_PERCENT, 97);
-    pack_set(pack, REMAINING_AH, 170.1);
-    pack_set(pack, FULL_AH, 270);
-    pack_set(pack, RATED_AH, 280);
-    pack_set(pack, CYCLES, 111);
+    set_values(pack, {VOLTAGE_V, sum / 1000}, {CURRENT_A, -12.345}, {SOC_PERCENT, 63},
+               {SOH_PERCENT, 97}, {REMAINING_AH, 170.1}, {FULL_AH, 270}, {RATED_AH, 280},
+               {CYCLES, 111});
     pack_set_temp(pack, 1, 21.6);
     pack_set_temp(pack, 2, -3.1);
-    pack_set(pack, TEMP_COUNT, 2);
-    pack_set(pack, MOS_TEMP_C, 30.5);
-    pack_set(pack, CHARGE_MOS, 0);
-    pack_set(pack, DISCHARGE_MOS, 1);
-    pack_set(pack, BALANCING, 1);
+    set_values(pack, {TEMP_COUNT, 2}, {MOS_TEMP_C, 30.5}, {CHARGE_MOS, 0}, {DISCHARGE_MOS, 1},
+               {BALANCING, 1});
 }
 
 static struct bms_request ask(uint8_t command)
@@ -455,9 +447,7 @@ TEST(stuck_remaining)
     struct pack simulated, pack;
     struct bms bms = new_bms(driver);
     fill(&simulated, 16);
-    pack_set(&simulated, REMAINING_AH, 316.801);
-    pack_set(&simulated, FULL_AH, 314);
-    pack_set(&simulated, SOC_PERCENT, 40);
+    set_values(&simulated, {REMAINING_AH, 316.801}, {FULL_AH, 314}, {SOC_PERCENT, 40});
     assert_int_equal(read_back(&bms, VARIANT_32S, true, &simulated, &pack), BMS_DONE);
     assert_values(&pack, {REMAINING_AH, NAN}, {SOC_PERCENT, 40});
 }

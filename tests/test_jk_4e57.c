@@ -51,19 +51,12 @@ static void fill(struct pack *pack, unsigned cells)
     pack_set(pack, CELL_COUNT, cells);
     for (unsigned i = 1; i <= cells; i++)
         pack_set_cell(pack, i, 3000 + 7 * i);
-    pack_set(pack, VOLTAGE_V, 53.59);
-    pack_set(pack, CURRENT_A, 2.08);
-    pack_set(pack, SOC_PERCENT, 15);
-    pack_set(pack, RATED_AH, 280);
-    pack_set(pack, FULL_AH, 271);
-    pack_set(pack, CYCLES, 4);
+    set_values(pack, {VOLTAGE_V, 53.59}, {CURRENT_A, 2.08}, {SOC_PERCENT, 15}, {RATED_AH, 280},
+               {FULL_AH, 271}, {CYCLES, 4});
     pack_set_temp(pack, 1, 30);
     pack_set_temp(pack, 2, -28);
-    pack_set(pack, TEMP_COUNT, 2);
-    pack_set(pack, MOS_TEMP_C, 0);
-    pack_set(pack, CHARGE_MOS, 1);
-    pack_set(pack, DISCHARGE_MOS, 0);
-    pack_set(pack, BALANCING, 1);
+    set_values(pack, {TEMP_COUNT, 2}, {MOS_TEMP_C, 0}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0},
+               {BALANCING, 1});
 }
 
 /* The reply of the simulated BMS to a request. */

@@ -54,21 +54,14 @@ static void fill(struct pack *pack, unsigned address, unsigned cells)
         pack_set_cell(pack, i, 3300 + address + 3 * i);
         sum += 3300 + address + 3 * i;
     }
-    pack_set(pack, VOLTAGE_V, sum / 1000);
-    pack_set(pack, CURRENT_A, address - 7.5);
-    pack_set(pack, SOC_PERCENT, 50 + address);
-    pack_set(pack, SOH_PERCENT, 80 + address);
-    pack_set(pack, FULL_AH, 200 + address);
-    pack_set(pack, REMAINING_AH, (200 + address) * (50 + address) / 100.0);
-    pack_set(pack, RATED_AH, 280 + address);
-    pack_set(pack, CYCLES, 100 + address);
+    set_values(pack, {VOLTAGE_V, sum / 1000}, {CURRENT_A, address - 7.5},
+               {SOC_PERCENT, 50 + address}, {SOH_PERCENT, 80 + address}, {FULL_AH, 200 + address},
+               {REMAINING_AH, (200 + address) * (50 + address) / 100.0}, {RATED_AH, 280 + address},
+               {CYCLES, 100 + address});
     for (unsigned i = 1; i <= 4; i++)
         pack_set_temp(pack, i, 10.1 * i + address);
-    pack_set(pack, TEMP_COUNT, 4);
-    pack_set(pack, MOS_TEMP_C, 30 + address);
-    pack_set(pack, CHARGE_MOS, address % 2);
-    pack_set(pack, DISCHARGE_MOS, 1);
-    pack_set(pack, BALANCING, address % 2);
+    set_values(pack, {TEMP_COUNT, 4}, {MOS_TEMP_C, 30 + address}, {CHARGE_MOS, address % 2},
+               {DISCHARGE_MOS, 1}, {BALANCING, address % 2});
     snprintf(pack->text[SERIAL], TEXT_SIZE, "5031449029%u", address);
     snprintf(pack->text[MODEL], TEXT_SIZE, "JK_PB2A16S20P");
     snprintf(pack->text[FIRMWARE], TEXT_SIZE, "15.41");

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define SETTLED_S 200 /* s: twice as long as a limit needs to rise from 0 */
 #define PACKS 2
@@ -40,11 +40,8 @@ struct world {
 static void report(struct pack *pack, double current_a)
 {
     pack_clear(pack);
-    pack_set(pack, CURRENT_A, current_a);
-    pack_set(pack, VOLTAGE_V, 13.2);
-    pack_set(pack, SOC_PERCENT, 60);
-    pack_set(pack, RATED_AH, 100);
-    pack_set(pack, CELL_COUNT, 4);
+    set_values(pack, {CURRENT_A, current_a}, {VOLTAGE_V, 13.2}, {SOC_PERCENT, 60}, {RATED_AH, 100},
+               {CELL_COUNT, 4});
     for (unsigned n = 1; n <= 4; n++)
         pack_set_cell(pack, n, 3300);
     pack_set_temp(pack, 1, 20);

@@ -33,20 +33,15 @@ static const struct limits_config house = {
 static struct pack fine(void)
 {
     struct pack pack = cleared_pack();
-    pack_set(&pack, CURRENT_A, 0);
-    pack_set(&pack, SOC_PERCENT, 60);
-    pack_set(&pack, CELL_COUNT, 4);
+    set_values(&pack, {CURRENT_A, 0}, {SOC_PERCENT, 60}, {CELL_COUNT, 4});
     for (unsigned n = 1; n <= 4; n++)
         pack_set_cell(&pack, n, 3300);
     pack_set(&pack, TEMP_COUNT, 2);
     pack_set_temp(&pack, 1, 20);
     pack_set_temp(&pack, 2, 25);
-    pack_set(&pack, MOS_TEMP_C, 30);
-    pack_set(&pack, CHARGE_MOS, 1);
-    pack_set(&pack, DISCHARGE_MOS, 1);
-    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 200);
-    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 200);
-    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 14.6);
+    set_values(&pack, {MOS_TEMP_C, 30}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+               {CHARGE_CURRENT_LIMIT_A, 200}, {DISCHARGE_CURRENT_LIMIT_A, 200},
+               {CHARGE_VOLTAGE_LIMIT_V, 14.6});
     pack_alarm(&pack, CELL_OVER_VOLTAGE, 0);
     pack_alarm(&pack, SOC_LOW, 0);
     pack_derive(&pack);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #define ROWS 8
 #define BY(reason) LIMITED_BY_##reason
@@ -42,9 +42,7 @@ static bool next(void *data, struct past_row *row)
     row->at = 1000 + 60 * n;
     snprintf(row->time, sizeof row->time, "%u", n);
     pack_clear(&row->pack);
-    pack_set(&row->pack, CURRENT_A, course->current_a);
-    pack_set(&row->pack, SOC_PERCENT, 50);
-    pack_set(&row->pack, CELL_COUNT, 4);
+    set_values(&row->pack, {CURRENT_A, course->current_a}, {SOC_PERCENT, 50}, {CELL_COUNT, 4});
     for (unsigned cell = 1; cell <= 4; cell++)
         pack_set_cell(&row->pack, cell, course->cell_mv[n]);
     pack_set_temp(&row->pack, 1, 20);

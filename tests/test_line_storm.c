@@ -25,7 +25,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #include "turned_clock.h"
 
@@ -597,17 +597,9 @@ static void open_bench(struct bench *bench, const struct bms_driver *driver, uns
             (struct bms_options){.address = driver->address_default + (int) i, .adr = -1};
         struct pack *state = &bench->state[i];
         pack_clear(state);
-        pack_set(state, CURRENT_A, 5);
-        pack_set(state, REMAINING_AH, 120);
-        pack_set(state, FULL_AH, 200);
-        pack_set(state, RATED_AH, 200);
-        pack_set(state, CYCLES, 80);
-        pack_set(state, CHARGE_MOS, 1);
-        pack_set(state, DISCHARGE_MOS, 1);
-        pack_set(state, CELL_COUNT, 16);
-        pack_set(state, TEMP_COUNT, 2);
-        pack_set(state, TEMP_C, 20);
-        pack_set(state, (enum pack_value)(TEMP_C + 1), 21);
+        set_values(state, {CURRENT_A, 5}, {REMAINING_AH, 120}, {FULL_AH, 200}, {RATED_AH, 200},
+                   {CYCLES, 80}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {CELL_COUNT, 16},
+                   {TEMP_COUNT, 2}, {TEMP_C, 20}, {TEMP_C + 1, 21});
         struct pack_config *pack = &bench->packs[i];
         *pack = (struct pack_config){.line = &bench->line_config,
                                      .driver = driver,

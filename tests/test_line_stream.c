@@ -55,11 +55,8 @@ static void say(struct bench *bench, enum jk_type type)
     const double mv = bench->moves ? simulator_clock_cell_mv(clock_now()) : 3300;
     for (int c = 0; c < 16; c++)
         pack_set(&pack, (enum pack_value)(CELL_MV + c), mv);
-    pack_set(&pack, CELL_COUNT, 16);
-    pack_set(&pack, VOLTAGE_V, mv * 16 / 1000);
-    pack_set(&pack, SOC_PERCENT, 60);
-    pack_set(&pack, CURRENT_A, 5);
-    pack_set(&pack, RATED_AH, 100);
+    set_values(&pack, {CELL_COUNT, 16}, {VOLTAGE_V, mv * 16 / 1000}, {SOC_PERCENT, 60},
+               {CURRENT_A, 5}, {RATED_AH, 100});
     pack_derive(&pack);
     jk_encode(&image, type, JK_32S, bench->counter++, 1, &pack);
     if (bench->peer >= 0 && !bench->silent)

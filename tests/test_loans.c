@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "unit.h"
+#include "pack_test.h"
 
 #include "turned_clock.h"
 
@@ -121,16 +121,10 @@ static void send_answers(struct bench *bench)
 static void fill(struct pack *pack, double volts, int mv)
 {
     pack_clear(pack);
-    pack_set(pack, VOLTAGE_V, volts);
-    pack_set(pack, CURRENT_A, volts - 50);
-    pack_set(pack, SOC_PERCENT, mv == OURS_MV ? 60 : 61);
-    pack_set(pack, REMAINING_AH, mv == OURS_MV ? 120 : 122);
-    pack_set(pack, FULL_AH, 200);
-    pack_set(pack, RATED_AH, 200);
-    pack_set(pack, CYCLES, mv == OURS_MV ? 80 : 81);
-    pack_set(pack, CHARGE_MOS, 1);
-    pack_set(pack, DISCHARGE_MOS, 1);
-    pack_set(pack, CELL_COUNT, 16);
+    set_values(pack, {VOLTAGE_V, volts}, {CURRENT_A, volts - 50},
+               {SOC_PERCENT, mv == OURS_MV ? 60 : 61}, {REMAINING_AH, mv == OURS_MV ? 120 : 122},
+               {FULL_AH, 200}, {RATED_AH, 200}, {CYCLES, mv == OURS_MV ? 80 : 81}, {CHARGE_MOS, 1},
+               {DISCHARGE_MOS, 1}, {CELL_COUNT, 16});
     for (int i = 0; i < 16; i++)
         pack_set(pack, (enum pack_value)(CELL_MV + i), mv + i);
     pack_set(pack, TEMP_COUNT, 2);

@@ -92,24 +92,13 @@ static void encode_value(enum pack_value id, double value)
 static struct pack usual_pack(void)
 {
     struct pack pack = cleared_pack();
-    pack_set(&pack, VOLTAGE_V, 53.58);
-    pack_set(&pack, CURRENT_A, 12.5);
-    pack_set(&pack, SOC_PERCENT, 87.5);
-    pack_set(&pack, SOH_PERCENT, 99);
-    pack_set(&pack, REMAINING_AH, 245.25);
-    pack_set(&pack, FULL_AH, 280);
-    pack_set(&pack, RATED_AH, 304.5);
-    pack_set(&pack, CYCLES, 70000);
-    pack_set(&pack, CELL_COUNT, 16);
-    pack_set(&pack, TEMP_COUNT, 4);
-    pack_set(&pack, MOS_TEMP_C, -12.5);
-    pack_set(&pack, CHARGE_MOS, 1);
-    pack_set(&pack, DISCHARGE_MOS, 0);
+    set_values(&pack, {VOLTAGE_V, 53.58}, {CURRENT_A, 12.5}, {SOC_PERCENT, 87.5}, {SOH_PERCENT, 99},
+               {REMAINING_AH, 245.25}, {FULL_AH, 280}, {RATED_AH, 304.5}, {CYCLES, 70000},
+               {CELL_COUNT, 16}, {TEMP_COUNT, 4}, {MOS_TEMP_C, -12.5}, {CHARGE_MOS, 1},
+               {DISCHARGE_MOS, 0});
     pack_set(&pack, BALANCE_MASK, 0x800000000001); /* cells 1 and 48 */
-    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 57.6);
-    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 100);
-    pack_set(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 44.8);
-    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
+    set_values(&pack, {CHARGE_VOLTAGE_LIMIT_V, 57.6}, {CHARGE_CURRENT_LIMIT_A, 100},
+               {DISCHARGE_VOLTAGE_LIMIT_V, 44.8}, {DISCHARGE_CURRENT_LIMIT_A, 150});
     for (unsigned n = 1; n <= 16; n++)
         pack_set_cell(&pack, n, 3300 + n);
     for (unsigned n = 1; n <= 4; n++)

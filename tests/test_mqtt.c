@@ -28,12 +28,8 @@ static int make_sample(void **state)
     assert_non_null(sample);
     struct pack *pack = &sample->pack;
     pack_clear(pack);
-    pack_set(pack, VOLTAGE_V, 53.1234);
-    pack_set(pack, CURRENT_A, -0.00004);
-    pack_set(pack, POWER_W, -664.04);
-    pack_set(pack, SOC_PERCENT, 88);
-    pack_set(pack, REMAINING_AH, 84.2);
-    pack_set(pack, CELL_COUNT, 3);
+    set_values(pack, {VOLTAGE_V, 53.1234}, {CURRENT_A, -0.00004}, {POWER_W, -664.04},
+               {SOC_PERCENT, 88}, {REMAINING_AH, 84.2}, {CELL_COUNT, 3});
     for (unsigned i = 1; i <= 3; i++)
         pack_set_cell(pack, i, 3330 + i);
     pack_set_temp(pack, 1, 12.4);
@@ -456,12 +452,8 @@ MQTT_TEST(smartbms)
     smartbms_status(&text, true, &local, 2535, 11696);
     assert_string_equal(text.bytes,
                         "{\"Status\":1,\"ts\":\"12/22/25 13:12:47\",\"cnt\":2535,\"mem\":11696}");
-    pack_set(pack, VOLTAGE_V, 47.2);
-    pack_set(pack, CURRENT_A, 6.2);
-    pack_set(pack, POWER_W, 292.4);
-    pack_set(pack, CELL_DELTA_MV, 30);
-    pack_set(pack, TEMP_AVG_C, 12.4);
-    pack_set(pack, DISCHARGE_MOS, 1);
+    set_values(pack, {VOLTAGE_V, 47.2}, {CURRENT_A, 6.2}, {POWER_W, 292.4}, {CELL_DELTA_MV, 30},
+               {TEMP_AVG_C, 12.4}, {DISCHARGE_MOS, 1});
     pack_raw_alarm(pack, 0x0400);
     pack_raw_alarm(pack, 0);
     pack_raw_alarm(pack, 0);

@@ -613,9 +613,7 @@ static void tell_alarm(const struct protocol *protocol, struct pack *told, enum 
     pack_clear_alarms(told);
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
         pack_alarm(told, (enum pack_alarm) i, (enum pack_alarm) i == alarm ? level : 0);
-    pack_set(told, CURRENT_A, 0);
-    pack_set(told, POWER_W, 0);
-    pack_set(told, FLOW, FLOW_IDLE);
+    set_values(told, {CURRENT_A, 0}, {POWER_W, 0}, {FLOW, FLOW_IDLE});
     bool opens_both = protocol->alarms_are_reasons && level != 0;
     pack_set(told, CHARGE_MOS, !charge && !opens_both);
     pack_set(told, DISCHARGE_MOS, !discharge && !opens_both);

@@ -16,9 +16,7 @@ static struct source new_source(void)
     pack_set(&values, VOLTAGE_V, 53.2);
     pack_set(&values, SOC_PERCENT, 80);
     pack_set(&values, CHARGE_CURRENT_LIMIT_A, 200); /* of the BMS */
-    pack_set(&values, CHARGE_VOLTAGE_LIMIT_V, 58);
-    pack_set(&values, CHARGE_MOS, 1);
-    pack_set(&values, DISCHARGE_MOS, 1);
+    set_values(&values, {CHARGE_VOLTAGE_LIMIT_V, 58}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1});
     pack_set_temp(&values, 1, 18);
     pack_set_temp(&values, 2, 21);
     pack_set(&values, MOS_TEMP_C, 30);

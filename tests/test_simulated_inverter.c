@@ -18,15 +18,10 @@ static struct shown battery(void)
     shown_clear(&shown);
     shown.stopping = false;
     pack_clear(&shown.values);
-    pack_set(&shown.values, VOLTAGE_V, 53.2);
-    pack_set(&shown.values, CURRENT_A, -10);
-    pack_set(&shown.values, SOC_PERCENT, 80);
-    pack_set(&shown.values, CHARGE_VOLTAGE_LIMIT_V, 55.2);
-    pack_set(&shown.values, DISCHARGE_VOLTAGE_LIMIT_V, 46);
-    pack_set(&shown.values, CHARGE_CURRENT_LIMIT_A, 30);
-    pack_set(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 80);
-    pack_set(&shown.values, CHARGE_MOS, 1);
-    pack_set(&shown.values, DISCHARGE_MOS, 1);
+    set_values(&shown.values, {VOLTAGE_V, 53.2}, {CURRENT_A, -10}, {SOC_PERCENT, 80},
+               {CHARGE_VOLTAGE_LIMIT_V, 55.2}, {DISCHARGE_VOLTAGE_LIMIT_V, 46},
+               {CHARGE_CURRENT_LIMIT_A, 30}, {DISCHARGE_CURRENT_LIMIT_A, 80}, {CHARGE_MOS, 1},
+               {DISCHARGE_MOS, 1});
     return shown;
 }
 

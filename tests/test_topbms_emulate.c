@@ -26,17 +26,9 @@ static struct pack new_pack(unsigned cells, unsigned sensors)
     pack_set(&pack, TEMP_COUNT, sensors);
     for (unsigned i = 1; i <= sensors; i++)
         pack_set_temp(&pack, i, i % 2 ? 10.0 + i : -10.0 - i);
-    pack_set(&pack, VOLTAGE_V, round(sum * 100) / 100);
-    pack_set(&pack, CURRENT_A, -12.3);
-    pack_set(&pack, REMAINING_AH, 50.5);
-    pack_set(&pack, FULL_AH, 101);
-    pack_set(&pack, RATED_AH, 100);
-    pack_set(&pack, SOC_PERCENT, 50);
-    pack_set(&pack, SOH_PERCENT, 99);
-    pack_set(&pack, CYCLES, 321);
-    pack_set(&pack, BALANCE_MASK, cells > 1 ? 2 : 1);
-    pack_set(&pack, CHARGE_MOS, 1);
-    pack_set(&pack, DISCHARGE_MOS, 0);
+    set_values(&pack, {VOLTAGE_V, round(sum * 100) / 100}, {CURRENT_A, -12.3}, {REMAINING_AH, 50.5},
+               {FULL_AH, 101}, {RATED_AH, 100}, {SOC_PERCENT, 50}, {SOH_PERCENT, 99}, {CYCLES, 321},
+               {BALANCE_MASK, cells > 1 ? 2 : 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 0});
     memcpy(pack.text[SERIAL], "SN-0042", 8);
     memcpy(pack.text[MODEL], "MODEL-1", 8);
     memcpy(pack.text[FIRMWARE], "2.7", 4);

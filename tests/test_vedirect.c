@@ -660,13 +660,8 @@ TEST(endless_block)
 static void sample_pack(struct pack *pack)
 {
     pack_clear(pack);
-    pack_set(pack, VOLTAGE_V, 26.012);
-    pack_set(pack, CURRENT_A, -18.25);
-    pack_set(pack, SOC_PERCENT, 86.6);
-    pack_set(pack, REMAINING_AH, 259.79);
-    pack_set(pack, FULL_AH, 300);
-    pack_set(pack, CYCLES, 41);
-    pack_set(pack, TEMP_COUNT, 1);
+    set_values(pack, {VOLTAGE_V, 26.012}, {CURRENT_A, -18.25}, {SOC_PERCENT, 86.6},
+               {REMAINING_AH, 259.79}, {FULL_AH, 300}, {CYCLES, 41}, {TEMP_COUNT, 1});
     pack_set_temp(pack, 1, 23);
     pack_set_text(pack, SERIAL, (const uint8_t *) "HQ2117NTVX4", 11);
 }

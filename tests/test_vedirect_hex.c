@@ -207,9 +207,7 @@ TEST(unsynchronised)
     for (size_t i = 0; i < COUNT(cases); i++) {
         pack_clear(&pack);
         assert_int_equal(ask(&bms, ":7B6EE00AA\n", cases[i].answer, &pack), BMS_DONE);
-        pack_set(&pack, SOC_PERCENT, 100);
-        pack_set(&pack, REMAINING_AH, 100);
-        pack_set(&pack, VOLTAGE_V, 26);
+        set_values(&pack, {SOC_PERCENT, 100}, {REMAINING_AH, 100}, {VOLTAGE_V, 26});
         vedirect_hex_driver.finish(&bms, &pack);
         assert_int_equal(pack_known(&pack, SOC_PERCENT), cases[i].counts);
         assert_int_equal(pack_known(&pack, REMAINING_AH), cases[i].counts);

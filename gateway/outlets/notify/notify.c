@@ -134,11 +134,12 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
     notify->sending = NULL;
     const bool again = delivery_settle(&notify->delivery, parcel, outcome, clock_now(), &pause_s);
     if (outcome == OUTCOME_SENT) {
+        /* Before the log, which may hold the process up: if it ends there, nothing is sent twice. */
+        if (pack < notify->pack_count)
+            note_watch(notify, &notify->packs[pack], watch);
         log_info("%s: sent \"%s\"", notify->name, title);
         if (why[0])
             log_warn("%s: not all recipients were reached: %s", notify->name, why);
-        if (pack < notify->pack_count)
-            note_watch(notify, &notify->packs[pack], watch);
         notify->failing = false;
         notify->words[0] = '\0';
     } else {

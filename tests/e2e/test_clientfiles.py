@@ -16,7 +16,7 @@ import tomllib
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate, until
+from harness import PACKGATE, PATIENCE, Gateway, await_value, main, mbpoll, simulate, until
 
 FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-cells": "yaml", "telegraf": "conf",
          "nodered": "json", "evcc": "yaml", "iobroker": "tsv", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
@@ -176,8 +176,11 @@ def files_have_all_packs_of_a_configuration():
             file.write(text)
         # The running gateway stores the number of cells.
         running = text.replace("192.0.2.7:1502", "127.0.0.1:0").replace("port = sim:", "port = sim:cell_count=8", 1)
-        with Gateway(running.split("[line a]", 1)[1].join(["[line a]", ""]).split("[mqtt")[0], state=state) as gateway:
+        with Gateway(running.split("[line a]", 1)[1].join(["[line a]", ""]).split("[mqtt")[0], state=state) as gateway, \
+                gateway.client() as client:
             gateway.wait_published("shed", "barn")
+            for unit, cells in (7, 8), (8, 16):
+                await_value(client, "cell_count", unit, lambda count: count == cells)  # not among the first values
         known = Map("-c", path)
         hub, = yaml.safe_load(known.printed("homeassistant"))["modbus"]
         assert (hub["host"], hub["port"]) == ("192.0.2.7", 1502)

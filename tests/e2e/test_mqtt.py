@@ -182,17 +182,21 @@ def single_messages_for_others():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server, \
             Gateway(LINE.format("shed", url, 1, "") + section(broker, "interval = 1s\ndiscovery = single\n")):
-        listener.wait_for("packgate/shed/state")
-        message = listener.wait_for("packgate/shed/state")
-        found = {topic: payload for topic, payload in retained(broker).items() if topic.startswith("homeassistant/")}
-        assert len(found) > 15 and not any("/device/" in topic for topic in found), sorted(found)
+        def announced(found):
+            return {topic: payload for topic, payload in found.items() if topic.startswith("homeassistant/")}
+
+        # Each value is announced when it is known.
+        found = announced(await_retained(broker, lambda found: len(announced(found)) > 15, "many values announced"))
+        assert not any("/device/" in topic for topic in found), sorted(found)
+        configs = [check_announcement(topic, payload)[None] for topic, payload in found.items()]
+        names = {config["unique_id"].split("_shed_")[1]: config for config in configs if config["state_topic"] == "packgate/shed/state"}
+        message = listener.wait_for("packgate/shed/state", lambda payload: names.keys() <= json.loads(payload).keys())
         state = json.loads(message)
-        for topic, payload in found.items():
-            config = check_announcement(topic, payload)[None]
+        for config in configs:
             # Domoticz cuts a template there.
             assert "|" not in config.get("value_template", ""), config
-            if config["state_topic"] == "packgate/shed/state":
-                assert state_of(config, message) == state[config["unique_id"].split("_shed_")[1]], config
+        for name, config in names.items():
+            assert state_of(config, message) == state[name], config
 
 
 def await_refused(gateway, count):

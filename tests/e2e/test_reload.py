@@ -5,11 +5,12 @@ nothing."""
 import os
 import queue
 import signal
+import socket
 import tempfile
 import threading
 
 from control_harness import run
-from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, exception_of, main, read, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, exception_of, main, read, read_value, simulate, until
 
 BUSY, STALE, NO_UNIT = 6, 0x0B, 0x0A
 
@@ -107,6 +108,8 @@ def starts_before_its_file_is_there():
         with Program(PACKGATE, "run", "-c", path, "--first", first) as gateway:
             gateway.wait_for("packgate.ini does not exist yet: starting with .*/first.ini")
             gateway.wait_for("listening on")
+            with socket.socket(socket.AF_UNIX) as control:  # which is open a moment later
+                until(lambda: control.connect_ex(f"{folder}/control"), lambda error: error == 0)
             assert f"add it to {os.path.realpath(folder)}/packgate.ini" in run("status", "--control", f"{folder}/control")
             with open(path, "w") as file:
                 file.write(general + pack("a", url, 1))
